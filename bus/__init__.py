@@ -1,0 +1,14 @@
+"""A brokerless message bus: every publisher keeps its log, and subscribers verify that they missed nothing.
+
+The parts, from the inside out: `messages` and `topics` (what is said), `wire` (how it looks in frames), `log` (the
+truth, on disk), `catchup` (the decisions of a subscriber, without I/O), `publisher` and `subscriber` (the sockets).
+"""
+
+from bus.log import Log
+from bus.loop import Loop
+from bus.publisher import Publisher
+from bus.requester import request
+from bus.subscriber import Delivery, Position, Start, Subscriber
+
+__all__ = ["Delivery", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
+__version__ = "0.1.0"

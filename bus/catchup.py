@@ -1,0 +1,239 @@
+"""Catching up, without I/O: what a subscriber decides from feed messages, heartbeats and replies.
+
+One `CatchUp` follows one prefix of one publisher. Its `offset` means: everything of this prefix up to here has been
+handed over. Feed messages may be lost, repeated or out of order; each carries the offset of its predecessor in the
+prefix, so a message is handed over only when its predecessor was. Otherwise it waits, and `request` says what to ask
+the publisher for. A lost *last* message is found by the head that heartbeats carry.
+
+The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `failed`), then takes what is ready
+(`take`) and what is to be asked (`request`, one question at a time).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from bus.wire import Epochs
+
+T = TypeVar("T")
+PENDING_LIMIT: Final = 10_000  # live messages that wait for a gap to close; more are dropped and fetched later
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask `fetch {prefix, after, until}`."""
+
+    after: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Ask `check {prefix, after}`."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Ask `info`: the epoch is not known."""
+
+
+Request = Fetch | Check | Info
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """Retention has taken the offsets in (after, first): up to that many events of the prefix are gone."""
+
+    after: int
+    first: int
+
+    @property
+    def count(self) -> int:
+        """Upper bound of the number of events lost."""
+        return self.first - self.after - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """The publisher's log is another one, or lost its end in a power cut: reading goes on from `to`, not `at`."""
+
+    at: int
+    to: int
+
+
+Notice = Truncated | Rewound
+
+
+def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
+    """Where a consumer that stopped at (epoch, offset) goes on, given the epochs of the log, oldest first.
+
+    Each later epoch began at the head that survived; what the consumer saw beyond is gone at the publisher and its
+    offsets were given out again. An epoch that is not listed belongs to another log (or is too old): from the start.
+    """
+    known = [index for index, (one, _) in enumerate(epochs) if one == epoch]
+    if not known:
+        return 0
+    return min([offset, *(start for _, start in epochs[known[-1] + 1 :])])
+
+
+class CatchUp(Generic[T]):
+    """The state of one prefix of one publisher; see the module's text."""
+
+    def __init__(self, *, epoch: int | None = None, offset: int | None = 0, everything: bool = False) -> None:
+        """Start behind `offset` of `epoch`; offset None starts at the head of the first heartbeat.
+
+        `everything` is for the empty prefix: whatever is behind `offset` concerns it, so no check is needed.
+        """
+        self.epoch = epoch
+        self.offset = offset
+        self.head = 0
+        self._notices: list[Notice] = []
+        self.refetched = 0
+        self._everything = everything
+        self._adopted = False  # the epoch of the first heartbeat has been compared with ours
+        self._past: set[int | None] = set()  # epochs that the present one has replaced
+        self._unsure = False  # a message or reply of another epoch was seen: ask `info`
+        self._ready: list[T] = []
+        self._pending: dict[int, tuple[int | None, T]] = {}
+        self._target = 0  # a check found something here
+        self._outstanding: Request | None = None
+
+    def message(self, epoch: int, offset: int, previous: int | None, item: T) -> None:
+        """Take a logged message of the feed; `previous` is its chain value for this prefix (None: not known)."""
+        at = self.offset
+        if epoch != self.epoch or at is None or not self._adopted:
+            self._unsure = True
+        elif offset > at:
+            if (previous is not None and previous <= at) or offset - 1 <= at:
+                self._ready.append(item)
+                self.offset = offset
+                if self._pending:
+                    self._drain()
+            elif len(self._pending) < PENDING_LIMIT:
+                self._pending[offset] = (previous, item)
+            self.head = max(self.head, offset)
+
+    def heartbeat(self, epoch: int, head: int, epochs: Epochs) -> None:
+        """Take a heartbeat of the feed."""
+        if self._adopted and epoch == self.epoch:
+            self._unsure = False
+            self.head = max(self.head, head)
+        elif epoch in self._past:
+            self._unsure = True  # a straggler of a dead process, or a restored backup: only asking tells
+        else:
+            self._adopt(epoch, head, epochs)
+
+    def informed(self, request: Info, epoch: int, head: int, epochs: Epochs) -> None:
+        """Take the answer to `info`, which settles what the epoch is."""
+        if request is self._outstanding:
+            self._outstanding = None
+            self._unsure = False
+            if epoch != self.epoch or not self._adopted:
+                self._adopt(epoch, head, epochs)
+            self.head = max(self.head, head)
+
+    def fetched(self, request: Fetch, epoch: int, first: int, next_: int, events: list[tuple[int, T]]) -> None:
+        """Take the answer to a fetch: all events of the prefix up to the offset `next_`, in order."""
+        if not self._answers(request, epoch) or self.offset is None:
+            return
+        if first - 1 > self.offset:
+            self._notices.append(Truncated(self.offset, first))
+            self.offset = first - 1
+        for offset, item in events:
+            if offset > self.offset:
+                self._ready.append(item)
+                self.offset = offset
+                self.refetched += 1
+        self.offset = max(self.offset, next_)
+        self._drain()
+
+    def checked(self, request: Check, epoch: int, head: int, last: int) -> None:
+        """Take the answer to a check: `last` is the newest offset of the prefix behind ours, 0 if there is none."""
+        if not self._answers(request, epoch) or self.offset is None:
+            return
+        if last:
+            self._target = max(self._target, last)
+        else:
+            self.offset = max(self.offset, head)
+            self._drain()
+
+    def failed(self, request: Request) -> None:
+        """Give a request up (no answer in time, or an error), so that it is asked again."""
+        if request is self._outstanding:
+            self._outstanding = None
+
+    def take(self) -> list[T]:
+        """Hand over what is ready, in order, once."""
+        ready, self._ready = self._ready, []
+        return ready
+
+    def take_notices(self) -> list[Notice]:
+        """Hand over what could not be delivered, or must be delivered again, once."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def forget(self) -> None:
+        """Give up whatever is asked: the connection is made anew."""
+        self._outstanding = None
+
+    def request(self) -> Request | None:
+        """Say what to ask now, None while an answer is awaited or nothing is missing."""
+        if self._outstanding is None:
+            self._outstanding = self._wanted()
+            return self._outstanding
+        return None
+
+    def _wanted(self) -> Request | None:
+        if self._unsure:
+            return Info()
+        if self.offset is None or not self._adopted:
+            return None
+        if self._pending:
+            oldest = min(self._pending)
+            previous = self._pending[oldest][0]
+            return Fetch(self.offset, oldest - 1 if previous is None else previous)
+        if self._target > self.offset:
+            return Fetch(self.offset, self._target)
+        if self.head > self.offset:
+            return Fetch(self.offset, self.head) if self._everything else Check(self.offset)
+        return None
+
+    def _adopt(self, epoch: int, head: int, epochs: Epochs) -> None:
+        """Take over the publisher's epoch and find where to go on in it."""
+        if self.offset is None:
+            self.offset = head
+        elif epoch != self.epoch:
+            resumed = resume_offset(self.epoch, self.offset, epochs)
+            if resumed < self.offset:
+                self._notices.append(Rewound(self.offset, resumed))
+            self.offset = resumed
+        self._past = {self.epoch, *(one for one, _ in epochs)} - {epoch}
+        self.epoch, self._adopted = epoch, True
+        self._unsure = False
+        self.head, self._target = head, 0
+        self._pending.clear()
+        self._outstanding = None
+
+    def _answers(self, request: Request, epoch: int) -> bool:
+        """Is this the answer that is awaited, and of our epoch?"""
+        if request is not self._outstanding:
+            return False
+        self._outstanding = None
+        if epoch != self.epoch:
+            self._unsure = True
+            return False
+        return True
+
+    def _drain(self) -> None:
+        """Hand over the waiting messages whose predecessor has now been handed over."""
+        at = self.offset or 0
+        for offset in sorted(self._pending):
+            previous, item = self._pending[offset]
+            if offset > at:
+                if offset - 1 > at and (previous is None or previous > at):
+                    break
+                self._ready.append(item)
+                at = offset
+            del self._pending[offset]
+        self.offset = at

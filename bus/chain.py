@@ -1,0 +1,48 @@
+"""The chain: for each whole-token prefix, the offset of its newest message.
+
+It is what lets a subscriber to any prefix see from one message alone whether it missed the one before. The table is
+bounded; what it has forgotten is nil, which tells the subscriber to ask.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from bus import topics
+
+MAX_PREFIXES: Final = 100_000  # about 20 MB
+
+
+class Chain:
+    """Bounded map from prefix to the offset of its newest message, oldest entries forgotten first."""
+
+    def __init__(self, max_prefixes: int = MAX_PREFIXES, *, complete: bool = True) -> None:
+        """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""
+        self._newest: dict[str, int] = {}
+        self._max = max_prefixes
+        self._absent: int | None = 0 if complete else None
+
+    def load(self, records: Iterable[tuple[int, str]]) -> None:
+        """Learn (offset, topic) pairs of an existing log, in order."""
+        for offset, topic in records:
+            self.link(topic, offset)
+
+    def link(self, topic: str, offset: int) -> list[int | None]:
+        """Give `chain` for a message: for each of its prefixes the offset before this one; and remember this one."""
+        newest, absent = self._newest, self._absent
+        chain: list[int | None] = []
+        for prefix in topics.prefixes(topic):
+            chain.append(newest.pop(prefix, absent))
+            newest[prefix] = offset  # popped first, so that dict order is age order
+        if len(newest) > self._max:
+            self._forget()
+        return chain
+
+    def newest(self, prefix: str) -> int | None:
+        """Give the newest offset with this prefix, 0 if there is none, None if it is not known."""
+        return self._newest.get(prefix, self._absent)
+
+    def _forget(self) -> None:
+        """Drop the oldest quarter at once, so that the cost is spread over many messages."""
+        for prefix in list(self._newest)[: self._max // 4 + 1]:
+            del self._newest[prefix]
+        self._absent = None

@@ -1,0 +1,309 @@
+"""The log: one SQLite file in which a service writes its state and, in the same transaction, what it publishes.
+
+So there is never a state change without its message, nor a message without its state change. The log knows nothing
+of sockets: whoever publishes registers with `on_commit` and gets the records once they are safe.
+"""
+
+import logging
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from bus import sql, topics
+from bus.logfile import LogError, LogFile, boot_id, new_epoch
+from bus.messages import Message, encode_body
+from bus.wire import BODY_LIMIT, PAGE_BYTES, PAGE_LIMIT, SCAN_LIMIT, Epochs
+
+Durability = Literal["normal", "full"]
+SQL: Final = sql.load("bus", "log.sql")
+APPLICATION_ID: Final = 0x76427573  # "vBus"
+SCHEMA_VERSION: Final = 1
+EPOCHS_KEPT: Final = 16  # in heartbeats; a consumer of an older one reads again from the start
+logger = logging.getLogger(__name__)
+
+
+class Record(NamedTuple):
+    """One message in the log."""
+
+    offset: int
+    topic: str
+    time_ns: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of the log, complete up to and including the offset `next`; `damaged` ones fail their checksum."""
+
+    records: list[Record]
+    next: int
+    damaged: list[int]
+
+
+class BodyTooLargeError(ValueError):
+    """A message is larger than what subscribers accept; put large data in a file and send a reference."""
+
+
+class Transaction:
+    """State and messages that become durable together, or not at all."""
+
+    def __init__(self, db: sqlite3.Connection, body_limit: int) -> None:
+        """Made by `Log.transaction`."""
+        self._db = db
+        self._body_limit = body_limit
+        self.appended: list[tuple[str, int, bytes]] = []
+
+    def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
+        """Run one statement of the service's own tables."""
+        return self._db.execute(statement, params)
+
+    def executemany(self, statement: str, rows: Any) -> None:
+        """Run one statement for many rows."""
+        self._db.executemany(statement, rows)
+
+    def append(self, topic: str, message: Message) -> None:
+        """Publish a message when this transaction commits.
+
+        Raises:
+            BodyTooLargeError: the encoded message is over the limit; the transaction can go on without it.
+        """
+        body = encode_body(message)
+        if len(body) > self._body_limit:
+            raise BodyTooLargeError(f"message of {len(body)} bytes on {topic}: the limit is {self._body_limit}")
+        self.appended.append((topic, time.time_ns(), body))
+
+
+class Log:
+    """A service's database file with its log; used by one thread, and by one process at a time."""
+
+    def __init__(self, path: Path, *, durability: Durability = "normal", body_limit: int = BODY_LIMIT) -> None:
+        """Open or create the file.
+
+        `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for an
+        fsync (some tenths of a millisecond and up) a commit.
+
+        Raises:
+            LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
+        """
+        self.path = path
+        self.body_limit = body_limit
+        self._on_commit: list[Callable[[list[Record]], None]] = []
+        self._synced = True
+        self.head = 0  # the newest offset
+        self._file = LogFile(path)
+        try:
+            self._db = _connect(path)
+            self._open()
+            self._full = durability == "full"
+            self._set_synchronous(full=self._full)
+        except sqlite3.Error as error:
+            self._file.close()
+            raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    @contextmanager
+    def transaction(self, *, sync: bool = False) -> Iterator[Transaction]:
+        """Open a transaction: it commits at the end of the block, an exception rolls all of it back.
+
+        `sync` makes this one survive a power cut whatever the durability: for what a person typed.
+        """
+        self._set_synchronous(full=sync or self._full)
+        tx = Transaction(self._db, self.body_limit)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield tx
+            records = self._store(tx.appended)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
+                self._db.execute("ROLLBACK")
+            raise
+        if records:
+            self.head = records[-1].offset
+            for callback in self._on_commit:
+                callback(records)
+
+    def on_commit(self, callback: Callable[[list[Record]], None]) -> None:
+        """Have the records of each transaction handed over after its commit, in order."""
+        self._on_commit.append(callback)
+
+    def query(self, statement: str, params: Any = ()) -> list[Any]:
+        """Read from the service's own tables."""
+        return self._db.execute(statement, params).fetchall()
+
+    def fetch(self, prefix: str, after: int, until: int | None = None, limit: int = PAGE_LIMIT) -> Page:
+        """Give the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
+
+        At most `SCAN_LIMIT` records are looked at; `Page.next` says how far the page is complete.
+        """
+        after = max(after, self.first - 1)
+        until = min(self.head if until is None else until, self.head, after + SCAN_LIMIT)
+        cursor = self._db.execute(
+            SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
+        )
+        records, damaged, size = [], [], 0
+        for row in cursor:
+            record = _verified(row)
+            if record:
+                records.append(record)
+                size += len(record.body)
+            else:
+                damaged.append(row[0])
+            if size >= PAGE_BYTES or len(records) + len(damaged) == limit:
+                cursor.close()
+                return Page(records, row[0], damaged)
+        return Page(records, max(after, until), damaged)
+
+    def newest(self, prefix: str) -> int:
+        """Give the newest offset with a prefix, 0 if there is none."""
+        return self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0] or 0
+
+    def latest(self, prefix: str, limit: int, after_topic: str = "") -> tuple[list[Record], bool]:
+        """Give the newest record of each topic with a prefix, in topic order, behind `after_topic`.
+
+        At most `limit` and about 1 MiB of them; the second value says whether there may be more.
+        """
+        params = {"limit": limit, "after_topic": after_topic, **_range(prefix)}
+        records, size, seen = [], 0, 0
+        cursor = self._db.execute(SQL["select_latest"], params)
+        for seen, row in enumerate(cursor, 1):  # noqa: B007 - read after the loop
+            record = _verified(row)
+            if record:
+                records.append(record)
+                size += len(record.body)
+            if size >= PAGE_BYTES:
+                cursor.close()
+                return records, True
+        return records, seen == limit
+
+    def newest_topics(self, count: int) -> list[tuple[int, str]]:
+        """Give offset and topic of the newest `count` records, oldest first."""
+        return self.query(SQL["select_topics"], (self.head - count,))
+
+    @property
+    def first(self) -> int:
+        """The oldest offset that is kept; head + 1 if none is."""
+        return self._db.execute(SQL["select_first"]).fetchone()[0] or self.head + 1
+
+    def scope(self, name: str, version: int, schema: str) -> None:
+        """Create a store's own tables in this file, once.
+
+        Raises:
+            LogError: the file was written by another version of the store.
+        """
+        row = self._db.execute(SQL["select_scope"], (name,)).fetchone()
+        if row is None:
+            self._db.executescript(schema)
+            self._db.execute(SQL["upsert_scope"], (name, version))
+        elif row[0] != version:
+            raise LogError(f"{self.path} has version {row[0]} of the {name} tables, this program knows {version}")
+
+    def sync_head(self) -> None:
+        """Write the head to the small synced file beside the database; called about once a second."""
+        self._file.write_head(self.epoch, self.head)
+
+    def close(self) -> None:
+        """Close in good order: the next opening keeps the epoch."""
+        self._set_synchronous(full=True)
+        self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
+        self.sync_head()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        self._file.close()
+
+    def _set_synchronous(self, *, full: bool) -> None:
+        """NORMAL survives the death of the process, not a power cut; FULL does, for an fsync a commit."""
+        if full != self._synced:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._synced = full
+
+    def _store(self, appended: list[tuple[str, int, bytes]]) -> list[Record]:
+        """Give messages their offsets and write them; offsets have no holes, as only this object gives them out."""
+        if not appended:
+            return []
+        records = [Record(self.head + n, *message) for n, message in enumerate(appended, 1)]
+        self._db.executemany(SQL["insert_record"], ((*record, checksum(record)) for record in records))
+        self._db.executemany(SQL["upsert_latest"], {record.topic: record.offset for record in records}.items())
+        return records
+
+    def _open(self) -> None:
+        """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""
+        application_id, version = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in _IDENTITY)
+        if application_id == 0 and self._is_new():
+            self._db.executescript(SQL["schema"])
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application_id != APPLICATION_ID:
+            raise LogError(f"{self.path} is no variantbus log; move it away or choose another --data-dir")
+        elif version != SCHEMA_VERSION:
+            raise LogError(f"{self.path} has log version {version}, this program knows {SCHEMA_VERSION}")
+        self.head = self._db.execute(SQL["select_head"]).fetchone()[0]
+        self._settle_epoch()
+
+    def _is_new(self) -> bool:
+        """Tell a file that is being created (also one whose creation was cut off) from a foreign or an emptied one."""
+        tables = {name for (name,) in self._db.execute(SQL["select_tables"])}
+        return self._file.read_head()[0] is None and tables <= {"log", "latest", "epochs", "closing", "scopes"}
+
+    def _settle_epoch(self) -> None:
+        """Keep the epoch only if no offset that was given out can have been rolled back."""
+        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (EPOCHS_KEPT,)).fetchall()
+        left = self._db.execute(SQL["select_closing"]).fetchone()
+        noted_epoch, noted_head = self._file.read_head()
+        replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
+        if noted_head > self.head or replaced:
+            what = "is not the file that was here before" if replaced else "has lost its end"
+            logger.error("%s %s: it ends at %d, once it reached %d", self.path, what, self.head, noted_head)
+        safe = left is not None and (left[0] or left[1] == boot_id())
+        if not self.epochs or not safe or noted_head > self.head or replaced:
+            self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
+            self.epochs = self._db.execute(SQL["select_epochs"], (EPOCHS_KEPT,)).fetchall()
+        self.epoch: int = self.epochs[-1][0]
+        self._db.execute(SQL["upsert_closing"], {"clean": 0, "boot_id": boot_id()})
+        self.sync_head()
+
+
+_IDENTITY: Final = ("application_id", "user_version")
+
+
+def checksum(record: Record) -> int:
+    """CRC-32 over everything that a record says."""
+    head = f"{record.offset} {record.time_ns} {record.topic} ".encode()
+    return zlib.crc32(record.body, zlib.crc32(head))
+
+
+def _verified(row: tuple[int, str, int, bytes, int]) -> Record | None:
+    record = Record(*row[:4])
+    if checksum(record) == row[4]:
+        return record
+    logger.error("record %d fails its checksum and is not delivered", record.offset)
+    return None
+
+
+def _range(prefix: str) -> dict[str, str]:
+    return {"low": prefix, "high": topics.after_prefix(prefix)}
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # while opening; see Log._set_synchronous
+        "journal_size_limit = 67108864",
+        "busy_timeout = 5000",
+        "cache_size = -16000",
+        "mmap_size = 0",  # a stray pointer or a truncated file would be a crash instead of an error
+        "temp_store = MEMORY",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "foreign_keys = ON",
+    ):
+        db.execute(f"PRAGMA {pragma}")
+    return db

@@ -1,0 +1,79 @@
+-- schema: the log, the newest record of each topic, and the epochs. Services add their own tables to the same file.
+-- AUTOINCREMENT: offsets are never given out again, even when retention has emptied the table.
+-- crc covers offset, time, topic and body: SQLite does not notice a flipped bit in a stored value.
+CREATE TABLE IF NOT EXISTS log (
+    "offset" INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS latest (
+    topic TEXT PRIMARY KEY,
+    "offset" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS epochs (
+    number INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL UNIQUE,
+    start INTEGER NOT NULL -- head of the log when this epoch began
+);
+CREATE TABLE IF NOT EXISTS closing (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    clean INTEGER NOT NULL, -- 0 -> 1 at an orderly close, 1 -> 0 at open
+    boot_id TEXT NOT NULL -- of the machine, when the log was last opened
+);
+CREATE TABLE IF NOT EXISTS scopes (
+    name TEXT PRIMARY KEY, -- a store that has its tables in this file
+    version INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- insert_record: append one record.
+INSERT INTO log ("offset", topic, time_ns, body, crc) VALUES (?, ?, ?, ?, ?);
+
+-- upsert_latest: remember the newest record of a topic.
+INSERT INTO latest (topic, "offset") VALUES (?, ?)
+ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset";
+
+-- select_head: the newest offset that was ever given out.
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0);
+
+-- select_first: the oldest offset that is kept.
+SELECT min("offset") FROM log;
+
+-- select_range: records with a topic in [low, high) and an offset in (after, until], oldest first.
+SELECT "offset", topic, time_ns, body, crc FROM log
+WHERE "offset" > :after AND "offset" <= :until AND topic >= :low AND topic < :high
+ORDER BY "offset" LIMIT :limit;
+
+-- select_newest: the newest offset of any topic in [low, high).
+SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high;
+
+-- select_latest: the newest record of each topic in [low, high) that sorts behind a given topic.
+SELECT log."offset", log.topic, log.time_ns, log.body, log.crc FROM latest JOIN log ON log."offset" = latest."offset"
+WHERE latest.topic >= :low AND latest.topic < :high AND latest.topic > :after_topic
+ORDER BY latest.topic LIMIT :limit;
+
+-- select_topics: offset and topic of the newest records, to rebuild the chain table.
+SELECT "offset", topic FROM log WHERE "offset" > ? ORDER BY "offset";
+
+-- select_epochs: the newest epochs, oldest first.
+SELECT epoch, start FROM (SELECT number, epoch, start FROM epochs ORDER BY number DESC LIMIT ?) ORDER BY number;
+
+-- insert_epoch: begin an epoch.
+INSERT INTO epochs (epoch, start) VALUES (?, ?);
+
+-- select_closing: how the log was left.
+SELECT clean, boot_id FROM closing;
+
+-- upsert_closing: note how the log is left.
+INSERT INTO closing (only_row, clean, boot_id) VALUES (1, :clean, :boot_id)
+ON CONFLICT (only_row) DO UPDATE SET clean = :clean, boot_id = :boot_id;
+
+-- select_scope: the schema version of a store in this file.
+SELECT version FROM scopes WHERE name = ?;
+
+-- upsert_scope: note the schema version of a store in this file.
+INSERT INTO scopes (name, version) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version;
+
+-- select_tables: what tables there are.
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%';

@@ -1,0 +1,74 @@
+"""The files around a log's database: the lock that keeps a second process out, and the synced note of its head."""
+
+import fcntl
+import os
+import secrets
+import uuid
+from functools import cache
+from pathlib import Path
+
+
+class LogError(Exception):
+    """A log cannot be used; the text says which and what to do about it."""
+
+
+def new_epoch() -> int:
+    """Make a random 63-bit number, never 0."""
+    return secrets.randbits(62) + (1 << 62)
+
+
+@cache
+def boot_id() -> str:
+    """Identify this boot of the machine; where the system cannot tell, every opening counts as a new boot."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid.uuid4().hex
+
+
+class LogFile:
+    """Holds the lock of a database file, and reads and writes the head file beside it."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            LogError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LogError(f"cannot write to {path.parent}: {error.strerror}; choose another --data-dir") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._head = os.open(path.with_suffix(".head"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            os.close(self._lock)
+            if isinstance(error, BlockingIOError):
+                text = f"{path} is in use by another process; stop that one or choose another --data-dir"
+                raise LogError(text) from None
+            raise LogError(f"cannot write to {path.parent}: {error.strerror}") from error
+        self._written = b""
+
+    def read_head(self) -> tuple[int | None, int]:
+        """Give epoch and head as last noted; (None, 0) if nothing is."""
+        fields = os.pread(self._head, 64, 0).split()
+        try:
+            epoch, head = (int(field) for field in fields)
+        except ValueError:
+            return None, 0
+        return epoch, head
+
+    def write_head(self, epoch: int, head: int) -> None:
+        """Note the head, synced to disk; one small write in place, which a power cut leaves whole or not done."""
+        line = b"%020d %020d\n" % (epoch, head)
+        if line != self._written:
+            os.pwrite(self._head, line, 0)
+            os.fsync(self._head)
+            self._written = line
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self._head)
+        os.close(self._lock)

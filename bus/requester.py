@@ -1,0 +1,128 @@
+"""The asking half of the control socket."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bus import sockets, wire
+from bus.loop import Loop, Timer
+from bus.validate import InvalidInputError, decode
+from bus.wire import ControlError
+
+R = TypeVar("R")
+REQUEST_SECONDS: Final = 5.0
+REPLY_FRAMES: Final = 3
+
+
+@dataclass(slots=True)
+class _Question:
+    """A request that waits for its answer."""
+
+    decoder: msgspec.msgpack.Decoder[Any]
+    on_reply: Callable[[Any], None]
+    on_error: Callable[[ControlError], None]
+    timer: Timer
+
+
+class Requester:
+    """Asks one service; every question ends with exactly one of its two callbacks, unless it is closed before."""
+
+    def __init__(self, loop: Loop, address: str) -> None:
+        """Connect in the background; the service need not be there yet.
+
+        Raises:
+            AddressError: `address` is not of the form tcp://HOST:PORT.
+        """
+        sockets.parse_address(address)
+        self.address = address
+        self._loop = loop
+        self._questions: dict[bytes, _Question] = {}
+        self._count = 0
+        self._open()
+
+    def ask(
+        self,
+        method: str,
+        params: object,
+        reply: type[R],
+        on_reply: Callable[[R], None],
+        on_error: Callable[[ControlError], None],
+        timeout: float = REQUEST_SECONDS,
+    ) -> None:
+        """Send a request; no answer within `timeout` seconds is a `ControlError` with the code `unavailable`."""
+        self._count += 1
+        request_id = b"%d" % self._count
+        timer = self._loop.later(timeout, lambda: self._time_out(request_id, timeout))
+        self._questions[request_id] = _Question(msgspec.msgpack.Decoder(reply), on_reply, on_error, timer)
+        sockets.send_frames(self._socket, [request_id, method.encode(), wire.encode(params)])
+
+    def close(self) -> None:
+        """Forget all questions."""
+        for question in self._questions.values():
+            question.timer.cancel()
+        self._questions.clear()
+        self._loop.remove(self._socket)
+        self._socket.close()
+
+    def _open(self) -> None:
+        self._socket = sockets.connect_control(self.address)
+        self._loop.add(self._socket, self._on_replies)
+
+    def _on_replies(self) -> None:
+        socket = self._socket
+        while socket is self._socket and not socket.closed and (frames := sockets.receive(socket)) is not None:
+            question = self._questions.pop(frames[0], None) if len(frames) == REPLY_FRAMES else None
+            if question:
+                question.timer.cancel()
+                _settle(question, frames[1], frames[2])
+
+    def _time_out(self, request_id: bytes, timeout: float) -> None:
+        """Start anew: a socket that got no answer may hold requests that would be delivered much later."""
+        question = self._questions.pop(request_id, None)
+        if question is None:
+            return
+        if not self._questions:
+            self._loop.remove(self._socket)
+            self._socket.close()
+            self._open()
+        question.on_error(ControlError("unavailable", f"no answer from {self.address} within {timeout:g} s"))
+
+
+def _settle(question: _Question, status: bytes, body: bytes) -> None:
+    try:
+        if status == b"ok":
+            answer: Callable[[], None] = partial(question.on_reply, decode(question.decoder, body))
+        else:
+            error = decode(wire.error_decoder, body)
+            answer = partial(question.on_error, ControlError(error.code, error.message, error.details))
+    except InvalidInputError as invalid:
+        answer = partial(question.on_error, ControlError("internal", f"the answer cannot be read: {invalid}"))
+    answer()
+
+
+def request(address: str, method: str, params: object, reply: type[R], timeout: float = REQUEST_SECONDS) -> R:
+    """Ask one question and wait for the answer.
+
+    Raises:
+        ControlError: the service refuses, or (code `unavailable`) does not answer within `timeout` seconds.
+        AddressError: `address` is not of the form tcp://HOST:PORT.
+    """
+    loop = Loop()
+    replies: list[R] = []
+    errors: list[ControlError] = []
+    try:
+        requester = Requester(loop, address)
+        try:
+            requester.ask(method, params, reply, replies.append, errors.append, timeout)
+            while not replies and not errors:
+                loop.step()
+        finally:
+            requester.close()
+    finally:
+        loop.close()
+    if errors:
+        raise errors[0]
+    return replies[0]

@@ -1,0 +1,163 @@
+"""ZeroMQ sockets with our settings, and the two hot calls.
+
+`Socket.send_multipart` spends most of its time on enum flags; the compiled base class with plain integers takes a
+third of it (two frames: 2.6 µs against 0.6 µs to send, 2.1 against 0.3 to receive).
+"""
+
+import random
+import re
+from typing import Final, NamedTuple
+
+import zmq
+import zmq.backend
+
+Socket = zmq.Socket[bytes]
+
+_SNDMORE: Final = int(zmq.SNDMORE)
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_RCVMORE: Final = int(zmq.RCVMORE)
+_send = zmq.backend.Socket.send
+_recv = zmq.backend.Socket.recv
+_get = zmq.backend.Socket.get
+
+_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})", re.ASCII)
+MAX_PORT: Final = 65_535
+
+
+class AddressError(ValueError):
+    """An address is not of the form tcp://HOST:PORT."""
+
+
+class BindError(Exception):
+    """An address cannot be bound; the text says why and what to do."""
+
+
+class Address(NamedTuple):
+    """Host and port of a `tcp://` address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write it as ZeroMQ wants it."""
+        return f"tcp://{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read `tcp://HOST:PORT`; libzmq itself takes port 99999 and binds another one.
+
+    Raises:
+        AddressError: it is not of this form.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) > MAX_PORT:
+        raise AddressError(f"{text!r} is no address: write tcp://HOST:PORT, such as tcp://127.0.0.1:5561")
+    return Address(match["host"], int(match["port"]))
+
+
+def _socket(kind: int, linger_ms: int) -> Socket:
+    socket: Socket = zmq.Context.instance().socket(kind)
+    socket.linger = linger_ms
+    socket.ipv6 = True
+    # half-open connections are noticed in 6 s; TTL over 65 s would overflow
+    socket.heartbeat_ivl, socket.heartbeat_timeout, socket.heartbeat_ttl = 2000, 6000, 6000
+    socket.handshake_ivl = 5000
+    return socket
+
+
+def _bound(kind: int, linger_ms: int) -> Socket:
+    socket = _socket(kind, linger_ms)
+    socket.backlog = 1024
+    # any domain makes libzmq refuse ZMTP 1 and 2, in which an HTTP request would count as a message
+    socket.zap_domain = b"variantbus"
+    return socket
+
+
+def _bind(socket: Socket, address: Address) -> Address:
+    try:
+        socket.bind(str(address))
+    except zmq.ZMQError as error:
+        socket.close(0)
+        if error.errno == zmq.EADDRINUSE:
+            reason = "it is taken; stop the other process or choose another port (0 picks a free one)"
+        else:
+            reason = str(error)
+        raise BindError(f"cannot bind {address}: {reason}") from None
+    endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    return Address(address.host, int(endpoint.rpartition(":")[2]))
+
+
+def bind_feed(address: Address, *, high_water: int = 10_000) -> tuple[Socket, Address]:
+    """Make the PUB socket: it never blocks; a subscriber that stalls loses messages, notices and fetches them.
+
+    Raises:
+        BindError: the port is taken or the host is not ours.
+    """
+    socket = _bound(zmq.PUB, linger_ms=500)
+    socket.sndhwm, socket.rcvhwm = high_water, 100
+    socket.maxmsgsize = 1024  # peers send subscriptions only
+    return socket, _bind(socket, address)
+
+
+def bind_control(address: Address, *, max_size: int) -> tuple[Socket, Address]:
+    """Make the ROUTER socket; requests over `max_size` bytes a frame cut the peer off.
+
+    Raises:
+        BindError: the port is taken or the host is not ours.
+    """
+    socket = _bound(zmq.ROUTER, linger_ms=1000)
+    socket.sndhwm = socket.rcvhwm = 1000
+    socket.maxmsgsize = max_size
+    socket.router_mandatory = True  # a reply that cannot go out is an error that we see
+    return socket, _bind(socket, address)
+
+
+def connect_feed(address: str) -> Socket:
+    """Make a SUB socket."""
+    socket = _connecting(zmq.SUB)
+    socket.sndhwm = 0  # above it libzmq silently drops subscriptions
+    socket.rcvhwm = 10_000
+    socket.connect(address)
+    return socket
+
+
+def connect_control(address: str) -> Socket:
+    """Make a DEALER socket; whoever waits in vain closes it, so that no stale request is delivered late."""
+    socket = _connecting(zmq.DEALER)
+    socket.connect(address)
+    return socket
+
+
+def _connecting(kind: int) -> Socket:
+    socket = _socket(kind, linger_ms=0)
+    socket.reconnect_ivl = random.randint(50, 150)  # noqa: S311 - jitter against reconnect storms, no secret
+    socket.reconnect_ivl_max = 2000
+    return socket
+
+
+def send_pair(socket: Socket, first: bytes, second: bytes) -> None:
+    """Send a message of two frames without waiting."""
+    _send(socket, first, _SNDMORE | _NOBLOCK)
+    _send(socket, second, _NOBLOCK)
+
+
+def send_frames(socket: Socket, frames: list[bytes]) -> bool:
+    """Send a message without waiting; False if the peer is gone or its queue is full."""
+    try:
+        for frame in frames[:-1]:
+            _send(socket, frame, _SNDMORE | _NOBLOCK)
+        _send(socket, frames[-1], _NOBLOCK)
+    except (zmq.Again, zmq.ZMQError):
+        return False
+    return True
+
+
+def receive(socket: Socket) -> list[bytes] | None:
+    """Receive one message if there is one, with all its frames."""
+    try:
+        frames = [_recv(socket, _NOBLOCK)]
+    except zmq.Again:
+        return None
+    while _get(socket, _RCVMORE):
+        frames.append(_recv(socket, _NOBLOCK))
+    return frames

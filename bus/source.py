@@ -1,0 +1,310 @@
+"""One publisher as a subscriber sees it: the sockets around the decisions of `bus.catchup`."""
+
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, NamedTuple
+
+from msgspec import Raw, Struct
+
+from bus import sockets, topics, wire
+from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
+from bus.loop import Loop
+from bus.messages import Message, decode_body
+from bus.requester import Requester
+from bus.sockets import Socket
+from bus.validate import InvalidInputError, decode
+from bus.wire import ControlError
+
+TICK_SECONDS: Final = 1.0
+SILENCE_SECONDS: Final = 3.5  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
+ASK_SECONDS: Final = 3.0
+MESSAGES_A_TURN: Final = 256
+FEED_FRAMES: Final = 2
+HEARTBEAT: Final = topics.HEARTBEAT.encode()
+OnError = Callable[[ControlError], None]
+logger = logging.getLogger(__name__)
+
+
+class Position(NamedTuple):
+    """How far a consumer has got with one prefix of one publisher; store it with what you did."""
+
+    epoch: int | None
+    offset: int
+
+
+class Start(Enum):
+    """Where a subscriber without a stored position begins."""
+
+    BEGINNING = "beginning"  # everything that is kept
+    LATEST = "latest"  # the newest event of each topic, then what follows
+    NOW = "now"  # what is published from now on
+
+
+class Delivery(Struct, frozen=True, gc=False):
+    """One event, once and in order within its prefix. `offset` 0: it was ephemeral, and has no position."""
+
+    source: str
+    prefix: str
+    epoch: int
+    offset: int
+    topic: str
+    time_ns: int
+    body: Raw
+
+    @property
+    def message(self) -> Message | None:
+        """The decoded body; None for a type that this version does not know.
+
+        Raises:
+            InvalidInputError: the body is no message.
+        """
+        return decode_body(bytes(self.body))
+
+
+class Source:
+    """Follows some prefixes of one publisher and hands over what is ready."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: str,
+        starts: dict[str, Position | Start],
+        deliver: Callable[[list[Delivery]], None],
+        notify: Callable[[str, str, Notice], None],
+    ) -> None:
+        """Connect to the publisher's control address in the background; it tells where its feed is.
+
+        `starts` has disjoint prefixes; "" is everything.
+        """
+        self.address = address
+        self.ready = False
+        self.malformed = 0
+        self._loop, self._deliver, self._notify = loop, deliver, notify
+        self._catchups: dict[str, CatchUp[Delivery]] = {}
+        self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
+        for prefix, start in starts.items():
+            if start is Start.LATEST:
+                self._to_read[prefix] = []
+            else:
+                self._catchups[prefix] = _catchup(prefix, start)
+        self._prefixes = list(starts)
+        self._feed: Socket | None = None
+        self._heard = 0.0
+        self._requester = Requester(loop, address)
+        self._timer = loop.every(TICK_SECONDS, self._tick)
+        self._ask_info()
+
+    def positions(self) -> dict[str, Position]:
+        """Give how far each prefix is handed over; also an idle prefix moves on, as the head is verified."""
+        return {
+            prefix: Position(catchup.epoch, catchup.offset)
+            for prefix, catchup in self._catchups.items()
+            if catchup.offset is not None
+        }
+
+    def close(self) -> None:
+        """Release the sockets."""
+        self._timer.cancel()
+        self._close_feed()
+        self._requester.close()
+
+    def _tick(self) -> None:
+        """Once a second: notice silence, and ask again what was not answered."""
+        if self._feed is None:
+            self._ask_info()
+        elif time.monotonic() - self._heard > SILENCE_SECONDS:
+            logger.warning("%s is silent; connecting anew", self.address)
+            self._close_feed()
+            self._requester.close()
+            self._requester = Requester(self._loop, self.address)
+            for catchup in self._catchups.values():
+                catchup.forget()
+            self._ask_info()
+        else:
+            if not self.ready:
+                self._ask_heartbeat()
+            self._pump()
+
+    def _ask_info(self) -> None:
+        self._requester.ask("info", {}, wire.InfoReply, self._connect, self._ignore, ASK_SECONDS)
+
+    def _connect(self, info: wire.InfoReply) -> None:
+        """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
+        if self._feed is not None:
+            return
+        feed = sockets.parse_address(info.feed)
+        host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
+        self._feed = sockets.connect_feed(str(feed._replace(host=host)))
+        for prefix in self._prefixes:
+            self._feed.subscribe(prefix.encode())
+        self._feed.subscribe(HEARTBEAT)
+        self._heard = time.monotonic()
+        self._loop.add(self._feed, self._on_feed)
+        self._ask_heartbeat()
+
+    def _ask_heartbeat(self) -> None:
+        self._requester.ask("heartbeat", {}, dict[str, str], lambda _: None, self._ignore, ASK_SECONDS)
+
+    def _ignore(self, error: ControlError) -> None:
+        """Do nothing: the next tick asks again."""
+        logger.debug("%s: %s", self.address, error.message)
+
+    def _close_feed(self) -> None:
+        if self._feed is not None:
+            self._loop.remove(self._feed)
+            self._feed.close()
+            self._feed = None
+        self.ready = False
+
+    def _on_feed(self) -> None:
+        ephemeral: list[Delivery] = []
+        for _ in range(MESSAGES_A_TURN):
+            frames = sockets.receive(self._feed) if self._feed else None
+            if frames is None:
+                break
+            try:
+                if len(frames) != FEED_FRAMES:
+                    raise InvalidInputError(f"frames: {len(frames)} instead of {FEED_FRAMES}")  # noqa: TRY301
+                if frames[0] == HEARTBEAT:
+                    self._on_heartbeat(frames[1])
+                else:
+                    self._on_message(frames[0].decode("ascii"), frames[1], ephemeral)
+            except (InvalidInputError, UnicodeDecodeError) as error:
+                self.malformed += 1
+                logger.warning("%s: malformed message dropped: %s", self.address, error)
+        if ephemeral:
+            self._deliver(ephemeral)
+        self._flush()
+
+    def _on_heartbeat(self, frame: bytes) -> None:
+        beat = decode(wire.heartbeat_decoder, frame)
+        self._heard = time.monotonic()
+        for catchup in self._catchups.values():
+            catchup.heartbeat(beat.epoch, beat.head, beat.info.epochs)
+        if not self.ready:
+            self.ready = True
+            self._read_latest()
+
+    def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
+        _, epoch, offset, chain, time_ns, body = _unpack(decode(wire.feed_decoder, frame))
+        prefix = self._prefix_of(topic)
+        if prefix is None:
+            return
+        delivery = Delivery(self.address, prefix, epoch, offset, topic, time_ns, body)
+        if offset == 0:
+            ephemeral.append(delivery)
+            return
+        catchup = self._catchups.get(prefix)
+        if catchup:
+            tokens = prefix.count(".")
+            known = len(chain) >= tokens
+            previous = (chain[tokens - 1] if known else None) if tokens else offset - 1
+            catchup.message(epoch, offset, previous, delivery)
+
+    def _prefix_of(self, topic: str) -> str | None:
+        """Find which of our prefixes a topic belongs to."""
+        if len(self._prefixes) == 1:
+            return self._prefixes[0]
+        return next((one for one in topics.prefixes(topic) if one in self._catchups or one in self._to_read), None)
+
+    def _flush(self) -> None:
+        """Hand over what is ready, then ask for what is missing."""
+        for prefix, catchup in self._catchups.items():
+            for notice in catchup.take_notices():
+                self._notify(self.address, prefix, notice)
+            ready = catchup.take()
+            if ready:
+                self._deliver(ready)
+        self._pump()
+
+    def _pump(self) -> None:
+        for prefix, catchup in self._catchups.items():
+            request = catchup.request()
+            if request:
+                self._ask(prefix, catchup, request)
+
+    def _ask(self, prefix: str, catchup: CatchUp[Delivery], request: Request) -> None:
+        def failed(error: ControlError) -> None:
+            logger.debug("%s: %s", self.address, error.message)
+            catchup.failed(request)  # the next tick asks again
+
+        match request:
+            case Info():
+                self._ask_epoch(catchup, request, failed)
+            case Check():
+                self._ask_check(prefix, catchup, request, failed)
+            case Fetch():
+                self._ask_fetch(prefix, catchup, request, failed)
+
+    def _ask_epoch(self, catchup: CatchUp[Delivery], request: Info, failed: OnError) -> None:
+        def informed(reply: wire.InfoReply) -> None:
+            catchup.informed(request, reply.epoch, reply.head, reply.epochs)
+            self._flush()
+
+        self._requester.ask("info", {}, wire.InfoReply, informed, failed, ASK_SECONDS)
+
+    def _ask_check(self, prefix: str, catchup: CatchUp[Delivery], request: Check, failed: OnError) -> None:
+        def checked(reply: wire.CheckReply) -> None:
+            catchup.checked(request, reply.epoch, reply.head, reply.last)
+            self._flush()
+
+        params = wire.CheckParams(prefix=prefix, after=request.after)
+        self._requester.ask("check", params, wire.CheckReply, checked, failed, ASK_SECONDS)
+
+    def _ask_fetch(self, prefix: str, catchup: CatchUp[Delivery], request: Fetch, failed: OnError) -> None:
+        def fetched(reply: wire.FetchReply) -> None:
+            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            catchup.fetched(request, reply.epoch, reply.first, reply.next, events)
+            self._flush()
+
+        params = wire.FetchParams(prefix=prefix, after=request.after, until=request.until)
+        self._requester.ask("fetch", params, wire.FetchReply, fetched, failed, ASK_SECONDS)
+
+    def _read_latest(self) -> None:
+        """Read the newest event of each topic, for the prefixes that begin so."""
+        for prefix, read in self._to_read.items():
+            read.clear()
+            self._ask_latest(prefix, "", None)
+
+    def _ask_latest(self, prefix: str, after_topic: str, at: Position | None) -> None:
+        def page(reply: wire.LatestReply) -> None:
+            # pages are read one after another; what is newer than the first page comes by catching up from there
+            position = at or Position(reply.epoch, reply.head)
+            rows = [row for row in reply.events if row.offset <= position.offset]
+            self._to_read[prefix] += [self._delivery(prefix, reply.epoch, row) for row in rows]
+            if reply.more:
+                self._ask_latest(prefix, reply.events[-1].topic, position)
+                return
+            read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
+            self._catchups[prefix] = _catchup(prefix, position)
+            if read:
+                self._deliver(read)
+            self._ask_heartbeat()
+
+        def failed(error: ControlError) -> None:
+            self._ignore(error)
+            self.ready = False  # the next heartbeat begins again
+
+        params = wire.LatestParams(prefix=prefix, after_topic=after_topic)
+        self._requester.ask("latest", params, wire.LatestReply, page, failed, ASK_SECONDS)
+
+    def _delivery(self, prefix: str, epoch: int, row: wire.EventRow) -> Delivery:
+        return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
+
+
+def _catchup(prefix: str, start: Position | Start) -> CatchUp[Delivery]:
+    match start:
+        case Position(epoch, offset):
+            return CatchUp(epoch=epoch, offset=offset, everything=not prefix)
+        case Start.BEGINNING:
+            return CatchUp(offset=0, everything=not prefix)
+        case _:
+            return CatchUp(offset=None, everything=not prefix)
+
+
+def _unpack(frame: wire.FeedFrame) -> tuple[int, int, int, list[int | None], int, Raw]:
+    if frame.version != wire.PROTOCOL:
+        raise InvalidInputError(f"version: {frame.version} instead of {wire.PROTOCOL}")
+    return frame.version, frame.epoch, frame.offset, frame.chain, frame.time_ns, frame.body

@@ -1,0 +1,81 @@
+"""Typed decoding at the door: whatever is wrong with an input becomes one `InvalidInputError` that names the field."""
+
+import difflib
+import re
+from typing import Any, Final, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+T = TypeVar("T")
+
+# Deep nesting raises RecursionError and bad UTF-8 UnicodeDecodeError, neither of which is a MsgspecError.
+_DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
+_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL)
+
+
+class InvalidInputError(ValueError):
+    """An input breaks its contract. The text is one sentence that starts with the field and says what to do."""
+
+
+def convert(value: object, kind: type[T]) -> T:
+    """Turn plain data (of TOML, of JSON) into a Struct, strictly."""
+    try:
+        return msgspec.convert(value, kind)
+    except _DECODE_ERRORS as error:
+        raise InvalidInputError(explain(error, kind)) from None
+
+
+def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
+    """Decode msgpack of a declared type."""
+    try:
+        return decoder.decode(data)
+    except _DECODE_ERRORS as error:
+        raise InvalidInputError(explain(error, decoder.type)) from None
+
+
+def near_miss(word: str, known: list[str]) -> str:
+    """Say what was perhaps meant, else what there is: the end of a sentence about an unknown word."""
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known are: {', '.join(sorted(known))}" if known else "there are none"
+
+
+def explain(error: BaseException, kind: Any) -> str:
+    """Put a decoding error into words of the person who wrote the input."""
+    if isinstance(error, RecursionError):
+        return "input: nested too deeply"
+    if not isinstance(error, msgspec.ValidationError):
+        return f"input: {str(error)[:200] or type(error).__name__}"
+    match = _PATH.match(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    where = path.lstrip(".")
+    if unknown := _UNKNOWN.search(what):
+        word = unknown["field"]
+        return f"{_join(where, word[:80])}: unknown key; {near_miss(word, _fields_at(kind, where))}"
+    if missing := _MISSING.search(what):
+        return f"{_join(where, missing['field'])}: missing; add it"
+    return f"{where or 'input'}: {what[:1].lower()}{what[1:200]}"
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _fields_at(kind: Any, path: str) -> list[str]:
+    """Give the field names of the Struct that stands at a path such as `variable` or `jobs[...].context`."""
+    for step in filter(None, re.sub(r"\[.*?\]", ".[]", path).split(".")):
+        hints = get_type_hints(_struct_in(kind)) if step != "[]" and _struct_in(kind) else {}
+        kind = hints.get(step, kind)
+    found = _struct_in(kind)
+    return list(found.__struct_fields__) if found else []
+
+
+def _struct_in(kind: Any) -> type[Struct] | None:
+    """Find the Struct in `X`, `X | None`, `list[X]` or `Annotated[X, ...]`."""
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return kind
+    return next((found for arg in get_args(kind) if (found := _struct_in(arg))), None)
