@@ -1,0 +1,140 @@
+"""What can be asked of the runner and of the learning service, beyond what every publisher answers.
+
+`*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from bus.messages import (
+    Config,
+    ExperimentDefinition,
+    ExperimentStatus,
+    Index,
+    JobResult,
+    JobState,
+    LearningContext,
+    RecommendationUpdated,
+    VariantStatus,
+)
+from bus.specs import StageSpec
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job to run. Submitting the same `job_id` again adds nothing, so a submission may be repeated."""
+
+    job_id: Id
+    pipeline: Name
+    stage: Name
+    config: Config = field(default_factory=dict)
+    learning_context: LearningContext | None = None
+
+
+class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.submit`: all of these jobs, or none if one is invalid."""
+
+    jobs: Annotated[list[JobRequest], Meta(max_length=1000)]
+
+
+class SubmitReply(Struct, frozen=True, kw_only=True):
+    """How many jobs were new, and how many were known already."""
+
+    accepted: int
+    known: int
+
+
+class JobParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.show`."""
+
+    job_id: Id
+
+
+class JobView(Struct, frozen=True, kw_only=True):
+    """One job with its state."""
+
+    job_id: str
+    pipeline: str
+    stage: str
+    state: JobState
+    attempt: int
+    queued_at: float
+    started_at: float | None
+    finished_at: float | None
+    config: Config
+    learning_context: LearningContext | None
+    result: JobResult | None
+
+
+class JobListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.list`: newest first; the next page begins behind the last `number` of this one."""
+
+    state: JobState | None = None
+    before: Index | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class JobListReply(Struct, frozen=True, kw_only=True):
+    """One page of jobs; `before` asks for the next one, nil where there is none."""
+
+    jobs: list[JobView]
+    before: int | None
+
+
+class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.cancel`: one job, or all jobs of an experiment that have not ended."""
+
+    job_id: Id | None = None
+    experiment_id: Id | None = None
+
+
+class CancelReply(Struct, frozen=True, kw_only=True):
+    """How many jobs were cancelled, or will be as soon as their pipeline stops."""
+
+    cancelled: int
+
+
+class PipelinesReply(Struct, frozen=True, kw_only=True):
+    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is."""
+
+    pipelines: dict[str, dict[str, StageSpec]]
+    outputs: str
+    queued: int
+    running: int
+
+
+class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.create`: the client chooses the id, so that a repeated request plans nothing twice."""
+
+    experiment_id: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,95}\Z")]
+    definition: ExperimentDefinition
+
+
+class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.show`, `experiment.cancel`."""
+
+    experiment_id: Id
+
+
+class ExperimentView(ExperimentStatus, frozen=True, kw_only=True, tag="experiment.status"):
+    """One experiment with all that is known of it."""
+
+    variants: list[VariantStatus]
+    recommendation: RecommendationUpdated | None = None
+
+
+class ExperimentListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.list`: newest first."""
+
+    before: Index | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class ExperimentListReply(Struct, frozen=True, kw_only=True):
+    """One page of experiments; `before` asks for the next one, nil where there is none."""
+
+    experiments: list[ExperimentStatus]
+    before: int | None

@@ -1,0 +1,104 @@
+"""`python -m learning_service`: the learning service as a process."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bus.command import (
+    RUNNER_CONTROL,
+    AddressType,
+    announce,
+    loopback,
+    service_loop,
+    service_options,
+    set_up_logging,
+    user_errors,
+)
+from bus.log import Durability, Log
+from learning_service.plan import MAX_VARIANTS
+from learning_service.service import LearningService, Scope
+
+_PART: Final = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?", re.ASCII)
+
+
+class IndexSet(click.ParamType[tuple[int, ...]]):
+    """Variant indices such as `0-3,7`."""
+
+    name = "indices"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Expand the ranges."""
+        if isinstance(value, tuple):
+            return value
+        indices: set[int] = set()
+        for part in str(value).split(","):
+            match = _PART.fullmatch(part.strip())
+            if not match or int(match["last"] or match["first"]) < int(match["first"]):
+                self.fail(f"{part!r} is no index or range; write for example 0-3,7", param, ctx)
+            indices.update(range(int(match["first"]), int(match["last"] or match["first"]) + 1))
+        return tuple(sorted(indices))
+
+
+@click.command("learning")
+@service_options("learning", 5570)
+@click.option(
+    "--runner",
+    "runners",
+    type=AddressType(),
+    multiple=True,
+    envvar="VARIANTBUS_RUNNER",
+    default=[RUNNER_CONTROL],
+    show_default=True,
+    show_envvar=True,
+    help="Control address of a runner to follow and to send jobs to; repeatable.",
+)
+@click.option("--experiment", "experiments", multiple=True, metavar="ID", help="Follow only this one; repeatable.")
+@click.option("--variants", type=IndexSet(), default=(), help="Follow only these variants, such as 0-3,7.")
+@click.option("--discover", is_flag=True, help="Adopt experiments that this service did not plan.")
+@click.option(
+    "--max-variants",
+    type=click.IntRange(1, 100_000),
+    envvar="VARIANTBUS_MAX_VARIANTS",
+    default=MAX_VARIANTS,
+    show_default=True,
+    show_envvar=True,
+    help="How many variants an experiment may have.",
+)
+def main(  # noqa: PLR0913 - one parameter an option
+    *,
+    data_dir: Path,
+    feed_port: int,
+    control_port: int,
+    durability: Durability,
+    log_level: str,
+    runners: tuple[str, ...],
+    experiments: tuple[str, ...],
+    variants: tuple[int, ...],
+    discover: bool,
+    max_variants: int,
+) -> None:
+    """Plan experiments, follow their jobs, and publish the state of every variant."""
+    set_up_logging("learning", log_level)
+    with user_errors(), service_loop() as loop:
+        log = Log(data_dir / "learning.db", durability=durability)
+        try:
+            scope = Scope(
+                experiments=experiments,
+                variants=variants,
+                discover=discover,
+                max_variants=max_variants,
+                runners=list(dict.fromkeys(runners)),
+            )
+            feed, control = loopback(feed_port), loopback(control_port)
+            service = LearningService(log, loop, scope, feed=feed, control=control)
+            announce("learning", feed=service.publisher.feed, control=service.publisher.control)
+            loop.run()
+            service.close()
+        finally:
+            log.close()
+
+
+if __name__ == "__main__":
+    main()

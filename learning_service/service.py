@@ -1,0 +1,230 @@
+"""The learning service: planning, submitting, following and publishing, joined in one loop."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus import __version__, topics
+from bus.log import Log
+from bus.loop import Loop
+from bus.messages import JobCompleted, JobError, JobResult
+from bus.publisher import Publisher
+from bus.requests import (
+    CreateParams,
+    ExperimentListParams,
+    ExperimentListReply,
+    ExperimentParams,
+    ExperimentView,
+    JobRequest,
+)
+from bus.sockets import Address
+from bus.subscriber import Start, Subscriber
+from bus.validate import InvalidInputError
+from bus.wire import ControlError, NoParams
+from learning_service import variants
+from learning_service.controller import LearningController
+from learning_service.experiments import Experiment, experiment_status, variant_status
+from learning_service.follower import Follower
+from learning_service.plan import MAX_VARIANTS, check_plan, job_id, job_request, plan_jobs
+from learning_service.store import JobRow, LearningStore
+from learning_service.submitter import Submitter
+from learning_service.variants import Variant
+
+FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What one service follows: all experiments and variants unless some are named."""
+
+    experiments: tuple[str, ...] = ()
+    variants: tuple[int, ...] = ()
+    discover: bool = False
+    max_variants: int = MAX_VARIANTS
+    runners: list[str] = field(default_factory=list)
+
+    def prefixes(self) -> list[str]:
+        """Give the topics to subscribe to, so that libzmq filters at the publisher."""
+        if not self.experiments:
+            return ["job."]
+        if not self.variants:
+            return [topics.build(base, name) for base in FOLLOWED for name in self.experiments]
+        return [
+            topics.build(base, name, index) for base in FOLLOWED for name in self.experiments for index in self.variants
+        ]
+
+
+class LearningService:
+    """Plans experiments, has runners do their jobs, and publishes the state of every variant."""
+
+    def __init__(self, log: Log, loop: Loop, scope: Scope, *, feed: Address, control: Address) -> None:
+        """Bind the sockets and go on where the last service stopped.
+
+        Raises:
+            BindError: a port is taken.
+        """
+        self.publisher = Publisher(log, loop, service="learning", version=__version__, feed=feed, control=control)
+        self._log, self._loop, self._scope = log, loop, scope
+        self._store = LearningStore(log)
+        controller = LearningController(
+            self._store.find,
+            experiments=scope.experiments,
+            variant_indices=scope.variants,
+            discover=scope.discover,
+        )
+        self._follower = Follower(log, self._store, loop, self.publisher, controller)
+        self._submitter = Submitter(
+            log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused
+        )
+        self._subscriber = Subscriber(
+            scope.runners,
+            scope.prefixes(),
+            start=Start.BEGINNING,
+            positions=self._store.positions(),
+            loop=loop,
+            on_batch=self._follower.on_batch,
+            on_rewound=self._resend,
+        )
+        methods = self.publisher.methods
+        methods.add("experiment.create", CreateParams, self._create)
+        methods.add("experiment.cancel", ExperimentParams, self._cancel)
+        methods.add("experiment.show", ExperimentParams, self._show)
+        methods.add("experiment.list", ExperimentListParams, self._list)
+        methods.add("routing", NoParams, lambda _: dict(self._follower.counts))
+
+    def close(self) -> None:
+        """Stop; all that was applied is on disk, all else is in the runners' logs."""
+        self._subscriber.close()
+        self._submitter.close()
+        self.publisher.close()
+
+    def _create(self, params: CreateParams) -> ExperimentView:
+        definition = params.definition
+        known = self._store.find(params.experiment_id)
+        if known:
+            if known.definition != definition:
+                raise ControlError("conflict", f"experiment {params.experiment_id} exists with another definition")
+            return _view(known)
+        pipelines = self._submitter.pipelines()
+        if not pipelines:
+            addresses = ", ".join(self._scope.runners)
+            raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
+        values = check_plan(definition, pipelines, self._scope.max_variants)
+        created = time.time()
+        experiment = Experiment(params.experiment_id, definition, {}, {}, created_at=created, updated_at=created)
+        experiment.revision = 1
+        for index, value in enumerate(values):
+            experiment.variants[index] = Variant(
+                index=index, value=value, planned=definition.jobs_per_variant, revision=1, updated_at=created
+            )
+        jobs = [(job_id(params.experiment_id, job), job) for job in plan_jobs(definition, len(values))]
+        with self._log.transaction(sync=True) as tx:
+            self._store.insert(tx, experiment, jobs)
+            tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
+            for variant in experiment.variants.values():
+                topic = topics.build(topics.VARIANT_STATUS, params.experiment_id, variant.index)
+                tx.append(topic, variant_status(experiment, variant))
+        logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
+        self._loop.call(self._submitter.pump)
+        return _view(self._find(params.experiment_id))
+
+    def _cancel(self, params: ExperimentParams) -> ExperimentView:
+        """Cancel what no runner has at once, and have the runners cancel the rest."""
+        experiment = self._find(params.experiment_id)
+        if experiment.has_ended:
+            raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
+        unsent: dict[int, list[JobRow]] = {}
+        for row in self._store.unassigned_of(params.experiment_id):
+            unsent.setdefault(row.planned.variant_index, []).append(row)
+        now = time.time()
+        try:
+            with self._log.transaction(sync=True) as tx:
+                for index, rows in unsent.items():
+                    variant = variants.cancelled(experiment.variants[index], len(rows), now)
+                    experiment.variants[index] = variant
+                    for row in rows:
+                        experiment.jobs[row.job_id] = "ended"
+                        self._store.write_job(tx, params.experiment_id, row.job_id, "ended")
+                    self._store.write_variant(tx, params.experiment_id, variant)
+                    topic = topics.build(topics.VARIANT_STATUS, params.experiment_id, index)
+                    tx.append(topic, variant_status(experiment, variant))
+                for runner in self._store.runners_of(params.experiment_id):
+                    self._store.write_cancel(tx, params.experiment_id, runner)
+                experiment.updated_at = now
+                experiment.revision += 1
+                self._store.write_experiment(tx, experiment)
+                tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
+        except BaseException:
+            self._store.forget()
+            raise
+        self._loop.call(self._submitter.pump)
+        return _view(experiment)
+
+    def _show(self, params: ExperimentParams) -> ExperimentView:
+        return _view(self._find(params.experiment_id))
+
+    def _list(self, params: ExperimentListParams) -> ExperimentListReply:
+        page = self._store.page(params.before, params.limit)
+        before = page[-1][0] if len(page) == params.limit else None
+        return ExperimentListReply(experiments=[experiment_status(one) for _, one in page], before=before)
+
+    def _find(self, experiment_id: str) -> Experiment:
+        experiment = self._store.find(experiment_id)
+        if experiment is None:
+            text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
+            raise ControlError("not_found", text)
+        return experiment
+
+    def _request_of(self, row: JobRow) -> tuple[str, JobRequest]:
+        experiment = self._find(row.experiment_id)
+        value = experiment.variants[row.planned.variant_index].value
+        if isinstance(value, dict):
+            raise InvalidInputError(f"{row.job_id}: a grid of two variables cannot be submitted")
+        request = job_request(row.experiment_id, experiment.definition, value, row.planned)
+        return experiment.definition.pipeline, request
+
+    def _refused(self, rows: list[JobRow], message: str) -> None:
+        """Count jobs as failed that their runner does not take: it was changed since they were planned."""
+        logger.error("%d jobs of %s were refused: %s", len(rows), rows[0].experiment_id, message)
+        self._follower.apply_local([self._failure(row, message) for row in rows])
+
+    def _failure(self, row: JobRow, message: str) -> JobCompleted:
+        _, request = self._request_of(row)
+        now = time.time()
+        return JobCompleted(
+            job_id=request.job_id,
+            stage=request.stage,
+            pipeline=request.pipeline,
+            attempt=0,
+            learning_context=request.learning_context,
+            config=request.config,
+            result=JobResult(success=False, error=JobError(kind="invalid_request", message=message)),
+            queued_at=now,
+            started_at=None,
+            finished_at=now,
+        )
+
+    def _resend(self, runner: str) -> None:
+        """Send a runner again what it has not finished: its log is another one, or lost its end."""
+        logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
+        with self._log.transaction() as tx:
+            self._store.resend(tx, runner)
+        self._loop.call(self._submitter.pump)
+
+
+def _view(experiment: Experiment) -> ExperimentView:
+    status = experiment_status(experiment)
+    return ExperimentView(
+        experiment_id=status.experiment_id,
+        experiment_name=status.experiment_name,
+        status=status.status,
+        definition=status.definition,
+        totals=status.totals,
+        eta_seconds=status.eta_seconds,
+        created_at=status.created_at,
+        updated_at=status.updated_at,
+        revision=status.revision,
+        variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
+    )

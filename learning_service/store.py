@@ -1,0 +1,187 @@
+"""The learning service's tables, in the same file as its log."""
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bus import sql
+from bus.log import Log, Transaction
+from bus.messages import INT64_MAX, ExperimentDefinition
+from bus.source import Position
+from bus.specs import StageSpec
+from learning_service.experiments import Experiment, JobPhase
+from learning_service.plan import PlannedJob
+from learning_service.variants import Variant
+
+SQL: Final = sql.load("learning_service", "store.sql")
+SCHEMA_VERSION: Final = 1
+CACHE_LIMIT: Final = 10_000  # experiments in memory; any other is read again when an event of it comes
+RunnerPipelines = dict[str, dict[str, StageSpec]]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_definition = msgspec.msgpack.Decoder(ExperimentDefinition).decode
+_decode_variant = msgspec.msgpack.Decoder(Variant).decode
+_decode_pipelines = msgspec.msgpack.Decoder(RunnerPipelines).decode
+
+
+class JobRow(NamedTuple):
+    """A job that is to be sent to a runner."""
+
+    number: int
+    job_id: str
+    experiment_id: str
+    planned: PlannedJob
+
+
+class LearningStore:
+    """Reads and writes experiments; every write happens in a transaction of the log."""
+
+    def __init__(self, log: Log) -> None:
+        """Create the tables if they are not there."""
+        self._log = log
+        self._cache: OrderedDict[str, Experiment] = OrderedDict()
+        log.scope("learning", SCHEMA_VERSION, SQL["schema"])
+
+    def find(self, experiment_id: str) -> Experiment | None:
+        """Give an experiment, from memory or from disk."""
+        experiment = self._cache.get(experiment_id) or self._read(experiment_id)
+        if experiment:
+            self._cache[experiment_id] = experiment
+            self._cache.move_to_end(experiment_id)
+            if len(self._cache) > CACHE_LIMIT:
+                self._cache.popitem(last=False)
+        return experiment
+
+    def forget(self) -> None:
+        """Drop what is in memory: a transaction has failed, and the disk knows better."""
+        self._cache.clear()
+
+    def page(self, before: int | None, limit: int) -> list[tuple[int, Experiment]]:
+        """Give experiments with their numbers, newest first."""
+        rows = self._log.query(SQL["select_experiments"], (INT64_MAX if before is None else before, limit))
+        return [(number, found) for number, experiment_id in rows if (found := self.find(experiment_id))]
+
+    def insert(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
+        """Add an experiment with its variants and jobs."""
+        row = (
+            experiment.experiment_id,
+            _encode(experiment.definition),
+            experiment.created_at,
+            experiment.discovered,
+            experiment.started_at,
+            experiment.updated_at,
+            experiment.revision,
+        )
+        tx.execute(SQL["insert_experiment"], row)
+        for variant in experiment.variants.values():
+            self.write_variant(tx, experiment.experiment_id, variant)
+        rows = [(job_id, experiment.experiment_id, *job, "planned", None, 0) for job_id, job in jobs]
+        tx.executemany(SQL["insert_job"], rows)
+
+    def insert_seen_job(
+        self, tx: Transaction, job_id: str, experiment_id: str, job: PlannedJob, phase: JobPhase, runner: str
+    ) -> None:
+        """Add a job of a discovered experiment, which its runner has already."""
+        tx.execute(SQL["insert_job"], (job_id, experiment_id, *job, phase, runner, 1))
+
+    def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
+        """Write what changes of an experiment."""
+        row = (experiment.started_at, experiment.updated_at, experiment.revision, experiment.experiment_id)
+        tx.execute(SQL["update_experiment"], row)
+
+    def write_variant(self, tx: Transaction, experiment_id: str, variant: Variant) -> None:
+        """Write a variant."""
+        tx.execute(SQL["upsert_variant"], (experiment_id, variant.index, _encode(variant)))
+
+    def write_job(self, tx: Transaction, experiment_id: str, job_id: str, phase: JobPhase) -> None:
+        """Write how far a job is."""
+        tx.execute(SQL["update_job"], (phase, experiment_id, job_id))
+
+    def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
+        """Keep an event that came after the end of its variant."""
+        tx.execute(SQL["insert_late"], (experiment_id, variant_index, body))
+
+    def unassigned(self, limit: int) -> list[JobRow]:
+        """Give jobs that no runner was chosen for, oldest first."""
+        return _job_rows(self._log.query(SQL["select_unassigned"], (limit,)))
+
+    def unassigned_of(self, experiment_id: str) -> list[JobRow]:
+        """Give the jobs of an experiment that no runner was chosen for."""
+        return _job_rows(self._log.query(SQL["select_unassigned_of_experiment"], (experiment_id,)))
+
+    def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
+        """Choose the runner of jobs."""
+        tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
+
+    def unacknowledged(self, runner: str, limit: int) -> list[JobRow]:
+        """Give jobs that a runner is to be sent, oldest first."""
+        return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, limit)))
+
+    def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
+        """Note that a runner has jobs on its disk."""
+        tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
+
+    def resend(self, tx: Transaction, runner: str) -> None:
+        """Have a runner sent again what it had not finished."""
+        tx.execute(SQL["resend_jobs"], (runner,))
+        self._cache.clear()
+
+    def positions(self) -> dict[tuple[str, str], Position]:
+        """Give how far each runner was read."""
+        rows = self._log.query(SQL["select_positions"])
+        return {(source, prefix): Position(epoch, offset) for source, prefix, epoch, offset in rows}
+
+    def write_positions(self, tx: Transaction, positions: dict[tuple[str, str], Position]) -> None:
+        """Note how far runners were read."""
+        tx.executemany(SQL["upsert_position"], [(*key, *position) for key, position in positions.items()])
+
+    def runners(self) -> dict[str, RunnerPipelines]:
+        """Give what each runner offered when it last answered."""
+        return {address: _decode_pipelines(blob) for address, blob in self._log.query(SQL["select_runners"])}
+
+    def write_runner(self, tx: Transaction, address: str, pipelines: RunnerPipelines) -> None:
+        """Note what a runner offers."""
+        tx.execute(SQL["upsert_runner"], (address, _encode(pipelines)))
+
+    def runners_of(self, experiment_id: str) -> list[str]:
+        """Give the runners that have unended jobs of an experiment."""
+        return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
+
+    def write_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
+        """Note that a runner is to cancel an experiment."""
+        tx.execute(SQL["insert_cancel"], (experiment_id, runner))
+
+    def next_cancel(self, runner: str) -> str | None:
+        """Give an experiment that a runner is to cancel."""
+        rows = self._log.query(SQL["select_cancel"], {"runner": runner})
+        return str(rows[0][0]) if rows else None
+
+    def delete_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
+        """Note that a runner has cancelled an experiment."""
+        tx.execute(SQL["delete_cancel"], (experiment_id, runner))
+
+    def _read(self, experiment_id: str) -> Experiment | None:
+        rows = self._log.query(SQL["select_experiment"], (experiment_id,))
+        if not rows:
+            return None
+        _, definition, created_at, discovered, started_at, updated_at, revision = rows[0]
+        variants = [_decode_variant(state) for (state,) in self._log.query(SQL["select_variants"], (experiment_id,))]
+        return Experiment(
+            experiment_id=experiment_id,
+            definition=_decode_definition(definition),
+            variants={variant.index: variant for variant in variants},
+            jobs=dict(self._log.query(SQL["select_jobs"], (experiment_id,))),
+            created_at=created_at,
+            discovered=bool(discovered),
+            started_at=started_at,
+            updated_at=updated_at,
+            revision=revision,
+        )
+
+
+def _job_rows(rows: list[tuple[int, str, str, int, int, int]]) -> list[JobRow]:
+    return [
+        JobRow(number, job_id, experiment_id, PlannedJob(index, repeat, round_))
+        for number, job_id, experiment_id, index, repeat, round_ in rows
+    ]

@@ -1,0 +1,144 @@
+-- schema: experiments, their variants and jobs, how far each runner was read, and what is still to be sent to one.
+CREATE TABLE IF NOT EXISTS experiments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment_id TEXT NOT NULL UNIQUE,
+    definition BLOB NOT NULL,
+    created_at REAL NOT NULL,
+    discovered INTEGER NOT NULL,
+    started_at REAL,
+    updated_at REAL NOT NULL,
+    revision INTEGER NOT NULL -- never goes back
+);
+CREATE TABLE IF NOT EXISTS variants (
+    experiment_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL CHECK (variant_index >= 0),
+    state BLOB NOT NULL,
+    PRIMARY KEY (experiment_id, variant_index)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
+    job_id TEXT NOT NULL,
+    experiment_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    repeat_index INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN (
+        'planned', -- -> queued, running, ended
+        'queued', -- -> running, ended
+        'running', -- -> queued when its runner died, -> ended
+        'ended'
+    )),
+    runner TEXT, -- the one that the job goes to; once chosen it stays, so that it cannot run at two
+    acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk
+    UNIQUE (experiment_id, job_id)
+);
+CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (number) WHERE runner IS NULL AND phase = 'planned';
+CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number)
+WHERE runner IS NOT NULL AND acknowledged = 0 AND phase = 'planned';
+CREATE TABLE IF NOT EXISTS positions (
+    source TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    PRIMARY KEY (source, prefix)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runners (
+    address TEXT PRIMARY KEY,
+    pipelines BLOB NOT NULL -- what it offered when it last answered
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cancels (
+    experiment_id TEXT NOT NULL,
+    runner TEXT NOT NULL,
+    PRIMARY KEY (experiment_id, runner)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS late_events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS late_events_of_experiment ON late_events (experiment_id);
+
+-- insert_experiment: add an experiment.
+INSERT INTO experiments (experiment_id, definition, created_at, discovered, started_at, updated_at, revision)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- update_experiment: write what changes of an experiment.
+UPDATE experiments SET started_at = ?, updated_at = ?, revision = ? WHERE experiment_id = ?;
+
+-- select_experiment: one experiment.
+SELECT experiment_id, definition, created_at, discovered, started_at, updated_at, revision
+FROM experiments WHERE experiment_id = ?;
+
+-- select_experiments: experiments before a number, newest first.
+SELECT number, experiment_id FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
+
+-- upsert_variant: write a variant.
+INSERT INTO variants (experiment_id, variant_index, state) VALUES (?, ?, ?)
+ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state;
+
+-- select_variants: the variants of an experiment.
+SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
+
+-- insert_job: add a planned job.
+INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, phase, runner, acknowledged)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- update_job: write how far a job is.
+UPDATE jobs SET phase = ? WHERE experiment_id = ? AND job_id = ?;
+
+-- select_jobs: the jobs of an experiment.
+SELECT job_id, phase FROM jobs WHERE experiment_id = ?;
+
+-- select_unassigned: jobs that no runner was chosen for, oldest first.
+SELECT number, job_id, experiment_id, variant_index, repeat_index, round FROM jobs
+WHERE runner IS NULL AND phase = 'planned' ORDER BY number LIMIT ?;
+
+-- select_unassigned_of_experiment: the same of one experiment.
+SELECT number, job_id, experiment_id, variant_index, repeat_index, round FROM jobs
+WHERE experiment_id = ? AND runner IS NULL AND phase = 'planned';
+
+-- assign_job: choose the runner of a job.
+UPDATE jobs SET runner = ? WHERE number = ?;
+
+-- select_unacknowledged: jobs that a runner is to be sent, oldest first.
+SELECT number, job_id, experiment_id, variant_index, repeat_index, round FROM jobs
+WHERE runner = ? AND acknowledged = 0 AND phase = 'planned' ORDER BY number LIMIT ?;
+
+-- acknowledge_job: note that the runner has a job.
+UPDATE jobs SET acknowledged = 1 WHERE number = ?;
+
+-- resend_jobs: the runner's log is another one: what it had not finished must be sent again.
+UPDATE jobs SET acknowledged = 0, phase = 'planned' WHERE runner = ? AND phase <> 'ended';
+
+-- select_runners_of: the runners that have unended jobs of an experiment.
+SELECT DISTINCT runner FROM jobs WHERE experiment_id = ? AND runner IS NOT NULL AND phase <> 'ended';
+
+-- upsert_position: note how far a runner was read.
+INSERT INTO positions (source, prefix, epoch, "offset") VALUES (?, ?, ?, ?)
+ON CONFLICT (source, prefix) DO UPDATE SET epoch = excluded.epoch, "offset" = excluded."offset";
+
+-- select_positions: how far each runner was read.
+SELECT source, prefix, epoch, "offset" FROM positions;
+
+-- upsert_runner: note what a runner offers.
+INSERT INTO runners (address, pipelines) VALUES (?, ?)
+ON CONFLICT (address) DO UPDATE SET pipelines = excluded.pipelines;
+
+-- select_runners: what each runner offered when it last answered.
+SELECT address, pipelines FROM runners;
+
+-- insert_cancel: note that a runner is to cancel an experiment.
+INSERT INTO cancels (experiment_id, runner) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- select_cancel: an experiment that a runner is to cancel, once all of its jobs are there.
+SELECT experiment_id FROM cancels WHERE runner = :runner AND NOT EXISTS (
+    SELECT 1 FROM jobs WHERE jobs.runner = :runner AND jobs.experiment_id = cancels.experiment_id
+    AND acknowledged = 0 AND phase = 'planned'
+) LIMIT 1;
+
+-- delete_cancel: the runner has done so.
+DELETE FROM cancels WHERE experiment_id = ? AND runner = ?;
+
+-- insert_late: keep an event that came after the end of its variant.
+INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);

@@ -1,0 +1,168 @@
+"""Sending jobs to runners until each has them on disk, and cancels until they are done.
+
+A job is assigned to one runner, durably, before it is sent: a repeated submission adds nothing there, and no second
+runner ever gets it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from bus.log import Log
+from bus.loop import Loop
+from bus.requester import Requester
+from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitParams, SubmitReply
+from bus.wire import ControlError
+from learning_service.store import JobRow, LearningStore, RunnerPipelines
+
+BATCH: Final = 100  # jobs in one request; with their configurations it stays below the limit of a request
+RETRY_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
+ASK_SECONDS: Final = 3.0
+logger = logging.getLogger(__name__)
+
+
+class RunnerLink:
+    """One runner as the service that sends it jobs sees it."""
+
+    def __init__(self, requester: Requester, pipelines: RunnerPipelines) -> None:
+        """Start with what the runner offered when it last answered."""
+        self.requester = requester
+        self.address = requester.address
+        self.pipelines = pipelines
+        self.alive = False
+        self.busy = False  # a submission or a cancel is on its way
+        self.asked = False  # its pipelines are
+        self.load = 0  # jobs in its queue, running, or assigned to it since it told
+
+
+class Submitter:
+    """Sends what the store says is to be sent."""
+
+    def __init__(
+        self,
+        log: Log,
+        store: LearningStore,
+        loop: Loop,
+        addresses: list[str],
+        *,
+        request_of: Callable[[JobRow], tuple[str, JobRequest]],
+        refused: Callable[[list[JobRow], str], None],
+    ) -> None:
+        """Connect to the runners in the background.
+
+        `request_of` gives the pipeline and the request of a job; `refused` is told when a runner does not want jobs.
+        """
+        self._log, self._store = log, store
+        self._request_of, self._refused = request_of, refused
+        known = store.runners()
+        self._links = [RunnerLink(Requester(loop, address), known.get(address, {})) for address in addresses]
+        self._timers = [loop.every(RETRY_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
+        self._poll()
+
+    def pipelines(self) -> RunnerPipelines:
+        """Give what the runners offer together."""
+        return {name: stages for link in self._links for name, stages in link.pipelines.items()}
+
+    def pump(self) -> None:
+        """Assign jobs that have no runner, and send each runner what is to be sent."""
+        self._assign()
+        for link in self._links:
+            if not link.busy and link.alive:
+                self._send(link)
+
+    def close(self) -> None:
+        """Stop; what was not sent stays in the store."""
+        for timer in self._timers:
+            timer.cancel()
+        for link in self._links:
+            link.requester.close()
+
+    def _poll(self) -> None:
+        for link in self._links:
+            if not link.asked:
+                self._ask_pipelines(link)
+
+    def _ask_pipelines(self, link: RunnerLink) -> None:
+        def answered(reply: PipelinesReply) -> None:
+            link.asked = False
+            link.load = reply.queued + reply.running
+            if link.pipelines != reply.pipelines:
+                with self._log.transaction() as tx:
+                    self._store.write_runner(tx, link.address, reply.pipelines)
+                link.pipelines = reply.pipelines
+            if not link.alive:
+                logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
+                link.alive = True
+                self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.asked = False
+            if link.alive:
+                logger.warning("runner %s: %s; its jobs wait", link.address, error.message)
+            link.alive = False
+
+        link.asked = True
+        link.requester.ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+
+    def _assign(self) -> None:
+        """Choose for waiting jobs the runner that offers their pipeline and has the shortest queue."""
+        rows = self._store.unassigned(BATCH)
+        chosen: dict[RunnerLink, list[JobRow]] = {}
+        for row in rows:
+            pipeline, _ = self._request_of(row)
+            link = min((link for link in self._links if pipeline in link.pipelines), key=_load, default=None)
+            if link:
+                link.load += 1
+                chosen.setdefault(link, []).append(row)
+        if chosen:
+            with self._log.transaction() as tx:
+                for link, mine in chosen.items():
+                    self._store.assign(tx, mine, link.address)
+
+    def _send(self, link: RunnerLink) -> None:
+        rows = self._store.unacknowledged(link.address, BATCH)
+        if rows:
+            # of one experiment: if the runner refuses, it is clear whose jobs it means
+            self._submit(link, [row for row in rows if row.experiment_id == rows[0].experiment_id])
+        elif experiment_id := self._store.next_cancel(link.address):
+            self._cancel(link, experiment_id)
+
+    def _submit(self, link: RunnerLink, rows: list[JobRow]) -> None:
+        def accepted(_reply: SubmitReply) -> None:
+            link.busy = False
+            with self._log.transaction() as tx:
+                self._store.acknowledge(tx, rows)
+            self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.busy = False
+            if error.code == "invalid_request":
+                self._refused(rows, error.message)
+                self.pump()
+            else:
+                logger.warning("runner %s: %s; trying again", link.address, error.message)
+
+        link.busy = True
+        params = SubmitParams(jobs=[self._request_of(row)[1] for row in rows])
+        link.requester.ask("job.submit", params, SubmitReply, accepted, failed, ASK_SECONDS)
+
+    def _cancel(self, link: RunnerLink, experiment_id: str) -> None:
+        def done(_reply: CancelReply) -> None:
+            link.busy = False
+            with self._log.transaction() as tx:
+                self._store.delete_cancel(tx, experiment_id, link.address)
+            self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.busy = False
+            logger.warning("runner %s: %s; trying again", link.address, error.message)
+
+        link.busy = True
+        params = CancelParams(experiment_id=experiment_id)
+        link.requester.ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+
+
+def _load(link: RunnerLink) -> tuple[bool, int]:
+    """Sort runners that answer before those that do not, then by the length of their queue."""
+    return (not link.alive, link.load)

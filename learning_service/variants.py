@@ -1,0 +1,141 @@
+"""The life of a variant: a table of transitions, and the state that grows with every job that ends."""
+
+from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from bus.messages import ImageRef, JobCompleted, RatingSummary, Scalar, VariantState
+
+VariantEvent = Literal[
+    "job_queued",
+    "job_started",
+    "job_ended",
+    "all_completed",
+    "all_failed",
+    "all_cancelled",
+    "all_ended_mixed",
+]
+
+_ENDS: Final[dict[VariantEvent, VariantState]] = {
+    "all_completed": "completed",
+    "all_failed": "failed",
+    "all_cancelled": "cancelled",
+    "all_ended_mixed": "partial",
+}
+# A late event after an end is not in the table: it changes nothing.
+TRANSITIONS: Final[dict[VariantState, dict[VariantEvent, VariantState]]] = {
+    "pending": {**_ENDS, "job_queued": "queued", "job_started": "running", "job_ended": "running"},
+    "queued": {**_ENDS, "job_queued": "queued", "job_started": "running", "job_ended": "running"},
+    "running": {**_ENDS, "job_queued": "running", "job_started": "running", "job_ended": "running"},
+    "completed": {},
+    "partial": {},
+    "failed": {},
+    "cancelled": {},
+}
+# More jobs were planned: the one way back from an end.
+EXTENDED: Final[dict[VariantState, VariantState]] = {"pending": "pending", "queued": "queued"}
+ENDED: Final = frozenset[VariantState]({"completed", "partial", "failed", "cancelled"})
+UNKNOWN_ERROR: Final = "Unknown error"
+IMAGES_LIMIT: Final = 2000  # listed in a status, so that it stays below the limit of a message; all stay on disk
+ERROR_LIMIT: Final = 4000  # characters of an error text
+
+
+class IllegalTransitionError(Exception):
+    """An event that cannot happen in this state; the state is unchanged."""
+
+
+def transition(status: VariantState, event: VariantEvent) -> VariantState:
+    """Give the status after an event.
+
+    Raises:
+        IllegalTransitionError: the event cannot happen in this status.
+    """
+    try:
+        return TRANSITIONS[status][event]
+    except KeyError:
+        raise IllegalTransitionError(f"a variant that is {status} cannot take {event}") from None
+
+
+class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that is kept of one variant; what is published of it is derived (see `learning_service.statuses`)."""
+
+    index: int
+    value: Scalar | dict[str, Scalar]
+    planned: int
+    status: VariantState = "pending"
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    images: tuple[ImageRef, ...] = ()
+    error: str | None = None
+    rating: RatingSummary | None = None
+    metric_sums: dict[str, tuple[float, int]] = field(default_factory=dict)  # sum and count over completed jobs
+    duration_sum: float = 0.0
+    revision: int = 0
+    updated_at: float = 0.0
+
+    @property
+    def ended(self) -> int:
+        """How many of its jobs have ended."""
+        return self.completed + self.failed + self.cancelled
+
+
+def queued(variant: Variant, now: float) -> Variant:
+    """Give the variant after one of its jobs came into a queue."""
+    return _moved(variant, "job_queued", now)
+
+
+def started(variant: Variant, now: float) -> Variant:
+    """Give the variant after one of its jobs started."""
+    return _moved(variant, "job_started", now)
+
+
+def extended(variant: Variant, jobs: int, now: float) -> Variant:
+    """Give the variant after jobs were added to its plan."""
+    status = EXTENDED.get(variant.status, "running")
+    planned, revision = variant.planned + jobs, variant.revision + 1
+    return replace(variant, status=status, planned=planned, revision=revision, updated_at=now)
+
+
+def cancelled(variant: Variant, jobs: int, now: float) -> Variant:
+    """Give the variant after jobs of it were cancelled that no runner had yet."""
+    return _ended(replace(variant, cancelled=variant.cancelled + jobs), now)
+
+
+def job_ended(variant: Variant, job: JobCompleted) -> Variant:
+    """Give the variant after one of its jobs ended, well or not."""
+    result = job.result
+    if result.cancelled:
+        return _ended(replace(variant, cancelled=variant.cancelled + 1), job.finished_at)
+    if not result.success:
+        error = (result.error.message if result.error else "") or UNKNOWN_ERROR
+        return _ended(replace(variant, failed=variant.failed + 1, error=error[:ERROR_LIMIT]), job.finished_at)
+    sums = dict(variant.metric_sums)
+    for name, value in result.metrics.items():
+        total, count = sums.get(name, (0.0, 0))
+        sums[name] = (total + value, count + 1)
+    duration = job.finished_at - (job.finished_at if job.started_at is None else job.started_at)
+    changed = replace(
+        variant,
+        completed=variant.completed + 1,
+        images=(variant.images + result.images)[:IMAGES_LIMIT],
+        metric_sums=sums,
+        duration_sum=variant.duration_sum + max(0.0, duration),
+    )
+    return _ended(changed, job.finished_at)
+
+
+def _ended(variant: Variant, now: float) -> Variant:
+    if variant.ended < variant.planned:
+        return _moved(variant, "job_ended", now)
+    if variant.completed == variant.ended:
+        return _moved(variant, "all_completed", now)
+    if variant.completed:
+        return _moved(variant, "all_ended_mixed", now)
+    return _moved(variant, "all_failed" if variant.failed else "all_cancelled", now)
+
+
+def _moved(variant: Variant, event: VariantEvent, now: float) -> Variant:
+    status = transition(variant.status, event)
+    return replace(variant, status=status, revision=variant.revision + 1, updated_at=now)

@@ -1,0 +1,37 @@
+"""The text chunk `parameters` of a PNG, in the form that AUTOMATIC1111's "PNG info" reads."""
+
+import json
+from typing import Final
+
+from bus.messages import Config, ConfigValue
+
+# our key → the name that the web UI writes; the order is the web UI's
+_NAMES: Final = {
+    "steps": "Steps",
+    "sampler_name": "Sampler",
+    "scheduler": "Schedule type",
+    "cfg_scale": "CFG scale",
+    "seed": "Seed",
+    "size": "Size",
+    "denoising_strength": "Denoising strength",
+    "model": "Model",
+}
+
+
+def infotext(config: Config) -> str:
+    """Write prompt, negative prompt, and one line of `Name: value` pairs."""
+    lines = [str(config.get("prompt", ""))]
+    if config.get("negative_prompt"):
+        lines.append(f"Negative prompt: {config['negative_prompt']}")
+    values = dict(config)
+    if "width" in config and "height" in config:
+        values["size"] = f"{config['width']}x{config['height']}"
+    known = [f"{label}: {_quoted(values[key])}" for key, label in _NAMES.items() if values.get(key) is not None]
+    lines.append(", ".join([*known, "Version: variantbus"]))
+    return "\n".join(lines)
+
+
+def _quoted(value: ConfigValue) -> str:
+    """Quote what would break the line apart."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(char in text for char in ",\n:") else text

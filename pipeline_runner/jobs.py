@@ -1,0 +1,92 @@
+"""The job record, and the life cycle of a job as a table."""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bus.messages import Config, JobError, JobResult, JobState, LearningContext
+from bus.requests import JobRequest
+
+JobEvent = Literal["start", "complete", "fail", "cancel", "requeue"]
+
+# A state that is not in the table, or has no events, is an end. `requeue` is what a restart of the runner does.
+TRANSITIONS: Final[dict[JobState, dict[JobEvent, JobState]]] = {
+    "queued": {"start": "running", "cancel": "cancelled"},
+    "running": {"complete": "completed", "fail": "failed", "cancel": "cancelled", "requeue": "queued"},
+    "completed": {},
+    "failed": {},
+    "cancelled": {},
+}
+
+
+class IllegalTransitionError(Exception):
+    """An event that cannot happen in this state; the state is unchanged."""
+
+
+class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job with everything that is known of it; a job of a learning experiment carries its `learning_context`."""
+
+    job_id: str
+    pipeline: str
+    stage: str
+    config: Config
+    learning_context: LearningContext | None = None
+    state: JobState = "queued"
+    attempt: int = 0  # how often a worker has taken it
+    cancel_requested: bool = False  # no transition: the pipeline has to stop first
+    queued_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    result: JobResult | None = None
+
+
+def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
+    """Make the record of a submitted job."""
+    return NormalizedJobRecord(
+        job_id=request.job_id,
+        pipeline=request.pipeline,
+        stage=request.stage,
+        config=request.config,
+        learning_context=request.learning_context,
+        queued_at=now,
+    )
+
+
+def transition(state: JobState, event: JobEvent) -> JobState:
+    """Give the state after an event.
+
+    Raises:
+        IllegalTransitionError: the event cannot happen in this state.
+    """
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        raise IllegalTransitionError(f"a job that is {state} cannot {event}") from None
+
+
+def started(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
+    """Give the record after a worker took it."""
+    state = transition(record.state, "start")
+    return replace(record, state=state, attempt=record.attempt + 1, started_at=now)
+
+
+def requeued(record: NormalizedJobRecord) -> NormalizedJobRecord:
+    """Give the record after the runner died under it."""
+    return replace(record, state=transition(record.state, "requeue"), started_at=None)
+
+
+def finished(record: NormalizedJobRecord, result: JobResult, now: float) -> NormalizedJobRecord:
+    """Give the record after its end: well, with an error, or cancelled, as the result says."""
+    event: JobEvent = "cancel" if result.cancelled else "complete" if result.success else "fail"
+    return replace(record, state=transition(record.state, event), result=result, finished_at=now)
+
+
+def cancelled_result() -> JobResult:
+    """Give the result of a cancelled job."""
+    return JobResult(success=False, cancelled=True)
+
+
+def failed_result(kind: str, message: str) -> JobResult:
+    """Give the result of a failed job."""
+    return JobResult(success=False, error=JobError(kind=kind, message=message))

@@ -1,0 +1,103 @@
+"""The output folder: files named by their content, each with a JSON sidecar that says where it comes from.
+
+<root>/<experiment>/variant-03_cfg_scale-6.5/<sha256>.png and <sha256>.sidecar.json
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bus import topics
+from bus.messages import ImageRef, VariantValue
+from pipeline_runner.jobs import NormalizedJobRecord
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+NAME_LIMIT: Final = 60
+
+
+class Outputs:
+    """Writes results so that a file is either whole or not there, whenever the runner dies."""
+
+    def __init__(self, root: Path) -> None:
+        """Use a folder; it is made when the first file is written."""
+        self.root = root
+
+    def save(
+        self,
+        job: NormalizedJobRecord,
+        data: bytes,
+        *,
+        suffix: str,
+        media_type: str,
+        size: tuple[int, int],
+        seed: int | None,
+    ) -> ImageRef:
+        """Write a result and its sidecar, and give the reference that travels in messages.
+
+        `size` is width and height in pixels, (0, 0) for what is no image.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        folder = self.root / job_folder(job)
+        path = folder / f"{sha256}{suffix}"
+        image = ImageRef(
+            sha256=sha256,
+            path=path.relative_to(self.root).as_posix(),
+            width=size[0],
+            height=size[1],
+            seed=seed,
+            media_type=media_type,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+        write_atomically(folder / f"{sha256}.sidecar.json", _sidecar(job, image))
+        return image
+
+
+def job_folder(job: NormalizedJobRecord) -> Path:
+    """Give the folder of a job's results; whatever the ids contain, it is inside the output folder."""
+    context = job.learning_context
+    if context is None:
+        return Path("jobs") / topics.encode_token(job.job_id)
+    value = _name(f"{context.variable_under_test}-{_text(context.variant_value)}")
+    return Path(topics.encode_token(context.experiment_id)) / f"variant-{context.variant_index:02d}_{value}"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, sync it, and rename it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sidecar(job: NormalizedJobRecord, image: ImageRef) -> bytes:
+    content = {
+        "image": image,
+        "job_id": job.job_id,
+        "attempt": job.attempt,
+        "pipeline": job.pipeline,
+        "stage": job.stage,
+        "config": job.config,
+        "learning_context": job.learning_context,
+    }
+    return json.dumps(msgspec.to_builtins(content), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _text(value: VariantValue) -> str:
+    return "-".join(f"{key}-{part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _name(text: str) -> str:
+    return _UNSAFE.sub("-", text)[:NAME_LIMIT]

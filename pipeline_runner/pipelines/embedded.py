@@ -1,0 +1,108 @@
+"""The `embedded` pipeline: a real diffusion sampler without weights, so that everything can be tried at once."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from bus.messages import Config, JobResult
+from bus.specs import StageSpec, VariableSpec
+from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate
+from pipeline_runner.infotext import infotext
+from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
+from pipeline_runner.outputs import Outputs
+from pipeline_runner.pipelines import Cancelled as AskCancelled
+from pipeline_runner.pipelines import Progress
+
+_TXT2IMG: Final = {
+    "prompt": VariableSpec(kind="str"),
+    "steps": VariableSpec(kind="int", minimum=1, maximum=150),
+    "cfg_scale": VariableSpec(kind="float", minimum=0, maximum=30),
+    "sampler_name": VariableSpec(kind="str", choices=SAMPLERS),
+    "scheduler": VariableSpec(kind="str", choices=SCHEDULERS),
+    "seed": VariableSpec(kind="int", minimum=0, maximum=2**63 - 1),
+    "width": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
+    "height": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
+}
+_STAGES: Final = {
+    "txt2img": StageSpec(variables=_TXT2IMG),
+    "img2img": StageSpec(
+        variables={**_TXT2IMG, "denoising_strength": VariableSpec(kind="float", minimum=0, maximum=1)},
+        config={"init_image": VariableSpec(kind="str")},
+        required=("init_image",),
+    ),
+}
+
+
+class EmbeddedPipeline:
+    """Draws small pictures of coloured shapes by exact diffusion; see `pipeline_runner.diffusion`."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        """Write pictures to `outputs`."""
+        self._outputs = outputs
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give `txt2img`, and `img2img` from a picture file on the runner's machine."""
+        return _STAGES
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: AskCancelled) -> JobResult:
+        """Make one picture."""
+        try:
+            settings = _settings(job.config)
+        except (ValueError, OSError) as error:
+            return failed_result("invalid_request", str(error))
+        try:
+            picture = generate(settings, lambda done, total: progress(done / total, done, total), cancelled)
+        except Cancelled:
+            return cancelled_result()
+        effective: Config = {
+            "prompt": settings.prompt,
+            "steps": settings.steps,
+            "cfg_scale": settings.cfg_scale,
+            "sampler_name": settings.sampler_name,
+            "scheduler": settings.scheduler,
+            "seed": settings.seed,
+            "width": settings.width,
+            "height": settings.height,
+        }
+        if job.stage == "img2img":
+            effective["denoising_strength"] = settings.denoising_strength
+        image = self._outputs.save(
+            job,
+            _png(picture, effective),
+            suffix=".png",
+            media_type="image/png",
+            size=(settings.width, settings.height),
+            seed=settings.seed,
+        )
+        metrics = {"prompt_match": picture.prompt_match}
+        return JobResult(success=True, images=(image,), metrics=metrics, effective=effective)
+
+
+def _settings(config: Config) -> Settings:
+    """Turn a checked configuration into settings; what it leaves out has the sampler's default."""
+    known: dict[str, Any] = {key: value for key, value in config.items() if key != "init_image"}
+    if "init_image" in config:
+        known["init_image"] = _load(Path(str(config["init_image"])))
+    return Settings(**known)
+
+
+def _load(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"config.init_image: {path} cannot be read as a picture ({type(error).__name__})") from None
+
+
+def _png(picture: Picture, effective: Config) -> bytes:
+    """Encode without anything that differs between two runs: the same settings give the same bytes."""
+    text = PngInfo()
+    text.add_itxt("parameters", infotext({**effective, "model": "embedded"}))
+    buffer = io.BytesIO()
+    Image.fromarray(picture.pixels).save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()

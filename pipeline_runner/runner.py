@@ -1,0 +1,161 @@
+"""The runner: the job service, its workers and its publisher, joined in one loop."""
+
+import logging
+from typing import Final
+
+from bus import __version__, topics
+from bus.log import Log
+from bus.loop import Loop
+from bus.messages import JobProgress, JobResult
+from bus.publisher import Publisher
+from bus.requests import (
+    CancelParams,
+    CancelReply,
+    JobListParams,
+    JobListReply,
+    JobParams,
+    JobRequest,
+    JobView,
+    PipelinesReply,
+    SubmitParams,
+    SubmitReply,
+)
+from bus.sockets import Address
+from bus.specs import check_config, find_stage
+from bus.validate import InvalidInputError
+from bus.wire import ControlError, NoParams
+from pipeline_runner.jobs import IllegalTransitionError, NormalizedJobRecord
+from pipeline_runner.outputs import Outputs
+from pipeline_runner.pipelines import Pipeline
+from pipeline_runner.service import JobService
+from pipeline_runner.workers import WorkerPool
+
+STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
+logger = logging.getLogger(__name__)
+
+
+class Runner:
+    """Takes jobs from its control socket, runs them, and publishes what becomes of them."""
+
+    def __init__(
+        self,
+        log: Log,
+        loop: Loop,
+        pipelines: dict[str, Pipeline],
+        outputs: Outputs,
+        *,
+        workers: int,
+        feed: Address,
+        control: Address,
+    ) -> None:
+        """Bind the sockets, and put jobs back into the queue that ran when the last runner died.
+
+        Raises:
+            BindError: a port is taken.
+        """
+        self.publisher = Publisher(log, loop, service="runner", version=__version__, feed=feed, control=control)
+        self._outputs = outputs
+        self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
+        self._service = JobService(log)
+        self._pool = WorkerPool(loop, workers, pipelines, self._finish, self._report)
+        recovered = self._service.recover()
+        if recovered:
+            logger.warning("%d jobs that were running when the runner died run again", recovered)
+        methods = self.publisher.methods
+        methods.add("job.submit", SubmitParams, self._submit)
+        methods.add("job.cancel", CancelParams, self._cancel)
+        methods.add("job.show", JobParams, self._show)
+        methods.add("job.list", JobListParams, self._list)
+        methods.add("pipelines", NoParams, self._pipelines)
+        loop.call(self._dispatch)
+
+    def close(self) -> None:
+        """Stop the running jobs without an end: they run again at the next start."""
+        left = self._pool.stop(STOP_SECONDS)
+        if left:
+            logger.warning("%d jobs did not stop in time and are abandoned", left)
+        self.publisher.close()
+
+    def _dispatch(self) -> None:
+        """Give queued jobs to idle workers."""
+        while self._pool.has_room and (job := self._service.claim()):
+            self._pool.start(job)
+
+    def _finish(self, job_id: str, result: JobResult) -> None:
+        self._service.finish(job_id, result)
+        self._dispatch()
+
+    def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
+        context = job.learning_context
+        message = JobProgress(job_id=job.job_id, learning_context=context, fraction=fraction, step=step, steps=steps)
+        tokens = (context.experiment_id, context.variant_index) if context else ()
+        self.publisher.publish_ephemeral(topics.build(topics.JOB_PROGRESS, *tokens), message)
+
+    def _submit(self, params: SubmitParams) -> SubmitReply:
+        for number, request in enumerate(params.jobs):
+            try:
+                self._check(request)
+            except (InvalidInputError, topics.TopicError) as error:
+                raise InvalidInputError(f"jobs[{number}] {request.job_id}: {error}") from None
+        accepted = self._service.submit(params.jobs)
+        self._dispatch()
+        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted)
+
+    def _check(self, request: JobRequest) -> None:
+        check_config(find_stage(self._stages, request.pipeline, request.stage), request.config)
+        context = request.learning_context
+        if context:
+            topics.build(topics.JOB_COMPLETED, context.experiment_id, context.variant_index)
+
+    def _cancel(self, params: CancelParams) -> CancelReply:
+        if (params.job_id is None) == (params.experiment_id is None):
+            raise InvalidInputError("job_id: give either job_id or experiment_id")
+        if params.experiment_id is not None:
+            jobs = self._service.store.unended(params.experiment_id)
+        else:
+            jobs = [self._get(params.job_id or "")]
+        try:
+            to_stop = self._service.cancel(jobs)
+        except IllegalTransitionError as error:
+            raise ControlError("conflict", str(error)) from None
+        for job_id in to_stop:
+            self._pool.cancel(job_id)
+        return CancelReply(cancelled=len(jobs))
+
+    def _get(self, job_id: str) -> NormalizedJobRecord:
+        job = self._service.store.get(job_id)
+        if job is None:
+            raise ControlError("not_found", f"job {job_id!r} is unknown to this runner; see `variantbus job list`")
+        return job
+
+    def _show(self, params: JobParams) -> JobView:
+        return _view(self._get(params.job_id))
+
+    def _list(self, params: JobListParams) -> JobListReply:
+        page = self._service.store.page(params.state, params.before, params.limit)
+        before = page[-1][0] if len(page) == params.limit else None
+        return JobListReply(jobs=[_view(job) for _, job in page], before=before)
+
+    def _pipelines(self, _params: NoParams) -> PipelinesReply:
+        return PipelinesReply(
+            pipelines=self._stages,
+            outputs=str(self._outputs.root),
+            queued=self._service.store.count("queued"),
+            running=self._service.store.count("running"),
+        )
+
+
+def _view(job: NormalizedJobRecord) -> JobView:
+    return JobView(
+        job_id=job.job_id,
+        pipeline=job.pipeline,
+        stage=job.stage,
+        state=job.state,
+        attempt=job.attempt,
+        queued_at=job.queued_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        config=job.config,
+        learning_context=job.learning_context,
+        result=job.result,
+    )
