@@ -5,6 +5,7 @@ Needs the extra `cli` (click, platformdirs); nothing else in `bus` does.
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -174,6 +175,8 @@ def user_errors() -> Iterator[None]:
         fail(str(error), EXIT_REFUSED)
     except ControlError as error:
         fail(error.message, exit_code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except BrokenPipeError:
         # whoever read our output is gone; leave nothing for the interpreter to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

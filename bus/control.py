@@ -41,17 +41,17 @@ class Methods:
             return None
         request_id, method, params = frames
         try:
-            return [request_id, b"ok", wire.encode(self._call(method, params))]
+            return [request_id, b"ok", self._call(method, params)]
         except ControlError as error:
             return [request_id, b"error", _encode_error(error)]
 
-    def _call(self, method: bytes, params: bytes) -> object:
+    def _call(self, method: bytes, params: bytes) -> bytes:
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
         if name not in self._methods:
             raise ControlError("unknown_method", f"method {name!r} is unknown; {near_miss(name, list(self._methods))}")
         decoder, handler = self._methods[name]
         try:
-            return handler(decode(decoder, params or EMPTY_MAP))
+            return wire.encode(handler(decode(decoder, params or EMPTY_MAP)))
         except InvalidInputError as error:
             raise ControlError("invalid_request", str(error)) from None
         except ControlError:

@@ -96,16 +96,16 @@ class Log:
         self._synced = True
         self.head = 0  # the newest offset
         self._file = LogFile(path)
+        self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._db = _connect(path)
             self._open()
             self._full = durability == "full"
             self._set_synchronous(full=self._full)
         except sqlite3.Error as error:
-            self._file.close()
+            self._release()
             raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
         except BaseException:
-            self._file.close()
+            self._release()
             raise
 
     @contextmanager
@@ -185,7 +185,7 @@ class Log:
 
     def newest_topics(self, count: int) -> list[tuple[int, str]]:
         """Give offset and topic of the newest `count` records, oldest first."""
-        return self.query(SQL["select_topics"], (self.head - count,))
+        return [(offset, _text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
 
     @property
     def first(self) -> int:
@@ -215,6 +215,9 @@ class Log:
         self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
         self.sync_head()
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._release()
+
+    def _release(self) -> None:
         self._db.close()
         self._file.close()
 
@@ -236,14 +239,17 @@ class Log:
     def _open(self) -> None:
         """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""
         application_id, version = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in _IDENTITY)
-        if application_id == 0 and self._is_new():
-            self._db.executescript(SQL["schema"])
-            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif application_id != APPLICATION_ID:
+        new = application_id == 0 and self._is_new()
+        if not new and application_id != APPLICATION_ID:
             raise LogError(f"{self.path} is no variantbus log; move it away or choose another --data-dir")
-        elif version != SCHEMA_VERSION:
+        if not new and version != SCHEMA_VERSION:
             raise LogError(f"{self.path} has log version {version}, this program knows {SCHEMA_VERSION}")
+        for pragma in _PRAGMAS:  # only now: the journal mode is written into the file
+            self._db.execute(f"PRAGMA {pragma}")
+        if new:
+            self._db.executescript(SQL["schema"])
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")  # last: until here it counts as new
         self.head = self._db.execute(SQL["select_head"]).fetchone()[0]
         self._settle_epoch()
 
@@ -271,6 +277,18 @@ class Log:
 
 
 _IDENTITY: Final = ("application_id", "user_version")
+_PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # while opening; see Log._set_synchronous
+    "journal_size_limit = 67108864",
+    "busy_timeout = 5000",
+    "cache_size = -16000",
+    "mmap_size = 0",  # a stray pointer or a truncated file would be a crash instead of an error
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "foreign_keys = ON",
+)
 
 
 def checksum(record: Record) -> int:
@@ -279,9 +297,14 @@ def checksum(record: Record) -> int:
     return zlib.crc32(record.body, zlib.crc32(head))
 
 
-def _verified(row: tuple[int, str, int, bytes, int]) -> Record | None:
-    record = Record(*row[:4])
-    if checksum(record) == row[4]:
+def _text(topic: bytes) -> str:
+    return topic.decode("ascii", "replace")  # what is not ASCII is damaged
+
+
+def _verified(row: tuple[int, bytes, int, bytes, int]) -> Record | None:
+    offset, topic, time_ns, body, crc = row
+    record = Record(offset, _text(topic), time_ns, body)
+    if checksum(record) == crc:
         return record
     logger.error("record %d fails its checksum and is not delivered", record.offset)
     return None
@@ -289,21 +312,3 @@ def _verified(row: tuple[int, str, int, bytes, int]) -> Record | None:
 
 def _range(prefix: str) -> dict[str, str]:
     return {"low": prefix, "high": topics.after_prefix(prefix)}
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",  # while opening; see Log._set_synchronous
-        "journal_size_limit = 67108864",
-        "busy_timeout = 5000",
-        "cache_size = -16000",
-        "mmap_size = 0",  # a stray pointer or a truncated file would be a crash instead of an error
-        "temp_store = MEMORY",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-        "foreign_keys = ON",
-    ):
-        db.execute(f"PRAGMA {pragma}")
-    return db

@@ -41,20 +41,22 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0);
 SELECT min("offset") FROM log;
 
 -- select_range: records with a topic in [low, high) and an offset in (after, until], oldest first.
-SELECT "offset", topic, time_ns, body, crc FROM log
+-- The casts: a flipped bit can make a value undecodable, which must not be an error before its checksum is looked at.
+SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM log
 WHERE "offset" > :after AND "offset" <= :until AND topic >= :low AND topic < :high
 ORDER BY "offset" LIMIT :limit;
 
 -- select_newest: the newest offset of any topic in [low, high).
 SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high;
 
--- select_latest: the newest record of each topic in [low, high) that sorts behind a given topic.
-SELECT log."offset", log.topic, log.time_ns, log.body, log.crc FROM latest JOIN log ON log."offset" = latest."offset"
+-- select_latest: the newest record of each topic in [low, high) that sorts behind a given topic; casts as above.
+SELECT log."offset", CAST(log.topic AS BLOB), log.time_ns, CAST(log.body AS BLOB), log.crc
+FROM latest JOIN log ON log."offset" = latest."offset"
 WHERE latest.topic >= :low AND latest.topic < :high AND latest.topic > :after_topic
 ORDER BY latest.topic LIMIT :limit;
 
--- select_topics: offset and topic of the newest records, to rebuild the chain table.
-SELECT "offset", topic FROM log WHERE "offset" > ? ORDER BY "offset";
+-- select_topics: offset and topic of the newest records, to rebuild the chain table; cast as above.
+SELECT "offset", CAST(topic AS BLOB) FROM log WHERE "offset" > ? ORDER BY "offset";
 
 -- select_epochs: the newest epochs, oldest first.
 SELECT epoch, start FROM (SELECT number, epoch, start FROM epochs ORDER BY number DESC LIMIT ?) ORDER BY number;

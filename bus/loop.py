@@ -119,8 +119,9 @@ class Loop:
             for number, previous in self._signals.items():
                 signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal gave us
         self._readers.clear()
+        wake_write, self._wake_write = self._wake_write, -1  # its number may soon be another file's
         os.close(self._wake_read)
-        os.close(self._wake_write)
+        os.close(wake_write)
 
     def _schedule(self, timer: Timer) -> Timer:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))

@@ -61,6 +61,8 @@ class Publisher:
     def close(self) -> None:
         """Say that we are closing, and release the sockets; the log stays open."""
         self._timer.cancel()
+        if self._soon:
+            self._soon.cancel()
         self._beat(closing=True)
         self._loop.remove(self._control_socket)
         self._control_socket.close()
@@ -69,6 +71,8 @@ class Publisher:
     def _send_records(self, records: list[Record]) -> None:
         """Send what was just committed: the hot path."""
         socket: Socket = self._feed_socket
+        if socket.closed:
+            return  # the log outlives us; subscribers fetch this from the next publisher
         epoch, link, encode_feed, send = self._log.epoch, self._chain.link, wire.encode_feed, sockets.send_pair
         for offset, topic, time_ns, body in records:
             send(socket, topic.encode(), encode_feed(epoch, offset, link(topic, offset), time_ns, body))

@@ -181,6 +181,7 @@ class Source:
     def _on_heartbeat(self, frame: bytes) -> None:
         beat = decode(wire.heartbeat_decoder, frame)
         self._heard = time.monotonic()
+        self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
             catchup.heartbeat(beat.epoch, beat.head, beat.info.epochs)
         if not self.ready:
@@ -264,23 +265,25 @@ class Source:
 
     def _read_latest(self) -> None:
         """Read the newest event of each topic, for the prefixes that begin so."""
-        for prefix, read in self._to_read.items():
-            read.clear()
-            self._ask_latest(prefix, "", None)
+        for prefix in self._to_read:
+            self._to_read[prefix] = []
+            self._ask_latest(prefix, self._to_read[prefix], "", None)
 
-    def _ask_latest(self, prefix: str, after_topic: str, at: Position | None) -> None:
+    def _ask_latest(self, prefix: str, read: list[Delivery], after_topic: str, at: Position | None) -> None:
         def page(reply: wire.LatestReply) -> None:
+            if self._to_read.get(prefix) is not read:
+                return  # reading has begun again since
             # pages are read one after another; what is newer than the first page comes by catching up from there
             position = at or Position(reply.epoch, reply.head)
             rows = [row for row in reply.events if row.offset <= position.offset]
-            self._to_read[prefix] += [self._delivery(prefix, reply.epoch, row) for row in rows]
+            read.extend(self._delivery(prefix, reply.epoch, row) for row in rows)
             if reply.more:
-                self._ask_latest(prefix, reply.events[-1].topic, position)
+                self._ask_latest(prefix, read, reply.events[-1].topic, position)
                 return
-            read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
+            del self._to_read[prefix]
             self._catchups[prefix] = _catchup(prefix, position)
             if read:
-                self._deliver(read)
+                self._deliver(sorted(read, key=lambda delivery: delivery.offset))
             self._ask_heartbeat()
 
         def failed(error: ControlError) -> None:

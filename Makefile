@@ -1,0 +1,35 @@
+# Everything runs from .venv, which `install` makes; the pinned versions are in constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test lint format lock clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: install ## The whole chain once: runner, learning service, logger, 8 variants x 3 seeds, a contact sheet
+	$(BIN)/variantbus demo --data-dir data
+
+test: install ## All tests, on all cores
+	$(BIN)/python -m pytest --numprocesses auto
+
+lint: install ## Style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## Put the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## Renew constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,159 @@
+"""`tail`: print what publishers say, as text for people or as one JSON object a line."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from bus.messages import (
+    EventRejected,
+    ExperimentStatus,
+    JobCompleted,
+    JobProgress,
+    JobQueued,
+    JobStarted,
+    Message,
+    VariantProgress,
+    VariantStatus,
+)
+from bus.requester import request
+from bus.source import Delivery, Position, Start
+from bus.subscriber import Subscriber
+from bus.topics import as_prefix
+from bus.wire import InfoReply
+
+POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailOptions:
+    """What to print and when to stop."""
+
+    prefix: str = ""
+    after: int | None = None
+    everything: bool = False
+    exit_at_end: bool = False
+    count: int | None = None
+    timeout: float | None = None
+
+
+class TailTimeoutError(Exception):
+    """Fewer events than asked for came in time."""
+
+
+def tail(addresses: list[str], options: TailOptions) -> Iterator[Delivery]:
+    """Give events until one of the options ends it.
+
+    Raises:
+        ControlError: a publisher does not answer, where its log has to be asked first.
+        TailTimeoutError: `count` was not reached within `timeout`.
+    """
+    prefix = as_prefix(options.prefix)
+    asked = options.exit_at_end or options.after is not None
+    infos = {address: request(address, "info", {}, InfoReply) for address in addresses} if asked else {}
+    positions = {
+        (address, prefix): Position(info.epoch, options.after)
+        for address, info in infos.items()
+        if options.after is not None
+    }
+    start = Start.BEGINNING if options.everything else Start.NOW
+    with Subscriber(addresses, [prefix], start=start, positions=positions) as subscriber:
+        if options.exit_at_end:
+            events = _until(subscriber, {address: info.head for address, info in infos.items()}, options.timeout)
+        else:
+            events = _for_ever(subscriber, options.timeout)
+        count = 0
+        for count, delivery in enumerate(events, 1):
+            yield delivery
+            if count == options.count:
+                return
+    if options.count is not None:
+        raise TailTimeoutError(f"only {count} of {options.count} events came")
+
+
+def _for_ever(subscriber: Subscriber, timeout: float | None) -> Iterator[Delivery]:
+    deadline = time.monotonic() + timeout if timeout is not None else None
+    while deadline is None or time.monotonic() < deadline:
+        yield from subscriber.receive(None if deadline is None else deadline - time.monotonic())
+
+
+def _until(subscriber: Subscriber, heads: dict[str, int], timeout: float | None) -> Iterator[Delivery]:
+    """Give events up to the head that each publisher had at first."""
+    deadline = time.monotonic() + timeout if timeout is not None else None
+    while not _reached(subscriber, heads) and (deadline is None or time.monotonic() < deadline):
+        for delivery in subscriber.receive(POLL_SECONDS):
+            if 0 < delivery.offset <= heads[delivery.source]:
+                yield delivery
+
+
+def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
+    """Tell whether everything up to the heads has been handed over; without a first heartbeat, nothing has."""
+    positions = subscriber.positions()
+    return len(positions) == len(heads) and all(
+        position.offset >= heads[address] and position.epoch is not None for (address, _), position in positions.items()
+    )
+
+
+def as_json(delivery: Delivery) -> str:
+    """Write an event as one line of JSON; `time` is unix seconds."""
+    return json.dumps(
+        {
+            "source": delivery.source,
+            "epoch": delivery.epoch,
+            "offset": delivery.offset,
+            "topic": delivery.topic,
+            "time": delivery.time_ns / 1e9,
+            "body": msgspec.msgpack.decode(delivery.body),
+        },
+        ensure_ascii=False,
+    )
+
+
+def as_text(delivery: Delivery) -> str:
+    """Write an event as one line for people: time, offset, topic, and what it says in short."""
+    clock = datetime.fromtimestamp(delivery.time_ns / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    offset = str(delivery.offset) if delivery.offset else "-"
+    try:
+        summary = summarize(delivery.message)
+    except ValueError as error:
+        summary = f"cannot be read: {error}"
+    return f"{clock} {offset:>6} {delivery.topic} {summary}".rstrip()
+
+
+def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of message
+    """Say in a few words what a message says."""
+    match message:
+        case JobQueued() | JobStarted():
+            return f"{message.job_id} attempt {message.attempt}"
+        case JobProgress():
+            return f"{message.job_id} {message.fraction:.0%}"
+        case JobCompleted():
+            return f"{message.job_id} {_end_of(message)}"
+        case VariantStatus():
+            jobs = f"{message.completed}/{message.planned} jobs"
+            value = f"{message.variable_under_test}={_printable(str(message.variant_value))}"
+            return f"{value} {message.status} {jobs}" + (f", {message.failed} failed" if message.failed else "")
+        case VariantProgress():
+            return f"{message.fraction:.0%}"
+        case ExperimentStatus():
+            return f"{message.status} {message.totals.completed}/{message.totals.jobs} jobs"
+        case EventRejected():
+            return _printable(f"{message.reason}: {message.detail}")
+        case _:
+            return ""
+
+
+def _end_of(message: JobCompleted) -> str:
+    result = message.result
+    if result.success:
+        return f"succeeded, {len(result.images)} files"
+    return "cancelled" if result.cancelled else _printable(f"failed: {result.error.message if result.error else ''}")
+
+
+def _printable(text: str) -> str:
+    """Take what could act on a terminal out of foreign text."""
+    return "".join(char if char.isprintable() else " " for char in text)[:200]

@@ -1,0 +1,59 @@
+"""`variantbus demo`: the whole chain once, on a fresh set of processes."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bus.command import EXIT_UNEXPECTED, data_dir_option, fail, user_errors
+from bus.requester import request
+from bus.requests import ExperimentParams, ExperimentView
+from cli.experiment import create, end_with, outputs_of, write_sheet
+from cli.files import read_experiment
+from cli.follow import follow
+from cli.processes import Children, StartError
+from cli.view import summary_line
+
+ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
+
+
+@click.command()
+@data_dir_option
+def demo(data_dir: Path) -> None:
+    """Run the example experiment from start to end, and show where everything is.
+
+    Starts a runner, a learning service and a logger on free ports, in the folder `demo` of the data folder, and stops
+    them at the end.
+    """
+    folder = data_dir.absolute() / "demo"
+    try:
+        with user_errors(), Children(folder / "logs") as children:
+            _run(children, folder)
+    except StartError as error:
+        fail(str(error), EXIT_UNEXPECTED)
+
+
+def _run(children: Children, folder: Path) -> None:
+    data = ("--data-dir", str(folder))
+    runner = children.start("runner", "pipeline_runner", *data, *ANY_PORT)["control"]
+    learning = children.start("learning", "learning_service", *data, *ANY_PORT, "--runner", runner)["control"]
+    events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning)
+    experiment_id = create(learning, read_experiment(example("cfg_sweep.toml"))).experiment_id
+    screen = follow(learning, experiment_id, json_lines=False)
+    view = request(learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView)
+    outputs = outputs_of(runner)
+    sheet = outputs / experiment_id / "contact-sheet.png"
+    write_sheet(view, outputs, sheet)
+    click.echo()
+    for variant in view.variants:
+        click.echo(summary_line(variant))
+    click.echo(f"\npictures       {outputs / experiment_id}")
+    click.echo(f"contact sheet  {sheet}")
+    click.echo(f"all events     {events}")
+    end_with(screen)
+
+
+def example(name: str) -> Path:
+    """Find a file of `examples/`: beside the packages in a checkout, inside this one in a wheel."""
+    here = Path(__file__).parent
+    return next(path for path in (here / "examples" / name, here.parent / "examples" / name) if path.exists())

@@ -1,0 +1,165 @@
+"""`variantbus experiment …` and `variantbus watch`."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bus.command import EXIT_REFUSED, fail, learning_option, runner_option, user_errors
+from bus.messages import ExperimentDefinition, ExperimentStatus
+from bus.requester import request
+from bus.requests import (
+    CreateParams,
+    ExperimentListParams,
+    ExperimentListReply,
+    ExperimentParams,
+    ExperimentView,
+    PipelinesReply,
+)
+from bus.wire import ControlError
+from cli.files import new_id, read_experiment
+from cli.follow import follow
+from cli.output import json_option, json_text
+from cli.sheet import SheetError, contact_sheet
+from cli.view import STYLES, ExperimentScreen, first_line, screen_of, summary_line
+from learning_service.plan import plan_values
+
+
+@click.group()
+def experiment() -> None:
+    """Plan, watch and manage experiments."""
+
+
+@experiment.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--follow", "follows", is_flag=True, help="Show it live and end with it: status 4 if a job failed.")
+@json_option
+@learning_option
+def run(file: Path, *, follows: bool, as_json: bool, learning: str) -> None:
+    """Plan the experiment of FILE and have its jobs run; print its id."""
+    with user_errors():
+        view = create(learning, read_experiment(file))
+        if not follows:
+            click.echo(json_text(view) if as_json else view.experiment_id)
+            return
+        click.echo(view.experiment_id, err=True)
+        end_with(follow(learning, view.experiment_id, json_lines=as_json))
+
+
+@experiment.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
+@json_option
+@learning_option
+def list_(*, limit: int, as_json: bool, learning: str) -> None:
+    """List experiments, newest first."""
+    with user_errors():
+        reply = request(learning, "experiment.list", ExperimentListParams(limit=limit), ExperimentListReply)
+        if as_json:
+            click.echo(json_text(reply.experiments))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("id", "name", "variable", "status", "jobs", "created"):
+            table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+        for one in reply.experiments:
+            table.add_row(*_row(one))
+        Console().print(table)
+
+
+@experiment.command()
+@click.argument("experiment_id", metavar="ID")
+@json_option
+@learning_option
+def show(experiment_id: str, *, as_json: bool, learning: str) -> None:
+    """Show an experiment with all its variants."""
+    with user_errors():
+        view = _show(learning, experiment_id)
+        if as_json:
+            click.echo(json_text(view))
+        else:
+            Console().print(screen_of(view).render())
+
+
+@experiment.command()
+@click.argument("experiment_id", metavar="ID")
+@learning_option
+def cancel(experiment_id: str, *, learning: str) -> None:
+    """Cancel the jobs of an experiment that have not ended."""
+    with user_errors():
+        request(learning, "experiment.cancel", ExperimentParams(experiment_id=experiment_id), ExperimentView)
+        click.echo(f"cancelling {experiment_id}", err=True)
+
+
+@experiment.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The PNG to write (default: ID.png here).")
+@learning_option
+@runner_option
+def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str) -> None:
+    """Draw all pictures of an experiment into one PNG: a column a value, a row a seed."""
+    with user_errors():
+        target = output or Path(f"{experiment_id}.png")
+        try:
+            write_sheet(_show(learning, experiment_id), outputs_of(runner), target)
+        except (SheetError, OSError, ValueError) as error:
+            fail(str(error), EXIT_REFUSED)
+        click.echo(str(target))
+
+
+@click.command()
+@click.argument("experiment_id", metavar="[ID]", default="")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
+@learning_option
+def watch(experiment_id: str, *, json_lines: bool, learning: str) -> None:
+    """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
+    with user_errors():
+        end_with(follow(learning, experiment_id or _newest(learning), json_lines=json_lines))
+
+
+def create(learning: str, definition: ExperimentDefinition) -> ExperimentView:
+    """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
+    plan_values(definition.variable, max_variants=2**31)
+    params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
+    return request(learning, "experiment.create", params, ExperimentView)
+
+
+def end_with(screen: ExperimentScreen) -> None:
+    """End as the experiment did: status 4 if a job failed, with the reasons."""
+    failed = [variant for variant in screen.variants.values() if variant.failed]
+    for variant in failed:
+        click.echo(summary_line(variant), err=True)
+    if failed:
+        fail("some jobs failed", EXIT_REFUSED)
+
+
+def write_sheet(view: ExperimentView, outputs: Path, target: Path) -> None:
+    """Draw and write the contact sheet."""
+    contact_sheet(view, outputs).save(target)
+
+
+def outputs_of(runner: str) -> Path:
+    """Ask the runner where its pictures are; it is on this machine."""
+    return Path(request(runner, "pipelines", {}, PipelinesReply).outputs)
+
+
+def _show(learning: str, experiment_id: str) -> ExperimentView:
+    return request(learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView)
+
+
+def _newest(learning: str) -> str:
+    """Give the newest experiment that has not ended, else the newest one."""
+    found = request(learning, "experiment.list", ExperimentListParams(), ExperimentListReply).experiments
+    if not found:
+        raise ControlError("not_found", "there is no experiment yet; start one with `variantbus experiment run FILE`")
+    running = [one for one in found if one.status in ("pending", "queued", "running")]
+    return (running or found)[0].experiment_id
+
+
+def _row(one: ExperimentStatus) -> list[str | Text]:
+    created = datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    jobs = f"{one.totals.completed}/{one.totals.jobs}"
+    status = Text(one.status, style=STYLES[one.status])
+    name = Text(first_line(one.experiment_name))
+    return [one.experiment_id, name, Text(one.definition.variable.name), status, jobs, created]

@@ -1,0 +1,81 @@
+"""Following an experiment: subscribed to the learning service, shown as a live table, as lines, or as JSON."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from bus import topics
+from bus.messages import Message, VariantStatus
+from bus.source import Delivery, Start
+from bus.subscriber import Subscriber
+from bus.tail import as_json
+from bus.validate import InvalidInputError
+from cli.view import ExperimentScreen, summary_line
+
+REFRESH_SECONDS: Final = 0.1
+FOLLOWED: Final = (topics.EXPERIMENT_STATUS, topics.VARIANT_STATUS, topics.VARIANT_PROGRESS)
+
+
+def follow(learning: str, experiment_id: str, *, json_lines: bool) -> ExperimentScreen:
+    """Show an experiment until it has ended, and give its last state."""
+    screen = ExperimentScreen()
+    prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
+    with Subscriber([learning], prefixes, start=Start.LATEST) as subscriber, _shown(json_lines=json_lines) as show:
+        show(screen, [])
+        while not _complete(screen):
+            batch = subscriber.receive(REFRESH_SECONDS)
+            show(screen, batch)
+    return screen
+
+
+def _complete(screen: ExperimentScreen) -> bool:
+    """Wait for the end of the experiment and of each variant: they come under different prefixes, in any order."""
+    if not screen.has_ended or screen.experiment is None:
+        return False
+    ended = [variant.completed + variant.failed + variant.cancelled for variant in screen.variants.values()]
+    return len(ended) == screen.experiment.totals.variants and sum(ended) >= screen.experiment.totals.jobs
+
+
+@contextmanager
+def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Delivery]], None]]:
+    """Give the function that takes deliveries and shows them: redrawn on a terminal, else line by line."""
+    console = Console()
+    if json_lines or not console.is_terminal:
+        yield lambda screen, batch: _print_lines(screen, batch, json_lines=json_lines)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+
+        def redraw(screen: ExperimentScreen, batch: list[Delivery]) -> None:
+            for delivery in batch:
+                screen.take(_message(delivery))
+            live.update(screen.render(), refresh=True)
+
+        yield redraw
+
+
+def _progress_of(variant: VariantStatus | None) -> tuple[object, ...]:
+    """Give what is worth a line: not every job that starts."""
+    return (variant.status, variant.completed, variant.failed, variant.cancelled) if variant else ()
+
+
+def _print_lines(screen: ExperimentScreen, batch: list[Delivery], *, json_lines: bool) -> None:
+    for delivery in batch:
+        message = _message(delivery)
+        before = screen.variants.get(message.variant_index) if isinstance(message, VariantStatus) else None
+        changed = screen.take(message)
+        if json_lines:
+            click.echo(as_json(delivery))
+        elif changed and _progress_of(changed) != _progress_of(before):
+            click.echo(summary_line(changed))
+
+
+def _message(delivery: Delivery) -> Message | None:
+    try:
+        return delivery.message
+    except (InvalidInputError, msgspec.MsgspecError):
+        return None
