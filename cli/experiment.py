@@ -4,7 +4,6 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +21,7 @@ from bus.requests import (
 from bus.wire import ControlError
 from cli.files import new_id, read_experiment
 from cli.follow import follow
-from cli.output import json_option, json_text
+from cli.output import json_option, json_text, table_console
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, first_line, screen_of, summary_line
 from learning_service.plan import plan_values
@@ -65,7 +64,7 @@ def list_(*, limit: int, as_json: bool, learning: str) -> None:
             table.add_column(heading, overflow="fold", no_wrap=heading == "id")
         for one in reply.experiments:
             table.add_row(*_row(one))
-        Console().print(table)
+        table_console().print(table)
 
 
 @experiment.command()
@@ -79,7 +78,7 @@ def show(experiment_id: str, *, as_json: bool, learning: str) -> None:
         if as_json:
             click.echo(json_text(view))
         else:
-            Console().print(screen_of(view).render())
+            table_console().print(screen_of(view).render())
 
 
 @experiment.command()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import get_args
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +26,7 @@ from bus.requests import (
 )
 from bus.subscriber import Subscriber
 from cli.files import JobFile, new_id, read_toml
-from cli.output import json_option, json_text
+from cli.output import json_option, json_text, table_console
 
 
 @click.group()
@@ -79,11 +78,11 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str) -> 
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("id", "pipeline", "stage", "state", "attempt", "queued"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, overflow="fold", no_wrap=heading == "id")
         for one in reply.jobs:
             queued = datetime.fromtimestamp(one.queued_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
             table.add_row(Text(one.job_id), one.pipeline, one.stage, one.state, str(one.attempt), queued)
-        Console().print(table)
+        table_console().print(table)
 
 
 @job.command()
