@@ -181,6 +181,8 @@ def user_errors() -> Iterator[None]:
         # whoever read our output is gone; leave nothing for the interpreter to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_UNEXPECTED)
+    except OSError as error:
+        fail(f"{error.filename or 'file'}: {error.strerror}", EXIT_REFUSED)
 
 
 def exit_code_of(error: ControlError) -> int:

@@ -4,6 +4,7 @@ Everything that happens, happens in a callback here: a socket or file is readabl
 handed over a call. There is nothing to lock.
 """
 
+import contextlib
 import heapq
 import itertools
 import os
@@ -49,7 +50,7 @@ class Loop:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self.add(self._wake_read, self._woken)
-        self._stopped = False
+        self._stopped = self._closed = False
         self._signals: dict[int, object] = {}
         self.signal: int | None = None  # the one that stopped the loop
 
@@ -74,12 +75,9 @@ class Loop:
     def call(self, callback: Callback) -> None:
         """Have something called in the loop's thread, soon; safe from any thread."""
         self._calls.append(callback)
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full of wake-ups already
-        except OSError:
-            self._calls.clear()  # closed: nobody is there to be called
+        if not self._closed:  # nobody is there to be called, and the descriptor may be another file by now
+            with contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
+                os.write(self._wake_write, b"\0")
 
     def step(self, timeout: float = MAX_WAIT) -> None:
         """Wait for something to do, at most `timeout` seconds, and do it."""
@@ -119,9 +117,9 @@ class Loop:
             for number, previous in self._signals.items():
                 signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal gave us
         self._readers.clear()
-        wake_write, self._wake_write = self._wake_write, -1  # its number may soon be another file's
+        self._closed = True
         os.close(self._wake_read)
-        os.close(wake_write)
+        os.close(self._wake_write)
 
     def _schedule(self, timer: Timer) -> Timer:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))
@@ -140,11 +138,9 @@ class Loop:
                 self._schedule(timer)
 
     def _woken(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if self._stopped:

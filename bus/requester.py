@@ -13,7 +13,7 @@ from bus.validate import InvalidInputError, decode
 from bus.wire import ControlError
 
 R = TypeVar("R")
-REQUEST_SECONDS: Final = 5.0
+REQUEST_SECONDS: Final = 4.0
 REPLY_FRAMES: Final = 3
 
 
@@ -88,7 +88,8 @@ class Requester:
             self._loop.remove(self._socket)
             self._socket.close()
             self._open()
-        question.on_error(ControlError("unavailable", f"no answer from {self.address} within {timeout:g} s"))
+        text = f"no answer from {self.address} within {timeout:g} s; is the service there? `variantbus up` starts all"
+        question.on_error(ControlError("unavailable", text))
 
 
 def _settle(question: _Question, status: bytes, body: bytes) -> None:

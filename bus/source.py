@@ -84,6 +84,7 @@ class Source:
         self._loop, self._deliver, self._notify = loop, deliver, notify
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
+        self._reading: set[str] = set()  # those of them that wait for an answer
         for prefix, start in starts.items():
             if start is Start.LATEST:
                 self._to_read[prefix] = []
@@ -117,8 +118,9 @@ class Source:
         elif time.monotonic() - self._heard > SILENCE_SECONDS:
             logger.warning("%s is silent; connecting anew", self.address)
             self._close_feed()
-            self._requester.close()
+            self._requester.close()  # with all that was asked of it
             self._requester = Requester(self._loop, self.address)
+            self._reading.clear()
             for catchup in self._catchups.values():
                 catchup.forget()
             self._ask_info()
@@ -184,9 +186,8 @@ class Source:
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
             catchup.heartbeat(beat.epoch, beat.head, beat.info.epochs)
-        if not self.ready:
-            self.ready = True
-            self._read_latest()
+        self.ready = True
+        self._read_latest()
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
         _, epoch, offset, chain, time_ns, body = _unpack(decode(wire.feed_decoder, frame))
@@ -265,30 +266,30 @@ class Source:
 
     def _read_latest(self) -> None:
         """Read the newest event of each topic, for the prefixes that begin so."""
-        for prefix in self._to_read:
-            self._to_read[prefix] = []
-            self._ask_latest(prefix, self._to_read[prefix], "", None)
+        for prefix in self._to_read.keys() - self._reading:
+            self._reading.add(prefix)
+            self._to_read[prefix].clear()
+            self._ask_latest(prefix, "", None)
 
-    def _ask_latest(self, prefix: str, read: list[Delivery], after_topic: str, at: Position | None) -> None:
+    def _ask_latest(self, prefix: str, after_topic: str, at: Position | None) -> None:
         def page(reply: wire.LatestReply) -> None:
-            if self._to_read.get(prefix) is not read:
-                return  # reading has begun again since
             # pages are read one after another; what is newer than the first page comes by catching up from there
             position = at or Position(reply.epoch, reply.head)
             rows = [row for row in reply.events if row.offset <= position.offset]
-            read.extend(self._delivery(prefix, reply.epoch, row) for row in rows)
+            self._to_read[prefix] += [self._delivery(prefix, reply.epoch, row) for row in rows]
             if reply.more:
-                self._ask_latest(prefix, read, reply.events[-1].topic, position)
+                self._ask_latest(prefix, reply.events[-1].topic, position)
                 return
-            del self._to_read[prefix]
+            read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
+            self._reading.discard(prefix)
             self._catchups[prefix] = _catchup(prefix, position)
             if read:
-                self._deliver(sorted(read, key=lambda delivery: delivery.offset))
+                self._deliver(read)
             self._ask_heartbeat()
 
         def failed(error: ControlError) -> None:
             self._ignore(error)
-            self.ready = False  # the next heartbeat begins again
+            self._reading.discard(prefix)  # the next heartbeat begins again
 
         params = wire.LatestParams(prefix=prefix, after_topic=after_topic)
         self._requester.ask("latest", params, wire.LatestReply, page, failed, ASK_SECONDS)

@@ -1,7 +1,9 @@
 """`variantbus experiment …` and `variantbus watch`."""
 
+import time
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.table import Table
@@ -9,7 +11,7 @@ from rich.text import Text
 
 from bus.command import EXIT_REFUSED, fail, learning_option, runner_option, user_errors
 from bus.messages import ExperimentDefinition, ExperimentStatus
-from bus.requester import request
+from bus.requester import REQUEST_SECONDS, request
 from bus.requests import (
     CreateParams,
     ExperimentListParams,
@@ -25,6 +27,8 @@ from cli.output import json_option, json_text, table_console
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, first_line, screen_of, summary_line
 from learning_service.plan import plan_values
+
+RETRY_SECONDS: Final = 0.1
 
 
 @click.group()
@@ -121,7 +125,15 @@ def create(learning: str, definition: ExperimentDefinition) -> ExperimentView:
     """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
     plan_values(definition.variable, max_variants=2**31)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
-    return request(learning, "experiment.create", params, ExperimentView)
+    deadline = time.monotonic() + REQUEST_SECONDS
+    while True:
+        try:
+            return request(learning, "experiment.create", params, ExperimentView)
+        except ControlError as error:
+            # a learning service that has just started has not heard of its runners yet
+            if error.code != "unavailable" or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def end_with(screen: ExperimentScreen) -> None:

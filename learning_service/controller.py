@@ -7,7 +7,7 @@
 | unknown experiment | rejected (adopted with `--discover`) |
 | index negative, too large, not in the plan | rejected |
 | variable or value differs from the plan | rejected |
-| a job id that is not in the plan | rejected (added where the experiment was discovered) |
+| a job id that is not in the plan of this variant | rejected (added where the experiment was discovered) |
 | the job has ended already | ignored |
 | the variant has ended already | late: kept in the history, state unchanged |
 | handler raises | rejected with the error; the service goes on |
@@ -17,6 +17,8 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from bus.messages import (
     ExperimentDefinition,
@@ -82,7 +84,7 @@ class LearningController:
         experiment = self._find(context.experiment_id)
         if experiment is None or experiment.jobs.get(event.job_id) != "running":
             return None
-        experiment.progress[event.job_id] = event.fraction
+        experiment.progress[event.job_id] = (context.variant_index, event.fraction)
         return experiment
 
     def follows(self, context: LearningContext) -> bool:
@@ -107,11 +109,16 @@ class LearningController:
         if refused:
             return refused
         added = event.job_id not in experiment.jobs
+        if not experiment.discovered and (added or not _is_of(event.job_id, context)):
+            return Outcome("rejected", "unplanned_job", event.job_id)
         if added:
-            if not experiment.discovered:
-                return Outcome("rejected", "unplanned_job", event.job_id)
             _add_job(experiment, context, event)
         return _apply(experiment, context, event, adopted=adopted, added=added)
+
+
+def _is_of(job_id: str, context: LearningContext) -> bool:
+    """Is this the id of a job of the variant that the context names? See `plan.job_id`."""
+    return job_id.startswith(f"{context.experiment_id}.{context.variant_index}.")
 
 
 def _compare(experiment: Experiment, context: LearningContext) -> Outcome | None:
@@ -150,9 +157,8 @@ def _apply(experiment: Experiment, context: LearningContext, event: JobEvent, *,
     except IllegalTransitionError as error:
         return Outcome("late", "variant_has_ended", str(error), experiment, variant)
     # a job that runs again after its runner died is queued once more; that takes nothing back
-    experiment.jobs[event.job_id] = phase if phase == "queued" or ORDER[phase] > ORDER[before] else before
-    experiment.variants[context.variant_index] = changed
-    experiment.progress.pop(event.job_id, None)
+    experiment.move_job(event.job_id, phase if phase == "queued" or ORDER[phase] > ORDER[before] else before)
+    experiment.put(changed)
     experiment.updated_at = max(experiment.updated_at, now)
     if phase != "queued" and experiment.started_at is None:
         experiment.started_at = now
@@ -178,7 +184,7 @@ def _adopt(event: JobEvent, context: LearningContext) -> Experiment:
         variable=Variable(name=context.variable_under_test, values=[]),
     )
     now = _phase_and_time(event)[1]
-    return Experiment(context.experiment_id, definition, {}, {}, created_at=now, discovered=True)
+    return Experiment(context.experiment_id, definition, created_at=now, discovered=True)
 
 
 def _add_job(experiment: Experiment, context: LearningContext, event: JobEvent) -> None:
@@ -186,9 +192,9 @@ def _add_job(experiment: Experiment, context: LearningContext, event: JobEvent) 
     now = _phase_and_time(event)[1]
     variant = experiment.variants.get(context.variant_index)
     if variant is None:
-        experiment.variants[context.variant_index] = Variant(
-            index=context.variant_index, value=context.variant_value, planned=1, updated_at=now
-        )
+        variant = Variant(index=context.variant_index, value=context.variant_value, planned=1, updated_at=now)
     else:
-        experiment.variants[context.variant_index] = variants.extended(variant, 1, now)
-    experiment.jobs[event.job_id] = "planned"
+        # the event that adds the job makes the one new revision of this change
+        variant = replace(variants.extended(variant, 1, now), revision=variant.revision)
+    experiment.put(variant)
+    experiment.move_job(event.job_id, "planned")

@@ -1,64 +1,98 @@
 """An experiment in memory: its plan, its variants, its jobs, and what is published of them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from bus.messages import ExperimentDefinition, ExperimentStatus, LearningContext, Totals, VariantState, VariantStatus
 from learning_service.variants import ENDED, Variant
 
 JobPhase = Literal["planned", "queued", "running", "ended"]
+COUNTS: Final = ("planned", "completed", "failed", "cancelled")
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
 
 
-@dataclass(slots=True)
 class Experiment:
-    """One experiment. It changes in memory first; if the transaction fails, it is read again from the store."""
+    """One experiment. It changes in memory first; if the transaction fails, it is read again from the store.
 
-    experiment_id: str
-    definition: ExperimentDefinition
-    variants: dict[int, Variant]
-    jobs: dict[str, JobPhase]
-    created_at: float
-    discovered: bool = False  # adopted from a context: its plan is what was seen of it
-    started_at: float | None = None  # of the first job that started
-    updated_at: float = 0.0
-    revision: int = 0
-    progress: dict[str, float] = field(default_factory=dict)  # fraction of each running job; not stored
+    Its counts are kept up to date with every change, so that an event costs the same in a plan of any size.
+    """
+
+    def __init__(
+        self,
+        experiment_id: str,
+        definition: ExperimentDefinition,
+        variants: Iterable[Variant] = (),
+        jobs: Mapping[str, JobPhase] | None = None,
+        *,
+        created_at: float,
+        discovered: bool = False,
+    ) -> None:
+        """`discovered`: adopted from a context, so that its plan is what was seen of it."""
+        self.experiment_id, self.definition = experiment_id, definition
+        self.created_at, self.discovered = created_at, discovered
+        self.updated_at = created_at
+        self.started_at: float | None = None  # of the first job that started
+        self.revision = 0
+        self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
+        self.variants: dict[int, Variant] = {}
+        self.jobs: dict[str, JobPhase] = {}
+        self._states: Counter[VariantState] = Counter()
+        self._counts: Counter[str] = Counter()  # planned, completed, failed, cancelled over all variants
+        self._running = 0
+        for variant in variants:
+            self.put(variant)
+        for job_id, phase in (jobs or {}).items():
+            self.move_job(job_id, phase)
+
+    def put(self, variant: Variant) -> None:
+        """Add a variant, or replace its state."""
+        before = self.variants.get(variant.index)
+        self.variants[variant.index] = variant
+        for one, sign in ((before, -1), (variant, 1)):
+            if one:
+                self._states[one.status] += sign
+                for count in COUNTS:
+                    self._counts[count] += sign * getattr(one, count)
+
+    def move_job(self, job_id: str, phase: JobPhase) -> None:
+        """Add a job, or note how far it is."""
+        self._running += (phase == "running") - (self.jobs.get(job_id) == "running")
+        self.jobs[job_id] = phase
+        self.progress.pop(job_id, None)
 
     @property
     def status(self) -> VariantState:
         """Follow from the variants: all in one state, all ended, or on the way."""
-        states = Counter(variant.status for variant in self.variants.values())
+        present = {state for state, count in self._states.items() if count}
         for state in ONE_STATE:
-            if states[state] == len(self.variants):
+            if present == {state}:
                 return state
-        if all(state in ENDED for state in states):
-            return "partial" if states["completed"] or states["partial"] else "failed"
-        return "queued" if set(states) <= {"pending", "queued"} else "running"
+        if present <= ENDED:
+            return "partial" if present & {"completed", "partial"} else "failed"
+        return "queued" if present <= {"pending", "queued"} else "running"
 
     @property
     def has_ended(self) -> bool:
         """Has every planned job ended?"""
         return self.status in ENDED
 
-
-def totals(experiment: Experiment) -> Totals:
-    """Count variants and jobs."""
-    variants = experiment.variants.values()
-    return Totals(
-        variants=len(variants),
-        jobs=sum(variant.planned for variant in variants),
-        running=sum(phase == "running" for phase in experiment.jobs.values()),
-        completed=sum(variant.completed for variant in variants),
-        failed=sum(variant.failed for variant in variants),
-        cancelled=sum(variant.cancelled for variant in variants),
-    )
+    @property
+    def totals(self) -> Totals:
+        """Count variants and jobs."""
+        return Totals(
+            variants=len(self.variants),
+            jobs=self._counts["planned"],
+            running=self._running,
+            completed=self._counts["completed"],
+            failed=self._counts["failed"],
+            cancelled=self._counts["cancelled"],
+        )
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:
     """Give what is published of an experiment."""
-    counts = totals(experiment)
+    counts = experiment.totals
     return ExperimentStatus(
         experiment_id=experiment.experiment_id,
         experiment_name=experiment.definition.name,
@@ -99,8 +133,7 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
 def variant_fraction(experiment: Experiment, context: LearningContext) -> float:
     """Give how far a variant is, 0..1, counting running jobs by their own progress."""
     variant = experiment.variants[context.variant_index]
-    prefix = f"{experiment.experiment_id}.{variant.index}."
-    running = sum(fraction for job_id, fraction in experiment.progress.items() if job_id.startswith(prefix))
+    running = sum(fraction for index, fraction in experiment.progress.values() if index == variant.index)
     return min(1.0, (variant.ended + running) / max(1, variant.planned))
 
 

@@ -6,15 +6,15 @@ from collections import Counter, deque
 from typing import Final
 
 from bus import topics
-from bus.log import Log, Transaction
+from bus.log import Log
 from bus.loop import Loop
-from bus.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
+from bus.messages import JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
 from bus.publisher import Publisher
 from bus.source import Delivery, Position
 from bus.validate import InvalidInputError
+from learning_service.changes import Changes
 from learning_service.controller import JobEvent, LearningController, Outcome
-from learning_service.experiments import Experiment, experiment_status, variant_fraction, variant_status
-from learning_service.plan import PlannedJob
+from learning_service.experiments import variant_fraction
 from learning_service.store import LearningStore
 
 BATCH: Final = 256  # events in one transaction
@@ -48,10 +48,10 @@ class Follower:
         """Apply events that no runner sent: jobs that a runner refused."""
         try:
             with self._log.transaction() as tx:
-                changed: dict[str, Experiment] = {}
+                changes = Changes(tx, self._store)
                 for event in events:
-                    self._write(tx, event, self._controller.handle(event), None, changed)
-                self._write_experiments(tx, changed)
+                    self._note(changes, event, self._controller.handle(event), None)
+                changes.write()
         except BaseException:
             self._store.forget()
             raise
@@ -91,70 +91,35 @@ class Follower:
                 self._reject_alone(batch[0], error)
 
     def _transact(self, batch: list[Delivery]) -> None:
-        changed: dict[str, Experiment] = {}
-        positions: dict[tuple[str, str], Position] = {}
         with self._log.transaction() as tx:
+            changes = Changes(tx, self._store)
             for delivery in batch:
-                positions[delivery.source, delivery.prefix] = Position(delivery.epoch, delivery.offset)
                 try:
                     message = delivery.message
                 except InvalidInputError as error:
-                    outcome = Outcome("rejected", "malformed", str(error))
-                    self._write(tx, None, outcome, delivery, changed)
+                    self._note(changes, None, Outcome("rejected", "malformed", str(error)), delivery)
                     continue
                 if isinstance(message, JobQueued | JobStarted | JobCompleted):
-                    self._write(tx, message, self._controller.handle(message), delivery, changed)
-            self._write_experiments(tx, changed)
-            self._store.write_positions(tx, positions)
+                    self._note(changes, message, self._controller.handle(message), delivery)
+            changes.write()
+            self._store.write_positions(tx, _positions(batch))
 
-    def _write(
-        self,
-        tx: Transaction,
-        event: JobEvent | None,
-        outcome: Outcome,
-        delivery: Delivery | None,
-        changed: dict[str, Experiment],
-    ) -> None:
-        """Write what became of one event, and what is published of it."""
+    def _note(self, changes: Changes, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
+        """Count what became of an event, and have it written and published."""
         self.counts[f"{outcome.kind} {outcome.reason}".rstrip()] += 1
         if outcome.kind == "rejected":
-            tx.append(topics.EVENT_REJECTED, _rejected(event, outcome, delivery))
-        experiment, variant = outcome.experiment, outcome.variant
-        if event is None or experiment is None or variant is None:
-            return
-        experiment_id = experiment.experiment_id
-        if outcome.kind == "late" and delivery:
-            self._store.write_late(tx, experiment_id, variant.index, bytes(delivery.body))
-        if outcome.kind != "applied":
-            return
-        if outcome.adopted:
-            self._store.insert(tx, experiment, [])
-        phase = experiment.jobs[event.job_id]
-        if outcome.added and event.learning_context:
-            planned = PlannedJob(variant.index, event.learning_context.repeat_index)
-            runner = delivery.source if delivery else ""
-            self._store.insert_seen_job(tx, event.job_id, experiment_id, planned, phase, runner)
-        else:
-            self._store.write_job(tx, experiment_id, event.job_id, phase)
-        self._store.write_variant(tx, experiment_id, variant)
-        topic = topics.build(topics.VARIANT_STATUS, experiment_id, variant.index)
-        tx.append(topic, variant_status(experiment, variant))
-        changed[experiment_id] = experiment
-
-    def _write_experiments(self, tx: Transaction, changed: dict[str, Experiment]) -> None:
-        for experiment in changed.values():
-            experiment.revision += 1
-            self._store.write_experiment(tx, experiment)
-            topic = topics.build(topics.EXPERIMENT_STATUS, experiment.experiment_id)
-            tx.append(topic, experiment_status(experiment))
+            changes.reject(event, outcome, delivery)
+        elif outcome.kind == "late" and delivery:
+            changes.keep_late(outcome, delivery)
+        elif outcome.kind == "applied" and event:
+            changes.apply(event, outcome, delivery)
 
     def _reject_alone(self, delivery: Delivery, error: Exception) -> None:
         """Reject an event that cannot be applied, and go on behind it."""
         outcome = Outcome("rejected", "handler_error", f"{type(error).__name__}: {error}"[:500])
         with self._log.transaction() as tx:
-            self._write(tx, None, outcome, delivery, {})
-            position = Position(delivery.epoch, delivery.offset)
-            self._store.write_positions(tx, {(delivery.source, delivery.prefix): position})
+            self._note(Changes(tx, self._store), None, outcome, delivery)
+            self._store.write_positions(tx, _positions([delivery]))
 
     def _relay_progress(self, delivery: Delivery) -> None:
         try:
@@ -176,11 +141,6 @@ class Follower:
             self._publisher.publish_ephemeral(topic, progress)
 
 
-def _rejected(event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> EventRejected:
-    return EventRejected(
-        reason=outcome.reason,
-        topic=delivery.topic if delivery else "",
-        offset=delivery.offset if delivery else 0,
-        job_id=event.job_id if event else None,
-        detail=outcome.detail,
-    )
+def _positions(batch: list[Delivery]) -> dict[tuple[str, str], Position]:
+    """Give where a batch ends in each stream."""
+    return {(one.source, one.prefix): Position(one.epoch, one.offset) for one in batch}

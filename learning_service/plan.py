@@ -14,6 +14,9 @@ from bus.validate import InvalidInputError, near_miss
 MAX_VARIANTS: Final = 1000
 MAX_JOBS: Final = 100_000
 CONFIG_BYTES: Final = 32_768  # it travels with every job; larger things belong in a file that the config names
+VALUE_BYTES: Final = 2048  # it travels with every job twice; a hundred jobs have to fit into one request
+DEFINITION_BYTES: Final = 524_288  # it travels with every status of its experiment, within the limit of a message
+SMALLEST: Final = Decimal("1e-18")  # start, stop and step as decimals; anything smaller is a typing error
 
 
 class PlannedJob(NamedTuple):
@@ -45,11 +48,14 @@ def plan_values(variable: Variable, max_variants: int = MAX_VARIANTS) -> list[Sc
     if not values:
         raise InvalidInputError("variable.values: empty; give at least one value")
     _check_count(len(values), max_variants)
+    seen: set[tuple[bool, Scalar]] = set()
     for index, value in enumerate(values):
         if value == "" or (isinstance(value, float) and not math.isfinite(value)):
             raise InvalidInputError(f"variable.values[{index}]: {value!r} is no usable value")
-        if any(_same(value, earlier) for earlier in values[:index]):
+        identity = (isinstance(value, bool), value)  # 1 and 1.0 are the same value, 1 and true are two
+        if identity in seen:
             raise InvalidInputError(f"variable.values[{index}]: {value!r} is there twice; remove one")
+        seen.add(identity)
     return values
 
 
@@ -97,9 +103,7 @@ def check_plan(
     if len(values) * definition.jobs_per_variant > MAX_JOBS:
         count = f"{len(values)} variants x {definition.jobs_per_variant}"
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
-    size = len(msgspec.msgpack.encode(definition.config))
-    if size > CONFIG_BYTES:
-        raise InvalidInputError(f"config: {size} bytes are more than {CONFIG_BYTES}; put large values in a file")
+    _check_sizes(definition, values)
     name = definition.variable.name
     if SEED in definition.config:
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
@@ -114,6 +118,20 @@ def check_plan(
         check_value(f"variable.values[{index}]", variables[name], value)
     check_config(spec, job_config(definition, values[0], 0))
     return values
+
+
+def _check_sizes(definition: ExperimentDefinition, values: list[Scalar]) -> None:
+    """Refuse what would not fit into requests and messages later."""
+    _check_size("config", definition.config, CONFIG_BYTES)
+    for index, value in enumerate(values):
+        _check_size(f"variable.values[{index}]", value, VALUE_BYTES)
+    _check_size("variable.values", values, DEFINITION_BYTES)
+
+
+def _check_size(where: str, part: object, limit: int) -> None:
+    size = len(msgspec.msgpack.encode(part))
+    if size > limit:
+        raise InvalidInputError(f"{where}: {size} bytes are more than {limit}; put large values in a file")
 
 
 def _range(variable: Variable, max_variants: int) -> list[Scalar]:
@@ -138,7 +156,7 @@ def _decimal(variable: Variable, name: str) -> Decimal:
         number = Decimal(str(value))
     except InvalidOperation:
         raise InvalidInputError(f"variable.{name}: {value!r} is no number") from None
-    if isinstance(value, bool) or not number.is_finite() or abs(number) > INT64_MAX:
+    if not number.is_finite() or (number and not SMALLEST <= abs(number) <= INT64_MAX):
         raise InvalidInputError(f"variable.{name}: {value!r} is no usable number")
     return number
 
@@ -149,8 +167,3 @@ def _check_count(count: int, max_variants: int) -> None:
             f"variable.values: {count} variants are more than {max_variants}; "
             "take fewer, or raise --max-variants of the learning service"
         )
-
-
-def _same(one: Scalar, other: Scalar) -> bool:
-    """Tell 1 and 1.0 as the same value, 1 and true as two."""
-    return one == other and isinstance(one, bool) == isinstance(other, bool)

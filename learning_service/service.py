@@ -23,6 +23,7 @@ from bus.subscriber import Start, Subscriber
 from bus.validate import InvalidInputError
 from bus.wire import ControlError, NoParams
 from learning_service import variants
+from learning_service.changes import Changes
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.follower import Follower
@@ -113,17 +114,17 @@ class LearningService:
             raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
         values = check_plan(definition, pipelines, self._scope.max_variants)
         created = time.time()
-        experiment = Experiment(params.experiment_id, definition, {}, {}, created_at=created, updated_at=created)
+        planned = [
+            Variant(index=index, value=value, planned=definition.jobs_per_variant, revision=1, updated_at=created)
+            for index, value in enumerate(values)
+        ]
+        experiment = Experiment(params.experiment_id, definition, planned, created_at=created)
         experiment.revision = 1
-        for index, value in enumerate(values):
-            experiment.variants[index] = Variant(
-                index=index, value=value, planned=definition.jobs_per_variant, revision=1, updated_at=created
-            )
         jobs = [(job_id(params.experiment_id, job), job) for job in plan_jobs(definition, len(values))]
         with self._log.transaction(sync=True) as tx:
             self._store.insert(tx, experiment, jobs)
             tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
-            for variant in experiment.variants.values():
+            for variant in planned:
                 topic = topics.build(topics.VARIANT_STATUS, params.experiment_id, variant.index)
                 tx.append(topic, variant_status(experiment, variant))
         logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
@@ -138,24 +139,18 @@ class LearningService:
         unsent: dict[int, list[JobRow]] = {}
         for row in self._store.unassigned_of(params.experiment_id):
             unsent.setdefault(row.planned.variant_index, []).append(row)
-        now = time.time()
+        experiment.updated_at = time.time()
         try:
             with self._log.transaction(sync=True) as tx:
+                changes = Changes(tx, self._store)
                 for index, rows in unsent.items():
-                    variant = variants.cancelled(experiment.variants[index], len(rows), now)
-                    experiment.variants[index] = variant
-                    for row in rows:
-                        experiment.jobs[row.job_id] = "ended"
-                        self._store.write_job(tx, params.experiment_id, row.job_id, "ended")
-                    self._store.write_variant(tx, params.experiment_id, variant)
-                    topic = topics.build(topics.VARIANT_STATUS, params.experiment_id, index)
-                    tx.append(topic, variant_status(experiment, variant))
+                    variant = variants.cancelled(experiment.variants[index], len(rows), experiment.updated_at)
+                    experiment.put(variant)
+                    changes.end_jobs(experiment, [row.job_id for row in rows])
+                    changes.publish(experiment, variant)
+                changes.write()
                 for runner in self._store.runners_of(params.experiment_id):
                     self._store.write_cancel(tx, params.experiment_id, runner)
-                experiment.updated_at = now
-                experiment.revision += 1
-                self._store.write_experiment(tx, experiment)
-                tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
         except BaseException:
             self._store.forget()
             raise

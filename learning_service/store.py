@@ -1,6 +1,7 @@
 """The learning service's tables, in the same file as its log."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -74,8 +75,8 @@ class LearningStore:
             experiment.revision,
         )
         tx.execute(SQL["insert_experiment"], row)
-        for variant in experiment.variants.values():
-            self.write_variant(tx, experiment.experiment_id, variant)
+        by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
+        self.write_variants(tx, by_key)
         rows = [(job_id, experiment.experiment_id, *job, "planned", None, 0) for job_id, job in jobs]
         tx.executemany(SQL["insert_job"], rows)
 
@@ -90,13 +91,14 @@ class LearningStore:
         row = (experiment.started_at, experiment.updated_at, experiment.revision, experiment.experiment_id)
         tx.execute(SQL["update_experiment"], row)
 
-    def write_variant(self, tx: Transaction, experiment_id: str, variant: Variant) -> None:
-        """Write a variant."""
-        tx.execute(SQL["upsert_variant"], (experiment_id, variant.index, _encode(variant)))
+    def write_variants(self, tx: Transaction, variants: Mapping[tuple[str, int], Variant]) -> None:
+        """Write variants by experiment and index."""
+        rows = [(*key, _encode(variant)) for key, variant in variants.items()]
+        tx.executemany(SQL["upsert_variant"], rows)
 
-    def write_job(self, tx: Transaction, experiment_id: str, job_id: str, phase: JobPhase) -> None:
-        """Write how far a job is."""
-        tx.execute(SQL["update_job"], (phase, experiment_id, job_id))
+    def write_jobs(self, tx: Transaction, phases: Mapping[tuple[str, str], JobPhase]) -> None:
+        """Write how far jobs are, by experiment and job."""
+        tx.executemany(SQL["update_job"], [(phase, *key) for key, phase in phases.items()])
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that came after the end of its variant."""
@@ -166,18 +168,16 @@ class LearningStore:
         if not rows:
             return None
         _, definition, created_at, discovered, started_at, updated_at, revision = rows[0]
-        variants = [_decode_variant(state) for (state,) in self._log.query(SQL["select_variants"], (experiment_id,))]
-        return Experiment(
-            experiment_id=experiment_id,
-            definition=_decode_definition(definition),
-            variants={variant.index: variant for variant in variants},
-            jobs=dict(self._log.query(SQL["select_jobs"], (experiment_id,))),
+        experiment = Experiment(
+            experiment_id,
+            _decode_definition(definition),
+            (_decode_variant(state) for (state,) in self._log.query(SQL["select_variants"], (experiment_id,))),
+            dict(self._log.query(SQL["select_jobs"], (experiment_id,))),
             created_at=created_at,
             discovered=bool(discovered),
-            started_at=started_at,
-            updated_at=updated_at,
-            revision=revision,
         )
+        experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
+        return experiment
 
 
 def _job_rows(rows: list[tuple[int, str, str, int, int, int]]) -> list[JobRow]:

@@ -19,6 +19,8 @@ from pipeline_runner.jobs import NormalizedJobRecord
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 NAME_LIMIT: Final = 60
+SUFFIX_LIMIT: Final = 20
+ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 bytes
 
 
 class Outputs:
@@ -44,7 +46,7 @@ class Outputs:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         folder = self.root / job_folder(job)
-        path = folder / f"{sha256}{suffix}"
+        path = folder / f"{sha256}{_UNSAFE.sub('-', suffix)[:SUFFIX_LIMIT]}"
         image = ImageRef(
             sha256=sha256,
             path=path.relative_to(self.root).as_posix(),
@@ -63,9 +65,17 @@ def job_folder(job: NormalizedJobRecord) -> Path:
     """Give the folder of a job's results; whatever the ids contain, it is inside the output folder."""
     context = job.learning_context
     if context is None:
-        return Path("jobs") / topics.encode_token(job.job_id)
+        return Path("jobs") / id_name(job.job_id)
     value = _name(f"{context.variable_under_test}-{_text(context.variant_value)}")
-    return Path(topics.encode_token(context.experiment_id)) / f"variant-{context.variant_index:02d}_{value}"
+    return Path(id_name(context.experiment_id)) / f"variant-{context.variant_index:02d}_{value}"
+
+
+def id_name(text: str) -> str:
+    """Give the folder name of an id: percent-encoded; what is too long for one is cut and told apart by its hash."""
+    token = topics.encode_token(text)
+    if len(token) <= ID_LIMIT:
+        return token
+    return f"{token[:NAME_LIMIT]}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def write_atomically(path: Path, data: bytes) -> None:

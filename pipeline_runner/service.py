@@ -1,6 +1,5 @@
 """The job service: every change of a job's state with its message, and who is told when a job has ended."""
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from bus import topics
 from bus.log import BodyTooLargeError, Log, Transaction
 from bus.messages import JobCompleted, JobQueued, JobResult, JobStarted, LearningContext, Message
 from bus.requests import JobRequest
+from pipeline_runner.completion import CompletionHandler, CompletionHandlers
 from pipeline_runner.jobs import (
     IllegalTransitionError,
     NormalizedJobRecord,
@@ -22,9 +22,7 @@ from pipeline_runner.jobs import (
 )
 from pipeline_runner.store import JobStore
 
-CompletionHandler = Callable[[NormalizedJobRecord, JobResult], None]
 Clock = Callable[[], float]
-logger = logging.getLogger(__name__)
 
 
 class JobService:
@@ -34,17 +32,15 @@ class JobService:
         """Open the queue of a log; `clock` gives unix seconds."""
         self._log, self._clock = log, clock
         self.store = JobStore(log)
-        self._handlers: list[CompletionHandler] = []
+        self._handlers = CompletionHandlers()
 
     def register_completion_handler(self, handler: CompletionHandler) -> None:
         """Have a function called with job and result whenever a job has ended; registering twice counts once."""
-        if handler not in self._handlers:
-            self._handlers.append(handler)
+        self._handlers.register(handler)
 
     def unregister_completion_handler(self, handler: CompletionHandler) -> None:
         """Do not call a function any more; an unknown one is no error."""
-        if handler in self._handlers:
-            self._handlers.remove(handler)
+        self._handlers.unregister(handler)
 
     def submit(self, requests: list[JobRequest]) -> int:
         """Queue jobs and give the number of new ones; known ids are left alone.
@@ -122,12 +118,7 @@ class JobService:
         return ended
 
     def _notify(self, record: NormalizedJobRecord) -> None:
-        """Call every handler; one that raises is logged and hurts neither the others nor the job."""
-        for handler in tuple(self._handlers):
-            try:
-                handler(record, record.result or cancelled_result())
-            except Exception:
-                logger.exception("completion handler %r failed for job %s", handler, record.job_id)
+        self._handlers.notify(record, record.result or cancelled_result())
 
 
 def _topic(base: str, context: LearningContext | None) -> str:

@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from bus.loop import Loop
 from bus.messages import JobResult
+from bus.validate import convert
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.pipelines import Pipeline, Progress
 
@@ -79,12 +82,15 @@ class WorkerPool:
 def run_job(
     pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stop: threading.Event
 ) -> JobResult:
-    """Run a job to a result, whatever the pipeline does."""
+    """Run a job to a result, whatever the pipeline does.
+
+    What it returns is checked: a result that cannot be encoded would end the runner, at every start again.
+    """
     if pipeline is None:
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
     try:
-        result = pipeline.run(job, progress, stop.is_set)
-    except Exception as error:
+        result = convert(msgspec.to_builtins(pipeline.run(job, progress, stop.is_set)), JobResult)
+    except (Exception, SystemExit) as error:
         logger.exception("job %s failed", job.job_id)
         return failed_result("internal", f"{type(error).__name__}: {error}"[:2000])
     # a pipeline that stopped for us did not fail; one that was done before it noticed is done

@@ -22,11 +22,10 @@ from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
-from bus import topics
 from bus.messages import Config, ConfigValue, ImageRef, JobResult
 from bus.specs import PLACEHOLDER, StageSpec, VariableSpec
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
-from pipeline_runner.outputs import Outputs
+from pipeline_runner.outputs import Outputs, id_name
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.process_groups import ProcessGroup, kill_leftovers
 
@@ -62,7 +61,7 @@ class CommandPipeline:
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Run the program to its end, its timeout or the cancellation of the job."""
         progress(0.0)
-        work = self._work / f"{topics.encode_token(job.job_id)}.{job.attempt}"
+        work = self._work / f"{id_name(job.job_id)}.{job.attempt}"
         output_dir = work / "output"
         output_dir.mkdir(parents=True, exist_ok=True)
         try:
@@ -72,10 +71,12 @@ class CommandPipeline:
 
     def _run_in(self, job: NormalizedJobRecord, work: Path, output_dir: Path, cancelled: Cancelled) -> JobResult:
         arguments = fill_in(job.config, {"output_dir": str(output_dir), "job_id": job.job_id})
+        if not arguments:
+            return failed_result("invalid_request", "config.command: empty; name at least a program")
         with (work / "stdout").open("wb") as stdout, (work / "stderr").open("wb") as stderr:
             try:
                 group = ProcessGroup(arguments, work, stdout, stderr)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: an argument has a NUL
                 return failed_result("invalid_request", f"config.command: cannot start {arguments[0]!r}: {error}")
             timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
             ended = _wait(group, float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT, cancelled)
@@ -139,8 +140,15 @@ def _wait(group: ProcessGroup, timeout: float, cancelled: Cancelled) -> JobResul
 
 
 def _reason(returncode: int, stderr: str) -> str:
-    how = f"exit status {returncode}" if returncode > 0 else f"ended by {signal.Signals(-returncode).name}"
+    how = f"exit status {returncode}" if returncode > 0 else f"ended by {_signal_name(-returncode)}"
     return f"{how}: {stderr.strip()}" if stderr.strip() else how
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def _tail(path: Path) -> str:

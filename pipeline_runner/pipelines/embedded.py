@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bus.messages import Config, JobResult
@@ -95,8 +95,10 @@ def _load(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"config.init_image: {path} cannot be read as a picture ({type(error).__name__})") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"config.init_image: {str(path)!r} cannot be read as a picture ({type(error).__name__})"
+        ) from None
 
 
 def _png(picture: Picture, effective: Config) -> bytes:

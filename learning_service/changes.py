@@ -1,0 +1,80 @@
+"""What a batch of events changes: published event by event, each variant written once, in its newest state."""
+
+from bus import topics
+from bus.log import Transaction
+from bus.messages import EventRejected
+from bus.source import Delivery
+from learning_service.controller import JobEvent, Outcome
+from learning_service.experiments import Experiment, JobPhase, experiment_status, variant_status
+from learning_service.plan import PlannedJob
+from learning_service.store import LearningStore
+from learning_service.variants import Variant
+
+
+class Changes:
+    """Collects within one transaction; `write` comes last."""
+
+    def __init__(self, tx: Transaction, store: LearningStore) -> None:
+        """Begin with nothing changed."""
+        self._tx, self._store = tx, store
+        self._experiments: dict[str, Experiment] = {}
+        self._variants: dict[tuple[str, int], Variant] = {}
+        self._jobs: dict[tuple[str, str], JobPhase] = {}
+
+    def apply(self, event: JobEvent, outcome: Outcome, delivery: Delivery | None) -> None:
+        """Publish a variant's new state."""
+        experiment, variant = outcome.experiment, outcome.variant
+        if experiment is None or variant is None:
+            raise ValueError("an applied event names its experiment and variant")
+        experiment_id = experiment.experiment_id
+        if outcome.adopted:
+            self._store.insert(self._tx, experiment, [])
+        phase = experiment.jobs[event.job_id]
+        if outcome.added:
+            repeat_index = event.learning_context.repeat_index if event.learning_context else 0
+            planned = PlannedJob(variant.index, repeat_index)
+            runner = delivery.source if delivery else ""
+            self._store.insert_seen_job(self._tx, event.job_id, experiment_id, planned, phase, runner)
+        else:
+            self._jobs[experiment_id, event.job_id] = phase
+        self.publish(experiment, variant)
+
+    def publish(self, experiment: Experiment, variant: Variant) -> None:
+        """Publish a variant's state; it and its experiment are written at the end."""
+        topic = topics.build(topics.VARIANT_STATUS, experiment.experiment_id, variant.index)
+        self._tx.append(topic, variant_status(experiment, variant))
+        self._variants[experiment.experiment_id, variant.index] = variant
+        self._experiments[experiment.experiment_id] = experiment
+
+    def end_jobs(self, experiment: Experiment, job_ids: list[str]) -> None:
+        """Note that jobs will not be sent to any runner."""
+        for job_id in job_ids:
+            experiment.move_job(job_id, "ended")
+            self._jobs[experiment.experiment_id, job_id] = "ended"
+
+    def reject(self, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
+        """Publish that an event was refused, and why."""
+        message = EventRejected(
+            reason=outcome.reason,
+            topic=delivery.topic if delivery else "",
+            offset=delivery.offset if delivery else 0,
+            job_id=event.job_id if event else None,
+            detail=outcome.detail,
+        )
+        self._tx.append(topics.EVENT_REJECTED, message)
+
+    def keep_late(self, outcome: Outcome, delivery: Delivery) -> None:
+        """Keep an event that came after the end of its variant."""
+        if outcome.experiment and outcome.variant:
+            experiment_id = outcome.experiment.experiment_id
+            self._store.write_late(self._tx, experiment_id, outcome.variant.index, bytes(delivery.body))
+
+    def write(self) -> None:
+        """Write what has changed; each experiment is published once."""
+        self._store.write_variants(self._tx, self._variants)
+        self._store.write_jobs(self._tx, self._jobs)
+        for experiment in self._experiments.values():
+            experiment.revision += 1
+            self._store.write_experiment(self._tx, experiment)
+            topic = topics.build(topics.EXPERIMENT_STATUS, experiment.experiment_id)
+            self._tx.append(topic, experiment_status(experiment))

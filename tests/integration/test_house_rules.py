@@ -1,0 +1,147 @@
+"""What the documentation says of the code is so: imports, topics, messages, settings, statements."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Final, get_args
+
+import click
+import pytest
+
+import bus
+from bus import topics
+from bus.messages import ExperimentDefinition, Message
+from bus.validate import convert
+from cli.files import JobFile, read_experiment, read_toml
+from cli.main import main
+from cli.up import PROGRAMS
+from learning_service.store import SQL as LEARNING_SQL
+from pipeline_runner.store import SQL as RUNNER_SQL
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = {
+    "bus": set[str](),
+    "pipeline_runner": {"bus"},
+    "learning_service": {"bus"},
+    "cli": {"bus", "pipeline_runner", "learning_service"},
+}
+EXTRAS_IN_BUS: Final = {"command.py", "__main__.py"}  # all that needs more than pyzmq and msgspec
+
+
+def imported_by(path: Path) -> set[str]:
+    """Give the top-level names that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_what_the_architecture_allows(package: str) -> None:
+    """The runner and the learning service never import each other, and the bus imports nothing of ours."""
+    for path in (ROOT / package).rglob("*.py"):
+        ours = imported_by(path) & (PACKAGES.keys() | {"tests"})
+        assert ours - {package} <= PACKAGES[package], path
+
+
+def test_the_bus_needs_pyzmq_and_msgspec_alone() -> None:
+    """Whoever installs the bare distribution can publish and subscribe."""
+    for path in (ROOT / "bus").glob("*.py"):
+        if path.name not in EXTRAS_IN_BUS:
+            assert not imported_by(path) & {"click", "rich", "platformdirs", "numpy", "PIL", "psutil"}, path
+
+
+def test_the_protocol_page_names_every_topic_and_message() -> None:
+    """Whoever writes a client finds every topic, message type and field in docs/protocol.md."""
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    for name, topic in vars(topics).items():
+        if isinstance(topic, str) and name.isupper() and topic.endswith("."):
+            assert topic in page, name
+    for kind in get_args(Message):
+        assert f"`{kind.__struct_config__.tag}`" in page, kind
+        for name in kind.__struct_fields__:
+            assert re.search(rf"\b{name}\b", page), f"{kind.__name__}.{name}"
+
+
+def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+    """Give every command by its words."""
+    found: dict[tuple[str, ...], click.Command] = {}
+    for name, command in group.commands.items():
+        found[*path, name] = command
+        if isinstance(command, click.Group):
+            found |= all_commands(command, (*path, name))
+    return found
+
+
+def test_the_commands_page_names_every_command_and_setting() -> None:
+    """Every command and every environment variable is in docs/commands.md."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for words, command in all_commands(main).items():
+        assert words[-1] in page, words
+        for parameter in command.params:
+            if parameter.envvar:
+                assert f"`{parameter.envvar}`" in page, parameter.envvar
+
+
+def test_every_command_and_option_has_a_help_text() -> None:
+    """`--help` leaves nothing unexplained."""
+    for words, command in all_commands(main).items():
+        assert command.help, words
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (words, parameter.name)
+
+
+def test_the_experiment_file_of_the_readme_is_valid() -> None:
+    """Whoever copies the file from the README gets an experiment."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        assert convert(tomllib.loads(block), ExperimentDefinition).variable.name == "cfg_scale"
+
+
+def test_the_examples_are_valid() -> None:
+    """Every file of examples/ can be read as what it is."""
+    for path in (ROOT / "examples").glob("*.toml"):
+        if path.name == "job.toml":
+            assert read_toml(path, JobFile).pipeline == "embedded"
+        else:
+            assert read_experiment(path).name
+
+
+def test_up_runs_the_processes_of_the_procfile() -> None:
+    """`variantbus up` and `honcho start` start the same."""
+    lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
+    procfile = dict(line.split(": ", 1) for line in lines)
+    assert procfile == {name: f"python -m {' '.join(words)}" for name, words in PROGRAMS.items()}
+
+
+@pytest.mark.parametrize(
+    ("package", "statements"), [("pipeline_runner", RUNNER_SQL), ("learning_service", LEARNING_SQL)]
+)
+def test_every_named_statement_is_used(package: str, statements: dict[str, str]) -> None:
+    """The statement files hold nothing dead, and the code asks for nothing that is not there."""
+    code = (ROOT / package / "store.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'SQL\["(\w+)"\]', code)) == set(statements)
+
+
+def test_the_public_names_are_pinned() -> None:
+    """A name leaves or joins the public interface of the bus only on purpose."""
+    assert bus.__all__ == ["Delivery", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
+    assert all(hasattr(bus, name) for name in bus.__all__)
+
+
+def test_files_and_functions_stay_small() -> None:
+    """No file of ours has over 500 lines, no function over 70."""
+    for package in (*PACKAGES, "tests"):
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert text.count("\n") <= 500, path
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                    assert node.end_lineno - node.lineno < 70, f"{path}:{node.lineno} {node.name}"
