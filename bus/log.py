@@ -71,7 +71,9 @@ class Transaction:
 
         Raises:
             BodyTooLargeError: the encoded message is over the limit; the transaction can go on without it.
+            TopicError: the topic breaks the rules.
         """
+        topics.check(topic)
         body = encode_body(message)
         if len(body) > self._body_limit:
             raise BodyTooLargeError(f"message of {len(body)} bytes on {topic}: the limit is {self._body_limit}")
@@ -165,23 +167,24 @@ class Log:
         """Give the newest offset with a prefix, 0 if there is none."""
         return self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0] or 0
 
-    def latest(self, prefix: str, limit: int, after_topic: str = "") -> tuple[list[Record], bool]:
+    def latest(self, prefix: str, limit: int, after_topic: str = "") -> tuple[list[Record], str]:
         """Give the newest record of each topic with a prefix, in topic order, behind `after_topic`.
 
-        At most `limit` and about 1 MiB of them; the second value says whether there may be more.
+        At most `limit` and about 1 MiB of them; the second value is the `after_topic` of the next page, "" at the end.
         """
-        params = {"limit": limit, "after_topic": after_topic, **_range(prefix)}
-        records, size, seen = [], 0, 0
-        cursor = self._db.execute(SQL["select_latest"], params)
-        for seen, row in enumerate(cursor, 1):  # noqa: B007 - read after the loop
-            record = _verified(row)
+        records: list[Record] = []
+        size = seen = 0
+        cursor = self._db.execute(SQL["select_latest"], {"limit": limit, "after_topic": after_topic, **_range(prefix)})
+        for row in cursor:
+            seen += 1
+            record = _verified(row[:5])
             if record:
                 records.append(record)
                 size += len(record.body)
-            if size >= PAGE_BYTES:
+            if size >= PAGE_BYTES or seen == limit:
                 cursor.close()
-                return records, True
-        return records, seen == limit
+                return records, row[5]
+        return records, ""
 
     def newest_topics(self, count: int) -> list[tuple[int, str]]:
         """Give offset and topic of the newest `count` records, oldest first."""

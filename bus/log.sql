@@ -50,7 +50,7 @@ ORDER BY "offset" LIMIT :limit;
 SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high;
 
 -- select_latest: the newest record of each topic in [low, high) that sorts behind a given topic; casts as above.
-SELECT log."offset", CAST(log.topic AS BLOB), log.time_ns, CAST(log.body AS BLOB), log.crc
+SELECT log."offset", CAST(log.topic AS BLOB), log.time_ns, CAST(log.body AS BLOB), log.crc, latest.topic
 FROM latest JOIN log ON log."offset" = latest."offset"
 WHERE latest.topic >= :low AND latest.topic < :high AND latest.topic > :after_topic
 ORDER BY latest.topic LIMIT :limit;

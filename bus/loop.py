@@ -9,6 +9,7 @@ import heapq
 import itertools
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -51,6 +52,7 @@ class Loop:
         os.set_blocking(self._wake_write, False)
         self.add(self._wake_read, self._woken)
         self._stopped = self._closed = False
+        self._closing = threading.Lock()  # the one thing that other threads share with us: see `call`
         self._signals: dict[int, object] = {}
         self.signal: int | None = None  # the one that stopped the loop
 
@@ -75,8 +77,8 @@ class Loop:
     def call(self, callback: Callback) -> None:
         """Have something called in the loop's thread, soon; safe from any thread."""
         self._calls.append(callback)
-        if not self._closed:  # nobody is there to be called, and the descriptor may be another file by now
-            with contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
+        with self._closing, contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
+            if not self._closed:  # the descriptor may be another file by now
                 os.write(self._wake_write, b"\0")
 
     def step(self, timeout: float = MAX_WAIT) -> None:
@@ -117,9 +119,10 @@ class Loop:
             for number, previous in self._signals.items():
                 signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal gave us
         self._readers.clear()
-        self._closed = True
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        with self._closing:
+            self._closed = True
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     def _schedule(self, timer: Timer) -> Timer:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))

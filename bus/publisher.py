@@ -61,8 +61,6 @@ class Publisher:
     def close(self) -> None:
         """Say that we are closing, and release the sockets; the log stays open."""
         self._timer.cancel()
-        if self._soon:
-            self._soon.cancel()
         self._beat(closing=True)
         self._loop.remove(self._control_socket)
         self._control_socket.close()
@@ -82,7 +80,9 @@ class Publisher:
         self._beat()
 
     def _beat(self, *, closing: bool = False) -> None:
-        self._soon = None
+        if self._soon:
+            self._soon.cancel()
+            self._soon = None
         self._last_beat = time.monotonic()
         info = wire.HeartbeatInfo(
             service=self._service,
@@ -162,8 +162,8 @@ class Publisher:
     def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
         limit = min(max(params.limit, 1), wire.PAGE_LIMIT)
         log = self._log
-        records, more = log.latest(_prefix(params.prefix), limit, params.after_topic)
-        return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=_rows(records), more=more)
+        records, next_ = log.latest(_prefix(params.prefix), limit, params.after_topic)
+        return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=_rows(records), next=next_)
 
 
 def _prefix(text: str) -> str:

@@ -136,7 +136,11 @@ class Source:
         """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
         if self._feed is not None:
             return
-        feed = sockets.parse_address(info.feed)
+        try:
+            feed = sockets.parse_address(info.feed)
+        except sockets.AddressError as error:
+            logger.warning("%s tells a feed that is none: %s", self.address, error)
+            return  # the next tick asks again
         host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
         self._feed = sockets.connect_feed(str(feed._replace(host=host)))
         for prefix in self._prefixes:
@@ -190,16 +194,18 @@ class Source:
         self._read_latest()
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
-        _, epoch, offset, chain, time_ns, body = _unpack(decode(wire.feed_decoder, frame))
+        message = decode(wire.feed_decoder, frame)
+        if message.version != wire.PROTOCOL:
+            raise InvalidInputError(f"version: {message.version} instead of {wire.PROTOCOL}")
         prefix = self._prefix_of(topic)
         if prefix is None:
             return
-        delivery = Delivery(self.address, prefix, epoch, offset, topic, time_ns, body)
+        epoch, offset, chain = message.epoch, message.offset, message.chain
+        delivery = Delivery(self.address, prefix, epoch, offset, topic, message.time_ns, message.body)
+        catchup = self._catchups.get(prefix)
         if offset == 0:
             ephemeral.append(delivery)
-            return
-        catchup = self._catchups.get(prefix)
-        if catchup:
+        elif catchup:
             tokens = prefix.count(".")
             known = len(chain) >= tokens
             previous = (chain[tokens - 1] if known else None) if tokens else offset - 1
@@ -277,8 +283,8 @@ class Source:
             position = at or Position(reply.epoch, reply.head)
             rows = [row for row in reply.events if row.offset <= position.offset]
             self._to_read[prefix] += [self._delivery(prefix, reply.epoch, row) for row in rows]
-            if reply.more:
-                self._ask_latest(prefix, reply.events[-1].topic, position)
+            if reply.next:
+                self._ask_latest(prefix, reply.next, position)
                 return
             read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
             self._reading.discard(prefix)
@@ -306,9 +312,3 @@ def _catchup(prefix: str, start: Position | Start) -> CatchUp[Delivery]:
             return CatchUp(offset=0, everything=not prefix)
         case _:
             return CatchUp(offset=None, everything=not prefix)
-
-
-def _unpack(frame: wire.FeedFrame) -> tuple[int, int, int, list[int | None], int, Raw]:
-    if frame.version != wire.PROTOCOL:
-        raise InvalidInputError(f"version: {frame.version} instead of {wire.PROTOCOL}")
-    return frame.version, frame.epoch, frame.offset, frame.chain, frame.time_ns, frame.body

@@ -94,7 +94,10 @@ class Subscriber:
             yield from self.receive()
 
     def positions(self) -> dict[tuple[str, str], Position]:
-        """Give how far each (publisher, prefix) has been handed over."""
+        """Give how far each (publisher, prefix) has come, idle ones included.
+
+        It may be ahead of what you have taken out of a batch: store the position of the last event that you handled.
+        """
         return {
             (source.address, prefix): position
             for source in self._sources

@@ -51,6 +51,7 @@ def build(base: str, *tokens: str | int) -> str:
     return topic
 
 
+@lru_cache(maxsize=65_536)
 def check(topic: str) -> None:
     """Raise `TopicError` unless this is a whole topic (or a whole-token prefix, which looks the same)."""
     if len(topic) > MAX_BYTES or topic.count(".") > MAX_TOKENS or not _TOPIC.fullmatch(topic):

@@ -144,10 +144,10 @@ class FetchReply(LogState, frozen=True, kw_only=True):
 
 
 class LatestReply(LogState, frozen=True, kw_only=True):
-    """Answer to `latest`; `more` says that the page was full: ask again with the last topic as `after_topic`."""
+    """Answer to `latest`; `next` is the `after_topic` of the next page, empty on the last one."""
 
     events: list[EventRow]
-    more: bool = False
+    next: str = ""
 
 
 class ControlError(Exception):

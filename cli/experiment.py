@@ -26,7 +26,7 @@ from cli.follow import follow
 from cli.output import json_option, json_text, table_console
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, first_line, screen_of, summary_line
-from learning_service.plan import plan_values
+from learning_service.plan import MAX_JOBS, plan_values
 
 RETRY_SECONDS: Final = 0.1
 
@@ -118,12 +118,14 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
 def watch(experiment_id: str, *, json_lines: bool, learning: str) -> None:
     """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
     with user_errors():
+        if experiment_id:
+            _show(learning, experiment_id)  # an unknown one would be waited for without end
         end_with(follow(learning, experiment_id or _newest(learning), json_lines=json_lines))
 
 
 def create(learning: str, definition: ExperimentDefinition) -> ExperimentView:
     """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
-    plan_values(definition.variable, max_variants=2**31)
+    plan_values(definition.variable, max_variants=MAX_JOBS)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:

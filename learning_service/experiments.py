@@ -8,8 +8,8 @@ from bus.messages import ExperimentDefinition, ExperimentStatus, LearningContext
 from learning_service.variants import ENDED, Variant
 
 JobPhase = Literal["planned", "queued", "running", "ended"]
-COUNTS: Final = ("planned", "completed", "failed", "cancelled")
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
+_NOTHING: Final = Variant(index=0, value=0, planned=0)  # before a variant is added
 
 
 class Experiment:
@@ -38,8 +38,7 @@ class Experiment:
         self.variants: dict[int, Variant] = {}
         self.jobs: dict[str, JobPhase] = {}
         self._states: Counter[VariantState] = Counter()
-        self._counts: Counter[str] = Counter()  # planned, completed, failed, cancelled over all variants
-        self._running = 0
+        self._planned = self._completed = self._failed = self._cancelled = self._running = 0
         for variant in variants:
             self.put(variant)
         for job_id, phase in (jobs or {}).items():
@@ -47,13 +46,15 @@ class Experiment:
 
     def put(self, variant: Variant) -> None:
         """Add a variant, or replace its state."""
-        before = self.variants.get(variant.index)
+        before = self.variants.get(variant.index, _NOTHING)
         self.variants[variant.index] = variant
-        for one, sign in ((before, -1), (variant, 1)):
-            if one:
-                self._states[one.status] += sign
-                for count in COUNTS:
-                    self._counts[count] += sign * getattr(one, count)
+        if before is _NOTHING or before.status != variant.status:
+            self._states[variant.status] += 1
+            self._states[before.status] -= before is not _NOTHING
+        self._planned += variant.planned - before.planned
+        self._completed += variant.completed - before.completed
+        self._failed += variant.failed - before.failed
+        self._cancelled += variant.cancelled - before.cancelled
 
     def move_job(self, job_id: str, phase: JobPhase) -> None:
         """Add a job, or note how far it is."""
@@ -82,11 +83,11 @@ class Experiment:
         """Count variants and jobs."""
         return Totals(
             variants=len(self.variants),
-            jobs=self._counts["planned"],
+            jobs=self._planned,
             running=self._running,
-            completed=self._counts["completed"],
-            failed=self._counts["failed"],
-            cancelled=self._counts["cancelled"],
+            completed=self._completed,
+            failed=self._failed,
+            cancelled=self._cancelled,
         )
 
 

@@ -1,6 +1,5 @@
 """The learning service's tables, in the same file as its log."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -17,7 +16,7 @@ from learning_service.variants import Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
 SCHEMA_VERSION: Final = 1
-CACHE_LIMIT: Final = 10_000  # experiments in memory; any other is read again when an event of it comes
+CACHE_LIMIT: Final = 10_000  # experiments in memory, the newest read; any other is read again when it is needed
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,17 +40,16 @@ class LearningStore:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        self._cache: OrderedDict[str, Experiment] = OrderedDict()
+        self._cache: dict[str, Experiment] = {}
         log.scope("learning", SCHEMA_VERSION, SQL["schema"])
 
     def find(self, experiment_id: str) -> Experiment | None:
         """Give an experiment, from memory or from disk."""
         experiment = self._cache.get(experiment_id) or self._read(experiment_id)
-        if experiment:
+        if experiment and experiment_id not in self._cache:
             self._cache[experiment_id] = experiment
-            self._cache.move_to_end(experiment_id)
             if len(self._cache) > CACHE_LIMIT:
-                self._cache.popitem(last=False)
+                del self._cache[next(iter(self._cache))]
         return experiment
 
     def forget(self) -> None:

@@ -100,40 +100,45 @@ def extended(variant: Variant, jobs: int, now: float) -> Variant:
 
 def cancelled(variant: Variant, jobs: int, now: float) -> Variant:
     """Give the variant after jobs of it were cancelled that no runner had yet."""
-    return _ended(replace(variant, cancelled=variant.cancelled + jobs), now)
+    return _ended(variant, now, cancelled=variant.cancelled + jobs)
 
 
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     """Give the variant after one of its jobs ended, well or not."""
-    result = job.result
+    result, now = job.result, job.finished_at
     if result.cancelled:
-        return _ended(replace(variant, cancelled=variant.cancelled + 1), job.finished_at)
+        return _ended(variant, now, cancelled=variant.cancelled + 1)
     if not result.success:
         error = (result.error.message if result.error else "") or UNKNOWN_ERROR
-        return _ended(replace(variant, failed=variant.failed + 1, error=error[:ERROR_LIMIT]), job.finished_at)
+        return _ended(variant, now, failed=variant.failed + 1, error=error[:ERROR_LIMIT])
     sums = dict(variant.metric_sums)
     for name, value in result.metrics.items():
         total, count = sums.get(name, (0.0, 0))
         sums[name] = (total + value, count + 1)
-    duration = job.finished_at - (job.finished_at if job.started_at is None else job.started_at)
-    changed = replace(
+    duration = 0.0 if job.started_at is None else max(0.0, now - job.started_at)
+    return _ended(
         variant,
+        now,
         completed=variant.completed + 1,
         images=(variant.images + result.images)[:IMAGES_LIMIT],
         metric_sums=sums,
-        duration_sum=variant.duration_sum + max(0.0, duration),
+        duration_sum=variant.duration_sum + duration,
     )
-    return _ended(changed, job.finished_at)
 
 
-def _ended(variant: Variant, now: float) -> Variant:
-    if variant.ended < variant.planned:
-        return _moved(variant, "job_ended", now)
-    if variant.completed == variant.ended:
-        return _moved(variant, "all_completed", now)
-    if variant.completed:
-        return _moved(variant, "all_ended_mixed", now)
-    return _moved(variant, "all_failed" if variant.failed else "all_cancelled", now)
+def _ended(variant: Variant, now: float, **changes: object) -> Variant:
+    """Count a job that ended, and see whether it was the last one."""
+    after = replace(variant, revision=variant.revision + 1, updated_at=now, **changes)
+    event: VariantEvent = "job_ended"
+    if after.ended >= after.planned:
+        if after.completed == after.ended:
+            event = "all_completed"
+        elif after.completed:
+            event = "all_ended_mixed"
+        else:
+            event = "all_failed" if after.failed else "all_cancelled"
+    status = transition(variant.status, event)
+    return after if status == after.status else replace(after, status=status)
 
 
 def _moved(variant: Variant, event: VariantEvent, now: float) -> Variant:

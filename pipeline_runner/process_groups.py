@@ -4,7 +4,6 @@ The group is noted in a file: a runner that was killed cannot end its programs, 
 """
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -13,11 +12,19 @@ import subprocess
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
 import psutil
 
 NOTE: Final = "process.json"
 GRACE_SECONDS: Final = 2.0  # between SIGTERM and SIGKILL
 logger = logging.getLogger(__name__)
+
+
+class _Note(msgspec.Struct):
+    """Which process it is: numbers are given again, but not with the same time of creation."""
+
+    pid: int
+    created: float
 
 
 class ProcessGroup:
@@ -27,16 +34,19 @@ class ProcessGroup:
         """Start a program in a working folder, and note it there.
 
         Raises:
-            OSError: it cannot be started.
+            OSError, ValueError: it cannot be started.
         """
         self._process = subprocess.Popen(  # noqa: S603 - running programs is what it is for; no shell is involved
             arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
         )
         try:
-            created = psutil.Process(self._process.pid).create_time()
-            (folder / NOTE).write_text(json.dumps({"pid": self._process.pid, "created": created}), encoding="utf-8")
+            note = _Note(pid=self._process.pid, created=psutil.Process(self._process.pid).create_time())
+            (folder / NOTE).write_bytes(msgspec.json.encode(note))
         except psutil.NoSuchProcess:
             pass  # it has ended already
+        except BaseException:
+            self.kill()  # without a note nobody could end it later
+            raise
 
     @property
     def returncode(self) -> int:
@@ -63,12 +73,12 @@ def kill_leftovers(work: Path) -> None:
     """End the programs noted in the working folders of a dead runner, and remove these folders."""
     for note in work.glob(f"*/{NOTE}"):
         try:
-            noted = json.loads(note.read_text(encoding="utf-8"))
-            if psutil.Process(noted["pid"]).create_time() == noted["created"]:  # else the number was given again
-                logger.warning("ending process group %d, left by a runner that was killed", noted["pid"])
-                _signal_group(noted["pid"], signal.SIGKILL)
-        except (psutil.NoSuchProcess, OSError, ValueError, KeyError):
-            pass
+            noted = msgspec.json.decode(note.read_bytes(), type=_Note)
+            if psutil.Process(noted.pid).create_time() == noted.created:  # else the number was given again
+                logger.warning("ending process group %d, left by a runner that was killed", noted.pid)
+                _signal_group(noted.pid, signal.SIGKILL)
+        except (psutil.Error, OSError, ValueError):
+            pass  # it has ended, is not ours, or the note is damaged
     shutil.rmtree(work, ignore_errors=True)
 
 

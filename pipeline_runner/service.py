@@ -58,15 +58,17 @@ class JobService:
 
     def recover(self) -> int:
         """Put jobs that ran when the runner died back into the queue; give their number. Called once, at start."""
-        left = self.store.running()
+        left, ended = self.store.running(), []
         with self._log.transaction() as tx:
             for record in left:
                 if record.cancel_requested:
-                    self._end(tx, record, cancelled_result())
+                    ended.append(self._end(tx, record, cancelled_result()))
                 else:
                     again = requeued(record)
                     self.store.update(tx, again)
                     tx.append(_topic(topics.JOB_QUEUED, again.learning_context), _queued(again))
+        for record in ended:
+            self._notify(record)
         return len(left)
 
     def claim(self) -> NormalizedJobRecord | None:

@@ -10,11 +10,11 @@ of stderr as its message.
 """
 
 import json
-import math
 import mimetypes
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,12 +114,15 @@ def metrics_of(stdout: str) -> dict[str, float]:
     lines = stdout.strip().splitlines()
     try:
         found = json.loads(lines[-1]) if lines else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
-    numbers = {key: value for key, value in found.items() if isinstance(value, int | float)}
-    return {key: float(value) for key, value in numbers.items() if not isinstance(value, bool) and math.isfinite(value)}
+    return {key: float(value) for key, value in found.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _argument(value: ConfigValue) -> str:

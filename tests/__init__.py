@@ -1,0 +1,1 @@
+"""Tests: `unit` needs nothing, `integration` sockets and files, `acceptance` our commands."""

@@ -1,0 +1,96 @@
+"""Settings of hypothesis, and fixtures that track what a test opens and fail if it is left open."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import zmq
+from hypothesis import HealthCheck, settings
+
+from bus.log import Log
+from bus.loop import Loop
+from bus.subscriber import Subscriber
+from tests.helpers import Service, is_open, wait_until
+
+settings.register_profile(
+    "variantbus",
+    deadline=None,  # two shared cores: only the limit of the whole test counts
+    max_examples=100,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("variantbus")
+
+
+def _open_sockets() -> set[str]:
+    return {repr(socket) for socket in zmq.Context.instance()._sockets if not socket.closed}
+
+
+def _open_files(folder: Path) -> list[str]:
+    return [file.path for file in psutil.Process().open_files() if Path(file.path).is_relative_to(folder)]
+
+
+@pytest.fixture
+def no_leaks(tmp_path: Path) -> Iterator[None]:
+    """Fail if a test leaves a ZeroMQ socket, a thread, or a file of its own open."""
+    threads, sockets = set(threading.enumerate()), _open_sockets()
+    yield
+    gc.collect()
+    assert _open_sockets() <= sockets, "sockets were left open"
+    wait_until(lambda: set(threading.enumerate()) <= threads, what="the end of all threads")
+    assert _open_files(tmp_path.resolve()) == [], "files were left open"
+
+
+@pytest.fixture
+def open_log(no_leaks: None) -> Iterator[Callable[..., Log]]:  # noqa: ARG001 - it looks after us
+    """Open a log; those that the test does not close are closed at its end."""
+    logs: list[Log] = []
+
+    def make(path: Path, **options: Any) -> Log:
+        logs.append(Log(path, **options))
+        return logs[-1]
+
+    yield make
+    for log in logs:
+        if is_open(log):
+            log.close()
+
+
+@pytest.fixture
+def loop(no_leaks: None) -> Iterator[Loop]:  # noqa: ARG001 - it looks after us
+    """Give a loop for the test's own thread."""
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def serve(no_leaks: None) -> Iterator[Callable[..., Service]]:  # noqa: ARG001 - it looks after us
+    """Start services; those that the test does not stop are stopped at its end."""
+    services: list[Service] = []
+
+    def make(*args: object, **options: object) -> Service:
+        services.append(Service(*args, **options))  # type: ignore[arg-type]  # as declared there
+        return services[-1]
+
+    yield make
+    for service in services:
+        service.stop()
+
+
+@pytest.fixture
+def subscribe(no_leaks: None) -> Iterator[Callable[..., Subscriber]]:  # noqa: ARG001 - it looks after us
+    """Make subscribers, which are closed at the end."""
+    subscribers: list[Subscriber] = []
+
+    def make(*args: object, **options: object) -> Subscriber:
+        subscribers.append(Subscriber(*args, **options))  # type: ignore[arg-type]  # as declared there
+        return subscribers[-1]
+
+    yield make
+    for subscriber in subscribers:
+        subscriber.close()

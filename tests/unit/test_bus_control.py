@@ -1,0 +1,152 @@
+"""The answering half of the control socket: whatever arrives becomes a reply."""
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus import wire
+from bus.control import Methods
+from bus.validate import InvalidInputError
+from bus.wire import ControlError
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of the test's methods."""
+
+    number: int = 1
+    how: str = "well"
+
+
+def handle(params: Params) -> object:
+    """Do as the parameters say."""
+    match params.how:
+        case "well":
+            return {"doubled": params.number * 2}
+        case "not found":
+            raise ControlError("not_found", "there is none", {"number": "1"})
+        case "invalid":
+            raise InvalidInputError("number: must be odd")
+        case "unspeakable":
+            return object()
+        case _:
+            raise ZeroDivisionError("secret")
+
+
+@pytest.fixture
+def methods() -> Methods:
+    """Make a service with two methods."""
+    methods = Methods()
+    methods.add("double", Params, handle)
+    methods.add("triple", Params, handle)
+    return methods
+
+
+def ask(methods: Methods, method: str, params: object) -> tuple[str, dict[str, Any]]:
+    """Give the status and the result of a request."""
+    reply = methods.answer([b"id", method.encode(), msgspec.msgpack.encode(params)])
+    assert reply is not None
+    assert reply[0] == b"id"
+    return reply[1].decode(), cast("dict[str, Any]", msgspec.msgpack.decode(reply[2]))
+
+
+def test_a_good_request_is_answered_with_ok(methods: Methods) -> None:
+    """The reply repeats the request's id and holds what the handler returned."""
+    assert ask(methods, "double", {"number": 4}) == ("ok", {"doubled": 8})
+
+
+@pytest.mark.parametrize("params", [b"", b"\x80"])
+def test_no_parameters_are_an_empty_map(methods: Methods, params: bytes) -> None:
+    """A simple client may leave the frame empty."""
+    assert methods.answer([b"id", b"double", params]) == [b"id", b"ok", msgspec.msgpack.encode({"doubled": 2})]
+
+
+@pytest.mark.parametrize("request_id", [b"", b"\0\xff", b"x" * 64])
+def test_the_id_comes_back_whatever_it_is(methods: Methods, request_id: bytes) -> None:
+    """A REQ socket's empty delimiter is an id, too."""
+    reply = methods.answer([request_id, b"double", b""])
+
+    assert reply is not None
+    assert reply[0] == request_id
+
+
+def test_an_unknown_method_is_told_what_was_perhaps_meant(methods: Methods) -> None:
+    """With nothing near, all methods are listed."""
+    status, near = ask(methods, "doubel", {})
+    _, far = ask(methods, "zzz", {})
+
+    assert (status, near["code"]) == ("error", "unknown_method")
+    assert near["message"] == "method 'doubel' is unknown; did you mean 'double'?"
+    assert far["message"] == "method 'zzz' is unknown; known are: double, triple"
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ({"number": "4"}, "number: expected `int`, got `str`"),
+        ({"numbre": 4}, "numbre: unknown key; did you mean 'number'?"),
+        ([], "input: expected `object`, got `array`"),
+        ({"how": "invalid"}, "number: must be odd"),
+    ],
+)
+def test_invalid_parameters_are_named(methods: Methods, params: object, text: str) -> None:
+    """Also what only the handler can judge."""
+    assert ask(methods, "double", params) == (
+        "error",
+        {"code": "invalid_request", "message": text, "details": {}},
+    )
+
+
+def test_a_handlers_own_error_reaches_the_client(methods: Methods) -> None:
+    """Code, text and details."""
+    assert ask(methods, "double", {"how": "not found"}) == (
+        "error",
+        {"code": "not_found", "message": "there is none", "details": {"number": "1"}},
+    )
+
+
+@pytest.mark.parametrize(("how", "kind"), [("crash", "ZeroDivisionError"), ("unspeakable", "TypeError")])
+def test_a_handler_that_fails_is_an_internal_error(
+    methods: Methods, how: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client learns the kind, the log has the traceback, and the service goes on; the error's text stays here."""
+    status, error = ask(methods, "double", {"how": how})
+
+    assert (status, error["code"]) == ("error", "internal")
+    assert error["message"] == f"double failed: {kind}; see the service's log"
+    assert "Traceback" in caplog.text
+    assert ask(methods, "double", {})[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    "frames", [[], [b"id"], [b"id", b"double"], [b"id", b"double", b"", b""], [b"x" * 65, b"double", b""]]
+)
+def test_what_has_not_the_form_of_a_request_is_dropped(methods: Methods, frames: list[bytes]) -> None:
+    """It cannot be answered, as nobody knows what its id is."""
+    assert methods.answer(frames) is None
+
+
+@given(st.lists(st.binary(max_size=70), max_size=5))
+def test_random_frames_never_raise(frames: list[bytes]) -> None:
+    """Every message gets a well-formed reply, or none."""
+    methods = Methods()
+    methods.add("double", Params, handle)
+
+    reply = methods.answer(frames)
+
+    assert reply is None or (len(reply) == 3 and reply[1] in (b"ok", b"error"))
+
+
+@given(st.binary(max_size=40) | st.just(b"double"), st.binary(max_size=40))
+def test_random_requests_get_an_error_that_can_be_read(method: bytes, params: bytes) -> None:
+    """The error has one of the declared codes and a text."""
+    methods = Methods()
+    methods.add("double", Params, handle)
+
+    reply = methods.answer([b"id", method, params])
+
+    assert reply is not None
+    if reply[1] == b"error":
+        assert wire.error_decoder.decode(reply[2]).message

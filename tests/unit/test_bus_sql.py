@@ -1,0 +1,20 @@
+"""Named SQL."""
+
+from bus import sql
+
+
+def test_every_statement_of_the_log_is_found_by_its_name() -> None:
+    """A name, a sentence, and the statement up to the next name."""
+    statements = sql.load("bus", "log.sql")
+
+    assert {"schema", "insert_record", "select_range", "select_tables"} <= set(statements)
+    assert (
+        statements["select_closing"] == "-- select_closing: how the log was left.\nSELECT clean, boot_id FROM closing;"
+    )
+    assert all(text.startswith(f"-- {name}: ") for name, text in statements.items())
+    assert all(text.endswith(";") for text in statements.values())
+
+
+def test_comments_inside_a_statement_do_not_end_it() -> None:
+    """The schema has remarks beside its columns."""
+    assert "-- 0 -> 1 at an orderly close" in sql.load("bus", "log.sql")["schema"]

@@ -1,0 +1,131 @@
+"""Validation at the door: one kind of error, one sentence, and the field's name first."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus import messages, validate, wire
+from bus.messages import ExperimentDefinition
+from bus.validate import InvalidInputError, convert, decode, near_miss
+
+FETCH = msgspec.msgpack.Decoder(wire.FetchParams)
+DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
+    FETCH,
+    wire.feed_decoder,
+    wire.heartbeat_decoder,
+    wire.error_decoder,
+    messages._decoder,
+    msgspec.msgpack.Decoder(Any),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"variabel": 1}, "variabel: unknown key; did you mean 'variable'?"),
+        ({"zzz": 1}, "zzz: unknown key; known are: config, jobs_per_variant, name, pipeline, seed, stage, variable"),
+        ({"name": ""}, "name: expected `str` of length >= 1"),
+        ({"variable": {"values": [1]}}, "variable.name: missing; add it"),
+        ({"variable": {"name": "v", "valeus": []}}, "variable.valeus: unknown key; did you mean 'values'?"),
+        (
+            {"variable": {"name": "v", "values": [1, []]}},
+            "variable.values[1]: expected `bool | int | float | str`, got `array`",
+        ),
+        ({"jobs_per_variant": 0}, "jobs_per_variant: expected `int` >= 1"),
+        ({"jobs_per_variant": "4"}, "jobs_per_variant: expected `int`, got `str`"),
+    ],
+)
+def test_the_error_names_the_field_and_says_what_to_do(changes: dict[str, object], text: str) -> None:
+    """The path of nested fields, what was perhaps meant, what is missing."""
+    definition = {"name": "x", "variable": {"name": "v"}} | changes
+
+    with pytest.raises(InvalidInputError) as caught:
+        convert(definition, ExperimentDefinition)
+
+    assert str(caught.value) == text
+
+
+def test_a_missing_field_at_the_top_is_named() -> None:
+    """Without any path it is the field alone."""
+    with pytest.raises(InvalidInputError, match=r"^name: missing; add it$"):
+        convert({"variable": {"name": "v"}}, ExperimentDefinition)
+
+
+def test_valid_data_passes() -> None:
+    """Plain data becomes the Struct."""
+    definition = convert({"name": "x", "variable": {"name": "v", "values": [1, 2.5]}}, ExperimentDefinition)
+
+    assert definition.variable.values == [1, 2.5]
+
+
+def test_a_near_miss_is_suggested_else_all_is_listed() -> None:
+    """The end of a sentence about an unknown word."""
+    assert near_miss("fetsh", ["fetch", "latest"]) == "did you mean 'fetch'?"
+    assert near_miss("zzz", ["b", "a"]) == "known are: a, b"
+    assert near_miss("zzz", []) == "there are none"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"\x81",
+        b"\xff" * 10,
+        b"\x91" * 100_000,
+        b"\x81\xa1x" * 100_000,
+        b"\x81\xa6prefix\xa2\xff\xfe",
+        b"\x81\xa2\xff\xfe\x01",
+        b"\x80\x80",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xffx",
+        b"\x81\xa5after\xcf" + b"\xff" * 8,
+    ],
+)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_hostile_bytes_are_an_input_error(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> None:
+    """Deep nesting, bad UTF-8, false lengths, trailing and missing bytes never raise anything else."""
+    try:
+        decode(decoder, data)
+    except InvalidInputError as error:
+        assert str(error)  # noqa: PT017 - some decoders take some of these
+
+
+def test_deep_nesting_says_so() -> None:
+    """The text is for people."""
+    with pytest.raises(InvalidInputError, match=r"^input: nested too deeply$"):
+        decode(msgspec.msgpack.Decoder(Any), b"\x91" * 100_000)
+
+
+@given(st.binary(max_size=60), st.sampled_from(DECODERS))
+def test_random_bytes_never_raise_anything_else(data: bytes, decoder: msgspec.msgpack.Decoder[Any]) -> None:
+    """Whatever arrives is valid, or one InvalidInputError."""
+    try:
+        decode(decoder, data)
+    except InvalidInputError as error:
+        assert str(error)  # noqa: PT017 - some of the bytes are valid
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@given(plain)
+def test_well_formed_data_of_another_shape_never_raises_anything_else(value: object) -> None:
+    """Valid msgpack that is not what was declared is one InvalidInputError, too."""
+    for decoder in DECODERS:
+        try:
+            decode(decoder, msgspec.msgpack.encode(value))
+        except InvalidInputError as error:
+            assert str(error)  # noqa: PT017 - some of the values fit
+
+
+def test_errors_of_any_kind_are_explained() -> None:
+    """An error without a text still gives one."""
+    assert validate.explain(MemoryError(), int) == "input: MemoryError"
