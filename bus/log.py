@@ -173,10 +173,9 @@ class Log:
         At most `limit` and about 1 MiB of them; the second value is the `after_topic` of the next page, "" at the end.
         """
         records: list[Record] = []
-        size = seen = 0
+        size = 0
         cursor = self._db.execute(SQL["select_latest"], {"limit": limit, "after_topic": after_topic, **_range(prefix)})
-        for row in cursor:
-            seen += 1
+        for seen, row in enumerate(cursor, 1):
             record = _verified(row[:5])
             if record:
                 records.append(record)

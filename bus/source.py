@@ -180,9 +180,9 @@ class Source:
             except (InvalidInputError, UnicodeDecodeError) as error:
                 self.malformed += 1
                 logger.warning("%s: malformed message dropped: %s", self.address, error)
-        if ephemeral:
-            self._deliver(ephemeral)
         self._flush()
+        if ephemeral:  # after what they may be about: the start of a job comes before its progress
+            self._deliver(ephemeral)
 
     def _on_heartbeat(self, frame: bytes) -> None:
         beat = decode(wire.heartbeat_decoder, frame)

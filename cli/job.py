@@ -25,6 +25,7 @@ from bus.requests import (
     SubmitReply,
 )
 from bus.subscriber import Subscriber
+from bus.wire import InfoReply
 from cli.files import JobFile, new_id, read_toml
 from cli.output import json_option, json_text, table_console
 
@@ -52,9 +53,11 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             request(runner, "job.submit", params, SubmitReply)
             click.echo(json_text({"job_id": job_id}) if as_json else job_id)
             return
+        request(runner, "info", {}, InfoReply)  # one that is away is reported at once, not after the timeout
         # subscribed before it is submitted: its end cannot be missed
         with Subscriber([runner], [topics.JOB_COMPLETED]) as subscriber:
-            subscriber.wait_ready(timeout)
+            if not subscriber.wait_ready(timeout):
+                fail(f"cannot subscribe at {runner} within {timeout:g} s; nothing was submitted", EXIT_TIMEOUT)
             request(runner, "job.submit", params, SubmitReply)
             click.echo(job_id, err=True)
             ended = _wait(subscriber, job_id, timeout)

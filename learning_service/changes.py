@@ -26,17 +26,16 @@ class Changes:
         experiment, variant = outcome.experiment, outcome.variant
         if experiment is None or variant is None:
             raise ValueError("an applied event names its experiment and variant")
-        experiment_id = experiment.experiment_id
         if outcome.adopted:
             self._store.insert(self._tx, experiment, [])
-        phase = experiment.jobs[event.job_id]
+            self._store.keep(experiment)
         if outcome.added:
             repeat_index = event.learning_context.repeat_index if event.learning_context else 0
             planned = PlannedJob(variant.index, repeat_index)
             runner = delivery.source if delivery else ""
-            self._store.insert_seen_job(self._tx, event.job_id, experiment_id, planned, phase, runner)
+            self._store.insert_seen_job(self._tx, experiment, event.job_id, planned, runner)
         else:
-            self._jobs[experiment_id, event.job_id] = phase
+            self._jobs[experiment.experiment_id, event.job_id] = experiment.jobs[event.job_id]
         self.publish(experiment, variant)
 
     def publish(self, experiment: Experiment, variant: Variant) -> None:

@@ -91,6 +91,7 @@ class Follower:
                 self._reject_alone(batch[0], error)
 
     def _transact(self, batch: list[Delivery]) -> None:
+        self._store.trim()
         with self._log.transaction() as tx:
             changes = Changes(tx, self._store)
             for delivery in batch:

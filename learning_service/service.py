@@ -1,6 +1,7 @@
 """The learning service: planning, submitting, following and publishing, joined in one loop."""
 
 import logging
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,6 +33,7 @@ from learning_service.store import JobRow, LearningStore
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
 
+RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
 FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
 logger = logging.getLogger(__name__)
 
@@ -172,13 +174,12 @@ class LearningService:
             raise ControlError("not_found", text)
         return experiment
 
-    def _request_of(self, row: JobRow) -> tuple[str, JobRequest]:
+    def _request_of(self, row: JobRow) -> JobRequest:
         experiment = self._find(row.experiment_id)
         value = experiment.variants[row.planned.variant_index].value
         if isinstance(value, dict):
             raise InvalidInputError(f"{row.job_id}: a grid of two variables cannot be submitted")
-        request = job_request(row.experiment_id, experiment.definition, value, row.planned)
-        return experiment.definition.pipeline, request
+        return job_request(row.experiment_id, experiment.definition, value, row.planned)
 
     def _refused(self, rows: list[JobRow], message: str) -> None:
         """Count jobs as failed that their runner does not take: it was changed since they were planned."""
@@ -186,7 +187,7 @@ class LearningService:
         self._follower.apply_local([self._failure(row, message) for row in rows])
 
     def _failure(self, row: JobRow, message: str) -> JobCompleted:
-        _, request = self._request_of(row)
+        request = self._request_of(row)
         now = time.time()
         return JobCompleted(
             job_id=request.job_id,
@@ -204,8 +205,13 @@ class LearningService:
     def _resend(self, runner: str) -> None:
         """Send a runner again what it has not finished: its log is another one, or lost its end."""
         logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
-        with self._log.transaction() as tx:
-            self._store.resend(tx, runner)
+        try:
+            with self._log.transaction() as tx:
+                self._store.resend(tx, runner)
+        except sqlite3.OperationalError as error:  # the disk is full
+            logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
+            return
         self._loop.call(self._submitter.pump)
 
 

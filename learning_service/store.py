@@ -1,6 +1,7 @@
 """The learning service's tables, in the same file as its log."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ class JobRow(NamedTuple):
     number: int
     job_id: str
     experiment_id: str
+    pipeline: str
     planned: PlannedJob
 
 
@@ -46,11 +48,18 @@ class LearningStore:
     def find(self, experiment_id: str) -> Experiment | None:
         """Give an experiment, from memory or from disk."""
         experiment = self._cache.get(experiment_id) or self._read(experiment_id)
-        if experiment and experiment_id not in self._cache:
+        if experiment:
             self._cache[experiment_id] = experiment
-            if len(self._cache) > CACHE_LIMIT:
-                del self._cache[next(iter(self._cache))]
         return experiment
+
+    def keep(self, experiment: Experiment) -> None:
+        """Find an experiment that has just been inserted as this very object, as its revision goes on."""
+        self._cache[experiment.experiment_id] = experiment
+
+    def trim(self) -> None:
+        """Drop the oldest from memory; never within a transaction, which writes only at its end."""
+        while len(self._cache) > CACHE_LIMIT:
+            del self._cache[next(iter(self._cache))]
 
     def forget(self) -> None:
         """Drop what is in memory: a transaction has failed, and the disk knows better."""
@@ -59,7 +68,9 @@ class LearningStore:
     def page(self, before: int | None, limit: int) -> list[tuple[int, Experiment]]:
         """Give experiments with their numbers, newest first."""
         rows = self._log.query(SQL["select_experiments"], (INT64_MAX if before is None else before, limit))
-        return [(number, found) for number, experiment_id in rows if (found := self.find(experiment_id))]
+        found = [(number, one) for number, experiment_id in rows if (one := self.find(experiment_id))]
+        self.trim()
+        return found
 
     def insert(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
         """Add an experiment with its variants and jobs."""
@@ -75,14 +86,16 @@ class LearningStore:
         tx.execute(SQL["insert_experiment"], row)
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
-        rows = [(job_id, experiment.experiment_id, *job, "planned", None, 0) for job_id, job in jobs]
+        pipeline = experiment.definition.pipeline
+        rows = [(job_id, experiment.experiment_id, *job, pipeline, "planned", None, 0) for job_id, job in jobs]
         tx.executemany(SQL["insert_job"], rows)
 
     def insert_seen_job(
-        self, tx: Transaction, job_id: str, experiment_id: str, job: PlannedJob, phase: JobPhase, runner: str
+        self, tx: Transaction, experiment: Experiment, job_id: str, job: PlannedJob, runner: str
     ) -> None:
         """Add a job of a discovered experiment, which its runner has already."""
-        tx.execute(SQL["insert_job"], (job_id, experiment_id, *job, phase, runner, 1))
+        pipeline, phase = experiment.definition.pipeline, experiment.jobs[job_id]
+        tx.execute(SQL["insert_job"], (job_id, experiment.experiment_id, *job, pipeline, phase, runner, 1))
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
         """Write what changes of an experiment."""
@@ -102,9 +115,9 @@ class LearningStore:
         """Keep an event that came after the end of its variant."""
         tx.execute(SQL["insert_late"], (experiment_id, variant_index, body))
 
-    def unassigned(self, limit: int) -> list[JobRow]:
-        """Give jobs that no runner was chosen for, oldest first."""
-        return _job_rows(self._log.query(SQL["select_unassigned"], (limit,)))
+    def unassigned(self, pipelines: Iterable[str], limit: int) -> list[JobRow]:
+        """Give jobs of some pipelines that no runner was chosen for, oldest first."""
+        return _job_rows(self._log.query(SQL["select_unassigned"], (json.dumps(list(pipelines)), limit)))
 
     def unassigned_of(self, experiment_id: str) -> list[JobRow]:
         """Give the jobs of an experiment that no runner was chosen for."""
@@ -125,6 +138,7 @@ class LearningStore:
     def resend(self, tx: Transaction, runner: str) -> None:
         """Have a runner sent again what it had not finished."""
         tx.execute(SQL["resend_jobs"], (runner,))
+        tx.execute(SQL["repeat_cancels"], (runner,))
         self._cache.clear()
 
     def positions(self) -> dict[tuple[str, str], Position]:
@@ -157,9 +171,9 @@ class LearningStore:
         rows = self._log.query(SQL["select_cancel"], {"runner": runner})
         return str(rows[0][0]) if rows else None
 
-    def delete_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
+    def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
         """Note that a runner has cancelled an experiment."""
-        tx.execute(SQL["delete_cancel"], (experiment_id, runner))
+        tx.execute(SQL["finish_cancel"], (experiment_id, runner))
 
     def _read(self, experiment_id: str) -> Experiment | None:
         rows = self._log.query(SQL["select_experiment"], (experiment_id,))
@@ -178,8 +192,8 @@ class LearningStore:
         return experiment
 
 
-def _job_rows(rows: list[tuple[int, str, str, int, int, int]]) -> list[JobRow]:
+def _job_rows(rows: list[tuple[int, str, str, str, int, int, int]]) -> list[JobRow]:
     return [
-        JobRow(number, job_id, experiment_id, PlannedJob(index, repeat, round_))
-        for number, job_id, experiment_id, index, repeat, round_ in rows
+        JobRow(number, job_id, experiment_id, pipeline, PlannedJob(index, repeat, round_))
+        for number, job_id, experiment_id, pipeline, index, repeat, round_ in rows
     ]

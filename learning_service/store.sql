@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     variant_index INTEGER NOT NULL,
     repeat_index INTEGER NOT NULL,
     round INTEGER NOT NULL,
+    pipeline TEXT NOT NULL, -- of its experiment: a runner has to offer it
     phase TEXT NOT NULL CHECK (phase IN (
         'planned', -- -> queued, running, ended
         'queued', -- -> running, ended
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk
     UNIQUE (experiment_id, job_id)
 );
-CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (number) WHERE runner IS NULL AND phase = 'planned';
+CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (pipeline, number) WHERE runner IS NULL AND phase = 'planned';
 CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number)
 WHERE runner IS NOT NULL AND acknowledged = 0 AND phase = 'planned';
 CREATE TABLE IF NOT EXISTS positions (
@@ -49,6 +50,7 @@ CREATE TABLE IF NOT EXISTS runners (
 CREATE TABLE IF NOT EXISTS cancels (
     experiment_id TEXT NOT NULL,
     runner TEXT NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has done so, 1 -> 0 when it is sent jobs again
     PRIMARY KEY (experiment_id, runner)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late_events (
@@ -81,8 +83,8 @@ ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state;
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 
 -- insert_job: add a planned job.
-INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, phase, runner, acknowledged)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, pipeline, phase, runner, acknowledged)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- update_job: write how far a job is.
 UPDATE jobs SET phase = ? WHERE experiment_id = ? AND job_id = ?;
@@ -90,19 +92,19 @@ UPDATE jobs SET phase = ? WHERE experiment_id = ? AND job_id = ?;
 -- select_jobs: the jobs of an experiment.
 SELECT job_id, phase FROM jobs WHERE experiment_id = ?;
 
--- select_unassigned: jobs that no runner was chosen for, oldest first.
-SELECT number, job_id, experiment_id, variant_index, repeat_index, round FROM jobs
-WHERE runner IS NULL AND phase = 'planned' ORDER BY number LIMIT ?;
+-- select_unassigned: jobs of some pipelines (a JSON list) that no runner was chosen for, oldest first.
+SELECT number, job_id, experiment_id, pipeline, variant_index, repeat_index, round FROM jobs
+WHERE pipeline IN (SELECT value FROM json_each(?)) AND runner IS NULL AND phase = 'planned' ORDER BY number LIMIT ?;
 
 -- select_unassigned_of_experiment: the same of one experiment.
-SELECT number, job_id, experiment_id, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, pipeline, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner IS NULL AND phase = 'planned';
 
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
 
 -- select_unacknowledged: jobs that a runner is to be sent, oldest first.
-SELECT number, job_id, experiment_id, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, pipeline, variant_index, repeat_index, round FROM jobs
 WHERE runner = ? AND acknowledged = 0 AND phase = 'planned' ORDER BY number LIMIT ?;
 
 -- acknowledge_job: note that the runner has a job.
@@ -110,6 +112,9 @@ UPDATE jobs SET acknowledged = 1 WHERE number = ?;
 
 -- resend_jobs: the runner's log is another one: what it had not finished must be sent again.
 UPDATE jobs SET acknowledged = 0, phase = 'planned' WHERE runner = ? AND phase <> 'ended';
+
+-- repeat_cancels: a runner is sent jobs again, so it must be told again which were cancelled.
+UPDATE cancels SET done = 0 WHERE runner = ?;
 
 -- select_runners_of: the runners that have unended jobs of an experiment.
 SELECT DISTINCT runner FROM jobs WHERE experiment_id = ? AND runner IS NOT NULL AND phase <> 'ended';
@@ -129,16 +134,17 @@ ON CONFLICT (address) DO UPDATE SET pipelines = excluded.pipelines;
 SELECT address, pipelines FROM runners;
 
 -- insert_cancel: note that a runner is to cancel an experiment.
-INSERT INTO cancels (experiment_id, runner) VALUES (?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO cancels (experiment_id, runner) VALUES (?, ?)
+ON CONFLICT (experiment_id, runner) DO UPDATE SET done = 0;
 
 -- select_cancel: an experiment that a runner is to cancel, once all of its jobs are there.
-SELECT experiment_id FROM cancels WHERE runner = :runner AND NOT EXISTS (
+SELECT experiment_id FROM cancels WHERE runner = :runner AND done = 0 AND NOT EXISTS (
     SELECT 1 FROM jobs WHERE jobs.runner = :runner AND jobs.experiment_id = cancels.experiment_id
     AND acknowledged = 0 AND phase = 'planned'
 ) LIMIT 1;
 
--- delete_cancel: the runner has done so.
-DELETE FROM cancels WHERE experiment_id = ? AND runner = ?;
+-- finish_cancel: the runner has done so.
+UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
 
 -- insert_late: keep an event that came after the end of its variant.
 INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);

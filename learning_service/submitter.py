@@ -5,7 +5,9 @@ runner ever gets it.
 """
 
 import logging
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from bus.log import Log
@@ -46,12 +48,12 @@ class Submitter:
         loop: Loop,
         addresses: list[str],
         *,
-        request_of: Callable[[JobRow], tuple[str, JobRequest]],
+        request_of: Callable[[JobRow], JobRequest],
         refused: Callable[[list[JobRow], str], None],
     ) -> None:
         """Connect to the runners in the background.
 
-        `request_of` gives the pipeline and the request of a job; `refused` is told when a runner does not want jobs.
+        `request_of` gives what is sent of a job; `refused` is told when a runner does not want jobs.
         """
         self._log, self._store = log, store
         self._request_of, self._refused = request_of, refused
@@ -66,10 +68,11 @@ class Submitter:
 
     def pump(self) -> None:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
-        self._assign()
-        for link in self._links:
-            if not link.busy and link.alive:
-                self._send(link)
+        with _tried_again():
+            self._assign()
+            for link in self._links:
+                if not link.busy and link.alive:
+                    self._send(link)
 
     def close(self) -> None:
         """Stop; what was not sent stays in the store."""
@@ -88,7 +91,7 @@ class Submitter:
             link.asked = False
             link.load = reply.queued + reply.running
             if link.pipelines != reply.pipelines:
-                with self._log.transaction() as tx:
+                with _tried_again(), self._log.transaction() as tx:
                     self._store.write_runner(tx, link.address, reply.pipelines)
                 link.pipelines = reply.pipelines
             if not link.alive:
@@ -107,14 +110,14 @@ class Submitter:
 
     def _assign(self) -> None:
         """Choose for waiting jobs the runner that offers their pipeline and has the shortest queue."""
-        rows = self._store.unassigned(BATCH)
+        # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
+        alive = [link for link in self._links if link.alive]
+        offered = {pipeline for link in alive for pipeline in link.pipelines}
         chosen: dict[RunnerLink, list[JobRow]] = {}
-        for row in rows:
-            pipeline, _ = self._request_of(row)
-            link = min((link for link in self._links if pipeline in link.pipelines), key=_load, default=None)
-            if link:
-                link.load += 1
-                chosen.setdefault(link, []).append(row)
+        for row in self._store.unassigned(offered, BATCH) if offered else []:
+            link = min((one for one in alive if row.pipeline in one.pipelines), key=lambda one: one.load)
+            link.load += 1
+            chosen.setdefault(link, []).append(row)
         if chosen:
             with self._log.transaction() as tx:
                 for link, mine in chosen.items():
@@ -131,28 +134,31 @@ class Submitter:
     def _submit(self, link: RunnerLink, rows: list[JobRow]) -> None:
         def accepted(_reply: SubmitReply) -> None:
             link.busy = False
-            with self._log.transaction() as tx:
-                self._store.acknowledge(tx, rows)
-            self.pump()
+            with _tried_again():
+                with self._log.transaction() as tx:
+                    self._store.acknowledge(tx, rows)
+                self.pump()
 
         def failed(error: ControlError) -> None:
             link.busy = False
             if error.code == "invalid_request":
-                self._refused(rows, error.message)
-                self.pump()
+                with _tried_again():
+                    self._refused(rows, error.message)
+                    self.pump()
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
 
         link.busy = True
-        params = SubmitParams(jobs=[self._request_of(row)[1] for row in rows])
+        params = SubmitParams(jobs=[self._request_of(row) for row in rows])
         link.requester.ask("job.submit", params, SubmitReply, accepted, failed, ASK_SECONDS)
 
     def _cancel(self, link: RunnerLink, experiment_id: str) -> None:
         def done(_reply: CancelReply) -> None:
             link.busy = False
-            with self._log.transaction() as tx:
-                self._store.delete_cancel(tx, experiment_id, link.address)
-            self.pump()
+            with _tried_again():
+                with self._log.transaction() as tx:
+                    self._store.finish_cancel(tx, experiment_id, link.address)
+                self.pump()
 
         def failed(error: ControlError) -> None:
             link.busy = False
@@ -163,6 +169,10 @@ class Submitter:
         link.requester.ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
 
 
-def _load(link: RunnerLink) -> tuple[bool, int]:
-    """Sort runners that answer before those that do not, then by the length of their queue."""
-    return (not link.alive, link.load)
+@contextmanager
+def _tried_again() -> Iterator[None]:
+    """Go on when the disk is full: what could not be noted is done once more, and adds nothing at the runner."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours

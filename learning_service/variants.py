@@ -1,5 +1,6 @@
 """The life of a variant: a table of transitions, and the state that grows with every job that ends."""
 
+import math
 from typing import Final, Literal
 
 from msgspec import Struct, field
@@ -113,6 +114,8 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         return _ended(variant, now, failed=variant.failed + 1, error=error[:ERROR_LIMIT])
     sums = dict(variant.metric_sums)
     for name, value in result.metrics.items():
+        if not math.isfinite(value):
+            continue  # it would make the mean of all others unknown
         total, count = sums.get(name, (0.0, 0))
         sums[name] = (total + value, count + 1)
     duration = 0.0 if job.started_at is None else max(0.0, now - job.started_at)

@@ -30,6 +30,11 @@ class Outputs:
         """Use a folder; it is made when the first file is written."""
         self.root = root
 
+    def discard_unfinished(self, job: NormalizedJobRecord) -> None:
+        """Remove what was being written for a job when the runner died; to be called before any job runs."""
+        for path in (self.root / job_folder(job)).glob(".*"):
+            path.unlink(missing_ok=True)
+
     def save(
         self,
         job: NormalizedJobRecord,

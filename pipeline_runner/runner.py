@@ -1,6 +1,9 @@
 """The runner: the job service, its workers and its publisher, joined in one loop."""
 
 import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from bus import __version__, topics
@@ -31,6 +34,7 @@ from pipeline_runner.service import JobService
 from pipeline_runner.workers import WorkerPool
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
+RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
 logger = logging.getLogger(__name__)
 
 
@@ -54,10 +58,12 @@ class Runner:
             BindError: a port is taken.
         """
         self.publisher = Publisher(log, loop, service="runner", version=__version__, feed=feed, control=control)
-        self._outputs = outputs
+        self._loop, self._outputs = loop, outputs
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
         self._service = JobService(log)
         self._pool = WorkerPool(loop, workers, pipelines, self._finish, self._report)
+        for job in self._service.store.running():
+            outputs.discard_unfinished(job)
         recovered = self._service.recover()
         if recovered:
             logger.warning("%d jobs that were running when the runner died run again", recovered)
@@ -78,12 +84,23 @@ class Runner:
 
     def _dispatch(self) -> None:
         """Give queued jobs to idle workers."""
-        while self._pool.has_room and (job := self._service.claim()):
-            self._pool.start(job)
+        with self._tried_again(self._dispatch):
+            while self._pool.has_room and (job := self._service.claim()):
+                self._pool.start(job)
 
     def _finish(self, job_id: str, result: JobResult) -> None:
-        self._service.finish(job_id, result)
-        self._dispatch()
+        with self._tried_again(lambda: self._finish(job_id, result)):
+            self._service.finish(job_id, result)
+            self._dispatch()
+
+    @contextmanager
+    def _tried_again(self, again: Callable[[], None]) -> Iterator[None]:
+        """Go on when the disk is full: do it again later, as what a job has made is not to be lost."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RETRY_SECONDS, again)
 
     def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
         context = job.learning_context

@@ -1,0 +1,206 @@
+"""Applying events: restarts, a full disk, events that cannot be applied, and those that are refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bus.log import Log, Record
+from bus.messages import (
+    JobResult,
+    VariantStatus,
+    decode_body,
+)
+from bus.requester import request
+from learning_service.store import LearningStore
+from learning_service.variants import Variant
+from tests.factories import EXPERIMENT, JobScript, badly, context, messages, well
+from tests.helpers import wait_until
+from tests.house import (
+    ALL,
+    SMALL,
+    House,
+    address_of,
+    create,
+    fill_up,
+    make_room,
+    open_house,
+    query,
+    rejections,
+    show,
+    statuses,
+    wait_for,
+)
+
+
+@pytest.fixture
+def house(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    """Give a house, and stop whatever is left in it."""
+    with open_house(tmp_path, monkeypatch) as house:
+        yield house
+
+
+def test_a_service_goes_on_where_the_last_one_stopped(house: House) -> None:
+    """What happened while it was down is caught up, and nothing is applied twice."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=2))
+    wait_until(lambda: len(runner.jobs) == 4, what="the jobs")
+    runner.finish("exp-1.0.0.0", well("a"))
+    wait_until(lambda: show(learning).totals.completed == 1, what="the first end")
+    learning.stop()
+    runner.finish("exp-1.0.1.0", well("b"))
+    runner.finish("exp-1.1.0.0", badly())
+
+    learning = house.learning(runner.address)
+    runner.finish("exp-1.1.1.0", well("c"))
+    wait_for(learning, "partial")
+
+    view = show(learning)
+    assert [(one.status, one.completed, one.failed, len(one.images)) for one in view.variants] == [
+        ("completed", 2, 0, 2),
+        ("partial", 1, 1, 1),
+    ]
+    for index in (0, 1):
+        revisions = [one.revision for one in statuses(learning, f"variant.status.exp-1.{index}.")]
+        assert revisions == list(range(1, len(revisions) + 1))
+
+
+def test_state_position_and_messages_are_written_in_one_transaction(house: House) -> None:
+    """Whenever anything of an event is on disk, all of it is: the position, the counts and the status."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=20))
+    wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
+    seen: list[tuple[int, int, int]] = []
+
+    def look(_records: list[Record]) -> None:
+        ended = "SELECT count(*) FROM jobs WHERE phase = 'ended'"
+        position = 'SELECT coalesce(max("offset"), 0) FROM positions'
+        newest = messages(learning.log.latest("variant.status.", 10)[0])
+        told = sum(message.completed for message in newest if isinstance(message, VariantStatus))
+        seen.append((learning.log.query(ended)[0][0], learning.log.query(position)[0][0], told))
+
+    learning.call(lambda: learning.log.on_commit(look))
+    for name in list(runner.jobs):
+        runner.finish(name)
+    wait_for(learning, "completed")
+
+    assert seen[-1] == (40, 40, 40)
+    assert all(ended == position == told for ended, position, told in seen)
+
+
+def test_a_full_disk_holds_events_back_until_there_is_room(house: House) -> None:
+    """Nothing is lost or counted twice, the service lives on and still answers."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=100))
+    wait_until(lambda: len(runner.jobs) == 200, what="the jobs")
+    fill_up(learning)
+
+    for name in list(runner.jobs):
+        runner.finish(name, well(*(f"{name} {number:064}" for number in range(5))))
+    wait_until(lambda: learning.call(lambda: learning.service._follower._blocked), what="the full disk")
+    assert show(learning).totals.completed < 200
+    make_room(learning)
+    ended = wait_for(learning, "completed")
+
+    assert [(one.completed, len(one.images)) for one in ended.variants] == [(100, 500)] * 2
+    assert rejections(learning) == []
+
+
+def test_an_event_that_makes_the_transaction_fail_is_rejected_alone(house: House) -> None:
+    """The others of its batch are applied, and it is published as rejected, with its place in the runner's log."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=3))
+    wait_until(lambda: len(runner.jobs) == 6, what="the jobs")
+    half = {f"metric {number} of {'x' * 40}": 1.0 for number in range(10_000)}
+    other = {f"other {number} of {'x' * 40}": 1.0 for number in range(10_000)}
+
+    def script(index: int, repeat: int) -> JobScript:
+        return JobScript(runner.jobs[f"exp-1.{index}.{repeat}.0"].learning_context)
+
+    runner.publish(
+        script(0, 0).completed(JobResult(success=True, metrics=half)),
+        script(0, 1).completed(JobResult(success=True, metrics=other)),  # the status would be over the limit
+        script(0, 2).completed(well("fine")),
+        script(1, 0).completed(well("fine, too")),
+    )
+    wait_until(lambda: show(learning).variants[1].completed == 1, what="the last event")
+
+    assert show(learning).variants[0].completed == 2
+    (rejected,) = rejections(learning)
+    assert (rejected.reason, rejected.topic, rejected.offset) == ("handler_error", "job.completed.exp-1.0.", 2)
+    assert rejected.detail.startswith("BodyTooLargeError: ")
+
+
+def test_refused_events_are_published_with_their_place_and_reason(house: House) -> None:
+    """Whoever looks for a lost job finds why it was not counted."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
+
+    runner.publish(
+        JobScript(context(experiment="exp-10"), "stranger").completed(),
+        JobScript(context(7)).completed(),
+        JobScript(context(0, 9.0)).completed(),
+        JobScript(None).completed(),
+        JobScript(context(0, 2.0)).completed(),
+    )
+    runner.service.call(lambda: _publish_garbage(runner.service.log))
+    wait_until(lambda: len(rejections(learning)) == 4, what="the rejections")
+
+    found = [(one.reason, one.topic, one.offset, one.job_id) for one in rejections(learning)]
+    assert found == [
+        ("unknown_experiment", "job.completed.exp-10.0.", 1, "stranger"),
+        ("index_out_of_range", "job.completed.exp-1.7.", 2, "exp-1.7.0.0"),
+        ("value_differs", "job.completed.exp-1.0.", 3, "exp-1.0.0.0"),
+        ("malformed", "job.completed.exp-1.1.", 6, None),
+    ]
+    assert show(learning).totals.completed == 1
+    counts = request(address_of(learning), "routing", {}, dict[str, int])
+    assert counts["ignored no_learning_context"] == 1
+    assert counts["rejected malformed"] == 1
+
+
+class Loose(Struct, tag_field="type", tag="job.completed"):
+    """A completion as it should not be."""
+
+    learning_context: dict[str, Any]
+
+
+def _publish_garbage(log: Log) -> None:
+    """Publish a completion whose index is a fraction, as a runner in another language might."""
+    with log.transaction() as tx:
+        tx.append("job.completed.exp-1.1.", Loose({"variant_index": 0.5}))  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> None:
+    """Its body is stored, and the variant stays as it is."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
+    learning.stop()
+    log = Log(tmp_path / "learning.db")
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        store.write_variants(tx, {(EXPERIMENT, 0): Variant(index=0, value=2.0, planned=1, status="failed", failed=1)})
+    log.close()
+
+    learning = house.learning(runner.address)
+    runner.finish(ALL[0])
+    wait_until(lambda: query(learning, "SELECT variant_index FROM late_events") == [(0,)], what="the late event")
+
+    assert (show(learning).variants[0].status, show(learning).variants[0].completed) == ("failed", 0)
+    (kept,) = query(learning, "SELECT body FROM late_events")
+    assert decode_body(kept[0]) == JobScript(context()).completed()

@@ -1,0 +1,255 @@
+"""The learning service as a whole: from plan to end, creating and cancelling, and what it follows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import (
+    ExperimentStatus,
+    VariantProgress,
+)
+from bus.requester import request
+from bus.requests import (
+    ExperimentListReply,
+    ExperimentParams,
+    ExperimentView,
+)
+from bus.subscriber import Start, Subscriber
+from bus.wire import ControlError
+from learning_service.service import Scope
+from tests.factories import EXPERIMENT, JobScript, badly, context, definition
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.house import (
+    ALL,
+    SMALL,
+    Held,
+    House,
+    address_of,
+    create,
+    jobs_in,
+    open_house,
+    query,
+    rejections,
+    show,
+    statuses,
+    wait_for,
+)
+
+
+@pytest.fixture
+def house(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    """Give a house, and stop whatever is left in it."""
+    with open_house(tmp_path, monkeypatch) as house:
+        yield house
+
+
+def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(house: House) -> None:
+    """Every job runs once, every variant ends with its images and metrics, and the revisions have no hole."""
+    pipeline = Held()
+    pipeline.released = True
+    runner = house.runner(pipeline)
+    learning = house.learning(str(runner.service.publisher.control))
+
+    created = create(learning, replace(SMALL, jobs_per_variant=2))
+    assert (created.status, created.totals.jobs, created.revision) == ("pending", 4, 1)
+    ended = wait_for(learning, "completed")
+
+    assert sorted(pipeline.ran) == ["exp-1.0.0.0", "exp-1.0.1.0", "exp-1.1.0.0", "exp-1.1.1.0"]
+    assert [(one.completed, len(one.images), one.metrics) for one in ended.variants] == [(2, 2, {"match": 0.5})] * 2
+    for index in (0, 1):
+        revisions = [one.revision for one in statuses(learning, f"variant.status.exp-1.{index}.")]
+        assert revisions == list(range(1, len(revisions) + 1))
+    published = [one for one in learning.logged("experiment.status.exp-1.") if isinstance(one, ExperimentStatus)]
+    assert [one.revision for one in published] == list(range(1, len(published) + 1))
+    assert (published[-1].status, published[-1].totals.completed) == ("completed", 4)
+
+
+def test_progress_is_passed_on(house: House) -> None:
+    """While a job runs, whoever watches sees how far its variant is."""
+    pipeline = Held()
+    runner = house.runner(pipeline)
+    learning = house.learning(str(runner.service.publisher.control))
+    with Subscriber([address_of(learning)], ["variant.progress"], start=Start.NOW) as subscriber:
+        assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
+        wait_until(lambda: learning.call(lambda: learning.service._subscriber.ready), what="the subscription")
+        create(learning, definition([2.0], config={}))
+        batch = subscriber.receive(PATIENCE * TIME_FACTOR)
+    pipeline.released = True
+
+    assert [one.topic for one in batch] == ["variant.progress.exp-1.0."]
+    progress = batch[0].message
+    assert isinstance(progress, VariantProgress)
+    assert (progress.job_id, progress.fraction) == ("exp-1.0.0.0", 0.5)
+
+
+def test_creating_again_gives_the_same_experiment(house: House) -> None:
+    """A client that lost the reply repeats its request; nothing is planned twice."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    first = create(learning)
+    wait_until(lambda: runner.jobs, what="the jobs")
+
+    again = create(learning)
+
+    assert (again.experiment_id, again.created_at, again.totals) == (
+        first.experiment_id,
+        first.created_at,
+        first.totals,
+    )
+    assert query(learning, "SELECT count(*) FROM jobs") == [(2,)]
+
+
+def test_creating_another_experiment_with_a_known_id_is_a_conflict(house: House) -> None:
+    """The first one is not touched."""
+    learning = house.learning(house.scripted().address)
+    create(learning)
+
+    with pytest.raises(ControlError) as refused:
+        create(learning, definition([1.0, 2.0, 3.0]))
+
+    assert refused.value.code == "conflict"
+    assert len(show(learning).variants) == 2
+
+
+def test_a_plan_that_no_runner_would_take_is_not_stored(house: House) -> None:
+    """The refusal names the field."""
+    learning = house.learning(house.scripted().address)
+
+    with pytest.raises(ControlError) as refused:
+        create(learning, definition([1.0], name="cfg_scal"))
+
+    assert refused.value.code == "invalid_request"
+    assert "did you mean 'cfg_scale'?" in refused.value.message
+    with pytest.raises(ControlError, match="is unknown") as unknown:
+        show(learning)
+    assert unknown.value.code == "not_found"
+    assert learning.logged() == []
+
+
+def test_experiments_are_listed_newest_first(house: House) -> None:
+    """Page by page."""
+    learning = house.learning(house.scripted().address)
+    for name in ("one", "two", "three"):
+        create(learning, experiment_id=name)
+
+    first = request(address_of(learning), "experiment.list", {"limit": 2}, ExperimentListReply)
+    rest = request(address_of(learning), "experiment.list", {"before": first.before}, ExperimentListReply)
+
+    names = [one.experiment_id for one in [*first.experiments, *rest.experiments]]
+    assert names == ["three", "two", "one"]
+    assert rest.before is None
+
+
+def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
+    """With the runner away, all variants are cancelled in the reply; a second cancel is a conflict."""
+    away = house.scripted()
+    learning = house.learning(away.address)
+    create(learning, experiment_id="earlier")
+    for one in (learning, away):
+        one.stop()
+    learning = house.learning(away.address)
+    create(learning)
+    params = ExperimentParams(experiment_id=EXPERIMENT)
+
+    cancelled = request(address_of(learning), "experiment.cancel", params, ExperimentView)
+
+    assert (cancelled.status, cancelled.totals.cancelled) == ("cancelled", 2)
+    assert [one.status for one in statuses(learning, "variant.status.exp-1.")][-2:] == ["cancelled", "cancelled"]
+    with pytest.raises(ControlError) as refused:
+        request(address_of(learning), "experiment.cancel", params, ExperimentView)
+    assert refused.value.code == "conflict"
+
+
+def test_cancelling_ends_what_runs_at_a_runner(house: House) -> None:
+    """The runner stops the running job and drops the queued one; both come back as cancelled."""
+    runner = house.runner(Held())
+    learning = house.learning(str(runner.service.publisher.control))
+    create(learning)
+    wait_until(lambda: show(learning).totals.running == 1, what="the start of a job")
+
+    request(address_of(learning), "experiment.cancel", ExperimentParams(experiment_id=EXPERIMENT), ExperimentView)
+
+    assert wait_for(learning, "cancelled").totals.cancelled == 2
+    assert jobs_in(runner, "cancelled") == ALL
+    wait_until(lambda: query(learning, "SELECT * FROM cancels WHERE NOT done") == [], what="the end of the cancel")
+
+
+def test_a_cancel_is_repeated_until_the_runner_has_answered(house: House) -> None:
+    """It is on disk: also a new service sends it."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: query(learning, "SELECT count(*) FROM jobs WHERE acknowledged") == [(2,)], what="the jobs")
+    runner.stop()
+    request(address_of(learning), "experiment.cancel", ExperimentParams(experiment_id=EXPERIMENT), ExperimentView)
+    learning.stop()
+
+    learning = house.learning(runner.address)
+    again = house.scripted(runner, again=True)
+
+    wait_until(lambda: again.cancels == [EXPERIMENT], what="the cancel")
+    wait_until(lambda: query(learning, "SELECT * FROM cancels WHERE NOT done") == [], what="the note of it")
+
+
+def test_discovery_adopts_what_a_runner_does_for_others(house: House) -> None:
+    """The experiment grows with its jobs, survives a restart, and its revision has no hole or repetition."""
+    runner = house.scripted()
+    learning = house.learning(runner.address, discover=True)
+    a, b = JobScript(context(), "a"), JobScript(context(0, 2.0), "b")
+    runner.publish(a.queued(), JobScript(context(0, 9.0), "wrong").queued())
+    wait_until(lambda: len(rejections(learning)) == 1, what="the first events")
+    runner.publish(a.completed())
+    wait_for(learning, "completed")
+    learning.stop()
+
+    learning = house.learning(runner.address, discover=True)
+    runner.publish(b.queued(), b.completed(badly()))
+    wait_for(learning, "partial")
+
+    assert (show(learning).totals.jobs, show(learning).totals.completed) == (2, 1)
+    published = [one for one in learning.logged("experiment.status.") if isinstance(one, ExperimentStatus)]
+    assert [one.revision for one in published] == list(range(1, len(published) + 1))
+    revisions = [one.revision for one in statuses(learning)]
+    assert revisions == list(range(1, len(revisions) + 1))
+
+
+def test_a_narrow_service_leaves_the_rest_alone(house: House) -> None:
+    """Followed by experiment and variant, it subscribes to nothing else, so there is nothing to ignore."""
+    runner = house.scripted()
+    learning = house.learning(runner.address, discover=True, experiments=("exp-1",), variants=(0,))
+
+    runner.publish(
+        JobScript(context(1, 4.0)).completed(),
+        JobScript(context(experiment="exp-10")).completed(),
+        JobScript(context()).completed(),
+    )
+    wait_for(learning, "completed")
+
+    assert [one.variant_index for one in show(learning).variants] == [0]
+    assert request(address_of(learning), "routing", {}, dict[str, int]) == {"applied": 1}
+
+
+@pytest.mark.parametrize(
+    ("scope", "prefixes"),
+    [
+        (Scope(), ["job."]),
+        (Scope(variants=(1,)), ["job."]),
+        (
+            Scope(experiments=("a b",)),
+            ["job.queued.a%20b.", "job.started.a%20b.", "job.completed.a%20b.", "job.progress.a%20b."],
+        ),
+        (
+            Scope(experiments=("e",), variants=(3,)),
+            ["job.queued.e.3.", "job.started.e.3.", "job.completed.e.3.", "job.progress.e.3."],
+        ),
+    ],
+)
+def test_narrowing_becomes_topic_prefixes(scope: Scope, prefixes: list[str]) -> None:
+    """So libzmq filters at the publisher."""
+    assert scope.prefixes() == prefixes

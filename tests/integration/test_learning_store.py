@@ -1,0 +1,159 @@
+"""The learning service's tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bus.log import Log
+from bus.source import Position
+from bus.specs import StageSpec, VariableSpec
+from learning_service.plan import PlannedJob, job_id, plan_jobs
+from learning_service.store import LearningStore
+from tests.factories import EXPERIMENT, planned_experiment
+
+
+@pytest.fixture
+def log(tmp_path: Path, open_log: Callable[[Path], Log]) -> Log:
+    """Open a log."""
+    return open_log(tmp_path / "learning.db")
+
+
+def filled(log: Log) -> LearningStore:
+    """Give a store with the example experiment and its two jobs."""
+    store = LearningStore(log)
+    experiment = planned_experiment()
+    jobs = [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)]
+    with log.transaction() as tx:
+        store.insert(tx, experiment, jobs)
+    return store
+
+
+def test_an_experiment_is_read_as_it_was_written(log: Log) -> None:
+    """With its variants, its jobs and their phases."""
+    found = filled(log).find(EXPERIMENT)
+    written = planned_experiment()
+
+    assert found is not None
+    assert (found.definition, found.variants, found.jobs) == (written.definition, written.variants, written.jobs)
+    assert (found.created_at, found.revision, found.discovered) == (1.0, 1, False)
+    assert found.totals == written.totals
+
+
+def test_an_unknown_experiment_is_none(log: Log) -> None:
+    """Not an error: the router decides."""
+    assert LearningStore(log).find("nobody") is None
+
+
+def test_what_a_failed_transaction_changed_in_memory_is_forgotten(log: Log) -> None:
+    """The disk knows better."""
+    store = filled(log)
+    found = store.find(EXPERIMENT)
+    assert found is not None
+    found.put(replace(found.variants[0], completed=7))
+
+    store.forget()
+
+    again = store.find(EXPERIMENT)
+    assert again is not None
+    assert again.variants[0].completed == 0
+
+
+def test_memory_is_trimmed_only_when_asked(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a transaction an experiment with unwritten changes must not be read from disk again."""
+    monkeypatch.setattr("learning_service.store.CACHE_LIMIT", 1)
+    store = filled(log)
+    other = planned_experiment()
+    other.experiment_id = "exp-2"
+    with log.transaction() as tx:
+        store.insert(tx, other, [])
+
+    first = store.find(EXPERIMENT)
+    store.find("exp-2")
+    assert store.find(EXPERIMENT) is first
+
+    store.trim()
+    assert store.find(EXPERIMENT) is not first
+
+
+def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
+    """Each step takes them out of one list and into the next, in order of submission."""
+    store = filled(log)
+    rows = store.unassigned(["embedded"], 10)
+    assert [(row.job_id, row.planned) for row in rows] == [
+        ("exp-1.0.0.0", PlannedJob(0, 0)),
+        ("exp-1.1.0.0", PlannedJob(1, 0)),
+    ]
+
+    with log.transaction() as tx:
+        store.assign(tx, rows, "tcp://a:1")
+    assert (store.unassigned(["embedded"], 10), store.unassigned_of(EXPERIMENT)) == ([], [])
+    assert store.unacknowledged("tcp://a:1", 10) == rows
+    assert store.unacknowledged("tcp://b:1", 10) == []
+
+    with log.transaction() as tx:
+        store.acknowledge(tx, rows)
+    assert store.unacknowledged("tcp://a:1", 10) == []
+    assert store.runners_of(EXPERIMENT) == ["tcp://a:1"]
+
+
+def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -> None:
+    """What has ended stays so."""
+    store = filled(log)
+    rows = store.unassigned(["embedded"], 10)
+    with log.transaction() as tx:
+        store.assign(tx, rows, "tcp://a:1")
+        store.acknowledge(tx, rows)
+        store.write_jobs(tx, {(EXPERIMENT, "exp-1.0.0.0"): "ended", (EXPERIMENT, "exp-1.1.0.0"): "running"})
+
+    with log.transaction() as tx:
+        store.resend(tx, "tcp://a:1")
+
+    assert [row.job_id for row in store.unacknowledged("tcp://a:1", 10)] == ["exp-1.1.0.0"]
+    found = store.find(EXPERIMENT)
+    assert found is not None
+    assert found.jobs == {"exp-1.0.0.0": "ended", "exp-1.1.0.0": "planned"}
+
+
+def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
+    """A job that is still on its way would otherwise run after its cancel."""
+    store = filled(log)
+    rows = store.unassigned(["embedded"], 10)
+    with log.transaction() as tx:
+        store.assign(tx, rows, "tcp://a:1")
+        store.write_cancel(tx, EXPERIMENT, "tcp://a:1")
+        store.write_cancel(tx, EXPERIMENT, "tcp://a:1")
+        store.acknowledge(tx, rows[:1])
+    assert store.next_cancel("tcp://a:1") is None
+
+    with log.transaction() as tx:
+        store.acknowledge(tx, rows[1:])
+    assert store.next_cancel("tcp://a:1") == EXPERIMENT
+
+    with log.transaction() as tx:
+        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1")
+    assert store.next_cancel("tcp://a:1") is None
+
+
+def test_positions_are_kept_for_each_runner_and_prefix(log: Log) -> None:
+    """The newest one counts."""
+    store = LearningStore(log)
+    for offset in (3, 5):
+        with log.transaction() as tx:
+            store.write_positions(tx, {("tcp://a:1", "job."): Position(7, offset)})
+    with log.transaction() as tx:
+        store.write_positions(tx, {("tcp://b:1", "job."): Position(8, 1)})
+
+    assert LearningStore(log).positions() == {("tcp://a:1", "job."): (7, 5), ("tcp://b:1", "job."): (8, 1)}
+
+
+def test_what_runners_offer_is_remembered(log: Log) -> None:
+    """For the time when they are away."""
+    offered = {"embedded": {"txt2img": StageSpec(variables={"steps": VariableSpec(kind="int", minimum=1)})}}
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        store.write_runner(tx, "tcp://a:1", {})
+        store.write_runner(tx, "tcp://a:1", offered)
+
+    assert LearningStore(log).runners() == {"tcp://a:1": offered}

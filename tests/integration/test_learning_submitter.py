@@ -1,0 +1,245 @@
+"""Sending jobs to runners that lose replies, go away, refuse, lose their log, or are several."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bus.requester import request
+from bus.requests import (
+    CreateParams,
+    ExperimentView,
+)
+from bus.wire import ControlError
+from tests.factories import EXPERIMENT, JobScript, context
+from tests.helpers import wait_until
+from tests.house import (
+    ALL,
+    SMALL,
+    TOO_MUCH,
+    Held,
+    House,
+    LossyMethods,
+    address_of,
+    create,
+    fill_up,
+    jobs_in,
+    make_room,
+    open_house,
+    query,
+    rejections,
+    show,
+    wait_for,
+)
+
+
+@pytest.fixture
+def house(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:
+    """Give a house, and stop whatever is left in it."""
+    with open_house(tmp_path, monkeypatch) as house:
+        yield house
+
+
+def test_a_submission_is_repeated_until_its_reply_arrives_and_adds_nothing(house: House) -> None:
+    """The runner has the jobs, but its reply is lost: each job runs once all the same."""
+    pipeline = Held()
+    pipeline.released = True
+    runner = house.runner(pipeline)
+    lossy = LossyMethods(runner.service.publisher.methods, b"job.submit", 1)
+    runner.service.publisher.methods = lossy
+    learning = house.learning(str(runner.service.publisher.control))
+    create(learning)
+
+    wait_for(learning, "completed")
+    wait_until(lambda: lossy.left == 0, what="the lost reply")
+
+    assert sorted(pipeline.ran) == ALL
+    assert jobs_in(runner) == ALL
+
+
+def test_without_any_runner_an_experiment_cannot_be_checked(house: House) -> None:
+    """The refusal says where a runner was looked for; once one appears, the same request is good."""
+    away = house.scripted()
+    away.stop()
+    learning = house.learning(away.address)
+    params = CreateParams(experiment_id=EXPERIMENT, definition=SMALL)
+
+    with pytest.raises(ControlError) as refused:
+        request(address_of(learning), "experiment.create", params, ExperimentView)
+    assert refused.value.code == "unavailable"
+    assert away.address in refused.value.message
+
+    appeared = house.scripted(away)
+    create(learning)
+    wait_until(lambda: sorted(appeared.jobs) == ALL, what="the jobs at the runner")
+
+
+def test_an_experiment_can_be_planned_while_its_runner_is_away(house: House) -> None:
+    """What the runner offers is remembered; the jobs go to it when it is back."""
+    first = house.scripted()
+    learning = house.learning(first.address)
+    create(learning, experiment_id="earlier")
+    first.stop()
+    learning.stop()
+    learning = house.learning(first.address)
+
+    assert create(learning).status == "pending"
+    again = house.scripted(first)
+
+    wait_until(lambda: set(ALL) <= set(again.jobs), what="the jobs at the runner")
+
+
+def test_a_runner_that_refuses_a_job_fails_its_variant_with_the_message(house: House) -> None:
+    """Nothing waits for ever: the jobs count as failed, with the runner's own words."""
+    runner = house.scripted()
+    runner.refusal = "jobs[0]: config.cfg_scale: unknown key"
+    learning = house.learning(runner.address)
+    create(learning)
+
+    ended = wait_for(learning, "failed")
+
+    assert [(one.failed, one.error) for one in ended.variants] == [(1, "jobs[0]: config.cfg_scale: unknown key")] * 2
+    assert rejections(learning) == []
+
+
+def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(house: House) -> None:
+    """Its disk was replaced: what had ended stays so, the rest is submitted once more, and counted once."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the first submission")
+    runner.finish(ALL[0])
+    wait_until(lambda: show(learning).totals.completed == 1, what="the end of the first job")
+    runner.stop()
+
+    new = house.scripted(runner)
+    wait_until(lambda: new.jobs, what="the second submission")
+    assert list(new.jobs) == [ALL[1]]
+    new.finish(ALL[1])
+
+    assert wait_for(learning, "completed").totals.completed == 2
+
+
+def test_each_job_goes_to_exactly_one_runner_with_the_shortest_queue_that_offers_it(house: House) -> None:
+    """The busy runner and the one without the pipeline get nothing while the idle one has less to do."""
+    busy, idle, other = house.scripted(), house.scripted(), house.scripted(pipelines=("other",))
+    busy.queue = 1000
+    learning = house.learning(busy.address, idle.address, other.address)
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+
+    create(learning)
+
+    wait_until(lambda: sorted(idle.jobs) == ALL, what="the jobs at the idle runner")
+    assert (busy.jobs, other.jobs) == ({}, {})
+
+
+def test_jobs_are_shared_between_runners_that_have_equally_much_to_do(house: House) -> None:
+    """Each job is at exactly one of them."""
+    runners = [house.scripted(), house.scripted()]
+    learning = house.learning(*(runner.address for runner in runners))
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+
+    create(learning, replace(SMALL, jobs_per_variant=5))
+
+    wait_until(lambda: sum(len(runner.jobs) for runner in runners) == 10, what="all jobs")
+    assert [len(runner.jobs) for runner in runners] == [5, 5]
+    assert not set(runners[0].jobs) & set(runners[1].jobs)
+
+
+def test_a_job_stays_with_its_runner_while_that_is_away(house: House) -> None:
+    """It may be running there: no second runner ever gets it."""
+    first, second = house.scripted(), house.scripted()
+    second.queue = 1000
+    learning = house.learning(first.address, second.address)
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+    create(learning)
+    wait_until(lambda: sorted(first.jobs) == ALL, what="the jobs at the first runner")
+    first.stop()
+    wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
+
+    create(learning, experiment_id="later")
+    wait_until(lambda: len(second.jobs) == 2, what="the later jobs at the second runner")
+
+    assert sorted(second.jobs) == ["later.0.0.0", "later.1.0.0"]
+
+
+def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(house: House) -> None:
+    """While all are away no runner is chosen, so the jobs do not wait for one that never returns."""
+    first, second = house.scripted(), house.scripted()
+    learning = house.learning(first.address, second.address)
+    create(learning, experiment_id="earlier")
+    wait_until(lambda: learning.call(lambda: all(link.pipelines for link in learning.service._submitter._links)))
+    for one in (learning, first, second):
+        one.stop()
+    learning = house.learning(first.address, second.address)
+    create(learning)
+    wait_until(lambda: learning.call(lambda: learning.service._submitter._links[0].requester._count >= 2))
+
+    back = house.scripted(second)
+
+    wait_until(lambda: set(ALL) <= set(back.jobs), what="the jobs at the runner that came back")
+
+
+def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Jobs wait until it can be noted which runner they go to."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, experiment_id="earlier")
+    wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
+    runner.stop()
+    wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
+    create(learning, replace(SMALL, jobs_per_variant=100))
+    fill_up(learning)
+
+    again = house.scripted(runner, again=True)
+    wait_until(lambda: caplog.text.count("disk is full; trying again") > 2, what="several tries")
+    assert len(again.jobs) < 200
+    make_room(learning)
+
+    wait_until(lambda: len(again.jobs) == 200, what="the jobs at the runner")
+
+
+def test_a_full_disk_does_not_end_a_service_whose_jobs_are_refused(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be counted as failed is submitted again, and counted when there is room."""
+    runner = house.scripted()
+    runner.refusal = "x" * 100_000
+    learning = house.learning(runner.address)
+    runner.before_submit = lambda: fill_up(learning)
+    create(learning, replace(SMALL, jobs_per_variant=50))
+
+    wait_until(lambda: caplog.text.count("disk is full; trying again") > 2, what="several tries")
+    assert show(learning).totals.failed == 0
+    runner.before_submit = lambda: None
+    make_room(learning)
+
+    assert wait_for(learning, "failed").totals.failed == 100
+
+
+def test_a_full_disk_does_not_end_a_service_whose_runner_has_a_new_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The jobs are sent again as soon as that can be noted."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the first submission")
+    runner.publish(JobScript(context()).queued(), JobScript(context()).started())
+    wait_until(lambda: show(learning).totals.running == 1, what="the start of a job")
+    runner.stop()
+    query(learning, "CREATE TABLE room (x)")
+    query(learning, TOO_MUCH)
+    fill_up(learning)
+
+    new = house.scripted(runner)
+    wait_until(lambda: "disk is full; trying again" in caplog.text, what="the first try")
+    query(learning, "DROP TRIGGER too_much")
+    make_room(learning)
+
+    wait_until(lambda: sorted(new.jobs) == ALL, what="the second submission")

@@ -1,0 +1,182 @@
+"""The output folder: whole files or none, named by content, whatever the ids contain."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from bus.messages import ImageRef, LearningContext
+from pipeline_runner.jobs import NormalizedJobRecord
+from pipeline_runner.outputs import Outputs, job_folder, write_atomically
+from tests.factories import context, record_of
+
+DATA = b"\x89PNG and so on"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+STRANGE = [
+    "../../x",
+    "/abs",
+    "a\0b",
+    "..",
+    ".",
+    "x" * 300,
+    "/" * 128,
+    "ü" * 128,
+    "a/b",
+    "a\\b",
+    "con\nnul",
+    "%2E%2E",
+    "~",
+    "🎨" * 128,
+]
+
+
+def save(
+    outputs: Outputs, job: NormalizedJobRecord, data: bytes = DATA, *, suffix: str = ".png", seed: int | None = 7
+) -> ImageRef:
+    """Save a picture."""
+    return outputs.save(job, data, suffix=suffix, media_type="image/png", size=(64, 48), seed=seed)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Give every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_is_named_by_its_content(tmp_path: Path) -> None:
+    """The reference that travels in messages leads to the bytes, with size, seed and media type."""
+    saved = save(Outputs(tmp_path), record_of(mark=context(3, 6.5)))
+
+    path = f"exp-1/variant-03_cfg_scale-6.5/{SHA256}.png"
+    assert saved == ImageRef(sha256=SHA256, path=path, width=64, height=48, seed=7, media_type="image/png")
+    assert (tmp_path / saved.path).read_bytes() == DATA
+
+
+def test_the_same_bytes_have_the_same_name(tmp_path: Path) -> None:
+    """A job that runs again after a crash adds no second file."""
+    outputs = Outputs(tmp_path)
+
+    first = save(outputs, record_of(mark=context()))
+    before = sorted(files(tmp_path))
+    again = save(outputs, record_of(mark=context()))
+
+    assert again == first
+    assert sorted(files(tmp_path)) == before
+
+
+def test_other_bytes_have_another_name(tmp_path: Path) -> None:
+    """Nothing is ever overwritten by another picture."""
+    outputs = Outputs(tmp_path)
+
+    paths = {save(outputs, record_of(mark=context()), data).path for data in (b"one", b"two")}
+
+    assert len(paths) == 2
+    assert {(tmp_path / path).read_bytes() for path in paths} == {b"one", b"two"}
+
+
+def test_a_sidecar_tells_where_a_file_comes_from(tmp_path: Path) -> None:
+    """Beside each file there is its whole story as JSON, in readable characters."""
+    job = record_of("exp-1.3.0.0", config={"prompt": "ein grüner Stern", "steps": 4}, mark=context(3, 6.5))
+
+    save(Outputs(tmp_path), job)
+
+    text = (tmp_path / f"exp-1/variant-03_cfg_scale-6.5/{SHA256}.sidecar.json").read_text(encoding="utf-8")
+    assert "grüner" in text
+    content = json.loads(text)
+    assert content["image"]["sha256"] == SHA256
+    assert (content["job_id"], content["attempt"]) == ("exp-1.3.0.0", 1)
+    assert (content["pipeline"], content["stage"]) == ("embedded", "txt2img")
+    assert content["config"] == {"prompt": "ein grüner Stern", "steps": 4}
+    assert content["learning_context"]["variant_index"] == 3
+    assert content["learning_context"]["variant_value"] == 6.5
+
+
+def test_a_job_outside_any_experiment_has_its_own_folder(tmp_path: Path) -> None:
+    """Its sidecar has no context."""
+    saved = save(Outputs(tmp_path), record_of("job-1"))
+
+    assert saved.path == f"jobs/job-1/{SHA256}.png"
+    assert json.loads((tmp_path / f"jobs/job-1/{SHA256}.sidecar.json").read_text())["learning_context"] is None
+
+
+def marks(strange: str) -> list[LearningContext | None]:
+    """Give contexts with a strange text in each place that a folder is made of."""
+    return [
+        None,
+        context(experiment=strange),
+        context(variable=strange),
+        context(0, strange),
+        context(0, {strange: strange}),
+        context(-1, strange),
+    ]
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=lambda text: f"{text[:8]!a}")
+def test_whatever_the_ids_contain_files_stay_inside_the_folder(tmp_path: Path, strange: str) -> None:
+    """Dots, slashes, NUL, and ids that are too long for a file name are saved, and inside."""
+    root = tmp_path / "outputs"
+    for mark in marks(strange):
+        saved = save(Outputs(root), record_of(strange, mark=mark))
+
+        written = (root / saved.path).resolve()
+        assert written.is_relative_to(root.resolve())
+        assert written.read_bytes() == DATA
+
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
+def test_long_ids_that_differ_at_their_end_have_different_folders() -> None:
+    """Shortening does not mix the results of two jobs."""
+    one, other = (job_folder(record_of("🎨" * 120 + end)) for end in "ab")
+
+    assert one != other
+
+
+@pytest.mark.parametrize("suffix", ["", "." + "x" * 300, ".p\0g", "./../../x", ".ü"], ids=lambda text: f"{text[:8]!a}")
+def test_a_strange_suffix_does_no_harm(tmp_path: Path, suffix: str) -> None:
+    """What a program calls its results does not decide where they are."""
+    root = tmp_path / "outputs"
+
+    saved = save(Outputs(root), record_of(), suffix=suffix)
+
+    assert (root / saved.path).resolve().parent == (root / "jobs" / "job-1").resolve()
+    assert (root / saved.path).read_bytes() == DATA
+
+
+def test_an_atomic_write_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """After it there is the one file, with the new content."""
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+
+    write_atomically(target, b"new")
+
+    assert files(tmp_path) == {"a.png": b"new"}
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk refuses to sync, the old file is whole and nothing else is there."""
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(target, b"new")
+
+    assert files(tmp_path) == {"a.png": b"old"}
+
+
+def test_a_write_that_cannot_rename_cleans_up(tmp_path: Path) -> None:
+    """Where a folder stands in the way, the temporary file is taken away again."""
+    target = tmp_path / "a.png"
+    (target / "inside").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=r"a\.png"):
+        write_atomically(target, b"new")
+
+    assert files(tmp_path) == {}

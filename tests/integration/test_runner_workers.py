@@ -1,0 +1,307 @@
+"""The worker pool: pipelines in threads, results and progress in the loop."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from bus.loop import Loop
+from bus.messages import JobResult
+from bus.specs import StageSpec
+from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
+from pipeline_runner.pipelines import Cancelled, Progress
+from pipeline_runner.workers import PROGRESS_GAP, WorkerPool
+from tests.factories import badly, record_of, well
+from tests.helpers import PATIENCE, TIME_FACTOR, deadline
+
+Work = Callable[[NormalizedJobRecord, Progress, Cancelled], JobResult]
+
+
+class Fake:
+    """A pipeline that does what a test says."""
+
+    def __init__(self, work: Work) -> None:
+        """Run jobs by this function."""
+        self._work = work
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give none: nobody asks."""
+        return {}
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Run the function."""
+        return self._work(job, progress, cancelled)
+
+
+@dataclass
+class Bench:
+    """A pool with what it reported, driven by the test's own thread."""
+
+    loop: Loop
+    pool: WorkerPool
+    ended: dict[str, JobResult] = field(default_factory=dict)
+    threads: set[int | None] = field(default_factory=set)
+    reports: list[tuple[str, float, int | None, int | None]] = field(default_factory=list)
+
+    def run_until(self, condition: Callable[[], object]) -> None:
+        """Step the loop until a condition holds."""
+        limit = deadline()
+        while not condition():
+            assert not limit.passed, "the condition did not come true"
+            self.loop.step(0.05)
+
+    def result_of(self, name: str = "job-1") -> JobResult:
+        """Wait for the end of a job."""
+        self.run_until(lambda: name in self.ended)
+        return self.ended[name]
+
+
+Start = Callable[[Work], Bench]
+
+
+@pytest.fixture
+def bench(loop: Loop) -> Iterator[Start]:
+    """Make a pool of two workers for a function; its threads are stopped at the end."""
+    made: list[Bench] = []
+
+    def make(work: Work) -> Bench:
+        def done(job_id: str, result: JobResult) -> None:
+            one.threads.add(threading.get_ident())
+            one.ended[job_id] = result
+
+        def report(job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
+            one.threads.add(threading.get_ident())
+            one.reports.append((job.job_id, fraction, step, steps))
+
+        pool = WorkerPool(loop, 2, {"embedded": Fake(work)}, done, report)
+        one = Bench(loop, pool)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        assert one.pool.stop(PATIENCE * TIME_FACTOR) == 0
+
+
+def until_cancelled(_job: NormalizedJobRecord, _progress: Progress, cancelled: Cancelled) -> JobResult:
+    """Run until asked to stop."""
+    limit = deadline()
+    while not cancelled():
+        assert not limit.passed
+        time.sleep(0.001)
+    return cancelled_result()
+
+
+def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(bench: Start) -> None:
+    """Nothing that owns a socket or the database is touched by a worker."""
+    where = []
+
+    def work(job: NormalizedJobRecord, progress: Progress, _cancelled: Cancelled) -> JobResult:
+        where.append((threading.get_ident(), threading.current_thread().name))
+        progress(0.5)
+        return well(job.job_id)
+
+    at = bench(work)
+    at.pool.start(record_of("job-1"))
+
+    assert at.result_of() == well("job-1")
+    assert where[0][0] != threading.get_ident()
+    assert where[0][1] == "job-1"
+    assert at.threads == {threading.get_ident()}
+
+
+def test_the_pool_runs_as_many_jobs_as_it_has_workers(bench: Start) -> None:
+    """While two run there is no room; there is as soon as one has ended."""
+    at = bench(until_cancelled)
+    assert at.pool.has_room
+
+    at.pool.start(record_of("one"))
+    at.pool.start(record_of("two"))
+    assert not at.pool.has_room
+
+    at.pool.cancel("one")
+    at.result_of("one")
+    assert at.pool.has_room
+    assert list(at.ended) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"), (SystemExit(3), "SystemExit: 3")],
+)
+def test_a_pipeline_that_raises_fails_its_job(bench: Start, error: BaseException, message: str) -> None:
+    """Whatever a pipeline raises, also to end the program, the job has failed and its worker is free again."""
+
+    def work(_job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
+        raise error
+
+    at = bench(work)
+    at.pool.start(record_of())
+
+    result = at.result_of()
+    assert result.error is not None
+    assert (result.success, result.error.kind, result.error.message) == (False, "internal", message)
+    assert at.pool.has_room
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, {"success": True}, True, JobResult(success=True, metrics={"a": cast("Any", object())})],
+    ids=["nothing", "a map", "true", "what cannot be encoded"],
+)
+def test_a_pipeline_that_returns_no_result_fails_its_job(bench: Start, returned: Any) -> None:
+    """A plug-in that forgets its return value, or returns what cannot be encoded, does not end the runner."""
+    at = bench(lambda _job, _progress, _cancelled: cast("JobResult", returned))
+    at.pool.start(record_of())
+
+    result = at.result_of()
+
+    if returned == {"success": True}:
+        assert result == JobResult(success=True)  # the same in plain data is a result
+    else:
+        assert result.error is not None
+        assert (result.success, result.error.kind) == (False, "internal")
+
+
+def test_a_job_of_a_pipeline_that_is_gone_fails(bench: Start) -> None:
+    """The queue may hold jobs of a plug-in that was uninstalled."""
+    at = bench(until_cancelled)
+    at.pool.start(record_of(pipeline="plug-in"))
+
+    result = at.result_of()
+    assert result.error is not None
+    assert result.error.kind == "invalid_request"
+    assert "'plug-in' is not installed any more" in result.error.message
+
+
+def test_a_cancelled_job_stops_and_is_cancelled(bench: Start) -> None:
+    """The pipeline is asked to stop, and its end is reported as any other."""
+    at = bench(until_cancelled)
+    at.pool.start(record_of("one"))
+    at.pool.start(record_of("two"))
+
+    at.pool.cancel("one")
+
+    assert at.result_of("one") == cancelled_result()
+    assert "two" not in at.ended
+
+
+def test_a_pipeline_that_fails_because_it_was_stopped_did_not_fail(bench: Start) -> None:
+    """An error in a job that is being cancelled is a cancellation."""
+
+    def work(job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        until_cancelled(job, progress, cancelled)
+        return badly("interrupted")
+
+    at = bench(work)
+    at.pool.start(record_of())
+    at.pool.cancel("job-1")
+
+    assert at.result_of() == cancelled_result()
+
+
+def test_a_pipeline_that_was_done_before_it_noticed_is_done(bench: Start) -> None:
+    """A picture that exists is not thrown away."""
+
+    def work(job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        until_cancelled(job, progress, cancelled)
+        return well("a")
+
+    at = bench(work)
+    at.pool.start(record_of())
+    at.pool.cancel("job-1")
+
+    assert at.result_of() == well("a")
+
+
+def test_cancelling_an_unknown_job_does_nothing(bench: Start) -> None:
+    """It may have ended a moment ago."""
+    at = bench(until_cancelled)
+    at.pool.cancel("nobody")
+    assert at.ended == {}
+
+
+def test_progress_is_reported_at_most_five_times_a_second(bench: Start) -> None:
+    """However often a pipeline reports, the first is passed on at once, and then one for each gap."""
+    began, ended = [], []
+
+    def work(_job: NormalizedJobRecord, progress: Progress, _cancelled: Cancelled) -> JobResult:
+        began.append(time.monotonic())
+        step = 0
+        while time.monotonic() < began[0] + 2.5 * PROGRESS_GAP:
+            step += 1
+            progress(step / 1e9, step, 10**9)
+        ended.append(time.monotonic())
+        return well()
+
+    at = bench(work)
+    at.pool.start(record_of())
+    at.result_of()
+
+    allowed = (ended[0] - began[0]) / PROGRESS_GAP + 1
+    assert 2 <= len(at.reports) <= allowed
+    assert at.reports[0] == ("job-1", 1e-9, 1, 10**9)
+
+
+def test_each_job_has_its_own_share_of_progress(bench: Start) -> None:
+    """A chatty job does not silence another one."""
+
+    def work(job: NormalizedJobRecord, progress: Progress, _cancelled: Cancelled) -> JobResult:
+        for _ in range(100):
+            progress(0.5)
+        return well(job.job_id)
+
+    at = bench(work)
+    for name in ("one", "two"):
+        at.pool.start(record_of(name))
+        at.result_of(name)
+
+    assert [name for name, *_ in at.reports] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("said", "reported"), [(-0.5, 0.0), (0.25, 0.25), (7.0, 1.0)])
+def test_progress_is_a_fraction(bench: Start, said: float, reported: float) -> None:
+    """Whatever a pipeline says, what is published is 0..1."""
+
+    def work(_job: NormalizedJobRecord, progress: Progress, _cancelled: Cancelled) -> JobResult:
+        progress(said)
+        return well()
+
+    at = bench(work)
+    at.pool.start(record_of())
+    at.result_of()
+
+    assert at.reports == [("job-1", reported, None, None)]
+
+
+def test_stopping_reports_no_end(bench: Start) -> None:
+    """The jobs are to run again at the next start, so nobody may hear that they were cancelled."""
+    at = bench(until_cancelled)
+    at.pool.start(record_of("one"))
+    at.pool.start(record_of("two"))
+
+    assert at.pool.stop(PATIENCE * TIME_FACTOR) == 0
+    assert at.ended == {}
+
+
+def test_stopping_does_not_wait_for_a_pipeline_that_hangs(bench: Start) -> None:
+    """It is counted, and its thread is a daemon that cannot keep the process."""
+    release = threading.Event()
+    kept = []
+
+    def work(_job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
+        kept.append(threading.current_thread().daemon)
+        release.wait(PATIENCE * TIME_FACTOR)
+        return well()
+
+    at = bench(work)
+    at.pool.start(record_of("hangs"))
+    try:
+        assert at.pool.stop(0.05) == 1
+    finally:
+        release.set()
+    at.run_until(lambda: kept)
+    assert kept == [True]

@@ -1,0 +1,363 @@
+"""The routing rules of the learning service, each as a test of the pure router."""
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import (
+    JobProgress,
+    LearningContext,
+    Scalar,
+    VariantState,
+    VariantValue,
+    decode_body,
+)
+from bus.validate import InvalidInputError
+from learning_service.controller import JobEvent, LearningController
+from learning_service.experiments import Experiment, experiment_status
+from learning_service.variants import ENDED
+from tests.factories import (
+    CANCELLED,
+    EXPERIMENT,
+    Desk,
+    JobScript,
+    badly,
+    context,
+    desk,
+    image,
+    judged,
+    planned_experiment,
+    well,
+)
+
+ZERO = context(0, 2.0)
+ONE = context(1, 4.0)
+
+
+# the rules of design section 6, one by one
+
+
+def test_a_job_without_a_context_is_ignored() -> None:
+    """A job outside any experiment concerns nobody here."""
+    assert judged(desk().handle(JobScript(None).completed())) == ("ignored", "no_learning_context")
+
+
+def test_an_unknown_experiment_is_rejected() -> None:
+    """The outcome names the experiment."""
+    outcome = desk().handle(JobScript(context(experiment="exp-10")).completed())
+
+    assert judged(outcome) == ("rejected", "unknown_experiment")
+    assert outcome.detail == "exp-10"
+
+
+@pytest.mark.parametrize(
+    ("index", "detail"), [(-1, "-1 is negative"), (2, "2 is not in 0..1"), (10**12, "1000000000000 is not in 0..1")]
+)
+def test_an_index_out_of_range_is_rejected(index: int, detail: str) -> None:
+    """A negative index does not count from the end, and a large one is not the last."""
+    at = desk()
+
+    outcome = at.handle(JobScript(context(index)).completed())
+
+    assert judged(outcome) == ("rejected", "index_out_of_range")
+    assert outcome.detail == detail
+    assert [at.variant(0).completed, at.variant(1).completed] == [0, 0]
+
+
+@pytest.mark.parametrize("index", [True, 1.0, 1.5, "1", None, [1]])
+def test_an_index_that_is_no_whole_number_is_refused_at_decoding(index: object) -> None:
+    """A bool, a fraction or a text as index is a malformed message, and never reaches the router."""
+    plain = msgspec.to_builtins(JobScript(ZERO).completed())
+    plain["learning_context"]["variant_index"] = index
+
+    with pytest.raises(InvalidInputError, match=r"learning_context\.variant_index: expected `int`"):
+        decode_body(msgspec.msgpack.encode(plain))
+
+
+def test_another_variable_is_rejected() -> None:
+    """The outcome says what it was and what was planned."""
+    outcome = desk().handle(JobScript(context(variable="steps")).completed())
+
+    assert judged(outcome) == ("rejected", "variable_differs")
+    assert outcome.detail == "'steps' instead of 'cfg_scale'"
+
+
+@pytest.mark.parametrize(
+    ("planned", "reported"),
+    [(2.0, 2.5), (1, True), (True, 1), (1.0, True), (0, False), ("2", 2), (2, "2"), (2.0, {"cfg_scale": 2.0})],
+)
+def test_another_value_is_rejected(planned: Scalar, reported: VariantValue) -> None:
+    """True is not 1 and "2" is not 2, whatever Python says."""
+    at = desk([planned])
+
+    outcome = at.handle(JobScript(context(0, reported)).completed())
+
+    assert judged(outcome) == ("rejected", "value_differs")
+    assert outcome.detail == f"{reported!r} instead of {planned!r}"
+    assert at.variant().completed == 0
+
+
+@pytest.mark.parametrize(("planned", "reported"), [(1, 1.0), (1.0, 1), (True, True), ("euler", "euler"), (0.1, 0.1)])
+def test_the_same_value_is_accepted(planned: Scalar, reported: Scalar) -> None:
+    """1 and 1.0 are the same value: encoders of other languages do not tell them apart."""
+    at = desk([planned])
+
+    assert judged(at.handle(JobScript(context(0, reported)).completed())) == ("applied", "")
+    assert at.variant().completed == 1
+
+
+def test_a_job_that_is_already_applied_is_ignored() -> None:
+    """The second completion of a job changes nothing."""
+    at = desk(jobs=2)
+    at.handle(JobScript(ZERO).completed(well("a")))
+    before = at.variant()
+
+    outcome = at.handle(JobScript(ZERO).completed(well("b")))
+
+    assert judged(outcome) == ("ignored", "job_already_applied")
+    assert at.variant() == before
+
+
+@pytest.mark.parametrize("status", sorted(ENDED))
+@pytest.mark.parametrize("kind", ["queued", "started", "completed"])
+def test_an_event_after_the_end_of_its_variant_is_late(status: VariantState, kind: str) -> None:
+    """It is kept for the history (the outcome names the variant), and the state stays as it is."""
+    at = desk()
+    before = replace(at.variant(), status=status)
+    at.experiments[EXPERIMENT].put(before)
+    event: JobEvent = getattr(JobScript(ZERO), kind)()
+
+    outcome = at.handle(event)
+
+    assert judged(outcome) == ("late", "variant_has_ended")
+    assert (outcome.experiment, outcome.variant) == (at.experiments[EXPERIMENT], before)
+    assert at.variant() == before
+
+
+def test_a_success_adds_images_and_metrics() -> None:
+    """The outcome carries the changed variant."""
+    at = desk()
+
+    outcome = at.handle(JobScript(ZERO).completed(well("a", "b", match=0.5)))
+
+    assert judged(outcome) == ("applied", "")
+    assert outcome.variant == at.variant()
+    assert (at.variant().completed, at.variant().images) == (1, (image("a"), image("b")))
+    assert at.variant().metric_sums == {"match": (0.5, 1)}
+    assert at.variant().status == "completed"
+
+
+def test_a_failure_is_counted_with_its_error() -> None:
+    """The error text is kept for people."""
+    at = desk()
+
+    at.handle(JobScript(ZERO).completed(badly("out of memory")))
+
+    assert (at.variant().status, at.variant().failed, at.variant().error) == ("failed", 1, "out of memory")
+
+
+def test_a_failure_without_an_error_is_an_unknown_error() -> None:
+    """There is always a text."""
+    at = desk()
+
+    at.handle(JobScript(ZERO).completed(badly(None)))
+
+    assert at.variant().error == "Unknown error"
+
+
+def test_a_cancelled_job_is_counted_as_cancelled() -> None:
+    """It is no failure."""
+    at = desk()
+
+    at.handle(JobScript(ZERO).completed(CANCELLED))
+
+    assert (at.variant().status, at.variant().failed, at.variant().cancelled) == ("cancelled", 0, 1)
+
+
+def test_a_handler_that_raises_rejects_the_event_and_the_next_one_is_fine() -> None:
+    """The outcome carries the error in one line; nothing else is hurt."""
+    experiment = planned_experiment()
+    broken = True
+
+    def find(_experiment_id: str) -> Experiment:
+        if broken:
+            raise ZeroDivisionError("a bug of ours")
+        return experiment
+
+    controller = LearningController(find)
+
+    refused = controller.handle(JobScript(ZERO).completed())
+    broken = False
+    fine = controller.handle(JobScript(ZERO).completed())
+
+    assert judged(refused) == ("rejected", "handler_error")
+    assert refused.detail == "ZeroDivisionError: a bug of ours"
+    assert judged(fine) == ("applied", "")
+
+
+# jobs and plan
+
+
+def test_a_job_that_was_not_planned_is_rejected() -> None:
+    """Somebody else's job that claims our variant is not counted."""
+    at = desk()
+
+    outcome = at.handle(JobScript(ZERO, "stranger").completed())
+
+    assert judged(outcome) == ("rejected", "unplanned_job")
+    assert outcome.detail == "stranger"
+    assert at.variant().completed == 0
+
+
+def test_a_job_that_is_planned_for_another_variant_is_rejected() -> None:
+    """Counted where its context says, it would end one variant too early and leave the other one waiting for ever."""
+    at = desk()
+    script = JobScript(ZERO, JobScript(ONE).name)
+
+    outcome = at.handle(script.completed())
+
+    assert judged(outcome) == ("rejected", "unplanned_job")
+    assert [at.variant(0).completed, at.variant(1).completed] == [0, 0]
+
+
+# narrowing
+
+
+def test_narrowed_to_an_experiment_others_are_ignored() -> None:
+    """`--experiment` makes the rest no business of this service, known or not."""
+    at = desk(experiments=("exp-10",))
+
+    assert judged(at.handle(JobScript(ZERO).completed())) == ("ignored", "not_followed")
+    assert at.variant().completed == 0
+
+
+def test_narrowed_to_variants_others_are_ignored() -> None:
+    """`--variants` leaves the other variants of the same experiment to another service."""
+    at = desk(variant_indices=(1,))
+
+    outcomes = [at.handle(JobScript(mark).completed()) for mark in (ZERO, ONE)]
+
+    assert [judged(outcome) for outcome in outcomes] == [("ignored", "not_followed"), ("applied", "")]
+
+
+def test_narrowed_to_the_first_variant_it_is_followed() -> None:
+    """Index 0 alone is a narrowing, too."""
+    at = desk(variant_indices=(0,))
+
+    assert judged(at.handle(JobScript(ZERO).completed())) == ("applied", "")
+    assert judged(at.handle(JobScript(ONE).completed())) == ("ignored", "not_followed")
+
+
+def test_the_id_of_an_experiment_is_compared_whole() -> None:
+    """Following exp-1 does not follow exp-10."""
+    controller = desk(experiments=("exp-1",)).controller
+
+    assert controller.follows(context(experiment="exp-1"))
+    assert not controller.follows(context(experiment="exp-10"))
+
+
+# discovery
+
+
+def test_discovery_adopts_an_experiment_from_a_context() -> None:
+    """The first event of an unknown experiment makes it known, with what its context says."""
+    at = Desk(options={"discover": True})
+
+    outcome = at.handle(JobScript(ONE).queued())
+
+    assert judged(outcome) == ("applied", "")
+    assert (outcome.adopted, outcome.added) == (True, True)
+    adopted = at.experiments[EXPERIMENT]
+    assert (adopted.definition.name, adopted.definition.variable.name) == ("CFG sweep", "cfg_scale")
+    assert (adopted.discovered, adopted.created_at, adopted.jobs) == (True, 10.0, {"exp-1.1.0.0": "queued"})
+    assert (at.variant(1).value, at.variant(1).planned, at.variant(1).status) == (4.0, 1, "queued")
+
+
+def test_discovery_names_an_experiment_by_its_id_where_it_has_no_name() -> None:
+    """An empty display name does not make an invalid definition."""
+    at = Desk(options={"discover": True})
+
+    at.handle(JobScript(replace(ONE, experiment_name="")).queued())
+
+    assert at.experiments[EXPERIMENT].definition.name == EXPERIMENT
+
+
+def test_a_discovered_experiment_grows_with_what_is_seen_of_it() -> None:
+    """New jobs and new variants are added to the plan, whatever the jobs are called."""
+    at = Desk(options={"discover": True})
+
+    outcomes = [at.handle(JobScript(mark, name).queued()) for mark, name in [(ZERO, "a"), (ZERO, "b"), (ONE, "c")]]
+
+    assert [(outcome.adopted, outcome.added) for outcome in outcomes] == [(True, True), (False, True), (False, True)]
+    assert (at.variant(0).planned, at.variant(1).planned) == (2, 1)
+    assert experiment_status(at.experiments[EXPERIMENT]).totals.jobs == 3
+
+
+def test_a_discovered_variant_is_extended_after_its_end() -> None:
+    """A further job brings it back, and its end ends it again."""
+    at = Desk(options={"discover": True})
+    at.handle(JobScript(ZERO, "a").completed())
+    assert at.variant().status == "completed"
+
+    at.handle(JobScript(ZERO, "b").queued())
+    assert (at.variant().status, at.variant().planned) == ("running", 2)
+
+    at.handle(JobScript(ZERO, "b").completed(badly()))
+    assert (at.variant().status, at.variant().completed, at.variant().failed) == ("partial", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        (context(0, 3.0), "value_differs"),
+        (context(0, 2.0, variable="steps"), "variable_differs"),
+        (context(-1, 3.0), "index_out_of_range"),
+    ],
+)
+def test_a_discovered_experiment_has_the_same_rules(mark: LearningContext, reason: str) -> None:
+    """What was seen first is the plan that later events are compared with."""
+    at = Desk(options={"discover": True})
+    at.handle(JobScript(ZERO).queued())
+
+    assert judged(at.handle(JobScript(mark, "other").queued())) == ("rejected", reason)
+
+
+def test_an_experiment_is_not_adopted_from_a_negative_index() -> None:
+    """A rejected event makes no experiment."""
+    at = Desk(options={"discover": True})
+
+    assert judged(at.handle(JobScript(context(-1)).queued())) == ("rejected", "index_out_of_range")
+    assert at.experiments == {}
+
+
+def test_discovery_does_not_open_a_planned_experiment() -> None:
+    """A service that discovers still rejects unplanned jobs of the experiments that it planned."""
+    assert judged(desk(discover=True).handle(JobScript(ZERO, "stranger").queued())) == ("rejected", "unplanned_job")
+
+
+# progress
+
+
+def progress(mark: LearningContext | None, fraction: float = 0.5) -> JobProgress:
+    """Give the progress of the job that a context belongs to."""
+    return JobProgress(job_id=JobScript(mark).name, learning_context=mark, fraction=fraction)
+
+
+def test_progress_is_noted_of_a_running_job() -> None:
+    """It belongs to the experiment until the job's next event."""
+    at = desk()
+    at.handle(JobScript(ZERO).started())
+
+    assert at.controller.note_progress(progress(ZERO)) is at.experiments[EXPERIMENT]
+    assert at.experiments[EXPERIMENT].progress == {"exp-1.0.0.0": (0, 0.5)}
+
+    at.handle(JobScript(ZERO).completed())
+    assert at.experiments[EXPERIMENT].progress == {}
+
+
+@pytest.mark.parametrize("mark", [None, ZERO, ONE, context(experiment="exp-10")])
+def test_other_progress_is_dropped(mark: LearningContext | None) -> None:
+    """Without a context, of a job that does not run, not followed, or of an unknown experiment: it is nobody's."""
+    at = desk(variant_indices=(0,))
+
+    assert at.controller.note_progress(progress(mark)) is None

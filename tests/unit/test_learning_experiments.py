@@ -1,0 +1,139 @@
+"""An experiment in memory: its counts, its status, and what is published of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.messages import Totals, VariantState
+from learning_service import variants
+from learning_service.experiments import Experiment, JobPhase, experiment_status, variant_fraction, variant_status
+from learning_service.variants import Variant
+from tests.factories import CANCELLED, JobScript, badly, context, definition, image, planned_experiment, well
+
+STATES: list[VariantState] = ["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
+
+
+def in_states(*states: VariantState) -> Experiment:
+    """Give an experiment whose variants are in these states."""
+    made = [Variant(index=index, value=index, planned=1, status=state) for index, state in enumerate(states)]
+    return Experiment("exp-1", definition(range(len(states))), made, created_at=1.0)
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        (["pending", "pending"], "pending"),
+        (["pending", "queued"], "queued"),
+        (["queued", "queued"], "queued"),
+        (["pending", "running"], "running"),
+        (["pending", "completed"], "running"),
+        (["failed", "queued"], "running"),
+        (["completed", "completed"], "completed"),
+        (["failed", "failed"], "failed"),
+        (["cancelled", "cancelled"], "cancelled"),
+        (["completed", "failed"], "partial"),
+        (["partial", "partial"], "partial"),
+        (["partial", "failed"], "partial"),
+        (["completed", "cancelled"], "partial"),
+        (["failed", "cancelled"], "failed"),
+    ],
+)
+def test_the_status_follows_from_the_variants(states: list[VariantState], status: VariantState) -> None:
+    """All in one state, all ended one way or another, or on the way."""
+    experiment = in_states(*states)
+
+    assert experiment.status == status
+    assert experiment.has_ended == (status in {"completed", "partial", "failed", "cancelled"})
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STATES), st.integers(0, 9), st.integers(0, 9)), max_size=20)
+)
+def test_counts_that_are_kept_are_counts_that_are_counted(
+    changes: list[tuple[int, VariantState, int, int]],
+) -> None:
+    """However often variants are replaced, totals and status are those of a fresh experiment with the same variants."""
+    experiment = in_states("pending", "pending", "pending")
+    for index, state, done, failed in changes:
+        experiment.put(
+            Variant(index=index, value=index, planned=done + failed, status=state, completed=done, failed=failed)
+        )
+    fresh = Experiment("exp-1", experiment.definition, experiment.variants.values(), created_at=1.0)
+
+    assert experiment.totals == fresh.totals
+    assert experiment.status == fresh.status
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["planned", "queued", "running", "ended"])), max_size=20))
+def test_the_number_of_running_jobs_is_kept(moves: list[tuple[int, JobPhase]]) -> None:
+    """However jobs move, also back into the queue."""
+    experiment = in_states("pending")
+    for number, phase in moves:
+        experiment.move_job(str(number), phase)
+
+    assert experiment.totals.running == list(experiment.jobs.values()).count("running")
+
+
+def test_the_status_that_is_published_is_the_whole_state() -> None:
+    """Definition, totals and times, for who has seen nothing before."""
+    experiment = planned_experiment((2.0, 4.0), jobs=2)
+
+    status = experiment_status(experiment)
+
+    assert (status.experiment_id, status.experiment_name, status.status) == ("exp-1", "CFG sweep", "pending")
+    assert status.definition == experiment.definition
+    assert status.totals == Totals(variants=2, jobs=4, running=0, completed=0, failed=0, cancelled=0)
+    assert (status.created_at, status.revision, status.eta_seconds) == (1.0, 1, None)
+
+
+def test_the_status_of_a_variant_has_means() -> None:
+    """Metrics and durations are averaged over the jobs that completed."""
+    experiment = planned_experiment((2.0,), jobs=4)
+    script = JobScript(context())
+    variant = experiment.variants[0]
+    results = [well("a", match=0.5), well("b", match=1.0, speed=3.0), badly("slow"), CANCELLED]
+    for result in results:
+        variant = variants.job_ended(variant, script.completed(result))
+    experiment.put(variant)
+
+    status = variant_status(experiment, variant)
+
+    assert (status.status, status.completed, status.failed, status.cancelled) == ("partial", 2, 1, 1)
+    assert status.metrics == {"match": 0.75, "speed": 3.0}
+    assert (status.duration_mean, status.error, status.rating) == (2.0, "slow", None)
+    assert status.images == (image("a"), image("b"))
+    assert (status.variable_under_test, status.variant_value) == ("cfg_scale", 2.0)
+
+
+def test_without_a_completed_job_there_is_no_mean() -> None:
+    """Not a mean of 0."""
+    experiment = planned_experiment((2.0,))
+
+    assert variant_status(experiment, experiment.variants[0]).duration_mean is None
+
+
+def test_the_rest_is_estimated_from_the_rate_so_far() -> None:
+    """Two of four jobs in 20 s leave 20 s; before the first end nobody knows, and after the last nothing is left."""
+    experiment = planned_experiment((2.0, 4.0), jobs=2)
+    script = JobScript(context())
+    experiment.started_at = experiment.updated_at = 100.0
+    assert experiment_status(experiment).eta_seconds is None
+
+    for _ in range(2):
+        experiment.put(variants.job_ended(experiment.variants[0], script.completed()))
+    experiment.updated_at = 120.0
+    assert experiment_status(experiment).eta_seconds == 20.0
+
+    for _ in range(2):
+        experiment.put(variants.job_ended(experiment.variants[1], script.completed()))
+    assert experiment_status(experiment).eta_seconds == 0.0
+
+
+def test_how_far_a_variant_is_counts_its_running_jobs_by_their_progress() -> None:
+    """One of four jobs ended and one half done is 0.375; jobs of other variants do not count."""
+    experiment = planned_experiment((2.0, 4.0), jobs=4)
+    experiment.put(variants.job_ended(experiment.variants[0], JobScript(context()).completed()))
+    experiment.progress = {"exp-1.0.1.0": (0, 0.5), "exp-1.1.0.0": (1, 0.9)}
+
+    assert variant_fraction(experiment, context(0)) == 0.375
+    assert variant_fraction(experiment, context(1, 4.0)) == 0.225

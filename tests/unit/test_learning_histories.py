@@ -1,0 +1,223 @@
+"""Histories played into the router: named ones with their states, and any others with their counts."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.messages import (
+    JobResult,
+    VariantState,
+    decode_body,
+    encode_body,
+)
+from learning_service.controller import JobEvent
+from tests.factories import (
+    CANCELLED,
+    EXPERIMENT,
+    Desk,
+    JobScript,
+    badly,
+    context,
+    desk,
+    well,
+)
+
+ZERO = context(0, 2.0)
+
+
+# histories: each step is an event, what becomes of it, and the status of variant 0 afterwards
+
+
+class Step(NamedTuple):
+    """One step of a history."""
+
+    event: JobEvent
+    kind: str
+    status: VariantState
+
+
+A, B = JobScript(ZERO), JobScript(context(0, 2.0, repeat=1))
+HISTORIES: dict[str, list[Step]] = {
+    "all goes well": [
+        Step(A.queued(), "applied", "queued"),
+        Step(B.queued(), "applied", "queued"),
+        Step(A.started(), "applied", "running"),
+        Step(A.completed(), "applied", "running"),
+        Step(B.started(), "applied", "running"),
+        Step(B.completed(), "applied", "completed"),
+    ],
+    "the runner dies under a job": [
+        Step(A.queued(), "applied", "queued"),
+        Step(A.started(), "applied", "running"),
+        Step(A.queued(attempt=1, at=20.0), "applied", "running"),
+        Step(A.started(attempt=2, at=21.0), "applied", "running"),
+        Step(A.completed(attempt=2, at=22.0), "applied", "running"),
+        Step(B.completed(), "applied", "completed"),
+    ],
+    "started comes after completed": [
+        Step(A.completed(), "applied", "running"),
+        Step(A.started(), "ignored", "running"),
+        Step(A.queued(), "ignored", "running"),
+        Step(B.completed(), "applied", "completed"),
+        Step(B.started(), "ignored", "completed"),
+    ],
+    "one job fails": [
+        Step(A.started(), "applied", "running"),
+        Step(A.completed(badly()), "applied", "running"),
+        Step(B.completed(), "applied", "partial"),
+        Step(A.completed(), "ignored", "partial"),
+    ],
+    "cancelled in the middle": [
+        Step(A.started(), "applied", "running"),
+        Step(B.completed(CANCELLED), "applied", "running"),
+        Step(A.completed(CANCELLED), "applied", "cancelled"),
+    ],
+    "every event comes twice": [
+        Step(A.queued(), "applied", "queued"),
+        Step(A.queued(), "applied", "queued"),
+        Step(A.started(), "applied", "running"),
+        Step(A.started(), "applied", "running"),
+        Step(A.completed(), "applied", "running"),
+        Step(A.completed(), "ignored", "running"),
+        Step(B.completed(badly()), "applied", "partial"),
+        Step(B.completed(badly()), "ignored", "partial"),
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", HISTORIES.values(), ids=HISTORIES)
+def test_a_history_leads_through_its_states(steps: list[Step]) -> None:
+    """Each event has its outcome and status, every job counts once, and each applied event is one revision."""
+    at = desk([2.0], jobs=2)
+    seen = []
+    for step in steps:
+        before = at.variant().revision
+        outcome = at.handle(step.event)
+        seen.append((outcome.kind, at.variant().status))
+        assert at.variant().revision == before + (outcome.kind == "applied")
+
+    assert seen == [(step.kind, step.status) for step in steps]
+    assert at.variant().ended == at.variant().planned == 2
+    assert set(at.experiments[EXPERIMENT].jobs.values()) == {"ended"}
+
+
+def test_a_job_that_runs_again_is_queued_in_between() -> None:
+    """The phase of a job goes back to queued when its runner died; only its end is final."""
+    at = desk()
+    phases = []
+    for event in (A.queued(), A.started(), A.queued(attempt=1), A.started(attempt=2), A.completed(attempt=2)):
+        at.handle(event)
+        phases.append(at.experiments[EXPERIMENT].jobs[A.name])
+
+    assert phases == ["queued", "running", "queued", "running", "ended"]
+
+
+def test_the_experiment_starts_with_its_first_job() -> None:
+    """Its time of start is that of the first job that started, and stays so."""
+    at = desk(jobs=2)
+
+    starts, updates = [], []
+    for event in (A.queued(at=5.0), A.started(at=11.0), B.started(at=12.0)):
+        at.handle(event)
+        starts.append(at.experiments[EXPERIMENT].started_at)
+        updates.append(at.experiments[EXPERIMENT].updated_at)
+
+    assert starts == [None, 11.0, 11.0]
+    assert updates == [5.0, 11.0, 12.0]
+
+
+@pytest.mark.parametrize("discover", [False, True])
+def test_the_revision_of_a_variant_grows_by_one_with_each_applied_event(*, discover: bool) -> None:
+    """Also where an event adds a job to a discovered experiment: each status that is published is one revision."""
+    at = Desk(options={"discover": True}) if discover else desk([2.0], jobs=2)
+    at.handle(A.queued())
+    revisions = [at.variant().revision]
+    for event in (A.started(), B.queued(), B.started(), A.completed(), B.completed()):
+        assert at.handle(event).kind == "applied"
+        revisions.append(at.variant().revision)
+
+    assert revisions == list(range(revisions[0], revisions[0] + 6))
+
+
+# any history at all
+
+ENDINGS: dict[str, JobResult] = {"well": well("a", match=0.5), "badly": badly(), "cancelled": CANCELLED}
+
+
+@dataclass
+class Plan:
+    """A plan, how each of its jobs ends, and the order in which the events of all jobs arrive."""
+
+    endings: list[list[str]]  # of each job of each variant
+    arrivals: list[JobEvent]
+
+
+@st.composite
+def any_history(draw: st.DrawFn) -> Plan:
+    """Give each job some queued and started events and at least one completion, all in any order."""
+    repeats = draw(st.integers(1, 3))
+    ending = st.sampled_from(sorted(ENDINGS))
+    endings = draw(st.lists(st.lists(ending, min_size=repeats, max_size=repeats), min_size=1, max_size=3))
+    events: list[JobEvent] = []
+    for index, of_variant in enumerate(endings):
+        for repeat, end in enumerate(of_variant):
+            script = JobScript(context(index, float(index), repeat=repeat))
+            events += [script.queued()] * draw(st.integers(0, 2))
+            events += [script.started()] * draw(st.integers(0, 2))
+            events += [script.completed(ENDINGS[end])] * draw(st.integers(1, 3))
+    return Plan(endings, draw(st.permutations(events)))
+
+
+def expected_status(endings: list[str]) -> VariantState:
+    """Say from the endings alone how a variant ended."""
+    kinds = set(endings)
+    if kinds == {"well"}:
+        return "completed"
+    if "well" in kinds:
+        return "partial"
+    return "failed" if "badly" in kinds else "cancelled"
+
+
+@given(any_history())
+def test_whatever_arrives_in_whatever_order_every_job_counts_once(plan: Plan) -> None:
+    """Interleaved, repeated and reordered events end with the same counts, and the revision only grows, by one."""
+    at = desk([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
+    for event in plan.arrivals:
+        before = {index: variant.revision for index, variant in at.experiments[EXPERIMENT].variants.items()}
+        outcome = at.handle(event)
+        assert outcome.kind in {"applied", "ignored"}
+        assert event.learning_context is not None
+        before[event.learning_context.variant_index] += outcome.kind == "applied"
+        assert {index: variant.revision for index, variant in at.experiments[EXPERIMENT].variants.items()} == before
+
+    for index, endings in enumerate(plan.endings):
+        variant = at.variant(index)
+        counts = (variant.completed, variant.failed, variant.cancelled)
+        assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))
+        assert variant.status == expected_status(endings)
+        assert len(variant.images) == endings.count("well")
+        assert variant.metric_sums == ({"match": (0.5 * counts[0], counts[0])} if counts[0] else {})
+
+
+@given(any_history())
+def test_a_discovered_experiment_counts_the_same(plan: Plan) -> None:
+    """Without a plan, from the contexts alone, every variant ends with the same counts and the same status."""
+    at = Desk(options={"discover": True})
+    for event in plan.arrivals:
+        at.handle(event)
+
+    for index, endings in enumerate(plan.endings):
+        variant = at.variant(index)
+        counts = (variant.completed, variant.failed, variant.cancelled)
+        assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))
+        assert (variant.planned, variant.status) == (len(endings), expected_status(endings))
+
+
+@given(any_history())
+def test_events_survive_the_wire(plan: Plan) -> None:
+    """What the router gets in these tests is what decoding gives it in service."""
+    for event in plan.arrivals:
+        assert decode_body(encode_body(event)) == event

@@ -1,0 +1,221 @@
+"""The life cycle of a variant: every move of its table, every move that is not in it, and what it counts."""
+
+from itertools import product
+from typing import get_args
+
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import JobResult, VariantState
+from learning_service import variants
+from learning_service.variants import (
+    ENDED,
+    ERROR_LIMIT,
+    EXTENDED,
+    IMAGES_LIMIT,
+    TRANSITIONS,
+    UNKNOWN_ERROR,
+    IllegalTransitionError,
+    Variant,
+    VariantEvent,
+    transition,
+)
+from tests.factories import CANCELLED, JobScript, badly, context, image, well
+
+STATES: tuple[VariantState, ...] = get_args(VariantState)
+EVENTS: tuple[VariantEvent, ...] = get_args(VariantEvent)
+ON_THE_WAY: tuple[VariantState, ...] = ("pending", "queued", "running")
+ENDS: dict[VariantEvent, VariantState] = {
+    "all_completed": "completed",
+    "all_failed": "failed",
+    "all_cancelled": "cancelled",
+    "all_ended_mixed": "partial",
+}
+LEGAL: list[tuple[VariantState, VariantEvent, VariantState]] = [
+    ("pending", "job_queued", "queued"),
+    ("queued", "job_queued", "queued"),
+    ("running", "job_queued", "running"),
+    *((state, "job_started", "running") for state in ON_THE_WAY),
+    *((state, "job_ended", "running") for state in ON_THE_WAY),
+    *((state, event, end) for state in ON_THE_WAY for event, end in ENDS.items()),
+]
+ILLEGAL = [pair for pair in product(STATES, EVENTS) if pair not in {(state, event) for state, event, _ in LEGAL}]
+SCRIPT = JobScript(context())
+
+
+def variant(status: VariantState = "pending", *, planned: int = 2, **counts: int) -> Variant:
+    """Give a variant in a state."""
+    return Variant(index=0, value=2.0, planned=planned, status=status, revision=5, updated_at=1.0, **counts)  # type: ignore[arg-type]  # counts are counts
+
+
+def after(*results: JobResult, planned: int | None = None) -> Variant:
+    """Give a variant after jobs ended so."""
+    state = variant("running", planned=len(results) if planned is None else planned)
+    for result in results:
+        state = variants.job_ended(state, SCRIPT.completed(result))
+    return state
+
+
+def at_the_end(status: VariantState, event: VariantEvent) -> tuple[Variant, JobResult]:
+    """Give a variant to which one job more happens as the event says, and how that job ends."""
+    match event:
+        case "all_completed":
+            return variant(status, completed=1), well()
+        case "all_failed":
+            return variant(status, failed=1), badly()
+        case "all_cancelled":
+            return variant(status, cancelled=1), CANCELLED
+        case "all_ended_mixed":
+            return variant(status, failed=1), well()
+        case _:
+            return variant(status), well()
+
+
+def moved(state: Variant, event: VariantEvent, result: JobResult) -> Variant:
+    """Apply an event by the function that stands for it."""
+    if event == "job_queued":
+        return variants.queued(state, 20.0)
+    if event == "job_started":
+        return variants.started(state, 20.0)
+    return variants.job_ended(state, SCRIPT.completed(result, at=20.0))
+
+
+@pytest.mark.parametrize(("status", "event", "then"), LEGAL)
+def test_every_legal_move_reaches_its_state(status: VariantState, event: VariantEvent, then: VariantState) -> None:
+    """The table and the functions that apply it agree with the list above; each move is one revision."""
+    before, result = at_the_end(status, event)
+
+    changed = moved(before, event, result)
+
+    assert transition(status, event) == then
+    assert (changed.status, changed.revision, changed.updated_at) == (then, before.revision + 1, 20.0)
+
+
+@pytest.mark.parametrize(("status", "event"), ILLEGAL)
+def test_every_illegal_move_raises_and_changes_nothing(status: VariantState, event: VariantEvent) -> None:
+    """Terminal states are guarded: no event of a job leads out of one."""
+    before, result = at_the_end(status, event)
+    copy = replace(before)
+
+    with pytest.raises(IllegalTransitionError, match=f"a variant that is {status} cannot take {event}"):
+        transition(status, event)
+    with pytest.raises(IllegalTransitionError):
+        moved(before, event, result)
+
+    assert before == copy
+
+
+def test_the_table_knows_every_state_and_no_other() -> None:
+    """Each state of the messages has a row, each move leads to such a state, and ends are what has no moves."""
+    assert set(TRANSITIONS) == set(STATES)
+    assert {then for moves in TRANSITIONS.values() for then in moves.values()} <= set(STATES)
+    assert {state for state, moves in TRANSITIONS.items() if not moves} == ENDED
+
+
+@pytest.mark.parametrize(
+    ("results", "status"),
+    [
+        ([well(), well()], "completed"),
+        ([badly(), badly()], "failed"),
+        ([CANCELLED, CANCELLED], "cancelled"),
+        ([well(), badly()], "partial"),
+        ([badly(), well()], "partial"),
+        ([well(), CANCELLED], "partial"),
+        ([badly(), CANCELLED], "failed"),
+        ([well(), badly(), CANCELLED], "partial"),
+    ],
+)
+def test_how_all_jobs_ended_decides_how_the_variant_did(results: list[JobResult], status: VariantState) -> None:
+    """Some well and some not is `partial`; none well is `failed` if any failed, else `cancelled`."""
+    assert after(*results).status == status
+
+
+def test_a_success_adds_its_images_and_metrics() -> None:
+    """Images are listed in the order of their jobs, and metrics are summed with the number of jobs that had them."""
+    state = after(well("a", "b", match=0.5), well("c", match=0.25, speed=2.0), planned=3)
+
+    assert (state.status, state.completed) == ("running", 2)
+    assert state.images == (image("a"), image("b"), image("c"))
+    assert state.metric_sums == {"match": (0.75, 2), "speed": (2.0, 1)}
+
+
+def test_the_duration_counts_from_start_to_end() -> None:
+    """The durations of completed jobs are summed; a clock that was set back counts as nothing."""
+    state = variants.job_ended(variant(), SCRIPT.completed(at=13.5))
+    state = variants.job_ended(state, SCRIPT.completed(at=10.5))
+
+    assert state.duration_sum == 2.5
+
+
+def test_a_failure_is_counted_and_its_error_kept() -> None:
+    """The newest error text is what people see; images of a failed job are not taken."""
+    failed = replace(badly("second"), images=(image("a"),))
+
+    state = after(badly("first"), failed)
+
+    assert (state.failed, state.error, state.images) == (2, "second", ())
+
+
+@pytest.mark.parametrize("result", [badly(None), badly("")])
+def test_a_failure_without_an_error_has_an_unknown_one(result: JobResult) -> None:
+    """A failed variant always says something."""
+    assert after(result).error == UNKNOWN_ERROR == "Unknown error"
+
+
+def test_a_success_keeps_the_error_of_an_earlier_failure() -> None:
+    """A variant that ended `partial` still says what went wrong."""
+    assert after(badly("out of memory"), well()).error == "out of memory"
+
+
+def test_a_cancelled_job_is_counted_as_cancelled() -> None:
+    """It is neither completed nor failed, and no error."""
+    state = after(CANCELLED, planned=2)
+
+    assert (state.completed, state.failed, state.cancelled, state.error) == (0, 0, 1, None)
+
+
+def test_a_long_error_is_cut() -> None:
+    """A traceback of a megabyte does not make the status too large."""
+    assert after(badly("x" * 1_000_000)).error == "x" * ERROR_LIMIT
+
+
+def test_only_so_many_images_are_listed() -> None:
+    """The status stays below the limit of a message; the first images stay."""
+    many = JobResult(success=True, images=tuple(image(str(number)) for number in range(IMAGES_LIMIT - 1)))
+
+    state = after(many, well("last"), well("too many"))
+
+    assert len(state.images) == IMAGES_LIMIT
+    assert state.images[-1] == image("last")
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_more_jobs_are_the_way_back_from_an_end(status: VariantState) -> None:
+    """Extended, a variant that has not begun stays as it is, any other runs; this is one revision."""
+    changed = variants.extended(variant(status), 3, 20.0)
+
+    assert changed.status == EXTENDED.get(status, "running")
+    assert (changed.planned, changed.revision, changed.updated_at) == (5, 6, 20.0)
+
+
+def test_an_extended_variant_ends_again() -> None:
+    """After the added job has ended, the variant has."""
+    state = variants.extended(after(well()), 1, 20.0)
+
+    state = variants.job_ended(state, SCRIPT.completed(badly()))
+
+    assert (state.status, state.completed, state.failed) == ("partial", 1, 1)
+
+
+def test_jobs_that_no_runner_had_are_cancelled_at_once() -> None:
+    """Cancelling some leaves the variant running, cancelling all that are left ends it; each is one revision."""
+    some = variants.cancelled(variant(), 1, 20.0)
+    rest = variants.cancelled(some, 1, 21.0)
+
+    assert (some.status, some.cancelled, some.revision) == ("running", 1, 6)
+    assert (rest.status, rest.cancelled, rest.revision) == ("cancelled", 2, 7)
+
+
+def test_success_decides_whatever_the_error_says() -> None:
+    """A result that ended well and has an error text is no failure."""
+    assert after(replace(badly("slow"), success=True)).status == "completed"

@@ -1,0 +1,176 @@
+"""What a pipeline takes, as data, and how values are checked against it."""
+
+import msgspec
+import pytest
+
+from bus.messages import Config, ConfigValue, Scalar
+from bus.specs import StageSpec, VariableSpec, check_config, check_value, find_stage, variables_of
+from bus.validate import InvalidInputError
+
+IMAGES = StageSpec(
+    variables={
+        "prompt": VariableSpec(kind="str"),
+        "steps": VariableSpec(kind="int", minimum=1, maximum=150),
+        "cfg_scale": VariableSpec(kind="float", minimum=0),
+        "strength": VariableSpec(kind="float", maximum=1),
+        "sampler_name": VariableSpec(kind="str", choices=("euler", "heun")),
+        "tiling": VariableSpec(kind="bool"),
+    },
+    config={"init_image": VariableSpec(kind="str")},
+    required=("init_image",),
+)
+PROGRAM = StageSpec(
+    config={"command": VariableSpec(kind="list")},
+    required=("command",),
+    template="command",
+    provided=("output_dir",),
+)
+PIPELINES = {"images": {"img2img": IMAGES}, "command": {"run": PROGRAM}}
+
+
+def refusal(spec: StageSpec, config: Config) -> str:
+    """Give the sentence with which a configuration is refused."""
+    with pytest.raises(InvalidInputError) as refused:
+        check_config(spec, config)
+    return str(refused.value)
+
+
+def test_a_stage_is_found_by_pipeline_and_name() -> None:
+    """What is there is given."""
+    assert find_stage(PIPELINES, "images", "img2img") is IMAGES
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "stage", "message"),
+    [
+        ("image", "img2img", "pipeline: 'image' is unknown; did you mean 'images'?"),
+        ("xyz", "img2img", "pipeline: 'xyz' is unknown; known are: command, images"),
+        ("images", "img2im", "stage: images has no stage 'img2im'; did you mean 'img2img'?"),
+        ("command", "img2img", "stage: command has no stage 'img2img'; known are: run"),
+    ],
+)
+def test_an_unknown_stage_is_refused_with_a_hint(pipeline: str, stage: str, message: str) -> None:
+    """The sentence names the field and what there is."""
+    with pytest.raises(InvalidInputError) as refused:
+        find_stage(PIPELINES, pipeline, stage)
+
+    assert str(refused.value) == message
+
+
+def test_without_any_pipeline_the_refusal_says_so() -> None:
+    """A runner whose pipelines could not be loaded offers none."""
+    with pytest.raises(InvalidInputError, match="there are none"):
+        find_stage({}, "images", "img2img")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prompt", ""),
+        ("steps", 1),
+        ("steps", 150),
+        ("cfg_scale", 0),
+        ("cfg_scale", 7.5),
+        ("cfg_scale", 10**300),
+        ("strength", -5),
+        ("strength", 1.0),
+        ("sampler_name", "heun"),
+        ("tiling", False),
+    ],
+)
+def test_a_value_within_its_bounds_is_accepted(name: str, value: ConfigValue) -> None:
+    """Bounds are included, and a whole number is a number."""
+    check_value(name, IMAGES.variables[name], value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("prompt", 1, "expected a text, got 1"),
+        ("steps", 0, "0 is out of bounds; allowed: 1 to 150"),
+        ("steps", 151, "151 is out of bounds; allowed: 1 to 150"),
+        ("steps", 20.0, "expected a whole number, got 20.0"),
+        ("steps", True, "expected a whole number, got True"),
+        ("steps", "20", "expected a whole number, got '20'"),
+        ("cfg_scale", -0.1, "-0.1 is out of bounds; allowed: at least 0"),
+        ("cfg_scale", True, "expected a number, got True"),
+        ("cfg_scale", None, "expected a number, got None"),
+        ("cfg_scale", float("nan"), "nan is not a finite number"),
+        ("cfg_scale", float("inf"), "inf is not a finite number"),
+        ("strength", 1.5, "1.5 is out of bounds; allowed: at most 1"),
+        ("sampler_name", "huen", "'huen' is not offered; did you mean 'heun'?"),
+        ("sampler_name", "xyz", "'xyz' is not offered; known are: euler, heun"),
+        ("tiling", 1, "expected true or false, got 1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(name: str, value: ConfigValue, message: str) -> None:
+    """The sentence begins with where the value stands, and says what would fit."""
+    with pytest.raises(InvalidInputError) as refused:
+        check_value(f"config.{name}", IMAGES.variables[name], value)
+
+    assert str(refused.value) == f"config.{name}: {message}"
+
+
+@pytest.mark.parametrize("value", ["a", 1, 1.5, True])
+def test_a_placeholder_takes_any_scalar(value: Scalar) -> None:
+    """A program gets it as text."""
+    check_value("config.x", None, value)
+
+
+@pytest.mark.parametrize("value", [None, ["a"], {"a": 1}, float("nan")])
+def test_a_placeholder_takes_nothing_else(value: ConfigValue) -> None:
+    """What has no obvious text is refused."""
+    with pytest.raises(InvalidInputError, match=r"^config\.x: "):
+        check_value("config.x", None, value)
+
+
+def test_a_list_is_a_list() -> None:
+    """A command as one text, which a shell would have to split, is refused."""
+    check_value("config.command", PROGRAM.config["command"], ["tool", 1])
+    with pytest.raises(InvalidInputError, match="expected a list of texts or numbers, got 'tool --x'"):
+        check_value("config.command", PROGRAM.config["command"], "tool --x")
+
+
+def test_a_whole_configuration_is_checked() -> None:
+    """Every key is checked; the seed is known to every stage."""
+    check_config(IMAGES, {"init_image": "a.png", "steps": 20, "seed": 7})
+
+    assert refusal(IMAGES, {"init_image": "a.png", "step": 20}) == "config.step: unknown key; did you mean 'steps'?"
+    assert refusal(IMAGES, {"init_image": "a.png", "steps": 0}).startswith("config.steps: 0 is out of bounds")
+    assert refusal(IMAGES, {"init_image": "a.png", "seed": -1}).startswith("config.seed: -1 is out of bounds")
+    assert refusal(IMAGES, {"steps": 20}) == "config.init_image: missing; add it"
+
+
+def test_the_placeholders_of_a_template_are_variables() -> None:
+    """All but those that the pipeline fills in itself; text in braces that is no name is just text."""
+    config: Config = {"command": ["tool", "--x={x}", "{y}{x}", "{output_dir}/r", "{not a name}", "{}", 7]}
+
+    assert variables_of(PROGRAM, config) == {"x": None, "y": None}
+
+
+@pytest.mark.parametrize("config", [{}, {"command": "tool {x}"}, {"command": None}])
+def test_a_template_that_is_no_list_has_no_placeholders(config: Config) -> None:
+    """It is refused for its type, not searched."""
+    assert variables_of(PROGRAM, config) == {}
+
+
+def test_a_placeholder_needs_a_value() -> None:
+    """A program would get the text in braces otherwise."""
+    config: Config = {"command": ["tool", "{x}"]}
+
+    check_config(PROGRAM, {**config, "x": 1})
+    assert refusal(PROGRAM, config) == "config.x: missing; add it"
+
+
+def test_a_placeholder_may_be_the_seed() -> None:
+    """Then the seed has to be there, as the whole number that it is."""
+    config: Config = {"command": ["tool", "{seed}"]}
+
+    check_config(PROGRAM, {**config, "seed": 7})
+    assert refusal(PROGRAM, {**config, "seed": "seven"}).startswith("config.seed: expected a whole number")
+
+
+def test_specs_survive_the_wire() -> None:
+    """What a runner announces is what plans are checked against."""
+    for spec in (IMAGES, PROGRAM):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=StageSpec) == spec
