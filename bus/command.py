@@ -63,30 +63,20 @@ def data_dir_option(command: F) -> F:
     )(command)
 
 
-def runner_option(command: F) -> F:
-    """Add `--runner`, the control address of one runner."""
+def _address_option(name: str, default: str, service: str) -> Callable[[F], F]:
     return click.option(
-        "--runner",
+        f"--{name}",
         type=AddressType(),
-        envvar="VARIANTBUS_RUNNER",
-        default=RUNNER_CONTROL,
+        envvar=f"VARIANTBUS_{name.upper()}",
+        default=default,
         show_default=True,
         show_envvar=True,
-        help="Control address of the runner.",
-    )(command)
+        help=f"Control address of the {service}.",
+    )
 
 
-def learning_option(command: F) -> F:
-    """Add `--learning`, the control address of the learning service."""
-    return click.option(
-        "--learning",
-        type=AddressType(),
-        envvar="VARIANTBUS_LEARNING",
-        default=LEARNING_CONTROL,
-        show_default=True,
-        show_envvar=True,
-        help="Control address of the learning service.",
-    )(command)
+runner_option = _address_option("runner", RUNNER_CONTROL, "runner")
+learning_option = _address_option("learning", LEARNING_CONTROL, "learning service")
 
 
 def service_options(name: str, feed_port: int) -> Callable[[F], F]:

@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
+from bus.lifecycle import IllegalTransitionError
 from bus.messages import (
     ExperimentDefinition,
     JobCompleted,
@@ -31,7 +32,7 @@ from bus.messages import (
 )
 from learning_service import variants
 from learning_service.experiments import Experiment, JobPhase
-from learning_service.variants import IllegalTransitionError, Variant
+from learning_service.variants import Variant
 
 JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]

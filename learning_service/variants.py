@@ -6,6 +6,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from bus.lifecycle import step
 from bus.messages import ImageRef, JobCompleted, RatingSummary, Scalar, VariantState
 
 VariantEvent = Literal[
@@ -42,20 +43,13 @@ IMAGES_LIMIT: Final = 2000  # listed in a status, so that it stays below the lim
 ERROR_LIMIT: Final = 4000  # characters of an error text
 
 
-class IllegalTransitionError(Exception):
-    """An event that cannot happen in this state; the state is unchanged."""
-
-
 def transition(status: VariantState, event: VariantEvent) -> VariantState:
-    """Give the status after an event.
+    """Give the status of a variant after an event.
 
     Raises:
         IllegalTransitionError: the event cannot happen in this status.
     """
-    try:
-        return TRANSITIONS[status][event]
-    except KeyError:
-        raise IllegalTransitionError(f"a variant that is {status} cannot take {event}") from None
+    return step("variant", TRANSITIONS, status, event)
 
 
 class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bus.lifecycle import step
 from bus.messages import Config, JobError, JobResult, JobState, LearningContext
 from bus.requests import JobRequest
 
@@ -18,10 +19,6 @@ TRANSITIONS: Final[dict[JobState, dict[JobEvent, JobState]]] = {
     "failed": {},
     "cancelled": {},
 }
-
-
-class IllegalTransitionError(Exception):
-    """An event that cannot happen in this state; the state is unchanged."""
 
 
 class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,15 +51,12 @@ def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
 
 
 def transition(state: JobState, event: JobEvent) -> JobState:
-    """Give the state after an event.
+    """Give the state of a job after an event.
 
     Raises:
         IllegalTransitionError: the event cannot happen in this state.
     """
-    try:
-        return TRANSITIONS[state][event]
-    except KeyError:
-        raise IllegalTransitionError(f"a job that is {state} cannot {event}") from None
+    return step("job", TRANSITIONS, state, event)
 
 
 def started(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bus import __version__, topics
+from bus.lifecycle import IllegalTransitionError
 from bus.log import Log
 from bus.loop import Loop
 from bus.messages import JobProgress, JobResult
@@ -27,7 +28,7 @@ from bus.sockets import Address
 from bus.specs import check_config, find_stage
 from bus.validate import InvalidInputError
 from bus.wire import ControlError, NoParams
-from pipeline_runner.jobs import IllegalTransitionError, NormalizedJobRecord
+from pipeline_runner.jobs import NormalizedJobRecord
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.service import JobService

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from bus import topics
+from bus.lifecycle import IllegalTransitionError
 from bus.log import BodyTooLargeError, Log, Transaction
 from bus.messages import JobCompleted, JobQueued, JobResult, JobStarted, LearningContext, Message
 from bus.requests import JobRequest
 from pipeline_runner.completion import CompletionHandler, CompletionHandlers
 from pipeline_runner.jobs import (
-    IllegalTransitionError,
     NormalizedJobRecord,
     cancelled_result,
     failed_result,

@@ -31,7 +31,7 @@ from learning_service.experiments import Experiment
 from learning_service.plan import PlannedJob, job_id, plan_jobs
 from learning_service.variants import Variant
 from pipeline_runner.jobs import NormalizedJobRecord
-from tests.helpers import PATIENCE, TIME_FACTOR
+from tests.helpers import PATIENCE, TIME_FACTOR, call_in
 
 EXPERIMENT: Final = "exp-1"
 VARIABLE: Final = "cfg_scale"
@@ -261,16 +261,7 @@ class Hosted(Generic[S]):
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the service's thread and give its result."""
-        result: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                result.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it is raised in the test's thread
-                result.set_exception(error)
-
-        self.loop.call(work)
-        return result.result(PATIENCE * TIME_FACTOR)
+        return call_in(self.loop, function)
 
     def logged(self, prefix: str = "") -> list[Message | None]:
         """Give the messages of the service's log, oldest first."""

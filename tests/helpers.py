@@ -54,6 +54,20 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE, *, wh
         time.sleep(POLL_SECONDS)
 
 
+def call_in(loop: Loop, function: Callable[[], T]) -> T:
+    """Run a function in the thread of a loop and give its result."""
+    result: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - it is raised in the test's thread
+            result.set_exception(error)
+
+    loop.call(work)
+    return result.result(PATIENCE * TIME_FACTOR)
+
+
 def job(name: str | int) -> JobQueued:
     """Make a small message; what tells it from others is its `job_id`."""
     return JobQueued(
@@ -97,16 +111,7 @@ class Service:
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the service's thread and give its result."""
-        result: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                result.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it is raised in the test's thread
-                result.set_exception(error)
-
-        self.loop.call(work)
-        return result.result(PATIENCE * TIME_FACTOR)
+        return call_in(self.loop, function)
 
     def append(self, *records: tuple[str, str | int]) -> None:
         """Publish messages (topic, job id) in one transaction."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bus.lifecycle import IllegalTransitionError
 from bus.log import Log
 from bus.messages import JobCompleted, JobQueued, JobResult, JobStarted, LearningContext
 from bus.requests import JobRequest
-from pipeline_runner.jobs import IllegalTransitionError, NormalizedJobRecord, cancelled_result
+from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import JobService
 from pipeline_runner.store import JobStore
 from tests.factories import badly, context, messages, request_for, well

@@ -1,10 +1,8 @@
 """Applying events: restarts, a full disk, events that cannot be applied, and those that are refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -27,24 +25,12 @@ from tests.house import (
     create,
     fill_up,
     make_room,
-    open_house,
     query,
     rejections,
     show,
     statuses,
     wait_for,
 )
-
-
-@pytest.fixture
-def house(
-    no_leaks: None,  # noqa: ARG001 - it looks after us
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    """Give a house, and stop whatever is left in it."""
-    with open_house(tmp_path, monkeypatch) as house:
-        yield house
 
 
 def test_a_service_goes_on_where_the_last_one_stopped(house: House) -> None:

@@ -1,8 +1,5 @@
 """The learning service as a whole: from plan to end, creating and cancelling, and what it follows."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -29,24 +26,12 @@ from tests.house import (
     address_of,
     create,
     jobs_in,
-    open_house,
     query,
     rejections,
     show,
     statuses,
     wait_for,
 )
-
-
-@pytest.fixture
-def house(
-    no_leaks: None,  # noqa: ARG001 - it looks after us
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    """Give a house, and stop whatever is left in it."""
-    with open_house(tmp_path, monkeypatch) as house:
-        yield house
 
 
 def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(house: House) -> None:

@@ -1,8 +1,5 @@
 """Sending jobs to runners that lose replies, go away, refuse, lose their log, or are several."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -26,23 +23,11 @@ from tests.house import (
     fill_up,
     jobs_in,
     make_room,
-    open_house,
     query,
     rejections,
     show,
     wait_for,
 )
-
-
-@pytest.fixture
-def house(
-    no_leaks: None,  # noqa: ARG001 - it looks after us
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    """Give a house, and stop whatever is left in it."""
-    with open_house(tmp_path, monkeypatch) as house:
-        yield house
 
 
 def test_a_submission_is_repeated_until_its_reply_arrives_and_adds_nothing(house: House) -> None:

@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
+from bus.lifecycle import IllegalTransitionError
 from bus.messages import JobResult, JobState
 from pipeline_runner.jobs import (
     TRANSITIONS,
-    IllegalTransitionError,
     JobEvent,
     NormalizedJobRecord,
     cancelled_result,
@@ -64,7 +64,7 @@ def test_every_illegal_move_raises_and_changes_nothing(state: JobState, event: J
     record = replace(record_of(mark=context()), state=state)
     before = replace(record)
 
-    with pytest.raises(IllegalTransitionError, match=f"a job that is {state} cannot {event}"):
+    with pytest.raises(IllegalTransitionError, match=f"a job that is {state} cannot take {event}"):
         moved(record, event)
 
     assert record == before

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
+from bus.lifecycle import IllegalTransitionError
 from bus.messages import JobResult, VariantState
 from learning_service import variants
 from learning_service.variants import (
@@ -15,7 +16,6 @@ from learning_service.variants import (
     IMAGES_LIMIT,
     TRANSITIONS,
     UNKNOWN_ERROR,
-    IllegalTransitionError,
     Variant,
     VariantEvent,
     transition,
