@@ -60,14 +60,18 @@ def tail(  # noqa: PLR0913 - one parameter an option
     if exit_at_end and not everything and after is None:
         raise click.UsageError("--exit-at-end needs --all or --after")
     names = {"runner": runner, "learning": learning}
-    addresses = [names.get(source, source) for source in sources or _speakers(prefix)]
+    addresses = list(dict.fromkeys(names.get(source, source) for source in sources or _speakers(prefix)))
     options = TailOptions(
         prefix=prefix, after=after, everything=everything, exit_at_end=exit_at_end, count=count, timeout=timeout
     )
     write = as_json if json_lines else as_text
+
+    def waiting() -> None:
+        click.echo(f"waiting for {' and '.join(addresses)} to answer", err=True)
+
     with user_errors():
         try:
-            for delivery in tail_events(list(dict.fromkeys(addresses)), options):
+            for delivery in tail_events(addresses, options, waiting):
                 click.echo(write(delivery))
         except TailTimeoutError as error:
             fail(str(error), EXIT_TIMEOUT)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,6 +27,7 @@ from bus.topics import as_prefix
 from bus.wire import InfoReply
 
 POLL_SECONDS: Final = 0.1
+SILENCE_SECONDS: Final = 2.0  # a publisher that is there is ready in milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,8 @@ class TailTimeoutError(Exception):
     """Fewer events than asked for came in time."""
 
 
-def tail(addresses: list[str], options: TailOptions) -> Iterator[Delivery]:
-    """Give events until one of the options ends it.
+def tail(addresses: list[str], options: TailOptions, on_silence: Callable[[], None]) -> Iterator[Delivery]:
+    """Give events until one of the options ends it; `on_silence` is called once if a publisher is not there yet.
 
     Raises:
         ControlError: a publisher does not answer, where its log has to be asked first.
@@ -65,7 +66,7 @@ def tail(addresses: list[str], options: TailOptions) -> Iterator[Delivery]:
         if options.exit_at_end:
             events = _until(subscriber, {address: info.head for address, info in infos.items()}, options.timeout)
         else:
-            events = _for_ever(subscriber, options.timeout)
+            events = _for_ever(subscriber, options.timeout, on_silence)
         count = 0
         for count, delivery in enumerate(events, 1):
             yield delivery
@@ -75,8 +76,10 @@ def tail(addresses: list[str], options: TailOptions) -> Iterator[Delivery]:
         raise TailTimeoutError(f"only {count} of {options.count} events came")
 
 
-def _for_ever(subscriber: Subscriber, timeout: float | None) -> Iterator[Delivery]:
+def _for_ever(subscriber: Subscriber, timeout: float | None, on_silence: Callable[[], None]) -> Iterator[Delivery]:
     deadline = time.monotonic() + timeout if timeout is not None else None
+    if not subscriber.wait_ready(SILENCE_SECONDS if timeout is None else min(SILENCE_SECONDS, timeout)):
+        on_silence()
     while deadline is None or time.monotonic() < deadline:
         yield from subscriber.receive(None if deadline is None else deadline - time.monotonic())
 

@@ -71,7 +71,7 @@ class Children:
         self, name: str, module: str, arguments: tuple[str, ...], stdout: int
     ) -> tuple[subprocess.Popen[str], Path]:
         log = self.logs / f"{name}.log"
-        with log.open("w", encoding="utf-8") as stderr:
+        with log.open("a", encoding="utf-8") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own modules
                 [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,

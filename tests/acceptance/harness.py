@@ -1,0 +1,310 @@
+"""Our commands as processes: started, waited for, stopped or killed, and never left behind."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import psutil
+
+from bus.requester import request
+from bus.requests import ExperimentParams, ExperimentView
+from bus.sockets import parse_address
+from bus.wire import InfoReply
+from tests.helpers import TIME_FACTOR, wait_until
+
+R = TypeVar("R")
+ROOT: Final = Path(__file__).parents[2]
+VARIANTBUS: Final = str(Path(sys.executable).with_name("variantbus"))
+MARK: Final = "VARIANTBUS_TEST_HOUSE"  # in the environment of all that a test starts, so that nothing hides
+START_SECONDS: Final = 20.0
+COMMAND_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 8.0
+TAIL_CHARACTERS: Final = 3000
+STEADY_PORTS: Final = range(15_000, 32_000)  # below those that systems give to outgoing connections
+_randomness: Final = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended, with all that it printed."""
+
+    arguments: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The documents on stdout, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def __str__(self) -> str:
+        """Show everything: it is what a failing assertion prints."""
+        return f"{' '.join(self.arguments)} ended with {self.code}\nstdout:\n{self.out}\nstderr:\n{self.err}"
+
+
+class Running:
+    """A process whose output goes to two files."""
+
+    def __init__(self, name: str, arguments: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        """Start it."""
+        self.name, self.arguments = name, arguments
+        self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.popen = subprocess.Popen(
+                arguments,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    @property
+    def lives(self) -> bool:
+        """Has it not ended?"""
+        return self.popen.poll() is None
+
+    def text(self) -> str:
+        """Give what it has printed on stdout; a line that is being written is left out."""
+        text = self.out.read_text(encoding="utf-8", errors="replace")
+        return text[: text.rfind("\n") + 1]
+
+    def errors(self) -> str:
+        """Give the end of what it has printed on stderr."""
+        return self.err.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:]
+
+    def lines(self) -> list[Any]:
+        """Give the JSON documents that it has printed, one a line."""
+        return [json.loads(line) for line in self.text().splitlines()]
+
+    def wait_for_line(self, word: str, seconds: float = START_SECONDS) -> str:
+        """Wait until it prints a line that begins with a word."""
+
+        def found() -> str:
+            return next((line for line in self.text().splitlines() if line.startswith(word)), "")
+
+        with contextlib.suppress(AssertionError):  # whoever reads the failure needs the child's own words
+            wait_until(lambda: found() or not self.lives, seconds)
+        assert found(), f"{self.name} printed no line {word!r} (status {self.popen.poll()}):\n{self.errors()}"
+        return found()
+
+    def wait(self, seconds: float = COMMAND_SECONDS) -> int:
+        """Wait for its end and give its exit status."""
+        try:
+            return self.popen.wait(seconds * TIME_FACTOR)
+        except subprocess.TimeoutExpired:
+            text = f"{self.name} has not ended within {seconds * TIME_FACTOR:g} s:\n{self.errors()}"
+            raise AssertionError(text) from None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def terminate(self, seconds: float = STOP_SECONDS) -> int:
+        """Ask it to end, and give its exit status."""
+        self.popen.terminate()
+        return self.wait(seconds)
+
+
+class ServiceProcess:
+    """The runner or the learning service as a process that can be started again where it was."""
+
+    def __init__(self, house: "House", module: str, options: Iterable[str], ports: tuple[int, int]) -> None:
+        """Start it and wait until it listens."""
+        self._house, self._module, self._options = house, module, tuple(options)
+        self._ports = ports
+        self.data = house.folder / "data"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again on the ports that it had."""
+        feed, control = (str(port) for port in self._ports)
+        arguments = [sys.executable, "-m", self._module, "--data-dir", str(self.data)]
+        arguments += ["--feed-port", feed, "--control-port", control, *self._options]
+        self.process = self._house.start(self._module, *arguments)
+        words = self.process.wait_for_line("listening").split()
+        addresses = dict(word.split("=", 1) for word in words[1:])
+        self.feed, self.control = addresses["feed"], addresses["control"]
+        self._ports = (parse_address(self.feed).port, parse_address(self.control).port)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self.process.kill()
+
+    def terminate(self) -> int:
+        """Ask it to end, and give its exit status."""
+        return self.process.terminate()
+
+    def ask(self, method: str, params: object, reply: type[R]) -> R:
+        """Ask its control socket."""
+        return request(self.control, method, params, reply)
+
+    @property
+    def info(self) -> InfoReply:
+        """What it says of itself."""
+        return self.ask("info", {}, InfoReply)
+
+    @property
+    def head(self) -> int:
+        """The newest offset of its log: a clock of what happens."""
+        return self.info.head
+
+
+class House:
+    """All processes of one test, with a folder of their own; `close` sees to it that none is left."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start nothing yet."""
+        self.folder = folder
+        self.started: list[Running] = []
+        self.mark = uuid.uuid4().hex
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("VARIANTBUS_")}
+        self.environment = {**ours, MARK: self.mark, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
+
+    def start(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Running:
+        """Start any process."""
+        numbered = f"{len(self.started):02d}-{name}"
+        running = Running(numbered, list(arguments), self.folder, {**self.environment, **(environment or {})})
+        self.started.append(running)
+        return running
+
+    def command(self, *arguments: str | Path) -> Running:
+        """Start `variantbus` with some arguments."""
+        words = [str(argument) for argument in arguments]
+        return self.start(words[0] if words and words[0].isalpha() else "variantbus", VARIANTBUS, *words)
+
+    def run(self, *arguments: str | Path, code: int = 0, seconds: float = COMMAND_SECONDS) -> Finished:
+        """Run `variantbus` to its end, which must be as expected."""
+        running = self.command(*arguments)
+        running.wait(seconds)
+        finished = finish(running)
+        assert finished.code == code, f"{code} was expected, but {finished}"
+        return finished
+
+    def runner(self, *options: str, ports: tuple[int, int] = (0, 0)) -> ServiceProcess:
+        """Start a runner."""
+        return self._known("RUNNER", ServiceProcess(self, "pipeline_runner", options, ports))
+
+    def learning(self, runner: ServiceProcess, *options: str, ports: tuple[int, int] = (0, 0)) -> ServiceProcess:
+        """Start a learning service that follows a runner."""
+        options = ("--runner", runner.control, *options)
+        return self._known("LEARNING", ServiceProcess(self, "learning_service", options, ports))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file into the test's folder."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def close(self) -> None:
+        """End all processes: ask, wait, force. None may be left that the test did not leave to us."""
+        for running in reversed(self.started):
+            if running.lives:
+                running.send(signal.SIGCONT)
+                running.popen.terminate()
+        stubborn = [running for running in self.started if not _ends(running)]
+        for running in stubborn:
+            running.kill()
+        assert not stubborn, self.report(stubborn)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self.left(), STOP_SECONDS)
+        left = self.left()
+        commands = [_command_line(process) for process in left]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert not commands, f"processes were left: {commands}"
+        broken = [running for running in self.started if "Traceback" in running.errors()]
+        assert not broken, self.report(broken)
+
+    def left(self) -> list[psutil.Process]:
+        """Find everything that was started by this test, or by what it started, and still lives."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def report(self, some: list[Running] | None = None) -> str:
+        """Give the end of the stderr of processes, for the eyes of whoever looks at a failure."""
+        shown = self.started if some is None else some
+        return "\n".join(f"--- {one.name}, status {one.popen.poll()}\n{one.errors()}" for one in shown)
+
+    def _known(self, name: str, service: ServiceProcess) -> ServiceProcess:
+        """Tell the commands that come after where a service is."""
+        self.environment[f"VARIANTBUS_{name}"] = service.control
+        return service
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+
+def finish(running: Running) -> Finished:
+    """Give the result of a process that has ended."""
+    out, err = (path.read_text(encoding="utf-8") for path in (running.out, running.err))
+    return Finished(tuple(running.arguments[1:]), running.wait(), out, err)
+
+
+def steady_ports(count: int = 2) -> tuple[int, int]:
+    """Choose free ports which, while nobody listens there, no outgoing connection can take.
+
+    A service that is killed and started again on a port which the system had picked could find it taken, and a client
+    that tries such a port again and again would at last get it for its own end, and talk to itself.
+    """
+    chosen: list[int] = []
+    while len(chosen) < count:
+        port = _randomness.choice(STEADY_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            chosen.append(port)
+    return chosen[0], chosen[1]
+
+
+def view_of(learning: ServiceProcess, experiment_id: str) -> ExperimentView:
+    """Ask for an experiment with its variants."""
+    return learning.ask("experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView)
+
+
+def wait_for_jobs(learning: ServiceProcess, experiment_id: str, count: int) -> None:
+    """Wait until so many jobs of an experiment have ended well."""
+    wait_until(
+        lambda: view_of(learning, experiment_id).totals.completed >= count,
+        COMMAND_SECONDS,
+        what=f"the end of {count} jobs",
+    )
+
+
+def _ends(running: Running) -> bool:
+    try:
+        running.popen.wait(STOP_SECONDS * TIME_FACTOR)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return f"process {process.pid}, which has ended since"

@@ -1,0 +1,134 @@
+"""The demo, jobs that fail, and experiments that are cancelled."""
+
+from pathlib import Path
+
+from bus.messages import JobStarted
+from tests.acceptance.checker import check_counts, check_picture, messages_of, whole_log
+from tests.acceptance.experiments import gate, program, services, submit
+from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
+from tests.helpers import wait_until
+
+ENDED = {"completed", "partial", "failed", "cancelled"}
+
+
+def wait_for_end(learning: ServiceProcess, experiment_id: str) -> None:
+    """Wait until an experiment has ended in any way."""
+    wait_until(lambda: view_of(learning, experiment_id).status in ENDED, COMMAND_SECONDS, what="the end")
+
+
+def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -> None:
+    """`variantbus demo` ends with 0, one line a variant, and leaves the pictures, the sheet and no process."""
+    data = house.folder / "tmp"
+
+    out = house.run("demo", "--data-dir", data).out
+
+    table, places = out.strip().split("\n\n")[-2:]
+    assert [line.split(", ")[:3] for line in table.splitlines()] == [
+        [f"cfg_scale = {value}", "completed", "3/3 jobs"] for value in ("0", "0.5", "1", "1.5", "2", "4", "8", "16")
+    ]
+    told = {line[:15].strip(): Path(line[15:]) for line in places.splitlines()}
+    pictures = [path for path in told["pictures"].rglob("*.png") if path != told["contact sheet"]]
+    assert len(pictures) == 24
+    for picture in pictures:
+        check_picture(picture, (128, 128))
+    check_picture(told["contact sheet"])
+    assert told["all events"].read_text(encoding="utf-8").count('"job.completed.') == 24
+    assert house.left() == []
+    again = house.run("demo", "--data-dir", data).out
+    assert again.count("completed, 3/3 jobs") >= 8, "a second one finds what the first one left, and runs all the same"
+
+
+def test_a_failing_program_fails_its_variant_with_its_own_words(house: House) -> None:
+    """`experiment run --follow` ends with 4, and the error has the end of what the program wrote to stderr."""
+    _, learning = services(house)
+    text = program(values=3, jobs=2, script='if [ "$1" = 1 ]; then echo "the paint is dry" >&2; exit 1; fi')
+
+    finished = house.run("experiment", "run", house.write("experiment.toml", text), "--follow", code=4)
+
+    view = view_of(learning, finished.err.split()[0])
+    assert [variant.status for variant in view.variants] == ["completed", "failed", "completed"]
+    assert view.variants[1].error == "exit status 1: the paint is dry"
+    assert "level = 1, failed, 0/2 jobs, error: exit status 1: the paint is dry" in finished.err
+    assert finished.err.splitlines()[-1] == "Error: some jobs failed"
+    assert "Traceback" not in finished.err
+
+
+def test_a_variant_whose_jobs_differ_is_partial(house: House) -> None:
+    """Where some jobs end well and some do not, the variant is partial and says why."""
+    _, learning = services(house)
+    text = program(values=1, jobs=2, script='test "$2" = 7 || exit 3')
+
+    house.run("experiment", "run", house.write("experiment.toml", text), "--follow", code=4)
+
+    newest = house.run("experiment", "list", "--json").json[0]["experiment_id"]
+    (variant,) = view_of(learning, newest).variants
+    assert (variant.status, variant.completed, variant.failed, variant.error) == ("partial", 1, 1, "exit status 3")
+
+
+def test_an_experiment_that_is_cancelled_stops_and_nothing_runs_on(house: House) -> None:
+    """`experiment cancel` in mid-run: every job has an end, and no program is left."""
+    runner, learning = services(house)
+    experiment_id = submit(house, program(values=3, jobs=8, script=gate(house, 2)))
+    wait_for_jobs(learning, experiment_id, 6)
+
+    house.run("experiment", "cancel", experiment_id)
+
+    wait_for_end(learning, experiment_id)
+    view = view_of(learning, experiment_id)
+    assert {variant.status for variant in view.variants} == {"partial"}
+    totals = view.totals
+    assert (totals.completed, totals.cancelled, totals.failed, totals.running) == (6, 18, 0, 0)
+    check_counts(whole_log(runner), view)
+    wait_until(lambda: len(house.left()) == 2, what="the end of the programs")
+    started = len(messages_of(whole_log(runner), JobStarted))
+    assert house.run("experiment", "cancel", experiment_id, code=4).err.endswith(f"ended already: {view.status}\n")
+    assert len(messages_of(whole_log(runner), JobStarted)) == started
+
+
+def test_an_experiment_can_be_cancelled_while_its_runner_is_away(house: House) -> None:
+    """The cancel is kept until the runner is back, and then done."""
+    runner, learning = services(house, steady=True)
+    experiment_id = submit(house, program(values=2, jobs=4, script="sleep 30"))
+    wait_until(lambda: view_of(learning, experiment_id).totals.running == 2, what="the first jobs")
+    assert runner.terminate() == 0
+
+    house.run("experiment", "cancel", experiment_id)
+    runner.start()
+
+    wait_for_end(learning, experiment_id)
+    assert view_of(learning, experiment_id).totals.cancelled == 8
+
+
+def test_a_single_job_can_be_cancelled(house: House) -> None:
+    """`job cancel` ends a running job and a queued one; `job submit --wait` of a cancelled one ends with 4."""
+    house.runner("--workers", "1")
+    text = 'pipeline = "command"\nstage = "run"\n[config]\ncommand = ["sleep", "60"]\n'
+    file = house.write("job.toml", text)
+    waiting = house.command("job", "submit", file, "--wait")
+    wait_until(lambda: waiting.err.read_text().strip(), what="the id of the job")
+    running, queued = waiting.err.read_text().strip(), house.run("job", "submit", file).out.strip()
+    wait_until(lambda: house.run("job", "show", running).json["state"] == "running", 20, what="its start")
+
+    for job_id in (queued, running):
+        house.run("job", "cancel", job_id)
+
+    assert waiting.wait(20) == 4
+    assert "the job was cancelled" in waiting.errors()
+    states = {one["job_id"]: one["state"] for one in house.run("job", "list", "--json").json}
+    assert states == {running: "cancelled", queued: "cancelled"}
+    assert "ended already" in house.run("job", "cancel", running, code=4).err
+
+
+def test_a_job_that_fails_says_why(house: House) -> None:
+    """`job submit --wait` ends with 4 and the reason; one that takes too long ends with 5 and goes on."""
+    house.runner()
+    head = 'pipeline = "command"\nstage = "run"\n[config]\n'
+    broken = house.write("broken.toml", head + 'command = ["sh", "-c", "echo no paint >&2; exit 7"]\n')
+    absent = house.write("absent.toml", head + 'command = ["no-such-program"]\n')
+    slow = house.write("slow.toml", head + 'command = ["sleep", "60"]\n')
+    limited = house.write("limited.toml", head + 'command = ["sleep", "60"]\ntimeout_seconds = 0.2\n')
+
+    assert "Error: exit status 7: no paint" in house.run("job", "submit", broken, "--wait", code=4).err
+    assert "cannot start 'no-such-program'" in house.run("job", "submit", absent, "--wait", code=4).err
+    assert "was ended after 0.2 s" in house.run("job", "submit", limited, "--wait", code=4).err
+    assert "has not ended within 0.5 s" in house.run("job", "submit", slow, "--wait", "--timeout", "0.5", code=5).err

@@ -1,0 +1,93 @@
+"""SIGTERM in mid-run, and readers that go away."""
+
+import shlex
+import sys
+from typing import Final
+
+from tests.acceptance.checker import check_everything, check_offsets, whole_log
+from tests.acceptance.experiments import program, services, submit
+from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, steady_ports, view_of, wait_for_jobs
+from tests.helpers import TIME_FACTOR, wait_until
+
+STOP_SECONDS: Final = 5.0
+
+
+def test_services_end_within_five_seconds_and_lose_nothing(house: House) -> None:
+    """SIGTERM in mid-run ends each service with status 0; started again, they finish the experiment."""
+    runner = house.runner(ports=steady_ports())
+    learning = house.learning(runner, ports=steady_ports())
+    experiment_id = submit(house, program(values=4, jobs=6, script="sleep 0.1"))
+    for count, service in ((4, learning), (8, runner), (12, learning), (16, runner)):
+        wait_for_jobs(learning, experiment_id, count)
+
+        assert service.process.terminate(STOP_SECONDS) == 0
+
+        service.start()
+    wait_until(lambda: view_of(learning, experiment_id).status == "completed", COMMAND_SECONDS, what="the end")
+    check_everything(runner, learning, experiment_id)
+
+
+def test_a_runner_whose_program_ignores_sigterm_still_ends_in_time(house: House) -> None:
+    """A program that does not want to end is ended by force, with all its children."""
+    runner, learning = services(house)
+    submit(house, program(values=1, jobs=1, script="trap '' TERM; sleep 60; sleep 60"))
+    experiment_id = house.run("experiment", "list", "--json").json[0]["experiment_id"]
+    wait_until(lambda: view_of(learning, experiment_id).totals.running == 1, what="the job's start")
+    wait_until(lambda: len(house.left()) > 2, what="the program's start")
+
+    assert runner.process.terminate(STOP_SECONDS) == 0
+
+    learning.terminate()
+    assert house.left() == []
+
+
+def test_a_stopped_service_says_nothing_that_looks_like_a_fault(house: House) -> None:
+    """An orderly end leaves no line of level ERROR or above on stderr."""
+    runner, learning = services(house)
+    submit(house, program(values=2, jobs=2, script="sleep 0.05"))
+
+    for service in (learning, runner):
+        assert service.terminate() == 0
+        assert " ERROR " not in service.process.errors()
+        assert " CRITICAL " not in service.process.errors()
+
+
+def test_the_whole_log_can_be_printed(house: House) -> None:
+    """`tail --all --exit-at-end` prints every event once and in order, then ends; also from an offset on."""
+    runner, learning = services(house)
+    experiment_id = submit(house, program(values=4, jobs=5))
+    wait_for_jobs(learning, experiment_id, 20)
+
+    for name, service in (("runner", runner), ("learning", learning)):
+        lines = house.run("tail", "--from", name, "--all", "--exit-at-end", "--json").lines
+        check_offsets([line["offset"] for line in lines], service.head)
+        assert [line["topic"] for line in lines] == [event.topic for event in whole_log(service)]
+    both = house.run("tail", "--all", "--exit-at-end").out.splitlines()
+    assert len(both) == runner.head + learning.head
+    prefixed = house.run("tail", "job.completed", "--all", "--exit-at-end").out.splitlines()
+    assert len(prefixed) == 20
+    behind = house.run("tail", "--from", "runner", "--after", "5", "--exit-at-end", "--json").lines
+    assert [line["offset"] for line in behind] == list(range(6, runner.head + 1))
+    assert house.run("tail", "--all", "--count", "3").out.count("\n") == 3
+
+
+def test_a_reader_that_goes_away_ends_the_tail_quietly(house: House) -> None:
+    """`tail … | head -1` prints one line, and nothing on stderr."""
+    _, learning = services(house)
+    experiment_id = submit(house, program(values=6, jobs=10))
+    wait_for_jobs(learning, experiment_id, 60)
+
+    for words in ("tail --all --exit-at-end", "tail --all --json", "tail --all --timeout 20"):
+        piped = house.start("pipe", "sh", "-c", f"{shlex.quote(VARIANTBUS)} {words} | head -1")
+        assert piped.wait(10 * TIME_FACTOR) == 0
+        assert len(piped.text().splitlines()) == 1
+        assert piped.errors() == ""
+
+
+def test_every_module_says_what_it_takes(house: House) -> None:
+    """`--help` of each process and of `variantbus` ends with 0."""
+    for module in ("pipeline_runner", "learning_service", "bus"):
+        running = house.start(module, sys.executable, "-m", module, "--help")
+        assert running.wait() == 0
+        assert "Usage:" in running.text()
+    assert "experiment run" in house.run("--help").out

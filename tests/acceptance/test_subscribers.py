@@ -1,0 +1,164 @@
+"""Subscribers that are early, late, stopped or killed: all of them end with the same state."""
+
+import signal
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bus.messages import VariantStatus, decode_body
+from bus.requests import ExperimentView
+from bus.subscriber import Start, Subscriber
+from tests.acceptance.checker import check_offsets, whole_log
+from tests.acceptance.experiments import program, services, submit
+from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of, wait_for_jobs
+from tests.acceptance.recorder import Recorded, read
+from tests.helpers import wait_until
+
+RECORDER = Path(__file__).with_name("recorder.py")
+
+
+def start_recorder(house: House, name: str, start: Start, *services: ServiceProcess, prefix: str = "") -> Running:
+    """Start a subscriber that records, and wait until it is subscribed."""
+    addresses = [service.control for service in services]
+    database = str(house.folder / f"{name}.db")
+    recorder = house.start(name, sys.executable, str(RECORDER), database, start.value, prefix, *addresses)
+    recorder.wait_for_line("ready")
+    return recorder
+
+
+def recorded(house: House, name: str) -> list[Recorded]:
+    """Give what a recorder has stored so far."""
+    return read(house.folder / f"{name}.db")
+
+
+def of(service: ServiceProcess, events: list[Recorded]) -> list[Recorded]:
+    """Give the events of one service."""
+    return [event for event in events if event.source == service.control]
+
+
+def wait_for_all(house: House, name: str, *services: ServiceProcess) -> None:
+    """Wait until a recorder of everything has the newest event of each service."""
+    for service in services:
+        head = service.head
+        wait_until(
+            lambda one=service, end=head: any(event.offset == end for event in of(one, recorded(house, name))),  # type: ignore[misc]
+            COMMAND_SECONDS,
+            what=f"event {head} at {name}",
+        )
+
+
+def check_complete(house: House, name: str, service: ServiceProcess) -> None:
+    """Check that a recorder has every event of a service's log, once, in order, and unchanged."""
+    events = of(service, recorded(house, name))
+    check_offsets([event.offset for event in events], service.head)
+    assert [(event.offset, event.topic, decode_body(event.body)) for event in events] == whole_log(service)
+
+
+def final_states(events: list[Recorded]) -> dict[int, VariantStatus]:
+    """Give the newest state of each variant."""
+    states: dict[int, VariantStatus] = {}
+    for event in events:
+        message = decode_body(event.body)
+        if isinstance(message, VariantStatus):
+            known = states.get(message.variant_index)
+            assert known is None or known.revision < message.revision, "a state came twice or too late"
+            states[message.variant_index] = message
+    return states
+
+
+def states_of(view: ExperimentView) -> dict[int, VariantStatus]:
+    """Give the states that `experiment show` gives."""
+    return {variant.variant_index: variant for variant in view.variants}
+
+
+def test_subscribers_that_come_early_late_or_after_the_end_agree(house: House) -> None:
+    """Whoever subscribes before the run, in mid-run or after its end has the state that `experiment show` gives."""
+    runner, learning = services(house)
+    start_recorder(house, "early", Start.NOW, runner, learning)
+    experiment_id = submit(house, program(values=4, jobs=8, script="sleep 0.05"))
+    wait_for_jobs(learning, experiment_id, 10)
+    start_recorder(house, "middle", Start.LATEST, learning, prefix="variant.status")
+    start_recorder(house, "reader", Start.BEGINNING, runner, learning)
+    wait_for_jobs(learning, experiment_id, 32)
+    start_recorder(house, "late", Start.LATEST, learning, prefix="variant.status")
+
+    expected = states_of(view_of(learning, experiment_id))
+    for name in ("early", "middle", "reader", "late"):
+        wait_until(lambda one=name: final_states(recorded(house, one)) == expected, COMMAND_SECONDS)  # type: ignore[misc]
+    assert len(recorded(house, "late")) == len(expected), "who comes after the end needs one event a variant"
+    for name in ("early", "reader"):
+        wait_for_all(house, name, runner, learning)
+        for service in (runner, learning):
+            check_complete(house, name, service)
+
+
+def test_a_subscriber_that_was_stopped_until_its_connection_broke_misses_nothing(house: House) -> None:
+    """A stopped subscriber loses its connection and what is sent then; continued, it fetches exactly that."""
+    runner, learning = services(house, workers=4)
+    stopped = start_recorder(house, "stopped", Start.NOW, runner, learning)
+    experiment_id = submit(house, program(values=10, jobs=30))
+    wait_for_jobs(learning, experiment_id, 20)
+
+    stopped.send(signal.SIGSTOP)
+    wait_until(lambda: not connected(runner, stopped) and not connected(learning, stopped), 30, what="disconnection")
+    missed = [service.head for service in (runner, learning)]
+    second = submit(house, program(values=5, jobs=30))
+    wait_for_jobs(learning, experiment_id, 300)
+    wait_for_jobs(learning, second, 150)
+    assert all(service.head > head + 400 for service, head in zip((runner, learning), missed, strict=True))
+    stopped.send(signal.SIGCONT)
+
+    wait_for_all(house, "stopped", runner, learning)
+    for service in (runner, learning):
+        check_complete(house, "stopped", service)
+    both = [one for one in recorded(house, "stopped") if f".{experiment_id}." in one.topic]
+    assert final_states(both) == states_of(view_of(learning, experiment_id))
+
+
+def connected(service: ServiceProcess, subscriber: Running) -> bool:
+    """Has a service still a connection from a subscriber?"""
+    theirs = {one.laddr.port for one in connections(subscriber)}
+    return any(one.raddr.port in theirs for one in connections(service.process))
+
+
+def connections(running: Running) -> list[Any]:
+    """Give the TCP connections of a process that are established."""
+    all_of_them = psutil.Process(running.popen.pid).net_connections("tcp")
+    return [one for one in all_of_them if one.status == psutil.CONN_ESTABLISHED]
+
+
+def test_a_subscriber_that_is_killed_goes_on_where_it_stopped(house: House) -> None:
+    """A subscriber that stores positions with its effects is killed twice, and has every event once."""
+    runner, learning = services(house)
+    recorder = start_recorder(house, "killed", Start.BEGINNING, runner, learning)
+    experiments = []
+    for _ in range(2):
+        experiments.append(submit(house, program(values=4, jobs=8, script="sleep 0.05")))
+        wait_for_jobs(learning, experiments[-1], 8)
+        recorder.kill()
+        wait_for_jobs(learning, experiments[-1], 32)
+        recorder = start_recorder(house, "killed", Start.BEGINNING, runner, learning)
+
+    wait_for_all(house, "killed", runner, learning)
+    for service in (runner, learning):
+        check_complete(house, "killed", service)
+    for experiment_id in experiments:
+        mine = [one for one in recorded(house, "killed") if f".{experiment_id}." in one.topic]
+        assert final_states(mine) == states_of(view_of(learning, experiment_id))
+
+
+def test_subscribers_of_one_variant_get_that_one_only(house: House) -> None:
+    """A prefix of whole tokens narrows what is sent: variant 1 is not variant 11."""
+    _, learning = services(house)
+    experiment_id = submit(house, program(values=12, jobs=1))
+    wait_for_jobs(learning, experiment_id, 12)
+    prefix = f"variant.status.{experiment_id}.1."
+
+    with Subscriber([learning.control], [prefix], start=Start.BEGINNING) as subscriber:
+        assert subscriber.wait_ready()
+        topics = [topic for topic, _ in groupby(event.topic for event in subscriber.receive(5))]
+
+    assert topics == [prefix]

@@ -1,0 +1,127 @@
+"""`variantbus up` and the Procfile: all processes under one supervisor."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from bus.requester import request
+from bus.wire import ControlError, InfoReply
+from tests.acceptance.experiments import program
+from tests.acceptance.harness import ROOT, VARIANTBUS, House, Running, steady_ports
+from tests.helpers import wait_until
+
+UP_SECONDS: Final = 30.0
+DOWN_SECONDS: Final = 10.0
+
+
+@pytest.fixture
+def town(house: House) -> House:
+    """Give a house with free ports in its environment, as somebody has whose usual ones are taken."""
+    for name in ("RUNNER", "LEARNING"):
+        feed, control = steady_ports()
+        house.environment[f"VARIANTBUS_{name}_FEED_PORT"] = str(feed)
+        house.environment[f"VARIANTBUS_{name}_CONTROL_PORT"] = str(control)
+        house.environment[f"VARIANTBUS_{name}"] = f"tcp://127.0.0.1:{control}"
+    house.environment["VARIANTBUS_DATA_DIR"] = str(house.folder / "data")
+    house.environment["PYTHONWARNINGS"] = "error,ignore::ResourceWarning"  # supervisord leaves files to the collector
+    house.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), house.environment["PATH"]])
+    return house
+
+
+def answers(address: str) -> bool:
+    """Does a service answer?"""
+    try:
+        return bool(request(address, "info", {}, InfoReply, timeout=1.0))
+    except ControlError:
+        return False
+
+
+def wait_for_services(house: House) -> None:
+    """Wait until both services answer."""
+    for name in ("RUNNER", "LEARNING"):
+        wait_until(
+            lambda one=house.environment[f"VARIANTBUS_{name}"]: answers(one),  # type: ignore[misc]
+            UP_SECONDS,
+            what=f"an answer of {name}",
+        )
+
+
+def child(supervisor: Running, module: str) -> psutil.Process | None:
+    """Find the process of a module below a supervisor."""
+    for process in psutil.Process(supervisor.popen.pid).children(recursive=True):
+        try:
+            words = process.cmdline()
+        except psutil.NoSuchProcess:
+            continue
+        if words[1:3] == ["-m", module]:
+            return process
+    return None
+
+
+def run_experiment(house: House) -> None:
+    """Run an experiment to its end."""
+    house.run("experiment", "run", house.write("experiment.toml", program(values=2, jobs=2)), "--follow")
+
+
+def test_up_starts_again_what_dies_and_stops_everything_at_the_end(town: House) -> None:
+    """The runner is killed and comes back, an experiment completes, and SIGTERM ends all within 10 seconds."""
+    up = town.start("up", VARIANTBUS, "up")
+    wait_for_services(town)
+    first = child(up, "pipeline_runner")
+    assert first is not None
+
+    first.kill()
+
+    wait_until(lambda: child(up, "pipeline_runner") not in (None, first), UP_SECONDS, what="another runner")
+    wait_for_services(town)
+    run_experiment(town)
+    assert child(up, "bus") is not None, "the logger does not run"
+    wait_until(lambda: "level=1 completed 2/2 jobs" in up.text(), what="the logger's lines")
+    up.terminate(DOWN_SECONDS)
+    assert town.left() == [], "processes have outlived their supervisor"
+    assert "Traceback" not in up.errors()
+
+
+def test_up_ends_with_ctrl_c_as_well(town: House) -> None:
+    """SIGINT to `up` stops all processes in good order."""
+    up = town.start("up", VARIANTBUS, "up")
+    wait_for_services(town)
+
+    up.send(signal.SIGINT)
+
+    up.wait(DOWN_SECONDS)
+    assert town.left() == []
+
+
+def test_up_keeps_the_experiments_of_the_last_time(town: House) -> None:
+    """What was done before `up` was stopped is there when it is started again."""
+    up = town.start("up", VARIANTBUS, "up")
+    wait_for_services(town)
+    run_experiment(town)
+    up.terminate(DOWN_SECONDS)
+    assert town.left() == []
+    town.start("up", VARIANTBUS, "up")
+    wait_for_services(town)
+
+    listed = town.run("experiment", "list", "--json").json
+
+    assert [one["status"] for one in listed] == ["completed"]
+
+
+def test_the_procfile_starts_the_same_processes(town: House) -> None:
+    """`honcho start` runs the services and the logger of the Procfile, and ends them all."""
+    honcho = str(Path(sys.executable).with_name("honcho"))
+    started = town.start("honcho", honcho, "start", "-f", str(ROOT / "Procfile"), "-d", str(town.folder))
+    wait_for_services(town)
+
+    run_experiment(town)
+
+    wait_until(lambda: "level=1 completed 2/2 jobs" in started.text(), what="the logger's lines")
+    started.terminate(DOWN_SECONDS)
+    assert town.left() == []
+    assert "Traceback" not in started.errors()
