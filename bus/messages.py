@@ -6,7 +6,7 @@ Times are unix seconds (float), durations seconds.
 
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Raw, Struct, field
 from msgspec.msgpack import Decoder, Encoder
 
 from bus.validate import InvalidInputError, decode
@@ -278,7 +278,7 @@ def encode_body(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def decode_body(body: bytes) -> Message | None:
+def decode_body(body: bytes | Raw) -> Message | None:
     """Decode a body; a type that this version does not know gives None, as a newer writer may send it.
 
     Raises:

@@ -60,7 +60,7 @@ class Delivery(Struct, frozen=True, gc=False):
         Raises:
             InvalidInputError: the body is no message.
         """
-        return decode_body(bytes(self.body))
+        return decode_body(self.body)
 
 
 class Source:

@@ -15,9 +15,9 @@
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
@@ -40,8 +40,7 @@ Find = Callable[[str], Experiment | None]
 ORDER: Final[dict[JobPhase, int]] = {"planned": 0, "queued": 1, "running": 2, "ended": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of an event. Applied: experiment, variant, and whether the job is new to the plan."""
 
     kind: Kind

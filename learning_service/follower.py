@@ -13,7 +13,7 @@ from bus.publisher import Publisher
 from bus.source import Delivery, Position
 from bus.validate import InvalidInputError
 from learning_service.changes import Changes
-from learning_service.controller import JobEvent, LearningController, Outcome
+from learning_service.controller import JobEvent, Kind, LearningController, Outcome
 from learning_service.experiments import variant_fraction
 from learning_service.store import LearningStore
 
@@ -33,7 +33,11 @@ class Follower:
         self._publisher, self._controller = publisher, controller
         self._waiting: deque[Delivery] = deque()
         self._blocked = False
-        self.counts: Counter[str] = Counter()  # outcomes since the start, such as "ignored no_learning_context"
+        self._counts: Counter[tuple[Kind, str]] = Counter()  # outcomes with their reasons since the start
+
+    def counts(self) -> dict[str, int]:
+        """Count what became of events since the start, such as "ignored no_learning_context"."""
+        return {f"{kind} {reason}".rstrip(): count for (kind, reason), count in self._counts.items()}
 
     def on_batch(self, batch: list[Delivery]) -> None:
         """Take events in the order of their log."""
@@ -107,7 +111,7 @@ class Follower:
 
     def _note(self, changes: Changes, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
         """Count what became of an event, and have it written and published."""
-        self.counts[f"{outcome.kind} {outcome.reason}".rstrip()] += 1
+        self._counts[outcome.kind, outcome.reason] += 1
         if outcome.kind == "rejected":
             changes.reject(event, outcome, delivery)
         elif outcome.kind == "late" and delivery:

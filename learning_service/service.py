@@ -95,7 +95,7 @@ class LearningService:
         methods.add("experiment.cancel", ExperimentParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show)
         methods.add("experiment.list", ExperimentListParams, self._list)
-        methods.add("routing", NoParams, lambda _: dict(self._follower.counts))
+        methods.add("routing", NoParams, lambda _: self._follower.counts())
 
     def close(self) -> None:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""
