@@ -81,7 +81,9 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
     for metric in metrics:
         table.add_column(metric, justify="right")
     table.add_column("s/job", justify="right")
-    table.add_column("error", overflow="fold", style="red")
+    with_errors = any(variant.error for variant in variants)
+    if with_errors:
+        table.add_column("error", overflow="fold", style="red")
     for variant in variants:
         ended = variant.completed + variant.failed + variant.cancelled
         fraction = (fractions or {}).get(variant.variant_index, ended / max(1, variant.planned))
@@ -89,11 +91,11 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
             str(variant.variant_index),
             Text(value_text(variant.variant_value)),
             Text(variant.status, style=STYLES[variant.status]),
-            ProgressBar(total=1.0, completed=fraction, width=16),
+            _bar(fraction, 16),
             f"{variant.completed}/{variant.planned}",
             *(_number(variant.metrics.get(metric)) for metric in metrics),
             _number(variant.duration_mean),
-            Text(first_line(variant.error or "")),
+            *([Text(first_line(variant.error or ""))] if with_errors else []),
         )
     return table
 
@@ -140,10 +142,14 @@ def _headline(experiment: ExperimentStatus) -> RenderableType:
     grid.add_row(
         Text(f"{first_line(experiment.experiment_name)}  {experiment.experiment_id}", style="bold"),
         Text(experiment.status, style=STYLES[experiment.status]),
-        ProgressBar(total=max(1, counts.jobs), completed=ended, width=30),
+        _bar(ended / max(1, counts.jobs), 30),
         f"{ended}/{counts.jobs} {left}",
     )
     return grid
+
+
+def _bar(fraction: float, width: int) -> ProgressBar:
+    return ProgressBar(total=1.0, completed=fraction, width=width, complete_style="cyan", finished_style="green")
 
 
 def _number(value: float | None) -> str:
