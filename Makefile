@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format lock clean
+.PHONY: install demo test interop lint format lock clean
 
 install: $(STAMP)
 
@@ -19,6 +19,10 @@ demo: install ## The whole chain once: runner, learning service, logger, 8 varia
 test: install ## All tests, on all cores
 	$(BIN)/python -m pytest --numprocesses auto
 
+# The libraries bring their binaries along, so no script of theirs has to run.
+interop: ## What the tests of the Node client need, where npm is installed; elsewhere they are skipped
+	if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --prefix tests/interop; fi
+
 lint: install ## Style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,4 +36,4 @@ lock: install ## Renew constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,7 @@ The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `
 (`take`) and what is to be asked (`request`, one question at a time).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -35,7 +36,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Ask `info`: the epoch is not known."""
+    """Ask `info`: the epoch is not known, or the log seems to end before what we have."""
+
+    at: int | None = None  # our offset when we ask
 
 
 Request = Fetch | Check | Info
@@ -62,7 +65,14 @@ class Rewound:
     to: int
 
 
-Notice = Truncated | Rewound
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """The record at this offset fails its checksum at the publisher: it cannot be delivered."""
+
+    offset: int
+
+
+Notice = Truncated | Rewound | Damaged
 
 
 def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
@@ -117,7 +127,8 @@ class CatchUp(Generic[T]):
     def heartbeat(self, epoch: int, head: int, epochs: Epochs) -> None:
         """Take a heartbeat of the feed."""
         if self._adopted and epoch == self.epoch:
-            self._unsure = False
+            # a head before our offset: a restored backup, or a heartbeat that a reply has overtaken
+            self._unsure = self.offset is not None and head < self.offset
             self.head = max(self.head, head)
         elif epoch in self._past:
             self._unsure = True  # a straggler of a dead process, or a restored backup: only asking tells
@@ -131,15 +142,29 @@ class CatchUp(Generic[T]):
             self._unsure = False
             if epoch != self.epoch or not self._adopted:
                 self._adopt(epoch, head, epochs)
+            elif request.at is not None and head < request.at:
+                self._notices.append(Rewound(request.at, head))
+                self.offset = head
+                self._pending.clear()
+                self.head = self._target = head
             self.head = max(self.head, head)
 
-    def fetched(self, request: Fetch, epoch: int, first: int, next_: int, events: list[tuple[int, T]]) -> None:
-        """Take the answer to a fetch: all events of the prefix up to the offset `next_`, in order."""
+    def fetched(
+        self,
+        request: Fetch,
+        epoch: int,
+        first: int,
+        next_: int,
+        events: list[tuple[int, T]],
+        damaged: Sequence[int] = (),
+    ) -> None:
+        """Take the answer to a fetch: all events of the prefix up to the offset `next_`, in order, but damaged ones."""
         if not self._answers(request, epoch) or self.offset is None:
             return
         if first - 1 > self.offset:
             self._notices.append(Truncated(self.offset, first))
             self.offset = first - 1
+        self._notices += [Damaged(offset) for offset in damaged if offset > self.offset]
         for offset, item in events:
             if offset > self.offset:
                 self._ready.append(item)
@@ -186,7 +211,7 @@ class CatchUp(Generic[T]):
 
     def _wanted(self) -> Request | None:
         if self._unsure:
-            return Info()
+            return Info(self.offset)
         if self.offset is None or not self._adopted:
             return None
         if self._pending:

@@ -170,7 +170,7 @@ def user_errors() -> Iterator[None]:
     except BrokenPipeError:
         # whoever read our output is gone; leave nothing for the interpreter to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_UNEXPECTED)
+        sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
     except OSError as error:
         fail(f"{error.filename or 'file'}: {error.strerror}", EXIT_REFUSED)
 

@@ -45,6 +45,14 @@ class Page:
     damaged: list[int]
 
 
+class StorageError(Exception):
+    """Nothing can be written now, and nothing was: the disk is full or read-only, or somebody else writes. Try again.
+
+    Any other error of the database is not of this kind: after a failed sync nobody knows what is on the disk, so the
+    process has to end and read it anew.
+    """
+
+
 class BodyTooLargeError(ValueError):
     """A message is larger than what subscribers accept; put large data in a file and send a reference."""
 
@@ -98,6 +106,7 @@ class Log:
         self._synced = True
         self.head = 0  # the newest offset
         self._file = LogFile(path)
+        self._absent = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._open()
@@ -115,17 +124,22 @@ class Log:
         """Open a transaction: it commits at the end of the block, an exception rolls all of it back.
 
         `sync` makes this one survive a power cut whatever the durability: for what a person typed.
+
+        Raises:
+            StorageError: nothing can be written now.
         """
-        self._set_synchronous(full=sync or self._full)
-        tx = Transaction(self._db, self.body_limit)
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._set_synchronous(full=sync or self._full)
+            self._db.execute("BEGIN IMMEDIATE")
+            tx = Transaction(self._db, self.body_limit)
             yield tx
             records = self._store(tx.appended)
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
+                raise StorageError(f"{self.path} cannot be written: {error}") from error
             raise
         if records:
             self.head = records[-1].offset
@@ -213,11 +227,15 @@ class Log:
 
     def close(self) -> None:
         """Close in good order: the next opening keeps the epoch."""
-        self._set_synchronous(full=True)
-        self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
-        self.sync_head()
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._release()
+        try:
+            self._set_synchronous(full=True)
+            self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
+            self.sync_head()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, OSError) as error:  # a full disk: what was committed is safe all the same
+            logger.error("%s was not closed cleanly: %s", self.path, error)  # noqa: TRY400 - no bug of ours
+        finally:
+            self._release()
 
     def _release(self) -> None:
         self._db.close()
@@ -243,7 +261,7 @@ class Log:
         application_id, version = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in _IDENTITY)
         new = application_id == 0 and self._is_new()
         if not new and application_id != APPLICATION_ID:
-            raise LogError(f"{self.path} is no variantbus log; move it away or choose another --data-dir")
+            raise LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
         if not new and version != SCHEMA_VERSION:
             raise LogError(f"{self.path} has log version {version}, this program knows {SCHEMA_VERSION}")
         for pragma in _PRAGMAS:  # only now: the journal mode is written into the file
@@ -258,7 +276,8 @@ class Log:
     def _is_new(self) -> bool:
         """Tell a file that is being created (also one whose creation was cut off) from a foreign or an emptied one."""
         tables = {name for (name,) in self._db.execute(SQL["select_tables"])}
-        return self._file.read_head()[0] is None and tables <= {"log", "latest", "epochs", "closing", "scopes"}
+        unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
+        return unknown and tables <= {"log", "latest", "epochs", "closing", "scopes"}
 
     def _settle_epoch(self) -> None:
         """Keep the epoch only if no offset that was given out can have been rolled back."""
@@ -278,6 +297,7 @@ class Log:
         self.sync_head()
 
 
+_PASSING: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _IDENTITY: Final = ("application_id", "user_version")
 _PRAGMAS: Final = (
     "journal_mode = WAL",

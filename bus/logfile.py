@@ -42,14 +42,22 @@ class LogFile:
             raise LogError(f"cannot write to {path.parent}: {error.strerror}; choose another --data-dir") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)  # for whoever finds it taken
             self._head = os.open(path.with_suffix(".head"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             os.close(self._lock)
             if isinstance(error, BlockingIOError):
-                text = f"{path} is in use by another process; stop that one or choose another --data-dir"
+                text = f"{path} is in use by {self._holder(path)}; stop that one or choose another --data-dir"
                 raise LogError(text) from None
             raise LogError(f"cannot write to {path.parent}: {error.strerror}") from error
         self._written = b""
+
+    @staticmethod
+    def _holder(path: Path) -> str:
+        """Name the process that noted itself in the lock file."""
+        pid = path.with_suffix(".lock").read_text(encoding="ascii", errors="replace").strip()
+        return f"process {pid}" if pid.isdigit() else "another process"
 
     def read_head(self) -> tuple[int | None, int]:
         """Give epoch and head as last noted; (None, 0) if nothing is."""

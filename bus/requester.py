@@ -1,5 +1,6 @@
 """The asking half of the control socket."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ class _Question:
     on_reply: Callable[[Any], None]
     on_error: Callable[[ControlError], None]
     timer: Timer
+    sent: float
 
 
 class Requester:
@@ -41,6 +43,7 @@ class Requester:
         self._loop = loop
         self._questions: dict[bytes, _Question] = {}
         self._count = 0
+        self._heard = 0.0
         self._open()
 
     def ask(
@@ -56,7 +59,9 @@ class Requester:
         self._count += 1
         request_id = b"%d" % self._count
         timer = self._loop.later(timeout, lambda: self._time_out(request_id, timeout))
-        self._questions[request_id] = _Question(msgspec.msgpack.Decoder(reply), on_reply, on_error, timer)
+        self._questions[request_id] = _Question(
+            msgspec.msgpack.Decoder(reply), on_reply, on_error, timer, time.monotonic()
+        )
         sockets.send_frames(self._socket, [request_id, method.encode(), wire.encode(params)])
 
     def close(self) -> None:
@@ -74,17 +79,18 @@ class Requester:
     def _on_replies(self) -> None:
         socket = self._socket
         while socket is self._socket and not socket.closed and (frames := sockets.receive(socket)) is not None:
+            self._heard = time.monotonic()
             question = self._questions.pop(frames[0], None) if len(frames) == REPLY_FRAMES else None
             if question:
                 question.timer.cancel()
                 _settle(question, frames[1], frames[2])
 
     def _time_out(self, request_id: bytes, timeout: float) -> None:
-        """Start anew: a socket that got no answer may hold requests that would be delivered much later."""
+        """Give up; a socket on which nothing came since may be dead, or hold requests that would arrive much later."""
         question = self._questions.pop(request_id, None)
         if question is None:
             return
-        if not self._questions:
+        if self._heard < question.sent:
             self._loop.remove(self._socket)
             self._socket.close()
             self._open()

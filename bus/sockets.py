@@ -55,18 +55,18 @@ def parse_address(text: str) -> Address:
     return Address(match["host"], int(match["port"]))
 
 
-def _socket(kind: int, linger_ms: int) -> Socket:
+def _socket(kind: int, linger_ms: int, host: str) -> Socket:
     socket: Socket = zmq.Context.instance().socket(kind)
     socket.linger = linger_ms
-    socket.ipv6 = True
+    socket.ipv6 = host.startswith("[")  # otherwise localhost could mean ::1 alone, where nobody listens
     # half-open connections are noticed in 6 s; TTL over 65 s would overflow
     socket.heartbeat_ivl, socket.heartbeat_timeout, socket.heartbeat_ttl = 2000, 6000, 6000
     socket.handshake_ivl = 5000
     return socket
 
 
-def _bound(kind: int, linger_ms: int) -> Socket:
-    socket = _socket(kind, linger_ms)
+def _bound(kind: int, linger_ms: int, host: str) -> Socket:
+    socket = _socket(kind, linger_ms, host)
     socket.backlog = 1024
     # any domain makes libzmq refuse ZMTP 1 and 2, in which an HTTP request would count as a message
     socket.zap_domain = b"variantbus"
@@ -93,7 +93,7 @@ def bind_feed(address: Address, *, high_water: int = 10_000) -> tuple[Socket, Ad
     Raises:
         BindError: the port is taken or the host is not ours.
     """
-    socket = _bound(zmq.PUB, linger_ms=500)
+    socket = _bound(zmq.PUB, 500, address.host)
     socket.sndhwm, socket.rcvhwm = high_water, 100
     socket.maxmsgsize = 1024  # peers send subscriptions only
     return socket, _bind(socket, address)
@@ -105,8 +105,8 @@ def bind_control(address: Address, *, max_size: int) -> tuple[Socket, Address]:
     Raises:
         BindError: the port is taken or the host is not ours.
     """
-    socket = _bound(zmq.ROUTER, linger_ms=1000)
-    socket.sndhwm = socket.rcvhwm = 1000
+    socket = _bound(zmq.ROUTER, 1000, address.host)
+    socket.sndhwm, socket.rcvhwm = 128, 1000  # replies of up to 1 MiB wait for a peer that does not read them
     socket.maxmsgsize = max_size
     socket.router_mandatory = True  # a reply that cannot go out is an error that we see
     return socket, _bind(socket, address)
@@ -114,7 +114,7 @@ def bind_control(address: Address, *, max_size: int) -> tuple[Socket, Address]:
 
 def connect_feed(address: str) -> Socket:
     """Make a SUB socket."""
-    socket = _connecting(zmq.SUB)
+    socket = _connecting(zmq.SUB, address)
     socket.sndhwm = 0  # above it libzmq silently drops subscriptions
     socket.rcvhwm = 10_000
     socket.connect(address)
@@ -123,13 +123,13 @@ def connect_feed(address: str) -> Socket:
 
 def connect_control(address: str) -> Socket:
     """Make a DEALER socket; whoever waits in vain closes it, so that no stale request is delivered late."""
-    socket = _connecting(zmq.DEALER)
+    socket = _connecting(zmq.DEALER, address)
     socket.connect(address)
     return socket
 
 
-def _connecting(kind: int) -> Socket:
-    socket = _socket(kind, linger_ms=0)
+def _connecting(kind: int, address: str) -> Socket:
+    socket = _socket(kind, 0, parse_address(address).host)
     socket.reconnect_ivl = random.randint(50, 150)  # noqa: S311 - jitter against reconnect storms, no secret
     socket.reconnect_ivl_max = 2000
     return socket

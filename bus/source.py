@@ -93,6 +93,7 @@ class Source:
         self._prefixes = list(starts)
         self._feed: Socket | None = None
         self._heard = 0.0
+        self._asking = False  # for `info`, to connect
         self._requester = Requester(loop, address)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
@@ -120,6 +121,7 @@ class Source:
             self._close_feed()
             self._requester.close()  # with all that was asked of it
             self._requester = Requester(self._loop, self.address)
+            self._asking = False
             self._reading.clear()
             for catchup in self._catchups.values():
                 catchup.forget()
@@ -130,10 +132,18 @@ class Source:
             self._pump()
 
     def _ask_info(self) -> None:
-        self._requester.ask("info", {}, wire.InfoReply, self._connect, self._ignore, ASK_SECONDS)
+        """Ask once at a time: what waits in a socket arrives all at once when the publisher comes."""
+        if not self._asking:
+            self._asking = True
+            self._requester.ask("info", {}, wire.InfoReply, self._connect, self._not_informed, ASK_SECONDS)
+
+    def _not_informed(self, error: ControlError) -> None:
+        self._asking = False
+        self._ignore(error)
 
     def _connect(self, info: wire.InfoReply) -> None:
         """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
+        self._asking = False
         if self._feed is not None:
             return
         try:
@@ -166,10 +176,12 @@ class Source:
 
     def _on_feed(self) -> None:
         ephemeral: list[Delivery] = []
+        now = time.monotonic()
         for _ in range(MESSAGES_A_TURN):
             frames = sockets.receive(self._feed) if self._feed else None
             if frames is None:
                 break
+            self._heard = now
             try:
                 if len(frames) != FEED_FRAMES:
                     raise InvalidInputError(f"frames: {len(frames)} instead of {FEED_FRAMES}")  # noqa: TRY301
@@ -186,7 +198,7 @@ class Source:
 
     def _on_heartbeat(self, frame: bytes) -> None:
         beat = decode(wire.heartbeat_decoder, frame)
-        self._heard = time.monotonic()
+        _check_version(beat.version)
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
             catchup.heartbeat(beat.epoch, beat.head, beat.info.epochs)
@@ -195,8 +207,7 @@ class Source:
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
         message = decode(wire.feed_decoder, frame)
-        if message.version != wire.PROTOCOL:
-            raise InvalidInputError(f"version: {message.version} instead of {wire.PROTOCOL}")
+        _check_version(message.version)
         prefix = self._prefix_of(topic)
         if prefix is None:
             return
@@ -264,7 +275,7 @@ class Source:
     def _ask_fetch(self, prefix: str, catchup: CatchUp[Delivery], request: Fetch, failed: OnError) -> None:
         def fetched(reply: wire.FetchReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
-            catchup.fetched(request, reply.epoch, reply.first, reply.next, events)
+            catchup.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
             self._flush()
 
         params = wire.FetchParams(prefix=prefix, after=request.after, until=request.until)
@@ -312,3 +323,8 @@ def _catchup(prefix: str, start: Position | Start) -> CatchUp[Delivery]:
             return CatchUp(offset=0, everything=not prefix)
         case _:
             return CatchUp(offset=None, everything=not prefix)
+
+
+def _check_version(version: int) -> None:
+    if version != wire.PROTOCOL:
+        raise InvalidInputError(f"version: {version} instead of {wire.PROTOCOL}")

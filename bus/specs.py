@@ -58,8 +58,17 @@ def find_stage(pipelines: Pipelines, pipeline: str, stage: str) -> StageSpec:
 
 
 def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | None]:
-    """Give the variables of a stage under a configuration; a placeholder takes any scalar (None)."""
-    template = config.get(spec.template) if spec.template else None
+    """Give the variables of a stage under a configuration; a placeholder takes any scalar (None).
+
+    Raises:
+        InvalidInputError: the stage has a template, and the configuration has none or something else there.
+    """
+    if not spec.template:
+        return dict(spec.variables)
+    if spec.template not in config:
+        raise InvalidInputError(f"config.{spec.template}: missing; add it")
+    template = config[spec.template]
+    check_value(f"config.{spec.template}", spec.config[spec.template], template)
     texts = [text for text in template if isinstance(text, str)] if isinstance(template, list) else []
     placeholders = {name for text in texts for name in PLACEHOLDER.findall(text)} - set(spec.provided)
     return {**dict.fromkeys(placeholders), **spec.variables}

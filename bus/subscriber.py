@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
 from bus import topics
-from bus.catchup import Notice, Rewound
+from bus.catchup import Notice
 from bus.loop import Loop
 from bus.source import Delivery, Position, Source, Start
 
@@ -35,18 +35,18 @@ class Subscriber:
         positions: Mapping[tuple[str, str], Position] | None = None,
         loop: Loop | None = None,
         on_batch: Callable[[list[Delivery]], None] | None = None,
-        on_rewound: Callable[[str], None] | None = None,
+        on_notice: Callable[[str, str, Notice], None] | None = None,
     ) -> None:
         """Connect in the background to the control address of each publisher; none need be there yet.
 
-        A service that has a loop gives it, with `on_batch`, and does not iterate. `on_rewound` is called with the
-        address of a publisher whose log is another one, or has lost its end.
+        A service that has a loop gives it, with `on_batch`, and does not iterate. `on_notice` is called with address,
+        prefix and what the publisher could not give.
 
         Raises:
             AddressError, TopicError: an address or a prefix breaks its rules.
         """
         self._own_loop = loop is None
-        self._on_rewound = on_rewound
+        self._on_notice = on_notice
         self._loop = loop or Loop()
         self._queue: deque[Delivery] = deque()
         self.notices: deque[tuple[str, str, Notice]] = deque(maxlen=1000)
@@ -122,5 +122,5 @@ class Subscriber:
     def _notify(self, address: str, prefix: str, notice: Notice) -> None:
         logger.warning("%s %s: %s", address, prefix or "(everything)", notice)
         self.notices.append((address, prefix, notice))
-        if self._on_rewound and isinstance(notice, Rewound):
-            self._on_rewound(address)
+        if self._on_notice:
+            self._on_notice(address, prefix, notice)

@@ -1,6 +1,5 @@
 """`tail`: print what publishers say, as text for people or as one JSON object a line."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ def tail(addresses: list[str], options: TailOptions, on_silence: Callable[[], No
             yield delivery
             if count == options.count:
                 return
-    if options.count is not None:
+    if options.count is not None and not options.exit_at_end:
         raise TailTimeoutError(f"only {count} of {options.count} events came")
 
 
@@ -91,6 +90,8 @@ def _until(subscriber: Subscriber, heads: dict[str, int], timeout: float | None)
         for delivery in subscriber.receive(POLL_SECONDS):
             if 0 < delivery.offset <= heads[delivery.source]:
                 yield delivery
+    if not _reached(subscriber, heads):
+        raise TailTimeoutError(f"the end of the log was not reached within {timeout:g} s")
 
 
 def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
@@ -103,7 +104,7 @@ def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
 
 def as_json(delivery: Delivery) -> str:
     """Write an event as one line of JSON; `time` is unix seconds."""
-    return json.dumps(
+    return msgspec.json.encode(
         {
             "source": delivery.source,
             "epoch": delivery.epoch,
@@ -111,9 +112,8 @@ def as_json(delivery: Delivery) -> str:
             "topic": delivery.topic,
             "time": delivery.time_ns / 1e9,
             "body": msgspec.msgpack.decode(delivery.body),
-        },
-        ensure_ascii=False,
-    )
+        }
+    ).decode()
 
 
 def as_text(delivery: Delivery) -> str:
@@ -131,21 +131,21 @@ def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of 
     """Say in a few words what a message says."""
     match message:
         case JobQueued() | JobStarted():
-            return f"{message.job_id} attempt {message.attempt}"
+            return f"{printable(message.job_id)} attempt {message.attempt}"
         case JobProgress():
-            return f"{message.job_id} {message.fraction:.0%}"
+            return f"{printable(message.job_id)} {message.fraction:.0%}"
         case JobCompleted():
-            return f"{message.job_id} {_end_of(message)}"
+            return f"{printable(message.job_id)} {_end_of(message)}"
         case VariantStatus():
             jobs = f"{message.completed}/{message.planned} jobs"
-            value = f"{message.variable_under_test}={_printable(str(message.variant_value))}"
+            value = f"{message.variable_under_test}={printable(str(message.variant_value))}"
             return f"{value} {message.status} {jobs}" + (f", {message.failed} failed" if message.failed else "")
         case VariantProgress():
             return f"{message.fraction:.0%}"
         case ExperimentStatus():
             return f"{message.status} {message.totals.completed}/{message.totals.jobs} jobs"
         case EventRejected():
-            return _printable(f"{message.reason}: {message.detail}")
+            return printable(f"{message.reason}: {message.detail}")
         case _:
             return ""
 
@@ -154,9 +154,9 @@ def _end_of(message: JobCompleted) -> str:
     result = message.result
     if result.success:
         return f"succeeded, {len(result.images)} files"
-    return "cancelled" if result.cancelled else _printable(f"failed: {result.error.message if result.error else ''}")
+    return "cancelled" if result.cancelled else printable(f"failed: {result.error.message if result.error else ''}")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Take what could act on a terminal out of foreign text."""
     return "".join(char if char.isprintable() else " " for char in text)[:200]

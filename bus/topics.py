@@ -88,5 +88,8 @@ def after_prefix(prefix: str) -> str:
 
 def disjoint(wanted: list[str]) -> list[str]:
     """Drop prefixes that another one covers, so that each message belongs to exactly one of the rest."""
-    unique = sorted(set(wanted))
-    return [one for one in unique if not any(other != one and one.startswith(other) for other in unique)]
+    kept: list[str] = []
+    for one in sorted(set(wanted)):  # a prefix sorts right before all that it covers
+        if not kept or not one.startswith(kept[-1]):
+            kept.append(one)
+    return kept

@@ -20,12 +20,13 @@ from bus.requests import (
     ExperimentView,
     PipelinesReply,
 )
+from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from cli.files import new_id, read_experiment
 from cli.follow import follow
 from cli.output import json_option, json_text, table_console
 from cli.sheet import SheetError, contact_sheet
-from cli.view import STYLES, ExperimentScreen, first_line, screen_of, summary_line
+from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
 from learning_service.plan import MAX_JOBS, plan_values
 
 RETRY_SECONDS: Final = 0.1
@@ -104,9 +105,11 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
     """Draw all pictures of an experiment into one PNG: a column a value, a row a seed."""
     with user_errors():
         target = output or Path(f"{experiment_id}.png")
+        if target.suffix.lower() != ".png" or not target.parent.is_dir():
+            raise InvalidInputError(f"--output: {target} must end in .png, in a folder that exists")
         try:
             write_sheet(_show(learning, experiment_id), outputs_of(runner), target)
-        except (SheetError, OSError, ValueError) as error:
+        except SheetError as error:
             fail(str(error), EXIT_REFUSED)
         click.echo(str(target))
 
@@ -139,12 +142,10 @@ def create(learning: str, definition: ExperimentDefinition) -> ExperimentView:
 
 
 def end_with(screen: ExperimentScreen) -> None:
-    """End as the experiment did: status 4 if a job failed, with the reasons."""
-    failed = [variant for variant in screen.variants.values() if variant.failed]
-    for variant in failed:
-        click.echo(summary_line(variant), err=True)
+    """End as the experiment did: status 4 if a job failed. The reasons have been shown with the variants."""
+    failed = sum(variant.failed for variant in screen.variants.values())
     if failed:
-        fail("some jobs failed", EXIT_REFUSED)
+        fail(f"{failed} jobs failed" if failed > 1 else "a job failed", EXIT_REFUSED)
 
 
 def write_sheet(view: ExperimentView, outputs: Path, target: Path) -> None:
@@ -172,7 +173,7 @@ def _newest(learning: str) -> str:
 
 def _row(one: ExperimentStatus) -> list[str | Text]:
     created = datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
-    jobs = f"{one.totals.completed}/{one.totals.jobs}"
+    jobs = counts_text(one.totals.completed, one.totals.failed, one.totals.cancelled, one.totals.jobs)
     status = Text(one.status, style=STYLES[one.status])
-    name = Text(first_line(one.experiment_name))
+    name = Text(last_line(one.experiment_name))
     return [one.experiment_id, name, Text(one.definition.variable.name), status, jobs, created]

@@ -25,11 +25,14 @@ def follow(learning: str, experiment_id: str, *, json_lines: bool) -> Experiment
     """Show an experiment until it has ended, and give its last state."""
     screen = ExperimentScreen()
     prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
-    with Subscriber([learning], prefixes, start=Start.LATEST) as subscriber, _shown(json_lines=json_lines) as show:
-        show(screen, [])
-        while not _complete(screen):
-            batch = subscriber.receive(REFRESH_SECONDS)
-            show(screen, batch)
+    try:
+        with Subscriber([learning], prefixes, start=Start.LATEST) as subscriber, _shown(json_lines=json_lines) as show:
+            show(screen, [])
+            while not _complete(screen):
+                show(screen, subscriber.receive(REFRESH_SECONDS))
+    except KeyboardInterrupt:
+        click.echo(f"the experiment goes on; see `variantbus watch {experiment_id}`", err=True)
+        raise
     return screen
 
 
@@ -53,7 +56,7 @@ def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Del
         def redraw(screen: ExperimentScreen, batch: list[Delivery]) -> None:
             for delivery in batch:
                 screen.take(_message(delivery))
-            live.update(screen.render(), refresh=True)
+            live.update(screen.render(console.height), refresh=True)
 
         yield redraw
 

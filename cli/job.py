@@ -26,6 +26,7 @@ from bus.requests import (
 )
 from bus.subscriber import Subscriber
 from bus.wire import InfoReply
+from cli.experiment import outputs_of
 from cli.files import JobFile, new_id, read_toml
 from cli.output import json_option, json_text, table_console
 
@@ -64,7 +65,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
         if ended is None:
             fail(f"{job_id} has not ended within {timeout:g} s; it goes on, see `variantbus job show`", EXIT_TIMEOUT)
             return
-        _print_end(ended, as_json=as_json)
+        _print_end(ended, outputs_of(runner), as_json=as_json)
 
 
 @job.command("list")
@@ -117,13 +118,15 @@ def _wait(subscriber: Subscriber, job_id: str, timeout: float) -> JobCompleted |
     return None
 
 
-def _print_end(ended: JobCompleted, *, as_json: bool) -> None:
+def _print_end(ended: JobCompleted, outputs: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json_text(ended))
     else:
         for image in ended.result.images:
-            click.echo(image.path)
+            click.echo(outputs / image.path)
         for name, value in ended.result.metrics.items():
             click.echo(f"{name} {value:.4g}")
+    for warning in ended.result.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if not ended.result.success:
         fail(ended.result.error.message if ended.result.error else "the job was cancelled", EXIT_REFUSED)

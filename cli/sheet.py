@@ -31,9 +31,10 @@ def contact_sheet(view: ExperimentView, outputs: Path) -> Image.Image:
     Raises:
         SheetError: no job has given a picture yet.
     """
-    seeds = sorted({image.seed for variant in view.variants for image in variant.images if image.seed is not None})
+    pictures = [image for variant in view.variants for image in variant.images if image.width and image.height]
+    seeds = sorted({image.seed for image in pictures if image.seed is not None})
     if not seeds:
-        raise SheetError(f"{view.experiment_id} has no pictures yet")
+        raise SheetError(f"{view.experiment_id} has no pictures to draw")
     variable = view.definition.variable.name
     values = [f"{variable}\n{value_text(variant.variant_value)}" for variant in view.variants]
     cells = {

@@ -2,13 +2,20 @@
 
 import configparser
 import os
+import signal
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import click
 
-from bus.command import data_dir_option, user_errors
+from bus.command import LOOPBACK, data_dir_option, user_errors
+from bus.logfile import LogFile
+from bus.sockets import BindError
+from learning_service.__main__ import main as learning
+from pipeline_runner.__main__ import main as runner
 
 # The same processes as in the Procfile.
 PROGRAMS: Final = {
@@ -30,13 +37,41 @@ def up(data_dir: Path) -> None:
     with user_errors():
         folder = data_dir.absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
+        check_first(folder)
         config = folder / "supervisord.conf"
         with config.open("w", encoding="utf-8") as file:
             supervisor_config(folder).write(file)
-        os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
-        sys.stdout.flush()
-        arguments = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)]
-        os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter; signals reach the supervisor itself
+        click.echo(f"data and pictures in {folder}", err=True)
+        sys.exit(_supervise(config))
+
+
+def check_first(folder: Path) -> None:
+    """Find what no restart would cure: a wrong setting, a port that is taken, a second instance.
+
+    Raises:
+        UsageError, BindError, LogError: with what to do about it.
+    """
+    for name, command in (("runner", runner), ("learning", learning)):
+        settings = command.make_context(name, []).params  # as the process itself will read them
+        LogFile(folder / f"{name}.db").close()
+        for port in (settings["feed_port"], settings["control_port"]):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((LOOPBACK, port))
+                except OSError as error:
+                    text = f"cannot bind port {port} for the {name}: {error.strerror}; stop the other process"
+                    raise BindError(text) from None
+
+
+def _supervise(config: Path) -> int:
+    """Run the supervisor to its end; whatever ends us, also a closed terminal, ends it in good order."""
+    arguments = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)]
+    process = subprocess.Popen(arguments, start_new_session=True)  # noqa: S603 - our own interpreter
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: process.terminate())
+    return process.wait()
 
 
 def supervisor_config(folder: Path) -> configparser.RawConfigParser:
@@ -45,10 +80,12 @@ def supervisor_config(folder: Path) -> configparser.RawConfigParser:
     config["supervisord"] = {
         "nodaemon": "true",
         "silent": "true",
-        "logfile": "/dev/null",
+        "logfile": "/dev/fd/2",
         "logfile_maxbytes": "0",
         "pidfile": _escaped(folder / "supervisord.pid"),
     }
+    if os.geteuid() == 0:
+        config["supervisord"]["user"] = "root"  # it warns otherwise: it was not asked to become somebody else
     for priority, (name, module) in enumerate(PROGRAMS.items(), 1):
         config[f"program:{name}"] = {
             "command": _escaped(f'"{sys.executable}" -m {" ".join(module)}'),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bus.messages import ExperimentStatus, Message, Totals, VariantProgress, VariantState, VariantStatus, VariantValue
 from bus.requests import ExperimentView
+from bus.tail import printable
 
 STYLES: Final[dict[VariantState, str]] = {
     "pending": "dim",
@@ -22,6 +23,7 @@ STYLES: Final[dict[VariantState, str]] = {
 }
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
+HEADLINES: Final = 5  # lines of the screen that are no variant
 
 
 @dataclass(slots=True)
@@ -52,11 +54,20 @@ class ExperimentScreen:
         """Have all variants ended, and has the experiment itself been told to have?"""
         return self.experiment is not None and self.experiment.status in ENDED
 
-    def render(self) -> RenderableType:
-        """Draw the table with a line of progress above it."""
+    def render(self, height: int | None = None) -> RenderableType:
+        """Draw the table with a line of progress above it; in a low terminal, the part of it that moves."""
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
-        return Group(_headline(self.experiment), variants_table(list(self.variants.values()), self.fractions))
+        variants = [self.variants[index] for index in sorted(self.variants)]
+        shown = variants if height is None else window(variants, max(1, height - HEADLINES))
+        return Group(_headline(self.experiment), variants_table(shown, self.fractions))
+
+
+def window(variants: list[VariantStatus], rows: int) -> list[VariantStatus]:
+    """Choose as many rows as fit, so that the first variant that has not ended is among them."""
+    moving = next((at for at, variant in enumerate(variants) if variant.status not in ENDED), 0)
+    first = max(0, min(moving - rows // 4, len(variants) - rows))
+    return variants[first : first + rows]
 
 
 def screen_of(view: ExperimentView) -> ExperimentScreen:
@@ -69,17 +80,16 @@ def screen_of(view: ExperimentView) -> ExperimentScreen:
 
 def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | None = None) -> Table:
     """Draw one row a variant."""
-    variants = sorted(variants, key=lambda variant: variant.variant_index)
     name = variants[0].variable_under_test if variants else "value"
     metrics = sorted({metric for variant in variants for metric in variant.metrics})[:METRICS_SHOWN]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", style="dim")
-    table.add_column(name, overflow="fold")
+    table.add_column(Text(name), overflow="fold")
     table.add_column("status")
     table.add_column("", width=16)
     table.add_column("jobs", justify="right")
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(Text(metric), justify="right")
     table.add_column("s/job", justify="right")
     with_errors = any(variant.error for variant in variants)
     if with_errors:
@@ -91,11 +101,11 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
             str(variant.variant_index),
             Text(value_text(variant.variant_value)),
             Text(variant.status, style=STYLES[variant.status]),
-            _bar(fraction, 16),
-            f"{variant.completed}/{variant.planned}",
+            _bar(fraction, 16, variant.status),
+            counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned),
             *(_number(variant.metrics.get(metric)) for metric in metrics),
             _number(variant.duration_mean),
-            *([Text(first_line(variant.error or ""))] if with_errors else []),
+            *([Text(last_line(variant.error or ""))] if with_errors else []),
         )
     return table
 
@@ -103,15 +113,15 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
 def summary_line(variant: VariantStatus) -> str:
     """Say in one line of plain text what became of a variant."""
     parts = [
-        f"{variant.variable_under_test} = {value_text(variant.variant_value)}",
+        f"{variant.variable_under_test} = {printable(value_text(variant.variant_value))}",
         f"{variant.status}",
-        f"{variant.completed}/{variant.planned} jobs",
+        f"{counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)} jobs",
         *(f"{name} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
     ]
     if variant.duration_mean is not None:
         parts.append(f"{_number(variant.duration_mean)} s/job")
     if variant.error:
-        parts.append(f"error: {first_line(variant.error)}")
+        parts.append(f"error: {last_line(variant.error)}")
     return ", ".join(parts)
 
 
@@ -122,34 +132,35 @@ def value_text(value: VariantValue) -> str:
     return str(value)
 
 
-def first_line(text: str) -> str:
+def last_line(text: str) -> str:
     """Give the last line that says something, without what could act on a terminal."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "".join(char if char.isprintable() else " " for char in lines[-1])[:160] if lines else ""
+    return printable(lines[-1]) if lines else ""
+
+
+def counts_text(completed: int, failed: int, cancelled: int, planned: int) -> str:
+    """Write how many jobs are completed of how many, and what became of the others that ended."""
+    others = [f"{count} {word}" for count, word in ((failed, "failed"), (cancelled, "cancelled")) if count]
+    return ", ".join([f"{completed}/{planned}", *others])
 
 
 def _headline(experiment: ExperimentStatus) -> RenderableType:
-    counts: Totals = experiment.totals
-    ended = counts.completed + counts.failed + counts.cancelled
+    totals: Totals = experiment.totals
+    ended = totals.completed + totals.failed + totals.cancelled
+    left = f", {experiment.eta_seconds:.0f} s left" if experiment.eta_seconds else ""
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(overflow="fold")
-    grid.add_column()
-    grid.add_column(width=30)
-    grid.add_column()
-    left = (
-        "" if experiment.eta_seconds is None or not experiment.eta_seconds else f"{experiment.eta_seconds:.0f} s left"
-    )
     grid.add_row(
-        Text(f"{first_line(experiment.experiment_name)}  {experiment.experiment_id}", style="bold"),
         Text(experiment.status, style=STYLES[experiment.status]),
-        _bar(ended / max(1, counts.jobs), 30),
-        f"{ended}/{counts.jobs} {left}",
+        _bar(ended / max(1, totals.jobs), 24, experiment.status),
+        counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
-    return grid
+    name = Text(last_line(experiment.experiment_name), style="bold")
+    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid)
 
 
-def _bar(fraction: float, width: int) -> ProgressBar:
-    return ProgressBar(total=1.0, completed=fraction, width=width, complete_style="cyan", finished_style="green")
+def _bar(fraction: float, width: int, status: VariantState) -> ProgressBar:
+    style = STYLES[status]
+    return ProgressBar(total=1.0, completed=fraction, width=width, complete_style="cyan", finished_style=style)
 
 
 def _number(value: float | None) -> str:

@@ -48,7 +48,7 @@ class IndexSet(click.ParamType[tuple[int, ...]]):
     "runners",
     type=AddressType(),
     multiple=True,
-    envvar="VARIANTBUS_RUNNER",
+    envvar=["VARIANTBUS_RUNNERS", "VARIANTBUS_RUNNER"],
     default=[RUNNER_CONTROL],
     show_default=True,
     show_envvar=True,

@@ -1,14 +1,14 @@
 """Applying events: each batch changes the state, publishes what follows and moves the position, in one transaction."""
 
 import logging
-import sqlite3
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Final
 
 from bus import topics
-from bus.log import Log
+from bus.log import Log, StorageError
 from bus.loop import Loop
-from bus.messages import JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
+from bus.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
 from bus.publisher import Publisher
 from bus.source import Delivery, Position
 from bus.validate import InvalidInputError
@@ -19,6 +19,7 @@ from learning_service.store import LearningStore
 
 BATCH: Final = 256  # events in one transaction
 RETRY_SECONDS: Final = 1.0
+WAITING_LIMIT: Final = 10_000  # events that wait while nothing can be written; more are read again afterwards
 logger = logging.getLogger(__name__)
 
 
@@ -26,13 +27,23 @@ class Follower:
     """Takes what subscribers deliver, and nothing of it is lost if the disk is full for a while."""
 
     def __init__(
-        self, log: Log, store: LearningStore, loop: Loop, publisher: Publisher, controller: LearningController
+        self,
+        log: Log,
+        store: LearningStore,
+        loop: Loop,
+        publisher: Publisher,
+        controller: LearningController,
+        on_overflow: Callable[[], None],
     ) -> None:
-        """Wire the parts; `on_batch` is what the subscriber calls."""
+        """Wire the parts; `on_batch` is what the subscriber calls.
+
+        `on_overflow` is called when events had to be dropped: they are to be read again from the stored positions.
+        """
+        self._on_overflow = on_overflow
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
         self._waiting: deque[Delivery] = deque()
-        self._blocked = False
+        self._blocked = self._overflown = False
         self._counts: Counter[tuple[Kind, str]] = Counter()  # outcomes with their reasons since the start
 
     def counts(self) -> dict[str, int]:
@@ -42,10 +53,12 @@ class Follower:
     def on_batch(self, batch: list[Delivery]) -> None:
         """Take events in the order of their log."""
         for delivery in batch:
-            if delivery.offset:
-                self._waiting.append(delivery)
-            else:
+            if not delivery.offset:
                 self._relay_progress(delivery)
+            elif self._overflown or len(self._waiting) == WAITING_LIMIT:
+                self._overflown = True  # this one and all that follow are read again: see `_unblock`
+            else:
+                self._waiting.append(delivery)
         self._work_off()
 
     def apply_local(self, events: list[JobEvent]) -> None:
@@ -60,12 +73,24 @@ class Follower:
             self._store.forget()
             raise
 
+    def reject_damaged(self, offset: int) -> None:
+        """Publish that a record of a runner's log is damaged: whatever it said has not been counted."""
+        self._counts["rejected", "damaged_record"] += 1
+        message = EventRejected(
+            reason="damaged_record", topic="", offset=offset, job_id=None, detail="it fails its checksum at the runner"
+        )
+        try:
+            with self._log.transaction() as tx:
+                tx.append(topics.EVENT_REJECTED, message)
+        except StorageError as error:
+            logger.error("record %d is damaged, and: %s", offset, error)  # noqa: TRY400 - no bug of ours
+
     def _work_off(self) -> None:
         while self._waiting and not self._blocked:
             batch = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
             try:
                 self._apply(batch)
-            except sqlite3.OperationalError as error:
+            except StorageError as error:
                 # the disk is full or read-only: the events stay here, and the runner's log has them anyway
                 logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
                 self._blocked = True
@@ -77,12 +102,15 @@ class Follower:
     def _unblock(self) -> None:
         self._blocked = False
         self._work_off()
+        if self._overflown and not self._blocked:
+            self._overflown = False
+            self._on_overflow()
 
     def _apply(self, batch: list[Delivery]) -> None:
         """Apply a batch; if one event makes it fail, that one is rejected and the others are applied."""
         try:
             self._transact(batch)
-        except sqlite3.OperationalError:
+        except StorageError:
             self._store.forget()
             raise
         except Exception as error:

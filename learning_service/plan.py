@@ -105,6 +105,8 @@ def check_plan(
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
     _check_sizes(definition, values)
     name = definition.variable.name
+    if name in definition.config:
+        raise InvalidInputError(f"config.{name}: is the variable already; remove it from config")
     if SEED in definition.config:
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
     if name == SEED and definition.jobs_per_variant > 1:
@@ -116,7 +118,7 @@ def check_plan(
         raise InvalidInputError(f"variable.name: {stage} has no variable {name!r}; {near_miss(name, list(variables))}")
     for index, value in enumerate(values):
         check_value(f"variable.values[{index}]", variables[name], value)
-    check_config(spec, job_config(definition, values[0], 0))
+        check_config(spec, job_config(definition, value, 0))
     return values
 
 

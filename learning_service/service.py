@@ -1,13 +1,13 @@
 """The learning service: planning, submitting, following and publishing, joined in one loop."""
 
 import logging
-import sqlite3
 import time
 from dataclasses import dataclass, field
 from typing import Final
 
 from bus import __version__, topics
-from bus.log import Log
+from bus.catchup import Damaged, Notice, Rewound
+from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
 from bus.publisher import Publisher
@@ -77,19 +77,11 @@ class LearningService:
             variant_indices=scope.variants,
             discover=scope.discover,
         )
-        self._follower = Follower(log, self._store, loop, self.publisher, controller)
+        self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
         self._submitter = Submitter(
             log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused
         )
-        self._subscriber = Subscriber(
-            scope.runners,
-            scope.prefixes(),
-            start=Start.BEGINNING,
-            positions=self._store.positions(),
-            loop=loop,
-            on_batch=self._follower.on_batch,
-            on_rewound=self._resend,
-        )
+        self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.cancel", ExperimentParams, self._cancel)
@@ -102,6 +94,29 @@ class LearningService:
         self._subscriber.close()
         self._submitter.close()
         self.publisher.close()
+
+    def _subscribe(self) -> Subscriber:
+        return Subscriber(
+            self._scope.runners,
+            self._scope.prefixes(),
+            start=Start.BEGINNING,
+            positions=self._store.positions(),
+            loop=self._loop,
+            on_batch=self._follower.on_batch,
+            on_notice=self._on_notice,
+        )
+
+    def _read_again(self) -> None:
+        """Go back to the stored positions: more events came than could be kept while the disk was full."""
+        self._subscriber.close()
+        self._subscriber = self._subscribe()
+
+    def _on_notice(self, runner: str, _prefix: str, notice: Notice) -> None:
+        """Do what can be done about events that a runner cannot give."""
+        if isinstance(notice, Rewound):
+            self._resend(runner)
+        elif isinstance(notice, Damaged):
+            self._follower.reject_damaged(notice.offset)
 
     def _create(self, params: CreateParams) -> ExperimentView:
         definition = params.definition
@@ -208,7 +223,7 @@ class LearningService:
         try:
             with self._log.transaction() as tx:
                 self._store.resend(tx, runner)
-        except sqlite3.OperationalError as error:  # the disk is full
+        except StorageError as error:  # the disk is full
             logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
             return

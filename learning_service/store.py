@@ -17,7 +17,7 @@ from learning_service.variants import Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
 SCHEMA_VERSION: Final = 1
-CACHE_LIMIT: Final = 10_000  # experiments in memory, the newest read; any other is read again when it is needed
+CACHE_LIMIT: Final = 10_000  # experiments in memory; the first read goes first, and is read again when it is needed
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -32,7 +32,7 @@ class JobRow(NamedTuple):
     number: int
     job_id: str
     experiment_id: str
-    pipeline: str
+    kind: str
     planned: PlannedJob
 
 
@@ -86,16 +86,17 @@ class LearningStore:
         tx.execute(SQL["insert_experiment"], row)
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
-        pipeline = experiment.definition.pipeline
-        rows = [(job_id, experiment.experiment_id, *job, pipeline, "planned", None, 0) for job_id, job in jobs]
+        kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
+        rows = [(job_id, experiment.experiment_id, *job, kind, "planned", None, 0) for job_id, job in jobs]
         tx.executemany(SQL["insert_job"], rows)
 
     def insert_seen_job(
         self, tx: Transaction, experiment: Experiment, job_id: str, job: PlannedJob, runner: str
     ) -> None:
         """Add a job of a discovered experiment, which its runner has already."""
-        pipeline, phase = experiment.definition.pipeline, experiment.jobs[job_id]
-        tx.execute(SQL["insert_job"], (job_id, experiment.experiment_id, *job, pipeline, phase, runner, 1))
+        kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
+        row = (job_id, experiment.experiment_id, *job, kind, experiment.jobs[job_id], runner, 1)
+        tx.execute(SQL["insert_job"], row)
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
         """Write what changes of an experiment."""
@@ -115,9 +116,9 @@ class LearningStore:
         """Keep an event that came after the end of its variant."""
         tx.execute(SQL["insert_late"], (experiment_id, variant_index, body))
 
-    def unassigned(self, pipelines: Iterable[str], limit: int) -> list[JobRow]:
-        """Give jobs of some pipelines that no runner was chosen for, oldest first."""
-        return _job_rows(self._log.query(SQL["select_unassigned"], (json.dumps(list(pipelines)), limit)))
+    def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
+        """Give jobs of some kinds that no runner was chosen for, oldest first."""
+        return _job_rows(self._log.query(SQL["select_unassigned"], (json.dumps(list(kinds)), limit)))
 
     def unassigned_of(self, experiment_id: str) -> list[JobRow]:
         """Give the jobs of an experiment that no runner was chosen for."""
@@ -162,6 +163,10 @@ class LearningStore:
         """Give the runners that have unended jobs of an experiment."""
         return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
 
+    def runners_with_work(self) -> set[str]:
+        """Give the runners that have jobs which have not ended."""
+        return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
+
     def write_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
         """Note that a runner is to cancel an experiment."""
         tx.execute(SQL["insert_cancel"], (experiment_id, runner))
@@ -192,8 +197,13 @@ class LearningStore:
         return experiment
 
 
+def job_kind(pipeline: str, stage: str) -> str:
+    """Give what a runner has to offer for a job."""
+    return f"{pipeline}/{stage}"
+
+
 def _job_rows(rows: list[tuple[int, str, str, str, int, int, int]]) -> list[JobRow]:
     return [
-        JobRow(number, job_id, experiment_id, pipeline, PlannedJob(index, repeat, round_))
-        for number, job_id, experiment_id, pipeline, index, repeat, round_ in rows
+        JobRow(number, job_id, experiment_id, kind, PlannedJob(index, repeat, round_))
+        for number, job_id, experiment_id, kind, index, repeat, round_ in rows
     ]

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     variant_index INTEGER NOT NULL,
     repeat_index INTEGER NOT NULL,
     round INTEGER NOT NULL,
-    pipeline TEXT NOT NULL, -- of its experiment: a runner has to offer it
+    kind TEXT NOT NULL, -- pipeline and stage of its experiment: a runner has to offer both
     phase TEXT NOT NULL CHECK (phase IN (
         'planned', -- -> queued, running, ended
         'queued', -- -> running, ended
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk
     UNIQUE (experiment_id, job_id)
 );
-CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (pipeline, number) WHERE runner IS NULL AND phase = 'planned';
+CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (kind, number) WHERE runner IS NULL AND phase = 'planned';
 CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number)
 WHERE runner IS NOT NULL AND acknowledged = 0 AND phase = 'planned';
 CREATE TABLE IF NOT EXISTS positions (
@@ -83,7 +83,7 @@ ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state;
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 
 -- insert_job: add a planned job.
-INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, pipeline, phase, runner, acknowledged)
+INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind, phase, runner, acknowledged)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- update_job: write how far a job is.
@@ -92,26 +92,28 @@ UPDATE jobs SET phase = ? WHERE experiment_id = ? AND job_id = ?;
 -- select_jobs: the jobs of an experiment.
 SELECT job_id, phase FROM jobs WHERE experiment_id = ?;
 
--- select_unassigned: jobs of some pipelines (a JSON list) that no runner was chosen for, oldest first.
-SELECT number, job_id, experiment_id, pipeline, variant_index, repeat_index, round FROM jobs
-WHERE pipeline IN (SELECT value FROM json_each(?)) AND runner IS NULL AND phase = 'planned' ORDER BY number LIMIT ?;
+-- select_unassigned: jobs of some kinds (a JSON list) that no runner was chosen for, oldest first.
+SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
+WHERE kind IN (SELECT value FROM json_each(?)) AND runner IS NULL AND phase = 'planned' ORDER BY number LIMIT ?;
 
 -- select_unassigned_of_experiment: the same of one experiment.
-SELECT number, job_id, experiment_id, pipeline, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner IS NULL AND phase = 'planned';
 
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
 
 -- select_unacknowledged: jobs that a runner is to be sent, oldest first.
-SELECT number, job_id, experiment_id, pipeline, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
 WHERE runner = ? AND acknowledged = 0 AND phase = 'planned' ORDER BY number LIMIT ?;
 
 -- acknowledge_job: note that the runner has a job.
 UPDATE jobs SET acknowledged = 1 WHERE number = ?;
 
--- resend_jobs: the runner's log is another one: what it had not finished must be sent again.
-UPDATE jobs SET acknowledged = 0, phase = 'planned' WHERE runner = ? AND phase <> 'ended';
+-- resend_jobs: the runner's log is another one: what it had not finished must be sent again, but for jobs that we
+-- never planned.
+UPDATE jobs SET acknowledged = 0, phase = 'planned' WHERE runner = ? AND phase <> 'ended'
+AND experiment_id IN (SELECT experiment_id FROM experiments WHERE NOT discovered);
 
 -- repeat_cancels: a runner is sent jobs again, so it must be told again which were cancelled.
 UPDATE cancels SET done = 0 WHERE runner = ?;
@@ -148,3 +150,6 @@ UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
 
 -- insert_late: keep an event that came after the end of its variant.
 INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);
+
+-- select_runners_with_work: the runners that have jobs which have not ended.
+SELECT DISTINCT runner FROM jobs WHERE runner IS NOT NULL AND phase <> 'ended';

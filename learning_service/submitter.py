@@ -5,17 +5,16 @@ runner ever gets it.
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bus.log import Log
+from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.requester import Requester
 from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitParams, SubmitReply
 from bus.wire import ControlError
-from learning_service.store import JobRow, LearningStore, RunnerPipelines
+from learning_service.store import JobRow, LearningStore, RunnerPipelines, job_kind
 
 BATCH: Final = 100  # jobs in one request; with their configurations it stays below the limit of a request
 RETRY_SECONDS: Final = 1.0
@@ -35,7 +34,13 @@ class RunnerLink:
         self.alive = False
         self.busy = False  # a submission or a cancel is on its way
         self.asked = False  # its pipelines are
+        self.batch = BATCH  # jobs in the next request
         self.load = 0  # jobs in its queue, running, or assigned to it since it told
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of jobs that it offers to do."""
+        return {job_kind(pipeline, stage) for pipeline, stages in self.pipelines.items() for stage in stages}
 
 
 class Submitter:
@@ -59,12 +64,18 @@ class Submitter:
         self._request_of, self._refused = request_of, refused
         known = store.runners()
         self._links = [RunnerLink(Requester(loop, address), known.get(address, {})) for address in addresses]
+        for stranger in store.runners_with_work() - set(addresses):
+            logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
         self._timers = [loop.every(RETRY_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
 
     def pipelines(self) -> RunnerPipelines:
         """Give what the runners offer together."""
-        return {name: stages for link in self._links for name, stages in link.pipelines.items()}
+        offered: RunnerPipelines = {}
+        for link in self._links:
+            for name, stages in link.pipelines.items():
+                offered[name] = {**offered.get(name, {}), **stages}
+        return offered
 
     def pump(self) -> None:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
@@ -112,28 +123,28 @@ class Submitter:
         """Choose for waiting jobs the runner that offers their pipeline and has the shortest queue."""
         # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
         alive = [link for link in self._links if link.alive]
-        offered = {pipeline for link in alive for pipeline in link.pipelines}
+        offered = {kind for link in alive for kind in link.kinds}
         chosen: dict[RunnerLink, list[JobRow]] = {}
         for row in self._store.unassigned(offered, BATCH) if offered else []:
-            link = min((one for one in alive if row.pipeline in one.pipelines), key=lambda one: one.load)
+            link = min((one for one in alive if row.kind in one.kinds), key=lambda one: one.load)
             link.load += 1
             chosen.setdefault(link, []).append(row)
         if chosen:
-            with self._log.transaction() as tx:
+            # synced: after a power cut a job must not go to a second runner
+            with self._log.transaction(sync=True) as tx:
                 for link, mine in chosen.items():
                     self._store.assign(tx, mine, link.address)
 
     def _send(self, link: RunnerLink) -> None:
-        rows = self._store.unacknowledged(link.address, BATCH)
+        rows = self._store.unacknowledged(link.address, link.batch)
         if rows:
-            # of one experiment: if the runner refuses, it is clear whose jobs it means
-            self._submit(link, [row for row in rows if row.experiment_id == rows[0].experiment_id])
+            self._submit(link, rows)
         elif experiment_id := self._store.next_cancel(link.address):
             self._cancel(link, experiment_id)
 
     def _submit(self, link: RunnerLink, rows: list[JobRow]) -> None:
         def accepted(_reply: SubmitReply) -> None:
-            link.busy = False
+            link.busy, link.batch = False, BATCH
             with _tried_again():
                 with self._log.transaction() as tx:
                     self._store.acknowledge(tx, rows)
@@ -142,8 +153,11 @@ class Submitter:
         def failed(error: ControlError) -> None:
             link.busy = False
             if error.code == "invalid_request":
+                # a request is taken whole or not at all: alone, each job shows whether it is the one
+                link.batch = 1
                 with _tried_again():
-                    self._refused(rows, error.message)
+                    if len(rows) == 1:
+                        self._refused(rows, error.message)
                     self.pump()
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
@@ -174,5 +188,5 @@ def _tried_again() -> Iterator[None]:
     """Go on when the disk is full: what could not be noted is done once more, and adds nothing at the runner."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except StorageError as error:
         logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours

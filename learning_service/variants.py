@@ -39,7 +39,9 @@ TRANSITIONS: Final[dict[VariantState, dict[VariantEvent, VariantState]]] = {
 EXTENDED: Final[dict[VariantState, VariantState]] = {"pending": "pending", "queued": "queued"}
 ENDED: Final = frozenset[VariantState]({"completed", "partial", "failed", "cancelled"})
 UNKNOWN_ERROR: Final = "Unknown error"
-IMAGES_LIMIT: Final = 2000  # listed in a status, so that it stays below the limit of a message; all stay on disk
+IMAGES_LIMIT: Final = 1500  # listed in a status, so that it stays below the limit of a message; all stay on disk
+METRICS_LIMIT: Final = 100  # names of metrics, for the same reason
+METRIC_NAME_LIMIT: Final = 100  # characters
 ERROR_LIMIT: Final = 4000  # characters of an error text
 
 
@@ -53,7 +55,7 @@ def transition(status: VariantState, event: VariantEvent) -> VariantState:
 
 
 class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that is kept of one variant; what is published of it is derived (see `learning_service.statuses`)."""
+    """All that is kept of one variant; what is published of it is derived (see `learning_service.experiments`)."""
 
     index: int
     value: Scalar | dict[str, Scalar]
@@ -108,8 +110,9 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         return _ended(variant, now, failed=variant.failed + 1, error=error[:ERROR_LIMIT])
     sums = dict(variant.metric_sums)
     for name, value in result.metrics.items():
-        if not math.isfinite(value):
-            continue  # it would make the mean of all others unknown
+        known = name in sums or (len(sums) < METRICS_LIMIT and len(name) <= METRIC_NAME_LIMIT)
+        if not known or not math.isfinite(value):
+            continue  # one that is not finite would make the mean of all others unknown
         total, count = sums.get(name, (0.0, 0))
         sums[name] = (total + value, count + 1)
     duration = 0.0 if job.started_at is None else max(0.0, now - job.started_at)

@@ -1,6 +1,6 @@
 """The output folder: files named by their content, each with a JSON sidecar that says where it comes from.
 
-<root>/<experiment>/variant-03_cfg_scale-6.5/<sha256>.png and <sha256>.sidecar.json
+<root>/<experiment>/variant-03_cfg_scale-6.5/<sha256>.png and <sha256>.<job>.json
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from bus.messages import ImageRef, VariantValue
 from pipeline_runner.jobs import NormalizedJobRecord
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_UNFINISHED: Final = re.compile(r"\.[0-9a-f]{64}\..*\.[0-9a-f]{8}")  # see `write_atomically`
 NAME_LIMIT: Final = 60
 SUFFIX_LIMIT: Final = 20
 ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 bytes
@@ -33,7 +34,8 @@ class Outputs:
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
         """Remove what was being written for a job when the runner died; to be called before any job runs."""
         for path in (self.root / job_folder(job)).glob(".*"):
-            path.unlink(missing_ok=True)
+            if _UNFINISHED.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
     def save(
         self,
@@ -62,7 +64,7 @@ class Outputs:
         )
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
-        write_atomically(folder / f"{sha256}.sidecar.json", _sidecar(job, image))
+        write_atomically(folder / f"{sha256}.{_sidecar_name(job)}.json", _sidecar(job, image))
         return image
 
 
@@ -95,6 +97,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sidecar_name(job: NormalizedJobRecord) -> str:
+    """Name the job: two of them may make the same file. Behind the hash, a dot can be a dot."""
+    return id_name(job.job_id).replace("%2E", ".")
 
 
 def _sidecar(job: NormalizedJobRecord, image: ImageRef) -> bytes:

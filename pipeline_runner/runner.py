@@ -1,14 +1,15 @@
 """The runner: the job service, its workers and its publisher, joined in one loop."""
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
+
 from bus import __version__, topics
 from bus.lifecycle import IllegalTransitionError
-from bus.log import Log
+from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobProgress, JobResult
 from bus.publisher import Publisher
@@ -35,6 +36,7 @@ from pipeline_runner.service import JobService
 from pipeline_runner.workers import WorkerPool
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
+JOB_BYTES: Final = 262_144  # it comes back in `job.completed`, beside its result, within the limit of a message
 RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ class Runner:
         """Go on when the disk is full: do it again later, as what a job has made is not to be lost."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except StorageError as error:
             logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RETRY_SECONDS, again)
 
@@ -120,6 +122,9 @@ class Runner:
         return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted)
 
     def _check(self, request: JobRequest) -> None:
+        size = len(msgspec.msgpack.encode(request))
+        if size > JOB_BYTES:
+            raise InvalidInputError(f"config: the job has {size} bytes, over {JOB_BYTES}; put large values in a file")
         check_config(find_stage(self._stages, request.pipeline, request.stage), request.config)
         context = request.learning_context
         if context:

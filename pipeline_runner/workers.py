@@ -1,6 +1,7 @@
 """The worker pool: one thread a running job; results and progress come back through the loop."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -73,8 +74,10 @@ class WorkerPool:
             now = time.monotonic()
             if now - last >= PROGRESS_GAP:
                 last = now
-                bounded = min(max(fraction, 0.0), 1.0)
-                self._loop.call(lambda: self._report(job, bounded, step, steps))
+                # converted here, where an error is the job's: numbers of numpy cannot be encoded
+                bounded = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
+                done, total = (None if count is None else int(count) for count in (step, steps))
+                self._loop.call(lambda: self._report(job, bounded, done, total))
 
         return progress
 
@@ -84,14 +87,16 @@ def run_job(
 ) -> JobResult:
     """Run a job to a result, whatever the pipeline does.
 
-    What it returns is checked: a result that cannot be encoded would end the runner, at every start again.
+    What it returns is encoded once: a result that cannot be would end the runner, at every start again.
     """
     if pipeline is None:
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
     try:
         result = convert(msgspec.to_builtins(pipeline.run(job, progress, stop.is_set)), JobResult)
-    except (Exception, SystemExit) as error:
+        msgspec.msgpack.encode(result)
+    except BaseException as error:
         logger.exception("job %s failed", job.job_id)
-        return failed_result("internal", f"{type(error).__name__}: {error}"[:2000])
+        text = f"{type(error).__name__}: {error}"[:2000]
+        return failed_result("internal", text.encode("utf-8", "replace").decode())
     # a pipeline that stopped for us did not fail; one that was done before it noticed is done
     return cancelled_result() if stop.is_set() and not result.success else result

@@ -176,7 +176,7 @@ class Consumer:
                 self.gone = [Truncated(gone.after, min(gone.first, notice.to + 1)) for gone in self.gone]
                 assert self.start is not None
                 self.start = min(notice.to, self.start)
-            else:
+            elif isinstance(notice, Truncated):
                 assert notice.count >= 1
                 assert notice.first <= max(log.first for log in self.publisher.logs.values())
                 self.gone.append(notice)

@@ -30,6 +30,11 @@ def named_pictures(prompt: str) -> NDArray[np.bool_]:
     return np.repeat(np.logical_and.outer(colours, shapes).reshape(-1), PER_CLASS)
 
 
+def knows(prompt: str) -> bool:
+    """Tell whether a prompt names any colour or shape of the picture set."""
+    return not named_pictures(prompt).all()
+
+
 def _named(known: tuple[str, ...], words: set[str]) -> NDArray[np.bool_]:
     found = np.array([word in words for word in known])
     return found if found.any() else ~found

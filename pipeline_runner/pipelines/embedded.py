@@ -11,13 +11,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from bus.messages import Config, JobResult
 from bus.specs import StageSpec, VariableSpec
-from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate
+from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate, knows
 from pipeline_runner.infotext import infotext
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Cancelled as AskCancelled
 from pipeline_runner.pipelines import Progress
 
+UNKNOWN_PROMPT: Final = "config.prompt: names no colour and no shape that this pipeline can draw; any may come out"
 _TXT2IMG: Final = {
     "prompt": VariableSpec(kind="str"),
     "steps": VariableSpec(kind="int", minimum=1, maximum=150),
@@ -80,7 +81,13 @@ class EmbeddedPipeline:
             seed=settings.seed,
         )
         metrics = {"prompt_match": picture.prompt_match}
-        return JobResult(success=True, images=(image,), metrics=metrics, effective=effective)
+        return JobResult(
+            success=True,
+            images=(image,),
+            metrics=metrics,
+            effective=effective,
+            warnings=() if knows(settings.prompt) else (UNKNOWN_PROMPT,),
+        )
 
 
 def _settings(config: Config) -> Settings:

@@ -1,7 +1,6 @@
 """The whole chain as a person uses it: services, a logger, and the commands, each a process of its own."""
 
 import json
-from pathlib import Path
 
 from PIL import Image
 
@@ -134,7 +133,8 @@ def test_every_picture_tells_where_it_comes_from(house: House) -> None:
 
     for variant in view_of(learning, experiment_id).variants:
         (image,) = variant.images
-        sidecar = outputs_of(runner) / Path(image.path).with_suffix(".sidecar.json")
+        picture = outputs_of(runner) / image.path
+        (sidecar,) = picture.parent.glob(f"{picture.stem}.*.json")
         told = json.loads(sidecar.read_text(encoding="utf-8"))
         assert told["learning_context"]["experiment_id"] == experiment_id
         assert told["learning_context"]["variant_value"] == variant.variant_value

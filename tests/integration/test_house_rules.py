@@ -83,8 +83,9 @@ def test_the_commands_page_names_every_command_and_setting() -> None:
     for words, command in all_commands(main).items():
         assert words[-1] in page, words
         for parameter in command.params:
-            if parameter.envvar:
-                assert f"`{parameter.envvar}`" in page, parameter.envvar
+            variables = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or []
+            for variable in variables:
+                assert f"`{variable}`" in page, variable
 
 
 def test_every_command_and_option_has_a_help_text() -> None:

@@ -15,7 +15,7 @@ from bus.messages import (
 from bus.requester import request
 from learning_service.store import LearningStore
 from learning_service.variants import Variant
-from tests.factories import EXPERIMENT, JobScript, badly, context, messages, well
+from tests.factories import EXPERIMENT, JobScript, badly, context, image, messages, well
 from tests.helpers import wait_until
 from tests.house import (
     ALL,
@@ -108,15 +108,16 @@ def test_an_event_that_makes_the_transaction_fail_is_rejected_alone(house: House
     learning = house.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=3))
     wait_until(lambda: len(runner.jobs) == 6, what="the jobs")
-    half = {f"metric {number} of {'x' * 40}": 1.0 for number in range(10_000)}
-    other = {f"other {number} of {'x' * 40}": 1.0 for number in range(10_000)}
+    half, other = (
+        tuple(replace(image(f"{name}{number}"), path="x" * 1200) for number in range(450)) for name in ("a", "b")
+    )
 
     def script(index: int, repeat: int) -> JobScript:
         return JobScript(runner.jobs[f"exp-1.{index}.{repeat}.0"].learning_context)
 
     runner.publish(
-        script(0, 0).completed(JobResult(success=True, metrics=half)),
-        script(0, 1).completed(JobResult(success=True, metrics=other)),  # the status would be over the limit
+        script(0, 0).completed(JobResult(success=True, images=half)),
+        script(0, 1).completed(JobResult(success=True, images=other)),  # the status would be over the limit
         script(0, 2).completed(well("fine")),
         script(1, 0).completed(well("fine, too")),
     )

@@ -80,7 +80,7 @@ def test_memory_is_trimmed_only_when_asked(log: Log, monkeypatch: pytest.MonkeyP
 def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
     """Each step takes them out of one list and into the next, in order of submission."""
     store = filled(log)
-    rows = store.unassigned(["embedded"], 10)
+    rows = store.unassigned(["embedded/txt2img"], 10)
     assert [(row.job_id, row.planned) for row in rows] == [
         ("exp-1.0.0.0", PlannedJob(0, 0)),
         ("exp-1.1.0.0", PlannedJob(1, 0)),
@@ -88,7 +88,7 @@ def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
 
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
-    assert (store.unassigned(["embedded"], 10), store.unassigned_of(EXPERIMENT)) == ([], [])
+    assert (store.unassigned(["embedded/txt2img"], 10), store.unassigned_of(EXPERIMENT)) == ([], [])
     assert store.unacknowledged("tcp://a:1", 10) == rows
     assert store.unacknowledged("tcp://b:1", 10) == []
 
@@ -101,7 +101,7 @@ def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
 def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -> None:
     """What has ended stays so."""
     store = filled(log)
-    rows = store.unassigned(["embedded"], 10)
+    rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
         store.acknowledge(tx, rows)
@@ -119,7 +119,7 @@ def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -
 def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
     """A job that is still on its way would otherwise run after its cancel."""
     store = filled(log)
-    rows = store.unassigned(["embedded"], 10)
+    rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
         store.write_cancel(tx, EXPERIMENT, "tcp://a:1")

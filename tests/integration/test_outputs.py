@@ -80,7 +80,7 @@ def test_a_sidecar_tells_where_a_file_comes_from(tmp_path: Path) -> None:
 
     save(Outputs(tmp_path), job)
 
-    text = (tmp_path / f"exp-1/variant-03_cfg_scale-6.5/{SHA256}.sidecar.json").read_text(encoding="utf-8")
+    text = (tmp_path / f"exp-1/variant-03_cfg_scale-6.5/{SHA256}.exp-1.3.0.0.json").read_text(encoding="utf-8")
     assert "grüner" in text
     content = json.loads(text)
     assert content["image"]["sha256"] == SHA256
@@ -91,12 +91,24 @@ def test_a_sidecar_tells_where_a_file_comes_from(tmp_path: Path) -> None:
     assert content["learning_context"]["variant_value"] == 6.5
 
 
+def test_two_jobs_that_make_the_same_file_keep_a_sidecar_each(tmp_path: Path) -> None:
+    """The file is there once, and where it comes from is not overwritten."""
+    outputs = Outputs(tmp_path)
+    jobs = [record_of(f"exp-1.3.{repeat}.0", mark=context(3, 6.5)) for repeat in range(2)]
+
+    paths = {save(outputs, job).path for job in jobs}
+
+    assert len(paths) == 1
+    told = [json.loads(path.read_text(encoding="utf-8"))["job_id"] for path in sorted(tmp_path.rglob("*.json"))]
+    assert told == ["exp-1.3.0.0", "exp-1.3.1.0"]
+
+
 def test_a_job_outside_any_experiment_has_its_own_folder(tmp_path: Path) -> None:
     """Its sidecar has no context."""
     saved = save(Outputs(tmp_path), record_of("job-1"))
 
     assert saved.path == f"jobs/job-1/{SHA256}.png"
-    assert json.loads((tmp_path / f"jobs/job-1/{SHA256}.sidecar.json").read_text())["learning_context"] is None
+    assert json.loads((tmp_path / f"jobs/job-1/{SHA256}.job-1.json").read_text())["learning_context"] is None
 
 
 def marks(strange: str) -> list[LearningContext | None]:

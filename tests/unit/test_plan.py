@@ -297,12 +297,19 @@ def test_a_good_plan_gives_its_values() -> None:
             "variable.name: embedded (txt2img) has no variable 'cfg_scal'; did you mean 'cfg_scale'?",
         ),
         (
-            {"variable": Variable(name="steps", values=[1, 151])},
+            {"variable": Variable(name="steps", values=[1, 151]), "config": {}},
             "variable.values[1]: 151 is out of bounds; allowed: 1 to 150",
         ),
-        ({"variable": Variable(name="steps", values=[1, 2.5])}, "variable.values[1]: expected a whole number, got 2.5"),
         (
-            {"variable": Variable(name="steps", values=["ten"])},
+            {"variable": Variable(name="steps", values=[1, 2.5]), "config": {}},
+            "variable.values[1]: expected a whole number, got 2.5",
+        ),
+        (
+            {"variable": Variable(name="steps", values=[1, 2])},
+            "config.steps: is the variable already; remove it from config",
+        ),
+        (
+            {"variable": Variable(name="steps", values=["ten"]), "config": {}},
             "variable.values[0]: expected a whole number, got 'ten'",
         ),
         (

@@ -1,5 +1,7 @@
 """What a pipeline takes, as data, and how values are checked against it."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -148,10 +150,18 @@ def test_the_placeholders_of_a_template_are_variables() -> None:
     assert variables_of(PROGRAM, config) == {"x": None, "y": None}
 
 
-@pytest.mark.parametrize("config", [{}, {"command": "tool {x}"}, {"command": None}])
-def test_a_template_that_is_no_list_has_no_placeholders(config: Config) -> None:
-    """It is refused for its type, not searched."""
-    assert variables_of(PROGRAM, config) == {}
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "config.command: missing; add it"),
+        ({"command": "tool {x}"}, "config.command: expected a list of texts or numbers, got 'tool {x}'"),
+        ({"command": None}, "config.command: expected a list of texts or numbers, got None"),
+    ],
+)
+def test_a_template_that_is_no_list_is_refused(config: Config, message: str) -> None:
+    """Whoever asks for its variables is told what is wrong with it, not that it has none."""
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        variables_of(PROGRAM, config)
 
 
 def test_a_placeholder_needs_a_value() -> None:
