@@ -65,6 +65,7 @@ class JobResult(Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = field(default_factory=dict)
     effective: Config = field(default_factory=dict)  # what the server says it used
     warnings: tuple[str, ...] = ()
+    seconds: float | None = None  # what the job itself took, without warming up; nil: from start to end
 
 
 class _Message(Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -143,7 +144,7 @@ class VariantStatus(_Message, frozen=True, tag="variant.status"):
     error: str | None  # of the newest failed job
     rating: RatingSummary | None
     metrics: dict[str, float]  # mean over the completed jobs
-    duration_mean: float | None  # seconds from start to end of a completed job
+    duration_mean: float | None  # seconds, over the completed jobs; see `JobResult.seconds`
     revision: int
     updated_at: float
 

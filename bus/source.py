@@ -18,6 +18,7 @@ from bus.validate import InvalidInputError, decode
 from bus.wire import ControlError
 
 TICK_SECONDS: Final = 1.0
+URGE_SECONDS: Final = 0.05
 SILENCE_SECONDS: Final = 3.5  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 ASK_SECONDS: Final = 3.0
 MESSAGES_A_TURN: Final = 256
@@ -127,8 +128,6 @@ class Source:
                 catchup.forget()
             self._ask_info()
         else:
-            if not self.ready:
-                self._ask_heartbeat()
             self._pump()
 
     def _ask_info(self) -> None:
@@ -158,7 +157,13 @@ class Source:
         self._feed.subscribe(HEARTBEAT)
         self._heard = time.monotonic()
         self._loop.add(self._feed, self._on_feed)
-        self._ask_heartbeat()
+        self._urge()
+
+    def _urge(self) -> None:
+        """Ask for heartbeats until one arrives: those before our subscription was active have passed us by."""
+        if self._feed is not None and not self.ready:
+            self._ask_heartbeat()
+            self._loop.later(URGE_SECONDS, self._urge)
 
     def _ask_heartbeat(self) -> None:
         self._requester.ask("heartbeat", {}, dict[str, str], lambda _: None, self._ignore, ASK_SECONDS)

@@ -115,7 +115,7 @@ def summary_line(variant: VariantStatus) -> str:
     parts = [
         f"{variant.variable_under_test} = {printable(value_text(variant.variant_value))}",
         f"{variant.status}",
-        f"{counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)} jobs",
+        counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
         *(f"{name} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
     ]
     if variant.duration_mean is not None:
@@ -138,10 +138,10 @@ def last_line(text: str) -> str:
     return printable(lines[-1]) if lines else ""
 
 
-def counts_text(completed: int, failed: int, cancelled: int, planned: int) -> str:
+def counts_text(completed: int, failed: int, cancelled: int, planned: int, unit: str = "") -> str:
     """Write how many jobs are completed of how many, and what became of the others that ended."""
     others = [f"{count} {word}" for count, word in ((failed, "failed"), (cancelled, "cancelled")) if count]
-    return ", ".join([f"{completed}/{planned}", *others])
+    return ", ".join([f"{completed}/{planned}{unit}", *others])
 
 
 def _headline(experiment: ExperimentStatus) -> RenderableType:

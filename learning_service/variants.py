@@ -115,14 +115,16 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
             continue  # one that is not finite would make the mean of all others unknown
         total, count = sums.get(name, (0.0, 0))
         sums[name] = (total + value, count + 1)
-    duration = 0.0 if job.started_at is None else max(0.0, now - job.started_at)
+    duration = result.seconds
+    if duration is None or not math.isfinite(duration):
+        duration = 0.0 if job.started_at is None else now - job.started_at
     return _ended(
         variant,
         now,
         completed=variant.completed + 1,
         images=(variant.images + result.images)[:IMAGES_LIMIT],
         metric_sums=sums,
-        duration_sum=variant.duration_sum + duration,
+        duration_sum=variant.duration_sum + max(0.0, duration),
     )
 
 

@@ -134,6 +134,11 @@ def generate(
     return Picture(pixels, prompt_match(span, named, pixels))
 
 
+def warm_up(settings: Settings) -> None:
+    """Draw the picture set of a size, unless it is at hand; `generate` would do so too."""
+    span_of(settings.width, settings.height)
+
+
 def _noise_streams(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
     """Return one stream for the initial noise and one for later noise.
 

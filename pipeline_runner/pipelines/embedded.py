@@ -1,6 +1,7 @@
 """The `embedded` pipeline: a real diffusion sampler without weights, so that everything can be tried at once."""
 
 import io
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bus.messages import Config, JobResult
 from bus.specs import StageSpec, VariableSpec
-from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate, knows
+from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate, knows, warm_up
 from pipeline_runner.infotext import infotext
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.outputs import Outputs
@@ -56,10 +57,13 @@ class EmbeddedPipeline:
             settings = _settings(job.config)
         except (ValueError, OSError) as error:
             return failed_result("invalid_request", str(error))
+        warm_up(settings)  # the first job of a size draws the picture set, which says nothing about its settings
+        start = time.perf_counter()
         try:
             picture = generate(settings, lambda done, total: progress(done / total, done, total), cancelled)
         except Cancelled:
             return cancelled_result()
+        seconds = time.perf_counter() - start
         effective: Config = {
             "prompt": settings.prompt,
             "steps": settings.steps,
@@ -87,6 +91,7 @@ class EmbeddedPipeline:
             metrics=metrics,
             effective=effective,
             warnings=() if knows(settings.prompt) else (UNKNOWN_PROMPT,),
+            seconds=seconds,
         )
 
 

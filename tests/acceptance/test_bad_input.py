@@ -276,7 +276,8 @@ def test_a_data_folder_that_is_in_use_is_reported(house: House, service: str) ->
 
     finished = house.run(service, "--data-dir", first.data, "--feed-port", "0", "--control-port", "0", code=4)
 
-    assert "is in use by another process; stop that one or choose another --data-dir" in sentence_of(finished)
+    holder = first.process.popen.pid
+    assert f"is in use by process {holder}; stop that one or choose another --data-dir" in sentence_of(finished)
     assert first.info.service == service
 
 

@@ -48,8 +48,8 @@ def test_a_failing_program_fails_its_variant_with_its_own_words(house: House) ->
     view = view_of(learning, finished.err.split()[0])
     assert [variant.status for variant in view.variants] == ["completed", "failed", "completed"]
     assert view.variants[1].error == "exit status 1: the paint is dry"
-    assert "level = 1, failed, 0/2 jobs, error: exit status 1: the paint is dry" in finished.err
-    assert finished.err.splitlines()[-1] == "Error: some jobs failed"
+    assert "level = 1, failed, 0/2 jobs, 2 failed, error: exit status 1: the paint is dry" in finished.out
+    assert finished.err.splitlines()[-1] == "Error: 2 jobs failed"
     assert "Traceback" not in finished.err
 
 

@@ -87,6 +87,37 @@ def test_up_starts_again_what_dies_and_stops_everything_at_the_end(town: House) 
     assert "Traceback" not in up.errors()
 
 
+def test_a_second_up_is_refused_at_once(town: House) -> None:
+    """Its sentence names the process that has the data, or the port; the first one goes on."""
+    town.start("up", VARIANTBUS, "up")
+    wait_for_services(town)
+
+    same_data = town.run("up", code=4)
+    other_data = town.run("up", "--data-dir", town.folder / "other", code=2)
+
+    assert "runner.db is in use by process" in same_data.err
+    assert "cannot bind port" in other_data.err
+    wait_for_services(town)
+
+
+def test_a_wrong_setting_ends_up_before_anything_is_started(town: House) -> None:
+    """A restart would not cure it."""
+    town.environment["VARIANTBUS_RUNNER_WORKERS"] = "many"
+
+    assert "'many' is not a valid integer range" in town.run("up", code=2).err
+
+
+def test_up_ends_with_its_terminal(town: House) -> None:
+    """SIGHUP stops all processes in good order."""
+    up = town.start("up", VARIANTBUS, "up")
+    wait_for_services(town)
+
+    up.send(signal.SIGHUP)
+
+    up.wait(DOWN_SECONDS)
+    assert town.left() == []
+
+
 def test_up_ends_with_ctrl_c_as_well(town: House) -> None:
     """SIGINT to `up` stops all processes in good order."""
     up = town.start("up", VARIANTBUS, "up")

@@ -309,6 +309,23 @@ def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(
     assert path.read_bytes() == before
 
 
+def test_a_log_whose_file_is_gone_begins_anew_and_says_so(
+    open_log: OpenLog, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The note of its head is left, so that nobody takes the new log for the old one."""
+    log = open_log(path)
+    fill(log, 3)
+    epoch = log.epoch
+    log.close()
+    path.unlink()
+
+    log = open_log(path)
+
+    assert (log.head, log.epochs[0][1]) == (0, 0)
+    assert log.epoch != epoch
+    assert "is not the file that was here before" in caplog.text
+
+
 def test_a_log_that_was_emptied_is_refused(open_log: OpenLog, path: Path) -> None:
     """An empty file in place of a log is not silently begun anew, as its head file tells."""
     log = open_log(path)

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zmq
 
 from bus import wire
 from bus.catchup import Rewound, Truncated
 from bus.messages import JobQueued
+from bus.sockets import Address
 from bus.source import Delivery, Position, Start
 from bus.subscriber import Subscriber
 from bus.wire import ControlError
-from tests.helpers import TIME_FACTOR, Service, append, collect, job, names, wait_until
+from tests.helpers import TIME_FACTOR, Service, append, collect, deadline, job, names, wait_until
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -361,3 +363,18 @@ def test_many_threads_may_publish_through_one_loop(serve: Serve, subscribe: Subs
     assert [one.offset for one in found] == list(range(1, 61))
     for name in "abc":
         assert names([one for one in found if one.topic == f"{name}."]) == [f"{name}{number}" for number in range(20)]
+
+
+def test_a_control_socket_that_met_the_wrong_peer_is_made_anew(
+    serve: Serve, tmp_path: Path, subscribe: Subscribe
+) -> None:
+    """Libzmq never connects again after it met a socket of another type; the subscriber does."""
+    wrong: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    port = wrong.bind_to_random_port("tcp://127.0.0.1")
+    subscriber = subscribe([f"tcp://127.0.0.1:{port}"])
+    assert not subscriber.wait_ready(1.0)
+    wrong.close(0)
+
+    serve(tmp_path / "test.sqlite", control=Address("127.0.0.1", port))
+
+    assert subscriber.wait_ready(deadline(20).left)

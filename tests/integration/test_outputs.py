@@ -91,6 +91,23 @@ def test_a_sidecar_tells_where_a_file_comes_from(tmp_path: Path) -> None:
     assert content["learning_context"]["variant_value"] == 6.5
 
 
+def test_only_our_own_unfinished_files_are_discarded(tmp_path: Path) -> None:
+    """What a killed runner was writing goes; a person's folder or file beside it stays, whatever its name."""
+    outputs = Outputs(tmp_path)
+    job = record_of("job-1")
+    folder = (tmp_path / save(outputs, job).path).parent
+    torn = folder / f".{SHA256}.png.0a1b2c3d"
+    kept = [folder / ".ipynb_checkpoints", folder / ".note"]
+    kept[0].mkdir()
+    for path in (torn, kept[1]):
+        path.write_bytes(b"")
+
+    outputs.discard_unfinished(job)
+
+    assert not torn.exists()
+    assert all(path.exists() for path in kept)
+
+
 def test_two_jobs_that_make_the_same_file_keep_a_sidecar_each(tmp_path: Path) -> None:
     """The file is there once, and where it comes from is not overwritten."""
     outputs = Outputs(tmp_path)

@@ -164,8 +164,9 @@ def test_one_invalid_job_refuses_all(runner: Hosted[Runner]) -> None:
         ({"stage": "img2img"}, "stage: held has no stage 'img2img'; known are: txt2img"),
         ({"mark": context(experiment="")}, "a topic token must not be empty"),
         ({"mark": context(experiment="ü" * 60)}, "is no topic: at most"),
+        ({"config": {"prompt": "x" * 300_000}}, "bytes, over 262144; put large values in a file"),
     ],
-    ids=["pipeline", "stage", "empty id", "long id"],
+    ids=["pipeline", "stage", "empty id", "long id", "large config"],
 )
 def test_a_job_that_could_not_run_or_be_published_is_refused(
     runner: Hosted[Runner], changes: dict[str, Any], message: str

@@ -1,12 +1,16 @@
 """The worker pool: pipelines in threads, results and progress in the loop."""
 
+import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bus.loop import Loop
 from bus.messages import JobResult
@@ -14,7 +18,7 @@ from bus.specs import StageSpec
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.workers import PROGRESS_GAP, WorkerPool
-from tests.factories import badly, record_of, well
+from tests.factories import badly, image, record_of, well
 from tests.helpers import PATIENCE, TIME_FACTOR, deadline
 
 Work = Callable[[NormalizedJobRecord, Progress, Cancelled], JobResult]
@@ -130,10 +134,18 @@ def test_the_pool_runs_as_many_jobs_as_it_has_workers(bench: Start) -> None:
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"), (SystemExit(3), "SystemExit: 3")],
+    [
+        (ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"),
+        (SystemExit(3), "SystemExit: 3"),
+        (asyncio.CancelledError("by its loop"), "CancelledError: by its loop"),
+        (FileNotFoundError("bad name \udc80"), "FileNotFoundError: bad name ?"),
+    ],
 )
-def test_a_pipeline_that_raises_fails_its_job(bench: Start, error: BaseException, message: str) -> None:
+def test_a_pipeline_that_raises_fails_its_job(
+    bench: Start, error: BaseException, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whatever a pipeline raises, also to end the program, the job has failed and its worker is free again."""
+    caplog.set_level(logging.CRITICAL)  # a captured surrogate could not be reported by the test's own process
 
     def work(_job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
         raise error
@@ -149,8 +161,15 @@ def test_a_pipeline_that_raises_fails_its_job(bench: Start, error: BaseException
 
 @pytest.mark.parametrize(
     "returned",
-    [None, {"success": True}, True, JobResult(success=True, metrics={"a": cast("Any", object())})],
-    ids=["nothing", "a map", "true", "what cannot be encoded"],
+    [
+        None,
+        {"success": True},
+        True,
+        JobResult(success=True, metrics={"a": cast("Any", object())}),
+        JobResult(success=True, metrics={"\ud800": 1.0}),
+        JobResult(success=True, images=(replace(image(), width=2**70),)),
+    ],
+    ids=["nothing", "a map", "true", "what cannot be encoded", "a lone surrogate", "a huge number"],
 )
 def test_a_pipeline_that_returns_no_result_fails_its_job(bench: Start, returned: Any) -> None:
     """A plug-in that forgets its return value, or returns what cannot be encoded, does not end the runner."""
@@ -262,7 +281,10 @@ def test_each_job_has_its_own_share_of_progress(bench: Start) -> None:
     assert [name for name, *_ in at.reports] == ["one", "two"]
 
 
-@pytest.mark.parametrize(("said", "reported"), [(-0.5, 0.0), (0.25, 0.25), (7.0, 1.0)])
+@pytest.mark.parametrize(
+    ("said", "reported"),
+    [(-0.5, 0.0), (0.25, 0.25), (7.0, 1.0), (float("nan"), 0.0), (np.float32(0.5), 0.5), (np.int64(1), 1.0)],
+)
 def test_progress_is_a_fraction(bench: Start, said: float, reported: float) -> None:
     """Whatever a pipeline says, what is published is 0..1."""
 
@@ -275,6 +297,7 @@ def test_progress_is_a_fraction(bench: Start, said: float, reported: float) -> N
     at.result_of()
 
     assert at.reports == [("job-1", reported, None, None)]
+    assert type(at.reports[0][1]) is float
 
 
 def test_stopping_reports_no_end(bench: Start) -> None:

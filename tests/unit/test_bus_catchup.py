@@ -10,7 +10,7 @@ from hypothesis.stateful import (
 )
 
 from bus import catchup
-from bus.catchup import CatchUp, Check, Fetch, Info, Request, Rewound, Truncated, resume_offset
+from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Request, Rewound, Truncated, resume_offset
 from bus.wire import Epochs
 from tests.network import PREFIXES, TOPICS, BadPublisher, Event, Network
 
@@ -305,6 +305,46 @@ def test_a_straggling_heartbeat_of_an_old_epoch_changes_nothing() -> None:
     assert isinstance(request, Info)
     follower.informed(request, 2, 0, [(1, 0), (2, 0)])
     assert follower.request() is None
+
+
+def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
+    """The same epoch with a head before our position: only asking tells that it is so, then its offsets are read."""
+    follower = follow(offset=10, head=10)
+    follower.heartbeat(1, 5, [(1, 0)])
+
+    request = follower.request()
+    assert request == Info(10)
+    follower.informed(request, 1, 5, [(1, 0)])
+
+    assert follower.take_notices() == [Rewound(10, 5)]
+    follower.message(1, 6, 5, "six")
+    assert follower.take() == ["six"]
+
+
+def test_a_heartbeat_that_a_reply_has_overtaken_takes_nothing_back() -> None:
+    """Its head is old, which the answer to `info` shows."""
+    follower = follow(offset=10, head=10)
+    follower.heartbeat(1, 9, [(1, 0)])
+
+    request = follower.request()
+    assert isinstance(request, Info)
+    follower.informed(request, 1, 10, [(1, 0)])
+
+    assert (follower.take_notices(), follower.offset) == ([], 10)
+
+
+def test_a_damaged_record_is_told_and_passed_over() -> None:
+    """Its offset is named, and what follows is delivered."""
+    follower = follow(head=3)
+    request = follower.request()
+    assert request == Check(0)
+    follower.checked(request, 1, 3, 3)
+    request = follower.request()
+    assert isinstance(request, Fetch)
+
+    follower.fetched(request, 1, 1, 3, [(1, "one"), (3, "three")], [2])
+
+    assert (follower.take(), follower.take_notices()) == (["one", "three"], [Damaged(2)])
 
 
 def test_what_retention_has_taken_is_told_once_with_its_count() -> None:
