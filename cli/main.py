@@ -22,7 +22,7 @@ def main() -> None:
     First steps:
       variantbus demo                                      everything once, in a minute
       variantbus up                                        the services, until Ctrl-C
-      variantbus experiment run examples/cfg_sweep.toml --follow
+      variantbus experiment run FILE.toml --follow         plan an experiment and see it through
       variantbus tail variant.status --json
 
     \b
