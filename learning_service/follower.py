@@ -55,7 +55,7 @@ class Follower:
         for delivery in batch:
             if not delivery.offset:
                 self._relay_progress(delivery)
-            elif self._overflown or len(self._waiting) == WAITING_LIMIT:
+            elif self._blocked and (self._overflown or len(self._waiting) >= WAITING_LIMIT):
                 self._overflown = True  # this one and all that follow are read again: see `_unblock`
             else:
                 self._waiting.append(delivery)

@@ -59,6 +59,8 @@ class ScriptedRunner:
         self.jobs: dict[str, JobRequest] = {}
         self.cancels: list[str] = []
         self.refusal: str | None = None
+        self.refused: set[str] = set()  # jobs for which a whole request is refused
+        self.stages = STAGES
         self.before_submit: Callable[[], object] = lambda: None
         self.queue = 0
         self.pipelines = pipelines
@@ -75,13 +77,16 @@ class ScriptedRunner:
         methods.add("job.cancel", CancelParams, self._cancel)
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
-        offered = dict.fromkeys(self.pipelines, STAGES)
+        offered = dict.fromkeys(self.pipelines, self.stages)
         return PipelinesReply(pipelines=offered, outputs="/", queued=self.queue, running=0)
 
     def _submit(self, params: SubmitParams) -> SubmitReply:
         self.before_submit()
         if self.refusal:
             raise InvalidInputError(self.refusal)
+        for job in params.jobs:
+            if job.job_id in self.refused:
+                raise InvalidInputError(f"{job.job_id}: config.cfg_scale: not today")
         known = sum(job.job_id in self.jobs for job in params.jobs)
         self.jobs.update({job.job_id: job for job in params.jobs})
         return SubmitReply(accepted=len(params.jobs) - known, known=known)

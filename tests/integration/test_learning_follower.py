@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -191,3 +192,40 @@ def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> N
     assert (show(learning).variants[0].status, show(learning).variants[0].completed) == ("failed", 0)
     (kept,) = query(learning, "SELECT body FROM late_events")
     assert decode_body(kept[0]) == JobScript(context()).completed()
+
+
+def test_more_events_than_can_wait_for_a_full_disk_are_read_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stays bounded, and when there is room nothing is missing and nothing counted twice."""
+    monkeypatch.setattr("learning_service.follower.WAITING_LIMIT", 5)
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=20))
+    wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
+    learning.call(lambda: learning.log._db.execute("PRAGMA query_only = ON"))
+    for name in list(runner.jobs):
+        runner.finish(name)
+    wait_until(lambda: learning.call(lambda: learning.service._follower._overflown), what="the overflow")
+    assert learning.call(lambda: len(learning.service._follower._waiting)) == 5
+
+    learning.call(lambda: learning.log._db.execute("PRAGMA query_only = OFF"))
+
+    assert wait_for(learning, "completed").totals.completed == 40
+
+
+def test_a_damaged_record_of_a_runner_is_published_as_rejected(house: House) -> None:
+    """Whatever it said is not counted, and that is said."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    learning.stop()
+    runner.finish(ALL[0])
+    runner.finish(ALL[1])
+    runner.service.call(lambda: runner.service.log._db.execute('UPDATE log SET crc = crc + 1 WHERE "offset" = 1'))
+
+    learning = house.learning(runner.address)
+
+    wait_until(lambda: show(learning).totals.completed == 1, what="the event that is whole")
+    wait_until(lambda: [(one.reason, one.offset) for one in rejections(learning)] == [("damaged_record", 1)])

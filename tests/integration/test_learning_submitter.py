@@ -14,6 +14,7 @@ from tests.helpers import wait_until
 from tests.house import (
     ALL,
     SMALL,
+    STAGES,
     TOO_MUCH,
     Held,
     House,
@@ -228,3 +229,48 @@ def test_a_full_disk_does_not_end_a_service_whose_runner_has_a_new_log(
     make_room(learning)
 
     wait_until(lambda: sorted(new.jobs) == ALL, what="the second submission")
+
+
+def test_a_job_goes_to_the_runner_that_offers_its_stage(house: House) -> None:
+    """Two runners have a pipeline of the same name; a plan is checked against both, whatever their order."""
+    first, second = house.scripted(), house.scripted()
+    first.stages = {"img2img": STAGES["txt2img"]}
+    learning = house.learning(first.address, second.address)
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+
+    create(learning)
+    create(learning, replace(SMALL, stage="img2img"), experiment_id="exp-2")
+
+    wait_until(lambda: len(first.jobs) == len(second.jobs) == 2, what="the jobs")
+    assert {job.stage for job in first.jobs.values()} == {"img2img"}
+    assert {job.stage for job in second.jobs.values()} == {"txt2img"}
+
+
+def test_a_refused_job_does_not_fail_its_neighbours(house: House) -> None:
+    """A request is taken whole or not at all: sent alone, each job shows whether it is the one."""
+    runner = house.scripted()
+    runner.refused = {"exp-1.1.0.0"}
+    learning = house.learning(runner.address)
+
+    create(learning, replace(SMALL, jobs_per_variant=2))
+
+    wait_until(lambda: show(learning).totals.failed == 1, what="the failure of the refused job")
+    wait_until(lambda: len(runner.jobs) == 3, what="the other jobs")
+    assert show(learning).variants[1].error == "exp-1.1.0.0: config.cfg_scale: not today"
+    assert show(learning).totals.failed == 1
+
+
+def test_jobs_that_others_planned_are_never_sent(house: House) -> None:
+    """A discovered experiment is only watched, also when its runner comes back with an empty log."""
+    runner = house.scripted()
+    learning = house.learning(runner.address, discover=True)
+    script = JobScript(context(), "mine")
+    runner.publish(script.queued(), script.started())
+    wait_for(learning, "running")
+    runner.stop()
+
+    new = house.scripted(runner)
+    create(learning, experiment_id="exp-2")
+
+    wait_until(lambda: len(new.jobs) == 2, what="the planned jobs")
+    assert {job.learning_context.experiment_id for job in new.jobs.values() if job.learning_context} == {"exp-2"}
