@@ -143,7 +143,7 @@ def set_up_logging(service: str, level: str) -> None:
 
 @contextmanager
 def service_loop() -> Iterator[Loop]:
-    """Make the loop of a service, ended by SIGTERM and SIGINT, which then decide the exit status."""
+    """Make the loop of a service; SIGTERM and SIGINT end it in good order."""
     loop = Loop()
     try:
         loop.handle_signals()

@@ -54,7 +54,6 @@ class Loop:
         self._stopped = self._closed = False
         self._closing = threading.Lock()  # the one thing that other threads share with us: see `call`
         self._signals: dict[int, object] = {}
-        self.signal: int | None = None  # the one that stopped the loop
 
     def add(self, source: Socket | int, callback: Callback) -> None:
         """Call back whenever a socket or file descriptor is readable."""
@@ -148,5 +147,4 @@ class Loop:
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if self._stopped:
             os._exit(128 + number)
-        self.signal = number
         self.stop()

@@ -175,6 +175,7 @@ class LearningService:
         return _view(experiment)
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
+        self._store.trim()
         return _view(self._find(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
