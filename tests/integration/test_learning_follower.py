@@ -204,7 +204,10 @@ def test_more_events_than_can_wait_for_a_full_disk_are_read_again(
     create(learning, replace(SMALL, jobs_per_variant=20))
     wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
     learning.call(lambda: learning.log._db.execute("PRAGMA query_only = ON"))
-    for name in list(runner.jobs):
+    first, *others = runner.jobs
+    runner.finish(first)
+    wait_until(lambda: learning.call(lambda: learning.service._follower._blocked), what="the first failure")
+    for name in others:
         runner.finish(name)
     wait_until(lambda: learning.call(lambda: learning.service._follower._overflown), what="the overflow")
     assert learning.call(lambda: len(learning.service._follower._waiting)) == 5
