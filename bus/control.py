@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bus import wire
+from bus.log import StorageError
 from bus.validate import InvalidInputError, decode, near_miss
 from bus.wire import ControlError, ErrorBody
 
@@ -54,6 +55,9 @@ class Methods:
             return wire.encode(handler(decode(decoder, params or EMPTY_MAP)))
         except InvalidInputError as error:
             raise ControlError("invalid_request", str(error)) from None
+        except StorageError as error:
+            logger.error("method %s: %s", name, error)  # noqa: TRY400 - no bug of ours
+            raise ControlError("unavailable", f"{error}; make room and try again") from None
         except ControlError:
             raise
         except Exception as error:

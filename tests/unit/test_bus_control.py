@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bus import wire
 from bus.control import Methods
+from bus.log import StorageError
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
 
@@ -31,6 +32,8 @@ def handle(params: Params) -> object:
             raise InvalidInputError("number: must be odd")
         case "unspeakable":
             return object()
+        case "full":
+            raise StorageError("the disk is full")
         case _:
             raise ZeroDivisionError("secret")
 
@@ -118,6 +121,15 @@ def test_a_handler_that_fails_is_an_internal_error(
     assert error["message"] == f"double failed: {kind}; see the service's log"
     assert "Traceback" in caplog.text
     assert ask(methods, "double", {})[0] == "ok"
+
+
+def test_a_full_disk_is_one_sentence_and_no_traceback(methods: Methods, caplog: pytest.LogCaptureFixture) -> None:
+    """It is no bug: the client learns what to do, and may ask again."""
+    status, error = ask(methods, "double", {"how": "full"})
+
+    assert (status, error["code"]) == ("error", "unavailable")
+    assert error["message"] == "the disk is full; make room and try again"
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(
