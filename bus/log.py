@@ -11,19 +11,25 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from bus import sql, topics
 from bus.logfile import LogError, LogFile, boot_id, new_epoch
 from bus.messages import Message, encode_body
+from bus.retention import Clock, Retention, Trimmer
+from bus.topicindex import TopicIndex, indexed
 from bus.wire import BODY_LIMIT, PAGE_BYTES, PAGE_LIMIT, SCAN_LIMIT, Epochs
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
+TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 EPOCHS_KEPT: Final = 16  # in heartbeats; a consumer of an older one reads again from the start
+FOR_EVER: Final = Retention()
 logger = logging.getLogger(__name__)
 
 
@@ -91,17 +97,26 @@ class Transaction:
 class Log:
     """A service's database file with its log; used by one thread, and by one process at a time."""
 
-    def __init__(self, path: Path, *, durability: Durability = "normal", body_limit: int = BODY_LIMIT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durability: Durability = "normal",
+        body_limit: int = BODY_LIMIT,
+        retention: Retention = FOR_EVER,
+        clock: Clock | None = None,
+    ) -> None:
         """Open or create the file.
 
         `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for an
-        fsync (some tenths of a millisecond and up) a commit.
+        fsync (some tenths of a millisecond and up) a commit. `retention`: how much is kept; see `trim`.
 
         Raises:
             LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
         """
         self.path = path
         self.body_limit = body_limit
+        self.trimmed = 0  # records that retention has removed since the log was opened
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
@@ -112,6 +127,8 @@ class Log:
             self._open()
             self._full = durability == "full"
             self._set_synchronous(full=self._full)
+            self._index = TopicIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
+            self._trimmer = Trimmer(self._db, retention, clock or Clock())
         except sqlite3.Error as error:
             self._release()
             raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
@@ -143,8 +160,11 @@ class Log:
             raise
         if records:
             self.head = records[-1].offset
+            self._index.note((record.offset, record.topic) for record in records)
             for callback in self._on_commit:
                 callback(records)
+            if self._index.due:
+                self._write_index()
 
     def on_commit(self, callback: Callable[[list[Record]], None]) -> None:
         """Have the records of each transaction handed over after its commit, in order."""
@@ -179,7 +199,7 @@ class Log:
 
     def newest(self, prefix: str) -> int:
         """Give the newest offset with a prefix, 0 if there is none."""
-        return self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0] or 0
+        return self._index.newest(prefix)
 
     def latest(self, prefix: str, limit: int, after_topic: str = "") -> tuple[list[Record], str]:
         """Give the newest record of each topic with a prefix, in topic order, behind `after_topic`.
@@ -188,16 +208,32 @@ class Log:
         """
         records: list[Record] = []
         size = 0
-        cursor = self._db.execute(SQL["select_latest"], {"limit": limit, "after_topic": after_topic, **_range(prefix)})
-        for seen, row in enumerate(cursor, 1):
-            record = _verified(row[:5])
+        for seen, (topic, offset) in enumerate(self._index.page(prefix, after_topic, limit), 1):
+            row = self._db.execute(SQL["select_record"], (offset,)).fetchone()
+            record = _verified(row or self._db.execute(SQL["select_kept"], (topic,)).fetchone())
             if record:
                 records.append(record)
                 size += len(record.body)
             if size >= PAGE_BYTES or seen == limit:
-                cursor.close()
-                return records, row[5]
+                return records, topic
         return records, ""
+
+    def trim(self) -> bool:
+        """Remove some of what is older or more than the retention allows, for some milliseconds; is there more?
+
+        The newest record of each status topic is kept, and `latest` gives it.
+
+        Raises:
+            StorageError: nothing can be written now.
+        """
+        began = time.monotonic()
+        while cut := self._trimmer.cut(self.head):
+            if time.monotonic() - began > TRIM_SECONDS:
+                return True
+            self._write_index()
+            with self.transaction():
+                self.trimmed += self._trimmer.remove(cut)
+        return False
 
     def newest_topics(self, count: int) -> list[tuple[int, str]]:
         """Give offset and topic of the newest `count` records, oldest first."""
@@ -228,6 +264,7 @@ class Log:
     def close(self) -> None:
         """Close in good order: the next opening keeps the epoch."""
         try:
+            self._write_index()
             self._set_synchronous(full=True)
             self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
             self.sync_head()
@@ -252,9 +289,20 @@ class Log:
         if not appended:
             return []
         records = [Record(self.head + n, *message) for n, message in enumerate(appended, 1)]
-        self._db.executemany(SQL["insert_record"], ((*record, checksum(record)) for record in records))
-        self._db.executemany(SQL["upsert_latest"], {record.topic: record.offset for record in records}.items())
+        rows = [(*record, checksum(record)) for record in records]
+        whole = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, whole, ROWS_AT_ONCE):
+            self._db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+        self._db.executemany(SQL["insert_record"], rows[whole:])
         return records
+
+    def _write_index(self) -> None:
+        """Bring the table of newest records up to date; if that cannot be written now, it lags some more."""
+        try:
+            self._index.write()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _PASSING:
+                raise
 
     def _open(self) -> None:
         """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""
@@ -277,7 +325,7 @@ class Log:
         """Tell a file that is being created (also one whose creation was cut off) from a foreign or an emptied one."""
         tables = {name for (name,) in self._db.execute(SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
-        return unknown and tables <= {"log", "latest", "epochs", "closing", "scopes"}
+        return unknown and tables <= {"log", "latest", "kept", "indexed", "epochs", "closing", "scopes"}
 
     def _settle_epoch(self) -> None:
         """Keep the epoch only if no offset that was given out can have been rolled back."""
@@ -297,12 +345,14 @@ class Log:
         self.sync_head()
 
 
+_INSERT_MANY: Final = SQL["insert_record"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
 _PASSING: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _IDENTITY: Final = ("application_id", "user_version")
 _PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = FULL",  # while opening; see Log._set_synchronous
     "journal_size_limit = 67108864",
+    "wal_autocheckpoint = 4000",  # 16 MiB: pages that change often are written once for many commits
     "busy_timeout = 5000",
     "cache_size = -16000",
     "mmap_size = 0",  # a stray pointer or a truncated file would be a crash instead of an error
@@ -314,16 +364,19 @@ _PRAGMAS: Final = (
 
 
 def checksum(record: Record) -> int:
-    """CRC-32 over everything that a record says."""
-    head = f"{record.offset} {record.time_ns} {record.topic} ".encode()
-    return zlib.crc32(record.body, zlib.crc32(head))
+    """CRC-32 over everything that a record says; offset and time, spread by odd factors, are where it starts."""
+    offset, topic, time_ns, body = record
+    start = (offset * 0x9E37_79B9_7F4A_7C15 + time_ns * 0xC2B2_AE3D_27D4_EB4F) >> 16 & 0xFFFF_FFFF
+    return zlib.crc32(body, zlib.crc32(topic.encode("ascii", "replace"), start))
 
 
 def _text(topic: bytes) -> str:
     return topic.decode("ascii", "replace")  # what is not ASCII is damaged
 
 
-def _verified(row: tuple[int, bytes, int, bytes, int]) -> Record | None:
+def _verified(row: tuple[int, bytes, int, bytes, int] | None) -> Record | None:
+    if row is None:
+        return None
     offset, topic, time_ns, body, crc = row
     record = Record(offset, _text(topic), time_ns, body)
     if checksum(record) == crc:

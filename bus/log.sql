@@ -1,4 +1,4 @@
--- schema: the log, the newest record of each topic, and the epochs. Services add their own tables to the same file.
+-- schema: the log, the newest record of each topic, what retention has kept, and the epochs. Services add their own tables to the same file.
 -- AUTOINCREMENT: offsets are never given out again, even when retention has emptied the table.
 -- crc covers offset, time, topic and body: SQLite does not notice a flipped bit in a stored value.
 CREATE TABLE IF NOT EXISTS log (
@@ -12,6 +12,18 @@ CREATE TABLE IF NOT EXISTS latest (
     topic TEXT PRIMARY KEY,
     "offset" INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept ( -- newest records of status topics that are no longer in the log
+    topic TEXT PRIMARY KEY,
+    "offset" INTEGER NOT NULL,
+    time_ns INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS indexed (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    "offset" INTEGER NOT NULL -- up to which latest is complete; grows
+);
+INSERT OR IGNORE INTO indexed (only_row, "offset") VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS epochs (
     number INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL UNIQUE,
@@ -30,10 +42,6 @@ CREATE TABLE IF NOT EXISTS scopes (
 -- insert_record: append one record.
 INSERT INTO log ("offset", topic, time_ns, body, crc) VALUES (?, ?, ?, ?, ?);
 
--- upsert_latest: remember the newest record of a topic.
-INSERT INTO latest (topic, "offset") VALUES (?, ?)
-ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset";
-
 -- select_head: the newest offset that was ever given out.
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0);
 
@@ -46,14 +54,11 @@ SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM log
 WHERE "offset" > :after AND "offset" <= :until AND topic >= :low AND topic < :high
 ORDER BY "offset" LIMIT :limit;
 
--- select_newest: the newest offset of any topic in [low, high).
-SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high;
+-- select_record: one record of the log; casts as above.
+SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM log WHERE "offset" = ?;
 
--- select_latest: the newest record of each topic in [low, high) that sorts behind a given topic; casts as above.
-SELECT log."offset", CAST(log.topic AS BLOB), log.time_ns, CAST(log.body AS BLOB), log.crc, latest.topic
-FROM latest JOIN log ON log."offset" = latest."offset"
-WHERE latest.topic >= :low AND latest.topic < :high AND latest.topic > :after_topic
-ORDER BY latest.topic LIMIT :limit;
+-- select_kept: the record that was kept of a topic; casts as above.
+SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM kept WHERE topic = ?;
 
 -- select_topics: offset and topic of the newest records, to rebuild the chain table; cast as above.
 SELECT "offset", CAST(topic AS BLOB) FROM log WHERE "offset" > ? ORDER BY "offset";

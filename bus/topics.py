@@ -23,6 +23,9 @@ IMAGE_RATED: Final = "image.rated."
 RECOMMENDATION_UPDATED: Final = "recommendation.updated."
 EVENT_REJECTED: Final = "event.rejected."
 
+# The newest message of these says the whole state of something: retention never removes it.
+STATUS: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, RECOMMENDATION_UPDATED)
+
 _STANDS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _TOPIC = re.compile(r"(?:(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+\.)+")
 
@@ -49,6 +52,11 @@ def build(base: str, *tokens: str | int) -> str:
     topic = base + "".join(encode_token(str(token)) + "." for token in tokens)
     check(topic)
     return topic
+
+
+def is_status(topic: str) -> bool:
+    """Is its newest message the whole state of something?"""
+    return topic.startswith(STATUS)
 
 
 @lru_cache(maxsize=65_536)

@@ -5,8 +5,7 @@ from bus.log import Transaction
 from bus.messages import EventRejected
 from bus.source import Delivery
 from learning_service.controller import JobEvent, Outcome
-from learning_service.experiments import Experiment, JobPhase, experiment_status, variant_status
-from learning_service.plan import PlannedJob
+from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.store import LearningStore
 from learning_service.variants import Variant
 
@@ -19,9 +18,8 @@ class Changes:
         self._tx, self._store = tx, store
         self._experiments: dict[str, Experiment] = {}
         self._variants: dict[tuple[str, int], Variant] = {}
-        self._jobs: dict[tuple[str, str], JobPhase] = {}
 
-    def apply(self, event: JobEvent, outcome: Outcome, delivery: Delivery | None) -> None:
+    def apply(self, outcome: Outcome) -> None:
         """Publish a variant's new state."""
         experiment, variant = outcome.experiment, outcome.variant
         if experiment is None or variant is None:
@@ -29,13 +27,6 @@ class Changes:
         if outcome.adopted:
             self._store.insert(self._tx, experiment, [])
             self._store.keep(experiment)
-        if outcome.added:
-            repeat_index = event.learning_context.repeat_index if event.learning_context else 0
-            planned = PlannedJob(variant.index, repeat_index)
-            runner = delivery.source if delivery else ""
-            self._store.insert_seen_job(self._tx, experiment, event.job_id, planned, runner)
-        else:
-            self._jobs[experiment.experiment_id, event.job_id] = experiment.jobs[event.job_id]
         self.publish(experiment, variant)
 
     def publish(self, experiment: Experiment, variant: Variant) -> None:
@@ -44,12 +35,6 @@ class Changes:
         self._tx.append(topic, variant_status(experiment, variant))
         self._variants[experiment.experiment_id, variant.index] = variant
         self._experiments[experiment.experiment_id] = experiment
-
-    def end_jobs(self, experiment: Experiment, job_ids: list[str]) -> None:
-        """Note that jobs will not be sent to any runner."""
-        for job_id in job_ids:
-            experiment.move_job(job_id, "ended")
-            self._jobs[experiment.experiment_id, job_id] = "ended"
 
     def reject(self, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
         """Publish that an event was refused, and why."""
@@ -71,7 +56,6 @@ class Changes:
     def write(self) -> None:
         """Write what has changed; each experiment is published once."""
         self._store.write_variants(self._tx, self._variants)
-        self._store.write_jobs(self._tx, self._jobs)
         for experiment in self._experiments.values():
             experiment.revision += 1
             self._store.write_experiment(self._tx, experiment)

@@ -15,10 +15,9 @@
 """
 
 from collections.abc import Callable, Collection
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
 from bus.messages import (
@@ -31,17 +30,16 @@ from bus.messages import (
     Variable,
 )
 from learning_service import variants
-from learning_service.experiments import Experiment, JobPhase
+from learning_service.experiments import Experiment
 from learning_service.variants import Variant
 
 JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]
 Find = Callable[[str], Experiment | None]
-ORDER: Final[dict[JobPhase, int]] = {"planned": 0, "queued": 1, "running": 2, "ended": 3}
 
 
 class Outcome(Struct, frozen=True):
-    """What became of an event. Applied: experiment, variant, and whether the job is new to the plan."""
+    """What became of an event. Applied: the experiment, and the variant as it is now."""
 
     kind: Kind
     reason: str = ""
@@ -49,7 +47,6 @@ class Outcome(Struct, frozen=True):
     experiment: Experiment | None = None
     variant: Variant | None = None
     adopted: bool = False  # the experiment was discovered by this event
-    added: bool = False  # the job was
 
 
 class LearningController:
@@ -82,7 +79,8 @@ class LearningController:
         if context is None or not self.follows(context):
             return None
         experiment = self._find(context.experiment_id)
-        if experiment is None or experiment.jobs.get(event.job_id) != "running":
+        variant = experiment.variants.get(context.variant_index) if experiment else None
+        if experiment is None or variant is None or variant.jobs.get(event.job_id) != "running":
             return None
         experiment.progress[event.job_id] = (context.variant_index, event.fraction)
         return experiment
@@ -105,74 +103,53 @@ class LearningController:
             if not adopted:
                 return Outcome("rejected", "unknown_experiment", context.experiment_id)
             experiment = _adopt(event, context)
-        refused = _compare(experiment, context)
+        variant = experiment.variants.get(context.variant_index)
+        refused = _compare(experiment, variant, context)
         if refused:
             return refused
-        added = event.job_id not in experiment.jobs
-        if not experiment.discovered and (added or not _is_of(event.job_id, context)):
-            return Outcome("rejected", "unplanned_job", event.job_id)
-        if added:
-            _add_job(experiment, context, event)
-        return _apply(experiment, context, event, adopted=adopted, added=added)
+        if variant is None or event.job_id not in variant.jobs:
+            if not experiment.discovered:
+                return Outcome("rejected", "unplanned_job", event.job_id)
+            variant = _extended(variant, context, event)
+        return _apply(experiment, variant, event, adopted=adopted)
 
 
-def _is_of(job_id: str, context: LearningContext) -> bool:
-    """Is this the id of a job of the variant that the context names? See `plan.job_id`."""
-    return job_id.startswith(f"{context.experiment_id}.{context.variant_index}.")
-
-
-def _compare(experiment: Experiment, context: LearningContext) -> Outcome | None:
+def _compare(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Outcome | None:
     """Compare a context with the plan; an outcome only if they differ."""
     index, name = context.variant_index, context.variable_under_test
     if name != experiment.definition.variable.name:
         return Outcome("rejected", "variable_differs", f"{name!r} instead of {experiment.definition.variable.name!r}")
     if index < 0:
         return Outcome("rejected", "index_out_of_range", f"{index} is negative")
-    variant = experiment.variants.get(index)
     if variant is None:
         if experiment.discovered:
             return None
         return Outcome("rejected", "index_out_of_range", f"{index} is not in 0..{len(experiment.variants) - 1}")
-    same = context.variant_value == variant.value and isinstance(context.variant_value, bool) == isinstance(
-        variant.value, bool
-    )
-    if not same:
-        return Outcome("rejected", "value_differs", f"{context.variant_value!r} instead of {variant.value!r}")
+    told, planned = context.variant_value, variant.value
+    if told != planned or isinstance(told, bool) != isinstance(planned, bool):  # True == 1
+        return Outcome("rejected", "value_differs", f"{told!r} instead of {planned!r}")
     return None
 
 
-def _apply(experiment: Experiment, context: LearningContext, event: JobEvent, *, adopted: bool, added: bool) -> Outcome:
-    phase, now = _phase_and_time(event)
-    before = experiment.jobs[event.job_id]
-    if before == "ended":
-        return Outcome("ignored", "job_already_applied", event.job_id)
-    variant = experiment.variants[context.variant_index]
+def _apply(experiment: Experiment, variant: Variant, event: JobEvent, *, adopted: bool) -> Outcome:
+    job_id = event.job_id
+    if variant.jobs[job_id] == "ended":
+        return Outcome("ignored", "job_already_applied", job_id)
     try:
         if isinstance(event, JobCompleted):
-            changed = variants.job_ended(variant, event)
+            now, changed = event.finished_at, variants.job_ended(variant, event)
         elif isinstance(event, JobStarted):
-            changed = variants.started(variant, now)
+            now, changed = event.started_at, variants.started(variant, job_id, event.started_at)
         else:
-            changed = variants.queued(variant, now)
+            now, changed = event.queued_at, variants.queued(variant, job_id, event.queued_at)
     except IllegalTransitionError as error:
         return Outcome("late", "variant_has_ended", str(error), experiment, variant)
-    # a job that runs again after its runner died is queued once more; that takes nothing back
-    experiment.move_job(event.job_id, phase if phase == "queued" or ORDER[phase] > ORDER[before] else before)
     experiment.put(changed)
+    experiment.progress.pop(job_id, None)
     experiment.updated_at = max(experiment.updated_at, now)
-    if phase != "queued" and experiment.started_at is None:
+    if experiment.started_at is None and not isinstance(event, JobQueued):
         experiment.started_at = now
-    return Outcome("applied", experiment=experiment, variant=changed, adopted=adopted, added=added)
-
-
-def _phase_and_time(event: JobEvent) -> tuple[JobPhase, float]:
-    match event:
-        case JobQueued():
-            return "queued", event.queued_at
-        case JobStarted():
-            return "running", event.started_at
-        case JobCompleted():
-            return "ended", event.finished_at
+    return Outcome("applied", experiment=experiment, variant=changed, adopted=adopted)
 
 
 def _adopt(event: JobEvent, context: LearningContext) -> Experiment:
@@ -183,18 +160,21 @@ def _adopt(event: JobEvent, context: LearningContext) -> Experiment:
         stage=event.stage,
         variable=Variable(name=context.variable_under_test, values=[]),
     )
-    now = _phase_and_time(event)[1]
-    return Experiment(context.experiment_id, definition, created_at=now, discovered=True)
+    return Experiment(context.experiment_id, definition, created_at=_time(event), discovered=True)
 
 
-def _add_job(experiment: Experiment, context: LearningContext, event: JobEvent) -> None:
-    """Add a job, and if need be its variant, to the plan of a discovered experiment."""
-    now = _phase_and_time(event)[1]
-    variant = experiment.variants.get(context.variant_index)
+def _extended(variant: Variant | None, context: LearningContext, event: JobEvent) -> Variant:
+    """Give a variant of a discovered experiment with the job of an event in its plan."""
     if variant is None:
-        variant = Variant(index=context.variant_index, value=context.variant_value, planned=1, updated_at=now)
-    else:
-        # the event that adds the job makes the one new revision of this change
-        variant = replace(variants.extended(variant, 1, now), revision=variant.revision)
-    experiment.put(variant)
-    experiment.move_job(event.job_id, "planned")
+        return Variant(index=context.variant_index, value=context.variant_value, jobs={event.job_id: "planned"})
+    return variants.extended(variant, event.job_id)
+
+
+def _time(event: JobEvent) -> float:
+    match event:
+        case JobQueued():
+            return event.queued_at
+        case JobStarted():
+            return event.started_at
+        case JobCompleted():
+            return event.finished_at

@@ -1,21 +1,20 @@
 """An experiment in memory: its plan, its variants, its jobs, and what is published of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final
 
 from bus.messages import ExperimentDefinition, ExperimentStatus, LearningContext, Totals, VariantState, VariantStatus
 from learning_service.variants import ENDED, Variant
 
-JobPhase = Literal["planned", "queued", "running", "ended"]
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
-_NOTHING: Final = Variant(index=0, value=0, planned=0)  # before a variant is added
 
 
 class Experiment:
     """One experiment. It changes in memory first; if the transaction fails, it is read again from the store.
 
-    Its counts are kept up to date with every change, so that an event costs the same in a plan of any size.
+    Its counts are brought up to date by what has changed since they were last asked for, so that an event costs the
+    same in a plan of any size.
     """
 
     def __init__(
@@ -23,7 +22,6 @@ class Experiment:
         experiment_id: str,
         definition: ExperimentDefinition,
         variants: Iterable[Variant] = (),
-        jobs: Mapping[str, JobPhase] | None = None,
         *,
         created_at: float,
         discovered: bool = False,
@@ -36,35 +34,35 @@ class Experiment:
         self.revision = 0
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
         self.variants: dict[int, Variant] = {}
-        self.jobs: dict[str, JobPhase] = {}
+        self._uncounted: dict[int, Variant | None] = {}  # what has changed, as it was when it was counted
         self._states: Counter[VariantState] = Counter()
-        self._planned = self._completed = self._failed = self._cancelled = self._running = 0
+        self._counts = [0] * 5
         for variant in variants:
             self.put(variant)
-        for job_id, phase in (jobs or {}).items():
-            self.move_job(job_id, phase)
 
     def put(self, variant: Variant) -> None:
         """Add a variant, or replace its state."""
-        before = self.variants.get(variant.index, _NOTHING)
+        self._uncounted.setdefault(variant.index, self.variants.get(variant.index))
         self.variants[variant.index] = variant
-        if before is _NOTHING or before.status != variant.status:
-            self._states[variant.status] += 1
-            self._states[before.status] -= before is not _NOTHING
-        self._planned += variant.planned - before.planned
-        self._completed += variant.completed - before.completed
-        self._failed += variant.failed - before.failed
-        self._cancelled += variant.cancelled - before.cancelled
 
-    def move_job(self, job_id: str, phase: JobPhase) -> None:
-        """Add a job, or note how far it is."""
-        self._running += (phase == "running") - (self.jobs.get(job_id) == "running")
-        self.jobs[job_id] = phase
-        self.progress.pop(job_id, None)
+    def _count(self) -> None:
+        """Count what has changed."""
+        for index, before in self._uncounted.items():
+            after = self.variants[index]
+            self._states[after.status] += 1
+            was = (0,) * 5
+            if before:
+                self._states[before.status] -= 1
+                was = _job_counts(before)
+            self._counts = [
+                count + new - old for count, new, old in zip(self._counts, _job_counts(after), was, strict=True)
+            ]
+        self._uncounted.clear()
 
     @property
     def status(self) -> VariantState:
         """Follow from the variants: all in one state, all ended, or on the way."""
+        self._count()
         present = {state for state, count in self._states.items() if count}
         for state in ONE_STATE:
             if present == {state}:
@@ -81,14 +79,20 @@ class Experiment:
     @property
     def totals(self) -> Totals:
         """Count variants and jobs."""
+        self._count()
+        jobs, running, completed, failed, cancelled = self._counts
         return Totals(
             variants=len(self.variants),
-            jobs=self._planned,
-            running=self._running,
-            completed=self._completed,
-            failed=self._failed,
-            cancelled=self._cancelled,
+            jobs=jobs,
+            running=running,
+            completed=completed,
+            failed=failed,
+            cancelled=cancelled,
         )
+
+
+def _job_counts(variant: Variant) -> tuple[int, int, int, int, int]:
+    return variant.planned, variant.running, variant.completed, variant.failed, variant.cancelled
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:

@@ -144,8 +144,8 @@ class Follower:
             changes.reject(event, outcome, delivery)
         elif outcome.kind == "late" and delivery:
             changes.keep_late(outcome, delivery)
-        elif outcome.kind == "applied" and event:
-            changes.apply(event, outcome, delivery)
+        elif outcome.kind == "applied":
+            changes.apply(outcome)
 
     def _reject_alone(self, delivery: Delivery, error: Exception) -> None:
         """Reject an event that cannot be applied, and go on behind it."""

@@ -130,14 +130,17 @@ class LearningService:
             addresses = ", ".join(self._scope.runners)
             raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
         values = check_plan(definition, pipelines, self._scope.max_variants)
+        jobs = [(job_id(params.experiment_id, job), job) for job in plan_jobs(definition, len(values))]
+        ids: dict[int, list[str]] = {}
+        for name, job in jobs:
+            ids.setdefault(job.variant_index, []).append(name)
         created = time.time()
         planned = [
-            Variant(index=index, value=value, planned=definition.jobs_per_variant, revision=1, updated_at=created)
+            Variant(index=index, value=value, jobs=dict.fromkeys(ids[index], "planned"), revision=1, updated_at=created)
             for index, value in enumerate(values)
         ]
         experiment = Experiment(params.experiment_id, definition, planned, created_at=created)
         experiment.revision = 1
-        jobs = [(job_id(params.experiment_id, job), job) for job in plan_jobs(definition, len(values))]
         with self._log.transaction(sync=True) as tx:
             self._store.insert(tx, experiment, jobs)
             tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
@@ -161,12 +164,14 @@ class LearningService:
             with self._log.transaction(sync=True) as tx:
                 changes = Changes(tx, self._store)
                 for index, rows in unsent.items():
-                    variant = variants.cancelled(experiment.variants[index], len(rows), experiment.updated_at)
+                    names = [row.job_id for row in rows]
+                    variant = variants.cancelled(experiment.variants[index], names, experiment.updated_at)
                     experiment.put(variant)
-                    changes.end_jobs(experiment, [row.job_id for row in rows])
+                    self._store.withdraw(tx, rows)
                     changes.publish(experiment, variant)
                 changes.write()
-                for runner in self._store.runners_of(params.experiment_id):
+                runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
+                for runner in runners:
                     self._store.write_cancel(tx, params.experiment_id, runner)
         except BaseException:
             self._store.forget()
@@ -223,8 +228,14 @@ class LearningService:
         logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
         try:
             with self._log.transaction() as tx:
-                self._store.resend(tx, runner)
+                for experiment, index, rows in self._store.unended_of(runner):
+                    self._store.resend(tx, rows)
+                    variant = variants.resent(experiment.variants[index], [row.job_id for row in rows])
+                    experiment.put(variant)
+                    self._store.write_variants(tx, {(experiment.experiment_id, index): variant})
+                self._store.repeat_cancels(tx, runner)
         except StorageError as error:  # the disk is full
+            self._store.forget()
             logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
             return

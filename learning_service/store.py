@@ -1,7 +1,7 @@
 """The learning service's tables, in the same file as its log."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -11,12 +11,12 @@ from bus.log import Log, Transaction
 from bus.messages import INT64_MAX, ExperimentDefinition
 from bus.source import Position
 from bus.specs import StageSpec
-from learning_service.experiments import Experiment, JobPhase
+from learning_service.experiments import Experiment
 from learning_service.plan import PlannedJob
 from learning_service.variants import Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 CACHE_LIMIT: Final = 10_000  # experiments in memory; the first read goes first, and is read again when it is needed
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
@@ -87,30 +87,24 @@ class LearningStore:
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
         kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
-        rows = [(job_id, experiment.experiment_id, *job, kind, "planned", None, 0) for job_id, job in jobs]
+        rows = [(job_id, experiment.experiment_id, *job, kind) for job_id, job in jobs]
         tx.executemany(SQL["insert_job"], rows)
-
-    def insert_seen_job(
-        self, tx: Transaction, experiment: Experiment, job_id: str, job: PlannedJob, runner: str
-    ) -> None:
-        """Add a job of a discovered experiment, which its runner has already."""
-        kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
-        row = (job_id, experiment.experiment_id, *job, kind, experiment.jobs[job_id], runner, 1)
-        tx.execute(SQL["insert_job"], row)
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
         """Write what changes of an experiment."""
-        row = (experiment.started_at, experiment.updated_at, experiment.revision, experiment.experiment_id)
+        row = (
+            experiment.started_at,
+            experiment.updated_at,
+            experiment.revision,
+            experiment.has_ended,
+            experiment.experiment_id,
+        )
         tx.execute(SQL["update_experiment"], row)
 
     def write_variants(self, tx: Transaction, variants: Mapping[tuple[str, int], Variant]) -> None:
         """Write variants by experiment and index."""
         rows = [(*key, _encode(variant)) for key, variant in variants.items()]
         tx.executemany(SQL["upsert_variant"], rows)
-
-    def write_jobs(self, tx: Transaction, phases: Mapping[tuple[str, str], JobPhase]) -> None:
-        """Write how far jobs are, by experiment and job."""
-        tx.executemany(SQL["update_job"], [(phase, *key) for key, phase in phases.items()])
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that came after the end of its variant."""
@@ -136,11 +130,30 @@ class LearningStore:
         """Note that a runner has jobs on its disk."""
         tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
 
-    def resend(self, tx: Transaction, runner: str) -> None:
-        """Have a runner sent again what it had not finished."""
-        tx.execute(SQL["resend_jobs"], (runner,))
+    def withdraw(self, tx: Transaction, rows: list[JobRow]) -> None:
+        """Take jobs back that no runner was chosen for."""
+        tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
+
+    def unended_of(self, runner: str) -> Iterator[tuple[Experiment, int, list[JobRow]]]:
+        """Give the jobs of a runner that have not ended, by experiment and variant."""
+        for (experiment_id,) in self._log.query(SQL["select_open_of_runner"], (runner,)):
+            experiment = self.find(experiment_id)
+            rows = _job_rows(self._log.query(SQL["select_jobs_of_runner"], (experiment_id, runner)))
+            by_variant: dict[int, list[JobRow]] = {}
+            for row in rows:
+                by_variant.setdefault(row.planned.variant_index, []).append(row)
+            for index, mine in by_variant.items():
+                if experiment:
+                    phases = experiment.variants[index].jobs
+                    yield experiment, index, [row for row in mine if phases[row.job_id] != "ended"]
+
+    def resend(self, tx: Transaction, rows: list[JobRow]) -> None:
+        """Have jobs sent again to the runner that was chosen for them."""
+        tx.executemany(SQL["resend_job"], [(row.number,) for row in rows])
+
+    def repeat_cancels(self, tx: Transaction, runner: str) -> None:
+        """Have a runner told again what was cancelled."""
         tx.execute(SQL["repeat_cancels"], (runner,))
-        self._cache.clear()
 
     def positions(self) -> dict[tuple[str, str], Position]:
         """Give how far each runner was read."""
@@ -189,7 +202,6 @@ class LearningStore:
             experiment_id,
             _decode_definition(definition),
             (_decode_variant(state) for (state,) in self._log.query(SQL["select_variants"], (experiment_id,))),
-            dict(self._log.query(SQL["select_jobs"], (experiment_id,))),
             created_at=created_at,
             discovered=bool(discovered),
         )

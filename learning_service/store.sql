@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS experiments (
     discovered INTEGER NOT NULL,
     started_at REAL,
     updated_at REAL NOT NULL,
-    revision INTEGER NOT NULL -- never goes back
+    revision INTEGER NOT NULL, -- never goes back
+    ended INTEGER NOT NULL DEFAULT 0 -- 0 -> 1 with its last job, 1 -> 0 when it is extended
 );
 CREATE TABLE IF NOT EXISTS variants (
     experiment_id TEXT NOT NULL,
@@ -15,7 +16,7 @@ CREATE TABLE IF NOT EXISTS variants (
     state BLOB NOT NULL,
     PRIMARY KEY (experiment_id, variant_index)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs (
+CREATE TABLE IF NOT EXISTS jobs ( -- what is sent to runners; how far a job is stands in its variant's state
     number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
     job_id TEXT NOT NULL,
     experiment_id TEXT NOT NULL,
@@ -23,19 +24,12 @@ CREATE TABLE IF NOT EXISTS jobs (
     repeat_index INTEGER NOT NULL,
     round INTEGER NOT NULL,
     kind TEXT NOT NULL, -- pipeline and stage of its experiment: a runner has to offer both
-    phase TEXT NOT NULL CHECK (phase IN (
-        'planned', -- -> queued, running, ended
-        'queued', -- -> running, ended
-        'running', -- -> queued when its runner died, -> ended
-        'ended'
-    )),
     runner TEXT, -- the one that the job goes to; once chosen it stays, so that it cannot run at two
-    acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk
+    acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk, 1 -> 0 when it lost it
     UNIQUE (experiment_id, job_id)
 );
-CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (kind, number) WHERE runner IS NULL AND phase = 'planned';
-CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number)
-WHERE runner IS NOT NULL AND acknowledged = 0 AND phase = 'planned';
+CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (kind, number) WHERE runner IS NULL;
+CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number) WHERE runner IS NOT NULL AND acknowledged = 0;
 CREATE TABLE IF NOT EXISTS positions (
     source TEXT NOT NULL,
     prefix TEXT NOT NULL,
@@ -66,7 +60,7 @@ INSERT INTO experiments (experiment_id, definition, created_at, discovered, star
 VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- update_experiment: write what changes of an experiment.
-UPDATE experiments SET started_at = ?, updated_at = ?, revision = ? WHERE experiment_id = ?;
+UPDATE experiments SET started_at = ?, updated_at = ?, revision = ?, ended = ? WHERE experiment_id = ?;
 
 -- select_experiment: one experiment.
 SELECT experiment_id, definition, created_at, discovered, started_at, updated_at, revision
@@ -83,43 +77,45 @@ ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state;
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 
 -- insert_job: add a planned job.
-INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind, phase, runner, acknowledged)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind) VALUES (?, ?, ?, ?, ?, ?);
 
--- update_job: write how far a job is.
-UPDATE jobs SET phase = ? WHERE experiment_id = ? AND job_id = ?;
-
--- select_jobs: the jobs of an experiment.
-SELECT job_id, phase FROM jobs WHERE experiment_id = ?;
+-- delete_job: take back a job that no runner was chosen for.
+DELETE FROM jobs WHERE number = ?;
 
 -- select_unassigned: jobs of some kinds (a JSON list) that no runner was chosen for, oldest first.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE kind IN (SELECT value FROM json_each(?)) AND runner IS NULL AND phase = 'planned' ORDER BY number LIMIT ?;
+WHERE kind IN (SELECT value FROM json_each(?)) AND runner IS NULL ORDER BY number LIMIT ?;
 
 -- select_unassigned_of_experiment: the same of one experiment.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE experiment_id = ? AND runner IS NULL AND phase = 'planned';
+WHERE experiment_id = ? AND runner IS NULL;
 
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
 
 -- select_unacknowledged: jobs that a runner is to be sent, oldest first.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE runner = ? AND acknowledged = 0 AND phase = 'planned' ORDER BY number LIMIT ?;
+WHERE runner = ? AND acknowledged = 0 ORDER BY number LIMIT ?;
 
 -- acknowledge_job: note that the runner has a job.
 UPDATE jobs SET acknowledged = 1 WHERE number = ?;
 
--- resend_jobs: the runner's log is another one: what it had not finished must be sent again, but for jobs that we
--- never planned.
-UPDATE jobs SET acknowledged = 0, phase = 'planned' WHERE runner = ? AND phase <> 'ended'
-AND experiment_id IN (SELECT experiment_id FROM experiments WHERE NOT discovered);
+-- select_open_of_runner: the experiments that have not ended and have jobs at a runner.
+SELECT experiment_id FROM experiments
+WHERE NOT ended AND experiment_id IN (SELECT experiment_id FROM jobs WHERE runner = ?);
+
+-- select_jobs_of_runner: the jobs of an experiment that went to a runner.
+SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
+WHERE experiment_id = ? AND runner = ?;
+
+-- resend_job: the runner has lost a job.
+UPDATE jobs SET acknowledged = 0 WHERE number = ?;
 
 -- repeat_cancels: a runner is sent jobs again, so it must be told again which were cancelled.
 UPDATE cancels SET done = 0 WHERE runner = ?;
 
--- select_runners_of: the runners that have unended jobs of an experiment.
-SELECT DISTINCT runner FROM jobs WHERE experiment_id = ? AND runner IS NOT NULL AND phase <> 'ended';
+-- select_runners_of: the runners that were chosen for jobs of an experiment.
+SELECT DISTINCT runner FROM jobs WHERE experiment_id = ? AND runner IS NOT NULL;
 
 -- upsert_position: note how far a runner was read.
 INSERT INTO positions (source, prefix, epoch, "offset") VALUES (?, ?, ?, ?)
@@ -142,7 +138,7 @@ ON CONFLICT (experiment_id, runner) DO UPDATE SET done = 0;
 -- select_cancel: an experiment that a runner is to cancel, once all of its jobs are there.
 SELECT experiment_id FROM cancels WHERE runner = :runner AND done = 0 AND NOT EXISTS (
     SELECT 1 FROM jobs WHERE jobs.runner = :runner AND jobs.experiment_id = cancels.experiment_id
-    AND acknowledged = 0 AND phase = 'planned'
+    AND acknowledged = 0
 ) LIMIT 1;
 
 -- finish_cancel: the runner has done so.
@@ -151,5 +147,5 @@ UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
 -- insert_late: keep an event that came after the end of its variant.
 INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);
 
--- select_runners_with_work: the runners that have jobs which have not ended.
-SELECT DISTINCT runner FROM jobs WHERE runner IS NOT NULL AND phase <> 'ended';
+-- select_runners_with_work: the runners that were chosen for jobs of experiments which have not ended.
+SELECT DISTINCT runner FROM jobs JOIN experiments USING (experiment_id) WHERE runner IS NOT NULL AND NOT ended;

@@ -158,6 +158,8 @@ class Submitter:
                 with _tried_again():
                     if len(rows) == 1:
                         self._refused(rows, error.message)
+                        with self._log.transaction() as tx:
+                            self._store.acknowledge(tx, rows)  # it has ended: there is nothing left to send
                     self.pump()
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)

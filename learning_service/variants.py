@@ -1,6 +1,7 @@
 """The life of a variant: a table of transitions, and the state that grows with every job that ends."""
 
-import math
+from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Final, Literal
 
 from msgspec import Struct, field
@@ -35,6 +36,7 @@ TRANSITIONS: Final[dict[VariantState, dict[VariantEvent, VariantState]]] = {
     "failed": {},
     "cancelled": {},
 }
+JobPhase = Literal["planned", "queued", "running", "ended"]
 # More jobs were planned: the one way back from an end.
 EXTENDED: Final[dict[VariantState, VariantState]] = {"pending": "pending", "queued": "queued"}
 ENDED: Final = frozenset[VariantState]({"completed", "partial", "failed", "cancelled"})
@@ -54,13 +56,14 @@ def transition(status: VariantState, event: VariantEvent) -> VariantState:
     return step("variant", TRANSITIONS, status, event)
 
 
-class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """All that is kept of one variant; what is published of it is derived (see `learning_service.experiments`)."""
 
     index: int
     value: Scalar | dict[str, Scalar]
-    planned: int
+    jobs: dict[str, JobPhase]  # by job id; never changed in place
     status: VariantState = "pending"
+    running: int = 0
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
@@ -73,76 +76,120 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated_at: float = 0.0
 
     @property
+    def planned(self) -> int:
+        """How many jobs it has."""
+        return len(self.jobs)
+
+    @property
     def ended(self) -> int:
         """How many of its jobs have ended."""
         return self.completed + self.failed + self.cancelled
 
 
-def queued(variant: Variant, now: float) -> Variant:
-    """Give the variant after one of its jobs came into a queue."""
-    return _moved(variant, "job_queued", now)
+def queued(variant: Variant, job_id: str, now: float) -> Variant:
+    """Give the variant after a job of it came into a queue; also again, when its runner died under it."""
+    return _moved(variant, job_id, "queued", transition(variant.status, "job_queued"), now)
 
 
-def started(variant: Variant, now: float) -> Variant:
-    """Give the variant after one of its jobs started."""
-    return _moved(variant, "job_started", now)
+def started(variant: Variant, job_id: str, now: float) -> Variant:
+    """Give the variant after a job of it started."""
+    return _moved(variant, job_id, "running", transition(variant.status, "job_started"), now)
 
 
-def extended(variant: Variant, jobs: int, now: float) -> Variant:
-    """Give the variant after jobs were added to its plan."""
+def extended(variant: Variant, job_id: str) -> Variant:
+    """Give the variant with one more job in its plan; the event that brings it makes the revision of this change."""
     status = EXTENDED.get(variant.status, "running")
-    planned, revision = variant.planned + jobs, variant.revision + 1
-    return replace(variant, status=status, planned=planned, revision=revision, updated_at=now)
+    return replace(variant, status=status, jobs={**variant.jobs, job_id: "planned"})
 
 
-def cancelled(variant: Variant, jobs: int, now: float) -> Variant:
+def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:
+    """Give the variant after jobs of it were lost at their runner: those that have not ended are to be sent again."""
+    lost: dict[str, JobPhase] = {job_id: "planned" for job_id in job_ids if variant.jobs.get(job_id) != "ended"}
+    jobs = {**variant.jobs, **lost}
+    return replace(variant, jobs=jobs, running=list(jobs.values()).count("running"))
+
+
+def cancelled(variant: Variant, job_ids: Sequence[str], now: float) -> Variant:
     """Give the variant after jobs of it were cancelled that no runner had yet."""
-    return _ended(variant, now, cancelled=variant.cancelled + jobs)
+    jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
+    counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
+    return _ended(variant, jobs, counts, now)
 
 
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     """Give the variant after one of its jobs ended, well or not."""
     result, now = job.result, job.finished_at
+    jobs: dict[str, JobPhase] = {**variant.jobs, job.job_id: "ended"}
+    running = variant.running - (variant.jobs[job.job_id] == "running")
+    completed, failed, cancelled = variant.completed, variant.failed, variant.cancelled
     if result.cancelled:
-        return _ended(variant, now, cancelled=variant.cancelled + 1)
+        return _ended(variant, jobs, (completed, failed, cancelled + 1), now, running=running)
     if not result.success:
         error = (result.error.message if result.error else "") or UNKNOWN_ERROR
-        return _ended(variant, now, failed=variant.failed + 1, error=error[:ERROR_LIMIT])
-    sums = dict(variant.metric_sums)
-    for name, value in result.metrics.items():
-        known = name in sums or (len(sums) < METRICS_LIMIT and len(name) <= METRIC_NAME_LIMIT)
-        if not known or not math.isfinite(value):
-            continue  # one that is not finite would make the mean of all others unknown
-        total, count = sums.get(name, (0.0, 0))
-        sums[name] = (total + value, count + 1)
+        return _ended(
+            variant, jobs, (completed, failed + 1, cancelled), now, running=running, error=error[:ERROR_LIMIT]
+        )
     duration = result.seconds
-    if duration is None or not math.isfinite(duration):
+    if duration is None or not isfinite(duration):
         duration = 0.0 if job.started_at is None else now - job.started_at
     return _ended(
         variant,
+        jobs,
+        (completed + 1, failed, cancelled),
         now,
-        completed=variant.completed + 1,
+        running=running,
         images=(variant.images + result.images)[:IMAGES_LIMIT],
-        metric_sums=sums,
+        metric_sums=_add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
         duration_sum=variant.duration_sum + max(0.0, duration),
     )
 
 
-def _ended(variant: Variant, now: float, **changes: object) -> Variant:
-    """Count a job that ended, and see whether it was the last one."""
-    after = replace(variant, revision=variant.revision + 1, updated_at=now, **changes)
+def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
+    """Add what one job measured; a number that is not finite would make the mean of all others unknown."""
+    after = dict(sums)
+    for name, value in metrics.items():
+        before = after.get(name)
+        if not isfinite(value):
+            continue
+        if before:
+            after[name] = (before[0] + value, before[1] + 1)
+        elif len(after) < METRICS_LIMIT and len(name) <= METRIC_NAME_LIMIT:
+            after[name] = (value, 1)
+    return after
+
+
+def _ended(
+    variant: Variant, jobs: dict[str, JobPhase], counts: tuple[int, int, int], now: float, **changes: object
+) -> Variant:
+    """Give the variant with jobs that ended; `counts`: completed, failed, cancelled. See whether it was the last."""
+    completed, failed, cancelled = counts
     event: VariantEvent = "job_ended"
-    if after.ended >= after.planned:
-        if after.completed == after.ended:
+    if completed + failed + cancelled >= len(jobs):
+        if not failed and not cancelled:
             event = "all_completed"
-        elif after.completed:
+        elif completed:
             event = "all_ended_mixed"
         else:
-            event = "all_failed" if after.failed else "all_cancelled"
-    status = transition(variant.status, event)
-    return after if status == after.status else replace(after, status=status)
+            event = "all_failed" if failed else "all_cancelled"
+    return replace(
+        variant,
+        status=transition(variant.status, event),
+        jobs=jobs,
+        completed=completed,
+        failed=failed,
+        cancelled=cancelled,
+        revision=variant.revision + 1,
+        updated_at=now,
+        **changes,
+    )
 
 
-def _moved(variant: Variant, event: VariantEvent, now: float) -> Variant:
-    status = transition(variant.status, event)
-    return replace(variant, status=status, revision=variant.revision + 1, updated_at=now)
+def _moved(variant: Variant, job_id: str, phase: JobPhase, status: VariantState, now: float) -> Variant:
+    return replace(
+        variant,
+        status=status,
+        jobs={**variant.jobs, job_id: phase},
+        running=variant.running + (phase == "running") - (variant.jobs[job_id] == "running"),
+        revision=variant.revision + 1,
+        updated_at=now,
+    )

@@ -1,0 +1,19 @@
+-- upsert: remember the newest record of a topic.
+INSERT INTO latest (topic, "offset") VALUES (?, ?)
+ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset";
+
+-- delete_kept: a topic has a newer record than the one that retention has kept.
+DELETE FROM kept WHERE topic = ?;
+
+-- set_indexed: note how far the table is complete.
+UPDATE indexed SET "offset" = ?;
+
+-- select_indexed: how far the table is complete.
+SELECT "offset" FROM indexed;
+
+-- select_newest: the newest offset of any topic in [low, high).
+SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high;
+
+-- select_page: topics in [low, high) that sort behind a given one, with their newest offsets.
+SELECT topic, "offset" FROM latest
+WHERE topic >= :low AND topic < :high AND topic > :after_topic ORDER BY topic LIMIT :limit;
