@@ -136,7 +136,7 @@ class _Schemas:
         bodies = get_args(messages.Message)
         results = [method.result for method in METHODS]
         params = [method.params for method in METHODS]
-        kinds = [*bodies, wire.FeedFrame, wire.HeartbeatFrame, wire.EventRow, wire.ErrorBody, *params, *results]
+        kinds = [*bodies, wire.FeedFrame, wire.HeartbeatFrame, wire.Record, wire.ErrorBody, *params, *results]
         refs, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         self._refs = list(zip(kinds, refs, strict=True))
         self.all: Json = _draft_7(found)
@@ -145,14 +145,14 @@ class _Schemas:
             "description": "One of the messages, told apart by `type`. A reader ignores types that it does not know.",
             "oneOf": [self.of(body) for body in bodies],
         }
-        for kind in (wire.FeedFrame, wire.HeartbeatFrame, wire.EventRow):
+        for kind in (wire.FeedFrame, wire.HeartbeatFrame, wire.Record):
             items = self.all[kind.__name__]["items"]
             self.all[kind.__name__]["items"] = [
                 _named(name, item) for name, item in zip(kind.__struct_fields__, items, strict=True)
             ]
         for kind in (wire.FeedFrame, wire.HeartbeatFrame):
             self.all[kind.__name__]["items"][0]["const"] = wire.PROTOCOL
-        for kind in (wire.FeedFrame, wire.EventRow):
+        for kind in (wire.FeedFrame, wire.Record):
             self.all[kind.__name__]["items"][-1] = {"$ref": "#/components/schemas/Message"}
 
     def of(self, kind: Any) -> Json:

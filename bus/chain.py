@@ -13,7 +13,7 @@ MAX_PREFIXES: Final = 100_000  # about 20 MB
 
 
 class Chain:
-    """Bounded map from prefix to the offset of its newest message, oldest entries forgotten first."""
+    """Bounded map from prefix to the offset of its newest message; what was silent for longest is forgotten first."""
 
     def __init__(self, max_prefixes: int = MAX_PREFIXES, *, complete: bool = True) -> None:
         """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""
@@ -31,8 +31,8 @@ class Chain:
         newest, absent = self._newest, self._absent
         chain: list[int | None] = []
         for prefix in topics.prefixes(topic):
-            chain.append(newest.pop(prefix, absent))
-            newest[prefix] = offset  # popped first, so that dict order is age order
+            chain.append(newest.get(prefix, absent))
+            newest[prefix] = offset
         if len(newest) > self._max:
             self._forget()
         return chain
@@ -42,7 +42,7 @@ class Chain:
         return self._newest.get(prefix, self._absent)
 
     def _forget(self) -> None:
-        """Drop the oldest quarter at once, so that the cost is spread over many messages."""
-        for prefix in list(self._newest)[: self._max // 4 + 1]:
-            del self._newest[prefix]
+        """Drop about a quarter at once, so that the cost is spread over many messages."""
+        oldest = sorted(self._newest.values())[self._max // 4]
+        self._newest = {prefix: offset for prefix, offset in self._newest.items() if offset > oldest}
         self._absent = None

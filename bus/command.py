@@ -3,6 +3,7 @@
 Needs the extra `cli` (click, platformdirs); nothing else in `bus` does.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,8 @@ from bus.topics import TopicError
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
 
+# Messages form no cycles; a batch of some thousand objects must not be searched for them many times over.
+GC_ALLOCATIONS: Final = 50_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_UNEXPECTED: Final = 1
@@ -144,6 +147,8 @@ def set_up_logging(service: str, level: str) -> None:
 @contextmanager
 def service_loop() -> Iterator[Loop]:
     """Make the loop of a service; SIGTERM and SIGINT end it in good order."""
+    gc.freeze()  # what is there now stays
+    gc.set_threshold(GC_ALLOCATIONS)
     loop = Loop()
     try:
         loop.handle_signals()

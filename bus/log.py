@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
+
+from msgspec import Raw
 
 from bus import sql, topics
 from bus.logfile import LogError, LogFile, boot_id, new_epoch
 from bus.messages import Message, encode_body
 from bus.retention import Clock, Retention, Trimmer
 from bus.topicindex import TopicIndex, indexed
-from bus.wire import BODY_LIMIT, PAGE_BYTES, PAGE_LIMIT, SCAN_LIMIT, Epochs
+from bus.wire import BODY_LIMIT, PAGE_BYTES, PAGE_LIMIT, SCAN_LIMIT, Epochs, Record
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus", "log.sql")
@@ -31,15 +33,6 @@ TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 EPOCHS_KEPT: Final = 16  # in heartbeats; a consumer of an older one reads again from the start
 FOR_EVER: Final = Retention()
 logger = logging.getLogger(__name__)
-
-
-class Record(NamedTuple):
-    """One message in the log."""
-
-    offset: int
-    topic: str
-    time_ns: int
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Transaction:
         """Made by `Log.transaction`."""
         self._db = db
         self._body_limit = body_limit
-        self.appended: list[tuple[str, int, bytes]] = []
+        self.appended: list[tuple[str, int, Raw]] = []
 
     def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
         """Run one statement of the service's own tables."""
@@ -91,7 +84,7 @@ class Transaction:
         body = encode_body(message)
         if len(body) > self._body_limit:
             raise BodyTooLargeError(f"message of {len(body)} bytes on {topic}: the limit is {self._body_limit}")
-        self.appended.append((topic, time.time_ns(), body))
+        self.appended.append((topic, time.time_ns(), Raw(body)))
 
 
 class Log:
@@ -284,12 +277,21 @@ class Log:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self._synced = full
 
-    def _store(self, appended: list[tuple[str, int, bytes]]) -> list[Record]:
+    def _store(self, appended: list[tuple[str, int, Raw]]) -> list[Record]:
         """Give messages their offsets and write them; offsets have no holes, as only this object gives them out."""
         if not appended:
             return []
         records = [Record(self.head + n, *message) for n, message in enumerate(appended, 1)]
-        rows = [(*record, checksum(record)) for record in records]
+        rows = [
+            (
+                one.offset,
+                one.topic,
+                one.time_ns,
+                one.body,
+                checksum(one.offset, one.topic.encode(), one.time_ns, one.body),
+            )
+            for one in records
+        ]
         whole = len(rows) - len(rows) % ROWS_AT_ONCE
         for start in range(0, whole, ROWS_AT_ONCE):
             self._db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
@@ -363,11 +365,10 @@ _PRAGMAS: Final = (
 )
 
 
-def checksum(record: Record) -> int:
+def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
     """CRC-32 over everything that a record says; offset and time, spread by odd factors, are where it starts."""
-    offset, topic, time_ns, body = record
     start = (offset * 0x9E37_79B9_7F4A_7C15 + time_ns * 0xC2B2_AE3D_27D4_EB4F) >> 16 & 0xFFFF_FFFF
-    return zlib.crc32(body, zlib.crc32(topic.encode("ascii", "replace"), start))
+    return zlib.crc32(body, zlib.crc32(topic, start))
 
 
 def _text(topic: bytes) -> str:
@@ -378,10 +379,9 @@ def _verified(row: tuple[int, bytes, int, bytes, int] | None) -> Record | None:
     if row is None:
         return None
     offset, topic, time_ns, body, crc = row
-    record = Record(offset, _text(topic), time_ns, body)
-    if checksum(record) == crc:
-        return record
-    logger.error("record %d fails its checksum and is not delivered", record.offset)
+    if checksum(offset, topic, time_ns, body) == crc:
+        return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
+    logger.error("record %d fails its checksum and is not delivered", offset)
     return None
 
 

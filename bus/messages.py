@@ -23,7 +23,7 @@ JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
 VariantState = Literal["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
 
 
-class LearningContext(Struct, frozen=True, kw_only=True):
+class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
     """The mark that says to which variant of which experiment a job belongs.
 
     `variant_index` is any integer here: whether it fits the plan is the learning service's to judge and to report.
@@ -37,7 +37,7 @@ class LearningContext(Struct, frozen=True, kw_only=True):
     repeat_index: int = 0
 
 
-class ImageRef(Struct, frozen=True, kw_only=True):
+class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
     """A picture in the runner's output folder; its bytes never travel in an event."""
 
     sha256: str
@@ -48,14 +48,14 @@ class ImageRef(Struct, frozen=True, kw_only=True):
     media_type: str = "image/png"
 
 
-class JobError(Struct, frozen=True, kw_only=True):
+class JobError(Struct, frozen=True, kw_only=True, gc=False):
     """Why a job failed: a stable word for programs, a sentence for people."""
 
     kind: str
     message: str
 
 
-class JobResult(Struct, frozen=True, kw_only=True):
+class JobResult(Struct, frozen=True, kw_only=True, gc=False):
     """What came of a job; success, failure and cancellation share this one shape."""
 
     success: bool
@@ -68,11 +68,11 @@ class JobResult(Struct, frozen=True, kw_only=True):
     seconds: float | None = None  # what the job itself took, without warming up; nil: from start to end
 
 
-class _Message(Struct, frozen=True, kw_only=True, tag_field="type"):
+class _Message(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
     """What all messages share: the field `type`."""
 
 
-class JobQueued(_Message, frozen=True, tag="job.queued"):
+class JobQueued(_Message, frozen=True, gc=False, tag="job.queued"):
     """A job is in the runner's queue, for the first time or again after the runner died."""
 
     job_id: str
@@ -83,7 +83,7 @@ class JobQueued(_Message, frozen=True, tag="job.queued"):
     queued_at: float
 
 
-class JobStarted(_Message, frozen=True, tag="job.started"):
+class JobStarted(_Message, frozen=True, gc=False, tag="job.started"):
     """A worker has taken a job; `attempt` counts from 1."""
 
     job_id: str
@@ -94,7 +94,7 @@ class JobStarted(_Message, frozen=True, tag="job.started"):
     started_at: float
 
 
-class JobProgress(_Message, frozen=True, tag="job.progress"):
+class JobProgress(_Message, frozen=True, gc=False, tag="job.progress"):
     """How far a running job is; never logged, at most 5 a second for a job."""
 
     job_id: str
@@ -105,7 +105,7 @@ class JobProgress(_Message, frozen=True, tag="job.progress"):
     eta_seconds: float | None = None
 
 
-class JobCompleted(_Message, frozen=True, tag="job.completed"):
+class JobCompleted(_Message, frozen=True, gc=False, tag="job.completed"):
     """A job has ended, well or not: see `result`."""
 
     job_id: str
@@ -120,14 +120,14 @@ class JobCompleted(_Message, frozen=True, tag="job.completed"):
     finished_at: float
 
 
-class RatingSummary(Struct, frozen=True, kw_only=True):
+class RatingSummary(Struct, frozen=True, kw_only=True, gc=False):
     """Mean of the newest rating of each rated image, 1..5 stars."""
 
     mean: float
     count: int
 
 
-class VariantStatus(_Message, frozen=True, tag="variant.status"):
+class VariantStatus(_Message, frozen=True, gc=False, tag="variant.status"):
     """The whole state of one variant, so the newest one suffices; `revision` grows by one each time."""
 
     experiment_id: str
@@ -149,7 +149,7 @@ class VariantStatus(_Message, frozen=True, tag="variant.status"):
     updated_at: float
 
 
-class VariantProgress(_Message, frozen=True, tag="variant.progress"):
+class VariantProgress(_Message, frozen=True, gc=False, tag="variant.progress"):
     """How far a variant is while its jobs run; never logged."""
 
     experiment_id: str
@@ -159,7 +159,7 @@ class VariantProgress(_Message, frozen=True, tag="variant.progress"):
     eta_seconds: float | None = None
 
 
-class Variable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Variable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The knob that an experiment turns: a list of values, or start/stop/step with both ends included."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -169,7 +169,7 @@ class Variable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     step: int | float | str | None = None
 
 
-class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What a person writes into an experiment file."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -181,7 +181,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     config: Config = field(default_factory=dict)
 
 
-class Totals(Struct, frozen=True, kw_only=True):
+class Totals(Struct, frozen=True, kw_only=True, gc=False):
     """Counts over all variants of an experiment; the last four are jobs and add up to at most `jobs`."""
 
     variants: int
@@ -192,7 +192,7 @@ class Totals(Struct, frozen=True, kw_only=True):
     cancelled: int
 
 
-class ExperimentStatus(_Message, frozen=True, tag="experiment.status"):
+class ExperimentStatus(_Message, frozen=True, gc=False, tag="experiment.status"):
     """The whole state of an experiment but for its variants, which speak for themselves."""
 
     experiment_id: str
@@ -206,7 +206,7 @@ class ExperimentStatus(_Message, frozen=True, tag="experiment.status"):
     revision: int
 
 
-class ImageRated(_Message, frozen=True, tag="image.rated"):
+class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):
     """A person has rated an image; a later rating of the same image replaces this one."""
 
     experiment_id: str
@@ -217,7 +217,7 @@ class ImageRated(_Message, frozen=True, tag="image.rated"):
     rated_at: float = 0.0
 
 
-class ValueEstimate(Struct, frozen=True, kw_only=True):
+class ValueEstimate(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of one value: mean with its interval, from `n` observations."""
 
     value: VariantValue
@@ -228,7 +228,7 @@ class ValueEstimate(Struct, frozen=True, kw_only=True):
     p_best: float | None
 
 
-class RecommendationUpdated(_Message, frozen=True, tag="recommendation.updated"):
+class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation.updated"):
     """The present answer to "which value is best?"; `value` is nil where there is none."""
 
     experiment_id: str
@@ -240,7 +240,7 @@ class RecommendationUpdated(_Message, frozen=True, tag="recommendation.updated")
     estimates: tuple[ValueEstimate, ...] = ()
 
 
-class EventRejected(_Message, frozen=True, tag="event.rejected"):
+class EventRejected(_Message, frozen=True, gc=False, tag="event.rejected"):
     """An event that the learning service refused, and why; `topic` and `offset` find it in the runner's log."""
 
     reason: str

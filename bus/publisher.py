@@ -8,7 +8,7 @@ import msgspec
 from bus import sockets, topics, wire
 from bus.chain import Chain
 from bus.control import Methods
-from bus.log import Log, Record
+from bus.log import Log
 from bus.loop import Loop, Timer
 from bus.messages import Message, encode_body
 from bus.sockets import Address, Socket
@@ -66,14 +66,15 @@ class Publisher:
         self._control_socket.close()
         self._feed_socket.close()
 
-    def _send_records(self, records: list[Record]) -> None:
+    def _send_records(self, records: list[wire.Record]) -> None:
         """Send what was just committed: the hot path."""
         socket: Socket = self._feed_socket
         if socket.closed:
             return  # the log outlives us; subscribers fetch this from the next publisher
         epoch, link, encode_feed, send = self._log.epoch, self._chain.link, wire.encode_feed, sockets.send_pair
-        for offset, topic, time_ns, body in records:
-            send(socket, topic.encode(), encode_feed(epoch, offset, link(topic, offset), time_ns, body))
+        for record in records:
+            topic, offset = record.topic, record.offset
+            send(socket, topic.encode(), encode_feed(epoch, offset, link(topic, offset), record.time_ns, record.body))
 
     def _tick(self) -> None:
         self._log.sync_head()
@@ -155,7 +156,7 @@ class Publisher:
             first=log.first,
             head=log.head,
             next=page.next,
-            events=_rows(page.records),
+            events=page.records,
             damaged=page.damaged,
         )
 
@@ -163,7 +164,7 @@ class Publisher:
         limit = min(max(params.limit, 1), wire.PAGE_LIMIT)
         log = self._log
         records, next_ = log.latest(_prefix(params.prefix), limit, params.after_topic)
-        return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=_rows(records), next=next_)
+        return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=records, next=next_)
 
 
 def _prefix(text: str) -> str:
@@ -174,7 +175,3 @@ def _prefix(text: str) -> str:
     except topics.TopicError as error:
         raise InvalidInputError(f"prefix: {error}") from None
     return text
-
-
-def _rows(records: list[Record]) -> list[wire.EventRow]:
-    return [wire.EventRow(offset, topic, time_ns, msgspec.Raw(body)) for offset, topic, time_ns, body in records]

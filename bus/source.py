@@ -21,7 +21,7 @@ TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
 SILENCE_SECONDS: Final = 3.5  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 ASK_SECONDS: Final = 3.0
-MESSAGES_A_TURN: Final = 256
+MESSAGES_A_TURN: Final = 1024
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 OnError = Callable[[ControlError], None]
@@ -234,14 +234,14 @@ class Source:
         return next((one for one in topics.prefixes(topic) if one in self._catchups or one in self._to_read), None)
 
     def _flush(self) -> None:
-        """Hand over what is ready, then ask for what is missing."""
+        """Hand over what is ready; what is missing is asked for first, so that it comes meanwhile."""
+        self._pump()
         for prefix, catchup in self._catchups.items():
             for notice in catchup.take_notices():
                 self._notify(self.address, prefix, notice)
             ready = catchup.take()
             if ready:
                 self._deliver(ready)
-        self._pump()
 
     def _pump(self) -> None:
         for prefix, catchup in self._catchups.items():
@@ -316,7 +316,7 @@ class Source:
         params = wire.LatestParams(prefix=prefix, after_topic=after_topic)
         self._requester.ask("latest", params, wire.LatestReply, page, failed, ASK_SECONDS)
 
-    def _delivery(self, prefix: str, epoch: int, row: wire.EventRow) -> Delivery:
+    def _delivery(self, prefix: str, epoch: int, row: wire.Record) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
 

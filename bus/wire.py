@@ -98,8 +98,8 @@ class LatestParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     after_topic: str = ""
 
 
-class EventRow(Struct, frozen=True, array_like=True, gc=False):
-    """One logged event in a reply."""
+class Record(Struct, frozen=True, array_like=True, gc=False):
+    """One logged event: in the log as in a reply."""
 
     offset: int
     topic: str
@@ -139,14 +139,14 @@ class FetchReply(LogState, frozen=True, kw_only=True):
     """
 
     next: int
-    events: list[EventRow]
+    events: list[Record]
     damaged: list[int] = field(default_factory=list)
 
 
 class LatestReply(LogState, frozen=True, kw_only=True):
     """Answer to `latest`; `next` is the `after_topic` of the next page, empty on the last one."""
 
-    events: list[EventRow]
+    events: list[Record]
     next: str = ""
 
 
@@ -166,6 +166,6 @@ heartbeat_decoder = msgspec.msgpack.Decoder(HeartbeatFrame)
 error_decoder = msgspec.msgpack.Decoder(ErrorBody)
 
 
-def encode_feed(epoch: int, offset: int, chain: list[int | None], time_ns: int, body: bytes) -> bytes:
+def encode_feed(epoch: int, offset: int, chain: list[int | None], time_ns: int, body: bytes | Raw) -> bytes:
     """Encode the second frame of a feed message around an encoded body."""
     return encode((PROTOCOL, epoch, offset, chain, time_ns, Raw(body)))

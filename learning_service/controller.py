@@ -38,7 +38,7 @@ Kind = Literal["applied", "ignored", "rejected", "late"]
 Find = Callable[[str], Experiment | None]
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What became of an event. Applied: the experiment, and the variant as it is now."""
 
     kind: Kind

@@ -17,7 +17,7 @@ from learning_service.controller import JobEvent, Kind, LearningController, Outc
 from learning_service.experiments import variant_fraction
 from learning_service.store import LearningStore
 
-BATCH: Final = 256  # events in one transaction
+BATCH: Final = 1024  # events in one transaction
 RETRY_SECONDS: Final = 1.0
 WAITING_LIMIT: Final = 10_000  # events that wait while nothing can be written; more are read again afterwards
 logger = logging.getLogger(__name__)

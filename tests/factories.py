@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from bus.log import Log, Record
+from bus.log import Log
 from bus.loop import Loop
 from bus.messages import (
     Config,
@@ -26,6 +26,7 @@ from bus.messages import (
     decode_body,
 )
 from bus.requests import JobRequest
+from bus.wire import Record
 from learning_service.controller import JobEvent, LearningController, Outcome
 from learning_service.experiments import Experiment
 from learning_service.plan import PlannedJob, job_id, plan_jobs

@@ -7,13 +7,14 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bus.log import Log, Record
+from bus.log import Log
 from bus.messages import (
     JobResult,
     VariantStatus,
     decode_body,
 )
 from bus.requester import request
+from bus.wire import Record
 from learning_service.store import LearningStore
 from learning_service.variants import Variant
 from tests.factories import EXPERIMENT, JobScript, badly, context, image, messages, well

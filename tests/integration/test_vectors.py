@@ -135,9 +135,7 @@ def write_reply(vector: Vector) -> list[bytes]:
     """Have a method of the control socket give the result."""
     request_id, _, result = vector.value
     if "events" in result:
-        rows = [
-            wire.EventRow(offset, topic, time_ns, body_of(body)) for offset, topic, time_ns, body in result["events"]
-        ]
+        rows = [wire.Record(offset, topic, time_ns, body_of(body)) for offset, topic, time_ns, body in result["events"]]
         result = {**result, "events": rows}
     answer = BUILT_IN[vector.method].reply(**result)
     return answered(request_id, lambda _params: answer)

@@ -5,7 +5,7 @@ import pytest
 
 from bus import wire
 from bus.messages import encode_body
-from bus.wire import ControlError, EventRow, FetchReply, HeartbeatFrame, HeartbeatInfo
+from bus.wire import ControlError, FetchReply, HeartbeatFrame, HeartbeatInfo, Record
 from tests.helpers import job
 
 
@@ -55,7 +55,7 @@ def test_a_heartbeat_is_an_array_with_a_map_at_its_end() -> None:
 
 def test_a_fetch_reply_has_arrays_for_events() -> None:
     """`events: [[offset, topic, time_ns, body] …]`."""
-    row = EventRow(2, "a.", 7, msgspec.Raw(b"\x81\xa1x\x01"))
+    row = Record(2, "a.", 7, msgspec.Raw(b"\x81\xa1x\x01"))
     plain = msgspec.msgpack.decode(wire.encode(FetchReply(epoch=5, first=1, head=2, next=2, events=[row])))
 
     assert plain == {"epoch": 5, "first": 1, "head": 2, "next": 2, "events": [[2, "a.", 7, {"x": 1}]], "damaged": []}
