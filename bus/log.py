@@ -9,7 +9,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -219,13 +219,15 @@ class Log:
         Raises:
             StorageError: nothing can be written now.
         """
-        began = time.monotonic()
+        until = time.monotonic() + TRIM_SECONDS
         while cut := self._trimmer.cut(self.head):
-            if time.monotonic() - began > TRIM_SECONDS:
-                return True
-            self._write_index()
             with self.transaction():
-                self.trimmed += self._trimmer.remove(cut)
+                self._index.write()  # what is newest decides what is kept
+                removed = self._trimmer.remove(cut)
+            self._index.written()
+            self.trimmed += removed
+            if time.monotonic() >= until:
+                return True
         return False
 
     def newest_topics(self, count: int) -> list[tuple[int, str]]:
@@ -299,12 +301,11 @@ class Log:
         return records
 
     def _write_index(self) -> None:
-        """Bring the table of newest records up to date; if that cannot be written now, it lags some more."""
-        try:
-            self._index.write()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _PASSING:
-                raise
+        """Bring the table of newest records up to date; if nothing can be written now, it lags some more."""
+        with suppress(StorageError):
+            with self.transaction():
+                self._index.write()
+            self._index.written()
 
     def _open(self) -> None:
         """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""

@@ -1,5 +1,6 @@
 """The publishing half: a log, the PUB socket that carries it fast, and the ROUTER socket that answers for it."""
 
+import logging
 import time
 from typing import Final, TypeVar
 
@@ -8,7 +9,7 @@ import msgspec
 from bus import sockets, topics, wire
 from bus.chain import Chain
 from bus.control import Methods
-from bus.log import Log
+from bus.log import Log, StorageError
 from bus.loop import Loop, Timer
 from bus.messages import Message, encode_body
 from bus.sockets import Address, Socket
@@ -18,8 +19,10 @@ P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
 HEARTBEAT_GAP: Final = 0.02  # seconds between two heartbeats that clients ask for
 CHAIN_REBUILD: Final = 10_000  # newest records read at start, to know the chain again
+TRIM_GAP: Final = 0.1  # seconds between two steps of retention, so that publishing goes on in between
 REQUESTS_A_TURN: Final = 100  # before the loop looks at its other sockets
 EPHEMERAL: Final = 0
+logger = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -79,6 +82,19 @@ class Publisher:
     def _tick(self) -> None:
         self._log.sync_head()
         self._beat()
+        self._trim()
+
+    def _trim(self) -> None:
+        """Have the log remove what is too old or too much, now and then some, between other work."""
+        if self._feed_socket.closed:
+            return
+        try:
+            more = self._log.trim()
+        except StorageError as error:  # the next tick tries again
+            logger.error("retention: %s", error)  # noqa: TRY400 - no bug of ours
+            return
+        if more:
+            self._loop.later(TRIM_GAP, self._trim)
 
     def _beat(self, *, closing: bool = False) -> None:
         if self._soon:

@@ -14,7 +14,6 @@ from bus import sql, topics
 
 SQL: Final = sql.load("bus", "retention.sql")
 STEP: Final = 500  # records removed in one transaction
-NEWEST_KEPT: Final = 1_000  # never removed, whatever a clock says
 CLOCK_SLACK: Final = 60.0  # seconds
 CLOCK_PAUSE: Final = 3600.0  # seconds in which a clock that was set may be set right again
 BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first counts a suspend too
@@ -23,10 +22,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much a log keeps; None is no limit. The size is that of all tables in the file, in bytes."""
+    """How much a log keeps; None is no limit. The size is that of all tables in the file, in bytes.
+
+    The `newest` so many messages stay whatever their age and size, so that a clock that is wrong cannot empty a log.
+    """
 
     seconds: float | None = None
     bytes: int | None = None
+    newest: int = 1_000
 
 
 class Clock:
@@ -67,7 +70,7 @@ class Trimmer:
         if seconds is None and size is None:
             return 0
         oldest = self._db.execute(SQL["select_oldest"], (STEP,)).fetchall()
-        removable = [(offset, time_ns) for offset, time_ns in oldest if offset <= head - NEWEST_KEPT]
+        removable = [(offset, time_ns) for offset, time_ns in oldest if offset <= head - self._retention.newest]
         if removable and size is not None and self._size() > size:
             return int(removable[-1][0])
         now = self._clock.now() if seconds is not None else None

@@ -36,18 +36,15 @@ class TopicIndex:
         return len(self._lag) >= LAG_TOPICS or self._end - self._written >= LAG_RECORDS
 
     def write(self) -> None:
-        """Bring the table up to date, in a transaction of its own."""
+        """Bring the table up to date, in the caller's transaction; `written` is called after its commit."""
         rows = sorted(self._lag.items())  # in the order of the table, which is faster
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        if rows:
             self._db.executemany(SQL["upsert"], rows)
             self._db.executemany(SQL["delete_kept"], ((topic,) for topic, _ in rows))
             self._db.execute(SQL["set_indexed"], (self._end,))
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+
+    def written(self) -> None:
+        """Forget what the table has."""
         self._lag.clear()
         self._written = self._end
 

@@ -1,0 +1,218 @@
+"""Retention: what leaves the log, what never does, and what a restart or a full disk does to it."""
+
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from bus import retention, topicindex
+from bus.log import Log, StorageError
+from bus.retention import Clock, Retention
+from tests.helpers import append
+
+OpenLog = Callable[..., Log]
+DAY = 86_400.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name the database file."""
+    return tmp_path / "data" / "test.sqlite"
+
+
+class Days:
+    """A clock that both the log's records and its retention read; a new day begins when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Begin at day 0."""
+        self.day = 0.0
+        self._began = time.time()
+        ticks = count()
+        monkeypatch.setattr("bus.log.time.time_ns", lambda: int((self._began + self.day * DAY) * 1e9) + next(ticks))
+
+    def clock(self) -> Clock:
+        """Give the clock for retention."""
+        return Clock(lambda: self._began + self.day * DAY, lambda: self.day * DAY)
+
+
+@pytest.fixture
+def today(monkeypatch: pytest.MonkeyPatch) -> Days:
+    """Let a test say what day it is."""
+    return Days(monkeypatch)
+
+
+def trimmed(log: Log) -> int:
+    """Trim to the end; give the oldest offset that is left."""
+    while log.trim():
+        pass
+    return log.first
+
+
+def newest(log: Log, prefix: str = "") -> dict[str, int]:
+    """Give what `latest` says, over pages of two."""
+    found: dict[str, int] = {}
+    after = ""
+    while True:
+        records, after = log.latest(prefix, 2, after)
+        found |= {record.topic: record.offset for record in records}
+        if not after:
+            return found
+
+
+def test_what_is_older_than_the_limit_leaves_at_the_oldest_end(open_log: OpenLog, path: Path, today: Days) -> None:
+    """Nothing younger does, offsets are never given out again, and a fetch begins where the log now begins."""
+    log = open_log(path, retention=Retention(seconds=2 * DAY, newest=0), clock=today.clock())
+    for day in range(4):
+        today.day = day
+        append(log, *(("a.x.", n) for n in range(700)))
+
+    assert trimmed(log) == 701  # day 0 is three days ago; day 1 is not yet older than two
+    assert log.trimmed == 700
+    page = log.fetch("", 0, limit=5)
+    assert [record.offset for record in page.records] == [701, 702, 703, 704, 705]
+    today.day = 30
+    assert trimmed(log) == log.head + 1 == 2801
+    assert log.fetch("", 0).records == []
+
+    append(log, ("a.x.", 1))
+
+    assert (log.head, log.first) == (2801, 2801)
+
+
+def test_what_is_more_than_the_limit_leaves_until_the_rest_fits(open_log: OpenLog, path: Path) -> None:
+    """The size counts what is in use: the file itself stays as large, and its space is used again."""
+    log = open_log(path, retention=Retention(bytes=400_000, newest=10))
+    for _ in range(20):
+        append(log, *(("a.x.", n) for n in range(500)))
+        trimmed(log)
+    log.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = path.stat().st_size
+
+    for _ in range(40):
+        append(log, *(("a.x.", n) for n in range(500)))
+        trimmed(log)
+
+    assert 1 < log.first <= log.head
+    log.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.stat().st_size <= size * 1.5
+
+
+def test_the_newest_stay_whatever_the_limits_say(open_log: OpenLog, path: Path, today: Days) -> None:
+    """A clock that is wrong and a limit that is too small leave so many."""
+    log = open_log(path, retention=Retention(seconds=1.0, bytes=1, newest=100), clock=today.clock())
+    append(log, *(("a.x.", n) for n in range(1000)))
+    today.day = 5000
+
+    assert trimmed(log) == 901
+
+
+def test_a_clock_that_is_set_removes_nothing(open_log: OpenLog, path: Path) -> None:
+    """A jump into the year 2040 looks as if everything were old."""
+    wall, steady = [time.time()], [0.0]
+    clock = Clock(lambda: wall[0], lambda: steady[0])
+    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=clock)
+    append(log, *(("a.x.", n) for n in range(100)))
+    wall[0] += 14 * 365 * DAY
+
+    assert trimmed(log) == 1
+
+    steady[0] += retention.CLOCK_PAUSE + 1
+    wall[0] += retention.CLOCK_PAUSE + 1
+    assert trimmed(log) == 101  # after an hour it is the time
+
+
+def test_the_newest_of_each_status_topic_is_never_lost(open_log: OpenLog, path: Path, today: Days) -> None:
+    """`latest` gives it from wherever it is; other topics leave it with their last record."""
+    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    append(
+        log, ("variant.status.e.0.", 1), ("variant.status.e.0.", 2), ("variant.status.e.1.", 3), ("job.completed.", 4)
+    )
+    append(log, ("experiment.status.e.", 5), ("event.rejected.", 6))
+    today.day = 2
+    append(log, ("variant.status.e.1.", 7), ("job.queued.", 8))
+
+    assert trimmed(log) == 7
+    statuses = {"experiment.status.e.": 5, "variant.status.e.0.": 2, "variant.status.e.1.": 7}
+    assert newest(log) == {**statuses, "job.queued.": 8}
+    assert newest(log, "variant.status.e.") == {"variant.status.e.0.": 2, "variant.status.e.1.": 7}
+
+    log.close()
+    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    today.day = 9
+    assert trimmed(log) == 9
+    assert newest(log) == statuses
+    append(log, ("variant.status.e.0.", 9))
+    assert newest(log) == {**statuses, "variant.status.e.0.": 9}
+    today.day = 12
+    assert trimmed(log) == 10
+    assert newest(log) == {**statuses, "variant.status.e.0.": 9}
+    assert log.newest("variant.status.") == 9
+    assert log.query("SELECT count(*) FROM kept") == [(3,)]
+
+
+def test_a_record_that_was_kept_is_checked_like_any_other(open_log: OpenLog, path: Path, today: Days) -> None:
+    """A flipped bit in it is not handed out."""
+    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    append(log, ("variant.status.e.0.", 1), ("variant.status.e.1.", 2))
+    today.day = 2
+    trimmed(log)
+    with log.transaction() as tx:
+        tx.execute("UPDATE kept SET time_ns = time_ns + 1 WHERE topic = 'variant.status.e.0.'")
+
+    assert newest(log) == {"variant.status.e.1.": 2}
+
+
+def test_the_index_of_newest_records_lags_and_is_right_all_the_same(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory, written, and read from the end of the log after a crash, in every order of the three."""
+    monkeypatch.setattr(topicindex, "LAG_RECORDS", 5)
+    expected: dict[str, int] = {}
+    log = open_log(path)
+    for n in range(1, 60):
+        topic = f"{'ab'[n % 2]}.{n * 7 % 11}."
+        append(log, (topic, n))
+        expected[topic] = n
+        if n % 8 == 0:
+            log._release()  # the process dies: nothing is written that a clean close would write
+            log = open_log(path)
+        assert newest(log) == expected
+        assert newest(log, "a.") == {name: offset for name, offset in expected.items() if name.startswith("a.")}
+        for prefix in ("", "a.", "b.3.", "c."):
+            of_prefix = [offset for name, offset in expected.items() if name.startswith(prefix)]
+            assert log.newest(prefix) == max(of_prefix, default=0)
+
+
+def test_a_step_takes_milliseconds_and_says_that_there_is_more(
+    open_log: OpenLog, path: Path, today: Days, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So publishing goes on between two steps."""
+    monkeypatch.setattr("bus.log.TRIM_SECONDS", 0.0)
+    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    append(log, *(("a.x.", n) for n in range(3 * retention.STEP)))
+    today.day = 2
+
+    assert log.trim()
+    assert log.first == retention.STEP + 1
+    assert log.trim()
+    assert log.trim()
+    assert not log.trim()
+    assert log.first == log.head + 1
+
+
+def test_a_full_disk_stops_retention_and_nothing_is_lost(open_log: OpenLog, path: Path, today: Days) -> None:
+    """A deletion needs room too; when there is some, it goes on."""
+    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    append(log, *((f"variant.status.e.{n}.", n) for n in range(600)))
+    today.day = 2
+    log.query(f"PRAGMA max_page_count = {log.query('PRAGMA page_count')[0][0]}")
+    with pytest.raises(StorageError):
+        log.trim()
+
+    assert len(newest(log)) == 600
+
+    log.query("PRAGMA max_page_count = 1000000")
+    assert trimmed(log) == 601
+    assert len(newest(log)) == 600
