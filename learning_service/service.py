@@ -11,6 +11,7 @@ from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
 from bus.publisher import Publisher
+from bus.requester import Requester
 from bus.requests import (
     CreateParams,
     ExperimentListParams,
@@ -29,6 +30,7 @@ from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.follower import Follower
 from learning_service.plan import MAX_VARIANTS, check_plan, job_id, job_request, plan_jobs
+from learning_service.reconciler import Reconciler
 from learning_service.store import JobRow, LearningStore
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
@@ -81,6 +83,7 @@ class LearningService:
         self._submitter = Submitter(
             log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused
         )
+        self._reconcilers: dict[str, Reconciler] = {}
         self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
@@ -92,6 +95,8 @@ class LearningService:
     def close(self) -> None:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""
         self._subscriber.close()
+        for reconciler in self._reconcilers.values():
+            reconciler.close()
         self._submitter.close()
         self.publisher.close()
 
@@ -115,8 +120,18 @@ class LearningService:
         """Do what can be done about events that a runner cannot give."""
         if isinstance(notice, Rewound):
             self._resend(runner)
-        elif isinstance(notice, Damaged):
-            self._follower.reject_damaged(notice.offset)
+        else:
+            if isinstance(notice, Damaged):
+                self._follower.reject_damaged(notice.offset)
+            self._reconcile(runner)
+
+    def _reconcile(self, runner: str) -> None:
+        """Ask a runner how jobs ended whose events its log can no longer give."""
+        if runner not in self._reconcilers:
+            self._reconcilers[runner] = Reconciler(
+                self._loop, Requester(self._loop, runner), lambda event: self._follower.apply_local([event])
+            )
+        self._reconcilers[runner].ask(self._store.unended())
 
     def _create(self, params: CreateParams) -> ExperimentView:
         definition = params.definition

@@ -134,6 +134,18 @@ class LearningStore:
         """Take jobs back that no runner was chosen for."""
         tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
 
+    def unended(self) -> list[str]:
+        """Give the ids of all jobs that have not ended."""
+        found = [self.find(experiment_id) for (experiment_id,) in self._log.query(SQL["select_open"])]
+        return [
+            job_id
+            for experiment in found
+            if experiment
+            for variant in experiment.variants.values()
+            for job_id, phase in variant.jobs.items()
+            if phase != "ended"
+        ]
+
     def unended_of(self, runner: str) -> Iterator[tuple[Experiment, int, list[JobRow]]]:
         """Give the jobs of a runner that have not ended, by experiment and variant."""
         for (experiment_id,) in self._log.query(SQL["select_open_of_runner"], (runner,)):

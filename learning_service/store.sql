@@ -100,6 +100,9 @@ WHERE runner = ? AND acknowledged = 0 ORDER BY number LIMIT ?;
 -- acknowledge_job: note that the runner has a job.
 UPDATE jobs SET acknowledged = 1 WHERE number = ?;
 
+-- select_open: the experiments that have not ended, oldest first.
+SELECT experiment_id FROM experiments WHERE NOT ended ORDER BY number;
+
 -- select_open_of_runner: the experiments that have not ended and have jobs at a runner.
 SELECT experiment_id FROM experiments
 WHERE NOT ended AND experiment_id IN (SELECT experiment_id FROM jobs WHERE runner = ?);
