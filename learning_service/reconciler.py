@@ -1,16 +1,17 @@
-"""Asking a runner for what its log can no longer tell: the end of jobs whose events were removed or damaged."""
+"""Asking runners for what their logs can no longer tell: the end of jobs whose events were removed or damaged."""
 
 import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from bus.log import StorageError
+from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobResult
 from bus.requester import Requester
 from bus.requests import JobParams, JobView
 from bus.wire import ControlError
+from learning_service.store import LearningStore
 
 ASK_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 1.0
@@ -18,50 +19,99 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Asks for jobs one after another; a runner that does not answer is asked again until it does."""
+    """Asks for all jobs that have not ended, one after another, and goes on with it after a restart."""
 
-    def __init__(self, loop: Loop, requester: Requester, apply: Callable[[JobCompleted], None]) -> None:
+    def __init__(self, log: Log, store: LearningStore, loop: Loop, apply: Callable[[JobCompleted], None]) -> None:
         """`apply` takes the end of a job as if its event had come; an end that is known already changes nothing."""
-        self._loop, self._requester, self._apply = loop, requester, apply
-        self._jobs: deque[str] = deque()
-        self._asking = False
+        self._log, self._store, self._loop, self._apply = log, store, loop, apply
+        self._rounds: dict[str, _Round] = {}
+        for runner in store.reconciles():
+            self._begin(runner)
 
-    def ask(self, job_ids: list[str]) -> None:
-        """Ask for the state of jobs."""
-        self._jobs += [job_id for job_id in job_ids if job_id not in set(self._jobs)]
-        self._next()
+    def ask(self, runner: str) -> None:
+        """Ask a runner how its jobs ended: it could not give all of its events."""
+        try:
+            with self._log.transaction() as tx:
+                self._store.begin_reconcile(tx, runner)
+        except StorageError as error:
+            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RETRY_SECONDS, lambda: self.ask(runner))
+            return
+        self._begin(runner)
 
     def close(self) -> None:
-        """Stop; the next notice asks again."""
+        """Stop; the next start goes on."""
+        for one in self._rounds.values():
+            one.close()
+
+    def _begin(self, runner: str) -> None:
+        if before := self._rounds.pop(runner, None):
+            before.close()
+        logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
+        one = _Round(self._loop, Requester(self._loop, runner), self._store.unended(), self._apply, self._finish)
+        self._rounds[runner] = one
+        one.next()
+
+    def _finish(self, runner: str) -> None:
+        with self._log.transaction() as tx:
+            self._store.finish_reconcile(tx, runner)
+        self._rounds.pop(runner).close()
+
+
+class _Round:
+    """The questions to one runner."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        requester: Requester,
+        jobs: list[str],
+        apply: Callable[[JobCompleted], None],
+        finish: Callable[[str], None],
+    ) -> None:
+        self._loop, self._requester, self._apply, self._finish = loop, requester, apply, finish
+        self._jobs = deque(jobs)
+        self._closed = False
+
+    def next(self) -> None:
+        """Ask for the next job; what cannot be asked or written now is tried again."""
+        if self._closed:
+            return
+        try:
+            if self._jobs:
+                params = JobParams(job_id=self._jobs[0])
+                self._requester.ask("job.show", params, JobView, self._answered, self._failed, ASK_SECONDS)
+            else:
+                self._finish(self._requester.address)
+        except StorageError as error:
+            self._again(str(error))
+
+    def close(self) -> None:
+        """Stop."""
+        self._closed = True
         self._requester.close()
 
-    def _next(self) -> None:
-        if self._jobs and not self._asking:
-            self._asking = True
-            params = JobParams(job_id=self._jobs[0])
-            self._requester.ask("job.show", params, JobView, self._answered, self._failed, ASK_SECONDS)
-
     def _answered(self, job: JobView) -> None:
-        self._asking = False
         completed = as_event(job)
-        if completed:
-            try:
+        try:
+            if completed:
                 self._apply(completed)
-            except StorageError as error:
-                logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
-                self._loop.later(RETRY_SECONDS, self._next)
-                return
-        self._jobs.popleft()
-        self._next()
+        except StorageError as error:
+            self._again(str(error))
+        else:
+            self._jobs.popleft()
+            self.next()
 
     def _failed(self, error: ControlError) -> None:
-        self._asking = False
         if error.code == "not_found":  # it is another runner's, or was never sent
             self._jobs.popleft()
-            self._next()
+            self.next()
         else:
-            logger.warning("runner %s: %s; asking again", self._requester.address, error.message)
-            self._loop.later(RETRY_SECONDS, self._next)
+            self._again(error.message)
+
+    def _again(self, reason: str) -> None:
+        logger.warning("runner %s: %s; asking again", self._requester.address, reason)
+        self._loop.later(RETRY_SECONDS, self.next)
 
 
 def as_event(job: JobView) -> JobCompleted | None:

@@ -11,7 +11,6 @@ from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
 from bus.publisher import Publisher
-from bus.requester import Requester
 from bus.requests import (
     CreateParams,
     ExperimentListParams,
@@ -83,7 +82,7 @@ class LearningService:
         self._submitter = Submitter(
             log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused
         )
-        self._reconcilers: dict[str, Reconciler] = {}
+        self._reconciler = Reconciler(log, self._store, loop, lambda event: self._follower.apply_local([event]))
         self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
@@ -95,8 +94,7 @@ class LearningService:
     def close(self) -> None:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""
         self._subscriber.close()
-        for reconciler in self._reconcilers.values():
-            reconciler.close()
+        self._reconciler.close()
         self._submitter.close()
         self.publisher.close()
 
@@ -123,15 +121,7 @@ class LearningService:
         else:
             if isinstance(notice, Damaged):
                 self._follower.reject_damaged(notice.offset)
-            self._reconcile(runner)
-
-    def _reconcile(self, runner: str) -> None:
-        """Ask a runner how jobs ended whose events its log can no longer give."""
-        if runner not in self._reconcilers:
-            self._reconcilers[runner] = Reconciler(
-                self._loop, Requester(self._loop, runner), lambda event: self._follower.apply_local([event])
-            )
-        self._reconcilers[runner].ask(self._store.unended())
+            self._reconciler.ask(runner)
 
     def _create(self, params: CreateParams) -> ExperimentView:
         definition = params.definition

@@ -205,6 +205,18 @@ class LearningStore:
         """Note that a runner has cancelled an experiment."""
         tx.execute(SQL["finish_cancel"], (experiment_id, runner))
 
+    def begin_reconcile(self, tx: Transaction, runner: str) -> None:
+        """Note that a runner has to be asked how its jobs ended."""
+        tx.execute(SQL["insert_reconcile"], (runner,))
+
+    def reconciles(self) -> list[str]:
+        """Give the runners that have to be asked how their jobs ended."""
+        return [runner for (runner,) in self._log.query(SQL["select_reconciles"])]
+
+    def finish_reconcile(self, tx: Transaction, runner: str) -> None:
+        """Note that a runner has been asked."""
+        tx.execute(SQL["delete_reconcile"], (runner,))
+
     def _read(self, experiment_id: str) -> Experiment | None:
         rows = self._log.query(SQL["select_experiment"], (experiment_id,))
         if not rows:

@@ -47,6 +47,9 @@ CREATE TABLE IF NOT EXISTS cancels (
     done INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has done so, 1 -> 0 when it is sent jobs again
     PRIMARY KEY (experiment_id, runner)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reconciles ( -- runners that have to be asked how their jobs ended; the row goes when all are
+    runner TEXT PRIMARY KEY
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late_events (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment_id TEXT NOT NULL,
@@ -146,6 +149,15 @@ SELECT experiment_id FROM cancels WHERE runner = :runner AND done = 0 AND NOT EX
 
 -- finish_cancel: the runner has done so.
 UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
+
+-- insert_reconcile: note that a runner has to be asked how its jobs ended.
+INSERT OR IGNORE INTO reconciles (runner) VALUES (?);
+
+-- select_reconciles: the runners that have to be asked how their jobs ended.
+SELECT runner FROM reconciles;
+
+-- delete_reconcile: a runner has been asked.
+DELETE FROM reconciles WHERE runner = ?;
 
 -- insert_late: keep an event that came after the end of its variant.
 INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);
