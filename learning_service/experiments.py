@@ -1,4 +1,4 @@
-"""An experiment in memory: its plan, its variants, its jobs, and what is published of them."""
+"""An experiment in memory: its plan, its variants, and what is published of them."""
 
 from collections import Counter
 from collections.abc import Iterable

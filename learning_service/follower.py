@@ -163,7 +163,7 @@ class Follower:
             return
         context = message.learning_context
         experiment = self._controller.note_progress(message)
-        if experiment and context.variant_index in experiment.variants:
+        if experiment:
             progress = VariantProgress(
                 experiment_id=context.experiment_id,
                 variant_index=context.variant_index,

@@ -80,7 +80,13 @@ class LearningService:
         )
         self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
         self._submitter = Submitter(
-            log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused
+            log,
+            self._store,
+            loop,
+            scope.runners,
+            request_of=self._request_of,
+            has_ended=self._has_ended,
+            refused=self._refused,
         )
         self._reconciler = Reconciler(log, self._store, loop, lambda event: self._follower.apply_local([event]))
         self._subscriber = self._subscribe()
@@ -161,20 +167,22 @@ class LearningService:
         experiment = self._find(params.experiment_id)
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
-        unsent: dict[int, list[JobRow]] = {}
-        for row in self._store.unassigned_of(params.experiment_id):
-            unsent.setdefault(row.planned.variant_index, []).append(row)
+        rows = self._store.unassigned_of(params.experiment_id)
+        unsent: dict[int, list[str]] = {}
+        for row in rows:
+            # one that has got further came to a runner from somebody else: its own end is counted
+            if experiment.variants[row.planned.variant_index].jobs[row.job_id] == "planned":
+                unsent.setdefault(row.planned.variant_index, []).append(row.job_id)
         experiment.updated_at = time.time()
         try:
             with self._log.transaction(sync=True) as tx:
                 changes = Changes(tx, self._store)
-                for index, rows in unsent.items():
-                    names = [row.job_id for row in rows]
+                for index, names in unsent.items():
                     variant = variants.cancelled(experiment.variants[index], names, experiment.updated_at)
                     experiment.put(variant)
-                    self._store.withdraw(tx, rows)
                     changes.publish(experiment, variant)
                 changes.write()
+                self._store.withdraw(tx, rows)
                 runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
                 for runner in runners:
                     self._store.write_cancel(tx, params.experiment_id, runner)
@@ -199,6 +207,9 @@ class LearningService:
             text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
             raise ControlError("not_found", text)
         return experiment
+
+    def _has_ended(self, row: JobRow) -> bool:
+        return self._find(row.experiment_id).variants[row.planned.variant_index].jobs[row.job_id] == "ended"
 
     def _request_of(self, row: JobRow) -> JobRequest:
         experiment = self._find(row.experiment_id)
@@ -237,6 +248,8 @@ class LearningService:
                     self._store.resend(tx, rows)
                     variant = variants.resent(experiment.variants[index], [row.job_id for row in rows])
                     experiment.put(variant)
+                    for row in rows:
+                        experiment.progress.pop(row.job_id, None)
                     self._store.write_variants(tx, {(experiment.experiment_id, index): variant})
                 self._store.repeat_cancels(tx, runner)
         except StorageError as error:  # the disk is full

@@ -185,11 +185,11 @@ class LearningStore:
         tx.execute(SQL["upsert_runner"], (address, _encode(pipelines)))
 
     def runners_of(self, experiment_id: str) -> list[str]:
-        """Give the runners that have unended jobs of an experiment."""
+        """Give the runners that were chosen for jobs of an experiment."""
         return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
 
     def runners_with_work(self) -> set[str]:
-        """Give the runners that have jobs which have not ended."""
+        """Give the runners that were chosen for jobs of experiments which have not ended."""
         return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
 
     def write_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:

@@ -54,14 +54,16 @@ class Submitter:
         addresses: list[str],
         *,
         request_of: Callable[[JobRow], JobRequest],
+        has_ended: Callable[[JobRow], bool],
         refused: Callable[[list[JobRow], str], None],
     ) -> None:
         """Connect to the runners in the background.
 
-        `request_of` gives what is sent of a job; `refused` is told when a runner does not want jobs.
+        `request_of` gives what is sent of a job, unless it `has_ended`; `refused` is told when a runner does not want
+        jobs.
         """
         self._log, self._store = log, store
-        self._request_of, self._refused = request_of, refused
+        self._request_of, self._has_ended, self._refused = request_of, has_ended, refused
         known = store.runners()
         self._links = [RunnerLink(Requester(loop, address), known.get(address, {})) for address in addresses]
         for stranger in store.runners_with_work() - set(addresses):
@@ -136,10 +138,13 @@ class Submitter:
                     self._store.assign(tx, mine, link.address)
 
     def _send(self, link: RunnerLink) -> None:
-        rows = self._store.unacknowledged(link.address, link.batch)
-        if rows:
-            self._submit(link, rows)
-        elif experiment_id := self._store.next_cancel(link.address):
+        while rows := self._store.unacknowledged(link.address, link.batch):
+            if left := [row for row in rows if not self._has_ended(row)]:
+                self._submit(link, left)
+                return
+            with self._log.transaction() as tx:
+                self._store.acknowledge(tx, rows)  # refused, or the reply to it was lost: nothing is left to send
+        if experiment_id := self._store.next_cancel(link.address):
             self._cancel(link, experiment_id)
 
     def _submit(self, link: RunnerLink, rows: list[JobRow]) -> None:
@@ -157,9 +162,7 @@ class Submitter:
                 link.batch = 1
                 with _tried_again():
                     if len(rows) == 1:
-                        self._refused(rows, error.message)
-                        with self._log.transaction() as tx:
-                            self._store.acknowledge(tx, rows)  # it has ended: there is nothing left to send
+                        self._refused(rows, error.message)  # it has ended: it is not sent again
                     self.pump()
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)

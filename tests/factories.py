@@ -21,7 +21,9 @@ from bus.messages import (
     LearningContext,
     Message,
     Scalar,
+    Totals,
     Variable,
+    VariantState,
     VariantValue,
     decode_body,
 )
@@ -29,8 +31,8 @@ from bus.requests import JobRequest
 from bus.wire import Record
 from learning_service.controller import JobEvent, LearningController, Outcome
 from learning_service.experiments import Experiment
-from learning_service.plan import PlannedJob, job_id, plan_jobs
-from learning_service.variants import Variant
+from learning_service.plan import PlannedJob, job_id
+from learning_service.variants import JobPhase, Variant
 from pipeline_runner.jobs import NormalizedJobRecord
 from tests.helpers import PATIENCE, TIME_FACTOR, call_in
 
@@ -136,6 +138,11 @@ def definition(
     )
 
 
+def planned_jobs(index: int = 0, count: int = 1) -> dict[str, JobPhase]:
+    """Give the jobs of a variant of the example experiment before anything has happened to them."""
+    return {job_id(EXPERIMENT, PlannedJob(index, repeat)): "planned" for repeat in range(count)}
+
+
 def planned_experiment(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1) -> Experiment:
     """Give the example experiment as it is after its creation."""
     plan = definition(values, jobs=jobs)
@@ -143,12 +150,29 @@ def planned_experiment(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1) 
     experiment = Experiment(
         EXPERIMENT,
         plan,
-        [Variant(index=index, value=value, planned=jobs, revision=1) for index, value in enumerate(listed)],
-        {job_id(EXPERIMENT, job): "planned" for job in plan_jobs(plan, len(listed))},
+        [
+            Variant(index=index, value=value, jobs=planned_jobs(index, jobs), revision=1)
+            for index, value in enumerate(listed)
+        ],
         created_at=1.0,
     )
     experiment.revision = 1
     return experiment
+
+
+def counted(experiment: Experiment) -> tuple[VariantState, Totals]:
+    """Count an experiment anew, one variant after the other; the status is that of a fresh one with the same."""
+    present = list(experiment.variants.values())
+    fresh = Experiment(experiment.experiment_id, experiment.definition, present, created_at=1.0)
+    totals = Totals(
+        variants=len(present),
+        jobs=sum(variant.planned for variant in present),
+        running=sum(variant.running for variant in present),
+        completed=sum(variant.completed for variant in present),
+        failed=sum(variant.failed for variant in present),
+        cancelled=sum(variant.cancelled for variant in present),
+    )
+    return fresh.status, totals
 
 
 @dataclass

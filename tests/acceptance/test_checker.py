@@ -18,7 +18,7 @@ from tests.acceptance.checker import (
     check_revisions,
     torn_files,
 )
-from tests.factories import EXPERIMENT, JobScript, context, planned_experiment
+from tests.factories import EXPERIMENT, JobScript, context, planned_experiment, planned_jobs
 
 JOB = JobScript(context(), "job-1")
 LIFE: list[Message] = [JOB.queued(), JOB.started(), JOB.queued(attempt=1), JOB.started(attempt=2)]
@@ -84,7 +84,7 @@ def test_a_revision_that_repeats_jumps_or_goes_back_is_noticed(revisions: list[i
 
 def status(revision: int) -> VariantStatus:
     """Give the state of a variant."""
-    return variant_status(planned_experiment(), Variant(index=0, value=2.0, planned=1, revision=revision))
+    return variant_status(planned_experiment(), Variant(index=0, value=2.0, jobs=planned_jobs(), revision=revision))
 
 
 def test_a_torn_file_is_noticed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from msgspec.msgpack import decode
 from msgspec.structs import replace
 
 from bus.log import Log
@@ -17,7 +18,7 @@ from bus.requester import request
 from bus.wire import Record
 from learning_service.store import LearningStore
 from learning_service.variants import Variant
-from tests.factories import EXPERIMENT, JobScript, badly, context, image, messages, well
+from tests.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
 from tests.helpers import wait_until
 from tests.house import (
     ALL,
@@ -70,11 +71,12 @@ def test_state_position_and_messages_are_written_in_one_transaction(house: House
     seen: list[tuple[int, int, int]] = []
 
     def look(_records: list[Record]) -> None:
-        ended = "SELECT count(*) FROM jobs WHERE phase = 'ended'"
+        states = [decode(state, type=Variant) for (state,) in learning.log.query("SELECT state FROM variants")]
+        ended = sum(list(state.jobs.values()).count("ended") for state in states)
         position = 'SELECT coalesce(max("offset"), 0) FROM positions'
         newest = messages(learning.log.latest("variant.status.", 10)[0])
         told = sum(message.completed for message in newest if isinstance(message, VariantStatus))
-        seen.append((learning.log.query(ended)[0][0], learning.log.query(position)[0][0], told))
+        seen.append((ended, learning.log.query(position)[0][0], told))
 
     learning.call(lambda: learning.log.on_commit(look))
     for name in list(runner.jobs):
@@ -183,7 +185,8 @@ def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> N
     log = Log(tmp_path / "learning.db")
     store = LearningStore(log)
     with log.transaction() as tx:
-        store.write_variants(tx, {(EXPERIMENT, 0): Variant(index=0, value=2.0, planned=1, status="failed", failed=1)})
+        ended = Variant(index=0, value=2.0, jobs=planned_jobs(), status="failed", failed=1)
+        store.write_variants(tx, {(EXPERIMENT, 0): ended})
     log.close()
 
     learning = house.learning(runner.address)

@@ -16,7 +16,7 @@ from bus.requests import (
 from bus.subscriber import Start, Subscriber
 from bus.wire import ControlError
 from learning_service.service import Scope
-from tests.factories import EXPERIMENT, JobScript, badly, context, definition
+from tests.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition
 from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.house import (
     ALL,
@@ -132,7 +132,10 @@ def test_experiments_are_listed_newest_first(house: House) -> None:
 
 
 def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
-    """With the runner away, all variants are cancelled in the reply; a second cancel is a conflict."""
+    """With the runner away, all variants are cancelled in the reply; a second cancel is a conflict.
+
+    When the runner is back, it is sent nothing of it.
+    """
     away = house.scripted()
     learning = house.learning(away.address)
     create(learning, experiment_id="earlier")
@@ -149,6 +152,37 @@ def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
     with pytest.raises(ControlError) as refused:
         request(address_of(learning), "experiment.cancel", params, ExperimentView)
     assert refused.value.code == "conflict"
+
+    back = house.scripted(away, again=True)
+    create(learning, experiment_id="later")
+    wait_until(lambda: {"later.0.0.0", "later.1.0.0"} <= set(back.jobs), what="the jobs planned later")
+    assert not set(ALL) & set(back.jobs)
+    assert back.cancels == []
+    assert query(learning, "SELECT ended FROM experiments WHERE experiment_id = 'exp-1'") == [(1,)]
+
+
+def test_a_cancel_counts_no_job_that_has_got_further_without_being_sent(house: House) -> None:
+    """As after the loss of the service's file: an experiment created again, whose jobs a runner still does."""
+    first = house.scripted()
+    learning = house.learning(first.address)
+    create(learning, experiment_id="earlier")
+    first.stop()
+    wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
+    create(learning, replace(SMALL, jobs_per_variant=2))
+    other = house.scripted(first, pipelines=("other",))
+    other.publish(JobScript(context(0)).completed(), JobScript(context(1, 4.0)).started())
+    wait_until(lambda: show(learning).totals.running == 1, what="the events")
+
+    params = ExperimentParams(experiment_id=EXPERIMENT)
+    view = request(address_of(learning), "experiment.cancel", params, ExperimentView)
+
+    assert [(one.status, one.completed, one.cancelled) for one in view.variants] == [
+        ("partial", 1, 1),
+        ("running", 0, 1),
+    ]
+    other.publish(JobScript(context(1, 4.0)).completed(CANCELLED))
+    assert wait_for(learning, "partial").totals.cancelled == 3
+    assert not {"exp-1.0.0.0", "exp-1.0.1.0", "exp-1.1.0.0", "exp-1.1.1.0"} & set(other.jobs)
 
 
 def test_cancelling_ends_what_runs_at_a_runner(house: House) -> None:
@@ -191,17 +225,43 @@ def test_discovery_adopts_what_a_runner_does_for_others(house: House) -> None:
     wait_until(lambda: len(rejections(learning)) == 1, what="the first events")
     runner.publish(a.completed())
     wait_for(learning, "completed")
+    assert query(learning, "SELECT ended FROM experiments") == [(1,)]
     learning.stop()
 
     learning = house.learning(runner.address, discover=True)
-    runner.publish(b.queued(), b.completed(badly()))
+    runner.publish(b.queued())
+    wait_for(learning, "running")
+    assert query(learning, "SELECT ended FROM experiments") == [(0,)]
+    runner.publish(b.completed(badly()))
     wait_for(learning, "partial")
+    assert query(learning, "SELECT ended FROM experiments") == [(1,)]
+    assert query(learning, "SELECT * FROM jobs") == []
 
     assert (show(learning).totals.jobs, show(learning).totals.completed) == (2, 1)
     published = [one for one in learning.logged("experiment.status.") if isinstance(one, ExperimentStatus)]
     assert [one.revision for one in published] == list(range(1, len(published) + 1))
     revisions = [one.revision for one in statuses(learning)]
     assert revisions == list(range(1, len(revisions) + 1))
+
+
+def test_a_cancel_of_a_discovered_experiment_reaches_all_runners(house: House) -> None:
+    """Nobody has told where all of its jobs are, so each runner that is followed is told, also one that is away."""
+    first, second = house.scripted(), house.scripted()
+    learning = house.learning(first.address, second.address, discover=True)
+    script = JobScript(context(), "mine")
+    first.publish(script.queued(), script.started())
+    wait_for(learning, "running")
+    second.stop()
+
+    request(address_of(learning), "experiment.cancel", ExperimentParams(experiment_id=EXPERIMENT), ExperimentView)
+    wait_until(lambda: first.cancels == [EXPERIMENT], what="the cancel at the first runner")
+    first.publish(script.completed(CANCELLED))
+    assert wait_for(learning, "cancelled").totals.cancelled == 1
+    again = house.scripted(second, again=True)
+
+    wait_until(lambda: again.cancels == [EXPERIMENT], what="the cancel at the second runner")
+    wait_until(lambda: query(learning, "SELECT * FROM cancels WHERE NOT done") == [], what="the note of it")
+    assert (first.jobs, again.jobs) == ({}, {})
 
 
 def test_a_narrow_service_leaves_the_rest_alone(house: House) -> None:

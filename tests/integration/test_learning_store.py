@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from bus.log import Log
 from bus.source import Position
 from bus.specs import StageSpec, VariableSpec
+from learning_service.experiments import Experiment
 from learning_service.plan import PlannedJob, job_id, plan_jobs
-from learning_service.store import LearningStore
-from tests.factories import EXPERIMENT, planned_experiment
+from learning_service.store import JobRow, LearningStore
+from learning_service.variants import Variant, extended, job_ended, queued, started
+from tests.factories import EXPERIMENT, JobScript, context, planned_experiment
 
 
 @pytest.fixture
@@ -36,7 +38,8 @@ def test_an_experiment_is_read_as_it_was_written(log: Log) -> None:
     written = planned_experiment()
 
     assert found is not None
-    assert (found.definition, found.variants, found.jobs) == (written.definition, written.variants, written.jobs)
+    assert (found.definition, found.variants) == (written.definition, written.variants)
+    assert [one.jobs for one in found.variants.values()] == [{"exp-1.0.0.0": "planned"}, {"exp-1.1.0.0": "planned"}]
     assert (found.created_at, found.revision, found.discovered) == (1.0, 1, False)
     assert found.totals == written.totals
 
@@ -105,15 +108,89 @@ def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
         store.acknowledge(tx, rows)
-        store.write_jobs(tx, {(EXPERIMENT, "exp-1.0.0.0"): "ended", (EXPERIMENT, "exp-1.1.0.0"): "running"})
+    experiment = known(store)
+    first, second = experiment.variants.values()
+    write(log, store, job_ended(first, JobScript(context()).completed()), started(second, "exp-1.1.0.0", 2.0))
+    assert list(store.unended_of("tcp://b:1")) == []
 
+    (of_first, of_second) = store.unended_of("tcp://a:1")
     with log.transaction() as tx:
-        store.resend(tx, "tcp://a:1")
+        store.resend(tx, of_second[2])
 
-    assert [row.job_id for row in store.unacknowledged("tcp://a:1", 10)] == ["exp-1.1.0.0"]
+    assert of_first == (experiment, 0, [])
+    assert of_second == (experiment, 1, rows[1:])
+    assert store.unacknowledged("tcp://a:1", 10) == rows[1:]
+
+
+def known(store: LearningStore) -> Experiment:
+    """Give the example experiment."""
     found = store.find(EXPERIMENT)
     assert found is not None
-    assert found.jobs == {"exp-1.0.0.0": "ended", "exp-1.1.0.0": "planned"}
+    return found
+
+
+def write(log: Log, store: LearningStore, *changed: Variant) -> None:
+    """Write changed variants of the example experiment, and the experiment, as after a batch of events."""
+    experiment = known(store)
+    with log.transaction() as tx:
+        for variant in changed:
+            experiment.put(variant)
+        store.write_variants(tx, {(EXPERIMENT, variant.index): variant for variant in changed})
+        store.write_experiment(tx, experiment)
+
+
+def test_the_phases_of_jobs_are_read_as_they_were_written(log: Log) -> None:
+    """With the number of those that run."""
+    store = filled(log)
+    first, second = known(store).variants.values()
+    first, second = queued(first, "exp-1.0.0.0", 2.0), started(second, "exp-1.1.0.0", 2.0)
+    write(log, store, first, second)
+
+    again = known(LearningStore(log))
+
+    assert again.variants == {0: first, 1: second}
+    assert [one.jobs for one in again.variants.values()] == [{"exp-1.0.0.0": "queued"}, {"exp-1.1.0.0": "running"}]
+    assert again.totals.running == 1
+
+
+def test_an_experiment_is_noted_as_ended_until_it_is_extended(log: Log) -> None:
+    """Its runner has no work then, and nothing of it is sent again."""
+    store = filled(log)
+    rows = store.unassigned(["embedded/txt2img"], 10)
+    with log.transaction() as tx:
+        store.assign(tx, rows, "tcp://a:1")
+    experiment = known(store)
+    seen = []
+    for index in (0, 1):
+        script = JobScript(context(index))
+        write(log, store, job_ended(experiment.variants[index], script.completed()))
+        seen.append(noted(log, store))
+    write(log, store, extended(experiment.variants[1], "one more"))
+    seen.append(noted(log, store))
+
+    assert seen == [
+        (0, {"tcp://a:1"}, [(0, []), (1, rows[1:])]),
+        (1, set(), []),
+        (0, {"tcp://a:1"}, [(0, []), (1, [])]),
+    ]
+
+
+def noted(log: Log, store: LearningStore) -> tuple[int, set[str], list[tuple[int, list[JobRow]]]]:
+    """Give whether the example experiment is noted as ended, the runners with work, and what the first has left."""
+    ((ended,),) = log.query("SELECT ended FROM experiments")
+    left = [(index, rows) for _, index, rows in store.unended_of("tcp://a:1")]
+    return ended, store.runners_with_work(), left
+
+
+def test_jobs_that_are_withdrawn_go_to_no_runner(log: Log) -> None:
+    """The others stay."""
+    store = filled(log)
+    rows = store.unassigned(["embedded/txt2img"], 10)
+
+    with log.transaction() as tx:
+        store.withdraw(tx, rows[:1])
+
+    assert store.unassigned(["embedded/txt2img"], 10) == store.unassigned_of(EXPERIMENT) == rows[1:]
 
 
 def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
@@ -134,6 +211,14 @@ def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
     with log.transaction() as tx:
         store.finish_cancel(tx, EXPERIMENT, "tcp://a:1")
     assert store.next_cancel("tcp://a:1") is None
+
+    with log.transaction() as tx:
+        store.repeat_cancels(tx, "tcp://b:1")
+    assert store.next_cancel("tcp://a:1") is None
+
+    with log.transaction() as tx:
+        store.repeat_cancels(tx, "tcp://a:1")
+    assert store.next_cancel("tcp://a:1") == EXPERIMENT
 
 
 def test_positions_are_kept_for_each_runner_and_prefix(log: Log) -> None:

@@ -9,7 +9,9 @@ from bus.requests import (
     ExperimentView,
 )
 from bus.wire import ControlError
-from tests.factories import EXPERIMENT, JobScript, context
+from learning_service.experiments import Experiment
+from learning_service.service import LearningService
+from tests.factories import EXPERIMENT, Hosted, JobScript, context
 from tests.helpers import wait_until
 from tests.house import (
     ALL,
@@ -27,6 +29,7 @@ from tests.house import (
     query,
     rejections,
     show,
+    statuses,
     wait_for,
 )
 
@@ -100,15 +103,57 @@ def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(house: House)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the first submission")
     runner.finish(ALL[0])
-    wait_until(lambda: show(learning).totals.completed == 1, what="the end of the first job")
+    runner.publish(JobScript(context(1, 4.0)).started())
+    wait_until(lambda: show(learning).totals.running == 1, what="the end of the first job, the start of the second")
+    _experiment(learning).progress[ALL[1]] = (1, 0.5)
     runner.stop()
 
     new = house.scripted(runner)
     wait_until(lambda: new.jobs, what="the second submission")
     assert list(new.jobs) == [ALL[1]]
+    assert (show(learning).totals.completed, show(learning).totals.running) == (1, 0)
+    assert _experiment(learning).progress == {}
+    learning.stop()
+    learning = house.learning(runner.address)
+    assert (show(learning).totals.completed, show(learning).totals.running) == (1, 0)
+    new.publish(JobScript(context(1, 4.0)).queued(), JobScript(context(1, 4.0)).started())
+    wait_until(lambda: show(learning).totals.running == 1, what="the second start")
     new.finish(ALL[1])
 
     assert wait_for(learning, "completed").totals.completed == 2
+    assert show(learning).totals.running == 0
+    revisions = [one.revision for one in statuses(learning, "variant.status.exp-1.1.")]
+    assert revisions == list(range(1, len(revisions) + 1))
+
+
+def _experiment(learning: Hosted[LearningService]) -> Experiment:
+    """Give the example experiment as it is in memory."""
+    found = learning.call(lambda: learning.service._store.find(EXPERIMENT))
+    assert found is not None
+    return found
+
+
+def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed_it(house: House) -> None:
+    """Its reply was lost and its end was not: there is nothing left to send, not even to a runner with a new log."""
+    runner = house.scripted()
+    methods = LossyMethods(runner.service.publisher.methods, b"job.submit", 1_000_000)
+    learning = house.learning(runner.address)
+    wait_until(lambda: learning.call(lambda: learning.service._submitter._links[0].alive), what="the runner")
+    runner.service.publisher.methods = methods
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    runner.finish(ALL[0])
+    wait_until(lambda: show(learning).totals.completed == 1, what="the end of the first job")
+    assert query(learning, "SELECT job_id FROM jobs WHERE NOT acknowledged") == [(name,) for name in ALL]
+    runner.stop()
+
+    new = house.scripted(runner)
+    wait_until(lambda: ALL[1] in new.jobs, what="the job that is left")
+    new.finish(ALL[1])
+
+    assert wait_for(learning, "completed").totals.completed == 2
+    wait_until(lambda: query(learning, "SELECT * FROM jobs WHERE NOT acknowledged") == [], what="the note of it")
+    assert list(new.jobs) == [ALL[1]]
 
 
 def test_each_job_goes_to_exactly_one_runner_with_the_shortest_queue_that_offers_it(house: House) -> None:
@@ -180,11 +225,14 @@ def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(house: House, capl
     runner.stop()
     wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
     create(learning, replace(SMALL, jobs_per_variant=100))
+    query(learning, "CREATE TABLE room (x)")
+    query(learning, TOO_MUCH)
     fill_up(learning)
 
     again = house.scripted(runner, again=True)
     wait_until(lambda: caplog.text.count("disk is full; trying again") > 2, what="several tries")
     assert len(again.jobs) < 200
+    query(learning, "DROP TRIGGER too_much")
     make_room(learning)
 
     wait_until(lambda: len(again.jobs) == 200, what="the jobs at the runner")
@@ -258,6 +306,27 @@ def test_a_refused_job_does_not_fail_its_neighbours(house: House) -> None:
     wait_until(lambda: len(runner.jobs) == 3, what="the other jobs")
     assert show(learning).variants[1].error == "exp-1.1.0.0: config.cfg_scale: not today"
     assert show(learning).totals.failed == 1
+
+
+def test_a_refused_job_is_not_sent_again_after_a_restart(house: House) -> None:
+    """It has failed: a runner that would take it by now is not asked, also when the crash came before it was noted."""
+    runner = house.scripted()
+    runner.refused = {ALL[1]}
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: show(learning).totals.failed == 1, what="the failure of the refused job")
+    wait_until(lambda: query(learning, "SELECT * FROM jobs WHERE NOT acknowledged") == [], what="the note of it")
+    query(learning, "UPDATE jobs SET acknowledged = 0 WHERE variant_index = 1")
+    learning.stop()
+    runner.refused = set()
+
+    learning = house.learning(runner.address)
+    create(learning, experiment_id="later")
+
+    wait_until(lambda: "later.1.0.0" in runner.jobs, what="the jobs planned later")
+    assert sorted(runner.jobs) == [ALL[0], "later.0.0.0", "later.1.0.0"]
+    assert (show(learning).totals.failed, show(learning).variants[1].failed) == (1, 1)
+    assert query(learning, "SELECT * FROM jobs WHERE NOT acknowledged AND experiment_id = 'exp-1'") == []
 
 
 def test_jobs_that_others_planned_are_never_sent(house: House) -> None:

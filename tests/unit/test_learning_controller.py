@@ -266,10 +266,12 @@ def test_discovery_adopts_an_experiment_from_a_context() -> None:
     outcome = at.handle(JobScript(ONE).queued())
 
     assert judged(outcome) == ("applied", "")
-    assert (outcome.adopted, outcome.added) == (True, True)
+    assert outcome.adopted
+    assert outcome.variant == at.variant(1)
     adopted = at.experiments[EXPERIMENT]
     assert (adopted.definition.name, adopted.definition.variable.name) == ("CFG sweep", "cfg_scale")
-    assert (adopted.discovered, adopted.created_at, adopted.jobs) == (True, 10.0, {"exp-1.1.0.0": "queued"})
+    assert (adopted.discovered, adopted.created_at) == (True, 10.0)
+    assert at.variant(1).jobs == {"exp-1.1.0.0": "queued"}
     assert (at.variant(1).value, at.variant(1).planned, at.variant(1).status) == (4.0, 1, "queued")
 
 
@@ -288,7 +290,8 @@ def test_a_discovered_experiment_grows_with_what_is_seen_of_it() -> None:
 
     outcomes = [at.handle(JobScript(mark, name).queued()) for mark, name in [(ZERO, "a"), (ZERO, "b"), (ONE, "c")]]
 
-    assert [(outcome.adopted, outcome.added) for outcome in outcomes] == [(True, True), (False, True), (False, True)]
+    assert [outcome.adopted for outcome in outcomes] == [True, False, False]
+    assert (at.variant(0).jobs, at.variant(1).jobs) == ({"a": "queued", "b": "queued"}, {"c": "queued"})
     assert (at.variant(0).planned, at.variant(1).planned) == (2, 1)
     assert experiment_status(at.experiments[EXPERIMENT]).totals.jobs == 3
 
@@ -352,6 +355,16 @@ def test_progress_is_noted_of_a_running_job() -> None:
     assert at.experiments[EXPERIMENT].progress == {"exp-1.0.0.0": (0, 0.5)}
 
     at.handle(JobScript(ZERO).completed())
+    assert at.experiments[EXPERIMENT].progress == {}
+
+
+@pytest.mark.parametrize("mark", [ONE, context(7)])
+def test_progress_of_a_job_that_names_another_variant_is_dropped(mark: LearningContext) -> None:
+    """One that has not this job, or is not in the plan."""
+    at = desk()
+    at.handle(JobScript(ZERO).started())
+
+    assert at.controller.note_progress(replace(progress(ZERO), learning_context=mark)) is None
     assert at.experiments[EXPERIMENT].progress == {}
 
 

@@ -1,21 +1,37 @@
 """An experiment in memory: its counts, its status, and what is published of it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.messages import Totals, VariantState
 from learning_service import variants
-from learning_service.experiments import Experiment, JobPhase, experiment_status, variant_fraction, variant_status
+from learning_service.experiments import Experiment, experiment_status, variant_fraction, variant_status
 from learning_service.variants import Variant
-from tests.factories import CANCELLED, JobScript, badly, context, definition, image, planned_experiment, well
+from tests.factories import (
+    CANCELLED,
+    JobScript,
+    badly,
+    context,
+    counted,
+    definition,
+    image,
+    planned_experiment,
+    planned_jobs,
+    well,
+)
 
 STATES: list[VariantState] = ["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
 
 
 def in_states(*states: VariantState) -> Experiment:
     """Give an experiment whose variants are in these states."""
-    made = [Variant(index=index, value=index, planned=1, status=state) for index, state in enumerate(states)]
+    made = [
+        Variant(index=index, value=index, jobs=planned_jobs(index), status=state) for index, state in enumerate(states)
+    ]
     return Experiment("exp-1", definition(range(len(states))), made, created_at=1.0)
 
 
@@ -46,32 +62,75 @@ def test_the_status_follows_from_the_variants(states: list[VariantState], status
     assert experiment.has_ended == (status in {"completed", "partial", "failed", "cancelled"})
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STATES), st.integers(0, 9), st.integers(0, 9)), max_size=20)
-)
-def test_counts_that_are_kept_are_counts_that_are_counted(
-    changes: list[tuple[int, VariantState, int, int]],
-) -> None:
-    """However often variants are replaced, totals and status are those of a fresh experiment with the same variants."""
-    experiment = in_states("pending", "pending", "pending")
-    for index, state, done, failed in changes:
-        experiment.put(
-            Variant(index=index, value=index, planned=done + failed, status=state, completed=done, failed=failed)
+@dataclass(frozen=True)
+class Change:
+    """How a variant is replaced, and whether the counts are asked for afterwards."""
+
+    index: int
+    status: VariantState
+    completed: int
+    failed: int
+    cancelled: int
+    running: int
+    asked: bool
+
+    def variant(self) -> Variant:
+        """Give the variant as it is then."""
+        ended = self.completed + self.failed + self.cancelled
+        jobs = planned_jobs(self.index, ended + self.running)
+        jobs.update(zip(jobs, ["ended"] * ended + ["running"] * self.running, strict=True))  # type: ignore[arg-type]  # they are phases
+        return Variant(
+            index=self.index,
+            value=self.index,
+            jobs=jobs,
+            status=self.status,
+            running=self.running,
+            completed=self.completed,
+            failed=self.failed,
+            cancelled=self.cancelled,
         )
-    fresh = Experiment("exp-1", experiment.definition, experiment.variants.values(), created_at=1.0)
-
-    assert experiment.totals == fresh.totals
-    assert experiment.status == fresh.status
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["planned", "queued", "running", "ended"])), max_size=20))
-def test_the_number_of_running_jobs_is_kept(moves: list[tuple[int, JobPhase]]) -> None:
-    """However jobs move, also back into the queue."""
-    experiment = in_states("pending")
-    for number, phase in moves:
-        experiment.move_job(str(number), phase)
+SOME = st.integers(0, 9)
 
-    assert experiment.totals.running == list(experiment.jobs.values()).count("running")
+
+@given(
+    st.lists(
+        st.builds(Change, st.integers(0, 4), st.sampled_from(STATES), SOME, SOME, SOME, SOME, st.booleans()),
+        max_size=20,
+    )
+)
+def test_counts_that_are_kept_are_counts_that_are_counted(changes: list[Change]) -> None:
+    """However often variants are added and replaced, and whenever somebody asks: as of a fresh experiment with them."""
+    experiment = in_states("pending", "pending", "pending")
+    for change in changes:
+        experiment.put(change.variant())
+        if change.asked:
+            assert (experiment.status, experiment.totals) == counted(experiment)
+
+    assert (experiment.status, experiment.totals) == counted(experiment)
+
+
+def test_the_number_of_running_jobs_is_kept() -> None:
+    """However jobs move, also back into the queue, and lost with their runner."""
+    experiment = planned_experiment((2.0,), jobs=3)
+    a, b = (JobScript(context(repeat=repeat)) for repeat in range(2))
+    moves: list[Callable[[Variant], Variant]] = [
+        lambda variant: variants.started(variant, a.name, 2.0),
+        lambda variant: variants.started(variant, a.name, 2.0),
+        lambda variant: variants.started(variant, b.name, 2.0),
+        lambda variant: variants.queued(variant, b.name, 2.0),
+        lambda variant: variants.started(variant, b.name, 2.0),
+        lambda variant: variants.resent(variant, [a.name]),
+        lambda variant: variants.job_ended(variant, b.completed()),
+        lambda variant: variants.job_ended(variant, a.completed()),
+    ]
+    running = []
+    for move in moves:
+        experiment.put(move(experiment.variants[0]))
+        running.append(experiment.totals.running)
+
+    assert running == [1, 1, 2, 1, 2, 1, 0, 0]
 
 
 def test_the_status_that_is_published_is_the_whole_state() -> None:
@@ -89,11 +148,10 @@ def test_the_status_that_is_published_is_the_whole_state() -> None:
 def test_the_status_of_a_variant_has_means() -> None:
     """Metrics and durations are averaged over the jobs that completed."""
     experiment = planned_experiment((2.0,), jobs=4)
-    script = JobScript(context())
     variant = experiment.variants[0]
     results = [well("a", match=0.5), well("b", match=1.0, speed=3.0), badly("slow"), CANCELLED]
-    for result in results:
-        variant = variants.job_ended(variant, script.completed(result))
+    for repeat, result in enumerate(results):
+        variant = variants.job_ended(variant, JobScript(context(repeat=repeat)).completed(result))
     experiment.put(variant)
 
     status = variant_status(experiment, variant)
@@ -115,16 +173,17 @@ def test_without_a_completed_job_there_is_no_mean() -> None:
 def test_the_rest_is_estimated_from_the_rate_so_far() -> None:
     """Two of four jobs in 20 s leave 20 s; before the first end nobody knows, and after the last nothing is left."""
     experiment = planned_experiment((2.0, 4.0), jobs=2)
-    script = JobScript(context())
     experiment.started_at = experiment.updated_at = 100.0
     assert experiment_status(experiment).eta_seconds is None
 
-    for _ in range(2):
+    for repeat in range(2):
+        script = JobScript(context(0, repeat=repeat))
         experiment.put(variants.job_ended(experiment.variants[0], script.completed()))
     experiment.updated_at = 120.0
     assert experiment_status(experiment).eta_seconds == 20.0
 
-    for _ in range(2):
+    for repeat in range(2):
+        script = JobScript(context(1, repeat=repeat))
         experiment.put(variants.job_ended(experiment.variants[1], script.completed()))
     assert experiment_status(experiment).eta_seconds == 0.0
 

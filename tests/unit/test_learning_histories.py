@@ -14,6 +14,7 @@ from bus.messages import (
     encode_body,
 )
 from learning_service.controller import JobEvent
+from learning_service.variants import resent
 from tests.factories import (
     CANCELLED,
     EXPERIMENT,
@@ -21,6 +22,7 @@ from tests.factories import (
     JobScript,
     badly,
     context,
+    counted,
     desk,
     well,
 )
@@ -101,7 +103,8 @@ def test_a_history_leads_through_its_states(steps: list[Step]) -> None:
 
     assert seen == [(step.kind, step.status) for step in steps]
     assert at.variant().ended == at.variant().planned == 2
-    assert set(at.experiments[EXPERIMENT].jobs.values()) == {"ended"}
+    assert set(at.variant().jobs.values()) == {"ended"}
+    assert at.variant().running == 0
 
 
 def test_a_job_that_runs_again_is_queued_in_between() -> None:
@@ -110,9 +113,9 @@ def test_a_job_that_runs_again_is_queued_in_between() -> None:
     phases = []
     for event in (A.queued(), A.started(), A.queued(attempt=1), A.started(attempt=2), A.completed(attempt=2)):
         at.handle(event)
-        phases.append(at.experiments[EXPERIMENT].jobs[A.name])
+        phases.append((at.variant().jobs[A.name], at.experiments[EXPERIMENT].totals.running))
 
-    assert phases == ["queued", "running", "queued", "running", "ended"]
+    assert phases == [("queued", 0), ("running", 1), ("queued", 0), ("running", 1), ("ended", 0)]
 
 
 def test_the_experiment_starts_with_its_first_job() -> None:
@@ -214,6 +217,28 @@ def test_a_discovered_experiment_counts_the_same(plan: Plan) -> None:
         counts = (variant.completed, variant.failed, variant.cancelled)
         assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))
         assert (variant.planned, variant.status) == (len(endings), expected_status(endings))
+
+
+@given(any_history(), st.integers(1, 9), st.integers(1, 9), st.booleans())
+def test_the_totals_are_counted_right_whenever_somebody_asks(plan: Plan, asked: int, lost: int, discover: bool) -> None:
+    """Also where a runner loses its log now and then: what had not ended is planned again, and counts once."""
+    planned = desk([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
+    at = Desk(options={"discover": True}) if discover else planned
+    for number, event in enumerate(plan.arrivals, 1):
+        at.handle(event)
+        experiment = at.experiments[EXPERIMENT]
+        if number % lost == 0:
+            for variant in list(experiment.variants.values()):
+                experiment.put(resent(variant, variant.jobs))
+        if number % asked == 0:
+            assert (experiment.status, experiment.totals) == counted(experiment)
+
+    experiment = at.experiments[EXPERIMENT]
+    endings = [end for of_variant in plan.endings for end in of_variant]
+    counts = (experiment.totals.completed, experiment.totals.failed, experiment.totals.cancelled)
+    assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))
+    assert (experiment.totals.jobs, experiment.totals.running) == (len(endings), 0)
+    assert (experiment.status, experiment.totals) == counted(experiment)
 
 
 @given(any_history())

@@ -1,9 +1,12 @@
 """The life cycle of a variant: every move of its table, every move that is not in it, and what it counts."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
@@ -16,11 +19,12 @@ from learning_service.variants import (
     IMAGES_LIMIT,
     TRANSITIONS,
     UNKNOWN_ERROR,
+    JobPhase,
     Variant,
     VariantEvent,
     transition,
 )
-from tests.factories import CANCELLED, JobScript, badly, context, image, well
+from tests.factories import CANCELLED, JobScript, badly, context, image, planned_jobs, well
 
 STATES: tuple[VariantState, ...] = get_args(VariantState)
 EVENTS: tuple[VariantEvent, ...] = get_args(VariantEvent)
@@ -40,24 +44,26 @@ LEGAL: list[tuple[VariantState, VariantEvent, VariantState]] = [
     *((state, event, end) for state in ON_THE_WAY for event, end in ENDS.items()),
 ]
 ILLEGAL = [pair for pair in product(STATES, EVENTS) if pair not in {(state, event) for state, event, _ in LEGAL}]
-SCRIPT = JobScript(context())
+A, B, C = (JobScript(context(repeat=repeat)) for repeat in range(3))
 
 
 def variant(status: VariantState = "pending", *, planned: int = 2, **counts: int) -> Variant:
-    """Give a variant in a state."""
-    return Variant(index=0, value=2.0, planned=planned, status=status, revision=5, updated_at=1.0, **counts)  # type: ignore[arg-type]  # counts are counts
+    """Give a variant in a state; the first of its jobs have ended as `counts` say."""
+    jobs = planned_jobs(0, planned)
+    jobs.update(dict.fromkeys(list(jobs)[: sum(counts.values())], "ended"))
+    return Variant(index=0, value=2.0, jobs=jobs, status=status, revision=5, updated_at=1.0, **counts)  # type: ignore[arg-type]  # counts are counts
 
 
 def after(*results: JobResult, planned: int | None = None) -> Variant:
-    """Give a variant after jobs ended so."""
+    """Give a variant after jobs ended so, one after the other."""
     state = variant("running", planned=len(results) if planned is None else planned)
-    for result in results:
-        state = variants.job_ended(state, SCRIPT.completed(result))
+    for repeat, result in enumerate(results):
+        state = variants.job_ended(state, JobScript(context(repeat=repeat)).completed(result))
     return state
 
 
 def at_the_end(status: VariantState, event: VariantEvent) -> tuple[Variant, JobResult]:
-    """Give a variant to which one job more happens as the event says, and how that job ends."""
+    """Give a variant to whose second job it happens as the event says, and how that job ends."""
     match event:
         case "all_completed":
             return variant(status, completed=1), well()
@@ -74,28 +80,36 @@ def at_the_end(status: VariantState, event: VariantEvent) -> tuple[Variant, JobR
 def moved(state: Variant, event: VariantEvent, result: JobResult) -> Variant:
     """Apply an event by the function that stands for it."""
     if event == "job_queued":
-        return variants.queued(state, 20.0)
+        return variants.queued(state, B.name, 20.0)
     if event == "job_started":
-        return variants.started(state, 20.0)
-    return variants.job_ended(state, SCRIPT.completed(result, at=20.0))
+        return variants.started(state, B.name, 20.0)
+    return variants.job_ended(state, B.completed(result, at=20.0))
+
+
+def phase_after(event: VariantEvent) -> JobPhase:
+    """Give the phase of the job that an event is of."""
+    phases: dict[VariantEvent, JobPhase] = {"job_queued": "queued", "job_started": "running"}
+    return phases.get(event, "ended")
 
 
 @pytest.mark.parametrize(("status", "event", "then"), LEGAL)
 def test_every_legal_move_reaches_its_state(status: VariantState, event: VariantEvent, then: VariantState) -> None:
-    """The table and the functions that apply it agree with the list above; each move is one revision."""
+    """The table and the functions that apply it agree with the list above; each move is one revision, of one job."""
     before, result = at_the_end(status, event)
 
     changed = moved(before, event, result)
 
     assert transition(status, event) == then
     assert (changed.status, changed.revision, changed.updated_at) == (then, before.revision + 1, 20.0)
+    assert changed.jobs == {**before.jobs, B.name: phase_after(event)}
+    assert changed.running == (event == "job_started")
 
 
 @pytest.mark.parametrize(("status", "event"), ILLEGAL)
 def test_every_illegal_move_raises_and_changes_nothing(status: VariantState, event: VariantEvent) -> None:
     """Terminal states are guarded: no event of a job leads out of one."""
     before, result = at_the_end(status, event)
-    copy = replace(before)
+    copy = replace(before, jobs=dict(before.jobs))
 
     with pytest.raises(IllegalTransitionError, match=f"a variant that is {status} cannot take {event}"):
         transition(status, event)
@@ -141,8 +155,8 @@ def test_a_success_adds_its_images_and_metrics() -> None:
 
 def test_the_duration_counts_from_start_to_end() -> None:
     """The durations of completed jobs are summed; a clock that was set back counts as nothing."""
-    state = variants.job_ended(variant(), SCRIPT.completed(at=13.5))
-    state = variants.job_ended(state, SCRIPT.completed(at=10.5))
+    state = variants.job_ended(variant(), A.completed(at=13.5))
+    state = variants.job_ended(state, B.completed(at=10.5))
 
     assert state.duration_sum == 2.5
 
@@ -191,29 +205,99 @@ def test_only_so_many_images_are_listed() -> None:
 
 @pytest.mark.parametrize("status", STATES)
 def test_more_jobs_are_the_way_back_from_an_end(status: VariantState) -> None:
-    """Extended, a variant that has not begun stays as it is, any other runs; this is one revision."""
-    changed = variants.extended(variant(status), 3, 20.0)
+    """Extended, a variant that has not begun stays as it is, any other runs; the job's event makes the revision."""
+    before = variant(status)
+
+    changed = variants.extended(before, "one more")
 
     assert changed.status == EXTENDED.get(status, "running")
-    assert (changed.planned, changed.revision, changed.updated_at) == (5, 6, 20.0)
+    assert changed.jobs == {**before.jobs, "one more": "planned"}
+    assert (changed.planned, changed.revision, changed.updated_at) == (3, 5, 1.0)
 
 
 def test_an_extended_variant_ends_again() -> None:
     """After the added job has ended, the variant has."""
-    state = variants.extended(after(well()), 1, 20.0)
+    state = variants.extended(after(well()), B.name)
 
-    state = variants.job_ended(state, SCRIPT.completed(badly()))
+    state = variants.job_ended(state, B.completed(badly()))
 
     assert (state.status, state.completed, state.failed) == ("partial", 1, 1)
 
 
 def test_jobs_that_no_runner_had_are_cancelled_at_once() -> None:
     """Cancelling some leaves the variant running, cancelling all that are left ends it; each is one revision."""
-    some = variants.cancelled(variant(), 1, 20.0)
-    rest = variants.cancelled(some, 1, 21.0)
+    some = variants.cancelled(variant(planned=3), [A.name], 20.0)
+    rest = variants.cancelled(some, [B.name, C.name], 21.0)
 
-    assert (some.status, some.cancelled, some.revision) == ("running", 1, 6)
-    assert (rest.status, rest.cancelled, rest.revision) == ("cancelled", 2, 7)
+    assert (some.status, some.cancelled, some.revision, some.updated_at) == ("running", 1, 6, 20.0)
+    assert some.jobs == {A.name: "ended", B.name: "planned", C.name: "planned"}
+    assert (rest.status, rest.cancelled, rest.revision, rest.updated_at) == ("cancelled", 3, 7, 21.0)
+    assert set(rest.jobs.values()) == {"ended"}
+
+
+def test_jobs_are_cancelled_beside_one_that_runs() -> None:
+    """It goes on running, and its end is the end of the variant."""
+    state = variants.cancelled(variants.started(variant(), A.name, 20.0), [B.name], 21.0)
+    assert (state.status, state.running, state.cancelled) == ("running", 1, 1)
+
+    state = variants.job_ended(state, A.completed())
+    assert (state.status, state.running, state.completed) == ("partial", 0, 1)
+
+
+# the phases of jobs
+
+
+def test_what_a_runner_lost_is_planned_again_unless_it_has_ended() -> None:
+    """Nothing that is counted is taken back; what was running there runs no more, what runs elsewhere goes on."""
+    before = variants.job_ended(variant("running", planned=4), A.completed(well("a")))
+    for script in (B, C):
+        before = variants.started(before, script.name, 20.0)
+    elsewhere = JobScript(context(repeat=3)).name
+    before = variants.started(before, elsewhere, 20.0)
+
+    changed = variants.resent(before, [A.name, B.name, C.name])
+
+    assert before.running == 3
+    assert changed.jobs == {A.name: "ended", B.name: "planned", C.name: "planned", elsewhere: "running"}
+    assert changed == replace(before, jobs=changed.jobs, running=1)
+
+
+def test_a_lost_job_that_had_ended_changes_nothing() -> None:
+    """Also where the variant has ended."""
+    before = after(well(), badly())
+
+    assert variants.resent(before, [A.name, B.name]) == before
+
+
+Move = Callable[[Variant, JobScript], Variant]
+MOVES: dict[str, Move] = {
+    "queued": lambda state, job: variants.queued(state, job.name, 20.0),
+    "started": lambda state, job: variants.started(state, job.name, 20.0),
+    "well": lambda state, job: variants.job_ended(state, job.completed()),
+    "badly": lambda state, job: variants.job_ended(state, job.completed(badly())),
+    "cancelled": lambda state, job: variants.job_ended(state, job.completed(CANCELLED)),
+    "cancelled here": lambda state, job: variants.cancelled(state, [job.name], 20.0),
+    "lost": lambda state, job: variants.resent(state, [job.name]),
+    "extended": lambda state, job: variants.extended(state, f"{job.name} and {len(state.jobs)}"),
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.sampled_from(sorted(MOVES)))))
+def test_the_counts_of_a_variant_are_those_of_the_phases_of_its_jobs(moves: list[tuple[JobScript, str]]) -> None:
+    """However its jobs move, and a state that was given before stays as it was."""
+    state = variant("pending", planned=3)
+    for job, name in moves:
+        if name != "extended" and state.jobs[job.name] == "ended":
+            continue  # ignored by the router
+        if name == "cancelled here" and state.jobs[job.name] != "planned":
+            continue  # a runner has it
+        before, phases = state, dict(state.jobs)
+        state = MOVES[name](state, job)
+        counted = list(state.jobs.values())
+        assert (state.running, state.ended) == (counted.count("running"), counted.count("ended"))
+        assert state.planned == len(state.jobs)
+        assert (state.status in ENDED) == (state.ended == state.planned)
+        assert before.jobs == phases
 
 
 def test_success_decides_whatever_the_error_says() -> None:
