@@ -11,12 +11,12 @@ The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from bus.limits import DEFAULT_LIMITS
 from bus.wire import Epochs
 
 T = TypeVar("T")
-PENDING_LIMIT: Final = 10_000  # live messages that wait for a gap to close; more are dropped and fetched later
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,14 @@ def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
 class CatchUp(Generic[T]):
     """The state of one prefix of one publisher; see the module's text."""
 
-    def __init__(self, *, epoch: int | None = None, offset: int | None = 0, everything: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        epoch: int | None = None,
+        offset: int | None = 0,
+        everything: bool = False,
+        pending_limit: int = DEFAULT_LIMITS.pending_messages,
+    ) -> None:
         """Start behind `offset` of `epoch`; offset None starts at the head of the first heartbeat.
 
         `everything` is for the empty prefix: whatever is behind `offset` concerns it, so no check is needed.
@@ -101,6 +108,7 @@ class CatchUp(Generic[T]):
         self._notices: list[Notice] = []
         self.refetched = 0
         self._everything = everything
+        self._pending_limit = pending_limit
         self._adopted = False  # the epoch of the first heartbeat has been compared with ours
         self._past: set[int | None] = set()  # epochs that the present one has replaced
         self._unsure = False  # a message or reply of another epoch was seen: ask `info`
@@ -120,7 +128,7 @@ class CatchUp(Generic[T]):
                 self.offset = offset
                 if self._pending:
                     self._drain()
-            elif len(self._pending) < PENDING_LIMIT:
+            elif len(self._pending) < self._pending_limit:
                 self._pending[offset] = (previous, item)
             self.head = max(self.head, offset)
 

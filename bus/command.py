@@ -15,8 +15,10 @@ from typing import Any, Final, TypeVar
 import click
 import platformdirs
 
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.logfile import LogError
 from bus.loop import Loop
+from bus.settings import defaults_for, read_settings
 from bus.sockets import Address, AddressError, BindError, parse_address
 from bus.topics import TopicError
 from bus.validate import InvalidInputError
@@ -31,6 +33,7 @@ EXIT_REFUSED: Final = 4  # by a service, or a job failed
 EXIT_TIMEOUT: Final = 5
 EXIT_SIGNAL: Final = 128  # plus the signal's number
 
+_CONFIG: Final = "variantbus.config"  # where a click context keeps path and content of the config file
 LOOPBACK: Final = "127.0.0.1"
 RUNNER_CONTROL: Final = f"tcp://{LOOPBACK}:5561"
 LEARNING_CONTROL: Final = f"tcp://{LOOPBACK}:5571"
@@ -50,21 +53,66 @@ class AddressType(click.ParamType[str]):
         return value
 
 
-def data_dir_option(command: F) -> F:
-    """Add `--data-dir`."""
+def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Read the config file before any other option, whose default it may give."""
+    if ctx.resilient_parsing:
+        return
+    usual = platformdirs.user_config_path("variantbus") / "variantbus.toml"
+    if path is None and not usual.exists():
+        return
+    with user_errors():
+        settings = read_settings(path or usual)
+    ctx.default_map = defaults_for(ctx.command.name or "", settings)
+    ctx.meta[_CONFIG] = (path or usual).absolute(), settings
+
+
+def _with_config(command: F) -> F:
+    """Add `--config`, once: whatever takes a setting takes it from the config file too."""
+    if any(one.name == "config" for one in getattr(command, "__click_params__", ())):
+        return command
     return click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="VARIANTBUS_DATA_DIR",
-        default=lambda: platformdirs.user_data_path("variantbus"),
-        show_default="the user's data folder",
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="VARIANTBUS_CONFIG",
+        show_default="variantbus.toml in the user's config folder, if it is there",
         show_envvar=True,
-        help="Folder of the databases and pictures.",
+        is_eager=True,
+        expose_value=False,
+        callback=_load_config,
+        help="TOML file with settings; flags and environment variables count before it.",
     )(command)
 
 
+def configured_limits() -> Limits:
+    """Give the bounds that the config file of the present command sets."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    return found[1].limits if found else DEFAULT_LIMITS
+
+
+def pass_on_config() -> None:
+    """Have the processes that this command starts read the same config file."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    if found:
+        os.environ["VARIANTBUS_CONFIG"] = str(found[0])
+
+
+def data_dir_option(command: F) -> F:
+    """Add `--data-dir`."""
+    return _with_config(
+        click.option(
+            "--data-dir",
+            type=click.Path(file_okay=False, path_type=Path),
+            envvar="VARIANTBUS_DATA_DIR",
+            default=lambda: platformdirs.user_data_path("variantbus"),
+            show_default="the user's data folder",
+            show_envvar=True,
+            help="Folder of the databases and pictures.",
+        )(command)
+    )
+
+
 def _address_option(name: str, default: str, service: str) -> Callable[[F], F]:
-    return click.option(
+    option = click.option(
         f"--{name}",
         type=AddressType(),
         envvar=f"VARIANTBUS_{name.upper()}",
@@ -73,6 +121,7 @@ def _address_option(name: str, default: str, service: str) -> Callable[[F], F]:
         show_envvar=True,
         help=f"Control address of the {service}.",
     )
+    return lambda command: _with_config(option(command))
 
 
 runner_option = _address_option("runner", RUNNER_CONTROL, "runner")

@@ -9,21 +9,21 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from bus import sql, topics
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.logfile import LogError, LogFile, boot_id, new_epoch
 from bus.messages import Message, encode_body
-from bus.wire import BODY_LIMIT, PAGE_BYTES, PAGE_LIMIT, SCAN_LIMIT, Epochs
+from bus.wire import PAGE_LIMIT, Epochs
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
 SCHEMA_VERSION: Final = 1
-EPOCHS_KEPT: Final = 16  # in heartbeats; a consumer of an older one reads again from the start
 logger = logging.getLogger(__name__)
 
 
@@ -91,7 +91,7 @@ class Transaction:
 class Log:
     """A service's database file with its log; used by one thread, and by one process at a time."""
 
-    def __init__(self, path: Path, *, durability: Durability = "normal", body_limit: int = BODY_LIMIT) -> None:
+    def __init__(self, path: Path, *, durability: Durability = "normal", limits: Limits = DEFAULT_LIMITS) -> None:
         """Open or create the file.
 
         `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for an
@@ -101,7 +101,7 @@ class Log:
             LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
         """
         self.path = path
-        self.body_limit = body_limit
+        self.limits = limits
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
@@ -131,7 +131,7 @@ class Log:
         try:
             self._set_synchronous(full=sync or self._full)
             self._db.execute("BEGIN IMMEDIATE")
-            tx = Transaction(self._db, self.body_limit)
+            tx = Transaction(self._db, self.limits.body_bytes)
             yield tx
             records = self._store(tx.appended)
             self._db.execute("COMMIT")
@@ -154,13 +154,24 @@ class Log:
         """Read from the service's own tables."""
         return self._db.execute(statement, params).fetchall()
 
+    def query_page(self, statement: str, params: Any, limit: int) -> tuple[list[Any], bool]:
+        """Read rows up to `limit`, or until their last columns, which are blobs, fill a page; is there perhaps more?"""
+        rows, size = [], 0
+        with closing(self._db.execute(statement, params)) as cursor:
+            for row in cursor:
+                rows.append(row)
+                size += len(row[-1])
+                if len(rows) == limit or size >= self.limits.page_bytes:
+                    return rows, True
+        return rows, False
+
     def fetch(self, prefix: str, after: int, until: int | None = None, limit: int = PAGE_LIMIT) -> Page:
         """Give the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
 
-        At most `SCAN_LIMIT` records are looked at; `Page.next` says how far the page is complete.
+        At most `scan_events` records are looked at; `Page.next` says how far the page is complete.
         """
         after = max(after, self.first - 1)
-        until = min(self.head if until is None else until, self.head, after + SCAN_LIMIT)
+        until = min(self.head if until is None else until, self.head, after + self.limits.scan_events)
         cursor = self._db.execute(
             SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
         )
@@ -172,7 +183,7 @@ class Log:
                 size += len(record.body)
             else:
                 damaged.append(row[0])
-            if size >= PAGE_BYTES or len(records) + len(damaged) == limit:
+            if size >= self.limits.page_bytes or len(records) + len(damaged) == limit:
                 cursor.close()
                 return Page(records, row[0], damaged)
         return Page(records, max(after, until), damaged)
@@ -194,7 +205,7 @@ class Log:
             if record:
                 records.append(record)
                 size += len(record.body)
-            if size >= PAGE_BYTES or seen == limit:
+            if size >= self.limits.page_bytes or seen == limit:
                 cursor.close()
                 return records, row[5]
         return records, ""
@@ -281,7 +292,7 @@ class Log:
 
     def _settle_epoch(self) -> None:
         """Keep the epoch only if no offset that was given out can have been rolled back."""
-        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (EPOCHS_KEPT,)).fetchall()
+        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
         left = self._db.execute(SQL["select_closing"]).fetchone()
         noted_epoch, noted_head = self._file.read_head()
         replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
@@ -291,7 +302,7 @@ class Log:
         safe = left is not None and (left[0] or left[1] == boot_id())
         if not self.epochs or not safe or noted_head > self.head or replaced:
             self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
-            self.epochs = self._db.execute(SQL["select_epochs"], (EPOCHS_KEPT,)).fetchall()
+            self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
         self.epoch: int = self.epochs[-1][0]
         self._db.execute(SQL["upsert_closing"], {"clean": 0, "boot_id": boot_id()})
         self.sync_head()

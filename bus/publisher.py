@@ -16,9 +16,6 @@ from bus.validate import InvalidInputError
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
-HEARTBEAT_GAP: Final = 0.02  # seconds between two heartbeats that clients ask for
-CHAIN_REBUILD: Final = 10_000  # newest records read at start, to know the chain again
-REQUESTS_A_TURN: Final = 100  # before the loop looks at its other sockets
 EPHEMERAL: Final = 0
 
 
@@ -36,14 +33,16 @@ class Publisher:
         """
         self._log, self._loop = log, loop
         self._service, self._version = service, version
-        self._feed_socket, self.feed = sockets.bind_feed(feed)
+        limits = log.limits
+        self._feed_socket, self.feed = sockets.bind_feed(feed, high_water=limits.feed_send_messages)
         try:
-            self._control_socket, self.control = sockets.bind_control(control, max_size=wire.REQUEST_LIMIT)
+            self._control_socket, self.control = sockets.bind_control(control, limits)
         except sockets.BindError:
             self._feed_socket.close(0)
             raise
-        self._chain = Chain(complete=log.head <= CHAIN_REBUILD and log.first <= 1)
-        self._chain.load(log.newest_topics(CHAIN_REBUILD))
+        known = limits.chain_rebuild_events
+        self._chain = Chain(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
+        self._chain.load(log.newest_topics(known))
         self.methods = Methods()
         self._add_methods()
         self._last_beat = 0.0
@@ -96,7 +95,7 @@ class Publisher:
         sockets.send_pair(self._feed_socket, topics.HEARTBEAT.encode(), wire.encode(frame))
 
     def _on_requests(self) -> None:
-        for _ in range(REQUESTS_A_TURN):
+        for _ in range(self._log.limits.requests_a_turn):
             frames = sockets.receive(self._control_socket)
             if frames is None:
                 return
@@ -122,16 +121,16 @@ class Publisher:
             epochs=self._log.epochs,
             feed=str(self.feed),
             limits={
-                "body": self._log.body_limit,
-                "request": wire.REQUEST_LIMIT,
-                "page": wire.PAGE_LIMIT,
-                "page_bytes": wire.PAGE_BYTES,
+                "body": self._log.limits.body_bytes,
+                "request": self._log.limits.request_bytes,
+                "page": self._log.limits.page_events,
+                "page_bytes": self._log.limits.page_bytes,
             },
         )
 
     def _heartbeat(self, _params: wire.NoParams) -> dict[str, str]:
         """Beat now, or as soon as the gap to the last one allows; many wishes are granted by one beat."""
-        wait = self._last_beat + HEARTBEAT_GAP - time.monotonic()
+        wait = self._last_beat + 1 / self._log.limits.heartbeats_a_second - time.monotonic()
         if wait <= 0:
             self._beat()
         elif self._soon is None:
@@ -147,7 +146,7 @@ class Publisher:
         return wire.CheckReply(epoch=log.epoch, first=log.first, head=log.head, last=last)
 
     def _fetch(self, params: wire.FetchParams) -> wire.FetchReply:
-        limit = min(max(params.limit, 1), wire.PAGE_LIMIT)
+        limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         page = log.fetch(_prefix(params.prefix), params.after, params.until, limit)
         return wire.FetchReply(
@@ -160,7 +159,7 @@ class Publisher:
         )
 
     def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
-        limit = min(max(params.limit, 1), wire.PAGE_LIMIT)
+        limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         records, next_ = log.latest(_prefix(params.prefix), limit, params.after_topic)
         return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=_rows(records), next=next_)

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from bus import sockets, topics, wire
 from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
 from bus.messages import Message, decode_body
 from bus.requester import Requester
@@ -21,7 +22,6 @@ TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
 SILENCE_SECONDS: Final = 3.5  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 ASK_SECONDS: Final = 3.0
-MESSAGES_A_TURN: Final = 256
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 OnError = Callable[[ControlError], None]
@@ -74,6 +74,7 @@ class Source:
         starts: dict[str, Position | Start],
         deliver: Callable[[list[Delivery]], None],
         notify: Callable[[str, str, Notice], None],
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Connect to the publisher's control address in the background; it tells where its feed is.
 
@@ -82,7 +83,7 @@ class Source:
         self.address = address
         self.ready = False
         self.malformed = 0
-        self._loop, self._deliver, self._notify = loop, deliver, notify
+        self._loop, self._deliver, self._notify, self._limits = loop, deliver, notify, limits
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
         self._reading: set[str] = set()  # those of them that wait for an answer
@@ -90,7 +91,7 @@ class Source:
             if start is Start.LATEST:
                 self._to_read[prefix] = []
             else:
-                self._catchups[prefix] = _catchup(prefix, start)
+                self._catchups[prefix] = self._catchup(prefix, start)
         self._prefixes = list(starts)
         self._feed: Socket | None = None
         self._heard = 0.0
@@ -151,7 +152,7 @@ class Source:
             logger.warning("%s tells a feed that is none: %s", self.address, error)
             return  # the next tick asks again
         host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
-        self._feed = sockets.connect_feed(str(feed._replace(host=host)))
+        self._feed = sockets.connect_feed(str(feed._replace(host=host)), high_water=self._limits.feed_receive_messages)
         for prefix in self._prefixes:
             self._feed.subscribe(prefix.encode())
         self._feed.subscribe(HEARTBEAT)
@@ -182,7 +183,7 @@ class Source:
     def _on_feed(self) -> None:
         ephemeral: list[Delivery] = []
         now = time.monotonic()
-        for _ in range(MESSAGES_A_TURN):
+        for _ in range(self._limits.messages_a_turn):
             frames = sockets.receive(self._feed) if self._feed else None
             if frames is None:
                 break
@@ -304,7 +305,7 @@ class Source:
                 return
             read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
             self._reading.discard(prefix)
-            self._catchups[prefix] = _catchup(prefix, position)
+            self._catchups[prefix] = self._catchup(prefix, position)
             if read:
                 self._deliver(read)
             self._ask_heartbeat()
@@ -319,15 +320,10 @@ class Source:
     def _delivery(self, prefix: str, epoch: int, row: wire.EventRow) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
-
-def _catchup(prefix: str, start: Position | Start) -> CatchUp[Delivery]:
-    match start:
-        case Position(epoch, offset):
-            return CatchUp(epoch=epoch, offset=offset, everything=not prefix)
-        case Start.BEGINNING:
-            return CatchUp(offset=0, everything=not prefix)
-        case _:
-            return CatchUp(offset=None, everything=not prefix)
+    def _catchup(self, prefix: str, start: Position | Start) -> CatchUp[Delivery]:
+        epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
+        pending = self._limits.pending_messages
+        return CatchUp(epoch=epoch, offset=offset, everything=not prefix, pending_limit=pending)
 
 
 def _check_version(version: int) -> None:

@@ -8,6 +8,7 @@ from typing import Self
 
 from bus import topics
 from bus.catchup import Notice
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
 from bus.source import Delivery, Position, Source, Start
 
@@ -26,7 +27,7 @@ class Subscriber:
     `notices` says what a publisher could not give: events that its retention has taken, or that a power cut took.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings that are named where they are given
         self,
         addresses: Sequence[str],
         prefixes: Sequence[str] = ("",),
@@ -36,6 +37,7 @@ class Subscriber:
         loop: Loop | None = None,
         on_batch: Callable[[list[Delivery]], None] | None = None,
         on_notice: Callable[[str, str, Notice], None] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Connect in the background to the control address of each publisher; none need be there yet.
 
@@ -49,7 +51,7 @@ class Subscriber:
         self._on_notice = on_notice
         self._loop = loop or Loop()
         self._queue: deque[Delivery] = deque()
-        self.notices: deque[tuple[str, str, Notice]] = deque(maxlen=1000)
+        self.notices: deque[tuple[str, str, Notice]] = deque(maxlen=limits.notices_kept)
         wanted = topics.disjoint([topics.as_prefix(prefix) for prefix in prefixes])
         stored = positions or {}
         deliver = on_batch or self._queue.extend
@@ -60,6 +62,7 @@ class Subscriber:
                 {prefix: stored.get((address, prefix), start) for prefix in wanted},
                 deliver,
                 self._notify,
+                limits,
             )
             for address in addresses
         ]

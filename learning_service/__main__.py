@@ -10,6 +10,7 @@ from bus.command import (
     RUNNER_CONTROL,
     AddressType,
     announce,
+    configured_limits,
     loopback,
     service_loop,
     service_options,
@@ -82,7 +83,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     """Plan experiments, follow their jobs, and publish the state of every variant."""
     set_up_logging("learning", log_level)
     with user_errors(), service_loop() as loop:
-        log = Log(data_dir / "learning.db", durability=durability)
+        log = Log(data_dir / "learning.db", durability=durability, limits=configured_limits())
         try:
             scope = Scope(
                 experiments=experiments,

@@ -17,9 +17,7 @@ from learning_service.controller import JobEvent, Kind, LearningController, Outc
 from learning_service.experiments import variant_fraction
 from learning_service.store import LearningStore
 
-BATCH: Final = 256  # events in one transaction
 RETRY_SECONDS: Final = 1.0
-WAITING_LIMIT: Final = 10_000  # events that wait while nothing can be written; more are read again afterwards
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +53,7 @@ class Follower:
         for delivery in batch:
             if not delivery.offset:
                 self._relay_progress(delivery)
-            elif self._blocked and (self._overflown or len(self._waiting) >= WAITING_LIMIT):
+            elif self._blocked and (self._overflown or len(self._waiting) >= self._log.limits.waiting_events):
                 self._overflown = True  # this one and all that follow are read again: see `_unblock`
             else:
                 self._waiting.append(delivery)
@@ -87,7 +85,7 @@ class Follower:
 
     def _work_off(self) -> None:
         while self._waiting and not self._blocked:
-            batch = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting[index] for index in range(min(self._log.limits.batch_events, len(self._waiting)))]
             try:
                 self._apply(batch)
             except StorageError as error:

@@ -104,6 +104,7 @@ class LearningService:
             loop=self._loop,
             on_batch=self._follower.on_batch,
             on_notice=self._on_notice,
+            limits=self._log.limits,
         )
 
     def _read_again(self) -> None:
@@ -179,9 +180,8 @@ class LearningService:
         return _view(self._find(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
-        page = self._store.page(params.before, params.limit)
-        before = page[-1][0] if len(page) == params.limit else None
-        return ExperimentListReply(experiments=[experiment_status(one) for _, one in page], before=before)
+        page, before = self._store.page(params.before, params.limit)
+        return ExperimentListReply(experiments=[experiment_status(one) for one in page], before=before)
 
     def _find(self, experiment_id: str) -> Experiment:
         experiment = self._store.find(experiment_id)

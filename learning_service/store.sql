@@ -72,8 +72,8 @@ UPDATE experiments SET started_at = ?, updated_at = ?, revision = ? WHERE experi
 SELECT experiment_id, definition, created_at, discovered, started_at, updated_at, revision
 FROM experiments WHERE experiment_id = ?;
 
--- select_experiments: experiments before a number, newest first.
-SELECT number, experiment_id FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
+-- select_experiments: experiments before a number, newest first; the definition is most of what a reply says of one.
+SELECT number, experiment_id, definition FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
 
 -- upsert_variant: write a variant.
 INSERT INTO variants (experiment_id, variant_index, state) VALUES (?, ?, ?)
@@ -150,6 +150,11 @@ UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
 
 -- insert_late: keep an event that came after the end of its variant.
 INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);
+
+-- trim_late: keep only the newest of them.
+DELETE FROM late_events WHERE number <= (
+    SELECT number FROM late_events WHERE experiment_id = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2
+) AND experiment_id = ?1;
 
 -- select_runners_with_work: the runners that have jobs which have not ended.
 SELECT DISTINCT runner FROM jobs WHERE runner IS NOT NULL AND phase <> 'ended';

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from bus.command import announce, loopback, service_loop, service_options, set_up_logging, user_errors
+from bus.command import (
+    announce,
+    configured_limits,
+    loopback,
+    service_loop,
+    service_options,
+    set_up_logging,
+    user_errors,
+)
 from bus.log import Durability, Log
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import load_pipelines
@@ -28,7 +36,7 @@ def main(
     """Run jobs from a durable queue and publish what becomes of them."""
     set_up_logging("runner", log_level)
     with user_errors(), service_loop() as loop:
-        log = Log(data_dir / "runner.db", durability=durability)
+        log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())
         try:
             outputs = Outputs((data_dir / "outputs").absolute())
             runner = Runner(

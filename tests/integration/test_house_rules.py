@@ -12,8 +12,9 @@ import pytest
 import bus
 from bus import topics
 from bus.messages import ExperimentDefinition, Message
+from bus.tomlfile import read_toml
 from bus.validate import convert
-from cli.files import JobFile, read_experiment, read_toml
+from cli.files import JobFile, read_experiment
 from cli.main import main
 from cli.up import PROGRAMS
 from learning_service.store import SQL as LEARNING_SQL
