@@ -107,6 +107,8 @@ class CatchUp(Generic[T]):
         self.head = 0
         self._notices: list[Notice] = []
         self.refetched = 0
+        self.gaps = 0  # how often something was missing that had to be fetched
+        self._fetching = False
         self._everything = everything
         self._pending_limit = pending_limit
         self._adopted = False  # the epoch of the first heartbeat has been compared with ours
@@ -213,8 +215,11 @@ class CatchUp(Generic[T]):
     def request(self) -> Request | None:
         """Say what to ask now, None while an answer is awaited or nothing is missing."""
         if self._outstanding is None:
-            self._outstanding = self._wanted()
-            return self._outstanding
+            self._outstanding = wanted = self._wanted()
+            fetching = isinstance(wanted, Fetch)
+            self.gaps += fetching and not self._fetching
+            self._fetching = fetching
+            return wanted
         return None
 
     def _wanted(self) -> Request | None:

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,9 @@ class Log:
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
+        self.writable = True  # False after a transaction that could not be written, until one is
+        self.write_failures = 0
+        self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
         self._file = LogFile(path)
         self._absent = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -139,8 +143,11 @@ class Log:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
+                self.writable = False
+                self.write_failures += 1
                 raise StorageError(f"{self.path} cannot be written: {error}") from error
             raise
+        self.writable = True
         if records:
             self.head = records[-1].offset
             for callback in self._on_commit:

@@ -1,6 +1,7 @@
 """The publishing half: a log, the PUB socket that carries it fast, and the ROUTER socket that answers for it."""
 
 import time
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,12 +12,14 @@ from bus.control import Methods
 from bus.log import Log, Record
 from bus.loop import Loop, Timer
 from bus.messages import Message, encode_body
+from bus.metrics import Metrics, MetricsReply, Point, Traffic, log_points, process_points
 from bus.sockets import Address, Socket
 from bus.validate import InvalidInputError
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
 EPHEMERAL: Final = 0
+DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
 
 
 class Publisher:
@@ -43,7 +46,13 @@ class Publisher:
         known = limits.chain_rebuild_events
         self._chain = Chain(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
         self._chain.load(log.newest_topics(known))
+        self._sent, self._ephemeral = Traffic(), Traffic()
+        self._replies_dropped = 0
+        self._damaged: set[int] = set()  # offsets that fetching has come across
         self.methods = Methods()
+        self.metrics = Metrics()
+        for provider in (process_points(service, version), lambda: log_points(log), self._points, self.methods.points):
+            self.metrics.add(provider)
         self._add_methods()
         self._last_beat = 0.0
         self._soon: Timer | None = None
@@ -54,8 +63,10 @@ class Publisher:
 
     def publish_ephemeral(self, topic: str, message: Message) -> None:
         """Send a message that is not logged: whoever listens gets it, nobody can ask for it later."""
-        frame = wire.encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), encode_body(message))
+        body = encode_body(message)
+        frame = wire.encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
         sockets.send_pair(self._feed_socket, topic.encode(), frame)
+        self._ephemeral.count(topic, len(body))
 
     def close(self) -> None:
         """Say that we are closing, and release the sockets; the log stays open."""
@@ -73,6 +84,7 @@ class Publisher:
         epoch, link, encode_feed, send = self._log.epoch, self._chain.link, wire.encode_feed, sockets.send_pair
         for offset, topic, time_ns, body in records:
             send(socket, topic.encode(), encode_feed(epoch, offset, link(topic, offset), time_ns, body))
+        self._sent.count_records(records)
 
     def _tick(self) -> None:
         self._log.sync_head()
@@ -100,8 +112,8 @@ class Publisher:
             if frames is None:
                 return
             reply = self.methods.answer(frames[1:])
-            if reply:
-                sockets.send_frames(self._control_socket, [frames[0], *reply])
+            if reply and not sockets.send_frames(self._control_socket, [frames[0], *reply]):
+                self._replies_dropped += 1
 
     def _add_methods(self) -> None:
         self.methods.add("info", wire.NoParams, self._info)
@@ -109,6 +121,7 @@ class Publisher:
         self.methods.add("check", wire.CheckParams, self._check)
         self.methods.add("fetch", wire.FetchParams, self._fetch)
         self.methods.add("latest", wire.LatestParams, self._latest)
+        self.methods.add("metrics", wire.NoParams, self._metrics)
 
     def _info(self, _params: wire.NoParams) -> wire.InfoReply:
         return wire.InfoReply(
@@ -149,6 +162,7 @@ class Publisher:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         page = log.fetch(_prefix(params.prefix), params.after, params.until, limit)
+        self._damaged.update(page.damaged[: max(0, DAMAGED_LIMIT - len(self._damaged))])
         return wire.FetchReply(
             epoch=log.epoch,
             first=log.first,
@@ -163,6 +177,15 @@ class Publisher:
         log = self._log
         records, next_ = log.latest(_prefix(params.prefix), limit, params.after_topic)
         return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=_rows(records), next=next_)
+
+    def _metrics(self, _params: wire.NoParams) -> MetricsReply:
+        return MetricsReply(service=self._service, version=self._version, metrics=self.metrics.collect())
+
+    def _points(self) -> Iterator[Point]:
+        yield from self._sent.points("variantbus_events_published_total", "variantbus_events_published_bytes_total")
+        yield from self._ephemeral.points("variantbus_events_ephemeral_total")
+        yield "variantbus_replies_dropped_total", {}, self._replies_dropped
+        yield "variantbus_log_damaged_records", {}, len(self._damaged)
 
 
 def _prefix(text: str) -> str:

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
 from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
 from bus.messages import Message, decode_body
+from bus.metrics import Point
 from bus.requester import Requester
 from bus.sockets import Socket
 from bus.validate import InvalidInputError, decode
@@ -82,7 +84,8 @@ class Source:
         """
         self.address = address
         self.ready = False
-        self.malformed = 0
+        self.delivered = self.malformed = self.reconnects = 0
+        self._noticed: Counter[str] = Counter()
         self._loop, self._deliver, self._notify, self._limits = loop, deliver, notify, limits
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
@@ -94,7 +97,7 @@ class Source:
                 self._catchups[prefix] = self._catchup(prefix, start)
         self._prefixes = list(starts)
         self._feed: Socket | None = None
-        self._heard = 0.0
+        self._heard = time.monotonic()
         self._asking = False  # for `info`, to connect
         self._requester = Requester(loop, address)
         self._timer = loop.every(TICK_SECONDS, self._tick)
@@ -108,6 +111,23 @@ class Source:
             if catchup.offset is not None
         }
 
+    def points(self) -> Iterator[Point]:
+        """Tell how the following goes. A lag is not known before the first heartbeat."""
+        mine = {"publisher": self.address}
+        for prefix, catchup in self._catchups.items():
+            if catchup.offset is not None and catchup.epoch is not None:
+                lag = max(0, catchup.head - catchup.offset)
+                yield "variantbus_consumer_lag_events", {**mine, "prefix": prefix}, lag
+        yield "variantbus_consumer_silence_seconds", mine, time.monotonic() - self._heard
+        yield "variantbus_consumer_ready", mine, int(self.ready)
+        yield "variantbus_consumer_delivered_total", mine, self.delivered
+        yield "variantbus_consumer_gaps_total", mine, sum(one.gaps for one in self._catchups.values())
+        yield "variantbus_consumer_refetched_total", mine, sum(one.refetched for one in self._catchups.values())
+        yield "variantbus_consumer_malformed_total", mine, self.malformed
+        yield "variantbus_consumer_reconnects_total", mine, self.reconnects
+        for kind, count in self._noticed.items():
+            yield "variantbus_consumer_notices_total", {**mine, "kind": kind}, count
+
     def close(self) -> None:
         """Release the sockets."""
         self._timer.cancel()
@@ -120,6 +140,7 @@ class Source:
             self._ask_info()
         elif time.monotonic() - self._heard > SILENCE_SECONDS:
             logger.warning("%s is silent; connecting anew", self.address)
+            self.reconnects += 1
             self._close_feed()
             self._requester.close()  # with all that was asked of it
             self._requester = Requester(self._loop, self.address)
@@ -238,9 +259,11 @@ class Source:
         """Hand over what is ready, then ask for what is missing."""
         for prefix, catchup in self._catchups.items():
             for notice in catchup.take_notices():
+                self._noticed[type(notice).__name__.lower()] += 1
                 self._notify(self.address, prefix, notice)
             ready = catchup.take()
             if ready:
+                self.delivered += len(ready)
                 self._deliver(ready)
         self._pump()
 
@@ -307,6 +330,7 @@ class Source:
             self._reading.discard(prefix)
             self._catchups[prefix] = self._catchup(prefix, position)
             if read:
+                self.delivered += len(read)
                 self._deliver(read)
             self._ask_heartbeat()
 

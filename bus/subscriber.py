@@ -10,6 +10,7 @@ from bus import topics
 from bus.catchup import Notice
 from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
+from bus.metrics import Point
 from bus.source import Delivery, Position, Source, Start
 
 __all__ = ["Delivery", "Position", "Start", "Subscriber"]
@@ -106,6 +107,11 @@ class Subscriber:
             for source in self._sources
             for prefix, position in source.positions().items()
         }
+
+    def points(self) -> Iterator[Point]:
+        """Tell for the metrics of a service how the following goes."""
+        for source in self._sources:
+            yield from source.points()
 
     def close(self) -> None:
         """Release the sockets."""

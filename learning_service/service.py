@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from bus.catchup import Damaged, Notice, Rewound
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
+from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import (
     CreateParams,
@@ -87,6 +89,7 @@ class LearningService:
         methods.add("experiment.cancel", ExperimentParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show)
         methods.add("experiment.list", ExperimentListParams, self._list)
+        self.publisher.metrics.add(self._points)
         methods.add("routing", NoParams, lambda _: self._follower.counts())
 
     def close(self) -> None:
@@ -94,6 +97,11 @@ class LearningService:
         self._subscriber.close()
         self._submitter.close()
         self.publisher.close()
+
+    def _points(self) -> Iterator[Point]:
+        yield from self._follower.points()
+        yield from self._submitter.points()
+        yield from self._subscriber.points()
 
     def _subscribe(self) -> Subscriber:
         return Subscriber(

@@ -133,6 +133,10 @@ class LearningStore:
         """Give jobs that a runner is to be sent, oldest first."""
         return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, limit)))
 
+    def count_unassigned(self) -> int:
+        """Count the jobs that no runner was chosen for."""
+        return int(self._log.query(SQL["count_unassigned"])[0][0])
+
     def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
         """Note that a runner has jobs on its disk."""
         tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])

@@ -100,6 +100,9 @@ WHERE kind IN (SELECT value FROM json_each(?)) AND runner IS NULL AND phase = 'p
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner IS NULL AND phase = 'planned';
 
+-- count_unassigned: how many jobs no runner was chosen for.
+SELECT count(*) FROM jobs WHERE runner IS NULL AND phase = 'planned';
+
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
 

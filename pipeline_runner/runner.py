@@ -12,6 +12,7 @@ from bus.lifecycle import IllegalTransitionError
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobProgress, JobResult
+from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import (
     CancelParams,
@@ -76,6 +77,7 @@ class Runner:
         methods.add("job.show", JobParams, self._show)
         methods.add("job.list", JobListParams, self._list)
         methods.add("pipelines", NoParams, self._pipelines)
+        self.publisher.metrics.add(self._points)
         loop.call(self._dispatch)
 
     def close(self) -> None:
@@ -159,6 +161,10 @@ class Runner:
     def _list(self, params: JobListParams) -> JobListReply:
         jobs, before = self._service.store.page(params.state, params.before, params.limit)
         return JobListReply(jobs=[_view(job) for job in jobs], before=before)
+
+    def _points(self) -> Iterator[Point]:
+        for state in ("queued", "running"):
+            yield "variantbus_jobs", {"state": state}, self._service.store.count(state)
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(
