@@ -5,6 +5,7 @@ Needs the extra `cli` (click, platformdirs); nothing else in `bus` does.
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -34,9 +35,13 @@ EXIT_TIMEOUT: Final = 5
 EXIT_SIGNAL: Final = 128  # plus the signal's number
 
 _CONFIG: Final = "variantbus.config"  # where a click context keeps path and content of the config file
+FEW_DESCRIPTORS: Final = 1024  # what systems allow at least unless they were told otherwise
 LOOPBACK: Final = "127.0.0.1"
 RUNNER_CONTROL: Final = f"tcp://{LOOPBACK}:5561"
 LEARNING_CONTROL: Final = f"tcp://{LOOPBACK}:5571"
+
+
+logger = logging.getLogger(__name__)
 
 
 class AddressType(click.ParamType[str]):
@@ -129,7 +134,7 @@ learning_option = _address_option("learning", LEARNING_CONTROL, "learning servic
 
 
 def service_options(name: str, feed_port: int) -> Callable[[F], F]:
-    """Add what every service takes: ports, data folder, durability, log level."""
+    """Add what every service takes: ports, data folder, durability, log level and format."""
     port = click.IntRange(0, 65_535)
     prefix = f"VARIANTBUS_{name.upper()}"
 
@@ -142,6 +147,15 @@ def service_options(name: str, feed_port: int) -> Callable[[F], F]:
             show_default=True,
             show_envvar=True,
             help="What is written to stderr.",
+        )(command)
+        command = click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            envvar="VARIANTBUS_LOG_FORMAT",
+            default="text",
+            show_default=True,
+            show_envvar=True,
+            help="How a line on stderr looks: for people, or one JSON object a line.",
         )(command)
         command = click.option(
             "--durability",
@@ -176,18 +190,16 @@ def loopback(port: int) -> Address:
 def announce(service: str, **addresses: object) -> None:
     """Print the one line that says that a process is ready, and where it listens."""
     parts = " ".join(f"{name}={address}" for name, address in addresses.items())
-    click.echo(f"listening service={service} {parts}")
-    sys.stdout.flush()
+    try:
+        click.echo(f"listening service={service} {parts}")
+        sys.stdout.flush()
+    except OSError:  # whoever read it has gone, or its disk is full: a service goes on all the same
+        discard_stdout()
 
 
-def set_up_logging(service: str, level: str) -> None:
-    """Write log lines to stderr, one line an event."""
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format=f"%(asctime)s {service} %(levelname)s %(message)s",
-        force=True,
-    )
+def discard_stdout() -> None:
+    """Leave nothing that the interpreter would try to write at its end: nobody takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -196,6 +208,9 @@ def service_loop() -> Iterator[Loop]:
     loop = Loop()
     try:
         loop.handle_signals()
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if allowed < FEW_DESCRIPTORS:
+            logger.warning("only %d files may be open, of which each client takes two; raise `ulimit -n`", allowed)
         yield loop
     finally:
         loop.close()
@@ -217,8 +232,7 @@ def user_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except BrokenPipeError:
-        # whoever read our output is gone; leave nothing for the interpreter to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
     except OSError as error:
         fail(f"{error.filename or 'file'}: {error.strerror}", EXIT_REFUSED)

@@ -157,11 +157,10 @@ class Traffic:
         return entry
 
 
-def process_points(service: str, version: str) -> Provider:
+def process_points(version: str) -> Provider:
     """Tell of the process: what runs, since when, and what it uses. What the system does not tell is left out."""
     started = time.monotonic()
     info = {
-        "service": service,
         "version": version,
         "protocol": str(wire.PROTOCOL),
         "python": platform.python_version(),

@@ -51,7 +51,7 @@ class Publisher:
         self._damaged: set[int] = set()  # offsets that fetching has come across
         self.methods = Methods()
         self.metrics = Metrics()
-        for provider in (process_points(service, version), lambda: log_points(log), self._points, self.methods.points):
+        for provider in (process_points(version), lambda: log_points(log), self._points, self.methods.points):
             self.metrics.add(provider)
         self._add_methods()
         self._last_beat = 0.0

@@ -44,6 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data_dir: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     durability: Literal["normal", "full"] | UnsetType = UNSET
     log_level: Literal["debug", "info", "warning", "error"] | UnsetType = UNSET
+    log_format: Literal["text", "json"] | UnsetType = UNSET
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     limits: Limits = field(default_factory=Limits)
@@ -73,6 +74,7 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         "data_dir": str(Path(settings.data_dir).expanduser()) if settings.data_dir else UNSET,
         "durability": settings.durability,
         "log_level": settings.log_level,
+        "log_format": settings.log_format,
         "runner": settings.runner.address,
         "learning": settings.learning.address,
     }

@@ -23,6 +23,7 @@ EVERYTHING: Final = """
 data_dir = "/data"
 durability = "full"
 log_level = "info"
+log_format = "text"
 [runner]
 address = "tcp://127.0.0.1:2"
 feed_port = 1
