@@ -191,8 +191,7 @@ def announce(service: str, **addresses: object) -> None:
     """Print the one line that says that a process is ready, and where it listens."""
     parts = " ".join(f"{name}={address}" for name, address in addresses.items())
     try:
-        click.echo(f"listening service={service} {parts}")
-        sys.stdout.flush()
+        click.echo(f"listening service={service} {parts}")  # which flushes
     except OSError:  # whoever read it has gone, or its disk is full: a service goes on all the same
         discard_stdout()
 

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ def record(message: str, *args: object, level: int = logging.WARNING, **extra: o
     )
 
 
-def raise_value_error(text: str) -> None:
+def raise_value_error(text: str) -> NoReturn:
     """Be the line that a traceback shows."""
     raise ValueError(text)
 
