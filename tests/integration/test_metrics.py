@@ -1,10 +1,13 @@
 """What publishers, the learning service and the runner tell of themselves, and the page that Prometheus reads."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,6 +17,7 @@ from bus.requester import request
 from bus.subscriber import Start, Subscriber
 from bus.wire import ControlError
 from cli.health import Readings
+from cli.main import main
 from learning_service.service import LearningService
 from tests.factories import Hosted
 from tests.helpers import PATIENCE, Service, collect, wait_until
@@ -197,6 +201,16 @@ def test_the_page_for_prometheus_is_read_by_its_own_parser(serve: Serve, tmp_pat
                 if sample.labels["service"] == own
             ]
             assert found == [(sample.labels, sample.value) for sample in metric.samples]
+
+
+def test_without_the_library_of_prometheus_check_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra; text and JSON need it not."""
+    monkeypatch.setitem(sys.modules, "bus.prometheus", None)
+
+    result = CliRunner().invoke(main, ["check", "--format", "prometheus", "--timeout", "0.01"])
+
+    assert result.exit_code == 2
+    assert result.stderr == "Error: --format: prometheus needs prometheus-client; install variantbus[metrics]\n"
 
 
 def test_requests_that_cannot_be_answered_are_counted(serve: Serve, tmp_path: Path) -> None:
