@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bus import messages, requests, topics, wire
+from bus.metrics import MetricsReply
 
 Json = dict[str, Any]
 ASYNCAPI: Final = "3.0.0"
@@ -69,6 +70,7 @@ METHODS: Final = (
     Method("check", wire.CheckParams, wire.CheckReply, BOTH),
     Method("fetch", wire.FetchParams, wire.FetchReply, BOTH),
     Method("latest", wire.LatestParams, wire.LatestReply, BOTH),
+    Method("metrics", wire.NoParams, MetricsReply, BOTH),
     Method("job.submit", requests.SubmitParams, requests.SubmitReply, (RUNNER,)),
     Method("job.cancel", requests.CancelParams, requests.CancelReply, (RUNNER,)),
     Method("job.show", requests.JobParams, requests.JobView, (RUNNER,)),

@@ -11,12 +11,12 @@ The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from bus.limits import DEFAULT_LIMITS
 from bus.wire import Epochs
 
 T = TypeVar("T")
-PENDING_LIMIT: Final = 10_000  # live messages that wait for a gap to close; more are dropped and fetched later
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,14 @@ def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
 class CatchUp(Generic[T]):
     """The state of one prefix of one publisher; see the module's text."""
 
-    def __init__(self, *, epoch: int | None = None, offset: int | None = 0, everything: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        epoch: int | None = None,
+        offset: int | None = 0,
+        everything: bool = False,
+        pending_limit: int = DEFAULT_LIMITS.pending_messages,
+    ) -> None:
         """Start behind `offset` of `epoch`; offset None starts at the head of the first heartbeat.
 
         `everything` is for the empty prefix: whatever is behind `offset` concerns it, so no check is needed.
@@ -100,7 +107,10 @@ class CatchUp(Generic[T]):
         self.head = 0
         self._notices: list[Notice] = []
         self.refetched = 0
+        self.gaps = 0  # how often something was missing that had to be fetched
+        self._fetching = False
         self._everything = everything
+        self._pending_limit = pending_limit
         self._adopted = False  # the epoch of the first heartbeat has been compared with ours
         self._past: set[int | None] = set()  # epochs that the present one has replaced
         self._unsure = False  # a message or reply of another epoch was seen: ask `info`
@@ -120,7 +130,7 @@ class CatchUp(Generic[T]):
                 self.offset = offset
                 if self._pending:
                     self._drain()
-            elif len(self._pending) < PENDING_LIMIT:
+            elif len(self._pending) < self._pending_limit:
                 self._pending[offset] = (previous, item)
             self.head = max(self.head, offset)
 
@@ -205,8 +215,11 @@ class CatchUp(Generic[T]):
     def request(self) -> Request | None:
         """Say what to ask now, None while an answer is awaited or nothing is missing."""
         if self._outstanding is None:
-            self._outstanding = self._wanted()
-            return self._outstanding
+            self._outstanding = wanted = self._wanted()
+            fetching = isinstance(wanted, Fetch)
+            self.gaps += fetching and not self._fetching
+            self._fetching = fetching
+            return wanted
         return None
 
     def _wanted(self) -> Request | None:

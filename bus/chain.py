@@ -5,17 +5,15 @@ bounded; what it has forgotten is nil, which tells the subscriber to ask.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from bus import topics
-
-MAX_PREFIXES: Final = 100_000  # about 20 MB
+from bus.limits import DEFAULT_LIMITS
 
 
 class Chain:
     """Bounded map from prefix to the offset of its newest message; what was silent for longest is forgotten first."""
 
-    def __init__(self, max_prefixes: int = MAX_PREFIXES, *, complete: bool = True) -> None:
+    def __init__(self, max_prefixes: int = DEFAULT_LIMITS.chain_prefixes, *, complete: bool = True) -> None:
         """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""
         self._newest: dict[str, int] = {}
         self._max = max_prefixes

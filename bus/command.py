@@ -6,6 +6,7 @@ Needs the extra `cli` (click, platformdirs); nothing else in `bus` does.
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from typing import Any, Final, TypeVar
 import click
 import platformdirs
 
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.logfile import LogError
 from bus.loop import Loop
+from bus.settings import defaults_for, read_settings
 from bus.sockets import Address, AddressError, BindError, parse_address
 from bus.topics import TopicError
 from bus.validate import InvalidInputError
@@ -34,9 +37,14 @@ EXIT_REFUSED: Final = 4  # by a service, or a job failed
 EXIT_TIMEOUT: Final = 5
 EXIT_SIGNAL: Final = 128  # plus the signal's number
 
+_CONFIG: Final = "variantbus.config"  # where a click context keeps path and content of the config file
+FEW_DESCRIPTORS: Final = 1024  # what systems allow at least unless they were told otherwise
 LOOPBACK: Final = "127.0.0.1"
 RUNNER_CONTROL: Final = f"tcp://{LOOPBACK}:5561"
 LEARNING_CONTROL: Final = f"tcp://{LOOPBACK}:5571"
+
+
+logger = logging.getLogger(__name__)
 
 
 class AddressType(click.ParamType[str]):
@@ -53,21 +61,66 @@ class AddressType(click.ParamType[str]):
         return value
 
 
-def data_dir_option(command: F) -> F:
-    """Add `--data-dir`."""
+def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Read the config file before any other option, whose default it may give."""
+    if ctx.resilient_parsing:
+        return
+    usual = platformdirs.user_config_path("variantbus") / "variantbus.toml"
+    if path is None and not usual.exists():
+        return
+    with user_errors():
+        settings = read_settings(path or usual)
+    ctx.default_map = defaults_for(ctx.command.name or "", settings)
+    ctx.meta[_CONFIG] = (path or usual).absolute(), settings
+
+
+def _with_config(command: F) -> F:
+    """Add `--config`, once: whatever takes a setting takes it from the config file too."""
+    if any(one.name == "config" for one in getattr(command, "__click_params__", ())):
+        return command
     return click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="VARIANTBUS_DATA_DIR",
-        default=lambda: platformdirs.user_data_path("variantbus"),
-        show_default="the user's data folder",
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="VARIANTBUS_CONFIG",
+        show_default="variantbus.toml in the user's config folder, if it is there",
         show_envvar=True,
-        help="Folder of the databases and pictures.",
+        is_eager=True,
+        expose_value=False,
+        callback=_load_config,
+        help="TOML file with settings; flags and environment variables count before it.",
     )(command)
 
 
+def configured_limits() -> Limits:
+    """Give the bounds that the config file of the present command sets."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    return found[1].limits if found else DEFAULT_LIMITS
+
+
+def pass_on_config() -> None:
+    """Have the processes that this command starts read the same config file."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    if found:
+        os.environ["VARIANTBUS_CONFIG"] = str(found[0])
+
+
+def data_dir_option(command: F) -> F:
+    """Add `--data-dir`."""
+    return _with_config(
+        click.option(
+            "--data-dir",
+            type=click.Path(file_okay=False, path_type=Path),
+            envvar="VARIANTBUS_DATA_DIR",
+            default=lambda: platformdirs.user_data_path("variantbus"),
+            show_default="the user's data folder",
+            show_envvar=True,
+            help="Folder of the databases and pictures.",
+        )(command)
+    )
+
+
 def _address_option(name: str, default: str, service: str) -> Callable[[F], F]:
-    return click.option(
+    option = click.option(
         f"--{name}",
         type=AddressType(),
         envvar=f"VARIANTBUS_{name.upper()}",
@@ -76,6 +129,7 @@ def _address_option(name: str, default: str, service: str) -> Callable[[F], F]:
         show_envvar=True,
         help=f"Control address of the {service}.",
     )
+    return lambda command: _with_config(option(command))
 
 
 runner_option = _address_option("runner", RUNNER_CONTROL, "runner")
@@ -83,7 +137,7 @@ learning_option = _address_option("learning", LEARNING_CONTROL, "learning servic
 
 
 def service_options(name: str, feed_port: int) -> Callable[[F], F]:
-    """Add what every service takes: ports, data folder, durability, log level."""
+    """Add what every service takes: ports, data folder, durability, log level and format."""
     port = click.IntRange(0, 65_535)
     prefix = f"VARIANTBUS_{name.upper()}"
 
@@ -96,6 +150,15 @@ def service_options(name: str, feed_port: int) -> Callable[[F], F]:
             show_default=True,
             show_envvar=True,
             help="What is written to stderr.",
+        )(command)
+        command = click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            envvar="VARIANTBUS_LOG_FORMAT",
+            default="text",
+            show_default=True,
+            show_envvar=True,
+            help="How a line on stderr looks: for people, or one JSON object a line.",
         )(command)
         command = click.option(
             "--durability",
@@ -130,18 +193,15 @@ def loopback(port: int) -> Address:
 def announce(service: str, **addresses: object) -> None:
     """Print the one line that says that a process is ready, and where it listens."""
     parts = " ".join(f"{name}={address}" for name, address in addresses.items())
-    click.echo(f"listening service={service} {parts}")
-    sys.stdout.flush()
+    try:
+        click.echo(f"listening service={service} {parts}")  # which flushes
+    except OSError:  # whoever read it has gone, or its disk is full: a service goes on all the same
+        discard_stdout()
 
 
-def set_up_logging(service: str, level: str) -> None:
-    """Write log lines to stderr, one line an event."""
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format=f"%(asctime)s {service} %(levelname)s %(message)s",
-        force=True,
-    )
+def discard_stdout() -> None:
+    """Leave nothing that the interpreter would try to write at its end: nobody takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -152,6 +212,9 @@ def service_loop() -> Iterator[Loop]:
     loop = Loop()
     try:
         loop.handle_signals()
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if allowed < FEW_DESCRIPTORS:
+            logger.warning("only %d files may be open, of which each client takes two; raise `ulimit -n`", allowed)
         yield loop
     finally:
         loop.close()
@@ -173,8 +236,7 @@ def user_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except BrokenPipeError:
-        # whoever read our output is gone; leave nothing for the interpreter to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
     except OSError as error:
         fail(f"{error.filename or 'file'}: {error.strerror}", EXIT_REFUSED)

@@ -8,8 +8,9 @@ import logging
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,11 +19,12 @@ from typing import Any, Final, Literal
 from msgspec import Raw
 
 from bus import sql, topics
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.logfile import LogError, LogFile, boot_id, new_epoch
 from bus.messages import Message, encode_body
-from bus.retention import Clock, Retention, Trimmer
+from bus.retention import Clock, Trimmer
 from bus.topicindex import TopicIndex, indexed
-from bus.wire import BODY_LIMIT, PAGE_BYTES, PAGE_LIMIT, SCAN_LIMIT, Epochs, Record
+from bus.wire import PAGE_LIMIT, Epochs, Record
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus", "log.sql")
@@ -30,8 +32,6 @@ APPLICATION_ID: Final = 0x76427573  # "vBus"
 SCHEMA_VERSION: Final = 2
 ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
-EPOCHS_KEPT: Final = 16  # in heartbeats; a consumer of an older one reads again from the start
-FOR_EVER: Final = Retention()
 logger = logging.getLogger(__name__)
 
 
@@ -95,24 +95,25 @@ class Log:
         path: Path,
         *,
         durability: Durability = "normal",
-        body_limit: int = BODY_LIMIT,
-        retention: Retention = FOR_EVER,
+        limits: Limits = DEFAULT_LIMITS,
         clock: Clock | None = None,
     ) -> None:
         """Open or create the file.
 
         `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for an
-        fsync (some tenths of a millisecond and up) a commit. `retention`: how much is kept; see `trim`.
+        fsync (some tenths of a millisecond and up) a commit. `limits` say how much is kept, too; see `trim`.
 
         Raises:
             LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
         """
         self.path = path
-        self.body_limit = body_limit
-        self.trimmed = 0  # records that retention has removed since the log was opened
+        self.limits = limits
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
+        self.writable = True  # False after a transaction that could not be written, until one is
+        self.write_failures = 0
+        self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
         self._file = LogFile(path)
         self._absent = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -121,7 +122,7 @@ class Log:
             self._full = durability == "full"
             self._set_synchronous(full=self._full)
             self._index = TopicIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
-            self._trimmer = Trimmer(self._db, retention, clock or Clock())
+            self._trimmer = Trimmer(self._db, limits, clock or Clock())
         except sqlite3.Error as error:
             self._release()
             raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
@@ -141,7 +142,7 @@ class Log:
         try:
             self._set_synchronous(full=sync or self._full)
             self._db.execute("BEGIN IMMEDIATE")
-            tx = Transaction(self._db, self.body_limit)
+            tx = Transaction(self._db, self.limits.body_bytes)
             yield tx
             records = self._store(tx.appended)
             self._db.execute("COMMIT")
@@ -149,8 +150,11 @@ class Log:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
+                self.writable = False
+                self.write_failures += 1
                 raise StorageError(f"{self.path} cannot be written: {error}") from error
             raise
+        self.writable = True
         if records:
             self.head = records[-1].offset
             self._index.note((record.offset, record.topic) for record in records)
@@ -167,13 +171,24 @@ class Log:
         """Read from the service's own tables."""
         return self._db.execute(statement, params).fetchall()
 
+    def query_page(self, statement: str, params: Any, limit: int) -> tuple[list[Any], bool]:
+        """Read rows up to `limit`, or until their last columns, which are blobs, fill a page; is there perhaps more?"""
+        rows, size = [], 0
+        with closing(self._db.execute(statement, params)) as cursor:
+            for row in cursor:
+                rows.append(row)
+                size += len(row[-1])
+                if len(rows) == limit or size >= self.limits.page_bytes:
+                    return rows, True
+        return rows, False
+
     def fetch(self, prefix: str, after: int, until: int | None = None, limit: int = PAGE_LIMIT) -> Page:
         """Give the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
 
-        At most `SCAN_LIMIT` records are looked at; `Page.next` says how far the page is complete.
+        At most `scan_events` records are looked at; `Page.next` says how far the page is complete.
         """
         after = max(after, self.first - 1)
-        until = min(self.head if until is None else until, self.head, after + SCAN_LIMIT)
+        until = min(self.head if until is None else until, self.head, after + self.limits.scan_events)
         cursor = self._db.execute(
             SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
         )
@@ -185,7 +200,7 @@ class Log:
                 size += len(record.body)
             else:
                 damaged.append(row[0])
-            if size >= PAGE_BYTES or len(records) + len(damaged) == limit:
+            if size >= self.limits.page_bytes or len(records) + len(damaged) == limit:
                 cursor.close()
                 return Page(records, row[0], damaged)
         return Page(records, max(after, until), damaged)
@@ -207,7 +222,7 @@ class Log:
             if record:
                 records.append(record)
                 size += len(record.body)
-            if size >= PAGE_BYTES or seen == limit:
+            if size >= self.limits.page_bytes or seen == limit:
                 return records, topic
         return records, ""
 
@@ -220,12 +235,13 @@ class Log:
             StorageError: nothing can be written now.
         """
         until = time.monotonic() + TRIM_SECONDS
-        while cut := self._trimmer.cut(self.head):
+        while found := self._trimmer.cut(self.head):
+            cut, reason = found
             with self.transaction():
                 self._index.write()  # what is newest decides what is kept
                 removed = self._trimmer.remove(cut)
             self._index.written()
-            self.trimmed += removed
+            self.removed[reason] += removed
             if time.monotonic() >= until:
                 return True
         return False
@@ -332,7 +348,7 @@ class Log:
 
     def _settle_epoch(self) -> None:
         """Keep the epoch only if no offset that was given out can have been rolled back."""
-        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (EPOCHS_KEPT,)).fetchall()
+        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
         left = self._db.execute(SQL["select_closing"]).fetchone()
         noted_epoch, noted_head = self._file.read_head()
         replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
@@ -342,7 +358,7 @@ class Log:
         safe = left is not None and (left[0] or left[1] == boot_id())
         if not self.epochs or not safe or noted_head > self.head or replaced:
             self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
-            self.epochs = self._db.execute(SQL["select_epochs"], (EPOCHS_KEPT,)).fetchall()
+            self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
         self.epoch: int = self.epochs[-1][0]
         self._db.execute(SQL["upsert_closing"], {"clean": 0, "boot_id": boot_id()})
         self.sync_head()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -12,16 +13,15 @@ from bus.control import Methods
 from bus.log import Log, StorageError
 from bus.loop import Loop, Timer
 from bus.messages import Message, encode_body
+from bus.metrics import Metrics, MetricsReply, Point, Traffic, log_points, process_points
 from bus.sockets import Address, Socket
 from bus.validate import InvalidInputError
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
-HEARTBEAT_GAP: Final = 0.02  # seconds between two heartbeats that clients ask for
-CHAIN_REBUILD: Final = 10_000  # newest records read at start, to know the chain again
 TRIM_GAP: Final = 0.1  # seconds between two steps of retention, so that publishing goes on in between
-REQUESTS_A_TURN: Final = 100  # before the loop looks at its other sockets
 EPHEMERAL: Final = 0
+DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
 logger = logging.getLogger(__name__)
 
 
@@ -39,15 +39,23 @@ class Publisher:
         """
         self._log, self._loop = log, loop
         self._service, self._version = service, version
-        self._feed_socket, self.feed = sockets.bind_feed(feed)
+        limits = log.limits
+        self._feed_socket, self.feed = sockets.bind_feed(feed, high_water=limits.feed_send_messages)
         try:
-            self._control_socket, self.control = sockets.bind_control(control, max_size=wire.REQUEST_LIMIT)
+            self._control_socket, self.control = sockets.bind_control(control, limits)
         except sockets.BindError:
             self._feed_socket.close(0)
             raise
-        self._chain = Chain(complete=log.head <= CHAIN_REBUILD and log.first <= 1)
-        self._chain.load(log.newest_topics(CHAIN_REBUILD))
+        known = limits.chain_rebuild_events
+        self._chain = Chain(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
+        self._chain.load(log.newest_topics(known))
+        self._sent, self._ephemeral = Traffic(), Traffic()
+        self._replies_dropped = 0
+        self._damaged: set[int] = set()  # offsets that fetching has come across
         self.methods = Methods()
+        self.metrics = Metrics()
+        for provider in (process_points(version), lambda: log_points(log), self._points, self.methods.points):
+            self.metrics.add(provider)
         self._add_methods()
         self._last_beat = 0.0
         self._soon: Timer | None = None
@@ -58,8 +66,10 @@ class Publisher:
 
     def publish_ephemeral(self, topic: str, message: Message) -> None:
         """Send a message that is not logged: whoever listens gets it, nobody can ask for it later."""
-        frame = wire.encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), encode_body(message))
+        body = encode_body(message)
+        frame = wire.encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
         sockets.send_pair(self._feed_socket, topic.encode(), frame)
+        self._ephemeral.count(topic, len(body))
 
     def close(self) -> None:
         """Say that we are closing, and release the sockets; the log stays open."""
@@ -78,6 +88,7 @@ class Publisher:
         for record in records:
             topic, offset = record.topic, record.offset
             send(socket, topic.encode(), encode_feed(epoch, offset, link(topic, offset), record.time_ns, record.body))
+        self._sent.count_records(records)
 
     def _tick(self) -> None:
         self._log.sync_head()
@@ -113,13 +124,13 @@ class Publisher:
         sockets.send_pair(self._feed_socket, topics.HEARTBEAT.encode(), wire.encode(frame))
 
     def _on_requests(self) -> None:
-        for _ in range(REQUESTS_A_TURN):
+        for _ in range(self._log.limits.requests_a_turn):
             frames = sockets.receive(self._control_socket)
             if frames is None:
                 return
             reply = self.methods.answer(frames[1:])
-            if reply:
-                sockets.send_frames(self._control_socket, [frames[0], *reply])
+            if reply and not sockets.send_frames(self._control_socket, [frames[0], *reply]):
+                self._replies_dropped += 1
 
     def _add_methods(self) -> None:
         self.methods.add("info", wire.NoParams, self._info)
@@ -127,6 +138,7 @@ class Publisher:
         self.methods.add("check", wire.CheckParams, self._check)
         self.methods.add("fetch", wire.FetchParams, self._fetch)
         self.methods.add("latest", wire.LatestParams, self._latest)
+        self.methods.add("metrics", wire.NoParams, self._metrics)
 
     def _info(self, _params: wire.NoParams) -> wire.InfoReply:
         return wire.InfoReply(
@@ -139,16 +151,16 @@ class Publisher:
             epochs=self._log.epochs,
             feed=str(self.feed),
             limits={
-                "body": self._log.body_limit,
-                "request": wire.REQUEST_LIMIT,
-                "page": wire.PAGE_LIMIT,
-                "page_bytes": wire.PAGE_BYTES,
+                "body": self._log.limits.body_bytes,
+                "request": self._log.limits.request_bytes,
+                "page": self._log.limits.page_events,
+                "page_bytes": self._log.limits.page_bytes,
             },
         )
 
     def _heartbeat(self, _params: wire.NoParams) -> dict[str, str]:
         """Beat now, or as soon as the gap to the last one allows; many wishes are granted by one beat."""
-        wait = self._last_beat + HEARTBEAT_GAP - time.monotonic()
+        wait = self._last_beat + 1 / self._log.limits.heartbeats_a_second - time.monotonic()
         if wait <= 0:
             self._beat()
         elif self._soon is None:
@@ -164,9 +176,10 @@ class Publisher:
         return wire.CheckReply(epoch=log.epoch, first=log.first, head=log.head, last=last)
 
     def _fetch(self, params: wire.FetchParams) -> wire.FetchReply:
-        limit = min(max(params.limit, 1), wire.PAGE_LIMIT)
+        limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         page = log.fetch(_prefix(params.prefix), params.after, params.until, limit)
+        self._damaged.update(page.damaged[: max(0, DAMAGED_LIMIT - len(self._damaged))])
         return wire.FetchReply(
             epoch=log.epoch,
             first=log.first,
@@ -177,10 +190,19 @@ class Publisher:
         )
 
     def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
-        limit = min(max(params.limit, 1), wire.PAGE_LIMIT)
+        limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         records, next_ = log.latest(_prefix(params.prefix), limit, params.after_topic)
         return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=records, next=next_)
+
+    def _metrics(self, _params: wire.NoParams) -> MetricsReply:
+        return MetricsReply(service=self._service, version=self._version, metrics=self.metrics.collect())
+
+    def _points(self) -> Iterator[Point]:
+        yield from self._sent.points("variantbus_events_published_total", "variantbus_events_published_bytes_total")
+        yield from self._ephemeral.points("variantbus_events_ephemeral_total")
+        yield "variantbus_replies_dropped_total", {}, self._replies_dropped
+        yield "variantbus_log_damaged_records", {}, len(self._damaged)
 
 
 def _prefix(text: str) -> str:

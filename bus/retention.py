@@ -7,29 +7,18 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from bus import sql, topics
+from bus.limits import Limits
 
 SQL: Final = sql.load("bus", "retention.sql")
 STEP: Final = 500  # records removed in one transaction
+DAY: Final = 86_400.0  # seconds
 CLOCK_SLACK: Final = 60.0  # seconds
 CLOCK_PAUSE: Final = 3600.0  # seconds in which a clock that was set may be set right again
 BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first counts a suspend too
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How much a log keeps; None is no limit. The size is that of all tables in the file, in bytes.
-
-    The `newest` so many messages stay whatever their age and size, so that a clock that is wrong cannot empty a log.
-    """
-
-    seconds: float | None = None
-    bytes: int | None = None
-    newest: int = 1_000
 
 
 class Clock:
@@ -59,29 +48,28 @@ class Clock:
 class Trimmer:
     """Removes records from one log; the index of newest records has to be complete up to where it cuts."""
 
-    def __init__(self, db: sqlite3.Connection, retention: Retention, clock: Clock) -> None:
-        """Nothing is removed before `step`."""
-        self._db, self._retention, self._clock = db, retention, clock
+    def __init__(self, db: sqlite3.Connection, limits: Limits, clock: Clock) -> None:
+        """Nothing is removed before `remove`."""
+        self._db, self._limits, self._clock = db, limits, clock
         db.create_function("is_status", 1, topics.is_status, deterministic=True)
 
-    def cut(self, head: int) -> int:
-        """Give the offset up to which the next step removes, 0 if there is nothing to remove."""
-        seconds, size = self._retention.seconds, self._retention.bytes
-        if seconds is None and size is None:
-            return 0
+    def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
+        """Give the offset up to which the next step removes, and why; None if there is nothing to remove."""
+        limits = self._limits
         oldest = self._db.execute(SQL["select_oldest"], (STEP,)).fetchall()
-        removable = [(offset, time_ns) for offset, time_ns in oldest if offset <= head - self._retention.newest]
-        if removable and size is not None and self._size() > size:
-            return int(removable[-1][0])
-        now = self._clock.now() if seconds is not None else None
-        if seconds is None or now is None:
-            return 0
+        removable = [(offset, time_ns) for offset, time_ns in oldest if offset <= head - limits.retain_newest_events]
+        if removable and limits.retain_bytes and self._size() > limits.retain_bytes:
+            return int(removable[-1][0]), "size"
+        now = self._clock.now()
+        if now is None or not limits.retain_days:
+            return None
+        old = int((now - limits.retain_days * DAY) * 1e9)
         cut = 0
         for offset, time_ns in removable:
-            if time_ns / 1e9 >= now - seconds:
+            if time_ns >= old:
                 break
             cut = offset
-        return cut
+        return (cut, "age") if cut else None
 
     def remove(self, cut: int) -> int:
         """Remove records up to an offset, in the caller's transaction; give how many."""

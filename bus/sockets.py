@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 import zmq
 import zmq.backend
 
+from bus.limits import DEFAULT_LIMITS, Limits
+
 Socket = zmq.Socket[bytes]
 
 _SNDMORE: Final = int(zmq.SNDMORE)
@@ -87,7 +89,7 @@ def _bind(socket: Socket, address: Address) -> Address:
     return Address(address.host, int(endpoint.rpartition(":")[2]))
 
 
-def bind_feed(address: Address, *, high_water: int = 10_000) -> tuple[Socket, Address]:
+def bind_feed(address: Address, *, high_water: int = DEFAULT_LIMITS.feed_send_messages) -> tuple[Socket, Address]:
     """Make the PUB socket: it never blocks; a subscriber that stalls loses messages, notices and fetches them.
 
     Raises:
@@ -99,24 +101,24 @@ def bind_feed(address: Address, *, high_water: int = 10_000) -> tuple[Socket, Ad
     return socket, _bind(socket, address)
 
 
-def bind_control(address: Address, *, max_size: int) -> tuple[Socket, Address]:
-    """Make the ROUTER socket; requests over `max_size` bytes a frame cut the peer off.
+def bind_control(address: Address, limits: Limits = DEFAULT_LIMITS) -> tuple[Socket, Address]:
+    """Make the ROUTER socket; a larger request than the limit cuts the peer off.
 
     Raises:
         BindError: the port is taken or the host is not ours.
     """
     socket = _bound(zmq.ROUTER, 1000, address.host)
-    socket.sndhwm, socket.rcvhwm = 128, 1000  # replies of up to 1 MiB wait for a peer that does not read them
-    socket.maxmsgsize = max_size
+    socket.sndhwm, socket.rcvhwm = limits.control_send_messages, limits.control_receive_messages
+    socket.maxmsgsize = limits.request_bytes
     socket.router_mandatory = True  # a reply that cannot go out is an error that we see
     return socket, _bind(socket, address)
 
 
-def connect_feed(address: str) -> Socket:
+def connect_feed(address: str, *, high_water: int = DEFAULT_LIMITS.feed_receive_messages) -> Socket:
     """Make a SUB socket."""
     socket = _connecting(zmq.SUB, address)
     socket.sndhwm = 0  # above it libzmq silently drops subscriptions
-    socket.rcvhwm = 10_000
+    socket.rcvhwm = high_water
     socket.connect(address)
     return socket
 

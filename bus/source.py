@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -10,8 +11,10 @@ from msgspec import Raw, Struct
 
 from bus import sockets, topics, wire
 from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
 from bus.messages import Message, decode_body
+from bus.metrics import Point
 from bus.requester import Requester
 from bus.sockets import Socket
 from bus.validate import InvalidInputError, decode
@@ -21,7 +24,6 @@ TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
 SILENCE_SECONDS: Final = 3.5  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 ASK_SECONDS: Final = 3.0
-MESSAGES_A_TURN: Final = 1024
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 OnError = Callable[[ControlError], None]
@@ -74,6 +76,7 @@ class Source:
         starts: dict[str, Position | Start],
         deliver: Callable[[list[Delivery]], None],
         notify: Callable[[str, str, Notice], None],
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Connect to the publisher's control address in the background; it tells where its feed is.
 
@@ -81,8 +84,9 @@ class Source:
         """
         self.address = address
         self.ready = False
-        self.malformed = 0
-        self._loop, self._deliver, self._notify = loop, deliver, notify
+        self.delivered = self.malformed = self.reconnects = 0
+        self._noticed: Counter[str] = Counter()
+        self._loop, self._deliver, self._notify, self._limits = loop, deliver, notify, limits
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
         self._reading: set[str] = set()  # those of them that wait for an answer
@@ -90,10 +94,10 @@ class Source:
             if start is Start.LATEST:
                 self._to_read[prefix] = []
             else:
-                self._catchups[prefix] = _catchup(prefix, start)
+                self._catchups[prefix] = self._catchup(prefix, start)
         self._prefixes = list(starts)
         self._feed: Socket | None = None
-        self._heard = 0.0
+        self._heard = time.monotonic()
         self._asking = False  # for `info`, to connect
         self._requester = Requester(loop, address)
         self._timer = loop.every(TICK_SECONDS, self._tick)
@@ -107,6 +111,23 @@ class Source:
             if catchup.offset is not None
         }
 
+    def points(self) -> Iterator[Point]:
+        """Tell how the following goes. A lag is not known before the first heartbeat."""
+        mine = {"publisher": self.address}
+        for prefix, catchup in self._catchups.items():
+            if catchup.offset is not None and catchup.epoch is not None:
+                lag = max(0, catchup.head - catchup.offset)
+                yield "variantbus_consumer_lag_events", {**mine, "prefix": prefix}, lag
+        yield "variantbus_consumer_silence_seconds", mine, time.monotonic() - self._heard
+        yield "variantbus_consumer_ready", mine, int(self.ready)
+        yield "variantbus_consumer_delivered_total", mine, self.delivered
+        yield "variantbus_consumer_gaps_total", mine, sum(one.gaps for one in self._catchups.values())
+        yield "variantbus_consumer_refetched_total", mine, sum(one.refetched for one in self._catchups.values())
+        yield "variantbus_consumer_malformed_total", mine, self.malformed
+        yield "variantbus_consumer_reconnects_total", mine, self.reconnects
+        for kind, count in self._noticed.items():
+            yield "variantbus_consumer_notices_total", {**mine, "kind": kind}, count
+
     def close(self) -> None:
         """Release the sockets."""
         self._timer.cancel()
@@ -119,6 +140,7 @@ class Source:
             self._ask_info()
         elif time.monotonic() - self._heard > SILENCE_SECONDS:
             logger.warning("%s is silent; connecting anew", self.address)
+            self.reconnects += 1
             self._close_feed()
             self._requester.close()  # with all that was asked of it
             self._requester = Requester(self._loop, self.address)
@@ -151,7 +173,7 @@ class Source:
             logger.warning("%s tells a feed that is none: %s", self.address, error)
             return  # the next tick asks again
         host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
-        self._feed = sockets.connect_feed(str(feed._replace(host=host)))
+        self._feed = sockets.connect_feed(str(feed._replace(host=host)), high_water=self._limits.feed_receive_messages)
         for prefix in self._prefixes:
             self._feed.subscribe(prefix.encode())
         self._feed.subscribe(HEARTBEAT)
@@ -182,7 +204,7 @@ class Source:
     def _on_feed(self) -> None:
         ephemeral: list[Delivery] = []
         now = time.monotonic()
-        for _ in range(MESSAGES_A_TURN):
+        for _ in range(self._limits.messages_a_turn):
             frames = sockets.receive(self._feed) if self._feed else None
             if frames is None:
                 break
@@ -238,9 +260,11 @@ class Source:
         self._pump()
         for prefix, catchup in self._catchups.items():
             for notice in catchup.take_notices():
+                self._noticed[type(notice).__name__.lower()] += 1
                 self._notify(self.address, prefix, notice)
             ready = catchup.take()
             if ready:
+                self.delivered += len(ready)
                 self._deliver(ready)
 
     def _pump(self) -> None:
@@ -304,8 +328,9 @@ class Source:
                 return
             read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
             self._reading.discard(prefix)
-            self._catchups[prefix] = _catchup(prefix, position)
+            self._catchups[prefix] = self._catchup(prefix, position)
             if read:
+                self.delivered += len(read)
                 self._deliver(read)
             self._ask_heartbeat()
 
@@ -319,15 +344,10 @@ class Source:
     def _delivery(self, prefix: str, epoch: int, row: wire.Record) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
-
-def _catchup(prefix: str, start: Position | Start) -> CatchUp[Delivery]:
-    match start:
-        case Position(epoch, offset):
-            return CatchUp(epoch=epoch, offset=offset, everything=not prefix)
-        case Start.BEGINNING:
-            return CatchUp(offset=0, everything=not prefix)
-        case _:
-            return CatchUp(offset=None, everything=not prefix)
+    def _catchup(self, prefix: str, start: Position | Start) -> CatchUp[Delivery]:
+        epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
+        pending = self._limits.pending_messages
+        return CatchUp(epoch=epoch, offset=offset, everything=not prefix, pending_limit=pending)
 
 
 def _check_version(version: int) -> None:

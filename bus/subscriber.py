@@ -8,7 +8,9 @@ from typing import Self
 
 from bus import topics
 from bus.catchup import Notice
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
+from bus.metrics import Point
 from bus.source import Delivery, Position, Source, Start
 
 __all__ = ["Delivery", "Position", "Start", "Subscriber"]
@@ -26,7 +28,7 @@ class Subscriber:
     `notices` says what a publisher could not give: events that its retention has taken, or that a power cut took.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings that are named where they are given
         self,
         addresses: Sequence[str],
         prefixes: Sequence[str] = ("",),
@@ -36,6 +38,7 @@ class Subscriber:
         loop: Loop | None = None,
         on_batch: Callable[[list[Delivery]], None] | None = None,
         on_notice: Callable[[str, str, Notice], None] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Connect in the background to the control address of each publisher; none need be there yet.
 
@@ -49,7 +52,7 @@ class Subscriber:
         self._on_notice = on_notice
         self._loop = loop or Loop()
         self._queue: deque[Delivery] = deque()
-        self.notices: deque[tuple[str, str, Notice]] = deque(maxlen=1000)
+        self.notices: deque[tuple[str, str, Notice]] = deque(maxlen=limits.notices_kept)
         wanted = topics.disjoint([topics.as_prefix(prefix) for prefix in prefixes])
         stored = positions or {}
         deliver = on_batch or self._queue.extend
@@ -60,6 +63,7 @@ class Subscriber:
                 {prefix: stored.get((address, prefix), start) for prefix in wanted},
                 deliver,
                 self._notify,
+                limits,
             )
             for address in addresses
         ]
@@ -103,6 +107,11 @@ class Subscriber:
             for source in self._sources
             for prefix, position in source.positions().items()
         }
+
+    def points(self) -> Iterator[Point]:
+        """Tell for the metrics of a service how the following goes."""
+        for source in self._sources:
+            yield from source.points()
 
     def close(self) -> None:
         """Release the sockets."""

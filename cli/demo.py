@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from bus.command import EXIT_UNEXPECTED, data_dir_option, fail, user_errors
+from bus.command import EXIT_UNEXPECTED, data_dir_option, fail, pass_on_config, user_errors
 from bus.requester import request
 from bus.requests import ExperimentParams, ExperimentView
 from cli.experiment import create, end_with, outputs_of, write_sheet
@@ -26,6 +26,7 @@ def demo(data_dir: Path) -> None:
     them at the end.
     """
     folder = data_dir.absolute() / "demo"
+    pass_on_config()
     try:
         with user_errors(), Children(folder / "logs") as children:
             _run(children, folder)

@@ -2,18 +2,15 @@
 
 import re
 import secrets
-import tomllib
 import unicodedata
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from msgspec import Struct, field
 
 from bus.messages import Config, ExperimentDefinition
-from bus.validate import InvalidInputError, convert
+from bus.tomlfile import read_toml
 
-T = TypeVar("T")
-FILE_LIMIT: Final = 1 << 20  # bytes
 SLUG_LIMIT: Final = 48
 ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # no letter that looks like another
 
@@ -24,30 +21,6 @@ class JobFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pipeline: str = "embedded"
     stage: str = "txt2img"
     config: Config = field(default_factory=dict)
-
-
-def read_toml(path: Path, kind: type[T]) -> T:
-    """Read a file into a Struct.
-
-    Raises:
-        InvalidInputError: it cannot be read, is no TOML, or has unknown keys or wrong types.
-    """
-    try:
-        if path.stat().st_size > FILE_LIMIT:
-            raise InvalidInputError(
-                f"{path}: larger than {FILE_LIMIT} bytes; large values belong in files of their own"
-            )
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InvalidInputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
-    try:
-        return convert(tomllib.loads(text), kind)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{path}: is no valid TOML: {error}") from None
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from None
 
 
 def read_experiment(path: Path) -> ExperimentDefinition:

@@ -25,9 +25,10 @@ from bus.requests import (
     SubmitReply,
 )
 from bus.subscriber import Subscriber
+from bus.tomlfile import read_toml
 from bus.wire import InfoReply
 from cli.experiment import outputs_of
-from cli.files import JobFile, new_id, read_toml
+from cli.files import JobFile, new_id
 from cli.output import json_option, json_text, table_console
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from bus.command import LOOPBACK, data_dir_option, user_errors
+from bus.command import LOOPBACK, data_dir_option, pass_on_config, user_errors
 from bus.logfile import LogFile
 from bus.sockets import BindError
 from learning_service.__main__ import main as learning
@@ -38,6 +38,7 @@ def up(data_dir: Path) -> None:
         folder = data_dir.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
+        pass_on_config()
         check_first(folder)
         config = folder / "supervisord.conf"
         with config.open("w", encoding="utf-8") as file:

@@ -10,13 +10,14 @@ from bus.command import (
     RUNNER_CONTROL,
     AddressType,
     announce,
+    configured_limits,
     loopback,
     service_loop,
     service_options,
-    set_up_logging,
     user_errors,
 )
 from bus.log import Durability, Log
+from bus.logs import LogFormat, set_up_logging
 from learning_service.plan import MAX_VARIANTS
 from learning_service.service import LearningService, Scope
 
@@ -73,6 +74,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     control_port: int,
     durability: Durability,
     log_level: str,
+    log_format: LogFormat,
     runners: tuple[str, ...],
     experiments: tuple[str, ...],
     variants: tuple[int, ...],
@@ -80,9 +82,9 @@ def main(  # noqa: PLR0913 - one parameter an option
     max_variants: int,
 ) -> None:
     """Plan experiments, follow their jobs, and publish the state of every variant."""
-    set_up_logging("learning", log_level)
+    set_up_logging("learning", log_level, log_format)
     with user_errors(), service_loop() as loop:
-        log = Log(data_dir / "learning.db", durability=durability)
+        log = Log(data_dir / "learning.db", durability=durability, limits=configured_limits())
         try:
             scope = Scope(
                 experiments=experiments,

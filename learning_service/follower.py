@@ -2,13 +2,14 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from bus import topics
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
+from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.source import Delivery, Position
 from bus.validate import InvalidInputError
@@ -17,9 +18,7 @@ from learning_service.controller import JobEvent, Kind, LearningController, Outc
 from learning_service.experiments import variant_fraction
 from learning_service.store import LearningStore
 
-BATCH: Final = 1024  # events in one transaction
 RETRY_SECONDS: Final = 1.0
-WAITING_LIMIT: Final = 10_000  # events that wait while nothing can be written; more are read again afterwards
 logger = logging.getLogger(__name__)
 
 
@@ -50,12 +49,18 @@ class Follower:
         """Count what became of events since the start, such as "ignored no_learning_context"."""
         return {f"{kind} {reason}".rstrip(): count for (kind, reason), count in self._counts.items()}
 
+    def points(self) -> Iterator[Point]:
+        """Tell for the metrics what became of events, and how many wait."""
+        for (kind, reason), count in self._counts.items():
+            yield "variantbus_events_routed_total", {"outcome": kind, "reason": reason}, count
+        yield "variantbus_events_waiting", {}, len(self._waiting)
+
     def on_batch(self, batch: list[Delivery]) -> None:
         """Take events in the order of their log."""
         for delivery in batch:
             if not delivery.offset:
                 self._relay_progress(delivery)
-            elif self._blocked and (self._overflown or len(self._waiting) >= WAITING_LIMIT):
+            elif self._blocked and (self._overflown or len(self._waiting) >= self._log.limits.waiting_events):
                 self._overflown = True  # this one and all that follow are read again: see `_unblock`
             else:
                 self._waiting.append(delivery)
@@ -63,19 +68,21 @@ class Follower:
 
     def apply_local(self, events: list[JobEvent]) -> None:
         """Apply events that no runner sent: jobs that a runner refused."""
+        outcomes: list[Outcome] = []
         try:
             with self._log.transaction() as tx:
                 changes = Changes(tx, self._store)
                 for event in events:
-                    self._note(changes, event, self._controller.handle(event), None)
+                    outcomes.append(self._controller.handle(event))
+                    _write(changes, event, outcomes[-1], None)
                 changes.write()
         except BaseException:
             self._store.forget()
             raise
+        self._count(outcomes)
 
     def reject_damaged(self, offset: int) -> None:
         """Publish that a record of a runner's log is damaged: whatever it said has not been counted."""
-        self._counts["rejected", "damaged_record"] += 1
         message = EventRejected(
             reason="damaged_record", topic="", offset=offset, job_id=None, detail="it fails its checksum at the runner"
         )
@@ -84,10 +91,11 @@ class Follower:
                 tx.append(topics.EVENT_REJECTED, message)
         except StorageError as error:
             logger.error("record %d is damaged, and: %s", offset, error)  # noqa: TRY400 - no bug of ours
+        self._counts["rejected", "damaged_record"] += 1
 
     def _work_off(self) -> None:
         while self._waiting and not self._blocked:
-            batch = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting[index] for index in range(min(self._log.limits.batch_events, len(self._waiting)))]
             try:
                 self._apply(batch)
             except StorageError as error:
@@ -124,35 +132,36 @@ class Follower:
 
     def _transact(self, batch: list[Delivery]) -> None:
         self._store.trim()
+        outcomes: list[Outcome] = []
         with self._log.transaction() as tx:
             changes = Changes(tx, self._store)
             for delivery in batch:
                 try:
                     message = delivery.message
                 except InvalidInputError as error:
-                    self._note(changes, None, Outcome("rejected", "malformed", str(error)), delivery)
-                    continue
-                if isinstance(message, JobQueued | JobStarted | JobCompleted):
-                    self._note(changes, message, self._controller.handle(message), delivery)
+                    message, outcome = None, Outcome("rejected", "malformed", str(error))
+                else:
+                    if not isinstance(message, JobQueued | JobStarted | JobCompleted):
+                        continue
+                    outcome = self._controller.handle(message)
+                _write(changes, message, outcome, delivery)
+                outcomes.append(outcome)
             changes.write()
             self._store.write_positions(tx, _positions(batch))
+        self._count(outcomes)
 
-    def _note(self, changes: Changes, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
-        """Count what became of an event, and have it written and published."""
-        self._counts[outcome.kind, outcome.reason] += 1
-        if outcome.kind == "rejected":
-            changes.reject(event, outcome, delivery)
-        elif outcome.kind == "late" and delivery:
-            changes.keep_late(outcome, delivery)
-        elif outcome.kind == "applied":
-            changes.apply(outcome)
+    def _count(self, outcomes: list[Outcome]) -> None:
+        """Count what became of events, once that is on disk: a batch that fails is tried again."""
+        for outcome in outcomes:
+            self._counts[outcome.kind, outcome.reason] += 1
 
     def _reject_alone(self, delivery: Delivery, error: Exception) -> None:
         """Reject an event that cannot be applied, and go on behind it."""
         outcome = Outcome("rejected", "handler_error", f"{type(error).__name__}: {error}"[:500])
         with self._log.transaction() as tx:
-            self._note(Changes(tx, self._store), None, outcome, delivery)
+            _write(Changes(tx, self._store), None, outcome, delivery)
             self._store.write_positions(tx, _positions([delivery]))
+        self._count([outcome])
 
     def _relay_progress(self, delivery: Delivery) -> None:
         try:
@@ -172,6 +181,16 @@ class Follower:
             )
             topic = topics.build(topics.VARIANT_PROGRESS, context.experiment_id, context.variant_index)
             self._publisher.publish_ephemeral(topic, progress)
+
+
+def _write(changes: Changes, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
+    """Have an event's outcome written and published."""
+    if outcome.kind == "rejected":
+        changes.reject(event, outcome, delivery)
+    elif outcome.kind == "late" and delivery:
+        changes.keep_late(outcome, delivery)
+    elif outcome.kind == "applied" and event:
+        changes.apply(outcome)
 
 
 def _positions(batch: list[Delivery]) -> dict[tuple[str, str], Position]:

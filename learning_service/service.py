@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from bus.catchup import Damaged, Notice, Rewound
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
+from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import (
     CreateParams,
@@ -95,6 +97,7 @@ class LearningService:
         methods.add("experiment.cancel", ExperimentParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show)
         methods.add("experiment.list", ExperimentListParams, self._list)
+        self.publisher.metrics.add(self._points)
         methods.add("routing", NoParams, lambda _: self._follower.counts())
 
     def close(self) -> None:
@@ -103,6 +106,11 @@ class LearningService:
         self._reconciler.close()
         self._submitter.close()
         self.publisher.close()
+
+    def _points(self) -> Iterator[Point]:
+        yield from self._follower.points()
+        yield from self._submitter.points()
+        yield from self._subscriber.points()
 
     def _subscribe(self) -> Subscriber:
         return Subscriber(
@@ -113,6 +121,7 @@ class LearningService:
             loop=self._loop,
             on_batch=self._follower.on_batch,
             on_notice=self._on_notice,
+            limits=self._log.limits,
         )
 
     def _read_again(self) -> None:
@@ -197,9 +206,8 @@ class LearningService:
         return _view(self._find(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
-        page = self._store.page(params.before, params.limit)
-        before = page[-1][0] if len(page) == params.limit else None
-        return ExperimentListReply(experiments=[experiment_status(one) for _, one in page], before=before)
+        page, before = self._store.page(params.before, params.limit)
+        return ExperimentListReply(experiments=[experiment_status(one) for one in page], before=before)
 
     def _find(self, experiment_id: str) -> Experiment:
         experiment = self._store.find(experiment_id)

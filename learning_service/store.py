@@ -17,7 +17,6 @@ from learning_service.variants import Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
 SCHEMA_VERSION: Final = 2
-CACHE_LIMIT: Final = 10_000  # experiments in memory; the first read goes first, and is read again when it is needed
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -58,19 +57,20 @@ class LearningStore:
 
     def trim(self) -> None:
         """Drop the oldest from memory; never within a transaction, which writes only at its end."""
-        while len(self._cache) > CACHE_LIMIT:
+        while len(self._cache) > self._log.limits.experiments_in_memory:
             del self._cache[next(iter(self._cache))]
 
     def forget(self) -> None:
         """Drop what is in memory: a transaction has failed, and the disk knows better."""
         self._cache.clear()
 
-    def page(self, before: int | None, limit: int) -> list[tuple[int, Experiment]]:
-        """Give experiments with their numbers, newest first."""
-        rows = self._log.query(SQL["select_experiments"], (INT64_MAX if before is None else before, limit))
-        found = [(number, one) for number, experiment_id in rows if (one := self.find(experiment_id))]
+    def page(self, before: int | None, limit: int) -> tuple[list[Experiment], int | None]:
+        """Give experiments, newest first, up to the limits of a reply, and the `before` of the next page."""
+        params = (INT64_MAX if before is None else before, limit)
+        rows, more = self._log.query_page(SQL["select_experiments"], params, limit)
+        found = [one for _, experiment_id, _ in rows if (one := self.find(experiment_id))]
         self.trim()
-        return found
+        return found, rows[-1][0] if more else None
 
     def insert(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
         """Add an experiment with its variants and jobs."""
@@ -109,6 +109,7 @@ class LearningStore:
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that came after the end of its variant."""
         tx.execute(SQL["insert_late"], (experiment_id, variant_index, body))
+        tx.execute(SQL["trim_late"], (experiment_id, self._log.limits.late_events))
 
     def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
         """Give jobs of some kinds that no runner was chosen for, oldest first."""
@@ -125,6 +126,10 @@ class LearningStore:
     def unacknowledged(self, runner: str, limit: int) -> list[JobRow]:
         """Give jobs that a runner is to be sent, oldest first."""
         return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, limit)))
+
+    def count_unassigned(self) -> int:
+        """Count the jobs that no runner was chosen for."""
+        return int(self._log.query(SQL["count_unassigned"])[0][0])
 
     def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
         """Note that a runner has jobs on its disk."""

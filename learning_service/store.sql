@@ -69,8 +69,8 @@ UPDATE experiments SET started_at = ?, updated_at = ?, revision = ?, ended = ? W
 SELECT experiment_id, definition, created_at, discovered, started_at, updated_at, revision
 FROM experiments WHERE experiment_id = ?;
 
--- select_experiments: experiments before a number, newest first.
-SELECT number, experiment_id FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
+-- select_experiments: experiments before a number, newest first; the definition is most of what a reply says of one.
+SELECT number, experiment_id, definition FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
 
 -- upsert_variant: write a variant.
 INSERT INTO variants (experiment_id, variant_index, state) VALUES (?, ?, ?)
@@ -92,6 +92,9 @@ WHERE kind IN (SELECT value FROM json_each(?)) AND runner IS NULL ORDER BY numbe
 -- select_unassigned_of_experiment: the same of one experiment.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner IS NULL;
+
+-- count_unassigned: how many jobs no runner was chosen for.
+SELECT count(*) FROM jobs WHERE runner IS NULL;
 
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
@@ -161,6 +164,11 @@ DELETE FROM reconciles WHERE runner = ?;
 
 -- insert_late: keep an event that came after the end of its variant.
 INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);
+
+-- trim_late: keep only the newest of them.
+DELETE FROM late_events WHERE number <= (
+    SELECT number FROM late_events WHERE experiment_id = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2
+) AND experiment_id = ?1;
 
 -- select_runners_with_work: the runners that were chosen for jobs of experiments which have not ended.
 SELECT DISTINCT runner FROM jobs JOIN experiments USING (experiment_id) WHERE runner IS NOT NULL AND NOT ended;

@@ -11,6 +11,7 @@ from typing import Final
 
 from bus.log import Log, StorageError
 from bus.loop import Loop
+from bus.metrics import Point
 from bus.requester import Requester
 from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitParams, SubmitReply
 from bus.wire import ControlError
@@ -66,7 +67,8 @@ class Submitter:
         self._request_of, self._has_ended, self._refused = request_of, has_ended, refused
         known = store.runners()
         self._links = [RunnerLink(Requester(loop, address), known.get(address, {})) for address in addresses]
-        for stranger in store.runners_with_work() - set(addresses):
+        self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
+        for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
         self._timers = [loop.every(RETRY_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
@@ -86,6 +88,15 @@ class Submitter:
             for link in self._links:
                 if not link.busy and link.alive:
                     self._send(link)
+
+    def points(self) -> Iterator[Point]:
+        """Tell for the metrics which runners answer, and what waits for one."""
+        for link in self._links:
+            yield "variantbus_runner_up", {"runner": link.address}, int(link.alive)
+        self._strangers = self._strangers and self._strangers & self._store.runners_with_work()
+        for stranger in self._strangers:
+            yield "variantbus_runner_unfollowed", {"runner": stranger}, 1
+        yield "variantbus_jobs_unassigned", {}, self._store.count_unassigned()
 
     def close(self) -> None:
         """Stop; what was not sent stays in the store."""

@@ -4,8 +4,16 @@ from pathlib import Path
 
 import click
 
-from bus.command import announce, loopback, service_loop, service_options, set_up_logging, user_errors
+from bus.command import (
+    announce,
+    configured_limits,
+    loopback,
+    service_loop,
+    service_options,
+    user_errors,
+)
 from bus.log import Durability, Log
+from bus.logs import LogFormat, set_up_logging
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import load_pipelines
 from pipeline_runner.runner import Runner
@@ -23,12 +31,18 @@ from pipeline_runner.runner import Runner
     help="How many jobs run at a time.",
 )
 def main(
-    data_dir: Path, feed_port: int, control_port: int, durability: Durability, log_level: str, workers: int
+    data_dir: Path,
+    feed_port: int,
+    control_port: int,
+    durability: Durability,
+    log_level: str,
+    log_format: LogFormat,
+    workers: int,
 ) -> None:
     """Run jobs from a durable queue and publish what becomes of them."""
-    set_up_logging("runner", log_level)
+    set_up_logging("runner", log_level, log_format)
     with user_errors(), service_loop() as loop:
-        log = Log(data_dir / "runner.db", durability=durability)
+        log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())
         try:
             outputs = Outputs((data_dir / "outputs").absolute())
             runner = Runner(

@@ -12,6 +12,7 @@ from bus.lifecycle import IllegalTransitionError
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobProgress, JobResult
+from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import (
     CancelParams,
@@ -36,7 +37,6 @@ from pipeline_runner.service import JobService
 from pipeline_runner.workers import WorkerPool
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
-JOB_BYTES: Final = 262_144  # it comes back in `job.completed`, beside its result, within the limit of a message
 RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Runner:
         """
         self.publisher = Publisher(log, loop, service="runner", version=__version__, feed=feed, control=control)
         self._loop, self._outputs = loop, outputs
+        self._job_limit = log.limits.job_bytes
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
         self._service = JobService(log)
         self._pool = WorkerPool(loop, workers, pipelines, self._finish, self._report)
@@ -76,6 +77,7 @@ class Runner:
         methods.add("job.show", JobParams, self._show)
         methods.add("job.list", JobListParams, self._list)
         methods.add("pipelines", NoParams, self._pipelines)
+        self.publisher.metrics.add(self._points)
         loop.call(self._dispatch)
 
     def close(self) -> None:
@@ -123,8 +125,10 @@ class Runner:
 
     def _check(self, request: JobRequest) -> None:
         size = len(msgspec.msgpack.encode(request))
-        if size > JOB_BYTES:
-            raise InvalidInputError(f"config: the job has {size} bytes, over {JOB_BYTES}; put large values in a file")
+        if size > self._job_limit:
+            raise InvalidInputError(
+                f"config: the job has {size} bytes, over {self._job_limit}; put large values in a file"
+            )
         check_config(find_stage(self._stages, request.pipeline, request.stage), request.config)
         context = request.learning_context
         if context:
@@ -155,9 +159,12 @@ class Runner:
         return _view(self._get(params.job_id))
 
     def _list(self, params: JobListParams) -> JobListReply:
-        page = self._service.store.page(params.state, params.before, params.limit)
-        before = page[-1][0] if len(page) == params.limit else None
-        return JobListReply(jobs=[_view(job) for _, job in page], before=before)
+        jobs, before = self._service.store.page(params.state, params.before, params.limit)
+        return JobListReply(jobs=[_view(job) for job in jobs], before=before)
+
+    def _points(self) -> Iterator[Point]:
+        for state in ("queued", "running"):
+            yield "variantbus_jobs", {"state": state}, self._service.store.count(state)
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(

@@ -51,12 +51,14 @@ class JobStore:
         """Give the jobs of an experiment that have not ended."""
         return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id,))]
 
-    def page(self, state: JobState | None, before: int | None, limit: int) -> list[tuple[int, NormalizedJobRecord]]:
-        """Give jobs with their numbers, newest first."""
+    def page(
+        self, state: JobState | None, before: int | None, limit: int
+    ) -> tuple[list[NormalizedJobRecord], int | None]:
+        """Give jobs, newest first, up to the limits of a reply, and the `before` of the next page."""
         statement = SQL["select_page_by_state"] if state else SQL["select_page"]
         params = {"before": INT64_MAX if before is None else before, "limit": limit}
-        rows = self._log.query(statement, {**params, "state": state} if state else params)
-        return [(number, _decode(record)) for number, record in rows]
+        rows, more = self._log.query_page(statement, {**params, "state": state} if state else params, limit)
+        return [_decode(record) for _, record in rows], rows[-1][0] if more else None
 
     def count(self, state: JobState) -> int:
         """Count the jobs in a state."""

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bus import catchup
 from bus.catchup import CatchUp, Check, Fetch, Info, Request, Rewound, Truncated
+from bus.limits import DEFAULT_LIMITS
 from bus.wire import Epochs
 
 TOPICS = ["a.", "a.x.", "a.y.", "a.x.1.", "b.", "b.x."]
@@ -390,7 +390,7 @@ class Network(RuleBasedStateMachine):
     def pending_is_bounded(self) -> None:
         """No more than the limit waits."""
         if hasattr(self, "consumer"):
-            assert len(self.follower._pending) <= catchup.PENDING_LIMIT
+            assert len(self.follower._pending) <= DEFAULT_LIMITS.pending_messages
 
     def teardown(self) -> None:
         """End with the quiet phase."""

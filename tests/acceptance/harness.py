@@ -181,6 +181,8 @@ class House:
         self.started: list[Running] = []
         self.mark = uuid.uuid4().hex
         ours = {key: value for key, value in os.environ.items() if not key.startswith("VARIANTBUS_")}
+        # no config file but the test's own
+        ours |= {"XDG_CONFIG_HOME": str(folder / "config")}
         self.environment = {**ours, MARK: self.mark, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
 
     def start(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Running:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import bus.log
+from bus.limits import DEFAULT_LIMITS, Limits
 from bus.log import BodyTooLargeError, Log, checksum
 from bus.logfile import LogError
 from bus.wire import Record
@@ -257,7 +258,7 @@ def test_only_the_newest_epochs_are_told(open_log: OpenLog, path: Path, monkeypa
     """Heartbeats do not grow without bound with the age of a log."""
     boots = itertools.count()
     monkeypatch.setattr(bus.log, "boot_id", lambda: f"boot {next(boots)}")
-    for _ in range(bus.log.EPOCHS_KEPT + 3):
+    for _ in range(DEFAULT_LIMITS.epochs_kept + 3):
         log = open_log(path)
         fill(log, 1)
         log.close()
@@ -443,7 +444,7 @@ def test_the_checksum_covers_all_that_a_record_says() -> None:
 
 def test_a_body_over_the_limit_is_refused_and_the_transaction_can_go_on(open_log: OpenLog, path: Path) -> None:
     """The caller can publish something smaller instead."""
-    log = open_log(path, body_limit=200)
+    log = open_log(path, limits=Limits(body_bytes=200))
 
     with log.transaction() as tx:
         with pytest.raises(BodyTooLargeError, match="the limit is 200"):

@@ -12,9 +12,10 @@ import pytest
 import zmq
 
 from bus import sockets, topics, wire
+from bus.limits import DEFAULT_LIMITS
 from bus.log import Log
 from bus.loop import Loop
-from bus.publisher import HEARTBEAT_GAP, Publisher
+from bus.publisher import Publisher
 from bus.requester import Requester, request
 from bus.sockets import Address, AddressError, BindError
 from bus.subscriber import Subscriber
@@ -111,7 +112,7 @@ def test_many_wishes_for_a_heartbeat_are_granted_by_few(serve: Serve, path: Path
             beat(listener)
             beats += 1
 
-    assert 1 <= beats <= (seconds + NOT_LONG) / HEARTBEAT_GAP + 4
+    assert 1 <= beats <= (seconds + NOT_LONG) * DEFAULT_LIMITS.heartbeats_a_second + 4
 
 
 def test_a_commit_after_the_publishers_end_is_kept_and_sent_by_nobody(
@@ -143,7 +144,7 @@ def test_a_wished_heartbeat_that_is_due_after_the_end_is_not_sent(open_log: Open
     asking.close()
     publisher.close()
     ended: list[bool] = []
-    loop.later(3 * HEARTBEAT_GAP, lambda: ended.append(True))
+    loop.later(3 / DEFAULT_LIMITS.heartbeats_a_second, lambda: ended.append(True))
 
     while not ended:
         loop.step(NOT_LONG)
@@ -232,7 +233,7 @@ def test_a_wrong_address_is_refused_at_once() -> None:
 @contextmanager
 def answering(*replies: list[bytes]) -> Iterator[str]:
     """Run a ROUTER that answers the first request with these frames behind the sender's identity; `ID` is its id."""
-    router, address = sockets.bind_control(LOCALHOST, max_size=1000)
+    router, address = sockets.bind_control(LOCALHOST)
 
     def run() -> None:
         if router.poll(int(PATIENCE * TIME_FACTOR * 1000)):

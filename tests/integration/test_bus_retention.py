@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bus import retention, topicindex
+from bus.limits import Limits
 from bus.log import Log, StorageError
-from bus.retention import Clock, Retention
+from bus.retention import Clock
 from tests.helpers import append
 
 OpenLog = Callable[..., Log]
@@ -43,6 +44,11 @@ def today(monkeypatch: pytest.MonkeyPatch) -> Days:
     return Days(monkeypatch)
 
 
+def keep(*, days: float = 0, size: int = 0, newest: int = 0) -> Limits:
+    """Say what retention leaves."""
+    return Limits(retain_days=days, retain_bytes=size, retain_newest_events=newest)
+
+
 def trimmed(log: Log) -> int:
     """Trim to the end; give the oldest offset that is left."""
     while log.trim():
@@ -63,13 +69,13 @@ def newest(log: Log, prefix: str = "") -> dict[str, int]:
 
 def test_what_is_older_than_the_limit_leaves_at_the_oldest_end(open_log: OpenLog, path: Path, today: Days) -> None:
     """Nothing younger does, offsets are never given out again, and a fetch begins where the log now begins."""
-    log = open_log(path, retention=Retention(seconds=2 * DAY, newest=0), clock=today.clock())
+    log = open_log(path, limits=keep(days=2), clock=today.clock())
     for day in range(4):
         today.day = day
         append(log, *(("a.x.", n) for n in range(700)))
 
     assert trimmed(log) == 701  # day 0 is three days ago; day 1 is not yet older than two
-    assert log.trimmed == 700
+    assert log.removed == {"age": 700}
     page = log.fetch("", 0, limit=5)
     assert [record.offset for record in page.records] == [701, 702, 703, 704, 705]
     today.day = 30
@@ -83,7 +89,7 @@ def test_what_is_older_than_the_limit_leaves_at_the_oldest_end(open_log: OpenLog
 
 def test_what_is_more_than_the_limit_leaves_until_the_rest_fits(open_log: OpenLog, path: Path) -> None:
     """The size counts what is in use: the file itself stays as large, and its space is used again."""
-    log = open_log(path, retention=Retention(bytes=400_000, newest=10))
+    log = open_log(path, limits=keep(size=400_000, newest=10))
     for _ in range(20):
         append(log, *(("a.x.", n) for n in range(500)))
         trimmed(log)
@@ -101,7 +107,7 @@ def test_what_is_more_than_the_limit_leaves_until_the_rest_fits(open_log: OpenLo
 
 def test_the_newest_stay_whatever_the_limits_say(open_log: OpenLog, path: Path, today: Days) -> None:
     """A clock that is wrong and a limit that is too small leave so many."""
-    log = open_log(path, retention=Retention(seconds=1.0, bytes=1, newest=100), clock=today.clock())
+    log = open_log(path, limits=keep(days=1, size=1, newest=100), clock=today.clock())
     append(log, *(("a.x.", n) for n in range(1000)))
     today.day = 5000
 
@@ -112,7 +118,7 @@ def test_a_clock_that_is_set_removes_nothing(open_log: OpenLog, path: Path) -> N
     """A jump into the year 2040 looks as if everything were old."""
     wall, steady = [time.time()], [0.0]
     clock = Clock(lambda: wall[0], lambda: steady[0])
-    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=clock)
+    log = open_log(path, limits=keep(days=1), clock=clock)
     append(log, *(("a.x.", n) for n in range(100)))
     wall[0] += 14 * 365 * DAY
 
@@ -125,7 +131,7 @@ def test_a_clock_that_is_set_removes_nothing(open_log: OpenLog, path: Path) -> N
 
 def test_the_newest_of_each_status_topic_is_never_lost(open_log: OpenLog, path: Path, today: Days) -> None:
     """`latest` gives it from wherever it is; other topics leave it with their last record."""
-    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
     append(
         log, ("variant.status.e.0.", 1), ("variant.status.e.0.", 2), ("variant.status.e.1.", 3), ("job.completed.", 4)
     )
@@ -139,7 +145,7 @@ def test_the_newest_of_each_status_topic_is_never_lost(open_log: OpenLog, path: 
     assert newest(log, "variant.status.e.") == {"variant.status.e.0.": 2, "variant.status.e.1.": 7}
 
     log.close()
-    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
     today.day = 9
     assert trimmed(log) == 9
     assert newest(log) == statuses
@@ -154,7 +160,7 @@ def test_the_newest_of_each_status_topic_is_never_lost(open_log: OpenLog, path: 
 
 def test_a_record_that_was_kept_is_checked_like_any_other(open_log: OpenLog, path: Path, today: Days) -> None:
     """A flipped bit in it is not handed out."""
-    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
     append(log, ("variant.status.e.0.", 1), ("variant.status.e.1.", 2))
     today.day = 2
     trimmed(log)
@@ -190,7 +196,7 @@ def test_a_step_takes_milliseconds_and_says_that_there_is_more(
 ) -> None:
     """So publishing goes on between two steps."""
     monkeypatch.setattr("bus.log.TRIM_SECONDS", 0.0)
-    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
     append(log, *(("a.x.", n) for n in range(3 * retention.STEP)))
     today.day = 2
 
@@ -204,7 +210,7 @@ def test_a_step_takes_milliseconds_and_says_that_there_is_more(
 
 def test_a_full_disk_stops_retention_and_nothing_is_lost(open_log: OpenLog, path: Path, today: Days) -> None:
     """A deletion needs room too; when there is some, it goes on."""
-    log = open_log(path, retention=Retention(seconds=DAY, newest=0), clock=today.clock())
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
     append(log, *((f"variant.status.e.{n}.", n) for n in range(600)))
     today.day = 2
     log.query(f"PRAGMA max_page_count = {log.query('PRAGMA page_count')[0][0]}")

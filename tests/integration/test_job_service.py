@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
+from bus.limits import Limits
 from bus.log import Log
 from bus.messages import JobCompleted, JobQueued, JobResult, JobStarted, LearningContext
 from bus.requests import JobRequest
@@ -363,12 +365,27 @@ def store(reopen: Open) -> JobStore:
 
 def test_jobs_are_listed_newest_first_page_by_page(store: JobStore) -> None:
     """The number of the last one is where the next page begins."""
-    first = store.page(None, None, 2)
-    second = store.page(None, first[-1][0], 2)
+    first, behind_first = store.page(None, None, 2)
+    second, _ = store.page(None, behind_first, 2)
 
-    assert [job.job_id for _, job in [*first, *second]] == ["job-4", "job-3", "job-2", "job-1"]
-    assert [job.job_id for _, job in store.page("queued", None, 10)] == ["job-4", "job-3", "job-2"]
-    assert [job.job_id for _, job in store.page("queued", first[-1][0], 10)] == ["job-2"]
+    assert [job.job_id for job in [*first, *second]] == ["job-4", "job-3", "job-2", "job-1"]
+    assert [job.job_id for job in store.page("queued", None, 10)[0]] == ["job-4", "job-3", "job-2"]
+    assert [job.job_id for job in store.page("queued", behind_first, 10)[0]] == ["job-2"]
+
+
+def test_a_page_of_jobs_ends_where_a_reply_is_large_enough(reopen: Open) -> None:
+    """Jobs with large configurations come few at a time, and each of them once."""
+    service, log = reopen()
+    log.limits = Limits(page_bytes=25_000)
+    service.submit([replace(request_for(f"job-{number}"), config={"prompt": "x" * 10_000}) for number in range(7)])
+
+    pages: list[list[str]] = []
+    before = None
+    while not pages or before is not None:
+        jobs, before = service.store.page(None, before, 1000)
+        pages.append([job.job_id for job in jobs])
+
+    assert pages == [["job-6", "job-5", "job-4"], ["job-3", "job-2", "job-1"], ["job-0"]]
 
 
 def test_jobs_are_counted_by_state(store: JobStore) -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from msgspec import Struct
 from msgspec.msgpack import decode
 from msgspec.structs import replace
 
+from bus.limits import Limits
 from bus.log import Log
 from bus.messages import (
     JobResult,
@@ -66,6 +66,7 @@ def test_state_position_and_messages_are_written_in_one_transaction(house: House
     """Whenever anything of an event is on disk, all of it is: the position, the counts and the status."""
     runner = house.scripted()
     learning = house.learning(runner.address)
+    learning.call(lambda: setattr(learning.log, "limits", Limits(waiting_events=5)))
     create(learning, replace(SMALL, jobs_per_variant=20))
     wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
     seen: list[tuple[int, int, int]] = []
@@ -198,13 +199,11 @@ def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> N
     assert decode_body(kept[0]) == JobScript(context()).completed()
 
 
-def test_more_events_than_can_wait_for_a_full_disk_are_read_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_events_than_can_wait_for_a_full_disk_are_read_again(house: House) -> None:
     """Memory stays bounded, and when there is room nothing is missing and nothing counted twice."""
-    monkeypatch.setattr("learning_service.follower.WAITING_LIMIT", 5)
     runner = house.scripted()
     learning = house.learning(runner.address)
+    learning.call(lambda: setattr(learning.log, "limits", Limits(waiting_events=5)))
     create(learning, replace(SMALL, jobs_per_variant=20))
     wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
     learning.call(lambda: learning.log._db.execute("PRAGMA query_only = ON"))

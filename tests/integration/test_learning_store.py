@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bus.limits import Limits
 from bus.log import Log
 from bus.source import Position
 from bus.specs import StageSpec, VariableSpec
@@ -13,7 +14,7 @@ from learning_service.experiments import Experiment
 from learning_service.plan import PlannedJob, job_id, plan_jobs
 from learning_service.store import JobRow, LearningStore
 from learning_service.variants import Variant, extended, job_ended, queued, started
-from tests.factories import EXPERIMENT, JobScript, context, planned_experiment
+from tests.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_what_a_failed_transaction_changed_in_memory_is_forgotten(log: Log) -> N
     assert again.variants[0].completed == 0
 
 
-def test_memory_is_trimmed_only_when_asked(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_trimmed_only_when_asked(log: Log) -> None:
     """In the middle of a transaction an experiment with unwritten changes must not be read from disk again."""
-    monkeypatch.setattr("learning_service.store.CACHE_LIMIT", 1)
+    log.limits = Limits(experiments_in_memory=1)
     store = filled(log)
     other = planned_experiment()
     other.experiment_id = "exp-2"
@@ -78,6 +79,38 @@ def test_memory_is_trimmed_only_when_asked(log: Log, monkeypatch: pytest.MonkeyP
 
     store.trim()
     assert store.find(EXPERIMENT) is not first
+
+
+def test_a_page_of_experiments_ends_where_a_reply_is_large_enough(log: Log) -> None:
+    """Experiments with large definitions come few at a time, and each of them once."""
+    log.limits = Limits(page_bytes=25_000)
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        for number in range(7):
+            large = definition(config={"prompt": "x" * 10_000})
+            one = Experiment(f"exp-{number}", large, created_at=1.0)
+            store.insert(tx, one, [])
+
+    pages: list[list[str]] = []
+    before = None
+    while not pages or before is not None:
+        found, before = store.page(before, 1000)
+        pages.append([one.experiment_id for one in found])
+
+    assert pages == [["exp-6", "exp-5", "exp-4"], ["exp-3", "exp-2", "exp-1"], ["exp-0"]]
+
+
+def test_the_newest_late_events_of_each_experiment_are_kept(log: Log) -> None:
+    """A runner that repeats itself for ever does not fill the disk."""
+    log.limits = Limits(late_events=3)
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        for number in range(5):
+            for name in ("exp-1", "exp-10"):
+                store.write_late(tx, name, number, b"event")
+
+    rows = log.query("SELECT experiment_id, variant_index FROM late_events ORDER BY number")
+    assert rows == [(name, number) for number in (2, 3, 4) for name in ("exp-1", "exp-10")]
 
 
 def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bus import topics, wire
 from bus.control import Methods
 from bus.messages import Message, decode_body, encode_body
+from bus.metrics import MetricsReply
 from tests.helpers import Service
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,6 +51,7 @@ BUILT_IN: Final = {
     "check": Built(wire.CheckParams, wire.CheckReply),
     "fetch": Built(wire.FetchParams, wire.FetchReply),
     "latest": Built(wire.LatestParams, wire.LatestReply),
+    "metrics": Built(wire.NoParams, MetricsReply),
 }
 
 

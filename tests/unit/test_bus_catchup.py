@@ -9,8 +9,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bus import catchup
 from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Request, Rewound, Truncated, resume_offset
+from bus.limits import DEFAULT_LIMITS
 from bus.wire import Epochs
 from tests.network import PREFIXES, TOPICS, BadPublisher, Event, Network
 
@@ -368,16 +368,16 @@ def test_what_retention_has_taken_is_told_once_with_its_count() -> None:
 def test_only_so_many_messages_wait_for_a_gap_to_close() -> None:
     """What is dropped beyond the limit is fetched later."""
     follower = follow()
-    last = catchup.PENDING_LIMIT + 50
+    last = DEFAULT_LIMITS.pending_messages + 50
     for offset in range(2, last + 1):
         follower.message(1, offset, offset - 1, str(offset))
-    assert len(follower._pending) == catchup.PENDING_LIMIT
+    assert len(follower._pending) == DEFAULT_LIMITS.pending_messages
 
     request = follower.request()
     assert isinstance(request, Fetch)
     follower.fetched(request, 1, 1, 1, [(1, "1")])
-    assert len(follower.take()) == catchup.PENDING_LIMIT + 1
-    assert follower.request() == Check(catchup.PENDING_LIMIT + 1)
+    assert len(follower.take()) == DEFAULT_LIMITS.pending_messages + 1
+    assert follower.request() == Check(DEFAULT_LIMITS.pending_messages + 1)
 
 
 def test_the_next_offset_needs_no_chain() -> None:

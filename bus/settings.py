@@ -1,0 +1,96 @@
+"""The config file: what it may hold, and what it means to a command. A flag and an environment variable count before.
+
+Each key is the option of the same name; a key that is absent leaves the option's default.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import asdict
+
+from bus.limits import Limits, check_limits
+from bus.sockets import AddressError, parse_address
+from bus.tomlfile import read_toml
+from bus.validate import InvalidInputError
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both services take. `address` is where commands find its control socket."""
+
+    address: str | UnsetType = UNSET
+    feed_port: Port | UnsetType = UNSET
+    control_port: Port | UnsetType = UNSET
+
+
+class RunnerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[runner]`."""
+
+    workers: Annotated[int, Meta(ge=1, le=64)] | UnsetType = UNSET
+
+
+class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[learning]`."""
+
+    runners: Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
+    max_variants: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType = UNSET
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    data_dir: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    durability: Literal["normal", "full"] | UnsetType = UNSET
+    log_level: Literal["debug", "info", "warning", "error"] | UnsetType = UNSET
+    log_format: Literal["text", "json"] | UnsetType = UNSET
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    limits: Limits = field(default_factory=Limits)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a config file.
+
+    Raises:
+        InvalidInputError: naming the file, the key, and what to do.
+    """
+    settings = read_toml(path, Settings)
+    try:
+        _check_address("runner.address", settings.runner.address)
+        _check_address("learning.address", settings.learning.address)
+        for index, address in enumerate(settings.learning.runners or ()):
+            _check_address(f"learning.runners[{index}]", address)
+        check_limits(settings.limits)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None
+    return settings
+
+
+def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
+    """Give the defaults of a command's options by their names; `command` is "runner", "learning" or any other."""
+    found: dict[str, Any] = {
+        "data_dir": str(Path(settings.data_dir).expanduser()) if settings.data_dir else UNSET,
+        "durability": settings.durability,
+        "log_level": settings.log_level,
+        "log_format": settings.log_format,
+        "runner": settings.runner.address,
+        "learning": settings.learning.address,
+    }
+    if command == "runner":
+        found |= asdict(settings.runner)
+    elif command == "learning":
+        # who names one runner means that one to be followed, as with the environment variables
+        followed = [settings.runner.address] if settings.runner.address else UNSET
+        mine = settings.learning
+        found |= asdict(mine) | {"runners": mine.runners or followed}
+    return {name: value for name, value in found.items() if value is not UNSET}
+
+
+def _check_address(where: str, address: str | UnsetType) -> None:
+    if address is not UNSET:
+        try:
+            parse_address(address)
+        except AddressError as error:
+            raise InvalidInputError(f"{where}: {error}") from None

@@ -1,0 +1,90 @@
+"""The conditions of `variantbus check`: each is found, and a healthy process has none."""
+
+import pytest
+
+from bus.metrics import HELP, Labels, Metric, Number, Sample
+from cli.check import Health, duration, exit_status
+from cli.health import Problem, Readings, Thresholds, problems_of
+
+THRESHOLDS = Thresholds(max_lag=100, min_free=1 << 20)
+RUNNER = {"runner": "tcp://127.0.0.1:5561"}
+FOLLOWED = {"publisher": "tcp://127.0.0.1:5561"}
+HEALTHY: dict[str, list[tuple[Labels, Number]]] = {
+    "variantbus_log_writable": [({}, 1)],
+    "variantbus_log_write_failures_total": [({}, 3)],
+    "variantbus_log_free_bytes": [({}, 1 << 30)],
+    "variantbus_log_damaged_records": [({}, 0)],
+    "process_open_fds": [({}, 90)],
+    "process_max_fds": [({}, 100)],
+    "variantbus_consumer_silence_seconds": [(FOLLOWED, 0.5)],
+    "variantbus_consumer_lag_events": [({**FOLLOWED, "prefix": "job."}, 100)],
+    "variantbus_jobs_unassigned": [({}, 5)],
+    "variantbus_runner_up": [(RUNNER, 0), ({"runner": "tcp://127.0.0.1:6561"}, 1)],
+}
+SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
+    "log_not_writable": ("variantbus_log_writable", [({}, 0)], "cannot be written (3 tries failed)"),
+    "disk_nearly_full": ("variantbus_log_free_bytes", [({}, 1000)], "only 0 MiB are free"),
+    "damaged_records": ("variantbus_log_damaged_records", [({}, 2)], "2 records"),
+    "few_descriptors": ("process_open_fds", [({}, 91)], "91 of 100 file descriptors"),
+    "publisher_silent": ("variantbus_consumer_silence_seconds", [(FOLLOWED, 12.3)], "tcp://127.0.0.1:5561 for 12 s"),
+    "behind": ("variantbus_consumer_lag_events", [({**FOLLOWED, "prefix": ""}, 101)], "101 events behind"),
+    "runner_unfollowed": ("variantbus_runner_unfollowed", [(RUNNER, 1)], "tcp://127.0.0.1:5561 has unended jobs"),
+    "no_runner": ("variantbus_runner_up", [(RUNNER, 0)], "5 jobs wait, and no runner answers"),
+}
+
+
+def readings(numbers: dict[str, list[tuple[Labels, Number]]]) -> Readings:
+    """Make what a process answers."""
+    return Readings(
+        [
+            Metric(
+                name=name,
+                kind="gauge",
+                help=HELP[name],
+                samples=[Sample(labels=labels, value=value) for labels, value in samples],
+            )
+            for name, samples in numbers.items()
+        ]
+    )
+
+
+def test_a_healthy_process_has_no_problems() -> None:
+    """Each number is at the very edge of what is well; a process that tells nothing is not accused either."""
+    assert problems_of(readings(HEALTHY), THRESHOLDS) == []
+    assert problems_of(readings({}), THRESHOLDS) == []
+
+
+@pytest.mark.parametrize("code", SICK)
+def test_each_condition_is_found_alone(code: str) -> None:
+    """One number beyond its threshold is one problem, with a stable word and a sentence that says what to do."""
+    name, samples, sentence = SICK[code]
+
+    (problem,) = problems_of(readings({**HEALTHY, name: samples}), THRESHOLDS)
+
+    assert problem.code == code
+    assert sentence in problem.detail
+
+
+def health(*, answers: bool = True, problems: int = 0) -> Health:
+    """Make a finding."""
+    found = [Problem(code="behind", detail="")] * problems
+    return Health(service="s", address="a", answers=answers, version=None, problems=found, metrics=[])
+
+
+def test_the_exit_status_says_the_worst() -> None:
+    """Not to answer is worse than to answer that something is wrong."""
+    assert exit_status([health(), health()]) == 0
+    assert exit_status([health(), health(problems=2)]) == 4
+    assert exit_status([health(problems=1), health(answers=False, problems=1)]) == 3
+
+
+def test_a_time_is_said_in_its_largest_unit() -> None:
+    """As people say it."""
+    assert [duration(seconds) for seconds in (0, 119, 120, 7199, 7200, 172_800)] == [
+        "0 s",
+        "119 s",
+        "2 min",
+        "119 min",
+        "2 h",
+        "2 d",
+    ]
