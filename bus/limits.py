@@ -39,7 +39,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chain_rebuild_events: CountOrNone = 10_000  # newest ones read at start, to know the prefixes again
 
     # retention; see bus/retention.py
-    retain_days: Annotated[float, Meta(ge=0, le=36_500)] = 30.0  # older events leave the log; 0: none for its age
+    retain_days: Annotated[int, Meta(ge=0, le=36_500)] = 30  # older events leave the log; 0: none for its age
     retain_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 2 * GIB  # of all tables of a database; 0: any size
     retain_newest_events: CountOrNone = 1000  # stay whatever their age and size: a wrong clock empties no log
 
