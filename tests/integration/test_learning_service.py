@@ -152,6 +152,7 @@ def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
     with pytest.raises(ControlError) as refused:
         request(address_of(learning), "experiment.cancel", params, ExperimentView)
     assert refused.value.code == "conflict"
+    assert query(learning, "SELECT * FROM jobs WHERE experiment_id = 'exp-1'") == []
 
     back = house.scripted(away, again=True)
     create(learning, experiment_id="later")
