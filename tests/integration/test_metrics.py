@@ -21,7 +21,7 @@ from cli.main import main
 from learning_service.service import LearningService
 from tests.factories import Hosted
 from tests.helpers import PATIENCE, Service, collect, wait_until
-from tests.house import ALL, SMALL, Held, House, address_of, create, wait_for
+from tests.house import ALL, SMALL, TOO_MUCH, Held, House, address_of, create, fill_up, make_room, query, wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 Serve = Callable[..., Service]
@@ -119,7 +119,9 @@ def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
     learning = house.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=1))
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
-    learning.call(lambda: learning.log._db.execute("PRAGMA query_only = ON"))
+    query(learning, "CREATE TABLE room (bytes BLOB)")
+    query(learning, TOO_MUCH)  # so that it fails after everything has been routed
+    fill_up(learning)
     runner.finish(ALL[0])
     failures = "variantbus_log_write_failures_total"
     wait_until(lambda: reading(address_of(learning), failures) >= 3, what="some tries")
@@ -127,7 +129,7 @@ def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
     assert reading(address_of(learning), "variantbus_events_waiting") == 1
     assert reading(address_of(learning), "variantbus_log_writable") == 0
 
-    learning.call(lambda: learning.log._db.execute("PRAGMA query_only = OFF"))
+    make_room(learning)
     runner.finish(ALL[1])
     wait_for(learning, "completed")
 
