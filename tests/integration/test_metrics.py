@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.metrics import HELP, Metric, MetricsReply, Sample
+from bus.metrics import HELP, STALE_SECONDS, Metric, MetricsReply, Sample
 from bus.prometheus import exposition
 from bus.requester import request
 from bus.subscriber import Start, Subscriber
@@ -70,6 +71,14 @@ def test_a_publisher_counts_what_it_sends_and_answers(serve: Serve, tmp_path: Pa
         assert (found.get(name) or 0) > 0
     ((labels, _),) = found.all("variantbus_log_info")
     assert labels == {"epoch": str(service.log.epoch)}
+
+
+def test_a_failure_to_write_of_long_ago_is_no_alarm(serve: Serve, tmp_path: Path) -> None:
+    """What waits is tried every second; a single request that was refused on a full disk leaves nothing behind."""
+    service = serve(tmp_path / "log.db")
+    for seconds, expected in ((1, 0), (STALE_SECONDS + 1, 1)):
+        service.log.failed_at = time.monotonic() - seconds
+        assert reading(service.address, "variantbus_log_writable") == expected
 
 
 def _body(service: Service, offset: int) -> bytes:
