@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bus import wire
-from bus.log import StorageError
+from bus.log import BodyTooLargeError, StorageError
 from bus.metrics import Point
 from bus.validate import InvalidInputError, decode, near_miss
 from bus.wire import ControlError, ErrorBody
@@ -71,6 +71,8 @@ class Methods:
             return wire.encode(handler(decode(decoder, params or EMPTY_MAP)))
         except InvalidInputError as error:
             raise ControlError("invalid_request", str(error)) from None
+        except BodyTooLargeError as error:
+            raise ControlError("too_large", f"{error}; put large values in a file") from None
         except StorageError as error:
             logger.error("method %s: %s", name, error)  # noqa: TRY400 - no bug of ours
             raise ControlError("unavailable", f"{error}; make room and try again") from None

@@ -26,7 +26,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     # the control socket and the log behind it
     body_bytes: Annotated[int, Meta(ge=64 * KIB, le=16 * MIB)] = wire.BODY_LIMIT  # an event
-    request_bytes: Annotated[int, Meta(ge=MIB, le=64 * MIB)] = wire.REQUEST_LIMIT  # a larger one ends the connection
+    # a larger request ends the connection; less than the default, and a hundred jobs would not fit into one
+    request_bytes: Annotated[int, Meta(ge=wire.REQUEST_LIMIT, le=64 * MIB)] = wire.REQUEST_LIMIT
     page_events: Annotated[int, Meta(ge=1, le=100_000)] = wire.PAGE_LIMIT  # in a reply to `fetch` or `latest`
     page_bytes: Size = wire.PAGE_BYTES  # any list in a reply ends with the entry that takes it over this
     scan_events: Large = wire.SCAN_LIMIT  # looked at for one `fetch`, so that a rare prefix cannot stall the publisher

@@ -111,7 +111,7 @@ class Log:
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
-        self.writable = True  # False after a transaction that could not be written, until one is
+        self.failed_at: float | None = None  # monotonic time of a transaction that could not be written, until one is
         self.write_failures = 0
         self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
         self._file = LogFile(path)
@@ -150,11 +150,11 @@ class Log:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
-                self.writable = False
+                self.failed_at = time.monotonic()
                 self.write_failures += 1
                 raise StorageError(f"{self.path} cannot be written: {error}") from error
             raise
-        self.writable = True
+        self.failed_at = None
         if records:
             self.head = records[-1].offset
             self._index.note((record.offset, record.topic) for record in records)

@@ -40,7 +40,7 @@ HELP: Final = {
     "variantbus_log_oldest_event_age_seconds": "Age of the oldest event that is kept.",
     "variantbus_log_size_bytes": "Size of the database file (db), and of what waits to be merged into it (wal).",
     "variantbus_log_free_bytes": "Room on the disk of the database.",
-    "variantbus_log_writable": "0 after a transaction that could not be written, until one is.",
+    "variantbus_log_writable": "0 after a transaction that could not be written, until one is or nobody tries.",
     "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
     "variantbus_log_damaged_records": "Records that were found to fail their checksum, since the start.",
     "variantbus_log_removed_events_total": "Events that retention has removed.",
@@ -66,6 +66,7 @@ HELP: Final = {
     "variantbus_runner_up": "1 while a runner answers the learning service.",
     "variantbus_runner_unfollowed": "1 for a runner that has unended jobs but is not followed by the learning service.",
 }
+STALE_SECONDS: Final = 30.0  # services try every second to write what waits; a failure of long ago left nothing behind
 KINDS_LIMIT: Final = 100  # kinds of topics that are counted apart; the rest are "other"
 TOPICS_LIMIT: Final = 10_000  # whose kind is remembered
 
@@ -198,7 +199,8 @@ def log_points(log: Log) -> Iterator[Point]:
             yield "variantbus_log_size_bytes", {"file": file}, Path(f"{log.path}{suffix}").stat().st_size
     with suppress(OSError):
         yield "variantbus_log_free_bytes", {}, shutil.disk_usage(log.path.parent).free
-    yield "variantbus_log_writable", {}, int(log.writable)
+    well = log.failed_at is None or time.monotonic() - log.failed_at > STALE_SECONDS
+    yield "variantbus_log_writable", {}, int(well)
     yield "variantbus_log_write_failures_total", {}, log.write_failures
     for reason, count in log.removed.items():
         yield "variantbus_log_removed_events_total", {"reason": reason}, count

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.metrics import HELP, Metric, MetricsReply, Sample
+from bus.metrics import HELP, STALE_SECONDS, Metric, MetricsReply, Sample
 from bus.prometheus import exposition
 from bus.requester import request
 from bus.subscriber import Start, Subscriber
@@ -21,7 +22,7 @@ from cli.main import main
 from learning_service.service import LearningService
 from tests.factories import Hosted
 from tests.helpers import PATIENCE, Service, collect, wait_until
-from tests.house import ALL, SMALL, Held, House, address_of, create, wait_for
+from tests.house import ALL, SMALL, TOO_MUCH, Held, House, address_of, create, fill_up, make_room, query, wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 Serve = Callable[..., Service]
@@ -72,6 +73,14 @@ def test_a_publisher_counts_what_it_sends_and_answers(serve: Serve, tmp_path: Pa
     assert labels == {"epoch": str(service.log.epoch)}
 
 
+def test_a_failure_to_write_of_long_ago_is_no_alarm(serve: Serve, tmp_path: Path) -> None:
+    """What waits is tried every second; a single request that was refused on a full disk leaves nothing behind."""
+    service = serve(tmp_path / "log.db")
+    for seconds, expected in ((1, 0), (STALE_SECONDS + 1, 1)):
+        service.log.failed_at = time.monotonic() - seconds
+        assert reading(service.address, "variantbus_log_writable") == expected
+
+
 def _body(service: Service, offset: int) -> bytes:
     (record,) = service.call(lambda: service.log.fetch("", offset - 1)).records
     return record.body
@@ -119,7 +128,9 @@ def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
     learning = house.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=1))
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
-    learning.call(lambda: learning.log._db.execute("PRAGMA query_only = ON"))
+    query(learning, "CREATE TABLE room (bytes BLOB)")
+    query(learning, TOO_MUCH)  # so that it fails after everything has been routed
+    fill_up(learning)
     runner.finish(ALL[0])
     failures = "variantbus_log_write_failures_total"
     wait_until(lambda: reading(address_of(learning), failures) >= 3, what="some tries")
@@ -127,7 +138,7 @@ def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
     assert reading(address_of(learning), "variantbus_events_waiting") == 1
     assert reading(address_of(learning), "variantbus_log_writable") == 0
 
-    learning.call(lambda: learning.log._db.execute("PRAGMA query_only = OFF"))
+    make_room(learning)
     runner.finish(ALL[1])
     wait_for(learning, "completed")
 

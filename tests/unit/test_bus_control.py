@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bus import wire
 from bus.control import Methods
-from bus.log import StorageError
+from bus.log import BodyTooLargeError, StorageError
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
 
@@ -34,6 +34,8 @@ def handle(params: Params) -> object:
             return object()
         case "full":
             raise StorageError("the disk is full")
+        case "large":
+            raise BodyTooLargeError("message of 2 bytes on a.: the limit is 1")
         case _:
             raise ZeroDivisionError("secret")
 
@@ -162,3 +164,11 @@ def test_random_requests_get_an_error_that_can_be_read(method: bytes, params: by
     assert reply is not None
     if reply[1] == b"error":
         assert wire.error_decoder.decode(reply[2]).message
+
+
+def test_what_would_be_too_large_to_publish_is_refused_as_such(methods: Methods) -> None:
+    """A smaller limit than the default is no bug, and the log needs no traceback of it."""
+    kind, error = ask(methods, "double", {"how": "large"})
+
+    assert (kind, error["code"]) == ("error", "too_large")
+    assert error["message"] == "message of 2 bytes on a.: the limit is 1; put large values in a file"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.logs import JsonFormatter, Repeats, TextFormatter, escaped
+from bus.logs import JsonFormatter, Repeats, TextFormatter, _Stderr, escaped
 
 FORGERY = "gone\n2026-01-01 00:00:00,000 runner INFO all is well"
 ACTING = "\u202e\u200b\ufeff\x1b[2J\x9b1m\r\x00\x7f\x85\u2028\u2029"
@@ -121,3 +122,21 @@ def test_templates_without_end_take_no_memory_without_end() -> None:
     for number in range(5000):
         assert repeats.filter(record(f"template {number}"))
     assert len(repeats._seen) <= 1000
+
+
+def test_a_line_that_nobody_takes_is_lost_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A reader that has gone is no reason for a traceback, nor for an exception."""
+    read, write = os.pipe()
+    monkeypatch.setattr("bus.logs.STDERR", write)
+    handler = _Stderr()
+    handler.setFormatter(TextFormatter("runner"))
+    handler.handle(record("somebody reads"))
+    assert os.read(read, 1000).endswith(b"runner WARNING somebody reads\n")
+    os.close(read)
+
+    handler.handle(record("nobody reads"))
+
+    os.close(write)
+    assert capfd.readouterr() == ("", "")
