@@ -7,7 +7,9 @@ import msgspec
 
 from bus import sockets, topics, wire
 from bus.chain import Chain
-from bus.control import Methods
+from bus.control import REQUEST_FRAMES, Methods
+from bus.gate import Gate
+from bus.keys import Keys
 from bus.log import Log, Record
 from bus.loop import Loop, Timer
 from bus.messages import Message, encode_body
@@ -26,22 +28,32 @@ class Publisher:
     """Publishes what its log commits, and answers questions about it.
 
     `info`, `heartbeat`, `check`, `fetch` and `latest` are built in; a service adds its own methods with `methods.add`.
+    `unsent` counts replies whose client had gone or did not read; see `methods` and, with keys, `gate` for more counts.
     """
 
-    def __init__(self, log: Log, loop: Loop, *, service: str, version: str, feed: Address, control: Address) -> None:
+    def __init__(
+        self,
+        log: Log,
+        loop: Loop,
+        *,
+        service: str,
+        version: str,
+        feed: Address,
+        control: Address,
+        keys: Keys | None = None,
+    ) -> None:
         """Bind both sockets and start to beat. Port 0 picks a free one: read `feed` and `control` afterwards.
+
+        With `keys`, only the clients that its `peers` file lists can connect, encrypted, and do what their role allows.
 
         Raises:
             BindError: a port is taken.
         """
         self._log, self._loop = log, loop
         self._service, self._version = service, version
-        self._feed_socket, self.feed = sockets.bind_feed(feed)
-        try:
-            self._control_socket, self.control = sockets.bind_control(control, max_size=wire.REQUEST_LIMIT)
-        except sockets.BindError:
-            self._feed_socket.close(0)
-            raise
+        self.gate = Gate(keys, loop) if keys else None  # before the ports are open
+        self.unsent = 0
+        self._bind(feed, control)
         self._chain = Chain(complete=log.head <= CHAIN_REBUILD and log.first <= 1)
         self._chain.load(log.newest_topics(CHAIN_REBUILD))
         self.methods = Methods()
@@ -65,6 +77,22 @@ class Publisher:
         self._loop.remove(self._control_socket)
         self._control_socket.close()
         self._feed_socket.close()
+        if self.gate:
+            self.gate.close()
+
+    def _bind(self, feed: Address, control: Address) -> None:
+        curve = self.gate.server if self.gate else None
+        bound: list[Socket] = []
+        try:
+            self._feed_socket, self.feed = sockets.bind_feed(feed, curve=curve)
+            bound.append(self._feed_socket)
+            self._control_socket, self.control = sockets.bind_control(control, max_size=wire.REQUEST_LIMIT, curve=curve)
+        except sockets.BindError:
+            for socket in bound:
+                socket.close(0)
+            if self.gate:
+                self.gate.close()
+            raise
 
     def _send_records(self, records: list[Record]) -> None:
         """Send what was just committed: the hot path."""
@@ -97,19 +125,22 @@ class Publisher:
 
     def _on_requests(self) -> None:
         for _ in range(REQUESTS_A_TURN):
-            frames = sockets.receive(self._control_socket)
-            if frames is None:
+            request = sockets.receive_request(self._control_socket, REQUEST_FRAMES, secure=self.gate is not None)
+            if request is None:
                 return
-            reply = self.methods.answer(frames[1:])
-            if reply:
-                sockets.send_frames(self._control_socket, [frames[0], *reply])
+            # asked each time: a key that is taken out of the list loses its rights at once
+            role = self.gate.role_of(request.user) if self.gate else "command"
+            reply = self.methods.answer(request.frames, role)
+            if reply and not sockets.send_frames(self._control_socket, [request.sender, *reply]):
+                self.unsent += 1
 
     def _add_methods(self) -> None:
-        self.methods.add("info", wire.NoParams, self._info)
-        self.methods.add("heartbeat", wire.NoParams, self._heartbeat)
-        self.methods.add("check", wire.CheckParams, self._check)
-        self.methods.add("fetch", wire.FetchParams, self._fetch)
-        self.methods.add("latest", wire.LatestParams, self._latest)
+        add = self.methods.add
+        add("info", wire.NoParams, self._info, role="read")
+        add("heartbeat", wire.NoParams, self._heartbeat, role="read")
+        add("check", wire.CheckParams, self._check, role="read")
+        add("fetch", wire.FetchParams, self._fetch, role="read")
+        add("latest", wire.LatestParams, self._latest, role="read")
 
     def _info(self, _params: wire.NoParams) -> wire.InfoReply:
         return wire.InfoReply(

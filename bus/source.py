@@ -13,7 +13,7 @@ from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
 from bus.loop import Loop
 from bus.messages import Message, decode_body
 from bus.requester import Requester
-from bus.sockets import Socket
+from bus.sockets import CurveClient, Socket
 from bus.validate import InvalidInputError, decode
 from bus.wire import ControlError
 
@@ -74,6 +74,7 @@ class Source:
         starts: dict[str, Position | Start],
         deliver: Callable[[list[Delivery]], None],
         notify: Callable[[str, str, Notice], None],
+        curve: CurveClient | None = None,
     ) -> None:
         """Connect to the publisher's control address in the background; it tells where its feed is.
 
@@ -82,7 +83,7 @@ class Source:
         self.address = address
         self.ready = False
         self.malformed = 0
-        self._loop, self._deliver, self._notify = loop, deliver, notify
+        self._loop, self._deliver, self._notify, self._curve = loop, deliver, notify, curve
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
         self._reading: set[str] = set()  # those of them that wait for an answer
@@ -95,7 +96,7 @@ class Source:
         self._feed: Socket | None = None
         self._heard = 0.0
         self._asking = False  # for `info`, to connect
-        self._requester = Requester(loop, address)
+        self._requester = Requester(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
 
@@ -121,7 +122,7 @@ class Source:
             logger.warning("%s is silent; connecting anew", self.address)
             self._close_feed()
             self._requester.close()  # with all that was asked of it
-            self._requester = Requester(self._loop, self.address)
+            self._requester = Requester(self._loop, self.address, self._curve)
             self._asking = False
             self._reading.clear()
             for catchup in self._catchups.values():
@@ -151,7 +152,7 @@ class Source:
             logger.warning("%s tells a feed that is none: %s", self.address, error)
             return  # the next tick asks again
         host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
-        self._feed = sockets.connect_feed(str(feed._replace(host=host)))
+        self._feed = sockets.connect_feed(str(feed._replace(host=host)), self._curve)
         for prefix in self._prefixes:
             self._feed.subscribe(prefix.encode())
         self._feed.subscribe(HEARTBEAT)

@@ -7,6 +7,7 @@ from typing import Final
 
 from bus import __version__, topics
 from bus.catchup import Damaged, Notice, Rewound
+from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
@@ -62,14 +63,21 @@ class Scope:
 class LearningService:
     """Plans experiments, has runners do their jobs, and publishes the state of every variant."""
 
-    def __init__(self, log: Log, loop: Loop, scope: Scope, *, feed: Address, control: Address) -> None:
+    def __init__(
+        self, log: Log, loop: Loop, scope: Scope, *, feed: Address, control: Address, keys: Keys | None = None
+    ) -> None:
         """Bind the sockets and go on where the last service stopped.
 
         Raises:
             BindError: a port is taken.
+            InvalidInputError: the keys do not say which key a runner has.
         """
-        self.publisher = Publisher(log, loop, service="learning", version=__version__, feed=feed, control=control)
-        self._log, self._loop, self._scope = log, loop, scope
+        for runner in scope.runners:
+            towards(keys, runner)  # before anything is opened
+        self.publisher = Publisher(
+            log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
+        )
+        self._log, self._loop, self._scope, self._keys = log, loop, scope, keys
         self._store = LearningStore(log)
         controller = LearningController(
             self._store.find,
@@ -79,15 +87,15 @@ class LearningService:
         )
         self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
         self._submitter = Submitter(
-            log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused
+            log, self._store, loop, scope.runners, request_of=self._request_of, refused=self._refused, keys=keys
         )
         self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.cancel", ExperimentParams, self._cancel)
-        methods.add("experiment.show", ExperimentParams, self._show)
-        methods.add("experiment.list", ExperimentListParams, self._list)
-        methods.add("routing", NoParams, lambda _: self._follower.counts())
+        methods.add("experiment.show", ExperimentParams, self._show, role="read")
+        methods.add("experiment.list", ExperimentListParams, self._list, role="read")
+        methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
 
     def close(self) -> None:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""
@@ -104,6 +112,7 @@ class LearningService:
             loop=self._loop,
             on_batch=self._follower.on_batch,
             on_notice=self._on_notice,
+            keys=self._keys,
         )
 
     def _read_again(self) -> None:

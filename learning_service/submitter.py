@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.requester import Requester
@@ -55,6 +56,7 @@ class Submitter:
         *,
         request_of: Callable[[JobRow], JobRequest],
         refused: Callable[[list[JobRow], str], None],
+        keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
@@ -63,7 +65,10 @@ class Submitter:
         self._log, self._store = log, store
         self._request_of, self._refused = request_of, refused
         known = store.runners()
-        self._links = [RunnerLink(Requester(loop, address), known.get(address, {})) for address in addresses]
+        self._links = [
+            RunnerLink(Requester(loop, address, towards(keys, address)), known.get(address, {}))
+            for address in addresses
+        ]
         for stranger in store.runners_with_work() - set(addresses):
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
         self._timers = [loop.every(RETRY_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]

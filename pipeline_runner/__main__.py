@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
-from bus.command import announce, loopback, service_loop, service_options, set_up_logging, user_errors
+from bus.command import announce, check_exposure, service_loop, service_options, set_up_logging, user_errors
+from bus.keys import Keys
 from bus.log import Durability, Log
+from bus.sockets import Address
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import load_pipelines
 from pipeline_runner.runner import Runner
@@ -22,10 +24,20 @@ from pipeline_runner.runner import Runner
     show_envvar=True,
     help="How many jobs run at a time.",
 )
-def main(
-    data_dir: Path, feed_port: int, control_port: int, durability: Durability, log_level: str, workers: int
+def main(  # noqa: PLR0913 - one parameter an option
+    *,
+    data_dir: Path,
+    host: str,
+    feed_port: int,
+    control_port: int,
+    keys: Keys | None,
+    insecure: bool,
+    durability: Durability,
+    log_level: str,
+    workers: int,
 ) -> None:
     """Run jobs from a durable queue and publish what becomes of them."""
+    check_exposure(host, keys, insecure=insecure)
     set_up_logging("runner", log_level)
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "runner.db", durability=durability)
@@ -37,8 +49,9 @@ def main(
                 load_pipelines(outputs),
                 outputs,
                 workers=workers,
-                feed=loopback(feed_port),
-                control=loopback(control_port),
+                feed=Address(host, feed_port),
+                control=Address(host, control_port),
+                keys=keys,
             )
             announce("runner", feed=runner.publisher.feed, control=runner.publisher.control)
             loop.run()

@@ -133,7 +133,7 @@ def test_every_named_statement_is_used(package: str, statements: dict[str, str])
 
 def test_the_public_names_are_pinned() -> None:
     """A name leaves or joins the public interface of the bus only on purpose."""
-    assert bus.__all__ == ["Delivery", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
+    assert bus.__all__ == ["Delivery", "Keys", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
     assert all(hasattr(bus, name) for name in bus.__all__)
 
 
