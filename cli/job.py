@@ -56,7 +56,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             request(runner, "job.submit", params, SubmitReply, keys=keys)
             click.echo(json_text({"job_id": job_id}) if as_json else job_id)
             return
-        request(runner, "info", {}, InfoReply)  # one that is away is reported at once, not after the timeout
+        request(runner, "info", {}, InfoReply, keys=keys)  # one that is away is reported at once, not after the timeout
         # subscribed before it is submitted: its end cannot be missed
         with Subscriber([runner], [topics.JOB_COMPLETED], keys=keys) as subscriber:
             if not subscriber.wait_ready(timeout):
