@@ -12,6 +12,7 @@ from bus import sockets, topics, wire
 from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
 from bus.loop import Loop
 from bus.messages import Message, decode_body
+from bus.quiet import QuietLogger
 from bus.requester import Requester
 from bus.sockets import CurveClient, Socket
 from bus.validate import InvalidInputError, decode
@@ -83,6 +84,7 @@ class Source:
         self.address = address
         self.ready = False
         self.malformed = 0
+        self._quiet = QuietLogger(logger)
         self._loop, self._deliver, self._notify, self._curve = loop, deliver, notify, curve
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
@@ -197,7 +199,7 @@ class Source:
                     self._on_message(frames[0].decode("ascii"), frames[1], ephemeral)
             except (InvalidInputError, UnicodeDecodeError) as error:
                 self.malformed += 1
-                logger.warning("%s: malformed message dropped: %s", self.address, error)
+                self._quiet.warning("%s: malformed message dropped: %s", self.address, error)
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
