@@ -1,5 +1,6 @@
 """What arrives at open ports: garbage, half handshakes, floods. Others are served on, and none of it gets through."""
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -25,6 +26,8 @@ from tests.zmtp import Peer, connected, frame, greeting, ready
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
 HANDSHAKE_SECONDS = 5.0
+NOT_LONG = 1.0 * TIME_FACTOR
+QUEUED = 16
 TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(160)
 ZMTP_1 = b"\x01\x00" + b"\x05\x00info"
 ZMTP_2 = b"\xff" + b"\0" * 7 + b"\x01\x7f\x01\x02\x00\x00" + b"\x00\x04info"
@@ -229,6 +232,31 @@ def test_a_flood_of_requests_delays_others_by_little(
             sender.join()
     assert methods.dropped > REQUESTS_A_TURN // 2
     assert len(caplog.records) <= 2 * LINES
+
+
+@pytest.mark.parametrize("keys", [None])
+def test_requests_wait_at_their_sender_while_the_service_is_busy(service: Service, witness: Callable[[], None]) -> None:
+    """Sixteen of them are taken in, whatever their size; the others cost the service nothing."""
+    params = bytes(wire.REQUEST_LIMIT)
+    large = frame(b"1", more=True) + frame(b"fetch", more=True) + frame(params)
+    free = threading.Event()
+
+    def be_busy() -> None:
+        free.wait(PATIENCE * TIME_FACTOR)
+
+    service.loop.call(be_busy)
+    try:
+        with connected(service.publisher.control, b"DEALER") as peer:
+            peer.socket.settimeout(NOT_LONG)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 10 * QUEUED:
+                    peer.socket.sendall(large)
+                    sent += 1
+            assert QUEUED <= sent <= 2 * QUEUED  # and what the kernel keeps
+    finally:
+        free.set()
+    witness()
 
 
 @pytest.mark.parametrize("keys", [None])

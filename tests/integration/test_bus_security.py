@@ -286,6 +286,9 @@ def test_a_publisher_on_every_interface_is_found_at_the_one_that_was_asked(
     service.append(("a.", 1))
 
     assert names(collect(subscriber, 1)) == ["1"]
+    feed = subscriber._sources[0]._feed  # here 0.0.0.0 would do, too; from another machine it would not
+    assert feed
+    assert feed.getsockopt_string(zmq.LAST_ENDPOINT) == f"tcp://{there.host}:{service.publisher.feed.port}"
 
 
 def plain(kind: int, address: Address, keys: Keys | None = None) -> zmq.Socket[bytes]:
