@@ -42,8 +42,15 @@ class Gate:
         loop.add(self._socket, self._on_requests)
 
     def role_of(self, user: str) -> Role | None:
-        """Give what the sender of a frame may do now, by its User-Id: None if its key is not listed any more."""
-        return self._keys.role_of(user)
+        """Give what a key may do now: nothing (None) if it is not listed, or not any more.
+
+        The User-Id of a frame is the key of its sender.
+        """
+        try:
+            return self._keys.role_of(user)
+        except Exception:  # noqa: BLE001 - whatever it is, nobody is let in by it, and the service goes on
+            self._quiet.warning("the peers file cannot be consulted", exc_info=True)
+            return None
 
     def close(self) -> None:
         """Stop; after the sockets that were bound with `server` are closed, whose linger this waits for."""
@@ -59,13 +66,7 @@ class Gate:
             sockets.send_frames(self._socket, zap_reply(frames, self._admit))
 
     def _admit(self, key: str, address: str) -> bool:
-        try:
-            role = self._keys.role_of(key)
-        except Exception:
-            # whatever it is, one connection is refused and the gate stays: without it nobody could come in any more
-            logger.exception("the peers file cannot be consulted")
-            role = None
-        if role:
+        if self.role_of(key):
             self.admitted += 1
             return True
         self.denied += 1
