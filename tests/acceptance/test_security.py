@@ -160,7 +160,7 @@ def test_a_client_that_is_enrolled_while_it_waits_goes_on_by_itself(house: House
     enrol(ours, "read", other.public)
     use(house, ours)
     file = house.write("job.toml", '[config]\nprompt = "a red star"\nsteps = 2\nwidth = 32\nheight = 32\n')
-    house.run("job", "submit", file)
+    house.run("job", "submit", file, "--wait")
 
     assert waiting.wait() == 0
     assert finish(waiting).lines[0]["topic"] == "job.queued."
