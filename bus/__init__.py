@@ -4,11 +4,12 @@ The parts, from the inside out: `messages` and `topics` (what is said), `wire` (
 truth, on disk), `catchup` (the decisions of a subscriber, without I/O), `publisher` and `subscriber` (the sockets).
 """
 
+from bus.keys import Keys
 from bus.log import Log
 from bus.loop import Loop
 from bus.publisher import Publisher
 from bus.requester import request
 from bus.subscriber import Delivery, Position, Start, Subscriber
 
-__all__ = ["Delivery", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
+__all__ = ["Delivery", "Keys", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
 __version__ = "0.1.0"

@@ -6,10 +6,12 @@ from bus.command import (
     EXIT_TIMEOUT,
     AddressType,
     fail,
+    keys_option,
     learning_option,
     runner_option,
     user_errors,
 )
+from bus.keys import Keys
 from bus.tail import TailOptions, TailTimeoutError, as_json, as_text
 from bus.tail import tail as tail_events
 
@@ -35,6 +37,7 @@ class SourceType(AddressType):
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @runner_option
 @learning_option
+@keys_option
 def tail(  # noqa: PLR0913 - one parameter an option
     *,
     prefix: str,
@@ -47,6 +50,7 @@ def tail(  # noqa: PLR0913 - one parameter an option
     json_lines: bool,
     runner: str,
     learning: str,
+    keys: Keys | None,
 ) -> None:
     """Print events whose topic begins with PREFIX, such as variant.status or job.completed.
 
@@ -66,12 +70,14 @@ def tail(  # noqa: PLR0913 - one parameter an option
     )
     write = as_json if json_lines else as_text
 
+    hint = "check the keys if they are there" if keys else "if they are there, they may want --keys"
+
     def waiting() -> None:
-        click.echo(f"waiting for {' and '.join(addresses)} to answer", err=True)
+        click.echo(f"waiting for {' and '.join(addresses)} to answer; {hint}", err=True)
 
     with user_errors():
         try:
-            for delivery in tail_events(addresses, options, waiting):
+            for delivery in tail_events(addresses, options, waiting, keys):
                 click.echo(write(delivery))
         except TailTimeoutError as error:
             fail(str(error), EXIT_TIMEOUT)

@@ -61,6 +61,7 @@ class Method(NamedTuple):
     params: type[Struct]
     result: Any
     services: tuple[str, ...]
+    role: wire.Role = "read"
 
 
 BOTH: Final = (RUNNER, LEARNING)
@@ -71,13 +72,13 @@ METHODS: Final = (
     Method("fetch", wire.FetchParams, wire.FetchReply, BOTH),
     Method("latest", wire.LatestParams, wire.LatestReply, BOTH),
     Method("metrics", wire.NoParams, MetricsReply, BOTH),
-    Method("job.submit", requests.SubmitParams, requests.SubmitReply, (RUNNER,)),
-    Method("job.cancel", requests.CancelParams, requests.CancelReply, (RUNNER,)),
+    Method("job.submit", requests.SubmitParams, requests.SubmitReply, (RUNNER,), "command"),
+    Method("job.cancel", requests.CancelParams, requests.CancelReply, (RUNNER,), "command"),
     Method("job.show", requests.JobParams, requests.JobView, (RUNNER,)),
     Method("job.list", requests.JobListParams, requests.JobListReply, (RUNNER,)),
     Method("pipelines", wire.NoParams, requests.PipelinesReply, (RUNNER,)),
-    Method("experiment.create", requests.CreateParams, requests.ExperimentView, (LEARNING,)),
-    Method("experiment.cancel", requests.ExperimentParams, requests.ExperimentView, (LEARNING,)),
+    Method("experiment.create", requests.CreateParams, requests.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.cancel", requests.ExperimentParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.show", requests.ExperimentParams, requests.ExperimentView, (LEARNING,)),
     Method("experiment.list", requests.ExperimentListParams, requests.ExperimentListReply, (LEARNING,)),
     Method("routing", wire.NoParams, dict[str, int], (LEARNING,)),
@@ -287,7 +288,7 @@ def _add_method(parts: _Parts, schemas: _Schemas, method: Method) -> None:
         "description": f"The method `{method.name}` of the control socket.",
         "servers": [{"$ref": f"#/servers/{service}Control"} for service in method.services],
         "messages": {one: {"$ref": f"#/components/messages/{one}"} for one in (asked, answered, "Error")},
-        "x-zmq": {"socket": "ROUTER", "methodFrame": method.name},
+        "x-zmq": {"socket": "ROUTER", "methodFrame": method.name, "role": method.role},
     }
     own = f"#/channels/{channel}"
     parts.operations[f"answer{name}"] = {

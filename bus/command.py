@@ -4,6 +4,7 @@ Needs the extra `cli` (click, platformdirs); nothing else in `bus` does.
 """
 
 import gc
+import ipaddress
 import logging
 import os
 import resource
@@ -17,11 +18,12 @@ from typing import Any, Final, TypeVar
 import click
 import platformdirs
 
+from bus.keys import Keys
 from bus.limits import DEFAULT_LIMITS, Limits
 from bus.logfile import LogError
 from bus.loop import Loop
 from bus.settings import defaults_for, read_settings
-from bus.sockets import Address, AddressError, BindError, parse_address
+from bus.sockets import AddressError, BindError, parse_address
 from bus.topics import TopicError
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
@@ -59,6 +61,44 @@ class AddressType(click.ParamType[str]):
         except AddressError as error:
             self.fail(str(error), param, ctx)
         return value
+
+
+class HostType(click.ParamType[str]):
+    """A host to bind, in the form that addresses have: IPv6 in brackets."""
+
+    name = "host"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; whether it is ours only binding can tell."""
+        host = f"[{value}]" if ":" in value and not value.startswith("[") else value
+        try:
+            return parse_address(f"tcp://{host}:0").host
+        except AddressError:
+            self.fail(f"{value!r} is no host; write an IP address of this machine, or 0.0.0.0 for all", param, ctx)
+
+
+class KeysType(click.ParamType[Keys]):
+    """A folder that `variantbus keygen` made."""
+
+    name = "folder"
+
+    def convert(self, value: str | Keys, param: click.Parameter | None, ctx: click.Context | None) -> Keys:
+        """Read the keys."""
+        try:
+            return value if isinstance(value, Keys) else Keys.load(value)
+        except InvalidInputError as error:
+            self.fail(str(error), param, ctx)
+
+
+def keys_option(command: F) -> F:
+    """Add `--keys`."""
+    return click.option(
+        "--keys",
+        type=KeysType(),
+        envvar="VARIANTBUS_KEYS",
+        show_envvar=True,
+        help="Folder of keys, made by keygen: with it, everything is encrypted and only listed keys come in.",
+    )(command)
 
 
 def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
@@ -137,7 +177,7 @@ learning_option = _address_option("learning", LEARNING_CONTROL, "learning servic
 
 
 def service_options(name: str, feed_port: int) -> Callable[[F], F]:
-    """Add what every service takes: ports, data folder, durability, log level and format."""
+    """Add what every service takes: data folder, host, ports, keys, durability, log level and format."""
     port = click.IntRange(0, 65_535)
     prefix = f"VARIANTBUS_{name.upper()}"
 
@@ -178,16 +218,46 @@ def service_options(name: str, feed_port: int) -> Callable[[F], F]:
                 default=number,
                 show_default=True,
                 show_envvar=True,
-                help=f"Port of the {kind} socket on {LOOPBACK}; 0 picks a free one.",
+                help=f"Port of the {kind} socket; 0 picks a free one.",
             )(command)
+        command = click.option(
+            "--insecure",
+            is_flag=True,
+            envvar="VARIANTBUS_INSECURE",
+            show_envvar=True,
+            help="Allow a --host that other machines reach without --keys: whoever reaches it may do everything.",
+        )(keys_option(command))
+        command = click.option(
+            "--host",
+            type=HostType(),
+            envvar="VARIANTBUS_HOST",
+            default=LOOPBACK,
+            show_default=True,
+            show_envvar=True,
+            help="IP address to listen on; 0.0.0.0 is every one of this machine.",
+        )(command)
         return data_dir_option(command)
 
     return decorate
 
 
-def loopback(port: int) -> Address:
-    """Give the address of a port on this machine."""
-    return Address(LOOPBACK, port)
+def check_exposure(host: str, keys: Keys | None, *, insecure: bool) -> None:
+    """Check that other machines reach a service only with keys, or because somebody said so.
+
+    Raises:
+        UsageError: they would without.
+    """
+    if keys is None and not insecure and not is_loopback(host):
+        text = f"--host {host} lets other machines in: give --keys (see `variantbus keygen`), or --insecure if all may"
+        raise click.UsageError(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a host; of a name we cannot be sure."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def announce(service: str, **addresses: object) -> None:

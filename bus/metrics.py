@@ -49,6 +49,7 @@ HELP: Final = {
     "variantbus_events_ephemeral_total": "Events sent on the feed that are not logged.",
     "variantbus_requests_total": "Requests answered, by method, with ok or the code of the error.",
     "variantbus_requests_dropped_total": "Requests that could not be answered.",
+    "variantbus_connections_total": "Connections of keys, admitted or denied; where there are keys.",
     "variantbus_replies_dropped_total": "Replies that nobody took: the client has gone, or does not read.",
     "variantbus_consumer_lag_events": "Offsets between a publisher's head and what has been handed over of a prefix.",
     "variantbus_consumer_silence_seconds": "Time since anything was heard of a publisher.",

@@ -9,7 +9,9 @@ import msgspec
 
 from bus import sockets, topics, wire
 from bus.chain import Chain
-from bus.control import Methods
+from bus.control import REQUEST_FRAMES, Methods
+from bus.gate import Gate
+from bus.keys import Keys
 from bus.log import Log, StorageError
 from bus.loop import Loop, Timer
 from bus.messages import Message, encode_body
@@ -29,10 +31,23 @@ class Publisher:
     """Publishes what its log commits, and answers questions about it.
 
     `info`, `heartbeat`, `check`, `fetch` and `latest` are built in; a service adds its own methods with `methods.add`.
+    `unsent` counts replies whose client had gone or did not read; see `methods` and, with keys, `gate` for more counts.
     """
 
-    def __init__(self, log: Log, loop: Loop, *, service: str, version: str, feed: Address, control: Address) -> None:
+    def __init__(
+        self,
+        log: Log,
+        loop: Loop,
+        *,
+        service: str,
+        version: str,
+        feed: Address,
+        control: Address,
+        keys: Keys | None = None,
+    ) -> None:
         """Bind both sockets and start to beat. Port 0 picks a free one: read `feed` and `control` afterwards.
+
+        With `keys`, only the clients that its `peers` file lists can connect, encrypted, and do what their role allows.
 
         Raises:
             BindError: a port is taken.
@@ -40,12 +55,8 @@ class Publisher:
         self._log, self._loop = log, loop
         self._service, self._version = service, version
         limits = log.limits
-        self._feed_socket, self.feed = sockets.bind_feed(feed, high_water=limits.feed_send_messages)
-        try:
-            self._control_socket, self.control = sockets.bind_control(control, limits)
-        except sockets.BindError:
-            self._feed_socket.close(0)
-            raise
+        self.gate = Gate(keys, loop) if keys else None  # before the ports are open
+        self._bind(feed, control)
         known = limits.chain_rebuild_events
         self._chain = Chain(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
         self._chain.load(log.newest_topics(known))
@@ -56,6 +67,8 @@ class Publisher:
         self.metrics = Metrics()
         for provider in (process_points(version), lambda: log_points(log), self._points, self.methods.points):
             self.metrics.add(provider)
+        if self.gate:
+            self.metrics.add(self.gate.points)
         self._add_methods()
         self._last_beat = 0.0
         self._soon: Timer | None = None
@@ -78,6 +91,24 @@ class Publisher:
         self._loop.remove(self._control_socket)
         self._control_socket.close()
         self._feed_socket.close()
+        if self.gate:
+            self.gate.close()
+
+    def _bind(self, feed: Address, control: Address) -> None:
+        curve = self.gate.server if self.gate else None
+        bound: list[Socket] = []
+        try:
+            self._feed_socket, self.feed = sockets.bind_feed(
+                feed, high_water=self._log.limits.feed_send_messages, curve=curve
+            )
+            bound.append(self._feed_socket)
+            self._control_socket, self.control = sockets.bind_control(control, self._log.limits, curve=curve)
+        except sockets.BindError:
+            for socket in bound:
+                socket.close(0)
+            if self.gate:
+                self.gate.close()
+            raise
 
     def _send_records(self, records: list[wire.Record]) -> None:
         """Send what was just committed: the hot path."""
@@ -125,20 +156,23 @@ class Publisher:
 
     def _on_requests(self) -> None:
         for _ in range(self._log.limits.requests_a_turn):
-            frames = sockets.receive(self._control_socket)
-            if frames is None:
+            request = sockets.receive_request(self._control_socket, REQUEST_FRAMES, secure=self.gate is not None)
+            if request is None:
                 return
-            reply = self.methods.answer(frames[1:])
-            if reply and not sockets.send_frames(self._control_socket, [frames[0], *reply]):
+            # asked each time: a key that is taken out of the list loses its rights at once
+            role = self.gate.role_of(request.user) if self.gate else "command"
+            reply = self.methods.answer(request.frames, role)
+            if reply and not sockets.send_frames(self._control_socket, [request.sender, *reply]):
                 self._replies_dropped += 1
 
     def _add_methods(self) -> None:
-        self.methods.add("info", wire.NoParams, self._info)
-        self.methods.add("heartbeat", wire.NoParams, self._heartbeat)
-        self.methods.add("check", wire.CheckParams, self._check)
-        self.methods.add("fetch", wire.FetchParams, self._fetch)
-        self.methods.add("latest", wire.LatestParams, self._latest)
-        self.methods.add("metrics", wire.NoParams, self._metrics)
+        add = self.methods.add
+        add("info", wire.NoParams, self._info, role="read")
+        add("heartbeat", wire.NoParams, self._heartbeat, role="read")
+        add("check", wire.CheckParams, self._check, role="read")
+        add("fetch", wire.FetchParams, self._fetch, role="read")
+        add("latest", wire.LatestParams, self._latest, role="read")
+        add("metrics", wire.NoParams, self._metrics, role="read")
 
     def _info(self, _params: wire.NoParams) -> wire.InfoReply:
         return wire.InfoReply(

@@ -9,7 +9,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bus import sockets, wire
+from bus.keys import Keys, towards
 from bus.loop import Loop, Timer
+from bus.sockets import CurveClient
 from bus.validate import InvalidInputError, decode
 from bus.wire import ControlError
 
@@ -32,15 +34,15 @@ class _Question:
 class Requester:
     """Asks one service; every question ends with exactly one of its two callbacks, unless it is closed before."""
 
-    def __init__(self, loop: Loop, address: str) -> None:
-        """Connect in the background; the service need not be there yet.
+    def __init__(self, loop: Loop, address: str, curve: CurveClient | None = None) -> None:
+        """Connect in the background; the service need not be there yet. `curve` is what `bus.keys.towards` gives.
 
         Raises:
             AddressError: `address` is not of the form tcp://HOST:PORT.
         """
         sockets.parse_address(address)
         self.address = address
-        self._loop = loop
+        self._loop, self._curve = loop, curve
         self._questions: dict[bytes, _Question] = {}
         self._count = 0
         self._heard = 0.0
@@ -73,7 +75,7 @@ class Requester:
         self._socket.close()
 
     def _open(self) -> None:
-        self._socket = sockets.connect_control(self.address)
+        self._socket = sockets.connect_control(self.address, self._curve)
         self._loop.add(self._socket, self._on_replies)
 
     def _on_replies(self) -> None:
@@ -95,6 +97,10 @@ class Requester:
             self._socket.close()
             self._open()
         text = f"no answer from {self.address} within {timeout:g} s; is the service there? `variantbus up` starts all"
+        if self._curve:
+            text += "; if it is, check the keys: it must list ours, and our peers file must have its own"
+        else:
+            text += "; if it is, it may want keys: see --keys"
         question.on_error(ControlError("unavailable", text))
 
 
@@ -110,18 +116,28 @@ def _settle(question: _Question, status: bytes, body: bytes) -> None:
     answer()
 
 
-def request(address: str, method: str, params: object, reply: type[R], timeout: float = REQUEST_SECONDS) -> R:
-    """Ask one question and wait for the answer.
+def request(
+    address: str,
+    method: str,
+    params: object,
+    reply: type[R],
+    timeout: float = REQUEST_SECONDS,
+    *,
+    keys: Keys | None = None,
+) -> R:
+    """Ask one question and wait for the answer; with `keys` if the service wants them.
 
     Raises:
         ControlError: the service refuses, or (code `unavailable`) does not answer within `timeout` seconds.
         AddressError: `address` is not of the form tcp://HOST:PORT.
+        InvalidInputError: the keys do not say which key the service has.
     """
+    curve = towards(keys, address)
     loop = Loop()
     replies: list[R] = []
     errors: list[ControlError] = []
     try:
-        requester = Requester(loop, address)
+        requester = Requester(loop, address, curve)
         try:
             requester.ask(method, params, reply, replies.append, errors.append, timeout)
             while not replies and not errors:

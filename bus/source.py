@@ -12,11 +12,12 @@ from msgspec import Raw, Struct
 from bus import sockets, topics, wire
 from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
 from bus.limits import DEFAULT_LIMITS, Limits
+from bus.logs import Repeats
 from bus.loop import Loop
 from bus.messages import Message, decode_body
 from bus.metrics import Point
 from bus.requester import Requester
-from bus.sockets import Socket
+from bus.sockets import CurveClient, Socket
 from bus.validate import InvalidInputError, decode
 from bus.wire import ControlError
 
@@ -28,6 +29,7 @@ FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 OnError = Callable[[ControlError], None]
 logger = logging.getLogger(__name__)
+logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
 
 
 class Position(NamedTuple):
@@ -77,6 +79,7 @@ class Source:
         deliver: Callable[[list[Delivery]], None],
         notify: Callable[[str, str, Notice], None],
         limits: Limits = DEFAULT_LIMITS,
+        curve: CurveClient | None = None,
     ) -> None:
         """Connect to the publisher's control address in the background; it tells where its feed is.
 
@@ -86,7 +89,8 @@ class Source:
         self.ready = False
         self.delivered = self.malformed = self.reconnects = 0
         self._noticed: Counter[str] = Counter()
-        self._loop, self._deliver, self._notify, self._limits = loop, deliver, notify, limits
+        self._loop, self._deliver, self._notify = loop, deliver, notify
+        self._limits, self._curve = limits, curve
         self._catchups: dict[str, CatchUp[Delivery]] = {}
         self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
         self._reading: set[str] = set()  # those of them that wait for an answer
@@ -99,7 +103,7 @@ class Source:
         self._feed: Socket | None = None
         self._heard = time.monotonic()
         self._asking = False  # for `info`, to connect
-        self._requester = Requester(loop, address)
+        self._requester = Requester(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
 
@@ -143,7 +147,7 @@ class Source:
             self.reconnects += 1
             self._close_feed()
             self._requester.close()  # with all that was asked of it
-            self._requester = Requester(self._loop, self.address)
+            self._requester = Requester(self._loop, self.address, self._curve)
             self._asking = False
             self._reading.clear()
             for catchup in self._catchups.values():
@@ -173,7 +177,8 @@ class Source:
             logger.warning("%s tells a feed that is none: %s", self.address, error)
             return  # the next tick asks again
         host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
-        self._feed = sockets.connect_feed(str(feed._replace(host=host)), high_water=self._limits.feed_receive_messages)
+        address = str(feed._replace(host=host))
+        self._feed = sockets.connect_feed(address, self._curve, high_water=self._limits.feed_receive_messages)
         for prefix in self._prefixes:
             self._feed.subscribe(prefix.encode())
         self._feed.subscribe(HEARTBEAT)

@@ -8,6 +8,7 @@ from typing import Self
 
 from bus import topics
 from bus.catchup import Notice
+from bus.keys import Keys, towards
 from bus.limits import DEFAULT_LIMITS, Limits
 from bus.loop import Loop
 from bus.metrics import Point
@@ -28,7 +29,7 @@ class Subscriber:
     `notices` says what a publisher could not give: events that its retention has taken, or that a power cut took.
     """
 
-    def __init__(  # noqa: PLR0913 - settings that are named where they are given
+    def __init__(  # noqa: PLR0913 - all but the addresses have defaults
         self,
         addresses: Sequence[str],
         prefixes: Sequence[str] = ("",),
@@ -39,15 +40,18 @@ class Subscriber:
         on_batch: Callable[[list[Delivery]], None] | None = None,
         on_notice: Callable[[str, str, Notice], None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        keys: Keys | None = None,
     ) -> None:
         """Connect in the background to the control address of each publisher; none need be there yet.
 
         A service that has a loop gives it, with `on_batch`, and does not iterate. `on_notice` is called with address,
-        prefix and what the publisher could not give.
+        prefix and what the publisher could not give. `keys` are for publishers that want them.
 
         Raises:
             AddressError, TopicError: an address or a prefix breaks its rules.
+            InvalidInputError: the keys do not say which key a publisher has.
         """
+        curves = {address: towards(keys, address) for address in addresses}  # before anything is opened
         self._own_loop = loop is None
         self._on_notice = on_notice
         self._loop = loop or Loop()
@@ -64,6 +68,7 @@ class Subscriber:
                 deliver,
                 self._notify,
                 limits,
+                curves[address],
             )
             for address in addresses
         ]

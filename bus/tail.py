@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from bus.keys import Keys
 from bus.messages import (
     EventRejected,
     ExperimentStatus,
@@ -45,7 +46,9 @@ class TailTimeoutError(Exception):
     """Fewer events than asked for came in time."""
 
 
-def tail(addresses: list[str], options: TailOptions, on_silence: Callable[[], None]) -> Iterator[Delivery]:
+def tail(
+    addresses: list[str], options: TailOptions, on_silence: Callable[[], None], keys: Keys | None = None
+) -> Iterator[Delivery]:
     """Give events until one of the options ends it; `on_silence` is called once if a publisher is not there yet.
 
     Raises:
@@ -54,14 +57,14 @@ def tail(addresses: list[str], options: TailOptions, on_silence: Callable[[], No
     """
     prefix = as_prefix(options.prefix)
     asked = options.exit_at_end or options.after is not None
-    infos = {address: request(address, "info", {}, InfoReply) for address in addresses} if asked else {}
+    infos = {address: request(address, "info", {}, InfoReply, keys=keys) for address in addresses} if asked else {}
     positions = {
         (address, prefix): Position(info.epoch, options.after)
         for address, info in infos.items()
         if options.after is not None
     }
     start = Start.BEGINNING if options.everything else Start.NOW
-    with Subscriber(addresses, [prefix], start=start, positions=positions) as subscriber:
+    with Subscriber(addresses, [prefix], start=start, positions=positions, keys=keys) as subscriber:
         if options.exit_at_end:
             events = _until(subscriber, {address: info.head for address, info in infos.items()}, options.timeout)
         else:

@@ -26,6 +26,7 @@ ErrorCode = Literal[
     "unavailable",
     "internal",
 ]
+Role = Literal["read", "command"]  # what a client may do; command includes read
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what SQLite can hold
 Epochs = list[tuple[int, int]]  # each epoch of the log with the head at its start, oldest first
 

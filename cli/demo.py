@@ -5,7 +5,8 @@ from typing import Final
 
 import click
 
-from bus.command import EXIT_UNEXPECTED, data_dir_option, fail, pass_on_config, user_errors
+from bus.command import EXIT_UNEXPECTED, data_dir_option, fail, keys_option, pass_on_config, user_errors
+from bus.keys import Keys
 from bus.requester import request
 from bus.requests import ExperimentParams, ExperimentView
 from cli.experiment import create, end_with, outputs_of, write_sheet
@@ -19,7 +20,8 @@ ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
 
 @click.command()
 @data_dir_option
-def demo(data_dir: Path) -> None:
+@keys_option
+def demo(data_dir: Path, keys: Keys | None) -> None:
     """Run the example experiment from start to end, and show where everything is.
 
     Starts a runner, a learning service and a logger on free ports, in the folder `demo` of the data folder, and stops
@@ -29,20 +31,22 @@ def demo(data_dir: Path) -> None:
     pass_on_config()
     try:
         with user_errors(), Children(folder / "logs") as children:
-            _run(children, folder)
+            _run(children, folder, keys)
     except StartError as error:
         fail(str(error), EXIT_UNEXPECTED)
 
 
-def _run(children: Children, folder: Path) -> None:
-    data = ("--data-dir", str(folder))
-    runner = children.start("runner", "pipeline_runner", *data, *ANY_PORT)["control"]
-    learning = children.start("learning", "learning_service", *data, *ANY_PORT, "--runner", runner)["control"]
-    events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning)
-    experiment_id = create(learning, read_experiment(example("cfg_sweep.toml"))).experiment_id
-    screen = follow(learning, experiment_id, json_lines=False)
-    view = request(learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView)
-    outputs = outputs_of(runner)
+def _run(children: Children, folder: Path, keys: Keys | None) -> None:
+    locked = ("--keys", str(keys.folder)) if keys else ()
+    options = ("--data-dir", str(folder), *ANY_PORT, *locked)
+    runner = children.start("runner", "pipeline_runner", *options)["control"]
+    learning = children.start("learning", "learning_service", *options, "--runner", runner)["control"]
+    events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning, *locked)
+    experiment_id = create(learning, read_experiment(example("cfg_sweep.toml")), keys).experiment_id
+    screen = follow(learning, experiment_id, json_lines=False, keys=keys)
+    params = ExperimentParams(experiment_id=experiment_id)
+    view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+    outputs = outputs_of(runner, keys)
     sheet = outputs / experiment_id / "contact-sheet.png"
     write_sheet(view, outputs, sheet)
     click.echo()

@@ -9,7 +9,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bus.command import EXIT_REFUSED, fail, learning_option, runner_option, user_errors
+from bus.command import EXIT_REFUSED, fail, keys_option, learning_option, runner_option, user_errors
+from bus.keys import Keys
 from bus.messages import ExperimentDefinition, ExperimentStatus
 from bus.requester import REQUEST_SECONDS, request
 from bus.requests import (
@@ -42,25 +43,27 @@ def experiment() -> None:
 @click.option("--follow", "follows", is_flag=True, help="Show it live and end with it: status 4 if a job failed.")
 @json_option
 @learning_option
-def run(file: Path, *, follows: bool, as_json: bool, learning: str) -> None:
+@keys_option
+def run(file: Path, *, follows: bool, as_json: bool, learning: str, keys: Keys | None) -> None:
     """Plan the experiment of FILE and have its jobs run; print its id."""
     with user_errors():
-        view = create(learning, read_experiment(file))
+        view = create(learning, read_experiment(file), keys)
         if not follows:
             click.echo(json_text(view) if as_json else view.experiment_id)
             return
         click.echo(view.experiment_id, err=True)
-        end_with(follow(learning, view.experiment_id, json_lines=as_json))
+        end_with(follow(learning, view.experiment_id, json_lines=as_json, keys=keys))
 
 
 @experiment.command("list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
 @json_option
 @learning_option
-def list_(*, limit: int, as_json: bool, learning: str) -> None:
+@keys_option
+def list_(*, limit: int, as_json: bool, learning: str, keys: Keys | None) -> None:
     """List experiments, newest first."""
     with user_errors():
-        reply = request(learning, "experiment.list", ExperimentListParams(limit=limit), ExperimentListReply)
+        reply = request(learning, "experiment.list", ExperimentListParams(limit=limit), ExperimentListReply, keys=keys)
         if as_json:
             click.echo(json_text(reply.experiments))
             return
@@ -76,10 +79,11 @@ def list_(*, limit: int, as_json: bool, learning: str) -> None:
 @click.argument("experiment_id", metavar="ID")
 @json_option
 @learning_option
-def show(experiment_id: str, *, as_json: bool, learning: str) -> None:
+@keys_option
+def show(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
     """Show an experiment with all its variants."""
     with user_errors():
-        view = _show(learning, experiment_id)
+        view = _show(learning, experiment_id, keys)
         if as_json:
             click.echo(json_text(view))
         else:
@@ -89,10 +93,11 @@ def show(experiment_id: str, *, as_json: bool, learning: str) -> None:
 @experiment.command()
 @click.argument("experiment_id", metavar="ID")
 @learning_option
-def cancel(experiment_id: str, *, learning: str) -> None:
+@keys_option
+def cancel(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
     """Cancel the jobs of an experiment that have not ended."""
     with user_errors():
-        request(learning, "experiment.cancel", ExperimentParams(experiment_id=experiment_id), ExperimentView)
+        request(learning, "experiment.cancel", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys)
         click.echo(f"cancelling {experiment_id}", err=True)
 
 
@@ -101,14 +106,15 @@ def cancel(experiment_id: str, *, learning: str) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The PNG to write (default: ID.png here).")
 @learning_option
 @runner_option
-def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str) -> None:
+@keys_option
+def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str, keys: Keys | None) -> None:
     """Draw all pictures of an experiment into one PNG: a column a value, a row a seed."""
     with user_errors():
         target = output or Path(f"{experiment_id}.png")
         if target.suffix.lower() != ".png" or not target.parent.is_dir():
             raise InvalidInputError(f"--output: {target} must end in .png, in a folder that exists")
         try:
-            write_sheet(_show(learning, experiment_id), outputs_of(runner), target)
+            write_sheet(_show(learning, experiment_id, keys), outputs_of(runner, keys), target)
         except SheetError as error:
             fail(str(error), EXIT_REFUSED)
         click.echo(str(target))
@@ -118,22 +124,23 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
 @click.argument("experiment_id", metavar="[ID]", default="")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @learning_option
-def watch(experiment_id: str, *, json_lines: bool, learning: str) -> None:
+@keys_option
+def watch(experiment_id: str, *, json_lines: bool, learning: str, keys: Keys | None) -> None:
     """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
     with user_errors():
         if experiment_id:
-            _show(learning, experiment_id)  # an unknown one would be waited for without end
-        end_with(follow(learning, experiment_id or _newest(learning), json_lines=json_lines))
+            _show(learning, experiment_id, keys)  # an unknown one would be waited for without end
+        end_with(follow(learning, experiment_id or _newest(learning, keys), json_lines=json_lines, keys=keys))
 
 
-def create(learning: str, definition: ExperimentDefinition) -> ExperimentView:
+def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
     """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
     plan_values(definition.variable, max_variants=MAX_JOBS)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
         try:
-            return request(learning, "experiment.create", params, ExperimentView)
+            return request(learning, "experiment.create", params, ExperimentView, keys=keys)
         except ControlError as error:
             # a learning service that has just started has not heard of its runners yet
             if error.code != "unavailable" or time.monotonic() > deadline:
@@ -153,18 +160,20 @@ def write_sheet(view: ExperimentView, outputs: Path, target: Path) -> None:
     contact_sheet(view, outputs).save(target)
 
 
-def outputs_of(runner: str) -> Path:
+def outputs_of(runner: str, keys: Keys | None = None) -> Path:
     """Ask the runner where its pictures are; it is on this machine."""
-    return Path(request(runner, "pipelines", {}, PipelinesReply).outputs)
+    return Path(request(runner, "pipelines", {}, PipelinesReply, keys=keys).outputs)
 
 
-def _show(learning: str, experiment_id: str) -> ExperimentView:
-    return request(learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView)
+def _show(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentView:
+    return request(
+        learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
+    )
 
 
-def _newest(learning: str) -> str:
+def _newest(learning: str, keys: Keys | None) -> str:
     """Give the newest experiment that has not ended, else the newest one."""
-    found = request(learning, "experiment.list", ExperimentListParams(), ExperimentListReply).experiments
+    found = request(learning, "experiment.list", ExperimentListParams(), ExperimentListReply, keys=keys).experiments
     if not found:
         raise ControlError("not_found", "there is no experiment yet; start one with `variantbus experiment run FILE`")
     running = [one for one in found if one.status in ("pending", "queued", "running")]

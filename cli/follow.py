@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from bus import topics
+from bus.keys import Keys
 from bus.messages import Message, VariantStatus
 from bus.source import Delivery, Start
 from bus.subscriber import Subscriber
@@ -21,12 +22,13 @@ REFRESH_SECONDS: Final = 0.1
 FOLLOWED: Final = (topics.EXPERIMENT_STATUS, topics.VARIANT_STATUS, topics.VARIANT_PROGRESS)
 
 
-def follow(learning: str, experiment_id: str, *, json_lines: bool) -> ExperimentScreen:
+def follow(learning: str, experiment_id: str, *, json_lines: bool, keys: Keys | None = None) -> ExperimentScreen:
     """Show an experiment until it has ended, and give its last state."""
     screen = ExperimentScreen()
     prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
     try:
-        with Subscriber([learning], prefixes, start=Start.LATEST) as subscriber, _shown(json_lines=json_lines) as show:
+        subscriber = Subscriber([learning], prefixes, start=Start.LATEST, keys=keys)
+        with subscriber, _shown(json_lines=json_lines) as show:
             show(screen, [])
             while not _complete(screen):
                 show(screen, subscriber.receive(REFRESH_SECONDS))

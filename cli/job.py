@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import topics
-from bus.command import EXIT_REFUSED, EXIT_TIMEOUT, fail, runner_option, user_errors
+from bus.command import EXIT_REFUSED, EXIT_TIMEOUT, fail, keys_option, runner_option, user_errors
+from bus.keys import Keys
 from bus.messages import JobCompleted, JobState
 from bus.requester import request
 from bus.requests import (
@@ -43,7 +44,8 @@ def job() -> None:
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, help="Seconds.")
 @json_option
 @runner_option
-def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str) -> None:
+@keys_option
+def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str, keys: Keys | None) -> None:
     """Submit the job of FILE; print its id."""
     with user_errors():
         read = read_toml(file, JobFile)
@@ -52,21 +54,21 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             jobs=[JobRequest(job_id=job_id, pipeline=read.pipeline, stage=read.stage, config=read.config)]
         )
         if not wait:
-            request(runner, "job.submit", params, SubmitReply)
+            request(runner, "job.submit", params, SubmitReply, keys=keys)
             click.echo(json_text({"job_id": job_id}) if as_json else job_id)
             return
-        request(runner, "info", {}, InfoReply)  # one that is away is reported at once, not after the timeout
+        request(runner, "info", {}, InfoReply, keys=keys)  # one that is away is reported at once, not after the timeout
         # subscribed before it is submitted: its end cannot be missed
-        with Subscriber([runner], [topics.JOB_COMPLETED]) as subscriber:
+        with Subscriber([runner], [topics.JOB_COMPLETED], keys=keys) as subscriber:
             if not subscriber.wait_ready(timeout):
                 fail(f"cannot subscribe at {runner} within {timeout:g} s; nothing was submitted", EXIT_TIMEOUT)
-            request(runner, "job.submit", params, SubmitReply)
+            request(runner, "job.submit", params, SubmitReply, keys=keys)
             click.echo(job_id, err=True)
             ended = _wait(subscriber, job_id, timeout)
         if ended is None:
             fail(f"{job_id} has not ended within {timeout:g} s; it goes on, see `variantbus job show`", EXIT_TIMEOUT)
             return
-        _print_end(ended, outputs_of(runner), as_json=as_json)
+        _print_end(ended, outputs_of(runner, keys), as_json=as_json)
 
 
 @job.command("list")
@@ -74,10 +76,11 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
 @json_option
 @runner_option
-def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str) -> None:
+@keys_option
+def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, keys: Keys | None) -> None:
     """List jobs, newest first."""
     with user_errors():
-        reply = request(runner, "job.list", JobListParams(state=state, limit=limit), JobListReply)
+        reply = request(runner, "job.list", JobListParams(state=state, limit=limit), JobListReply, keys=keys)
         if as_json:
             click.echo(json_text(reply.jobs))
             return
@@ -93,19 +96,21 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str) -> 
 @job.command()
 @click.argument("job_id", metavar="ID")
 @runner_option
-def show(job_id: str, *, runner: str) -> None:
+@keys_option
+def show(job_id: str, *, runner: str, keys: Keys | None) -> None:
     """Show all that is known of a job, as JSON."""
     with user_errors():
-        click.echo(json_text(request(runner, "job.show", JobParams(job_id=job_id), JobView)))
+        click.echo(json_text(request(runner, "job.show", JobParams(job_id=job_id), JobView, keys=keys)))
 
 
 @job.command()
 @click.argument("job_id", metavar="ID")
 @runner_option
-def cancel(job_id: str, *, runner: str) -> None:
+@keys_option
+def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
     """Cancel a job that has not ended."""
     with user_errors():
-        request(runner, "job.cancel", CancelParams(job_id=job_id), CancelReply)
+        request(runner, "job.cancel", CancelParams(job_id=job_id), CancelReply, keys=keys)
         click.echo(f"cancelling {job_id}", err=True)
 
 

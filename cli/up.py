@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from bus.command import LOOPBACK, data_dir_option, pass_on_config, user_errors
+from bus.command import check_exposure, data_dir_option, pass_on_config, user_errors
 from bus.logfile import LogFile
 from bus.sockets import BindError
 from learning_service.__main__ import main as learning
@@ -55,12 +55,14 @@ def check_first(folder: Path) -> None:
     """
     for name, command in (("runner", runner), ("learning", learning)):
         settings = command.make_context(name, []).params  # as the process itself will read them
+        check_exposure(settings["host"], settings["keys"], insecure=settings["insecure"])
         LogFile(folder / f"{name}.db").close()
         for port in (settings["feed_port"], settings["control_port"]):
-            with socket.socket() as probe:
+            host = settings["host"].strip("[]")
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((LOOPBACK, port))
+                    probe.bind((host, port))
                 except OSError as error:
                     text = f"cannot bind port {port} for the {name}: {error.strerror}; stop the other process"
                     raise BindError(text) from None

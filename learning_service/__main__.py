@@ -10,14 +10,16 @@ from bus.command import (
     RUNNER_CONTROL,
     AddressType,
     announce,
+    check_exposure,
     configured_limits,
-    loopback,
     service_loop,
     service_options,
     user_errors,
 )
+from bus.keys import Keys
 from bus.log import Durability, Log
 from bus.logs import LogFormat, set_up_logging
+from bus.sockets import Address
 from learning_service.plan import MAX_VARIANTS
 from learning_service.service import LearningService, Scope
 
@@ -70,8 +72,11 @@ class IndexSet(click.ParamType[tuple[int, ...]]):
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     data_dir: Path,
+    host: str,
     feed_port: int,
     control_port: int,
+    keys: Keys | None,
+    insecure: bool,
     durability: Durability,
     log_level: str,
     log_format: LogFormat,
@@ -83,6 +88,7 @@ def main(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Plan experiments, follow their jobs, and publish the state of every variant."""
     set_up_logging("learning", log_level, log_format)
+    check_exposure(host, keys, insecure=insecure)
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "learning.db", durability=durability, limits=configured_limits())
         try:
@@ -93,8 +99,8 @@ def main(  # noqa: PLR0913 - one parameter an option
                 max_variants=max_variants,
                 runners=list(dict.fromkeys(runners)),
             )
-            feed, control = loopback(feed_port), loopback(control_port)
-            service = LearningService(log, loop, scope, feed=feed, control=control)
+            feed, control = Address(host, feed_port), Address(host, control_port)
+            service = LearningService(log, loop, scope, feed=feed, control=control, keys=keys)
             announce("learning", feed=service.publisher.feed, control=service.publisher.control)
             loop.run()
             service.close()

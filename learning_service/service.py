@@ -8,6 +8,7 @@ from typing import Final
 
 from bus import __version__, topics
 from bus.catchup import Damaged, Notice, Rewound
+from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
@@ -65,14 +66,21 @@ class Scope:
 class LearningService:
     """Plans experiments, has runners do their jobs, and publishes the state of every variant."""
 
-    def __init__(self, log: Log, loop: Loop, scope: Scope, *, feed: Address, control: Address) -> None:
+    def __init__(
+        self, log: Log, loop: Loop, scope: Scope, *, feed: Address, control: Address, keys: Keys | None = None
+    ) -> None:
         """Bind the sockets and go on where the last service stopped.
 
         Raises:
             BindError: a port is taken.
+            InvalidInputError: the keys do not say which key a runner has.
         """
-        self.publisher = Publisher(log, loop, service="learning", version=__version__, feed=feed, control=control)
-        self._log, self._loop, self._scope = log, loop, scope
+        for runner in scope.runners:
+            towards(keys, runner)  # before anything is opened
+        self.publisher = Publisher(
+            log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
+        )
+        self._log, self._loop, self._scope, self._keys = log, loop, scope, keys
         self._store = LearningStore(log)
         controller = LearningController(
             self._store.find,
@@ -89,16 +97,17 @@ class LearningService:
             request_of=self._request_of,
             has_ended=self._has_ended,
             refused=self._refused,
+            keys=keys,
         )
         self._reconciler = Reconciler(log, self._store, loop, lambda event: self._follower.apply_local([event]))
         self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.cancel", ExperimentParams, self._cancel)
-        methods.add("experiment.show", ExperimentParams, self._show)
-        methods.add("experiment.list", ExperimentListParams, self._list)
+        methods.add("experiment.show", ExperimentParams, self._show, role="read")
+        methods.add("experiment.list", ExperimentListParams, self._list, role="read")
+        methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
         self.publisher.metrics.add(self._points)
-        methods.add("routing", NoParams, lambda _: self._follower.counts())
 
     def close(self) -> None:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""
@@ -122,6 +131,7 @@ class LearningService:
             on_batch=self._follower.on_batch,
             on_notice=self._on_notice,
             limits=self._log.limits,
+            keys=self._keys,
         )
 
     def _read_again(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.metrics import Point
@@ -47,7 +48,7 @@ class RunnerLink:
 class Submitter:
     """Sends what the store says is to be sent."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired to
         self,
         log: Log,
         store: LearningStore,
@@ -57,6 +58,7 @@ class Submitter:
         request_of: Callable[[JobRow], JobRequest],
         has_ended: Callable[[JobRow], bool],
         refused: Callable[[list[JobRow], str], None],
+        keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
@@ -66,7 +68,10 @@ class Submitter:
         self._log, self._store = log, store
         self._request_of, self._has_ended, self._refused = request_of, has_ended, refused
         known = store.runners()
-        self._links = [RunnerLink(Requester(loop, address), known.get(address, {})) for address in addresses]
+        self._links = [
+            RunnerLink(Requester(loop, address, towards(keys, address)), known.get(address, {}))
+            for address in addresses
+        ]
         self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)

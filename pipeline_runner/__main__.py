@@ -4,16 +4,11 @@ from pathlib import Path
 
 import click
 
-from bus.command import (
-    announce,
-    configured_limits,
-    loopback,
-    service_loop,
-    service_options,
-    user_errors,
-)
+from bus.command import announce, check_exposure, configured_limits, service_loop, service_options, user_errors
+from bus.keys import Keys
 from bus.log import Durability, Log
 from bus.logs import LogFormat, set_up_logging
+from bus.sockets import Address
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import load_pipelines
 from pipeline_runner.runner import Runner
@@ -30,10 +25,14 @@ from pipeline_runner.runner import Runner
     show_envvar=True,
     help="How many jobs run at a time.",
 )
-def main(
+def main(  # noqa: PLR0913 - one parameter an option
+    *,
     data_dir: Path,
+    host: str,
     feed_port: int,
     control_port: int,
+    keys: Keys | None,
+    insecure: bool,
     durability: Durability,
     log_level: str,
     log_format: LogFormat,
@@ -41,6 +40,7 @@ def main(
 ) -> None:
     """Run jobs from a durable queue and publish what becomes of them."""
     set_up_logging("runner", log_level, log_format)
+    check_exposure(host, keys, insecure=insecure)
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())
         try:
@@ -51,8 +51,9 @@ def main(
                 load_pipelines(outputs),
                 outputs,
                 workers=workers,
-                feed=loopback(feed_port),
-                control=loopback(control_port),
+                feed=Address(host, feed_port),
+                control=Address(host, control_port),
+                keys=keys,
             )
             announce("runner", feed=runner.publisher.feed, control=runner.publisher.control)
             loop.run()

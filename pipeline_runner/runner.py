@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from bus import __version__, topics
+from bus.keys import Keys
 from bus.lifecycle import IllegalTransitionError
 from bus.log import Log, StorageError
 from bus.loop import Loop
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 class Runner:
     """Takes jobs from its control socket, runs them, and publishes what becomes of them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with and where it listens
         self,
         log: Log,
         loop: Loop,
@@ -54,13 +55,16 @@ class Runner:
         workers: int,
         feed: Address,
         control: Address,
+        keys: Keys | None = None,
     ) -> None:
         """Bind the sockets, and put jobs back into the queue that ran when the last runner died.
 
         Raises:
             BindError: a port is taken.
         """
-        self.publisher = Publisher(log, loop, service="runner", version=__version__, feed=feed, control=control)
+        self.publisher = Publisher(
+            log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
+        )
         self._loop, self._outputs = loop, outputs
         self._job_limit = log.limits.job_bytes
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
@@ -74,9 +78,9 @@ class Runner:
         methods = self.publisher.methods
         methods.add("job.submit", SubmitParams, self._submit)
         methods.add("job.cancel", CancelParams, self._cancel)
-        methods.add("job.show", JobParams, self._show)
-        methods.add("job.list", JobListParams, self._list)
-        methods.add("pipelines", NoParams, self._pipelines)
+        methods.add("job.show", JobParams, self._show, role="read")
+        methods.add("job.list", JobListParams, self._list, role="read")
+        methods.add("pipelines", NoParams, self._pipelines, role="read")
         self.publisher.metrics.add(self._points)
         loop.call(self._dispatch)
 

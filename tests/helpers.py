@@ -4,11 +4,14 @@ import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, TypeVar
 
+from bus.control import Methods
+from bus.keys import Keys
 from bus.log import Log
 from bus.loop import Loop
 from bus.messages import JobQueued
@@ -94,11 +97,14 @@ def is_open(log: Log) -> bool:
 class Service:
     """A log and its publisher, in a loop in a thread of their own, as a service has them."""
 
-    def __init__(self, path: Path, *, feed: Address = LOCALHOST, control: Address = LOCALHOST) -> None:
+    def __init__(
+        self, path: Path, *, feed: Address = LOCALHOST, control: Address = LOCALHOST, keys: Keys | None = None
+    ) -> None:
         """Start the thread and wait until both sockets are bound."""
         self._made: Future[Publisher] = Future()
         self._end: Callable[[], None] = lambda: None
         self._where = (path, feed, control)
+        self._keys = keys
         self.running = True
         self.thread = threading.Thread(target=self._run, name=f"service {path.name}", daemon=True)
         self.thread.start()
@@ -131,7 +137,9 @@ class Service:
         try:
             self.log, self.loop = Log(path), Loop()
             try:
-                publisher = Publisher(self.log, self.loop, service="test", version="1.0", feed=feed, control=control)
+                publisher = Publisher(
+                    self.log, self.loop, service="test", version="1.0", feed=feed, control=control, keys=self._keys
+                )
                 self._made.set_result(publisher)
                 self.loop.run()
                 publisher.close()
@@ -158,3 +166,11 @@ def collect(subscriber: Subscriber, count: int, seconds: float = PATIENCE) -> li
 def names(deliveries: list[Delivery]) -> list[str]:
     """Give the job ids of events that `job` made."""
     return [str(getattr(delivery.message, "job_id", None)) for delivery in deliveries]
+
+
+def answers(methods: Methods) -> dict[str, int]:
+    """Count what became of requests: "ok", the code of an error, or "dropped"."""
+    found: Counter[str] = Counter()
+    for name, labels, value in methods.points():
+        found[labels["code"] if name == "variantbus_requests_total" else "dropped"] += int(value)
+    return found

@@ -36,7 +36,7 @@ from bus.requests import (
 )
 from bus.specs import StageSpec, VariableSpec
 from bus.validate import InvalidInputError
-from bus.wire import ControlError, NoParams
+from bus.wire import ControlError, NoParams, Role
 from learning_service.service import LearningService, Scope
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.outputs import Outputs
@@ -126,9 +126,9 @@ class LossyMethods(Methods):
         self._methods = methods._methods
         self._lost, self.left = method, count
 
-    def answer(self, frames: list[bytes]) -> list[bytes] | None:
+    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes] | None:
         """Do as asked, and say nothing."""
-        reply = super().answer(frames)
+        reply = super().answer(frames, role)
         if self.left and frames[1] == self._lost:
             self.left -= 1
             return None

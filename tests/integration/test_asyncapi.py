@@ -178,8 +178,9 @@ def check_methods(service: str, methods: Methods) -> None:
     """Compare what a service answers with what the document says of it."""
     documented = {method.name: method for method in METHODS if service in method.services}
     assert methods._methods.keys() == documented.keys()
-    for name, (decoder, handler) in methods._methods.items():
+    for name, (decoder, handler, role) in methods._methods.items():
         assert decoder.type is documented[name].params, name
+        assert role == documented[name].role, name
         if returned := get_type_hints(handler).get("return"):  # a lambda says nothing of it
             assert returned == documented[name].result, name
 

@@ -44,7 +44,7 @@ def today(monkeypatch: pytest.MonkeyPatch) -> Days:
     return Days(monkeypatch)
 
 
-def keep(*, days: float = 0, size: int = 0, newest: int = 0) -> Limits:
+def keep(*, days: int = 0, size: int = 0, newest: int = 0) -> Limits:
     """Say what retention leaves."""
     return Limits(retain_days=days, retain_bytes=size, retain_newest_events=newest)
 

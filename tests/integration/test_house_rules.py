@@ -106,6 +106,18 @@ def test_every_command_and_option_has_a_help_text() -> None:
                 assert parameter.help, (words, parameter.name)
 
 
+def test_every_command_that_talks_to_a_service_takes_keys() -> None:
+    """A deployment with keys can use all of them, and no question is asked without."""
+    for words, command in all_commands(main).items():
+        options = {parameter.name for parameter in command.params}
+        if options & {"runner", "runners", "learning"}:
+            assert "keys" in options, words
+    for path in (ROOT / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("request", "Subscriber"):
+                assert "keys" in {word.arg for word in node.keywords}, f"{path}:{node.lineno}"
+
+
 def test_the_experiment_file_of_the_readme_is_valid() -> None:
     """Whoever copies the file from the README gets an experiment."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -142,7 +154,7 @@ def test_every_named_statement_is_used(package: str, statements: dict[str, str])
 
 def test_the_public_names_are_pinned() -> None:
     """A name leaves or joins the public interface of the bus only on purpose."""
-    assert bus.__all__ == ["Delivery", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
+    assert bus.__all__ == ["Delivery", "Keys", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
     assert all(hasattr(bus, name) for name in bus.__all__)
 
 

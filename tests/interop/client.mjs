@@ -4,7 +4,8 @@
 //
 //     node client.mjs CONTROL PREFIX COUNT SECONDS
 //
-// ends after COUNT events, and fails if anything takes more than SECONDS.
+// ends after COUNT events, and fails if anything takes more than SECONDS. With CURVE_PUBLIC, CURVE_SECRET and CURVE_SERVER
+// in the environment, it speaks with keys.
 //
 // Decoded with useBigInt64, a number that was sent in 64 bits is a BigInt and a smaller one a Number; `big` makes
 // offsets and epochs BigInts whatever their size. They are printed as texts, as JSON readers make doubles of them.
@@ -17,6 +18,10 @@ const HEARTBEAT = "~heartbeat.";
 const PAGE = 3; // small, so that the test sees several pages
 const [address, prefix, count, seconds] = process.argv.slice(2);
 const patience = Number(seconds) * 1000;
+const { CURVE_PUBLIC, CURVE_SECRET, CURVE_SERVER } = process.env;
+const curve = CURVE_SERVER
+  ? { curvePublicKey: CURVE_PUBLIC, curveSecretKey: CURVE_SECRET, curveServerKey: CURVE_SERVER }
+  : {};
 const tokens = prefix.split(".").length - 1;
 
 const big = (number) => BigInt(number);
@@ -27,7 +32,7 @@ const print = (what, fields) => {
 };
 
 class Control {
-  #socket = new Dealer({ linger: 0, receiveTimeout: patience });
+  #socket = new Dealer({ linger: 0, receiveTimeout: patience, ...curve });
   #asked = 0;
 
   constructor(address) {
@@ -145,7 +150,7 @@ async function latest(control) {
 
 async function main() {
   const control = new Control(address);
-  const feed = new Subscriber({ linger: 0 });
+  const feed = new Subscriber({ linger: 0, ...curve });
   try {
     const info = await control.ask("info");
     if (info.protocol !== VERSION) throw new Error(`protocol ${info.protocol}`);

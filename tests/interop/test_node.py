@@ -11,7 +11,9 @@ from typing import Any, Final
 import pytest
 
 from bus import sockets, topics
+from bus.keys import Keys
 from tests.helpers import PATIENCE, TIME_FACTOR, Service, job, wait_until
+from tests.keys import enrol, write_peers
 
 HERE: Final = Path(__file__).parent
 NODE: Final = shutil.which("node")
@@ -21,20 +23,20 @@ pytestmark = pytest.mark.skipif(
     MISSING and "CI" not in os.environ, reason="needs node and `make interop`, which installs its libraries"
 )
 TOPICS: Final = ("a.x.", "a.y.", "a.f%C3%BCnf.1.", "b.x.")
-Start = Callable[[Service, str, int], "NodeClient"]
+Start = Callable[..., "NodeClient"]
 
 
 class NodeClient:
     """The client as a process, whose lines go to a file: a pipe that nobody reads would stop it."""
 
-    def __init__(self, folder: Path, service: Service, prefix: str, count: int) -> None:
+    def __init__(self, folder: Path, service: Service, prefix: str, count: int, keys: Keys | None) -> None:
         """Start it; it ends by itself after `count` events."""
         assert not MISSING, "node or tests/interop/node_modules is missing; run `make interop`"
         assert NODE
         self._out, self._err = folder / "client.out", folder / "client.err"
         words = [NODE, str(HERE / "client.mjs"), service.address, prefix, str(count), str(PATIENCE * TIME_FACTOR)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(words, stdout=out, stderr=err)
+            self._process = subprocess.Popen(words, stdout=out, stderr=err, env={**os.environ, **_curve(service, keys)})
 
     def lines(self, what: str) -> list[dict[str, Any]]:
         """Give what it has printed of one kind."""
@@ -61,13 +63,25 @@ class NodeClient:
         self._process.wait()
 
 
+def _curve(service: Service, keys: Keys | None) -> dict[str, str]:
+    """Tell the client its keys where only it can see them."""
+    if keys is None:
+        return {}
+    curve = keys.towards(service.address)
+    return {
+        "CURVE_PUBLIC": curve.public.decode(),
+        "CURVE_SECRET": curve.secret.decode(),
+        "CURVE_SERVER": curve.server.decode(),
+    }
+
+
 @pytest.fixture
 def start(no_leaks: None, tmp_path: Path) -> Iterator[Start]:  # noqa: ARG001 - it looks after us
     """Start clients, which are ended with the test."""
     clients: list[NodeClient] = []
 
-    def make(service: Service, prefix: str, count: int) -> NodeClient:
-        clients.append(NodeClient(tmp_path, service, prefix, count))
+    def make(service: Service, prefix: str, count: int, keys: Keys | None = None) -> NodeClient:
+        clients.append(NodeClient(tmp_path, service, prefix, count, keys))
         return clients[-1]
 
     yield make
@@ -178,3 +192,22 @@ def test_a_node_client_gets_messages_that_are_not_logged(
 
     assert [line["job_id"] for line in client.lines("ephemeral")] == ["passing"]
     assert as_read(client.lines("event")) == [("1", "a.x.", "kept")]
+
+
+def test_a_node_client_speaks_with_keys(serve: Callable[..., Service], start: Start, tmp_path: Path) -> None:
+    """Feed and control, encrypted, as a reader."""
+    server, client = Keys.generate(tmp_path / "server"), Keys.generate(tmp_path / "client")
+    write_peers(client, f"server 127.0.0.1 {server.public}")
+    enrol(server, "read", client.public)
+    service = serve(tmp_path / "test.sqlite", keys=server)
+    service.append(("a.x.", "early"))
+    node = start(service, "a.x.", 2, client)
+    node.wait_for("ready", 1)
+
+    service.append(("a.x.", "live"))
+    node.wait()
+
+    assert as_read(node.lines("event")) == [("1", "a.x.", "early"), ("2", "a.x.", "live")]
+    gate = service.publisher.gate
+    assert gate
+    assert (gate.admitted, gate.denied) == (2, 0)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from bus import wire
 from bus.control import Methods
 from bus.log import BodyTooLargeError, StorageError
+from bus.logs import REPEATS_A_MINUTE
 from bus.validate import InvalidInputError
-from bus.wire import ControlError
+from bus.wire import ControlError, Role
+from tests.helpers import answers
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,3 +174,43 @@ def test_what_would_be_too_large_to_publish_is_refused_as_such(methods: Methods)
 
     assert (kind, error["code"]) == ("error", "too_large")
     assert error["message"] == "message of 2 bytes on a.: the limit is 1; put large values in a file"
+
+
+def test_a_method_is_for_commanders_unless_it_says_otherwise(methods: Methods) -> None:
+    """Who forgets to declare a role has declared the safe one."""
+    methods.add("look", Params, handle, role="read")
+
+    def code(method: bytes, role: Role | None) -> str:
+        reply = methods.answer([b"id", method, b""], role)
+        assert reply is not None
+        return "ok" if reply[1] == b"ok" else wire.error_decoder.decode(reply[2]).code
+
+    assert [code(b"look", role) for role in ("command", "read", None)] == ["ok", "ok", "unauthorized"]
+    assert [code(b"double", role) for role in ("command", "read", None)] == ["ok", "unauthorized", "unauthorized"]
+    assert code(b"zzz", "read") == "unknown_method"
+    assert code(b"zzz", None) == "unauthorized"  # a stranger learns nothing of what there is
+    assert answers(methods) == {"ok": 3, "unauthorized": 4, "unknown_method": 1}
+
+
+def test_a_refused_role_is_told_what_to_do(methods: Methods) -> None:
+    """One sentence; the handler is not called."""
+    reply = methods.answer([b"id", b"double", msgspec.msgpack.encode({"how": "crash"})], "read")
+
+    assert reply is not None
+    assert wire.error_decoder.decode(reply[2]) == wire.ErrorBody(
+        code="unauthorized",
+        message="double needs the role command, your key has read; have its line in the peers file changed",
+    )
+
+
+def test_a_flood_of_garbage_is_counted_and_is_no_flood_in_the_log(
+    methods: Methods, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A peer decides how much it sends, not how much we write; and nothing of what it sent is written."""
+    for _ in range(1000):
+        methods.answer([b"secret"])
+        methods.answer([b"id", b"double", msgspec.msgpack.encode({"how": "crash"})])
+
+    assert answers(methods) == {"dropped": 1000, "internal": 1000}
+    assert len(caplog.records) <= REPEATS_A_MINUTE
+    assert "secret" not in "".join(record.getMessage() for record in caplog.records)

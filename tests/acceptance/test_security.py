@@ -1,0 +1,166 @@
+"""Our commands with keys: one folder for a machine, a second machine that may only look, and those who stay outside."""
+
+import pytest
+
+from bus.keys import PEERS, SECRET, Keys
+from bus.requester import request
+from bus.requests import PipelinesReply
+from bus.sockets import parse_address
+from tests.acceptance.experiments import pictures, services
+from tests.acceptance.harness import Finished, House, finish
+from tests.helpers import wait_until
+from tests.keys import enrol, write_peers
+
+KEYS = "VARIANTBUS_KEYS"
+
+
+def make_keys(house: House, name: str = "keys") -> Keys:
+    """Have a folder of keys made by the command, and load it."""
+    folder = house.folder / name
+    public = house.run("keygen", folder).out.strip()
+    keys = Keys.load(folder)
+    assert keys.public == public
+    return keys
+
+
+def use(house: House, keys: Keys | None) -> None:
+    """Have all that is started from now on use these keys, or none."""
+    house.environment.pop(KEYS, None)
+    if keys:
+        house.environment[KEYS] = str(keys.folder)
+
+
+def error_of(finished: Finished) -> str:
+    """Give the sentence of a refusal."""
+    assert "Traceback" not in finished.err, finished
+    (sentence,) = [line for line in finished.err.splitlines() if line.startswith("Error: ")]
+    return sentence
+
+
+def test_keygen_makes_a_folder_says_what_to_do_and_never_overwrites(house: House) -> None:
+    """The public key is on stdout, for scripts; the secret is nowhere but in its file."""
+    folder = house.folder / "deep" / "keys"
+    first = house.run("keygen", folder)
+    keys = Keys.load(folder)
+
+    assert first.out == f"{keys.public}\n"
+    assert f"export {KEYS}={folder}" in first.err
+    assert "read NAME KEY" in first.err
+    assert keys.secret not in first.err + first.out
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert "has keys already" in error_of(house.run("keygen", folder, code=2))
+    assert Keys.load(folder).secret == keys.secret
+
+
+def test_the_whole_chain_runs_with_keys_and_a_second_machine_may_look(house: House) -> None:
+    """Runner, learning service, experiment and tail on one folder; then a reader from elsewhere, and a stranger."""
+    ours = make_keys(house)
+    use(house, ours)
+    runner, learning = services(house)
+    listening = house.command("tail", "variant.status", "--json", "--count", "2", "--timeout", "50")
+    file = house.write("experiment.toml", pictures(values=2, jobs=1))
+
+    experiment_id = house.run("experiment", "run", file, "--follow").err.split()[0]
+
+    assert listening.wait() == 0, listening.errors()
+    assert house.run("experiment", "show", experiment_id, "--json").json["status"] == "completed"
+    assert house.run("tail", "job.completed", "--all", "--exit-at-end", "--json").lines
+
+    reader = make_keys(house, "reader")
+    write_peers(reader, f"server 127.0.0.1 {ours.public}")
+    enrol(ours, "read", reader.public)
+    use(house, reader)
+    assert experiment_id in house.run("experiment", "list").out
+    refused = error_of(house.run("experiment", "run", file, code=4))
+    assert refused.startswith("Error: experiment.create needs the role command, your key has read; have its line")
+    assert house.run("job", "list", "--json").json
+
+    write_peers(ours, "")
+    assert "check the keys" in error_of(house.run("experiment", "list", code=3))
+    use(house, None)
+    assert error_of(house.run("experiment", "list", code=3)).endswith("if it is, it may want keys: see --keys")
+    quiet = house.run("tail", "--count", "1", "--timeout", "3", code=5)
+    assert "they may want --keys" in quiet.err
+    for service in (runner, learning):
+        assert service.terminate() == 0
+        assert ours.secret not in service.process.err.read_text(encoding="utf-8")
+
+
+def test_a_learning_service_without_the_runners_key_does_not_start(house: House) -> None:
+    """An unknown host is a sentence at once, instead of silence for ever."""
+    keys = make_keys(house)
+
+    finished = house.run("learning", "--keys", keys.folder, "--runner", "tcp://10.255.0.1:5561", code=2)
+
+    assert f"{keys.folder / PEERS}: has no key for 10.255.0.1; add the line `server 10.255.0.1 KEY`" in finished.err
+
+
+@pytest.mark.parametrize("service", ["runner", "learning"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.1.2.3", "somewhere.example"])  # noqa: S104 - refused
+def test_other_machines_come_in_only_with_keys_or_on_purpose(house: House, service: str, host: str) -> None:
+    """Before a file or a port is opened."""
+    finished = house.run(service, "--host", host, "--data-dir", house.folder / "data", code=2)
+
+    assert "lets other machines in: give --keys (see `variantbus keygen`), or --insecure" in error_of(finished)
+    assert not (house.folder / "data").exists()
+
+
+@pytest.mark.parametrize("host", ["", "*", "eth 0", "1.2.3.4:5", "tcp://1.2.3.4", "[::", "a/b"])
+def test_what_is_no_host_is_refused(house: House, host: str) -> None:
+    """With what to write instead."""
+    assert "is no host; write an IP address" in error_of(house.run("runner", "--host", host, code=2))
+
+
+def test_up_refuses_what_its_services_would(house: House) -> None:
+    """Not once a second for ever, but at the start."""
+    house.environment["VARIANTBUS_HOST"] = "0.0.0.0"  # noqa: S104 - refused
+
+    assert "lets other machines in" in error_of(house.run("up", "--data-dir", house.folder / "data", code=2))
+
+
+@pytest.mark.parametrize(("host", "insecure"), [("0.0.0.0", True), ("::1", False), ("0.0.0.0", False)])  # noqa: S104
+def test_a_service_listens_where_it_is_told(house: House, host: str, insecure: bool) -> None:
+    """On every interface with keys or on purpose; on another address of this machine as it is."""
+    secured = host != "::1" and not insecure
+    keys = make_keys(house) if secured else None
+    use(house, keys)
+    service = house.runner("--host", host, *(["--insecure"] if insecure else []))
+
+    assert service.control.startswith("tcp://[::1]:" if host == "::1" else "tcp://0.0.0.0:")
+    port = parse_address(service.control).port
+    control = f"tcp://[::1]:{port}" if host == "::1" else f"tcp://127.0.0.1:{port}"
+    assert "embedded" in request(control, "pipelines", {}, PipelinesReply, keys=keys).pipelines
+    file = house.write("job.toml", '[config]\nprompt = "a red star"\nsteps = 2\nwidth = 32\nheight = 32\n')
+    assert house.run("job", "submit", file, "--wait", "--runner", control, "--json").json["result"]["success"]
+
+
+def test_keys_that_others_can_read_are_refused(house: House) -> None:
+    """By services and commands alike, with what to do; the secret itself is not shown."""
+    keys = make_keys(house)
+    (keys.folder / SECRET).chmod(0o644)
+    use(house, keys)
+
+    for words in (("runner",), ("learning",), ("tail",), ("experiment", "list"), ("job", "list"), ("watch",)):
+        finished = house.run(*words, code=2)
+        assert "others can read it (mode 0644); do `chmod u=rwX,go= " in error_of(finished), words
+        assert keys.secret not in finished.err
+
+
+def test_a_client_that_is_enrolled_while_it_waits_goes_on_by_itself(house: House) -> None:
+    """Without a restart of either side."""
+    ours = make_keys(house)
+    use(house, ours)
+    house.runner()
+    other = make_keys(house, "other")
+    write_peers(other, f"server 127.0.0.1 {ours.public}")
+    use(house, other)
+    waiting = house.command("tail", "job", "--all", "--count", "1", "--json")
+    wait_until(lambda: "to answer; check the keys" in waiting.errors(), what="the hint")
+
+    enrol(ours, "read", other.public)
+    use(house, ours)
+    file = house.write("job.toml", '[config]\nprompt = "a red star"\nsteps = 2\nwidth = 32\nheight = 32\n')
+    house.run("job", "submit", file, "--wait")
+
+    assert waiting.wait() == 0
+    assert finish(waiting).lines[0]["topic"] == "job.queued."
