@@ -10,9 +10,9 @@ from hypothesis.stateful import (
 )
 
 from bus import catchup
-from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Request, Rewound, Truncated, resume_offset
+from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Latest, Request, Rewound, Truncated, resume_offset
 from bus.wire import Epochs
-from tests.network import PREFIXES, TOPICS, BadPublisher, Event, Network
+from tests.network import PREFIXES, STARTS, TOPICS, BadPublisher, Event, Network
 
 SETTINGS = settings(max_examples=100, stateful_step_count=30)
 HISTORIES = 1500
@@ -24,7 +24,7 @@ def play(kind: type[Network], seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - no secret
     network = kind()
     network.begin(
-        rng.choices(TOPICS, k=rng.randint(0, 8)), rng.choice(PREFIXES), rng.getrandbits(16), rng.random() < 0.2
+        rng.choices(TOPICS, k=rng.randint(0, 8)), rng.choice(PREFIXES), rng.getrandbits(16), rng.choice(STARTS)
     )
 
     def some() -> int:
@@ -97,10 +97,10 @@ class Careless(CatchUp[Event]):
 class Deaf(CatchUp[Event]):
     """Ignores heartbeats once it knows the epoch, so that a lost last message stays lost."""
 
-    def heartbeat(self, epoch: int, head: int, epochs: Epochs) -> None:
+    def heartbeat(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         """Take the first one only."""
         if not self._adopted:
-            super().heartbeat(epoch, head, epochs)
+            super().heartbeat(epoch, head, first, epochs)
 
 
 class Gullible(CatchUp[Event]):
@@ -115,17 +115,61 @@ class Gullible(CatchUp[Event]):
 class Stubborn(CatchUp[Event]):
     """Keeps its offset whatever epoch the publisher is in."""
 
-    def _adopt(self, epoch: int, head: int, epochs: Epochs) -> None:
+    def _adopt(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         if self._adopted:
             self.epoch = epoch
-        super()._adopt(epoch, head, epochs)
+        super()._adopt(epoch, head, first, epochs)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "kind"), [(Careless, Network), (Deaf, Network), (Gullible, BadPublisher), (Stubborn, BadPublisher)]
-)
+class Trusting(CatchUp[Event]):
+    """Takes a check that found nothing as proof that there was nothing, whatever retention has taken."""
+
+    def checked(self, request: Check, epoch: int, head: int, first: int, last: int) -> None:
+        """Ignore `first`."""
+        del first
+        super().checked(request, epoch, head, 1, last)
+
+    def heartbeat(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
+        """Ignore `first`."""
+        del first
+        super().heartbeat(epoch, head, 1, epochs)
+
+
+class Forgetful(CatchUp[Event]):
+    """Tells what retention has taken, and does not take what compaction has kept."""
+
+    def _take_over(self, listing: catchup._Listing[Event]) -> None:
+        if self.offset is not None:
+            listing.events.clear()
+        super()._take_over(listing)
+
+
+class Hasty(CatchUp[Event]):
+    """Takes of the newest events also those that the log still has, and so gets them twice."""
+
+    def listed(
+        self, request: Latest, epoch: int, head: int, first: int, events: list[tuple[int, Event]], next_topic: str
+    ) -> None:
+        """Keep all, and go on at `first` all the same."""
+        super().listed(request, epoch, head, first, events, next_topic)
+        if not next_topic and self.offset is not None:
+            self._ready += [event for offset, event in events if offset > self.offset]
+
+
+WRONG: list[tuple[type[CatchUp[Event]], type[Network]]] = [
+    (Careless, Network),
+    (Deaf, Network),
+    (Gullible, BadPublisher),
+    (Stubborn, BadPublisher),
+    (Trusting, BadPublisher),
+    (Forgetful, BadPublisher),
+    (Hasty, BadPublisher),
+]
+
+
+@pytest.mark.parametrize(("wrong", "kind"), WRONG)
 def test_the_checker_finds_a_wrong_catch_up(wrong: type[CatchUp[Event]], kind: type[Network]) -> None:
-    """Negative control: the same check fails for classes that ignore the chain, heartbeats, late replies or epochs."""
+    """Negative control: the check fails for classes that ignore the chain, heartbeats, late replies, epochs or gaps."""
     control = type("Control", (kind,), {"follower_class": wrong})
 
     def play_until_it_fails() -> None:
@@ -180,7 +224,7 @@ def test_a_consumer_resumes_at_the_lowest_point_that_survived(epoch: int | None,
 def follow(epoch: int | None = 1, offset: int = 0, head: int = 0, *, everything: bool = False) -> CatchUp[str]:
     """Make a CatchUp that has heard the heartbeat of epoch 1."""
     follower: CatchUp[str] = CatchUp(epoch=epoch, offset=offset, everything=everything)
-    follower.heartbeat(1, head, [(1, 0)])
+    follower.heartbeat(1, head, 1, [(1, 0)])
     return follower
 
 
@@ -227,7 +271,7 @@ def test_a_lost_last_message_is_found_by_the_heartbeat() -> None:
     assert everything.request() == Fetch(0, 5)
     assert request == Check(0)
     assert isinstance(request, Check)
-    narrow.checked(request, 1, 5, 3)
+    narrow.checked(request, 1, 5, 1, 3)
     assert narrow.request() == Fetch(0, 3)
 
 
@@ -236,7 +280,7 @@ def test_a_head_that_does_not_concern_the_prefix_moves_the_position_on() -> None
     follower = follow(head=5)
     request = follower.request()
     assert isinstance(request, Check)
-    follower.checked(request, 1, 6, 0)
+    follower.checked(request, 1, 6, 1, 0)
 
     assert follower.offset == 6
     assert follower.request() is None
@@ -266,14 +310,14 @@ def test_messages_before_the_first_heartbeat_are_fetched_later() -> None:
 
     assert follower.take() == []
     assert isinstance(request, Info)
-    follower.informed(request, 8, 2, [(7, 0), (8, 1)])
+    follower.informed(request, 8, 2, 1, [(7, 0), (8, 1)])
     assert follower.request() == Check(1)
 
 
 def test_a_power_cut_takes_the_consumer_back_to_what_survived() -> None:
     """It is told, and gets what the publisher gave the same offsets to."""
     follower = follow(offset=10, head=10)
-    follower.heartbeat(2, 8, [(1, 0), (2, 7)])
+    follower.heartbeat(2, 8, 1, [(1, 0), (2, 7)])
 
     assert follower.take_notices() == [Rewound(10, 7)]
     assert follower.take_notices() == []
@@ -286,7 +330,7 @@ def test_a_new_epoch_that_lost_nothing_is_no_news() -> None:
     """A consumer that had not seen beyond the start of the new epoch just goes on."""
     follower = follow(offset=7, head=7)
     follower.message(1, 9, 8, "of the old epoch")
-    follower.heartbeat(2, 7, [(1, 0), (2, 7)])
+    follower.heartbeat(2, 7, 1, [(1, 0), (2, 7)])
 
     assert follower.take_notices() == []
     assert follower.request() is None
@@ -297,24 +341,24 @@ def test_a_new_epoch_that_lost_nothing_is_no_news() -> None:
 def test_a_straggling_heartbeat_of_an_old_epoch_changes_nothing() -> None:
     """It may come from a dead process or from a restored backup: only asking tells."""
     follower = follow()
-    follower.heartbeat(2, 0, [(1, 0), (2, 0)])
-    follower.heartbeat(1, 5, [(1, 0)])
+    follower.heartbeat(2, 0, 1, [(1, 0), (2, 0)])
+    follower.heartbeat(1, 5, 1, [(1, 0)])
     request = follower.request()
 
     assert follower.epoch == 2
     assert isinstance(request, Info)
-    follower.informed(request, 2, 0, [(1, 0), (2, 0)])
+    follower.informed(request, 2, 0, 1, [(1, 0), (2, 0)])
     assert follower.request() is None
 
 
 def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
     """The same epoch with a head before our position: only asking tells that it is so, then its offsets are read."""
     follower = follow(offset=10, head=10)
-    follower.heartbeat(1, 5, [(1, 0)])
+    follower.heartbeat(1, 5, 1, [(1, 0)])
 
     request = follower.request()
     assert request == Info(10)
-    follower.informed(request, 1, 5, [(1, 0)])
+    follower.informed(request, 1, 5, 1, [(1, 0)])
 
     assert follower.take_notices() == [Rewound(10, 5)]
     follower.message(1, 6, 5, "six")
@@ -324,11 +368,11 @@ def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
 def test_a_heartbeat_that_a_reply_has_overtaken_takes_nothing_back() -> None:
     """Its head is old, which the answer to `info` shows."""
     follower = follow(offset=10, head=10)
-    follower.heartbeat(1, 9, [(1, 0)])
+    follower.heartbeat(1, 9, 1, [(1, 0)])
 
     request = follower.request()
     assert isinstance(request, Info)
-    follower.informed(request, 1, 10, [(1, 0)])
+    follower.informed(request, 1, 10, 1, [(1, 0)])
 
     assert (follower.take_notices(), follower.offset) == ([], 10)
 
@@ -338,7 +382,7 @@ def test_a_damaged_record_is_told_and_passed_over() -> None:
     follower = follow(head=3)
     request = follower.request()
     assert request == Check(0)
-    follower.checked(request, 1, 3, 3)
+    follower.checked(request, 1, 3, 1, 3)
     request = follower.request()
     assert isinstance(request, Fetch)
 
@@ -347,22 +391,93 @@ def test_a_damaged_record_is_told_and_passed_over() -> None:
     assert (follower.take(), follower.take_notices()) == (["one", "three"], [Damaged(2)])
 
 
-def test_what_retention_has_taken_is_told_once_with_its_count() -> None:
-    """The consumer goes on at the first event that is kept."""
-    follower = follow(offset=3, head=12, everything=True)
+def test_what_retention_has_taken_is_told_and_the_newest_of_it_delivered() -> None:
+    """The consumer gets what compaction has kept of the gap, page by page, and goes on at the first event kept."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3, everything=True)
+    follower.heartbeat(1, 12, 10, [(1, 0)])
     request = follower.request()
-    assert isinstance(request, Fetch)
-    follower.fetched(request, 1, 10, 11, [(10, "ten"), (11, "eleven")])
+    assert request == Latest("")
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(8, "eight"), (11, "still in the log"), (2, "seen")], "m.")
+    assert follower.offset == 3
     request = follower.request()
-    assert isinstance(request, Fetch)
-    follower.fetched(request, 1, 10, 12, [(12, "twelve")])
+    assert request == Latest("m.")
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(5, "five")], "")
     (notice,) = follower.take_notices()
 
     assert notice == Truncated(3, 10)
     assert isinstance(notice, Truncated)
     assert notice.count == 6
-    assert follower.take() == ["ten", "eleven", "twelve"]
+    assert follower.take() == ["five", "eight"]
+    assert follower.request() == Fetch(9, 12)
+
+
+@pytest.mark.parametrize("last", [0, 7])
+def test_a_check_that_finds_nothing_does_not_hide_what_retention_took(last: int) -> None:
+    """All of the prefix may be gone, or all but what compaction kept: the consumer is told in both cases."""
+    follower = follow(offset=3, head=9)
+    request = follower.request()
+    assert isinstance(request, Check)
+    follower.checked(request, 1, 12, 10, last)
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(7, "seven")] if last else [], "")
+
+    assert follower.take_notices() == [Truncated(3, 10)]
+    assert follower.take() == (["seven"] if last else [])
+    assert follower.offset == 9
+
+
+def test_a_message_that_proves_that_nothing_was_missed_makes_the_gap_no_news() -> None:
+    """Its chain says that the prefix had no event where retention has taken some."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.message(1, 13, 2, "thirteen")
+    follower.listed(request, 1, 13, 10, [(2, "two")], "")
+
+    assert (follower.take_notices(), follower.take(), follower.offset) == ([], ["thirteen"], 13)
+
+
+def test_retention_that_goes_on_while_the_newest_events_are_listed_is_told_next() -> None:
+    """What the second round took is reported by itself, and its newest events are delivered then."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower.heartbeat(1, 12, 6, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 6, [(8, "eight")], "m.")
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(5, "five")], "")
+    assert (follower.take_notices(), follower.take()) == ([Truncated(3, 6)], ["five"])
+
+    request = follower.request()
+    assert request == Latest("")
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(8, "eight"), (5, "five")], "")
+    assert (follower.take_notices(), follower.take()) == ([Truncated(5, 10)], ["eight"])
+
+
+def test_a_screen_that_opens_late_lists_the_newest_events_first() -> None:
+    """In the order of the log, wherever retention is; what follows comes behind the head of the first page."""
+    follower: CatchUp[str] = CatchUp(offset=None, latest=True)
     assert follower.request() is None
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(11, "eleven"), (4, "four")], "m.")
+    follower.message(1, 13, 11, "thirteen")
+    assert (follower.take(), follower.offset) == ([], None)
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 13, 10, [(13, "comes by fetching"), (7, "seven")], "")
+
+    assert (follower.take(), follower.take_notices()) == (["four", "seven", "eleven"], [])
+    assert follower.offset == 12
+    assert follower.request() == Check(12)
 
 
 def test_only_so_many_messages_wait_for_a_gap_to_close() -> None:
