@@ -208,7 +208,6 @@ class Consumer:
                 assert self.view == [] or self.view[-1].offset <= notice.at
                 self.view = [event for event in self.view if event.offset <= notice.to]
                 self.gone = [Truncated(gone.after, min(gone.first, notice.to + 1)) for gone in self.gone]
-                self.reopened += self.gone
                 assert self.start is not None
                 self.start = min(notice.to, self.start)
             elif isinstance(notice, Truncated):
@@ -216,6 +215,8 @@ class Consumer:
                 assert notice.first <= max(log.first for log in self.publisher.logs.values())
                 self.gone.append(notice)
         self.view += self.follower.take()
+        if self.follower.epoch != self.epoch:
+            self.reopened += self.gone
         self.epoch = self.follower.epoch
         self.check()
 
