@@ -26,7 +26,7 @@ PACKAGES: Final = {
     "learning_service": {"bus"},
     "cli": {"bus", "pipeline_runner", "learning_service"},
 }
-EXTRAS_IN_BUS: Final = {"command.py", "__main__.py"}  # all that needs more than pyzmq and msgspec
+EXTRAS_IN_BUS: Final = {"command.py", "__main__.py", "screen.py"}  # all that needs more than pyzmq and msgspec
 
 
 def imported_by(path: Path) -> set[str]:
