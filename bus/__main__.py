@@ -9,7 +9,6 @@ from rich.live import Live
 
 from bus import screen
 from bus.catchup import Notice
-
 from bus.command import (
     EXIT_TIMEOUT,
     AddressType,

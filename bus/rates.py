@@ -1,4 +1,4 @@
-"""Rates by topic, for `top`: counted in buckets of one second, so that memory is bounded and nothing is averaged twice."""
+"""Rates by topic, for `top`: counted in buckets of one second, so that memory is bounded."""
 
 import math
 from collections import deque

@@ -6,12 +6,13 @@ around such a step it may begin some events early or late.
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from bus.validate import InvalidInputError
 from bus.wire import FetchReply
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION = re.compile(r"(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
 
@@ -65,7 +66,7 @@ def _date_or_time(text: str, now: datetime) -> datetime | None:
 
 def offset_before(moment: datetime, first: int, head: int, fetch: Callable[[int], FetchReply]) -> int:
     """Find the offset behind which the events from a moment on are; `fetch(after)` gives the first event behind one."""
-    time_ns = int(moment.timestamp() * 1_000_000) * 1000
+    time_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000  # exact, as a float is not
     low, high = first - 1, head  # up to `low` all is older; behind `high` nothing is
     while low < high:
         middle = (low + high) // 2
