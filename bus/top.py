@@ -36,7 +36,7 @@ def top(addresses: list[str], prefix: str, seconds: float | None, on_notice: OnN
             stop = due if end is None else min(due, end)
             while (left := stop - time.monotonic()) > 0:
                 for delivery in subscriber.receive(left):
-                    rates.take(delivery.topic, len(delivery.topic) + len(bytes(delivery.body)))
+                    rates.take(delivery.topic, len(delivery.topic) + len(delivery.body))
             due = max(due, time.monotonic() - INTERVAL_SECONDS)  # after a suspend there is nothing to make up for
             yield Sight(time.time(), time.monotonic() - begin, rates.rates(), subscriber.states())
 

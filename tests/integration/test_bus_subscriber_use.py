@@ -2,14 +2,18 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bus import source
 from bus import subscriber as module
+from bus.loop import Loop
 from bus.source import Delivery, Start
 from bus.subscriber import Subscriber
+from tests.handmade import HandMadePublisher
 from tests.helpers import PATIENCE, TIME_FACTOR, Service, collect, deadline, names
 
 Serve = Callable[..., Service]
@@ -129,3 +133,24 @@ def test_a_closed_subscriber_says_that_it_is_closed(service: Service) -> None:
         with pytest.raises(RuntimeError, match="the subscriber is closed"):
             attempt()
     assert not subscriber.ready
+
+
+def test_silence_is_what_was_not_said_while_one_listened(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a pause of the whole process nobody is taken for dead at once; who says nothing from then on is."""
+    monkeypatch.setattr(source, "TICK_SECONDS", 0.05)
+    publisher = HandMadePublisher(loop)
+    subscriber = Subscriber([publisher.address], loop=loop, on_batch=lambda _: None)
+    try:
+        assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
+        publisher.fall_silent()
+        loop.step(0)  # what it has said is read
+        time.sleep(0.5)  # ten ticks, of a consumer that is busy or a laptop that sleeps
+        loop.step(0)
+        assert subscriber.ready
+        limit = deadline()
+        while subscriber.ready:
+            assert not limit.passed, "the silence was not noticed"
+            loop.step(limit.left)
+    finally:
+        subscriber.close()
+        publisher.close()
