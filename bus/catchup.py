@@ -278,6 +278,7 @@ class CatchUp(Generic[T]):
             return None
         if self.offset is None or self._first - 1 > self.offset:
             return Latest(self._listing.after_topic if self._listing else "")
+        self._listing = None  # the chain may have proven meanwhile that nothing was missed
         if self._pending:
             oldest = min(self._pending)
             previous = self._pending[oldest][0]
