@@ -5,12 +5,17 @@ handed over. Feed messages may be lost, repeated or out of order; each carries t
 prefix, so a message is handed over only when its predecessor was. Otherwise it waits, and `request` says what to ask
 the publisher for. A lost *last* message is found by the head that heartbeats carry.
 
-The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `failed`), then takes what is ready
-(`take`) and what is to be asked (`request`, one question at a time).
+What retention has taken is found by `first`, the oldest offset that the log still has. Compaction keeps the newest
+event of status topics for ever; so a consumer that has fallen behind `first` is told, gets those of the newest events
+that lie between its offset and `first` (by `latest`), and goes on at `first`.
+
+The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `listed`, `failed`), then takes what is
+ready (`take`) and what is to be asked (`request`, one question at a time).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from bus.limits import DEFAULT_LIMITS
@@ -41,7 +46,14 @@ class Info:
     at: int | None = None  # our offset when we ask
 
 
-Request = Fetch | Check | Info
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """Ask `latest {prefix, after_topic}`: the newest event of each topic."""
+
+    after_topic: str = ""
+
+
+Request = Fetch | Check | Info | Latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,13 @@ class Truncated:
         """Upper bound of the number of events lost."""
         return self.first - self.after - 1
 
+    def __str__(self) -> str:
+        """Say it to people."""
+        if self.count == 1:
+            return f"retention has removed event {self.after + 1}; at most 1 event is gone"
+        span = f"events {self.after + 1} to {self.first - 1}"
+        return f"retention has removed {span}; at most {self.count} events are gone"
+
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
@@ -64,12 +83,20 @@ class Rewound:
     at: int
     to: int
 
+    def __str__(self) -> str:
+        """Say it to people."""
+        return f"the log is another one or lost its end: reading goes on behind event {self.to}, it was at {self.at}"
+
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
     """The record at this offset fails its checksum at the publisher: it cannot be delivered."""
 
     offset: int
+
+    def __str__(self) -> str:
+        """Say it to people."""
+        return f"event {self.offset} is damaged in the publisher's log and cannot be delivered"
 
 
 Notice = Truncated | Rewound | Damaged
@@ -87,6 +114,18 @@ def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
     return min([offset, *(start for _, start in epochs[known[-1] + 1 :])])
 
 
+@dataclass(slots=True)
+class _Listing(Generic[T]):
+    """What `latest` has given so far, page by page: of each topic the newest event, if its offset is at most `until`.
+
+    What is newer comes from the log, or by another listing if retention takes it meanwhile.
+    """
+
+    until: int
+    after_topic: str
+    events: list[tuple[int, T]]
+
+
 class CatchUp(Generic[T]):
     """The state of one prefix of one publisher; see the module's text."""
 
@@ -96,15 +135,20 @@ class CatchUp(Generic[T]):
         epoch: int | None = None,
         offset: int | None = 0,
         everything: bool = False,
+        latest: bool = False,
         pending_limit: int = DEFAULT_LIMITS.pending_messages,
     ) -> None:
         """Start behind `offset` of `epoch`; offset None starts at the head of the first heartbeat.
 
+        `latest` (with offset None) gives the newest event of each topic first.
         `everything` is for the empty prefix: whatever is behind `offset` concerns it, so no check is needed.
         """
         self.epoch = epoch
         self.offset = offset
         self.head = 0
+        self._first = 1  # the oldest offset that the publisher is known to have
+        self._latest = latest
+        self._listing: _Listing[T] | None = None
         self._notices: list[Notice] = []
         self.refetched = 0
         self.gaps = 0  # how often something was missing that had to be fetched
@@ -122,8 +166,10 @@ class CatchUp(Generic[T]):
     def message(self, epoch: int, offset: int, previous: int | None, item: T) -> None:
         """Take a logged message of the feed; `previous` is its chain value for this prefix (None: not known)."""
         at = self.offset
-        if epoch != self.epoch or at is None or not self._adopted:
+        if epoch != self.epoch or not self._adopted:
             self._unsure = True
+        elif at is None:
+            self.head = max(self.head, offset)  # the listing is under way; what is newer is fetched after it
         elif offset > at:
             if (previous is not None and previous <= at) or offset - 1 <= at:
                 self._ready.append(item)
@@ -134,30 +180,32 @@ class CatchUp(Generic[T]):
                 self._pending[offset] = (previous, item)
             self.head = max(self.head, offset)
 
-    def heartbeat(self, epoch: int, head: int, epochs: Epochs) -> None:
+    def heartbeat(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         """Take a heartbeat of the feed."""
         if self._adopted and epoch == self.epoch:
             # a head before our offset: a restored backup, or a heartbeat that a reply has overtaken
             self._unsure = self.offset is not None and head < self.offset
-            self.head = max(self.head, head)
+            self.head, self._first = max(self.head, head), max(self._first, first)
         elif epoch in self._past:
             self._unsure = True  # a straggler of a dead process, or a restored backup: only asking tells
         else:
-            self._adopt(epoch, head, epochs)
+            self._adopt(epoch, head, first, epochs)
 
-    def informed(self, request: Info, epoch: int, head: int, epochs: Epochs) -> None:
+    def informed(self, request: Info, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         """Take the answer to `info`, which settles what the epoch is."""
         if request is self._outstanding:
             self._outstanding = None
             self._unsure = False
             if epoch != self.epoch or not self._adopted:
-                self._adopt(epoch, head, epochs)
+                self._adopt(epoch, head, first, epochs)
             elif request.at is not None and head < request.at:
                 self._notices.append(Rewound(request.at, head))
                 self.offset = head
                 self._pending.clear()
+                self._listing = None
                 self.head = self._target = head
-            self.head = max(self.head, head)
+                self._first = first
+            self.head, self._first = max(self.head, head), max(self._first, first)
 
     def fetched(
         self,
@@ -169,11 +217,8 @@ class CatchUp(Generic[T]):
         damaged: Sequence[int] = (),
     ) -> None:
         """Take the answer to a fetch: all events of the prefix up to the offset `next_`, in order, but damaged ones."""
-        if not self._answers(request, epoch) or self.offset is None:
+        if not self._answers(request, epoch) or self.offset is None or self._behind(first):
             return
-        if first - 1 > self.offset:
-            self._notices.append(Truncated(self.offset, first))
-            self.offset = first - 1
         self._notices += [Damaged(offset) for offset in damaged if offset > self.offset]
         for offset, item in events:
             if offset > self.offset:
@@ -183,15 +228,31 @@ class CatchUp(Generic[T]):
         self.offset = max(self.offset, next_)
         self._drain()
 
-    def checked(self, request: Check, epoch: int, head: int, last: int) -> None:
-        """Take the answer to a check: `last` is the newest offset of the prefix behind ours, 0 if there is none."""
-        if not self._answers(request, epoch) or self.offset is None:
+    def checked(self, request: Check, epoch: int, head: int, first: int, last: int) -> None:
+        """Take the answer to a check: `last` is the newest offset of the prefix behind ours, 0 if none is known."""
+        if not self._answers(request, epoch) or self.offset is None or self._behind(first):
             return
         if last:
             self._target = max(self._target, last)
         else:
             self.offset = max(self.offset, head)
             self._drain()
+
+    def listed(
+        self, request: Latest, epoch: int, head: int, first: int, events: list[tuple[int, T]], next_topic: str
+    ) -> None:
+        """Take a page of the answer to `latest`: the newest event of each topic; `next_topic` is "" at the end."""
+        if not self._answers(request, epoch):
+            return
+        self.head, self._first = max(self.head, head), max(self._first, first)
+        listing = self._listing
+        if listing is None:
+            listing = self._listing = _Listing(head if self.offset is None else self._first - 1, "", [])
+        listing.events += [event for event in events if (self.offset or 0) < event[0] <= listing.until]
+        listing.after_topic = next_topic
+        if not next_topic:
+            self._listing = None
+            self._take_over(listing)
 
     def failed(self, request: Request) -> None:
         """Give a request up (no answer in time, or an error), so that it is asked again."""
@@ -225,22 +286,41 @@ class CatchUp(Generic[T]):
     def _wanted(self) -> Request | None:
         if self._unsure:
             return Info(self.offset)
-        if self.offset is None or not self._adopted:
+        if not self._adopted:
             return None
+        if self.offset is None or self._first - 1 > self.offset:
+            return Latest(self._listing.after_topic if self._listing else "")
+        self._listing = None  # the chain may have proven meanwhile that nothing was missed
         if self._pending:
             oldest = min(self._pending)
             previous = self._pending[oldest][0]
             return Fetch(self.offset, oldest - 1 if previous is None else previous)
-        if self._target > self.offset:
-            return Fetch(self.offset, self._target)
-        if self.head > self.offset:
-            return Fetch(self.offset, self.head) if self._everything else Check(self.offset)
-        return None
+        until = self.head if self._everything else self._target
+        if until > self.offset:
+            return Fetch(self.offset, until)
+        return Check(self.offset) if self.head > self.offset else None
 
-    def _adopt(self, epoch: int, head: int, epochs: Epochs) -> None:
+    def _behind(self, first: int) -> bool:
+        """Has retention overtaken us? Then the newest events of what it took are asked for before anything else."""
+        self._first = max(self._first, first)
+        return self.offset is not None and self._first - 1 > self.offset
+
+    def _take_over(self, listing: _Listing[T]) -> None:
+        """Hand over the newest events that were listed, and go on behind them."""
+        at, until = self.offset, listing.until
+        if at is not None and at < until:  # otherwise the chain has proven meanwhile that nothing was missed
+            self._notices.append(Truncated(at, until + 1))
+        for offset, item in sorted(listing.events, key=itemgetter(0)):
+            if offset > (at or 0):
+                self._ready.append(item)
+        self.offset = until if at is None else max(at, until)
+        self._drain()
+
+    def _adopt(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         """Take over the publisher's epoch and find where to go on in it."""
         if self.offset is None:
-            self.offset = head
+            if not self._latest:
+                self.offset = head
         elif epoch != self.epoch:
             resumed = resume_offset(self.epoch, self.offset, epochs)
             if resumed < self.offset:
@@ -249,8 +329,9 @@ class CatchUp(Generic[T]):
         self._past = {self.epoch, *(one for one, _ in epochs)} - {epoch}
         self.epoch, self._adopted = epoch, True
         self._unsure = False
-        self.head, self._target = head, 0
+        self.head, self._first, self._target = head, first, 0
         self._pending.clear()
+        self._listing = None
         self._outstanding = None
 
     def _answers(self, request: Request, epoch: int) -> bool:

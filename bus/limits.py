@@ -49,6 +49,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     feed_receive_messages: Large = 10_000  # that wait in a subscriber
     messages_a_turn: Count = 1024  # before a subscriber hands them over
     pending_messages: Count = 10_000  # live ones that wait for a gap to close; more are dropped and fetched later
+    queue_events: Count = 10_000  # that wait to be received; a publisher that gives more is not read meanwhile
     notices_kept: Count = 1000  # of what a publisher could not give, until somebody looks
 
     # the services

@@ -80,18 +80,29 @@ class Loop:
             if not self._closed:  # the descriptor may be another file by now
                 os.write(self._wake_write, b"\0")
 
-    def step(self, timeout: float = MAX_WAIT) -> None:
-        """Wait for something to do, at most `timeout` seconds, and do it."""
-        if self._timers:
-            timeout = min(timeout, self._timers[0][0] - time.monotonic())
-        wait_ms = 0 if self._calls else max(0, int(timeout * 1000 + 0.999))
-        for source, _ in self._poller.poll(wait_ms):
+    def step(self, timeout: float = MAX_WAIT) -> bool:
+        """Wait for something to do, at most `timeout` seconds, and do it; False if there was nothing."""
+        wait_ms = 0 if self._calls else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
+        ready = self._poller.poll(wait_ms)
+        for source, _ in ready:
             callback = self._readers.get(source)
             if callback:
                 callback()
-        self._run_timers()
+        busy = self._run_timers() or bool(ready or self._calls)
         for _ in range(len(self._calls)):
             self._calls.popleft()()
+        return busy
+
+    def due_in(self) -> float:
+        """Give the seconds until the next timer is due; 0 or less if one is."""
+        return self._timers[0][0] - time.monotonic() if self._timers else MAX_WAIT
+
+    def descriptors(self) -> list[int]:
+        """Give what another event loop can watch: when one is readable, there is something to do in `step`.
+
+        Those of ZeroMQ sockets tell of changes only: watch them after a `step` that had nothing to do.
+        """
+        return [source if isinstance(source, int) else int(source.fd) for source in self._readers]
 
     def run(self) -> None:
         """Run until `stop` or a handled signal."""
@@ -127,8 +138,10 @@ class Loop:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))
         return timer
 
-    def _run_timers(self) -> None:
+    def _run_timers(self) -> bool:
+        """Call what is due; was anything?"""
         now = time.monotonic()
+        any_due = bool(self._timers) and self._timers[0][0] <= now
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
             if timer.cancelled:
@@ -138,6 +151,7 @@ class Loop:
                 # from now, not from when it was due: after a suspend there is nothing to make up for
                 timer.due = time.monotonic() + timer.period
                 self._schedule(timer)
+        return any_due
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -18,6 +18,7 @@ from bus.wire import ControlError
 R = TypeVar("R")
 REQUEST_SECONDS: Final = 4.0
 REPLY_FRAMES: Final = 3
+REPLIES_A_TURN: Final = 16  # before the loop looks at its other sockets: each may make us ask for the next page
 
 
 @dataclass(slots=True)
@@ -80,7 +81,9 @@ class Requester:
 
     def _on_replies(self) -> None:
         socket = self._socket
-        while socket is self._socket and not socket.closed and (frames := sockets.receive(socket)) is not None:
+        for _ in range(REPLIES_A_TURN):
+            if socket is not self._socket or socket.closed or (frames := sockets.receive(socket)) is None:
+                return
             self._heard = time.monotonic()
             question = self._questions.pop(frames[0], None) if len(frames) == REPLY_FRAMES else None
             if question:

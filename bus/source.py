@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from msgspec import Raw, Struct
 
 from bus import sockets, topics, wire
-from bus.catchup import CatchUp, Check, Fetch, Info, Notice, Request
+from bus.catchup import CatchUp, Check, Fetch, Info, Latest, Notice, Request
 from bus.limits import DEFAULT_LIMITS, Limits
 from bus.logs import Repeats
 from bus.loop import Loop
@@ -23,7 +23,7 @@ from bus.wire import ControlError
 
 TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
-SILENCE_SECONDS: Final = 3.5  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
+QUIET_TICKS: Final = 4  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 ASK_SECONDS: Final = 3.0
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
@@ -68,6 +68,16 @@ class Delivery(Struct, frozen=True, gc=False):
         return decode_body(self.body)
 
 
+class SourceState(Struct, frozen=True):
+    """How the connection to one publisher does."""
+
+    address: str
+    ready: bool
+    lag: int  # offsets between the publisher's head and what has been handed over
+    refetched: int  # events that the feed had lost
+    malformed: int  # messages that were dropped as they make no sense
+
+
 class Source:
     """Follows some prefixes of one publisher and hands over what is ready."""
 
@@ -91,17 +101,12 @@ class Source:
         self._noticed: Counter[str] = Counter()
         self._loop, self._deliver, self._notify = loop, deliver, notify
         self._limits, self._curve = limits, curve
-        self._catchups: dict[str, CatchUp[Delivery]] = {}
-        self._to_read: dict[str, list[Delivery]] = {}  # prefixes that read `latest` first, with what they have read
-        self._reading: set[str] = set()  # those of them that wait for an answer
-        for prefix, start in starts.items():
-            if start is Start.LATEST:
-                self._to_read[prefix] = []
-            else:
-                self._catchups[prefix] = self._catchup(prefix, start)
+        self._catchups = {prefix: self._catchup(prefix, start) for prefix, start in starts.items()}
         self._prefixes = list(starts)
         self._feed: Socket | None = None
         self._heard = time.monotonic()
+        self._quiet_ticks = 0
+        self._paused = False
         self._asking = False  # for `info`, to connect
         self._requester = Requester(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
@@ -132,6 +137,31 @@ class Source:
         for kind, count in self._noticed.items():
             yield "variantbus_consumer_notices_total", {**mine, "kind": kind}, count
 
+    def state(self) -> SourceState:
+        """Tell how the connection does."""
+        followed = [catchup for catchup in self._catchups.values() if catchup.offset is not None]
+        return SourceState(
+            address=self.address,
+            ready=self.ready,
+            lag=max((max(0, catchup.head - (catchup.offset or 0)) for catchup in followed), default=0),
+            refetched=sum(catchup.refetched for catchup in self._catchups.values()),
+            malformed=self.malformed,
+        )
+
+    def pause(self) -> None:
+        """Hand over no more for now, but for what is asked already; what is published meanwhile waits or is fetched."""
+        self._paused = True
+        if self._feed is not None:
+            self._loop.remove(self._feed)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        if self._paused:
+            self._paused = False
+            if self._feed is not None:
+                self._loop.add(self._feed, self._on_feed)
+            self._pump()
+
     def close(self) -> None:
         """Release the sockets."""
         self._timer.cancel()
@@ -139,17 +169,23 @@ class Source:
         self._requester.close()
 
     def _tick(self) -> None:
-        """Once a second: notice silence, and ask again what was not answered."""
-        if self._feed is None:
+        """Once a second: notice silence, and ask again what was not answered.
+
+        Silence is counted in ticks, not in seconds: the loop may have stood still (a consumer that is busy, a laptop
+        that slept), and then what was sent meanwhile waits in the socket and is read before it is missed.
+        """
+        self._quiet_ticks += 1
+        if self._paused:
+            self._quiet_ticks = 0
+        elif self._feed is None:
             self._ask_info()
-        elif time.monotonic() - self._heard > SILENCE_SECONDS:
+        elif self._quiet_ticks >= QUIET_TICKS:
             logger.warning("%s is silent; connecting anew", self.address)
             self.reconnects += 1
             self._close_feed()
             self._requester.close()  # with all that was asked of it
             self._requester = Requester(self._loop, self.address, self._curve)
             self._asking = False
-            self._reading.clear()
             for catchup in self._catchups.values():
                 catchup.forget()
             self._ask_info()
@@ -182,7 +218,7 @@ class Source:
         for prefix in self._prefixes:
             self._feed.subscribe(prefix.encode())
         self._feed.subscribe(HEARTBEAT)
-        self._heard = time.monotonic()
+        self._quiet_ticks = 0
         self._loop.add(self._feed, self._on_feed)
         self._urge()
 
@@ -208,12 +244,12 @@ class Source:
 
     def _on_feed(self) -> None:
         ephemeral: list[Delivery] = []
-        now = time.monotonic()
+        self._quiet_ticks = 0
+        self._heard = time.monotonic()
         for _ in range(self._limits.messages_a_turn):
             frames = sockets.receive(self._feed) if self._feed else None
             if frames is None:
                 break
-            self._heard = now
             try:
                 if len(frames) != FEED_FRAMES:
                     raise InvalidInputError(f"frames: {len(frames)} instead of {FEED_FRAMES}")  # noqa: TRY301
@@ -233,9 +269,8 @@ class Source:
         _check_version(beat.version)
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
-            catchup.heartbeat(beat.epoch, beat.head, beat.info.epochs)
+            catchup.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
         self.ready = True
-        self._read_latest()
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
         message = decode(wire.feed_decoder, frame)
@@ -245,20 +280,19 @@ class Source:
             return
         epoch, offset, chain = message.epoch, message.offset, message.chain
         delivery = Delivery(self.address, prefix, epoch, offset, topic, message.time_ns, message.body)
-        catchup = self._catchups.get(prefix)
         if offset == 0:
             ephemeral.append(delivery)
-        elif catchup:
+        else:
             tokens = prefix.count(".")
             known = len(chain) >= tokens
             previous = (chain[tokens - 1] if known else None) if tokens else offset - 1
-            catchup.message(epoch, offset, previous, delivery)
+            self._catchups[prefix].message(epoch, offset, previous, delivery)
 
     def _prefix_of(self, topic: str) -> str | None:
         """Find which of our prefixes a topic belongs to."""
         if len(self._prefixes) == 1:
             return self._prefixes[0]
-        return next((one for one in topics.prefixes(topic) if one in self._catchups or one in self._to_read), None)
+        return next((one for one in topics.prefixes(topic) if one in self._catchups), None)
 
     def _flush(self) -> None:
         """Hand over what is ready; what is missing is asked for first, so that it comes meanwhile."""
@@ -273,6 +307,8 @@ class Source:
                 self._deliver(ready)
 
     def _pump(self) -> None:
+        if self._paused:
+            return
         for prefix, catchup in self._catchups.items():
             request = catchup.request()
             if request:
@@ -290,17 +326,19 @@ class Source:
                 self._ask_check(prefix, catchup, request, failed)
             case Fetch():
                 self._ask_fetch(prefix, catchup, request, failed)
+            case Latest():
+                self._ask_latest(prefix, catchup, request, failed)
 
     def _ask_epoch(self, catchup: CatchUp[Delivery], request: Info, failed: OnError) -> None:
         def informed(reply: wire.InfoReply) -> None:
-            catchup.informed(request, reply.epoch, reply.head, reply.epochs)
+            catchup.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
             self._flush()
 
         self._requester.ask("info", {}, wire.InfoReply, informed, failed, ASK_SECONDS)
 
     def _ask_check(self, prefix: str, catchup: CatchUp[Delivery], request: Check, failed: OnError) -> None:
         def checked(reply: wire.CheckReply) -> None:
-            catchup.checked(request, reply.epoch, reply.head, reply.last)
+            catchup.checked(request, reply.epoch, reply.head, reply.first, reply.last)
             self._flush()
 
         params = wire.CheckParams(prefix=prefix, after=request.after)
@@ -315,44 +353,22 @@ class Source:
         params = wire.FetchParams(prefix=prefix, after=request.after, until=request.until)
         self._requester.ask("fetch", params, wire.FetchReply, fetched, failed, ASK_SECONDS)
 
-    def _read_latest(self) -> None:
-        """Read the newest event of each topic, for the prefixes that begin so."""
-        for prefix in self._to_read.keys() - self._reading:
-            self._reading.add(prefix)
-            self._to_read[prefix].clear()
-            self._ask_latest(prefix, "", None)
+    def _ask_latest(self, prefix: str, catchup: CatchUp[Delivery], request: Latest, failed: OnError) -> None:
+        def listed(reply: wire.LatestReply) -> None:
+            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next)
+            self._flush()
 
-    def _ask_latest(self, prefix: str, after_topic: str, at: Position | None) -> None:
-        def page(reply: wire.LatestReply) -> None:
-            # pages are read one after another; what is newer than the first page comes by catching up from there
-            position = at or Position(reply.epoch, reply.head)
-            rows = [row for row in reply.events if row.offset <= position.offset]
-            self._to_read[prefix] += [self._delivery(prefix, reply.epoch, row) for row in rows]
-            if reply.next:
-                self._ask_latest(prefix, reply.next, position)
-                return
-            read = sorted(self._to_read.pop(prefix), key=lambda delivery: delivery.offset)
-            self._reading.discard(prefix)
-            self._catchups[prefix] = self._catchup(prefix, position)
-            if read:
-                self.delivered += len(read)
-                self._deliver(read)
-            self._ask_heartbeat()
-
-        def failed(error: ControlError) -> None:
-            self._ignore(error)
-            self._reading.discard(prefix)  # the next heartbeat begins again
-
-        params = wire.LatestParams(prefix=prefix, after_topic=after_topic)
-        self._requester.ask("latest", params, wire.LatestReply, page, failed, ASK_SECONDS)
+        params = wire.LatestParams(prefix=prefix, after_topic=request.after_topic)
+        self._requester.ask("latest", params, wire.LatestReply, listed, failed, ASK_SECONDS)
 
     def _delivery(self, prefix: str, epoch: int, row: wire.Record) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
     def _catchup(self, prefix: str, start: Position | Start) -> CatchUp[Delivery]:
         epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
-        pending = self._limits.pending_messages
-        return CatchUp(epoch=epoch, offset=offset, everything=not prefix, pending_limit=pending)
+        latest, pending = start is Start.LATEST, self._limits.pending_messages
+        return CatchUp(epoch=epoch, offset=offset, everything=not prefix, latest=latest, pending_limit=pending)
 
 
 def _check_version(version: int) -> None:

@@ -20,11 +20,13 @@ from bus.messages import (
     VariantProgress,
     VariantStatus,
 )
+from bus.plain import plain
 from bus.requester import request
+from bus.since import offset_before
 from bus.source import Delivery, Position, Start
-from bus.subscriber import Subscriber
+from bus.subscriber import OnNotice, Subscriber
 from bus.topics import as_prefix
-from bus.wire import InfoReply
+from bus.wire import FetchParams, FetchReply, InfoReply
 
 POLL_SECONDS: Final = 0.1
 SILENCE_SECONDS: Final = 2.0  # a publisher that is there is ready in milliseconds
@@ -36,6 +38,7 @@ class TailOptions:
 
     prefix: str = ""
     after: int | None = None
+    since: datetime | None = None
     everything: bool = False
     exit_at_end: bool = False
     count: int | None = None
@@ -47,24 +50,32 @@ class TailTimeoutError(Exception):
 
 
 def tail(
-    addresses: list[str], options: TailOptions, on_silence: Callable[[], None], keys: Keys | None = None
+    addresses: list[str],
+    options: TailOptions,
+    on_silence: Callable[[], None],
+    on_notice: OnNotice,
+    keys: Keys | None = None,
 ) -> Iterator[Delivery]:
     """Give events until one of the options ends it; `on_silence` is called once if a publisher is not there yet.
+
+    `on_notice` is told what a publisher cannot give.
 
     Raises:
         ControlError: a publisher does not answer, where its log has to be asked first.
         TailTimeoutError: `count` was not reached within `timeout`.
     """
     prefix = as_prefix(options.prefix)
-    asked = options.exit_at_end or options.after is not None
+    asked = options.exit_at_end or options.after is not None or options.since is not None
     infos = {address: request(address, "info", {}, InfoReply, keys=keys) for address in addresses} if asked else {}
-    positions = {
-        (address, prefix): Position(info.epoch, options.after)
-        for address, info in infos.items()
-        if options.after is not None
-    }
+    positions: dict[tuple[str, str], Position] = {}
+    for address, info in infos.items():
+        offset = options.after if options.since is None else offset_at(address, options.since, info, keys)
+        if offset is not None:
+            positions[address, prefix] = Position(info.epoch, offset)
     start = Start.BEGINNING if options.everything else Start.NOW
-    with Subscriber(addresses, [prefix], start=start, positions=positions, keys=keys) as subscriber:
+    with Subscriber(
+        addresses, [prefix], start=start, positions=positions, on_notice=on_notice, keys=keys
+    ) as subscriber:
         if options.exit_at_end:
             events = _until(subscriber, {address: info.head for address, info in infos.items()}, options.timeout)
         else:
@@ -76,6 +87,15 @@ def tail(
                 return
     if options.count is not None and not options.exit_at_end:
         raise TailTimeoutError(f"only {count} of {options.count} events came")
+
+
+def offset_at(address: str, since: datetime, info: InfoReply, keys: Keys | None = None) -> int:
+    """Ask a publisher for the offset behind which the events since a moment are."""
+
+    def fetch(after: int) -> FetchReply:
+        return request(address, "fetch", FetchParams(after=after, limit=1), FetchReply, keys=keys)
+
+    return offset_before(since, info.first, info.head, fetch)
 
 
 def _for_ever(subscriber: Subscriber, timeout: float | None, on_silence: Callable[[], None]) -> Iterator[Delivery]:
@@ -106,7 +126,7 @@ def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
 
 
 def as_json(delivery: Delivery) -> str:
-    """Write an event as one line of JSON; `time` is unix seconds."""
+    """Write an event as one line of JSON; `time` is unix seconds. For what JSON has no form for see `bus.plain`."""
     return msgspec.json.encode(
         {
             "source": delivery.source,
@@ -114,20 +134,25 @@ def as_json(delivery: Delivery) -> str:
             "offset": delivery.offset,
             "topic": delivery.topic,
             "time": delivery.time_ns / 1e9,
-            "body": msgspec.msgpack.decode(delivery.body),
+            "body": plain(delivery.body),
         }
     ).decode()
 
 
 def as_text(delivery: Delivery) -> str:
     """Write an event as one line for people: time, offset, topic, and what it says in short."""
+    return " ".join(columns(delivery)).rstrip()
+
+
+def columns(delivery: Delivery) -> tuple[str, str, str, str]:
+    """Give what a line for people says: time, offset, topic, summary."""
     clock = datetime.fromtimestamp(delivery.time_ns / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
     offset = str(delivery.offset) if delivery.offset else "-"
     try:
         summary = summarize(delivery.message)
     except ValueError as error:
-        summary = f"cannot be read: {error}"
-    return f"{clock} {offset:>6} {delivery.topic} {summary}".rstrip()
+        summary = printable(f"cannot be read: {error}")
+    return clock, f"{offset:>6}", delivery.topic, summary
 
 
 def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of message

@@ -116,8 +116,8 @@ def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
 
 def _wait(subscriber: Subscriber, job_id: str, timeout: float) -> JobCompleted | None:
     deadline = time.monotonic() + timeout
-    while batch := subscriber.receive(deadline - time.monotonic()):
-        for delivery in batch:
+    while (left := deadline - time.monotonic()) > 0:
+        for delivery in subscriber.receive(left):
             message = delivery.message
             if isinstance(message, JobCompleted) and message.job_id == job_id:
                 return message

@@ -3,7 +3,7 @@
 import click
 
 from bus import __version__
-from bus.__main__ import tail
+from bus.__main__ import tail, top
 from cli.check import check
 from cli.demo import demo
 from cli.experiment import experiment, watch
@@ -33,5 +33,5 @@ def main() -> None:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
 
 
-for command in (demo, up, experiment, job, watch, tail, check, keygen, spec, runner, learning):
+for command in (demo, up, experiment, job, watch, tail, top, check, keygen, spec, runner, learning):
     main.add_command(command)

@@ -141,6 +141,7 @@ class LearningService:
 
     def _on_notice(self, runner: str, _prefix: str, notice: Notice) -> None:
         """Do what can be done about events that a runner cannot give."""
+        logger.warning("%s: %s", runner, notice)
         if isinstance(notice, Rewound):
             self._resend(runner)
         else:

@@ -19,12 +19,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bus.catchup import CatchUp, Check, Fetch, Info, Request, Rewound, Truncated
+from bus.catchup import CatchUp, Check, Fetch, Info, Latest, Request, Rewound, Truncated
 from bus.limits import DEFAULT_LIMITS
 from bus.wire import Epochs
 
 TOPICS = ["a.", "a.x.", "a.y.", "a.x.1.", "b.", "b.x."]
 PREFIXES = ["", "a.", "a.x.", "b.x."]
+COMPACTED = {"a.x.", "a.x.1.", "b.x."}  # retention leaves the newest event of each of these
+STARTS = ["stored", "stored", "now", "latest"]
 pick = st.integers(0, 1_000_000)  # chooses one of what there is, whatever its number
 
 
@@ -50,6 +52,7 @@ class Beat(NamedTuple):
 
     epoch: int
     head: int
+    first: int
     epochs: Epochs
 
 
@@ -67,10 +70,21 @@ class Checked(NamedTuple):
 
     epoch: int
     head: int
+    first: int
     last: int
 
 
-Reply = Beat | Page | Checked
+class Listed(NamedTuple):
+    """The answer to `latest`."""
+
+    epoch: int
+    head: int
+    first: int
+    events: list[tuple[int, Event]]
+    next_topic: str
+
+
+Reply = Beat | Page | Checked | Listed
 
 
 @dataclass
@@ -90,6 +104,15 @@ class ModelLog:
     def matching(self, prefix: str, after: int, until: int) -> list[Event]:
         """Give what was ever logged with a prefix in (after, until]."""
         return [event for event in self.events[after:until] if event.topic.startswith(prefix)]
+
+    def newest(self, prefix: str) -> list[Event]:
+        """Give what retention has left of the newest event of each topic, in the order of topics."""
+        newest = {event.topic: event for event in self.matching(prefix, 0, self.head)}
+        return [newest[topic] for topic in sorted(newest) if self.is_known(newest[topic])]
+
+    def is_known(self, newest: Event) -> bool:
+        """Has the log still this newest event of its topic? Those of compacted topics are kept for ever."""
+        return newest.offset >= self.first or newest.topic in COMPACTED
 
 
 class ModelPublisher:
@@ -127,7 +150,7 @@ class ModelPublisher:
 
     def beat(self) -> Beat:
         """Say where the log is."""
-        return Beat(self.log.epoch, self.log.head, list(self.log.epochs))
+        return Beat(self.log.epoch, self.log.head, self.log.first, list(self.log.epochs))
 
     def fetch(self, prefix: str, request: Fetch, limit: int) -> Page:
         """Answer as `Log.fetch` does."""
@@ -140,9 +163,17 @@ class ModelPublisher:
         return Page(log.epoch, log.first, reached, [(event.offset, event) for event in page])
 
     def check(self, prefix: str, request: Check) -> Checked:
-        """Answer as `Publisher` does."""
-        found = self.log.matching(prefix, request.after, self.log.head)
-        return Checked(self.log.epoch, self.log.head, found[-1].offset if found else 0)
+        """Answer as `Publisher` does: with the newest offset that is still known."""
+        log = self.log
+        last = max((event.offset for event in log.newest(prefix)), default=0)
+        return Checked(log.epoch, log.head, log.first, last if last > request.after else 0)
+
+    def latest(self, prefix: str, request: Latest, limit: int) -> Listed:
+        """Answer as `Log.latest` does."""
+        log = self.log
+        page = [event for event in log.newest(prefix) if event.topic > request.after_topic][:limit]
+        next_topic = page[-1].topic if len(page) == limit else ""
+        return Listed(log.epoch, log.head, log.first, [(event.offset, event) for event in page], next_topic)
 
     def answer(self, prefix: str, request: Request, limit: int) -> Reply:
         """Answer a request as things stand now."""
@@ -153,6 +184,8 @@ class ModelPublisher:
                 return self.check(prefix, request)
             case Fetch():
                 return self.fetch(prefix, request, limit)
+            case Latest():
+                return self.latest(prefix, request, limit)
 
 
 class Consumer:
@@ -165,6 +198,7 @@ class Consumer:
         self.epoch = follower.epoch
         self.view: list[Event] = []
         self.gone: list[Truncated] = []
+        self.reopened: list[Truncated] = []  # gone, and then a power cut made old events the newest ones again
 
     def take(self) -> None:
         """Take notices, then events, as `bus.source` does, and check what we have now."""
@@ -181,6 +215,8 @@ class Consumer:
                 assert notice.first <= max(log.first for log in self.publisher.logs.values())
                 self.gone.append(notice)
         self.view += self.follower.take()
+        if self.follower.epoch != self.epoch:
+            self.reopened += self.gone
         self.epoch = self.follower.epoch
         self.check()
 
@@ -205,6 +241,10 @@ class Consumer:
         give(self.follower, request, reply)
         if isinstance(reply, Beat):
             self.begin_at(reply)
+        elif isinstance(reply, Listed) and self.start is None and self.follower.offset is not None:
+            # the newest events were listed: only they are here of what came up to the position
+            self.start = 0
+            self.gone.append(Truncated(0, self.follower.offset + 1))
 
     def begin_at(self, beat: Beat) -> None:
         """Note where a consumer that starts now has started."""
@@ -223,6 +263,16 @@ class Consumer:
         kept = [event for event in wanted if not self._is_gone(event.offset)]
         assert [event for event in self.view if not self._is_gone(event.offset)] == kept
         assert [event for event in self.view if event not in wanted] == []
+        offsets = [event.offset for event in self.view]
+        assert offsets == sorted(set(offsets))
+
+    def check_state(self) -> None:
+        """Whatever retention took, the newest event of every compacted topic is here."""
+        log, start = self.publisher.log, self.start
+        assert start is not None
+        for event in log.newest(self.prefix):
+            if event.offset > start and not any(one.after < event.offset < one.first for one in self.reopened):
+                assert event in self.view
 
     def _is_gone(self, offset: int) -> bool:
         return any(gone.after < offset < gone.first for gone in self.gone)
@@ -250,6 +300,8 @@ def give(follower: CatchUp[Event], request: Request, reply: Reply) -> None:
             follower.checked(request, *reply)
         case Fetch(), Page():
             follower.fetched(request, *reply)
+        case Latest(), Listed():
+            follower.listed(request, *reply)
 
 
 class Network(RuleBasedStateMachine):
@@ -269,18 +321,20 @@ class Network(RuleBasedStateMachine):
         before=st.lists(st.sampled_from(TOPICS), max_size=8),
         prefix=st.sampled_from(PREFIXES),
         start=pick,
-        now=st.booleans(),
+        how=st.sampled_from(STARTS),
     )
-    def begin(self, before: list[str], prefix: str, start: int, now: bool) -> None:
-        """Start behind a log of some events: at its beginning, at a stored position, or now."""
+    def begin(self, before: list[str], prefix: str, start: int, how: str) -> None:
+        """Start behind a log of some events: at its beginning or a stored position, now, or with the newest events."""
         for topic in before:
             self.publisher.publish(topic, prefix, forgotten=False)
         at = start % (len(before) + 1)
-        self.connect(prefix, self.publisher.log.epoch if at else None, None if now else at)
-
-    def connect(self, prefix: str, epoch: int | None, offset: int | None) -> None:
-        """Make the CatchUp; the epoch of a stored position is known."""
-        follower = self.follower_class(epoch=epoch if offset else None, offset=offset, everything=not prefix)
+        epoch, offset = (self.publisher.log.epoch, at) if at and how == "stored" else (None, 0)
+        follower = self.follower_class(
+            epoch=epoch,
+            offset=offset if how == "stored" else None,
+            everything=not prefix,
+            latest=how == "latest",
+        )
         self.consumer = Consumer(self.publisher, follower, prefix)
 
     @property
@@ -373,7 +427,9 @@ class Network(RuleBasedStateMachine):
         """The consumer is killed after it stored its position, and goes on from there."""
         self.consumer.take()
         old = self.follower
-        new = self.follower_class(epoch=old.epoch, offset=old.offset, everything=not self.consumer.prefix)
+        new = self.follower_class(
+            epoch=old.epoch, offset=old.offset, everything=not self.consumer.prefix, latest=old._latest
+        )
         self.consumer.follower = new
         self.reconnect()  # it has new sockets, which nothing old can reach
         self.replies.clear()
@@ -385,6 +441,7 @@ class Network(RuleBasedStateMachine):
         settle(self.publisher, self.consumer, limit)
         assert self.follower.epoch == self.publisher.log.epoch
         assert self.follower.offset == self.publisher.log.head
+        self.consumer.check_state()
 
     @invariant()
     def pending_is_bounded(self) -> None:

@@ -27,7 +27,8 @@ PACKAGES: Final = {
     "learning_service": {"bus"},
     "cli": {"bus", "pipeline_runner", "learning_service"},
 }
-EXTRAS_IN_BUS: Final = {"command.py", "__main__.py", "prometheus.py"}  # all that needs more than pyzmq and msgspec
+# all that needs more than pyzmq and msgspec
+EXTRAS_IN_BUS: Final = {"command.py", "__main__.py", "prometheus.py", "screen.py"}
 
 
 def imported_by(path: Path) -> set[str]:

@@ -9,10 +9,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Request, Rewound, Truncated, resume_offset
+from bus import catchup
+from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Latest, Request, Rewound, resume_offset
 from bus.limits import DEFAULT_LIMITS
 from bus.wire import Epochs
-from tests.network import PREFIXES, TOPICS, BadPublisher, Event, Network
+from tests.network import PREFIXES, STARTS, TOPICS, BadPublisher, Event, Network
 
 SETTINGS = settings(max_examples=100, stateful_step_count=30)
 HISTORIES = 1500
@@ -24,7 +25,7 @@ def play(kind: type[Network], seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - no secret
     network = kind()
     network.begin(
-        rng.choices(TOPICS, k=rng.randint(0, 8)), rng.choice(PREFIXES), rng.getrandbits(16), rng.random() < 0.2
+        rng.choices(TOPICS, k=rng.randint(0, 8)), rng.choice(PREFIXES), rng.getrandbits(16), rng.choice(STARTS)
     )
 
     def some() -> int:
@@ -97,10 +98,10 @@ class Careless(CatchUp[Event]):
 class Deaf(CatchUp[Event]):
     """Ignores heartbeats once it knows the epoch, so that a lost last message stays lost."""
 
-    def heartbeat(self, epoch: int, head: int, epochs: Epochs) -> None:
+    def heartbeat(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         """Take the first one only."""
         if not self._adopted:
-            super().heartbeat(epoch, head, epochs)
+            super().heartbeat(epoch, head, first, epochs)
 
 
 class Gullible(CatchUp[Event]):
@@ -115,17 +116,61 @@ class Gullible(CatchUp[Event]):
 class Stubborn(CatchUp[Event]):
     """Keeps its offset whatever epoch the publisher is in."""
 
-    def _adopt(self, epoch: int, head: int, epochs: Epochs) -> None:
+    def _adopt(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
         if self._adopted:
             self.epoch = epoch
-        super()._adopt(epoch, head, epochs)
+        super()._adopt(epoch, head, first, epochs)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "kind"), [(Careless, Network), (Deaf, Network), (Gullible, BadPublisher), (Stubborn, BadPublisher)]
-)
+class Trusting(CatchUp[Event]):
+    """Takes a check that found nothing as proof that there was nothing, whatever retention has taken."""
+
+    def checked(self, request: Check, epoch: int, head: int, first: int, last: int) -> None:
+        """Ignore `first`."""
+        del first
+        super().checked(request, epoch, head, 1, last)
+
+    def heartbeat(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
+        """Ignore `first`."""
+        del first
+        super().heartbeat(epoch, head, 1, epochs)
+
+
+class Forgetful(CatchUp[Event]):
+    """Tells what retention has taken, and does not take what compaction has kept."""
+
+    def _take_over(self, listing: catchup._Listing[Event]) -> None:
+        if self.offset is not None:
+            listing.events.clear()
+        super()._take_over(listing)
+
+
+class Hasty(CatchUp[Event]):
+    """Takes of the newest events also those that the log still has, and so gets them twice."""
+
+    def listed(
+        self, request: Latest, epoch: int, head: int, first: int, events: list[tuple[int, Event]], next_topic: str
+    ) -> None:
+        """Keep all, and go on at `first` all the same."""
+        super().listed(request, epoch, head, first, events, next_topic)
+        if not next_topic and self.offset is not None:
+            self._ready += [event for offset, event in events if offset > self.offset]
+
+
+WRONG: list[tuple[type[CatchUp[Event]], type[Network]]] = [
+    (Careless, Network),
+    (Deaf, Network),
+    (Gullible, BadPublisher),
+    (Stubborn, BadPublisher),
+    (Trusting, BadPublisher),
+    (Forgetful, BadPublisher),
+    (Hasty, BadPublisher),
+]
+
+
+@pytest.mark.parametrize(("wrong", "kind"), WRONG)
 def test_the_checker_finds_a_wrong_catch_up(wrong: type[CatchUp[Event]], kind: type[Network]) -> None:
-    """Negative control: the same check fails for classes that ignore the chain, heartbeats, late replies or epochs."""
+    """Negative control: the check fails for classes that ignore the chain, heartbeats, late replies, epochs or gaps."""
     control = type("Control", (kind,), {"follower_class": wrong})
 
     def play_until_it_fails() -> None:
@@ -180,7 +225,7 @@ def test_a_consumer_resumes_at_the_lowest_point_that_survived(epoch: int | None,
 def follow(epoch: int | None = 1, offset: int = 0, head: int = 0, *, everything: bool = False) -> CatchUp[str]:
     """Make a CatchUp that has heard the heartbeat of epoch 1."""
     follower: CatchUp[str] = CatchUp(epoch=epoch, offset=offset, everything=everything)
-    follower.heartbeat(1, head, [(1, 0)])
+    follower.heartbeat(1, head, 1, [(1, 0)])
     return follower
 
 
@@ -227,7 +272,7 @@ def test_a_lost_last_message_is_found_by_the_heartbeat() -> None:
     assert everything.request() == Fetch(0, 5)
     assert request == Check(0)
     assert isinstance(request, Check)
-    narrow.checked(request, 1, 5, 3)
+    narrow.checked(request, 1, 5, 1, 3)
     assert narrow.request() == Fetch(0, 3)
 
 
@@ -236,7 +281,7 @@ def test_a_head_that_does_not_concern_the_prefix_moves_the_position_on() -> None
     follower = follow(head=5)
     request = follower.request()
     assert isinstance(request, Check)
-    follower.checked(request, 1, 6, 0)
+    follower.checked(request, 1, 6, 1, 0)
 
     assert follower.offset == 6
     assert follower.request() is None
@@ -266,14 +311,14 @@ def test_messages_before_the_first_heartbeat_are_fetched_later() -> None:
 
     assert follower.take() == []
     assert isinstance(request, Info)
-    follower.informed(request, 8, 2, [(7, 0), (8, 1)])
+    follower.informed(request, 8, 2, 1, [(7, 0), (8, 1)])
     assert follower.request() == Check(1)
 
 
 def test_a_power_cut_takes_the_consumer_back_to_what_survived() -> None:
     """It is told, and gets what the publisher gave the same offsets to."""
     follower = follow(offset=10, head=10)
-    follower.heartbeat(2, 8, [(1, 0), (2, 7)])
+    follower.heartbeat(2, 8, 1, [(1, 0), (2, 7)])
 
     assert follower.take_notices() == [Rewound(10, 7)]
     assert follower.take_notices() == []
@@ -286,7 +331,7 @@ def test_a_new_epoch_that_lost_nothing_is_no_news() -> None:
     """A consumer that had not seen beyond the start of the new epoch just goes on."""
     follower = follow(offset=7, head=7)
     follower.message(1, 9, 8, "of the old epoch")
-    follower.heartbeat(2, 7, [(1, 0), (2, 7)])
+    follower.heartbeat(2, 7, 1, [(1, 0), (2, 7)])
 
     assert follower.take_notices() == []
     assert follower.request() is None
@@ -297,24 +342,24 @@ def test_a_new_epoch_that_lost_nothing_is_no_news() -> None:
 def test_a_straggling_heartbeat_of_an_old_epoch_changes_nothing() -> None:
     """It may come from a dead process or from a restored backup: only asking tells."""
     follower = follow()
-    follower.heartbeat(2, 0, [(1, 0), (2, 0)])
-    follower.heartbeat(1, 5, [(1, 0)])
+    follower.heartbeat(2, 0, 1, [(1, 0), (2, 0)])
+    follower.heartbeat(1, 5, 1, [(1, 0)])
     request = follower.request()
 
     assert follower.epoch == 2
     assert isinstance(request, Info)
-    follower.informed(request, 2, 0, [(1, 0), (2, 0)])
+    follower.informed(request, 2, 0, 1, [(1, 0), (2, 0)])
     assert follower.request() is None
 
 
 def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
     """The same epoch with a head before our position: only asking tells that it is so, then its offsets are read."""
     follower = follow(offset=10, head=10)
-    follower.heartbeat(1, 5, [(1, 0)])
+    follower.heartbeat(1, 5, 1, [(1, 0)])
 
     request = follower.request()
     assert request == Info(10)
-    follower.informed(request, 1, 5, [(1, 0)])
+    follower.informed(request, 1, 5, 1, [(1, 0)])
 
     assert follower.take_notices() == [Rewound(10, 5)]
     follower.message(1, 6, 5, "six")
@@ -324,11 +369,11 @@ def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
 def test_a_heartbeat_that_a_reply_has_overtaken_takes_nothing_back() -> None:
     """Its head is old, which the answer to `info` shows."""
     follower = follow(offset=10, head=10)
-    follower.heartbeat(1, 9, [(1, 0)])
+    follower.heartbeat(1, 9, 1, [(1, 0)])
 
     request = follower.request()
     assert isinstance(request, Info)
-    follower.informed(request, 1, 10, [(1, 0)])
+    follower.informed(request, 1, 10, 1, [(1, 0)])
 
     assert (follower.take_notices(), follower.offset) == ([], 10)
 
@@ -338,31 +383,13 @@ def test_a_damaged_record_is_told_and_passed_over() -> None:
     follower = follow(head=3)
     request = follower.request()
     assert request == Check(0)
-    follower.checked(request, 1, 3, 3)
+    follower.checked(request, 1, 3, 1, 3)
     request = follower.request()
     assert isinstance(request, Fetch)
 
     follower.fetched(request, 1, 1, 3, [(1, "one"), (3, "three")], [2])
 
     assert (follower.take(), follower.take_notices()) == (["one", "three"], [Damaged(2)])
-
-
-def test_what_retention_has_taken_is_told_once_with_its_count() -> None:
-    """The consumer goes on at the first event that is kept."""
-    follower = follow(offset=3, head=12, everything=True)
-    request = follower.request()
-    assert isinstance(request, Fetch)
-    follower.fetched(request, 1, 10, 11, [(10, "ten"), (11, "eleven")])
-    request = follower.request()
-    assert isinstance(request, Fetch)
-    follower.fetched(request, 1, 10, 12, [(12, "twelve")])
-    (notice,) = follower.take_notices()
-
-    assert notice == Truncated(3, 10)
-    assert isinstance(notice, Truncated)
-    assert notice.count == 6
-    assert follower.take() == ["ten", "eleven", "twelve"]
-    assert follower.request() is None
 
 
 def test_only_so_many_messages_wait_for_a_gap_to_close() -> None:

@@ -1,0 +1,154 @@
+"""`tail` from a moment, by a template and on a terminal; `top`; what they say of what a publisher cannot give."""
+
+import os
+import pty
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bus.wire import FetchParams, FetchReply
+from tests.acceptance.experiments import program, services, submit
+from tests.acceptance.harness import VARIANTBUS, House, ServiceProcess, wait_for_jobs
+from tests.helpers import TIME_FACTOR, wait_until
+
+
+@pytest.fixture
+def learning(house: House) -> ServiceProcess:
+    """Run the services with one experiment that has ended."""
+    _, learning = services(house)
+    wait_for_jobs(learning, submit(house, program(values=4, jobs=5)), 20)
+    return learning
+
+
+def test_the_log_can_be_read_from_a_moment_on(house: House, learning: ServiceProcess) -> None:
+    """`--since` begins at the first event of that time; a duration back, and a time of day, are other words for it."""
+    times = [event.time_ns for event in learning.ask("fetch", FetchParams(), FetchReply).events]
+    microseconds = times[len(times) // 2] // 1000
+    middle = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+    words = ("tail", "--from", "learning", "--exit-at-end", "--json", "--since")
+
+    lines = house.run(*words, middle.isoformat()).lines
+    after = [number for number, time in enumerate(times, 1) if time >= microseconds * 1000]
+    assert [line["offset"] for line in lines] == after
+    assert 0 < len(after) < len(times)
+    assert len(house.run(*words, "1h").lines) == len(times)
+    assert len(house.run(*words, (middle - timedelta(hours=1)).isoformat(sep=" ")).lines) == len(times)
+    assert house.run(*words, "0s").lines == []
+
+
+def test_a_template_makes_lines(house: House, learning: ServiceProcess) -> None:
+    """One line an event, in the words of the user."""
+    lines = house.run(
+        *("tail", "variant.status", "--all", "--exit-at-end"),
+        *("--format", r"{offset}\t{body[variant_index]} {body[status]} {body[completed]}/{body[planned]}{body[none]}"),
+    ).out.splitlines()
+
+    assert len(lines) > 20
+    assert sum(line.endswith("completed 5/5") for line in lines) == 4
+    assert all("\t" in line for line in lines)
+    assert learning.head
+
+
+REFUSED = {
+    "a since with an after": ("--since 1h --after 3", "--after and --since exclude each other"),
+    "a since with all": ("--since 1h --all", "--since and --all exclude each other"),
+    "json with a format": ("--json --format {topic}", "--json and --format exclude each other"),
+    "no time": ("--since soon", "'soon' is no time"),
+    "the future": ("--since 2999-01-01", "in the future"),
+    "an attribute": ("--format {topic.__class__}", "keys in brackets"),
+    "a field": ("--format {bdy[x]}", "did you mean 'body'?"),
+}
+
+
+@pytest.mark.parametrize(("line", "words"), REFUSED.values(), ids=REFUSED)
+def test_words_that_make_no_sense_are_refused(house: House, line: str, words: str) -> None:
+    """With status 2 and one sentence, before anything is asked."""
+    assert words in house.run("tail", *line.split(), code=2).err
+
+
+def test_on_a_terminal_lines_have_colours(house: House, learning: ServiceProcess) -> None:
+    """And none with NO_COLOR."""
+    del learning
+    shown = []
+    for no_color in ({}, {"NO_COLOR": "1"}):
+        ours, theirs = pty.openpty()
+        os.set_blocking(ours, False)
+        path, words = os.ttyname(theirs), f"{VARIANTBUS} tail variant.status --all --exit-at-end"
+        shell = house.start(
+            "shell", "sh", "-c", f"{words} >{path}", environment={**house.environment, "TERM": "xterm", **no_color}
+        )
+        text = b""
+
+        def read() -> bool:
+            nonlocal text
+            try:
+                text += os.read(ours, 65_536)  # noqa: B023 - called in this turn alone
+            except BlockingIOError:
+                return not shell.lives  # noqa: B023 - likewise
+            return False
+
+        wait_until(read, 20, what="the end of the output")
+        assert shell.wait() == 0, shell.errors()
+        os.close(ours)
+        os.close(theirs)
+        shown.append(text.decode())
+
+    assert "\x1b[36mvariant.status." in shown[0]
+    assert "\x1b[32m completed" in shown[0]
+    assert "\x1b[" not in shown[1].replace("\x1b[2m", "").replace("\x1b[0m", "")
+
+
+def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(house: House, learning: ServiceProcess) -> None:
+    """A position beyond the end of the log, as of a log that has been replaced: the tail goes back, and says so."""
+    head = learning.head
+
+    tail = house.command("tail", "--from", "learning", "--after", str(head + 5), "--timeout", "4")
+
+    assert tail.wait() == 0
+    assert tail.errors() == (
+        f"{learning.control}: the log is another one or lost its end: "
+        f"reading goes on behind event {head}, it was at {head + 5}\n"
+    )
+
+
+def test_top_counts_what_is_published(house: House, learning: ServiceProcess) -> None:
+    """As JSON, one object a second; also by `python -m bus top`."""
+    counting = house.command("top", "--seconds", "6", "--json")
+    plain = house.start("bus", sys.executable, "-m", "bus", "top", "job", "--seconds", "4")
+    wait_until(counting.lines, what="the first line")
+    before = learning.head
+    wait_for_jobs(learning, submit(house, program(values=2, jobs=5)), 10)
+
+    assert counting.wait() == 0, counting.errors()
+    lines = counting.lines()
+    assert len(lines) == 6
+    counts = {rate["topic"]: rate["count"] for rate in lines[-1]["topics"]}
+    assert counts["job.completed."] == 10
+    assert counts["variant.status."] + counts["experiment.status."] == learning.head - before
+    assert [one["ready"] for one in lines[-1]["publishers"]] == [True, True]
+    assert sum(rate["mean_per_second"] for rate in lines[-1]["topics"]) > 1
+    assert plain.wait() == 0, plain.errors()
+    assert "job.completed. " in plain.text()
+    assert "variant.status" not in plain.text()
+
+
+def test_top_ends_with_an_interrupt(house: House, learning: ServiceProcess) -> None:
+    """Ctrl-C is status 130, without a traceback."""
+    del learning
+    top = house.command("top")
+    plain = house.command("tail", "--all")
+    wait_until(plain.text, what="the first line")
+    wait_until(lambda: "last" in top.text() or top.popen.poll() is not None or _is_up(top.popen.pid), 10 * TIME_FACTOR)
+    for running in (top, plain):
+        running.send(signal.SIGINT)
+        assert running.wait() == 130
+        assert running.errors() == ""
+
+
+def _is_up(pid: int) -> bool:
+    """Does a process handle SIGINT already, as Python does once it has started?"""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:  # noqa: PTH123 - no path of ours
+        caught = next(line for line in status if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) & 1 << signal.SIGINT - 1)

@@ -1,0 +1,95 @@
+"""Catching up, step by step: what retention took and what compaction kept."""
+
+import pytest
+
+from bus.catchup import CatchUp, Check, Fetch, Latest, Truncated
+
+
+def test_what_retention_has_taken_is_told_and_the_newest_of_it_delivered() -> None:
+    """The consumer gets what compaction has kept of the gap, page by page, and goes on at the first event kept."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3, everything=True)
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert request == Latest("")
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(8, "eight"), (11, "still in the log"), (2, "seen")], "m.")
+    assert follower.offset == 3
+    request = follower.request()
+    assert request == Latest("m.")
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(5, "five")], "")
+    (notice,) = follower.take_notices()
+
+    assert notice == Truncated(3, 10)
+    assert isinstance(notice, Truncated)
+    assert notice.count == 6
+    assert follower.take() == ["five", "eight"]
+    assert follower.request() == Fetch(9, 12)
+
+
+@pytest.mark.parametrize("last", [0, 7])
+def test_a_check_that_finds_nothing_does_not_hide_what_retention_took(last: int) -> None:
+    """All of the prefix may be gone, or all but what compaction kept: the consumer is told in both cases."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower.heartbeat(1, 9, 1, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Check)
+    follower.checked(request, 1, 12, 10, last)
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(7, "seven")] if last else [], "")
+
+    assert follower.take_notices() == [Truncated(3, 10)]
+    assert follower.take() == (["seven"] if last else [])
+    assert follower.offset == 9
+
+
+def test_a_message_that_proves_that_nothing_was_missed_makes_the_gap_no_news() -> None:
+    """Its chain says that the prefix had no event where retention has taken some."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.message(1, 13, 2, "thirteen")
+    follower.listed(request, 1, 13, 10, [(2, "two")], "")
+
+    assert (follower.take_notices(), follower.take(), follower.offset) == ([], ["thirteen"], 13)
+
+
+def test_retention_that_goes_on_while_the_newest_events_are_listed_is_told_next() -> None:
+    """What the second round took is reported by itself, and its newest events are delivered then."""
+    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower.heartbeat(1, 12, 6, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 6, [(8, "eight")], "m.")
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(5, "five")], "")
+    assert (follower.take_notices(), follower.take()) == ([Truncated(3, 6)], ["five"])
+
+    request = follower.request()
+    assert request == Latest("")
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(8, "eight"), (5, "five")], "")
+    assert (follower.take_notices(), follower.take()) == ([Truncated(5, 10)], ["eight"])
+
+
+def test_a_screen_that_opens_late_lists_the_newest_events_first() -> None:
+    """In the order of the log, wherever retention is; what follows comes behind the head of the first page."""
+    follower: CatchUp[str] = CatchUp(offset=None, latest=True)
+    assert follower.request() is None
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(11, "eleven"), (4, "four")], "m.")
+    follower.message(1, 13, 11, "thirteen")
+    assert (follower.take(), follower.offset) == ([], None)
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 13, 10, [(13, "comes by fetching"), (7, "seven")], "")
+
+    assert (follower.take(), follower.take_notices()) == (["four", "seven", "eleven"], [])
+    assert follower.offset == 12
+    assert follower.request() == Check(12)
