@@ -94,7 +94,11 @@ class LogFile:
 
     def _check_files(self) -> None:
         """Notice that a file was removed or replaced: SQLite would go on writing where nobody can ever read it."""
-        names = self._path, self._path.with_name(f"{self._path.name}-wal"), *map(self._path.with_suffix, (".lock", ".head"))
+        names = (
+            self._path,
+            self._path.with_name(f"{self._path.name}-wal"),
+            *map(self._path.with_suffix, (".lock", ".head")),
+        )
         present = {one: _identity(one) for one in names}
         opened, self._files = self._files or present, present
         changed = [one for one in present if present[one] != opened[one]]

@@ -161,7 +161,9 @@ def check_learner(database: Path, runner: str, events: Sequence[Event]) -> int:
     log = Log(database)
     try:
         store = LearningStore(log)
-        reached = {prefix: position.offset for (source, prefix), position in store.positions().items() if source == runner}
+        reached = {
+            prefix: position.offset for (source, prefix), position in store.positions().items() if source == runner
+        }
         read = [one for one in events if one.offset <= max((at for at in reached.values()), default=0)]
         experiments = [experiment for _, experiment in store.page(None, 1000)]
         for stored in experiments:

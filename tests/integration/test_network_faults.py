@@ -77,7 +77,9 @@ def drain(subscriber: Subscriber, line: Line, found: list[Delivery], seconds: fl
     [Behaviour(latency=0.1), Behaviour(slice=1), Behaviour(slice=7, latency=0.02), Behaviour(cut_after=3000)],
     ids=["latency", "one byte at a time", "slices", "cut in mid-frame"],
 )
-def test_a_bad_line_delays_and_breaks_and_nothing_is_lost(line: Line, subscribe: Subscribe, behaviour: Behaviour) -> None:
+def test_a_bad_line_delays_and_breaks_and_nothing_is_lost(
+    line: Line, subscribe: Subscribe, behaviour: Behaviour
+) -> None:
     """While the line is bad and after it has healed: all events, once, in order, and no part of one."""
     subscriber = subscribe([line.address], start=Start.BEGINNING)
     line.publish(20)
