@@ -112,7 +112,7 @@ def check_subscriber(received: Sequence[Seen], log: Sequence[Seen], prefix: str 
     got = [(one.offset, one.topic, one.body) for one in received]
     repeated = [offset for offset, count in Counter(offset for offset, _, _ in got).items() if count > 1]
     assert not repeated, f"the subscriber has {repeated[:20]} more than once"
-    missing = [offset for offset, _, _ in wanted if offset not in {offset for offset, _, _ in got}]
+    missing = sorted({offset for offset, _, _ in wanted} - {offset for offset, _, _ in got})
     assert not missing, f"the subscriber misses {missing[:20]}"
     assert sorted(got) == got, "the subscriber has events out of order"
     assert got == wanted, f"the subscriber has other events: {set(got) ^ set(wanted)}"

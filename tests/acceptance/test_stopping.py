@@ -4,10 +4,11 @@ import shlex
 import sys
 from typing import Final
 
-from tests.acceptance.checker import check_everything, check_offsets, whole_log
+from tests.acceptance.checker import check_everything, whole_log
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, steady_ports, view_of, wait_for_jobs
 from tests.helpers import TIME_FACTOR, wait_until
+from tests.invariants import check_offsets
 
 STOP_SECONDS: Final = 5.0
 
