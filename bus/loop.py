@@ -112,7 +112,7 @@ class Loop:
             self._signals[number] = signal.signal(number, self._signalled)
 
     def close(self) -> None:
-        """Release the pipe and the signals; a second time does nothing, as the descriptors may be other files by then."""
+        """Release the pipe and the signals; once, as the descriptors may be other files afterwards."""
         if self._closed:
             return
         if self._signals:

@@ -145,10 +145,11 @@ def fold(
     )
     controller = LearningController({experiment_id: experiment}.get)
     for event in events:
-        mark = getattr(event.message, "learning_context", None)
-        if isinstance(event.message, JobQueued | JobStarted | JobCompleted) and mark:
-            if mark.experiment_id == experiment_id:
-                controller.handle(event.message)
+        if not isinstance(event.message, JobQueued | JobStarted | JobCompleted):
+            continue
+        mark = event.message.learning_context
+        if mark and mark.experiment_id == experiment_id:
+            controller.handle(event.message)
     return experiment
 
 

@@ -1,9 +1,9 @@
 """A disk that loses power: SQLite's own file system layer, told to report each sync to us.
 
 What SQLite has not synced may be lost. `Disk` wraps the default VFS of the SQLite library that Python uses, through
-ctypes: whenever a file is synced, its content is kept as what is certain to survive. `images` then gives states in which
-the files may be after a power cut: what was synced, and the write-ahead log with any part of what came behind it, cut
-off, zeroed or smashed. The log's own `.head` file is written with an fsync each time, so that it survives as it is.
+ctypes: whenever a file is synced, its content is kept as what is certain to survive. `images` then gives states in
+which the files may be after a power cut: what was synced, and the write-ahead log with any part of what came behind it,
+cut off, zeroed or smashed. The log's own `.head` file is written with an fsync each time, so that it survives as it is.
 """
 
 import _sqlite3

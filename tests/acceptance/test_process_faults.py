@@ -85,7 +85,6 @@ def recorded(house: House, name: str) -> list[Seen]:
 
 def wait_for_event(house: House, name: str, offset: int) -> None:
     """Wait until a recorder has an event."""
-
     db = sqlite3.connect(f"file:{house.folder / name}.db?mode=ro", uri=True)
     statement = 'SELECT coalesce(max("offset"), 0) FROM events'
     try:

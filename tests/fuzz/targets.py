@@ -84,6 +84,9 @@ class StillLoop:
 class Silence:
     """Stands in for the socket of a feed."""
 
+    def __init__(self, _address: str) -> None:
+        """Connect nowhere."""
+
     def subscribe(self, prefix: bytes) -> None:
         """Take any prefix."""
 
@@ -119,10 +122,14 @@ class Asked:
 def source_of(prefix: str, start: Start, incoming: list[list[bytes]]) -> Iterator[tuple[Source, Asked, list[Delivery]]]:
     """Give a source without a network; whatever it hands over is collected."""
     delivered: list[Delivery] = []
+
+    def receive(_socket: object) -> list[bytes] | None:
+        return incoming.pop(0) if incoming else None
+
     with (
         mock.patch.object(bus.source, "Requester", Asked),
-        mock.patch.object(sockets, "connect_feed", lambda _address: Silence()),
-        mock.patch.object(sockets, "receive", lambda _socket: incoming.pop(0) if incoming else None),
+        mock.patch.object(sockets, "connect_feed", Silence),
+        mock.patch.object(sockets, "receive", receive),
     ):
         source = Source(StillLoop(), NOWHERE, {prefix: start}, delivered.extend, lambda *_: None)  # type: ignore[arg-type]  # as much of a loop as it uses
         asked: Asked = source._requester  # type: ignore[assignment]  # see above
@@ -135,7 +142,7 @@ def feed(data: bytes) -> None:
     for prefix, start in STARTS:
         incoming = [frames[index : index + 2] for index in range(0, len(frames), 2)]
         with source_of(prefix, start, incoming) as (source, _, delivered):
-            source._feed = Silence()  # type: ignore[assignment]  # see `source_of`
+            source._feed = Silence(NOWHERE)  # type: ignore[assignment]  # see `source_of`
             source._on_feed()
             check_delivered(delivered)
             source.positions()
@@ -245,12 +252,14 @@ def experiment(data: bytes) -> None:
     """An experiment file gives a plan whose values a runner takes, or one sentence."""
     path = _experiment_file()
     path.write_bytes(data)
+    text = "it is fine"
     try:
         definition = read_experiment(path)
         assert check_plan(definition, PIPELINES, 1000)
     except InvalidInputError as error:
-        assert str(error)
-        assert "\n" not in str(error)
+        text = str(error)
+    assert text
+    assert "\n" not in text
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {

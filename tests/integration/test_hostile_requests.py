@@ -23,11 +23,11 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.fixture
-def answering(house: House) -> Iterator[list[Any]]:
+def answering(house: House) -> list[Any]:
     """Give what answers for a runner and a learning service, and what of theirs is called in their threads."""
     runner = house.runner(Held())
     learning = house.learning(str(runner.service.publisher.control))
-    yield [(runner, runner.service.publisher.methods), (learning, learning.service.publisher.methods)]
+    return [(runner, runner.service.publisher.methods), (learning, learning.service.publisher.methods)]
 
 
 REQUESTS: Final = [

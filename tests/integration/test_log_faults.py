@@ -16,6 +16,7 @@ from bus.logfile import LogError
 from bus.messages import encode_body
 from bus.source import Start
 from bus.subscriber import Subscriber
+from bus.wire import BODY_LIMIT
 from tests.helpers import Service, append, collect, job, names, wait_until
 from tests.invariants import WAL_BOUND, check_subscriber, check_writes, read_log, seen
 
@@ -54,7 +55,7 @@ def replace(one: Path) -> None:
 def test_a_file_that_is_removed_or_replaced_while_open_is_fatal(
     open_log: OpenLog, path: Path, harm: Callable[[Path], None], suffix: str
 ) -> None:
-    """SQLite would go on writing into a file that nobody can open; within a second the log says so, and can be closed."""
+    """SQLite would go on writing where nobody can read it; within a second the log says so, and can be closed."""
     log = open_log(path)
     append(log, ("a.", 1))
     log.sync_head()
@@ -261,8 +262,8 @@ def test_a_payload_of_any_size_up_to_the_limit_comes_back_byte_by_byte(
     """Empty, one byte, incompressible, and exactly as large as the limit; one byte more is refused."""
     service = serve(path)
     subscriber = subscribe([service.address], start=Start.BEGINNING)
-    room = bus.log.BODY_LIMIT - len(encode_body(job(""))) - 4  # a long text has a header of five bytes, not one
-    text = os.urandom(bus.log.BODY_LIMIT).hex()[: room if size < 0 else size]
+    room = BODY_LIMIT - len(encode_body(job(""))) - 4  # a long text has a header of five bytes, not one
+    text = os.urandom(BODY_LIMIT).hex()[: room if size < 0 else size]
 
     service.append(("a.", text))
 
@@ -270,6 +271,6 @@ def test_a_payload_of_any_size_up_to_the_limit_comes_back_byte_by_byte(
     assert bytes(received[0].body) == encode_body(job(text))
     check_subscriber(seen(received), read_log(service.address))
     if size < 0:
-        assert len(received[0].body) == bus.log.BODY_LIMIT
+        assert len(received[0].body) == BODY_LIMIT
         with pytest.raises(bus.log.BodyTooLargeError):
             service.append(("a.", text + "x"))

@@ -80,7 +80,7 @@ def run_behind_a_relay(service: Service, subscriber: Subscriber) -> list[Seen]:
     ],
 )
 @pytest.mark.parametrize("control", [False, True], ids=["as it is", "broken"])
-def test_a_subscriber_that_skips_its_checks_is_noticed(
+def test_a_subscriber_that_skips_its_checks_is_noticed(  # noqa: PLR0913, PLR0917 - pytest gives them by name
     serve: Serve,
     subscribe: Subscribe,
     relay: PutBetween,
