@@ -154,6 +154,27 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True, timeout=10)  # noqa: S607 - where `mount` is
 
 
+@pytest.mark.fault(item="F13")
+def test_a_read_only_file_system_is_refused_in_one_sentence(small_disk: Path, open_log: OpenLog) -> None:
+    """A new log and one that is there already: what is there can be read again when it is writable."""
+    log = open_log(small_disk / "test.db")
+    append(log, ("a.", 1))
+    log.close()
+    remount(small_disk, "ro")
+
+    for name in ("test.db", "new.db", "folder/new.db"):
+        with pytest.raises(LogError, match=r"cannot write to .*(Read-only file system|choose another --data-dir)"):
+            open_log(small_disk / name)
+
+    remount(small_disk, "rw")
+    assert open_log(small_disk / "test.db").head == 1
+
+
+def remount(folder: Path, mode: str) -> None:
+    """Make a file system read-only, or writable again."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", folder], check=True, timeout=10)  # noqa: S607 - see `small_disk`
+
+
 @pytest.mark.fault(item="F11")
 def test_a_full_disk_refuses_writes_and_nothing_else_until_there_is_room(
     small_disk: Path, serve: Serve, subscribe: Subscribe
