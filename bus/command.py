@@ -160,7 +160,7 @@ def user_errors() -> Iterator[None]:
     except (InvalidInputError, AddressError, TopicError) as error:
         fail(str(error), EXIT_USAGE)
     except UnicodeEncodeError as error:  # what a command line held that is no text
-        fail(f"{ascii(error.object)}: is not UTF-8", EXIT_USAGE)
+        fail(f"{error.object!a}: is not UTF-8", EXIT_USAGE)
     except BindError as error:
         fail(str(error), EXIT_USAGE)
     except LogError as error:

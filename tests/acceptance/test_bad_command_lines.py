@@ -58,8 +58,10 @@ def test_a_port_that_is_none_is_refused(house: House, port: str) -> None:
 @pytest.mark.fault(item="B40")
 @pytest.mark.parametrize(
     "address",
-    ["tcp://0.0.0.0:99999", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:1 ", "tcp://*:*", "ipc:///tmp/journal.db", "::1", ""]
-    + ["inproc://x", "tcp://::1:5561", "tcp://-:1", "http://127.0.0.1:5561", "tcp://" + "a" * 300 + ":x"],
+    [
+        *("tcp://0.0.0.0:99999", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:1 ", "tcp://*:*", "ipc:///tmp/journal.db", ""),
+        *("inproc://x", "tcp://::1:5561", "tcp://-:1", "http://127.0.0.1:5561", f"tcp://{'a' * 300}:x", "::1"),
+    ],
 )
 def test_an_address_that_libzmq_would_misread_is_refused(house: House, address: str) -> None:
     """It takes port 99999 for another one, and unlinks the file that an ipc address names."""
@@ -84,6 +86,34 @@ def test_an_argument_that_is_no_utf8_is_refused(house: House) -> None:
         assert done.returncode in (2, 3), done
         assert b"Traceback" not in done.stderr, done
         assert b"Error: " in done.stderr
+
+
+@pytest.mark.fault(item="B32")
+@pytest.mark.fault(item="B36")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "name: missing"),
+        (b"name = 1\x00", "is no valid TOML"),
+        (b"x = " + b"[" * 5000 + b"]" * 5000, "is no valid TOML"),
+        (b"x = " + b"{a=" * 5000 + b"1" + b"}" * 5000, "is no valid TOML"),
+        (b"a" + b".a" * 5000 + b" = 1", ": "),
+    ],
+    ids=["empty", "NUL", "lists", "tables", "dotted keys"],
+)
+def test_a_file_that_is_strange_inside_is_refused(house: House, content: bytes, words: str) -> None:
+    """Empty, with a NUL, or nested five thousand deep."""
+    file = house.folder / "strange.toml"
+    file.write_bytes(content)
+    assert words in refusal(house.run("experiment", "run", file, *NOWHERE, code=2))
+
+
+@pytest.mark.fault(item="B32")
+def test_a_byte_order_mark_is_skipped(house: House) -> None:
+    """As some editors write it: the file is read, and only the service is missing."""
+    file = house.folder / "bom.toml"
+    file.write_bytes(b'\xef\xbb\xbfname = "x"\r\n[variable]\r\nname = "cfg_scale"\r\nvalues = [1, 2]\r\n')
+    assert "no answer" in refusal(house.run("experiment", "run", file, *NOWHERE, code=3))
 
 
 def loop(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from bus.messages import VariantStatus, decode_body
 from bus.requests import ExperimentView
@@ -96,6 +97,7 @@ def test_subscribers_that_come_early_late_or_after_the_end_agree(house: House) -
             check_complete(house, name, service)
 
 
+@pytest.mark.fault(item="F6")
 def test_a_subscriber_that_was_stopped_until_its_connection_broke_misses_nothing(house: House) -> None:
     """A stopped subscriber loses its connection and what is sent then; continued, it fetches exactly that."""
     runner, learning = services(house, workers=4)

@@ -307,6 +307,7 @@ def test_a_straggling_heartbeat_of_an_old_epoch_changes_nothing() -> None:
     assert follower.request() is None
 
 
+@pytest.mark.fault(item="F20")
 def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
     """The same epoch with a head before our position: only asking tells that it is so, then its offsets are read."""
     follower = follow(offset=10, head=10)
@@ -347,6 +348,7 @@ def test_a_damaged_record_is_told_and_passed_over() -> None:
     assert (follower.take(), follower.take_notices()) == (["one", "three"], [Damaged(2)])
 
 
+@pytest.mark.fault(item="F38")
 def test_what_retention_has_taken_is_told_once_with_its_count() -> None:
     """The consumer goes on at the first event that is kept."""
     follower = follow(offset=3, head=12, everything=True)

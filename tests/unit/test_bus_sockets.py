@@ -19,6 +19,8 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
     assert str(address) == text
 
 
+@pytest.mark.fault(item="B37")
+@pytest.mark.fault(item="B38")
 @pytest.mark.parametrize(
     "text",
     [
