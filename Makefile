@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test interop lint format lock clean
+.PHONY: install demo test fuzz chaos interop lint format lock clean
 
 install: $(STAMP)
 
@@ -18,6 +18,21 @@ demo: install ## The whole chain once: runner, learning service, logger, 8 varia
 
 test: install ## All tests, on all cores
 	$(BIN)/python -m pytest --numprocesses auto
+
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS := feed reply request body topic address experiment
+
+# What is found beside the vectors stays in .fuzz; an input that fails goes where the tests try it again for ever.
+fuzz: install ## Each decoder for FUZZ_SECONDS with atheris, which tests/fuzz uses for a few seconds only
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p .fuzz/$$target tests/fuzz/corpus/$$target tests/fuzz/crashes/$$target && \
+		$(BIN)/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) -max_len=2048 \
+			-artifact_prefix=tests/fuzz/crashes/$$target/ .fuzz/$$target tests/fuzz/corpus/$$target || exit 1; \
+	done
+
+chaos: install ## Kill, stop and restart everything at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
 
 # The libraries bring their binaries along, so no script of theirs has to run.
 interop: ## What the tests of the Node client need, where npm is installed; elsewhere they are skipped
@@ -36,4 +51,4 @@ lock: install ## Renew constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) data tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data .fuzz tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -297,6 +297,8 @@ def user_errors() -> Iterator[None]:
         yield
     except (InvalidInputError, AddressError, TopicError) as error:
         fail(str(error), EXIT_USAGE)
+    except UnicodeEncodeError as error:  # what a command line held that is no text
+        fail(f"{error.object!a}: is not UTF-8", EXIT_USAGE)
     except BindError as error:
         fail(str(error), EXIT_USAGE)
     except LogError as error:

@@ -26,6 +26,15 @@ def boot_id() -> str:
         return uuid.uuid4().hex
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    """Tell one file from another of the same name; (0, 0) if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
 class LogFile:
     """Holds the lock of a database file, and reads and writes the head file beside it."""
 
@@ -52,6 +61,8 @@ class LogFile:
                 raise LogError(text) from None
             raise LogError(f"cannot write to {path.parent}: {error.strerror}") from error
         self._written = b""
+        self._path = path
+        self._files: dict[Path, tuple[int, int]] = {}  # device and inode of each, once the database is there
 
     @staticmethod
     def _holder(path: Path) -> str:
@@ -69,12 +80,33 @@ class LogFile:
         return epoch, head
 
     def write_head(self, epoch: int, head: int) -> None:
-        """Note the head, synced to disk; one small write in place, which a power cut leaves whole or not done."""
+        """Note the head, synced to disk; one small write in place, which a power cut leaves whole or not done.
+
+        Raises:
+            LogError: the files are not those that were opened; once, as whoever is told closes the log.
+        """
+        self._check_files()
         line = b"%020d %020d\n" % (epoch, head)
         if line != self._written:
             os.pwrite(self._head, line, 0)
             os.fsync(self._head)
             self._written = line
+
+    def _check_files(self) -> None:
+        """Notice that a file was removed or replaced: SQLite would go on writing where nobody can ever read it."""
+        names = (
+            self._path,
+            self._path.with_name(f"{self._path.name}-wal"),
+            *map(self._path.with_suffix, (".lock", ".head")),
+        )
+        present = {one: _identity(one) for one in names}
+        opened, self._files = self._files or present, present
+        changed = [one for one in present if present[one] != opened[one]]
+        if changed:
+            raise LogError(
+                f"{changed[0]} was removed or replaced while this process used it, so what was written since is lost; "
+                "put the right file there and start again"
+            )
 
     def close(self) -> None:
         """Release the lock."""

@@ -123,7 +123,9 @@ class Loop:
             self._signals[number] = signal.signal(number, self._signalled)
 
     def close(self) -> None:
-        """Release the pipe and the signals."""
+        """Release the pipe and the signals; once, as the descriptors may be other files afterwards."""
+        if self._closed:
+            return
         if self._signals:
             signal.set_wakeup_fd(-1)
             for number, previous in self._signals.items():

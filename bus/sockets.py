@@ -23,7 +23,8 @@ _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
 _get = zmq.backend.Socket.get
 
-_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})", re.ASCII)
+_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"  # libzmq raises for a name that is only dots or dashes
+_ADDRESS = re.compile(rf"tcp://(?P<host>\[[0-9a-fA-F:]+\]|{_NAME}(?:\.{_NAME})*\.?):(?P<port>\d{{1,5}})", re.ASCII)
 MAX_PORT: Final = 65_535
 
 

@@ -42,8 +42,11 @@ def encode_token(token: str) -> str:
 
 
 def decode_token(token: str) -> str:
-    """Undo `encode_token`."""
-    return unquote_to_bytes(token).decode()
+    """Undo `encode_token`; what is no UTF-8 has not come from there."""
+    try:
+        return unquote_to_bytes(token).decode()
+    except UnicodeDecodeError:
+        raise TopicError(f"the topic token {token[:80]!r} is not UTF-8") from None
 
 
 @lru_cache(maxsize=16_384)

@@ -138,9 +138,9 @@ def definition(
     )
 
 
-def planned_jobs(index: int = 0, count: int = 1) -> dict[str, JobPhase]:
-    """Give the jobs of a variant of the example experiment before anything has happened to them."""
-    return {job_id(EXPERIMENT, PlannedJob(index, repeat)): "planned" for repeat in range(count)}
+def planned_jobs(index: int = 0, count: int = 1, experiment: str = EXPERIMENT) -> dict[str, JobPhase]:
+    """Give the jobs of a variant before anything has happened to them."""
+    return {job_id(experiment, PlannedJob(index, repeat)): "planned" for repeat in range(count)}
 
 
 def planned_experiment(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1) -> Experiment:

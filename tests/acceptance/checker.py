@@ -1,10 +1,13 @@
-"""What must hold after every run, whoever was killed: no hole, no event twice, no job counted twice, no torn file."""
+"""What must hold after every run of our processes, whoever was killed: no job counted twice, no torn file.
+
+What must hold of any log and its readers is in `tests.invariants`; both are checked.
+"""
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from PIL import Image
 
@@ -16,48 +19,18 @@ from bus.messages import (
     JobStarted,
     Message,
     VariantStatus,
-    decode_body,
 )
 from bus.requests import ExperimentView, PipelinesReply
-from bus.wire import FetchParams, FetchReply
 from learning_service.plan import job_id, plan_jobs
 from tests.acceptance.harness import ServiceProcess, view_of
+from tests.invariants import Event, decoded, read_log
 
 M = TypeVar("M")
 
 
-class Event(NamedTuple):
-    """One event of a log."""
-
-    offset: int
-    topic: str
-    message: Message
-
-
 def whole_log(service: ServiceProcess) -> list[Event]:
     """Fetch the whole log of a service; its offsets are 1, 2, 3 … up to the head."""
-    events: list[Event] = []
-    after, head = 0, service.head
-    while after < head:
-        page = service.ask("fetch", FetchParams(after=after, until=head), FetchReply)
-        assert not page.damaged, f"records {page.damaged} are damaged"
-        assert page.next > after, f"fetch does not get beyond {after}"
-        for row in page.events:
-            message = decode_body(bytes(row.body))
-            assert message is not None, f"{row.topic} {row.offset} is no message of ours"
-            events.append(Event(row.offset, row.topic, message))
-        after = page.next
-    check_offsets([event.offset for event in events], head)
-    return events
-
-
-def check_offsets(offsets: list[int], head: int) -> None:
-    """Check that events are complete, each once and in order."""
-    missing = sorted(set(range(1, head + 1)) - set(offsets))
-    repeated = [offset for offset, count in Counter(offsets).items() if count > 1]
-    assert not missing, f"a hole: {missing[:20]} of 1..{head} are missing"
-    assert not repeated, f"{repeated[:20]} came more than once"
-    assert offsets == sorted(offsets), "out of order"
+    return decoded(read_log(service.control))
 
 
 def messages_of(events: Iterable[Event], kind: type[M]) -> list[M]:

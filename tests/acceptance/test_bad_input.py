@@ -123,6 +123,8 @@ EXPERIMENTS = {
 }
 
 
+@pytest.mark.fault(item="B33")
+@pytest.mark.fault(item="B34")
 @pytest.mark.parametrize(("old", "new", "words"), EXPERIMENTS.values(), ids=EXPERIMENTS)
 def test_an_experiment_that_makes_no_sense_is_refused(
     refusing: Services, tmp_path: Path, old: str, new: str, words: list[str]
@@ -169,6 +171,8 @@ FILES = {
 }
 
 
+@pytest.mark.fault(item="B32")
+@pytest.mark.fault(item="B46")
 @pytest.mark.parametrize("command", ["experiment run", "job submit"])
 @pytest.mark.parametrize(("make", "words"), FILES.values(), ids=FILES)
 def test_a_file_that_cannot_be_read_is_refused(
@@ -217,6 +221,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.fault(item="B43")
 @pytest.mark.parametrize(("line", "words"), COMMANDS.values(), ids=COMMANDS)
 def test_a_command_line_that_is_mistyped_is_refused(refusing: Services, line: str, words: str) -> None:
     """The sentence says what was perhaps meant."""
@@ -269,6 +274,7 @@ def test_a_port_that_is_taken_is_reported(house: House, service: str, kind: str)
     )
 
 
+@pytest.mark.fault(item="F22")
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_data_folder_that_is_in_use_is_reported(house: House, service: str) -> None:
     """A second process on the same files ends with status 4; the first one goes on."""
@@ -298,6 +304,7 @@ def test_a_file_in_place_of_the_data_folder_is_refused(house: House, service: st
     assert "is a file" in sentence_of(house.run(service, "--data-dir", house.write("file", ""), code=2))
 
 
+@pytest.mark.fault(item="F13")
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_data_folder_that_cannot_be_written_is_refused(house: House, service: str) -> None:
@@ -323,6 +330,7 @@ def test_a_database_of_somebody_else_is_left_alone(house: House, service: str) -
     assert foreign.read_bytes() == before
 
 
+@pytest.mark.fault(item="B39")
 def test_a_service_that_is_away_is_reported_by_every_command(house: House) -> None:
     """The exit status is 3, and the sentence says which address does not answer and what to do."""
     for service in services(house, steady=True):

@@ -10,15 +10,14 @@ from bus.messages import ImageRef, Message, VariantStatus
 from learning_service.experiments import variant_status
 from learning_service.variants import Variant
 from tests.acceptance.checker import (
-    Event,
     check_files,
     check_jobs,
     check_life,
-    check_offsets,
     check_revisions,
     torn_files,
 )
 from tests.factories import EXPERIMENT, JobScript, context, planned_experiment, planned_jobs
+from tests.invariants import Event, check_offsets
 
 JOB = JobScript(context(), "job-1")
 LIFE: list[Message] = [JOB.queued(), JOB.started(), JOB.queued(attempt=1), JOB.started(attempt=2)]

@@ -4,14 +4,18 @@ import shlex
 import sys
 from typing import Final
 
-from tests.acceptance.checker import check_everything, check_offsets, whole_log
+import pytest
+
+from tests.acceptance.checker import check_everything, whole_log
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, steady_ports, view_of, wait_for_jobs
 from tests.helpers import TIME_FACTOR, wait_until
+from tests.invariants import check_offsets
 
 STOP_SECONDS: Final = 5.0
 
 
+@pytest.mark.fault(item="F7")
 def test_services_end_within_five_seconds_and_lose_nothing(house: House) -> None:
     """SIGTERM in mid-run ends each service with status 0; started again, they finish the experiment."""
     runner = house.runner(ports=steady_ports())
@@ -71,6 +75,7 @@ def test_the_whole_log_can_be_printed(house: House) -> None:
     assert house.run("tail", "--all", "--count", "3").out.count("\n") == 3
 
 
+@pytest.mark.fault(item="F46")
 def test_a_reader_that_goes_away_ends_the_tail_quietly(house: House) -> None:
     """`tail … | head -1` prints one line, and nothing on stderr."""
     _, learning = services(house)

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from bus.messages import VariantStatus, decode_body
 from bus.requests import ExperimentView
 from bus.subscriber import Start, Subscriber
-from tests.acceptance.checker import check_offsets, whole_log
+from tests.acceptance.checker import whole_log
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of, wait_for_jobs
 from tests.acceptance.recorder import Recorded, read
 from tests.helpers import wait_until
+from tests.invariants import check_offsets
 
 RECORDER = Path(__file__).with_name("recorder.py")
 
@@ -95,6 +97,7 @@ def test_subscribers_that_come_early_late_or_after_the_end_agree(house: House) -
             check_complete(house, name, service)
 
 
+@pytest.mark.fault(item="F6")
 def test_a_subscriber_that_was_stopped_until_its_connection_broke_misses_nothing(house: House) -> None:
     """A stopped subscriber loses its connection and what is sent then; continued, it fetches exactly that."""
     runner, learning = services(house, workers=4)

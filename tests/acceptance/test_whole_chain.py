@@ -5,10 +5,11 @@ import json
 from PIL import Image
 
 from cli.sheet import CELL, GAP, HEADING, SIDE, TITLE
-from tests.acceptance.checker import check_everything, check_offsets, check_picture, outputs_of, whole_log
+from tests.acceptance.checker import check_everything, check_picture, outputs_of, whole_log
 from tests.acceptance.experiments import pictures, program, services, submit
 from tests.acceptance.harness import ROOT, House, Running, ServiceProcess, view_of
 from tests.helpers import wait_until
+from tests.invariants import check_offsets
 
 SETTLED = {"completed", "failed", "partial", "cancelled"}
 

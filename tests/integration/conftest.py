@@ -1,11 +1,13 @@
-"""The fixture of the tests that join a learning service with runners."""
+"""The fixtures of the tests that join a learning service with runners, or spoil a feed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import Service
 from tests.house import House, open_house
+from tests.relay import Policy, Relay
 
 
 @pytest.fixture
@@ -17,3 +19,18 @@ def house(
     """Give a house, and stop whatever is left in it."""
     with open_house(tmp_path, monkeypatch) as house:
         yield house
+
+
+@pytest.fixture
+def relay(no_leaks: None) -> Iterator[Callable[[Service, Policy], Relay]]:  # noqa: ARG001 - it looks after us
+    """Put relays before services: their `info` reports the relay's address as the feed."""
+    relays: list[Relay] = []
+
+    def make(service: Service, policy: Policy) -> Relay:
+        relays.append(Relay(service.publisher.feed, policy))
+        service.publisher.feed = relays[-1].address
+        return relays[-1]
+
+    yield make
+    for one in relays:
+        one.close()

@@ -1,88 +1,20 @@
 """A feed that loses, repeats and reorders: a relay between publisher and subscriber does it on purpose."""
 
 import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zmq
 
-from bus import sockets, topics
-from bus.sockets import Address
+from bus import topics
 from bus.source import Start
 from bus.subscriber import Subscriber
-from tests.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, Service, collect, names
+from tests.helpers import PATIENCE, TIME_FACTOR, Service, collect, names
+from tests.invariants import check_subscriber, read_log, seen
+from tests.relay import Policy, Relay, lose_every_third, repeat_everything
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
-Policy = Callable[[list[bytes]], list[list[bytes]]]
-POLL_MS = 20
-
-
-class Relay:
-    """Stands between a feed and its subscribers: what the policy makes of each message is sent on."""
-
-    def __init__(self, feed: Address, policy: Policy) -> None:
-        """Start the thread and wait until it is bound."""
-        self._feed, self._policy = feed, policy
-        self._bound, self._ended = threading.Event(), threading.Event()
-        self.changed = 0
-        self.thread = threading.Thread(target=self._run, name="relay", daemon=True)
-        self.thread.start()
-        assert self._bound.wait(PATIENCE * TIME_FACTOR)
-
-    def close(self) -> None:
-        """End the thread, which closes its sockets."""
-        self._ended.set()
-        self.thread.join(PATIENCE * TIME_FACTOR)
-
-    def _run(self) -> None:
-        source = sockets.connect_feed(str(self._feed))
-        source.subscribe(b"")
-        sink, self.address = sockets.bind_feed(LOCALHOST)
-        self._bound.set()
-        while not self._ended.is_set():
-            if source.poll(POLL_MS, zmq.POLLIN):
-                frames = source.recv_multipart()
-                sent = self._policy(frames)
-                self.changed += sent != [frames]
-                for message in sent:
-                    sink.send_multipart(message)
-        source.close()
-        sink.close()
-
-
-@pytest.fixture
-def relay(no_leaks: None) -> Iterator[Callable[[Service, Policy], Relay]]:  # noqa: ARG001 - it looks after us
-    """Put relays before services: their `info` reports the relay's address as the feed."""
-    relays: list[Relay] = []
-
-    def make(service: Service, policy: Policy) -> Relay:
-        relays.append(Relay(service.publisher.feed, policy))
-        service.publisher.feed = relays[-1].address
-        return relays[-1]
-
-    yield make
-    for one in relays:
-        one.close()
-
-
-def lose_every_third() -> Policy:
-    """Lose every third message, heartbeats too."""
-    count = iter(range(1, 1 << 30))
-    return lambda frames: [frames] if next(count) % 3 else []
-
-
-def repeat_everything() -> Policy:
-    """Send everything twice, the second time late."""
-    old: list[list[bytes]] = []
-
-    def policy(frames: list[bytes]) -> list[list[bytes]]:
-        old.append(frames)
-        return [frames, old.pop(0)] if len(old) > 5 else [frames]
-
-    return policy
 
 
 def reverse_blocks() -> Policy:
@@ -149,5 +81,6 @@ def test_a_bad_feed_changes_nothing_for_the_subscriber(
     found = collect(subscriber, len(wanted))
 
     assert names(found) == wanted
+    check_subscriber(seen(found), read_log(service.address), prefix)
     assert subscriber.receive(0.05 * TIME_FACTOR) == []
     assert between.changed > 0

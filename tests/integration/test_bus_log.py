@@ -123,6 +123,7 @@ def test_records_are_announced_after_their_commit_and_in_order(open_log: OpenLog
     assert seen == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.fault(item="F37")
 def test_offsets_are_never_given_out_again(open_log: OpenLog, path: Path) -> None:
     """Also after retention has emptied the log and it was reopened, offsets go on."""
     log = open_log(path)
@@ -198,6 +199,7 @@ def test_the_death_of_the_process_loses_nothing_and_keeps_the_epoch(open_log: Op
     assert log.epochs == [(epoch, 0)]
 
 
+@pytest.mark.fault(item="F8")
 def test_an_unclean_end_before_a_reboot_begins_a_new_epoch(
     open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +215,7 @@ def test_an_unclean_end_before_a_reboot_begins_a_new_epoch(
     assert log.head == 11
 
 
+@pytest.mark.fault(item="F20")
 def test_a_log_that_lost_its_end_begins_a_new_epoch_and_says_so(
     open_log: OpenLog, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -236,6 +239,7 @@ def test_a_log_that_lost_its_end_begins_a_new_epoch_and_says_so(
     assert log.epochs[0][0] == epoch != log.epoch
 
 
+@pytest.mark.fault(item="F20")
 def test_a_log_that_was_replaced_by_another_begins_a_new_epoch_and_says_so(
     open_log: OpenLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -295,6 +299,8 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
 
 
+@pytest.mark.fault(item="F18")
+@pytest.mark.fault(item="F47")
 @pytest.mark.parametrize("make", [foreign_database, another_applications_file, newer_log, text_file, garbage])
 def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(
     open_log: OpenLog, path: Path, make: Callable[[Path], None]
@@ -311,6 +317,7 @@ def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(
     assert path.read_bytes() == before
 
 
+@pytest.mark.fault(item="F20")
 def test_a_log_whose_file_is_gone_begins_anew_and_says_so(
     open_log: OpenLog, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -328,6 +335,7 @@ def test_a_log_whose_file_is_gone_begins_anew_and_says_so(
     assert "is not the file that was here before" in caplog.text
 
 
+@pytest.mark.fault(item="F18")
 def test_a_log_that_was_emptied_is_refused(open_log: OpenLog, path: Path) -> None:
     """An empty file in place of a log is not silently begun anew, as its head file tells."""
     log = open_log(path)
@@ -351,6 +359,7 @@ def test_a_file_whose_creation_was_cut_off_is_completed(open_log: OpenLog, path:
     assert offsets(log) == [1]
 
 
+@pytest.mark.fault(item="F22")
 def test_a_second_opening_is_refused_while_the_first_lasts(open_log: OpenLog, path: Path) -> None:
     """One log has one writer; afterwards the next may open it."""
     log = open_log(path)
@@ -370,6 +379,7 @@ def test_a_folder_that_cannot_be_made_is_a_log_error(open_log: OpenLog, tmp_path
         open_log(tmp_path / "file" / "test.sqlite")
 
 
+@pytest.mark.fault(item="F17")
 @pytest.mark.parametrize(
     ("good", "bad"),
     [(b"txt2img", b"txt3img"), (b"queued_at", b"queue\xff_at"), (b"a.b.", b"a.c."), (b"a.b.", b"a\xffb.")],
@@ -394,6 +404,7 @@ def test_a_flipped_byte_in_the_file_costs_one_record(open_log: OpenLog, path: Pa
     assert len(log.newest_topics(10)) == 3
 
 
+@pytest.mark.fault(item="F17")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -442,6 +453,7 @@ def test_the_checksum_covers_all_that_a_record_says() -> None:
     assert len({checksum(*each) for each in [one, *others]}) == 5
 
 
+@pytest.mark.fault(item="F42")
 def test_a_body_over_the_limit_is_refused_and_the_transaction_can_go_on(open_log: OpenLog, path: Path) -> None:
     """The caller can publish something smaller instead."""
     log = open_log(path, limits=Limits(body_bytes=200))

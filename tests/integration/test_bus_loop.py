@@ -133,6 +133,18 @@ def test_a_call_to_a_closed_loop_does_nothing_and_harms_no_other_file() -> None:
             os.close(end)
 
 
+def test_a_loop_may_be_closed_twice_and_harms_no_other_file() -> None:
+    """The second time its descriptors may be those of somebody else."""
+    loop = Loop()
+    loop.close()
+    read_end, write_end = os.pipe()  # takes the numbers that were just released
+
+    loop.close()
+
+    os.close(read_end)
+    os.close(write_end)
+
+
 def test_a_loop_may_be_stopped_and_closed_while_the_call_that_stops_it_is_still_being_made() -> None:
     """Whoever stops a loop from another thread need not care how fast that ends."""
     for _ in range(200):

@@ -62,6 +62,7 @@ def beat(listener: zmq.Socket[bytes]) -> wire.HeartbeatFrame:
     return wire.heartbeat_decoder.decode(listener.recv_multipart()[1])
 
 
+@pytest.mark.fault(item="F22")
 def test_a_taken_port_is_a_bind_error_that_says_what_to_do(
     serve: Serve, open_log: OpenLog, loop: Loop, path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_wished_heartbeat_that_is_due_after_the_end_is_not_sent(open_log: Open
     assert answers == [{}, {}, {}]
 
 
+@pytest.mark.fault(item="F44")
 @pytest.mark.parametrize(
     "noise",
     [
@@ -176,6 +178,8 @@ def test_noise_on_the_ports_disturbs_nobody(serve: Serve, subscribe: Subscribe, 
     assert names(collect(subscriber, 1)) == ["1"]
 
 
+@pytest.mark.fault(item="B2")
+@pytest.mark.fault(item="F47")
 def test_malformed_feed_messages_are_dropped_and_counted(serve: Serve, subscribe: Subscribe, path: Path) -> None:
     """Wrong frames, garbage, another version, a topic that is not ASCII: the subscriber goes on."""
     service = serve(path)
@@ -261,6 +265,7 @@ def test_an_answer_that_cannot_be_read_is_an_error(status: bytes, body: bytes) -
     assert caught.value.code == "internal"
 
 
+@pytest.mark.fault(item="B2")
 @pytest.mark.usefixtures("no_leaks")
 def test_answers_to_nothing_that_was_asked_are_ignored() -> None:
     """Stray and malformed replies before the right one do no harm."""
@@ -273,6 +278,8 @@ def test_answers_to_nothing_that_was_asked_are_ignored() -> None:
     assert (caught.value.code, caught.value.details) == ("conflict", {"a": "b"})
 
 
+@pytest.mark.fault(item="F42")
+@pytest.mark.fault(item="B17")
 def test_a_request_over_the_size_limit_cuts_the_client_off_and_nobody_else(serve: Serve, path: Path) -> None:
     """The service does not even read it."""
     address = serve(path).address

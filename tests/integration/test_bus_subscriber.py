@@ -256,6 +256,7 @@ def test_a_new_epoch_that_lost_nothing_is_followed_on(serve: Serve, subscribe: S
     assert not subscriber.notices
 
 
+@pytest.mark.fault(item="F20")
 def test_a_rolled_back_log_is_followed_from_what_survived(serve: Serve, subscribe: Subscribe, path: Path) -> None:
     """After a power cut that took the end, the consumer is told, and gets the events that took those offsets."""
     service = serve(path)
@@ -279,6 +280,7 @@ def test_a_rolled_back_log_is_followed_from_what_survived(serve: Serve, subscrib
     assert list(subscriber.notices) == [(service.address, "a.", Rewound(5, 2))]
 
 
+@pytest.mark.fault(item="F38")
 def test_what_retention_took_is_told_and_the_rest_delivered(serve: Serve, subscribe: Subscribe, path: Path) -> None:
     """A subscriber that was away too long learns how much it can have missed at most."""
     service = serve(path)
@@ -296,6 +298,7 @@ def test_what_retention_took_is_told_and_the_rest_delivered(serve: Serve, subscr
     assert list(subscriber.notices) == [(service.address, "", Truncated(2, 7))]
 
 
+@pytest.mark.fault(item="F6")
 @pytest.mark.parametrize("prefix", ["", "a."])
 def test_a_subscriber_that_stalls_catches_up(serve: Serve, subscribe: Subscribe, path: Path, prefix: str) -> None:
     """The feed drops what overruns the high-water mark; all of it is fetched, once and in order."""
@@ -365,6 +368,7 @@ def test_many_threads_may_publish_through_one_loop(serve: Serve, subscribe: Subs
         assert names([one for one in found if one.topic == f"{name}."]) == [f"{name}{number}" for number in range(20)]
 
 
+@pytest.mark.fault(item="B24")
 def test_a_control_socket_that_met_the_wrong_peer_is_made_anew(
     serve: Serve, tmp_path: Path, subscribe: Subscribe
 ) -> None:

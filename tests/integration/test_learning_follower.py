@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Struct
 from msgspec.msgpack import decode
 from msgspec.structs import replace
@@ -88,6 +89,7 @@ def test_state_position_and_messages_are_written_in_one_transaction(house: House
     assert all(ended == position == told for ended, position, told in seen)
 
 
+@pytest.mark.fault(item="F11")
 def test_a_full_disk_holds_events_back_until_there_is_room(house: House) -> None:
     """Nothing is lost or counted twice, the service lives on and still answers."""
     runner = house.scripted()
@@ -134,6 +136,7 @@ def test_an_event_that_makes_the_transaction_fail_is_rejected_alone(house: House
     assert rejected.detail.startswith("BodyTooLargeError: ")
 
 
+@pytest.mark.fault(item="B30")
 def test_refused_events_are_published_with_their_place_and_reason(house: House) -> None:
     """Whoever looks for a lost job finds why it was not counted."""
     runner = house.scripted()

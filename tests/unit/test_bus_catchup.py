@@ -352,6 +352,7 @@ def test_a_straggling_heartbeat_of_an_old_epoch_changes_nothing() -> None:
     assert follower.request() is None
 
 
+@pytest.mark.fault(item="F20")
 def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
     """The same epoch with a head before our position: only asking tells that it is so, then its offsets are read."""
     follower = follow(offset=10, head=10)

@@ -136,6 +136,7 @@ def test_a_full_disk_is_one_sentence_and_no_traceback(methods: Methods, caplog: 
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.fault(item="B1")
 @pytest.mark.parametrize(
     "frames", [[], [b"id"], [b"id", b"double"], [b"id", b"double", b"", b""], [b"x" * 65, b"double", b""]]
 )

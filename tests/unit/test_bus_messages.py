@@ -130,6 +130,8 @@ def test_a_body_is_a_map_with_its_type(message: Message) -> None:
     assert kind.replace(".", "") == type(message).__name__.lower()
 
 
+@pytest.mark.fault(item="B9")
+@pytest.mark.fault(item="F47")
 @names
 def test_unknown_fields_are_ignored(message: Message) -> None:
     """A newer writer may add fields."""
@@ -147,6 +149,7 @@ def test_unknown_fields_of_nested_parts_are_ignored() -> None:
     assert decode_body(msgspec.msgpack.encode(newer)) == EXAMPLES[3]
 
 
+@pytest.mark.fault(item="F47")
 def test_an_unknown_type_is_nothing_rather_than_an_error() -> None:
     """A newer writer may send new types, which older readers pass over."""
     assert decode_body(msgspec.msgpack.encode({"type": "job.teleported", "job_id": 3})) is None

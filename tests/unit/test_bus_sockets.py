@@ -19,6 +19,8 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
     assert str(address) == text
 
 
+@pytest.mark.fault(item="B37")
+@pytest.mark.fault(item="B38")
 @pytest.mark.parametrize(
     "text",
     [
@@ -35,6 +37,9 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
         "tcp://127.0.0.1:1;",
         "tcp://127.0.0.1:1\n",
         "tcp://*:5561",
+        "tcp://-:1",
+        "tcp://.:1",
+        "tcp://a..b:1",
     ],
 )
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:

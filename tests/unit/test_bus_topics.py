@@ -85,6 +85,12 @@ def test_what_is_no_topic_is_refused(text: str) -> None:
         topics.check(text)
 
 
+def test_a_token_that_is_no_utf8_is_refused() -> None:
+    """Our own topics have none; another publisher's may."""
+    with pytest.raises(TopicError, match="is not UTF-8"):
+        topics.split("job.%FF.")
+
+
 def test_the_heartbeat_can_never_be_an_id() -> None:
     """An application topic cannot collide with the heartbeat, as `~` is always encoded."""
     assert not topics.build("~heartbeat".replace("~", "x") + ".", "~heartbeat").startswith("~")

@@ -22,6 +22,8 @@ DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
 ]
 
 
+@pytest.mark.fault(item="B33")
+@pytest.mark.fault(item="B34")
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -68,6 +70,9 @@ def test_a_near_miss_is_suggested_else_all_is_listed() -> None:
     assert near_miss("zzz", []) == "there are none"
 
 
+@pytest.mark.fault(item="B3")
+@pytest.mark.fault(item="B5")
+@pytest.mark.fault(item="B7")
 @pytest.mark.parametrize(
     "data",
     [

@@ -85,6 +85,8 @@ def test_a_value_within_its_bounds_is_accepted(name: str, value: ConfigValue) ->
     check_value(name, IMAGES.variables[name], value)
 
 
+@pytest.mark.fault(item="B31")
+@pytest.mark.fault(item="B35")
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

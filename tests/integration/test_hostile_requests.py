@@ -1,0 +1,57 @@
+"""Requests that are nearly right, to every method of every service."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.strategies import changed
+from tests.fuzz.targets import check_answer
+from tests.house import Held, House
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Do not collect a line about every request."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def answering(house: House) -> list[Any]:
+    """Give what answers for a runner and a learning service, and what of theirs is called in their threads."""
+    runner = house.runner(Held())
+    learning = house.learning(str(runner.service.publisher.control))
+    return [(runner, runner.service.publisher.methods), (learning, learning.service.publisher.methods)]
+
+
+REQUESTS: Final = [
+    {"jobs": [{"job_id": "j", "pipeline": "x", "stage": "y", "config": {"a": 1}, "learning_context": None}]},
+    {"job_id": "j", "state": "queued", "before": 3, "limit": 10},
+    {"experiment_id": "e-1", "definition": {"name": "n", "variable": {"name": "cfg_scale", "values": [1, 2.5, "x"]}}},
+    {"prefix": "a.", "after": 1, "until": 3, "limit": 10, "after_topic": "a."},
+]
+
+
+@pytest.mark.fault(item="B2")
+@pytest.mark.fault(item="B9")
+@pytest.mark.fault(item="B21")
+def test_every_method_of_every_service_answers_anything(answering: list[Any]) -> None:
+    """Parameters that are nearly right, for each method: a reply that can be read, and never an internal error."""
+    for service, methods in answering:
+        for method in methods._methods:
+
+            @given(data=st.data())
+            def ask(data: st.DataObject, service: Any, methods: Any, method: str) -> None:
+                params = data.draw(changed(data.draw(st.sampled_from(REQUESTS))))
+                if isinstance(params, dict) and data.draw(st.booleans()):
+                    params = {key: value for key, value in params.items() if data.draw(st.booleans())}
+                frames = [b"1", method.encode(), msgspec.msgpack.encode(params)]
+                service.call(lambda: check_answer(methods, frames))
+
+            ask(service=service, methods=methods, method=method)

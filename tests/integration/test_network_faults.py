@@ -1,0 +1,186 @@
+"""What networks do to TCP connections: delay, silence, resets, single bytes, cuts in mid-frame, flipped bits."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bus.messages import encode_body
+from bus.source import Start
+from bus.subscriber import Delivery, Subscriber
+from tests.helpers import TIME_FACTOR, Service, deadline, job, wait_until
+from tests.invariants import RECOVERY_SECONDS, check_never_reused, check_subscriber, check_writes, read_log, seen
+from tests.proxy import Behaviour, Proxy
+
+Serve = Callable[..., Service]
+Subscribe = Callable[..., Subscriber]
+SILENCE = 3.5 + 1.0  # seconds until a subscriber gives a silent connection up: see `bus.source`
+
+
+class Line:
+    """A publisher, and proxies before its two ports."""
+
+    def __init__(self, service: Service) -> None:
+        """Have `info` tell the proxy's address as the feed, so that whoever asks through us stays with us."""
+        self.service = service
+        self.feed, self.control = Proxy(service.publisher.feed), Proxy(service.publisher.control)
+        service.publisher.feed = self.feed.address
+        self.address = str(self.control.address)
+        self.published = 0
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Change what happens on both connections."""
+        self.feed.behaviour = self.control.behaviour = behaviour
+
+    def publish(self, count: int) -> None:
+        """Log some events, of which each has a size of its own."""
+        names = [f"{self.published + number} {'x' * (self.published + number)}" for number in range(count)]
+        self.service.append(*(("a.", name) for name in names))
+        self.published += count
+
+    def check(self, deliveries: list[Delivery]) -> None:
+        """Check that a subscriber has every event, once, in order, unchanged."""
+        log = read_log(self.service.address)
+        bodies = [encode_body(job(f"{number} {'x' * number}")) for number in range(self.published)]
+        check_writes(log, bodies, bodies)
+        check_subscriber(seen(deliveries), log)
+        check_never_reused(seen(deliveries), log)
+
+    def close(self) -> None:
+        """Stop the proxies."""
+        self.feed.close()
+        self.control.close()
+
+
+@pytest.fixture
+def line(serve: Serve, tmp_path: Path) -> Iterator[Line]:
+    """Give a publisher behind proxies."""
+    line = Line(serve(tmp_path / "test.db"))
+    yield line
+    line.close()
+
+
+def drain(subscriber: Subscriber, line: Line, found: list[Delivery], seconds: float = RECOVERY_SECONDS) -> None:
+    """Receive until there is everything that was published: recovery has a limit."""
+    limit = deadline(seconds)
+    while not found or found[-1].offset < line.published:
+        assert not limit.passed, f"{len(found)} of {line.published} events after {seconds:g} s"
+        found += subscriber.receive(min(0.2, limit.left))
+
+
+@pytest.mark.fault(item="F25")
+@pytest.mark.fault(item="F26")
+@pytest.mark.parametrize(
+    "behaviour",
+    [Behaviour(latency=0.1), Behaviour(slice=1), Behaviour(slice=7, latency=0.02), Behaviour(cut_after=3000)],
+    ids=["latency", "one byte at a time", "slices", "cut in mid-frame"],
+)
+def test_a_bad_line_delays_and_breaks_and_nothing_is_lost(
+    line: Line, subscribe: Subscribe, behaviour: Behaviour
+) -> None:
+    """While the line is bad and after it has healed: all events, once, in order, and no part of one."""
+    subscriber = subscribe([line.address], start=Start.BEGINNING)
+    line.publish(20)
+    found: list[Delivery] = []
+    drain(subscriber, line, found)
+    line.behave(behaviour)
+    for _ in range(10):
+        line.publish(10)
+        found += subscriber.receive(0.05)
+    line.behave(Behaviour())
+
+    drain(subscriber, line, found)
+
+    line.check(found)
+
+
+@pytest.mark.fault(item="F26")
+def test_connections_that_are_reset_again_and_again_lose_nothing(line: Line, subscribe: Subscribe) -> None:
+    """Both connections are reset twenty times under load."""
+    subscriber = subscribe([line.address], start=Start.BEGINNING)
+    found: list[Delivery] = []
+    for _ in range(20):
+        line.publish(10)
+        found += subscriber.receive(0.05)
+        line.feed.reset_all()
+        line.control.reset_all()
+
+    drain(subscriber, line, found)
+
+    line.check(found)
+    assert line.feed.connections > 1
+
+
+@pytest.mark.fault(item="F24")
+@pytest.mark.parametrize("kind", ["blackhole", "hold"])
+def test_a_partition_without_a_word_is_noticed_and_healed(line: Line, subscribe: Subscribe, kind: str) -> None:
+    """Nobody is told that bytes are lost, or wait: silence is noticed, and after the end nothing is missing.
+
+    What was held back arrives all at once, on connections that nobody uses any more: it counts for nothing.
+    """
+    subscriber = subscribe([line.address], start=Start.BEGINNING)
+    line.publish(10)
+    found: list[Delivery] = []
+    drain(subscriber, line, found)
+    assert subscriber.wait_ready()
+    line.behave(Behaviour(blackhole=kind == "blackhole", hold=kind == "hold"))
+    began = time.monotonic()
+    while subscriber.ready:
+        line.publish(1)
+        found += subscriber.receive(0.1)
+        assert time.monotonic() - began < 2 * SILENCE * TIME_FACTOR, "the silence was not noticed"
+    line.publish(100)
+    line.behave(Behaviour())
+
+    drain(subscriber, line, found)
+
+    line.check(found)
+    assert subscriber.wait_ready()
+
+
+@pytest.mark.fault(item="F24")
+def test_a_partition_leaves_no_half_open_connection_at_the_publisher(line: Line, subscribe: Subscribe) -> None:
+    """The publisher gives connections up whose other end is gone without a word, by ZeroMQ's own heartbeats."""
+    subscriber = subscribe([line.address], start=Start.BEGINNING)
+    assert subscriber.wait_ready()
+    ports = {line.service.publisher.control.port, line.feed.target.port}
+
+    def peers() -> int:
+        own = psutil.Process().net_connections("tcp")
+        return sum(one.laddr.port in ports and one.status == psutil.CONN_ESTABLISHED for one in own)
+
+    assert peers() == 2
+    line.behave(Behaviour(blackhole=True, refuse=True))
+    subscriber.close()
+
+    wait_until(lambda: peers() == 0, 20, what="the end of the half-open connections")
+
+
+@pytest.mark.fault(item="F26")
+def test_flipped_bits_never_end_a_subscriber(line: Line, subscribe: Subscribe) -> None:
+    """A bit that TCP's checksum lets through may change an event, as nothing but CURVE proves bytes on the wire.
+
+    What is promised all the same: nobody crashes or hangs, and a line that has healed delivers.
+    """
+    subscriber = subscribe([line.address], start=Start.BEGINNING)
+    line.publish(20)
+    found: list[Delivery] = []
+    drain(subscriber, line, found)
+    line.behave(Behaviour(flip=0.2))
+    for _ in range(60):
+        line.publish(5)
+        subscriber.receive(0.01)
+    line.behave(Behaviour())
+    after = subscribe([line.address], start=Start.BEGINNING)
+
+    healed: list[Delivery] = []
+    drain(after, line, healed)
+
+    line.check(healed)
+    newest = line.published
+    line.publish(5)
+    limit = deadline(2 * RECOVERY_SECONDS)
+    while not any(one.offset > newest for one in subscriber.receive(0.2)):
+        assert not limit.passed, "a subscriber behind a line that has healed gets nothing new"
