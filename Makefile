@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test interop lint format lock clean
+.PHONY: install demo test bench interop lint format lock clean
 
 install: $(STAMP)
 
@@ -18,6 +18,10 @@ demo: install ## The whole chain once: runner, learning service, logger, 8 varia
 
 test: install ## All tests, on all cores
 	$(BIN)/python -m pytest --numprocesses auto
+
+bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: half an hour, and it needs the machine for itself
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # The libraries bring their binaries along, so no script of theirs has to run.
 interop: ## What the tests of the Node client need, where npm is installed; elsewhere they are skipped

@@ -1,0 +1,191 @@
+"""The bus itself: a runner's publisher, the real learning service, and a subscriber."""
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from benchmarks.crew import BenchmarkError, Child, Crew
+from benchmarks.role import Parent, Setup
+from benchmarks.workload import PIPELINE, STAGES, Checker, Workload, completions, definition
+from bus import Log, Loop, Publisher, Start, Subscriber
+from bus.messages import JobCompleted
+from bus.requester import Requester
+from bus.requests import (
+    CancelParams,
+    CancelReply,
+    CreateParams,
+    ExperimentView,
+    PipelinesReply,
+    SubmitParams,
+    SubmitReply,
+)
+from bus.sockets import Address
+from bus.wire import ControlError, NoParams
+
+BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
+IN_FLIGHT: Final = 32  # experiments that are being created at a time
+START_SECONDS: Final = 30.0
+ANY_PORT: Final = Address("127.0.0.1", 0)
+
+
+class FakeRunner:
+    """Speaks the protocol of a runner; its jobs end when the benchmark says so."""
+
+    def __init__(self, parent: Parent, setup: Setup) -> None:
+        """Offer the pipeline, and take jobs."""
+        self.log, self.loop = Log(Path(setup.folder) / "runner.db"), Loop()
+        self._publisher = Publisher(
+            self.log, self.loop, service="runner", version="bench", feed=ANY_PORT, control=ANY_PORT
+        )
+        self._parent, self._expected, self._submitted = parent, setup.workload.events, 0
+        methods = self._publisher.methods
+        methods.add("pipelines", NoParams, self._pipelines)
+        methods.add("job.submit", SubmitParams, self._submit)
+        methods.add("job.cancel", CancelParams, lambda _: CancelReply(cancelled=0))
+
+    @property
+    def control(self) -> str:
+        """Where it answers."""
+        return str(self._publisher.control)
+
+    def publish(self, events: list[tuple[str, JobCompleted]]) -> None:
+        """Publish the ends of jobs, in one transaction."""
+        with self.log.transaction() as tx:
+            for topic, message in events:
+                tx.append(topic, message)
+
+    def _pipelines(self, _params: NoParams) -> PipelinesReply:
+        return PipelinesReply(pipelines={PIPELINE: STAGES}, outputs="/", queued=0, running=0)
+
+    def _submit(self, params: SubmitParams) -> SubmitReply:
+        self._submitted += len(params.jobs)
+        if self._submitted == self._expected:
+            self.loop.later(0, lambda: self._parent.tell("submitted"))
+        return SubmitReply(accepted=len(params.jobs), known=0)
+
+
+def produce(parent: Parent, setup: Setup) -> None:
+    """Be the runner: take the jobs, and at the word `go` publish that they have ended."""
+    runner = FakeRunner(parent, setup)
+    loop = runner.loop
+    events = list(completions(setup.workload))
+    gc.freeze()
+    parent.on_word = lambda _: loop.call(loop.stop)
+    parent.tell("ready", control=runner.control)
+    loop.run()
+    sent: list[int] = []
+    start = time.monotonic_ns()
+    if setup.interval:
+        for number, event in enumerate(events):
+            _serve_until(loop, start + round(number * setup.interval * 1e9))
+            sent.append(time.monotonic_ns())
+            runner.publish([event])
+    else:
+        for first in range(0, len(events), BATCH):
+            runner.publish(events[first : first + BATCH])
+            loop.step(0)
+    parent.tell("sent", start=start, sent=sent)
+    while True:  # whoever has missed something asks for it
+        loop.step()
+
+
+def _serve_until(loop: Loop, moment_ns: int) -> None:
+    while (left := moment_ns - time.monotonic_ns()) > 0:
+        loop.step(left / 1e9)
+
+
+def consume(parent: Parent, setup: Setup) -> None:
+    """Be whoever looks at the variants: a GUI or a logger."""
+    checker = Checker(setup.workload)
+    with Subscriber([setup.addresses["learning"]], ["variant.status"], start=Start.NOW) as subscriber:
+        if not subscriber.wait_ready(START_SECONDS):
+            raise BenchmarkError("the subscription is not ready")
+        parent.tell("ready")
+        received: list[int] = []
+        while not checker.done:
+            for delivery in subscriber.receive():
+                checker.take(delivery.message)
+                if setup.interval:
+                    received.append(time.monotonic_ns())
+        parent.tell("received", end=time.monotonic_ns(), received=received, notices=len(subscriber.notices))
+        parent.wait("stop")
+
+
+def start_service(crew: Crew, runner: str, *options: str) -> tuple[Child, str]:
+    """Start the real learning service, and give it with its control address."""
+    learning = crew.python(
+        "learning",
+        "learning_service",
+        *("--data-dir", str(crew.folder), "--runner", runner, "--feed-port", "0", "--control-port", "0"),
+        *("--max-variants", "100000", "--log-level", "warning", *options),
+    )
+    words = learning.wait_for_line("listening", START_SECONDS).split()
+    return learning, dict(word.split("=", 1) for word in words[1:])["control"]
+
+
+def create_experiments(learning: str, workload: Workload, seconds: float) -> None:
+    """Create all experiments by `experiment.create`, several in flight.
+
+    Raises:
+        BenchmarkError: the service refuses one, or it takes too long.
+    """
+    plan, waiting = definition(workload), workload.experiment_ids()
+    loop, deadline = Loop(), time.monotonic() + seconds
+    requester, left = Requester(loop, learning), len(waiting)
+
+    def created(_view: ExperimentView) -> None:
+        nonlocal left
+        left -= 1
+        ask()
+
+    def ask() -> None:
+        if waiting:
+            experiment_id = waiting.pop(0)
+            params = CreateParams(experiment_id=experiment_id, definition=plan)
+            requester.ask(
+                "experiment.create", params, ExperimentView, created, _again(loop, ask, waiting, experiment_id)
+            )
+
+    try:
+        for _ in range(IN_FLIGHT):
+            ask()
+        while left:
+            loop.step(1.0)
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{left} of {workload.experiments} experiments were not created in {seconds:g} s")
+    finally:
+        requester.close()
+        loop.close()
+
+
+def _again(
+    loop: Loop, ask: Callable[[], None], waiting: list[str], experiment_id: str
+) -> Callable[[ControlError], None]:
+    """Repeat a request while the service has not heard from its runner yet."""
+
+    def failed(error: ControlError) -> None:
+        if error.code != "unavailable":
+            raise BenchmarkError(f"{experiment_id}: {error.message}")
+        waiting.append(experiment_id)
+        loop.later(0.05, ask)
+
+    return failed
+
+
+def start(crew: Crew, setup: Setup) -> tuple[Child, Child, Child]:
+    """Start the chain: runner, learning service and subscriber, with all jobs planned and submitted."""
+    patience = START_SECONDS + setup.workload.events / 1000
+    runner = crew.role("benchmarks.ours:produce", setup)
+    where = runner.wait_for("ready", patience)["control"]
+    learning, control = start_service(crew, where)
+    create_experiments(control, setup.workload, patience)
+    runner.wait_for("submitted", patience)
+    subscriber = crew.role("benchmarks.ours:consume", _at(setup, learning=control))
+    subscriber.wait_for("ready", START_SECONDS)
+    return runner, learning, subscriber
+
+
+def _at(setup: Setup, **addresses: str) -> Setup:
+    return Setup(workload=setup.workload, folder=setup.folder, interval=setup.interval, addresses=addresses)
