@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import msgspec
 import psutil
 
+START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.1
 TAIL_CHARACTERS: Final = 3000
@@ -63,8 +64,8 @@ class Child:
             self.popen.stdin.write(f"{word}\n")
             self.popen.stdin.flush()
 
-    def wait_for_line(self, start: str, seconds: float) -> str:
-        """Wait for a line that begins so.
+    def wait_for_line(self, words: str, seconds: float = START_SECONDS) -> str:
+        """Wait for a line with some words.
 
         Raises:
             BenchmarkError: it does not come in time, or a process of the crew has ended.
@@ -73,14 +74,14 @@ class Child:
         while True:
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=POLL_SECONDS)
-                if line.startswith(start):
+                if words in line:
                     return line
                 continue
             self._crew.check()
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"{self.name} did not say {start!r} within {seconds:g} s\n{self._crew.report()}")
+                raise BenchmarkError(f"{self.name} did not say {words!r} within {seconds:g} s\n{self._crew.report()}")
 
-    def wait_for(self, event: str, seconds: float) -> dict[str, Any]:
+    def wait_for(self, event: str, seconds: float = START_SECONDS) -> dict[str, Any]:
         """Wait until a role tells an event, and give its fields."""
         found: dict[str, Any] = json.loads(self.wait_for_line(f'{{"event":"{event}"', seconds))
         return found

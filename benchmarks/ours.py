@@ -1,14 +1,15 @@
 """The bus itself: a runner's publisher, the real learning service, and a subscriber."""
 
-import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.crew import BenchmarkError, Child, Crew
-from benchmarks.role import Parent, Setup
-from benchmarks.workload import PIPELINE, STAGES, Checker, Workload, completions, definition
+from msgspec.structs import replace
+
+from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew
+from benchmarks.role import Clock, Parent, Setup, batches
+from benchmarks.workload import PIPELINE, STAGES, Checker, Workload, definition
 from bus import Log, Loop, Publisher, Start, Subscriber
 from bus.messages import JobCompleted
 from bus.requester import Requester
@@ -26,7 +27,6 @@ from bus.wire import ControlError, NoParams
 
 BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
 IN_FLIGHT: Final = 32  # experiments that are being created at a time
-START_SECONDS: Final = 30.0
 ANY_PORT: Final = Address("127.0.0.1", 0)
 
 
@@ -70,30 +70,24 @@ def produce(parent: Parent, setup: Setup) -> None:
     """Be the runner: take the jobs, and at the word `go` publish that they have ended."""
     runner = FakeRunner(parent, setup)
     loop = runner.loop
-    events = list(completions(setup.workload))
-    gc.freeze()
+    events = setup.events()
     parent.on_word = lambda _: loop.call(loop.stop)
     parent.tell("ready", control=runner.control)
     loop.run()
-    sent: list[int] = []
-    start = time.monotonic_ns()
+    clock = Clock(setup.interval)
     if setup.interval:
-        for number, event in enumerate(events):
-            _serve_until(loop, start + round(number * setup.interval * 1e9))
-            sent.append(time.monotonic_ns())
+        for event in events:
+            while (left := clock.left()) > 0:
+                loop.step(left)
+            clock.note()
             runner.publish([event])
     else:
-        for first in range(0, len(events), BATCH):
-            runner.publish(events[first : first + BATCH])
+        for batch in batches(events, BATCH):
+            runner.publish(batch)
             loop.step(0)
-    parent.tell("sent", start=start, sent=sent)
+    parent.tell("sent", start=clock.start, sent=clock.sent)
     while True:  # whoever has missed something asks for it
         loop.step()
-
-
-def _serve_until(loop: Loop, moment_ns: int) -> None:
-    while (left := moment_ns - time.monotonic_ns()) > 0:
-        loop.step(left / 1e9)
 
 
 def consume(parent: Parent, setup: Setup) -> None:
@@ -174,18 +168,14 @@ def _again(
     return failed
 
 
-def start(crew: Crew, setup: Setup) -> tuple[Child, Child, Child]:
-    """Start the chain: runner, learning service and subscriber, with all jobs planned and submitted."""
+def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child]:
+    """Start runner, learning service and subscriber, with all jobs planned and submitted."""
     patience = START_SECONDS + setup.workload.events / 1000
     runner = crew.role("benchmarks.ours:produce", setup)
     where = runner.wait_for("ready", patience)["control"]
     learning, control = start_service(crew, where)
     create_experiments(control, setup.workload, patience)
     runner.wait_for("submitted", patience)
-    subscriber = crew.role("benchmarks.ours:consume", _at(setup, learning=control))
-    subscriber.wait_for("ready", START_SECONDS)
+    subscriber = crew.role("benchmarks.ours:consume", replace(setup, addresses={"learning": control}))
+    subscriber.wait_for("ready")
     return runner, learning, subscriber
-
-
-def _at(setup: Setup, **addresses: str) -> Setup:
-    return Setup(workload=setup.workload, folder=setup.folder, interval=setup.interval, addresses=addresses)

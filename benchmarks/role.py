@@ -1,5 +1,6 @@
 """`python -m benchmarks.role MODULE:FUNCTION SETUP`: one role of a measurement as a process."""
 
+import gc
 import importlib
 import json
 import os
@@ -7,12 +8,16 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Workload, completions
+from bus.messages import JobCompleted
+
+T = TypeVar("T")
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +27,16 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     addresses: dict[str, str] = {}
     interval: float = 0.0  # seconds between two events; 0 is as fast as they go
+    prepared: bool = True  # the messages are made before the clock starts; not where they would fill the memory
+    subscribers: int = 1  # in this process
+
+    def events(self) -> Iterable[tuple[str, JobCompleted]]:
+        """Give topic and message of each event."""
+        if not self.prepared:
+            return completions(self.workload)
+        events = list(completions(self.workload))
+        gc.freeze()  # a runner has a few jobs in memory, not all of them: spare it looking through ours
+        return events
 
 
 class Parent:
@@ -41,10 +56,14 @@ class Parent:
         sys.stdout.write(json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n")
         sys.stdout.flush()
 
-    def wait(self, word: str) -> None:
-        """Wait until we are told to go on."""
-        while self._words.get() != word:
-            pass
+    def wait(self, word: str, meanwhile: Callable[[], object] = lambda: None, every: float | None = None) -> None:
+        """Wait until we are told to go on, and do something every so many seconds meanwhile."""
+        while True:
+            try:
+                if self._words.get(timeout=every) == word:
+                    return
+            except queue.Empty:
+                meanwhile()
 
     def _listen(self) -> None:
         for line in sys.stdin:
@@ -52,12 +71,29 @@ class Parent:
         os._exit(1)
 
 
-def paced(start_ns: int, interval: float, number: int) -> None:
-    """Wait until it is time for an event, counted from the start, so that nothing drifts."""
-    due = start_ns + round(number * interval * 1e9)
-    left = due - time.monotonic_ns()
-    if left > 0:
-        time.sleep(left / 1e9)
+class Clock:
+    """When events are sent: at once, or one by one at a steady rate. Counted from the start, so that nothing drifts."""
+
+    def __init__(self, interval: float) -> None:
+        """Start now."""
+        self.start = time.monotonic_ns()
+        self.sent: list[int] = []
+        self._interval_ns = round(interval * 1e9)
+
+    def left(self) -> float:
+        """Give the seconds until the next event is due; 0 or less if it is."""
+        return (self.start + len(self.sent) * self._interval_ns - time.monotonic_ns()) / 1e9
+
+    def note(self) -> None:
+        """Note that an event is sent now."""
+        self.sent.append(time.monotonic_ns())
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Give items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def main() -> None:

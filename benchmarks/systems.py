@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from benchmarks import ours
-from benchmarks.crew import Child, Crew
+from benchmarks.crew import START_SECONDS, Child, Crew
+from benchmarks.peers import nats_jetstream, plain_pyzmq, redis_streams
 from benchmarks.role import Setup
 
 OURS: Final = "ours"
@@ -29,8 +32,42 @@ class System:
     start_chain: Callable[[Crew, Setup], Chain]
 
 
+class Peer(Protocol):
+    """A module of `benchmarks.peers`; it also has the roles `produce`, `route`, `consume` and `listen`."""
+
+    __name__: str
+
+    def missing(self) -> str:
+        """Say why it cannot run here, "" if it can."""
+
+    def serve(self, crew: Crew) -> dict[str, str]:
+        """Start its server, and say where it is."""
+
+
 def _our_chain(crew: Crew, setup: Setup) -> Chain:
-    return Chain(*ours.start(crew, setup))
+    return Chain(*ours.start_chain(crew, setup))
 
 
-SYSTEMS: Final = {system.name: system for system in (System(OURS, lambda: "", _our_chain),)}
+def _peer(name: str, peer: Peer, route: str = "route") -> System:
+    def start_chain(crew: Crew, setup: Setup) -> Chain:
+        there = replace(setup, addresses=peer.serve(crew))
+        producer, service, consumer = (
+            crew.role(f"{peer.__name__}:{role}", there) for role in ("produce", route, "consume")
+        )
+        for child in (consumer, service, producer):
+            child.wait_for("ready", START_SECONDS + setup.workload.events / 1000)
+        return Chain(producer, service, consumer)
+
+    return System(name, peer.missing, start_chain)
+
+
+SYSTEMS: Final = {
+    system.name: system
+    for system in (
+        System(OURS, lambda: "", _our_chain),
+        _peer("redis", redis_streams),
+        _peer("redis-no-state", redis_streams, "route_without_state"),
+        _peer("nats", nats_jetstream),
+        _peer("pyzmq", plain_pyzmq),
+    )
+}
