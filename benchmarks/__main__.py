@@ -8,13 +8,19 @@ from typing import Final
 
 import click
 
-from benchmarks import chain
+from benchmarks import chain, feed, growth
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.crew import BenchmarkError
 from benchmarks.results import Result, as_json, as_text, machine
 from benchmarks.systems import SYSTEMS
 
-MEASUREMENTS: Final = {"throughput": chain.throughput, "latency": chain.latency}
+MEASUREMENTS: Final = {
+    "throughput": chain.throughput,
+    "latency": chain.latency,
+    "catch-up": feed.catch_up,
+    "fan-out": feed.fan_out,
+    "growth": growth.growth,
+}
 
 
 @click.command()

@@ -15,18 +15,30 @@ class Size:
     chain: Workload
     latency: Workload
     interval: float  # seconds between two events of the latency measurement
+    catch_up: Workload
+    fan_out: dict[int, Workload]  # by the number of subscribers
+    growth: Workload  # the experiments whose jobs end
+    tracked: tuple[int, ...]  # experiments in all
 
 
 # Eight seeds under each of fifty values: a fine sweep, as a person would leave it running overnight.
 FULL: Final = Size(
     chain=Workload(experiments=250, variants=50, jobs_per_variant=8),
-    latency=Workload(experiments=5, variants=50, jobs_per_variant=8),
+    latency=Workload(experiments=2, variants=50, jobs_per_variant=8),
     interval=0.01,
+    catch_up=Workload(experiments=2500, variants=50, jobs_per_variant=8),
+    fan_out={1: Workload(250, 50, 8), 10: Workload(50, 50, 8), 100: Workload(10, 50, 8)},
+    growth=Workload(experiments=10, variants=50, jobs_per_variant=40),
+    tracked=(10, 1000, 100_000),
 )
 QUICK: Final = Size(
     chain=Workload(experiments=2, variants=10, jobs_per_variant=5),
     latency=Workload(experiments=1, variants=10, jobs_per_variant=5),
     interval=0.002,
+    catch_up=Workload(experiments=2, variants=10, jobs_per_variant=5),
+    fan_out={1: Workload(1, 10, 5), 3: Workload(1, 10, 5)},
+    growth=Workload(experiments=2, variants=10, jobs_per_variant=5),
+    tracked=(2, 5),
 )
 
 
@@ -40,8 +52,9 @@ class Bench:
     profile: bool
     say: Callable[[str], None]
 
-    def alternating(self) -> Iterator[System]:
-        """Give each system once a round; another one begins each time."""
-        for number in range(self.rounds):
-            shift = number % len(self.systems)
-            yield from self.systems[shift:] + self.systems[:shift]
+    def alternating(self, systems: list[System] | None = None, at_most: int | None = None) -> Iterator[System]:
+        """Give each system once a round; another one begins each time. What takes long gets `at_most` some rounds."""
+        ring = self.systems if systems is None else systems
+        for number in range(min(self.rounds, at_most or self.rounds)):
+            shift = number % max(1, len(ring))
+            yield from ring[shift:] + ring[:shift]

@@ -5,14 +5,14 @@ import statistics
 from typing import Any, Final
 
 from benchmarks.bench import Bench
-from benchmarks.crew import BenchmarkError, Crew, cpu_seconds
+from benchmarks.crew import BenchmarkError, CpuTime, Crew
+from benchmarks.ours import SLOWEST
 from benchmarks.profile import Profiler
 from benchmarks.results import Figures, Result
 from benchmarks.role import Setup
 from benchmarks.systems import Chain, System
 
 PATIENCE_SECONDS: Final = 60.0
-SLOWEST: Final = 500  # events a second; whoever is slower than this has come to a halt
 
 
 def throughput(bench: Bench) -> list[Result]:
@@ -39,12 +39,12 @@ def _throughput(bench: Bench, system: System) -> float:
     workload = bench.size.chain
     with Crew() as crew:
         chain = system.start_chain(crew, Setup(workload=workload, folder=str(crew.folder)))
-        before = cpu_seconds(chain.service)
+        cpu = CpuTime(chain.service)
         with Profiler(chain.service, crew.folder) if bench.profile else contextlib.nullcontext() as profiler:
             sent, received = run(chain, workload.events)
             if profiler:
                 bench.say(profiler.report())
-        cost = (cpu_seconds(chain.service) - before) / workload.events * 1e6
+        cost = cpu.seconds() / workload.events * 1e6
     rate: float = workload.events / (received["end"] - sent["start"]) * 1e9
     bench.say(f"  {system.name}: {rate:,.0f} events/s, {cost:.1f} µs of processor time an event in the middle")
     return rate

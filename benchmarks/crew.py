@@ -22,6 +22,7 @@ import psutil
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.1
+TICK_SECONDS: Final = 0.01
 TAIL_CHARACTERS: Final = 3000
 ROOT: Final = Path(__file__).parents[1]
 
@@ -171,10 +172,21 @@ class Crew:
         self.close()
 
 
-def cpu_seconds(child: Child) -> float:
-    """Give what processor time a process has used, in user and kernel mode together."""
-    times = child.process.cpu_times()
-    return float(times.user + times.system)
+class CpuTime:
+    """The processor time of a process from now on, in user and kernel mode together."""
+
+    def __init__(self, child: Child) -> None:
+        """Begin."""
+        self._process = child.process
+        self._before = self._used()
+
+    def seconds(self) -> float:
+        """Give what was used since; the system counts in ticks, and less than one would be no cost at all."""
+        return max(TICK_SECONDS, self._used() - self._before)
+
+    def _used(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
 
 
 def poll_until(deadline_seconds: float, what: str) -> Iterator[None]:

@@ -1,17 +1,18 @@
 """The bus itself: a runner's publisher, the real learning service, and a subscriber."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
-from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew
+from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, poll_until
 from benchmarks.role import Clock, Parent, Setup, batches
-from benchmarks.workload import PIPELINE, STAGES, Checker, Workload, definition
-from bus import Log, Loop, Publisher, Start, Subscriber
-from bus.messages import JobCompleted
+from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, definition
+from bus import Delivery, Log, Loop, Publisher, Start, Subscriber, request
+from bus.messages import ExperimentDefinition, JobCompleted
 from bus.requester import Requester
 from bus.requests import (
     CancelParams,
@@ -26,6 +27,7 @@ from bus.sockets import Address
 from bus.wire import ControlError, NoParams
 
 BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
+SLOWEST: Final = 500  # jobs created, or events applied, a second; whoever is slower has come to a halt
 IN_FLIGHT: Final = 32  # experiments that are being created at a time
 ANY_PORT: Final = Address("127.0.0.1", 0)
 
@@ -39,7 +41,7 @@ class FakeRunner:
         self._publisher = Publisher(
             self.log, self.loop, service="runner", version="bench", feed=ANY_PORT, control=ANY_PORT
         )
-        self._parent, self._expected, self._submitted = parent, setup.workload.events, 0
+        self._parent, self._expected, self._submitted = parent, _jobs_of(setup), 0
         methods = self._publisher.methods
         methods.add("pipelines", NoParams, self._pipelines)
         methods.add("job.submit", SubmitParams, self._submit)
@@ -107,6 +109,36 @@ def consume(parent: Parent, setup: Setup) -> None:
         parent.wait("stop")
 
 
+class _Listener:
+    """A subscriber who counts, and sees to it that no offset is missing."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def take(self, batch: list[Delivery]) -> None:
+        for delivery in batch:
+            if delivery.offset != self.last + 1:
+                raise LostEventError(f"offset {delivery.offset} after {self.last}")
+            self.last = delivery.offset
+
+
+def listen(parent: Parent, setup: Setup) -> None:
+    """Be some subscribers who count the ends of jobs."""
+    start, loop = time.monotonic_ns(), Loop()
+    listeners = [_Listener() for _ in range(setup.subscribers)]
+    subscribers = [
+        Subscriber([setup.addresses["runner"]], start=Start.BEGINNING, loop=loop, on_batch=listener.take)
+        for listener in listeners
+    ]
+    if not all(subscriber.wait_ready(START_SECONDS) for subscriber in subscribers):
+        raise BenchmarkError("the subscriptions are not ready")
+    parent.tell("ready")
+    while any(listener.last < setup.workload.events for listener in listeners):
+        loop.step()
+    parent.tell("received", start=start, end=time.monotonic_ns())
+    parent.wait("stop")
+
+
 def start_service(crew: Crew, runner: str, *options: str) -> tuple[Child, str]:
     """Start the real learning service, and give it with its control address."""
     learning = crew.python(
@@ -119,15 +151,15 @@ def start_service(crew: Crew, runner: str, *options: str) -> tuple[Child, str]:
     return learning, dict(word.split("=", 1) for word in words[1:])["control"]
 
 
-def create_experiments(learning: str, workload: Workload, seconds: float) -> None:
-    """Create all experiments by `experiment.create`, several in flight.
+def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition, seconds: float) -> None:
+    """Create experiments by `experiment.create`, several in flight.
 
     Raises:
         BenchmarkError: the service refuses one, or it takes too long.
     """
-    plan, waiting = definition(workload), workload.experiment_ids()
+    waiting = deque(ids)
     loop, deadline = Loop(), time.monotonic() + seconds
-    requester, left = Requester(loop, learning), len(waiting)
+    requester, left = Requester(loop, learning), len(ids)
 
     def created(_view: ExperimentView) -> None:
         nonlocal left
@@ -136,11 +168,10 @@ def create_experiments(learning: str, workload: Workload, seconds: float) -> Non
 
     def ask() -> None:
         if waiting:
-            experiment_id = waiting.pop(0)
+            experiment_id = waiting.popleft()
             params = CreateParams(experiment_id=experiment_id, definition=plan)
-            requester.ask(
-                "experiment.create", params, ExperimentView, created, _again(loop, ask, waiting, experiment_id)
-            )
+            failed = _again(loop, ask, waiting, experiment_id)
+            requester.ask("experiment.create", params, ExperimentView, created, failed, seconds)
 
     try:
         for _ in range(IN_FLIGHT):
@@ -148,14 +179,14 @@ def create_experiments(learning: str, workload: Workload, seconds: float) -> Non
         while left:
             loop.step(1.0)
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"{left} of {workload.experiments} experiments were not created in {seconds:g} s")
+                raise BenchmarkError(f"{left} of {len(ids)} experiments were not created in {seconds:g} s")
     finally:
         requester.close()
         loop.close()
 
 
 def _again(
-    loop: Loop, ask: Callable[[], None], waiting: list[str], experiment_id: str
+    loop: Loop, ask: Callable[[], None], waiting: deque[str], experiment_id: str
 ) -> Callable[[ControlError], None]:
     """Repeat a request while the service has not heard from its runner yet."""
 
@@ -168,14 +199,39 @@ def _again(
     return failed
 
 
+def start_producer(crew: Crew, setup: Setup) -> tuple[Child, Setup]:
+    """Start the runner alone, and say to others where it is."""
+    runner = crew.role("benchmarks.ours:produce", setup)
+    where = runner.wait_for("ready", START_SECONDS + setup.workload.events / SLOWEST)["control"]
+    return runner, replace(setup, addresses={"runner": where})
+
+
 def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child]:
     """Start runner, learning service and subscriber, with all jobs planned and submitted."""
-    patience = START_SECONDS + setup.workload.events / 1000
-    runner = crew.role("benchmarks.ours:produce", setup)
-    where = runner.wait_for("ready", patience)["control"]
-    learning, control = start_service(crew, where)
-    create_experiments(control, setup.workload, patience)
+    workload, patience = setup.workload, START_SECONDS + _jobs_of(setup) / SLOWEST
+    runner, there = start_producer(crew, setup)
+    learning, control = start_service(crew, there.addresses["runner"])
+    plan = definition(workload.variants, workload.jobs_per_variant)
+    create_experiments(control, workload.experiment_ids(), plan, patience)
+    idle = [f"idle-{number:06x}" for number in range(setup.idle)]
+    create_experiments(control, idle, definition(IDLE_VARIANTS, 1), patience)
     runner.wait_for("submitted", patience)
     subscriber = crew.role("benchmarks.ours:consume", replace(setup, addresses={"learning": control}))
     subscriber.wait_for("ready")
     return runner, learning, subscriber
+
+
+def wait_until_routed(control: str, events: int) -> None:
+    """Wait until a learning service has applied so many events.
+
+    Raises:
+        BenchmarkError: it takes too long.
+    """
+    for _ in poll_until(START_SECONDS + events / SLOWEST, f"{events} applied events"):
+        counts = request(control, "routing", {}, dict[str, int])
+        if counts == {"applied": events}:
+            return
+
+
+def _jobs_of(setup: Setup) -> int:
+    return setup.workload.events + setup.idle * IDLE_VARIANTS

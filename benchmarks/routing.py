@@ -42,7 +42,7 @@ def status_topic(status: VariantStatus) -> str:
 
 def _planned(workload: Workload, experiment_id: str) -> Experiment:
     """Give an experiment as `experiment.create` leaves it."""
-    plan = definition(workload)
+    plan = definition(workload.variants, workload.jobs_per_variant)
     values = plan_values(plan.variable)
     return Experiment(
         experiment_id,

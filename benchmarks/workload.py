@@ -56,6 +56,9 @@ JOB_SECONDS: Final = 1.75
 PLANNED_REVISION: Final = 1  # of a variant when its experiment is created; each job that ends adds one
 
 
+IDLE_VARIANTS: Final = 2  # of an experiment that waits; one job each
+
+
 class Workload(Struct, frozen=True):
     """Some experiments of equal shape; one event is one job that ended."""
 
@@ -73,15 +76,15 @@ class Workload(Struct, frozen=True):
         return [f"cfg-sweep-{number:06x}" for number in range(self.experiments)]
 
 
-def definition(workload: Workload) -> ExperimentDefinition:
+def definition(variants: int, jobs_per_variant: int) -> ExperimentDefinition:
     """Give what a person would write into the experiment file."""
-    values: list[Scalar] = [1.0 + index / 4 for index in range(workload.variants)]
+    values: list[Scalar] = [1.0 + index / 4 for index in range(variants)]
     return ExperimentDefinition(
         name="CFG sweep",
         variable=Variable(name=VARIABLE, values=values),
         pipeline=PIPELINE,
         stage=STAGE,
-        jobs_per_variant=workload.jobs_per_variant,
+        jobs_per_variant=jobs_per_variant,
         seed=1234,
         config=CONFIG,
     )
@@ -89,7 +92,7 @@ def definition(workload: Workload) -> ExperimentDefinition:
 
 def completions(workload: Workload) -> Iterator[tuple[str, JobCompleted]]:
     """Give topic and message of every job: experiment by experiment, repeat by repeat, each variant in turn."""
-    plan = definition(workload)
+    plan = definition(workload.variants, workload.jobs_per_variant)
     values = plan_values(plan.variable)
     now = FIRST_TIME
     for experiment_id in workload.experiment_ids():

@@ -1,4 +1,4 @@
-"""NATS JetStream with nats-py: file store with the server's own sync interval, publishing without waiting for each ack.
+"""NATS JetStream with nats-py on uvloop: file store, the server's own sync interval, no waiting for single acks.
 
 `publish_async` keeps at most `PENDING` messages unacknowledged, as its documentation shows. The middle process fetches
 batches and acknowledges the last one of each (`AckPolicy.ALL`), after what follows from them is acknowledged by the
@@ -7,16 +7,20 @@ place than the stream of statuses, since each status is the whole state.
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import shutil
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import nats
+import uvloop
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
 
@@ -28,6 +32,7 @@ from bus.messages import decode_body, encode_body
 
 BATCH: Final = 500  # messages in a fetch: more or fewer are not faster
 PENDING: Final = 4000  # unacknowledged publishes: nats-py's own default
+FETCH_SECONDS: Final = 0.2  # the last batch is not full, and waits so long
 WAIT_SECONDS: Final = 60.0
 UNLIMITED: Final = -1
 JOBS: Final = "job"
@@ -60,22 +65,22 @@ def serve(crew: Crew) -> dict[str, str]:
 
 def produce(parent: Parent, setup: Setup) -> None:
     """Publish the ends of jobs."""
-    asyncio.run(_produce(parent, setup))
+    uvloop.run(_produce(parent, setup))
 
 
 def route(parent: Parent, setup: Setup) -> None:
     """Turn ends of jobs into states of variants."""
-    asyncio.run(_route(parent, setup))
+    uvloop.run(_route(parent, setup))
 
 
 def consume(parent: Parent, setup: Setup) -> None:
     """Check every state of every variant."""
-    asyncio.run(_consume(parent, setup))
+    uvloop.run(_consume(parent, setup))
 
 
 def listen(parent: Parent, setup: Setup) -> None:
     """Be some subscribers who count the ends of jobs."""
-    asyncio.run(_listen(parent, setup))
+    uvloop.run(_listen(parent, setup))
 
 
 async def _produce(parent: Parent, setup: Setup) -> None:
@@ -102,21 +107,37 @@ async def _route(parent: Parent, setup: Setup) -> None:
     _, stream = await _connect(setup)
     await _create(stream, JOBS)
     await _create(stream, STATUSES)
-    config = ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=UNLIMITED)
-    subscription = await stream.pull_subscribe(f"{JOBS}.completed.>", DURABLE, stream=JOBS, config=config)
-    parent.tell("ready")
-    # a fetch of several waits until it has all or its time is up, so at a low rate it takes them one by one
-    size = 1 if setup.interval else BATCH
-    while True:
-        try:
-            batch = await subscription.fetch(size, timeout=WAIT_SECONDS)
-        except TimeoutError:
-            continue
+    read = _pushed if setup.interval else _fetched
+    async for batch in read(stream, parent):
         for message in batch:
             _, status = router.route(message.data)
             await stream.publish_async(_subject(status_topic(status)), encode_body(status))
         await stream.publish_async_completed()
         await batch[-1].ack()
+
+
+async def _fetched(stream: JetStreamContext, parent: Parent) -> AsyncIterator[list[Msg]]:
+    """Fetch batches: the fastest way, but a fetch may wait until it has all that it asked for."""
+    config = ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=UNLIMITED)
+    subscription = await stream.pull_subscribe(f"{JOBS}.completed.>", DURABLE, stream=JOBS, config=config)
+    parent.tell("ready")
+    while True:
+        with contextlib.suppress(asyncio.TimeoutError):
+            batch = await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
+            if batch:
+                yield batch
+
+
+async def _pushed(stream: JetStreamContext, parent: Parent) -> AsyncIterator[list[Msg]]:
+    """Have each message pushed as it comes: the way with the least delay."""
+    config = ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=UNLIMITED)
+    subscription = await stream.subscribe(
+        f"{JOBS}.completed.>", durable=DURABLE, stream=JOBS, config=config, manual_ack=True
+    )
+    parent.tell("ready")
+    while True:
+        with contextlib.suppress(asyncio.TimeoutError):
+            yield [await subscription.next_msg(timeout=WAIT_SECONDS)]
 
 
 async def _consume(parent: Parent, setup: Setup) -> None:
