@@ -1,18 +1,18 @@
 """`python -m benchmarks`: measures side by side, and writes what came of it."""
 
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
 
 from benchmarks import chain, feed, growth
 from benchmarks.bench import FULL, QUICK, Bench
-from benchmarks.crew import BenchmarkError
+from benchmarks.crew import BenchmarkError, Signals, StoppedError
+from benchmarks.picture import picture
 from benchmarks.results import Result, as_json, as_text, machine
 from benchmarks.systems import SYSTEMS
+from bus.command import EXIT_SIGNAL
 
 MEASUREMENTS: Final = {
     "throughput": chain.throughput,
@@ -38,7 +38,7 @@ def main(
     *, rounds: int, quick: bool, only: tuple[str, ...], names: tuple[str, ...], profile: bool, output: Path | None
 ) -> None:
     """Measure our bus and its peers side by side, doing the same work on this machine."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    Signals.note()
     systems = []
     for name in names or SYSTEMS:
         missing = SYSTEMS[name].missing()
@@ -56,21 +56,19 @@ def main(
     except BenchmarkError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+    except StoppedError as stopped:
+        sys.exit(EXIT_SIGNAL + stopped.args[0])
     click.echo("\n".join(as_text(result) for result in results))
     if output is None and not (quick or only or names or profile):
         output = Path(__file__).with_name("results")
     if output:
         output.mkdir(parents=True, exist_ok=True)
         (output / "latest.json").write_bytes(as_json(results, on))
+        (output / "latest.svg").write_text(picture(results, on), encoding="utf-8")
 
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does: through all `with` blocks, so that no process is left."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

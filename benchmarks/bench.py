@@ -17,7 +17,7 @@ class Size:
     interval: float  # seconds between two events of the latency measurement
     catch_up: Workload
     fan_out: dict[int, Workload]  # by the number of subscribers
-    growth: Workload  # the experiments whose jobs end
+    growth: Workload  # the experiments whose jobs end; all rounds together
     tracked: tuple[int, ...]  # experiments in all
 
 
@@ -28,7 +28,7 @@ FULL: Final = Size(
     interval=0.01,
     catch_up=Workload(experiments=2500, variants=50, jobs_per_variant=8),
     fan_out={1: Workload(250, 50, 8), 10: Workload(50, 50, 8), 100: Workload(10, 50, 8)},
-    growth=Workload(experiments=10, variants=50, jobs_per_variant=40),
+    growth=Workload(experiments=10, variants=200, jobs_per_variant=40),
     tracked=(10, 1000, 100_000),
 )
 QUICK: Final = Size(
@@ -37,7 +37,7 @@ QUICK: Final = Size(
     interval=0.002,
     catch_up=Workload(experiments=2, variants=10, jobs_per_variant=5),
     fan_out={1: Workload(1, 10, 5), 3: Workload(1, 10, 5)},
-    growth=Workload(experiments=2, variants=10, jobs_per_variant=5),
+    growth=Workload(experiments=2, variants=10, jobs_per_variant=6),
     tracked=(2, 5),
 )
 

@@ -7,6 +7,7 @@ told what to do by words on its stdin (see `benchmarks.role`).
 import contextlib
 import json
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,35 @@ ROOT: Final = Path(__file__).parents[1]
 
 class BenchmarkError(Exception):
     """A measurement failed: a process ended, was too slow or lost something. The text holds what it printed."""
+
+
+class Signals:
+    """Ctrl-C and SIGTERM, noted when they come and heeded where we wait.
+
+    An exception in the midst of starting a process would leave one that nobody knows of.
+    """
+
+    received: Final[list[int]] = []
+
+    @classmethod
+    def note(cls) -> None:
+        """Note them from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: cls.received.append(number))
+
+    @classmethod
+    def check(cls) -> None:
+        """Give up if one has come.
+
+        Raises:
+            StoppedError: one has come.
+        """
+        if cls.received:
+            raise StoppedError(cls.received[0])
+
+
+class StoppedError(Exception):
+    """We were asked to end; the argument is the number of the signal."""
 
 
 class Child:
@@ -143,11 +173,13 @@ class Crew:
         child.stop()
 
     def check(self) -> None:
-        """Fail if any process has ended.
+        """Fail if any process has ended, or if we are to end.
 
         Raises:
+            StoppedError: we are to end.
             BenchmarkError: with what the dead one printed.
         """
+        Signals.check()
         dead = [child for child in self._children if child.popen.poll() is not None]
         if dead:
             raise BenchmarkError("a process ended in the midst of it\n" + "\n".join(child.tail() for child in dead))
@@ -197,6 +229,7 @@ def poll_until(deadline_seconds: float, what: str) -> Iterator[None]:
     """
     deadline = time.monotonic() + deadline_seconds
     while time.monotonic() < deadline:
+        Signals.check()
         yield
         time.sleep(POLL_SECONDS)
     raise BenchmarkError(f"{what} did not come true within {deadline_seconds:g} s")

@@ -2,13 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
-from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, poll_until
+from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, Signals, poll_until
 from benchmarks.role import Clock, Parent, Setup, batches
 from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, definition
 from bus import Delivery, Log, Loop, Publisher, Start, Subscriber, request
@@ -27,7 +28,7 @@ from bus.sockets import Address
 from bus.wire import ControlError, NoParams
 
 BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
-SLOWEST: Final = 500  # jobs created, or events applied, a second; whoever is slower has come to a halt
+SLOWEST: Final = 200  # jobs created, or events applied, a second; whoever is slower has come to a halt
 IN_FLIGHT: Final = 32  # experiments that are being created at a time
 ANY_PORT: Final = Address("127.0.0.1", 0)
 
@@ -69,27 +70,33 @@ class FakeRunner:
 
 
 def produce(parent: Parent, setup: Setup) -> None:
-    """Be the runner: take the jobs, and at the word `go` publish that they have ended."""
+    """Be the runner: take the jobs, and at each word `go` publish that some of them have ended."""
     runner = FakeRunner(parent, setup)
-    loop = runner.loop
-    events = setup.events()
-    parent.on_word = lambda _: loop.call(loop.stop)
+    loop, words = runner.loop, deque[str]()
+    events = iter(setup.events())
+    parent.on_word = lambda word: loop.call(lambda: words.append(word))
     parent.tell("ready", control=runner.control)
-    loop.run()
-    clock = Clock(setup.interval)
-    if setup.interval:
-        for event in events:
-            while (left := clock.left()) > 0:
-                loop.step(left)
-            clock.note()
-            runner.publish([event])
-    else:
-        for batch in batches(events, BATCH):
-            runner.publish(batch)
-            loop.step(0)
-    parent.tell("sent", start=clock.start, sent=clock.sent)
-    while True:  # whoever has missed something asks for it
-        loop.step()
+    while True:  # also behind the end: whoever has missed something asks for it
+        while not words:
+            loop.step()
+        words.popleft()
+        part = islice(events, setup.workload.events // setup.parts)
+        clock = Clock(setup.interval)
+        if setup.interval:
+            _publish_one_by_one(runner, part, clock)
+        else:
+            for batch in batches(part, BATCH):
+                runner.publish(batch)
+                loop.step(0)
+        parent.tell("sent", start=clock.start, sent=clock.sent)
+
+
+def _publish_one_by_one(runner: FakeRunner, events: Iterable[tuple[str, JobCompleted]], clock: Clock) -> None:
+    for event in events:
+        while (left := clock.left()) > 0:
+            runner.loop.step(left)
+        clock.note()
+        runner.publish([event])
 
 
 def consume(parent: Parent, setup: Setup) -> None:
@@ -177,7 +184,8 @@ def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition
         for _ in range(IN_FLIGHT):
             ask()
         while left:
-            loop.step(1.0)
+            Signals.check()
+            loop.step(0.5)
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"{left} of {len(ids)} experiments were not created in {seconds:g} s")
     finally:
@@ -206,8 +214,8 @@ def start_producer(crew: Crew, setup: Setup) -> tuple[Child, Setup]:
     return runner, replace(setup, addresses={"runner": where})
 
 
-def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child]:
-    """Start runner, learning service and subscriber, with all jobs planned and submitted."""
+def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child, str]:
+    """Start runner, learning service and subscriber, with all jobs submitted; the last value is the service's address."""
     workload, patience = setup.workload, START_SECONDS + _jobs_of(setup) / SLOWEST
     runner, there = start_producer(crew, setup)
     learning, control = start_service(crew, there.addresses["runner"])
@@ -218,7 +226,7 @@ def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child]:
     runner.wait_for("submitted", patience)
     subscriber = crew.role("benchmarks.ours:consume", replace(setup, addresses={"learning": control}))
     subscriber.wait_for("ready")
-    return runner, learning, subscriber
+    return runner, learning, subscriber, control
 
 
 def wait_until_routed(control: str, events: int) -> None:
@@ -229,7 +237,9 @@ def wait_until_routed(control: str, events: int) -> None:
     """
     for _ in poll_until(START_SECONDS + events / SLOWEST, f"{events} applied events"):
         counts = request(control, "routing", {}, dict[str, int])
-        if counts == {"applied": events}:
+        if counts.keys() - {"applied"}:
+            raise BenchmarkError(f"not every event was applied: {counts}")
+        if counts.get("applied") == events:
             return
 
 

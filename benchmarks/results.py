@@ -112,14 +112,14 @@ def as_text(result: Result) -> str:
     width = max(len(name) for name in result.figures)
     lines = [f"{result.name} ({result.unit}, {result.better} is better)"]
     for name, median in result.medians.items():
-        rounds = " ".join(_number(figure) for figure in result.figures[name])
+        rounds = " ".join(number(figure) for figure in result.figures[name])
         ratio = f"  ours/{name} = {result.ratios[name]:.2f}" if name in result.ratios else ""
-        lines.append(f"  {name:{width}}  {_number(median):>10}  [{rounds}]{ratio}")
+        lines.append(f"  {name:{width}}  {number(median):>10}  [{rounds}]{ratio}")
     for row in _targets_of(result):
         word = "reached" if row["reached"] else "MISSED"
         sign = "≥" if result.better == "higher" else "≤"
         what = f"ours/{row['peer']}" if row["peer"] else "ours"
-        lines.append(f"  target {what} {sign} {row['limit']:,g}: {_number(row['value'])}, {word}")
+        lines.append(f"  target {what} {sign} {row['limit']:,g}: {number(row['value'])}, {word}")
     return "\n".join(lines)
 
 
@@ -132,7 +132,8 @@ def _targets_of(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a figure with three digits or more, as many as matter."""
     return f"{value:,.0f}" if value >= THREE_DIGITS else f"{value:.3g}"
 
 

@@ -29,6 +29,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     interval: float = 0.0  # seconds between two events; 0 is as fast as they go
     prepared: bool = True  # the messages are made before the clock starts; not where they would fill the memory
     subscribers: int = 1  # in this process
+    parts: int = 1  # the events are sent in equal parts, one at each word `go`
     idle: int = 0  # further experiments that are planned, and none of whose jobs ends
 
     def events(self) -> Iterable[tuple[str, JobCompleted]]:

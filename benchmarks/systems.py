@@ -50,7 +50,8 @@ class Peer(Protocol):
 
 
 def _our_chain(crew: Crew, setup: Setup) -> Chain:
-    return Chain(*ours.start_chain(crew, setup))
+    producer, service, consumer, _ = ours.start_chain(crew, setup)
+    return Chain(producer, service, consumer)
 
 
 def _peer(name: str, peer: Peer, *, route: str = "route", keeps: bool = True, variation: bool = False) -> System:
