@@ -215,7 +215,7 @@ def start_producer(crew: Crew, setup: Setup) -> tuple[Child, Setup]:
 
 
 def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child, str]:
-    """Start runner, learning service and subscriber, with all jobs submitted; the last value is the service's address."""
+    """Start runner, learning service and subscriber, with all jobs submitted; and give the service's address."""
     workload, patience = setup.workload, START_SECONDS + _jobs_of(setup) / SLOWEST
     runner, there = start_producer(crew, setup)
     learning, control = start_service(crew, there.addresses["runner"])
