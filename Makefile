@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz chaos interop lint format lock clean
+.PHONY: install demo test fuzz chaos bench interop lint format lock clean
 
 install: $(STAMP)
 
@@ -33,6 +33,10 @@ fuzz: install ## Each decoder for FUZZ_SECONDS with atheris, which tests/fuzz us
 
 chaos: install ## Kill, stop and restart everything at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
+
+bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: half an hour, and it needs the machine for itself
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # The libraries bring their binaries along, so no script of theirs has to run.
 interop: ## What the tests of the Node client need, where npm is installed; elsewhere they are skipped

@@ -1,0 +1,60 @@
+"""How much is measured, and in which order: round by round, so that what disturbs one disturbs all."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.systems import System
+from benchmarks.workload import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How many events each measurement takes."""
+
+    chain: Workload
+    latency: Workload
+    interval: float  # seconds between two events of the latency measurement
+    catch_up: Workload
+    fan_out: dict[int, Workload]  # by the number of subscribers
+    growth: Workload  # the experiments whose jobs end; all rounds together
+    tracked: tuple[int, ...]  # experiments in all
+
+
+# Eight seeds under each of fifty values: a fine sweep, as a person would leave it running overnight.
+FULL: Final = Size(
+    chain=Workload(experiments=250, variants=50, jobs_per_variant=8),
+    latency=Workload(experiments=2, variants=50, jobs_per_variant=8),
+    interval=0.01,
+    catch_up=Workload(experiments=2500, variants=50, jobs_per_variant=8),
+    fan_out={1: Workload(250, 50, 8), 10: Workload(50, 50, 8), 100: Workload(10, 50, 8)},
+    growth=Workload(experiments=10, variants=200, jobs_per_variant=40),
+    tracked=(10, 1000, 100_000),
+)
+QUICK: Final = Size(
+    chain=Workload(experiments=2, variants=10, jobs_per_variant=5),
+    latency=Workload(experiments=1, variants=10, jobs_per_variant=5),
+    interval=0.002,
+    catch_up=Workload(experiments=2, variants=10, jobs_per_variant=5),
+    fan_out={1: Workload(1, 10, 5), 3: Workload(1, 10, 5)},
+    growth=Workload(experiments=2, variants=10, jobs_per_variant=6),
+    tracked=(2, 5),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """One run of the benchmark."""
+
+    systems: list[System]
+    rounds: int
+    size: Size
+    profile: bool
+    say: Callable[[str], None]
+
+    def alternating(self, systems: list[System] | None = None, at_most: int | None = None) -> Iterator[System]:
+        """Give each system once a round; another one begins each time. What takes long gets `at_most` some rounds."""
+        ring = self.systems if systems is None else systems
+        for number in range(min(self.rounds, at_most or self.rounds)):
+            shift = number % max(1, len(ring))
+            yield from ring[shift:] + ring[:shift]

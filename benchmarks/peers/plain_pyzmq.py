@@ -1,0 +1,129 @@
+"""Plain pyzmq as its guide shows it: PUB and SUB through a proxy, `send_multipart` and `recv_multipart`.
+
+Nothing is durable, and nobody would notice a loss; so that there is none, no queue has a limit (high-water mark 0).
+"""
+
+import gc
+import time
+from typing import Final
+
+import zmq
+
+from benchmarks.crew import Crew
+from benchmarks.role import Clock, Parent, Setup
+from benchmarks.routing import Router, status_topic
+from benchmarks.workload import Checker, Workload
+from bus.messages import decode_body, encode_body
+
+UNLIMITED: Final = 0
+SYNC_SECONDS: Final = 0.02
+# Sent again and again until all have seen one, as nobody is told when a subscription is active.
+PRODUCER_IS_HEARD: Final = b"sync.producer."
+ROUTER_IS_HEARD: Final = b"sync.router."
+JOBS: Final = b"job.completed."
+STATUSES: Final = b"variant.status."
+
+
+def missing() -> str:
+    """It is wherever we are."""
+    return ""
+
+
+def serve(crew: Crew) -> dict[str, str]:
+    """Start the proxy."""
+    setup = Setup(workload=Workload(0, 0, 0), folder=str(crew.folder))
+    told = crew.role("benchmarks.peers.plain_pyzmq:proxy", setup).wait_for("ready")
+    return {"publish": told["publish"], "subscribe": told["subscribe"]}
+
+
+def proxy(parent: Parent, _setup: Setup) -> None:
+    """Pass on what anybody publishes to whoever has subscribed."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+    front, back = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    for socket in (front, back):
+        socket.set_hwm(UNLIMITED)
+    ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in (front, back)]
+    parent.tell("ready", publish=f"tcp://127.0.0.1:{ports[0]}", subscribe=f"tcp://127.0.0.1:{ports[1]}")
+    zmq.proxy(front, back)
+
+
+def produce(parent: Parent, setup: Setup) -> None:
+    """Publish the ends of jobs."""
+    events = setup.events()
+    socket = _publishing(setup)
+    parent.tell("ready")
+    parent.wait("go", lambda: socket.send_multipart([PRODUCER_IS_HEARD, b""]), SYNC_SECONDS)
+    clock = Clock(setup.interval)
+    for topic, message in events:
+        if setup.interval:
+            time.sleep(max(0.0, clock.left()))
+            clock.note()
+        socket.send_multipart([topic.encode(), encode_body(message)])
+    parent.tell("sent", start=clock.start, sent=clock.sent)
+    parent.wait("stop")
+
+
+def route(parent: Parent, setup: Setup) -> None:
+    """Turn ends of jobs into states of variants."""
+    router = Router(setup.workload)
+    gc.freeze()
+    incoming, outgoing = _subscribed(setup, JOBS, PRODUCER_IS_HEARD), _publishing(setup)
+    parent.tell("ready")
+    while True:
+        topic, body = incoming.recv_multipart()
+        if topic == PRODUCER_IS_HEARD:
+            outgoing.send_multipart([ROUTER_IS_HEARD, b""])
+        else:
+            _, status = router.route(body)
+            outgoing.send_multipart([status_topic(status).encode(), encode_body(status)])
+
+
+def consume(parent: Parent, setup: Setup) -> None:
+    """Check every state of every variant."""
+    checker = Checker(setup.workload)
+    socket = _subscribed(setup, STATUSES, ROUTER_IS_HEARD)
+    socket.recv_multipart()
+    parent.tell("ready")
+    received: list[int] = []
+    while not checker.done:
+        topic, body = socket.recv_multipart()
+        if topic != ROUTER_IS_HEARD:
+            checker.take(decode_body(body))
+            if setup.interval:
+                received.append(time.monotonic_ns())
+    parent.tell("received", end=time.monotonic_ns(), received=received)
+    parent.wait("stop")
+
+
+def listen(parent: Parent, setup: Setup) -> None:
+    """Be some subscribers who count the ends of jobs."""
+    start = time.monotonic_ns()
+    sockets = [_subscribed(setup, JOBS, PRODUCER_IS_HEARD) for _ in range(setup.subscribers)]
+    poller = zmq.Poller()
+    for socket in sockets:
+        socket.recv_multipart()
+        poller.register(socket, zmq.POLLIN)
+    parent.tell("ready")
+    left = dict.fromkeys(sockets, setup.workload.events)
+    while any(left.values()):
+        for socket, _ in poller.poll():
+            while socket.get(zmq.EVENTS) & zmq.POLLIN:
+                left[socket] -= socket.recv_multipart()[0] != PRODUCER_IS_HEARD
+    parent.tell("received", start=start, end=time.monotonic_ns())
+    parent.wait("stop")
+
+
+def _publishing(setup: Setup) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    socket.set_hwm(UNLIMITED)
+    socket.connect(setup.addresses["publish"])
+    return socket
+
+
+def _subscribed(setup: Setup, *prefixes: bytes) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    socket.set_hwm(UNLIMITED)
+    socket.connect(setup.addresses["subscribe"])
+    for prefix in prefixes:
+        socket.subscribe(prefix)
+    return socket

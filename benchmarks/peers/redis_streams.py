@@ -1,0 +1,162 @@
+"""Redis Streams with redis-py and hiredis: append-only file synced every second, everything in pipelines.
+
+The middle process reads as a consumer group and answers each batch by one MULTI/EXEC with the variants' states, what
+is published of them, and the acknowledgement: state and message become durable together, as in our log.
+`route_without_state` leaves the states out; what it had in memory is lost with it.
+"""
+
+import gc
+import importlib.util
+import shutil
+import socket
+import time
+from typing import Any, Final
+
+import msgspec
+from redis import Redis
+
+from benchmarks.crew import Crew
+from benchmarks.role import Clock, Parent, Setup, batches
+from benchmarks.routing import Router
+from benchmarks.workload import Checker
+from bus.messages import decode_body, encode_body
+from learning_service.variants import Variant
+
+BATCH: Final = 500  # commands in a pipeline, entries in a read: more or fewer are not faster
+BLOCK_MS: Final = 1000
+JOBS: Final = "job.completed"
+STATUSES: Final = "variant.status"
+GROUP: Final = "learning"
+STATES: Final = "variants"
+
+
+def missing() -> str:
+    """It takes a server and a library."""
+    if not shutil.which("redis-server"):
+        return "redis-server is not installed; on Debian: apt-get install redis-server"
+    # without it redis-py works too, but not at its best
+    return "" if importlib.util.find_spec("hiredis") else "hiredis is not installed; `make bench` installs it"
+
+
+def serve(crew: Crew) -> dict[str, str]:
+    """Start a server on a free port, with nothing but its log for durability."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    server = crew.start(
+        "redis-server",
+        *("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", str(crew.folder)),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+    )
+    server.wait_for_line("Ready to accept connections")
+    return {"port": port}
+
+
+def produce(parent: Parent, setup: Setup) -> None:
+    """Publish the ends of jobs."""
+    events = setup.events()
+    client = _client(setup)
+    parent.tell("ready")
+    parent.wait("go")
+    clock = Clock(setup.interval)
+    if setup.interval:
+        for _, message in events:
+            time.sleep(max(0.0, clock.left()))
+            clock.note()
+            client.xadd(JOBS, {"body": encode_body(message)})
+    else:
+        pipeline = client.pipeline(transaction=False)
+        for batch in batches(events, BATCH):
+            for _, message in batch:
+                pipeline.xadd(JOBS, {"body": encode_body(message)})
+            pipeline.execute()
+    parent.tell("sent", start=clock.start, sent=clock.sent)
+    parent.wait("stop")
+
+
+def route(parent: Parent, setup: Setup) -> None:
+    """Turn ends of jobs into states of variants, and keep those."""
+    _route(parent, setup, keep_state=True)
+
+
+def route_without_state(parent: Parent, setup: Setup) -> None:
+    """Turn ends of jobs into states of variants, and keep those in memory only."""
+    _route(parent, setup, keep_state=False)
+
+
+def consume(parent: Parent, setup: Setup) -> None:
+    """Check every state of every variant."""
+    checker = Checker(setup.workload)
+    reader = _Reader(_client(setup), STATUSES)
+    parent.tell("ready")
+    received: list[int] = []
+    while not checker.done:
+        for body in reader.read(BLOCK_MS):
+            checker.take(decode_body(body))
+            if setup.interval:
+                received.append(time.monotonic_ns())
+    parent.tell("received", end=time.monotonic_ns(), received=received)
+    parent.wait("stop")
+
+
+def listen(parent: Parent, setup: Setup) -> None:
+    """Be some subscribers who count the ends of jobs."""
+    start = time.monotonic_ns()
+    left = {_Reader(_client(setup), JOBS): setup.workload.events for _ in range(setup.subscribers)}
+    parent.tell("ready")
+    while any(left.values()):
+        for reader, count in left.items():
+            if count:
+                left[reader] -= len(reader.read(BLOCK_MS))
+    parent.tell("received", start=start, end=time.monotonic_ns())
+    parent.wait("stop")
+
+
+class _Reader:
+    """A plain reader of a stream, from its beginning."""
+
+    def __init__(self, client: Redis, stream: str) -> None:
+        self._client, self._stream = client, stream
+        self._last: Any = "0"
+
+    def read(self, block_ms: int) -> list[bytes]:
+        """Wait for the next entries and give their bodies."""
+        reply: Any = self._client.xread({self._stream: self._last}, count=BATCH, block=block_ms)
+        entries = _entries(reply)
+        if entries:
+            self._last = entries[-1][0]
+        return [fields[b"body"] for _, fields in entries]
+
+
+def _route(parent: Parent, setup: Setup, *, keep_state: bool) -> None:
+    router = Router(setup.workload)
+    gc.freeze()
+    client = _client(setup)
+    client.xgroup_create(JOBS, GROUP, id="0", mkstream=True)
+    parent.tell("ready")
+    encode = msgspec.msgpack.Encoder().encode
+    while True:
+        reply: Any = client.xreadgroup(GROUP, "one", {JOBS: ">"}, count=BATCH, block=BLOCK_MS)
+        entries = _entries(reply)
+        if not entries:
+            continue
+        pipeline = client.pipeline(transaction=True)
+        changed: dict[str, Variant] = {}
+        for _, fields in entries:
+            variant, status = router.route(fields[b"body"])
+            changed[f"{status.experiment_id}.{variant.index}"] = variant
+            pipeline.xadd(STATUSES, {"body": encode_body(status)})
+        if keep_state:
+            pipeline.hset(STATES, mapping={key: encode(variant) for key, variant in changed.items()})
+        pipeline.xack(JOBS, GROUP, *[number for number, _ in entries])
+        pipeline.execute()
+
+
+def _client(setup: Setup) -> Redis:
+    return Redis(host="127.0.0.1", port=int(setup.addresses["port"]))
+
+
+def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """Give the entries of the one stream that was read; its form depends on the version of redis-py."""
+    streams = reply.items() if isinstance(reply, dict) else reply or ()
+    return [entry for _, entries in streams for entry in entries]

@@ -1,0 +1,58 @@
+"""What the middle process of every peer does with an event: the very decisions of the learning service.
+
+Only transport and durability are the peer's own.
+"""
+
+from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload, definition
+from bus import topics
+from bus.messages import JobCompleted, VariantStatus, decode_body
+from learning_service.controller import LearningController
+from learning_service.experiments import Experiment, variant_status
+from learning_service.plan import job_id, plan_jobs, plan_values
+from learning_service.variants import JobPhase, Variant
+
+
+class Router:
+    """Holds the experiments in memory, as the learning service does."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Plan all experiments."""
+        experiments = {name: _planned(workload, name) for name in workload.experiment_ids()}
+        self._controller = LearningController(experiments.get)
+
+    def route(self, body: bytes) -> tuple[Variant, VariantStatus]:
+        """Apply an event, and give the variant's new state with what is published of it.
+
+        Raises:
+            ValueError: the event was not applied, which is a fault of the benchmark.
+        """
+        message = decode_body(body)
+        if not isinstance(message, JobCompleted):
+            raise TypeError(f"{type(message).__name__} instead of a job.completed")
+        outcome = self._controller.handle(message)
+        if outcome.kind != "applied" or outcome.experiment is None or outcome.variant is None:
+            raise ValueError(f"{message.job_id}: {outcome.kind} {outcome.reason} {outcome.detail}")
+        return outcome.variant, variant_status(outcome.experiment, outcome.variant)
+
+
+def status_topic(status: VariantStatus) -> str:
+    """Give the topic on which a status is published."""
+    return topics.build(topics.VARIANT_STATUS, status.experiment_id, status.variant_index)
+
+
+def _planned(workload: Workload, experiment_id: str) -> Experiment:
+    """Give an experiment as `experiment.create` leaves it."""
+    plan = definition(workload.variants, workload.jobs_per_variant)
+    values = plan_values(plan.variable)
+    jobs: dict[int, dict[str, JobPhase]] = {}
+    for job in plan_jobs(plan, len(values)):
+        jobs.setdefault(job.variant_index, {})[job_id(experiment_id, job)] = "planned"
+    return Experiment(
+        experiment_id,
+        plan,
+        [
+            Variant(index=index, value=value, jobs=jobs[index], revision=PLANNED_REVISION, updated_at=FIRST_TIME)
+            for index, value in enumerate(values)
+        ],
+        created_at=FIRST_TIME,
+    )
