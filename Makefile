@@ -19,7 +19,7 @@ demo: install ## The whole chain once: runner, learning service, logger, 8 varia
 test: install ## All tests, on all cores
 	$(BIN)/python -m pytest --numprocesses auto
 
-bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: half an hour, and it needs the machine for itself
+bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: about an hour, on an idle machine
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
