@@ -34,7 +34,7 @@ fuzz: install ## Each decoder for FUZZ_SECONDS with atheris, which tests/fuzz us
 chaos: install ## Kill, stop and restart everything at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
 
-bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: half an hour, and it needs the machine for itself
+bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: about an hour, on an idle machine
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
