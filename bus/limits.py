@@ -34,7 +34,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests_a_turn: Count = 100  # before the loop looks at its other sockets
     heartbeats_a_second: Few = 50  # when clients ask for them
     control_send_messages: Count = 128  # replies of up to a page that wait for a client which does not read them
-    control_receive_messages: Count = 1000  # requests of one client that wait
+    control_receive_messages: Count = 16  # requests of one client that wait; what is beyond waits at the client
     epochs_kept: Few = 16  # in heartbeats; a consumer of an older one reads again from the start
     chain_prefixes: Large = 100_000  # whose newest event is known, 200 bytes each
     chain_rebuild_events: CountOrNone = 10_000  # newest ones read at start, to know the prefixes again
