@@ -92,13 +92,15 @@ class KeysType(click.ParamType[Keys]):
 
 def keys_option(command: F) -> F:
     """Add `--keys`."""
-    return click.option(
-        "--keys",
-        type=KeysType(),
-        envvar="VARIANTBUS_KEYS",
-        show_envvar=True,
-        help="Folder of keys, made by keygen: with it, everything is encrypted and only listed keys come in.",
-    )(command)
+    return _with_config(
+        click.option(
+            "--keys",
+            type=KeysType(),
+            envvar="VARIANTBUS_KEYS",
+            show_envvar=True,
+            help="Folder of keys, made by keygen: with it, everything is encrypted and only listed keys come in.",
+        )(command)
+    )
 
 
 def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:

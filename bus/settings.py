@@ -45,6 +45,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     durability: Literal["normal", "full"] | UnsetType = UNSET
     log_level: Literal["debug", "info", "warning", "error"] | UnsetType = UNSET
     log_format: Literal["text", "json"] | UnsetType = UNSET
+    keys: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    host: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    insecure: bool | UnsetType = UNSET
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     limits: Limits = field(default_factory=Limits)
@@ -71,7 +74,10 @@ def read_settings(path: Path) -> Settings:
 def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
     """Give the defaults of a command's options by their names; `command` is "runner", "learning" or any other."""
     found: dict[str, Any] = {
-        "data_dir": str(Path(settings.data_dir).expanduser()) if settings.data_dir else UNSET,
+        "data_dir": _expanded(settings.data_dir),
+        "keys": _expanded(settings.keys),
+        "host": settings.host,
+        "insecure": settings.insecure,
         "durability": settings.durability,
         "log_level": settings.log_level,
         "log_format": settings.log_format,
@@ -86,6 +92,10 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         mine = settings.learning
         found |= asdict(mine) | {"runners": mine.runners or followed}
     return {name: value for name, value in found.items() if value is not UNSET}
+
+
+def _expanded(path: str | UnsetType) -> str | UnsetType:
+    return UNSET if path is UNSET else str(Path(path).expanduser())
 
 
 def _check_address(where: str, address: str | UnsetType) -> None:

@@ -14,10 +14,12 @@ from bus.command import (
     EXIT_REFUSED,
     EXIT_USAGE,
     fail,
+    keys_option,
     learning_option,
     runner_option,
     user_errors,
 )
+from bus.keys import Keys
 from bus.metrics import Metric, MetricsReply, Sample
 from bus.requester import REQUEST_SECONDS, request
 from bus.tail import printable
@@ -80,6 +82,7 @@ class Report(Struct, frozen=True, kw_only=True):
 @json_option
 @runner_option
 @learning_option
+@keys_option
 def check(  # noqa: PLR0913 - one parameter an option
     *,
     sources: tuple[str, ...],
@@ -90,6 +93,7 @@ def check(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
     runner: str,
     learning: str,
+    keys: Keys | None,
 ) -> None:
     """Ask each process how it is.
 
@@ -105,7 +109,7 @@ def check(  # noqa: PLR0913 - one parameter an option
     names = {"runner": runner, "learning": learning}
     thresholds = Thresholds(max_lag=max_lag, min_free=min_free * MIB)
     with user_errors():
-        found = [ask(one, names.get(one, one), thresholds, timeout) for one in dict.fromkeys(sources or names)]
+        found = [ask(one, names.get(one, one), thresholds, timeout, keys) for one in dict.fromkeys(sources or names)]
         if as_json or style == "json":
             click.echo(json_text(Report(ok=not any(one.problems for one in found), services=found)))
         elif style == "prometheus":
@@ -115,10 +119,10 @@ def check(  # noqa: PLR0913 - one parameter an option
     sys.exit(exit_status(found))
 
 
-def ask(name: str, address: str, thresholds: Thresholds, timeout: float) -> Health:
+def ask(name: str, address: str, thresholds: Thresholds, timeout: float, keys: Keys | None = None) -> Health:
     """Ask one process; one that does not answer, or refuses to, is a finding and no error."""
     try:
-        reply = request(address, "metrics", {}, MetricsReply, timeout)
+        reply = request(address, "metrics", {}, MetricsReply, timeout, keys=keys)
     except ControlError as error:
         code = NOT_ANSWERING if error.code == "unavailable" else error.code
         problems = [Problem(code=code, detail=error.message)]

@@ -11,7 +11,9 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+from bus import control, gate, source
 from bus.log import Log
+from bus.logs import Repeats
 from bus.loop import Loop
 from bus.subscriber import Subscriber
 from tests.helpers import Service, is_open, wait_until
@@ -24,6 +26,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("variantbus")
+
+
+@pytest.fixture(autouse=True)
+def fresh_minute() -> None:
+    """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
+    for logger in (control.logger, gate.logger, source.logger):
+        logger.filters[:] = [Repeats()]
 
 
 def _open_sockets() -> set[str]:

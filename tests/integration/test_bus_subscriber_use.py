@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bus import source
-from bus import subscriber as module
+from bus.limits import Limits
 from bus.loop import Loop
 from bus.source import Delivery, Start
 from bus.subscriber import Subscriber
@@ -77,12 +77,11 @@ def test_one_dead_publisher_does_not_keep_the_others_events(service: Service, su
 
 
 def test_waiting_for_a_dead_publisher_does_not_fill_the_memory(
-    service: Service, subscribe: Subscribe, dead: str, monkeypatch: pytest.MonkeyPatch
+    service: Service, subscribe: Subscribe, dead: str
 ) -> None:
     """Who has delivered much that nobody has taken yet is read on later, and nothing is lost by it."""
-    monkeypatch.setattr(module, "QUEUE_LIMIT", 500)
     fill(service, 10_000)
-    subscriber = subscribe([dead, service.address], start=Start.BEGINNING)
+    subscriber = subscribe([dead, service.address], start=Start.BEGINNING, limits=Limits(queue_events=500))
 
     limit = deadline()
     while len(subscriber._queue) < 500:

@@ -129,7 +129,7 @@ def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
     create(learning, replace(SMALL, jobs_per_variant=1))
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     query(learning, "CREATE TABLE room (bytes BLOB)")
-    query(learning, TOO_MUCH)  # so that it fails after everything has been routed
+    query(learning, TOO_MUCH.replace("jobs", "experiments"))  # so that it fails after everything has been routed
     fill_up(learning)
     runner.finish(ALL[0])
     failures = "variantbus_log_write_failures_total"
