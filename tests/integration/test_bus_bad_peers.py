@@ -45,7 +45,6 @@ GARBAGE = {
     "ready that lies": [greeting(), b"\x04\x20\x05READY\xff\xff\xff\xff"],
     "a frame of 2^63 bytes": [greeting(), ready(b"DEALER"), b"\x02\x7f\xff\xff\xff\xff\xff\xff\xff"],
     "a frame of 8 GiB": [greeting(), ready(b"SUB"), b"\x02\0\0\0\x02\0\0\0\0"],
-    "reserved flags": [greeting(), ready(b"DEALER"), b"\xf8\x04info"],
     "zeros": [bytes(5000)],
     "ones": [b"\xff" * 5000],
 }
