@@ -128,6 +128,8 @@ def test_json_logs_are_one_object_a_line_and_do_not_flood(house: House) -> None:
     assert [line["message"] for line in warnings] == ["request of 1 frames dropped"] * 10
 
 
+@pytest.mark.fault(item="F46")
+@pytest.mark.fault(item="B47")
 @pytest.mark.parametrize("redirect", ["2>&1 | head -1", "2>/dev/full", ">/dev/full 2>&1", "2>&-", ">&- 2>&- <&-"])
 def test_a_service_goes_on_when_nobody_takes_what_it_says(house: House, redirect: str) -> None:
     """A pipe whose reader has gone, a full disk and closed descriptors cost lines, not the service, nor its files."""
@@ -183,6 +185,7 @@ def flood(service: ServiceProcess) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.fault(item="F7")
 def test_sigterm_ends_services_in_time_under_load_and_with_stalled_peers(house: House) -> None:
     """Within five seconds and with status 0, though clients ask and ask, and neither they nor a subscriber read."""
     runner, learning = services(house)
@@ -201,6 +204,7 @@ def runner_has_run(runner: ServiceProcess) -> bool:
     return runner.head > 30
 
 
+@pytest.mark.fault(item="F7")
 def test_a_second_sigterm_ends_a_service_at_once(house: House) -> None:
     """While the first one still waits for a program that does not want to end."""
     runner, learning = services(house)

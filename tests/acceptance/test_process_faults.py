@@ -233,35 +233,6 @@ def test_a_process_whose_wall_clock_jumps_beats_and_publishes_on(house: House) -
 
 
 @pytest.mark.fault(item="F7")
-def test_a_second_sigterm_ends_a_service_at_once(house: House) -> None:
-    """Whoever cannot wait for running jobs asks again: the status is that of the signal, and nothing is lost."""
-    runner, learning = services(house, steady=True)
-    experiment_id = submit(house, program(values=1, jobs=1, script="trap '' TERM; sleep 60"))
-    wait_until(lambda: view_of(learning, experiment_id).totals.running == 1, what="the job's start")
-    before = read_log(runner.control)
-
-    runner.process.send(signal.SIGTERM)
-    wait_until(lambda: not _listens(runner.control), what="the beginning of the end")
-    runner.process.send(signal.SIGTERM)
-
-    assert runner.process.wait(1.5) == 128 + signal.SIGTERM
-    runner.start()
-    after = read_log(runner.control)
-    assert after[: len(before)] == before
-    house.run("experiment", "cancel", experiment_id)
-    wait_until(lambda: view_of(learning, experiment_id).status == "cancelled", what="the end")
-
-
-def _listens(address: str) -> bool:
-    """Does anybody accept connections there?"""
-    try:
-        socket.create_connection(parse_address(address), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-@pytest.mark.fault(item="F7")
 def test_a_publisher_under_load_ends_within_a_second_and_keeps_what_was_committed(house: House) -> None:
     """SIGTERM while requests are under way: the one that is being answered is finished, and the status is 0."""
     publisher = PublisherProcess(house)

@@ -95,6 +95,7 @@ def test_a_learning_service_without_the_runners_key_does_not_start(house: House)
     assert f"{keys.folder / PEERS}: has no key for 10.255.0.1; add the line `server 10.255.0.1 KEY`" in finished.err
 
 
+@pytest.mark.fault(item="B41")
 @pytest.mark.parametrize("service", ["runner", "learning"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.1.2.3", "somewhere.example"])  # noqa: S104 - refused
 def test_other_machines_come_in_only_with_keys_or_on_purpose(house: House, service: str, host: str) -> None:
@@ -134,6 +135,7 @@ def test_a_service_listens_where_it_is_told(house: House, host: str, insecure: b
     assert house.run("job", "submit", file, "--wait", "--runner", control, "--json").json["result"]["success"]
 
 
+@pytest.mark.fault(item="B42")
 def test_keys_that_others_can_read_are_refused(house: House) -> None:
     """By services and commands alike, with what to do; the secret itself is not shown."""
     keys = make_keys(house)
@@ -146,6 +148,7 @@ def test_keys_that_others_can_read_are_refused(house: House) -> None:
         assert keys.secret not in finished.err
 
 
+@pytest.mark.fault(item="F41")
 def test_a_client_that_is_enrolled_while_it_waits_goes_on_by_itself(house: House) -> None:
     """Without a restart of either side."""
     ours = make_keys(house)

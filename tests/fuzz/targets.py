@@ -84,7 +84,7 @@ class StillLoop:
 class Silence:
     """Stands in for the socket of a feed."""
 
-    def __init__(self, _address: str) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         """Connect nowhere."""
 
     def subscribe(self, prefix: bytes) -> None:

@@ -96,6 +96,7 @@ def heard(service: Service) -> tuple[int, int]:
     return sum(found.values()) - found["ok"] - found["dropped"], found["dropped"]
 
 
+@pytest.mark.fault(item="F44")
 @pytest.mark.parametrize("name", GARBAGE)
 def test_garbage_gets_nowhere(
     service: Service, witness: Callable[[], None], name: str, caplog: pytest.LogCaptureFixture
@@ -110,6 +111,7 @@ def test_garbage_gets_nowhere(
     assert [record.getMessage() for record in caplog.records] == []
 
 
+@pytest.mark.fault(item="F45")
 def test_half_open_handshakes_are_ended(service: Service, witness: Callable[[], None]) -> None:
     """Silence, half a greeting, a greeting and no more, on both ports: closed after the handshake's time."""
     mechanism = b"CURVE" if service.publisher.gate else b"NULL"
@@ -128,6 +130,7 @@ def test_half_open_handshakes_are_ended(service: Service, witness: Callable[[], 
     assert heard(service) == (0, 0)
 
 
+@pytest.mark.fault(item="F15")
 def test_connections_that_come_and_go_leave_nothing_behind(service: Service, witness: Callable[[], None]) -> None:
     """Descriptors return to what they were, whatever was sent before the end."""
     process = psutil.Process()
@@ -141,6 +144,7 @@ def test_connections_that_come_and_go_leave_nothing_behind(service: Service, wit
     wait_until(lambda: process.num_fds() <= before + 4, what="the end of all connections")
 
 
+@pytest.mark.fault(item="B1")
 @pytest.mark.parametrize("keys", [None])
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 50, 1000])
 def test_any_number_of_frames_is_dropped_and_counted(
@@ -195,6 +199,9 @@ def test_what_is_wrong_in_a_request_is_answered(service: Service, witness: Calla
     assert heard(service) == (len(wrong) + len(params), 0)
 
 
+@pytest.mark.fault(item="F42")
+@pytest.mark.fault(item="B17")
+@pytest.mark.fault(item="B18")
 @pytest.mark.parametrize("keys", [None])
 def test_a_frame_over_the_limit_cuts_its_sender_off(service: Service, witness: Callable[[], None]) -> None:
     """On the feed a kilobyte is enough for a subscription; on control it is the limit of a request."""
@@ -207,6 +214,7 @@ def test_a_frame_over_the_limit_cuts_its_sender_off(service: Service, witness: C
     assert heard(service) == (0, 0)
 
 
+@pytest.mark.fault(item="F43")
 @pytest.mark.parametrize("keys", [None])
 def test_a_flood_of_requests_delays_others_by_little(
     service: Service, witness: Callable[[], None], caplog: pytest.LogCaptureFixture
@@ -259,6 +267,8 @@ def test_requests_wait_at_their_sender_while_the_service_is_busy(service: Servic
     witness()
 
 
+@pytest.mark.fault(item="F43")
+@pytest.mark.fault(item="B23")
 @pytest.mark.parametrize("keys", [None])
 def test_subscriptions_without_number_and_messages_to_the_feed_reach_nobody(
     service: Service, witness: Callable[[], None]
@@ -272,6 +282,7 @@ def test_subscriptions_without_number_and_messages_to_the_feed_reach_nobody(
         witness()
 
 
+@pytest.mark.fault(item="B24")
 @pytest.mark.parametrize("keys", [None])
 def test_a_socket_of_the_wrong_kind_hurts_only_itself(service: Service, witness: Callable[[], None]) -> None:
     """A SUB at the control port, a DEALER at the feed."""

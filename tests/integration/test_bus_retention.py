@@ -67,6 +67,7 @@ def newest(log: Log, prefix: str = "") -> dict[str, int]:
             return found
 
 
+@pytest.mark.fault(item="F37")
 def test_what_is_older_than_the_limit_leaves_at_the_oldest_end(open_log: OpenLog, path: Path, today: Days) -> None:
     """Nothing younger does, offsets are never given out again, and a fetch begins where the log now begins."""
     log = open_log(path, limits=keep(days=2), clock=today.clock())
@@ -114,6 +115,7 @@ def test_the_newest_stay_whatever_the_limits_say(open_log: OpenLog, path: Path, 
     assert trimmed(log) == 901
 
 
+@pytest.mark.fault(item="F30")
 def test_a_clock_that_is_set_removes_nothing(open_log: OpenLog, path: Path) -> None:
     """A jump into the year 2040 looks as if everything were old."""
     wall, steady = [time.time()], [0.0]

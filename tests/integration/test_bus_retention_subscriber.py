@@ -78,6 +78,7 @@ def truncated(publisher: HandMadePublisher) -> int:
     return publisher.model.log.epoch
 
 
+@pytest.mark.fault(item="F38")
 def test_the_newest_of_what_retention_took_comes_first(
     loop: Loop, publisher: HandMadePublisher, read: list[Reader]
 ) -> None:
@@ -101,6 +102,7 @@ def test_what_was_seen_does_not_come_again(loop: Loop, publisher: HandMadePublis
     assert reader.told == [Truncated(5, 10)]
 
 
+@pytest.mark.fault(item="F38")
 def test_a_prefix_of_which_all_is_gone_is_told_so(loop: Loop, publisher: HandMadePublisher, read: list[Reader]) -> None:
     """A check finds nothing any more, and yet events may have been missed."""
     publisher.publish("b.", "b.", "b.", "a.y.", "a.y.")
