@@ -266,7 +266,7 @@ class Log:
             self._db.executescript(schema)
             self._db.execute(SQL["upsert_scope"], (name, version))
         elif row[0] != version:
-            raise LogError(f"{self.path} has version {row[0]} of the {name} tables, this program knows {version}")
+            raise LogError(_other_version(self.path, f"version {row[0]} of the {name} tables", version))
 
     def sync_head(self) -> None:
         """Write the head to the small synced file beside the database; called about once a second."""
@@ -330,7 +330,7 @@ class Log:
         if not new and application_id != APPLICATION_ID:
             raise LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
         if not new and version != SCHEMA_VERSION:
-            raise LogError(f"{self.path} has log version {version}, this program knows {SCHEMA_VERSION}")
+            raise LogError(_other_version(self.path, f"log version {version}", SCHEMA_VERSION))
         for pragma in _PRAGMAS:  # only now: the journal mode is written into the file
             self._db.execute(f"PRAGMA {pragma}")
         if new:
@@ -386,6 +386,10 @@ def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
     """CRC-32 over everything that a record says; offset and time, spread by odd factors, are where it starts."""
     start = (offset * 0x9E37_79B9_7F4A_7C15 + time_ns * 0xC2B2_AE3D_27D4_EB4F) >> 16 & 0xFFFF_FFFF
     return zlib.crc32(body, zlib.crc32(topic, start))
+
+
+def _other_version(path: Path, what: str, known: int) -> str:
+    return f"{path} has {what}, this program knows {known}; use the program that wrote it, or move the file away"
 
 
 def _text(topic: bytes) -> str:

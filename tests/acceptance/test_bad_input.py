@@ -378,4 +378,4 @@ def test_a_tail_says_that_it_waits_for_somebody_who_is_away(house: House) -> Non
 
     finished = house.run("tail", "job", "--timeout", "3")
 
-    assert finished.err == f"waiting for {runner.control} to answer\n"
+    assert finished.err == f"waiting for {runner.control} to answer; if they are there, they may want --keys\n"

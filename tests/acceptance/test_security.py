@@ -90,7 +90,10 @@ def test_a_learning_service_without_the_runners_key_does_not_start(house: House)
     """An unknown host is a sentence at once, instead of silence for ever."""
     keys = make_keys(house)
 
-    finished = house.run("learning", "--keys", keys.folder, "--runner", "tcp://10.255.0.1:5561", code=2)
+    folder = house.folder / "data"
+    finished = house.run(
+        "learning", "--data-dir", folder, "--keys", keys.folder, "--runner", "tcp://10.255.0.1:5561", code=2
+    )
 
     assert f"{keys.folder / PEERS}: has no key for 10.255.0.1; add the line `server 10.255.0.1 KEY`" in finished.err
 
