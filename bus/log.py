@@ -192,17 +192,18 @@ class Log:
         cursor = self._db.execute(
             SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
         )
-        records, damaged, size = [], [], 0
-        for row in cursor:
-            record = _verified(row)
-            if record:
-                records.append(record)
-                size += len(record.body)
-            else:
-                damaged.append(row[0])
-            if size >= self.limits.page_bytes or len(records) + len(damaged) == limit:
-                cursor.close()
-                return Page(records, row[0], damaged)
+        records, damaged, size, page_bytes = [], [], 0, self.limits.page_bytes
+        with closing(cursor):
+            for offset, topic, time_ns, body, crc in cursor:
+                if checksum(offset, topic, time_ns, body) == crc:
+                    records.append(Record(offset, topic.decode("ascii"), time_ns, Raw(body)))
+                    size += len(body)
+                else:
+                    damaged.append(_damaged(offset))
+                if size >= page_bytes:
+                    break
+        if size >= page_bytes or len(records) + len(damaged) == limit:
+            return Page(records, offset, damaged)
         return Page(records, max(after, until), damaged)
 
     def newest(self, prefix: str) -> int:
@@ -402,8 +403,13 @@ def _verified(row: tuple[int, bytes, int, bytes, int] | None) -> Record | None:
     offset, topic, time_ns, body, crc = row
     if checksum(offset, topic, time_ns, body) == crc:
         return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
-    logger.error("record %d fails its checksum and is not delivered", offset)
+    _damaged(offset)
     return None
+
+
+def _damaged(offset: int) -> int:
+    logger.error("record %d fails its checksum and is not delivered", offset)
+    return offset
 
 
 def _range(prefix: str) -> dict[str, str]:
