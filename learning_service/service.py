@@ -151,6 +151,7 @@ class LearningService:
 
     def _create(self, params: CreateParams) -> ExperimentView:
         definition = params.definition
+        self._store.trim()
         known = self._store.find(params.experiment_id)
         if known:
             if known.definition != definition:
