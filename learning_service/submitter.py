@@ -88,6 +88,7 @@ class Submitter:
 
     def pump(self) -> None:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
+        self._store.trim()
         with _tried_again():
             self._assign()
             for link in self._links:
