@@ -384,8 +384,8 @@ _PRAGMAS: Final = (
 
 
 def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
-    """CRC-32 over everything that a record says; offset and time, spread by odd factors, are where it starts."""
-    start = (offset * 0x9E37_79B9_7F4A_7C15 + time_ns * 0xC2B2_AE3D_27D4_EB4F) >> 16 & 0xFFFF_FFFF
+    """CRC-32 over everything that a record says; offset (spread by an odd factor) and time are where it starts."""
+    start = (offset * 0x9E37_79B1 ^ time_ns ^ time_ns >> 32) & 0xFFFF_FFFF
     return zlib.crc32(body, zlib.crc32(topic, start))
 
 
