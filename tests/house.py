@@ -16,6 +16,7 @@ from bus.loop import Loop
 from bus.messages import (
     EventRejected,
     ExperimentDefinition,
+    JobCompleted,
     JobResult,
     JobState,
     Message,
@@ -29,7 +30,9 @@ from bus.requests import (
     ExperimentParams,
     ExperimentView,
     JobListReply,
+    JobParams,
     JobRequest,
+    JobView,
     PipelinesReply,
     SubmitParams,
     SubmitReply,
@@ -58,6 +61,8 @@ class ScriptedRunner:
         """Start, at the addresses of a dead one if given."""
         self.jobs: dict[str, JobRequest] = {}
         self.cancels: list[str] = []
+        self.views: dict[str, JobView] = {}  # what `job.show` says
+        self.shown: list[str] = []  # the jobs that were asked for
         self.refusal: str | None = None
         self.refused: set[str] = set()  # jobs for which a whole request is refused
         self.stages = STAGES
@@ -75,6 +80,13 @@ class ScriptedRunner:
         methods.add("pipelines", NoParams, self._pipelines)
         methods.add("job.submit", SubmitParams, self._submit)
         methods.add("job.cancel", CancelParams, self._cancel)
+        methods.add("job.show", JobParams, self._show)
+
+    def _show(self, params: JobParams) -> JobView:
+        self.shown.append(params.job_id)
+        if params.job_id not in self.views:
+            raise ControlError("not_found", f"job {params.job_id} is unknown")
+        return self.views[params.job_id]
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
         offered = dict.fromkeys(self.pipelines, self.stages)
@@ -110,7 +122,29 @@ class ScriptedRunner:
 
     def finish(self, name: str, result: JobResult | None = None) -> None:
         """Publish the end of a job that was submitted."""
-        self.publish(JobScript(self.jobs[name].learning_context).completed(result))
+        self.publish(self.end_of(name, result))
+
+    def end_of(self, name: str, result: JobResult | None = None) -> JobCompleted:
+        """Give the end of a job that was submitted, and tell of it whoever asks for the job."""
+        ended = JobScript(self.jobs[name].learning_context).completed(result)
+        self.views[name] = JobView(
+            job_id=name,
+            pipeline=ended.pipeline,
+            stage=ended.stage,
+            state="completed" if ended.result.success else "failed",
+            attempt=ended.attempt,
+            queued_at=ended.queued_at,
+            started_at=ended.started_at,
+            finished_at=ended.finished_at,
+            config=ended.config,
+            learning_context=ended.learning_context,
+            result=ended.result,
+        )
+        return ended
+
+    def forget(self) -> None:
+        """Let retention take all that was logged."""
+        self.service.call(lambda: self.service.log._db.execute("DELETE FROM log"))
 
     def stop(self) -> None:
         """End in good order."""
