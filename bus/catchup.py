@@ -124,6 +124,7 @@ class _Listing(Generic[T]):
     until: int
     after_topic: str
     events: list[tuple[int, T]]
+    damaged: list[int]
 
 
 class CatchUp(Generic[T]):
@@ -239,7 +240,14 @@ class CatchUp(Generic[T]):
             self._drain()
 
     def listed(
-        self, request: Latest, epoch: int, head: int, first: int, events: list[tuple[int, T]], next_topic: str
+        self,
+        request: Latest,
+        epoch: int,
+        head: int,
+        first: int,
+        events: list[tuple[int, T]],
+        next_topic: str,
+        damaged: Sequence[int] = (),
     ) -> None:
         """Take a page of the answer to `latest`: the newest event of each topic; `next_topic` is "" at the end."""
         if not self._answers(request, epoch):
@@ -247,8 +255,9 @@ class CatchUp(Generic[T]):
         self.head, self._first = max(self.head, head), max(self._first, first)
         listing = self._listing
         if listing is None:
-            listing = self._listing = _Listing(head if self.offset is None else self._first - 1, "", [])
+            listing = self._listing = _Listing(head if self.offset is None else self._first - 1, "", [], [])
         listing.events += [event for event in events if (self.offset or 0) < event[0] <= listing.until]
+        listing.damaged += [offset for offset in damaged if (self.offset or 0) < offset <= listing.until]
         listing.after_topic = next_topic
         if not next_topic:
             self._listing = None
@@ -310,6 +319,7 @@ class CatchUp(Generic[T]):
         at, until = self.offset, listing.until
         if at is not None and at < until:  # otherwise the chain has proven meanwhile that nothing was missed
             self._notices.append(Truncated(at, until + 1))
+        self._notices += [Damaged(offset) for offset in listing.damaged if offset > (at or 0)]
         for offset, item in sorted(listing.events, key=itemgetter(0)):
             if offset > (at or 0):
                 self._ready.append(item)

@@ -32,11 +32,7 @@ class _Method(NamedTuple):
 
 
 class Methods:
-    """The methods of a service by name.
-
-    Counts since the start: `answered` with ok, `rejected` with an error (of them `unauthorized`), and `dropped`, as
-    they could not be answered.
-    """
+    """The methods of a service by name; `points` tells what was answered, with which code, and what was dropped."""
 
     def __init__(self) -> None:
         """Start with none."""

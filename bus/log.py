@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Raw
 
@@ -33,6 +33,14 @@ SCHEMA_VERSION: Final = 2
 ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
+
+
+class Listing(NamedTuple):
+    """The newest records of some topics; `next` is the `after_topic` of the next page, "" at the end."""
+
+    records: list[Record]
+    next: str
+    damaged: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +204,7 @@ class Log:
         with closing(cursor):
             for offset, topic, time_ns, body, crc in cursor:
                 if checksum(offset, topic, time_ns, body) == crc:
-                    records.append(Record(offset, topic.decode("ascii"), time_ns, Raw(body)))
+                    records.append(_record(offset, topic, time_ns, body))
                     size += len(body)
                 else:
                     damaged.append(_damaged(offset))
@@ -210,22 +218,24 @@ class Log:
         """Give the newest offset with a prefix, 0 if there is none."""
         return self._index.newest(prefix)
 
-    def latest(self, prefix: str, limit: int, after_topic: str = "") -> tuple[list[Record], str]:
+    def latest(self, prefix: str, limit: int, after_topic: str = "") -> Listing:
         """Give the newest record of each topic with a prefix, in topic order, behind `after_topic`.
 
-        At most `limit` and about 1 MiB of them; the second value is the `after_topic` of the next page, "" at the end.
+        At most `limit` and about 1 MiB of them.
         """
-        records: list[Record] = []
+        found = Listing([], "", [])
         size = 0
         for seen, (topic, offset) in enumerate(self._index.page(prefix, after_topic, limit), 1):
             row = self._db.execute(SQL["select_record"], (offset,)).fetchone()
-            record = _verified(row or self._db.execute(SQL["select_kept"], (topic,)).fetchone())
-            if record:
-                records.append(record)
-                size += len(record.body)
+            row = row or self._db.execute(SQL["select_kept"], (topic,)).fetchone()
+            if row and checksum(*row[:4]) == row[4]:
+                found.records.append(_record(*row[:4]))
+                size += len(row[3])
+            elif row:
+                found.damaged.append(_damaged(row[0]))
             if size >= self.limits.page_bytes or seen == limit:
-                return records, topic
-        return records, ""
+                return found._replace(next=topic)
+        return found
 
     def trim(self) -> bool:
         """Remove some of what is older or more than the retention allows, for some milliseconds; is there more?
@@ -397,14 +407,8 @@ def _text(topic: bytes) -> str:
     return topic.decode("ascii", "replace")  # what is not ASCII is damaged
 
 
-def _verified(row: tuple[int, bytes, int, bytes, int] | None) -> Record | None:
-    if row is None:
-        return None
-    offset, topic, time_ns, body, crc = row
-    if checksum(offset, topic, time_ns, body) == crc:
-        return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
-    _damaged(offset)
-    return None
+def _record(offset: int, topic: bytes, time_ns: int, body: bytes) -> Record:
+    return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
 
 
 def _damaged(offset: int) -> int:

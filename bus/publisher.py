@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 class Publisher:
     """Publishes what its log commits, and answers questions about it.
 
-    `info`, `heartbeat`, `check`, `fetch` and `latest` are built in; a service adds its own methods with `methods.add`.
-    `unsent` counts replies whose client had gone or did not read; see `methods` and, with keys, `gate` for more counts.
+    `info`, `heartbeat`, `check`, `fetch`, `latest` and `metrics` are built in; a service adds its own methods with
+    `methods.add`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Publisher:
         self._chain.load(log.newest_topics(known))
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
-        self._damaged: set[int] = set()  # offsets that fetching has come across
+        self._damaged: set[int] = set()  # offsets that reading has come across
         self.methods = Methods()
         self.metrics = Metrics()
         for provider in (process_points(version), lambda: log_points(log), self._points, self.methods.points):
@@ -213,7 +213,7 @@ class Publisher:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         page = log.fetch(_prefix(params.prefix), params.after, params.until, limit)
-        self._damaged.update(page.damaged[: max(0, DAMAGED_LIMIT - len(self._damaged))])
+        self._note_damaged(page.damaged)
         return wire.FetchReply(
             epoch=log.epoch,
             first=log.first,
@@ -226,8 +226,19 @@ class Publisher:
     def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
-        records, next_ = log.latest(_prefix(params.prefix), limit, params.after_topic)
-        return wire.LatestReply(epoch=log.epoch, first=log.first, head=log.head, events=records, next=next_)
+        found = log.latest(_prefix(params.prefix), limit, params.after_topic)
+        self._note_damaged(found.damaged)
+        return wire.LatestReply(
+            epoch=log.epoch,
+            first=log.first,
+            head=log.head,
+            events=found.records,
+            next=found.next,
+            damaged=found.damaged,
+        )
+
+    def _note_damaged(self, offsets: list[int]) -> None:
+        self._damaged.update(offsets[: max(0, DAMAGED_LIMIT - len(self._damaged))])
 
     def _metrics(self, _params: wire.NoParams) -> MetricsReply:
         return MetricsReply(service=self._service, version=self._version, metrics=self.metrics.collect())

@@ -356,7 +356,7 @@ class Source:
     def _ask_latest(self, prefix: str, catchup: CatchUp[Delivery], request: Latest, failed: OnError) -> None:
         def listed(reply: wire.LatestReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
-            catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next)
+            catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
             self._flush()
 
         params = wire.LatestParams(prefix=prefix, after_topic=request.after_topic)

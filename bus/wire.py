@@ -145,10 +145,14 @@ class FetchReply(LogState, frozen=True, kw_only=True):
 
 
 class LatestReply(LogState, frozen=True, kw_only=True):
-    """Answer to `latest`; `next` is the `after_topic` of the next page, empty on the last one."""
+    """Answer to `latest`; `next` is the `after_topic` of the next page, empty on the last one.
+
+    `damaged` as in `FetchReply`.
+    """
 
     events: list[Record]
     next: str = ""
+    damaged: list[int] = field(default_factory=list)
 
 
 class ControlError(Exception):

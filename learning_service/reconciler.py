@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobResult
@@ -21,9 +22,16 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Asks for all jobs that have not ended, one after another, and goes on with it after a restart."""
 
-    def __init__(self, log: Log, store: LearningStore, loop: Loop, apply: Callable[[JobCompleted], None]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        store: LearningStore,
+        loop: Loop,
+        apply: Callable[[JobCompleted], None],
+        keys: Keys | None,
+    ) -> None:
         """`apply` takes the end of a job as if its event had come; an end that is known already changes nothing."""
-        self._log, self._store, self._loop, self._apply = log, store, loop, apply
+        self._log, self._store, self._loop, self._apply, self._keys = log, store, loop, apply, keys
         self._rounds: dict[str, _Round] = {}
         for runner in store.reconciles():
             self._begin(runner)
@@ -48,7 +56,8 @@ class Reconciler:
         if before := self._rounds.pop(runner, None):
             before.close()
         logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
-        one = _Round(self._loop, Requester(self._loop, runner), self._store.unended(), self._apply, self._finish)
+        requester = Requester(self._loop, runner, towards(self._keys, runner))
+        one = _Round(self._loop, requester, self._store.unended(), self._apply, self._finish)
         self._rounds[runner] = one
         one.next()
 

@@ -99,7 +99,9 @@ class LearningService:
             refused=self._refused,
             keys=keys,
         )
-        self._reconciler = Reconciler(log, self._store, loop, lambda event: self._follower.apply_local([event]))
+        self._reconciler = Reconciler(
+            log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), keys=keys
+        )
         self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)

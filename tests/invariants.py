@@ -189,7 +189,7 @@ def check_learner(database: Path, runner: str, events: Sequence[Event]) -> int:
 
 def _published(log: Log, topic: str) -> VariantStatus | None:
     """Give the newest status that was published on a topic."""
-    records, _ = log.latest(topic, 1)
+    records = log.latest(topic, 1).records
     message = decode_body(records[0].body) if records else None
     return message if isinstance(message, VariantStatus) else None
 

@@ -439,10 +439,11 @@ def test_a_damaged_record_is_not_among_the_latest(open_log: OpenLog, path: Path)
     with log.transaction() as tx:
         tx.execute("UPDATE log SET body = x'80' WHERE \"offset\" = 1")
 
-    records, behind = log.latest("", 10)
+    records, behind, damaged = log.latest("", 10)
 
     assert [record.offset for record in records] == [2]
     assert not behind
+    assert damaged == [1]
 
 
 def test_the_checksum_covers_all_that_a_record_says() -> None:

@@ -102,8 +102,8 @@ def test_latest_gives_the_newest_record_of_each_topic_in_pages(open_log: OpenLog
     log = open_log(path)
     append(log, ("v.a.", 1), ("v.b.", 2), ("v.a.", 3), ("w.", 4), ("v.c.", 5), ("v.b.", 6))
 
-    one, behind = log.latest("v.", 2)
-    two, end = log.latest("v.", 2, behind)
+    one, behind, _ = log.latest("v.", 2)
+    two, end, _ = log.latest("v.", 2, behind)
 
     assert [(record.topic, record.offset) for record in [*one, *two]] == [("v.a.", 3), ("v.b.", 6), ("v.c.", 5)]
     assert (behind, end) == ("v.b.", "")
@@ -115,7 +115,7 @@ def test_a_page_of_latest_ends_at_the_byte_limit(open_log: OpenLog, path: Path) 
     log = open_log(path)
     append(log, *((f"{name}.", "x" * (wire.PAGE_BYTES // 2)) for name in "abc"))
 
-    records, behind = log.latest("", 10)
+    records, behind, _ = log.latest("", 10)
 
     assert [record.topic for record in records] == ["a.", "b."]
     assert behind == "b."

@@ -61,7 +61,7 @@ def newest(log: Log, prefix: str = "") -> dict[str, int]:
     found: dict[str, int] = {}
     after = ""
     while True:
-        records, after = log.latest(prefix, 2, after)
+        records, after, _ = log.latest(prefix, 2, after)
         found |= {record.topic: record.offset for record in records}
         if not after:
             return found

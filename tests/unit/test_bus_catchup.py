@@ -1,7 +1,7 @@
 """Catching up: under the bad network of `tests.network`, and step by step."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -149,10 +149,17 @@ class Hasty(CatchUp[Event]):
     """Takes of the newest events also those that the log still has, and so gets them twice."""
 
     def listed(
-        self, request: Latest, epoch: int, head: int, first: int, events: list[tuple[int, Event]], next_topic: str
+        self,
+        request: Latest,
+        epoch: int,
+        head: int,
+        first: int,
+        events: list[tuple[int, Event]],
+        next_topic: str,
+        damaged: Sequence[int] = (),
     ) -> None:
         """Keep all, and go on at `first` all the same."""
-        super().listed(request, epoch, head, first, events, next_topic)
+        super().listed(request, epoch, head, first, events, next_topic, damaged)
         if not next_topic and self.offset is not None:
             self._ready += [event for offset, event in events if offset > self.offset]
 
@@ -391,6 +398,18 @@ def test_a_damaged_record_is_told_and_passed_over() -> None:
     follower.fetched(request, 1, 1, 3, [(1, "one"), (3, "three")], [2])
 
     assert (follower.take(), follower.take_notices()) == (["one", "three"], [Damaged(2)])
+
+
+def test_a_newest_event_that_is_damaged_is_told() -> None:
+    """Of what lies behind our offset; with the beginner's listing it is all."""
+    follower = CatchUp[str](offset=None, latest=True)
+    follower.heartbeat(1, 9, 1, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+
+    follower.listed(request, 1, 9, 1, [(4, "four")], "", [7])
+
+    assert (follower.take(), follower.take_notices()) == (["four"], [Damaged(7)])
 
 
 def test_only_so_many_messages_wait_for_a_gap_to_close() -> None:
