@@ -104,7 +104,8 @@ def check(  # noqa: PLR0913 - one parameter an option
     Examples:
       variantbus check
       variantbus check --from runner --timeout 1
-      variantbus check --format prometheus > /var/lib/node_exporter/variantbus.prom
+      variantbus check --format prometheus > v.prom.new;
+        test -s v.prom.new && mv v.prom.new /var/lib/node_exporter/v.prom
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     names = {"runner": runner, "learning": learning}
     thresholds = Thresholds(max_lag=max_lag, min_free=min_free * MIB)
