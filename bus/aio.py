@@ -11,7 +11,7 @@ after the last `await`, at once before they are returned.
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import Final, Self
 
 from bus.keys import Keys
 from bus.limits import DEFAULT_LIMITS, Limits
@@ -20,6 +20,7 @@ from bus.source import Delivery, Position, Start
 from bus.subscriber import Following, OnNotice
 
 __all__ = ["AsyncSubscriber"]
+EVENTS_A_TURN: Final = 100
 
 
 class AsyncSubscriber(Following):
@@ -60,6 +61,7 @@ class AsyncSubscriber(Following):
             limits=limits,
             keys=keys,
         )
+        self._given = 0  # events, by `__anext__`
         self._leave: Callable[[], None] | None = None  # ends the wait that is under way
 
     async def wait_ready(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109 - a bool, as with the sync one
@@ -82,6 +84,9 @@ class AsyncSubscriber(Following):
 
     async def __anext__(self) -> Delivery:
         """Give the next event; it may be cancelled and called again."""
+        self._given += 1
+        if self._given % EVENTS_A_TURN == 0:
+            await asyncio.sleep(0)  # other tasks get their turns
         if not self._queue:
             await self._step_until(lambda: bool(self._queue), None)
         return self._queue.popleft()

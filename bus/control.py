@@ -12,6 +12,7 @@ import msgspec
 
 from bus import wire
 from bus.log import BodyTooLargeError, StorageError
+from bus.logfile import LogError
 from bus.logs import Repeats
 from bus.metrics import Point
 from bus.validate import InvalidInputError, decode, near_miss
@@ -93,7 +94,7 @@ class Methods:
         except StorageError as error:
             logger.error("method %s: %s", name, error)  # noqa: TRY400 - no bug of ours
             raise ControlError("unavailable", f"{error}; make room and try again") from None
-        except ControlError:
+        except (ControlError, LogError, MemoryError):
             raise
         except Exception as error:
             logger.exception("method %s failed", name)

@@ -137,6 +137,10 @@ def towards(keys: Keys | None, address: str) -> CurveClient | None:
     return keys.towards(address) if keys else None
 
 
+class _UnreadableError(InvalidInputError):
+    """A file of keys cannot be opened."""
+
+
 class PeersFile:
     """What a `peers` file says at this moment: a line that is taken out counts no more."""
 
@@ -154,11 +158,14 @@ class PeersFile:
         """Give the list; while the file makes no sense, as it was before."""
         state = self._state()
         if state != self._seen:
-            self._seen = state
             try:
                 self._peers = self._read()
+            except _UnreadableError as error:  # perhaps only now: the next question reads again
+                logger.error("%s; the list stays as it was", error)  # noqa: TRY400 - no bug of ours
+                return self._peers
             except InvalidInputError as error:
                 logger.error("%s; the list stays as it was", error)  # noqa: TRY400 - no bug of ours
+            self._seen = state
         return self._peers
 
     def _read(self) -> Peers:
@@ -250,7 +257,7 @@ def _read(path: Path, forbidden: int, limit: int = 1000) -> str:
         text = f"{path}: is missing; make a pair with `variantbus keygen {path.parent}`"
         raise InvalidInputError(text) from None
     except OSError as error:
-        raise InvalidInputError(f"{path}: cannot be read ({error.strerror}); check its owner and mode") from None
+        raise _UnreadableError(f"{path}: cannot be read ({error.strerror}); check its owner and mode") from None
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:

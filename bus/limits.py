@@ -25,7 +25,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds of one service or one subscriber; a `Log` carries those of its service."""
 
     # the control socket and the log behind it
-    body_bytes: Annotated[int, Meta(ge=64 * KIB, le=16 * MIB)] = wire.BODY_LIMIT  # an event
+    body_bytes: Annotated[int, Meta(ge=MIB, le=16 * MIB)] = wire.BODY_LIMIT  # an event
     # a larger request ends the connection; less than the default, and a hundred jobs would not fit into one
     request_bytes: Annotated[int, Meta(ge=wire.REQUEST_LIMIT, le=64 * MIB)] = wire.REQUEST_LIMIT
     page_events: Annotated[int, Meta(ge=1, le=100_000)] = wire.PAGE_LIMIT  # in a reply to `fetch` or `latest`

@@ -31,6 +31,7 @@ SQL: Final = sql.load("bus", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
 SCHEMA_VERSION: Final = 2
 ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
+LAST: Final = b"\xff" * 256  # sorts behind every topic, also a damaged one, which has to be found and told
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Page:
 class StorageError(Exception):
     """Nothing can be written now, and nothing was: the disk is full or read-only, or somebody else writes. Try again.
 
-    Any other error of the database is not of this kind: after a failed sync nobody knows what is on the disk, so the
+    Any other error of the database is a `LogError`: after a failed sync nobody knows what is on the disk, so the
     process has to end and read it anew.
     """
 
@@ -161,6 +162,8 @@ class Log:
                 self.failed_at = time.monotonic()
                 self.write_failures += 1
                 raise StorageError(f"{self.path} cannot be written: {error}") from error
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise LogError(f"{self.path} failed: {error}; start again, which reads what is on the disk") from error
             raise
         self.failed_at = None
         if records:
@@ -416,5 +419,5 @@ def _damaged(offset: int) -> int:
     return offset
 
 
-def _range(prefix: str) -> dict[str, str]:
-    return {"low": prefix, "high": topics.after_prefix(prefix)}
+def _range(prefix: str) -> dict[str, str | bytes]:
+    return {"low": prefix, "high": topics.after_prefix(prefix) if prefix else LAST}

@@ -49,16 +49,20 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0);
 SELECT min("offset") FROM log;
 
 -- select_range: records with a topic in [low, high) and an offset in (after, until], oldest first.
--- The casts: a flipped bit can make a value undecodable, which must not be an error before its checksum is looked at.
-SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM log
+-- The casts: a flipped bit can make a value undecodable, or of another type, which must not be an error before its
+-- checksum is looked at.
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+FROM log
 WHERE "offset" > :after AND "offset" <= :until AND topic >= :low AND topic < :high
 ORDER BY "offset" LIMIT :limit;
 
 -- select_record: one record of the log; casts as above.
-SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM log WHERE "offset" = ?;
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+FROM log WHERE "offset" = ?;
 
 -- select_kept: the record that was kept of a topic; casts as above.
-SELECT "offset", CAST(topic AS BLOB), time_ns, CAST(body AS BLOB), crc FROM kept WHERE topic = ?;
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+FROM kept WHERE topic = ?;
 
 -- select_topics: offset and topic of the newest records, to rebuild the chain table; cast as above.
 SELECT "offset", CAST(topic AS BLOB) FROM log WHERE "offset" > ? ORDER BY "offset";

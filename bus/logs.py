@@ -99,7 +99,7 @@ class Repeats(logging.Filter):
             self._seen[key] = [now, 0, 0]
         entry = self._seen[key]
         if now - entry[0] >= MINUTE:
-            record.held_back = int(entry[2])
+            record.held_back = getattr(record, "held_back", 0) + int(entry[2])
             entry[:] = [now, 0, 0]
         entry[1] += 1
         if entry[1] > self._limit:

@@ -72,6 +72,7 @@ class Publisher:
         self._add_methods()
         self._last_beat = 0.0
         self._soon: Timer | None = None
+        self._trimming: Timer | None = None
         self._timer = loop.every(HEARTBEAT_SECONDS, self._tick)
         log.on_commit(self._send_records)
         loop.add(self._control_socket, self._on_requests)
@@ -124,10 +125,12 @@ class Publisher:
     def _tick(self) -> None:
         self._log.sync_head()
         self._beat()
-        self._trim()
+        if self._trimming is None:
+            self._trim()
 
     def _trim(self) -> None:
         """Have the log remove what is too old or too much, now and then some, between other work."""
+        self._trimming = None
         if self._feed_socket.closed:
             return
         try:
@@ -136,7 +139,7 @@ class Publisher:
             logger.error("retention: %s", error)  # noqa: TRY400 - no bug of ours
             return
         if more:
-            self._loop.later(TRIM_GAP, self._trim)
+            self._trimming = self._loop.later(TRIM_GAP, self._trim)
 
     def _beat(self, *, closing: bool = False) -> None:
         if self._soon:

@@ -14,6 +14,7 @@ from bus.limits import Limits
 
 SQL: Final = sql.load("bus", "retention.sql")
 STEP: Final = 500  # records removed in one transaction
+STEP_BYTES: Final = 1 << 20  # of their bodies
 DAY: Final = 86_400.0  # seconds
 CLOCK_SLACK: Final = 60.0  # seconds
 CLOCK_PAUSE: Final = 3600.0  # seconds in which a clock that was set may be set right again
@@ -56,10 +57,11 @@ class Trimmer:
     def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
         """Give the offset up to which the next step removes, and why; None if there is nothing to remove."""
         limits = self._limits
-        oldest = self._db.execute(SQL["select_oldest"], (STEP,)).fetchall()
-        removable = [(offset, time_ns) for offset, time_ns in oldest if offset <= head - limits.retain_newest_events]
-        if removable and limits.retain_bytes and self._size() > limits.retain_bytes:
-            return int(removable[-1][0]), "size"
+        removable = self._removable(head - limits.retain_newest_events)
+        if limits.retain_bytes and self._size() > limits.retain_bytes:
+            if removable:
+                return removable[-1][0], "size"
+            logger.error("the database is larger than retain_bytes, and holds no event that may go; raise retain_bytes")
         now = self._clock.now()
         if now is None or not limits.retain_days:
             return None
@@ -76,6 +78,16 @@ class Trimmer:
         self._db.execute(SQL["keep"], (cut,))
         self._db.execute(SQL["delete_latest"], {"cut": cut})
         return self._db.execute(SQL["delete"], (cut,)).rowcount
+
+    def _removable(self, last: int) -> list[tuple[int, int]]:
+        """Give offset and time of the oldest records up to an offset, as many as one step may remove."""
+        found, size = [], 0
+        for offset, time_ns, length in self._db.execute(SQL["select_oldest"], (STEP,)).fetchall():
+            if offset > last or size > STEP_BYTES:
+                break
+            found.append((offset, time_ns))
+            size += length
+        return found
 
     def _size(self) -> int:
         """Give the bytes in use; the file does not shrink, its free pages are used again."""

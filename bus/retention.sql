@@ -1,11 +1,11 @@
--- select_oldest: offset and time of the oldest records.
-SELECT "offset", time_ns FROM log ORDER BY "offset" LIMIT ?;
+-- select_oldest: offset, time and size of the oldest records. The cast: a flipped bit can change the type of a value.
+SELECT "offset", CAST(time_ns AS INTEGER), coalesce(length(CAST(body AS BLOB)), 0) FROM log ORDER BY "offset" LIMIT ?;
 
--- keep: keep the newest records of status topics up to an offset.
+-- keep: keep the newest records of status topics up to an offset; a damaged topic is in no index.
 INSERT OR REPLACE INTO kept (topic, "offset", time_ns, body, crc)
 SELECT log.topic, log."offset", log.time_ns, log.body, log.crc FROM log
 JOIN latest ON latest.topic = log.topic AND latest."offset" = log."offset"
-WHERE log."offset" <= ? AND is_status(log.topic);
+WHERE log."offset" <= ? AND is_status(latest.topic);
 
 -- delete_latest: forget other topics whose newest record is among those up to an offset.
 DELETE FROM latest WHERE topic IN (SELECT topic FROM log WHERE "offset" <= :cut)

@@ -26,6 +26,7 @@ _get = zmq.backend.Socket.get
 _NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"  # libzmq raises for a name that is only dots or dashes
 _ADDRESS = re.compile(rf"tcp://(?P<host>\[[0-9a-fA-F:]+\]|{_NAME}(?:\.{_NAME})*\.?):(?P<port>\d{{1,5}})", re.ASCII)
 MAX_PORT: Final = 65_535
+LARGEST_REPLY: Final = 128 << 20  # bytes; twice what a page may have where its limits are raised to the utmost
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ def _connecting(kind: int, address: str, curve: CurveClient | None) -> Socket:
     socket = _socket(kind, 0, parse_address(address).host)
     socket.reconnect_ivl = random.randint(50, 150)  # noqa: S311 - jitter against reconnect storms, no secret
     socket.reconnect_ivl_max = 2000
+    socket.maxmsgsize = LARGEST_REPLY
     if curve:
         socket.curve_publickey, socket.curve_secretkey = curve.public, curve.secret
         socket.curve_serverkey = curve.server

@@ -251,8 +251,8 @@ class Source:
             if frames is None:
                 break
             try:
-                if len(frames) != FEED_FRAMES:
-                    raise InvalidInputError(f"frames: {len(frames)} instead of {FEED_FRAMES}")  # noqa: TRY301
+                if len(frames) != FEED_FRAMES or len(frames[0]) > topics.MAX_BYTES:
+                    raise InvalidInputError(f"frames: {len(frames)}, or too long a topic")  # noqa: TRY301
                 if frames[0] == HEARTBEAT:
                     self._on_heartbeat(frames[1])
                 else:

@@ -152,7 +152,7 @@ def columns(delivery: Delivery) -> tuple[str, str, str, str]:
         summary = summarize(delivery.message)
     except ValueError as error:
         summary = printable(f"cannot be read: {error}")
-    return clock, f"{offset:>6}", delivery.topic, summary
+    return clock, f"{offset:>6}", printable(delivery.topic), summary
 
 
 def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of message
@@ -166,7 +166,7 @@ def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of 
             return f"{printable(message.job_id)} {_end_of(message)}"
         case VariantStatus():
             jobs = f"{message.completed}/{message.planned} jobs"
-            value = f"{message.variable_under_test}={printable(str(message.variant_value))}"
+            value = printable(f"{message.variable_under_test}={message.variant_value}")
             return f"{value} {message.status} {jobs}" + (f", {message.failed} failed" if message.failed else "")
         case VariantProgress():
             return f"{message.fraction:.0%}"

@@ -28,16 +28,16 @@ ErrorCode = Literal[
 ]
 Role = Literal["read", "command"]  # what a client may do; command includes read
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what SQLite can hold
-Epochs = list[tuple[int, int]]  # each epoch of the log with the head at its start, oldest first
+Epochs = list[tuple[Offset, Offset]]  # each epoch of the log with the head at its start, oldest first
 
 
 class FeedFrame(Struct, frozen=True, array_like=True, gc=False):
     """Second frame of a feed message. `chain[k]`: see `bus.chain`. `offset` 0 marks an ephemeral message."""
 
     version: int
-    epoch: int
-    offset: int
-    chain: list[int | None]
+    epoch: Offset
+    offset: Offset
+    chain: list[Offset | None]
     time_ns: int
     body: Raw
 
@@ -56,9 +56,9 @@ class HeartbeatFrame(Struct, frozen=True, array_like=True):
     """Second frame of a heartbeat. `head` is the newest offset, `first` the oldest one kept (head + 1 if none is)."""
 
     version: int
-    epoch: int
-    head: int
-    first: int
+    epoch: Offset
+    head: Offset
+    first: Offset
     time_ns: int
     info: HeartbeatInfo
 
@@ -102,8 +102,8 @@ class LatestParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Record(Struct, frozen=True, array_like=True, gc=False):
     """One logged event: in the log as in a reply."""
 
-    offset: int
-    topic: str
+    offset: Offset
+    topic: Annotated[str, Meta(max_length=255)]
     time_ns: int
     body: Raw
 
@@ -111,9 +111,9 @@ class Record(Struct, frozen=True, array_like=True, gc=False):
 class LogState(Struct, frozen=True, kw_only=True):
     """What every reply about the log says of it: see `HeartbeatFrame`."""
 
-    epoch: int
-    first: int
-    head: int
+    epoch: Offset
+    first: Offset
+    head: Offset
 
 
 class InfoReply(LogState, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ class InfoReply(LogState, frozen=True, kw_only=True):
 class CheckReply(LogState, frozen=True, kw_only=True):
     """Answer to `check`: the newest offset with the prefix that is greater than `after`, 0 if there is none."""
 
-    last: int
+    last: Offset
 
 
 class FetchReply(LogState, frozen=True, kw_only=True):
@@ -139,9 +139,9 @@ class FetchReply(LogState, frozen=True, kw_only=True):
     `damaged` lists offsets whose record fails its checksum and is therefore not delivered.
     """
 
-    next: int
+    next: Offset
     events: list[Record]
-    damaged: list[int] = field(default_factory=list)
+    damaged: list[Offset] = field(default_factory=list)
 
 
 class LatestReply(LogState, frozen=True, kw_only=True):
@@ -152,7 +152,7 @@ class LatestReply(LogState, frozen=True, kw_only=True):
 
     events: list[Record]
     next: str = ""
-    damaged: list[int] = field(default_factory=list)
+    damaged: list[Offset] = field(default_factory=list)
 
 
 class ControlError(Exception):

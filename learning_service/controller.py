@@ -8,6 +8,7 @@
 | index negative, too large, not in the plan | rejected |
 | variable or value differs from the plan | rejected |
 | a job id that is not in the plan of this variant | rejected (added where the experiment was discovered) |
+| more jobs of a discovered variant than it may have | rejected |
 | the job has ended already | ignored |
 | the variant has ended already | late: kept in the history, state unchanged |
 | handler raises | rejected with the error; the service goes on |
@@ -15,7 +16,7 @@
 """
 
 from collections.abc import Callable, Collection
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -36,6 +37,7 @@ from learning_service.variants import Variant
 JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]
 Find = Callable[[str], Experiment | None]
+DISCOVERED_JOBS: Final = 10_000  # of one variant; a planned one has at most 256
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -108,9 +110,10 @@ class LearningController:
         if refused:
             return refused
         if variant is None or event.job_id not in variant.jobs:
-            if not experiment.discovered:
-                return Outcome("rejected", "unplanned_job", event.job_id)
-            variant = _extended(variant, context, event)
+            extended = _extended(experiment, variant, context, event)
+            if isinstance(extended, Outcome):
+                return extended
+            variant = extended
         return _apply(experiment, variant, event, adopted=adopted)
 
 
@@ -163,10 +166,16 @@ def _adopt(event: JobEvent, context: LearningContext) -> Experiment:
     return Experiment(context.experiment_id, definition, created_at=_time(event), discovered=True)
 
 
-def _extended(variant: Variant | None, context: LearningContext, event: JobEvent) -> Variant:
-    """Give a variant of a discovered experiment with the job of an event in its plan."""
+def _extended(
+    experiment: Experiment, variant: Variant | None, context: LearningContext, event: JobEvent
+) -> Variant | Outcome:
+    """Give a variant of a discovered experiment with the job of an event in its plan; a plan of ours does not grow."""
+    if not experiment.discovered:
+        return Outcome("rejected", "unplanned_job", event.job_id)
     if variant is None:
         return Variant(index=context.variant_index, value=context.variant_value, jobs={event.job_id: "planned"})
+    if variant.planned >= DISCOVERED_JOBS:
+        return Outcome("rejected", "too_many_jobs", f"{variant.planned} jobs have been seen of this variant")
     return variants.extended(variant, event.job_id)
 
 

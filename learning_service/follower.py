@@ -7,6 +7,7 @@ from typing import Final
 
 from bus import topics
 from bus.log import Log, StorageError
+from bus.logfile import LogError
 from bus.loop import Loop
 from bus.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
 from bus.metrics import Point
@@ -67,18 +68,32 @@ class Follower:
         self._work_off()
 
     def apply_local(self, events: list[JobEvent]) -> None:
-        """Apply events that no runner sent: jobs that a runner refused."""
-        outcomes: list[Outcome] = []
+        """Apply events that no feed brought: jobs that a runner refused, or was asked for.
+
+        One that cannot be applied is rejected, and the others are applied.
+        """
         try:
-            with self._log.transaction() as tx:
-                changes = Changes(tx, self._store)
-                for event in events:
-                    outcomes.append(self._controller.handle(event))
-                    _write(changes, event, outcomes[-1], None)
-                changes.write()
-        except BaseException:
+            self._transact_local(events)
+        except (StorageError, LogError, MemoryError):
             self._store.forget()
             raise
+        except Exception as error:
+            logger.exception("%d events failed", len(events))
+            self._store.forget()
+            if len(events) > 1:
+                for event in events:
+                    self.apply_local([event])
+            else:
+                self._reject_alone(None, error)
+
+    def _transact_local(self, events: list[JobEvent]) -> None:
+        outcomes: list[Outcome] = []
+        with self._log.transaction() as tx:
+            changes = Changes(tx, self._store)
+            for event in events:
+                outcomes.append(self._controller.handle(event))
+                _write(changes, event, outcomes[-1], None)
+            changes.write()
         self._count(outcomes)
 
     def reject_damaged(self, offset: int) -> None:
@@ -118,7 +133,7 @@ class Follower:
         """Apply a batch; if one event makes it fail, that one is rejected and the others are applied."""
         try:
             self._transact(batch)
-        except StorageError:
+        except (StorageError, LogError, MemoryError):
             self._store.forget()
             raise
         except Exception as error:
@@ -155,12 +170,13 @@ class Follower:
         for outcome in outcomes:
             self._counts[outcome.kind, outcome.reason] += 1
 
-    def _reject_alone(self, delivery: Delivery, error: Exception) -> None:
-        """Reject an event that cannot be applied, and go on behind it."""
+    def _reject_alone(self, delivery: Delivery | None, error: Exception) -> None:
+        """Reject an event that cannot be applied, and go on behind it; None for one that no feed brought."""
         outcome = Outcome("rejected", "handler_error", f"{type(error).__name__}: {error}"[:500])
         with self._log.transaction() as tx:
             _write(Changes(tx, self._store), None, outcome, delivery)
-            self._store.write_positions(tx, _positions([delivery]))
+            if delivery:
+                self._store.write_positions(tx, _positions([delivery]))
         self._count([outcome])
 
     def _relay_progress(self, delivery: Delivery) -> None:

@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobResult
 from bus.requester import Requester
 from bus.requests import JobParams, JobView
+from bus.sockets import CurveClient
 from bus.wire import ControlError
 from learning_service.store import LearningStore
 
@@ -28,16 +28,23 @@ class Reconciler:
         store: LearningStore,
         loop: Loop,
         apply: Callable[[JobCompleted], None],
-        keys: Keys | None,
+        curves: dict[str, CurveClient | None],
     ) -> None:
-        """`apply` takes the end of a job as if its event had come; an end that is known already changes nothing."""
-        self._log, self._store, self._loop, self._apply, self._keys = log, store, loop, apply, keys
+        """`apply` takes the end of a job as if its event had come; an end that is known already changes nothing.
+
+        `curves` has the runners that are followed, with what a connection to each needs.
+        """
+        self._log, self._store, self._loop, self._apply, self._curves = log, store, loop, apply, curves
         self._rounds: dict[str, _Round] = {}
+        self._noted: set[str] = set()  # runners of which a round is about to begin
         for runner in store.reconciles():
-            self._begin(runner)
+            if runner in curves:  # otherwise it is not followed now, and may be later
+                self._begin(runner)
 
     def ask(self, runner: str) -> None:
-        """Ask a runner how its jobs ended: it could not give all of its events."""
+        """Ask a runner how its jobs ended: it could not give all of its events. Many such notices are one round."""
+        if runner in self._noted:
+            return
         try:
             with self._log.transaction() as tx:
                 self._store.begin_reconcile(tx, runner)
@@ -45,7 +52,8 @@ class Reconciler:
             logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RETRY_SECONDS, lambda: self.ask(runner))
             return
-        self._begin(runner)
+        self._noted.add(runner)
+        self._loop.call(lambda: self._begin(runner))
 
     def close(self) -> None:
         """Stop; the next start goes on."""
@@ -53,10 +61,11 @@ class Reconciler:
             one.close()
 
     def _begin(self, runner: str) -> None:
+        self._noted.discard(runner)
         if before := self._rounds.pop(runner, None):
             before.close()
         logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
-        requester = Requester(self._loop, runner, towards(self._keys, runner))
+        requester = Requester(self._loop, runner, self._curves[runner])
         one = _Round(self._loop, requester, self._store.unended(), self._apply, self._finish)
         self._rounds[runner] = one
         one.next()

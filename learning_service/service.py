@@ -75,8 +75,7 @@ class LearningService:
             BindError: a port is taken.
             InvalidInputError: the keys do not say which key a runner has.
         """
-        for runner in scope.runners:
-            towards(keys, runner)  # before anything is opened
+        curves = {runner: towards(keys, runner) for runner in scope.runners}  # before anything is opened
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
@@ -100,7 +99,7 @@ class LearningService:
             keys=keys,
         )
         self._reconciler = Reconciler(
-            log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), keys=keys
+            log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), curves=curves
         )
         self._subscriber = self._subscribe()
         methods = self.publisher.methods

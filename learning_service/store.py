@@ -141,15 +141,13 @@ class LearningStore:
 
     def unended(self) -> list[str]:
         """Give the ids of all jobs that have not ended."""
-        found = [self.find(experiment_id) for (experiment_id,) in self._log.query(SQL["select_open"])]
-        return [
-            job_id
-            for experiment in found
-            if experiment
-            for variant in experiment.variants.values()
-            for job_id, phase in variant.jobs.items()
-            if phase != "ended"
-        ]
+        found: list[str] = []
+        for (experiment_id,) in self._log.query(SQL["select_open"]):
+            experiment = self.find(experiment_id)
+            variants = experiment.variants.values() if experiment else ()
+            found += [job_id for one in variants for job_id, phase in one.jobs.items() if phase != "ended"]
+            self.trim()
+        return found
 
     def unended_of(self, runner: str) -> Iterator[tuple[Experiment, int, list[JobRow]]]:
         """Give the jobs of a runner that have not ended, by experiment and variant."""

@@ -15,13 +15,25 @@ from bus import sockets, topics, wire
 from bus.limits import DEFAULT_LIMITS
 from bus.log import Log
 from bus.loop import Loop
-from bus.publisher import Publisher
+from bus.publisher import TRIM_GAP, Publisher
 from bus.requester import Requester, request
 from bus.sockets import Address, AddressError, BindError
 from bus.subscriber import Subscriber
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
-from tests.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, Service, append, collect, deadline, is_open, job, names
+from tests.helpers import (
+    LOCALHOST,
+    PATIENCE,
+    TIME_FACTOR,
+    Service,
+    append,
+    collect,
+    deadline,
+    is_open,
+    job,
+    names,
+    wait_until,
+)
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -335,3 +347,23 @@ def test_a_closed_publisher_leaves_its_log_open(open_log: OpenLog, loop: Loop, p
     publisher.close()
 
     assert is_open(log)
+
+
+def test_a_long_trimming_is_one_chain_of_steps(
+    serve: Callable[[Path], Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the second strikes meanwhile: otherwise the loop would soon do nothing else."""
+    steps: list[float] = []
+
+    def trim() -> bool:
+        steps.append(time.monotonic())
+        return True
+
+    service = serve(tmp_path / "trimming.db")
+    monkeypatch.setattr(service.log, "trim", trim)
+    for _ in range(50):
+        service.call(service.publisher._tick)
+    begin = time.monotonic()
+    wait_until(lambda: time.monotonic() - begin > 5 * TRIM_GAP, what="some steps")
+
+    assert 1 <= len(steps) <= 2 + (steps[-1] - steps[0]) / TRIM_GAP

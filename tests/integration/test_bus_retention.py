@@ -11,7 +11,7 @@ from bus import retention, topicindex
 from bus.limits import Limits
 from bus.log import Log, StorageError
 from bus.retention import Clock
-from tests.helpers import append
+from tests.helpers import append, job
 
 OpenLog = Callable[..., Log]
 DAY = 86_400.0
@@ -224,3 +224,29 @@ def test_a_full_disk_stops_retention_and_nothing_is_lost(open_log: OpenLog, path
     log.query("PRAGMA max_page_count = 1000000")
     assert trimmed(log) == 601
     assert len(newest(log)) == 600
+
+
+def test_a_damaged_topic_does_not_stop_retention(open_log: OpenLog, path: Path, today: Days) -> None:
+    """It is no text any more, and a time is no number: what is old leaves all the same."""
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
+    append(log, ("variant.status.e.0.", 1), ("variant.status.e.1.", 2), ("job.completed.", 3))
+    with log.transaction() as tx:
+        tx.execute("UPDATE log SET topic = CAST(x'ff2e' AS TEXT) WHERE \"offset\" = 1")
+        tx.execute('UPDATE log SET time_ns = CAST(time_ns AS REAL) WHERE "offset" = 2')
+    page = log.fetch("", 0)
+    assert ([record.offset for record in page.records], page.damaged) == ([3], [1, 2])
+    today.day = 2
+
+    assert trimmed(log) == 4
+
+
+def test_a_step_is_bounded_in_bytes_too(open_log: OpenLog, path: Path, today: Days) -> None:
+    """Large messages leave some at a time."""
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
+    with log.transaction() as tx:
+        for number in range(20):
+            tx.append("a.x.", job(f"{number}{'x' * 400_000}"))
+    today.day = 2
+
+    assert log._trimmer.cut(log.head) == (3, "age")
+    assert trimmed(log) == 21

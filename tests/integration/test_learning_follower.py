@@ -1,5 +1,7 @@
 """Applying events: restarts, a full disk, events that cannot be applied, and those that are refused."""
 
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from msgspec.msgpack import decode
 from msgspec.structs import replace
 
 from bus.limits import Limits
-from bus.log import Log
+from bus.log import BodyTooLargeError, Log
+from bus.logfile import LogError
 from bus.messages import (
     JobResult,
     VariantStatus,
@@ -238,3 +241,46 @@ def test_a_damaged_record_of_a_runner_is_published_as_rejected(house: House) -> 
 
     wait_until(lambda: show(learning).totals.completed == 1, what="the event that is whole")
     wait_until(lambda: [(one.reason, one.offset) for one in rejections(learning)] == [("damaged_record", 1)])
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    """Give a function that fails so."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_an_end_that_was_asked_for_and_cannot_be_applied_is_rejected(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not end the service, and is published with the error."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    monkeypatch.setattr(learning.service._store, "write_variants", failing(BodyTooLargeError("too large")))
+
+    learning.call(lambda: learning.service._follower.apply_local([runner.end_of(ALL[0])]))
+
+    (rejected,) = rejections(learning)
+    assert (rejected.reason, rejected.offset) == ("handler_error", 0)
+    assert show(learning).totals.completed == 0
+
+
+def test_a_failing_disk_is_no_fault_of_an_event(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service ends instead of rejecting an event that is good; nothing of it is counted."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    monkeypatch.setattr(learning.service._store, "write_variants", failing(failure))
+
+    with pytest.raises(LogError):
+        learning.call(lambda: learning.service._follower.apply_local([runner.end_of(ALL[0])]))
+
+    assert rejections(learning) == []
+    assert show(learning).totals.completed == 0

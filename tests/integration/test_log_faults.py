@@ -295,3 +295,15 @@ def test_a_payload_of_any_size_up_to_the_limit_comes_back_byte_by_byte(
         assert len(received[0].body) == BODY_LIMIT
         with pytest.raises(bus.log.BodyTooLargeError):
             service.append(("a.", text + "x"))
+
+
+def test_an_error_after_which_nobody_knows_what_is_on_disk_ends_the_use_of_the_log(
+    open_log: OpenLog, path: Path
+) -> None:
+    """It is no bad input and no full disk: whoever meets it has to end, and to read the file anew."""
+    log = open_log(path)
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+
+    with pytest.raises(LogError, match="disk I/O error; start again"), log.transaction():
+        raise failure

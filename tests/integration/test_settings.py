@@ -166,7 +166,7 @@ BAD: dict[str, tuple[str | bytes | Callable[[Path], None], str]] = {
     "no address": ("[runner]\naddress = 'localhost:1'", "runner.address: 'localhost:1' is no address"),
     "an address too high": ("[learning]\nrunners = ['tcp://h:99999']", "learning.runners[0]: 'tcp://h:99999' is no"),
     "no runners": ("[learning]\nrunners = []", "learning.runners: expected `array` of length >= 1"),
-    "limits that do not fit": ("[limits]\nbody_bytes = 400_000", "job_bytes: 262144 is more than half of body_bytes"),
+    "limits that do not fit": ("[limits]\njob_bytes = 700_000", "job_bytes: 700000 is more than half of body_bytes"),
 }
 
 

@@ -1,10 +1,13 @@
 """The wire format, byte by byte where other languages rely on it."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from bus import wire
 from bus.messages import encode_body
+from bus.validate import InvalidInputError, decode
 from bus.wire import ControlError, FetchReply, HeartbeatFrame, HeartbeatInfo, Record
 from tests.helpers import job
 
@@ -80,3 +83,22 @@ def test_a_control_error_carries_code_text_and_details() -> None:
 
     assert (error.code, error.message, error.details, str(error)) == ("not_found", "no such job", {}, "no such job")
     assert ControlError("conflict", "x", {"id": "1"}).details == {"id": "1"}
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 2**64 - 1])
+def test_offsets_and_epochs_that_no_log_can_have_are_malformed(number: int) -> None:
+    """They would be an error only in the consumer's database, on every try again."""
+    frames: list[tuple[msgspec.msgpack.Decoder[Any], object]] = [
+        (wire.feed_decoder, (1, number, 1, [], 0, {})),
+        (wire.feed_decoder, (1, 1, number, [], 0, {})),
+        (wire.feed_decoder, (1, 1, 1, [number], 0, {})),
+        (msgspec.msgpack.Decoder(FetchReply), {"epoch": 1, "first": 1, "head": 1, "next": number, "events": []}),
+        (
+            msgspec.msgpack.Decoder(FetchReply),
+            {"epoch": 1, "first": 1, "head": 1, "next": 1, "events": [[number, "", 0, {}]]},
+        ),
+        (msgspec.msgpack.Decoder(FetchReply), {"epoch": 1, "first": 1, "head": number, "next": 1, "events": []}),
+    ]
+    for decoder, value in frames:
+        with pytest.raises(InvalidInputError):
+            decode(decoder, msgspec.msgpack.encode(value))
