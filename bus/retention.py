@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final, Literal
 
 from bus import sql, topics
@@ -57,37 +58,25 @@ class Trimmer:
     def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
         """Give the offset up to which the next step removes, and why; None if there is nothing to remove."""
         limits = self._limits
-        removable = self._removable(head - limits.retain_newest_events)
-        if limits.retain_bytes and self._size() > limits.retain_bytes:
-            if removable:
-                return removable[-1][0], "size"
-            logger.error("the database is larger than retain_bytes, and holds no event that may go; raise retain_bytes")
+        too_large = bool(limits.retain_bytes) and self._size() > limits.retain_bytes
         now = self._clock.now()
-        if now is None or not limits.retain_days:
-            return None
-        old = int((now - limits.retain_days * DAY) * 1e9)
-        cut = 0
-        for offset, time_ns in removable:
-            if time_ns >= old:
-                break
-            cut = offset
-        return (cut, "age") if cut else None
+        old = (now - limits.retain_days * DAY) * 1e9 if limits.retain_days and now is not None else 0
+        cut = size = 0
+        with closing(self._db.execute(SQL["select_oldest"], (STEP,))) as oldest:
+            for offset, time_ns, length in oldest:
+                young = time_ns >= old and not too_large
+                if young or offset > head - limits.retain_newest_events or size > STEP_BYTES:
+                    break
+                cut, size = offset, size + length
+        if too_large and not cut:
+            logger.error("the database is larger than retain_bytes, and holds no event that may go; raise retain_bytes")
+        return (cut, "size" if too_large else "age") if cut else None
 
     def remove(self, cut: int) -> int:
         """Remove records up to an offset, in the caller's transaction; give how many."""
         self._db.execute(SQL["keep"], (cut,))
         self._db.execute(SQL["delete_latest"], {"cut": cut})
         return self._db.execute(SQL["delete"], (cut,)).rowcount
-
-    def _removable(self, last: int) -> list[tuple[int, int]]:
-        """Give offset and time of the oldest records up to an offset, as many as one step may remove."""
-        found, size = [], 0
-        for offset, time_ns, length in self._db.execute(SQL["select_oldest"], (STEP,)).fetchall():
-            if offset > last or size > STEP_BYTES:
-                break
-            found.append((offset, time_ns))
-            size += length
-        return found
 
     def _size(self) -> int:
         """Give the bytes in use; the file does not shrink, its free pages are used again."""
