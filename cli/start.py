@@ -1,6 +1,7 @@
 """The entry point of the `variantbus` command: it says what to install where only the bare library is."""
 
 import importlib.util
+import signal
 import sys
 
 
@@ -9,6 +10,8 @@ def main() -> None:
     missing = [name for name in ("click", "rich", "platformdirs", "numpy") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"Error: this is the bare library ({', '.join(missing)} missing); install variantbus[all]")
-    from cli.main import main as command  # noqa: PLC0415 - only now is it sure to be importable
-
+    try:
+        from cli.main import main as command  # noqa: PLC0415 - only now is it sure to be importable
+    except KeyboardInterrupt:  # importing takes a moment, and Ctrl-C is no error of ours
+        sys.exit(128 + signal.SIGINT)
     command()
