@@ -29,6 +29,9 @@ class RunnerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
     """The table `[runner]`."""
 
     workers: Annotated[int, Meta(ge=1, le=64)] | UnsetType = UNSET
+    webui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    webui_auth_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    comfyui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
 
 
 class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +88,7 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         "learning": settings.learning.address,
     }
     if command == "runner":
-        found |= asdict(settings.runner)
+        found |= asdict(settings.runner) | {"webui_auth_file": _expanded(settings.runner.webui_auth_file)}
     elif command == "learning":
         # who names one runner means that one to be followed, as with the environment variables
         followed = [settings.runner.address] if settings.runner.address else UNSET

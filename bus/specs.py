@@ -9,20 +9,40 @@ from msgspec import Struct, field
 
 from bus.messages import Config, ConfigValue, Scalar
 from bus.validate import InvalidInputError, near_miss
+from bus.wire import ControlError
 
-Kind = Literal["int", "float", "str", "bool", "list"]
+Kind = Literal["int", "float", "str", "bool", "list", "map"]
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+LORA_TAG: Final = re.compile(r"<lora:([^:<>]+)[^<>]*>")  # as image servers read it in a prompt
 SEED: Final = "seed"  # every pipeline takes it: an experiment gives the same seeds to every variant
 
 
 class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A knob of a pipeline: its type, its bounds (both included) or its choices."""
+    """A knob of a pipeline: its type, its bounds (both included) or its choices, and where it goes.
+
+    Attributes:
+        kind: The type.
+        minimum: The least that is allowed.
+        maximum: The most that is allowed.
+        choices: What is offered, if not everything of the type.
+        also: What is accepted besides, though it is not listed: older names of the choices.
+        needs: Keys of the configuration without which this one would change nothing.
+        unit: Of the number, for people.
+        target: Where the value goes in what the pipeline sends or runs, for people.
+        slow: To change it costs the pipeline seconds, so jobs are ordered by it.
+        loras: In a text, what `<lora:NAME:…>` may name; None if such a mark means nothing.
+    """
 
     kind: Kind
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[Scalar, ...] = ()
+    also: tuple[Scalar, ...] = ()
+    needs: tuple[str, ...] = ()
     unit: str = ""
+    target: str = ""
+    slow: bool = False
+    loras: tuple[str, ...] | None = None
 
 
 class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,7 +50,8 @@ class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `variables` are the knobs that an experiment may turn, `config` further keys of a job, `required` keys of either
     that must be there. Where `template` names a key, the `{placeholders}` in its list of texts are variables too,
-    but for the `provided` ones, which the pipeline fills in itself.
+    but for the `provided` ones, which the pipeline fills in itself; where `map` names a key, so are the keys of the
+    map there. `unavailable` says in one sentence why nothing can be planned now, "" if it can.
     """
 
     variables: dict[str, VariableSpec] = field(default_factory=dict)
@@ -38,6 +59,8 @@ class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     required: tuple[str, ...] = ()
     template: str = ""
     provided: tuple[str, ...] = ()
+    map: str = ""
+    unavailable: str = ""
 
 
 Pipelines = Mapping[str, Mapping[str, StageSpec]]
@@ -48,30 +71,46 @@ def find_stage(pipelines: Pipelines, pipeline: str, stage: str) -> StageSpec:
 
     Raises:
         InvalidInputError: there is no such pipeline, or it has no such stage.
+        ControlError: what it takes is not known now, as its server does not answer (code `unavailable`).
     """
     if pipeline not in pipelines:
         raise InvalidInputError(f"pipeline: {pipeline!r} is unknown; {near_miss(pipeline, list(pipelines))}")
     stages = pipelines[pipeline]
     if stage not in stages:
         raise InvalidInputError(f"stage: {pipeline} has no stage {stage!r}; {near_miss(stage, list(stages))}")
+    if stages[stage].unavailable:
+        raise ControlError("unavailable", stages[stage].unavailable)
     return stages[stage]
 
 
 def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | None]:
-    """Give the variables of a stage under a configuration; a placeholder takes any scalar (None).
+    """Give the variables of a stage under a configuration; a placeholder, or a key of the map, takes any scalar (None).
 
     Raises:
-        InvalidInputError: the stage has a template, and the configuration has none or something else there.
+        InvalidInputError: the stage has a template or a map, and the configuration has none or something else there.
     """
-    if not spec.template:
-        return dict(spec.variables)
-    if spec.template not in config:
-        raise InvalidInputError(f"config.{spec.template}: missing; add it")
-    template = config[spec.template]
-    check_value(f"config.{spec.template}", spec.config[spec.template], template)
+    return {**dict.fromkeys(_placeholders(spec, config)), **dict.fromkeys(_mapped(spec, config)), **spec.variables}
+
+
+def _placeholders(spec: StageSpec, config: Config) -> set[str]:
+    template = _named(spec, config, spec.template)
     texts = [text for text in template if isinstance(text, str)] if isinstance(template, list) else []
-    placeholders = {name for text in texts for name in PLACEHOLDER.findall(text)} - set(spec.provided)
-    return {**dict.fromkeys(placeholders), **spec.variables}
+    return {name for text in texts for name in PLACEHOLDER.findall(text)} - set(spec.provided)
+
+
+def _mapped(spec: StageSpec, config: Config) -> list[str]:
+    found = _named(spec, config, spec.map)
+    return list(found) if isinstance(found, dict) else []
+
+
+def _named(spec: StageSpec, config: Config, key: str) -> ConfigValue:
+    """Give the value of the key that makes variables, checked."""
+    if not key:
+        return None
+    if key not in config:
+        raise InvalidInputError(f"config.{key}: missing; add it")
+    check_value(f"config.{key}", spec.config[key], config[key])
+    return config[key]
 
 
 def check_config(spec: StageSpec, config: Config) -> None:
@@ -80,15 +119,23 @@ def check_config(spec: StageSpec, config: Config) -> None:
     Raises:
         InvalidInputError: a key is unknown or missing, or a value has the wrong type or is out of bounds.
     """
-    known = {**variables_of(spec, config), **spec.config, SEED: VariableSpec(kind="int", minimum=0)}
+    known = {**variables_of(spec, config), **spec.config}
+    known[SEED] = known.get(SEED) or VariableSpec(kind="int", minimum=0)
     for name, value in config.items():
         if name not in known:
             raise InvalidInputError(f"config.{name}: unknown key; {near_miss(name, list(known))}")
         check_value(f"config.{name}", known[name], value)
-    placeholders = [name for name, variable in known.items() if variable is None]
-    for name in (*spec.required, *placeholders):
+        _check_needs(name, known[name], config)
+    for name in (*spec.required, *_placeholders(spec, config)):
         if name not in config:
             raise InvalidInputError(f"config.{name}: missing; add it")
+
+
+def _check_needs(name: str, spec: VariableSpec | None, config: Config) -> None:
+    """Refuse what would change nothing: all variants would be the same."""
+    for needed in spec.needs if spec else ():
+        if config.get(needed) in (None, False, ""):
+            raise InvalidInputError(f"config.{needed}: missing; {name} has no effect without it")
 
 
 def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> None:
@@ -105,7 +152,9 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         return
     if not _is_a(spec.kind, value):
         raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind]}, got {value!r}")
-    if spec.choices and value not in spec.choices:
+    if spec.loras is not None and isinstance(value, str):
+        _check_loras(where, spec.loras, value)
+    if spec.choices and value not in (*spec.choices, *spec.also):
         hint = near_miss(str(value), [str(choice) for choice in spec.choices])
         raise InvalidInputError(f"{where}: {value!r} is not offered; {hint}")
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -114,12 +163,19 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
             raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {_bounds(low, high)}")
 
 
+def _check_loras(where: str, offered: tuple[str, ...], text: str) -> None:
+    for name in LORA_TAG.findall(text):
+        if name not in offered:
+            raise InvalidInputError(f"{where}: LoRA {name!r} is not offered; {near_miss(name, list(offered))}")
+
+
 _KINDS: Final[dict[Kind, str]] = {
     "int": "a whole number",
     "float": "a number",
     "str": "a text",
     "bool": "true or false",
     "list": "a list of texts or numbers",
+    "map": "a table of names and values",
 }
 
 
@@ -135,6 +191,8 @@ def _is_a(kind: Kind, value: ConfigValue) -> bool:
             return isinstance(value, bool)
         case "list":
             return isinstance(value, list)
+        case "map":
+            return isinstance(value, dict)
 
 
 def _bounds(low: float | None, high: float | None) -> str:

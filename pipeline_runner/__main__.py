@@ -10,7 +10,7 @@ from bus.log import Durability, Log
 from bus.logs import LogFormat, set_up_logging
 from bus.sockets import Address
 from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import load_pipelines
+from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
 from pipeline_runner.runner import Runner
 
 
@@ -25,6 +25,29 @@ from pipeline_runner.runner import Runner
     show_envvar=True,
     help="How many jobs run at a time.",
 )
+@click.option(
+    "--webui-url",
+    envvar="VARIANTBUS_WEBUI_URL",
+    default="http://127.0.0.1:7860",
+    show_default=True,
+    show_envvar=True,
+    help="Where AUTOMATIC1111's web UI or Forge is, started with --api.",
+)
+@click.option(
+    "--webui-auth-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="VARIANTBUS_WEBUI_AUTH_FILE",
+    show_envvar=True,
+    help="File with one line user:password, if it was started with --api-auth.",
+)
+@click.option(
+    "--comfyui-url",
+    envvar="VARIANTBUS_COMFYUI_URL",
+    default="http://127.0.0.1:8188",
+    show_default=True,
+    show_envvar=True,
+    help="Where ComfyUI is.",
+)
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     data_dir: Path,
@@ -37,10 +60,17 @@ def main(  # noqa: PLR0913 - one parameter an option
     log_level: str,
     log_format: LogFormat,
     workers: int,
+    webui_url: str,
+    webui_auth_file: Path | None,
+    comfyui_url: str,
 ) -> None:
     """Run jobs from a durable queue and publish what becomes of them."""
     set_up_logging("runner", log_level, log_format)
     check_exposure(host, keys, insecure=insecure)
+    servers = {
+        "webui": ServerAddress(url=webui_url, auth_file=webui_auth_file),
+        "comfyui": ServerAddress(url=comfyui_url),
+    }
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())
         try:
@@ -48,7 +78,7 @@ def main(  # noqa: PLR0913 - one parameter an option
             runner = Runner(
                 log,
                 loop,
-                load_pipelines(outputs),
+                load_pipelines(Setup(outputs=outputs, servers=servers)),
                 outputs,
                 workers=workers,
                 feed=Address(host, feed_port),

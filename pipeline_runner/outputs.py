@@ -15,6 +15,7 @@ import msgspec
 
 from bus import topics
 from bus.messages import ImageRef, VariantValue
+from pipeline_runner.images import read_kind, with_parameters
 from pipeline_runner.jobs import NormalizedJobRecord
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -36,6 +37,22 @@ class Outputs:
         for path in (self.root / job_folder(job)).glob(".*"):
             if _UNFINISHED.fullmatch(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
+
+    def save_image(self, job: NormalizedJobRecord, data: bytes, *, seed: int | None, parameters: str = "") -> ImageRef:
+        """Write a picture as a server gave it; a PNG gets the text chunk `parameters` unless it has one.
+
+        Raises:
+            NoImageError: it is no whole picture.
+        """
+        kind = read_kind(data)
+        return self.save(
+            job,
+            with_parameters(data, parameters),
+            suffix=kind.suffix,
+            media_type=kind.media_type,
+            size=(kind.width, kind.height),
+            seed=seed,
+        )
 
     def save(
         self,

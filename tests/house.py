@@ -169,7 +169,7 @@ class LossyMethods(Methods):
         return reply
 
 
-class Held:
+class Held(Pipeline):
     """A pipeline whose jobs run until the test lets them, or until they are cancelled."""
 
     def __init__(self) -> None:

@@ -25,8 +25,8 @@ from PIL import Image, UnidentifiedImageError
 from bus.messages import Config, ConfigValue, ImageRef, JobResult
 from bus.specs import PLACEHOLDER, StageSpec, VariableSpec
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
-from pipeline_runner.outputs import Outputs, id_name
-from pipeline_runner.pipelines import Cancelled, Progress
+from pipeline_runner.outputs import id_name
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.process_groups import ProcessGroup, kill_leftovers
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
@@ -45,13 +45,13 @@ _STAGES: Final = {
 }
 
 
-class CommandPipeline:
+class CommandPipeline(Pipeline):
     """Runs a program for each job, in a process group of its own."""
 
-    def __init__(self, outputs: Outputs) -> None:
+    def __init__(self, setup: Setup) -> None:
         """Keep working folders inside the output folder, and end programs that a dead runner left behind."""
-        self._outputs = outputs
-        self._work = outputs.root / ".work"
+        self._outputs = setup.outputs
+        self._work = setup.outputs.root / ".work"
         kill_leftovers(self._work)
 
     def stages(self) -> Mapping[str, StageSpec]:

@@ -15,9 +15,8 @@ from bus.specs import StageSpec, VariableSpec
 from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate, knows, warm_up
 from pipeline_runner.infotext import infotext
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
-from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Cancelled as AskCancelled
-from pipeline_runner.pipelines import Progress
+from pipeline_runner.pipelines import Pipeline, Progress, Setup
 
 UNKNOWN_PROMPT: Final = "config.prompt: names no colour and no shape that this pipeline can draw; any may come out"
 _TXT2IMG: Final = {
@@ -40,12 +39,12 @@ _STAGES: Final = {
 }
 
 
-class EmbeddedPipeline:
+class EmbeddedPipeline(Pipeline):
     """Draws small pictures of coloured shapes by exact diffusion; see `pipeline_runner.diffusion`."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        """Write pictures to `outputs`."""
-        self._outputs = outputs
+    def __init__(self, setup: Setup) -> None:
+        """Write pictures to the output folder."""
+        self._outputs = setup.outputs
 
     def stages(self) -> Mapping[str, StageSpec]:
         """Give `txt2img`, and `img2img` from a picture file on the runner's machine."""

@@ -14,6 +14,7 @@ from PIL import Image
 
 from bus.messages import Config, ConfigValue, JobResult, Scalar
 from pipeline_runner.outputs import Outputs
+from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command import CommandPipeline, fill_in, metrics_of
 from tests.factories import Reports, context, record_of
 from tests.helpers import wait_until
@@ -28,7 +29,7 @@ def python(script: str, *arguments: Scalar, **config: ConfigValue) -> Config:
 
 def run(root: Path, config: Config, cancel: threading.Event | None = None) -> JobResult:
     """Run a job to its end; no working folder is left behind."""
-    pipeline = CommandPipeline(Outputs(root))
+    pipeline = CommandPipeline(Setup(outputs=Outputs(root)))
     stop = cancel or threading.Event()
     result = pipeline.run(record_of(config=config, mark=context()), Reports(), stop.is_set)
     assert list((root / ".work").iterdir()) == []
@@ -291,4 +292,4 @@ def test_a_long_job_id_makes_a_working_folder(tmp_path: Path) -> None:
     """Whatever a job is called, its program has a place to run."""
     job = record_of("🎨" * 128, config=python("pass"))
 
-    assert CommandPipeline(Outputs(tmp_path)).run(job, Reports(), lambda: False).success
+    assert CommandPipeline(Setup(outputs=Outputs(tmp_path))).run(job, Reports(), lambda: False).success

@@ -10,6 +10,7 @@ from PIL import Image
 from bus.messages import Config, JobResult
 from bus.specs import check_config
 from pipeline_runner.outputs import Outputs
+from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.embedded import EmbeddedPipeline
 from tests.factories import Reports, context, record_of
 
@@ -28,7 +29,7 @@ SMALL: Config = {
 def make(root: Path, config: Config, *, stage: str = "txt2img") -> JobResult:
     """Run a job to its end."""
     job = record_of(stage=stage, config=config, mark=context())
-    return EmbeddedPipeline(Outputs(root)).run(job, Reports(), lambda: False)
+    return EmbeddedPipeline(Setup(outputs=Outputs(root))).run(job, Reports(), lambda: False)
 
 
 def sha256(root: Path, config: Config, *, stage: str = "txt2img") -> str:
@@ -118,14 +119,14 @@ def test_progress_is_reported_step_by_step(tmp_path: Path) -> None:
     """The last report is the whole."""
     reports = Reports()
 
-    EmbeddedPipeline(Outputs(tmp_path)).run(record_of(config=SMALL), reports, lambda: False)
+    EmbeddedPipeline(Setup(outputs=Outputs(tmp_path))).run(record_of(config=SMALL), reports, lambda: False)
 
     assert reports == [(0.25, 1, 4), (0.5, 2, 4), (0.75, 3, 4), (1.0, 4, 4)]
 
 
 def test_a_cancelled_job_writes_nothing(tmp_path: Path) -> None:
     """The pipeline asks before each step; a picture that is not finished is not kept."""
-    result = EmbeddedPipeline(Outputs(tmp_path)).run(record_of(config=SMALL), Reports(), lambda: True)
+    result = EmbeddedPipeline(Setup(outputs=Outputs(tmp_path))).run(record_of(config=SMALL), Reports(), lambda: True)
 
     assert (result.success, result.cancelled) == (False, True)
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +184,7 @@ def test_a_bad_start_picture_fails_the_job_with_a_sentence(tmp_path: Path, kind:
 
 def test_what_the_pipeline_takes_is_what_it_announces(tmp_path: Path) -> None:
     """The configurations of these tests pass the check that a runner makes."""
-    stages = EmbeddedPipeline(Outputs(tmp_path)).stages()
+    stages = EmbeddedPipeline(Setup(outputs=Outputs(tmp_path))).stages()
 
     check_config(stages["txt2img"], SMALL)
     check_config(stages["img2img"], {**SMALL, "init_image": "a.png", "denoising_strength": 0.5})

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from pipeline_runner.outputs import Outputs
+from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command import CommandPipeline
 from pipeline_runner.process_groups import NOTE, ProcessGroup, kill_leftovers
 from tests.helpers import PATIENCE, TIME_FACTOR
@@ -111,7 +112,7 @@ def test_the_leftover_of_a_dead_runner_is_ended_at_the_next_start(
     """The pipeline of the new runner ends the program and removes its folder."""
     folder = noted(tmp_path / ".work", note_of(sleeper))
 
-    CommandPipeline(Outputs(tmp_path))
+    CommandPipeline(Setup(outputs=Outputs(tmp_path)))
 
     assert sleeper.wait(PATIENCE * TIME_FACTOR) == -signal.SIGKILL
     assert not folder.exists()

@@ -26,14 +26,14 @@ from bus.subscriber import Start, Subscriber
 from bus.wire import ControlError
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, load_pipelines
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup, load_pipelines
 from pipeline_runner.pipelines.embedded import EmbeddedPipeline
 from pipeline_runner.runner import Runner
 from tests.factories import Hosted, context, request_for, well
 from tests.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline, wait_until
 
 
-class Held:
+class Held(Pipeline):
     """A pipeline whose jobs run until they are cancelled, or let go."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ def start(no_leaks: None, tmp_path: Path, held: Held) -> Iterator[Start_]:  # no
 
     def make(log: Log, loop: Loop) -> Runner:
         outputs = Outputs(tmp_path / "outputs")
-        pipelines: dict[str, Pipeline] = {"held": held, "embedded": EmbeddedPipeline(outputs)}
+        pipelines: dict[str, Pipeline] = {"held": held, "embedded": EmbeddedPipeline(Setup(outputs=outputs))}
         return Runner(log, loop, pipelines, outputs, workers=1, feed=LOCALHOST, control=LOCALHOST)
 
     def hosted() -> Hosted[Runner]:
@@ -307,7 +307,7 @@ def test_a_full_disk_does_not_end_the_runner(
 
 def test_the_installed_pipelines_are_found(tmp_path: Path) -> None:
     """By entry point, as those of third parties are."""
-    assert {"embedded", "command"} <= set(load_pipelines(Outputs(tmp_path)))
+    assert {"embedded", "command"} <= set(load_pipelines(Setup(outputs=Outputs(tmp_path))))
 
 
 def test_a_pipeline_that_cannot_be_loaded_is_left_out(
@@ -331,5 +331,5 @@ def test_a_pipeline_that_cannot_be_loaded_is_left_out(
     found = [Entry("broken", ImportError("no such module")), Entry("fine", None)]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: found)
 
-    assert list(load_pipelines(Outputs(tmp_path))) == ["fine"]
+    assert list(load_pipelines(Setup(outputs=Outputs(tmp_path)))) == ["fine"]
     assert "pipeline broken cannot be loaded" in caplog.text

@@ -16,7 +16,7 @@ from bus.loop import Loop
 from bus.messages import JobResult
 from bus.specs import StageSpec
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
-from pipeline_runner.pipelines import Cancelled, Progress
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.workers import PROGRESS_GAP, WorkerPool
 from tests.factories import badly, image, record_of, well
 from tests.helpers import PATIENCE, TIME_FACTOR, deadline
@@ -24,7 +24,7 @@ from tests.helpers import PATIENCE, TIME_FACTOR, deadline
 Work = Callable[[NormalizedJobRecord, Progress, Cancelled], JobResult]
 
 
-class Fake:
+class Fake(Pipeline):
     """A pipeline that does what a test says."""
 
     def __init__(self, work: Work) -> None:

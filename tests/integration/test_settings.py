@@ -32,6 +32,9 @@ address = "tcp://127.0.0.1:2"
 feed_port = 1
 control_port = 2
 workers = 3
+webui_url = "http://127.0.0.1:7861"
+webui_auth_file = "secret"
+comfyui_url = "http://127.0.0.1:8189"
 [learning]
 address = "tcp://127.0.0.1:4"
 feed_port = 3

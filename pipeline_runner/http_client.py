@@ -1,0 +1,165 @@
+"""Asking an image server over HTTP: one request, one answer, and no exception but `ServerFault`."""
+
+import json
+import logging
+import stat
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+
+from bus.validate import InvalidInputError
+from pipeline_runner.pipelines import ServerAddress
+
+CONNECT_SECONDS: Final = 5.0
+LIST_SECONDS: Final = 10.0  # for what is answered at once
+REPLY_BYTES: Final = 512 << 20  # of an answer once it is unpacked: a batch of large pictures in base64 is below
+_CHUNK: Final = 1 << 20
+logger = logging.getLogger(__name__)
+
+
+class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, with the kind as its name
+    """No usable answer: `kind` is what `pipeline_runner.retries` knows, the text is for people."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.kind, self.message = kind, message
+
+
+class Reply(NamedTuple):
+    """What the server answered, unpacked."""
+
+    status: int
+    data: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Did it do what it was asked for?"""
+        return 200 <= self.status < 300  # noqa: PLR2004 - as HTTP says
+
+    def json(self) -> Any:
+        """Read the answer as JSON.
+
+        Raises:
+            ServerFault: it is none (`server_error`): a proxy's page, or a server that failed half-way.
+        """
+        try:
+            return json.loads(self.data)
+        except (ValueError, RecursionError):
+            start = self.data[:80].decode("utf-8", "replace")
+            raise ServerFault("server_error", f"the server answered {self.status} with no JSON: {start!r}") from None
+
+
+class HttpClient:
+    """One server; may be used by several threads."""
+
+    def __init__(self, address: ServerAddress) -> None:
+        """Remember where it is; nothing is asked yet.
+
+        Raises:
+            InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
+        """
+        self.url = _checked(address.url)
+        self._headers = {"Accept-Encoding": "gzip", **_authorization(address)}
+        # one connection a request that runs; kept ones may have been closed by a server that was started again
+        self._pool = urllib3.PoolManager(maxsize=4, retries=False)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, seconds: float | None = LIST_SECONDS) -> Reply:
+        """Ask for something that changes nothing; once more if a kept connection had died."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        try:
+            return self._send("GET", target, None, {}, seconds)
+        except ServerFault as fault:
+            if fault.kind != "unreachable":
+                raise
+            return self._send("GET", target, None, {}, seconds)
+
+    def post(self, path: str, body: object, *, seconds: float | None = LIST_SECONDS) -> Reply:
+        """Send JSON, once: nobody knows what became of a request whose answer is missing."""
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        return self._send("POST", path, json.dumps(body, allow_nan=False).encode(), headers, seconds)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._pool.clear()
+
+    def _send(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], seconds: float | None
+    ) -> Reply:
+        """`seconds` is for each wait for more of the answer; None waits for ever.
+
+        Raises:
+            ServerFault: `unreachable`, or `timeout` where an answer did not come in time.
+        """
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds)
+        try:
+            response = self._pool.request(
+                method,
+                self.url + target,
+                body=body,
+                headers=self._headers | headers,
+                timeout=timeout,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                return Reply(response.status, _read(response))
+            finally:
+                response.release_conn()
+        except urllib3.exceptions.ReadTimeoutError:
+            raise ServerFault("timeout", f"{self.url} did not answer {target} within {seconds:g} s") from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ServerFault("unreachable", f"{self.url} cannot be reached: {_reason(error)}") from None
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read an answer to its end; more than any picture needs is a fault of the server, not of our memory."""
+    parts, size = [], 0
+    for part in response.stream(_CHUNK, decode_content=True):
+        parts.append(part)
+        size += len(part)
+        if size > REPLY_BYTES:
+            response.close()
+            raise ServerFault("server_error", f"the answer has more than {REPLY_BYTES >> 20} MiB")
+    return b"".join(parts)
+
+
+def _reason(error: Exception) -> str:
+    """Give the innermost cause in few words: the outer ones repeat the address."""
+    cause: BaseException = error
+    while (inner := getattr(cause, "reason", None) or cause.__cause__) and isinstance(inner, BaseException):
+        cause = inner
+    text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return text.rpartition(": ")[2] or type(cause).__name__
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidInputError(f"url: {url!r} is no address of a server; write http://HOST:PORT")
+    if parts.username or parts.password:
+        raise InvalidInputError("url: it holds a password, which others can read; put user:password into a file")
+    return url.rstrip("/")
+
+
+def _authorization(address: ServerAddress) -> dict[str, str]:
+    """Give the header of basic authentication; the file is for its owner alone."""
+    if address.auth_file is None:
+        return {}
+    path = address.auth_file
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        others = stat.S_IMODE(path.stat().st_mode) & 0o077
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"auth_file: {path} cannot be read ({type(error).__name__})") from None
+    if ":" not in text or "\n" in text:
+        raise InvalidInputError(f"auth_file: {path} must hold one line user:password")
+    if others:
+        logger.warning("%s can be read by others; chmod 600 it", path)
+    return urllib3.make_headers(basic_auth=text)
