@@ -50,7 +50,7 @@ class JobMethods:
         stop: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
-        """Call `stop` for each running job that has to stop, and `changed` when there may be a job to start."""
+        """Call `stop` for each running job that has to stop, and `changed` when jobs may start or have to be cancelled."""
         self._service, self._pipelines, self._stages = service, pipelines, stages
         self._fractions, self._job_limit = fractions, job_limit
         self._stop, self._changed = stop, changed
@@ -93,17 +93,23 @@ class JobMethods:
     def _cancel(self, params: CancelParams) -> CancelReply:
         if (params.job_id is None) == (params.experiment_id is None):
             raise InvalidInputError("job_id: give either job_id or experiment_id")
-        if params.experiment_id is not None:
-            jobs = self._service.store.unended(params.experiment_id)
+        if params.experiment_id is None:
+            number, running = self._cancel_job(params.job_id or "")
         else:
-            jobs = [self._get(params.job_id or "")]
+            number, running = self._service.cancel_experiment(params.experiment_id)
+            self._changed()
+        if params.finish_running:
+            return CancelReply(cancelled=number - len(running))
+        for job_id in running:
+            self._stop(job_id)
+        return CancelReply(cancelled=number)
+
+    def _cancel_job(self, job_id: str) -> tuple[int, list[str]]:
         try:
-            ended, to_stop = self._service.cancel(jobs, finish_running=params.finish_running)
+            runs = self._service.cancel(self._get(job_id))
         except IllegalTransitionError as error:
             raise ControlError("conflict", str(error)) from None
-        for job_id in to_stop:
-            self._stop(job_id)
-        return CancelReply(cancelled=ended + len(to_stop))
+        return 1, [job_id] if runs else []
 
     def _retry(self, params: JobParams) -> JobView:
         job = self._get(params.job_id)

@@ -70,7 +70,7 @@ class Runner:
         for name in self._refresher.names:
             self._lanes[name].away = f"{name}: its server was not heard of yet"
         self._add_methods(log.limits.job_bytes)
-        loop.call(self._dispatch)
+        loop.call(self._changed)
 
     def close(self) -> None:
         """Stop the running jobs without an end: they run again at the next start."""
@@ -91,7 +91,7 @@ class Runner:
             fractions=self._fractions,
             job_limit=job_limit,
             stop=self._pool.cancel,
-            changed=self._dispatch,
+            changed=self._changed,
         )
         jobs.add_to(self.publisher.methods)
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
@@ -103,6 +103,16 @@ class Runner:
         with self._tried_again(self._dispatch):
             for job in self._service.claim(self._lanes.open(now)):
                 self._pool.start(job)
+
+    def _changed(self) -> None:
+        self._cancel_some()
+        self._dispatch()
+
+    def _cancel_some(self) -> None:
+        """Cancel some jobs of a cancelled experiment, and the others in the next turns of the loop."""
+        with self._tried_again(self._cancel_some):
+            if self._service.cancel_some():
+                self._loop.call(self._cancel_some)
 
     def _ended(self, job_id: str, result: JobResult) -> None:
         """Collect what has ended in this turn of the loop, to write all of it in one transaction."""

@@ -28,6 +28,7 @@ from pipeline_runner.retries import MAX_FAULTS, Verdict, judge
 from pipeline_runner.store import JobStore
 
 Clock = Callable[[], float]
+CANCELS_AT_ONCE: Final = 500
 CRASHED: Final = JobError(kind="crashed", message=f"the runner died {MAX_FAULTS} times while this job ran")
 
 
@@ -58,6 +59,7 @@ class JobService:
         self._handlers = CompletionHandlers()
         for (pipeline, state), count in self.store.count_active().items():
             self._count(pipeline, state, count)
+        self._cancelling = set(self.store.cancels())
         self._pauses = frozenset(self.store.pauses())
         self.lanes.set_pauses(self._pauses)
 
@@ -118,15 +120,16 @@ class JobService:
     def claim(self, rooms: Mapping[str, int]) -> list[NormalizedJobRecord]:
         """Take the jobs that are next for the workers, at most as many of each pipeline as there is room for."""
         waiting = [record for pipeline, room in rooms.items() for record in self.store.next_queued(pipeline, room)]
-        taken = []
-        if waiting:
-            with self._log.transaction() as tx:
-                for record in waiting:
-                    now_running = started(record, self._clock())
-                    self.store.update(tx, now_running)
-                    tx.append(_topic(topics.JOB_STARTED, now_running.learning_context), _started(now_running))
-                    taken.append(now_running)
-        self._moved(waiting, taken)
+        if not waiting:
+            return []
+        taken, ended = [], []
+        with self._log.transaction() as tx:
+            for record in waiting:
+                if record.learning_context and record.learning_context.experiment_id in self._cancelling:
+                    ended.append(self._end(tx, record, cancelled_result()))
+                else:
+                    taken.append(self._start(tx, record))
+        self._moved(waiting, [*taken, *ended])
         return taken
 
     def finish(self, results: Mapping[str, JobResult]) -> list[Faulted]:
@@ -161,26 +164,57 @@ class JobService:
             ]
         self._moved(before, after)
 
-    def cancel(self, records: list[NormalizedJobRecord], *, finish_running: bool = False) -> tuple[int, list[str]]:
-        """Cancel jobs: queued ones end now, synced to disk. Give their number, and the ids of those that have to stop.
-
-        With `finish_running` none has to stop, but none runs a second time either.
+    def cancel(self, record: NormalizedJobRecord) -> bool:
+        """Cancel a job, synced to disk: a queued one ends now. Does it have to stop, as it is running?
 
         Raises:
-            IllegalTransitionError: one has ended already; nothing was cancelled.
+            IllegalTransitionError: it has ended already.
         """
-        now_ended, to_stop = [], []
+        if record.state not in ("queued", "running"):
+            raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
+        runs = record.state == "running"
         with self._log.transaction(sync=True) as tx:
-            for record in records:
-                if record.state == "queued":
-                    now_ended.append(self._end(tx, record, cancelled_result()))
-                elif record.state != "running":
-                    raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
-                else:
-                    self.store.update(tx, replace(record, cancel_requested=True))
-                    to_stop.append(record.job_id)
-        self._moved([record for record in records if record.state == "queued"], now_ended)
-        return len(now_ended), [] if finish_running else to_stop
+            if runs:
+                self.store.update(tx, replace(record, cancel_requested=True))
+            else:
+                ended = self._end(tx, record, cancelled_result())
+        if not runs:
+            self._moved([record], [ended])
+        return runs
+
+    def cancel_experiment(self, experiment_id: str) -> tuple[int, list[str]]:
+        """Have all jobs of an experiment cancelled; give their number, and the ids of those that run.
+
+        Running ones are marked, so that they do not run a second time. Queued ones end by `cancel_some`, called until
+        it has no more; what is to be done is synced to disk, and goes on after a restart.
+        """
+        number = self.store.count_unended(experiment_id)
+        running = self.store.unended(experiment_id, "running")
+        with self._log.transaction(sync=True) as tx:
+            self.store.write_cancel(tx, experiment_id, done=False)
+            for record in running:
+                self.store.update(tx, replace(record, cancel_requested=True))
+        self._cancelling.add(experiment_id)
+        return number, [record.job_id for record in running]
+
+    def cancel_some(self) -> bool:
+        """Cancel some more jobs of experiments that are being cancelled; are there perhaps others?
+
+        A hundred thousand at once would keep the service from answering for seconds.
+        """
+        if not self._cancelling:
+            return False
+        experiment_id = min(self._cancelling)
+        waiting = self.store.unended(experiment_id, "queued", CANCELS_AT_ONCE)
+        done = len(waiting) < CANCELS_AT_ONCE
+        with self._log.transaction() as tx:
+            ended = [self._end(tx, record, cancelled_result()) for record in waiting]
+            if done:
+                self.store.write_cancel(tx, experiment_id, done=True)
+        self._moved(waiting, ended)
+        if done:
+            self._cancelling.discard(experiment_id)
+        return bool(self._cancelling)
 
     def retry(self, record: NormalizedJobRecord) -> NormalizedJobRecord:
         """Have a job run again that has failed or was cancelled; synced to disk.
@@ -213,6 +247,12 @@ class JobService:
         if record is None:
             raise KeyError(job_id)
         return record
+
+    def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        taken = started(record, self._clock())
+        self.store.update(tx, taken)
+        tx.append(_topic(topics.JOB_STARTED, taken.learning_context), _started(taken))
+        return taken
 
     def _requeue(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         self.store.update(tx, record)

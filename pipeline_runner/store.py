@@ -50,9 +50,21 @@ class JobStore:
         """Give the running jobs."""
         return [_decode(row[0]) for row in self._log.query(SQL["select_running"])]
 
-    def unended(self, experiment_id: str) -> list[NormalizedJobRecord]:
-        """Give the jobs of an experiment that have not ended."""
-        return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id,))]
+    def unended(self, experiment_id: str, state: JobState, limit: int = INT64_MAX) -> list[NormalizedJobRecord]:
+        """Give queued or running jobs of an experiment, oldest first."""
+        return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
+
+    def count_unended(self, experiment_id: str) -> int:
+        """Count the jobs of an experiment that have not ended."""
+        return int(self._log.query(SQL["count_unended"], (experiment_id,))[0][0])
+
+    def cancels(self) -> list[str]:
+        """Give the experiments whose jobs are being cancelled."""
+        return [experiment_id for (experiment_id,) in self._log.query(SQL["select_cancels"])]
+
+    def write_cancel(self, tx: Transaction, experiment_id: str, *, done: bool) -> None:
+        """Note that the jobs of an experiment are to be cancelled, or that they are."""
+        tx.execute(SQL["delete_cancel" if done else "insert_cancel"], (experiment_id,))
 
     def page(self, state: JobState | None, before: int | None, limit: int) -> tuple[list[Numbered], int | None]:
         """Give jobs with their numbers, newest first, up to the limits of a reply, and the `before` of the next."""

@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (pipeline, priority DESC, number) WHERE state = 'queued';
 CREATE INDEX IF NOT EXISTS jobs_unended_by_experiment ON jobs (experiment_id) WHERE state IN ('queued', 'running');
+CREATE TABLE IF NOT EXISTS cancels ( -- experiments whose jobs are being cancelled, some at a time; the row goes at the end
+    experiment_id TEXT PRIMARY KEY
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pauses ( -- pipelines of which no job is started; '' is all of them
     pipeline TEXT PRIMARY KEY
 ) WITHOUT ROWID;
@@ -42,8 +45,11 @@ SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = :pipelin
 -- select_running: the running jobs.
 SELECT record FROM jobs WHERE state = 'running' ORDER BY number;
 
--- select_unended: the jobs of an experiment that have not ended.
-SELECT record FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') ORDER BY number;
+-- select_unended: jobs of an experiment that have not ended, of one state, oldest first.
+SELECT record FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') AND state = ? ORDER BY number LIMIT ?;
+
+-- count_unended: how many jobs of an experiment have not ended.
+SELECT count(*) FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running');
 
 -- select_page: jobs before a number, newest first.
 SELECT number, record FROM jobs WHERE number < :before ORDER BY number DESC LIMIT :limit;
@@ -56,6 +62,15 @@ SELECT pipeline, state, count(*) FROM jobs WHERE state IN ('queued', 'running') 
 
 -- count_known: how many of some ids (a JSON list) there are.
 SELECT count(*) FROM jobs WHERE job_id IN (SELECT value FROM json_each(?));
+
+-- insert_cancel: note that all jobs of an experiment are to be cancelled.
+INSERT OR IGNORE INTO cancels (experiment_id) VALUES (?);
+
+-- delete_cancel: all of them are.
+DELETE FROM cancels WHERE experiment_id = ?;
+
+-- select_cancels: the experiments whose jobs are being cancelled.
+SELECT experiment_id FROM cancels;
 
 -- insert_pause: start no more jobs of a pipeline.
 INSERT OR IGNORE INTO pauses (pipeline) VALUES (?);

@@ -225,7 +225,7 @@ def test_a_job_that_was_being_cancelled_when_the_runner_died_is_cancelled(reopen
     """A person's wish outlives the runner; the handlers of the new one hear of it."""
     service, _ = reopen()
     service.submit([request_for("one")])
-    assert service.cancel([claimed(service)]) == (0, ["one"])
+    assert service.cancel(claimed(service))
 
     service, log = reopen()
     ended: list[str] = []
@@ -260,7 +260,7 @@ def test_what_is_stopped_only_because_the_runner_ends_is_no_fault(reopen: Open) 
     service, log = reopen()
     service.submit([request_for("one"), request_for("two")])
     service.claim({"embedded": 2})
-    service.cancel([record_in(service, "two")])
+    service.cancel(record_in(service, "two"))
 
     service.release(["one", "two"])
 
@@ -310,21 +310,10 @@ def test_a_fault_of_the_server_puts_the_job_back_into_its_place(reopen: Open, ki
 def test_a_cancelled_job_that_meets_a_fault_is_cancelled(service: JobService) -> None:
     """It does not run again."""
     service.submit([request_for("one")])
-    service.cancel([claimed(service)], finish_running=True)
+    service.cancel(claimed(service))
 
     assert service.finish({"one": failed_result("unreachable", "gone")}) == []
     assert states(service, "one") == ["cancelled"]
-
-
-def test_running_jobs_may_come_to_their_end(service: JobService) -> None:
-    """`finish_running` cancels what waits, and nothing has to stop."""
-    service.submit([request_for("one"), request_for("two")])
-    running = claimed(service)
-
-    assert service.cancel([running, record_in(service, "two")], finish_running=True) == (1, [])
-
-    service.finish({"one": well()})
-    assert states(service, "one", "two") == ["completed", "cancelled"]
 
 
 @pytest.mark.parametrize("result", [badly(), cancelled_result()])
@@ -402,7 +391,7 @@ def test_the_lanes_know_how_many_jobs_wait_and_run(reopen: Open) -> None:
     assert counts() == (2, 2)
     service.finish({"a": failed_result("server_error", "no"), "b": badly()})
     assert counts() == (3, 0)
-    service.cancel([record_in(service, "c")])
+    service.cancel(record_in(service, "c"))
     service.retry(record_in(service, "b"))
     assert counts() == (3, 0)
     service.claim({"embedded": 1})
@@ -420,15 +409,15 @@ def test_recovering_with_nothing_running_does_nothing(reopen: Open) -> None:
     assert log.head == 0
 
 
-def test_cancelling_ends_queued_jobs_now_and_names_the_running_ones(reopen: Open) -> None:
+def test_cancelling_ends_a_queued_job_now_and_marks_a_running_one(reopen: Open) -> None:
     """A running job is marked, and ends when its pipeline has stopped."""
     service, log = reopen()
     service.submit([request_for("one"), request_for("two")])
     service.claim(ONE)
 
-    done = service.cancel([record_in(service, "one"), record_in(service, "two")])
+    assert service.cancel(record_in(service, "one"))
+    assert not service.cancel(record_in(service, "two"))
 
-    assert done == (1, ["one"])
     assert states(service, "one", "two") == ["running", "cancelled"]
     assert record_in(service, "one").cancel_requested
     (message,) = messages(log.fetch("job.completed.", 0).records)
@@ -437,24 +426,50 @@ def test_cancelling_ends_queued_jobs_now_and_names_the_running_ones(reopen: Open
     assert service.claim(ONE) == []
 
 
-def test_cancelling_a_job_that_has_ended_is_refused_for_all(reopen: Open) -> None:
-    """One that cannot be cancelled leaves the others untouched: all or none."""
+def test_cancelling_a_job_that_has_ended_is_refused(reopen: Open) -> None:
+    """Its end stays as it was."""
     service, log = reopen()
-    service.submit([request_for("one"), request_for("two")])
+    service.submit([request_for("one")])
     service.claim(ONE)
     service.finish({"one": well()})
     head = log.head
 
     with pytest.raises(IllegalTransitionError, match="one: the job has ended already, it is completed"):
-        service.cancel([record_in(service, "two"), record_in(service, "one")])
+        service.cancel(record_in(service, "one"))
 
-    assert (states(service, "one", "two"), log.head) == (["completed", "queued"], head)
+    assert (states(service, "one"), log.head) == (["completed"], head)
+
+
+def test_a_large_experiment_is_cancelled_some_jobs_at_a_time(reopen: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens between, none of them starts any more; a restart goes on with it."""
+    monkeypatch.setattr("pipeline_runner.service.CANCELS_AT_ONCE", 2)
+    service, log = reopen()
+    service.submit([request_for(name, mark=context()) for name in "abcdef"])
+    service.submit([request_for("other", mark=context(experiment="exp-10"))])
+    claimed(service)
+
+    assert service.cancel_experiment("exp-1") == (6, ["a"])
+    assert service.cancel_some()
+    assert states(service, *"abcdef") == ["running", "cancelled", "cancelled", "queued", "queued", "queued"]
+    assert service.claim({"embedded": 1}) == []
+    assert states(service, *"def") == ["cancelled", "queued", "queued"]
+
+    service, log = reopen()
+    service.recover()
+    while service.cancel_some():
+        pass
+    assert states(service, *"abcdef") == ["cancelled"] * 6
+    assert [job.job_id for job in service.claim({"embedded": 9})] == ["other"]
+    ended = [name for topic, name, _ in told(log) if topic.startswith("job.completed.")]
+    assert sorted(ended) == list("abcdef")
+    assert service.submit([request_for("later", mark=context())]) == 1
+    assert claimed(service).job_id == "later", "the wish is fulfilled and forgotten"
 
 
 def test_a_cancelled_job_may_have_been_done(service: JobService) -> None:
     """If its pipeline ended well before it noticed, it is completed."""
     service.submit([request_for("one")])
-    service.cancel([claimed(service)])
+    service.cancel(claimed(service))
 
     service.finish({"one": well()})
 
@@ -479,7 +494,7 @@ def test_completion_handlers_hear_of_every_end(service: JobService) -> None:
     service.submit([request_for("one", mark=context()), request_for("two"), request_for("three")])
     for result in (well("a"), badly()):
         service.finish({claimed(service).job_id: result})
-    service.cancel([record_in(service, "three")])
+    service.cancel(record_in(service, "three"))
 
     assert [(job.job_id, job.state, result) for job, result in ended] == [
         ("one", "completed", well("a")),
@@ -572,7 +587,9 @@ def test_jobs_are_counted_by_state(store: JobStore) -> None:
 
 def test_the_jobs_of_an_experiment_that_have_not_ended_are_found(store: JobStore) -> None:
     """Those of an experiment whose id begins the same are not among them."""
-    assert [job.job_id for job in store.unended("exp-1")] == ["job-1", "job-4"]
+    assert [job.job_id for job in store.unended("exp-1", "running")] == ["job-1"]
+    assert [job.job_id for job in store.unended("exp-1", "queued")] == ["job-4"]
+    assert store.count_unended("exp-1") == 2
 
 
 def test_an_unknown_job_is_none(store: JobStore) -> None:
