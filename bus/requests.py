@@ -17,6 +17,7 @@ from bus.messages import (
     JobResult,
     JobState,
     LearningContext,
+    Priority,
     RecommendationUpdated,
     VariantStatus,
 )
@@ -24,7 +25,6 @@ from bus.specs import StageSpec
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
-Priority = Annotated[int, Meta(ge=-100, le=100)]
 
 
 class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -162,9 +162,16 @@ class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`experiment.show`, `experiment.cancel`."""
+    """`experiment.show`."""
 
     experiment_id: Id
+
+
+class ExperimentCancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.cancel`: jobs that run are stopped, unless `finish_running` lets them come to their end."""
+
+    experiment_id: Id
+    finish_running: bool = False
 
 
 class ExperimentView(ExperimentStatus, frozen=True, kw_only=True, tag="experiment.status"):

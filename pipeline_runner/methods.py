@@ -50,7 +50,7 @@ class JobMethods:
         stop: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
-        """Call `stop` for each running job that has to stop, and `changed` when jobs may start or have to be cancelled."""
+        """Call `stop` for each running job that is to stop, and `changed` when some may start or be cancelled."""
         self._service, self._pipelines, self._stages = service, pipelines, stages
         self._fractions, self._job_limit = fractions, job_limit
         self._stop, self._changed = stop, changed

@@ -55,6 +55,7 @@ class JobService:
         """Open the queue of a log; `clock` gives unix seconds. The lanes are kept up to date with it."""
         self._log, self._clock = log, clock
         self.store = JobStore(log)
+        self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.lanes = lanes or Lanes({}, 1)
         self._handlers = CompletionHandlers()
         for (pipeline, state), count in self.store.count_active().items():
@@ -174,12 +175,8 @@ class JobService:
             raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
         runs = record.state == "running"
         with self._log.transaction(sync=True) as tx:
-            if runs:
-                self.store.update(tx, replace(record, cancel_requested=True))
-            else:
-                ended = self._end(tx, record, cancelled_result())
-        if not runs:
-            self._moved([record], [ended])
+            after = self._mark(tx, record) if runs else self._end(tx, record, cancelled_result())
+        self._moved([record], [after])
         return runs
 
     def cancel_experiment(self, experiment_id: str) -> tuple[int, list[str]]:
@@ -192,8 +189,8 @@ class JobService:
         running = self.store.unended(experiment_id, "running")
         with self._log.transaction(sync=True) as tx:
             self.store.write_cancel(tx, experiment_id, done=False)
-            for record in running:
-                self.store.update(tx, replace(record, cancel_requested=True))
+            marked = [self._mark(tx, record) for record in running]
+        self._moved(running, marked)
         self._cancelling.add(experiment_id)
         return number, [record.job_id for record in running]
 
@@ -243,10 +240,15 @@ class JobService:
         self.lanes.set_pauses(pauses)
 
     def _get(self, job_id: str) -> NormalizedJobRecord:
-        record = self.store.get(job_id)
+        record = self._running.get(job_id) or self.store.get(job_id)
         if record is None:
             raise KeyError(job_id)
         return record
+
+    def _mark(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        marked = replace(record, cancel_requested=True)
+        self.store.update(tx, marked)
+        return marked
 
     def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         taken = started(record, self._clock())
@@ -275,8 +277,11 @@ class JobService:
         """Keep the lanes up to date with what was committed, and tell who wants to know what has ended."""
         for record in before:
             self._count(record.pipeline, record.state, -1)
+            self._running.pop(record.job_id, None)
         for record in after:
             self._count(record.pipeline, record.state, 1)
+            if record.state == "running":
+                self._running[record.job_id] = record
             if record.result and record.state not in ("queued", "running"):
                 self._learn(record)
                 self._handlers.notify(record, record.result)
