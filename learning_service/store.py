@@ -208,9 +208,9 @@ class LearningStore:
         rows = self._log.query(SQL["select_cancel"], {"runner": runner})
         return (str(rows[0][0]), bool(rows[0][1])) if rows else None
 
-    def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
-        """Note that a runner has cancelled an experiment."""
-        tx.execute(SQL["finish_cancel"], (experiment_id, runner))
+    def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
+        """Note that a runner has cancelled an experiment as it was told."""
+        tx.execute(SQL["finish_cancel"], (experiment_id, runner, finish_running))
 
     def begin_reconcile(self, tx: Transaction, runner: str) -> None:
         """Note that a runner has to be asked how its jobs ended."""

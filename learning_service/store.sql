@@ -157,8 +157,8 @@ SELECT experiment_id, finish_running FROM cancels WHERE runner = :runner AND don
     AND acknowledged = 0
 ) LIMIT 1;
 
--- finish_cancel: the runner has done so.
-UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
+-- finish_cancel: the runner has done so, unless a stricter wish has come meanwhile.
+UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ? AND finish_running = ?;
 
 -- insert_reconcile: note that a runner has to be asked how its jobs ended.
 INSERT OR IGNORE INTO reconciles (runner) VALUES (?);

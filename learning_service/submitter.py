@@ -229,7 +229,7 @@ class Submitter:
             link.busy = False
             with _tried_again():
                 with self._log.transaction() as tx:
-                    self._store.finish_cancel(tx, experiment_id, link.address)
+                    self._store.finish_cancel(tx, experiment_id, link.address, finish_running=finish_running)
                 self.pump()
 
         def failed(error: ControlError) -> None:

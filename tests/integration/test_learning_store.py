@@ -242,7 +242,7 @@ def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
     assert store.next_cancel("tcp://a:1") == (EXPERIMENT, False)
 
     with log.transaction() as tx:
-        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1")
+        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=False)
     assert store.next_cancel("tcp://a:1") is None
 
     with log.transaction() as tx:
@@ -263,7 +263,8 @@ def test_what_runs_may_end_unless_somebody_wanted_it_stopped(log: Log) -> None:
 
     with log.transaction() as tx:
         store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=False)
-    assert store.next_cancel("tcp://a:1") == (EXPERIMENT, False)
+        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=True)
+    assert store.next_cancel("tcp://a:1") == (EXPERIMENT, False), "the runner has not heard of the stricter one"
 
 
 def test_jobs_of_kinds_that_a_runner_cannot_take_now_keep_no_others_waiting(log: Log) -> None:
