@@ -1,12 +1,15 @@
-"""The fixtures of the tests that join a learning service with runners, or spoil a feed."""
+"""The fixtures of tests that join services with runners, spoil a feed, or open a queue again and again."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bus.log import Log
+from pipeline_runner.service import JobService
 from tests.helpers import Service
 from tests.house import House, open_house
+from tests.queued import Open
 from tests.relay import Policy, Relay
 
 
@@ -34,3 +37,24 @@ def relay(no_leaks: None) -> Iterator[Callable[[Service, Policy], Relay]]:  # no
     yield make
     for one in relays:
         one.close()
+
+
+@pytest.fixture
+def reopen(tmp_path: Path, open_log: Callable[[Path], Log]) -> Open:
+    """Open the service, and again on the same file, as the next runner does; its clock counts from 1."""
+    logs: list[Log] = []
+
+    def make() -> tuple[JobService, Log]:
+        for log in logs:
+            log.close()
+        logs[:] = [open_log(tmp_path / "runner.db")]
+        ticks = iter(range(1, 1000))
+        return JobService(logs[0], clock=lambda: float(next(ticks))), logs[0]
+
+    return make
+
+
+@pytest.fixture
+def service(reopen: Open) -> JobService:
+    """Give a service with an empty queue."""
+    return reopen()[0]
