@@ -32,6 +32,8 @@ from bus.specs import check_config, find_stage
 from bus.validate import InvalidInputError
 from bus.wire import ControlError, NoParams
 from pipeline_runner.jobs import NormalizedJobRecord
+from pipeline_runner.output_index import OutputIndex
+from pipeline_runner.output_methods import OutputMethods
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.service import JobService
@@ -69,6 +71,8 @@ class Runner:
         self._job_limit = log.limits.job_bytes
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
         self._service = JobService(log)
+        index = OutputIndex(log, outputs.root)
+        self._service.write_with_end(index.add)
         self._pool = WorkerPool(loop, workers, pipelines, self._finish, self._report)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
@@ -81,6 +85,7 @@ class Runner:
         methods.add("job.show", JobParams, self._show, role="read")
         methods.add("job.list", JobListParams, self._list, role="read")
         methods.add("pipelines", NoParams, self._pipelines, role="read")
+        OutputMethods(methods, log, index, outputs)
         self.publisher.metrics.add(self._points)
         loop.call(self._dispatch)
 

@@ -23,6 +23,7 @@ from pipeline_runner.jobs import (
 from pipeline_runner.store import JobStore
 
 Clock = Callable[[], float]
+EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
 
 
 class JobService:
@@ -33,6 +34,11 @@ class JobService:
         self._log, self._clock = log, clock
         self.store = JobStore(log)
         self._handlers = CompletionHandlers()
+        self._end_writers: list[EndWriter] = []
+
+    def write_with_end(self, writer: EndWriter) -> None:
+        """Have something else written in the transaction in which a job ends."""
+        self._end_writers.append(writer)
 
     def register_completion_handler(self, handler: CompletionHandler) -> None:
         """Have a function called with job and result whenever a job has ended; registering twice counts once."""
@@ -117,6 +123,8 @@ class JobService:
             ended = finished(record, failed_result("too_large", str(error)), self._clock())
             tx.append(topic, _completed(ended))
         self.store.update(tx, ended)
+        for write in self._end_writers:
+            write(tx, ended)
         return ended
 
     def _notify(self, record: NormalizedJobRecord) -> None:

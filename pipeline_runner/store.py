@@ -10,7 +10,7 @@ from bus.messages import INT64_MAX, JobState
 from pipeline_runner.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner", "store.sql")
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
 
