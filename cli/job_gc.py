@@ -115,8 +115,10 @@ def _remove(runner: str, lost: list[OutputOwner], before: float, keys: Keys | No
     ids = [one.experiment_id for one in lost if one.experiment_id is not None]
     outside = len(ids) < len(lost)
     steps = [OutputRemoveParams(ended_before=before, outside=True)] if outside else []
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        steps.append(OutputRemoveParams(ended_before=before, experiment_ids=ids[start : start + IDS_AT_ONCE]))
+    steps += [
+        OutputRemoveParams(ended_before=before, experiment_ids=ids[start : start + IDS_AT_ONCE])
+        for start in range(0, len(ids), IDS_AT_ONCE)
+    ]
     files = size = jobs = 0
     for params in steps:
         more = True

@@ -54,10 +54,10 @@ class Cleaner:
             for owner in owners:
                 if owner is not None and self._index.is_at_work(owner):
                     continue
-                taken = self._index.take(tx, owner, before, limit - len(made))
+                taken = self._index.take(tx, owner, before, limit - max(len(made), jobs))
                 made += taken.made
                 jobs += taken.jobs
-                more = taken.more or len(made) >= limit or jobs >= limit
+                more = taken.more
                 if more:
                     break
         return self._remove_files(made)._replace(jobs=jobs, more=more)
