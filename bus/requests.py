@@ -189,7 +189,7 @@ class OutputOwnersParams(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ended_before: float
     after: str | None = None
-    limit: AtOnce = 100
+    limit: AtOnce = 20
 
 
 class OutputOwner(Struct, frozen=True, kw_only=True):
@@ -217,7 +217,7 @@ class OutputRemoveParams(Struct, frozen=True, kw_only=True, forbid_unknown_field
     ended_before: float
     experiment_ids: Annotated[list[Id], Meta(max_length=1000)] = field(default_factory=list)
     outside: bool = False
-    limit: AtOnce = 1000
+    limit: AtOnce = 100
 
 
 class OutputRemoveReply(Struct, frozen=True, kw_only=True):

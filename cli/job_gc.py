@@ -28,7 +28,7 @@ from bus.since import parse_duration
 from cli.output import table_console
 
 IDS_AT_ONCE: Final = 100
-STEP_SECONDS: Final = 30.0  # for at most 1000 results, on a slow disk
+STEP_SECONDS: Final = 30.0  # for a step on a slow disk
 
 
 class DurationType(click.ParamType[timedelta]):

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS outputs (
     created REAL NOT NULL, -- unix seconds: when the job ended
     PRIMARY KEY (sha256, path, job_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS outputs_by_owner ON outputs (experiment_id, created);
+CREATE INDEX IF NOT EXISTS outputs_by_owner ON outputs (experiment_id, created, bytes);
 CREATE TABLE IF NOT EXISTS ended_jobs (
     job_id TEXT PRIMARY KEY,
     experiment_id TEXT, -- NULL: it belongs to none
