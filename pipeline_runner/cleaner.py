@@ -65,8 +65,8 @@ class Cleaner:
     def sweep(self, after: str, limit: int, *, dry_run: bool) -> Swept:
         """Remove files that look like ours, that no row names, and that have not been written to for an hour.
 
-        At most `limit` files behind the path `after` are looked at. Files from before the index are left alone: they
-        are of a database that somebody has put away.
+        At most `limit` files behind the path `after` are looked at. Files from before the index began are left alone:
+        a database that was put away, restored or cut short knew them, and the learning service may do so still.
         """
         experiments, jobs = self._index.busy()
         busy = {id_name(one) for one in experiments}, {id_name(one) for one in jobs}

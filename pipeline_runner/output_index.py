@@ -1,6 +1,7 @@
 """What jobs have made, by the hash of its content: tables in the same file as the runner's log."""
 
 import re
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -48,7 +49,18 @@ class OutputIndex:
         """Create the tables if they are not there; `root` is the output folder."""
         self._log, self._root = log, root
         log.scope("outputs", SCHEMA_VERSION, SQL["schema"])
-        ((self.since,),) = log.query(SQL["select_since"])  # unix seconds; it knows all files that were made later
+        self.since = self._begin()  # unix seconds; files that were made before may be of jobs it does not know
+
+    def _begin(self) -> float:
+        """Give the moment at which the epoch of the log was first seen: a power cut or a restore takes rows away."""
+        rows = self._log.query(SQL["select_since"], (self._log.epoch,))
+        if rows:
+            return float(rows[0][0])
+        now = float(int(time.time()))  # clocks of file systems are a little behind
+        with self._log.transaction() as tx:
+            tx.execute(SQL["delete_since"])
+            tx.execute(SQL["insert_since"], (self._log.epoch, now))
+        return now
 
     def add(self, tx: Transaction, record: NormalizedJobRecord) -> None:
         """Note the end of a job with those of its results that are files of ours: a plug-in may name anything."""

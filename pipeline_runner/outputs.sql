@@ -16,10 +16,19 @@ CREATE TABLE IF NOT EXISTS ended_jobs (
     ended REAL NOT NULL -- unix seconds
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ended_jobs_by_owner ON ended_jobs (experiment_id, ended);
-CREATE TABLE IF NOT EXISTS outputs_since AS SELECT CAST(strftime('%s', 'now') AS REAL) AS since; -- it was made then
+CREATE TABLE IF NOT EXISTS outputs_since ( -- one row
+    epoch INTEGER NOT NULL, -- of the log, which has another one when rows may have been lost
+    since REAL NOT NULL -- unix seconds: what was made later is known here
+);
 
--- select_since: the moment (unix seconds) from which on the index is complete.
-SELECT since FROM outputs_since;
+-- select_since: the moment from which on all results are known, if it is of an epoch.
+SELECT since FROM outputs_since WHERE epoch = ?;
+
+-- delete_since: forget the moment of another epoch.
+DELETE FROM outputs_since;
+
+-- insert_since: note the moment of an epoch.
+INSERT INTO outputs_since (epoch, since) VALUES (?, ?);
 
 -- insert_output: note what a job has made.
 INSERT OR REPLACE INTO outputs (sha256, path, job_id, experiment_id, media_type, bytes, created)

@@ -337,6 +337,20 @@ def test_files_from_before_the_database_stay(archive: Archive) -> None:
     assert len(archive.names()) == 5
 
 
+def test_after_a_power_cut_or_a_restore_no_older_file_is_taken_for_a_lone_one(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has a new epoch then: rows may be gone of jobs that others know of. A mere restart changes nothing."""
+    began = archive.index.since
+    monkeypatch.setattr("time.time", lambda: began + 1000.5)
+    assert OutputIndex(archive.log, archive.root).since == began
+
+    archive.log.epoch += 1
+    assert OutputIndex(archive.log, archive.root).since == began + 1000
+    monkeypatch.setattr("time.time", lambda: began + 2000.5)
+    assert OutputIndex(archive.log, archive.root).since == began + 1000
+
+
 def test_files_of_others_stay(archive: Archive) -> None:
     """A contact sheet, a caption beside a picture, a hidden folder, the working folder of a program, and links."""
     record = archive.job("a", context(), b"red")
