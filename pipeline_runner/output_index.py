@@ -13,7 +13,7 @@ from pipeline_runner.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner", "outputs.sql")
 SCHEMA_VERSION: Final = 1
-COPIES: Final = 8  # files with the same hash that are tried where some are gone
+COPIES: Final = 100  # files with the same hash that are tried where some are gone
 MATCHES: Final = 10
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -77,7 +77,7 @@ class OutputIndex:
         tx.execute(SQL["insert_ended"], (record.job_id, owner, ended))
 
     def copies(self, sha256: str) -> list[Copy]:
-        """Give the files with a hash, newest first."""
+        """Give the files with a hash."""
         return [Copy(*row) for row in self._log.query(SQL["select_copies"], (sha256, COPIES))]
 
     def find(self, prefix: str) -> list[OutputView]:

@@ -37,8 +37,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 -- insert_ended: note that a job has ended.
 INSERT OR REPLACE INTO ended_jobs (job_id, experiment_id, ended) VALUES (?, ?, ?);
 
--- select_copies: the files with a hash, newest first.
-SELECT path, media_type FROM outputs WHERE sha256 = ? GROUP BY path ORDER BY max(created) DESC LIMIT ?;
+-- select_copies: the files with a hash.
+SELECT DISTINCT path, media_type FROM outputs WHERE sha256 = ? LIMIT ?;
 
 -- select_matches: the hashes in a range, each with the newest job that has made it.
 SELECT sha256, media_type, bytes, job_id, experiment_id, max(created) FROM outputs

@@ -164,6 +164,14 @@ def test_what_cannot_be_decoded_has_none(data: bytes) -> None:
         thumbnail(data)
 
 
+def test_a_picture_of_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be whole, and need more memory than there is."""
+    monkeypatch.setattr(thumbnails, "MOST_PIXELS", 800 * 600 - 1)
+
+    with pytest.raises(NoImageError, match="800x600 are more than 479999 pixels"):
+        thumbnail(WHOLE)
+
+
 def test_a_decoder_that_breaks_down_is_no_other_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow raises what it likes on bytes that are made to hurt."""
 
