@@ -134,7 +134,8 @@ def check_config(spec: StageSpec, config: Config) -> None:
 def _check_needs(name: str, spec: VariableSpec | None, config: Config) -> None:
     """Refuse what would change nothing: all variants would be the same."""
     for needed in spec.needs if spec else ():
-        if config.get(needed) in (None, False, ""):
+        value = config.get(needed)
+        if value is None or value is False or value == "":  # 0 is a value: sweeps begin with it
             raise InvalidInputError(f"config.{needed}: missing; {name} has no effect without it")
 
 

@@ -1,13 +1,19 @@
 """Asking an image server over HTTP: one request, one answer, and no exception but `ServerFault`."""
 
+import contextlib
+import http.client
 import json
 import logging
+import socket
 import stat
+import threading
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from bus.validate import InvalidInputError
 from pipeline_runner.pipelines import ServerAddress
@@ -16,6 +22,15 @@ CONNECT_SECONDS: Final = 5.0
 LIST_SECONDS: Final = 10.0  # for what is answered at once
 REPLY_BYTES: Final = 512 << 20  # of an answer once it is unpacked: a batch of large pictures in base64 is below
 _CHUNK: Final = 1 << 20
+# nothing comes from a server that computes, nor from one that has lost its power: the system asks which it is
+_IDLE_OPTION: Final = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", 0)
+_KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, _IDLE_OPTION, 30),  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+_POST_HEADERS: Final = {"Content-Type": "application/json", "Connection": "close"}
 logger = logging.getLogger(__name__)
 
 
@@ -78,8 +93,11 @@ class HttpClient:
 
     def post(self, path: str, body: object, *, seconds: float | None = LIST_SECONDS) -> Reply:
         """Send JSON, once: nobody knows what became of a request whose answer is missing."""
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        return self._send("POST", path, json.dumps(body, allow_nan=False).encode(), headers, seconds)
+        return self._send("POST", path, _json(body), _POST_HEADERS, seconds)
+
+    def long_post(self, path: str, body: object) -> "LongPost":
+        """Send JSON as `post` does, and do not wait: the answer may take hours."""
+        return LongPost(self.url, path, _json(body), self._headers | _POST_HEADERS)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -111,7 +129,94 @@ class HttpClient:
         except urllib3.exceptions.ReadTimeoutError:
             raise ServerFault("timeout", f"{self.url} did not answer {target} within {seconds:g} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ServerFault("unreachable", f"{self.url} cannot be reached: {_reason(error)}") from None
+            raise _unreachable(self.url, error) from None
+
+
+class LongPost:
+    """One POST, in a thread of its own that ends with it: `close` cuts the connection and waits for the thread."""
+
+    def __init__(self, url: str, target: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Start; connecting takes at most `CONNECT_SECONDS`, the answer any time."""
+        self._url, self._target, self._body, self._headers = url, target, body, headers
+        self._outcome: Reply | ServerFault = ServerFault("unreachable", f"the connection to {url} was closed")
+        self._socket: socket.socket | None = None
+        self._closed = False
+        self._lock = threading.Lock()  # `close` finds the socket, or the thread finds that it is closed
+        self._thread = threading.Thread(target=self._run, name=f"POST {target}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def done(self) -> bool:
+        """Is the answer there, or is there to be none?"""
+        return not self._thread.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the answer, so long at most; say whether it is there."""
+        self._thread.join(seconds)
+        return self.done
+
+    def reply(self) -> Reply:
+        """Give the answer, waiting for it.
+
+        Raises:
+            ServerFault: there is none (`unreachable`), or it is too large.
+        """
+        self._thread.join()
+        if isinstance(self._outcome, ServerFault):
+            raise self._outcome
+        return self._outcome
+
+    def close(self) -> None:
+        """Leave the answer, if it is not there yet."""
+        with self._lock:
+            self._closed = True
+            if self._socket:
+                with contextlib.suppress(OSError):  # the other side was faster
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TLS too: it wakes whoever reads
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection = _connection(self._url)
+        try:
+            connection.connect()
+            with self._lock:
+                self._socket = connection.sock
+                if self._closed:
+                    return
+            connection.sock.settimeout(None)
+            path = urlsplit(self._url).path + self._target
+            connection.request("POST", path, body=self._body, headers=self._headers, preload_content=False)
+            response = connection.getresponse()
+            self._outcome = Reply(response.status, _read(response))
+        except ServerFault as fault:
+            self._outcome = fault
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            self._outcome = _unreachable(self._url, error)
+        finally:
+            with self._lock:
+                self._socket = None
+            connection.close()
+
+
+def _connection(url: str) -> HTTPConnection:
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    options = [*HTTPConnection.default_socket_options, *_KEEP_ALIVE]
+    return kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS, socket_options=options)
+
+
+def _json(body: object) -> bytes:
+    return json.dumps(body, allow_nan=False).encode()
+
+
+def _unreachable(url: str, error: Exception) -> ServerFault:
+    return ServerFault("unreachable", f"{url} cannot be reached: {_reason(error)}")
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:

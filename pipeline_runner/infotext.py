@@ -1,4 +1,4 @@
-"""The text chunk `parameters` of a PNG, in the form that AUTOMATIC1111's "PNG info" reads."""
+"""The text chunk `parameters` of a PNG, in the form that AUTOMATIC1111's "PNG info" reads and writes."""
 
 import json
 from typing import Final
@@ -35,3 +35,28 @@ def _quoted(value: ConfigValue) -> str:
     """Quote what would break the line apart."""
     text = str(value)
     return json.dumps(text, ensure_ascii=False) if any(char in text for char in ",\n:") else text
+
+
+def read_infotext(text: str) -> dict[str, str]:
+    """Read the `Name: value` pairs of the last line, whoever wrote it; a value in quotes is JSON."""
+    lines = text.strip().splitlines()
+    rest, found = (lines[-1] if lines else "").strip(), {}
+    while rest:
+        name, colon, rest = rest.partition(":")
+        if not colon:
+            break
+        value, rest = _next_value(rest.lstrip())
+        found[name.strip()] = value
+    return found
+
+
+def _next_value(text: str) -> tuple[str, str]:
+    """Split off one value; give it and what stands behind its comma."""
+    if text.startswith('"'):
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+            return str(value), text[end:].lstrip(" ,")
+        except ValueError:
+            pass  # the quote belongs to the value
+    value, _, rest = text.partition(",")
+    return value.strip(), rest.lstrip()

@@ -1,0 +1,84 @@
+"""The `webui` pipeline: AUTOMATIC1111's web UI and Forge, over HTTP; see `pipeline_runner.webui` and docs/webui.md."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Final
+
+from bus.messages import Config, JobResult
+from bus.specs import StageSpec
+from bus.validate import InvalidInputError
+from pipeline_runner.http_client import HttpClient, ServerFault
+from pipeline_runner.images import NoImageError
+from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+from pipeline_runner.webui.generation import JobCancelled
+from pipeline_runner.webui.job import WebuiJob
+from pipeline_runner.webui.lists import Lists, read_lists
+from pipeline_runner.webui.payload import check_request, read_init_image
+from pipeline_runner.webui.registry import stages_of, unavailable
+
+REFRESH_SECONDS: Final = 30.0
+DEFAULT_ADDRESS: Final = ServerAddress(url="http://127.0.0.1:7860")
+HOW_TO_START: Final = "start the web UI with --api, or set VARIANTBUS_WEBUI_URL"
+
+
+class WebuiPipeline(Pipeline):
+    """Makes pictures at a web UI, one at a time, as it does; what can be varied is what it offers."""
+
+    concurrency = 1
+    refresh_seconds = REFRESH_SECONDS
+
+    def __init__(self, setup: Setup) -> None:
+        """Remember where the server is; `refresh` asks it."""
+        self._address = setup.servers.get("webui", DEFAULT_ADDRESS)
+        self._outputs = setup.outputs
+        self._lists: Lists | None = None  # what was read last; it stays while the server is away
+        self._reason = f"webui: {self._address.url} has not been asked yet; try again in a moment"
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give txt2img, img2img and upscale with what the server offers for each."""
+        lists = self._lists
+        return unavailable(self._reason) if lists is None else stages_of(lists)
+
+    def refresh(self) -> str:
+        """Read the server's lists."""
+        try:
+            with closing(HttpClient(self._address)) as client:
+                self._lists = read_lists(client)
+        except InvalidInputError as error:
+            self._reason = f"webui: {error}"
+        except ServerFault as fault:
+            # what a server says that is there needs no advice to start it
+            away = fault.kind in ("unreachable", "timeout") and "--api" not in fault.message
+            self._reason = f"webui: {fault.message}; {HOW_TO_START}" if away else f"webui: {fault.message}"
+        else:
+            return ""
+        return self._reason
+
+    def check(self, stage: str, config: Config) -> None:
+        """Refuse what would give another picture than was asked for, and a picture to start from that is none.
+
+        Raises:
+            InvalidInputError: naming the field and what to do.
+        """
+        read_init_image(config)
+        if self._lists:
+            check_request(stage, config, self._lists)
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Make one picture."""
+        reason = "" if self._lists else self.refresh()
+        lists = self._lists
+        if lists is None:
+            return failed_result("unreachable", reason)
+        try:
+            with closing(HttpClient(self._address)) as client:
+                return WebuiJob(client, lists, job).run(self._outputs, progress, cancelled)
+        except InvalidInputError as error:
+            return failed_result("invalid_request", str(error))
+        except NoImageError as error:
+            return failed_result("server_error", f"the server answered with {error}")
+        except ServerFault as fault:
+            return failed_result(fault.kind, fault.message)
+        except JobCancelled:
+            return cancelled_result()

@@ -1,0 +1,10 @@
+"""The API of AUTOMATIC1111's web UI and of Forge, which are told apart by what they answer, never by their version.
+
+| decision, pure | shell |
+|---|---|
+| `lists`: what the server offers, under which names | `lists.read_lists`: asks for it |
+| `registry`: what can be varied, and where it goes; `payload`: a job as the server takes it | |
+| `errors`: what a refusal means; `answer`: the picture in an answer | `generation`: one job from POST to answer |
+| `watch`: which job is the one that runs there | `generation` |
+| `drift`: what was asked for and what was used | |
+"""
