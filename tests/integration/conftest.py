@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.helpers import Service
 from tests.house import House, open_house
 from tests.queued import Open
 from tests.relay import Policy, Relay
+from tests.servers.webui import FakeWebui
 
 
 @pytest.fixture
@@ -58,3 +60,17 @@ def reopen(tmp_path: Path, open_log: Callable[[Path], Log]) -> Open:
 def service(reopen: Open) -> JobService:
     """Give a service with an empty queue."""
     return reopen()[0]
+
+
+@pytest.fixture
+def fake_webui(no_leaks: None) -> Iterator[Callable[..., FakeWebui]]:  # noqa: ARG001 - it looks after us
+    """Start fake web UIs, which are stopped at the end."""
+    servers: list[FakeWebui] = []
+
+    def make(**options: Any) -> FakeWebui:
+        servers.append(FakeWebui(**options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()

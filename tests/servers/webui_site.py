@@ -1,0 +1,226 @@
+"""What the fake web UI answers, by path, without any socket: the API as it was recorded, with its traps."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final, NamedTuple
+
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.servers.webui_jobs import (
+    ALIASES,
+    LATENT,
+    LORAS,
+    MODELS,
+    MODULES,
+    SAMPLERS,
+    SCHEDULERS,
+    UPSCALERS,
+    VAES,
+    Bench,
+    Refused,
+    title,
+)
+
+API: Final = "/sdapi/v1"
+# name → default; the type of a value has to be that of the default. All other names are dropped without a word.
+_BASE: Final[dict[str, Any]] = {
+    "prompt": "",
+    "negative_prompt": "",
+    "seed": -1,
+    "subseed": -1,
+    "subseed_strength": 0.0,
+    "sampler_name": None,
+    "scheduler": None,
+    "steps": 50,
+    "cfg_scale": 7.0,
+    "width": 512,
+    "height": 512,
+    "batch_size": 1,
+    "n_iter": 1,
+    "denoising_strength": 0.75,
+    "restore_faces": None,
+    "tiling": None,
+    "eta": None,
+    "override_settings": None,
+    "override_settings_restore_afterwards": True,
+    "send_images": True,
+    "save_images": False,
+    "force_task_id": None,
+}
+_HIRES: Final = {"enable_hr": False, "hr_scale": 2.0, "hr_upscaler": None, "hr_second_pass_steps": 0}
+_FORGE: Final = {"distilled_cfg_scale": 3.5}
+_IMAGE: Final = {"init_images": None, "resize_mode": 0}
+_EXTRAS: Final = {
+    "image": "",
+    "upscaler_1": "None",
+    "upscaler_2": "None",
+    "extras_upscaler_2_visibility": 0.0,
+    "resize_mode": 0,
+    "upscaling_resize": 2.0,
+    "gfpgan_visibility": 0.0,
+    "codeformer_visibility": 0.0,
+    "codeformer_weight": 0.0,
+}
+
+
+class Request(NamedTuple):
+    """One request as it came."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+
+
+class OtherJob:
+    """A job of somebody else, in the same queue; it runs until `finish`, or until somebody interrupts it."""
+
+    def __init__(self, bench: Bench) -> None:
+        """Queue it."""
+        self._bench = bench
+        self._free = False
+        self.interrupted = False
+        self.runs = False
+        waiting = len(bench.fifo)
+        self.thread = threading.Thread(target=self._run, name="somebody's job")
+        self.thread.start()
+        wait_until(lambda: self.runs or len(bench.fifo) > waiting, what="somebody's job in the queue")
+
+    def finish(self) -> None:
+        """Let it end."""
+        self._free = True
+        self._bench.notify()
+        self.thread.join(PATIENCE * TIME_FACTOR)
+
+    def _run(self) -> None:
+        with self._bench.job("scripts_txt2img", f"task(somebody {id(self)})"):
+            self.runs = True
+            self.interrupted = not self._bench.work(20, lambda: self._free)
+
+
+class Site:
+    """What it has is said when it is made; traps are set by its attributes while it runs."""
+
+    def __init__(
+        self, *, forge: bool = False, schedulers: bool = True, page: bool = True, api: bool = True, loras: bool = True
+    ) -> None:
+        """`page` is not `--nowebui`, `api` is `--api`; up to 1.9.0 of the web UI there are no `schedulers`."""
+        self.forge, self.schedulers, self.page, self.api, self.loras = forge, schedulers, page, api, loras
+        self.bench = Bench(modern=schedulers, forge=forge)
+        self.stuck_progress: float | None = None
+        self.options: dict[str, Any] = {
+            "sd_model_checkpoint": title("sd15.safetensors"),
+            "CLIP_stop_at_last_layers": 1,
+            "lora_add_hashes_to_infotext": True,
+            "samples_format": "png",
+        }
+        if forge:
+            self.options["forge_additional_modules"] = []
+        else:
+            self.options["sd_vae"] = "Automatic"
+
+    def hold(self) -> None:
+        """Let jobs stand still before their last step."""
+        self.bench.held = True
+
+    def release(self) -> None:
+        """Let them go on."""
+        self.bench.held = False
+        self.bench.notify()
+
+    def fail(self, status: int, body: Any) -> None:
+        """Have the next job fail with this answer; call it twice for two jobs."""
+        self.bench.failures.append((status, body))
+
+    def interrupt(self) -> dict[str, Any]:
+        """Interrupt whatever runs."""
+        self.bench.state.interrupted = True
+        self.bench.notify()
+        return {}
+
+    def skip(self) -> None:
+        """Skip whatever runs."""
+        self.bench.state.skipped = True
+        self.bench.notify()
+
+    def answer(self, request: Request) -> Any:
+        """Give the answer to a request, as JSON has it."""
+        routes: dict[tuple[str, str], Callable[[Any], Any]] = {
+            ("GET", "samplers"): lambda _: [
+                {"name": name, "aliases": ALIASES.get(name, []), "options": {}} for name in self._samplers()
+            ],
+            ("GET", "sd-models"): lambda _: [_model(name) for name in MODELS],
+            ("GET", "upscalers"): lambda _: [{"name": name, "scale": 4} for name in UPSCALERS],
+            ("GET", "latent-upscale-modes"): lambda _: [{"name": name} for name in LATENT],
+            ("GET", "options"): lambda _: self.options,
+            ("GET", "progress"): lambda _: self._progress(),
+            ("POST", "interrupt"): lambda _: self.interrupt(),
+            ("POST", "skip"): lambda _: self.skip(),
+            ("POST", "unload-checkpoint"): lambda _: {},
+            ("POST", "reload-checkpoint"): lambda _: {},
+            ("POST", "txt2img"): lambda body: self.bench.diffuse(self._fields(_BASE | _HIRES, body), "txt2img"),
+            ("POST", "img2img"): self._img2img,
+            ("POST", "extra-single-image"): lambda body: self.bench.upscale(self._fields(_EXTRAS, body)),
+        }
+        if self.schedulers:
+            routes["GET", "schedulers"] = lambda _: [
+                {"name": name, "label": label, "aliases": None} for name, label in SCHEDULERS.items()
+            ]
+        if self.loras:
+            routes["GET", "loras"] = lambda _: [
+                {"name": name, "alias": alias, "path": f"/loras/{name}.safetensors", "metadata": {}}
+                for name, (alias, _) in LORAS.items()
+            ]
+        vaes, names = ("sd-modules", MODULES) if self.forge else ("sd-vae", VAES)
+        routes["GET", vaes] = lambda _: [{"model_name": name, "filename": f"/vae/{name}"} for name in names]
+        if request.path == "/internal/progress" and self.page:
+            return self._task(request.body["id_task"])
+        route = routes.get((request.method, request.path.removeprefix(f"{API}/")))
+        if not request.path.startswith(API) or not self.api or route is None:
+            raise Refused(404, {"detail": "Not Found"})
+        return route(request.body)
+
+    def _samplers(self) -> list[str]:
+        return [*SAMPLERS] if self.schedulers else [*SAMPLERS, *(f"{name} Karras" for name in SAMPLERS)]
+
+    def _img2img(self, body: Any) -> dict[str, Any]:
+        fields = self._fields(_BASE | _IMAGE, body)
+        if not fields["init_images"]:
+            raise Refused(404, {"error": "HTTPException", "detail": "Init image not found", "body": "", "errors": ""})
+        return self.bench.diffuse(fields, "img2img")
+
+    def _fields(self, known: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        """Check types as pydantic does; what is unknown is dropped, and an unknown setting is an error."""
+        fields = known | (_FORGE if self.forge and "prompt" in known else {})
+        for name, default in fields.items():
+            kinds = (int, float) if isinstance(default, float) else type(default)
+            if name in body and default is not None and not isinstance(body[name], kinds):
+                problem = {"loc": ["body", name], "msg": "value is not valid", "type": "type_error"}
+                raise Refused(422, {"detail": [problem]})
+        for key in body.get("override_settings") or {}:
+            if key not in self.options:
+                raise Refused(500, {"error": "KeyError", "detail": "", "body": "", "errors": repr(key)})
+        return {name: body.get(name, default) for name, default in fields.items()}
+
+    def _progress(self) -> dict[str, Any]:
+        state = self.bench.state
+        fraction = 0.0
+        if state.job_count:
+            fraction = 0.01 + 0.98 * state.sampling_step / (state.sampling_steps or 1)
+            fraction = fraction if self.stuck_progress is None else self.stuck_progress
+        return {"progress": fraction, "eta_relative": 0, "state": asdict(state), "current_image": None}
+
+    def _task(self, task: str) -> dict[str, Any]:
+        bench = self.bench
+        active = task == bench.current_task
+        progress = self._progress()["progress"] if active else None
+        return {"active": active, "queued": task in bench.pending, "completed": task in bench.finished} | {
+            "progress": progress
+        }
+
+
+def _model(name: str) -> dict[str, Any]:
+    plain = name.replace("/", "_").rpartition(".")[0]
+    sha256 = f"{MODELS[name]}{'0' * 54}" if MODELS[name] else None
+    found = {"title": title(name), "model_name": plain, "hash": MODELS[name] or None, "sha256": sha256}
+    return found | {"filename": f"/models/{name}", "config": None}
