@@ -28,7 +28,7 @@ def fault_of(reply: Reply, url: str) -> ServerFault:
         return ServerFault("unreachable", f"{url} {_NO_API}")
     if body is None:
         return ServerFault("server_error", f"the server answered {reply.status} with no JSON: {reply.data[:80]!r}")
-    words = one_line(f"{name}: {text}" if name and name != "HTTPException" else text) or f"status {reply.status}"
+    words = one_line(": ".join(filter(None, (name, text)))) or f"status {reply.status}"
     return ServerFault(_kind(reply.status, name, words.lower()), f"the server says: {words}")
 
 
@@ -60,7 +60,7 @@ def _parsed(data: bytes) -> Any:
 def _name(body: Any) -> str:
     """Give the name of the server's exception, if it tells."""
     found = body.get("error") if isinstance(body, dict) else None
-    return found if isinstance(found, str) else ""
+    return found if isinstance(found, str) and found != "HTTPException" else ""
 
 
 def _text(body: Any) -> str:

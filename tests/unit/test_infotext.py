@@ -6,7 +6,7 @@ import re
 import pytest
 
 from bus.messages import Config
-from pipeline_runner.infotext import infotext
+from pipeline_runner.infotext import infotext, read_infotext
 
 CONFIG: Config = {
     "prompt": "a blue star, on (white:1.2)",
@@ -74,3 +74,31 @@ def test_what_is_not_known_is_left_out() -> None:
         "",
         "Steps: 0, Version: variantbus",
     ]
+
+
+def test_what_is_written_is_read_again() -> None:
+    """By the names that the web UI gives it."""
+    assert read_infotext(infotext({**CONFIG, "model": 'a "b", c: d'})) == {
+        **read(infotext(CONFIG)),
+        "Model": 'a "b", c: d',
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (
+            'x\nSteps: 4, Lora hashes: "a: 11, b: 22", Version: f2.0',
+            {"Steps": "4", "Lora hashes": "a: 11, b: 22", "Version": "f2.0"},
+        ),
+        ("Steps: 4", {"Steps": "4"}),
+        ("only a prompt", {}),
+        ("", {}),
+        ('Name: "not closed, Size: 1x2', {"Name": '"not closed', "Size": "1x2"}),
+        ("a, b: c", {"a, b": "c"}),
+        ("Odd:, Even: 2", {"Odd": "", "Even": "2"}),
+    ],
+)
+def test_the_last_line_of_others_is_read(text: str, values: dict[str, str]) -> None:
+    """Whatever stands there, nothing is raised."""
+    assert read_infotext(text) == values

@@ -1,0 +1,146 @@
+"""What is read from a web UI: names, other spellings, and what one that lacks a list does not offer."""
+
+from typing import Any
+
+import pytest
+
+from bus.specs import check_config
+from bus.validate import InvalidInputError
+from pipeline_runner.webui.registry import KNOBS, STAGES, stages_of
+from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS, title
+from tests.webui import CONFIG, lists_of
+
+
+def offered(**options: Any) -> set[str]:
+    """Give the variables of txt2img that a server has."""
+    return set(stages_of(lists_of(**options))["txt2img"].variables)
+
+
+def test_samplers_are_listed_by_name_and_their_aliases_are_accepted() -> None:
+    """A near miss comes from the names; an alias and an old name with the schedule in it are no mistakes."""
+    spec = stages_of(lists_of())["txt2img"].variables["sampler_name"]
+
+    assert spec.choices == SAMPLERS
+    assert {"k_euler_a", "Euler a Karras", "DPM++ 2M Exponential"} <= set(spec.also)
+    assert not set(spec.also) & set(spec.choices)
+
+
+def test_a_server_without_schedulers_has_them_in_its_samplers() -> None:
+    """Up to 1.9.0 there is no variable scheduler, and the combined names are the samplers themselves."""
+    spec = stages_of(lists_of(schedulers=False))["txt2img"].variables
+
+    assert "scheduler" not in spec
+    assert "DPM++ 2M Karras" in spec["sampler_name"].choices
+    assert lists_of(schedulers=False).combined == {}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "photo/real.safetensors [ab12cd34ef]",
+        "photo/real.safetensors",
+        "photo_real",
+        "real",
+        "real.safetensors",
+        "ab12cd34ef",
+        "ab12cd34ef" + "0" * 54,
+        "/models/photo/real.safetensors",
+    ],
+)
+def test_a_model_may_be_called_by_title_name_hash_or_file(spelling: str) -> None:
+    """All of them are the one that the server knows by its title."""
+    lists = lists_of()
+
+    assert lists.names["models"].spellings[spelling] == title("photo/real.safetensors")
+    check_config(stages_of(lists)["txt2img"], {**CONFIG, "model": spelling})
+
+
+def test_a_name_that_could_mean_two_models_is_none() -> None:
+    """Which of them a server would take is chance."""
+
+    def twice(answers: dict[str, Any]) -> None:
+        answers["sd-models"].append({"title": "b/real.ckpt [99]", "model_name": "b_real", "filename": "/b/real.ckpt"})
+
+    spellings = lists_of(twice).names["models"].spellings
+
+    assert "real" not in spellings
+    assert spellings["b_real"] == "b/real.ckpt [99]"
+
+
+def test_a_prompt_may_name_the_loras_of_the_server_only() -> None:
+    """By name or alias; a server would skip any other without a word."""
+    spec = stages_of(lists_of())["txt2img"]
+
+    check_config(spec, {"prompt": "a star <lora:detail:0.5> <lora:Ink:1>"})
+    with pytest.raises(InvalidInputError, match=r"LoRA 'detial' is not offered; did you mean 'detail'\?"):
+        check_config(spec, {"prompt": "a star <lora:detial:0.5>"})
+
+
+def test_a_lora_whose_name_would_break_the_prompt_is_not_offered() -> None:
+    """A colon ends the name in `<lora:NAME:STRENGTH>`."""
+
+    def add(answers: dict[str, Any]) -> None:
+        answers["loras"].append({"name": "a:b", "alias": "c>d"})
+
+    assert lists_of(add).names["loras"].choices == tuple(LORAS)
+
+
+def test_a_server_without_loras_offers_none() -> None:
+    """No variable, and a prompt is not read for their marks."""
+    lists = lists_of(loras=False)
+
+    assert not {"lora", "lora_strength"} & offered(loras=False)
+    assert stages_of(lists)["txt2img"].variables["prompt"].loras is None
+
+
+def test_forge_is_known_by_its_modules() -> None:
+    """It has a distilled guidance, and its VAEs are modules."""
+    spec = stages_of(lists_of(forge=True))["txt2img"].variables
+
+    assert "distilled_cfg_scale" in spec
+    assert spec["vae"].target == "override_settings.forge_additional_modules"
+    assert "ae.safetensors" in spec["vae"].choices
+    assert "distilled_cfg_scale" not in offered()
+
+
+def test_a_setting_that_the_server_does_not_know_is_not_offered() -> None:
+    """To send it would fail the whole job."""
+
+    def lack(answers: dict[str, Any]) -> None:
+        answers["options"].pop("CLIP_stop_at_last_layers")
+
+    assert "clip_skip" not in stages_of(lists_of(lack))["txt2img"].variables
+
+
+def test_an_upscaler_that_does_nothing_is_not_offered() -> None:
+    """The server gives the picture back as it was, with status 200."""
+    spec = stages_of(lists_of())["upscale"]
+
+    assert spec.variables["upscaler"].choices == tuple(name for name in UPSCALERS if name != "None")
+    assert set(spec.required) == {"init_image", "upscaler"}
+
+
+def test_upscaling_offers_nothing_that_has_no_effect_there() -> None:
+    """No model and no prompt take part in it."""
+    assert not {"model", "vae", "prompt", "steps", "lora"} & set(stages_of(lists_of())["upscale"].variables)
+
+
+def test_what_needs_hires_fix_is_refused_without() -> None:
+    """All variants would be the same."""
+    spec = stages_of(lists_of())["txt2img"]
+    for knob in KNOBS:
+        if knob.needs == ("enable_hr",):
+            value = "Latent" if knob.kind == "str" else 1
+            check_config(spec, {**CONFIG, "enable_hr": True, knob.name: value})
+            with pytest.raises(InvalidInputError, match=r"config\.enable_hr: missing"):
+                check_config(spec, {**CONFIG, knob.name: value})
+
+
+def test_every_target_is_the_place_of_one_variable() -> None:
+    """Two variables of a stage that set the same would undo each other, but for the two halves of a LoRA's mark."""
+    for stage in STAGES:
+        for forge in (False, True):
+            ours = [knob for knob in KNOBS if stage in knob.stages and knob.forge in (None, forge)]
+            targets = [knob.target for knob in ours if "<lora" not in knob.target]
+            assert len(targets) == len(set(targets)), stage
+            assert len(ours) == len({knob.name for knob in ours}), stage
