@@ -189,7 +189,7 @@ class LongPost:
                 self._socket = connection.sock
                 if self._closed:
                     return
-            connection.sock.settimeout(None)
+            connection.timeout = None  # it sets that of the socket anew with the request
             path = urlsplit(self._url).path + self._target
             connection.request("POST", path, body=self._body, headers=self._headers, preload_content=False)
             response = connection.getresponse()

@@ -39,7 +39,7 @@ def run(
 ) -> JobResult:
     """Run a job to its end."""
     job = record_of(pipeline="webui", stage=stage, config=CONFIG if config is None else config, mark=mark)
-    return pipeline.run(job, progress or Reports(), cancelled)
+    return pipeline.run(job, Reports() if progress is None else progress, cancelled)
 
 
 def picture(folder: Path, size: tuple[int, int] = (40, 24)) -> str:

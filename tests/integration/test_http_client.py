@@ -1,0 +1,228 @@
+"""Asking a server over HTTP: one answer, or one `ServerFault` of the right kind, and no thread that stays."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bus.validate import InvalidInputError
+from pipeline_runner import http_client
+from pipeline_runner.http_client import HttpClient, ServerFault
+from pipeline_runner.pipelines import ServerAddress
+from tests.helpers import PATIENCE, wait_until
+from tests.servers.webui import FakeWebui
+from tests.servers.webui_site import API
+
+Fake = Callable[..., FakeWebui]
+
+
+def client_of(url: str, auth_file: Path | None = None) -> HttpClient:
+    """Make a client."""
+    return HttpClient(ServerAddress(url=url, auth_file=auth_file))
+
+
+def kind_of(ask: Callable[[], object]) -> str:
+    """Give the kind of the fault with which a request ends."""
+    with pytest.raises(ServerFault) as fault:
+        ask()
+    return fault.value.kind
+
+
+@contextmanager
+def saying(*answers: bytes) -> Iterator[str]:
+    """Give the URL of a server that says these bytes, one a connection, whatever it is asked, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(PATIENCE)
+
+
+def refused_url() -> str:
+    """Give an address where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_an_answer_is_unpacked_and_read(fake_webui: Fake) -> None:
+    """Large ones come compressed."""
+    server = fake_webui()
+    server.options["long"] = "x" * 5000
+    with closing(client_of(server.url + "/")) as client:
+        reply = client.get(f"{API}/options")
+
+    assert reply.ok
+    assert reply.json()["long"] == "x" * 5000
+
+
+def test_a_query_and_a_body_arrive_as_they_are(fake_webui: Fake) -> None:
+    """The server sees what was asked."""
+    server = fake_webui()
+    with closing(client_of(server.url)) as client:
+        client.get(f"{API}/progress", {"skip_current_image": "true"})
+        client.post(f"{API}/interrupt", {"ä": [1, None]})
+
+    assert [(one.path, one.query, one.body) for one in server.requests] == [
+        (f"{API}/progress", {"skip_current_image": "true"}, None),
+        (f"{API}/interrupt", {}, {"ä": [1, None]}),
+    ]
+
+
+def test_a_page_in_place_of_json_is_a_fault_of_the_server(fake_webui: Fake) -> None:
+    """Its beginning is shown."""
+    server = fake_webui()
+    server.canned[f"{API}/options"] = (502, b"<html>Bad Gateway")
+    with closing(client_of(server.url)) as client, pytest.raises(ServerFault, match=r"502 .*Bad Gateway"):
+        client.get(f"{API}/options").json()
+
+
+@pytest.mark.parametrize("ask", ["get", "post", "long_post"])
+def test_a_server_that_is_not_there_is_unreachable(no_leaks: None, ask: str) -> None:  # noqa: ARG001
+    """For all ways of asking."""
+    with closing(client_of(refused_url())) as client:
+        ways: dict[str, Callable[[], object]] = {
+            "get": lambda: client.get("/x"),
+            "post": lambda: client.post("/x", {}),
+            "long_post": lambda: client.long_post("/x", {}).reply(),
+        }
+        assert kind_of(ways[ask]) == "unreachable"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"],
+    ids=["hung up", "no HTTP", "cut"],
+)
+def test_a_connection_that_breaks_is_unreachable(no_leaks: None, answer: bytes) -> None:  # noqa: ARG001
+    """A post is sent once only: nobody knows what became of it."""
+    with saying(answer, answer) as url, closing(client_of(url)) as client:
+        assert kind_of(lambda: client.post("/x", {})) == "unreachable"
+        assert kind_of(lambda: client.long_post("/x", {}).reply()) == "unreachable"
+
+
+def test_reading_is_tried_again_on_a_broken_connection(no_leaks: None) -> None:  # noqa: ARG001
+    """A server that was started again has closed the kept ones."""
+    with saying(b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as url, closing(client_of(url)) as client:
+        assert client.get("/x").json() == {}
+
+
+def test_an_answer_that_does_not_come_in_time_is_a_timeout(fake_webui: Fake) -> None:
+    """The time is for each wait."""
+    server = fake_webui()
+    server.hold()
+    with closing(client_of(server.url)) as client:
+        assert kind_of(lambda: client.post(f"{API}/txt2img", {}, seconds=0.05)) == "timeout"
+
+
+def test_an_answer_of_endless_size_is_refused(fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fill the memory, compressed to little or not."""
+    monkeypatch.setattr(http_client, "REPLY_BYTES", 4096)
+    server = fake_webui()
+    server.options["long"] = "x" * 5_000_000
+    with closing(client_of(server.url)) as client:
+        assert kind_of(lambda: client.get(f"{API}/options")) == "server_error"
+
+
+def test_a_redirection_is_an_answer_and_not_followed(fake_webui: Fake) -> None:
+    """A password would travel with it."""
+    server = fake_webui()
+    server.canned["/x"] = (302, b"")
+    with closing(client_of(server.url)) as client:
+        assert client.get("/x").status == 302
+
+
+def test_a_long_post_is_waited_for_in_pieces(fake_webui: Fake) -> None:
+    """Whoever waits can do something else meanwhile."""
+    server = fake_webui()
+    server.hold()
+    with closing(client_of(server.url)) as client, client.long_post(f"{API}/txt2img", {"steps": 2}) as post:
+        assert not post.wait(0.01)
+        server.release()
+        assert post.reply().status == 200
+        assert post.done
+
+
+def test_a_long_post_has_no_time_limit(fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of connecting does not count for the answer."""
+    monkeypatch.setattr(http_client, "CONNECT_SECONDS", 0.2)
+    server = fake_webui()
+    server.hold()
+    with closing(client_of(server.url)) as client, client.long_post(f"{API}/txt2img", {"steps": 2}) as post:
+        assert not post.wait(0.5)
+        server.release()
+        assert post.reply().ok
+
+
+def test_a_long_post_that_is_closed_leaves_no_thread(fake_webui: Fake) -> None:
+    """Its connection is cut, whatever the server does."""
+    server = fake_webui()
+    server.hold()
+    before = time.monotonic()
+    with closing(client_of(server.url)) as client:
+        with client.long_post(f"{API}/txt2img", {"steps": 2}) as post:
+            wait_until(server.sent, what="the request")
+        assert post.done
+        assert kind_of(post.reply) == "unreachable"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("POST")]
+    assert time.monotonic() - before < PATIENCE
+
+
+def test_a_long_post_that_is_closed_at_once_leaves_no_thread(fake_webui: Fake) -> None:
+    """Whether it is connected yet or not."""
+    server = fake_webui()
+    server.hold()
+    with closing(client_of(server.url)) as client:
+        for _ in range(20):
+            client.long_post(f"{API}/txt2img", {}).close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("POST")]
+
+
+def test_the_password_of_a_file_is_sent(fake_webui: Fake, tmp_path: Path) -> None:
+    """With every request."""
+    server = fake_webui(password="me:secret")  # noqa: S106 - of a test
+    file = tmp_path / "auth"
+    file.write_text("me:secret\n", encoding="utf-8")
+    file.chmod(0o600)
+    with closing(client_of(server.url, file)) as client:
+        assert client.get(f"{API}/options").ok
+        assert client.long_post(f"{API}/txt2img", {"steps": 2}).reply().ok
+    with closing(client_of(server.url)) as client:
+        assert client.get(f"{API}/options").status == 401
+
+
+@pytest.mark.parametrize("url", ["", "host:1", "ftp://host", "http://", "http://host:99999", "http://[::1", "//x"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    """With what to write."""
+    with pytest.raises(InvalidInputError, match="write http://HOST:PORT"):
+        client_of(url)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    """Others can read arguments and environments."""
+    with pytest.raises(InvalidInputError) as refused:
+        client_of("http://me:secret@host")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "no colon", "a:b\nc:d"])
+def test_a_password_file_that_holds_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    """Its content is not shown."""
+    file = tmp_path / "auth"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="must hold one line user:password"):
+        client_of("http://host", file)
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        client_of("http://host", tmp_path / "none")
