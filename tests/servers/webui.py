@@ -94,6 +94,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two packets
     server_of_test: FakeWebui
 
     def log_message(self, *_: Any) -> None:
