@@ -108,6 +108,7 @@ class Site:
         self.forge, self.schedulers, self.page, self.api, self.loras = forge, schedulers, page, api, loras
         self.bench = Bench(modern=schedulers, forge=forge)
         self.stuck_progress: float | None = None
+        self.deaf = False  # too busy to answer how far it is
         self.options: dict[str, Any] = {
             "sd_model_checkpoint": title("sd15.safetensors"),
             "CLIP_stop_at_last_layers": 1,
@@ -204,6 +205,8 @@ class Site:
 
     def _progress(self) -> dict[str, Any]:
         state = self.bench.state
+        with self.bench.changed:
+            self.bench.changed.wait_for(lambda: not self.deaf or self.bench.closing)
         fraction = 0.0
         if state.job_count:
             fraction = 0.01 + 0.98 * state.sampling_step / (state.sampling_steps or 1)
