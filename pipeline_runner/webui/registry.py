@@ -58,7 +58,11 @@ class Stage:
     required: tuple[str, ...] = ()
 
 
-_TIMEOUT: Final = {"timeout_seconds": VariableSpec(kind="float", minimum=1, maximum=7 * 86_400, unit="seconds")}
+_TIMEOUT: Final = {
+    "timeout_seconds": VariableSpec(
+        kind="float", minimum=1, maximum=7 * 86_400, unit="seconds", target="when the job is interrupted"
+    )
+}
 _INIT: Final = {"init_image": VariableSpec(kind="str", target="the picture in this file on the runner's machine")}
 # One picture a job, and no value that the server would choose by chance.
 _DIFFUSION: Final = {

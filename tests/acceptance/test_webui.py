@@ -1,0 +1,143 @@
+"""Experiments at a web UI as a person runs them: our services as processes, and the fake server."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bus.messages import VariantStatus
+from bus.requests import PipelinesReply
+from tests.acceptance.checker import check_everything
+from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, ServiceProcess, steady_ports, view_of
+from tests.helpers import wait_until
+from tests.servers.webui import FakeWebui
+
+EXPERIMENT = """
+name = "At the web UI"
+pipeline = "webui"
+jobs_per_variant = 2
+seed = 7
+[variable]
+name = "{name}"
+values = {values}
+[config]
+prompt = "a blue star"
+steps = 4
+width = 64
+height = 64
+"""
+
+
+@pytest.fixture
+def server(no_leaks: None) -> Iterator[FakeWebui]:  # noqa: ARG001 - it looks after us
+    """Give a fake web UI."""
+    server = FakeWebui()
+    yield server
+    server.close()
+
+
+def services(house: House, url: str) -> tuple[ServiceProcess, ServiceProcess]:
+    """Start a runner that uses a web UI, and a learning service."""
+    runner = house.runner("--webui-url", url)
+    return runner, house.learning(runner)
+
+
+def wait_for_server(runner: ServiceProcess) -> None:
+    """Wait until the runner has read what the web UI offers."""
+
+    def read() -> bool:
+        return not runner.ask("pipelines", {}, PipelinesReply).pipelines["webui"]["txt2img"].unavailable
+
+    wait_until(read, COMMAND_SECONDS, what="the web UI's lists")
+
+
+def run(house: House, text: str, code: int = 0) -> str:
+    """Run an experiment to its end and give its id."""
+    file = house.write("experiment.toml", text)
+    return house.run("experiment", "run", file, "--follow", code=code).err.split()[0]
+
+
+def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Give all of a job but some fields."""
+    return {key: value for key, value in job.items() if key not in names}
+
+
+def variants(learning: ServiceProcess, experiment_id: str) -> tuple[VariantStatus, ...]:
+    """Give the variants of an experiment."""
+    return tuple(view_of(learning, experiment_id).variants)
+
+
+def test_a_sampler_sweep_sends_each_sampler_with_the_same_seeds(house: House, server: FakeWebui) -> None:
+    """The example file: one job a value and seed, which differ in nothing else, and a picture of each."""
+    runner, learning = services(house, server.url)
+    wait_for_server(runner)
+
+    experiment_id = run(house, (ROOT / "examples" / "webui_sampler.toml").read_text(encoding="utf-8"))
+
+    jobs = server.sent()
+    samplers = ("Euler", "Euler a", "DPM++ 2M", "DPM++ SDE")
+    assert sorted((job["sampler_name"], job["seed"]) for job in jobs) == sorted(
+        (sampler, seed) for sampler in samplers for seed in (1234, 1235, 1236)
+    )
+    rest = [without(job, "sampler_name", "seed", "force_task_id") for job in jobs]
+    assert all(one == rest[0] for one in rest)
+    assert len({job["force_task_id"] for job in jobs}) == len(jobs)
+    check_everything(runner, learning, experiment_id)
+    assert [(one.status, len(one.images)) for one in variants(learning, experiment_id)] == [("completed", 3)] * 4
+
+
+def test_a_lora_strength_sweep_sends_each_strength(house: House, server: FakeWebui) -> None:
+    """It stands in the prompt, where the server reads it."""
+    runner, learning = services(house, server.url)
+    wait_for_server(runner)
+
+    experiment_id = run(house, EXPERIMENT.format(name="lora_strength", values=[0, 0.5, 1.25]) + 'lora = "detail"\n')
+
+    assert sorted(job["prompt"] for job in server.sent()) == sorted(
+        f"a blue star <lora:detail:{strength}>" for strength in (0, 0.5, 1.25) for _ in range(2)
+    )
+    check_everything(runner, learning, experiment_id)
+
+
+def test_a_value_that_the_server_has_not_is_refused_before_anything_is_queued(house: House, server: FakeWebui) -> None:
+    """With what was perhaps meant."""
+    runner, _ = services(house, server.url)
+    wait_for_server(runner)
+    file = house.write("experiment.toml", EXPERIMENT.format(name="sampler_name", values=["Euler", "Euler b"]))
+
+    refused = house.run("experiment", "run", file, code=2)
+
+    assert "variable.values[1]: 'Euler b' is not offered; did you mean 'Euler" in refused.err
+    assert server.sent() == []
+
+
+def test_a_value_that_the_server_substitutes_fails_its_variant(house: House, server: FakeWebui) -> None:
+    """The others have their pictures; the reason is that of the variant."""
+    runner, learning = services(house, server.url)
+    wait_for_server(runner)
+    server.bench.substitute = {"sampler_name": "DPM++ 2M"}
+
+    experiment_id = run(house, EXPERIMENT.format(name="sampler_name", values=["DPM++ 2M", "Euler"]), code=4)
+
+    good, bad = variants(learning, experiment_id)
+    assert (good.status, bad.status, bad.images) == ("completed", "failed", ())
+    assert "sampler_name: asked for 'Euler', the server used 'DPM++ 2M'" in (bad.error or "")
+
+
+def test_a_server_that_is_not_there_is_told_and_found_when_it_comes(house: House) -> None:
+    """Nothing can be planned before, and the sentence says what to do."""
+    port, _ = steady_ports()
+    runner, _ = services(house, f"http://127.0.0.1:{port}")
+    file = house.write("experiment.toml", EXPERIMENT.format(name="cfg_scale", values=[2, 3]))
+
+    def refusal() -> str:
+        return house.run("experiment", "run", file, code=3).err
+
+    wait_until(lambda: "start the web UI with --api, or set VARIANTBUS_WEBUI_URL" in refusal(), what="the reason")
+    server = FakeWebui(port=port)
+    try:
+        wait_for_server(runner)
+        run(house, file.read_text(encoding="utf-8"))
+        assert sorted(job["cfg_scale"] for job in server.sent()) == [2, 2, 3, 3]
+    finally:
+        server.close()
