@@ -186,3 +186,24 @@ def test_specs_survive_the_wire() -> None:
     """What a runner announces is what plans are checked against."""
     for spec in (IMAGES, PROGRAM):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=StageSpec) == spec
+
+
+NEEDING = StageSpec(
+    variables={
+        "switch": VariableSpec(kind="bool"),
+        "amount": VariableSpec(kind="float"),
+        "detail": VariableSpec(kind="int", needs=("switch", "amount")),
+    }
+)
+
+
+def test_what_has_no_effect_without_something_else_is_refused() -> None:
+    """All variants would be the same."""
+    check_config(NEEDING, {"switch": True, "amount": 1, "detail": 3})
+    assert refusal(NEEDING, {"detail": 3}) == "config.switch: missing; detail has no effect without it"
+    assert refusal(NEEDING, {"switch": False, "amount": 1, "detail": 3}).startswith("config.switch: missing")
+
+
+def test_zero_is_a_value_of_what_is_needed() -> None:
+    """A sweep of it may begin there."""
+    check_config(NEEDING, {"switch": True, "amount": 0, "detail": 3})
