@@ -23,7 +23,7 @@ LIST_SECONDS: Final = 10.0  # for what is answered at once
 REPLY_BYTES: Final = 512 << 20  # of an answer once it is unpacked: a batch of large pictures in base64 is below
 _CHUNK: Final = 1 << 20
 # nothing comes from a server that computes, nor from one that has lost its power: the system asks which it is
-_IDLE_OPTION: Final = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", 0)
+_IDLE_OPTION: Final = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")
 _KEEP_ALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, _IDLE_OPTION, 30),  # seconds

@@ -26,7 +26,8 @@ class Names(NamedTuple):
     @property
     def also(self) -> tuple[str, ...]:
         """What is accepted besides the names."""
-        return tuple(spelling for spelling in self.spellings if spelling not in self.choices)
+        listed = set(self.choices)
+        return tuple(spelling for spelling in self.spellings if spelling not in listed)
 
 
 class Checkpoint(NamedTuple):
@@ -139,7 +140,7 @@ def _checkpoint(one: Mapping[str, Any]) -> tuple[Checkpoint, list[str]]:
     short, sha256 = str(one.get("hash") or ""), str(one.get("sha256") or "")
     plain = title.removesuffix(f" [{short}]") if short else title
     stem = path.stem if path.suffix else path.name
-    spellings = [plain, one["model_name"], stem, path.name, str(one.get("filename") or ""), short, sha256]
+    spellings = [plain, one["model_name"], stem, path.name, short, sha256]
     return Checkpoint(title, stem, short or sha256[:10], sha256), spellings
 
 

@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,18 +37,20 @@ def read_init_image(config: Config) -> InitImage | None:
         return None
     path = Path(str(config["init_image"]))
     try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: the path has a NUL
-        reason = getattr(error, "strerror", None) or str(error)
-        text = f"config.init_image: {str(path)!r} cannot be read on the runner's machine ({reason})"
-        raise InvalidInputError(text) from None
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            return InitImage(data, *image.size)
+        found = path.stat()
+        return _picture(path, found.st_mtime_ns, found.st_size)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        text = f"config.init_image: {str(path)!r} is no whole picture ({type(error).__name__})"
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        text = f"config.init_image: {str(path)!r} cannot be read as a picture on the runner's machine ({reason})"
         raise InvalidInputError(text) from None
+
+
+@lru_cache(maxsize=2)  # all jobs of an experiment start from the same one, and each is checked
+def _picture(path: Path, _changed_ns: int, _size: int) -> InitImage:
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return InitImage(data, *image.size)
 
 
 def check_request(stage: str, config: Config, lists: Lists) -> None:

@@ -44,7 +44,6 @@ def test_a_server_without_schedulers_has_them_in_its_samplers() -> None:
         "real.safetensors",
         "ab12cd34ef",
         "ab12cd34ef" + "0" * 54,
-        "/models/photo/real.safetensors",
     ],
 )
 def test_a_model_may_be_called_by_title_name_hash_or_file(spelling: str) -> None:
