@@ -64,12 +64,11 @@ def spoiled(found: list[Difference], context: LearningContext | None) -> Differe
 
 
 def _numbers(config: Config, answer: Answer) -> Iterator[Difference]:
-    """Compare as numbers: 7 and 7.0 are the same, and so is what was rounded on the way."""
     reported = {**answer.info, "seed": answer.seed}
     for name in _NUMBERS:
-        asked, used = _number(config.get(name)), _number(reported.get(name))
-        if asked is not None and used is not None and not math.isclose(asked, used, rel_tol=1e-4, abs_tol=1e-6):
-            yield Difference(name, config[name], reported[name], (name,))
+        asked, used = config.get(name), reported.get(name)
+        if _is_number(asked) and _is_number(used) and not _same(asked, used):
+            yield Difference(name, asked, used, (name,))
 
 
 def _sampling(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
@@ -154,8 +153,17 @@ def _near(one: int, other: int, grid: int) -> bool:
     return abs(one - other) < max(grid, 2)
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Compare numbers: 7 is 7.0, and so is what was rounded on the way; of seeds each digit counts."""
+    return bool(one == other) if isinstance(one, int) else math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return float(value) if _is_number(value) else None
 
 
 def _stem(name: str) -> str:

@@ -78,6 +78,12 @@ def found(  # a job, what is reported of it, and where
         ({"steps": 20}, {"steps": 10}, "", "steps: asked for 20, the server used 10"),
         ({"cfg_scale": 7}, {"cfg_scale": 1.0}, "", "cfg_scale: asked for 7, the server used 1.0"),
         ({"seed": 7}, {"all_seeds": [8]}, "", "seed: asked for 7, the server used 8"),
+        (
+            {"seed": 2**62},
+            {"all_seeds": [2**62 + 1]},
+            "",
+            "seed: asked for 4611686018427387904, the server used 4611686018427387905",
+        ),
         ({"clip_skip": 2}, {"clip_skip": 1}, "", "clip_skip: asked for 2, the server used 1"),
         (
             {"width": 64, "height": 64, "enable_hr": True, "hr_scale": 1.5},
