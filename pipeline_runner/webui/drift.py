@@ -155,7 +155,9 @@ def _near(one: int, other: int, grid: int) -> bool:
 
 def _same(one: Any, other: Any) -> bool:
     """Compare numbers: 7 is 7.0, and so is what was rounded on the way; of seeds each digit counts."""
-    return bool(one == other) if isinstance(one, int) else math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
+    if isinstance(one, int) and isinstance(other, int):
+        return one == other
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
 
 
 def _is_number(value: Any) -> bool:

@@ -8,7 +8,16 @@ import pytest
 from bus.messages import VariantStatus
 from bus.requests import PipelinesReply
 from tests.acceptance.checker import check_everything
-from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, ServiceProcess, steady_ports, view_of
+from tests.acceptance.experiments import submit
+from tests.acceptance.harness import (
+    COMMAND_SECONDS,
+    ROOT,
+    House,
+    ServiceProcess,
+    steady_ports,
+    view_of,
+    wait_for_jobs,
+)
 from tests.helpers import wait_until
 from tests.servers.webui import FakeWebui
 
@@ -141,3 +150,26 @@ def test_a_server_that_is_not_there_is_told_and_found_when_it_comes(house: House
         assert sorted(job["cfg_scale"] for job in server.sent()) == [2, 2, 3, 3]
     finally:
         server.close()
+
+
+def test_a_server_that_dies_in_mid_run_costs_no_job(house: House) -> None:
+    """The others wait until it is there again, and the one that it had begun runs anew."""
+    port, _ = steady_ports()
+    server = FakeWebui(port=port)
+    server.hold()
+    try:
+        runner, learning = services(house, server.url)
+        wait_for_server(runner)
+        experiment_id = submit(house, EXPERIMENT.format(name="cfg_scale", values=[2, 3]))
+        wait_until(server.sent, COMMAND_SECONDS, what="a job")
+    finally:
+        server.close()
+    wait_until(lambda: "cannot be reached" in runner.process.errors(), COMMAND_SECONDS, what="the runner's warning")
+    again = FakeWebui(port=port)
+    try:
+        wait_for_jobs(learning, experiment_id, 4)
+    finally:
+        again.close()
+
+    check_everything(runner, learning, experiment_id)
+    assert sorted(job["cfg_scale"] for job in again.sent()) == [2, 2, 3, 3]

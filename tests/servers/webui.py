@@ -35,13 +35,13 @@ class FakeWebui(Site):
         self._thread.start()
 
     def close(self) -> None:
-        """End all jobs, connections and threads; once suffices."""
+        """Die: connections are cut, jobs and threads end; once suffices."""
+        self._server.shutdown()
+        self._server.cut()
         self.bench.closing = True
         self.bench.notify()
         for other in self._others:
             other.finish()
-        self._server.shutdown()
-        self._server.cut()
         self._server.server_close()
         self._thread.join()
 
