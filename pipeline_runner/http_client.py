@@ -81,6 +81,13 @@ class HttpClient:
         headers = {"Content-Type": "application/json", "Connection": "close"}
         return self._send("POST", path, json.dumps(body, allow_nan=False).encode(), headers, seconds)
 
+    def post_form(
+        self, path: str, fields: Mapping[str, str | tuple[str, bytes]], *, seconds: float | None = LIST_SECONDS
+    ) -> Reply:
+        """Send a form, once; a field is a text, or a file as its name and content."""
+        body, content_type = urllib3.encode_multipart_formdata(fields)
+        return self._send("POST", path, body, {"Content-Type": content_type, "Connection": "close"}, seconds)
+
     def close(self) -> None:
         """Close the kept connections."""
         self._pool.clear()
