@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self
 
@@ -63,6 +64,7 @@ class ProgressFeed:
     def __init__(self, url: str, client_id: str) -> None:
         """Connect if possible: the server tells only the client that submits, so this comes first."""
         self._url = f"{url}?clientId={client_id}"
+        self._open = ExitStack()
         self._connection: ClientConnection | None = None
         self._next_try = 0.0
         self._connect()
@@ -73,8 +75,7 @@ class ProgressFeed:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Disconnect."""
-        if self._connection:
-            self._connection.close()
+        self._open.close()
 
     def wait(self, prompt_id: str, seconds: float) -> News:
         """Wait so long for the next message, and read it."""
@@ -89,13 +90,14 @@ class ProgressFeed:
             return None
         except ConnectionClosed:
             self._connection = None
+            self._open.close()
             return None
         return read_message(message, prompt_id) if isinstance(message, str) else None  # bytes are previews
 
     def _connect(self) -> None:
         self._next_try = time.monotonic() + RECONNECT_SECONDS
         try:
-            self._connection = connect(
+            connecting = connect(
                 self._url,
                 open_timeout=CONNECT_SECONDS,
                 close_timeout=CLOSE_SECONDS,
@@ -104,5 +106,6 @@ class ProgressFeed:
                 compression=None,
                 proxy=None,  # HTTP takes none either
             )
+            self._connection = self._open.enter_context(connecting)
         except (OSError, WebSocketException):
             self._connection = None
