@@ -52,7 +52,7 @@ class Behaviour:
     errors: deque[tuple[str, str]] = field(default_factory=deque)  # type and message, each for one prompt
     always: tuple[str, str] | None = None  # an error for all prompts
     substituted: dict[tuple[str, str], Any] = field(default_factory=dict)  # what is executed instead
-    answers: dict[str, deque[tuple[int, bytes]]] = field(default_factory=dict)  # given instead, by path
+    answers: dict[str, deque[tuple[int, bytes] | None]] = field(default_factory=dict)  # by path; None is as usual
     lost_replies: int = 0  # to prompts that were queued all the same
     cut_views: int = 0  # pictures whose connection ends in the middle
     messages_of_others: bool = False  # progress of another prompt among ours

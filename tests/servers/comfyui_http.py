@@ -115,16 +115,16 @@ class _Handler(BaseHTTPRequestHandler):
         return parts.path, query
 
     def _answer(self, status: int, body: Any) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
-        instead = self.server.fake.behaviour.answers.get(urlsplit(self.path).path)
-        if instead:
-            status, data = instead.popleft()
-        self._send(status, "application/json", data)
+        self._send(status, "application/json", b"" if body is None else json.dumps(body).encode())
 
     def _send(self, status: int, kind: str, data: bytes) -> None:
+        prepared = self.server.fake.behaviour.answers.get(urlsplit(self.path).path)
+        status, data = (prepared.popleft() if prepared else None) or (status, data)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
+        if self.close_connection:  # as the client asked
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 
