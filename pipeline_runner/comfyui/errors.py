@@ -69,7 +69,7 @@ def execution_error(data: Mapping[str, Any]) -> JobError:
     name = str(data.get("exception_type", "")).rpartition(".")[2]
     message = " ".join(str(data.get("exception_message", "")).split())
     where = f"node {data.get('node_id')} ({data.get('node_type')})"
-    text = f"{where}: {_joined(name, message)}"
+    text = _joined(where, name, message or "failed without a message")
     if name in ("OutOfMemoryError", "MemoryError") or OUT_OF_MEMORY in message.lower():
         return JobError(kind="oom", message=text)
     if name in _DETERMINISTIC or any(misfit in message for misfit in _MISFITS):

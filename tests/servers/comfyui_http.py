@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, None)
             return
         peer = WebSocket(self.connection, self.path, self.headers.items())
-        fake.sockets[client_id] = peer
+        fake.sockets[client_id] = peer  # known before the client hears that it is connected
         peer.send(json.dumps({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}}}))
         peer.serve()
         if fake.sockets.get(client_id) is peer:

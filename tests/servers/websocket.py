@@ -16,15 +16,13 @@ class WebSocket:
     """One client; may be sent to by any thread while its own thread serves it."""
 
     def __init__(self, connection: socket.socket, path: str, headers: Iterable[tuple[str, str]]) -> None:
-        """Answer the handshake that the handler has read."""
+        """Answer the handshake that the handler has read; the answer goes out with the first message."""
         self._connection, self._lock = connection, threading.Lock()
         self._protocol = ServerProtocol()
         self._protocol.receive_data(Request(path, Headers(headers)).serialize())
         (request,) = self._protocol.events_received()
         assert isinstance(request, Request)
-        with self._lock:
-            self._protocol.send_response(self._protocol.accept(request))
-            self._flush()
+        self._protocol.send_response(self._protocol.accept(request))
 
     def serve(self) -> None:
         """Read until the client has gone."""

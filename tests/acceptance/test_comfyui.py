@@ -1,0 +1,101 @@
+"""An experiment on a ComfyUI server as a person runs it: our commands as processes, and a fake server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.acceptance.checker import outputs_of
+from tests.acceptance.harness import ROOT, House, view_of
+from tests.helpers import wait_until
+from tests.servers.comfyui import FakeComfy
+
+VALUES = [3, 5.5, 8]
+SEEDS = [7, 8]
+
+
+@pytest.fixture
+def fake(no_leaks: None) -> Iterator[FakeComfy]:  # noqa: ARG001 - it looks after us
+    """Give a fake ComfyUI server."""
+    fake = FakeComfy()
+    yield fake
+    fake.release()
+    fake.stop()
+
+
+def experiment(workflow: Path, values: list[float] | None = None) -> str:
+    """Write an experiment on the example workflow."""
+    return f"""
+name = "CFG with ComfyUI"
+pipeline = "comfyui"
+stage = "workflow"
+jobs_per_variant = {len(SEEDS)}
+seed = {SEEDS[0]}
+[variable]
+name = "cfg_scale"
+values = {VALUES if values is None else values}
+[config]
+workflow = {json.dumps(str(workflow))}
+prompt = "a blue star"
+[config.inputs]
+seed = "3.seed"
+cfg_scale = "3.cfg"
+prompt = "6.text"
+"""
+
+
+def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: House, fake: FakeComfy) -> None:
+    """`experiment run --follow` ends well, and each picture lies under the value that the server was asked for."""
+    runner = house.runner("--comfyui-url", fake.url)
+    learning = house.learning(runner)
+    file = house.write("experiment.toml", experiment(ROOT / "examples" / "comfyui_workflow.json"))
+
+    followed = house.run("experiment", "run", file, "--follow")
+
+    view = view_of(learning, followed.err.split()[0])
+    assert [(variant.status, variant.completed) for variant in view.variants] == [("completed", len(SEEDS))] * 3
+    asked = [
+        (prompt["prompt"]["3"]["inputs"]["cfg"], prompt["prompt"]["3"]["inputs"]["seed"]) for prompt in fake.prompts
+    ]
+    assert sorted(asked) == [(value, seed) for value in VALUES for seed in SEEDS]
+    for variant in view.variants:
+        assert sorted(image.seed or 0 for image in variant.images) == SEEDS
+        for image in variant.images:
+            path = outputs_of(runner) / image.path
+            assert path.parent.name.endswith(f"cfg_scale-{variant.variant_value}")
+            with Image.open(path) as picture:
+                made_of = json.loads(picture.info["prompt"])["3"]["inputs"]
+            assert (made_of["cfg"], made_of["seed"]) == (variant.variant_value, image.seed)
+
+
+def test_a_mistake_is_told_before_anything_is_planned(house: House, fake: FakeComfy) -> None:
+    """A value that the server does not take ends the command with one sentence and status 2."""
+    runner = house.runner("--comfyui-url", fake.url)
+    house.learning(runner)
+    workflow = ROOT / "examples" / "comfyui_workflow.json"
+    file = house.write("experiment.toml", experiment(workflow, values=[3, 500]))
+
+    refused = house.run("experiment", "run", file, code=2)
+
+    assert "config.cfg_scale: 500 is out of bounds; allowed: 0 to 100" in refused.err
+    assert fake.prompts == []
+
+
+def test_a_runner_that_is_killed_takes_its_running_prompt_over(house: House, fake: FakeComfy) -> None:
+    """The prompt goes on at the server meanwhile, and is not submitted a second time."""
+    runner = house.runner("--comfyui-url", fake.url)
+    learning = house.learning(runner)
+    fake.hold()
+    file = house.write("experiment.toml", experiment(ROOT / "examples" / "comfyui_workflow.json", values=[3]))
+    experiment_id = house.run("experiment", "run", file).out.strip()
+    wait_until(lambda: fake.running, 30, what="the start of the prompt")
+
+    runner.kill()
+    fake.release()
+    wait_until(lambda: fake.executed, 30, what="the end of the prompt")
+    runner.start()
+
+    wait_until(lambda: view_of(learning, experiment_id).status == "completed", 60, what="the end of the experiment")
+    assert [prompt["prompt"]["3"]["inputs"]["seed"] for prompt in fake.prompts] == SEEDS
