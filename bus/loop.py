@@ -47,6 +47,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._calls: deque[Callback] = deque()
+        self._waking = False  # a wake-up is in the pipe
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -76,6 +77,9 @@ class Loop:
     def call(self, callback: Callback) -> None:
         """Have something called in the loop's thread, soon; safe from any thread."""
         self._calls.append(callback)
+        if self._waking:  # set before the loop looks at the calls, and reset before it does so
+            return
+        self._waking = True
         with self._closing, contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
             if not self._closed:  # the descriptor may be another file by now
                 os.write(self._wake_write, b"\0")
@@ -156,6 +160,7 @@ class Loop:
         return any_due
 
     def _woken(self) -> None:
+        self._waking = False  # before the calls are looked at: what comes from now on wakes again
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass

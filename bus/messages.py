@@ -17,6 +17,7 @@ Scalar = bool | Integer | float | str
 VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
 ConfigValue = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]] | None
 Config = dict[str, ConfigValue]
+Priority = Annotated[int, Meta(ge=-100, le=100)]
 Index = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 
 JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -178,6 +179,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     stage: Annotated[str, Meta(min_length=1, max_length=64)] = "txt2img"
     jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] = 1
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    priority: Priority = 0  # its jobs run before those of lower ones
     config: Config = field(default_factory=dict)
 
 

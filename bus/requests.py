@@ -8,13 +8,16 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from bus.messages import (
+    INT64_MAX,
     Config,
     ExperimentDefinition,
     ExperimentStatus,
     Index,
+    JobError,
     JobResult,
     JobState,
     LearningContext,
+    Priority,
     RecommendationUpdated,
     VariantStatus,
 )
@@ -32,6 +35,7 @@ class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     stage: Name
     config: Config = field(default_factory=dict)
     learning_context: LearningContext | None = None
+    priority: Priority = 0  # higher ones run first; among equal ones, those that came first
 
 
 class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,20 +45,26 @@ class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SubmitReply(Struct, frozen=True, kw_only=True):
-    """How many jobs were new, and how many were known already."""
+    """How many jobs were new, how many were known already, and for how many more there is room in the queue."""
 
     accepted: int
     known: int
+    room: int = INT64_MAX
 
 
 class JobParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`job.show`."""
+    """`job.show`, `job.retry`."""
 
     job_id: Id
 
 
 class JobView(Struct, frozen=True, kw_only=True):
-    """One job with its state."""
+    """One job with its state.
+
+    `faults` counts the runs that ended by no fault of the job, and `fault` is the newest of them. `waits_for` says
+    why a queued job does not run though it might be its turn, "" if only other jobs are before it. `eta_seconds`
+    estimates the time to its end from those of the jobs before; nil if that is not known.
+    """
 
     job_id: str
     pipeline: str
@@ -67,6 +77,11 @@ class JobView(Struct, frozen=True, kw_only=True):
     config: Config
     learning_context: LearningContext | None
     result: JobResult | None
+    priority: int = 0
+    faults: int = 0
+    fault: JobError | None = None
+    waits_for: str = ""
+    eta_seconds: float | None = None
 
 
 class JobListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,10 +100,14 @@ class JobListReply(Struct, frozen=True, kw_only=True):
 
 
 class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`job.cancel`: one job, or all jobs of an experiment that have not ended."""
+    """`job.cancel`: one job, or all jobs of an experiment that have not ended.
+
+    Running ones are stopped, unless `finish_running` lets them come to their end.
+    """
 
     job_id: Id | None = None
     experiment_id: Id | None = None
+    finish_running: bool = False
 
 
 class CancelReply(Struct, frozen=True, kw_only=True):
@@ -97,13 +116,42 @@ class CancelReply(Struct, frozen=True, kw_only=True):
     cancelled: int
 
 
+class QueueParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`queue.pause`, `queue.resume`: of one pipeline, or of all. What runs comes to its end."""
+
+    pipeline: Name | None = None
+
+
+class LaneView(Struct, frozen=True, kw_only=True):
+    """The queue of one pipeline. `waits_for` says why none of its jobs is started now, "" if they are."""
+
+    queued: int
+    running: int
+    concurrency: int
+    paused: bool
+    waits_for: str
+
+
+class QueueReply(Struct, frozen=True, kw_only=True):
+    """The queue after a change: is all of it paused, and each pipeline's part."""
+
+    paused: bool
+    lanes: dict[str, LaneView]
+
+
 class PipelinesReply(Struct, frozen=True, kw_only=True):
-    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is."""
+    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is.
+
+    `room` is how many more jobs the queue takes.
+    """
 
     pipelines: dict[str, dict[str, StageSpec]]
     outputs: str
     queued: int
     running: int
+    room: int = INT64_MAX
+    paused: bool = False
+    lanes: dict[str, LaneView] = field(default_factory=dict)
 
 
 class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,9 +162,16 @@ class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`experiment.show`, `experiment.cancel`."""
+    """`experiment.show`."""
 
     experiment_id: Id
+
+
+class ExperimentCancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.cancel`: jobs that run are stopped, unless `finish_running` lets them come to their end."""
+
+    experiment_id: Id
+    finish_running: bool = False
 
 
 class ExperimentView(ExperimentStatus, frozen=True, kw_only=True, tag="experiment.status"):

@@ -160,7 +160,7 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = spec.minimum, spec.maximum
         if (low is not None and value < low) or (high is not None and value > high):
-            raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {_bounds(low, high)}")
+            raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
 
 
 def _check_loras(where: str, offered: tuple[str, ...], text: str) -> None:
@@ -195,7 +195,8 @@ def _is_a(kind: Kind, value: ConfigValue) -> bool:
             return isinstance(value, dict)
 
 
-def _bounds(low: float | None, high: float | None) -> str:
+def bounds_text(low: float | None, high: float | None) -> str:
+    """Write bounds, of which at least one is there, as people say them."""
     if low is None:
         return f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"

@@ -15,6 +15,7 @@ from bus.messages import ExperimentDefinition, ExperimentStatus
 from bus.requester import REQUEST_SECONDS, request
 from bus.requests import (
     CreateParams,
+    ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
     ExperimentParams,
@@ -92,12 +93,14 @@ def show(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None)
 
 @experiment.command()
 @click.argument("experiment_id", metavar="ID")
+@click.option("--finish-running", is_flag=True, help="Let the jobs that run come to their end.")
 @learning_option
 @keys_option
-def cancel(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
+def cancel(experiment_id: str, *, finish_running: bool, learning: str, keys: Keys | None) -> None:
     """Cancel the jobs of an experiment that have not ended."""
     with user_errors():
-        request(learning, "experiment.cancel", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys)
+        params = ExperimentCancelParams(experiment_id=experiment_id, finish_running=finish_running)
+        request(learning, "experiment.cancel", params, ExperimentView, keys=keys)
         click.echo(f"cancelling {experiment_id}", err=True)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from bus.messages import Config, ExperimentDefinition
+from bus.messages import Config, ExperimentDefinition, Priority
 from bus.tomlfile import read_toml
 
 SLUG_LIMIT: Final = 48
@@ -20,6 +20,7 @@ class JobFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     pipeline: str = "embedded"
     stage: str = "txt2img"
+    priority: Priority = 0
     config: Config = field(default_factory=dict)
 
 

@@ -1,11 +1,11 @@
 """`variantbus job …`: jobs outside any experiment, and a look into the runner's queue."""
 
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
 import click
+from msgspec.structs import asdict
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,8 @@ from bus.requests import (
     JobParams,
     JobRequest,
     JobView,
+    QueueParams,
+    QueueReply,
     SubmitParams,
     SubmitReply,
 )
@@ -30,7 +32,8 @@ from bus.tomlfile import read_toml
 from bus.wire import InfoReply
 from cli.experiment import outputs_of
 from cli.files import JobFile, new_id
-from cli.output import json_option, json_text, table_console
+from cli.output import duration_text, json_option, json_text, table_console
+from cli.view import last_line
 
 
 @click.group()
@@ -50,9 +53,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
     with user_errors():
         read = read_toml(file, JobFile)
         job_id = new_id("job")
-        params = SubmitParams(
-            jobs=[JobRequest(job_id=job_id, pipeline=read.pipeline, stage=read.stage, config=read.config)]
-        )
+        params = SubmitParams(jobs=[JobRequest(**asdict(read), job_id=job_id)])
         if not wait:
             request(runner, "job.submit", params, SubmitReply, keys=keys)
             click.echo(json_text({"job_id": job_id}) if as_json else job_id)
@@ -85,11 +86,10 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
             click.echo(json_text(reply.jobs))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("id", "pipeline", "stage", "state", "attempt", "queued"):
-            table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+        for heading in ("id", "pipeline", "state", "priority", "attempt", "age", "eta", "note"):
+            table.add_column(heading, overflow="fold", no_wrap=heading in ("id", "age", "eta"))
         for one in reply.jobs:
-            queued = datetime.fromtimestamp(one.queued_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-            table.add_row(Text(one.job_id), one.pipeline, one.stage, one.state, str(one.attempt), queued)
+            table.add_row(*job_row(one, time.time()))
         table_console().print(table)
 
 
@@ -107,11 +107,65 @@ def show(job_id: str, *, runner: str, keys: Keys | None) -> None:
 @click.argument("job_id", metavar="ID")
 @runner_option
 @keys_option
+def retry(job_id: str, *, runner: str, keys: Keys | None) -> None:
+    """Have a job run again that has failed or was cancelled."""
+    with user_errors():
+        request(runner, "job.retry", JobParams(job_id=job_id), JobView, keys=keys)
+        click.echo(f"{job_id} is queued again", err=True)
+
+
+pipeline_option = click.option("--pipeline", help="Only jobs of this pipeline; otherwise all.")
+
+
+@job.command()
+@pipeline_option
+@runner_option
+@keys_option
+def pause(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
+    """Start no more jobs until `job resume`, also after a restart; what runs comes to its end."""
+    with user_errors():
+        reply = request(runner, "queue.pause", QueueParams(pipeline=pipeline), QueueReply, keys=keys)
+        click.echo(f"paused; {_counts(reply, pipeline)}", err=True)
+
+
+@job.command()
+@pipeline_option
+@runner_option
+@keys_option
+def resume(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
+    """Go on after `job pause`."""
+    with user_errors():
+        reply = request(runner, "queue.resume", QueueParams(pipeline=pipeline), QueueReply, keys=keys)
+        click.echo(f"resumed; {_counts(reply, pipeline)}", err=True)
+
+
+@job.command()
+@click.argument("job_id", metavar="ID")
+@runner_option
+@keys_option
 def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
     """Cancel a job that has not ended."""
     with user_errors():
         request(runner, "job.cancel", CancelParams(job_id=job_id), CancelReply, keys=keys)
         click.echo(f"cancelling {job_id}", err=True)
+
+
+def job_row(job: JobView, now: float) -> list[str | Text]:
+    """Give a job as a row of the list; `now` in unix seconds.
+
+    Its age is the time since it was submitted, its note why it waits, or how it failed.
+    """
+    note = job.waits_for or (job.fault.message if job.fault and job.state == "queued" else "")
+    if job.result and job.result.error:
+        note = job.result.error.message
+    place = f"{job.pipeline} {job.stage}"
+    age, eta = duration_text(now - job.queued_at), duration_text(job.eta_seconds)
+    return [Text(job.job_id), place, job.state, str(job.priority), str(job.attempt), age, eta, Text(last_line(note))]
+
+
+def _counts(reply: QueueReply, pipeline: str | None) -> str:
+    lanes = [lane for name, lane in reply.lanes.items() if pipeline in (None, name)]
+    return f"{sum(lane.queued for lane in lanes)} jobs wait, {sum(lane.running for lane in lanes)} run"
 
 
 def _wait(subscriber: Subscriber, job_id: str, timeout: float) -> JobCompleted | None:

@@ -9,6 +9,7 @@ from cli.demo import demo
 from cli.experiment import experiment, watch
 from cli.job import job
 from cli.keygen import keygen
+from cli.pipelines import pipelines
 from cli.spec import spec
 from cli.up import up
 from learning_service.__main__ import main as learning
@@ -33,5 +34,5 @@ def main() -> None:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
 
 
-for command in (demo, up, experiment, job, watch, tail, top, check, keygen, spec, runner, learning):
+for command in (demo, up, experiment, job, pipelines, watch, tail, top, check, keygen, spec, runner, learning):
     main.add_command(command)

@@ -16,6 +16,19 @@ def json_text(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
+def duration_text(seconds: float | None) -> str:
+    """Write a duration as people say it, in at most two units; "" if it is not known."""
+    if seconds is None:
+        return ""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if left >= size or (unit == "s" and not parts):
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2])
+
+
 def table_console() -> Console:
     """Give the console for tables: as wide as the terminal, and wide enough for whole ids in a pipe."""
     console = Console()

@@ -59,13 +59,24 @@ def plan_values(variable: Variable, max_variants: int = MAX_VARIANTS) -> list[Sc
     return values
 
 
-def plan_jobs(definition: ExperimentDefinition, variants: int) -> list[PlannedJob]:
-    """Give the jobs of all variants, repeat by repeat, so that every variant shows something early."""
-    return [
+def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = False) -> list[PlannedJob]:
+    """Give the jobs of all variants, repeat by repeat, so that every variant shows something early.
+
+    Where another value takes the pipeline long (`slow`), variant by variant: it is changed as seldom as can be.
+    """
+    jobs = [
         PlannedJob(variant_index, repeat_index)
         for repeat_index in range(definition.jobs_per_variant)
         for variant_index in range(variants)
     ]
+    return sorted(jobs) if slow else jobs
+
+
+def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
+    """Does it take the pipeline long to go from one value of the variable to another, as from model to model?"""
+    spec = find_stage(pipelines, definition.pipeline, definition.stage)
+    variable = variables_of(spec, definition.config).get(definition.variable.name)
+    return variable is not None and variable.slow
 
 
 def job_config(definition: ExperimentDefinition, value: Scalar, repeat_index: int) -> Config:
@@ -88,6 +99,7 @@ def job_request(experiment_id: str, definition: ExperimentDefinition, value: Sca
             variant_value=value,
             repeat_index=job.repeat_index,
         ),
+        priority=definition.priority,
     )
 
 

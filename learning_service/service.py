@@ -3,19 +3,21 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from bus import __version__, topics
 from bus.catchup import Damaged, Notice, Rewound
 from bus.keys import Keys, towards
-from bus.log import Log, StorageError
+from bus.log import Log, StorageError, Transaction
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
 from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import (
     CreateParams,
+    ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
     ExperimentParams,
@@ -31,11 +33,11 @@ from learning_service.changes import Changes
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.follower import Follower
-from learning_service.plan import MAX_VARIANTS, check_plan, job_id, job_request, plan_jobs
+from learning_service.plan import MAX_VARIANTS, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.reconciler import Reconciler
 from learning_service.store import JobRow, LearningStore
 from learning_service.submitter import Submitter
-from learning_service.variants import Variant
+from learning_service.variants import JobPhase, Variant
 
 RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
 FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
@@ -96,6 +98,7 @@ class LearningService:
             request_of=self._request_of,
             has_ended=self._has_ended,
             refused=self._refused,
+            unsent=self._unsent,
             keys=keys,
         )
         self._reconciler = Reconciler(
@@ -104,7 +107,7 @@ class LearningService:
         self._subscriber = self._subscribe()
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
-        methods.add("experiment.cancel", ExperimentParams, self._cancel)
+        methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
         methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
@@ -163,7 +166,8 @@ class LearningService:
             addresses = ", ".join(self._scope.runners)
             raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
         values = check_plan(definition, pipelines, self._scope.max_variants)
-        jobs = [(job_id(params.experiment_id, job), job) for job in plan_jobs(definition, len(values))]
+        planned_jobs = plan_jobs(definition, len(values), slow=is_slow(definition, pipelines))
+        jobs = [(job_id(params.experiment_id, job), job) for job in planned_jobs]
         ids: dict[int, list[str]] = {}
         for name, job in jobs:
             ids.setdefault(job.variant_index, []).append(name)
@@ -184,17 +188,36 @@ class LearningService:
         self._loop.call(self._submitter.pump)
         return _view(self._find(params.experiment_id))
 
-    def _cancel(self, params: ExperimentParams) -> ExperimentView:
+    def _cancel(self, params: ExperimentCancelParams) -> ExperimentView:
         """Cancel what no runner has at once, and have the runners cancel the rest."""
         experiment = self._find(params.experiment_id)
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
-        rows = self._store.unassigned_of(params.experiment_id)
-        unsent: dict[int, list[str]] = {}
+        runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
+        with self._cancelling(experiment, self._store.unassigned_of(params.experiment_id)) as tx:
+            for runner in runners:
+                self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
+        self._loop.call(self._submitter.pump)
+        return _view(experiment)
+
+    def _unsent(self, rows: list[JobRow]) -> None:
+        """Cancel what was assigned to a runner, and then cancelled before it could be sent: its queue is full, say."""
+        by_experiment: dict[str, list[JobRow]] = {}
         for row in rows:
-            # one that has got further came to a runner from somebody else: its own end is counted
-            if experiment.variants[row.planned.variant_index].jobs[row.job_id] == "planned":
-                unsent.setdefault(row.planned.variant_index, []).append(row.job_id)
+            if _phase(self._find(row.experiment_id), row) == "planned":
+                by_experiment.setdefault(row.experiment_id, []).append(row)
+        for experiment_id, mine in by_experiment.items():
+            with self._cancelling(self._find(experiment_id), mine):
+                pass  # nothing else is written with it
+
+    @contextmanager
+    def _cancelling(self, experiment: Experiment, rows: list[JobRow]) -> Iterator[Transaction]:
+        """Cancel jobs of an experiment that no runner has, in one transaction with what the caller writes."""
+        # one that has got further came to a runner all the same: its own end is counted
+        planned = [row for row in rows if _phase(experiment, row) == "planned"]
+        unsent: dict[int, list[str]] = {}
+        for row in planned:
+            unsent.setdefault(row.planned.variant_index, []).append(row.job_id)
         experiment.updated_at = time.time()
         try:
             with self._log.transaction(sync=True) as tx:
@@ -204,15 +227,11 @@ class LearningService:
                     experiment.put(variant)
                     changes.publish(experiment, variant)
                 changes.write()
-                self._store.withdraw(tx, rows)
-                runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
-                for runner in runners:
-                    self._store.write_cancel(tx, params.experiment_id, runner)
+                self._store.withdraw(tx, planned)
+                yield tx
         except BaseException:
             self._store.forget()
             raise
-        self._loop.call(self._submitter.pump)
-        return _view(experiment)
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
@@ -230,7 +249,7 @@ class LearningService:
         return experiment
 
     def _has_ended(self, row: JobRow) -> bool:
-        return self._find(row.experiment_id).variants[row.planned.variant_index].jobs[row.job_id] == "ended"
+        return _phase(self._find(row.experiment_id), row) == "ended"
 
     def _request_of(self, row: JobRow) -> JobRequest:
         experiment = self._find(row.experiment_id)
@@ -279,6 +298,10 @@ class LearningService:
             self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
             return
         self._loop.call(self._submitter.pump)
+
+
+def _phase(experiment: Experiment, row: JobRow) -> JobPhase:
+    return experiment.variants[row.planned.variant_index].jobs[row.job_id]
 
 
 def _view(experiment: Experiment) -> ExperimentView:

@@ -16,7 +16,7 @@ from learning_service.plan import PlannedJob
 from learning_service.variants import Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -119,13 +119,17 @@ class LearningStore:
         """Give the jobs of an experiment that no runner was chosen for."""
         return _job_rows(self._log.query(SQL["select_unassigned_of_experiment"], (experiment_id,)))
 
+    def cancelled_unsent(self, runner: str) -> list[JobRow]:
+        """Give the jobs that a runner does not have yet, of experiments that it is to cancel."""
+        return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner,)))
+
     def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
         """Choose the runner of jobs."""
         tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
 
-    def unacknowledged(self, runner: str, limit: int) -> list[JobRow]:
-        """Give jobs that a runner is to be sent, oldest first."""
-        return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, limit)))
+    def unacknowledged(self, runner: str, limit: int, *, but: Iterable[str] = ()) -> list[JobRow]:
+        """Give jobs that a runner is to be sent, but for some kinds, oldest first."""
+        return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
 
     def count_unassigned(self) -> int:
         """Count the jobs that no runner was chosen for."""
@@ -136,7 +140,7 @@ class LearningStore:
         tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
 
     def withdraw(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Take jobs back that no runner was chosen for."""
+        """Take jobs back that no runner has."""
         tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
 
     def unended(self) -> list[str]:
@@ -195,18 +199,18 @@ class LearningStore:
         """Give the runners that were chosen for jobs of experiments which have not ended."""
         return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
 
-    def write_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
-        """Note that a runner is to cancel an experiment."""
-        tx.execute(SQL["insert_cancel"], (experiment_id, runner))
+    def write_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
+        """Note that a runner is to cancel an experiment; what runs may come to its end with `finish_running`."""
+        tx.execute(SQL["insert_cancel"], (experiment_id, runner, finish_running))
 
-    def next_cancel(self, runner: str) -> str | None:
-        """Give an experiment that a runner is to cancel."""
+    def next_cancel(self, runner: str) -> tuple[str, bool] | None:
+        """Give an experiment that a runner is to cancel, and whether what runs may come to its end."""
         rows = self._log.query(SQL["select_cancel"], {"runner": runner})
-        return str(rows[0][0]) if rows else None
+        return (str(rows[0][0]), bool(rows[0][1])) if rows else None
 
-    def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str) -> None:
-        """Note that a runner has cancelled an experiment."""
-        tx.execute(SQL["finish_cancel"], (experiment_id, runner))
+    def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
+        """Note that a runner has cancelled an experiment as it was told."""
+        tx.execute(SQL["finish_cancel"], (experiment_id, runner, finish_running))
 
     def begin_reconcile(self, tx: Transaction, runner: str) -> None:
         """Note that a runner has to be asked how its jobs ended."""

@@ -28,8 +28,9 @@ CREATE TABLE IF NOT EXISTS jobs ( -- what is sent to runners; how far a job is s
     acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk, 1 -> 0 when it lost it
     UNIQUE (experiment_id, job_id)
 );
-CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (kind, number) WHERE runner IS NULL;
-CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number) WHERE runner IS NOT NULL AND acknowledged = 0;
+CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (number, kind) WHERE runner IS NULL;
+CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number, kind)
+WHERE runner IS NOT NULL AND acknowledged = 0;
 CREATE TABLE IF NOT EXISTS positions (
     source TEXT NOT NULL,
     prefix TEXT NOT NULL,
@@ -44,9 +45,11 @@ CREATE TABLE IF NOT EXISTS runners (
 CREATE TABLE IF NOT EXISTS cancels (
     experiment_id TEXT NOT NULL,
     runner TEXT NOT NULL,
+    finish_running INTEGER NOT NULL, -- 1: what runs comes to its end; 1 -> 0 when a person wants it at once after all
     done INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has done so, 1 -> 0 when it is sent jobs again
     PRIMARY KEY (experiment_id, runner)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0;
 CREATE TABLE IF NOT EXISTS reconciles ( -- runners that have to be asked how their jobs ended; the row goes when all are
     runner TEXT PRIMARY KEY
 ) WITHOUT ROWID;
@@ -82,16 +85,20 @@ SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 -- insert_job: add a planned job.
 INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind) VALUES (?, ?, ?, ?, ?, ?);
 
--- delete_job: take back a job that no runner was chosen for.
+-- delete_job: take back a job that no runner has.
 DELETE FROM jobs WHERE number = ?;
 
 -- select_unassigned: jobs of some kinds (a JSON list) that no runner was chosen for, oldest first.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE kind IN (SELECT value FROM json_each(?)) AND runner IS NULL ORDER BY number LIMIT ?;
+WHERE +kind IN (SELECT value FROM json_each(?)) AND runner IS NULL ORDER BY number LIMIT ?; -- +: in order, unsorted
 
 -- select_unassigned_of_experiment: the same of one experiment.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner IS NULL;
+
+-- select_cancelled_unsent: jobs that a runner does not have yet, of experiments that it is to cancel.
+SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM cancels
+CROSS JOIN jobs USING (experiment_id, runner) WHERE cancels.runner = ? AND done = 0 AND acknowledged = 0;
 
 -- count_unassigned: how many jobs no runner was chosen for.
 SELECT count(*) FROM jobs WHERE runner IS NULL;
@@ -99,9 +106,9 @@ SELECT count(*) FROM jobs WHERE runner IS NULL;
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
 
--- select_unacknowledged: jobs that a runner is to be sent, oldest first.
+-- select_unacknowledged: jobs that a runner is to be sent, but for some kinds (a JSON list), oldest first.
 SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE runner = ? AND acknowledged = 0 ORDER BY number LIMIT ?;
+WHERE runner = ? AND acknowledged = 0 AND kind NOT IN (SELECT value FROM json_each(?)) ORDER BY number LIMIT ?;
 
 -- acknowledge_job: note that the runner has a job.
 UPDATE jobs SET acknowledged = 1 WHERE number = ?;
@@ -141,17 +148,17 @@ ON CONFLICT (address) DO UPDATE SET pipelines = excluded.pipelines;
 SELECT address, pipelines FROM runners;
 
 -- insert_cancel: note that a runner is to cancel an experiment.
-INSERT INTO cancels (experiment_id, runner) VALUES (?, ?)
-ON CONFLICT (experiment_id, runner) DO UPDATE SET done = 0;
+INSERT INTO cancels (experiment_id, runner, finish_running) VALUES (?, ?, ?)
+ON CONFLICT (experiment_id, runner) DO UPDATE SET done = 0, finish_running = min(finish_running, excluded.finish_running);
 
 -- select_cancel: an experiment that a runner is to cancel, once all of its jobs are there.
-SELECT experiment_id FROM cancels WHERE runner = :runner AND done = 0 AND NOT EXISTS (
+SELECT experiment_id, finish_running FROM cancels WHERE runner = :runner AND done = 0 AND NOT EXISTS (
     SELECT 1 FROM jobs WHERE jobs.runner = :runner AND jobs.experiment_id = cancels.experiment_id
     AND acknowledged = 0
 ) LIMIT 1;
 
--- finish_cancel: the runner has done so.
-UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ?;
+-- finish_cancel: the runner has done so, unless a stricter wish has come meanwhile.
+UPDATE cancels SET done = 1 WHERE experiment_id = ? AND runner = ? AND finish_running = ?;
 
 -- insert_reconcile: note that a runner has to be asked how its jobs ended.
 INSERT OR IGNORE INTO reconciles (runner) VALUES (?);

@@ -9,16 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec import Raw
+
+from bus import wire
 from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.metrics import Point
 from bus.requester import Requester
-from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitParams, SubmitReply
+from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitReply
 from bus.wire import ControlError
 from learning_service.store import JobRow, LearningStore, RunnerPipelines, job_kind
 
-BATCH: Final = 100  # jobs in one request; with their configurations it stays below the limit of a request
+BATCH: Final = 500  # jobs in one request
+BATCH_BYTES: Final = 2 << 20  # of them together; it stays below the limit of a request
 RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 ASK_SECONDS: Final = 3.0
@@ -38,11 +42,22 @@ class RunnerLink:
         self.asked = False  # its pipelines are
         self.batch = BATCH  # jobs in the next request
         self.load = 0  # jobs in its queue, running, or assigned to it since it told
+        self.room = 0  # jobs that its queue takes
 
     @property
     def kinds(self) -> set[str]:
-        """The kinds of jobs that it offers to do."""
+        """The kinds of jobs that it offers to do, also those that it cannot do now."""
         return {job_kind(pipeline, stage) for pipeline, stages in self.pipelines.items() for stage in stages}
+
+    @property
+    def unavailable(self) -> set[str]:
+        """Those that it cannot check now, as it has never heard of their server: they wait, and no others."""
+        return {
+            job_kind(pipeline, stage)
+            for pipeline, stages in self.pipelines.items()
+            for stage, spec in stages.items()
+            if spec.unavailable
+        }
 
 
 class Submitter:
@@ -58,15 +73,16 @@ class Submitter:
         request_of: Callable[[JobRow], JobRequest],
         has_ended: Callable[[JobRow], bool],
         refused: Callable[[list[JobRow], str], None],
+        unsent: Callable[[list[JobRow]], None],
         keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
         `request_of` gives what is sent of a job, unless it `has_ended`; `refused` is told when a runner does not want
-        jobs.
+        jobs, and `unsent` when jobs were cancelled before their runner had them.
         """
         self._log, self._store = log, store
-        self._request_of, self._has_ended, self._refused = request_of, has_ended, refused
+        self._request_of, self._has_ended, self._refused, self._unsent = request_of, has_ended, refused, unsent
         known = store.runners()
         self._links = [
             RunnerLink(Requester(loop, address, towards(keys, address)), known.get(address, {}))
@@ -92,7 +108,11 @@ class Submitter:
         with _tried_again():
             self._assign()
             for link in self._links:
-                if not link.busy and link.alive:
+                if link.busy:
+                    continue
+                if unsent := self._store.cancelled_unsent(link.address):
+                    self._unsent(unsent)
+                if link.alive:
                     self._send(link)
 
     def points(self) -> Iterator[Point]:
@@ -120,6 +140,7 @@ class Submitter:
         def answered(reply: PipelinesReply) -> None:
             link.asked = False
             link.load = reply.queued + reply.running
+            link.room = reply.room
             if link.pipelines != reply.pipelines:
                 with _tried_again(), self._log.transaction() as tx:
                     self._store.write_runner(tx, link.address, reply.pipelines)
@@ -127,7 +148,7 @@ class Submitter:
             if not link.alive:
                 logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
                 link.alive = True
-                self.pump()
+            self.pump()
 
         def failed(error: ControlError) -> None:
             link.asked = False
@@ -141,7 +162,7 @@ class Submitter:
     def _assign(self) -> None:
         """Choose for waiting jobs the runner that offers their pipeline and has the shortest queue."""
         # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
-        alive = [link for link in self._links if link.alive]
+        alive = [link for link in self._links if link.alive and link.room]
         offered = {kind for link in alive for kind in link.kinds}
         chosen: dict[RunnerLink, list[JobRow]] = {}
         for row in self._store.unassigned(offered, BATCH) if offered else []:
@@ -155,18 +176,21 @@ class Submitter:
                     self._store.assign(tx, mine, link.address)
 
     def _send(self, link: RunnerLink) -> None:
-        while rows := self._store.unacknowledged(link.address, link.batch):
+        limit, but = min(link.batch, link.room), link.unavailable
+        while rows := self._store.unacknowledged(link.address, limit, but=but):
             if left := [row for row in rows if not self._has_ended(row)]:
                 self._submit(link, left)
                 return
             with self._log.transaction() as tx:
                 self._store.acknowledge(tx, rows)  # refused, or the reply to it was lost: nothing is left to send
-        if experiment_id := self._store.next_cancel(link.address):
-            self._cancel(link, experiment_id)
+        if cancel := self._store.next_cancel(link.address):
+            self._cancel(link, *cancel)
 
-    def _submit(self, link: RunnerLink, rows: list[JobRow]) -> None:
-        def accepted(_reply: SubmitReply) -> None:
-            link.busy, link.batch = False, BATCH
+    def _submit(self, link: RunnerLink, waiting: list[JobRow]) -> None:
+        rows, jobs = self._fitting(waiting)
+
+        def accepted(reply: SubmitReply) -> None:
+            link.busy, link.batch, link.room = False, BATCH, reply.room
             with _tried_again():
                 with self._log.transaction() as tx:
                     self._store.acknowledge(tx, rows)
@@ -181,19 +205,31 @@ class Submitter:
                     if len(rows) == 1:
                         self._refused(rows, error.message)  # it has ended: it is not sent again
                     self.pump()
+            elif "room" in error.details:  # somebody else was faster
+                link.room = 0
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
 
         link.busy = True
-        params = SubmitParams(jobs=[self._request_of(row) for row in rows])
-        link.requester.ask("job.submit", params, SubmitReply, accepted, failed, ASK_SECONDS)
+        link.requester.ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
 
-    def _cancel(self, link: RunnerLink, experiment_id: str) -> None:
+    def _fitting(self, rows: list[JobRow]) -> tuple[list[JobRow], list[Raw]]:
+        """Give the first of some jobs, as many as fit into a request, and what is sent of them."""
+        jobs: list[Raw] = []
+        size = 0
+        for row in rows:
+            jobs.append(Raw(wire.encode(self._request_of(row))))
+            size += len(jobs[-1])
+            if size > BATCH_BYTES:
+                break
+        return rows[: len(jobs)], jobs
+
+    def _cancel(self, link: RunnerLink, experiment_id: str, finish_running: bool) -> None:
         def done(_reply: CancelReply) -> None:
             link.busy = False
             with _tried_again():
                 with self._log.transaction() as tx:
-                    self._store.finish_cancel(tx, experiment_id, link.address)
+                    self._store.finish_cancel(tx, experiment_id, link.address, finish_running=finish_running)
                 self.pump()
 
         def failed(error: ControlError) -> None:
@@ -201,7 +237,7 @@ class Submitter:
             logger.warning("runner %s: %s; trying again", link.address, error.message)
 
         link.busy = True
-        params = CancelParams(experiment_id=experiment_id)
+        params = CancelParams(experiment_id=experiment_id, finish_running=finish_running)
         link.requester.ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
 
 

@@ -9,15 +9,15 @@ from bus.lifecycle import step
 from bus.messages import Config, JobError, JobResult, JobState, LearningContext
 from bus.requests import JobRequest
 
-JobEvent = Literal["start", "complete", "fail", "cancel", "requeue"]
+JobEvent = Literal["start", "complete", "fail", "cancel", "requeue", "retry"]
 
-# A state that is not in the table, or has no events, is an end. `requeue` is what a restart of the runner does.
+# `requeue` is what follows a fault of the server or the end of the runner; only a person says `retry`.
 TRANSITIONS: Final[dict[JobState, dict[JobEvent, JobState]]] = {
     "queued": {"start": "running", "cancel": "cancelled"},
     "running": {"complete": "completed", "fail": "failed", "cancel": "cancelled", "requeue": "queued"},
     "completed": {},
-    "failed": {},
-    "cancelled": {},
+    "failed": {"retry": "queued"},
+    "cancelled": {"retry": "queued"},
 }
 
 
@@ -29,8 +29,11 @@ class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True)
     stage: str
     config: Config
     learning_context: LearningContext | None = None
+    priority: int = 0  # higher ones run first
     state: JobState = "queued"
     attempt: int = 0  # how often a worker has taken it
+    faults: int = 0  # runs that ended by a fault of the server, or with the death of the runner
+    fault: JobError | None = None  # the newest of them
     cancel_requested: bool = False  # no transition: the pipeline has to stop first
     queued_at: float = 0.0
     started_at: float | None = None
@@ -46,6 +49,7 @@ def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
         stage=request.stage,
         config=request.config,
         learning_context=request.learning_context,
+        priority=request.priority,
         queued_at=now,
     )
 
@@ -66,8 +70,20 @@ def started(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
 
 
 def requeued(record: NormalizedJobRecord) -> NormalizedJobRecord:
-    """Give the record after the runner died under it."""
+    """Give the record after the runner was ended under it: it runs again, in its old place."""
     return replace(record, state=transition(record.state, "requeue"), started_at=None)
+
+
+def faulted(record: NormalizedJobRecord, fault: JobError) -> NormalizedJobRecord:
+    """Give the record after a run that was not its own fault: as `requeued`, but it is counted."""
+    return replace(requeued(record), faults=record.faults + 1, fault=fault)
+
+
+def retried(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
+    """Give the record after a person had it run again; it goes on counting attempts, not faults."""
+    state = transition(record.state, "retry")
+    changes: dict[str, object] = dict.fromkeys(("started_at", "finished_at", "result", "fault"))
+    return replace(record, state=state, faults=0, cancel_requested=False, queued_at=now, **changes)
 
 
 def finished(record: NormalizedJobRecord, result: JobResult, now: float) -> NormalizedJobRecord:

@@ -41,11 +41,6 @@ def judge(result: JobResult, faults: int) -> Verdict:
             return "end"
 
 
-def is_fault(result: JobResult) -> bool:
-    """Was it the server's fault, so that the same job may well succeed another time?"""
-    return result.error is not None and result.error.kind in ("server_error", "unreachable")
-
-
 def rest_seconds(faults: int) -> float:
     """Give how long a pipeline rests after so many faults under one job, counted from 1."""
     return min(LAST_REST_SECONDS, FIRST_REST_SECONDS * 2.0 ** (faults - 1))

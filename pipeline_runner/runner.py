@@ -1,40 +1,29 @@
 """The runner: the job service, its workers and its publisher, joined in one loop."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
-
-import msgspec
 
 from bus import __version__, topics
 from bus.keys import Keys
-from bus.lifecycle import IllegalTransitionError
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobProgress, JobResult
 from bus.metrics import Point
 from bus.publisher import Publisher
-from bus.requests import (
-    CancelParams,
-    CancelReply,
-    JobListParams,
-    JobListReply,
-    JobParams,
-    JobRequest,
-    JobView,
-    PipelinesReply,
-    SubmitParams,
-    SubmitReply,
-)
+from bus.requests import PipelinesReply
 from bus.sockets import Address
-from bus.specs import check_config, find_stage
-from bus.validate import InvalidInputError
-from bus.wire import ControlError, NoParams
+from bus.wire import NoParams
 from pipeline_runner.jobs import NormalizedJobRecord
+from pipeline_runner.lanes import Lanes
+from pipeline_runner.methods import Fractions, JobMethods
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Pipeline
-from pipeline_runner.service import JobService
+from pipeline_runner.refresher import Refresher
+from pipeline_runner.retries import rest_seconds
+from pipeline_runner.service import Faulted, JobService
 from pipeline_runner.workers import WorkerPool
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
@@ -65,42 +54,110 @@ class Runner:
         self.publisher = Publisher(
             log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
         )
-        self._loop, self._outputs = loop, outputs
-        self._job_limit = log.limits.job_bytes
+        self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
-        self._service = JobService(log)
-        self._pool = WorkerPool(loop, workers, pipelines, self._finish, self._report)
+        self._lanes = Lanes({name: one.concurrency or workers for name, one in pipelines.items()}, workers)
+        self._service = JobService(log, self._lanes)
+        self._fractions: Fractions = {}
+        self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
+        self._pool = WorkerPool(loop, pipelines, self._ended, self._report)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
         recovered = self._service.recover()
         if recovered:
             logger.warning("%d jobs that were running when the runner died run again", recovered)
-        methods = self.publisher.methods
-        methods.add("job.submit", SubmitParams, self._submit)
-        methods.add("job.cancel", CancelParams, self._cancel)
-        methods.add("job.show", JobParams, self._show, role="read")
-        methods.add("job.list", JobListParams, self._list, role="read")
-        methods.add("pipelines", NoParams, self._pipelines, role="read")
-        self.publisher.metrics.add(self._points)
-        loop.call(self._dispatch)
+        self._refresher = Refresher(loop, pipelines, self._refreshed)
+        for name in self._refresher.names:
+            self._lanes[name].away = f"{name}: its server was not heard of yet"
+        self._add_methods(log.limits.job_bytes)
+        loop.call(self._changed)
 
     def close(self) -> None:
         """Stop the running jobs without an end: they run again at the next start."""
-        left = self._pool.stop(STOP_SECONDS)
+        self._refresher.stop()
+        stopped, left = self._pool.stop(STOP_SECONDS)
         if left:
-            logger.warning("%d jobs did not stop in time and are abandoned", left)
+            logger.warning("%d jobs did not stop in time and are abandoned", len(left))
+        with suppress(StorageError):  # the next start puts them back as well
+            self._service.finish(self._results)
+            self._service.release(stopped)
         self.publisher.close()
+
+    def _add_methods(self, job_limit: int) -> None:
+        jobs = JobMethods(
+            self._service,
+            self._pipelines,
+            stages=lambda: self._stages,
+            fractions=self._fractions,
+            job_limit=job_limit,
+            stop=self._pool.cancel,
+            changed=self._changed,
+        )
+        jobs.add_to(self.publisher.methods)
+        self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
+        self.publisher.metrics.add(self._points)
 
     def _dispatch(self) -> None:
         """Give queued jobs to idle workers."""
+        now = time.monotonic()
         with self._tried_again(self._dispatch):
-            while self._pool.has_room and (job := self._service.claim()):
+            for job in self._service.claim(self._lanes.open(now)):
                 self._pool.start(job)
 
-    def _finish(self, job_id: str, result: JobResult) -> None:
-        with self._tried_again(lambda: self._finish(job_id, result)):
-            self._service.finish(job_id, result)
+    def _changed(self) -> None:
+        self._cancel_some()
+        self._dispatch()
+
+    def _cancel_some(self) -> None:
+        """Cancel some jobs of a cancelled experiment, and the others in the next turns of the loop."""
+        with self._tried_again(self._cancel_some):
+            if self._service.cancel_some():
+                self._loop.call(self._cancel_some)
+
+    def _ended(self, job_id: str, result: JobResult) -> None:
+        """Collect what has ended in this turn of the loop, to write all of it in one transaction."""
+        self._fractions.pop(job_id, None)
+        if not self._results:
+            self._loop.call(self._finish)
+        self._results[job_id] = result
+
+    def _finish(self) -> None:
+        with self._tried_again(self._finish):
+            again = self._service.finish(self._results)
+            self._results = {}
+            for fault in again:
+                self._hold_up(fault)
             self._dispatch()
+
+    def _hold_up(self, fault: Faulted) -> None:
+        """Start no more jobs of a pipeline until its server has recovered."""
+        record, lane = fault.record, self._lanes[fault.record.pipeline]
+        reason = record.fault.message if record.fault else ""
+        if fault.verdict == "wait" and record.pipeline in self._refresher.names:
+            self._away(record.pipeline, reason)
+            return
+        seconds = rest_seconds(record.faults)
+        logger.warning("job %s: %s; %s rests for %g s", record.job_id, reason, record.pipeline, seconds)
+        lane.rest(time.monotonic() + seconds, reason)
+        self._loop.later(seconds, self._dispatch)
+
+    def _refreshed(self, pipeline: str, away: str) -> None:
+        """Take over what a server offers, or that it does not answer."""
+        self._stages[pipeline] = dict(self._pipelines[pipeline].stages())
+        if away:
+            self._away(pipeline, away)
+        elif self._lanes[pipeline].away:
+            self._lanes[pipeline].away = ""
+            logger.info("%s: its server answers", pipeline)
+            self._dispatch()
+
+    def _away(self, pipeline: str, reason: str) -> None:
+        lane = self._lanes[pipeline]
+        if lane.queued or lane.running:
+            if lane.away != reason:
+                logger.warning("%s; %d jobs wait for it", reason, lane.queued)
+            self._refresher.hurry(pipeline)
+        lane.away = reason
 
     @contextmanager
     def _tried_again(self, again: Callable[[], None]) -> Iterator[None]:
@@ -112,84 +169,23 @@ class Runner:
             self._loop.later(RETRY_SECONDS, again)
 
     def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
+        self._fractions[job.job_id] = fraction
         context = job.learning_context
         message = JobProgress(job_id=job.job_id, learning_context=context, fraction=fraction, step=step, steps=steps)
         tokens = (context.experiment_id, context.variant_index) if context else ()
         self.publisher.publish_ephemeral(topics.build(topics.JOB_PROGRESS, *tokens), message)
 
-    def _submit(self, params: SubmitParams) -> SubmitReply:
-        for number, request in enumerate(params.jobs):
-            try:
-                self._check(request)
-            except (InvalidInputError, topics.TopicError) as error:
-                raise InvalidInputError(f"jobs[{number}] {request.job_id}: {error}") from None
-        accepted = self._service.submit(params.jobs)
-        self._dispatch()
-        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted)
-
-    def _check(self, request: JobRequest) -> None:
-        size = len(msgspec.msgpack.encode(request))
-        if size > self._job_limit:
-            raise InvalidInputError(
-                f"config: the job has {size} bytes, over {self._job_limit}; put large values in a file"
-            )
-        check_config(find_stage(self._stages, request.pipeline, request.stage), request.config)
-        context = request.learning_context
-        if context:
-            topics.build(topics.JOB_COMPLETED, context.experiment_id, context.variant_index)
-
-    def _cancel(self, params: CancelParams) -> CancelReply:
-        if (params.job_id is None) == (params.experiment_id is None):
-            raise InvalidInputError("job_id: give either job_id or experiment_id")
-        if params.experiment_id is not None:
-            jobs = self._service.store.unended(params.experiment_id)
-        else:
-            jobs = [self._get(params.job_id or "")]
-        try:
-            to_stop = self._service.cancel(jobs)
-        except IllegalTransitionError as error:
-            raise ControlError("conflict", str(error)) from None
-        for job_id in to_stop:
-            self._pool.cancel(job_id)
-        return CancelReply(cancelled=len(jobs))
-
-    def _get(self, job_id: str) -> NormalizedJobRecord:
-        job = self._service.store.get(job_id)
-        if job is None:
-            raise ControlError("not_found", f"job {job_id!r} is unknown to this runner; see `variantbus job list`")
-        return job
-
-    def _show(self, params: JobParams) -> JobView:
-        return _view(self._get(params.job_id))
-
-    def _list(self, params: JobListParams) -> JobListReply:
-        jobs, before = self._service.store.page(params.state, params.before, params.limit)
-        return JobListReply(jobs=[_view(job) for job in jobs], before=before)
-
     def _points(self) -> Iterator[Point]:
-        for state in ("queued", "running"):
-            yield "variantbus_jobs", {"state": state}, self._service.store.count(state)
+        yield "variantbus_jobs", {"state": "queued"}, self._lanes.queued
+        yield "variantbus_jobs", {"state": "running"}, self._lanes.running
 
-    def _pipelines(self, _params: NoParams) -> PipelinesReply:
+    def _offer(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(
             pipelines=self._stages,
             outputs=str(self._outputs.root),
-            queued=self._service.store.count("queued"),
-            running=self._service.store.count("running"),
+            queued=self._lanes.queued,
+            running=self._lanes.running,
+            room=self._service.room,
+            paused=self._lanes.paused,
+            lanes=self._lanes.views(time.monotonic()),
         )
-
-
-def _view(job: NormalizedJobRecord) -> JobView:
-    return JobView(
-        job_id=job.job_id,
-        pipeline=job.pipeline,
-        stage=job.stage,
-        state=job.state,
-        attempt=job.attempt,
-        queued_at=job.queued_at,
-        started_at=job.started_at,
-        finished_at=job.finished_at,
-        config=job.config,
-        learning_context=job.learning_context,
-        result=job.result,
-    )

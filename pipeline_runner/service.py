@@ -1,38 +1,68 @@
 """The job service: every change of a job's state with its message, and who is told when a job has ended."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from bus import topics
 from bus.lifecycle import IllegalTransitionError
 from bus.log import BodyTooLargeError, Log, Transaction
-from bus.messages import JobCompleted, JobQueued, JobResult, JobStarted, LearningContext, Message
+from bus.messages import JobCompleted, JobError, JobQueued, JobResult, JobStarted, LearningContext, Message
 from bus.requests import JobRequest
 from pipeline_runner.completion import CompletionHandler, CompletionHandlers
 from pipeline_runner.jobs import (
     NormalizedJobRecord,
     cancelled_result,
     failed_result,
+    faulted,
     finished,
     new_record,
     requeued,
+    retried,
     started,
 )
+from pipeline_runner.lanes import ALL, Lanes
+from pipeline_runner.retries import MAX_FAULTS, Verdict, judge
 from pipeline_runner.store import JobStore
 
 Clock = Callable[[], float]
+CANCELS_AT_ONCE: Final = 500
+CRASHED: Final = JobError(kind="crashed", message=f"the runner died {MAX_FAULTS} times while this job ran")
+
+
+class QueueFullError(Exception):
+    """There is no room for so many jobs; nothing was queued. `room` is for how many there is."""
+
+    def __init__(self, room: int, limit: int) -> None:
+        """Say what to do."""
+        super().__init__(f"the queue has room for {room} more jobs of {limit} (queued_jobs); try again later")
+        self.room = room
+
+
+class Faulted(NamedTuple):
+    """A job that runs again, as a fault of the server ended its run; the verdict says when."""
+
+    record: NormalizedJobRecord
+    verdict: Verdict
 
 
 class JobService:
     """Owns the queue. Each change is durable, with its message, before anybody hears of it."""
 
-    def __init__(self, log: Log, clock: Clock = time.time) -> None:
-        """Open the queue of a log; `clock` gives unix seconds."""
+    def __init__(self, log: Log, lanes: Lanes | None = None, clock: Clock = time.time) -> None:
+        """Open the queue of a log; `clock` gives unix seconds. The lanes are kept up to date with it."""
         self._log, self._clock = log, clock
         self.store = JobStore(log)
+        self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
+        self.lanes = lanes or Lanes({}, 1)
         self._handlers = CompletionHandlers()
+        for (pipeline, state), count in self.store.count_active().items():
+            self._count(pipeline, state, count)
+        self._cancelling = set(self.store.cancels())
+        self._pauses = frozenset(self.store.pauses())
+        self.lanes.set_pauses(self._pauses)
 
     def register_completion_handler(self, handler: CompletionHandler) -> None:
         """Have a function called with job and result whenever a job has ended; registering twice counts once."""
@@ -42,70 +72,194 @@ class JobService:
         """Do not call a function any more; an unknown one is no error."""
         self._handlers.unregister(handler)
 
+    @property
+    def room(self) -> int:
+        """For how many jobs there is room in the queue."""
+        return max(0, self._log.limits.queued_jobs - self.lanes.queued)
+
     def submit(self, requests: list[JobRequest]) -> int:
         """Queue jobs and give the number of new ones; known ids are left alone.
 
         Synced to disk: who got the answer may forget the job.
+
+        Raises:
+            QueueFullError: there is no room for all that are new; none was queued.
         """
-        accepted = 0
+        room = self.room
+        if len(requests) > room and room < len(requests) - self.store.count_known(one.job_id for one in requests):
+            raise QueueFullError(room, self._log.limits.queued_jobs)
+        new = []
         with self._log.transaction(sync=True) as tx:
             for request in requests:
                 record = new_record(request, self._clock())
                 if self.store.insert(tx, record):
-                    accepted += 1
+                    new.append(record)
                     tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
-        return accepted
+        for record in new:
+            self._count(record.pipeline, "queued", 1)
+        return len(new)
 
     def recover(self) -> int:
-        """Put jobs that ran when the runner died back into the queue; give their number. Called once, at start."""
-        left, ended = self.store.running(), []
+        """Put jobs that ran when the runner died back into the queue; give their number. Called once, at start.
+
+        Who brings the runner down again and again fails at last: the jobs behind it have to run, too.
+        """
+        left = self.store.running()
+        ended, moved = [], []
         with self._log.transaction() as tx:
             for record in left:
+                fault = JobError(kind="crashed", message="the runner died while this job ran")
                 if record.cancel_requested:
                     ended.append(self._end(tx, record, cancelled_result()))
+                elif record.faults + 1 >= MAX_FAULTS:
+                    ended.append(self._end(tx, record, JobResult(success=False, error=CRASHED)))
                 else:
-                    again = requeued(record)
-                    self.store.update(tx, again)
-                    tx.append(_topic(topics.JOB_QUEUED, again.learning_context), _queued(again))
-        for record in ended:
-            self._notify(record)
+                    moved.append(self._requeue(tx, faulted(record, fault)))
+        self._moved(left, [*ended, *moved])
         return len(left)
 
-    def claim(self) -> NormalizedJobRecord | None:
-        """Take the job that has waited longest for a worker."""
-        record = self.store.next_queued()
-        if record is None:
-            return None
+    def claim(self, rooms: Mapping[str, int]) -> list[NormalizedJobRecord]:
+        """Take the jobs that are next for the workers, at most as many of each pipeline as there is room for."""
+        waiting = [record for pipeline, room in rooms.items() for record in self.store.next_queued(pipeline, room)]
+        if not waiting:
+            return []
+        taken, ended = [], []
         with self._log.transaction() as tx:
-            taken = started(record, self._clock())
-            self.store.update(tx, taken)
-            tx.append(_topic(topics.JOB_STARTED, taken.learning_context), _started(taken))
+            for record in waiting:
+                if record.learning_context and record.learning_context.experiment_id in self._cancelling:
+                    ended.append(self._end(tx, record, cancelled_result()))
+                else:
+                    taken.append(self._start(tx, record))
+        self._moved(waiting, [*taken, *ended])
         return taken
 
-    def finish(self, job_id: str, result: JobResult) -> None:
-        """Write how a running job ended, then tell the completion handlers."""
-        record = self.store.get(job_id)
+    def finish(self, results: Mapping[str, JobResult]) -> list[Faulted]:
+        """Write how runs of jobs ended, then tell the completion handlers; give those that run again.
+
+        Raises:
+            KeyError: there is no such job.
+        """
+        before = [self._get(job_id) for job_id in results]
+        ended, again = [], []
+        with self._log.transaction() as tx:
+            for record, result in zip(before, results.values(), strict=True):
+                verdict = judge(result, record.faults + 1)
+                if verdict == "end" or result.error is None:
+                    ended.append(self._end(tx, record, result))
+                elif record.cancel_requested:
+                    ended.append(self._end(tx, record, cancelled_result()))
+                else:
+                    again.append(Faulted(self._requeue(tx, faulted(record, result.error)), verdict))
+        self._moved(before, [*ended, *(one.record for one in again)])
+        return again
+
+    def release(self, job_ids: Iterable[str]) -> None:
+        """Put jobs back into the queue that were stopped only because the runner ends."""
+        before = [self._get(job_id) for job_id in job_ids]
+        with self._log.transaction() as tx:
+            after = [
+                self._end(tx, record, cancelled_result())
+                if record.cancel_requested
+                else self._requeue(tx, requeued(record))
+                for record in before
+            ]
+        self._moved(before, after)
+
+    def cancel(self, record: NormalizedJobRecord) -> bool:
+        """Cancel a job, synced to disk: a queued one ends now. Does it have to stop, as it is running?
+
+        Raises:
+            IllegalTransitionError: it has ended already.
+        """
+        if record.state not in ("queued", "running"):
+            raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
+        runs = record.state == "running"
+        with self._log.transaction(sync=True) as tx:
+            after = self._mark(tx, record) if runs else self._end(tx, record, cancelled_result())
+        self._moved([record], [after])
+        return runs
+
+    def cancel_experiment(self, experiment_id: str) -> tuple[int, list[str]]:
+        """Have all jobs of an experiment cancelled; give their number, and the ids of those that run.
+
+        Running ones are marked, so that they do not run a second time. Queued ones end by `cancel_some`, called until
+        it has no more; what is to be done is synced to disk, and goes on after a restart.
+        """
+        number = self.store.count_unended(experiment_id)
+        running = self.store.unended(experiment_id, "running")
+        with self._log.transaction(sync=True) as tx:
+            self.store.write_cancel(tx, experiment_id, done=False)
+            marked = [self._mark(tx, record) for record in running]
+        self._moved(running, marked)
+        self._cancelling.add(experiment_id)
+        return number, [record.job_id for record in running]
+
+    def cancel_some(self) -> bool:
+        """Cancel some more jobs of experiments that are being cancelled; are there perhaps others?
+
+        A hundred thousand at once would keep the service from answering for seconds.
+        """
+        if not self._cancelling:
+            return False
+        experiment_id = min(self._cancelling)
+        waiting = self.store.unended(experiment_id, "queued", CANCELS_AT_ONCE)
+        done = len(waiting) < CANCELS_AT_ONCE
+        with self._log.transaction() as tx:
+            ended = [self._end(tx, record, cancelled_result()) for record in waiting]
+            if done:
+                self.store.write_cancel(tx, experiment_id, done=True)
+        self._moved(waiting, ended)
+        if done:
+            self._cancelling.discard(experiment_id)
+        return bool(self._cancelling)
+
+    def retry(self, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        """Have a job run again that has failed or was cancelled; synced to disk.
+
+        Raises:
+            IllegalTransitionError: it has not ended so.
+        """
+        with self._log.transaction(sync=True) as tx:
+            again = self._requeue(tx, retried(record, self._clock()))
+        self._moved([record], [again])
+        return again
+
+    def pause(self, pipeline: str = ALL) -> None:
+        """Start no more jobs of a pipeline, or of any; synced to disk."""
+        self._set_pauses(self._pauses | {pipeline})
+
+    def resume(self, pipeline: str = ALL) -> None:
+        """Go on with a pipeline, or with all, also those that were paused alone; synced to disk."""
+        self._set_pauses(self._pauses - {pipeline} if pipeline else frozenset())
+
+    def _set_pauses(self, pauses: frozenset[str]) -> None:
+        with self._log.transaction(sync=True) as tx:
+            for pipeline in pauses ^ self._pauses:
+                self.store.write_pause(tx, pipeline, paused=pipeline in pauses)
+        self._pauses = pauses
+        self.lanes.set_pauses(pauses)
+
+    def _get(self, job_id: str) -> NormalizedJobRecord:
+        record = self._running.get(job_id) or self.store.get(job_id)
         if record is None:
             raise KeyError(job_id)
-        with self._log.transaction() as tx:
-            ended = self._end(tx, record, result)
-        self._notify(ended)
+        return record
 
-    def cancel(self, records: list[NormalizedJobRecord]) -> list[str]:
-        """Cancel jobs: queued ones end now, synced to disk. Give the ids of running ones, which have to stop first."""
-        now_ended, to_stop = [], []
-        with self._log.transaction(sync=True) as tx:
-            for record in records:
-                if record.state == "queued":
-                    now_ended.append(self._end(tx, record, cancelled_result()))
-                elif record.state == "running":
-                    self.store.update(tx, replace(record, cancel_requested=True))
-                    to_stop.append(record.job_id)
-                else:
-                    raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
-        for ended in now_ended:
-            self._notify(ended)
-        return to_stop
+    def _mark(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        marked = replace(record, cancel_requested=True)
+        self.store.update(tx, marked)
+        return marked
+
+    def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        taken = started(record, self._clock())
+        self.store.update(tx, taken)
+        tx.append(_topic(topics.JOB_STARTED, taken.learning_context), _started(taken))
+        return taken
+
+    def _requeue(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        self.store.update(tx, record)
+        tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
+        return record
 
     def _end(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
         ended = finished(record, result, self._clock())
@@ -119,8 +273,28 @@ class JobService:
         self.store.update(tx, ended)
         return ended
 
-    def _notify(self, record: NormalizedJobRecord) -> None:
-        self._handlers.notify(record, record.result or cancelled_result())
+    def _moved(self, before: Iterable[NormalizedJobRecord], after: Iterable[NormalizedJobRecord]) -> None:
+        """Keep the lanes up to date with what was committed, and tell who wants to know what has ended."""
+        for record in before:
+            self._count(record.pipeline, record.state, -1)
+            self._running.pop(record.job_id, None)
+        for record in after:
+            self._count(record.pipeline, record.state, 1)
+            if record.state == "running":
+                self._running[record.job_id] = record
+            if record.result and record.state not in ("queued", "running"):
+                self._learn(record)
+                self._handlers.notify(record, record.result)
+
+    def _learn(self, record: NormalizedJobRecord) -> None:
+        if record.result and record.result.success and record.started_at and record.finished_at:
+            self.lanes[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
+
+    def _count(self, pipeline: str, state: str, change: int) -> None:
+        if state == "queued":
+            self.lanes[pipeline].queued += change
+        elif state == "running":
+            self.lanes[pipeline].running += change
 
 
 def _topic(base: str, context: LearningContext | None) -> str:

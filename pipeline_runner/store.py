@@ -1,5 +1,8 @@
 """The durable queue: the runner's jobs, in the same file as its log."""
 
+import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -10,9 +13,10 @@ from bus.messages import INT64_MAX, JobState
 from pipeline_runner.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner", "store.sql")
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
+Numbered = tuple[int, NormalizedJobRecord]
 
 
 class JobStore:
@@ -26,7 +30,7 @@ class JobStore:
     def insert(self, tx: Transaction, record: NormalizedJobRecord) -> bool:
         """Add a job; False if its id is known, and then nothing changes."""
         experiment_id = record.learning_context.experiment_id if record.learning_context else None
-        row = (record.job_id, experiment_id, record.state, _encode(record))
+        row = (record.job_id, experiment_id, record.pipeline, record.priority, record.state, _encode(record))
         return tx.execute(SQL["insert"], row).rowcount == 1
 
     def update(self, tx: Transaction, record: NormalizedJobRecord) -> None:
@@ -36,31 +40,60 @@ class JobStore:
     def get(self, job_id: str) -> NormalizedJobRecord | None:
         """Give one job."""
         rows = self._log.query(SQL["select"], (job_id,))
-        return _decode(rows[0][0]) if rows else None
+        return _decode(rows[0][1]) if rows else None
 
-    def next_queued(self) -> NormalizedJobRecord | None:
-        """Give the queued job that has waited longest."""
-        rows = self._log.query(SQL["select_next"])
-        return _decode(rows[0][0]) if rows else None
+    def next_queued(self, pipeline: str, count: int) -> list[NormalizedJobRecord]:
+        """Give the jobs of a pipeline that are next: by priority, and then those that have waited longest."""
+        return [_decode(row[0]) for row in self._log.query(SQL["select_next"], (pipeline, count))]
 
     def running(self) -> list[NormalizedJobRecord]:
         """Give the running jobs."""
         return [_decode(row[0]) for row in self._log.query(SQL["select_running"])]
 
-    def unended(self, experiment_id: str) -> list[NormalizedJobRecord]:
-        """Give the jobs of an experiment that have not ended."""
-        return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id,))]
+    def unended(self, experiment_id: str, state: JobState, limit: int = INT64_MAX) -> list[NormalizedJobRecord]:
+        """Give queued or running jobs of an experiment, oldest first."""
+        return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
 
-    def page(
-        self, state: JobState | None, before: int | None, limit: int
-    ) -> tuple[list[NormalizedJobRecord], int | None]:
-        """Give jobs, newest first, up to the limits of a reply, and the `before` of the next page."""
+    def count_unended(self, experiment_id: str) -> int:
+        """Count the jobs of an experiment that have not ended."""
+        return int(self._log.query(SQL["count_unended"], (experiment_id,))[0][0])
+
+    def cancels(self) -> list[str]:
+        """Give the experiments whose jobs are being cancelled."""
+        return [experiment_id for (experiment_id,) in self._log.query(SQL["select_cancels"])]
+
+    def write_cancel(self, tx: Transaction, experiment_id: str, *, done: bool) -> None:
+        """Note that the jobs of an experiment are to be cancelled, or that they are."""
+        tx.execute(SQL["delete_cancel" if done else "insert_cancel"], (experiment_id,))
+
+    def page(self, state: JobState | None, before: int | None, limit: int) -> tuple[list[Numbered], int | None]:
+        """Give jobs with their numbers, newest first, up to the limits of a reply, and the `before` of the next."""
         statement = SQL["select_page_by_state"] if state else SQL["select_page"]
         params = {"before": INT64_MAX if before is None else before, "limit": limit}
         rows, more = self._log.query_page(statement, {**params, "state": state} if state else params, limit)
-        return [_decode(record) for _, record in rows], rows[-1][0] if more else None
+        return [(number, _decode(record)) for number, record in rows], rows[-1][0] if more else None
 
-    def count(self, state: JobState) -> int:
-        """Count the jobs in a state."""
-        (row,) = self._log.query(SQL["count"], (state,))
-        return int(row[0])
+    def number_of(self, job_id: str) -> int:
+        """Give the number of a job that is there."""
+        return int(self._log.query(SQL["select"], (job_id,))[0][0])
+
+    def ahead_of(self, number: int, record: NormalizedJobRecord) -> int:
+        """Count the queued jobs that run before a queued one."""
+        params = {"pipeline": record.pipeline, "priority": record.priority, "number": number}
+        return int(self._log.query(SQL["count_ahead"], params)[0][0])
+
+    def count_active(self) -> Counter[tuple[str, JobState]]:
+        """Count the jobs that wait and run, by pipeline and state."""
+        return Counter({(pipeline, state): count for pipeline, state, count in self._log.query(SQL["count_active"])})
+
+    def count_known(self, job_ids: Iterable[str]) -> int:
+        """Count which of some ids are known."""
+        return int(self._log.query(SQL["count_known"], (json.dumps(list(job_ids)),))[0][0])
+
+    def pauses(self) -> set[str]:
+        """Give the pipelines that are paused; "" is all of them."""
+        return {pipeline for (pipeline,) in self._log.query(SQL["select_pauses"])}
+
+    def write_pause(self, tx: Transaction, pipeline: str, *, paused: bool) -> None:
+        """Note that a pipeline is paused, or that it is not."""
+        tx.execute(SQL["insert_pause" if paused else "delete_pause"], (pipeline,))

@@ -1,37 +1,55 @@
 -- schema: the jobs. `record` holds the whole job as msgpack; the columns beside it serve look-ups.
 CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission, which is the order of running
+    number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission, which among equal priorities is that of running
     job_id TEXT NOT NULL UNIQUE,
     experiment_id TEXT, -- of its learning context
+    pipeline TEXT NOT NULL,
+    priority INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN (
         'queued', -- -> running when a worker takes it, -> cancelled
-        'running', -- -> completed, failed, cancelled; -> queued when the runner died under it
+        'running', -- -> completed, failed, cancelled; -> queued after a fault of the server or the end of the runner
         'completed',
-        'failed',
-        'cancelled'
+        'failed', -- -> queued when a person retries it
+        'cancelled' -- -> queued when a person retries it
     )),
     record BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
+CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (pipeline, priority DESC, number) WHERE state = 'queued';
 CREATE INDEX IF NOT EXISTS jobs_unended_by_experiment ON jobs (experiment_id) WHERE state IN ('queued', 'running');
+CREATE TABLE IF NOT EXISTS cancels ( -- experiments whose jobs are being cancelled, some at a time; the row goes at the end
+    experiment_id TEXT PRIMARY KEY
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pauses ( -- pipelines of which no job is started; '' is all of them
+    pipeline TEXT PRIMARY KEY
+) WITHOUT ROWID;
 
 -- insert: add a job, unless its id is known.
-INSERT INTO jobs (job_id, experiment_id, state, record) VALUES (?, ?, ?, ?) ON CONFLICT (job_id) DO NOTHING;
+INSERT INTO jobs (job_id, experiment_id, pipeline, priority, state, record) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (job_id) DO NOTHING;
 
 -- update: write a job's new state.
 UPDATE jobs SET state = ?, record = ? WHERE job_id = ?;
 
--- select: one job.
-SELECT record FROM jobs WHERE job_id = ?;
+-- select: one job with its number.
+SELECT number, record FROM jobs WHERE job_id = ?;
 
--- select_next: the queued job that has waited longest.
-SELECT record FROM jobs WHERE state = 'queued' ORDER BY number LIMIT 1;
+-- select_next: the jobs of a pipeline that are next.
+SELECT record FROM jobs WHERE state = 'queued' AND pipeline = ? ORDER BY priority DESC, number LIMIT ?;
+
+-- count_ahead: how many queued jobs of a pipeline run before one.
+SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = :pipeline AND priority > :priority)
+    + (SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = :pipeline AND priority = :priority
+       AND number < :number);
 
 -- select_running: the running jobs.
 SELECT record FROM jobs WHERE state = 'running' ORDER BY number;
 
--- select_unended: the jobs of an experiment that have not ended.
-SELECT record FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') ORDER BY number;
+-- select_unended: jobs of an experiment that have not ended, of one state, oldest first.
+SELECT record FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') AND state = ? ORDER BY number LIMIT ?;
+
+-- count_unended: how many jobs of an experiment have not ended.
+SELECT count(*) FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running');
 
 -- select_page: jobs before a number, newest first.
 SELECT number, record FROM jobs WHERE number < :before ORDER BY number DESC LIMIT :limit;
@@ -39,5 +57,26 @@ SELECT number, record FROM jobs WHERE number < :before ORDER BY number DESC LIMI
 -- select_page_by_state: jobs of one state before a number, newest first.
 SELECT number, record FROM jobs WHERE state = :state AND number < :before ORDER BY number DESC LIMIT :limit;
 
--- count: how many jobs there are in a state.
-SELECT count(*) FROM jobs WHERE state = ?;
+-- count_active: how many jobs of each pipeline wait and run.
+SELECT pipeline, state, count(*) FROM jobs WHERE state IN ('queued', 'running') GROUP BY pipeline, state;
+
+-- count_known: how many of some ids (a JSON list) there are.
+SELECT count(*) FROM jobs WHERE job_id IN (SELECT value FROM json_each(?));
+
+-- insert_cancel: note that all jobs of an experiment are to be cancelled.
+INSERT OR IGNORE INTO cancels (experiment_id) VALUES (?);
+
+-- delete_cancel: all of them are.
+DELETE FROM cancels WHERE experiment_id = ?;
+
+-- select_cancels: the experiments whose jobs are being cancelled.
+SELECT experiment_id FROM cancels;
+
+-- insert_pause: start no more jobs of a pipeline.
+INSERT OR IGNORE INTO pauses (pipeline) VALUES (?);
+
+-- delete_pause: go on.
+DELETE FROM pauses WHERE pipeline = ?;
+
+-- select_pauses: what is paused.
+SELECT pipeline FROM pauses;

@@ -4,7 +4,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from queue import SimpleQueue
 from typing import Final
 
 import msgspec
@@ -22,48 +24,61 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerPool:
-    """Runs up to `size` jobs at a time. All methods and callbacks belong to the loop's thread."""
+    """Runs jobs, as many as it is given. All methods and callbacks belong to the loop's thread.
 
-    def __init__(self, loop: Loop, size: int, pipelines: dict[str, Pipeline], done: Done, report: Report) -> None:
+    Its threads stay for the next job. They are daemons, so that a pipeline that hangs cannot keep the process.
+    """
+
+    def __init__(self, loop: Loop, pipelines: Mapping[str, Pipeline], done: Done, report: Report) -> None:
         """Call `done` with job id and result, and `report` with progress, in the loop's thread."""
-        self._loop, self._size, self._pipelines = loop, size, pipelines
+        self._loop, self._pipelines = loop, pipelines
         self._done, self._report = done, report
-        self._running: dict[str, tuple[threading.Thread, threading.Event]] = {}
-
-    @property
-    def has_room(self) -> bool:
-        """Can another job start?"""
-        return len(self._running) < self._size
+        self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running: dict[str, threading.Event] = {}
+        self._over: set[str] = set()  # running ones that are, though the loop has not heard of it yet
 
     def start(self, job: NormalizedJobRecord) -> None:
-        """Run a job in a thread of its own; a daemon, so that a pipeline that hangs cannot keep the process."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(job, stop), name=job.job_id, daemon=True)
-        self._running[job.job_id] = (thread, stop)
-        thread.start()
+        """Run a job in a thread that is idle, or in a new one."""
+        stop = self._running[job.job_id] = threading.Event()
+        if len(self._running) > len(self._threads):
+            self._threads.append(threading.Thread(target=self._work, name=f"worker {len(self._threads)}", daemon=True))
+            self._threads[-1].start()
+        self._waiting.put((job, stop))
 
     def cancel(self, job_id: str) -> None:
         """Ask a running job to stop; its end is reported as any other."""
         if job_id in self._running:
-            self._running[job_id][1].set()
+            self._running[job_id].set()
 
-    def stop(self, seconds: float) -> int:
-        """Ask all jobs to stop and wait for them; give the number of those that did not. Nothing is reported."""
+    def stop(self, seconds: float) -> tuple[list[str], list[str]]:
+        """Ask all jobs to stop and wait for them. Give the ids of those that did, and of those that did not.
+
+        Nothing of it is reported.
+        """
         deadline = time.monotonic() + seconds
-        threads = [thread for thread, _ in self._running.values()]
-        for _, stop in self._running.values():
+        for stop in self._running.values():
             stop.set()
-        for thread in threads:
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return sum(thread.is_alive() for thread in threads)
+        return [one for one in self._running if one in self._over], [
+            one for one in self._running if one not in self._over
+        ]
 
-    def _run(self, job: NormalizedJobRecord, stop: threading.Event) -> None:
-        """Run in the job's thread."""
-        result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
-        self._loop.call(lambda: self._ended(job.job_id, result))
+    def _work(self) -> None:
+        """Run in a thread of the pool."""
+        while taken := self._waiting.get():
+            job, stop = taken
+            threading.current_thread().name = job.job_id  # for whoever looks at the process
+            result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
+            self._over.add(job.job_id)
+            self._loop.call(partial(self._ended, job.job_id, result))
 
     def _ended(self, job_id: str, result: JobResult) -> None:
         del self._running[job_id]
+        self._over.discard(job_id)
         self._done(job_id, result)
 
     def _progress_of(self, job: NormalizedJobRecord) -> Progress:

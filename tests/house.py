@@ -14,6 +14,7 @@ from bus.control import Methods
 from bus.log import Log
 from bus.loop import Loop
 from bus.messages import (
+    INT64_MAX,
     EventRejected,
     ExperimentDefinition,
     JobCompleted,
@@ -66,8 +67,12 @@ class ScriptedRunner:
         self.refusal: str | None = None
         self.refused: set[str] = set()  # jobs for which a whole request is refused
         self.stages = STAGES
+        self.offers: dict[str, dict[str, StageSpec]] = {}  # where a pipeline offers something else
         self.before_submit: Callable[[], object] = lambda: None
         self.queue = 0
+        self.room = INT64_MAX  # in the queue
+        self.requests = 0  # submissions that came
+        self.stops: list[bool] = []  # of each cancel: are running jobs to be stopped?
         self.pipelines = pipelines
         feed = place.service.publisher.feed if place else LOCALHOST
         control = place.service.publisher.control if place else LOCALHOST
@@ -89,11 +94,14 @@ class ScriptedRunner:
         return self.views[params.job_id]
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
-        offered = dict.fromkeys(self.pipelines, self.stages)
-        return PipelinesReply(pipelines=offered, outputs="/", queued=self.queue, running=0)
+        offered = dict.fromkeys(self.pipelines, self.stages) | self.offers
+        return PipelinesReply(pipelines=offered, outputs="/", queued=self.queue, running=0, room=self.room)
 
     def _submit(self, params: SubmitParams) -> SubmitReply:
         self.before_submit()
+        self.requests += 1
+        if len(params.jobs) > self.room:
+            raise ControlError("unavailable", "full", {"room": str(self.room)})
         if self.refusal:
             raise InvalidInputError(self.refusal)
         for job in params.jobs:
@@ -101,10 +109,12 @@ class ScriptedRunner:
                 raise InvalidInputError(f"{job.job_id}: config.cfg_scale: not today")
         known = sum(job.job_id in self.jobs for job in params.jobs)
         self.jobs.update({job.job_id: job for job in params.jobs})
-        return SubmitReply(accepted=len(params.jobs) - known, known=known)
+        self.room -= len(params.jobs) - known
+        return SubmitReply(accepted=len(params.jobs) - known, known=known, room=self.room)
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         self.cancels.append(params.experiment_id or "")
+        self.stops.append(not params.finish_running)
         return CancelReply(cancelled=0)
 
     def publish(self, *events: Message) -> None:

@@ -35,8 +35,10 @@ TAIL_BYTES: Final = 4096
 _STAGES: Final = {
     "run": StageSpec(
         config={
-            "command": VariableSpec(kind="list"),
-            "timeout_seconds": VariableSpec(kind="float", minimum=0.1, maximum=7 * 86_400, unit="seconds"),
+            "command": VariableSpec(kind="list", target="program and arguments; {placeholders} are variables"),
+            "timeout_seconds": VariableSpec(
+                kind="float", minimum=0.1, maximum=7 * 86_400, unit="seconds", target="when the program is ended"
+            ),
         },
         required=("command",),
         template="command",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -19,7 +20,7 @@ from pipeline_runner.pipelines import Cancelled as AskCancelled
 from pipeline_runner.pipelines import Pipeline, Progress, Setup
 
 UNKNOWN_PROMPT: Final = "config.prompt: names no colour and no shape that this pipeline can draw; any may come out"
-_TXT2IMG: Final = {
+_SETTINGS: Final = {
     "prompt": VariableSpec(kind="str"),
     "steps": VariableSpec(kind="int", minimum=1, maximum=150),
     "cfg_scale": VariableSpec(kind="float", minimum=0, maximum=30),
@@ -29,11 +30,14 @@ _TXT2IMG: Final = {
     "width": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
     "height": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
 }
+# each is the sampler's setting of the same name
+_TXT2IMG: Final = {name: replace(spec, target=f"setting {name}") for name, spec in _SETTINGS.items()}
+_DENOISING: Final = VariableSpec(kind="float", minimum=0, maximum=1, target="setting denoising_strength")
 _STAGES: Final = {
     "txt2img": StageSpec(variables=_TXT2IMG),
     "img2img": StageSpec(
-        variables={**_TXT2IMG, "denoising_strength": VariableSpec(kind="float", minimum=0, maximum=1)},
-        config={"init_image": VariableSpec(kind="str")},
+        variables={**_TXT2IMG, "denoising_strength": _DENOISING},
+        config={"init_image": VariableSpec(kind="str", target="the picture to begin with")},
         required=("init_image",),
     ),
 }

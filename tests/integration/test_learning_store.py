@@ -232,17 +232,17 @@ def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
     rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
-        store.write_cancel(tx, EXPERIMENT, "tcp://a:1")
-        store.write_cancel(tx, EXPERIMENT, "tcp://a:1")
+        store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=False)
+        store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=True)
         store.acknowledge(tx, rows[:1])
     assert store.next_cancel("tcp://a:1") is None
 
     with log.transaction() as tx:
         store.acknowledge(tx, rows[1:])
-    assert store.next_cancel("tcp://a:1") == EXPERIMENT
+    assert store.next_cancel("tcp://a:1") == (EXPERIMENT, False)
 
     with log.transaction() as tx:
-        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1")
+        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=False)
     assert store.next_cancel("tcp://a:1") is None
 
     with log.transaction() as tx:
@@ -251,7 +251,31 @@ def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
 
     with log.transaction() as tx:
         store.repeat_cancels(tx, "tcp://a:1")
-    assert store.next_cancel("tcp://a:1") == EXPERIMENT
+    assert store.next_cancel("tcp://a:1") == (EXPERIMENT, False)
+
+
+def test_what_runs_may_end_unless_somebody_wanted_it_stopped(log: Log) -> None:
+    """The stricter of two wishes counts, whichever came first."""
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=True)
+    assert store.next_cancel("tcp://a:1") == (EXPERIMENT, True)
+
+    with log.transaction() as tx:
+        store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=False)
+        store.finish_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=True)
+    assert store.next_cancel("tcp://a:1") == (EXPERIMENT, False), "the runner has not heard of the stricter one"
+
+
+def test_jobs_of_kinds_that_a_runner_cannot_take_now_keep_no_others_waiting(log: Log) -> None:
+    """They are left out, in the order of the rest."""
+    store = filled(log)
+    rows = store.unassigned(["embedded/txt2img"], 10)
+    with log.transaction() as tx:
+        store.assign(tx, rows, "tcp://a:1")
+
+    assert store.unacknowledged("tcp://a:1", 10, but=["webui/txt2img"]) == rows
+    assert store.unacknowledged("tcp://a:1", 10, but=["embedded/txt2img"]) == []
 
 
 def test_positions_are_kept_for_each_runner_and_prefix(log: Log) -> None:

@@ -68,7 +68,7 @@ Start = Callable[[Work], Bench]
 
 @pytest.fixture
 def bench(loop: Loop) -> Iterator[Start]:
-    """Make a pool of two workers for a function; its threads are stopped at the end."""
+    """Make a pool for a function; its threads are stopped at the end."""
     made: list[Bench] = []
 
     def make(work: Work) -> Bench:
@@ -80,14 +80,14 @@ def bench(loop: Loop) -> Iterator[Start]:
             one.threads.add(threading.get_ident())
             one.reports.append((job.job_id, fraction, step, steps))
 
-        pool = WorkerPool(loop, 2, {"embedded": Fake(work)}, done, report)
+        pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report)
         one = Bench(loop, pool)
         made.append(one)
         return one
 
     yield make
     for one in made:
-        assert one.pool.stop(PATIENCE * TIME_FACTOR) == 0
+        assert one.pool.stop(PATIENCE * TIME_FACTOR)[1] == []
 
 
 def until_cancelled(_job: NormalizedJobRecord, _progress: Progress, cancelled: Cancelled) -> JobResult:
@@ -117,19 +117,20 @@ def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(bench: Start) ->
     assert at.threads == {threading.get_ident()}
 
 
-def test_the_pool_runs_as_many_jobs_as_it_has_workers(bench: Start) -> None:
-    """While two run there is no room; there is as soon as one has ended."""
-    at = bench(until_cancelled)
-    assert at.pool.has_room
+def test_threads_stay_for_the_next_job(bench: Start) -> None:
+    """There are as many as jobs ran at a time, and no more."""
+    threads: set[int] = set()
 
-    at.pool.start(record_of("one"))
-    at.pool.start(record_of("two"))
-    assert not at.pool.has_room
+    def work(_job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
+        threads.add(threading.get_ident())
+        return well()
 
-    at.pool.cancel("one")
-    at.result_of("one")
-    assert at.pool.has_room
-    assert list(at.ended) == ["one"]
+    at = bench(work)
+    for number in range(20):
+        at.pool.start(record_of(f"job-{number}"))
+        at.result_of(f"job-{number}")
+
+    assert len(threads) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,6 @@ def test_a_pipeline_that_raises_fails_its_job(
     result = at.result_of()
     assert result.error is not None
     assert (result.success, result.error.kind, result.error.message) == (False, "internal", message)
-    assert at.pool.has_room
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_stopping_reports_no_end(bench: Start) -> None:
     at.pool.start(record_of("one"))
     at.pool.start(record_of("two"))
 
-    assert at.pool.stop(PATIENCE * TIME_FACTOR) == 0
+    assert at.pool.stop(PATIENCE * TIME_FACTOR) == (["one", "two"], [])
     assert at.ended == {}
 
 
@@ -323,7 +323,7 @@ def test_stopping_does_not_wait_for_a_pipeline_that_hangs(bench: Start) -> None:
     at = bench(work)
     at.pool.start(record_of("hangs"))
     try:
-        assert at.pool.stop(0.05) == 1
+        assert at.pool.stop(0.05) == ([], ["hangs"])
     finally:
         release.set()
     at.run_until(lambda: kept)

@@ -7,16 +7,18 @@ import pytest
 from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
-from bus.messages import JobResult, JobState
+from bus.messages import JobError, JobResult, JobState
 from pipeline_runner.jobs import (
     TRANSITIONS,
     JobEvent,
     NormalizedJobRecord,
     cancelled_result,
     failed_result,
+    faulted,
     finished,
     new_record,
     requeued,
+    retried,
     started,
     transition,
 )
@@ -31,6 +33,8 @@ LEGAL: list[tuple[JobState, JobEvent, JobState]] = [
     ("running", "fail", "failed"),
     ("running", "cancel", "cancelled"),
     ("running", "requeue", "queued"),
+    ("failed", "retry", "queued"),
+    ("cancelled", "retry", "queued"),
 ]
 ILLEGAL = [pair for pair in product(STATES, EVENTS) if pair not in {(state, event) for state, event, _ in LEGAL}]
 RESULT_OF: dict[JobEvent, JobResult] = {
@@ -46,6 +50,8 @@ def moved(record: NormalizedJobRecord, event: JobEvent) -> NormalizedJobRecord:
         return started(record, now=20.0)
     if event == "requeue":
         return requeued(record)
+    if event == "retry":
+        return retried(record, now=40.0)
     return finished(record, RESULT_OF[event], now=30.0)
 
 
@@ -78,8 +84,36 @@ def test_the_table_knows_every_state_and_no_other() -> None:
 
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
 def test_an_end_is_an_end(state: JobState) -> None:
-    """No event leads out of a state in which a job has ended."""
-    assert TRANSITIONS[state] == {}
+    """Only a person's wish leads out of a state in which a job has ended, and never out of a good end."""
+    assert set(TRANSITIONS[state]) <= {"retry"}
+    assert TRANSITIONS["completed"] == {}
+
+
+def test_a_fault_of_the_server_is_counted() -> None:
+    """The job is back in the queue as after a restart, and knows what happened."""
+    fault = JobError(kind="server_error", message="no")
+
+    once = faulted(record_of(), fault)
+    twice = faulted(started(once, now=20.0), fault)
+
+    assert (once.state, once.faults, once.fault, once.started_at) == ("queued", 1, fault, None)
+    assert (twice.faults, twice.attempt) == (2, 2)
+
+
+def test_a_retried_job_begins_anew() -> None:
+    """Its faults are forgiven and its old result is gone; attempts are counted on."""
+    failed = finished(faulted_once(), RESULT_OF["fail"], now=30.0)
+
+    again = retried(replace(failed, cancel_requested=True), now=40.0)
+
+    assert (again.state, again.faults, again.fault, again.cancel_requested) == ("queued", 0, None, False)
+    assert (again.result, again.started_at, again.finished_at) == (None, None, None)
+    assert (again.attempt, again.queued_at) == (failed.attempt, 40.0)
+
+
+def faulted_once() -> NormalizedJobRecord:
+    """Give a job that runs again after a fault."""
+    return started(faulted(record_of(), JobError(kind="server_error", message="no")), now=20.0)
 
 
 def test_a_new_job_is_queued_and_was_never_tried() -> None:

@@ -15,6 +15,7 @@ from learning_service.plan import (
     MAX_VARIANTS,
     PlannedJob,
     check_plan,
+    is_slow,
     job_config,
     job_id,
     job_request,
@@ -217,6 +218,22 @@ def test_jobs_come_repeat_by_repeat() -> None:
         (1, 1, 0),
         (2, 1, 0),
     ]
+
+
+def test_jobs_come_variant_by_variant_where_another_value_takes_long() -> None:
+    """A model is loaded once for all seeds."""
+    plan = definition([2.0, 4.0], jobs=2)
+
+    assert plan_jobs(plan, 2, slow=True) == [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)]
+
+
+@pytest.mark.parametrize(("name", "slow"), [("model", True), ("steps", False)])
+def test_the_pipeline_says_which_variable_is_slow(name: str, slow: bool) -> None:
+    """As data, like everything else that a plan needs to know."""
+    variables = {"model": VariableSpec(kind="str", slow=True), "steps": VariableSpec(kind="int")}
+    pipelines = {"embedded": {"txt2img": StageSpec(variables=variables)}}
+
+    assert is_slow(definition([1, 2], name=name), pipelines) is slow
 
 
 def test_every_variant_gets_the_same_seeds() -> None:

@@ -1,0 +1,213 @@
+"""What the runner's control socket answers about jobs and the queue."""
+
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+import msgspec
+
+from bus import topics
+from bus.control import Methods
+from bus.lifecycle import IllegalTransitionError
+from bus.requests import (
+    CancelParams,
+    CancelReply,
+    JobListParams,
+    JobListReply,
+    JobParams,
+    JobRequest,
+    JobView,
+    QueueParams,
+    QueueReply,
+    SubmitParams,
+    SubmitReply,
+)
+from bus.specs import Pipelines, check_config, find_stage
+from bus.validate import InvalidInputError, near_miss
+from bus.wire import ControlError
+from pipeline_runner.jobs import NormalizedJobRecord
+from pipeline_runner.lanes import ALL
+from pipeline_runner.pipelines import Pipeline
+from pipeline_runner.service import JobService, QueueFullError
+from pipeline_runner.store import Numbered
+
+Fractions = dict[str, float]  # how far each running job is
+LITTLE: Final = 0.05  # of a job; less of it says nothing about how long the rest takes
+
+
+class JobMethods:
+    """Checks what is asked and has the job service do it."""
+
+    def __init__(
+        self,
+        service: JobService,
+        pipelines: dict[str, Pipeline],
+        *,
+        stages: Callable[[], Pipelines],
+        fractions: Fractions,
+        job_limit: int,
+        stop: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """Call `stop` for each running job that is to stop, and `changed` when some may start or be cancelled."""
+        self._service, self._pipelines, self._stages = service, pipelines, stages
+        self._fractions, self._job_limit = fractions, job_limit
+        self._stop, self._changed = stop, changed
+
+    def add_to(self, methods: Methods) -> None:
+        """Answer them from now on."""
+        methods.add("job.submit", SubmitParams, self._submit)
+        methods.add("job.cancel", CancelParams, self._cancel)
+        methods.add("job.retry", JobParams, self._retry)
+        methods.add("job.show", JobParams, self._show, role="read")
+        methods.add("job.list", JobListParams, self._list, role="read")
+        methods.add("queue.pause", QueueParams, self._pause)
+        methods.add("queue.resume", QueueParams, self._resume)
+
+    def _submit(self, params: SubmitParams) -> SubmitReply:
+        for number, request in enumerate(params.jobs):
+            try:
+                self._check(request)
+            except (InvalidInputError, topics.TopicError) as error:
+                raise InvalidInputError(f"jobs[{number}] {request.job_id}: {error}") from None
+        try:
+            accepted = self._service.submit(params.jobs)
+        except QueueFullError as error:
+            raise ControlError("unavailable", str(error), {"room": str(error.room)}) from None
+        self._changed()
+        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, room=self._service.room)
+
+    def _check(self, request: JobRequest) -> None:
+        size = len(msgspec.msgpack.encode(request))
+        if size > self._job_limit:
+            raise InvalidInputError(
+                f"config: the job has {size} bytes, over {self._job_limit}; put large values in a file"
+            )
+        check_config(find_stage(self._stages(), request.pipeline, request.stage), request.config)
+        self._pipelines[request.pipeline].check(request.stage, request.config)
+        context = request.learning_context
+        if context:
+            topics.build(topics.JOB_COMPLETED, context.experiment_id, context.variant_index)
+
+    def _cancel(self, params: CancelParams) -> CancelReply:
+        if (params.job_id is None) == (params.experiment_id is None):
+            raise InvalidInputError("job_id: give either job_id or experiment_id")
+        if params.experiment_id is None:
+            number, running = self._cancel_job(params.job_id or "")
+        else:
+            number, running = self._service.cancel_experiment(params.experiment_id)
+            self._changed()
+        if params.finish_running:
+            return CancelReply(cancelled=number - len(running))
+        for job_id in running:
+            self._stop(job_id)
+        return CancelReply(cancelled=number)
+
+    def _cancel_job(self, job_id: str) -> tuple[int, list[str]]:
+        try:
+            runs = self._service.cancel(self._get(job_id))
+        except IllegalTransitionError as error:
+            raise ControlError("conflict", str(error)) from None
+        return 1, [job_id] if runs else []
+
+    def _retry(self, params: JobParams) -> JobView:
+        job = self._get(params.job_id)
+        if job.learning_context:
+            text = f"{job.job_id} belongs to {job.learning_context.experiment_id}, which has counted its end already"
+            raise ControlError("conflict", text)
+        try:
+            again = self._service.retry(job)
+        except IllegalTransitionError as error:
+            raise ControlError("conflict", f"{error}; only what has failed or was cancelled can run again") from None
+        self._changed()
+        return self._view(again, None)
+
+    def _pause(self, params: QueueParams) -> QueueReply:
+        self._service.pause(self._lane_name(params.pipeline))
+        return self._queue()
+
+    def _resume(self, params: QueueParams) -> QueueReply:
+        name = self._lane_name(params.pipeline)
+        if name and self._service.lanes.paused:
+            raise ControlError("conflict", "the whole queue is paused; resume it without naming a pipeline")
+        self._service.resume(name)
+        self._changed()
+        return self._queue()
+
+    def _lane_name(self, pipeline: str | None) -> str:
+        if pipeline is not None and pipeline not in self._pipelines:
+            hint = near_miss(pipeline, list(self._pipelines))
+            raise InvalidInputError(f"pipeline: {pipeline!r} is unknown; {hint}")
+        return pipeline or ALL
+
+    def _queue(self) -> QueueReply:
+        lanes = self._service.lanes
+        return QueueReply(paused=lanes.paused, lanes=lanes.views(time.monotonic()))
+
+    def _show(self, params: JobParams) -> JobView:
+        job = self._get(params.job_id)
+        ahead = None
+        if job.state == "queued":
+            store = self._service.store
+            ahead = store.ahead_of(store.number_of(job.job_id), job)
+        return self._view(job, ahead)
+
+    def _list(self, params: JobListParams) -> JobListReply:
+        page, before = self._service.store.page(params.state, params.before, params.limit)
+        ahead = self._ahead(page)
+        return JobListReply(jobs=[self._view(job, ahead.get(job.job_id)) for _, job in page], before=before)
+
+    def _ahead(self, page: list[Numbered]) -> dict[str, int]:
+        """Count for each queued job of a page how many run before it.
+
+        A page has all jobs between its first and its last, so only for the oldest of a priority the others are counted.
+        """
+        counters: dict[tuple[str, int], count[int]] = {}
+        found: dict[str, int] = {}
+        for number, job in reversed(page):
+            if job.state == "queued":
+                key = job.pipeline, job.priority
+                if key not in counters:
+                    counters[key] = count(self._service.store.ahead_of(number, job))
+                found[job.job_id] = next(counters[key])
+        return found
+
+    def _get(self, job_id: str) -> NormalizedJobRecord:
+        job = self._service.store.get(job_id)
+        if job is None:
+            raise ControlError("not_found", f"job {job_id!r} is unknown to this runner; see `variantbus job list`")
+        return job
+
+    def _view(self, job: NormalizedJobRecord, ahead: int | None) -> JobView:
+        lane = self._service.lanes[job.pipeline]
+        now, eta = time.monotonic(), None
+        if job.state == "queued" and ahead is not None:
+            eta = lane.eta(ahead, now)
+        elif job.state == "running" and job.started_at is not None:
+            eta = eta_of_running(time.time() - job.started_at, self._fractions.get(job.job_id, 0.0), lane.mean_seconds)
+        return JobView(
+            job_id=job.job_id,
+            pipeline=job.pipeline,
+            stage=job.stage,
+            state=job.state,
+            attempt=job.attempt,
+            queued_at=job.queued_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            config=job.config,
+            learning_context=job.learning_context,
+            result=job.result,
+            priority=job.priority,
+            faults=job.faults,
+            fault=job.fault,
+            waits_for=lane.waits_for(now) if job.state == "queued" else "",
+            eta_seconds=eta,
+        )
+
+
+def eta_of_running(elapsed: float, fraction: float, mean: float | None) -> float | None:
+    """Estimate the seconds until the end of a job by its own progress (0..1), or else by what others took."""
+    if fraction >= LITTLE:
+        return max(0.0, elapsed) * (1.0 - fraction) / fraction
+    return None if mean is None else max(0.0, mean - elapsed)

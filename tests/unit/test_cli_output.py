@@ -1,0 +1,103 @@
+"""How commands write durations, jobs and what a pipeline takes."""
+
+import pytest
+from msgspec.structs import replace
+from rich.text import Text
+
+from bus.messages import JobError, JobResult
+from bus.requests import JobView
+from bus.specs import StageSpec, VariableSpec
+from cli.job import job_row
+from cli.output import duration_text
+from cli.pipelines import note, takes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (-3.0, "0 s"),
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3725, "1 h 2 min"),
+        (86_400 * 2 + 60, "2 d 1 min"),
+        (86_400 * 30 + 3600 * 5 + 60, "30 d 5 h"),
+    ],
+)
+def test_durations_have_at_most_two_units(seconds: float | None, text: str) -> None:
+    """What is not known is left out."""
+    assert duration_text(seconds) == text
+
+
+QUEUED = JobView(
+    job_id="one",
+    pipeline="webui",
+    stage="txt2img",
+    state="queued",
+    attempt=1,
+    queued_at=1000.0,
+    started_at=None,
+    finished_at=None,
+    config={},
+    learning_context=None,
+    result=None,
+    priority=5,
+    eta_seconds=90.0,
+)
+
+
+def row(job: JobView) -> list[str]:
+    """Give a job's row as plain text."""
+    return [cell.plain if isinstance(cell, Text) else cell for cell in job_row(job, now=1061.0)]
+
+
+def test_a_queued_job_shows_its_age_and_when_it_may_be_done() -> None:
+    """Nothing holds it up, so there is no note."""
+    assert row(QUEUED) == ["one", "webui txt2img", "queued", "5", "1", "1 min 1 s", "1 min 30 s", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"waits_for": "paused"}, "paused"),
+        ({"fault": JobError(kind="unreachable", message="gone")}, "gone"),
+        ({"fault": JobError(kind="unreachable", message="gone"), "waits_for": "rests"}, "rests"),
+        ({"fault": JobError(kind="unreachable", message="gone"), "state": "running"}, ""),
+        (
+            {"state": "failed", "result": JobResult(success=False, error=JobError(kind="oom", message="a\nno memory"))},
+            "no memory",
+        ),
+        ({"state": "completed", "result": JobResult(success=True)}, ""),
+    ],
+)
+def test_the_note_says_why_a_job_waits_or_failed(changes: dict[str, object], expected: str) -> None:
+    """In one line."""
+    assert row(replace(QUEUED, **changes))[-1] == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        (VariableSpec(kind="str"), "str"),
+        (VariableSpec(kind="int", minimum=1, maximum=150), "int 1 to 150"),
+        (VariableSpec(kind="float", minimum=0), "float at least 0"),
+        (VariableSpec(kind="int", maximum=9, unit="pixels"), "int at most 9 pixels"),
+        (VariableSpec(kind="str", choices=("a", "b")), "a, b"),
+        (VariableSpec(kind="str", choices=tuple("abcdefghij")), "a, b, c, d, e, f, g, h, … 2 more"),
+    ],
+)
+def test_what_a_variable_takes_is_said_in_few_words(variable: VariableSpec, text: str) -> None:
+    """Type and bounds, or the first choices."""
+    assert takes(variable) == text
+
+
+def test_a_note_names_what_a_plan_has_to_know() -> None:
+    """Whether it can be varied, must be there, needs another key, or is slow."""
+    config = VariableSpec(kind="str")
+    variable = VariableSpec(kind="float", needs=("enable_hr",), slow=True)
+    spec = StageSpec(variables={"scale": variable}, config={"init_image": config}, required=("init_image",))
+
+    assert note("init_image", spec, config) == "config only, required"
+    assert note("scale", spec, variable) == "with enable_hr, slow to change"
