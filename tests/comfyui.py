@@ -92,13 +92,15 @@ class Bench:
         cancelled: Callable[[], bool] = lambda: False,
         *,
         attempt: int = 1,
+        faults: int | None = None,
         name: str = "job-1",
         mark: LearningContext | None = None,
         reports: Reports | None = None,
     ) -> JobResult:
-        """Run a job to its end."""
+        """Run a job to its end; earlier attempts have ended by faults, unless there are fewer."""
         job = record_of(name, pipeline="comfyui", stage="workflow", config=config, mark=mark)
-        return self.pipeline.run(replace(job, attempt=attempt), Reports() if reports is None else reports, cancelled)
+        job = replace(job, attempt=attempt, faults=attempt - 1 if faults is None else faults)
+        return self.pipeline.run(job, Reports() if reports is None else reports, cancelled)
 
     def start(self, config: Config, **options: Any) -> "Background":
         """Run a job in a thread."""

@@ -9,7 +9,7 @@ from bus.messages import JobResult
 from pipeline_runner.comfyui.errors import dropped_outputs, node_errors_text
 from pipeline_runner.comfyui.history import Ended
 from pipeline_runner.comfyui.progress import ProgressFeed, Steps
-from pipeline_runner.comfyui.server import Accepted, ComfyServer
+from pipeline_runner.comfyui.server import Accepted, ComfyServer, Queue
 from pipeline_runner.comfyui.workflow import Graph, Workflow
 from pipeline_runner.http_client import ServerFault
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
@@ -83,18 +83,23 @@ class PromptRun:
             return ended
 
     def _left_behind(self) -> str | None:
-        """Find what an earlier attempt, whose runner died or lost the server, has left there and is of use."""
-        if self._job.attempt <= 1:
-            return None
-        queue = self._server.queue()
-        for attempt in range(self._job.attempt - 1, 0, -1):
-            for number in range(ROUNDS):
-                prompt_id = prompt_id_of(self._job.job_id, attempt, number)
-                if prompt_id in queue.running or prompt_id in queue.pending:
-                    return prompt_id
-                ended = self._server.history(prompt_id)
-                if ended and ended.state == "success":
-                    return prompt_id
+        """Find what an earlier run, whose runner died or lost the server, has left there and is of use.
+
+        A job that a person has run again counts no faults, and begins anew.
+        """
+        last = self._job.attempt - 1
+        earlier = [
+            prompt_id_of(self._job.job_id, attempt, number)
+            for attempt in range(last, last - self._job.faults, -1)
+            for number in range(ROUNDS)
+        ]
+        queue = self._server.queue() if earlier else Queue((), ())
+        for prompt_id in earlier:
+            if prompt_id in queue.running or prompt_id in queue.pending:
+                return prompt_id
+            ended = self._server.history(prompt_id)
+            if ended and ended.state == "success":
+                return prompt_id
         return None
 
     def _submitted(self, feed: ProgressFeed, number: int) -> Ended:

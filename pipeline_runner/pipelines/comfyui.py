@@ -22,6 +22,7 @@ from pipeline_runner.jobs import NormalizedJobRecord, failed_result
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 
 DEFAULT_URL: Final = "http://127.0.0.1:8188"
+HINT: Final = "start ComfyUI, or say where it is with --comfyui-url"
 REFRESH_SECONDS: Final = 5.0
 NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
 FILE_BYTES: Final = 64 << 20  # of a workflow or a picture
@@ -50,7 +51,7 @@ class ComfyuiPipeline(Pipeline):
         self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
         self._nodes: Nodes | None = None  # until the server has answered for the first time
         self._read_at = 0.0
-        self._away = "the ComfyUI server has not answered yet"
+        self._away = f"ComfyUI has not answered yet; {HINT}"
 
     def stages(self) -> Mapping[str, StageSpec]:
         """Give the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
@@ -75,7 +76,7 @@ class ComfyuiPipeline(Pipeline):
                 self._read_at = time.monotonic()
             self._away = ""
         except ServerFault as fault:
-            self._away = f"{fault.message}; start ComfyUI, or say where it is with --comfyui-url"
+            self._away = f"{fault.message}; {HINT}"
         return self._away
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.acceptance.checker import outputs_of
-from tests.acceptance.harness import ROOT, House, view_of
+from tests.acceptance.harness import House, view_of
+from tests.comfyui import EXAMPLE
 from tests.helpers import wait_until
 from tests.servers.comfyui import FakeComfy
 
@@ -50,7 +51,7 @@ def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: Hou
     """`experiment run --follow` ends well, and each picture lies under the value that the server was asked for."""
     runner = house.runner("--comfyui-url", fake.url)
     learning = house.learning(runner)
-    file = house.write("experiment.toml", experiment(ROOT / "examples" / "comfyui_workflow.json"))
+    file = house.write("experiment.toml", experiment(EXAMPLE))
 
     followed = house.run("experiment", "run", file, "--follow")
 
@@ -70,17 +71,32 @@ def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: Hou
             assert (made_of["cfg"], made_of["seed"]) == (variant.variant_value, image.seed)
 
 
-def test_a_mistake_is_told_before_anything_is_planned(house: House, fake: FakeComfy) -> None:
-    """A value that the server does not take ends the command with one sentence and status 2."""
+def test_a_value_that_the_server_does_not_take_fails_its_variant_before_it_is_queued(
+    house: House, fake: FakeComfy
+) -> None:
+    """The server is never asked for it; the sentence that says so is the error of the variant."""
+    runner = house.runner("--comfyui-url", fake.url)
+    learning = house.learning(runner)
+    file = house.write("experiment.toml", experiment(EXAMPLE, values=[3, 500]))
+
+    followed = house.run("experiment", "run", file, "--follow", code=4)
+
+    good, bad = view_of(learning, followed.err.split()[0]).variants
+    assert (good.status, bad.status) == ("completed", "failed")
+    assert "config.cfg_scale: 500 is out of bounds; allowed: 0 to 100" in (bad.error or "")
+    assert {prompt["prompt"]["3"]["inputs"]["cfg"] for prompt in fake.prompts} == {3}
+
+
+def test_nothing_is_planned_without_a_server(house: House, fake: FakeComfy) -> None:
+    """Status 3 and one sentence: where ComfyUI was looked for, and what to do."""
+    fake.stop()
     runner = house.runner("--comfyui-url", fake.url)
     house.learning(runner)
-    workflow = ROOT / "examples" / "comfyui_workflow.json"
-    file = house.write("experiment.toml", experiment(workflow, values=[3, 500]))
+    file = house.write("experiment.toml", experiment(EXAMPLE))
 
-    refused = house.run("experiment", "run", file, code=2)
+    refused = house.run("experiment", "run", file, code=3)
 
-    assert "config.cfg_scale: 500 is out of bounds; allowed: 0 to 100" in refused.err
-    assert fake.prompts == []
+    assert "start ComfyUI, or say where it is with --comfyui-url" in refused.err
 
 
 def test_a_runner_that_is_killed_takes_its_running_prompt_over(house: House, fake: FakeComfy) -> None:
@@ -88,7 +104,7 @@ def test_a_runner_that_is_killed_takes_its_running_prompt_over(house: House, fak
     runner = house.runner("--comfyui-url", fake.url)
     learning = house.learning(runner)
     fake.hold()
-    file = house.write("experiment.toml", experiment(ROOT / "examples" / "comfyui_workflow.json", values=[3]))
+    file = house.write("experiment.toml", experiment(EXAMPLE, values=[3]))
     experiment_id = house.run("experiment", "run", file).out.strip()
     wait_until(lambda: fake.running, 30, what="the start of the prompt")
 

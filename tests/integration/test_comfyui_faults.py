@@ -399,6 +399,15 @@ def test_the_whole_job_is_the_same_after_a_failed_attempt(bench: Bench) -> None:
     assert bench.fake.executed == [prompt_id_of("job-1", 2, 0)]
 
 
+def test_a_job_that_a_person_runs_again_begins_anew(bench: Bench) -> None:
+    """It has ended already, so nothing that it left at the server stands for the new run."""
+    assert bench.run(bench.config()).success
+
+    assert bench.run(bench.config(second_output()), attempt=2, faults=0).success
+
+    assert [prompt["prompt_id"] for prompt in bench.fake.prompts] == [prompt_id_of("job-1", n, 0) for n in (1, 2)]
+
+
 # older servers
 
 
