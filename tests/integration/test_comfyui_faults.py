@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_runner.comfyui.history import Ended
 from pipeline_runner.comfyui.prompt import prompt_id_of
+from pipeline_runner.comfyui.server import ComfyServer
+from pipeline_runner.http_client import ServerFault
+from pipeline_runner.pipelines import ServerAddress
 from tests.comfyui import Bench, error_of, example, inputs, open_bench
 from tests.factories import Reports, context
 from tests.helpers import wait_until
@@ -168,6 +172,32 @@ def test_a_cleared_queue_is_noticed(bench: Bench) -> None:
     kind, text = error_of(job.result)
     assert kind == "unreachable"
     assert "started again, or somebody cleared its queue" in text
+
+
+class LateServer(ComfyServer):
+    """Answers the first question of which it knows the answer as it would have a moment before."""
+
+    late = 1
+
+    def history(self, prompt_id: str) -> Ended | None:
+        """Say nothing of the end, once."""
+        ended = super().history(prompt_id)
+        if ended and self.late:
+            self.late -= 1
+            return None
+        return ended
+
+
+def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not yet in the history, then no more in the queue: the history is asked once more before it counts as lost."""
+    monkeypatch.setattr("pipeline_runner.comfyui.prompt.QUEUE_SECONDS", 0.0)
+    bench.pipeline.server.close()
+    bench.pipeline.server = server = LateServer(ServerAddress(url=bench.fake.url))
+
+    assert bench.run(bench.config()).success
+    assert server.late == 0
 
 
 # what is cached or substituted
@@ -337,75 +367,34 @@ def test_of_several_pictures_all_are_saved_or_none(bench: Bench) -> None:
     assert bench.pictures() == []
 
 
-# an earlier attempt
+class SlowServer(ComfyServer):
+    """Does not answer in time when the history is asked for the first time."""
+
+    slow = 1
+
+    def history(self, prompt_id: str) -> Ended | None:
+        """Give up waiting, once."""
+        if self.slow:
+            self.slow -= 1
+            raise ServerFault("timeout", "no answer within 10 s")
+        return super().history(prompt_id)
 
 
-def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(bench: Bench) -> None:
-    """The server has queued it, though nobody heard so: the next attempt takes it over."""
-    bench.fake.behaviour.lost_replies = 1
+def test_an_answer_that_comes_late_is_asked_for_again(bench: Bench) -> None:
+    """A server that loads a model may be silent for long, which is not the end of its prompt."""
+    bench.pipeline.server.close()
+    bench.pipeline.server = server = SlowServer(ServerAddress(url=bench.fake.url))
 
-    assert error_of(bench.run(bench.config()))[0] == "unreachable"
-    assert bench.run(bench.config(), attempt=2).success
-
-    assert len(bench.fake.prompts) == 1
-    assert bench.fake.executed == [prompt_id_of("job-1", 1, 0)]
-
-
-def test_a_runner_that_was_killed_finds_its_running_prompt_again(bench: Bench) -> None:
-    """The third attempt takes over what the first one left running, with its progress."""
-    bench.fake.hold()
-    bench.fake.behaviour.lost_replies = 1
-    assert error_of(bench.run(bench.config()))[0] == "unreachable"
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
-    reports = Reports()
-    pipeline = bench.pipeline
-    bench.pipeline = bench.new_pipeline()
-    job = bench.start(bench.config(), attempt=3, reports=reports)
-    wait_until(lambda: bench.fake.sockets, what="the websocket")
-
-    bench.fake.release()
-
-    assert job.result.success
-    assert (1.0, 4, 4) in reports
-    assert len(bench.fake.prompts) == 1
-    pipeline.server.close()
-
-
-def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(bench: Bench) -> None:
-    """What was interrupted or failed runs anew, even if it was still running when it was found."""
-    bench.fake.hold()
-    bench.fake.behaviour.lost_replies = 1
-    assert error_of(bench.run(bench.config()))[0] == "unreachable"
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
-    job = bench.start(bench.config(), attempt=2)
-    wait_until(lambda: bench.fake.sockets, what="the websocket")
-    wait_until(lambda: any(path.startswith("/history/") for _, path, _, _ in bench.fake.requests), what="a poll")
-
-    bench.fake.post_interrupt({})
-    wait_until(lambda: len(bench.fake.prompts) == 2, what="another prompt")
-    bench.fake.release()
-
-    assert job.result.success
-    assert bench.fake.executed == [prompt_id_of("job-1", 2, 0)]
-
-
-def test_the_whole_job_is_the_same_after_a_failed_attempt(bench: Bench) -> None:
-    """A failure in the history does not stand for the next attempt."""
-    bench.fake.behaviour.errors.append(("OSError", "disk"))
-    assert error_of(bench.run(bench.config()))[0] == "server_error"
-
-    assert bench.run(bench.config(), attempt=2).success
-
-    assert bench.fake.executed == [prompt_id_of("job-1", 2, 0)]
-
-
-def test_a_job_that_a_person_runs_again_begins_anew(bench: Bench) -> None:
-    """It has ended already, so nothing that it left at the server stands for the new run."""
     assert bench.run(bench.config()).success
+    assert server.slow == 0
 
-    assert bench.run(bench.config(second_output()), attempt=2, faults=0).success
 
-    assert [prompt["prompt_id"] for prompt in bench.fake.prompts] == [prompt_id_of("job-1", n, 0) for n in (1, 2)]
+def test_a_slow_answer_is_no_slow_job(bench: Bench) -> None:
+    """Where no answer can be done without, the job is run again; `timeout` is for its own limit."""
+    bench.pipeline.server.close()
+    bench.pipeline.server = SlowServer(ServerAddress(url=bench.fake.url))
+
+    assert error_of(bench.run(bench.config(), attempt=2))[0] == "unreachable"
 
 
 # older servers
