@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.comfyui import Bench, open_bench
 from tests.helpers import Service
 from tests.house import House, open_house
 from tests.relay import Policy, Relay
@@ -34,3 +35,14 @@ def relay(no_leaks: None) -> Iterator[Callable[[Service, Policy], Relay]]:  # no
     yield make
     for one in relays:
         one.close()
+
+
+@pytest.fixture
+def comfy(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Bench]:
+    """Give the comfyui pipeline at a fake server."""
+    with open_bench(tmp_path, monkeypatch) as bench:
+        yield bench

@@ -2,8 +2,6 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,7 @@ from pipeline_runner.comfyui.prompt import prompt_id_of
 from pipeline_runner.comfyui.server import ComfyServer
 from pipeline_runner.http_client import ServerFault
 from pipeline_runner.pipelines import ServerAddress
-from tests.comfyui import Bench, error_of, example, inputs, open_bench
+from tests.comfyui import Bench, error_of, example, inputs
 from tests.factories import Reports, context
 from tests.helpers import wait_until
 from tests.servers.comfyui import OUT_OF_MEMORY
@@ -21,33 +19,26 @@ from tests.servers.comfyui_nodes import Graph
 PAGE = b"<html>502 Bad Gateway</html>"
 
 
-@pytest.fixture
-def bench(no_leaks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:  # noqa: ARG001 - it looks
-    """Give a pipeline at a fake server."""
-    with open_bench(tmp_path, monkeypatch) as bench:
-        yield bench
-
-
 # what the server refuses or cannot do
 
 
-def test_a_refused_prompt_is_explained_in_one_message(bench: Bench) -> None:
+def test_a_refused_prompt_is_explained_in_one_message(comfy: Bench) -> None:
     """Every node with an error is named with its input and the server's own words; nothing is tried again."""
     graph = example()
     graph["4"]["inputs"]["ckpt_name"] = "gone.safetensors"
 
-    kind, text = error_of(bench.run(bench.config(graph, cfg_scale=200)))
+    kind, text = error_of(comfy.run(comfy.config(graph, cfg_scale=200)))
 
     assert kind == "invalid_request"
     assert "node 3 (KSampler), input cfg: Value 200.0 bigger than max of 100.0" in text
     assert "node 4 (CheckpointLoaderSimple), input ckpt_name: Value not in list: 'gone.safetensors' not in" in text
 
 
-def test_a_node_that_is_not_installed_is_named_by_the_server_too(bench: Bench) -> None:
+def test_a_node_that_is_not_installed_is_named_by_the_server_too(comfy: Bench) -> None:
     """A refusal without errors of nodes is told as well."""
     graph = {**example(), "20": {"class_type": "Missing", "inputs": {}}}
 
-    kind, text = error_of(bench.run(bench.config(graph)))
+    kind, text = error_of(comfy.run(comfy.config(graph)))
 
     assert (kind, "Node 'Missing' not found" in text) == ("invalid_request", True)
 
@@ -61,25 +52,25 @@ def second_output() -> Graph:
     return graph
 
 
-def test_an_output_that_was_left_out_is_a_warning(bench: Bench) -> None:
+def test_an_output_that_was_left_out_is_a_warning(comfy: Bench) -> None:
     """The server may take a prompt without one of its outputs; the job says so."""
-    result = bench.run(bench.config(second_output()))
+    result = comfy.run(comfy.config(second_output()))
 
     assert len(result.images) == 1
     (warning,) = result.warnings
     assert "node 22 (EmptyLatentImage), input width: Value 1 smaller than min of 16" in warning
 
 
-def test_an_output_that_is_wanted_and_was_left_out_is_a_failure(bench: Bench) -> None:
+def test_an_output_that_is_wanted_and_was_left_out_is_a_failure(comfy: Bench) -> None:
     """Nothing is executed for a job that cannot give what it is for."""
-    bench.fake.hold()
+    comfy.fake.hold()
 
-    kind, text = error_of(bench.run(bench.config(second_output(), output_nodes=["20"])))
+    kind, text = error_of(comfy.run(comfy.config(second_output(), output_nodes=["20"])))
 
     assert kind == "invalid_request"
     assert text.startswith("node 20 gives nothing: node 22")
-    wait_until(lambda: not bench.fake.running + bench.fake.pending, what="an empty queue")
-    assert bench.fake.executed == []
+    wait_until(lambda: not comfy.fake.running + comfy.fake.pending, what="an empty queue")
+    assert comfy.fake.executed == []
 
 
 @pytest.mark.parametrize(
@@ -93,81 +84,81 @@ def test_an_output_that_is_wanted_and_was_left_out_is_a_failure(bench: Bench) ->
     ],
 )
 def test_an_exception_in_a_node_is_judged_by_whether_it_would_come_again(
-    bench: Bench, error: tuple[str, str], kind: str
+    comfy: Bench, error: tuple[str, str], kind: str
 ) -> None:
     """What the values cause fails at once; what the machine may have caused is tried again by the runner."""
-    bench.fake.behaviour.errors.append(error)
+    comfy.fake.behaviour.errors.append(error)
 
-    found, text = error_of(bench.run(bench.config()))
+    found, text = error_of(comfy.run(comfy.config()))
 
     assert found == kind
     assert text == f"node 3 (KSampler): {error[0].rpartition('.')[2]}: {error[1]}"
-    assert bench.pictures() == []
+    assert comfy.pictures() == []
 
 
-def test_a_prompt_without_memory_runs_again_after_the_models_are_unloaded(bench: Bench) -> None:
+def test_a_prompt_without_memory_runs_again_after_the_models_are_unloaded(comfy: Bench) -> None:
     """Once is bad luck: the second run has an id of its own, and its picture is the job's."""
-    bench.fake.behaviour.errors.append(OUT_OF_MEMORY)
+    comfy.fake.behaviour.errors.append(OUT_OF_MEMORY)
 
-    result = bench.run(bench.config())
+    result = comfy.run(comfy.config())
 
     assert result.success
-    assert bench.fake.freed == 1
-    ids = [prompt["prompt_id"] for prompt in bench.fake.prompts]
+    assert comfy.fake.freed == 1
+    ids = [prompt["prompt_id"] for prompt in comfy.fake.prompts]
     assert ids == [prompt_id_of("job-1", 1, number) for number in range(2)]
 
 
-def test_a_prompt_that_never_has_memory_fails_with_advice(bench: Bench) -> None:
+def test_a_prompt_that_never_has_memory_fails_with_advice(comfy: Bench) -> None:
     """Twice is a fact, with a kind of its own."""
-    bench.fake.behaviour.always = OUT_OF_MEMORY
+    comfy.fake.behaviour.always = OUT_OF_MEMORY
 
-    kind, text = error_of(bench.run(bench.config()))
+    kind, text = error_of(comfy.run(comfy.config()))
 
     assert kind == "oom"
     assert text.startswith("node 3 (KSampler): OutOfMemoryError: Allocation on device")
     assert "lower the size or the batch" in text
-    assert (len(bench.fake.prompts), bench.fake.freed) == (2, 1)
+    assert (len(comfy.fake.prompts), comfy.fake.freed) == (2, 1)
 
 
 # what others do
 
 
-def test_a_prompt_that_somebody_else_interrupted_is_no_result(bench: Bench) -> None:
+def test_a_prompt_that_somebody_else_interrupted_is_no_result(comfy: Bench) -> None:
     """A person at the server pressed stop: the job has failed, with that reason."""
-    bench.fake.hold()
-    job = bench.start(bench.config())
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
+    comfy.fake.hold()
+    job = comfy.start(comfy.config())
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
 
-    bench.fake.post_interrupt({})
+    comfy.fake.post_interrupt({})
 
     assert error_of(job.result)[0] == "interrupted"
-    assert bench.pictures() == []
+    assert comfy.pictures() == []
 
 
-def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(bench: Bench) -> None:
+def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(comfy: Bench) -> None:
     """The job waits behind another user's prompt, and neither its progress nor its end is taken for its own."""
-    bench.fake.hold()
-    other = bench.fake.submit_for_another()
-    wait_until(lambda: bench.fake.running == [other], what="the other prompt")
+    comfy.fake.hold()
+    other = comfy.fake.submit_for_another()
+    wait_until(lambda: comfy.fake.running == [other], what="the other prompt")
     reports = Reports()
-    job = bench.start(bench.config(), reports=reports)
-    wait_until(lambda: bench.fake.pending, what="our prompt in the queue")
+    job = comfy.start(comfy.config(), reports=reports)
+    wait_until(lambda: comfy.fake.pending, what="our prompt in the queue")
     assert reports == [(0.0, None, None)]
 
-    bench.fake.release()
+    comfy.fake.release()
 
     assert job.result.success
-    assert bench.fake.executed == [other, prompt_id_of("job-1", 1, 0)]
+    assert comfy.fake.executed == [other, prompt_id_of("job-1", 1, 0)]
 
 
-def test_a_cleared_queue_is_noticed(bench: Bench) -> None:
+def test_a_cleared_queue_is_noticed(comfy: Bench) -> None:
     """A prompt that is neither in the queue nor in the history will never end; the runner is to begin anew."""
-    bench.fake.hold()
-    bench.fake.submit_for_another()
-    job = bench.start(bench.config())
-    wait_until(lambda: bench.fake.pending, what="our prompt in the queue")
+    comfy.fake.hold()
+    comfy.fake.submit_for_another()
+    job = comfy.start(comfy.config())
+    wait_until(lambda: comfy.fake.pending, what="our prompt in the queue")
 
-    bench.fake.forget_prompts()
+    comfy.fake.forget_prompts()
 
     kind, text = error_of(job.result)
     assert kind == "unreachable"
@@ -189,52 +180,52 @@ class LateServer(ComfyServer):
 
 
 def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    comfy: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not yet in the history, then no more in the queue: the history is asked once more before it counts as lost."""
     monkeypatch.setattr("pipeline_runner.comfyui.prompt.QUEUE_SECONDS", 0.0)
-    bench.pipeline.server.close()
-    bench.pipeline.server = server = LateServer(ServerAddress(url=bench.fake.url))
+    comfy.pipeline.server.close()
+    comfy.pipeline.server = server = LateServer(ServerAddress(url=comfy.fake.url))
 
-    assert bench.run(bench.config()).success
+    assert comfy.run(comfy.config()).success
     assert server.late == 0
 
 
 # what is cached or substituted
 
 
-def test_the_same_prompt_again_gives_no_picture_and_the_reason_is_told(bench: Bench) -> None:
+def test_the_same_prompt_again_gives_no_picture_and_the_reason_is_told(comfy: Bench) -> None:
     """The server executes nothing that it has had before; without outputs that is a failure, not a silent success."""
-    assert bench.run(bench.config()).success
+    assert comfy.run(comfy.config()).success
 
-    kind, text = error_of(bench.run(bench.config(), name="job-2"))
+    kind, text = error_of(comfy.run(comfy.config(), name="job-2"))
 
     assert kind == "invalid_request"
     assert "map the seed in config.inputs" in text
 
 
-def test_a_cached_picture_counts_but_its_time_does_not(bench: Bench) -> None:
+def test_a_cached_picture_counts_but_its_time_does_not(comfy: Bench) -> None:
     """Newer servers name the old picture again: it is the right one, made in no time."""
-    bench.fake.behaviour.repeats_cached_outputs = True
-    first = bench.run(bench.config())
+    comfy.fake.behaviour.repeats_cached_outputs = True
+    first = comfy.run(comfy.config())
 
-    second = bench.run(bench.config(), name="job-2")
+    second = comfy.run(comfy.config(), name="job-2")
 
     assert [image.sha256 for image in second.images] == [image.sha256 for image in first.images]
     assert second.seconds is None
     assert ["cache" in warning for warning in second.warnings] == [True]
 
 
-def test_a_workflow_without_any_seed_says_that_jobs_are_alike(bench: Bench) -> None:
+def test_a_workflow_without_any_seed_says_that_jobs_are_alike(comfy: Bench) -> None:
     """Where nothing is random there is no seed to map, and it makes no difference to a job."""
     graph: Graph = {
         "10": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
         "9": {"class_type": "SaveImage", "inputs": {"images": ["10", 0], "filename_prefix": "x"}},
     }
-    config = bench.config(graph, inputs={"prefix": "9.filename_prefix"}, prefix="y")
-    bench.check(config)
+    config = comfy.config(graph, inputs={"prefix": "9.filename_prefix"}, prefix="y")
+    comfy.check(config)
 
-    result = bench.run(config)
+    result = comfy.run(config)
 
     assert result.effective == {"prefix": "y"}
     (warning,) = result.warnings
@@ -243,25 +234,25 @@ def test_a_workflow_without_any_seed_says_that_jobs_are_alike(bench: Bench) -> N
 
 @pytest.mark.parametrize(("variable", "succeeds"), [("cfg_scale", False), ("steps", True)])
 def test_another_value_than_the_one_that_was_asked_for_is_noticed(
-    bench: Bench, variable: str, *, succeeds: bool
+    comfy: Bench, variable: str, *, succeeds: bool
 ) -> None:
     """Of the variable under test it is a failure, as the picture would be filed under a wrong value; else a warning."""
-    bench.fake.behaviour.substituted["3", "cfg"] = 5.0
-    config = bench.config(cfg_scale=7, steps=20)
+    comfy.fake.behaviour.substituted["3", "cfg"] = 5.0
+    config = comfy.config(cfg_scale=7, steps=20)
 
-    result = bench.run(config, mark=context(variable=variable))
+    result = comfy.run(config, mark=context(variable=variable))
 
     assert result.success is succeeds
     text = result.warnings[0] if succeeds else error_of(result)[1]
     assert text == "config.cfg_scale: 7 was asked for at 3.cfg, but the server used 5.0"
     assert succeeds or error_of(result)[0] == "substituted"
-    assert len(bench.pictures()) == succeeds
+    assert len(comfy.pictures()) == succeeds
     assert not succeeds or result.effective["cfg_scale"] == 5.0
 
 
-def test_a_number_that_the_server_rounds_is_noticed(bench: Bench) -> None:
+def test_a_number_that_the_server_rounds_is_noticed(comfy: Bench) -> None:
     """7.5 steps become 7 without a word; whoever gets past the check is told."""
-    result = bench.run(bench.config(steps=7.5))
+    result = comfy.run(comfy.config(steps=7.5))
 
     assert result.warnings == ("config.steps: 7.5 was asked for at 3.steps, but the server used 7",)
 
@@ -270,101 +261,101 @@ def test_a_number_that_the_server_rounds_is_noticed(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_without_a_websocket_the_history_decides(bench: Bench, *, accepted: bool) -> None:
+def test_without_a_websocket_the_history_decides(comfy: Bench, *, accepted: bool) -> None:
     """A refused or dropped websocket costs the progress, not the job."""
-    bench.fake.behaviour.websocket = accepted
-    bench.fake.hold()
-    job = bench.start(bench.config())
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
+    comfy.fake.behaviour.websocket = accepted
+    comfy.fake.hold()
+    job = comfy.start(comfy.config())
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
     if accepted:
-        wait_until(lambda: bench.fake.sockets, what="the websocket")
-        bench.fake.behaviour.websocket = False
-        for peer in list(bench.fake.sockets.values()):
+        wait_until(lambda: comfy.fake.sockets, what="the websocket")
+        comfy.fake.behaviour.websocket = False
+        for peer in list(comfy.fake.sockets.values()):
             peer.drop()
 
-    bench.fake.release()
+    comfy.fake.release()
 
     assert job.result.success
 
 
-def test_a_websocket_that_drops_is_connected_again(bench: Bench) -> None:
+def test_a_websocket_that_drops_is_connected_again(comfy: Bench) -> None:
     """Progress goes on under the same client id."""
-    bench.fake.hold()
+    comfy.fake.hold()
     reports = Reports()
-    job = bench.start(bench.config(), reports=reports)
+    job = comfy.start(comfy.config(), reports=reports)
     wait_until(lambda: (0.5, 2, 4) in reports, what="progress")
-    (old,) = bench.fake.sockets.values()
+    (old,) = comfy.fake.sockets.values()
     old.drop()
-    wait_until(lambda: bench.fake.sockets and old not in bench.fake.sockets.values(), what="another connection")
+    wait_until(lambda: comfy.fake.sockets and old not in comfy.fake.sockets.values(), what="another connection")
 
-    bench.fake.release()
+    comfy.fake.release()
 
     assert job.result.success
     assert (1.0, 4, 4) in reports
 
 
-def test_a_server_that_goes_away_leaves_the_job_to_be_run_again(bench: Bench) -> None:
+def test_a_server_that_goes_away_leaves_the_job_to_be_run_again(comfy: Bench) -> None:
     """Whatever the moment, the runner learns that the server, and not the job, is at fault."""
-    bench.fake.hold()
-    job = bench.start(bench.config())
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
+    comfy.fake.hold()
+    job = comfy.start(comfy.config())
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
 
-    bench.fake.stop()
+    comfy.fake.stop()
 
     assert error_of(job.result)[0] == "unreachable"
-    assert error_of(bench.run(bench.config()))[0] == "unreachable"
+    assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
 
 
-def test_a_job_runs_anew_at_a_server_that_was_started_again(bench: Bench) -> None:
+def test_a_job_runs_anew_at_a_server_that_was_started_again(comfy: Bench) -> None:
     """The next attempt finds nothing of the first one and submits its own prompt."""
-    bench.fake.hold()
-    job = bench.start(bench.config())
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
-    bench.fake.stop()
+    comfy.fake.hold()
+    job = comfy.start(comfy.config())
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
+    comfy.fake.stop()
     assert error_of(job.result)[0] == "unreachable"
-    bench.fake.release()
-    bench.fake.start()
+    comfy.fake.release()
+    comfy.fake.start()
 
-    assert bench.run(bench.config(), attempt=2).success
-    assert bench.fake.executed == [prompt_id_of("job-1", 2, 0)]
+    assert comfy.run(comfy.config(), attempt=2).success
+    assert comfy.fake.executed == [prompt_id_of("job-1", 2, 0)]
 
 
 @pytest.mark.parametrize("path", ["/prompt", "/history", "/view", "/queue"])
-def test_a_proxy_that_fails_is_a_fault_of_the_server(bench: Bench, path: str) -> None:
+def test_a_proxy_that_fails_is_a_fault_of_the_server(comfy: Bench, path: str) -> None:
     """A page instead of an answer is a `server_error`, with its status and its beginning."""
     exact = f"/history/{prompt_id_of('job-1', 2, 0)}" if path == "/history" else path
-    bench.fake.behaviour.answers[exact] = deque([(502, PAGE)])
+    comfy.fake.behaviour.answers[exact] = deque([(502, PAGE)])
 
-    kind, text = error_of(bench.run(bench.config(), attempt=2))
+    kind, text = error_of(comfy.run(comfy.config(), attempt=2))
 
     assert kind == "server_error"
     assert f"answered 502 to {path}" in text
     assert "502 Bad Gateway" in text
-    assert bench.pictures() == []
+    assert comfy.pictures() == []
 
 
-def test_a_picture_that_is_cut_in_the_middle_is_fetched_again_by_the_next_attempt(bench: Bench) -> None:
+def test_a_picture_that_is_cut_in_the_middle_is_fetched_again_by_the_next_attempt(comfy: Bench) -> None:
     """Half a picture is none; the next attempt finds the prompt in the history and executes nothing."""
-    bench.fake.behaviour.cut_views = 2  # a request that changes nothing is sent twice
+    comfy.fake.behaviour.cut_views = 2  # a request that changes nothing is sent twice
 
-    assert error_of(bench.run(bench.config()))[0] == "unreachable"
-    assert bench.pictures() == []
-    assert bench.run(bench.config(), attempt=2).success
+    assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
+    assert comfy.pictures() == []
+    assert comfy.run(comfy.config(), attempt=2).success
 
-    assert bench.fake.executed == [prompt_id_of("job-1", 1, 0)]
+    assert comfy.fake.executed == [prompt_id_of("job-1", 1, 0)]
 
 
-def test_of_several_pictures_all_are_saved_or_none(bench: Bench) -> None:
+def test_of_several_pictures_all_are_saved_or_none(comfy: Bench) -> None:
     """A job whose second picture cannot be fetched has no first one either."""
     graph = example()
     graph["5"]["inputs"]["batch_size"] = 2
-    bench.fake.behaviour.answers["/view"] = deque([None, (200, b"whatever")])
+    comfy.fake.behaviour.answers["/view"] = deque([None, (200, b"whatever")])
 
-    kind, text = error_of(bench.run(bench.config(graph)))
+    kind, text = error_of(comfy.run(comfy.config(graph)))
 
     assert kind == "invalid_request"
     assert "no whole PNG, JPEG or WebP picture" in text
-    assert bench.pictures() == []
+    assert comfy.pictures() == []
 
 
 class SlowServer(ComfyServer):
@@ -380,55 +371,55 @@ class SlowServer(ComfyServer):
         return super().history(prompt_id)
 
 
-def test_an_answer_that_comes_late_is_asked_for_again(bench: Bench) -> None:
+def test_an_answer_that_comes_late_is_asked_for_again(comfy: Bench) -> None:
     """A server that loads a model may be silent for long, which is not the end of its prompt."""
-    bench.pipeline.server.close()
-    bench.pipeline.server = server = SlowServer(ServerAddress(url=bench.fake.url))
+    comfy.pipeline.server.close()
+    comfy.pipeline.server = server = SlowServer(ServerAddress(url=comfy.fake.url))
 
-    assert bench.run(bench.config()).success
+    assert comfy.run(comfy.config()).success
     assert server.slow == 0
 
 
-def test_a_slow_answer_is_no_slow_job(bench: Bench) -> None:
+def test_a_slow_answer_is_no_slow_job(comfy: Bench) -> None:
     """Where no answer can be done without, the job is run again; `timeout` is for its own limit."""
-    bench.pipeline.server.close()
-    bench.pipeline.server = SlowServer(ServerAddress(url=bench.fake.url))
+    comfy.pipeline.server.close()
+    comfy.pipeline.server = SlowServer(ServerAddress(url=comfy.fake.url))
 
-    assert error_of(bench.run(bench.config(), attempt=2))[0] == "unreachable"
+    assert error_of(comfy.run(comfy.config(), attempt=2))[0] == "unreachable"
 
 
 # older servers
 
 
-def test_a_server_that_chooses_its_own_ids_is_followed_by_them(bench: Bench) -> None:
+def test_a_server_that_chooses_its_own_ids_is_followed_by_them(comfy: Bench) -> None:
     """Before they took the client's id, servers gave one of their own in the answer."""
-    bench.fake.behaviour.keeps_prompt_ids = False
-    bench.fake.hold()
-    job = bench.start(bench.config())
-    wait_until(lambda: bench.fake.running, what="the start of the prompt")
+    comfy.fake.behaviour.keeps_prompt_ids = False
+    comfy.fake.hold()
+    job = comfy.start(comfy.config())
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
     job.cancel()
     assert job.result.cancelled
-    wait_until(lambda: not bench.fake.running, what="the end of the prompt")
-    bench.fake.release()
+    wait_until(lambda: not comfy.fake.running, what="the end of the prompt")
+    comfy.fake.release()
 
-    assert bench.run(bench.config(seed=8), name="job-2").success
+    assert comfy.run(comfy.config(seed=8), name="job-2").success
 
 
-def test_a_history_without_status_counts_by_its_pictures(bench: Bench) -> None:
+def test_a_history_without_status_counts_by_its_pictures(comfy: Bench) -> None:
     """Very old servers tell only outputs."""
-    bench.fake.behaviour.status = False
+    comfy.fake.behaviour.status = False
 
-    result = bench.run(bench.config())
+    result = comfy.run(comfy.config())
 
     assert (result.success, result.seconds) == (True, None)
     assert json.loads(json.dumps(result.effective)) == {"seed": 7, "cfg_scale": 7.0, "steps": 20}
 
 
-def test_a_seed_of_64_bits_in_the_workflow_can_be_told(bench: Bench) -> None:
+def test_a_seed_of_64_bits_in_the_workflow_can_be_told(comfy: Bench) -> None:
     """Its own seed may be larger than any number in a message; it is told as a text."""
     graph = example()
     graph["3"]["inputs"]["seed"] = 2**64 - 1
-    config = bench.config(graph, inputs=inputs("steps"))
+    config = comfy.config(graph, inputs=inputs("steps"))
     del config["seed"]
 
-    assert bench.run(config).effective["seed"] == "18446744073709551615"
+    assert comfy.run(config).effective["seed"] == "18446744073709551615"

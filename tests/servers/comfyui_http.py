@@ -162,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _upload(self, body: dict[str, Any]) -> tuple[int, Any]:
         name, content = body["image"]
+        if body.get("overwrite") != "true" and f"{body['subfolder']}/{name}" in self.server.fake.uploads:
+            name = f"{name} (1)"
         self.server.fake.uploads[f"{body['subfolder']}/{name}"] = content
         return 200, {"name": name, "subfolder": body["subfolder"], "type": "input"}
 
