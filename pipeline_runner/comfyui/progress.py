@@ -1,6 +1,7 @@
 """What the server tells while a prompt runs. It is a hint: messages may be lost, and the history decides."""
 
 import json
+import math
 import time
 from contextlib import ExitStack
 from types import TracebackType
@@ -52,8 +53,8 @@ def _read_ours(kind: str, data: dict[str, Any]) -> News:
 
 def _steps(data: dict[str, Any]) -> Steps | None:
     match data:
-        case {"value": int() | float() as done, "max": int() | float() as total} if total > 0:
-            return Steps(done, total)
+        case {"value": int() | float() as done, "max": int() | float() as total}:
+            return Steps(done, total) if 0 <= done <= total and 0 < total < math.inf else None
         case _:
             return None
 

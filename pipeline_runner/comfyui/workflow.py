@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
 from bus.messages import INT64_MAX, Config, ConfigValue, Scalar
-from bus.specs import SEED
+from bus.specs import SEED, StageSpec, VariableSpec
 from bus.validate import InvalidInputError, near_miss
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 SEED_INPUTS: Final = ("seed", "noise_seed")  # as ComfyUI's own nodes and most others name them
-KEYS: Final = ("workflow", "inputs", "images", "output_nodes", "timeout_seconds")
 EXPORT: Final = (
     'export it with "Workflow > Export (API)"; older versions of ComfyUI have "Save (API Format)" in the menu once '
     "dev mode is on in the settings"
+)
+STAGE: Final = StageSpec(
+    config={
+        "workflow": VariableSpec(kind="str"),
+        "inputs": VariableSpec(kind="map"),
+        "images": VariableSpec(kind="map"),
+        "output_nodes": VariableSpec(kind="list"),
+        "timeout_seconds": VariableSpec(kind="float", minimum=1, maximum=7 * 86_400, unit="seconds"),
+    },
+    required=("workflow", "inputs"),
+    map="inputs",
 )
 Graph = dict[str, dict[str, Any]]
 """Node id → `{"class_type": …, "inputs": {name: value, or a link [node id, slot]}}`."""
@@ -151,7 +161,7 @@ def _read_inputs(graph: Graph, table: Mapping[str, ConfigValue]) -> dict[str, tu
     inputs = {}
     for name, written in table.items():
         where = f"config.inputs.{name}"
-        if name in KEYS:
+        if name in STAGE.config:
             raise InvalidInputError(f"{where}: {name} has a meaning of its own; give the variable another name")
         texts = written if isinstance(written, list) else [written]
         if not texts:
@@ -166,7 +176,7 @@ def _read_images(graph: Graph, table: Mapping[str, ConfigValue]) -> dict[Target,
         where = f"config.images.{text}"
         if not isinstance(written, str):
             raise InvalidInputError(f"{where}: expected the path of a picture file")
-        images[_find_input(graph, where, text)] = Path(written).expanduser()
+        images[_find_input(graph, where, text)] = Path(written)
     return images
 
 
@@ -222,8 +232,8 @@ def _source(value: object) -> str | None:
 
 def _instead(graph: Graph, source: str) -> str:
     """Say where a linked input comes from, and what may be mapped there."""
-    own = [f"{source}.{name}" for name, value in graph.get(source, {"inputs": {}})["inputs"].items()
-           if _source(value) is None]  # fmt: skip
+    inputs = graph[source]["inputs"] if source in graph else {}
+    own = [f"{source}.{name}" for name, value in inputs.items() if _source(value) is None]
     return f"{described(graph, source)}; map {' or '.join(own) if own else 'an input of a node before it'}"
 
 

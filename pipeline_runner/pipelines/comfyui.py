@@ -8,13 +8,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from bus.messages import Config, JobResult, Scalar
-from bus.specs import SEED, StageSpec, VariableSpec
+from bus.specs import SEED, StageSpec
 from bus.validate import InvalidInputError
 from pipeline_runner.comfyui.nodes import Nodes, check_against
 from pipeline_runner.comfyui.prompt import PromptRun, Stopped
 from pipeline_runner.comfyui.results import Harvest, judge
 from pipeline_runner.comfyui.server import ComfyServer
-from pipeline_runner.comfyui.workflow import Target, Workflow, patched, read_workflow, values_of
+from pipeline_runner.comfyui.workflow import STAGE, Target, Workflow, patched, read_workflow, values_of
 from pipeline_runner.http_client import ServerFault
 from pipeline_runner.images import NoImageError, read_kind
 from pipeline_runner.infotext import infotext
@@ -26,17 +26,6 @@ HINT: Final = "start ComfyUI, or say where it is with --comfyui-url"
 REFRESH_SECONDS: Final = 5.0
 NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
 FILE_BYTES: Final = 64 << 20  # of a workflow or a picture
-_STAGE: Final = StageSpec(
-    config={
-        "workflow": VariableSpec(kind="str"),
-        "inputs": VariableSpec(kind="map"),
-        "images": VariableSpec(kind="map"),
-        "output_nodes": VariableSpec(kind="list"),
-        "timeout_seconds": VariableSpec(kind="float", minimum=1, maximum=7 * 86_400, unit="seconds"),
-    },
-    required=("workflow", "inputs"),
-    map="inputs",
-)
 
 
 class ComfyuiPipeline(Pipeline):
@@ -55,7 +44,7 @@ class ComfyuiPipeline(Pipeline):
 
     def stages(self) -> Mapping[str, StageSpec]:
         """Give the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
-        return {"workflow": _STAGE if self._nodes else replace(_STAGE, unavailable=self._away)}
+        return {"workflow": STAGE if self._nodes else replace(STAGE, unavailable=self._away)}
 
     def check(self, _stage: str, config: Config) -> None:
         """Refuse a workflow that cannot be run, an input that is not there, and a value that a node does not take."""
@@ -137,8 +126,7 @@ def _load(config: Config) -> Workflow:
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    path = Path(str(config["workflow"])).expanduser()
-    workflow = read_workflow(_read("config.workflow", path), config)
+    workflow = read_workflow(_read("config.workflow", Path(str(config["workflow"]))), config)
     for target, picture in workflow.images.items():
         if not picture.is_file():
             raise InvalidInputError(f"config.images.{target}: there is no file {picture.absolute()} for the runner")

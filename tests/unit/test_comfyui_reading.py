@@ -1,6 +1,7 @@
 """What a ComfyUI server tells: refusals, errors of nodes, the history, and messages while a prompt runs."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -191,6 +192,8 @@ def test_a_history_that_lacks_parts_is_read_as_far_as_it_goes(told: Any) -> None
         ("progress", {"value": 3, "max": 20, "node": "3"}, Steps(3, 20)),
         ("progress", {"value": 3, "max": 0}, None),
         ("progress", {"value": "3", "max": 20}, None),
+        ("progress", {"value": math.nan, "max": 20}, None),
+        ("progress", {"value": 3, "max": math.inf}, None),
         ("progress_state", {"nodes": {"3": {"value": 1.0, "max": 4.0, "state": "running"}}}, Steps(1, 4)),
         ("progress_state", {"nodes": {"3": {"value": 1, "max": 1, "state": "finished"}, "4": None}}, None),
         ("progress_state", {"nodes": []}, None),
