@@ -86,6 +86,7 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         "log_format": settings.log_format,
         "runner": settings.runner.address,
         "learning": settings.learning.address,
+        "learnings": [settings.learning.address] if settings.learning.address else UNSET,
     }
     if command == "runner":
         found |= asdict(settings.runner) | {"webui_auth_file": _expanded(settings.runner.webui_auth_file)}

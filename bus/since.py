@@ -35,13 +35,21 @@ def parse_since(text: str, now: datetime) -> datetime:
     return moment
 
 
-def _back(text: str, now: datetime) -> datetime | None:
+def parse_duration(text: str) -> timedelta | None:
+    """Read a duration such as `1h30m`, `2d` or `1w`; None if it is none. One without end is the longest there is."""
     match = _DURATION.fullmatch(text)
     if not match or not text:
         return None
     try:
-        parts = {name: float(match[unit]) for unit, name in _UNITS.items() if match[unit]}
-        return now - timedelta(**parts)
+        return timedelta(**{name: float(match[unit]) for unit, name in _UNITS.items() if match[unit]})
+    except OverflowError:
+        return timedelta.max
+
+
+def _back(text: str, now: datetime) -> datetime | None:
+    duration = parse_duration(text)
+    try:
+        return None if duration is None else now - duration
     except OverflowError:
         raise InvalidInputError(f"--since: {text[:80]!r} is longer ago than a calendar goes") from None
 

@@ -48,7 +48,7 @@ def _run(children: Children, folder: Path, keys: Keys | None) -> None:
     view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
     outputs = outputs_of(runner, keys)
     sheet = outputs / experiment_id / "contact-sheet.png"
-    write_sheet(view, outputs, sheet)
+    write_sheet(view, runner, sheet, keys)
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))

@@ -24,6 +24,7 @@ from bus.requests import (
 )
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
+from cli.fetch import fetch_picture
 from cli.files import new_id, read_experiment
 from cli.follow import follow
 from cli.output import json_option, json_text, table_console
@@ -117,7 +118,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         if target.suffix.lower() != ".png" or not target.parent.is_dir():
             raise InvalidInputError(f"--output: {target} must end in .png, in a folder that exists")
         try:
-            write_sheet(_show(learning, experiment_id, keys), outputs_of(runner, keys), target)
+            write_sheet(_show(learning, experiment_id, keys), runner, target, keys)
         except SheetError as error:
             fail(str(error), EXIT_REFUSED)
         click.echo(str(target))
@@ -158,9 +159,9 @@ def end_with(screen: ExperimentScreen) -> None:
         fail(f"{failed} jobs failed" if failed > 1 else "a job failed", EXIT_REFUSED)
 
 
-def write_sheet(view: ExperimentView, outputs: Path, target: Path) -> None:
-    """Draw and write the contact sheet."""
-    contact_sheet(view, outputs).save(target)
+def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | None = None) -> None:
+    """Draw and write the contact sheet, of thumbnails that the runner gives."""
+    contact_sheet(view, lambda image: fetch_picture(runner, image.sha256, keys)).save(target)
 
 
 def outputs_of(runner: str, keys: Keys | None = None) -> Path:

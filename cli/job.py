@@ -32,13 +32,19 @@ from bus.tomlfile import read_toml
 from bus.wire import InfoReply
 from cli.experiment import outputs_of
 from cli.files import JobFile, new_id
+from cli.job_gc import gc_command
+from cli.job_output import output_command
 from cli.output import duration_text, json_option, json_text, table_console
 from cli.view import last_line
 
 
 @click.group()
 def job() -> None:
-    """Submit single jobs, and look at the runner's queue."""
+    """Submit single jobs, look at the runner's queue, fetch results, and make room."""
+
+
+job.add_command(output_command)
+job.add_command(gc_command)
 
 
 @job.command()

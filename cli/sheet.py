@@ -1,6 +1,7 @@
 """The contact sheet: all pictures of an experiment in one PNG, a column a value and a row a seed."""
 
-from pathlib import Path
+import io
+from collections.abc import Callable
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
@@ -19,14 +20,17 @@ BACKGROUND: Final = "#ffffff"
 INK: Final = "#1a1a1a"
 PALE: Final = "#8a8a8a"
 EMPTY: Final = "#eeeeee"
+Load = Callable[[ImageRef], bytes | None]
 
 
 class SheetError(Exception):
     """There is nothing to draw."""
 
 
-def contact_sheet(view: ExperimentView, outputs: Path) -> Image.Image:
+def contact_sheet(view: ExperimentView, load: Load) -> Image.Image:
     """Draw the pictures of an experiment; what is missing stays an empty cell.
+
+    `load` gives the bytes of a picture, which may be those of its thumbnail, or None.
 
     Raises:
         SheetError: no job has given a picture yet.
@@ -48,11 +52,11 @@ def contact_sheet(view: ExperimentView, outputs: Path) -> Image.Image:
     if len(values) > MAX_COLUMNS:
         columns, rows = rows, columns
         cells = {(row, column): image for (column, row), image in cells.items()}
-    return _draw(view.experiment_name, columns, rows, cells, outputs)
+    return _draw(view.experiment_name, columns, rows, cells, load)
 
 
 def _draw(
-    title: str, columns: list[str], rows: list[str], cells: dict[tuple[int, int], ImageRef], outputs: Path
+    title: str, columns: list[str], rows: list[str], cells: dict[tuple[int, int], ImageRef], load: Load
 ) -> Image.Image:
     width = SIDE + len(columns) * (CELL + GAP) + GAP
     height = TITLE + HEADING + len(rows) * (CELL + GAP) + GAP
@@ -68,7 +72,7 @@ def _draw(
     for column in range(len(columns)):
         for row in range(len(rows)):
             corner = (SIDE + column * (CELL + GAP), TITLE + HEADING + row * (CELL + GAP))
-            picture = _picture(cells.get((column, row)), outputs)
+            picture = _picture(cells.get((column, row)), load)
             if picture:
                 sheet.paste(picture, corner)
             else:
@@ -99,15 +103,13 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _picture(image: ImageRef | None, outputs: Path) -> Image.Image | None:
-    """Read a picture and fit it into a cell; None if it is missing, damaged or outside the output folder."""
-    if image is None:
-        return None
-    path = (outputs / image.path).resolve()
-    if not path.is_relative_to(outputs.resolve()):
+def _picture(image: ImageRef | None, load: Load) -> Image.Image | None:
+    """Fit a picture into a cell; None if it is missing or damaged."""
+    data = load(image) if image else None
+    if data is None:
         return None
     try:
-        with Image.open(path) as opened:
+        with Image.open(io.BytesIO(data)) as opened:
             picture = opened.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None

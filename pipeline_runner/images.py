@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PARAMETERS: Final = "parameters"
 _HEADER_END: Final = len(PNG_SIGNATURE) + 25  # the IHDR chunk has 13 bytes in a frame of 12
-_FORMATS: Final = {"PNG": ("image/png", ".png"), "JPEG": ("image/jpeg", ".jpg"), "WEBP": ("image/webp", ".webp")}
+FORMATS: Final = {"PNG": ("image/png", ".png"), "JPEG": ("image/jpeg", ".jpg"), "WEBP": ("image/webp", ".webp")}
 
 
 class NoImageError(ValueError):
@@ -33,9 +33,9 @@ def read_kind(data: bytes) -> ImageKind:
         NoImageError: it is no whole PNG, JPEG or WebP.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
             image.load()
-            return ImageKind(*_FORMATS[image.format or ""], *image.size)
+            return ImageKind(*FORMATS[image.format or ""], *image.size)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         text = f"{len(data)} bytes that are no whole PNG, JPEG or WebP picture"
         raise NoImageError(text) from error

@@ -1,10 +1,12 @@
 """The output folder: files named by their content, each with a JSON sidecar that says where it comes from.
 
 <root>/<experiment>/variant-03_cfg_scale-6.5/<sha256>.png and <sha256>.<job>.json
+<root>/.thumbnails/<2 hex>/<sha256>.webp, which is empty where the picture itself is small enough
 """
 
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -15,14 +17,17 @@ import msgspec
 
 from bus import topics
 from bus.messages import ImageRef, VariantValue
-from pipeline_runner.images import read_kind, with_parameters
+from pipeline_runner.images import NoImageError, read_kind, with_parameters
 from pipeline_runner.jobs import NormalizedJobRecord
+from pipeline_runner.thumbnails import thumbnail
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
-_UNFINISHED: Final = re.compile(r"\.[0-9a-f]{64}\..*\.[0-9a-f]{8}")  # see `write_atomically`
+UNFINISHED: Final = re.compile(r"\.[0-9a-f]{64}\..*\.[0-9a-f]{8}")  # see `write_atomically`
 NAME_LIMIT: Final = 60
 SUFFIX_LIMIT: Final = 20
 ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 bytes
+THUMBNAILS: Final = ".thumbnails"  # no experiment's folder can have a name that begins so
+logger = logging.getLogger(__name__)
 
 
 class Outputs:
@@ -35,7 +40,7 @@ class Outputs:
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
         """Remove what was being written for a job when the runner died; to be called before any job runs."""
         for path in (self.root / job_folder(job)).glob(".*"):
-            if _UNFINISHED.fullmatch(path.name) and path.is_file():
+            if UNFINISHED.fullmatch(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
 
     def save_image(self, job: NormalizedJobRecord, data: bytes, *, seed: int | None, parameters: str = "") -> ImageRef:
@@ -81,8 +86,28 @@ class Outputs:
         )
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
-        write_atomically(folder / f"{sha256}.{_sidecar_name(job)}.json", _sidecar(job, image))
+        write_atomically(self.root / sidecar_path(image.path, sha256, job.job_id), _sidecar(job, image))
+        if media_type.startswith("image/"):
+            self._save_thumbnail(sha256, data)
         return image
+
+    def _save_thumbnail(self, sha256: str, data: bytes) -> None:
+        """Write the thumbnail of a picture; what cannot be one has none, and that is no failure of the job."""
+        path = self.root / thumbnail_path(sha256)
+        try:
+            if path.exists():
+                path.touch()  # so that it is not removed as an old one before the job has ended
+                return
+            small = thumbnail(data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if small:
+                write_atomically(path, small)
+            else:
+                path.touch()
+        except NoImageError as error:
+            logger.info("no thumbnail of %s: %s", sha256, error)
+        except OSError as error:
+            logger.warning("no thumbnail of %s: %s", sha256, error)
 
 
 def job_folder(job: NormalizedJobRecord) -> Path:
@@ -102,6 +127,17 @@ def id_name(text: str) -> str:
     return f"{token[:NAME_LIMIT]}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
+def sidecar_path(path: str, sha256: str, job_id: str) -> str:
+    """Give the path of the sidecar of a result. It names the job: two of them may make the same file."""
+    # behind the hash, a dot can be a dot
+    return f"{path.rpartition('/')[0]}/{sha256}.{id_name(job_id).replace('%2E', '.')}.json"
+
+
+def thumbnail_path(sha256: str) -> str:
+    """Give the path of the thumbnail of a picture; it needs not be there."""
+    return f"{THUMBNAILS}/{sha256[:2]}/{sha256}.webp"
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, sync it, and rename it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -114,11 +150,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _sidecar_name(job: NormalizedJobRecord) -> str:
-    """Name the job: two of them may make the same file. Behind the hash, a dot can be a dot."""
-    return id_name(job.job_id).replace("%2E", ".")
 
 
 def _sidecar(job: NormalizedJobRecord, image: ImageRef) -> bytes:

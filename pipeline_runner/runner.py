@@ -19,6 +19,8 @@ from bus.wire import NoParams
 from pipeline_runner.jobs import NormalizedJobRecord
 from pipeline_runner.lanes import Lanes
 from pipeline_runner.methods import Fractions, JobMethods
+from pipeline_runner.output_index import OutputIndex
+from pipeline_runner.output_methods import OutputMethods
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.refresher import Refresher
@@ -58,6 +60,8 @@ class Runner:
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
         self._lanes = Lanes({name: one.concurrency or workers for name, one in pipelines.items()}, workers)
         self._service = JobService(log, self._lanes)
+        index = OutputIndex(log, outputs.root)
+        self._service.write_with_end(index.add)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self._pool = WorkerPool(loop, pipelines, self._ended, self._report)
@@ -70,6 +74,7 @@ class Runner:
         for name in self._refresher.names:
             self._lanes[name].away = f"{name}: its server was not heard of yet"
         self._add_methods(log.limits.job_bytes)
+        OutputMethods(self.publisher.methods, log, index, outputs)
         loop.call(self._changed)
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ from pipeline_runner.retries import MAX_FAULTS, Verdict, judge
 from pipeline_runner.store import JobStore
 
 Clock = Callable[[], float]
+EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
 CANCELS_AT_ONCE: Final = 500
 CRASHED: Final = JobError(kind="crashed", message=f"the runner died {MAX_FAULTS} times while this job ran")
 
@@ -58,11 +59,16 @@ class JobService:
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.lanes = lanes or Lanes({}, 1)
         self._handlers = CompletionHandlers()
+        self._end_writers: list[EndWriter] = []
         for (pipeline, state), count in self.store.count_active().items():
             self._count(pipeline, state, count)
         self._cancelling = set(self.store.cancels())
         self._pauses = frozenset(self.store.pauses())
         self.lanes.set_pauses(self._pauses)
+
+    def write_with_end(self, writer: EndWriter) -> None:
+        """Have something else written in the transaction in which a job ends."""
+        self._end_writers.append(writer)
 
     def register_completion_handler(self, handler: CompletionHandler) -> None:
         """Have a function called with job and result whenever a job has ended; registering twice counts once."""
@@ -271,6 +277,8 @@ class JobService:
             ended = finished(record, failed_result("too_large", str(error)), self._clock())
             tx.append(topic, _completed(ended))
         self.store.update(tx, ended)
+        for write in self._end_writers:
+            write(tx, ended)
         return ended
 
     def _moved(self, before: Iterable[NormalizedJobRecord], after: Iterable[NormalizedJobRecord]) -> None:

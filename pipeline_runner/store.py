@@ -64,7 +64,7 @@ class JobStore:
 
     def write_cancel(self, tx: Transaction, experiment_id: str, *, done: bool) -> None:
         """Note that the jobs of an experiment are to be cancelled, or that they are."""
-        tx.execute(SQL["delete_cancel" if done else "insert_cancel"], (experiment_id,))
+        tx.execute(SQL["delete_cancel"] if done else SQL["insert_cancel"], (experiment_id,))
 
     def page(self, state: JobState | None, before: int | None, limit: int) -> tuple[list[Numbered], int | None]:
         """Give jobs with their numbers, newest first, up to the limits of a reply, and the `before` of the next."""
@@ -96,4 +96,4 @@ class JobStore:
 
     def write_pause(self, tx: Transaction, pipeline: str, *, paused: bool) -> None:
         """Note that a pipeline is paused, or that it is not."""
-        tx.execute(SQL["insert_pause" if paused else "delete_pause"], (pipeline,))
+        tx.execute(SQL["insert_pause"] if paused else SQL["delete_pause"], (pipeline,))

@@ -131,11 +131,13 @@ class Running:
 class ServiceProcess:
     """The runner or the learning service as a process that can be started again where it was."""
 
-    def __init__(self, house: "House", module: str, options: Iterable[str], ports: tuple[int, int]) -> None:
-        """Start it and wait until it listens."""
+    def __init__(
+        self, house: "House", module: str, options: Iterable[str], ports: tuple[int, int], data: Path | None = None
+    ) -> None:
+        """Start it and wait until it listens; its data is in the house's folder, unless another one is given."""
         self._house, self._module, self._options = house, module, tuple(options)
         self._ports = ports
-        self.data = house.folder / "data"
+        self.data = data or house.folder / "data"
         self.start()
 
     def start(self) -> None:
@@ -205,9 +207,9 @@ class House:
         assert finished.code == code, f"{code} was expected, but {finished}"
         return finished
 
-    def runner(self, *options: str, ports: tuple[int, int] = (0, 0)) -> ServiceProcess:
+    def runner(self, *options: str, ports: tuple[int, int] = (0, 0), data: Path | None = None) -> ServiceProcess:
         """Start a runner."""
-        return self._known("RUNNER", ServiceProcess(self, "pipeline_runner", options, ports))
+        return self._known("RUNNER", ServiceProcess(self, "pipeline_runner", options, ports, data))
 
     def learning(self, runner: ServiceProcess, *options: str, ports: tuple[int, int] = (0, 0)) -> ServiceProcess:
         """Start a learning service that follows a runner."""

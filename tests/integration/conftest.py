@@ -1,13 +1,16 @@
-"""The fixtures of the tests that join a learning service with runners, or spoil a feed."""
+"""The fixtures of tests that join services with runners, spoil a feed, or open a queue again and again."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bus.log import Log
+from pipeline_runner.service import JobService
 from tests.comfyui import Bench, open_bench
 from tests.helpers import Service
 from tests.house import House, open_house
+from tests.queued import Open
 from tests.relay import Policy, Relay
 
 
@@ -46,3 +49,24 @@ def comfy(
     """Give the comfyui pipeline at a fake server."""
     with open_bench(tmp_path, monkeypatch) as bench:
         yield bench
+
+
+@pytest.fixture
+def reopen(tmp_path: Path, open_log: Callable[[Path], Log]) -> Open:
+    """Open the service, and again on the same file, as the next runner does; its clock counts from 1."""
+    logs: list[Log] = []
+
+    def make() -> tuple[JobService, Log]:
+        for log in logs:
+            log.close()
+        logs[:] = [open_log(tmp_path / "runner.db")]
+        ticks = iter(range(1, 1000))
+        return JobService(logs[0], clock=lambda: float(next(ticks))), logs[0]
+
+    return make
+
+
+@pytest.fixture
+def service(reopen: Open) -> JobService:
+    """Give a service with an empty queue."""
+    return reopen()[0]

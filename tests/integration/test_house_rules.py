@@ -18,6 +18,7 @@ from cli.files import JobFile, read_experiment
 from cli.main import main
 from cli.up import PROGRAMS
 from learning_service.store import SQL as LEARNING_SQL
+from pipeline_runner.output_index import SQL as OUTPUT_SQL
 from pipeline_runner.store import SQL as RUNNER_SQL
 
 ROOT: Final = Path(__file__).parents[2]
@@ -149,11 +150,16 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "statements"), [("pipeline_runner", RUNNER_SQL), ("learning_service", LEARNING_SQL)]
+    ("module", "statements"),
+    [
+        ("pipeline_runner/store.py", RUNNER_SQL),
+        ("pipeline_runner/output_index.py", OUTPUT_SQL),
+        ("learning_service/store.py", LEARNING_SQL),
+    ],
 )
-def test_every_named_statement_is_used(package: str, statements: dict[str, str]) -> None:
+def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:
     """The statement files hold nothing dead, and the code asks for nothing that is not there."""
-    code = (ROOT / package / "store.py").read_text(encoding="utf-8")
+    code = (ROOT / module).read_text(encoding="utf-8")
     assert set(re.findall(r'SQL\["(\w+)"\]', code)) == set(statements)
 
 

@@ -1,74 +1,19 @@
 """The job service with a log on disk: every state with its message, in one transaction."""
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final
 
 import pytest
 from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
 from bus.limits import Limits
-from bus.log import Log
-from bus.messages import JobCompleted, JobQueued, JobResult, JobStarted, LearningContext
+from bus.messages import JobCompleted, JobResult, JobStarted, LearningContext
 from bus.requests import JobRequest
-from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
-from pipeline_runner.retries import MAX_FAULTS
-from pipeline_runner.service import CRASHED, JobService, QueueFullError
+from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
+from pipeline_runner.service import JobService
 from pipeline_runner.store import JobStore
 from tests.factories import badly, context, messages, request_for, well
-
-ONE: Final = {"embedded": 1}  # room for one job
-Open = Callable[[], tuple[JobService, Log]]
-
-
-@pytest.fixture
-def reopen(tmp_path: Path, open_log: Callable[[Path], Log]) -> Open:
-    """Open the service, and again on the same file, as the next runner does; its clock counts from 1."""
-    logs: list[Log] = []
-
-    def make() -> tuple[JobService, Log]:
-        for log in logs:
-            log.close()
-        logs[:] = [open_log(tmp_path / "runner.db")]
-        ticks = iter(range(1, 1000))
-        return JobService(logs[0], clock=lambda: float(next(ticks))), logs[0]
-
-    return make
-
-
-@pytest.fixture
-def service(reopen: Open) -> JobService:
-    """Give a service with an empty queue."""
-    return reopen()[0]
-
-
-def told(log: Log) -> list[tuple[str, str, int]]:
-    """Give topic, job and attempt of every message in the log."""
-    found = []
-    for record, message in zip(log.fetch("", 0).records, messages(log.fetch("", 0).records), strict=True):
-        assert isinstance(message, JobQueued | JobStarted | JobCompleted)
-        found.append((record.topic, message.job_id, message.attempt))
-    return found
-
-
-def states(service: JobService, *names: str) -> list[str]:
-    """Give the states of jobs."""
-    return [record_in(service, name).state for name in names]
-
-
-def record_in(service: JobService, name: str) -> NormalizedJobRecord:
-    """Give a job that is there."""
-    record = service.store.get(name)
-    assert record is not None
-    return record
-
-
-def claimed(service: JobService) -> NormalizedJobRecord:
-    """Claim the one job that is next."""
-    (job,) = service.claim(ONE)
-    return job
+from tests.queued import ONE, Open, claimed, record_in, states, told
 
 
 def test_submitting_queues_jobs_with_a_message_each(reopen: Open) -> None:
@@ -237,170 +182,6 @@ def test_a_job_that_was_being_cancelled_when_the_runner_died_is_cancelled(reopen
     assert ended == ["one"]
 
 
-def test_a_job_that_kills_the_runner_again_and_again_fails_at_last(reopen: Open) -> None:
-    """It may not keep those behind it from running for ever."""
-    service, _ = reopen()
-    service.submit([request_for("deadly"), request_for("next")])
-
-    for _ in range(MAX_FAULTS):
-        claimed(service)
-        service, log = reopen()
-        service.recover()
-
-    record = record_in(service, "deadly")
-    assert (record.state, record.attempt) == ("failed", MAX_FAULTS)
-    assert record.result is not None
-    assert record.result.error == CRASHED
-    assert told(log)[-1] == ("job.completed.", "deadly", MAX_FAULTS)
-    assert claimed(service).job_id == "next"
-
-
-def test_what_is_stopped_only_because_the_runner_ends_is_no_fault(reopen: Open) -> None:
-    """It runs again; one that a person had cancelled does not."""
-    service, log = reopen()
-    service.submit([request_for("one"), request_for("two")])
-    service.claim({"embedded": 2})
-    service.cancel(record_in(service, "two"))
-
-    service.release(["one", "two"])
-
-    assert states(service, "one", "two") == ["queued", "cancelled"]
-    assert record_in(service, "one").faults == 0
-    assert told(log)[-2:] == [("job.queued.", "one", 1), ("job.completed.", "two", 1)]
-    assert service.recover() == 0
-
-
-def test_higher_priorities_run_first_and_equal_ones_in_order(service: JobService) -> None:
-    """Whenever they were submitted."""
-    priorities = {"a": 0, "b": 5, "c": 0, "d": 5, "e": -1}
-    service.submit([replace(request_for(name), priority=priority) for name, priority in priorities.items()])
-
-    assert [claimed(service).job_id for _ in range(5)] == ["b", "d", "a", "c", "e"]
-
-
-def test_each_pipeline_has_its_own_part_of_the_queue(service: JobService) -> None:
-    """A pipeline without room keeps no other one waiting; all that start do so in one transaction."""
-    service.submit([request_for(f"gpu-{number}", pipeline="webui") for number in range(3)])
-    service.submit([request_for("cpu")])
-
-    assert [job.job_id for job in service.claim({"webui": 1, "embedded": 2})] == ["gpu-0", "cpu"]
-    assert service.claim({"embedded": 2}) == []
-    assert service.claim({}) == []
-
-
-@pytest.mark.parametrize(("kind", "verdict"), [("server_error", "rest"), ("unreachable", "wait")])
-def test_a_fault_of_the_server_puts_the_job_back_into_its_place(reopen: Open, kind: str, verdict: str) -> None:
-    """It is the next one, with one attempt more; after some faults it fails with the last of them."""
-    service, log = reopen()
-    service.submit([request_for("one"), request_for("two")])
-    fault = failed_result(kind, "no answer")
-
-    for number in range(1, MAX_FAULTS):
-        job = claimed(service)
-        (again,) = service.finish({job.job_id: fault})
-        assert (again.record.job_id, again.verdict, again.record.faults) == ("one", verdict, number)
-        assert record_in(service, "one").fault == fault.error
-        assert told(log)[-1] == ("job.queued.", "one", number)
-    assert service.finish({claimed(service).job_id: fault}) == []
-
-    assert states(service, "one", "two") == ["failed", "queued"]
-    assert record_in(service, "one").result == fault
-
-
-def test_a_cancelled_job_that_meets_a_fault_is_cancelled(service: JobService) -> None:
-    """It does not run again."""
-    service.submit([request_for("one")])
-    service.cancel(claimed(service))
-
-    assert service.finish({"one": failed_result("unreachable", "gone")}) == []
-    assert states(service, "one") == ["cancelled"]
-
-
-@pytest.mark.parametrize("result", [badly(), cancelled_result()])
-def test_a_person_has_a_job_run_again(reopen: Open, result: JobResult) -> None:
-    """A failed or cancelled one keeps its id; its next end is told with the next attempt."""
-    service, log = reopen()
-    service.submit([request_for("one")])
-    service.finish({claimed(service).job_id: result})
-
-    service.retry(record_in(service, "one"))
-
-    assert states(service, "one") == ["queued"]
-    service.finish({claimed(service).job_id: well()})
-    assert [entry for entry in told(log) if entry[0] == "job.completed."] == [
-        ("job.completed.", "one", 1),
-        ("job.completed.", "one", 2),
-    ]
-
-
-def test_what_went_well_or_has_not_ended_cannot_be_retried(reopen: Open) -> None:
-    """Neither state nor log changes."""
-    service, log = reopen()
-    service.submit([request_for("one"), request_for("two")])
-    service.finish({claimed(service).job_id: well()})
-    head = log.head
-
-    for name in ("one", "two"):
-        with pytest.raises(IllegalTransitionError):
-            service.retry(record_in(service, name))
-
-    assert (states(service, "one", "two"), log.head) == (["completed", "queued"], head)
-
-
-def test_a_pause_outlives_the_runner(reopen: Open) -> None:
-    """What was paused is paused after a restart, until somebody resumes it."""
-    service, _ = reopen()
-    service.pause("webui")
-    service.pause()
-
-    service, _ = reopen()
-    assert (service.lanes.paused, service.lanes["webui"].paused, service.lanes["embedded"].paused) == (True,) * 3
-    service.resume()
-
-    service, _ = reopen()
-    assert (service.lanes.paused, service.lanes["webui"].paused) == (False, False)
-
-
-def test_a_full_queue_refuses_new_jobs_and_knows_old_ones(reopen: Open) -> None:
-    """All or none; a repeated submission needs no room."""
-    service, log = reopen()
-    log.limits = Limits(queued_jobs=3)
-    service.submit([request_for(name) for name in "abc"])
-    head = log.head
-
-    with pytest.raises(QueueFullError, match="room for 0 more jobs of 3") as full:
-        service.submit([request_for("c"), request_for("d")])
-    assert full.value.room == 0
-    assert service.submit([request_for(name) for name in "abc"]) == 0
-    assert log.head == head
-
-    claimed(service)
-    assert service.submit([request_for("d")]) == 1
-
-
-def test_the_lanes_know_how_many_jobs_wait_and_run(reopen: Open) -> None:
-    """Through every change of state, and again after a restart."""
-    service, _ = reopen()
-
-    def counts() -> tuple[int, int]:
-        return service.lanes.queued, service.lanes.running
-
-    service.submit([request_for(name) for name in "abcd"])
-    assert counts() == (4, 0)
-    service.claim({"embedded": 2})
-    assert counts() == (2, 2)
-    service.finish({"a": failed_result("server_error", "no"), "b": badly()})
-    assert counts() == (3, 0)
-    service.cancel(record_in(service, "c"))
-    service.retry(record_in(service, "b"))
-    assert counts() == (3, 0)
-    service.claim({"embedded": 1})
-    service, _ = reopen()
-    assert counts() == (2, 1)
-    service.recover()
-    assert counts() == (3, 0)
-
-
 def test_recovering_with_nothing_running_does_nothing(reopen: Open) -> None:
     """A first start writes no message."""
     service, log = reopen()
@@ -438,32 +219,6 @@ def test_cancelling_a_job_that_has_ended_is_refused(reopen: Open) -> None:
         service.cancel(record_in(service, "one"))
 
     assert (states(service, "one"), log.head) == (["completed"], head)
-
-
-def test_a_large_experiment_is_cancelled_some_jobs_at_a_time(reopen: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever happens between, none of them starts any more; a restart goes on with it."""
-    monkeypatch.setattr("pipeline_runner.service.CANCELS_AT_ONCE", 2)
-    service, log = reopen()
-    service.submit([request_for(name, mark=context()) for name in "abcdef"])
-    service.submit([request_for("other", mark=context(experiment="exp-10"))])
-    claimed(service)
-
-    assert service.cancel_experiment("exp-1") == (6, ["a"])
-    assert service.cancel_some()
-    assert states(service, *"abcdef") == ["running", "cancelled", "cancelled", "queued", "queued", "queued"]
-    assert service.claim({"embedded": 1}) == []
-    assert states(service, *"def") == ["cancelled", "queued", "queued"]
-
-    service, log = reopen()
-    service.recover()
-    while service.cancel_some():
-        pass
-    assert states(service, *"abcdef") == ["cancelled"] * 6
-    assert [job.job_id for job in service.claim({"embedded": 9})] == ["other"]
-    ended = [name for topic, name, _ in told(log) if topic.startswith("job.completed.")]
-    assert sorted(ended) == list("abcdef")
-    assert service.submit([request_for("later", mark=context())]) == 1
-    assert claimed(service).job_id == "later", "the wish is fulfilled and forgotten"
 
 
 def test_a_cancelled_job_may_have_been_done(service: JobService) -> None:

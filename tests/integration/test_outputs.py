@@ -1,14 +1,19 @@
 """The output folder: whole files or none, named by content, whatever the ids contain."""
 
 import hashlib
+import io
 import json
+import logging
+import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bus.messages import ImageRef, LearningContext
+from pipeline_runner.images import NoImageError
 from pipeline_runner.jobs import NormalizedJobRecord
-from pipeline_runner.outputs import Outputs, job_folder, write_atomically
+from pipeline_runner.outputs import Outputs, job_folder, thumbnail_path, write_atomically
 from tests.factories import context, record_of
 
 DATA = b"\x89PNG and so on"
@@ -118,6 +123,90 @@ def test_two_jobs_that_make_the_same_file_keep_a_sidecar_each(tmp_path: Path) ->
     assert len(paths) == 1
     told = [json.loads(path.read_text(encoding="utf-8"))["job_id"] for path in sorted(tmp_path.rglob("*.json"))]
     assert told == ["exp-1.3.0.0", "exp-1.3.1.0"]
+
+
+def picture(size: tuple[int, int] = (500, 400), kind: str = "PNG") -> bytes:
+    """Encode a picture."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "media_type"), [("PNG", ".png", "image/png"), ("JPEG", ".jpg", "image/jpeg")]
+)
+def test_a_picture_of_a_server_is_saved_as_what_it_is(tmp_path: Path, kind: str, suffix: str, media_type: str) -> None:
+    """Type, suffix and size are read from its bytes; only a PNG gets the parameters."""
+    data = picture(kind=kind)
+
+    saved = Outputs(tmp_path).save_image(record_of(), data, seed=7, parameters="a blue star")
+
+    assert (saved.path.endswith(suffix), saved.media_type, saved.width, saved.height) == (True, media_type, 500, 400)
+    written = (tmp_path / saved.path).read_bytes()
+    assert hashlib.sha256(written).hexdigest() == saved.sha256
+    with Image.open(io.BytesIO(written)) as image:
+        assert image.info.get("parameters") == ("a blue star" if kind == "PNG" else None)
+
+
+def test_half_a_picture_of_a_server_is_not_saved(tmp_path: Path) -> None:
+    """Nothing is written."""
+    with pytest.raises(NoImageError):
+        Outputs(tmp_path).save_image(record_of(), picture()[:100], seed=7)
+
+    assert files(tmp_path) == {}
+
+
+def test_a_picture_has_a_thumbnail_beside_the_pictures(tmp_path: Path) -> None:
+    """It is written with the picture, once, and named by the picture's hash."""
+    outputs = Outputs(tmp_path)
+    saved = [save(outputs, record_of(name), picture()) for name in ("job-1", "job-2")]
+
+    (small,) = tmp_path.rglob("*.webp")
+    assert small == tmp_path / ".thumbnails" / saved[0].sha256[:2] / f"{saved[1].sha256}.webp"
+    with Image.open(small) as image:
+        assert image.size == (384, 307)
+    assert not [path for path in small.parent.iterdir() if path != small], "unfinished files were left"
+
+
+def test_a_small_picture_is_noted_as_its_own_thumbnail(tmp_path: Path) -> None:
+    """The file of the thumbnail is empty."""
+    saved = save(Outputs(tmp_path), record_of(), picture((64, 64)))
+
+    assert (tmp_path / thumbnail_path(saved.sha256)).read_bytes() == b""
+
+
+def test_what_is_no_picture_has_no_thumbnail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A program may call anything a picture; that is no failure, and no warning."""
+    outputs = Outputs(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        save(outputs, record_of("job-1"), b"no picture")
+        outputs.save(record_of("job-2"), picture(), suffix=".txt", media_type="text/plain", size=(0, 0), seed=None)
+
+    assert not (tmp_path / ".thumbnails").exists()
+    assert not caplog.records
+
+
+def test_a_thumbnail_that_cannot_be_written_does_not_fail_the_job(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The picture is what counts; the log says why."""
+    (tmp_path / ".thumbnails").write_text("in the way")
+
+    saved = save(Outputs(tmp_path), record_of(), picture())
+
+    assert (tmp_path / saved.path).read_bytes() == picture()
+    assert f"no thumbnail of {saved.sha256}" in caplog.text
+
+
+def test_a_thumbnail_that_is_there_counts_as_new_again(tmp_path: Path) -> None:
+    """So it is not removed as an old one while the second job that made the picture has not ended."""
+    outputs = Outputs(tmp_path)
+    small = tmp_path / thumbnail_path(save(outputs, record_of("job-1"), picture()).sha256)
+    os.utime(small, (1, 1))
+
+    save(outputs, record_of("job-2"), picture())
+
+    assert small.stat().st_mtime > 1
 
 
 def test_a_job_outside_any_experiment_has_its_own_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.since import offset_before, parse_since
+from bus.since import offset_before, parse_duration, parse_since
 from bus.validate import InvalidInputError
 from bus.wire import FetchReply, Record
 
@@ -28,6 +28,14 @@ NOW = datetime(2026, 5, 10, 14, 30, tzinfo=timezone(timedelta(hours=2)))
 def test_a_duration_is_how_long_ago(text: str, back: timedelta) -> None:
     """In weeks, days, hours, minutes and seconds, larger units first."""
     assert parse_since(text, NOW) == NOW - back
+
+
+def test_a_duration_stands_for_itself_too() -> None:
+    """What is none is told apart from one of 0; one that no calendar holds is the longest there is."""
+    assert parse_duration("1h30m") == timedelta(minutes=90)
+    assert parse_duration("0s") == timedelta(0)
+    assert [parse_duration(text) for text in ("", "5", "12:00", "-1d")] == [None] * 4
+    assert parse_duration("9" * 400 + "w") == parse_duration("9" * 30 + "w") == timedelta.max
 
 
 @pytest.mark.parametrize(

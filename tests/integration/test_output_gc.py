@@ -1,0 +1,488 @@
+"""Removing results: rows first, then files, and never what somebody needs."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bus.log import Log
+from bus.messages import JobResult, JobState, LearningContext
+from pipeline_runner import inside
+from pipeline_runner.cleaner import LONE_SECONDS, Cleaner
+from pipeline_runner.jobs import NormalizedJobRecord
+from pipeline_runner.output_index import OutputIndex
+from pipeline_runner.outputs import Outputs, sidecar_path, thumbnail_path
+from pipeline_runner.store import JobStore
+from tests.factories import context, record_of
+
+CONTENTS: Final = (b"red", b"green", b"blue")
+LATER: Final = 2 * LONE_SECONDS
+ENDED: Final[tuple[JobState, ...]] = ("completed", "failed", "cancelled")
+
+
+class Crash(BaseException):
+    """The death of the process."""
+
+
+class Archive:
+    """The tables and the output folder of a runner, without its loop; its clock is hours ahead of the files."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin with nothing."""
+        self.root = folder / "outputs"
+        self.outputs = Outputs(self.root)
+        self.log = Log(folder / "runner.db")
+        self.store = JobStore(self.log)
+        self.index = OutputIndex(self.log, self.root)
+        self.ahead = LATER
+        self.cleaner = Cleaner(self.log, self.index, self.root, lambda: time.time() + self.ahead)
+
+    def job(
+        self,
+        name: str,
+        mark: LearningContext | None = None,
+        *data: bytes,
+        state: JobState = "completed",
+        ended: float = 100.0,
+    ) -> NormalizedJobRecord:
+        """Have a job make something and end; one that has not ended has made it all the same."""
+        running = record_of(name, mark=mark)
+        images = tuple(
+            self.outputs.save(running, one, suffix=".bin", media_type="image/png", size=(1, 1), seed=1) for one in data
+        )
+        for one in images:  # what is no picture has no thumbnail, so that one is made up
+            small = self.root / thumbnail_path(one.sha256)
+            small.parent.mkdir(parents=True, exist_ok=True)
+            small.write_bytes(b"small")
+        record = replace(running, state=state, finished_at=ended, result=JobResult(success=True, images=images))
+        with self.log.transaction() as tx:
+            self.store.insert(tx, record)
+            if state in ENDED:
+                self.index.add(tx, record)
+        return record
+
+    def names(self) -> set[str]:
+        """Give the paths of all files."""
+        return {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()}
+
+    def folders(self) -> set[str]:
+        """Give the paths of all folders but those of thumbnails."""
+        found = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_dir()}
+        return {one for one in found if not one.startswith(".thumbnails")}
+
+    def jobs(self) -> list[str]:
+        """Give the ids of all jobs."""
+        return [name for (name,) in self.log.query("SELECT job_id FROM jobs ORDER BY job_id")]
+
+    def check(self) -> None:
+        """See that every file that a row names is there, whole, with its sidecar and its thumbnail."""
+        for sha256, path, job_id in self.log.query("SELECT sha256, path, job_id FROM outputs"):
+            part = inside.read_part(self.root, path, 0, 1000)
+            assert hashlib.sha256(part.data).hexdigest() == sha256
+            for beside in (sidecar_path(path, sha256, job_id), thumbnail_path(sha256)):
+                assert (self.root / beside).exists(), beside
+
+    def expected(self) -> set[str]:
+        """Give the paths of all files that rows stand for."""
+        rows = self.log.query("SELECT sha256, path, job_id FROM outputs")
+        return {path for row in rows for path in (row[1], sidecar_path(*_order(row)), thumbnail_path(row[0]))}
+
+    def sweep(self, limit: int = 1000, *, dry_run: bool = False) -> tuple[int, int]:
+        """Go through the whole folder, and give files and bytes."""
+        files = size = 0
+        after: str | None = ""
+        while after is not None:
+            swept = self.cleaner.sweep(after, limit, dry_run=dry_run)
+            files, size, after = files + swept.files, size + swept.bytes, swept.after
+        return files, size
+
+    def remove(self, owners: list[str | None], before: float = 1000.0, limit: int = 1000) -> tuple[int, int, int]:
+        """Remove all that the request names, and give files, bytes and jobs."""
+        files = size = jobs = 0
+        more = True
+        while more:
+            gone = self.cleaner.remove(owners, before, limit)
+            assert gone.files <= limit
+            assert gone.jobs <= limit
+            files, size, jobs, more = files + gone.files, size + gone.bytes, jobs + gone.jobs, gone.more
+        return files, size, jobs
+
+
+def _order(row: Any) -> tuple[str, str, str]:
+    sha256, path, job_id = row
+    return path, sha256, job_id
+
+
+@pytest.fixture
+def archive(no_leaks: None, tmp_path: Path) -> Iterator[Archive]:  # noqa: ARG001 - it looks after us
+    """Give an archive with nothing in it."""
+    archive = Archive(tmp_path)
+    yield archive
+    archive.log.close()
+
+
+def test_an_experiment_goes_with_all_its_files(archive: Archive) -> None:
+    """Pictures, sidecars, thumbnails, folders and the records of its jobs; nothing of another one."""
+    archive.job("a", context(0, 1.0), b"red", b"green")
+    archive.job("b", context(1, 2.0), b"blue", state="failed")
+    archive.job("c", context(experiment="exp-10"), b"white")
+    archive.job("d", None, b"black")
+
+    assert archive.remove(["exp-1"]) == (3, len(b"redgreenblue"), 2)
+
+    assert archive.jobs() == ["c", "d"]
+    assert archive.names() == archive.expected()
+    assert len(archive.names()) == 6
+    assert archive.folders() == {"exp-10", "exp-10/variant-00_cfg_scale-2.0", "jobs", "jobs/d"}
+
+
+def test_jobs_outside_any_experiment_go_by_their_age(archive: Archive) -> None:
+    """Only those that ended before."""
+    archive.job("old", None, b"red", ended=10.0)
+    archive.job("edge", None, b"green", ended=20.0)
+    archive.job("new", None, b"blue", ended=30.0)
+
+    assert archive.remove([None], before=20.0) == (1, 3, 1)
+
+    assert archive.jobs() == ["edge", "new"]
+    assert archive.names() == archive.expected()
+
+
+def test_nothing_goes_that_is_not_named(archive: Archive) -> None:
+    """No owner, no removal; an unknown one neither."""
+    archive.job("a", context(), b"red")
+    archive.job("b", None, b"red")
+
+    assert archive.remove([]) == archive.remove(["exp-2", ""]) == (0, 0, 0)
+
+    assert archive.jobs() == ["a", "b"]
+    archive.check()
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_an_experiment_that_is_at_work_stays_whole(archive: Archive, state: JobState) -> None:
+    """A job that has not ended may be about to name a file that an ended one has made too."""
+    archive.job("a", context(repeat=0), b"red")
+    archive.job("b", context(repeat=1), b"red", state=state)
+
+    assert archive.remove(["exp-1"]) == (0, 0, 0)
+
+    assert archive.jobs() == ["a", "b"]
+    archive.check()
+
+
+def test_a_file_of_two_jobs_goes_with_the_last(archive: Archive) -> None:
+    """Each takes its own sidecar along."""
+    archive.job("a", context(repeat=0), b"red", ended=10.0)
+    archive.job("b", context(repeat=1), b"red", ended=20.0)
+
+    assert archive.remove(["exp-1"], before=15.0) == (0, 0, 1)
+    archive.check()
+    assert archive.names() == archive.expected()
+
+    assert archive.remove(["exp-1"]) == (1, 3, 1)
+    assert archive.names() == set()
+
+
+def test_a_thumbnail_goes_with_the_last_picture_of_its_hash(archive: Archive) -> None:
+    """Two experiments may have made the same picture."""
+    archive.job("a", context(), b"red")
+    archive.job("b", context(experiment="exp-2"), b"red")
+
+    archive.remove(["exp-1"])
+    archive.check()
+
+    archive.remove(["exp-2"])
+    assert archive.names() == set()
+
+
+def test_a_thumbnail_that_a_job_has_just_made_stays(archive: Archive) -> None:
+    """The job that found it there has not ended yet; the next sweep takes it if nobody needs it."""
+    archive.job("a", context(), b"red")
+    archive.ahead = 0.0
+
+    archive.remove(["exp-1"])
+    assert archive.names() == {thumbnail_path(hashlib.sha256(b"red").hexdigest())}
+
+    archive.ahead = LATER
+    assert archive.sweep() == (1, len(b"small"))
+    assert archive.names() == set()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_a_step_is_bounded_and_the_steps_are_the_whole(archive: Archive, limit: int) -> None:
+    """Also within one job that has made much."""
+    archive.job("a", context(), *(b"%d" % number for number in range(5)))
+    archive.job("b", context(1), b"red")
+    archive.job("c", None)
+    archive.job("d", None, b"blue")
+
+    assert archive.remove(["exp-1", None], limit=limit) == (7, 5 + 3 + 4, 4)
+
+    assert (archive.jobs(), archive.names()) == ([], set())
+
+
+def test_a_job_whose_record_is_gone_can_be_submitted_again(archive: Archive) -> None:
+    """Its id is new again."""
+    record = archive.job("a", None, b"red")
+    archive.remove([None])
+
+    with archive.log.transaction() as tx:
+        assert archive.store.insert(tx, record)
+
+
+def test_a_file_that_is_gone_already_is_no_trouble(archive: Archive) -> None:
+    """What somebody removed by hand is not counted."""
+    record = archive.job("a", None, b"red", b"green")
+    assert record.result
+    (archive.root / record.result.images[0].path).unlink()
+
+    assert archive.remove([None]) == (1, len(b"green"), 1)
+
+
+def test_a_file_that_cannot_be_removed_does_not_stop_the_rest(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names it, and a later sweep tries it again."""
+    archive.job("a", None, b"red", b"green")
+    stuck = hashlib.sha256(b"red").hexdigest() + ".bin"
+    unlink = inside.unlink
+
+    def refuse(root: Path, path: str) -> None:
+        if path.endswith(stuck):
+            raise PermissionError(13, "Permission denied", path)
+        unlink(root, path)
+
+    monkeypatch.setattr(inside, "unlink", refuse)
+    assert archive.remove([None]) == (1, len(b"green"), 1)
+    assert f"cannot remove jobs/a/{stuck}" in caplog.text
+    assert archive.names() == {f"jobs/a/{stuck}"}
+
+    monkeypatch.setattr(inside, "unlink", unlink)
+    assert archive.sweep() == (1, 3)
+    assert archive.folders() == {"jobs"}
+
+
+def lone(archive: Archive, folder: str = "exp-9/variant-00_x") -> list[Path]:
+    """Write what a runner leaves that died between writing and committing."""
+    digest = hashlib.sha256(b"lone").hexdigest()
+    names = [f"{digest}.png", f"{digest}.job-9.json", f".{digest}.png.0a1b2c3d", digest]
+    paths = [archive.root / folder / name for name in names]
+    paths.append(archive.root / thumbnail_path(digest))
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"lone")
+    return paths
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+def test_files_that_no_job_refers_to_go(archive: Archive, limit: int) -> None:
+    """With their folders; whatever the size of a step, and not when they are only counted."""
+    archive.job("a", context(), b"red")
+    archive.job("b", None, b"red", b"green")
+    kept = archive.names()
+    lone(archive)
+    lone(archive, "jobs/gone")
+    before = archive.names()
+
+    assert archive.sweep(limit, dry_run=True) == (9, 36)
+    assert archive.names() == before
+    assert archive.sweep(limit) == (9, 36)
+
+    assert archive.names() == kept
+    assert archive.folders() == {"exp-1", "exp-1/variant-00_cfg_scale-2.0", "jobs", "jobs/b"}
+
+
+def test_names_that_sort_around_a_slash_are_all_looked_at(archive: Archive) -> None:
+    """Folders come in the order of their names, not of their paths."""
+    for folder in ("a-b/variant-0", "a/variant-0", "a/variant-0-1", "a%2F/variant-0", "a0/variant-0"):
+        lone(archive, folder)
+
+    archive.sweep(1)
+
+    assert archive.names() == set()
+
+
+def test_files_that_may_be_needed_soon_stay(archive: Archive) -> None:
+    """Those of the last hour, and all of a job that has not ended."""
+    archive.job("a", context(), b"red", state="running")
+    archive.job("b", None, b"green", state="queued")
+    kept = archive.names() - {thumbnail_path(hashlib.sha256(one).hexdigest()) for one in (b"red", b"green")}
+
+    archive.sweep()
+    assert archive.names() == kept
+
+    lone(archive)
+    before = archive.names()
+    archive.ahead = LONE_SECONDS - 60
+    assert archive.sweep() == (0, 0)
+    assert archive.names() == before
+
+
+def test_files_from_before_the_database_stay(archive: Archive) -> None:
+    """Who has put a database away and begun anew keeps the pictures of the old one."""
+    for path in lone(archive):
+        os.utime(path, (archive.index.since - 1, archive.index.since - 1))
+
+    assert archive.sweep() == (0, 0)
+    assert len(archive.names()) == 5
+
+
+def test_after_a_power_cut_or_a_restore_no_older_file_is_taken_for_a_lone_one(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has a new epoch then: rows may be gone of jobs that others know of. A mere restart changes nothing."""
+    began = archive.index.since
+    monkeypatch.setattr("time.time", lambda: began + 1000.5)
+    assert OutputIndex(archive.log, archive.root).since == began
+
+    archive.log.epoch += 1
+    assert OutputIndex(archive.log, archive.root).since == began + 1000
+    monkeypatch.setattr("time.time", lambda: began + 2000.5)
+    assert OutputIndex(archive.log, archive.root).since == began + 1000
+
+
+def test_files_of_others_stay(archive: Archive) -> None:
+    """A contact sheet, a caption beside a picture, a hidden folder, the working folder of a program, and links."""
+    record = archive.job("a", context(), b"red")
+    assert record.result
+    picture = archive.root / record.result.images[0].path
+    digest = hashlib.sha256(b"lone").hexdigest()
+    others = [
+        archive.root / "exp-1/contact-sheet.png",
+        picture.with_suffix(".txt"),
+        picture.parent / "note.txt",
+        picture.parent / f"copy of {digest}.png",
+        picture.parent / f"deeper/{digest}.png",
+        archive.root / f".work/job.1/{digest}.png",
+        archive.root / f".git/objects/{digest}",
+        archive.root / f"{digest}.png",
+        archive.root.parent / f"elsewhere/variant-00/{digest}.png",
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"lone")
+    (archive.root / "linked").symlink_to(archive.root.parent / "elsewhere")
+    (archive.root / "exp-1/variant-77").symlink_to(others[-1].parent)
+    link = picture.parent / f"{digest}.link"
+    link.symlink_to(picture)
+
+    assert archive.sweep() == (0, 0)
+
+    assert all(path.exists() for path in (*others, link))
+    archive.check()
+
+
+def test_a_sweep_of_nothing_is_nothing(archive: Archive) -> None:
+    """The folder is made with the first result."""
+    assert archive.sweep() == (0, 0)
+    assert archive.cleaner.sweep("../../etc/passwd", 10, dry_run=False).files == 0
+    assert archive.cleaner.sweep("/", 10, dry_run=False).files == 0
+
+
+def dying(calls: int) -> Callable[[Path, str], None]:
+    """Give an `unlink` that dies instead of its last call."""
+    unlink, left = inside.unlink, [calls]
+
+    def die(root: Path, path: str) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Crash
+        unlink(root, path)
+
+    return die
+
+
+@pytest.mark.parametrize("calls", range(8))
+def test_a_crash_between_rows_and_files_leaves_nothing_behind_for_good(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Whatever was removed before it, what others need is there, and the next gc takes the rest."""
+    archive.job("a", context(0), b"red", b"green")
+    archive.job("b", context(1), b"red")
+    archive.job("c", context(experiment="exp-2"), b"red")
+    archive.job("d", None, b"green", ended=2000.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(inside, "unlink", dying(calls))
+        with contextlib.suppress(Crash):
+            archive.remove(["exp-1"])
+    archive.check()
+    assert archive.jobs() == ["c", "d"], "the rows go first, all at once"
+
+    archive.sweep()
+
+    archive.check()
+    assert archive.names() == archive.expected()
+
+
+def test_a_crash_before_the_commit_takes_nothing(archive: Archive) -> None:
+    """Rows and files are as they were."""
+    archive.job("a", context(), b"red")
+    archive.log.query("CREATE TEMP TRIGGER die BEFORE DELETE ON jobs BEGIN SELECT raise(ABORT, 'dead'); END")
+    before = archive.names()
+
+    with pytest.raises(Exception, match="dead"):
+        archive.remove(["exp-1"])
+
+    assert (archive.jobs(), archive.names()) == (["a"], before)
+    archive.check()
+
+
+JOBS = st.lists(
+    st.tuples(
+        st.sampled_from([None, "exp-1", "exp-10", "jobs", "a/b"]),
+        st.integers(0, 1),
+        st.lists(st.sampled_from(CONTENTS), max_size=3),
+        st.sampled_from([*ENDED, "queued", "running"]),
+        st.sampled_from([10.0, 20.0]),
+    ),
+    max_size=8,
+)
+STEPS = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from([None, "exp-1", "exp-10", "jobs", "a/b", "none"]), max_size=3, unique=True),
+        st.sampled_from([5.0, 15.0, 25.0]),
+        st.integers(1, 4),
+        st.integers(0, 6) | st.just(1000),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=60)
+@given(jobs=JOBS, steps=STEPS)
+def test_whatever_is_removed_what_others_refer_to_is_there(jobs: list[Any], steps: list[Any]) -> None:
+    """Jobs that were not named, or had not ended by then, keep their record and every file, through crashes too."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.fsync", lambda _descriptor: None)
+        archive = Archive(Path(folder))
+        kept: dict[str, tuple[str | None, JobState, float]] = {}
+        for number, (owner, index, data, state, ended) in enumerate(jobs):
+            mark = context(index, experiment=owner) if owner is not None else None
+            archive.job(f"job-{number}", mark, *data, state=state, ended=ended)
+            kept[f"job-{number}"] = (owner, state, ended)
+        try:
+            for owners, before, limit, calls in steps:
+                with patched.context() as dead:
+                    dead.setattr(inside, "unlink", dying(calls))
+                    with contextlib.suppress(Crash):
+                        archive.remove(owners, before, limit)
+                archive.sweep(limit)
+                archive.check()
+                busy = {owner for owner, state, _ in kept.values() if owner is not None and state not in ENDED}
+                for name, (owner, state, ended) in list(kept.items()):
+                    if owner in owners and owner not in busy and state in ENDED and ended < before:
+                        kept.pop(name)
+                        continue
+                    assert name in archive.jobs()
+        finally:
+            archive.log.close()
