@@ -99,6 +99,13 @@ class HttpClient:
         """Send JSON as `post` does, and do not wait: the answer may take hours."""
         return LongPost(self.url, path, _json(body), self._headers | _POST_HEADERS)
 
+    def post_form(
+        self, path: str, fields: Mapping[str, str | tuple[str, bytes]], *, seconds: float | None = LIST_SECONDS
+    ) -> Reply:
+        """Send a form, once; a field is a text, or a file as its name and content."""
+        body, content_type = urllib3.encode_multipart_formdata(fields)
+        return self._send("POST", path, body, {"Content-Type": content_type, "Connection": "close"}, seconds)
+
     def close(self) -> None:
         """Close the kept connections."""
         self._pool.clear()

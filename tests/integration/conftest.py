@@ -8,6 +8,7 @@ import pytest
 
 from bus.log import Log
 from pipeline_runner.service import JobService
+from tests.comfyui import Bench, open_bench
 from tests.helpers import Service
 from tests.house import House, open_house
 from tests.queued import Open
@@ -39,6 +40,17 @@ def relay(no_leaks: None) -> Iterator[Callable[[Service, Policy], Relay]]:  # no
     yield make
     for one in relays:
         one.close()
+
+
+@pytest.fixture
+def comfy(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Bench]:
+    """Give the comfyui pipeline at a fake server."""
+    with open_bench(tmp_path, monkeypatch) as bench:
+        yield bench
 
 
 @pytest.fixture

@@ -1,0 +1,145 @@
+"""The `comfyui` pipeline: a workflow on a ComfyUI server, some of whose inputs are variables; see docs/comfyui.md."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from bus.messages import Config, JobResult, Scalar
+from bus.specs import SEED, StageSpec
+from bus.validate import InvalidInputError
+from pipeline_runner.comfyui.nodes import Nodes, check_against
+from pipeline_runner.comfyui.prompt import PromptRun, Stopped
+from pipeline_runner.comfyui.results import Harvest, judge
+from pipeline_runner.comfyui.server import ComfyServer
+from pipeline_runner.comfyui.workflow import STAGE, Target, Workflow, patched, read_workflow, values_of
+from pipeline_runner.http_client import ServerFault
+from pipeline_runner.images import NoImageError, read_kind
+from pipeline_runner.infotext import infotext
+from pipeline_runner.jobs import NormalizedJobRecord, failed_result
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+
+DEFAULT_URL: Final = "http://127.0.0.1:8188"
+HINT: Final = "start ComfyUI, or say where it is with --comfyui-url"
+REFRESH_SECONDS: Final = 5.0
+NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
+FILE_BYTES: Final = 64 << 20  # of a workflow or a picture
+
+
+class ComfyuiPipeline(Pipeline):
+    """Submits prompts to one server, one at a time: more would only wait in its queue, behind each other."""
+
+    concurrency = 1
+    refresh_seconds = REFRESH_SECONDS
+
+    def __init__(self, setup: Setup) -> None:
+        """Remember where results go and where the server is; it is not asked yet."""
+        self._outputs = setup.outputs
+        self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
+        self._nodes: Nodes | None = None  # until the server has answered for the first time
+        self._read_at = 0.0
+        self._away = f"ComfyUI has not answered yet; {HINT}"
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
+        return {"workflow": STAGE if self._nodes else replace(STAGE, unavailable=self._away)}
+
+    def check(self, _stage: str, config: Config) -> None:
+        """Refuse a workflow that cannot be run, an input that is not there, and a value that a node does not take."""
+        workflow = _load(config)
+        if self._nodes:
+            check_against(self._nodes, workflow, config)
+
+    def refresh(self) -> str:
+        """See whether the server answers, by its smallest answer.
+
+        What its nodes take is only read at first, after it was away (it may have other nodes now), and every few
+        minutes (there may be other models).
+        """
+        try:
+            self.server.ping()
+            if self._away or time.monotonic() - self._read_at >= NODES_SECONDS:
+                self._nodes = self.server.nodes()
+                self._read_at = time.monotonic()
+            self._away = ""
+        except ServerFault as fault:
+            self._away = f"{fault.message}; {HINT}"
+        return self._away
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Run one prompt to its end and fetch its pictures."""
+        progress(0.0)
+        try:
+            return self._run(job, progress, cancelled)
+        except InvalidInputError as error:
+            return failed_result("invalid_request", str(error))
+        except Stopped as stopped:
+            return stopped.result
+        except ServerFault as fault:
+            # no answer in time is no fault of the job, whose own time limit is another one
+            return failed_result("unreachable" if fault.kind == "timeout" else fault.kind, fault.message)
+
+    def _run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        workflow = _load(job.config)
+        graph = patched(workflow.graph, {**values_of(workflow, job.config), **self._upload(workflow)})
+        run = PromptRun(self.server, job, workflow, graph, progress, cancelled)
+        ended = run.run()
+        verdict = judge(ended, job, workflow, graph, run.node_errors)
+        return self._fetch(job, verdict) if isinstance(verdict, Harvest) else verdict
+
+    def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
+        """Send the picture files; give what the nodes that load them are to be told."""
+        return {
+            target: self.server.upload(_read(f"config.images.{target}", path), path.suffix.lower())
+            for target, path in workflow.images.items()
+        }
+
+    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult:
+        """Fetch all pictures, then save them: a job has all of them or none."""
+        fetched = [(image, self.server.view(image)) for image in harvest.images]
+        for image, data in fetched:
+            try:
+                read_kind(data)
+            except NoImageError as error:
+                text = f"{image.filename} of node {image.node} has {error}; name other nodes in config.output_nodes"
+                return failed_result("invalid_request", text)
+        seed = job.config.get(SEED)
+        parameters = infotext(harvest.effective)
+        images = tuple(
+            self._outputs.save_image(job, data, seed=seed if isinstance(seed, int) else None, parameters=parameters)
+            for _, data in fetched
+        )
+        return JobResult(
+            success=True,
+            images=images,
+            effective=harvest.effective,
+            warnings=harvest.warnings,
+            seconds=harvest.seconds,
+        )
+
+
+def _load(config: Config) -> Workflow:
+    """Read the files that a configuration names; pictures only have to be there.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    workflow = read_workflow(_read("config.workflow", Path(str(config["workflow"]))), config)
+    for target, picture in workflow.images.items():
+        if not picture.is_file():
+            raise InvalidInputError(f"config.images.{target}: there is no file {picture.absolute()} for the runner")
+    return workflow
+
+
+def _read(where: str, path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if path.is_file() and size <= FILE_BYTES else None
+    except (OSError, ValueError) as error:  # ValueError: the path has a NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInputError(f"{where}: {path.absolute()} cannot be read by the runner: {reason}") from None
+    if data is None:
+        raise InvalidInputError(f"{where}: {path.absolute()} is no file of at most {FILE_BYTES >> 20} MiB")
+    return data

@@ -1,0 +1,117 @@
+"""An experiment on a ComfyUI server as a person runs it: our commands as processes, and a fake server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.acceptance.checker import outputs_of
+from tests.acceptance.harness import House, view_of
+from tests.comfyui import EXAMPLE
+from tests.helpers import wait_until
+from tests.servers.comfyui import FakeComfy
+
+VALUES = [3, 5.5, 8]
+SEEDS = [7, 8]
+
+
+@pytest.fixture
+def fake(no_leaks: None) -> Iterator[FakeComfy]:  # noqa: ARG001 - it looks after us
+    """Give a fake ComfyUI server."""
+    fake = FakeComfy()
+    yield fake
+    fake.release()
+    fake.stop()
+
+
+def experiment(workflow: Path, values: list[float] | None = None) -> str:
+    """Write an experiment on the example workflow."""
+    return f"""
+name = "CFG with ComfyUI"
+pipeline = "comfyui"
+stage = "workflow"
+jobs_per_variant = {len(SEEDS)}
+seed = {SEEDS[0]}
+[variable]
+name = "cfg_scale"
+values = {VALUES if values is None else values}
+[config]
+workflow = {json.dumps(str(workflow))}
+prompt = "a blue star"
+[config.inputs]
+seed = "3.seed"
+cfg_scale = "3.cfg"
+prompt = "6.text"
+"""
+
+
+def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: House, fake: FakeComfy) -> None:
+    """`experiment run --follow` ends well, and each picture lies under the value that the server was asked for."""
+    runner = house.runner("--comfyui-url", fake.url)
+    learning = house.learning(runner)
+    file = house.write("experiment.toml", experiment(EXAMPLE))
+
+    followed = house.run("experiment", "run", file, "--follow")
+
+    view = view_of(learning, followed.err.split()[0])
+    assert [(variant.status, variant.completed) for variant in view.variants] == [("completed", len(SEEDS))] * 3
+    asked = [
+        (prompt["prompt"]["3"]["inputs"]["cfg"], prompt["prompt"]["3"]["inputs"]["seed"]) for prompt in fake.prompts
+    ]
+    assert sorted(asked) == [(value, seed) for value in VALUES for seed in SEEDS]
+    for variant in view.variants:
+        assert sorted(image.seed or 0 for image in variant.images) == SEEDS
+        for image in variant.images:
+            path = outputs_of(runner) / image.path
+            assert path.parent.name.endswith(f"cfg_scale-{variant.variant_value}")
+            with Image.open(path) as picture:
+                made_of = json.loads(picture.info["prompt"])["3"]["inputs"]
+            assert (made_of["cfg"], made_of["seed"]) == (variant.variant_value, image.seed)
+
+
+def test_a_value_that_the_server_does_not_take_fails_its_variant_before_it_is_queued(
+    house: House, fake: FakeComfy
+) -> None:
+    """The server is never asked for it; the sentence that says so is the error of the variant."""
+    runner = house.runner("--comfyui-url", fake.url)
+    learning = house.learning(runner)
+    file = house.write("experiment.toml", experiment(EXAMPLE, values=[3, 500]))
+
+    followed = house.run("experiment", "run", file, "--follow", code=4)
+
+    good, bad = view_of(learning, followed.err.split()[0]).variants
+    assert (good.status, bad.status) == ("completed", "failed")
+    assert "config.cfg_scale: 500 is out of bounds; allowed: 0 to 100" in (bad.error or "")
+    assert {prompt["prompt"]["3"]["inputs"]["cfg"] for prompt in fake.prompts} == {3}
+
+
+def test_nothing_is_planned_without_a_server(house: House, fake: FakeComfy) -> None:
+    """Status 3 and one sentence: where ComfyUI was looked for, and what to do."""
+    fake.stop()
+    runner = house.runner("--comfyui-url", fake.url)
+    house.learning(runner)
+    file = house.write("experiment.toml", experiment(EXAMPLE))
+
+    refused = house.run("experiment", "run", file, code=3)
+
+    assert "start ComfyUI, or say where it is with --comfyui-url" in refused.err
+
+
+def test_a_runner_that_is_killed_takes_its_running_prompt_over(house: House, fake: FakeComfy) -> None:
+    """The prompt goes on at the server meanwhile, and is not submitted a second time."""
+    runner = house.runner("--comfyui-url", fake.url)
+    learning = house.learning(runner)
+    fake.hold()
+    file = house.write("experiment.toml", experiment(EXAMPLE, values=[3]))
+    experiment_id = house.run("experiment", "run", file).out.strip()
+    wait_until(lambda: fake.running, 30, what="the start of the prompt")
+
+    runner.kill()
+    fake.release()
+    wait_until(lambda: fake.executed, 30, what="the end of the prompt")
+    runner.start()
+
+    wait_until(lambda: view_of(learning, experiment_id).status == "completed", 60, what="the end of the experiment")
+    assert [prompt["prompt"]["3"]["inputs"]["seed"] for prompt in fake.prompts] == SEEDS

@@ -1,0 +1,91 @@
+"""The comfyui pipeline when a job runs again: what an earlier attempt left at the server is found, or rightly not."""
+
+from pipeline_runner.comfyui.prompt import prompt_id_of
+from tests.comfyui import Bench, error_of
+from tests.factories import Reports
+from tests.helpers import wait_until
+from tests.servers.comfyui import OUT_OF_MEMORY
+
+
+def is_waited_for(comfy: Bench) -> bool:
+    """Is the first prompt of the job asked for again and again? Once would only say that it is looked for."""
+    return len(comfy.fake.asked("GET", f"/history/{prompt_id_of('job-1', 1, 0)}")) > 2
+
+
+def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(comfy: Bench) -> None:
+    """The server has queued it, though nobody heard so: the next attempt takes it over."""
+    comfy.fake.behaviour.lost_replies = 1
+
+    assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
+    assert comfy.run(comfy.config(), attempt=2).success
+
+    assert len(comfy.fake.prompts) == 1
+    assert comfy.fake.executed == [prompt_id_of("job-1", 1, 0)]
+
+
+def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: Bench) -> None:
+    """The third attempt takes over what the first one left running, with its progress."""
+    comfy.fake.hold()
+    comfy.fake.behaviour.lost_replies = 1
+    assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
+    reports = Reports()
+    pipeline = comfy.pipeline
+    comfy.pipeline = comfy.new_pipeline()
+    job = comfy.start(comfy.config(), attempt=3, reports=reports)
+    wait_until(lambda: is_waited_for(comfy), what="polls")
+
+    comfy.fake.release()
+
+    assert job.result.success
+    assert (1.0, 4, 4) in reports
+    assert len(comfy.fake.prompts) == 1
+    pipeline.server.close()
+
+
+def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(comfy: Bench) -> None:
+    """What was interrupted or failed runs anew, even if it was still running when it was found."""
+    comfy.fake.hold()
+    comfy.fake.behaviour.lost_replies = 1
+    assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
+    wait_until(lambda: comfy.fake.running, what="the start of the prompt")
+    job = comfy.start(comfy.config(), attempt=2)
+    wait_until(lambda: is_waited_for(comfy), what="polls")
+
+    comfy.fake.post_interrupt({})
+    wait_until(lambda: len(comfy.fake.prompts) == 2, what="another prompt")
+    comfy.fake.release()
+
+    assert job.result.success
+    assert comfy.fake.executed == [prompt_id_of("job-1", 2, 0)]
+
+
+def test_the_second_run_of_a_job_without_memory_is_found_again(comfy: Bench) -> None:
+    """The first one is in the history as well, and its failure does not hide the success of the second."""
+    comfy.fake.behaviour.errors.append(OUT_OF_MEMORY)
+    comfy.fake.behaviour.cut_views = 2
+    assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
+
+    assert comfy.run(comfy.config(), attempt=2).success
+
+    assert comfy.fake.executed == [prompt_id_of("job-1", 1, 1)]
+
+
+def test_the_whole_job_is_the_same_after_a_failed_attempt(comfy: Bench) -> None:
+    """A failure in the history does not stand for the next attempt."""
+    comfy.fake.behaviour.errors.append(("OSError", "disk"))
+    assert error_of(comfy.run(comfy.config()))[0] == "server_error"
+
+    assert comfy.run(comfy.config(), attempt=2).success
+
+    assert comfy.fake.executed == [prompt_id_of("job-1", 2, 0)]
+
+
+def test_a_job_that_a_person_runs_again_begins_anew(comfy: Bench) -> None:
+    """It has ended already, so nothing that it left at the server stands for the new run."""
+    assert comfy.run(comfy.config()).success
+
+    comfy.fake.behaviour.repeats_cached_outputs = True
+    assert comfy.run(comfy.config(), attempt=2, faults=0).success
+
+    assert [prompt["prompt_id"] for prompt in comfy.fake.prompts] == [prompt_id_of("job-1", n, 0) for n in (1, 2)]

@@ -1,0 +1,318 @@
+"""A fake ComfyUI server: the recorded contract of its HTTP and websocket, and every way in which it may misbehave.
+
+It executes one prompt at a time, in order, without any model. `hold` stops it in the middle of a prompt.
+"""
+
+import copy
+import itertools
+import json
+import struct
+import threading
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.servers.comfyui_http import ComfyHttpServer, Request
+from tests.servers.comfyui_nodes import OBJECT_INFO, Graph, picture, validate
+from tests.servers.websocket import WebSocket
+
+OUT_OF_MEMORY: Final = ("torch.OutOfMemoryError", "Allocation on device\nThis error means you ran out of memory.")
+STEPS: Final = 4  # progress messages of a sampler
+Answer = tuple[int, Any]  # status and JSON
+
+
+@dataclass
+class Item:
+    """A prompt in the queue."""
+
+    number: int
+    prompt_id: str
+    graph: Graph
+    client_id: str | None
+    outputs: list[str]
+    interrupted: bool = False
+
+    def listed(self) -> list[Any]:
+        """Give it as the server lists it."""
+        return [self.number, self.prompt_id, self.graph, {"client_id": self.client_id}, self.outputs]
+
+
+@dataclass
+class Behaviour:
+    """What is to go wrong, or to be as in an older version; a test sets it."""
+
+    keeps_prompt_ids: bool = True  # older servers choose their own
+    targeted_interrupt: bool = True  # older ones stop whatever runs
+    repeats_cached_outputs: bool = False  # else an unchanged prompt has no outputs
+    websocket: bool = True
+    previews: bool = False
+    status: bool = True  # very old servers have none in the history
+    errors: deque[tuple[str, str]] = field(default_factory=deque)  # type and message, each for one prompt
+    always: tuple[str, str] | None = None  # an error for all prompts
+    substituted: dict[tuple[str, str], Any] = field(default_factory=dict)  # what is executed instead
+    answers: dict[str, deque[tuple[int, bytes] | None]] = field(default_factory=dict)  # by path; None is as usual
+    lost_replies: int = 0  # to prompts that were queued all the same
+    cut_views: int = 0  # pictures whose connection ends in the middle
+    messages_of_others: bool = False  # progress of another prompt among ours
+
+
+class FakeComfy:
+    """The server and its worker, in threads; `stop` and `start` are a restart, which forgets everything."""
+
+    def __init__(self) -> None:
+        """Listen on a free port."""
+        self.behaviour = Behaviour()
+        self.requests: list[Request] = []
+        self.prompts: list[dict[str, Any]] = []  # the bodies of all prompts that were taken
+        self.executed: list[str] = []  # the ids of those that ran to their end
+        self.uploads: dict[str, bytes] = {}
+        self.object_info: dict[str, Any] = copy.deepcopy(OBJECT_INFO)
+        self.freed = 0
+        self.sockets: dict[str, WebSocket] = {}
+        self.port = 0
+        self._changed = threading.Condition()
+        self._held = False
+        self._numbers = itertools.count()
+        self._queue: deque[Item] = deque()
+        self._history: dict[str, dict[str, Any]] = {}
+        self._current: Item | None = None
+        self._files: dict[tuple[str, str, str], bytes] = {}
+        self._cache: dict[str, dict[str, Any]] = {}
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Listen, on the same port as before."""
+        self._running = True
+        self._http = ComfyHttpServer(self, self.port)
+        self.port = self._http.server_address[1]
+        self._worker = threading.Thread(target=self._work, name="fake ComfyUI worker")
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Close everything and forget it."""
+        with self._changed:
+            if not self._running:
+                return
+            self._running = False
+            self._changed.notify_all()
+        self._http.stop()
+        self._worker.join()
+        self._forget()
+
+    def hold(self) -> None:
+        """Let prompts stop in the middle, until `release`."""
+        self._held = True
+
+    def release(self) -> None:
+        """Let them go on."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    def forget_prompts(self) -> None:
+        """Lose queue and history, as a restart does that nobody notices."""
+        with self._changed:
+            self._forget()
+            self._changed.notify_all()
+
+    def submit_for_another(self) -> str:
+        """Queue a prompt of another user, and give its id."""
+        prompt_id = str(uuid.uuid4())
+        graph: Graph = {
+            "1": {"class_type": "KSampler", "inputs": {"seed": next(self._numbers)}},
+            "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
+        }
+        self._put(Item(0, prompt_id, graph, "another", ["9"]))
+        return prompt_id
+
+    def asked(self, method: str, path: str) -> list[Request]:
+        """Give the requests for a path."""
+        return [request for request in self.requests if (request.method, request.path) == (method, path)]
+
+    @property
+    def running(self) -> list[str]:
+        """The id of the prompt that runs."""
+        return [self._current.prompt_id] if self._current else []
+
+    @property
+    def pending(self) -> list[str]:
+        """The ids of the prompts that wait."""
+        return [item.prompt_id for item in self._queue]
+
+    # what HTTP asks for
+
+    def post_prompt(self, body: dict[str, Any]) -> Answer:
+        """Validate and queue a prompt."""
+        wanted = body.get("prompt_id")
+        if self.behaviour.keeps_prompt_ids and wanted is not None and str(uuid.UUID(wanted)) != wanted:
+            return 400, {"error": {"type": "invalid_prompt_id", "message": "prompt_id must be a valid UUID"}}
+        graph = copy.deepcopy(body["prompt"])
+        good, error, node_errors = validate(graph)
+        if error:
+            return 400, {"error": error, "node_errors": node_errors}
+        for (node_id, name), value in self.behaviour.substituted.items():
+            graph[node_id]["inputs"][name] = value
+        prompt_id = wanted if self.behaviour.keeps_prompt_ids and wanted else str(uuid.uuid4())
+        self.prompts.append(copy.deepcopy(body))
+        number = next(self._numbers)
+        self._put(Item(number, prompt_id, graph, body.get("client_id"), good))
+        return 200, {"prompt_id": prompt_id, "number": number, "node_errors": node_errors}
+
+    def get_queue(self) -> Answer:
+        """List what runs and what waits."""
+        with self._changed:
+            running = [self._current.listed()] if self._current else []
+            return 200, {"queue_running": running, "queue_pending": [item.listed() for item in self._queue]}
+
+    def get_history(self, prompt_id: str) -> Answer:
+        """Tell of a prompt that has ended."""
+        with self._changed:
+            return 200, {prompt_id: self._history[prompt_id]} if prompt_id in self._history else {}
+
+    def post_queue(self, body: dict[str, Any]) -> Answer:
+        """Take prompts out of the queue."""
+        with self._changed:
+            gone = body.get("delete", [])
+            self._queue = deque(item for item in self._queue if item.prompt_id not in gone)
+        return 200, None
+
+    def post_interrupt(self, body: dict[str, Any]) -> Answer:
+        """Stop the prompt that is named, or, in older versions and without a name, whichever runs."""
+        with self._changed:
+            targeted = self.behaviour.targeted_interrupt and body.get("prompt_id")
+            if self._current and (not targeted or body["prompt_id"] == self._current.prompt_id):
+                self._current.interrupted = True
+                self._changed.notify_all()
+        return 200, None
+
+    def post_free(self, body: dict[str, Any]) -> Answer:
+        """Unload models."""
+        self.freed += bool(body.get("unload_models") and body.get("free_memory"))
+        return 200, None
+
+    def view(self, query: dict[str, str]) -> bytes | None:
+        """Give a file by folder and name."""
+        return self._files.get((query.get("type", "output"), query.get("subfolder", ""), query["filename"]))
+
+    # what the worker does
+
+    def _forget(self) -> None:
+        self._queue.clear()
+        for kept in (self._history, self._files, self._cache):
+            kept.clear()
+        if self._current:
+            self._current.interrupted = True
+        self._current = None
+
+    def _put(self, item: Item) -> None:
+        with self._changed:
+            self._queue.append(item)
+            self._changed.notify_all()
+        for client in list(self.sockets):
+            self._send(client, "status", {"status": {"exec_info": {"queue_remaining": len(self._queue)}}})
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or not self._running)
+                if not self._running:
+                    return
+                item = self._current = self._queue.popleft()
+            told = _Told(self, item)
+            outputs = self._execute(item, told)
+            with self._changed:
+                if self._current is not item:  # forgotten meanwhile
+                    continue
+                self._current = None
+                self._history[item.prompt_id] = {"prompt": item.listed(), "outputs": outputs, "meta": {}}
+                if self.behaviour.status:
+                    self._history[item.prompt_id]["status"] = told.status()
+            told.send("executing", {"node": None})
+
+    def _execute(self, item: Item, told: "_Told") -> dict[str, Any]:
+        """Run a prompt; give its outputs, none if it fails."""
+        told.log("execution_start", {})
+        key = json.dumps(item.graph, sort_keys=True)
+        cached = self._cache.get(key)
+        told.log("execution_cached", {"nodes": list(item.graph) if cached else []})
+        if cached:
+            told.log("execution_success", {})
+            return cached if self.behaviour.repeats_cached_outputs else {}
+        for node_id, node in item.graph.items():
+            told.send("executing", {"node": node_id})
+            if node["class_type"].startswith("KSampler") and not self._sample(item, node_id, told):
+                return {}
+        outputs = {node_id: self._save(item, node_id) for node_id in item.outputs}
+        for node_id, output in outputs.items():
+            told.send("executed", {"node": node_id, "output": output})
+        self._cache[key] = outputs
+        self.executed.append(item.prompt_id)
+        told.log("execution_success", {})
+        return outputs
+
+    def _sample(self, item: Item, node_id: str, told: "_Told") -> bool:
+        for step in range(1, STEPS + 1):
+            if step > STEPS // 2:
+                with self._changed:
+                    self._changed.wait_for(lambda: not self._held or item.interrupted or not self._running)
+            if not self._running:
+                return False
+            if item.interrupted:
+                told.log("execution_interrupted", {"node_id": node_id, "node_type": "KSampler", "executed": []})
+                return False
+            if self.behaviour.messages_of_others:
+                foreign = {"prompt_id": "another", "value": 99, "max": 100, "node": "1"}
+                self._send(item.client_id, "progress", foreign)
+            told.send("progress", {"value": step, "max": STEPS, "node": node_id})
+            running = {node_id: {"value": step, "max": STEPS, "state": "running", "node_id": node_id}}
+            told.send("progress_state", {"nodes": running})
+            if self.behaviour.previews and item.client_id in self.sockets:
+                self.sockets[item.client_id].send(struct.pack(">II", 1, 1) + b"\xff\xd8preview")
+        error = self.behaviour.errors.popleft() if self.behaviour.errors else self.behaviour.always
+        if error:
+            kind, message = error
+            details = {"node_id": node_id, "node_type": "KSampler", "executed": [], "traceback": []}
+            told.log("execution_error", {**details, "exception_type": kind, "exception_message": message})
+        return error is None
+
+    def _save(self, item: Item, node_id: str) -> dict[str, Any]:
+        folder = "output" if item.graph[node_id]["class_type"] == "SaveImage" else "temp"
+        sizes = [node["inputs"].get("batch_size", 1) for node in item.graph.values()]
+        images = []
+        for number in range(max(sizes)):
+            image = {"filename": f"ComfyUI_{len(self._files):05d}_.png", "subfolder": "sub", "type": folder}
+            self._files[folder, "sub", image["filename"]] = picture(item.graph, number)
+            images.append(image)
+        return {"images": images}
+
+    def _send(self, client_id: str | None, kind: str, data: dict[str, Any]) -> None:
+        """Tell one client; nobody else gets it, and nothing is kept for later."""
+        if client_id in self.sockets:
+            self.sockets[client_id].send(json.dumps({"type": kind, "data": data}))
+
+
+class _Told:
+    """What is told of one prompt while it runs, and kept for its history."""
+
+    def __init__(self, server: FakeComfy, item: Item) -> None:
+        self._server, self._item = server, item
+        self._messages: list[list[Any]] = []
+
+    def send(self, kind: str, data: dict[str, Any]) -> None:
+        self._server._send(self._item.client_id, kind, {**data, "prompt_id": self._item.prompt_id})
+
+    def log(self, kind: str, data: dict[str, Any]) -> None:
+        kept = {**data, "prompt_id": self._item.prompt_id, "timestamp": int(time.time() * 1000)}
+        self._messages.append([kind, kept])
+        self._server._send(self._item.client_id, kind, kept)
+
+    def status(self) -> dict[str, Any]:
+        well = self._messages[-1][0] == "execution_success"
+        return {"status_str": "success" if well else "error", "completed": well, "messages": self._messages}

@@ -1,0 +1,92 @@
+"""What the nodes of a ComfyUI server take, in all the forms in which servers and custom nodes tell it."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from bus.specs import VariableSpec, check_value
+from bus.validate import InvalidInputError
+from pipeline_runner.comfyui.nodes import NodeInfo, Nodes, input_spec
+
+
+def spec(told: Any) -> VariableSpec | None:
+    """Read how one input is described."""
+    return input_spec(NodeInfo(input={"required": {"x": told}}), "x")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (["INT", {"min": 1, "max": 10000, "default": 20}], VariableSpec(kind="int", minimum=1, maximum=10000)),
+        (["INT", {"min": 0, "max": 2**64 - 1}], VariableSpec(kind="int", minimum=0, maximum=2**64 - 1)),
+        (["INT"], VariableSpec(kind="int")),
+        (["FLOAT", {"min": 0.0, "step": 0.1, "round": False}], VariableSpec(kind="float", minimum=0.0)),
+        (["FLOAT", {"min": None, "max": "many"}], VariableSpec(kind="float")),
+        (["STRING", {"multiline": True}], VariableSpec(kind="str")),
+        (["BOOLEAN", {"default": True}], VariableSpec(kind="bool")),
+        ([["euler", "heun"]], VariableSpec(kind="str", choices=("euler", "heun"))),
+        ([["euler", "heun"], {"tooltip": "x"}], VariableSpec(kind="str", choices=("euler", "heun"))),
+        (["COMBO", {"options": ["a", "b"]}], VariableSpec(kind="str", choices=("a", "b"))),
+        ([[1, 2, 4]], VariableSpec(kind="float", choices=(1, 2, 4))),
+        ([["a", 1, True]], None),
+        (["COMBO", {"remote": {"route": "/x"}}], None),
+        (["COMBO"], None),
+        ([["example.png"], {"image_upload": True}], None),
+        (["COMBO", {"options": ["a.mp4"], "video_upload": True}], None),
+        ([["a"], {"image_upload": False}], VariableSpec(kind="str", choices=("a",))),
+        (["MODEL"], None),
+        (["INT,FLOAT", {}], None),
+        ("INT", None),
+        ([], None),
+        (None, None),
+        ([None, {}], None),
+    ],
+)
+def test_an_input_is_read_in_old_and_new_forms(told: Any, expected: VariableSpec | None) -> None:
+    """Choices come as a list or as COMBO with options; what cannot be known takes any scalar."""
+    assert spec(told) == expected
+
+
+@pytest.mark.parametrize("part", ["required", "optional"])
+def test_required_and_optional_inputs_are_known(part: str) -> None:
+    """A node may have both, and names none of them twice."""
+    assert input_spec(NodeInfo(input={part: {"x": ["INT"]}}), "x") == VariableSpec(kind="int")
+
+
+@pytest.mark.parametrize("told", [None, [], {"required": None}, {"required": []}, {"hidden": {"x": "PROMPT"}}])
+def test_a_node_that_describes_itself_badly_takes_anything(told: Any) -> None:
+    """Its own server has to live with it as well."""
+    assert input_spec(NodeInfo(input=told), "x") is None
+
+
+def test_values_are_checked_against_what_is_read() -> None:
+    """Bounds are included, and a choice that is not offered names the nearest one."""
+    steps, sampler = spec(["INT", {"min": 1, "max": 4}]), spec([["euler", "heun"]])
+    check_value("config.steps", steps, 4)
+    check_value("config.sampler", sampler, "heun")
+
+    for value in (0, 5, 2.5, "2", True):
+        with pytest.raises(InvalidInputError):
+            check_value("config.steps", steps, value)
+    with pytest.raises(InvalidInputError, match="did you mean 'euler'"):
+        check_value("config.sampler", sampler, "eulr")
+
+
+def test_a_class_is_decoded_when_it_is_asked_for() -> None:
+    """One node that is described as nothing sensible does not spoil the others."""
+    nodes = Nodes(json.dumps({"Good": {"input": {}, "output_node": True, "more": 1}, "Bad": [], "Odd": {}}).encode())
+
+    assert "Good" in nodes
+    assert "Gone" not in nodes
+    assert nodes.find("Good").output_node is True
+    assert nodes.find("Bad") == nodes.find("Odd") == NodeInfo()
+    assert nodes.names() == ["Good", "Bad", "Odd"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"<html>", b'{"a": NaN}'])
+def test_what_is_no_list_of_nodes_is_said_to_be_none(data: bytes) -> None:
+    """The browser of the server's own page could not read it either."""
+    with pytest.raises(msgspec.DecodeError):
+        Nodes(data)
