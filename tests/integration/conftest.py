@@ -8,6 +8,7 @@ import pytest
 from tests.helpers import Service
 from tests.house import House, open_house
 from tests.relay import Policy, Relay
+from tests.studio import Studio
 
 
 @pytest.fixture
@@ -34,3 +35,11 @@ def relay(no_leaks: None) -> Iterator[Callable[[Service, Policy], Relay]]:  # no
     yield make
     for one in relays:
         one.close()
+
+
+@pytest.fixture
+def studio(no_leaks: None, tmp_path: Path) -> Iterator[Studio]:  # noqa: ARG001 - it looks after us
+    """Give a runner with a painter."""
+    studio = Studio(tmp_path)
+    yield studio
+    studio.runner.stop()
