@@ -270,7 +270,7 @@ class OutputRemoveParams(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     ended_before: float
-    experiment_ids: Annotated[list[Id], Meta(max_length=1000)] = field(default_factory=list)
+    experiment_ids: Annotated[list[str], Meta(max_length=1000)] = field(default_factory=list)
     outside: bool = False
     limit: AtOnce = 100
 

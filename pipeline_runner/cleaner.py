@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Removed(NamedTuple):
-    """What went: results, or files where nobody can say; `more` if there is more to do."""
+    """What went: results with their bytes, and jobs; `more` if there is more to do."""
 
     files: int
     bytes: int
@@ -163,9 +163,11 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
     """Give the names of the real folders or of the files in a folder, in order; it need not be there."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) == folders)
+            found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) == folders]
     except OSError:
         return []
+    # our names are ASCII; another one may be no text, and could not be told as the place to go on
+    return sorted(name for name in found if name.isascii())
 
 
 def _is_busy(folder: str, experiments: set[str], jobs: set[str]) -> bool:

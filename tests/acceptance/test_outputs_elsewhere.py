@@ -1,6 +1,8 @@
 """Results from a machine that has no access to the runner's folder, and making room there."""
 
 import hashlib
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,18 @@ from PIL import Image
 from cli.sheet import CELL, GAP, HEADING, SIDE, TITLE
 from tests.acceptance.checker import check_picture, outputs_of
 from tests.acceptance.experiments import pictures, services
-from tests.acceptance.harness import ROOT, Finished, House, ServiceProcess, steady_ports, view_of
+from tests.acceptance.harness import (
+    COMMAND_SECONDS,
+    ROOT,
+    VARIANTBUS,
+    Finished,
+    House,
+    ServiceProcess,
+    steady_ports,
+    view_of,
+)
 from tests.acceptance.test_bad_input import sentence_of
+from tests.helpers import TIME_FACTOR
 
 
 @pytest.fixture
@@ -151,6 +163,26 @@ def test_a_thumbnail_that_is_not_there_is_one_sentence(house: House) -> None:
 
     assert "has no thumbnail" in sentence_of(house.run("job", "output", sha256, "--thumbnail", code=4))
     assert house.run("job", "output", sha256).out == "x\n"
+
+
+def test_a_terminal_is_not_filled_with_bytes(house: House) -> None:
+    """`job output` wants a file then, before anybody is asked."""
+    primary, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [VARIANTBUS, "job", "output", "0" * 64],
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            env=house.environment,
+            timeout=COMMAND_SECONDS * TIME_FACTOR,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(primary)
+
+    assert done.returncode == 2
+    assert done.stderr == b"Error: --output: missing; name a file, as a terminal cannot show a result\n"
 
 
 def gc(house: House, *options: str, code: int = 0) -> Finished:

@@ -14,6 +14,7 @@ from tests.house import House, open_house
 from tests.queued import Open
 from tests.relay import Policy, Relay
 from tests.servers.webui import FakeWebui
+from tests.studio import Studio
 
 
 @pytest.fixture
@@ -86,3 +87,11 @@ def fake_webui(no_leaks: None) -> Iterator[Callable[..., FakeWebui]]:  # noqa: A
     yield make
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def studio(no_leaks: None, tmp_path: Path) -> Iterator[Studio]:  # noqa: ARG001 - it looks after us
+    """Give a runner with a painter."""
+    studio = Studio(tmp_path)
+    yield studio
+    studio.runner.stop()

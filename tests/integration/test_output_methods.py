@@ -5,7 +5,6 @@ import io
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,106 +14,16 @@ from PIL import Image
 
 from bus import wire
 from bus.log import Log
-from bus.loop import Loop
-from bus.messages import ImageRef, JobCompleted, JobResult, LearningContext
-from bus.requester import request
-from bus.requests import JobListReply, JobRequest, OutputFindReply, OutputReply, SubmitParams, SubmitReply
-from bus.specs import StageSpec
+from bus.messages import ImageRef
+from bus.requests import JobListReply, OutputFindReply
 from bus.wire import ControlError
 from cli.fetch import fetch_output, fetch_picture
-from pipeline_runner.jobs import NormalizedJobRecord
-from pipeline_runner.outputs import Outputs, thumbnail_path
-from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
-from pipeline_runner.runner import Runner
-from tests.factories import Hosted, context
-from tests.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, wait_until
+from pipeline_runner.outputs import thumbnail_path
+from tests.factories import context
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.studio import Studio, picture
 
 PART: int = wire.PAGE_BYTES
-
-
-def picture(size: tuple[int, int] = (500, 400)) -> bytes:
-    """Encode a picture."""
-    buffer = io.BytesIO()
-    Image.new("RGB", size, "red").save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-class Painter(Pipeline):
-    """Its jobs give what the test says."""
-
-    def __init__(self, outputs: Outputs) -> None:
-        """Give a picture, unless the test says otherwise."""
-        self.outputs = outputs
-        self.data: list[bytes] = [picture()]
-        self.named: tuple[ImageRef, ...] = ()  # what is told in addition, without having been written
-
-    def stages(self) -> dict[str, StageSpec]:
-        """Take no settings."""
-        return {"paint": StageSpec()}
-
-    def run(self, job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
-        """Save the data."""
-        images = [
-            self.outputs.save(job, one, suffix=".png", media_type="image/png", size=(500, 400), seed=1)
-            for one in self.data
-        ]
-        return JobResult(success=True, images=(*images, *self.named))
-
-
-class Studio:
-    """A runner with a painter, and questions to it."""
-
-    def __init__(self, folder: Path) -> None:
-        """Start it."""
-        self.root = folder / "outputs"
-        self.painter = Painter(Outputs(self.root))
-
-        def make(log: Log, loop: Loop) -> Runner:
-            pipelines: dict[str, Pipeline] = {"painter": self.painter}
-            outputs = self.painter.outputs
-            return Runner(log, loop, pipelines, outputs, workers=2, feed=LOCALHOST, control=LOCALHOST)
-
-        self.runner = Hosted(folder / "runner.db", make)
-        self.address = str(self.runner.service.publisher.control)
-
-    def ask(self, method: str, params: object, reply: type[Any] = dict) -> Any:
-        """Ask the runner."""
-        return request(self.address, method, params, reply)
-
-    def paint(self, name: str = "job-1", mark: LearningContext | None = None) -> ImageRef:
-        """Have a job run to its end, and give the first picture that its message names."""
-        job = JobRequest(job_id=name, pipeline="painter", stage="paint", learning_context=mark)
-        self.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
-        ended: list[JobCompleted] = []
-
-        def is_told() -> bool:
-            logged = self.runner.logged("job.completed.")
-            ended[:] = [one for one in logged if isinstance(one, JobCompleted) and one.job_id == name]
-            return bool(ended)
-
-        wait_until(is_told, what=f"the end of {name}")
-        assert ended[0].result.success, ended[0].result
-        return ended[0].result.images[0]
-
-    def output(self, sha256: str, **params: Any) -> OutputReply:
-        """Ask for part of a result."""
-        reply = self.ask("output", {"sha256": sha256, **params}, OutputReply)
-        assert isinstance(reply, OutputReply)
-        return reply
-
-    def refusal(self, method: str, **params: Any) -> tuple[str, str]:
-        """Give code and text of a refusal."""
-        with pytest.raises(ControlError) as refused:
-            self.ask(method, params)
-        return refused.value.code, refused.value.message
-
-
-@pytest.fixture
-def studio(no_leaks: None, tmp_path: Path) -> Iterator[Studio]:  # noqa: ARG001 - it looks after us
-    """Give a runner with a painter."""
-    studio = Studio(tmp_path)
-    yield studio
-    studio.runner.stop()
 
 
 def test_what_a_message_names_is_served_at_once(studio: Studio) -> None:
@@ -394,8 +303,7 @@ def test_the_index_is_written_with_the_end_of_the_job(studio: Studio) -> None:
     """Where it cannot be written, the job has not ended and no message says so: the next start runs it again."""
     refuse = "CREATE TEMP TRIGGER no BEFORE INSERT ON ended_jobs BEGIN SELECT raise(ABORT, 'refused'); END"
     studio.runner.call(lambda: studio.runner.log.query(refuse))
-    job = JobRequest(job_id="job-1", pipeline="painter", stage="paint")
-    studio.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
+    studio.submit("job-1")
 
     studio.runner.thread.join(PATIENCE * TIME_FACTOR)
 
@@ -413,8 +321,7 @@ def test_the_index_is_written_with_the_end_of_the_job(studio: Studio) -> None:
 def test_jobs_that_make_nothing_are_no_trouble(studio: Studio) -> None:
     """They have an end, and no results."""
     studio.painter.data = []
-    job = JobRequest(job_id="job-1", pipeline="painter", stage="paint")
-    studio.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
+    studio.submit("job-1")
 
     wait_until(lambda: studio.ask("job.list", {"state": "completed"}, JobListReply).jobs, what="the end")
 
