@@ -56,9 +56,9 @@ def judge(
 def _why_nothing(ended: Ended, workflow: Workflow, node_errors: str) -> str:
     if node_errors:
         return f"no picture was saved: {node_errors}"
-    if ended.cached and not ended.images:
+    if ended.graph and ended.cached.issuperset(ended.graph):
         return (
-            "the server answered from its cache, without a picture; map the seed in config.inputs: jobs have to differ"
+            "the server has executed this very prompt before, and gave no picture again; map the seed in config.inputs"
         )
     if workflow.output_nodes:
         return f"no picture came from node {' or '.join(workflow.output_nodes)} (config.output_nodes)"
