@@ -1,6 +1,7 @@
 """From the end of a prompt to the result of a job: decisions only."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from bus.messages import Config, JobResult
 from bus.specs import SEED
@@ -8,7 +9,7 @@ from pipeline_runner.comfyui.history import Ended, ImageFile, chosen_images
 from pipeline_runner.comfyui.workflow import Graph, Workflow, effective_values, input_of
 from pipeline_runner.jobs import NormalizedJobRecord, failed_result
 
-ADVICE = "lower the size or the batch, or end what else uses the GPU"
+ADVICE: Final = "lower the size or the batch, or end what else uses the GPU"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
