@@ -1,13 +1,13 @@
 """How a prompt has ended, read from the server's `GET /history/ID`, which decides."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from bus.messages import JobError
 from pipeline_runner.comfyui.errors import execution_error
 from pipeline_runner.comfyui.workflow import Graph
 
-MILLISECONDS = 1000.0
+MILLISECONDS: Final = 1000.0
 
 
 class ImageFile(NamedTuple):

@@ -1,6 +1,7 @@
 """From the end of a prompt to the result of a job: decisions only."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from bus.messages import Config, JobResult
 from bus.specs import SEED
@@ -8,7 +9,7 @@ from pipeline_runner.comfyui.history import Ended, ImageFile, chosen_images
 from pipeline_runner.comfyui.workflow import Graph, Workflow, effective_values, input_of
 from pipeline_runner.jobs import NormalizedJobRecord, failed_result
 
-ADVICE = "lower the size or the batch, or end what else uses the GPU"
+ADVICE: Final = "lower the size or the batch, or end what else uses the GPU"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,9 @@ def judge(
 def _why_nothing(ended: Ended, workflow: Workflow, node_errors: str) -> str:
     if node_errors:
         return f"no picture was saved: {node_errors}"
-    if ended.cached and not ended.images:
+    if ended.graph and ended.cached.issuperset(ended.graph):
         return (
-            "the server answered from its cache, without a picture; map the seed in config.inputs: jobs have to differ"
+            "the server has executed this very prompt before, and gave no picture again; map the seed in config.inputs"
         )
     if workflow.output_nodes:
         return f"no picture came from node {' or '.join(workflow.output_nodes)} (config.output_nodes)"

@@ -112,13 +112,22 @@ def input_of(graph: Graph, target: Target) -> Any:
 
 
 def seed_inputs(graph: Graph) -> list[Target]:
-    """Give the inputs that look like seeds and are not fed by another node."""
-    return [
-        Target(node_id, name)
-        for node_id, node in graph.items()
-        for name, value in node["inputs"].items()
-        if name in SEED_INPUTS and _source(value) is None
-    ]
+    """Give the inputs that look like seeds; for one that another node feeds, the whole numbers of that node."""
+    found: list[Target] = []
+    for node_id, node in graph.items():
+        for name in SEED_INPUTS:
+            source = _source(node["inputs"].get(name))
+            if source is not None:
+                found += [target for target in own_inputs(graph, source) if isinstance(input_of(graph, target), int)]
+            elif name in node["inputs"]:
+                found.append(Target(node_id, name))
+    return list(dict.fromkeys(found))
+
+
+def own_inputs(graph: Graph, node_id: str) -> list[Target]:
+    """Give the inputs of a node that no other node feeds."""
+    inputs = graph[node_id]["inputs"] if node_id in graph else {}
+    return [Target(node_id, name) for name, value in inputs.items() if _source(value) is None]
 
 
 def described(graph: Graph, node_id: str) -> str:
@@ -232,9 +241,8 @@ def _source(value: object) -> str | None:
 
 def _instead(graph: Graph, source: str) -> str:
     """Say where a linked input comes from, and what may be mapped there."""
-    inputs = graph[source]["inputs"] if source in graph else {}
-    own = [f"{source}.{name}" for name, value in inputs.items() if _source(value) is None]
-    return f"{described(graph, source)}; map {' or '.join(own) if own else 'an input of a node before it'}"
+    own = " or ".join(str(target) for target in own_inputs(graph, source))
+    return f"{described(graph, source)}; map {own or 'an input of a node before it'}"
 
 
 def _check_seed(workflow: Workflow) -> None:

@@ -154,7 +154,8 @@ def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(comfy: Bench
 def test_a_cleared_queue_is_noticed(comfy: Bench) -> None:
     """A prompt that is neither in the queue nor in the history will never end; the runner is to begin anew."""
     comfy.fake.hold()
-    comfy.fake.submit_for_another()
+    other = comfy.fake.submit_for_another()
+    wait_until(lambda: comfy.fake.running == [other], what="the other prompt")
     job = comfy.start(comfy.config())
     wait_until(lambda: comfy.fake.pending, what="our prompt in the queue")
 
@@ -288,10 +289,11 @@ def test_a_websocket_that_drops_is_connected_again(comfy: Bench) -> None:
     old.drop()
     wait_until(lambda: comfy.fake.sockets and old not in comfy.fake.sockets.values(), what="another connection")
 
-    comfy.fake.release()
+    comfy.fake.tell_progress(3)
 
+    wait_until(lambda: (0.75, 3, 4) in reports, what="more progress")
+    comfy.fake.release()
     assert job.result.success
-    assert (1.0, 4, 4) in reports
 
 
 def test_a_server_that_goes_away_leaves_the_job_to_be_run_again(comfy: Bench) -> None:

@@ -13,11 +13,12 @@ from bus.messages import Config, ConfigValue, Scalar
 from bus.specs import find_stage
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
+from cli.files import read_experiment
 from pipeline_runner.comfyui.prompt import client_id_of
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
 from pipeline_runner.pipelines.comfyui import ComfyuiPipeline
-from tests.comfyui import INPUTS, SAMPLER, Bench, error_of, example, inputs, with_subgraph
+from tests.comfyui import EXAMPLE, INPUTS, SAMPLER, Bench, error_of, example, inputs, with_subgraph
 from tests.factories import Reports, context
 from tests.helpers import wait_until
 from tests.servers.comfyui_nodes import Graph
@@ -117,8 +118,9 @@ def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: Bench) -
     assert len(list(path.parent.glob("*.json"))) == 1
 
 
-def test_progress_is_that_of_our_own_prompt(comfy: Bench) -> None:
+def test_progress_is_that_of_our_own_prompt(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps come as they are done; previews and messages about other prompts are passed over."""
+    monkeypatch.setattr("pipeline_runner.comfyui.prompt.POLL_SECONDS", 60.0)  # the end is only told by a message
     comfy.fake.behaviour.previews = comfy.fake.behaviour.messages_of_others = True
     reports = Reports()
 
@@ -185,6 +187,19 @@ def test_a_picture_file_is_uploaded_and_named_to_its_node(comfy: Bench) -> None:
     assert name.endswith(".png")
     assert comfy.fake.uploads[name] == file.read_bytes()
     assert [prompt["prompt"]["10"]["inputs"]["image"] for prompt in comfy.fake.prompts] == [name, name]
+
+
+def test_the_example_is_taken(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts the runner in the checkout can run it as it is."""
+    monkeypatch.chdir(EXAMPLE.parents[1])
+    definition = read_experiment(EXAMPLE.with_name("comfyui_cfg.toml"))
+
+    for value in definition.variable.values or []:
+        config = {**definition.config, definition.variable.name: value, "seed": definition.seed}
+        comfy.check(config)
+        assert comfy.run(config, name=f"job-{value}").success
+
+    assert len(comfy.fake.executed) == 4
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,13 @@ class FakeComfy:
         self._put(Item(0, prompt_id, graph, "another", ["9"]))
         return prompt_id
 
+    def tell_progress(self, step: int) -> None:
+        """Send a step of the prompt that is held to its client."""
+        item = self._current
+        assert item is not None
+        progress = {"value": step, "max": STEPS, "node": "3", "prompt_id": item.prompt_id}
+        self._send(item.client_id, "progress", progress)
+
     def asked(self, method: str, path: str) -> list[Request]:
         """Give the requests for a path."""
         return [request for request in self.requests if (request.method, request.path) == (method, path)]
@@ -139,12 +146,14 @@ class FakeComfy:
     @property
     def running(self) -> list[str]:
         """The id of the prompt that runs."""
-        return [self._current.prompt_id] if self._current else []
+        with self._changed:
+            return [self._current.prompt_id] if self._current else []
 
     @property
     def pending(self) -> list[str]:
         """The ids of the prompts that wait."""
-        return [item.prompt_id for item in self._queue]
+        with self._changed:
+            return [item.prompt_id for item in self._queue]
 
     # what HTTP asks for
 

@@ -48,7 +48,7 @@ _BASE: Final[dict[str, Any]] = {
     "force_task_id": None,
 }
 _HIRES: Final = {"enable_hr": False, "hr_scale": 2.0, "hr_upscaler": None, "hr_second_pass_steps": 0}
-_FORGE: Final = {"distilled_cfg_scale": 3.5}
+_FORGE: Final = {"distilled_cfg_scale": 3.5, "hr_additional_modules": None}
 _IMAGE: Final = {"init_images": None, "resize_mode": 0}
 _EXTRAS: Final = {
     "image": "",
@@ -108,6 +108,7 @@ class Site:
         self.forge, self.schedulers, self.page, self.api, self.loras = forge, schedulers, page, api, loras
         self.bench = Bench(modern=schedulers, forge=forge)
         self.stuck_progress: float | None = None
+        self.taken: list[dict[str, Any]] = []  # of each job the fields that are known here
         self.deaf = False  # too busy to answer how far it is
         self.options: dict[str, Any] = {
             "sd_model_checkpoint": title("sd15.safetensors"),
@@ -201,6 +202,7 @@ class Site:
         for key in body.get("override_settings") or {}:
             if key not in self.options:
                 raise Refused(500, {"error": "KeyError", "detail": "", "body": "", "errors": repr(key)})
+        self.taken.append({name: body[name] for name in fields if name in body})
         return {name: body.get(name, default) for name, default in fields.items()}
 
     def _progress(self) -> dict[str, Any]:

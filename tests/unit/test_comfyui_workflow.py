@@ -109,13 +109,23 @@ def test_the_seed_has_to_be_mapped_and_candidates_are_named(text: str) -> None:
     assert [str(target) in sentence for target in seed_inputs(graph)] == [True] * len(seed_inputs(graph))
 
 
-def test_a_seed_that_another_node_feeds_is_no_candidate() -> None:
-    """It can not be set there; the node before it has an input of another name."""
+def test_a_seed_that_another_node_feeds_is_looked_for_there() -> None:
+    """Newer workflows have the number in a node of its own, perhaps for several samplers."""
+    graph = with_subgraph()
+    graph["30"] = {"class_type": "PrimitiveInt", "inputs": {"value": 7, "mode": "fixed"}}
+    graph[SAMPLER]["inputs"]["seed"] = graph["57:8"]["inputs"]["noise_seed"] = ["30", 0]
+
+    assert seed_inputs(graph) == [Target("30", "value")]
+    assert 'map it to "30.value", or' in refusal(graph, inputs={})
+
+
+def test_a_seed_that_is_nowhere_is_not_asked_for() -> None:
+    """What a node computes can not be set, and a workflow may draw no noise at all."""
     graph = example()
     graph["3"]["inputs"]["seed"] = ["30", 0]
 
     assert seed_inputs(graph) == []
-    assert read(graph, inputs={"seed": "5.width"}).inputs == {"seed": (Target("5", "width"),)}
+    assert read(graph, inputs={"width": "5.width"}).inputs == {"width": (Target("5", "width"),)}
 
 
 def test_node_ids_and_inputs_may_have_dots_and_colons() -> None:

@@ -71,6 +71,12 @@ def forge(error: str, message: str) -> dict[str, str]:
         ),
         (
             500,
+            four("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            "oom",
+            "RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.",
+        ),
+        (
+            500,
             four("NansException", "A tensor with NaNs was produced in Unet."),
             "server_error",
             "NansException: A tensor with NaNs was produced in Unet.",

@@ -1,0 +1,124 @@
+"""What the end of a prompt means for its job."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bus.messages import Config, JobError, JobResult
+from pipeline_runner.comfyui.history import Ended, ImageFile
+from pipeline_runner.comfyui.results import Harvest, judge
+from pipeline_runner.comfyui.workflow import Graph, Workflow, patched, read_workflow, values_of
+from tests.comfyui import example, inputs
+from tests.factories import context, record_of
+
+SAVED, PREVIEW = ImageFile("9", "a.png", "", "output"), ImageFile("12", "b.png", "", "temp")
+CONFIG: Config = {"workflow": "x.json", "cfg_scale": 7, "seed": 5}
+
+
+def workflow_of(**config: Any) -> Workflow:
+    """Give the example with cfg_scale mapped."""
+    graph = {**example(), "12": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}
+    return read_workflow(json.dumps(graph).encode(), {**CONFIG, "inputs": inputs("cfg_scale"), **config})
+
+
+def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> JobResult | Harvest:
+    """Judge a prompt that ended well, but for the changes."""
+    sent = patched(workflow.graph, values_of(workflow, CONFIG))
+    usual: dict[str, Any] = {
+        "state": "success",
+        "error": None,
+        "images": (SAVED, PREVIEW),
+        "graph": sent,
+        "cached": frozenset[str](),
+        "seconds": 2.5,
+    }
+    job = record_of(config=CONFIG, mark=context())
+    return judge(Ended(**{**usual, **changes}), job, workflow, sent, node_errors)
+
+
+def failure(verdict: JobResult | Harvest) -> tuple[str, str]:
+    """Give kind and text of a failure."""
+    assert isinstance(verdict, JobResult)
+    assert verdict.error is not None
+    return verdict.error.kind, verdict.error.message
+
+
+def test_a_prompt_that_ended_well_is_worth_its_pictures() -> None:
+    """Pictures that count, the values that were used, the time; nothing to warn of."""
+    assert verdict_of(workflow_of()) == Harvest(
+        images=[SAVED], effective={"seed": 5, "cfg_scale": 7}, warnings=(), seconds=2.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "images", "cached", "node_errors", "text"),
+    [
+        ({}, (), ("3", "4", "5", "6", "7", "8", "9", "12"), "", "the server has executed this very prompt before"),
+        ({}, (), ("4", "6"), "", "the workflow saved no picture; add a Save Image node"),
+        ({}, (), (), "", "the workflow saved no picture; add a Save Image node"),
+        ({}, (PREVIEW,), ("9",), "", "the workflow saved no picture; add a Save Image node"),
+        ({"output_nodes": ["12"]}, (SAVED,), (), "", "no picture came from node 12 (config.output_nodes)"),
+        ({}, (), (), "node 3 (K): bad", "no picture was saved: node 3 (K): bad"),
+    ],
+)
+def test_a_success_without_a_picture_is_a_failure_with_its_reason(
+    config: dict[str, Any], images: tuple[ImageFile, ...], cached: tuple[str, ...], node_errors: str, text: str
+) -> None:
+    """Cached, only previewed, from another node, or left out by the server: each is told apart."""
+    verdict = verdict_of(workflow_of(**config), node_errors, images=images, cached=frozenset(cached))
+
+    kind, found = failure(verdict)
+    assert kind == "invalid_request"
+    assert found.startswith(text)
+
+
+@pytest.mark.parametrize("cached", [("9",), ("3", "8", "9")])
+def test_the_time_of_a_cached_picture_is_left_out(cached: tuple[str, ...]) -> None:
+    """It would make its variant look fast."""
+    verdict = verdict_of(workflow_of(), cached=frozenset(cached))
+
+    assert isinstance(verdict, Harvest)
+    assert verdict.seconds is None
+    assert len(verdict.warnings) == 1
+
+
+def test_what_was_cached_before_the_picture_is_no_matter() -> None:
+    """A loaded model is always cached; the picture was made all the same."""
+    verdict = verdict_of(workflow_of(), cached=frozenset({"4", "6"}))
+
+    assert isinstance(verdict, Harvest)
+    assert (verdict.seconds, verdict.warnings) == (2.5, ())
+
+
+def other(value: Any) -> Graph:
+    """Give nodes that were executed with another guidance."""
+    graph = example()
+    graph["3"]["inputs"] |= {"cfg": value, "seed": 5}
+    return graph
+
+
+@pytest.mark.parametrize(("used", "same"), [(7, True), (7.0, True), (7.5, False), ("7", False), (None, False)])
+def test_a_value_is_the_same_only_if_it_is_equal(used: Any, *, same: bool) -> None:
+    """A whole number may come back as 7.0; a text, another number, or nothing is a substitution."""
+    verdict = verdict_of(workflow_of(), graph=other(used))
+
+    assert isinstance(verdict, Harvest) is same
+    assert same or failure(verdict)[0] == "substituted"
+
+
+def test_without_executed_nodes_nothing_can_be_compared() -> None:
+    """Then what was sent counts as what was used."""
+    verdict = verdict_of(workflow_of(), graph={})
+
+    assert isinstance(verdict, Harvest)
+    assert verdict.effective == {"seed": 5, "cfg_scale": 7}
+
+
+@pytest.mark.parametrize("kind", ["oom", "server_error"])
+def test_advice_is_given_where_there_is_some(kind: str) -> None:
+    """Memory can be saved; other errors speak for themselves."""
+    found, text = failure(verdict_of(workflow_of(), state="error", error=JobError(kind=kind, message="x")))
+
+    assert found == kind
+    assert ("lower the size" in text) is (kind == "oom")
