@@ -6,10 +6,12 @@ of the arguments, rate limits, gossip) is switched off.
 """
 
 import time
+import warnings
 from typing import Any, Final
 
 import msgspec
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready
 from kombu.serialization import register
 
@@ -48,6 +50,7 @@ def work(parent: Parent, setup: Setup) -> None:
         parent.tell("ready")
 
     worker_ready.connect(ready)
+    warnings.simplefilter("ignore", SecurityWarning)  # where everything runs as root, as in a container
     app.worker_main([*ARGUMENTS, "--loglevel", "WARNING"])
 
 
