@@ -43,7 +43,7 @@ class Profiler:
         self._popen.wait()
         if not self._raw.exists():
             raise BenchmarkError(f"py-spy: {self._errors.read_text(encoding='utf-8', errors='replace')}")
-        return summary(self._raw.read_text(encoding="utf-8"))
+        return f"  {self._name}\n{summary(self._raw.read_text(encoding='utf-8'))}"
 
     def __enter__(self) -> Self:
         """Use it in a `with` block, which ends it."""
