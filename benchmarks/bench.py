@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
-from benchmarks.systems import System
+from benchmarks.systems import JobSystem, System
 from benchmarks.workload import Workload
+
+S = TypeVar("S", System, JobSystem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,7 @@ class Size:
     fan_out: dict[int, Workload]  # by the number of subscribers
     growth: Workload  # the experiments whose jobs end; all rounds together
     tracked: tuple[int, ...]  # experiments in all
+    jobs: Workload  # that are really run, and do nothing
 
 
 # Eight seeds under each of fifty values: a fine sweep, as a person would leave it running overnight.
@@ -30,6 +33,7 @@ FULL: Final = Size(
     fan_out={1: Workload(250, 50, 8), 10: Workload(50, 50, 8), 100: Workload(10, 50, 8)},
     growth=Workload(experiments=10, variants=200, jobs_per_variant=40),
     tracked=(10, 1000, 100_000),
+    jobs=Workload(experiments=25, variants=50, jobs_per_variant=8, pipeline="noop"),
 )
 QUICK: Final = Size(
     chain=Workload(experiments=2, variants=10, jobs_per_variant=5),
@@ -39,6 +43,7 @@ QUICK: Final = Size(
     fan_out={1: Workload(1, 10, 5), 3: Workload(1, 10, 5)},
     growth=Workload(experiments=2, variants=10, jobs_per_variant=6),
     tracked=(2, 5),
+    jobs=Workload(experiments=2, variants=10, jobs_per_variant=5, pipeline="noop"),
 )
 
 
@@ -47,14 +52,14 @@ class Bench:
     """One run of the benchmark."""
 
     systems: list[System]
+    job_systems: list[JobSystem]
     rounds: int
     size: Size
     profile: bool
     say: Callable[[str], None]
 
-    def alternating(self, systems: list[System] | None = None, at_most: int | None = None) -> Iterator[System]:
+    def alternating(self, systems: list[S], at_most: int | None = None) -> Iterator[S]:
         """Give each system once a round; another one begins each time. What takes long gets `at_most` some rounds."""
-        ring = self.systems if systems is None else systems
         for number in range(min(self.rounds, at_most or self.rounds)):
-            shift = number % max(1, len(ring))
-            yield from ring[shift:] + ring[:shift]
+            shift = number % max(1, len(systems))
+            yield from systems[shift:] + systems[:shift]

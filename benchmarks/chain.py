@@ -18,7 +18,7 @@ PATIENCE_SECONDS: Final = 60.0
 def throughput(bench: Bench) -> list[Result]:
     """Measure events a second, from the first publish to the last status at the subscriber."""
     figures: Figures = {}
-    for system in bench.alternating():
+    for system in bench.alternating(bench.systems):
         figures.setdefault(system.name, []).append(_throughput(bench, system))
     return [Result("chain-throughput", "events/s", figures, better="higher")]
 
@@ -27,7 +27,7 @@ def latency(bench: Bench) -> list[Result]:
     """Measure from the publishing of an event to its status at the subscriber, at a low steady rate."""
     p50: Figures = {}
     p99: Figures = {}
-    for system in bench.alternating():
+    for system in bench.alternating(bench.systems):
         delays = _delays(bench, system)
         p50.setdefault(system.name, []).append(statistics.median(delays))
         p99.setdefault(system.name, []).append(statistics.quantiles(delays, n=100)[-1])

@@ -167,6 +167,11 @@ class Crew:
         label = name or function.rpartition(":")[2]
         return self.python(label, "benchmarks.role", function, msgspec.json.encode(setup).decode())
 
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """Give all that are here now."""
+        return tuple(self._children)
+
     def dismiss(self, child: Child) -> None:
         """End one process early; it is no fault any more that it is not there."""
         self._children.remove(child)
@@ -205,11 +210,11 @@ class Crew:
 
 
 class CpuTime:
-    """The processor time of a process from now on, in user and kernel mode together."""
+    """The processor time of processes from now on, in user and kernel mode together."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, *children: Child) -> None:
         """Begin."""
-        self._process = child.process
+        self._processes = [child.process for child in children]
         self._before = self._used()
 
     def seconds(self) -> float:
@@ -217,8 +222,7 @@ class CpuTime:
         return max(TICK_SECONDS, self._used() - self._before)
 
     def _used(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        return sum(times.user + times.system for times in (process.cpu_times() for process in self._processes))
 
 
 def poll_until(deadline_seconds: float, what: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, Signals, poll_until
 from benchmarks.role import Clock, Parent, Setup, batches
-from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, definition
+from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, Workload
 from bus import Delivery, Log, Loop, Publisher, Start, Subscriber, request
 from bus.messages import ExperimentDefinition, JobCompleted
 from bus.requester import Requester
@@ -101,7 +101,11 @@ def _publish_one_by_one(runner: FakeRunner, events: Iterable[tuple[str, JobCompl
 
 def consume(parent: Parent, setup: Setup) -> None:
     """Be whoever looks at the variants: a GUI or a logger."""
-    checker = Checker(setup.workload)
+    watch(parent, setup, Checker(setup.workload))
+
+
+def watch(parent: Parent, setup: Setup, checker: Checker) -> None:
+    """Subscribe to the variants until all have ended."""
     with Subscriber([setup.addresses["learning"]], ["variant.status"], start=Start.NOW) as subscriber:
         if not subscriber.wait_ready(START_SECONDS):
             raise BenchmarkError("the subscription is not ready")
@@ -154,8 +158,13 @@ def start_service(crew: Crew, runner: str, *options: str) -> tuple[Child, str]:
         *("--data-dir", str(crew.folder), "--runner", runner, "--feed-port", "0", "--control-port", "0"),
         *("--max-variants", "100000", "--log-level", "warning", *options),
     )
-    words = learning.wait_for_line("listening", START_SECONDS).split()
-    return learning, dict(word.split("=", 1) for word in words[1:])["control"]
+    return learning, control_of(learning)
+
+
+def control_of(service: Child) -> str:
+    """Wait until a service of ours is ready, and give its control address."""
+    words = service.wait_for_line("listening", START_SECONDS).split()
+    return dict(word.split("=", 1) for word in words[1:])["control"]
 
 
 def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition, seconds: float) -> None:
@@ -219,10 +228,9 @@ def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child, str]:
     workload, patience = setup.workload, START_SECONDS + _jobs_of(setup) / SLOWEST
     runner, there = start_producer(crew, setup)
     learning, control = start_service(crew, there.addresses["runner"])
-    plan = definition(workload.variants, workload.jobs_per_variant)
-    create_experiments(control, workload.experiment_ids(), plan, patience)
+    create_experiments(control, workload.experiment_ids(), workload.definition(), patience)
     idle = [f"idle-{number:06x}" for number in range(setup.idle)]
-    create_experiments(control, idle, definition(IDLE_VARIANTS, 1), patience)
+    create_experiments(control, idle, Workload(setup.idle, IDLE_VARIANTS, 1).definition(), patience)
     runner.wait_for("submitted", patience)
     subscriber = crew.role("benchmarks.ours:consume", replace(setup, addresses={"learning": control}))
     subscriber.wait_for("ready")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.results import Result, number
 from benchmarks.systems import OURS
@@ -15,6 +15,7 @@ SHOWN: Final = {
     "fan-out-1": "Fan-out to 1 subscriber",
     "fan-out-10": "Fan-out to 10 subscribers",
     "fan-out-100": "Fan-out to 100 subscribers",
+    "jobs": "Jobs, from submission to the status at a subscriber",
 }
 TITLES: Final = {
     OURS: "variantbus",
@@ -22,12 +23,16 @@ TITLES: Final = {
     "redis-no-state": "Redis Streams, no state kept",
     "nats": "NATS JetStream",
     "pyzmq": "plain pyzmq, nothing durable",
+    "celery": "Celery, Redis",
+    "huey": "huey, Redis",
+    "dramatiq": "dramatiq, Redis",
 }
 WIDTH: Final = 880
 BAR_LEFT: Final = 230
 BAR_WIDTH: Final = 400
 ROW: Final = 22
 HEAD: Final = 34  # of one measurement
+NOTE: Final = 18  # of one line about a machine
 GAP: Final = 14
 TOP: Final = 20
 STYLE: Final = """
@@ -45,7 +50,7 @@ STYLE: Final = """
 """
 
 
-def picture(results: Sequence[Result], machine: dict[str, Any]) -> str:
+def picture(results: Sequence[Result]) -> str:
     """Draw what has peers; the best is not always the longest bar, so each heading says what is better."""
     shown = [result for result in results if result.name in SHOWN and result.ratios]
     parts: list[str] = []
@@ -53,15 +58,21 @@ def picture(results: Sequence[Result], machine: dict[str, Any]) -> str:
     for result in shown:
         parts.append(_group(result, y))
         y += HEAD + ROW * len(result.medians) + GAP
-    where = f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {machine['date'][:10]}"
-    parts.append(f'<text class="note" x="20" y="{y + 6}">{escape(where)}</text>')
-    height = y + 24
+    for where in dict.fromkeys(map(_where, shown)):
+        parts.append(f'<text class="note" x="20" y="{y + 6}">{escape(where)}</text>')
+        y += NOTE
+    height = y + GAP
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'role="img" aria-label="Benchmark of variantbus and its peers">\n<style>{STYLE}</style>\n'
         f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>\n{body}\n</svg>\n'
     )
+
+
+def _where(result: Result) -> str:
+    on = result.machine
+    return f"{on['cpu']}, {on['cores']} cores, Python {on['python']}, {on['date'][:10]}"
 
 
 def _group(result: Result, top: int) -> str:

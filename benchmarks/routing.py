@@ -3,7 +3,7 @@
 Only transport and durability are the peer's own.
 """
 
-from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload, definition
+from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus import topics
 from bus.messages import JobCompleted, VariantStatus, decode_body
 from learning_service.controller import LearningController
@@ -42,7 +42,7 @@ def status_topic(status: VariantStatus) -> str:
 
 def _planned(workload: Workload, experiment_id: str) -> Experiment:
     """Give an experiment as `experiment.create` leaves it."""
-    plan = definition(workload.variants, workload.jobs_per_variant)
+    plan = workload.definition()
     values = plan_values(plan.variable)
     jobs: dict[int, dict[str, JobPhase]] = {}
     for job in plan_jobs(plan, len(values)):

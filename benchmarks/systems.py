@@ -1,18 +1,20 @@
 """What is compared: our bus and its peers, each behind the same few functions."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from benchmarks import ours
+from benchmarks import our_jobs, ours
 from benchmarks.crew import START_SECONDS, Child, Crew
 from benchmarks.ours import SLOWEST
-from benchmarks.peers import nats_jetstream, plain_pyzmq, redis_streams
+from benchmarks.peers import nats_jetstream, plain_pyzmq, redis_server, redis_streams
 from benchmarks.role import Setup
 
 OURS: Final = "ours"
+PAUSE_SECONDS: Final = 0.005  # of those who read the ends of jobs: their batches are larger, and all is faster
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Chain:
     producer: Child
     service: Child  # the one in the middle, which routes
     consumer: Child
+    workers: tuple[Child, ...] = ()  # where jobs are really run
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class System:
     listen: str  # the role of a subscriber to the producer alone
     keeps: bool = True  # what was published, for those who come later
     variation: bool = False  # of another one, and no different where nothing is routed
+
+
+@dataclass(frozen=True)
+class JobSystem:
+    """One of those that run jobs; `missing` as above."""
+
+    name: str
+    missing: Callable[[], str]
+    start: Callable[[Crew, Setup], Chain]
 
 
 class Peer(Protocol):
@@ -82,5 +94,45 @@ SYSTEMS: Final = {
         _peer("redis-no-state", redis_streams, route="route_without_state", variation=True),
         _peer("nats", nats_jetstream),
         _peer("pyzmq", plain_pyzmq, keeps=False),
+    )
+}
+
+
+def _our_jobs(crew: Crew, setup: Setup) -> Chain:
+    producer, runner, learning, subscriber = our_jobs.start(crew, setup)
+    return Chain(producer, learning, subscriber, (runner,))
+
+
+def _job_peer(name: str, *, processes: int) -> JobSystem:
+    """Give a peer by the name of its library, with the number of worker processes that is best for it here.
+
+    Its module has the roles `submit` and `work`, and is imported by them alone.
+    """
+    module = f"benchmarks.peers.{name}_redis"
+
+    def missing() -> str:
+        if importlib.util.find_spec(name):
+            return redis_server.missing()
+        return f"{name} is not installed; `make bench` installs it"
+
+    def start(crew: Crew, setup: Setup) -> Chain:
+        there = replace(setup, addresses=redis_server.serve(crew), pause=PAUSE_SECONDS)
+        producer = crew.role(f"{module}:submit", there)
+        workers = tuple(crew.role(f"{module}:work", there) for _ in range(processes))
+        service, consumer = (crew.role(f"{redis_streams.__name__}:{role}", there) for role in ("route", "consume"))
+        for child in (consumer, service, *workers, producer):
+            child.wait_for("ready", START_SECONDS + setup.workload.events / SLOWEST)
+        return Chain(producer, service, consumer, workers)
+
+    return JobSystem(name, missing, start)
+
+
+JOB_SYSTEMS: Final = {
+    system.name: system
+    for system in (
+        JobSystem(OURS, lambda: "", _our_jobs),
+        _job_peer("celery", processes=1),
+        _job_peer("huey", processes=2),
+        _job_peer("dramatiq", processes=2),
     )
 }

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -18,8 +18,9 @@ from bus.messages import (
     Variable,
     VariantStatus,
 )
+from bus.requests import JobRequest
 from bus.specs import StageSpec, VariableSpec
-from learning_service.plan import job_request, plan_jobs, plan_values
+from learning_service.plan import PlannedJob, job_request, plan_jobs, plan_values
 
 PIPELINE: Final = "webui"
 STAGE: Final = "txt2img"
@@ -51,6 +52,12 @@ STAGES: Final = {
         }
     )
 }
+SEED: Final = 1234
+# Stage, variable and configuration. `noop` is the pipeline whose jobs do nothing: what remains is their way.
+PIPELINES: Final[dict[str, tuple[str, str, Config]]] = {
+    PIPELINE: (STAGE, VARIABLE, CONFIG),
+    "noop": ("run", "level", {}),
+}
 FIRST_TIME: Final = 1_760_000_000.0  # unix seconds; a fixed one, so that every run sends the same bytes
 JOB_SECONDS: Final = 1.75
 PLANNED_REVISION: Final = 1  # of a variant when its experiment is created; each job that ends adds one
@@ -65,6 +72,7 @@ class Workload(Struct, frozen=True):
     experiments: int
     variants: int
     jobs_per_variant: int
+    pipeline: Literal["webui", "noop"] = PIPELINE
 
     @property
     def events(self) -> int:
@@ -75,45 +83,50 @@ class Workload(Struct, frozen=True):
         """Give the ids: a slug and a suffix, as `variantbus experiment run` makes them."""
         return [f"cfg-sweep-{number:06x}" for number in range(self.experiments)]
 
+    def definition(self) -> ExperimentDefinition:
+        """Give what a person would write into the experiment file."""
+        values: list[Scalar] = [1.0 + index / 4 for index in range(self.variants)]
+        stage, variable, config = PIPELINES[self.pipeline]
+        return ExperimentDefinition(
+            name="CFG sweep",
+            variable=Variable(name=variable, values=values),
+            pipeline=self.pipeline,
+            stage=stage,
+            jobs_per_variant=self.jobs_per_variant,
+            seed=SEED,
+            config=config,
+        )
 
-def definition(variants: int, jobs_per_variant: int) -> ExperimentDefinition:
-    """Give what a person would write into the experiment file."""
-    values: list[Scalar] = [1.0 + index / 4 for index in range(variants)]
-    return ExperimentDefinition(
-        name="CFG sweep",
-        variable=Variable(name=VARIABLE, values=values),
-        pipeline=PIPELINE,
-        stage=STAGE,
-        jobs_per_variant=jobs_per_variant,
-        seed=1234,
-        config=CONFIG,
-    )
+
+def planned_jobs(workload: Workload) -> Iterator[tuple[str, PlannedJob, JobRequest]]:
+    """Give every job with its experiment: experiment by experiment, repeat by repeat, each variant in turn."""
+    plan = workload.definition()
+    values = plan_values(plan.variable)
+    for experiment_id in workload.experiment_ids():
+        for job in plan_jobs(plan, len(values)):
+            yield experiment_id, job, job_request(experiment_id, plan, values[job.variant_index], job)
 
 
 def completions(workload: Workload) -> Iterator[tuple[str, JobCompleted]]:
-    """Give topic and message of every job: experiment by experiment, repeat by repeat, each variant in turn."""
-    plan = definition(workload.variants, workload.jobs_per_variant)
-    values = plan_values(plan.variable)
+    """Give topic and message of the end of every job, in the order in which a runner with one queue completes them."""
     now = FIRST_TIME
-    for experiment_id in workload.experiment_ids():
-        for job in plan_jobs(plan, len(values)):
-            request = job_request(experiment_id, plan, values[job.variant_index], job)
-            now += JOB_SECONDS
-            yield (
-                topics.build(topics.JOB_COMPLETED, experiment_id, job.variant_index),
-                JobCompleted(
-                    job_id=request.job_id,
-                    stage=request.stage,
-                    pipeline=request.pipeline,
-                    attempt=1,
-                    learning_context=request.learning_context,
-                    config=request.config,
-                    result=_result(request.job_id, plan.seed + job.repeat_index),
-                    queued_at=FIRST_TIME,
-                    started_at=now - JOB_SECONDS,
-                    finished_at=now,
-                ),
-            )
+    for experiment_id, job, request in planned_jobs(workload):
+        now += JOB_SECONDS
+        yield (
+            topics.build(topics.JOB_COMPLETED, experiment_id, job.variant_index),
+            JobCompleted(
+                job_id=request.job_id,
+                stage=request.stage,
+                pipeline=request.pipeline,
+                attempt=1,
+                learning_context=request.learning_context,
+                config=request.config,
+                result=_result(request.job_id, SEED + job.repeat_index),
+                queued_at=FIRST_TIME,
+                started_at=now - JOB_SECONDS,
+                finished_at=now,
+            ),
+        )
 
 
 def _result(job_id: str, seed: int) -> JobResult:
@@ -132,11 +145,12 @@ class LostEventError(Exception):
 
 @dataclass
 class Checker:
-    """Sees to it that every revision of every variant arrives, in order and once."""
+    """Sees to it that every revision of every variant arrives, in order and once, until all jobs have completed."""
 
     workload: Workload
-    seen: int = 0
-    _revisions: dict[tuple[str, int], int] = field(default_factory=dict)
+    first: int = PLANNED_REVISION + 1  # revision of a variant that is seen; what came before is not
+    _ended: int = 0  # variants
+    _seen: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # revision, completed jobs
 
     def take(self, status: object) -> None:
         """Take one message.
@@ -147,24 +161,19 @@ class Checker:
         if not isinstance(status, VariantStatus):
             raise LostEventError(f"{type(status).__name__} instead of a variant.status")
         key = (status.experiment_id, status.variant_index)
-        expected = self._revisions.get(key, PLANNED_REVISION) + 1
-        if status.revision != expected or status.completed != expected - PLANNED_REVISION:
-            raise LostEventError(f"{key}: revision {status.revision} instead of {expected}")
-        self._revisions[key] = expected
-        self.seen += 1
+        revision, completed = self._seen.get(key, (self.first - 1, 0))
+        has_ended = completed == self.workload.jobs_per_variant
+        # a revision may also say that a job is queued or has started
+        if has_ended or status.revision != revision + 1 or not 0 <= status.completed - completed <= 1:
+            what = f"revision {status.revision} with {status.completed} jobs"
+            raise LostEventError(f"{key}: {what} came after revision {revision} with {completed}")
+        self._seen[key] = (status.revision, status.completed)
+        if status.completed == self.workload.jobs_per_variant:
+            if status.status != "completed":
+                raise LostEventError(f"{key}: {status.status} with all jobs completed")
+            self._ended += 1
 
     @property
     def done(self) -> bool:
-        """Has every variant come to its end?
-
-        Raises:
-            LostEventError: as many messages as there are events have come, and variants are missing.
-        """
-        if self.seen < self.workload.events:
-            return False
-        last = PLANNED_REVISION + self.workload.jobs_per_variant
-        if len(self._revisions) != self.workload.experiments * self.workload.variants or any(
-            revision != last for revision in self._revisions.values()
-        ):
-            raise LostEventError(f"{self.seen} messages, and not every variant has ended")
-        return True
+        """Has every variant come to its end?"""
+        return self._ended == self.workload.experiments * self.workload.variants

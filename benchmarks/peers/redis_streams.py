@@ -6,21 +6,20 @@ is published of them, and the acknowledgement: state and message become durable 
 """
 
 import gc
-import importlib.util
-import shutil
-import socket
 import time
 from typing import Any, Final
 
 import msgspec
 from redis import Redis
 
-from benchmarks.crew import Crew
+from benchmarks.peers.redis_server import connect, missing, serve
 from benchmarks.role import Clock, Parent, Setup, batches
 from benchmarks.routing import Router
 from benchmarks.workload import Checker
 from bus.messages import decode_body, encode_body
 from learning_service.variants import Variant
+
+__all__ = ["missing", "serve"]  # of the server, as a peer has them
 
 BATCH: Final = 500  # commands in a pipeline, entries in a read: more or fewer are not faster
 BLOCK_MS: Final = 1000
@@ -30,32 +29,10 @@ GROUP: Final = "learning"
 STATES: Final = "variants"
 
 
-def missing() -> str:
-    """It takes a server and a library."""
-    if not shutil.which("redis-server"):
-        return "redis-server is not installed; on Debian: apt-get install redis-server"
-    # without it redis-py works too, but not at its best
-    return "" if importlib.util.find_spec("hiredis") else "hiredis is not installed; `make bench` installs it"
-
-
-def serve(crew: Crew) -> dict[str, str]:
-    """Start a server on a free port, with nothing but its log for durability."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    server = crew.start(
-        "redis-server",
-        *("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", str(crew.folder)),
-        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-    )
-    server.wait_for_line("Ready to accept connections")
-    return {"port": port}
-
-
 def produce(parent: Parent, setup: Setup) -> None:
     """Publish the ends of jobs."""
     events = setup.events()
-    client = _client(setup)
+    client = connect(setup)
     parent.tell("ready")
     parent.wait("go")
     clock = Clock(setup.interval)
@@ -87,10 +64,11 @@ def route_without_state(parent: Parent, setup: Setup) -> None:
 def consume(parent: Parent, setup: Setup) -> None:
     """Check every state of every variant."""
     checker = Checker(setup.workload)
-    reader = _Reader(_client(setup), STATUSES)
+    reader = _Reader(connect(setup), STATUSES)
     parent.tell("ready")
     received: list[int] = []
     while not checker.done:
+        time.sleep(setup.pause)
         for body in reader.read(BLOCK_MS):
             checker.take(decode_body(body))
             if setup.interval:
@@ -102,7 +80,7 @@ def consume(parent: Parent, setup: Setup) -> None:
 def listen(parent: Parent, setup: Setup) -> None:
     """Be some subscribers who count the ends of jobs."""
     start = time.monotonic_ns()
-    left = {_Reader(_client(setup), JOBS): setup.workload.events for _ in range(setup.subscribers)}
+    left = {_Reader(connect(setup), JOBS): setup.workload.events for _ in range(setup.subscribers)}
     parent.tell("ready")
     while any(left.values()):
         for reader, count in left.items():
@@ -131,7 +109,7 @@ class _Reader:
 def _route(parent: Parent, setup: Setup, *, keep_state: bool) -> None:
     router = Router(setup.workload)
     gc.freeze()
-    client = _client(setup)
+    client = connect(setup)
     client.xgroup_create(JOBS, GROUP, id="0", mkstream=True)
     parent.tell("ready")
     encode = msgspec.msgpack.Encoder().encode
@@ -150,10 +128,7 @@ def _route(parent: Parent, setup: Setup, *, keep_state: bool) -> None:
             pipeline.hset(STATES, mapping={key: encode(variant) for key, variant in changed.items()})
         pipeline.xack(JOBS, GROUP, *[number for number, _ in entries])
         pipeline.execute()
-
-
-def _client(setup: Setup) -> Redis:
-    return Redis(host="127.0.0.1", port=int(setup.addresses["port"]))
+        time.sleep(setup.pause)
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -6,21 +6,26 @@ import signal
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
+import pytest
 
+from benchmarks.systems import JOB_SYSTEMS, OURS
+from benchmarks.workload import Checker, LostEventError, Workload
+from bus.messages import VariantStatus
 from tests.acceptance.harness import House, Running, finish
 from tests.helpers import wait_until
 
 ROOT = Path(__file__).parents[2]
 CHAIN = {"chain-throughput", "latency-p50", "latency-p99"}
+JOB_PEERS = [name for name in JOB_SYSTEMS if name != OURS]
 GROWTH = {f"growth-{what}-{tracked}" for what in ("cost", "resident") for tracked in (2, 5)}
 
 
-def start(house: House, *options: str) -> Running:
+def start(house: House, *options: str, peer: str = "pyzmq") -> Running:
     """Start the benchmark with tiny counts; its folders come into the test's own."""
-    words = (sys.executable, "-m", "benchmarks", "--quick", "--system", "ours", "--system", "pyzmq", *options)
+    words = (sys.executable, "-m", "benchmarks", "--quick", "--system", "ours", "--system", peer, *options)
     return house.start("bench", *words, environment={"PYTHONPATH": str(ROOT), "TMPDIR": str(house.folder)})
 
 
@@ -30,6 +35,35 @@ def children(running: Running) -> list[psutil.Process]:
         return psutil.Process(running.popen.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def measured(house: House) -> dict[str, dict[str, Any]]:
+    """Give what the benchmark has written down, by measurement."""
+    rows: list[dict[str, Any]] = json.loads((house.folder / "results" / "latest.json").read_text(encoding="utf-8"))
+    return {row["name"]: row for row in rows}
+
+
+def status(revision: int, completed: int, state: Literal["running", "completed"] = "running") -> VariantStatus:
+    """Give a variant of two jobs as it is published."""
+    return VariantStatus(
+        experiment_id="cfg-sweep-000000",
+        experiment_name="CFG sweep",
+        variant_index=0,
+        variable_under_test="level",
+        variant_value=1.0,
+        status=state,
+        planned=2,
+        completed=completed,
+        failed=0,
+        cancelled=0,
+        images=(),
+        error=None,
+        rating=None,
+        metrics={},
+        duration_mean=None,
+        revision=revision,
+        updated_at=0.0,
+    )
 
 
 def leftovers(house: House) -> list[Path]:
@@ -43,10 +77,9 @@ def test_every_measurement_runs_and_is_written_down(house: House) -> None:
     running.wait(100)
     finished = finish(running)
     assert finished.code == 0, finished
-    rows: list[dict[str, Any]] = json.loads((house.folder / "results" / "latest.json").read_text(encoding="utf-8"))
-    by_name = {row["name"]: row for row in rows}
+    by_name = measured(house)
     read = {"catch-up-subscriber", "catch-up-rebuilt-service", "fan-out-1", "fan-out-3"}
-    assert set(by_name) == CHAIN | read | GROWTH | {"growth-cost-ratio", "growth-memory"}
+    assert set(by_name) == CHAIN | read | GROWTH | {"growth-cost-ratio", "growth-memory", "jobs"}
     throughput = by_name["chain-throughput"]
     assert throughput["ratios"]["pyzmq"] == throughput["ours"] / throughput["peers"]["pyzmq"]
     assert len(throughput["figures"]["ours"]) == throughput["rounds"] == 1
@@ -55,6 +88,56 @@ def test_every_measurement_runs_and_is_written_down(house: House) -> None:
     picture = house.folder / "results" / "latest.svg"
     assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - we have drawn it ourselves
     assert leftovers(house) == []
+
+
+@pytest.mark.parametrize("peer", JOB_PEERS)
+def test_jobs_run_beside_a_peer(house: House, peer: str) -> None:
+    """The jobs of ours and of each peer come through, and what was measured before is kept."""
+    if missing := JOB_SYSTEMS[peer].missing():
+        pytest.skip(missing)
+    output = ("--rounds", "1", "--output", str(house.folder / "results"))
+    for options in (("--only", "latency"), ("--only", "jobs", "--merge")):
+        running = start(house, *options, *output, peer=peer)
+        running.wait(100)
+        finished = finish(running)
+        assert finished.code == 0, finished
+    by_name = measured(house)
+    assert set(by_name) == {"latency-p50", "latency-p99", "jobs"}
+    assert set(by_name["jobs"]["figures"]) == {"ours", peer}
+    assert [target["peer"] for target in by_name["jobs"]["targets"]] == [peer]
+    assert by_name["latency-p50"]["machine"]["date"] < by_name["jobs"]["machine"]["date"]
+    assert leftovers(house) == []
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [
+        pytest.param([status(3, 1)], id="the first one is lost"),
+        pytest.param([status(2, 0), status(4, 1)], id="one is lost"),
+        pytest.param([status(2, 1), status(2, 1)], id="one comes twice"),
+        pytest.param([status(2, 0), status(3, 2, "completed")], id="a job is lost"),
+        pytest.param([status(2, 1), status(3, 0)], id="a job is taken back"),
+        pytest.param([status(2, 1), status(3, 2)], id="the end is not said"),
+        pytest.param([status(2, 1), status(3, 2, "completed"), status(4, 2)], id="one comes after the end"),
+    ],
+)
+def test_a_subscriber_that_misses_something_fails(statuses: list[VariantStatus]) -> None:
+    """Whatever is lost, repeated or out of order is found, so that its speed does not count."""
+    checker = Checker(Workload(experiments=1, variants=1, jobs_per_variant=2))
+    for one in statuses[:-1]:
+        checker.take(one)
+    with pytest.raises(LostEventError):
+        checker.take(statuses[-1])
+
+
+def test_a_subscriber_is_done_when_every_variant_has_ended() -> None:
+    """States in between are no ends: a job may be told of when it starts, and when it ends."""
+    checker = Checker(Workload(experiments=1, variants=1, jobs_per_variant=2))
+    for one in (status(2, 0), status(3, 1), status(4, 1)):
+        checker.take(one)
+        assert not checker.done
+    checker.take(status(5, 2, "completed"))
+    assert checker.done
 
 
 def test_an_interrupted_benchmark_leaves_nothing_behind(house: House) -> None:
