@@ -83,10 +83,12 @@ class Runner:
         stopped, left = self._pool.stop(STOP_SECONDS)
         if left:
             logger.warning("%d jobs did not stop in time and are abandoned", len(left))
-        with suppress(StorageError):  # the next start puts them back as well
-            self._service.finish(self._results)
-            self._service.release(stopped)
-        self.publisher.close()
+        try:
+            with suppress(StorageError):  # the next start puts them back as well
+                self._service.finish(self._results)
+                self._service.release(stopped)
+        finally:
+            self.publisher.close()
 
     def _add_methods(self, job_limit: int) -> None:
         jobs = JobMethods(
