@@ -85,15 +85,16 @@ class HttpClient:
         """Ask for something that changes nothing; once more if a kept connection had died."""
         target = f"{path}?{urlencode(query)}" if query else path
         try:
-            return self._send("GET", target, None, {}, seconds)
+            return self._send(self._pool, "GET", target, None, {}, seconds)
         except ServerFault as fault:
             if fault.kind != "unreachable":
                 raise
-            return self._send("GET", target, None, {}, seconds)
+            return self._send(self._pool, "GET", target, None, {}, seconds)
 
     def post(self, path: str, body: object, *, seconds: float | None = LIST_SECONDS) -> Reply:
         """Send JSON, once: nobody knows what became of a request whose answer is missing."""
-        return self._send("POST", path, _json(body), _POST_HEADERS, seconds)
+        with urllib3.PoolManager(retries=False) as pool:  # a kept connection may be about to be closed
+            return self._send(pool, "POST", path, _json(body), _POST_HEADERS, seconds)
 
     def long_post(self, path: str, body: object) -> "LongPost":
         """Send JSON as `post` does, and do not wait: the answer may take hours."""
@@ -111,7 +112,13 @@ class HttpClient:
         self._pool.clear()
 
     def _send(
-        self, method: str, target: str, body: bytes | None, headers: dict[str, str], seconds: float | None
+        self,
+        pool: urllib3.PoolManager,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        seconds: float | None,
     ) -> Reply:
         """`seconds` is for each wait for more of the answer; None waits for ever.
 
@@ -120,7 +127,7 @@ class HttpClient:
         """
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds)
         try:
-            response = self._pool.request(
+            response = pool.request(
                 method,
                 self.url + target,
                 body=body,

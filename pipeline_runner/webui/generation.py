@@ -79,18 +79,20 @@ class Generation:
         while not post.done and time.monotonic() < leave:
             if sight := self._look():
                 watch.see(sight)
-                if watch.mine and time.monotonic() >= again and not post.done:
+                if watch.mine and time.monotonic() >= again and not post.done and self._interrupt():
                     again = time.monotonic() + INTERRUPT_AGAIN_SECONDS
-                    self._interrupt()
             post.wait(STOP_LOOK_SECONDS)
         if not post.done:
             logger.warning("the job on %s did not end; its connection is closed", self._client.url)
 
-    def _interrupt(self) -> None:
+    def _interrupt(self) -> bool:
+        """Say whether the server has heard of it."""
         try:
             self._client.post(f"{API}/interrupt", {}, seconds=ASK_SECONDS)
         except ServerFault as fault:
             logger.warning("cannot interrupt the job: %s", fault.message)
+            return False
+        return True
 
     def _look(self) -> Sight | None:
         """Ask what runs, then at once whether it is ours; None if the server says nothing now."""

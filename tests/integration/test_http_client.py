@@ -138,10 +138,24 @@ def test_an_answer_of_endless_size_is_refused(fake_webui: Fake, monkeypatch: pyt
 
 def test_a_redirection_is_an_answer_and_not_followed(fake_webui: Fake) -> None:
     """A password would travel with it."""
-    server = fake_webui()
-    server.canned["/x"] = (302, b"")
-    with closing(client_of(server.url)) as client:
+    other = fake_webui()
+    moved = f"HTTP/1.1 302 Found\r\nLocation: {other.url}{API}/options\r\nContent-Length: 0\r\n\r\n".encode()
+    with saying(moved, moved) as url, closing(client_of(url)) as client:
         assert client.get("/x").status == 302
+        assert client.post("/x", {}).status == 302
+    assert other.requests == []
+
+
+def test_a_post_never_goes_over_a_kept_connection(fake_webui: Fake) -> None:
+    """The server may close it at that very moment, and nobody would know whether it has read the request."""
+    server = fake_webui()
+    with closing(client_of(server.url)) as client:
+        client.get(f"{API}/options")
+        client.get(f"{API}/options")
+        assert server.connections == 1
+        for _ in range(3):
+            client.post(f"{API}/interrupt", {})
+    assert server.connections == 4
 
 
 def test_a_long_post_is_waited_for_in_pieces(fake_webui: Fake) -> None:

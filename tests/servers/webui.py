@@ -34,6 +34,11 @@ class FakeWebui(Site):
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01), name="fake web UI")
         self._thread.start()
 
+    @property
+    def connections(self) -> int:
+        """How many were opened."""
+        return self._server.opened
+
     def close(self) -> None:
         """Die: connections are cut, jobs and threads end; once suffices."""
         self._server.shutdown()
@@ -72,10 +77,12 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *arguments: Any) -> None:
         self._open: set[socket.socket] = set()
+        self.opened = 0
         super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
+        self.opened += 1
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
