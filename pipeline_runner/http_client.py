@@ -93,8 +93,7 @@ class HttpClient:
 
     def post(self, path: str, body: object, *, seconds: float | None = LIST_SECONDS) -> Reply:
         """Send JSON, once: nobody knows what became of a request whose answer is missing."""
-        with urllib3.PoolManager(retries=False) as pool:  # a kept connection may be about to be closed
-            return self._send(pool, "POST", path, _json(body), _POST_HEADERS, seconds)
+        return self._post(path, _json(body), _POST_HEADERS, seconds)
 
     def long_post(self, path: str, body: object) -> "LongPost":
         """Send JSON as `post` does, and do not wait: the answer may take hours."""
@@ -105,11 +104,16 @@ class HttpClient:
     ) -> Reply:
         """Send a form, once; a field is a text, or a file as its name and content."""
         body, content_type = urllib3.encode_multipart_formdata(fields)
-        return self._send("POST", path, body, {"Content-Type": content_type, "Connection": "close"}, seconds)
+        return self._post(path, body, {"Content-Type": content_type, "Connection": "close"}, seconds)
 
     def close(self) -> None:
         """Close the kept connections."""
         self._pool.clear()
+
+    def _post(self, path: str, body: bytes, headers: dict[str, str], seconds: float | None) -> Reply:
+        """Send over a new connection: the server may be closing a kept one at this very moment."""
+        with urllib3.PoolManager(retries=False) as pool:
+            return self._send(pool, "POST", path, body, headers, seconds)
 
     def _send(
         self,

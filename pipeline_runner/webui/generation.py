@@ -79,7 +79,7 @@ class Generation:
         while not post.done and time.monotonic() < leave:
             if sight := self._look():
                 watch.see(sight)
-                if watch.mine and time.monotonic() >= again and not post.done and self._interrupt():
+                if watch.mine and time.monotonic() >= again and not post.wait(0) and self._interrupt():
                     again = time.monotonic() + INTERRUPT_AGAIN_SECONDS
             post.wait(STOP_LOOK_SECONDS)
         if not post.done:
