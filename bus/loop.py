@@ -77,7 +77,7 @@ class Loop:
     def call(self, callback: Callback) -> None:
         """Have something called in the loop's thread, soon; safe from any thread."""
         self._calls.append(callback)
-        if self._waking:  # set before the loop looks at the calls, and reset before it does so
+        if self._waking:  # it will look at the calls after this one was added
             return
         self._waking = True
         with self._closing, contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
@@ -160,10 +160,11 @@ class Loop:
         return any_due
 
     def _woken(self) -> None:
-        self._waking = False  # before the calls are looked at: what comes from now on wakes again
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass
+        # after the pipe is empty, or a byte that is written meanwhile were lost; before the calls are looked at
+        self._waking = False
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if self._stopped:

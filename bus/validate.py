@@ -9,6 +9,7 @@ from msgspec import Struct
 
 T = TypeVar("T")
 
+NAMES_SHOWN: Final = 20  # in a sentence; a server may have thousands of models
 # Deep nesting raises RecursionError and bad UTF-8 UnicodeDecodeError, neither of which is a MsgspecError.
 _DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
@@ -41,7 +42,11 @@ def near_miss(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known are: {', '.join(sorted(known))}" if known else "there are none"
+    if not known:
+        return "there are none"
+    shown = ", ".join(sorted(known)[:NAMES_SHOWN])
+    more = len(known) - NAMES_SHOWN
+    return f"known are: {shown} and {more} others" if more > 0 else f"known are: {shown}"
 
 
 def explain(error: BaseException, kind: Any) -> str:

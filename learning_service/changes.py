@@ -20,19 +20,25 @@ class Changes:
         self._variants: dict[tuple[str, int], Variant] = {}
 
     def apply(self, outcome: Outcome) -> None:
-        """Publish a variant's new state."""
+        """Note a variant's new state, and publish it if its status says something new."""
         experiment, variant = outcome.experiment, outcome.variant
         if experiment is None or variant is None:
             raise ValueError("an applied event names its experiment and variant")
         if outcome.adopted:
             self._store.insert(self._tx, experiment, [])
             self._store.keep(experiment)
-        self.publish(experiment, variant)
+        if outcome.told:
+            self.publish(experiment, variant)
+        else:
+            self._note(experiment, variant)
 
     def publish(self, experiment: Experiment, variant: Variant) -> None:
         """Publish a variant's state; it and its experiment are written at the end."""
         topic = topics.build(topics.VARIANT_STATUS, experiment.experiment_id, variant.index)
         self._tx.append(topic, variant_status(experiment, variant))
+        self._note(experiment, variant)
+
+    def _note(self, experiment: Experiment, variant: Variant) -> None:
         self._variants[experiment.experiment_id, variant.index] = variant
         self._experiments[experiment.experiment_id] = experiment
 

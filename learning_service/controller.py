@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
 from bus.messages import (
@@ -48,6 +49,7 @@ class Outcome(Struct, frozen=True, gc=False):
     detail: str = ""
     experiment: Experiment | None = None
     variant: Variant | None = None
+    told: bool = False  # its status says something new, and is published
     adopted: bool = False  # the experiment was discovered by this event
 
 
@@ -105,16 +107,21 @@ class LearningController:
             if not adopted:
                 return Outcome("rejected", "unknown_experiment", context.experiment_id)
             experiment = _adopt(event, context)
-        variant = experiment.variants.get(context.variant_index)
-        refused = _compare(experiment, variant, context)
-        if refused:
-            return refused
-        if variant is None or event.job_id not in variant.jobs:
-            extended = _extended(experiment, variant, context, event)
-            if isinstance(extended, Outcome):
-                return extended
-            variant = extended
-        return _apply(experiment, variant, event, adopted=adopted)
+        return _place(experiment, context, event, adopted=adopted)
+
+
+def _place(experiment: Experiment, context: LearningContext, event: JobEvent, *, adopted: bool) -> Outcome:
+    """Find the variant and the job of an event in a plan."""
+    known = experiment.variants.get(context.variant_index)
+    refused = _compare(experiment, known, context)
+    if refused:
+        return refused
+    if known and event.job_id in known.jobs:
+        return _apply(experiment, known, event)
+    extended = _extended(experiment, known, context, event)
+    if isinstance(extended, Outcome):
+        return extended
+    return _apply(experiment, extended, event, grown=True, adopted=adopted)
 
 
 def _compare(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Outcome | None:
@@ -134,7 +141,10 @@ def _compare(experiment: Experiment, variant: Variant | None, context: LearningC
     return None
 
 
-def _apply(experiment: Experiment, variant: Variant, event: JobEvent, *, adopted: bool) -> Outcome:
+def _apply(
+    experiment: Experiment, variant: Variant, event: JobEvent, *, grown: bool = False, adopted: bool = False
+) -> Outcome:
+    """Apply an event to a variant, whose plan may have `grown` by it."""
     job_id = event.job_id
     if variant.jobs[job_id] == "ended":
         return Outcome("ignored", "job_already_applied", job_id)
@@ -147,12 +157,15 @@ def _apply(experiment: Experiment, variant: Variant, event: JobEvent, *, adopted
             now, changed = event.queued_at, variants.queued(variant, job_id, event.queued_at)
     except IllegalTransitionError as error:
         return Outcome("late", "variant_has_ended", str(error), experiment, variant)
+    if grown and changed.revision == variant.revision:
+        changed = replace(changed, revision=changed.revision + 1)
     experiment.put(changed)
     experiment.progress.pop(job_id, None)
     experiment.updated_at = max(experiment.updated_at, now)
     if experiment.started_at is None and not isinstance(event, JobQueued):
         experiment.started_at = now
-    return Outcome("applied", experiment=experiment, variant=changed, adopted=adopted)
+    told = changed.revision != variant.revision
+    return Outcome("applied", experiment=experiment, variant=changed, told=told, adopted=adopted)
 
 
 def _adopt(event: JobEvent, context: LearningContext) -> Experiment:

@@ -185,11 +185,12 @@ def _ended(
 
 
 def _moved(variant: Variant, job_id: str, phase: JobPhase, status: VariantState, now: float) -> Variant:
+    """Move a job on; of most jobs the status says nothing new, and then its revision stays."""
     return replace(
         variant,
         status=status,
         jobs={**variant.jobs, job_id: phase},
         running=variant.running + (phase == "running") - (variant.jobs[job_id] == "running"),
-        revision=variant.revision + 1,
+        revision=variant.revision + (status != variant.status),
         updated_at=now,
     )

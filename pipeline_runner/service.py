@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -306,7 +307,12 @@ class JobService:
 
 
 def _topic(base: str, context: LearningContext | None) -> str:
-    return topics.build(base, context.experiment_id, context.variant_index) if context else base
+    return _marked_topic(base, context.experiment_id, context.variant_index) if context else base
+
+
+@lru_cache(maxsize=4096)  # the jobs of a variant share three of them
+def _marked_topic(base: str, experiment_id: str, variant_index: int) -> str:
+    return topics.build(base, experiment_id, variant_index)
 
 
 def _queued(record: NormalizedJobRecord) -> Message:

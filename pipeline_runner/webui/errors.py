@@ -22,7 +22,8 @@ def fault_of(reply: Reply, url: str) -> ServerFault:
     body = _parsed(reply.data)
     name, text = _name(body), _text(body)
     if reply.status in (401, 403):
-        return ServerFault("invalid_request", f"{url} {_AUTH}")
+        # a password that was changed overnight must not cost the jobs that wait
+        return ServerFault("unreachable", f"{url} {_AUTH}")
     if reply.status == 404 and (body is None or text.lower() == "not found"):  # noqa: PLR2004 - as HTTP says
         # nothing of the API is there: the server was started otherwise, and may be again as it was
         return ServerFault("unreachable", f"{url} {_NO_API}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bus.loop import Loop
-from tests.helpers import TIME_FACTOR, deadline, wait_until
+from tests.helpers import PATIENCE, TIME_FACTOR, deadline, wait_until
 
 TICK = 0.005
 
@@ -100,6 +100,32 @@ def test_more_calls_than_the_pipe_holds_are_all_made(loop: Loop) -> None:
     run_until(loop, seen, 70_000)
 
     assert seen == [str(number) for number in range(70_000)]
+
+
+def test_no_wake_up_is_lost_while_many_threads_call(loop: Loop) -> None:
+    """Each thread waits for its own call before it makes the next one, so one that is lost stands still for ever."""
+    rounds, threads = 500, 8
+    done: list[int] = []
+
+    def work() -> None:
+        for _ in range(rounds):
+            answered = threading.Event()
+            loop.call(answered.set)
+            if not answered.wait(PATIENCE * TIME_FACTOR):
+                return
+        done.append(rounds)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    limit = deadline(60)
+    while any(worker.is_alive() for worker in workers) and not limit.passed:
+        loop.step(PATIENCE)
+        loop.call(lambda: None) if len(done) == threads else None
+    for worker in workers:
+        worker.join(limit.left)
+
+    assert len(done) == threads
 
 
 def test_a_call_made_by_a_call_waits_for_the_next_step(loop: Loop) -> None:

@@ -182,7 +182,7 @@ def test_the_model_is_not_taken_from_somebody_elses_job(tmp_path: Path, fake_web
         (422, {"error": "HTTPException", "detail": "Script 'x' not found", "errors": ""}, "invalid_request"),
         (404, {"detail": "Sampler not found"}, "invalid_request"),
         (404, {"detail": "Not Found"}, "unreachable"),
-        (401, {"detail": "Incorrect username or password"}, "invalid_request"),
+        (401, {"detail": "Incorrect username or password"}, "unreachable"),
         (502, b"<html>Bad Gateway</html>", "server_error"),
         (503, b"", "server_error"),
     ],

@@ -97,12 +97,12 @@ class FakeComfy:
 
     def stop(self) -> None:
         """Close everything and forget it."""
+        if not self._running:
+            return
+        self._http.stop()  # first: nobody may see how the prompt that runs comes to its end
         with self._changed:
-            if not self._running:
-                return
             self._running = False
             self._changed.notify_all()
-        self._http.stop()
         self._worker.join()
         self._forget()
 

@@ -6,14 +6,17 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bus.messages import (
     JobResult,
     VariantState,
+    VariantStatus,
     decode_body,
     encode_body,
 )
-from learning_service.controller import JobEvent
+from learning_service.controller import JobEvent, Outcome
+from learning_service.experiments import variant_status
 from learning_service.variants import resent
 from tests.factories import (
     CANCELLED,
@@ -90,16 +93,28 @@ HISTORIES: dict[str, list[Step]] = {
 }
 
 
+def told_of(at: Desk, index: int) -> VariantStatus:
+    """Give what would be published of a variant."""
+    return variant_status(at.experiments[EXPERIMENT], at.variant(index))
+
+
+def check_revision(before: VariantStatus, after: VariantStatus, outcome: Outcome) -> None:
+    """Check that a status is published, with the next revision, exactly if it says something new."""
+    news = replace(before, revision=0, updated_at=0.0) != replace(after, revision=0, updated_at=0.0)
+    assert outcome.told == news
+    assert after.revision == before.revision + news
+
+
 @pytest.mark.parametrize("steps", HISTORIES.values(), ids=HISTORIES)
 def test_a_history_leads_through_its_states(steps: list[Step]) -> None:
-    """Each event has its outcome and status, every job counts once, and each applied event is one revision."""
+    """Each event has its outcome and status, every job counts once, and each news of a variant is one revision."""
     at = desk([2.0], jobs=2)
     seen = []
     for step in steps:
-        before = at.variant().revision
+        before = told_of(at, 0)
         outcome = at.handle(step.event)
         seen.append((outcome.kind, at.variant().status))
-        assert at.variant().revision == before + (outcome.kind == "applied")
+        check_revision(before, told_of(at, 0), outcome)
 
     assert seen == [(step.kind, step.status) for step in steps]
     assert at.variant().ended == at.variant().planned == 2
@@ -133,16 +148,19 @@ def test_the_experiment_starts_with_its_first_job() -> None:
 
 
 @pytest.mark.parametrize("discover", [False, True])
-def test_the_revision_of_a_variant_grows_by_one_with_each_applied_event(*, discover: bool) -> None:
-    """Also where an event adds a job to a discovered experiment: each status that is published is one revision."""
+def test_the_revision_of_a_variant_grows_by_one_with_each_news_of_it(*, discover: bool) -> None:
+    """A second job that starts is none; one that a discovered experiment did not know of is."""
     at = Desk(options={"discover": True}) if discover else desk([2.0], jobs=2)
     at.handle(A.queued())
-    revisions = [at.variant().revision]
+    told = []
     for event in (A.started(), B.queued(), B.started(), A.completed(), B.completed()):
-        assert at.handle(event).kind == "applied"
-        revisions.append(at.variant().revision)
+        before = told_of(at, 0)
+        outcome = at.handle(event)
+        assert outcome.kind == "applied"
+        check_revision(before, told_of(at, 0), outcome)
+        told.append(outcome.told)
 
-    assert revisions == list(range(revisions[0], revisions[0] + 6))
+    assert told == [True, discover, False, True, True]
 
 
 # any history at all
@@ -186,15 +204,16 @@ def expected_status(endings: list[str]) -> VariantState:
 
 @given(any_history())
 def test_whatever_arrives_in_whatever_order_every_job_counts_once(plan: Plan) -> None:
-    """Interleaved, repeated and reordered events end with the same counts, and the revision only grows, by one."""
+    """Interleaved, repeated and reordered events end with the same counts, and each news of a variant is a revision."""
     at = desk([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
     for event in plan.arrivals:
-        before = {index: variant.revision for index, variant in at.experiments[EXPERIMENT].variants.items()}
+        assert event.learning_context is not None
+        concerned = event.learning_context.variant_index
+        before = {index: told_of(at, index) for index in range(len(plan.endings))}
         outcome = at.handle(event)
         assert outcome.kind in {"applied", "ignored"}
-        assert event.learning_context is not None
-        before[event.learning_context.variant_index] += outcome.kind == "applied"
-        assert {index: variant.revision for index, variant in at.experiments[EXPERIMENT].variants.items()} == before
+        check_revision(before.pop(concerned), told_of(at, concerned), outcome)
+        assert {index: told_of(at, index) for index in before} == before
 
     for index, endings in enumerate(plan.endings):
         variant = at.variant(index)

@@ -105,10 +105,10 @@ def test_a_server_without_its_api_is_waited_for(data: bytes) -> None:
 
 @pytest.mark.parametrize("body", [four("HTTPException", detail="Incorrect username"), {"detail": "x"}])
 def test_a_missing_password_is_told_with_the_setting(body: Any) -> None:
-    """No retry would help."""
+    """The jobs wait: a password that was changed overnight costs none of them."""
     fault = fault_of(Reply(401, json.dumps(body).encode()), URL)
 
-    assert fault.kind == "invalid_request"
+    assert fault.kind == "unreachable"
     assert "VARIANTBUS_WEBUI_AUTH_FILE" in fault.message
 
 
