@@ -57,7 +57,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     waiting_events: Count = 10_000  # while it cannot write; more are read again afterwards
     experiments_in_memory: Count = 10_000  # the first read goes first, and is read again when it is needed
     late_events: CountOrNone = 1000  # the newest of an experiment that came after the end of their variant
-    queued_jobs: Count = 100_000  # of a runner; who submits more waits until some have run
+    queued_jobs: Count = 100_000  # that wait for one pipeline; who submits more waits until some have run
     job_bytes: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = 256 * KIB  # beside its result in `job.completed`
 
 

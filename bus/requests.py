@@ -45,11 +45,11 @@ class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SubmitReply(Struct, frozen=True, kw_only=True):
-    """How many jobs were new, how many were known already, and for how many more there is room in the queue."""
+    """How many jobs were new, how many were known already, and for how many more of each pipeline there is room."""
 
     accepted: int
     known: int
-    room: int = INT64_MAX
+    rooms: dict[str, int] = field(default_factory=dict)
 
 
 class JobParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,11 +123,15 @@ class QueueParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class LaneView(Struct, frozen=True, kw_only=True):
-    """The queue of one pipeline. `waits_for` says why none of its jobs is started now, "" if they are."""
+    """The queue of one pipeline; `room` is how many more jobs it takes.
+
+    `waits_for` says why none of its jobs is started now, "" if they are.
+    """
 
     queued: int
     running: int
     concurrency: int
+    room: int
     paused: bool
     waits_for: str
 
@@ -140,16 +144,12 @@ class QueueReply(Struct, frozen=True, kw_only=True):
 
 
 class PipelinesReply(Struct, frozen=True, kw_only=True):
-    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is.
-
-    `room` is how many more jobs the queue takes.
-    """
+    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is."""
 
     pipelines: dict[str, dict[str, StageSpec]]
     outputs: str
     queued: int
     running: int
-    room: int = INT64_MAX
     paused: bool = False
     lanes: dict[str, LaneView] = field(default_factory=dict)
 

@@ -43,7 +43,7 @@ def overview(reply: PipelinesReply) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("pipeline", "stages", "waiting", "running", "note"):
         table.add_column(heading, overflow="fold")
-    idle = LaneView(queued=0, running=0, concurrency=0, paused=False, waits_for="")
+    idle = LaneView(queued=0, running=0, concurrency=0, room=0, paused=False, waits_for="")
     for name, stages in reply.pipelines.items():
         lane = reply.lanes.get(name, idle)
         running = f"{lane.running} of {lane.concurrency}"

@@ -18,9 +18,9 @@ PAUSED: Final = "paused; `variantbus job resume` goes on"
 class Lane:
     """One pipeline's part of the queue."""
 
-    def __init__(self, concurrency: int) -> None:
-        """Start open and empty; `concurrency` is how many jobs run at a time."""
-        self.concurrency = concurrency
+    def __init__(self, concurrency: int, most: int) -> None:
+        """Start open and empty; `concurrency` is how many jobs run at a time, `most` how many may wait."""
+        self.concurrency, self.most = concurrency, most
         self.queued = self.running = 0
         self.paused = False
         self.away = ""  # why its server cannot be reached, "" if it can
@@ -50,7 +50,12 @@ class Lane:
         rest = self.rests(now)
         return f"rests for {rest:.0f} s after: {self._rest_reason}" if rest else ""
 
-    def room(self, now: float) -> int:
+    @property
+    def room(self) -> int:
+        """How many more jobs may wait."""
+        return max(0, self.most - self.queued)
+
+    def free(self, now: float) -> int:
         """Say how many jobs may be started."""
         return 0 if self.waits_for(now) else max(0, self.concurrency - self.running)
 
@@ -64,16 +69,16 @@ class Lane:
 class Lanes:
     """The lanes by pipeline; of one that is not installed any more, too, as its jobs have to come to an end."""
 
-    def __init__(self, concurrencies: Mapping[str, int], workers: int) -> None:
-        """`workers` is the concurrency where nothing else is said."""
-        self._workers = workers
+    def __init__(self, concurrencies: Mapping[str, int], workers: int, most: int) -> None:
+        """`workers` is the concurrency where nothing else is said, `most` how many jobs may wait in each."""
+        self._workers, self._most = workers, most
         self._pauses: AbstractSet[str] = frozenset()
-        self._lanes = {name: Lane(concurrency) for name, concurrency in concurrencies.items()}
+        self._lanes = {name: Lane(concurrency, most) for name, concurrency in concurrencies.items()}
 
     def __getitem__(self, pipeline: str) -> Lane:
         """Give a lane."""
         if pipeline not in self._lanes:
-            self._lanes[pipeline] = Lane(self._workers)
+            self._lanes[pipeline] = Lane(self._workers, self._most)
             self.set_pauses(self._pauses)
         return self._lanes[pipeline]
 
@@ -99,8 +104,8 @@ class Lanes:
         return sum(lane.running for lane in self._lanes.values())
 
     def open(self, now: float) -> dict[str, int]:
-        """Give the pipelines that have jobs waiting and room for some, with the room."""
-        return {name: room for name, lane in self._lanes.items() if lane.queued and (room := lane.room(now))}
+        """Give the pipelines of which jobs wait and may be started, with how many."""
+        return {name: free for name, lane in self._lanes.items() if lane.queued and (free := lane.free(now))}
 
     def views(self, now: float) -> dict[str, LaneView]:
         """Tell of each lane."""
@@ -109,6 +114,7 @@ class Lanes:
                 queued=lane.queued,
                 running=lane.running,
                 concurrency=lane.concurrency,
+                room=lane.room,
                 paused=lane.paused,
                 waits_for=lane.waits_for(now),
             )

@@ -74,9 +74,11 @@ class JobMethods:
         try:
             accepted = self._service.submit(params.jobs)
         except QueueFullError as error:
-            raise ControlError("unavailable", str(error), {"room": str(error.room)}) from None
+            details = {"pipeline": error.pipeline, "room": str(error.room)}
+            raise ControlError("unavailable", str(error), details) from None
         self._changed()
-        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, room=self._service.room)
+        rooms = {name: self._service.lanes[name].room for name in {job.pipeline for job in params.jobs}}
+        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, rooms=rooms)
 
     def _check(self, request: JobRequest) -> None:
         size = len(msgspec.msgpack.encode(request))

@@ -58,7 +58,9 @@ class Runner:
         )
         self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
         self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
-        self._lanes = Lanes({name: one.concurrency or workers for name, one in pipelines.items()}, workers)
+        self._lanes = Lanes(
+            {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
+        )
         self._service = JobService(log, self._lanes)
         index = OutputIndex(log, outputs.root)
         self._service.write_with_end(index.add)
@@ -192,7 +194,6 @@ class Runner:
             outputs=str(self._outputs.root),
             queued=self._lanes.queued,
             running=self._lanes.running,
-            room=self._service.room,
             paused=self._lanes.paused,
             lanes=self._lanes.views(time.monotonic()),
         )

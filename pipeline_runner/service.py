@@ -35,12 +35,12 @@ CRASHED: Final = JobError(kind="crashed", message=f"the runner died {MAX_FAULTS}
 
 
 class QueueFullError(Exception):
-    """There is no room for so many jobs; nothing was queued. `room` is for how many there is."""
+    """There is no room for so many jobs of a pipeline; nothing was queued. `room` is for how many there is."""
 
-    def __init__(self, room: int, limit: int) -> None:
+    def __init__(self, pipeline: str, room: int, limit: int) -> None:
         """Say what to do."""
-        super().__init__(f"the queue has room for {room} more jobs of {limit} (queued_jobs); try again later")
-        self.room = room
+        super().__init__(f"{pipeline} has room for {room} more jobs of {limit} (queued_jobs); try again later")
+        self.pipeline, self.room = pipeline, room
 
 
 class Faulted(NamedTuple):
@@ -58,7 +58,7 @@ class JobService:
         self._log, self._clock = log, clock
         self.store = JobStore(log)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
-        self.lanes = lanes or Lanes({}, 1)
+        self.lanes = lanes or Lanes({}, 1, log.limits.queued_jobs)
         self._handlers = CompletionHandlers()
         self._end_writers: list[EndWriter] = []
         for (pipeline, state), count in self.store.count_active().items():
@@ -79,11 +79,6 @@ class JobService:
         """Do not call a function any more; an unknown one is no error."""
         self._handlers.unregister(handler)
 
-    @property
-    def room(self) -> int:
-        """For how many jobs there is room in the queue."""
-        return max(0, self._log.limits.queued_jobs - self.lanes.queued)
-
     def submit(self, requests: list[JobRequest]) -> int:
         """Queue jobs and give the number of new ones; known ids are left alone.
 
@@ -92,9 +87,7 @@ class JobService:
         Raises:
             QueueFullError: there is no room for all that are new; none was queued.
         """
-        room = self.room
-        if len(requests) > room and room < len(requests) - self.store.count_known(one.job_id for one in requests):
-            raise QueueFullError(room, self._log.limits.queued_jobs)
+        self._check_room(requests)
         new = []
         with self._log.transaction(sync=True) as tx:
             for request in requests:
@@ -105,6 +98,16 @@ class JobService:
         for record in new:
             self._count(record.pipeline, "queued", 1)
         return len(new)
+
+    def _check_room(self, requests: list[JobRequest]) -> None:
+        """See that all that are new find room; which ones are known is only asked where it matters."""
+        by_pipeline: dict[str, list[str]] = {}
+        for request in requests:
+            by_pipeline.setdefault(request.pipeline, []).append(request.job_id)
+        for pipeline, job_ids in by_pipeline.items():
+            lane = self.lanes[pipeline]
+            if len(job_ids) > lane.room and len(job_ids) - self.store.count_known(job_ids) > lane.room:
+                raise QueueFullError(pipeline, lane.room, lane.most)
 
     def recover(self) -> int:
         """Put jobs that ran when the runner died back into the queue; give their number. Called once, at start.
