@@ -8,7 +8,6 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from bus.messages import (
-    INT64_MAX,
     Config,
     ExperimentDefinition,
     ExperimentStatus,
