@@ -56,7 +56,7 @@ SELECT number, record FROM jobs WHERE number < :before ORDER BY number DESC LIMI
 SELECT number, record FROM jobs WHERE state = :state AND number < :before ORDER BY number DESC LIMIT :limit;
 
 -- count_queued: how many jobs wait, by pipeline and priority.
-SELECT pipeline, priority, count(*) FROM jobs WHERE state = 'queued' GROUP BY pipeline, priority;
+SELECT pipeline, priority, count(*) FROM jobs INDEXED BY jobs_in_order WHERE state = 'queued' GROUP BY pipeline, priority;
 
 -- count_known: how many of some ids (a JSON list) there are.
 SELECT count(*) FROM jobs WHERE job_id IN (SELECT value FROM json_each(?));

@@ -91,6 +91,7 @@ def test_jobs_behind_a_cancelled_experiment_start(
 
     assert ask(runner, "job.cancel", CancelParams(experiment_id="exp-1"), CancelReply) == CancelReply(cancelled=60)
 
+    wait_for(runner, "a-000", "cancelled")
     local.released.set()
     wait_for(runner, "behind", "completed")
     ended = [message.job_id for message in runner.logged("job.completed.") if isinstance(message, JobCompleted)]
