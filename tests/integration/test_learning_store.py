@@ -124,7 +124,7 @@ def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
 
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
-    assert (store.unassigned(["embedded/txt2img"], 10), store.unassigned_of(EXPERIMENT)) == ([], [])
+    assert store.unassigned(["embedded/txt2img"], 10) == []
     assert store.unacknowledged("tcp://a:1", 10) == rows
     assert store.unacknowledged("tcp://b:1", 10) == []
 
@@ -223,7 +223,7 @@ def test_jobs_that_are_withdrawn_go_to_no_runner(log: Log) -> None:
     with log.transaction() as tx:
         store.withdraw(tx, rows[:1])
 
-    assert store.unassigned(["embedded/txt2img"], 10) == store.unassigned_of(EXPERIMENT) == rows[1:]
+    assert store.unassigned(["embedded/txt2img"], 10) == rows[1:]
 
 
 def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:

@@ -212,7 +212,7 @@ def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(house: House) 
         one.stop()
     learning = house.learning(first.address, second.address)
     create(learning)
-    wait_until(lambda: learning.call(lambda: learning.service._submitter._links[0].requester._count >= 2))
+    wait_until(lambda: learning.call(lambda: learning.service._submitter._requesters[first.address]._count >= 2))
 
     back = house.scripted(second)
 
@@ -351,7 +351,7 @@ def test_jobs_that_others_planned_are_never_sent(house: House) -> None:
 def test_a_full_queue_gets_what_it_has_room_for_and_is_not_pressed(house: House) -> None:
     """The rest waits here until jobs have run there; nothing is refused, and nothing is asked in vain."""
     runner = house.scripted()
-    runner.room = 3
+    runner.rooms = {"embedded": 3}
     learning = house.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=4))
 
@@ -360,9 +360,9 @@ def test_a_full_queue_gets_what_it_has_room_for_and_is_not_pressed(house: House)
     wait_until(lambda: ticks_of(runner) > 3, what="some more questions about its room")
     assert (runner.requests, len(runner.jobs)) == (asked, 3)
 
-    runner.room = 2
+    runner.rooms = {"embedded": 2}
     wait_until(lambda: len(runner.jobs) == 5, what="two more jobs")
-    runner.room = 100
+    runner.rooms = {"embedded": 100}
     wait_until(lambda: len(runner.jobs) == 8, what="all jobs")
     assert show(learning).totals.failed == 0
 
@@ -380,13 +380,13 @@ def test_somebody_else_who_fills_the_queue_is_no_failure(house: House) -> None:
     wait_until(lambda: runner.jobs, what="the first jobs")
 
     def fill() -> None:
-        runner.room = 0
+        runner.rooms = {"embedded": 0}
 
     runner.before_submit = fill
     create(learning)
     wait_until(lambda: runner.requests > 1, what="a refused submission")
     runner.before_submit = lambda: None
-    runner.room = 100
+    runner.rooms = {"embedded": 100}
 
     wait_until(lambda: set(ALL) <= set(runner.jobs), what="the jobs")
     assert show(learning).totals.failed == 0
@@ -398,11 +398,13 @@ def test_a_server_that_was_never_heard_of_keeps_only_its_own_jobs_waiting(house:
     learning = house.learning(runner.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: runner.jobs, what="that the runner is known")
-    runner.room = 0
+    runner.rooms = {"webui": 0}
+    wait_until(lambda: held(learning) == {"webui/txt2img"}, what="that there is no room")
     create(learning, replace(SMALL, pipeline="webui"), "served")
     runner.offers = {"webui": {"txt2img": StageSpec(unavailable="webui: nobody answers")}}
-    wait_until(lambda: unavailable(learning) == {"webui/txt2img"}, what="that the server is not known")
-    runner.room = 100
+    wait_until(lambda: "webui/txt2img" not in available(learning), what="that the server is not known")
+    runner.rooms = {}
+    wait_until(lambda: held(learning) == {"webui/txt2img"}, what="that only the server is missing")
 
     create(learning)
     wait_until(lambda: set(ALL) <= set(runner.jobs), what="the jobs of the other pipeline")
@@ -416,9 +418,14 @@ def test_a_server_that_was_never_heard_of_keeps_only_its_own_jobs_waiting(house:
     wait_until(lambda: {"served.0.0.0", "served.1.0.0"} <= set(runner.jobs), what="the jobs that waited")
 
 
-def unavailable(learning: Hosted[LearningService]) -> set[str]:
-    """Give the kinds of jobs that the one runner cannot take now."""
-    return learning.call(lambda: learning.service._submitter._links[0].unavailable)
+def available(learning: Hosted[LearningService]) -> set[str]:
+    """Give the kinds of jobs of which the one runner knows what they take."""
+    return learning.call(lambda: set(learning.service._submitter._links[0].available))
+
+
+def held(learning: Hosted[LearningService]) -> set[str]:
+    """Give the kinds of jobs that the one runner offers, but cannot take now."""
+    return learning.call(lambda: learning.service._submitter._links[0].held)
 
 
 def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(house: House) -> None:
@@ -427,14 +434,14 @@ def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(house: House
     learning = house.learning(runner.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: runner.jobs, what="that the runner is known")
-    runner.room = 0
+    runner.rooms = {"embedded": 0}
     create(learning)
 
     params = ExperimentCancelParams(experiment_id=EXPERIMENT, finish_running=True)
     request(address_of(learning), "experiment.cancel", params, ExperimentView)
 
     assert wait_for(learning, "cancelled").totals.cancelled == len(ALL)
-    runner.room = 100
+    runner.rooms = {"embedded": 100}
     wait_until(lambda: ticks_of(runner) > 5, what="time in which they might be sent")
     assert not set(ALL) & set(runner.jobs)
 
