@@ -1,4 +1,4 @@
-"""Which runner is given which jobs, and which one it refuses a request for. No socket, no file, no clock."""
+"""Which runner is given which jobs, and for which one it refuses a request. No socket, no file, no clock."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

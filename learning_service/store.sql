@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS cancels (
     done INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has done so, 1 -> 0 when it is sent jobs again
     PRIMARY KEY (experiment_id, runner)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0;
+CREATE UNIQUE INDEX IF NOT EXISTS cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0; -- unique: in order
 CREATE TABLE IF NOT EXISTS reconciles ( -- runners that have to be asked how their jobs ended; the row goes when all are
     runner TEXT PRIMARY KEY
 ) WITHOUT ROWID;
@@ -103,7 +103,7 @@ WHERE cancels.runner = ? AND done = 0 AND jobs.runner IS nullif(cancels.runner, 
 ORDER BY experiment_id, variant_index LIMIT ?; -- variant by variant, so that few of them change at once
 
 -- count_unassigned: how many jobs no runner was chosen for.
-SELECT count(*) FROM jobs WHERE runner IS NULL AND acknowledged = 0;
+SELECT count(*) FROM jobs INDEXED BY jobs_unassigned WHERE runner IS NULL AND acknowledged = 0; -- all of that index
 
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
