@@ -20,7 +20,7 @@ class RunnerLink:
         """Start with what the runner offered when it last answered."""
         self.address = address
         self.alive = False
-        self.busy = False  # a submission or a cancel is on its way
+        self.busy = False  # a submission or a cancel is on its way, or it rests after a fault
         self.asked = False  # its pipelines are
         self.batch = BATCH  # jobs in the next request
         self.load = 0  # jobs in its queue, running, or assigned to it since it told

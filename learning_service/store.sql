@@ -96,7 +96,7 @@ DELETE FROM jobs WHERE number = ?;
 SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
 WHERE kind = ? AND runner IS NULL AND acknowledged = 0 ORDER BY priority DESC, number LIMIT ?;
 
--- select_cancelled_unsent: jobs that a runner ('': none) does not have yet, of experiments that are to be cancelled there.
+-- select_cancelled_unsent: jobs that a runner ('': none) does not have yet, of experiments that it is to cancel.
 SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM cancels
 CROSS JOIN jobs USING (experiment_id)
 WHERE cancels.runner = ? AND done = 0 AND jobs.runner IS nullif(cancels.runner, '') AND acknowledged = 0

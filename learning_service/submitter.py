@@ -22,7 +22,7 @@ from bus.wire import ControlError
 from learning_service.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
 
-BATCH_BYTES: Final = 2 << 20  # of them together; it stays below the limit of a request
+BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
 RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
@@ -172,8 +172,7 @@ class Submitter:
         def failed(error: ControlError) -> None:
             link.busy = False
             if error.code in JOB_FAULTS:
-                with _tried_again():
-                    self._blame(link, error, rows)
+                self._blame(link, error, rows)
             elif "pipeline" in error.details:  # somebody else was faster
                 link.rooms[error.details["pipeline"]] = 0  # until it tells again
             else:
@@ -187,9 +186,16 @@ class Submitter:
         row = link.blame(error, rows)
         if row and error.code == "internal" and not link.gives_up(row):
             logger.warning("runner %s: %s; trying again", link.address, error.message)
+            link.busy = True  # it rests for a while, whatever else is going on
+            self._loop.later(RETRY_SECONDS, lambda: self._rested(link))
             return
-        if row and not self._is_known(row):
-            self._refused(row, error.message)  # it has ended: it is not sent again
+        with _tried_again():
+            if row and not self._is_known(row):
+                self._refused(row, error.message)  # it has ended: it is not sent again
+            self.pump()
+
+    def _rested(self, link: RunnerLink) -> None:
+        link.busy = False
         self.pump()
 
     def _fitting(self, rows: list[JobRow]) -> tuple[list[JobRow], list[Raw]]:
