@@ -68,7 +68,7 @@ class ScriptedRunner:
         self.refusal: str | None = None
         self.refused: set[str] = set()  # jobs for which a whole request is refused
         self.refuses_with: ErrorCode = "invalid_request"
-        self.names_refused = False  # the error says which job it was
+        self.details: Callable[[int, JobRequest], dict[str, str]] = lambda _number, _job: {}  # of that error
         self.stages = STAGES
         self.offers: dict[str, dict[str, StageSpec]] = {}  # where a pipeline offers something else
         self.before_submit: Callable[[], object] = lambda: None
@@ -108,8 +108,8 @@ class ScriptedRunner:
             raise InvalidInputError(self.refusal)
         for number, job in enumerate(params.jobs):
             if job.job_id in self.refused:
-                details = {"job": str(number)} if self.names_refused else {}
-                raise ControlError(self.refuses_with, f"{job.job_id}: config.cfg_scale: not today", details)
+                text = f"{job.job_id}: config.cfg_scale: not today"
+                raise ControlError(self.refuses_with, text, self.details(number, job))
         new = [job for job in params.jobs if job.job_id not in self.jobs]
         wanted = Counter(job.pipeline for job in new)
         for name, room in self.rooms.items():
@@ -171,6 +171,11 @@ class ScriptedRunner:
 def lane(room: int) -> LaneView:
     """Give what a runner tells of a pipeline that takes so many more jobs."""
     return LaneView(queued=0, running=0, concurrency=1, room=room, paused=False, waits_for="")
+
+
+def name_job(number: int, _job: JobRequest) -> dict[str, str]:
+    """Say in an error which job of a request it is about."""
+    return {"job": str(number)}
 
 
 class LossyMethods(Methods):

@@ -22,6 +22,7 @@ from tests.house import (
     ScriptedRunner,
     address_of,
     create,
+    name_job,
     query,
     show,
     statuses,
@@ -116,12 +117,28 @@ def test_a_full_pipeline_keeps_no_other_one_waiting(house: House) -> None:
     wait_until(lambda: "served.1.0.0" in runner.jobs, what="the job that waited")
 
 
+def test_a_runner_that_tells_of_room_and_has_none_is_given_the_other_jobs(house: House) -> None:
+    """What makes no sense keeps only the jobs of that pipeline waiting."""
+    runner = house.scripted(pipelines=("embedded", "webui"))
+    runner.refused, runner.refuses_with = {"served.0.0.0", "served.1.0.0"}, "unavailable"
+    runner.details = lambda _number, job: {"pipeline": job.pipeline, "room": "5"}
+    learning = house.learning(runner.address)
+    create(learning, replace(SMALL, pipeline="webui", priority=100), "served")
+
+    create(learning)
+
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs of the other pipeline")
+    assert show(learning, "served").totals.failed == 0
+
+
 @pytest.mark.parametrize("code", ["invalid_request", "too_large", "internal"])
 @pytest.mark.parametrize("named", [True, False])
 def test_a_job_that_is_not_taken_fails_without_its_neighbours(house: House, code: ErrorCode, *, named: bool) -> None:
     """A request is taken whole or not at all: the error names the job, or smaller requests find it."""
     runner = house.scripted()
-    runner.refused, runner.refuses_with, runner.names_refused = {"exp-1.1.20.0"}, code, named
+    runner.refused, runner.refuses_with = {"exp-1.1.20.0"}, code
+    if named:
+        runner.details = name_job
     learning = house.learning(runner.address)
 
     create(learning, replace(SMALL, jobs_per_variant=50))
@@ -136,7 +153,7 @@ def test_a_job_that_is_not_taken_fails_without_its_neighbours(house: House, code
 def test_a_passing_fault_of_a_runner_fails_no_job(house: House) -> None:
     """It is tried a few times, each time a while later, however much is going on at another runner."""
     runner, other = house.scripted(), house.scripted(pipelines=("other",))
-    runner.refused, runner.refuses_with, runner.names_refused = set(ALL), "internal", True
+    runner.refused, runner.refuses_with, runner.details = set(ALL), "internal", name_job
     times: list[float] = []
 
     def recover() -> None:
