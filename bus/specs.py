@@ -13,7 +13,7 @@ from bus.wire import ControlError
 
 Kind = Literal["int", "float", "str", "bool", "list", "map"]
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-LORA_TAG: Final = re.compile(r"<lora:([^:<>]+)[^<>]*>")  # as image servers read it in a prompt
+LORA_TAG: Final = re.compile(r"<lora:([^:<>]++)[^<>]*+>")  # as image servers read it in a prompt
 SEED: Final = "seed"  # every pipeline takes it: an experiment gives the same seeds to every variant
 
 

@@ -3,14 +3,13 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from bus import __version__, topics
 from bus.catchup import Damaged, Notice, Rewound
 from bus.keys import Keys, towards
-from bus.log import Log, StorageError, Transaction
+from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobError, JobResult
 from bus.metrics import Point
@@ -35,9 +34,9 @@ from learning_service.experiments import Experiment, experiment_status, variant_
 from learning_service.follower import Follower
 from learning_service.plan import MAX_VARIANTS, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.reconciler import Reconciler
-from learning_service.store import JobRow, LearningStore
+from learning_service.store import UNASSIGNED, JobRow, LearningStore
 from learning_service.submitter import Submitter
-from learning_service.variants import JobPhase, Variant
+from learning_service.variants import Variant
 
 RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
 FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
@@ -96,7 +95,7 @@ class LearningService:
             loop,
             scope.runners,
             request_of=self._request_of,
-            has_ended=self._has_ended,
+            is_known=self._is_known,
             refused=self._refused,
             unsent=self._unsent,
             keys=keys,
@@ -194,41 +193,38 @@ class LearningService:
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
         runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
-        with self._cancelling(experiment, self._store.unassigned_of(params.experiment_id)) as tx:
-            for runner in runners:
+        with self._log.transaction(sync=True) as tx:
+            for runner in (UNASSIGNED, *runners):
                 self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
-        self._loop.call(self._submitter.pump)
-        return _view(experiment)
+        self._submitter.pump()
+        return _view(self._find(params.experiment_id))
 
     def _unsent(self, rows: list[JobRow]) -> None:
-        """Cancel what was assigned to a runner, and then cancelled before it could be sent: its queue is full, say."""
+        """Cancel jobs of experiments that were cancelled before a runner had them: its queue is full, say."""
         by_experiment: dict[str, list[JobRow]] = {}
         for row in rows:
-            if _phase(self._find(row.experiment_id), row) == "planned":
-                by_experiment.setdefault(row.experiment_id, []).append(row)
+            by_experiment.setdefault(row.experiment_id, []).append(row)
         for experiment_id, mine in by_experiment.items():
-            with self._cancelling(self._find(experiment_id), mine):
-                pass  # nothing else is written with it
+            self._cancel_unsent(self._find(experiment_id), mine)
 
-    @contextmanager
-    def _cancelling(self, experiment: Experiment, rows: list[JobRow]) -> Iterator[Transaction]:
-        """Cancel jobs of an experiment that no runner has, in one transaction with what the caller writes."""
+    def _cancel_unsent(self, experiment: Experiment, rows: list[JobRow]) -> None:
         # one that has got further came to a runner all the same: its own end is counted
-        planned = [row for row in rows if _phase(experiment, row) == "planned"]
-        unsent: dict[int, list[str]] = {}
-        for row in planned:
-            unsent.setdefault(row.planned.variant_index, []).append(row.job_id)
+        known = [row for row in rows if self._is_known(row)]
+        unsent = [row for row in rows if not self._is_known(row)]
+        by_variant: dict[int, list[str]] = {}
+        for row in unsent:
+            by_variant.setdefault(row.planned.variant_index, []).append(row.job_id)
         experiment.updated_at = time.time()
         try:
-            with self._log.transaction(sync=True) as tx:
+            with self._log.transaction() as tx:
                 changes = Changes(tx, self._store)
-                for index, names in unsent.items():
+                for index, names in by_variant.items():
                     variant = variants.cancelled(experiment.variants[index], names, experiment.updated_at)
                     experiment.put(variant)
                     changes.publish(experiment, variant)
                 changes.write()
-                self._store.withdraw(tx, planned)
-                yield tx
+                self._store.withdraw(tx, unsent)
+                self._store.acknowledge(tx, known)
         except BaseException:
             self._store.forget()
             raise
@@ -248,8 +244,10 @@ class LearningService:
             raise ControlError("not_found", text)
         return experiment
 
-    def _has_ended(self, row: JobRow) -> bool:
-        return _phase(self._find(row.experiment_id), row) == "ended"
+    def _is_known(self, row: JobRow) -> bool:
+        """Is it known from its events that a runner has a job, or has it ended?"""
+        variant = self._find(row.experiment_id).variants[row.planned.variant_index]
+        return variant.jobs[row.job_id] != "planned"
 
     def _request_of(self, row: JobRow) -> JobRequest:
         experiment = self._find(row.experiment_id)
@@ -258,10 +256,10 @@ class LearningService:
             raise InvalidInputError(f"{row.job_id}: a grid of two variables cannot be submitted")
         return job_request(row.experiment_id, experiment.definition, value, row.planned)
 
-    def _refused(self, rows: list[JobRow], message: str) -> None:
-        """Count jobs as failed that their runner does not take: it was changed since they were planned."""
-        logger.error("%d jobs of %s were refused: %s", len(rows), rows[0].experiment_id, message)
-        self._follower.apply_local([self._failure(row, message) for row in rows])
+    def _refused(self, row: JobRow, message: str) -> None:
+        """Count a job as failed that its runner does not take: it was changed since the job was planned."""
+        logger.error("job %s was refused: %s", row.job_id, message)
+        self._follower.apply_local([self._failure(row, message)])
 
     def _failure(self, row: JobRow, message: str) -> JobCompleted:
         request = self._request_of(row)
@@ -298,10 +296,6 @@ class LearningService:
             self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
             return
         self._loop.call(self._submitter.pump)
-
-
-def _phase(experiment: Experiment, row: JobRow) -> JobPhase:
-    return experiment.variants[row.planned.variant_index].jobs[row.job_id]
 
 
 def _view(experiment: Experiment) -> ExperimentView:

@@ -17,6 +17,7 @@ from learning_service.variants import Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
 SCHEMA_VERSION: Final = 3
+UNASSIGNED: Final = ""  # as the runner of a cancel: of the jobs that no runner was chosen for
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -32,6 +33,7 @@ class JobRow(NamedTuple):
     job_id: str
     experiment_id: str
     kind: str
+    priority: int
     planned: PlannedJob
 
 
@@ -87,7 +89,8 @@ class LearningStore:
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
         kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
-        rows = [(job_id, experiment.experiment_id, *job, kind) for job_id, job in jobs]
+        priority = experiment.definition.priority
+        rows = [(job_id, experiment.experiment_id, *job, kind, priority) for job_id, job in jobs]
         tx.executemany(SQL["insert_job"], rows)
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
@@ -112,23 +115,21 @@ class LearningStore:
         tx.execute(SQL["trim_late"], (experiment_id, self._log.limits.late_events))
 
     def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
-        """Give jobs of some kinds that no runner was chosen for, oldest first."""
-        return _job_rows(self._log.query(SQL["select_unassigned"], (json.dumps(list(kinds)), limit)))
+        """Give jobs of some kinds that no runner was chosen for, in the order of their turn."""
+        # kind by kind: those of a kind that nobody takes now may be many, and are not even passed over
+        rows = [row for kind in kinds for row in _job_rows(self._log.query(SQL["select_unassigned"], (kind, limit)))]
+        return sorted(rows, key=lambda row: (-row.priority, row.number))[:limit]
 
-    def unassigned_of(self, experiment_id: str) -> list[JobRow]:
-        """Give the jobs of an experiment that no runner was chosen for."""
-        return _job_rows(self._log.query(SQL["select_unassigned_of_experiment"], (experiment_id,)))
-
-    def cancelled_unsent(self, runner: str) -> list[JobRow]:
-        """Give the jobs that a runner does not have yet, of experiments that it is to cancel."""
-        return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner,)))
+    def cancelled_unsent(self, runner: str, limit: int) -> list[JobRow]:
+        """Give jobs that a runner does not have yet, of experiments that it is to cancel; or those of no runner."""
+        return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner, limit)))
 
     def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
         """Choose the runner of jobs."""
         tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
 
     def unacknowledged(self, runner: str, limit: int, *, but: Iterable[str] = ()) -> list[JobRow]:
-        """Give jobs that a runner is to be sent, but for some kinds, oldest first."""
+        """Give jobs that a runner is to be sent, but for some kinds, in the order of their turn."""
         return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
 
     def count_unassigned(self) -> int:
@@ -245,8 +246,8 @@ def job_kind(pipeline: str, stage: str) -> str:
     return f"{pipeline}/{stage}"
 
 
-def _job_rows(rows: list[tuple[int, str, str, str, int, int, int]]) -> list[JobRow]:
+def _job_rows(rows: list[tuple[int, str, str, str, int, int, int, int]]) -> list[JobRow]:
     return [
-        JobRow(number, job_id, experiment_id, kind, PlannedJob(index, repeat, round_))
-        for number, job_id, experiment_id, kind, index, repeat, round_ in rows
+        JobRow(number, job_id, experiment_id, kind, priority, PlannedJob(index, repeat, round_))
+        for number, job_id, experiment_id, kind, priority, index, repeat, round_ in rows
     ]

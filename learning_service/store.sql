@@ -24,13 +24,16 @@ CREATE TABLE IF NOT EXISTS jobs ( -- what is sent to runners; how far a job is s
     repeat_index INTEGER NOT NULL,
     round INTEGER NOT NULL,
     kind TEXT NOT NULL, -- pipeline and stage of its experiment: a runner has to offer both
+    priority INTEGER NOT NULL, -- that of its experiment
     runner TEXT, -- the one that the job goes to; once chosen it stays, so that it cannot run at two
     acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk, 1 -> 0 when it lost it
     UNIQUE (experiment_id, job_id)
 );
-CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (number, kind) WHERE runner IS NULL;
-CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, number, kind)
+CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (kind, priority DESC, number)
+WHERE runner IS NULL AND acknowledged = 0;
+CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, priority DESC, number, kind)
 WHERE runner IS NOT NULL AND acknowledged = 0;
+CREATE INDEX IF NOT EXISTS jobs_unsent ON jobs (experiment_id, runner, variant_index) WHERE acknowledged = 0;
 CREATE TABLE IF NOT EXISTS positions (
     source TEXT NOT NULL,
     prefix TEXT NOT NULL,
@@ -44,12 +47,12 @@ CREATE TABLE IF NOT EXISTS runners (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cancels (
     experiment_id TEXT NOT NULL,
-    runner TEXT NOT NULL,
+    runner TEXT NOT NULL, -- '' for the jobs that none was chosen for
     finish_running INTEGER NOT NULL, -- 1: what runs comes to its end; 1 -> 0 when a person wants it at once after all
     done INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has done so, 1 -> 0 when it is sent jobs again
     PRIMARY KEY (experiment_id, runner)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0;
+CREATE UNIQUE INDEX IF NOT EXISTS cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0; -- unique: in order
 CREATE TABLE IF NOT EXISTS reconciles ( -- runners that have to be asked how their jobs ended; the row goes when all are
     runner TEXT PRIMARY KEY
 ) WITHOUT ROWID;
@@ -83,32 +86,32 @@ ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state;
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 
 -- insert_job: add a planned job.
-INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind, priority)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- delete_job: take back a job that no runner has.
 DELETE FROM jobs WHERE number = ?;
 
--- select_unassigned: jobs of some kinds (a JSON list) that no runner was chosen for, oldest first.
-SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE +kind IN (SELECT value FROM json_each(?)) AND runner IS NULL ORDER BY number LIMIT ?; -- +: in order, unsorted
+-- select_unassigned: jobs of a kind that no runner was chosen for, in the order of their turn.
+SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
+WHERE kind = ? AND runner IS NULL AND acknowledged = 0 ORDER BY priority DESC, number LIMIT ?;
 
--- select_unassigned_of_experiment: the same of one experiment.
-SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE experiment_id = ? AND runner IS NULL;
-
--- select_cancelled_unsent: jobs that a runner does not have yet, of experiments that it is to cancel.
-SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM cancels
-CROSS JOIN jobs USING (experiment_id, runner) WHERE cancels.runner = ? AND done = 0 AND acknowledged = 0;
+-- select_cancelled_unsent: jobs that a runner ('': none) does not have yet, of experiments that it is to cancel.
+SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM cancels
+CROSS JOIN jobs USING (experiment_id)
+WHERE cancels.runner = ? AND done = 0 AND jobs.runner IS nullif(cancels.runner, '') AND acknowledged = 0
+ORDER BY experiment_id, variant_index LIMIT ?; -- variant by variant, so that few of them change at once
 
 -- count_unassigned: how many jobs no runner was chosen for.
-SELECT count(*) FROM jobs WHERE runner IS NULL;
+SELECT count(*) FROM jobs INDEXED BY jobs_unassigned WHERE runner IS NULL AND acknowledged = 0; -- all of that index
 
 -- assign_job: choose the runner of a job.
 UPDATE jobs SET runner = ? WHERE number = ?;
 
--- select_unacknowledged: jobs that a runner is to be sent, but for some kinds (a JSON list), oldest first.
-SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
-WHERE runner = ? AND acknowledged = 0 AND kind NOT IN (SELECT value FROM json_each(?)) ORDER BY number LIMIT ?;
+-- select_unacknowledged: jobs that a runner is to be sent, but for some kinds (a JSON list), in the order of their turn.
+SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
+WHERE runner = ? AND acknowledged = 0 AND kind NOT IN (SELECT value FROM json_each(?))
+ORDER BY priority DESC, number LIMIT ?;
 
 -- acknowledge_job: note that the runner has a job.
 UPDATE jobs SET acknowledged = 1 WHERE number = ?;
@@ -121,7 +124,7 @@ SELECT experiment_id FROM experiments
 WHERE NOT ended AND experiment_id IN (SELECT experiment_id FROM jobs WHERE runner = ?);
 
 -- select_jobs_of_runner: the jobs of an experiment that went to a runner.
-SELECT number, job_id, experiment_id, kind, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner = ?;
 
 -- resend_job: the runner has lost a job.
@@ -151,9 +154,9 @@ SELECT address, pipelines FROM runners;
 INSERT INTO cancels (experiment_id, runner, finish_running) VALUES (?, ?, ?)
 ON CONFLICT (experiment_id, runner) DO UPDATE SET done = 0, finish_running = min(finish_running, excluded.finish_running);
 
--- select_cancel: an experiment that a runner is to cancel, once all of its jobs are there.
+-- select_cancel: an experiment that a runner ('': none) is to cancel, once all of its jobs are there.
 SELECT experiment_id, finish_running FROM cancels WHERE runner = :runner AND done = 0 AND NOT EXISTS (
-    SELECT 1 FROM jobs WHERE jobs.runner = :runner AND jobs.experiment_id = cancels.experiment_id
+    SELECT 1 FROM jobs WHERE jobs.experiment_id = cancels.experiment_id AND jobs.runner IS nullif(:runner, '')
     AND acknowledged = 0
 ) LIMIT 1;
 

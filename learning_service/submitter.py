@@ -19,45 +19,16 @@ from bus.metrics import Point
 from bus.requester import Requester
 from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitReply
 from bus.wire import ControlError
-from learning_service.store import JobRow, LearningStore, RunnerPipelines, job_kind
+from learning_service.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
+from learning_service.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
 
-BATCH: Final = 500  # jobs in one request
-BATCH_BYTES: Final = 2 << 20  # of them together; it stays below the limit of a request
+BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
 RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
+CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
 ASK_SECONDS: Final = 3.0
+JOB_FAULTS: Final = ("invalid_request", "too_large", "internal")  # errors that one job of a request may be to blame for
 logger = logging.getLogger(__name__)
-
-
-class RunnerLink:
-    """One runner as the service that sends it jobs sees it."""
-
-    def __init__(self, requester: Requester, pipelines: RunnerPipelines) -> None:
-        """Start with what the runner offered when it last answered."""
-        self.requester = requester
-        self.address = requester.address
-        self.pipelines = pipelines
-        self.alive = False
-        self.busy = False  # a submission or a cancel is on its way
-        self.asked = False  # its pipelines are
-        self.batch = BATCH  # jobs in the next request
-        self.load = 0  # jobs in its queue, running, or assigned to it since it told
-        self.room = 0  # jobs that its queue takes
-
-    @property
-    def kinds(self) -> set[str]:
-        """The kinds of jobs that it offers to do, also those that it cannot do now."""
-        return {job_kind(pipeline, stage) for pipeline, stages in self.pipelines.items() for stage in stages}
-
-    @property
-    def unavailable(self) -> set[str]:
-        """Those that it cannot check now, as it has never heard of their server: they wait, and no others."""
-        return {
-            job_kind(pipeline, stage)
-            for pipeline, stages in self.pipelines.items()
-            for stage, spec in stages.items()
-            if spec.unavailable
-        }
 
 
 class Submitter:
@@ -71,23 +42,21 @@ class Submitter:
         addresses: list[str],
         *,
         request_of: Callable[[JobRow], JobRequest],
-        has_ended: Callable[[JobRow], bool],
-        refused: Callable[[list[JobRow], str], None],
+        is_known: Callable[[JobRow], bool],
+        refused: Callable[[JobRow, str], None],
         unsent: Callable[[list[JobRow]], None],
         keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
-        `request_of` gives what is sent of a job, unless it `has_ended`; `refused` is told when a runner does not want
-        jobs, and `unsent` when jobs were cancelled before their runner had them.
+        `request_of` gives what is sent of a job, unless it `is_known` that a runner has it; `refused` is told when one
+        does not want a job, and `unsent` when jobs were cancelled that it is not to be sent any more.
         """
-        self._log, self._store = log, store
-        self._request_of, self._has_ended, self._refused, self._unsent = request_of, has_ended, refused, unsent
+        self._log, self._store, self._loop = log, store, loop
+        self._request_of, self._is_known, self._refused, self._unsent = request_of, is_known, refused, unsent
         known = store.runners()
-        self._links = [
-            RunnerLink(Requester(loop, address, towards(keys, address)), known.get(address, {}))
-            for address in addresses
-        ]
+        self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
+        self._requesters = {address: Requester(loop, address, towards(keys, address)) for address in addresses}
         self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
@@ -96,23 +65,18 @@ class Submitter:
 
     def pipelines(self) -> RunnerPipelines:
         """Give what the runners offer together."""
-        offered: RunnerPipelines = {}
-        for link in self._links:
-            for name, stages in link.pipelines.items():
-                offered[name] = {**offered.get(name, {}), **stages}
-        return offered
+        return offered_together(self._links)
 
     def pump(self) -> None:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
         self._store.trim()
         with _tried_again():
+            if self._withdraw():
+                self._loop.call(self.pump)  # others have their turn before it goes on
+                return
             self._assign()
             for link in self._links:
-                if link.busy:
-                    continue
-                if unsent := self._store.cancelled_unsent(link.address):
-                    self._unsent(unsent)
-                if link.alive:
+                if link.alive and not link.busy:
                     self._send(link)
 
     def points(self) -> Iterator[Point]:
@@ -128,8 +92,8 @@ class Submitter:
         """Stop; what was not sent stays in the store."""
         for timer in self._timers:
             timer.cancel()
-        for link in self._links:
-            link.requester.close()
+        for requester in self._requesters.values():
+            requester.close()
 
     def _poll(self) -> None:
         for link in self._links:
@@ -139,12 +103,11 @@ class Submitter:
     def _ask_pipelines(self, link: RunnerLink) -> None:
         def answered(reply: PipelinesReply) -> None:
             link.asked = False
-            link.load = reply.queued + reply.running
-            link.room = reply.room
+            link.told(reply)
             if link.pipelines != reply.pipelines:
                 with _tried_again(), self._log.transaction() as tx:
                     self._store.write_runner(tx, link.address, reply.pipelines)
-                link.pipelines = reply.pipelines
+                link.offer(reply.pipelines)
             if not link.alive:
                 logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
                 link.alive = True
@@ -157,18 +120,27 @@ class Submitter:
             link.alive = False
 
         link.asked = True
-        link.requester.ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+        self._requesters[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+
+    def _withdraw(self) -> bool:
+        """Take back some jobs that were cancelled before a runner had them; are there perhaps others?"""
+        for address in (UNASSIGNED, *(link.address for link in self._links if not link.busy)):
+            if rows := self._store.cancelled_unsent(address, CANCELS_AT_ONCE):
+                self._unsent(rows)
+                return True
+        while cancel := self._store.next_cancel(UNASSIGNED):
+            self._finish_cancel(UNASSIGNED, *cancel)
+        return False
 
     def _assign(self) -> None:
-        """Choose for waiting jobs the runner that offers their pipeline and has the shortest queue."""
+        """Choose runners for the jobs that wait for one."""
         # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
-        alive = [link for link in self._links if link.alive and link.room]
-        offered = {kind for link in alive for kind in link.kinds}
-        chosen: dict[RunnerLink, list[JobRow]] = {}
-        for row in self._store.unassigned(offered, BATCH) if offered else []:
-            link = min((one for one in alive if row.kind in one.kinds), key=lambda one: one.load)
-            link.load += 1
-            chosen.setdefault(link, []).append(row)
+        spare = {
+            link: link.spare(self._store.unacknowledged(link.address, BATCH, but=link.held))
+            for link in self._links
+            if link.alive
+        }
+        chosen = share_out(self._store.unassigned(kinds_taken(spare), BATCH), spare)
         if chosen:
             # synced: after a power cut a job must not go to a second runner
             with self._log.transaction(sync=True) as tx:
@@ -176,13 +148,13 @@ class Submitter:
                     self._store.assign(tx, mine, link.address)
 
     def _send(self, link: RunnerLink) -> None:
-        limit, but = min(link.batch, link.room), link.unavailable
-        while rows := self._store.unacknowledged(link.address, limit, but=but):
-            if left := [row for row in rows if not self._has_ended(row)]:
-                self._submit(link, left)
+        while rows := self._store.unacknowledged(link.address, link.batch, but=link.held):
+            known = [row for row in rows if self._is_known(row)]
+            if not known:
+                self._submit(link, link.fitting(rows))
                 return
             with self._log.transaction() as tx:
-                self._store.acknowledge(tx, rows)  # refused, or the reply to it was lost: nothing is left to send
+                self._store.acknowledge(tx, known)  # the reply to it was lost, or it has ended: it is not sent again
         if cancel := self._store.next_cancel(link.address):
             self._cancel(link, *cancel)
 
@@ -190,7 +162,8 @@ class Submitter:
         rows, jobs = self._fitting(waiting)
 
         def accepted(reply: SubmitReply) -> None:
-            link.busy, link.batch, link.room = False, BATCH, reply.room
+            link.busy, link.batch = False, BATCH
+            link.rooms |= reply.rooms
             with _tried_again():
                 with self._log.transaction() as tx:
                     self._store.acknowledge(tx, rows)
@@ -198,20 +171,32 @@ class Submitter:
 
         def failed(error: ControlError) -> None:
             link.busy = False
-            if error.code == "invalid_request":
-                # a request is taken whole or not at all: alone, each job shows whether it is the one
-                link.batch = 1
-                with _tried_again():
-                    if len(rows) == 1:
-                        self._refused(rows, error.message)  # it has ended: it is not sent again
-                    self.pump()
-            elif "room" in error.details:  # somebody else was faster
-                link.room = 0
+            if error.code in JOB_FAULTS:
+                self._blame(link, error, rows)
+            elif "pipeline" in error.details:  # somebody else was faster
+                link.rooms[error.details["pipeline"]] = 0  # until it tells again
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
 
         link.busy = True
-        link.requester.ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
+        self._requesters[link.address].ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
+
+    def _blame(self, link: RunnerLink, error: ControlError, rows: list[JobRow]) -> None:
+        """Fail the one job that keeps a request from being taken, or look for it."""
+        row = link.blame(error, rows)
+        if row and error.code == "internal" and not link.gives_up(row):
+            logger.warning("runner %s: %s; trying again", link.address, error.message)
+            link.busy = True  # it rests for a while, whatever else is going on
+            self._loop.later(RETRY_SECONDS, lambda: self._rested(link))
+            return
+        with _tried_again():
+            if row and not self._is_known(row):
+                self._refused(row, error.message)  # it has ended: it is not sent again
+            self.pump()
+
+    def _rested(self, link: RunnerLink) -> None:
+        link.busy = False
+        self.pump()
 
     def _fitting(self, rows: list[JobRow]) -> tuple[list[JobRow], list[Raw]]:
         """Give the first of some jobs, as many as fit into a request, and what is sent of them."""
@@ -228,8 +213,7 @@ class Submitter:
         def done(_reply: CancelReply) -> None:
             link.busy = False
             with _tried_again():
-                with self._log.transaction() as tx:
-                    self._store.finish_cancel(tx, experiment_id, link.address, finish_running=finish_running)
+                self._finish_cancel(link.address, experiment_id, finish_running)
                 self.pump()
 
         def failed(error: ControlError) -> None:
@@ -238,7 +222,11 @@ class Submitter:
 
         link.busy = True
         params = CancelParams(experiment_id=experiment_id, finish_running=finish_running)
-        link.requester.ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+        self._requesters[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+
+    def _finish_cancel(self, address: str, experiment_id: str, finish_running: bool) -> None:
+        with self._log.transaction() as tx:
+            self._store.finish_cancel(tx, experiment_id, address, finish_running=finish_running)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,6 @@ from bus.control import Methods
 from bus.log import Log
 from bus.loop import Loop
 from bus.messages import (
-    INT64_MAX,
     EventRejected,
     ExperimentDefinition,
     JobCompleted,
@@ -34,13 +34,14 @@ from bus.requests import (
     JobParams,
     JobRequest,
     JobView,
+    LaneView,
     PipelinesReply,
     SubmitParams,
     SubmitReply,
 )
 from bus.specs import StageSpec, VariableSpec
 from bus.validate import InvalidInputError
-from bus.wire import ControlError, NoParams, Role
+from bus.wire import ControlError, ErrorCode, NoParams, Role
 from learning_service.service import LearningService, Scope
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.outputs import Outputs
@@ -66,11 +67,13 @@ class ScriptedRunner:
         self.shown: list[str] = []  # the jobs that were asked for
         self.refusal: str | None = None
         self.refused: set[str] = set()  # jobs for which a whole request is refused
+        self.refuses_with: ErrorCode = "invalid_request"
+        self.details: Callable[[int, JobRequest], dict[str, str]] = lambda _number, _job: {}  # of that error
         self.stages = STAGES
         self.offers: dict[str, dict[str, StageSpec]] = {}  # where a pipeline offers something else
         self.before_submit: Callable[[], object] = lambda: None
         self.queue = 0
-        self.room = INT64_MAX  # in the queue
+        self.rooms: dict[str, int] = {}  # for how many more jobs of a pipeline there is room; else without bound
         self.requests = 0  # submissions that came
         self.stops: list[bool] = []  # of each cancel: are running jobs to be stopped?
         self.pipelines = pipelines
@@ -95,22 +98,26 @@ class ScriptedRunner:
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
         offered = dict.fromkeys(self.pipelines, self.stages) | self.offers
-        return PipelinesReply(pipelines=offered, outputs="/", queued=self.queue, running=0, room=self.room)
+        lanes = {name: lane(room) for name, room in self.rooms.items()}
+        return PipelinesReply(pipelines=offered, outputs="/", queued=self.queue, running=0, lanes=lanes)
 
     def _submit(self, params: SubmitParams) -> SubmitReply:
         self.before_submit()
         self.requests += 1
-        if len(params.jobs) > self.room:
-            raise ControlError("unavailable", "full", {"room": str(self.room)})
         if self.refusal:
             raise InvalidInputError(self.refusal)
-        for job in params.jobs:
+        for number, job in enumerate(params.jobs):
             if job.job_id in self.refused:
-                raise InvalidInputError(f"{job.job_id}: config.cfg_scale: not today")
-        known = sum(job.job_id in self.jobs for job in params.jobs)
-        self.jobs.update({job.job_id: job for job in params.jobs})
-        self.room -= len(params.jobs) - known
-        return SubmitReply(accepted=len(params.jobs) - known, known=known, room=self.room)
+                text = f"{job.job_id}: config.cfg_scale: not today"
+                raise ControlError(self.refuses_with, text, self.details(number, job))
+        new = [job for job in params.jobs if job.job_id not in self.jobs]
+        wanted = Counter(job.pipeline for job in new)
+        for name, room in self.rooms.items():
+            if wanted[name] > room:
+                raise ControlError("unavailable", "full", {"pipeline": name, "room": str(room)})
+        self.jobs.update({job.job_id: job for job in new})
+        self.rooms = {name: room - wanted[name] for name, room in self.rooms.items()}
+        return SubmitReply(accepted=len(new), known=len(params.jobs) - len(new), rooms=self.rooms)
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         self.cancels.append(params.experiment_id or "")
@@ -159,6 +166,16 @@ class ScriptedRunner:
     def stop(self) -> None:
         """End in good order."""
         self.service.stop()
+
+
+def lane(room: int) -> LaneView:
+    """Give what a runner tells of a pipeline that takes so many more jobs."""
+    return LaneView(queued=0, running=0, concurrency=1, room=room, paused=False, waits_for="")
+
+
+def name_job(number: int, _job: JobRequest) -> dict[str, str]:
+    """Say in an error which job of a request it is about."""
+    return {"job": str(number)}
 
 
 class LossyMethods(Methods):

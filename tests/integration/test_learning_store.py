@@ -12,7 +12,7 @@ from bus.source import Position
 from bus.specs import StageSpec, VariableSpec
 from learning_service.experiments import Experiment
 from learning_service.plan import PlannedJob, job_id, plan_jobs
-from learning_service.store import JobRow, LearningStore
+from learning_service.store import SQL, JobRow, LearningStore
 from learning_service.variants import Variant, extended, job_ended, queued, started
 from tests.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
 
@@ -124,7 +124,7 @@ def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
 
     with log.transaction() as tx:
         store.assign(tx, rows, "tcp://a:1")
-    assert (store.unassigned(["embedded/txt2img"], 10), store.unassigned_of(EXPERIMENT)) == ([], [])
+    assert store.unassigned(["embedded/txt2img"], 10) == []
     assert store.unacknowledged("tcp://a:1", 10) == rows
     assert store.unacknowledged("tcp://b:1", 10) == []
 
@@ -215,6 +215,42 @@ def noted(log: Log, store: LearningStore) -> tuple[int, set[str], list[tuple[int
     return ended, store.runners_with_work(), left
 
 
+def test_urgent_jobs_come_first_and_equal_ones_in_the_order_of_submission(log: Log) -> None:
+    """Of all kinds together; also among those that were assigned."""
+    store = LearningStore(log)
+    plans = {"low": ("txt2img", -5), "first": ("img2img", 0), "second": ("txt2img", 0), "high": ("txt2img", 9)}
+    kinds = ["embedded/txt2img", "embedded/img2img"]
+    with log.transaction() as tx:
+        for name, (stage, priority) in plans.items():
+            plan = replace(definition(), stage=stage, priority=priority)
+            jobs = [(job_id(name, job), job) for job in plan_jobs(plan, 2)]
+            store.insert(tx, Experiment(name, plan, created_at=1.0), jobs)
+    turn = ["high", "high", "first", "first", "second", "second", "low", "low"]
+
+    rows = store.unassigned(kinds, 10)
+    assert [row.experiment_id for row in rows] == turn
+    assert [row.experiment_id for row in store.unassigned(kinds, 3)] == turn[:3]
+    with log.transaction() as tx:
+        store.assign(tx, rows, "tcp://a:1")
+
+    assert store.unacknowledged("tcp://a:1", 10) == rows
+    assert store.unacknowledged("tcp://a:1", 1, but=["embedded/txt2img"]) == rows[2:3]
+
+
+@pytest.mark.parametrize(
+    "name", ["select_unassigned", "select_unacknowledged", "select_cancelled_unsent", "select_cancel"]
+)
+def test_what_is_looked_up_again_and_again_is_found_by_an_index(log: Log, name: str) -> None:
+    """Nothing is sorted, and no table is read as a whole; without a cancel there is nothing to look at."""
+    LearningStore(log)
+    params = {"runner": "tcp://a:1"} if name == "select_cancel" else ("a", "[]", 1)[-SQL[name].count("?") :]
+
+    plan = [row[3] for row in log.query(f"EXPLAIN QUERY PLAN {SQL[name]}", params)]
+
+    assert not [step for step in plan if "TEMP" in step or "SCAN jobs" in step or "SCAN cancels" in step], plan
+    assert ("cancels_to_do (runner=?)" in plan[0]) == ("cancel" in name), plan
+
+
 def test_jobs_that_are_withdrawn_go_to_no_runner(log: Log) -> None:
     """The others stay."""
     store = filled(log)
@@ -223,7 +259,7 @@ def test_jobs_that_are_withdrawn_go_to_no_runner(log: Log) -> None:
     with log.transaction() as tx:
         store.withdraw(tx, rows[:1])
 
-    assert store.unassigned(["embedded/txt2img"], 10) == store.unassigned_of(EXPERIMENT) == rows[1:]
+    assert store.unassigned(["embedded/txt2img"], 10) == rows[1:]
 
 
 def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:

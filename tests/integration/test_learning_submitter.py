@@ -9,7 +9,6 @@ from bus.requests import (
     ExperimentCancelParams,
     ExperimentView,
 )
-from bus.specs import StageSpec
 from bus.wire import ControlError
 from learning_service.experiments import Experiment
 from learning_service.service import LearningService
@@ -23,7 +22,6 @@ from tests.house import (
     Held,
     House,
     LossyMethods,
-    ScriptedRunner,
     address_of,
     create,
     fill_up,
@@ -212,7 +210,7 @@ def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(house: House) 
         one.stop()
     learning = house.learning(first.address, second.address)
     create(learning)
-    wait_until(lambda: learning.call(lambda: learning.service._submitter._links[0].requester._count >= 2))
+    wait_until(lambda: learning.call(lambda: learning.service._submitter._requesters[first.address]._count >= 2))
 
     back = house.scripted(second)
 
@@ -297,20 +295,6 @@ def test_a_job_goes_to_the_runner_that_offers_its_stage(house: House) -> None:
     assert {job.stage for job in second.jobs.values()} == {"txt2img"}
 
 
-def test_a_refused_job_does_not_fail_its_neighbours(house: House) -> None:
-    """A request is taken whole or not at all: sent alone, each job shows whether it is the one."""
-    runner = house.scripted()
-    runner.refused = {"exp-1.1.0.0"}
-    learning = house.learning(runner.address)
-
-    create(learning, replace(SMALL, jobs_per_variant=2))
-
-    wait_until(lambda: show(learning).totals.failed == 1, what="the failure of the refused job")
-    wait_until(lambda: len(runner.jobs) == 3, what="the other jobs")
-    assert show(learning).variants[1].error == "exp-1.1.0.0: config.cfg_scale: not today"
-    assert show(learning).totals.failed == 1
-
-
 def test_a_refused_job_is_not_sent_again_after_a_restart(house: House) -> None:
     """It has failed: a runner that would take it by now is not asked, also when the crash came before it was noted."""
     runner = house.scripted()
@@ -348,97 +332,6 @@ def test_jobs_that_others_planned_are_never_sent(house: House) -> None:
     assert {job.learning_context.experiment_id for job in new.jobs.values() if job.learning_context} == {"exp-2"}
 
 
-def test_a_full_queue_gets_what_it_has_room_for_and_is_not_pressed(house: House) -> None:
-    """The rest waits here until jobs have run there; nothing is refused, and nothing is asked in vain."""
-    runner = house.scripted()
-    runner.room = 3
-    learning = house.learning(runner.address)
-    create(learning, replace(SMALL, jobs_per_variant=4))
-
-    wait_until(lambda: len(runner.jobs) == 3, what="the jobs that there is room for")
-    asked = runner.requests
-    wait_until(lambda: ticks_of(runner) > 3, what="some more questions about its room")
-    assert (runner.requests, len(runner.jobs)) == (asked, 3)
-
-    runner.room = 2
-    wait_until(lambda: len(runner.jobs) == 5, what="two more jobs")
-    runner.room = 100
-    wait_until(lambda: len(runner.jobs) == 8, what="all jobs")
-    assert show(learning).totals.failed == 0
-
-
-def ticks_of(runner: ScriptedRunner) -> float:
-    """Count how often a runner was asked what it offers."""
-    return runner.service.call(lambda: runner.service.publisher.methods._answered["pipelines", "ok"])
-
-
-def test_somebody_else_who_fills_the_queue_is_no_failure(house: House) -> None:
-    """What was refused for want of room is sent again when there is some."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
-    create(learning, experiment_id="earlier")
-    wait_until(lambda: runner.jobs, what="the first jobs")
-
-    def fill() -> None:
-        runner.room = 0
-
-    runner.before_submit = fill
-    create(learning)
-    wait_until(lambda: runner.requests > 1, what="a refused submission")
-    runner.before_submit = lambda: None
-    runner.room = 100
-
-    wait_until(lambda: set(ALL) <= set(runner.jobs), what="the jobs")
-    assert show(learning).totals.failed == 0
-
-
-def test_a_server_that_was_never_heard_of_keeps_only_its_own_jobs_waiting(house: House) -> None:
-    """A runner that was started again cannot check them yet; jobs of other pipelines overtake them."""
-    runner = house.scripted(pipelines=("embedded", "webui"))
-    learning = house.learning(runner.address)
-    create(learning, experiment_id="earlier")
-    wait_until(lambda: runner.jobs, what="that the runner is known")
-    runner.room = 0
-    create(learning, replace(SMALL, pipeline="webui"), "served")
-    runner.offers = {"webui": {"txt2img": StageSpec(unavailable="webui: nobody answers")}}
-    wait_until(lambda: unavailable(learning) == {"webui/txt2img"}, what="that the server is not known")
-    runner.room = 100
-
-    create(learning)
-    wait_until(lambda: set(ALL) <= set(runner.jobs), what="the jobs of the other pipeline")
-    assert not any(name.startswith("served.") for name in runner.jobs)
-    params = CreateParams(experiment_id="new", definition=replace(SMALL, pipeline="webui"))
-    with pytest.raises(ControlError) as refused:
-        request(address_of(learning), "experiment.create", params, ExperimentView)
-    assert (refused.value.code, refused.value.message) == ("unavailable", "webui: nobody answers")
-
-    runner.offers = {}
-    wait_until(lambda: {"served.0.0.0", "served.1.0.0"} <= set(runner.jobs), what="the jobs that waited")
-
-
-def unavailable(learning: Hosted[LearningService]) -> set[str]:
-    """Give the kinds of jobs that the one runner cannot take now."""
-    return learning.call(lambda: learning.service._submitter._links[0].unavailable)
-
-
-def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(house: House) -> None:
-    """Nothing of them is sent any more, and the experiment has ended."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
-    create(learning, experiment_id="earlier")
-    wait_until(lambda: runner.jobs, what="that the runner is known")
-    runner.room = 0
-    create(learning)
-
-    params = ExperimentCancelParams(experiment_id=EXPERIMENT, finish_running=True)
-    request(address_of(learning), "experiment.cancel", params, ExperimentView)
-
-    assert wait_for(learning, "cancelled").totals.cancelled == len(ALL)
-    runner.room = 100
-    wait_until(lambda: ticks_of(runner) > 5, what="time in which they might be sent")
-    assert not set(ALL) & set(runner.jobs)
-
-
 def test_what_runs_comes_to_its_end_if_a_person_wants_it_so(house: House) -> None:
     """The wish is passed on to the runner; a stricter one afterwards, too."""
     runner = house.scripted()
@@ -452,14 +345,3 @@ def test_what_runs_comes_to_its_end_if_a_person_wants_it_so(house: House) -> Non
 
     request(address_of(learning), "experiment.cancel", replace(params, finish_running=False), ExperimentView)
     wait_until(lambda: runner.stops == [False, True], what="the second one")
-
-
-def test_jobs_carry_the_priority_of_their_experiment(house: House) -> None:
-    """So that an urgent one overtakes a long one in the runner's queue."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
-    create(learning, replace(SMALL, priority=7))
-
-    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
-
-    assert {job.priority for job in runner.jobs.values()} == {7}

@@ -1,6 +1,7 @@
 """What a pipeline takes, as data, and how values are checked against it."""
 
 import re
+import time
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bus.messages import Config, ConfigValue, Scalar
 from bus.specs import StageSpec, VariableSpec, check_config, check_value, find_stage, variables_of
 from bus.validate import InvalidInputError
+from tests.helpers import TIME_FACTOR
 
 IMAGES = StageSpec(
     variables={
@@ -207,3 +209,13 @@ def test_what_has_no_effect_without_something_else_is_refused() -> None:
 def test_zero_is_a_value_of_what_is_needed() -> None:
     """A sweep of it may begin there."""
     check_config(NEEDING, {"switch": True, "amount": 0, "detail": 3})
+
+
+@pytest.mark.parametrize("text", ["<lora:" + "a" * 100_000, "<lora:a" + ":" * 100_000, "<lora:" * 20_000])
+def test_a_long_mark_without_an_end_is_read_in_no_time(text: str) -> None:
+    """A prompt is somebody else's text: no such text keeps a service from answering."""
+    began = time.monotonic()
+
+    check_value("variable.values[0]", VariableSpec(kind="str", loras=("a",)), text)
+
+    assert time.monotonic() - began < 0.2 * TIME_FACTOR
