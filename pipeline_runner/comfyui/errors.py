@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bus.messages import JobError
+from pipeline_runner.refusals import TEXT_LIMIT, is_out_of_memory
 
-TEXT_LIMIT: Final = 2000  # characters; a list of models in a refusal may be longer
-OUT_OF_MEMORY: Final = "out of memory"
 # exceptions of Python that another run of the same values would raise again
 _DETERMINISTIC: Final = frozenset(
     {
@@ -70,7 +69,7 @@ def execution_error(data: Mapping[str, Any]) -> JobError:
     message = " ".join(str(data.get("exception_message", "")).split())
     where = f"node {data.get('node_id')} ({data.get('node_type')})"
     text = _joined(where, name, message or "failed without a message")
-    if name in ("OutOfMemoryError", "MemoryError") or OUT_OF_MEMORY in message.lower():
+    if is_out_of_memory(f"{name}: {message}"):
         return JobError(kind="oom", message=text)
     if name in _DETERMINISTIC or any(misfit in message for misfit in _MISFITS):
         return JobError(kind="invalid_request", message=text)

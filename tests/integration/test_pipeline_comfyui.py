@@ -274,7 +274,6 @@ def test_nothing_is_planned_before_the_server_has_answered(tmp_path: Path, comfy
     comfy.fake.stop()
     assert "cannot be reached" in pipeline.refresh()
     assert find_stage({"comfyui": pipeline.stages()}, "comfyui", "workflow").map == "inputs"
-    pipeline.server.close()
 
 
 def test_the_large_list_of_nodes_is_read_only_when_it_may_have_changed(

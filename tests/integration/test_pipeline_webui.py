@@ -117,15 +117,13 @@ def test_a_server_that_comes_later_is_read(tmp_path: Path, fake_webui: Fake) -> 
     assert "distilled_cfg_scale" in pipeline.stages()["txt2img"].variables
 
 
-def test_a_job_before_the_first_refresh_reads_the_lists_itself(tmp_path: Path, fake_webui: Fake) -> None:
-    """Jobs of the last run of the runner are in its queue at the start."""
+def test_a_job_before_the_first_answer_asks_for_no_lists_itself(tmp_path: Path, fake_webui: Fake) -> None:
+    """They are read in one thread alone, and until then no job is started; one that is waits."""
     server = fake_webui()
-    assert run(unread(tmp_path, server.url)).success
-
-    server.close()
     result = run(unread(tmp_path, server.url))
+
     assert result.error is not None
-    assert result.error.kind == "unreachable"
+    assert (result.error.kind, server.requests) == ("unreachable", [])
 
 
 def test_a_job_becomes_a_file_with_its_parameters(tmp_path: Path, fake_webui: Fake) -> None:

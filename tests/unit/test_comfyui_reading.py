@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.comfyui.errors import TEXT_LIMIT, dropped_outputs, execution_error, node_errors_text, refusal_text
+from pipeline_runner.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
 from pipeline_runner.comfyui.history import Ended, ImageFile, chosen_images, read_ended
 from pipeline_runner.comfyui.progress import News, Steps, read_message
 from pipeline_runner.comfyui.prompt import client_id_of, prompt_id_of
+from pipeline_runner.refusals import TEXT_LIMIT
 
 SAMPLER_ERROR = {
     "type": "value_not_in_list",
@@ -222,7 +223,7 @@ def test_what_is_no_message_is_passed_over(text: str) -> None:
 
 def test_ids_are_the_same_whoever_computes_them() -> None:
     """An attempt of a job finds the prompts of the earlier ones; newer servers want a UUID in its usual form."""
-    assert prompt_id_of("exp-1.0.0.0", 1, 0) == "f882d5a7-6573-5a3e-bcb4-3e70971a1313"
-    ids = {prompt_id_of(job, attempt, number) for job in ("a", "b") for attempt in (1, 2) for number in (0, 1)}
-    assert len(ids) == 8
+    assert prompt_id_of("exp-1.0.0.0", 1.5, 1, 0) == "e4b720a7-86a0-570a-957a-bd54cb1fe664"
+    ids = {prompt_id_of(job, queued, *run) for job in ("a", "b") for queued in (1.0, 1.1) for run in ((1, 0), (1, 1), (2, 0))}
+    assert len(ids) == 12
     assert client_id_of("a") != client_id_of("b")
