@@ -28,6 +28,7 @@ class Nodes:
             msgspec.DecodeError: it is no JSON map.
         """
         self._raw = _all_classes.decode(data)
+        self._found: dict[str, NodeInfo] = {}  # those that were asked for: each job of a batch asks for the same
 
     def __contains__(self, class_type: str) -> bool:
         """Does the server have this class?"""
@@ -39,10 +40,12 @@ class Nodes:
 
     def find(self, class_type: str) -> NodeInfo:
         """Give what is known of a class; nodes describe themselves, and not all of them well."""
-        try:
-            return _one_class.decode(self._raw[class_type])
-        except msgspec.ValidationError:
-            return NodeInfo()
+        if class_type not in self._found:
+            try:
+                self._found[class_type] = _one_class.decode(self._raw[class_type])
+            except msgspec.DecodeError:
+                self._found[class_type] = NodeInfo()
+        return self._found[class_type]
 
 
 _all_classes: Final = msgspec.json.Decoder(dict[str, Raw])

@@ -7,7 +7,7 @@ from bus.messages import Config, JobResult
 from bus.specs import StageSpec
 from bus.validate import InvalidInputError
 from pipeline_runner.http_client import HttpClient, NoAnswer, ServerFault
-from pipeline_runner.images import NoImageError
+from pipeline_runner.images import NoImageError, TooLargeError
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.webui.generation import JobCancelled
@@ -73,7 +73,8 @@ class WebuiPipeline(Pipeline):
         except InvalidInputError as error:
             return failed_result("invalid_request", str(error))
         except NoImageError as error:
-            return failed_result("server_error", f"the server answered with {error}")
+            kind = "invalid_request" if isinstance(error, TooLargeError) else "server_error"
+            return failed_result(kind, f"the server answered with {error}")
         except ServerFault as fault:
             return failed_result(fault.kind, fault.message)
         except JobCancelled:

@@ -1,5 +1,6 @@
 """The `webui` pipeline against a fake server: what it offers, and a job from its configuration to a file."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,12 @@ def test_a_picture_can_be_changed_and_enlarged(tmp_path: Path, fake_webui: Fake)
     assert (enlarged.width, enlarged.height, enlarged.seed) == (120, 72, None)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture", b"half"])
+def damaged_dds() -> bytes:
+    """Make a file of another format, for which Pillow raises what it raises for none of ours."""
+    return b"DDS " + struct.pack("<I", 124) + bytes(120)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture", b"half", damaged_dds(), b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_a_picture_to_start_from_that_is_none_is_refused(
     tmp_path: Path, fake_webui: Fake, content: bytes | None
 ) -> None:

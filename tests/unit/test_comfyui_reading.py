@@ -224,6 +224,7 @@ def test_what_is_no_message_is_passed_over(text: str) -> None:
 def test_ids_are_the_same_whoever_computes_them() -> None:
     """An attempt of a job finds the prompts of the earlier ones; newer servers want a UUID in its usual form."""
     assert prompt_id_of("exp-1.0.0.0", 1.5, 1, 0) == "e4b720a7-86a0-570a-957a-bd54cb1fe664"
-    ids = {prompt_id_of(job, queued, *run) for job in ("a", "b") for queued in (1.0, 1.1) for run in ((1, 0), (1, 1), (2, 0))}
+    runs = [(queued_at, *run) for queued_at in (1.0, 1.1) for run in ((1, 0), (1, 1), (2, 0))]
+    ids = {prompt_id_of(job, *run) for job in ("a", "b") for run in runs}
     assert len(ids) == 12
     assert client_id_of("a") != client_id_of("b")
