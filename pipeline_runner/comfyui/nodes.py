@@ -1,6 +1,8 @@
 """What the nodes of a server take, as its `GET /object_info` tells."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Raw, Struct
@@ -8,7 +10,10 @@ from msgspec import Raw, Struct
 from bus.messages import Config
 from bus.specs import VariableSpec, check_value
 from bus.validate import InvalidInputError, near_miss
-from pipeline_runner.comfyui.workflow import Graph, Workflow, described
+from pipeline_runner.comfyui.workflow import Graph, Target, Workflow, described
+
+Inputs = Mapping[str, Sequence[VariableSpec | None]]
+"""Variable → what its inputs take, None for any scalar."""
 
 
 class NodeInfo(Struct, frozen=True):
@@ -28,7 +33,9 @@ class Nodes:
             msgspec.DecodeError: it is no JSON map.
         """
         self._raw = _all_classes.decode(data)
-        self._found: dict[str, NodeInfo] = {}  # those that were asked for: each job of a batch asks for the same
+        self._found: dict[str, NodeInfo] = {}
+        # each job of a batch asks for the same; a workflow that nobody uses any more goes from here too
+        self._inputs: WeakKeyDictionary[Workflow, Inputs] = WeakKeyDictionary()
 
     def __contains__(self, class_type: str) -> bool:
         """Does the server have this class?"""
@@ -47,6 +54,24 @@ class Nodes:
                 self._found[class_type] = NodeInfo()
         return self._found[class_type]
 
+    def inputs_of(self, workflow: Workflow) -> Inputs:
+        """Check that the server has every node of a workflow; give what the inputs of each variable take.
+
+        Raises:
+            InvalidInputError: naming the field and what to do.
+        """
+        if workflow not in self._inputs:
+            _check_classes(self, workflow)
+            _check_output_nodes(self, workflow)
+            self._inputs[workflow] = {
+                name: _distinct(self._spec_of(workflow.graph, target) for target in targets)
+                for name, targets in workflow.inputs.items()
+            }
+        return self._inputs[workflow]
+
+    def _spec_of(self, graph: Graph, target: Target) -> VariableSpec | None:
+        return input_spec(self.find(graph[target.node]["class_type"]), target.input)
+
 
 _all_classes: Final = msgspec.json.Decoder(dict[str, Raw])
 _one_class: Final = msgspec.json.Decoder(NodeInfo)
@@ -58,17 +83,9 @@ def check_against(nodes: Nodes, workflow: Workflow, config: Config) -> None:
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    for node_id, node in workflow.graph.items():
-        if node["class_type"] not in nodes:
-            raise InvalidInputError(
-                f"config.workflow: the server lacks {described(workflow.graph, node_id)}; install the custom node "
-                f"that brings it and start ComfyUI again; {near_miss(node['class_type'], nodes.names())}"
-            )
-    _check_output_nodes(nodes, workflow)
-    for name, targets in workflow.inputs.items():
-        for target in targets if name in config else ():
-            info = nodes.find(workflow.graph[target.node]["class_type"])
-            check_value(f"config.{name}", input_spec(info, target.input), config[name])
+    for name, specs in nodes.inputs_of(workflow).items():
+        for spec in specs if name in config else ():
+            check_value(f"config.{name}", spec, config[name])
 
 
 def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
@@ -85,6 +102,24 @@ def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
 def output_nodes(nodes: Nodes, graph: Graph) -> list[str]:
     """Give the nodes that end a workflow: what does not lead to one of them is not executed."""
     return [node_id for node_id, node in graph.items() if nodes.find(node["class_type"]).output_node]
+
+
+def _check_classes(nodes: Nodes, workflow: Workflow) -> None:
+    for node_id, node in workflow.graph.items():
+        if node["class_type"] not in nodes:
+            raise InvalidInputError(
+                f"config.workflow: the server lacks {described(workflow.graph, node_id)}; install the custom node "
+                f"that brings it and start ComfyUI again; {near_miss(node['class_type'], nodes.names())}"
+            )
+
+
+def _distinct(specs: Iterable[VariableSpec | None]) -> list[VariableSpec | None]:
+    """Leave out what is there already: a seed may go to hundreds of inputs that take the same."""
+    found: list[VariableSpec | None] = []
+    for spec in specs:
+        if spec not in found:
+            found.append(spec)
+    return found
 
 
 def _check_output_nodes(nodes: Nodes, workflow: Workflow) -> None:

@@ -43,7 +43,7 @@ class Target(NamedTuple):
         return f"{self.node}.{self.input}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Workflow:
     """What a job runs: the nodes, and what the configuration says of them, all of it checked against the nodes.
 
