@@ -8,7 +8,6 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from bus.messages import (
-    INT64_MAX,
     Config,
     ExperimentDefinition,
     ExperimentStatus,
@@ -85,7 +84,7 @@ class JobView(Struct, frozen=True, kw_only=True):
 
 
 class JobListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`job.list`: newest first; the next page begins behind the last `number` of this one."""
+    """`job.list`: newest first; the next page begins at the `before` of this one."""
 
     state: JobState | None = None
     before: Index | None = None

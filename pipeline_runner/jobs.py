@@ -9,6 +9,7 @@ from bus.lifecycle import step
 from bus.messages import Config, JobError, JobResult, JobState, LearningContext
 from bus.requests import JobRequest
 
+ERROR_LIMIT: Final = 2000  # characters of an exception's text
 JobEvent = Literal["start", "complete", "fail", "cancel", "requeue", "retry"]
 
 # `requeue` is what follows a fault of the server or the end of the runner; only a person says `retry`.
@@ -100,3 +101,12 @@ def cancelled_result() -> JobResult:
 def failed_result(kind: str, message: str) -> JobResult:
     """Give the result of a failed job."""
     return JobResult(success=False, error=JobError(kind=kind, message=message))
+
+
+def error_text(error: BaseException) -> str:
+    """Give type and text of whatever a pipeline has raised, in a form that can be sent; some cannot even say it."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - its own __str__ is broken
+        text = type(error).__name__
+    return text[:ERROR_LIMIT].encode("utf-8", "replace").decode()

@@ -4,11 +4,13 @@ A pipeline's part of the queue is its lane. A lane is held up by a pause, by a r
 a server that does not answer; none of these holds up another lane.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from bus.requests import LaneView
+from pipeline_runner.retries import rest_seconds
 
 SMOOTHING: Final = 0.2  # how much the newest job counts for the mean
 ALL: Final = ""  # as the name of a pipeline that is paused
@@ -21,16 +23,30 @@ class Lane:
     def __init__(self, concurrency: int, most: int) -> None:
         """Start open and empty; `concurrency` is how many jobs run at a time, `most` how many may wait."""
         self.concurrency, self.most = concurrency, most
-        self.queued = self.running = 0
+        self.waiting: Counter[int] = Counter()  # jobs that wait, by priority
+        self.running = 0
         self.paused = False
         self.away = ""  # why its server cannot be reached, "" if it can
+        self._faults = 0  # of its server, in a row
         self._rest_until = 0.0
         self._rest_reason = ""
         self.mean_seconds: float | None = None  # of its jobs, the newest ones counting most
 
-    def rest(self, until: float, reason: str) -> None:
-        """Start nothing before a time."""
-        self._rest_until, self._rest_reason = until, reason
+    @property
+    def queued(self) -> int:
+        """How many jobs wait."""
+        return self.waiting.total()
+
+    def note_fault(self, now: float, reason: str) -> float:
+        """Rest after a fault of the server, the longer the more of them came in a row; give the seconds."""
+        self._faults += 1
+        seconds = rest_seconds(self._faults)
+        self._rest_until, self._rest_reason = now + seconds, reason
+        return seconds
+
+    def note_answer(self) -> None:
+        """Forget the faults: the server has done what it is there for, or said why it does not."""
+        self._faults = 0
 
     def note_duration(self, seconds: float) -> None:
         """Learn from a job that ended well how long they take."""
@@ -58,6 +74,11 @@ class Lane:
     def free(self, now: float) -> int:
         """Say how many jobs may be started."""
         return 0 if self.waits_for(now) else max(0, self.concurrency - self.running)
+
+    def ahead(self, priority: int, behind: int) -> int:
+        """Say how many jobs run before a waiting one, if it and `behind` others of its priority are the last."""
+        higher = sum(count for other, count in self.waiting.items() if other > priority)
+        return higher + max(0, self.waiting[priority] - behind - 1)
 
     def eta(self, ahead: int, now: float) -> float | None:
         """Estimate the seconds until the end of a queued job with so many others before it; None if unknown."""

@@ -1,5 +1,6 @@
 """What the runner's control socket answers about jobs and the queue."""
 
+import logging
 import time
 from collections.abc import Callable
 from itertools import count
@@ -33,6 +34,7 @@ from pipeline_runner.service import JobService, QueueFullError
 from pipeline_runner.store import Numbered
 
 Fractions = dict[str, float]  # how far each running job is
+logger = logging.getLogger(__name__)
 LITTLE: Final = 0.05  # of a job; less of it says nothing about how long the rest takes
 
 
@@ -70,7 +72,9 @@ class JobMethods:
             try:
                 self._check(request)
             except (InvalidInputError, topics.TopicError) as error:
-                raise InvalidInputError(f"jobs[{number}] {request.job_id}: {error}") from None
+                # whoever submits many can send the others without this one
+                text, details = f"jobs[{number}] {request.job_id}: {error}", {"job": str(number)}
+                raise ControlError("invalid_request", text, details) from None
         try:
             accepted = self._service.submit(params.jobs)
         except QueueFullError as error:
@@ -87,7 +91,13 @@ class JobMethods:
                 f"config: the job has {size} bytes, over {self._job_limit}; put large values in a file"
             )
         check_config(find_stage(self._stages(), request.pipeline, request.stage), request.config)
-        self._pipelines[request.pipeline].check(request.stage, request.config)
+        try:
+            self._pipelines[request.pipeline].check(request.stage, request.config)
+        except InvalidInputError:
+            raise
+        except Exception as error:
+            logger.exception("pipeline %s cannot check a job", request.pipeline)
+            raise InvalidInputError(f"config: {request.pipeline} cannot check it ({type(error).__name__})") from None
         context = request.learning_context
         if context:
             topics.build(topics.JOB_COMPLETED, context.experiment_id, context.variant_index)
@@ -99,6 +109,7 @@ class JobMethods:
             number, running = self._cancel_job(params.job_id or "")
         else:
             number, running = self._service.cancel_experiment(params.experiment_id)
+            self._service.cancel_some()  # so that a small one is cancelled when the answer comes
             self._changed()
         if params.finish_running:
             return CancelReply(cancelled=number - len(running))
@@ -149,29 +160,29 @@ class JobMethods:
 
     def _show(self, params: JobParams) -> JobView:
         job = self._get(params.job_id)
-        ahead = None
+        behind = None
         if job.state == "queued":
             store = self._service.store
-            ahead = store.ahead_of(store.number_of(job.job_id), job)
-        return self._view(job, ahead)
+            behind = store.behind(store.number_of(job.job_id), job)
+        return self._view(job, behind)
 
     def _list(self, params: JobListParams) -> JobListReply:
         page, before = self._service.store.page(params.state, params.before, params.limit)
-        ahead = self._ahead(page)
-        return JobListReply(jobs=[self._view(job, ahead.get(job.job_id)) for _, job in page], before=before)
+        behind = self._behind(page)
+        return JobListReply(jobs=[self._view(job, behind.get(job.job_id)) for _, job in page], before=before)
 
-    def _ahead(self, page: list[Numbered]) -> dict[str, int]:
-        """Count for each queued job of a page how many run before it.
+    def _behind(self, page: list[Numbered]) -> dict[str, int]:
+        """Count for each queued job of a page how many of its pipeline and priority run after it.
 
-        A page has all jobs between its first and its last, so only for the oldest of a priority the others are counted.
+        A page has all jobs between its first and its last, so they are counted only for the newest of each kind.
         """
         counters: dict[tuple[str, int], count[int]] = {}
         found: dict[str, int] = {}
-        for number, job in reversed(page):
+        for number, job in page:
             if job.state == "queued":
                 key = job.pipeline, job.priority
                 if key not in counters:
-                    counters[key] = count(self._service.store.ahead_of(number, job))
+                    counters[key] = count(self._service.store.behind(number, job))
                 found[job.job_id] = next(counters[key])
         return found
 
@@ -181,11 +192,11 @@ class JobMethods:
             raise ControlError("not_found", f"job {job_id!r} is unknown to this runner; see `variantbus job list`")
         return job
 
-    def _view(self, job: NormalizedJobRecord, ahead: int | None) -> JobView:
+    def _view(self, job: NormalizedJobRecord, behind: int | None) -> JobView:
         lane = self._service.lanes[job.pipeline]
         now, eta = time.monotonic(), None
-        if job.state == "queued" and ahead is not None:
-            eta = lane.eta(ahead, now)
+        if behind is not None:
+            eta = lane.eta(lane.ahead(job.priority, behind), now)
         elif job.state == "running" and job.started_at is not None:
             eta = eta_of_running(time.time() - job.started_at, self._fractions.get(job.job_id, 0.0), lane.mean_seconds)
         return JobView(

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 NOTE: Final = "process.json"
+MARK: Final = "VARIANTBUS_JOB_FOLDER"  # in the environment of a program and its children
 GRACE_SECONDS: Final = 2.0  # between SIGTERM and SIGKILL
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,13 @@ class ProcessGroup:
             OSError, ValueError: it cannot be started.
         """
         self._process = subprocess.Popen(  # noqa: S603 - running programs is what it is for; no shell is involved
-            arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
+            arguments,
+            cwd=folder,
+            env={**os.environ, MARK: str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
         )
         try:
             note = _Note(pid=self._process.pid, created=psutil.Process(self._process.pid).create_time())
@@ -70,16 +77,32 @@ class ProcessGroup:
 
 
 def kill_leftovers(work: Path) -> None:
-    """End the programs noted in the working folders of a dead runner, and remove these folders."""
-    for note in work.glob(f"*/{NOTE}"):
-        try:
-            noted = msgspec.json.decode(note.read_bytes(), type=_Note)
-            if psutil.Process(noted.pid).create_time() == noted.created:  # else the number was given again
-                logger.warning("ending process group %d, left by a runner that was killed", noted.pid)
-                _signal_group(noted.pid, signal.SIGKILL)
-        except (psutil.Error, OSError, ValueError):
-            pass  # it has ended, is not ours, or the note is damaged
+    """End the programs that a dead runner has left in its working folders, and remove these folders."""
+    for folder in work.glob("*/"):
+        leader = _noted(folder / NOTE) or _found(folder)
+        if leader:
+            logger.warning("ending process group %d, left by a runner that was killed", leader)
+            _signal_group(leader, signal.SIGKILL)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _noted(note: Path) -> int | None:
+    """Give the leader that a note names, if it still runs."""
+    try:
+        noted = msgspec.json.decode(note.read_bytes(), type=_Note)
+        same = psutil.Process(noted.pid).create_time() == noted.created  # else the number was given again
+    except (psutil.Error, OSError, ValueError):
+        return None  # it has ended, is not ours, or the note is damaged
+    return noted.pid if same else None
+
+
+def _found(folder: Path) -> int | None:
+    """Give the leader of what was started for a folder: its runner may have died before it had written the note."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended, or is not ours
+            if process.environ().get(MARK) == str(folder):
+                return os.getpgid(process.pid)
+    return None
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:

@@ -2,16 +2,18 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 from bus.loop import Loop
+from pipeline_runner.jobs import error_text
 from pipeline_runner.pipelines import Pipeline
 
 AWAY_SECONDS: Final = 5.0  # between two questions to a server that does not answer
 HURRY_SECONDS: Final = 1.0  # the same where jobs wait for it
-STOP_SECONDS: Final = 1.0  # an answer that is not there by then is not waited for
+REASON_LIMIT: Final = 500  # characters of why a server is away
 Answered = Callable[[str, str], None]
 logger = logging.getLogger(__name__)
 
@@ -44,22 +46,22 @@ class Refresher:
             self._hurries[pipeline].set()
 
     def stop(self) -> None:
-        """Ask no more. A thread that waits for an answer is left to the end of the process."""
+        """Ask no more."""
         self._stopping = True
         for hurry in self._hurries.values():
             hurry.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads, together at most so long; one that waits for an answer ends with the process."""
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _ask(self, name: str, pipeline: Pipeline) -> None:
         """Run in a thread of its own."""
         hurry = self._hurries[name]
         while not self._stopping:
-            try:
-                reason = pipeline.refresh()
-            except Exception as error:
-                logger.exception("pipeline %s cannot be refreshed", name)
-                reason = f"{name}: {type(error).__name__}: {error}"
+            reason = _refresh(name, pipeline)
             if self._stopping:
                 return
             if not reason:
@@ -68,3 +70,13 @@ class Refresher:
             away_seconds = HURRY_SECONDS if name in self._hurried else AWAY_SECONDS
             hurry.wait(away_seconds if reason else pipeline.refresh_seconds)
             hurry.clear()
+
+
+def _refresh(name: str, pipeline: Pipeline) -> str:
+    """Refresh a pipeline, whatever it does; give why its server is away."""
+    try:
+        reason = str(pipeline.refresh())
+    except BaseException as error:
+        logger.exception("pipeline %s cannot be refreshed", name)
+        reason = f"{name}: {error_text(error)}"
+    return reason[:REASON_LIMIT].encode("utf-8", "replace").decode()

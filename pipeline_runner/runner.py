@@ -2,15 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from bus import __version__, topics
 from bus.keys import Keys
 from bus.log import Log, StorageError
 from bus.loop import Loop
-from bus.messages import JobProgress, JobResult
+from bus.messages import JobError, JobProgress, JobResult
 from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import PipelinesReply
@@ -22,13 +22,14 @@ from pipeline_runner.methods import Fractions, JobMethods
 from pipeline_runner.output_index import OutputIndex
 from pipeline_runner.output_methods import OutputMethods
 from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import Pipeline
+from pipeline_runner.pipelines import Pipeline, stages_of
 from pipeline_runner.refresher import Refresher
-from pipeline_runner.retries import rest_seconds
-from pipeline_runner.service import Faulted, JobService
+from pipeline_runner.retries import fault_of
+from pipeline_runner.service import JobService
 from pipeline_runner.workers import WorkerPool
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
+JOIN_SECONDS: Final = 0.5  # for questions to servers to be answered then; they are not waited for any longer
 RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Runner:
             log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
         )
         self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
-        self._stages = {name: dict(pipeline.stages()) for name, pipeline in pipelines.items()}
+        self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
         self._lanes = Lanes(
             {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
         )
@@ -66,6 +67,7 @@ class Runner:
         self._service.write_with_end(index.add)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
+        self._awake = False  # `_work` is to be called in the next turn of the loop
         self._pool = WorkerPool(loop, pipelines, self._ended, self._report)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
@@ -77,18 +79,21 @@ class Runner:
             self._lanes[name].away = f"{name}: its server was not heard of yet"
         self._add_methods(log.limits.job_bytes)
         OutputMethods(self.publisher.methods, log, index, outputs)
-        loop.call(self._changed)
+        self._wake()
 
     def close(self) -> None:
-        """Stop the running jobs without an end: they run again at the next start."""
+        """Stop the running jobs without an end, unless they have one: they run again at the next start."""
         self._refresher.stop()
-        stopped, left = self._pool.stop(STOP_SECONDS)
+        ended, left = self._pool.stop(STOP_SECONDS)
+        self._refresher.join(JOIN_SECONDS)
         if left:
             logger.warning("%d jobs did not stop in time and are abandoned", len(left))
+        done = {name: result for name, result in ended.items() if not result.cancelled}
+        stopped = [name for name, result in ended.items() if result.cancelled]
         try:
             with suppress(StorageError):  # the next start puts them back as well
-                self._service.finish(self._results)
-                self._service.release(stopped)
+                self._service.finish({**self._results, **done})
+                self._service.release([*stopped, *left])
         finally:
             self.publisher.close()
 
@@ -100,65 +105,73 @@ class Runner:
             fractions=self._fractions,
             job_limit=job_limit,
             stop=self._pool.cancel,
-            changed=self._changed,
+            changed=self._wake,
         )
         jobs.add_to(self.publisher.methods)
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
         self.publisher.metrics.add(self._points)
 
-    def _dispatch(self) -> None:
-        """Give queued jobs to idle workers."""
-        now = time.monotonic()
-        with self._tried_again(self._dispatch):
-            for job in self._service.claim(self._lanes.open(now)):
-                self._pool.start(job)
+    def _wake(self) -> None:
+        """Have the work done that there is, in the next turn of the loop; once, however often it is asked for."""
+        if not self._awake:
+            self._awake = True
+            self._loop.call(self._work)
 
-    def _changed(self) -> None:
-        self._cancel_some()
-        self._dispatch()
-
-    def _cancel_some(self) -> None:
-        """Cancel some jobs of a cancelled experiment, and the others in the next turns of the loop."""
-        with self._tried_again(self._cancel_some):
+    def _work(self) -> None:
+        """Write what has ended, cancel some of what is to be cancelled, and give waiting jobs to workers."""
+        self._awake = False
+        try:
+            self._write_ends()
             if self._service.cancel_some():
-                self._loop.call(self._cancel_some)
+                self._wake()
+            for job in self._service.claim(self._lanes.open(time.monotonic())):
+                self._pool.start(job)
+        except StorageError as error:
+            # the disk is full: what a job has made is not to be lost
+            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RETRY_SECONDS, self._wake)
 
     def _ended(self, job_id: str, result: JobResult) -> None:
         """Collect what has ended in this turn of the loop, to write all of it in one transaction."""
         self._fractions.pop(job_id, None)
-        if not self._results:
-            self._loop.call(self._finish)
         self._results[job_id] = result
+        self._wake()
 
-    def _finish(self) -> None:
-        with self._tried_again(self._finish):
-            again = self._service.finish(self._results)
-            self._results = {}
-            for fault in again:
-                self._hold_up(fault)
-            self._dispatch()
-
-    def _hold_up(self, fault: Faulted) -> None:
-        """Start no more jobs of a pipeline until its server has recovered."""
-        record, lane = fault.record, self._lanes[fault.record.pipeline]
-        reason = record.fault.message if record.fault else ""
-        if fault.verdict == "wait" and record.pipeline in self._refresher.names:
-            self._away(record.pipeline, reason)
+    def _write_ends(self) -> None:
+        if not self._results:
             return
-        seconds = rest_seconds(record.faults)
-        logger.warning("job %s: %s; %s rests for %g s", record.job_id, reason, record.pipeline, seconds)
-        lane.rest(time.monotonic() + seconds, reason)
-        self._loop.later(seconds, self._dispatch)
+        results, after = self._results, self._service.finish(self._results)
+        self._results = {}
+        faults: dict[str, JobError] = {}
+        for record in after:
+            if fault := fault_of(results[record.job_id]):
+                faults[record.pipeline] = fault
+            else:
+                self._lanes[record.pipeline].note_answer()
+        for pipeline, fault in faults.items():
+            self._hold_up(pipeline, fault)
+
+    def _hold_up(self, pipeline: str, fault: JobError) -> None:
+        """Start no more jobs of a pipeline for a while, and not before its server answers."""
+        seconds = self._lanes[pipeline].note_fault(time.monotonic(), fault.message)
+        logger.warning("%s rests for %g s: %s", pipeline, seconds, fault.message)
+        self._loop.later(seconds, self._wake)
+        if fault.kind == "unreachable" and pipeline in self._refresher.names:
+            self._away(pipeline, fault.message)
 
     def _refreshed(self, pipeline: str, away: str) -> None:
         """Take over what a server offers, or that it does not answer."""
-        self._stages[pipeline] = dict(self._pipelines[pipeline].stages())
+        stages = stages_of(pipeline, self._pipelines[pipeline])
+        if stages is None:
+            away = f"{pipeline}: cannot say what it takes; see the runner's log"
+        else:
+            self._stages[pipeline] = stages
         if away:
             self._away(pipeline, away)
         elif self._lanes[pipeline].away:
             self._lanes[pipeline].away = ""
             logger.info("%s: its server answers", pipeline)
-            self._dispatch()
+            self._wake()
 
     def _away(self, pipeline: str, reason: str) -> None:
         lane = self._lanes[pipeline]
@@ -167,15 +180,6 @@ class Runner:
                 logger.warning("%s; %d jobs wait for it", reason, lane.queued)
             self._refresher.hurry(pipeline)
         lane.away = reason
-
-    @contextmanager
-    def _tried_again(self, again: Callable[[], None]) -> Iterator[None]:
-        """Go on when the disk is full: do it again later, as what a job has made is not to be lost."""
-        try:
-            yield
-        except StorageError as error:
-            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
-            self._loop.later(RETRY_SECONDS, again)
 
     def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
         self._fractions[job.job_id] = fraction

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -25,13 +25,12 @@ from pipeline_runner.jobs import (
     started,
 )
 from pipeline_runner.lanes import ALL, Lanes
-from pipeline_runner.retries import MAX_FAULTS, Verdict, judge
+from pipeline_runner.retries import MAX_FAULTS, fault_of
 from pipeline_runner.store import JobStore
 
 Clock = Callable[[], float]
 EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
 CANCELS_AT_ONCE: Final = 500
-CRASHED: Final = JobError(kind="crashed", message=f"the runner died {MAX_FAULTS} times while this job ran")
 
 
 class QueueFullError(Exception):
@@ -41,13 +40,6 @@ class QueueFullError(Exception):
         """Say what to do."""
         super().__init__(f"{pipeline} has room for {room} more jobs of {limit} (queued_jobs); try again later")
         self.pipeline, self.room = pipeline, room
-
-
-class Faulted(NamedTuple):
-    """A job that runs again, as a fault of the server ended its run; the verdict says when."""
-
-    record: NormalizedJobRecord
-    verdict: Verdict
 
 
 class JobService:
@@ -61,8 +53,10 @@ class JobService:
         self.lanes = lanes or Lanes({}, 1, log.limits.queued_jobs)
         self._handlers = CompletionHandlers()
         self._end_writers: list[EndWriter] = []
-        for (pipeline, state), count in self.store.count_active().items():
-            self._count(pipeline, state, count)
+        for pipeline, priority, count in self.store.count_queued():
+            self.lanes[pipeline].waiting[priority] = count
+        for record in self.store.running():
+            self._count(record, 1)
         self._cancelling = set(self.store.cancels())
         self._pauses = frozenset(self.store.pauses())
         self.lanes.set_pauses(self._pauses)
@@ -96,7 +90,7 @@ class JobService:
                     new.append(record)
                     tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
         for record in new:
-            self._count(record.pipeline, "queued", 1)
+            self._count(record, 1)
         return len(new)
 
     def _check_room(self, requests: list[JobRequest]) -> None:
@@ -115,14 +109,14 @@ class JobService:
         Who brings the runner down again and again fails at last: the jobs behind it have to run, too.
         """
         left = self.store.running()
+        fault = JobError(kind="crashed", message="the runner died while this job ran")
         ended, moved = [], []
         with self._log.transaction() as tx:
             for record in left:
-                fault = JobError(kind="crashed", message="the runner died while this job ran")
                 if record.cancel_requested:
                     ended.append(self._end(tx, record, cancelled_result()))
                 elif record.faults + 1 >= MAX_FAULTS:
-                    ended.append(self._end(tx, record, JobResult(success=False, error=CRASHED)))
+                    ended.append(self._end(tx, record, JobResult(success=False, error=fault)))
                 else:
                     moved.append(self._requeue(tx, faulted(record, fault)))
         self._moved(left, [*ended, *moved])
@@ -143,25 +137,27 @@ class JobService:
         self._moved(waiting, [*taken, *ended])
         return taken
 
-    def finish(self, results: Mapping[str, JobResult]) -> list[Faulted]:
-        """Write how runs of jobs ended, then tell the completion handlers; give those that run again.
+    def finish(self, results: Mapping[str, JobResult]) -> list[NormalizedJobRecord]:
+        """Write how runs of jobs ended, then tell the completion handlers; give the jobs as they are now.
+
+        One whose run was ended by a fault of its server is back in the queue, in its old place.
 
         Raises:
             KeyError: there is no such job.
         """
         before = [self._get(job_id) for job_id in results]
-        ended, again = [], []
         with self._log.transaction() as tx:
-            for record, result in zip(before, results.values(), strict=True):
-                verdict = judge(result, record.faults + 1)
-                if verdict == "end" or result.error is None:
-                    ended.append(self._end(tx, record, result))
-                elif record.cancel_requested:
-                    ended.append(self._end(tx, record, cancelled_result()))
-                else:
-                    again.append(Faulted(self._requeue(tx, faulted(record, result.error)), verdict))
-        self._moved(before, [*ended, *(one.record for one in again)])
-        return again
+            after = [self._judge(tx, record, results[record.job_id]) for record in before]
+        self._moved(before, after)
+        return after
+
+    def _judge(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
+        fault = fault_of(result)
+        if fault is None or record.faults + 1 >= MAX_FAULTS:
+            return self._end(tx, record, result)
+        if record.cancel_requested:
+            return self._end(tx, record, cancelled_result())
+        return self._requeue(tx, faulted(record, fault))
 
     def release(self, job_ids: Iterable[str]) -> None:
         """Put jobs back into the queue that were stopped only because the runner ends."""
@@ -288,12 +284,9 @@ class JobService:
     def _moved(self, before: Iterable[NormalizedJobRecord], after: Iterable[NormalizedJobRecord]) -> None:
         """Keep the lanes up to date with what was committed, and tell who wants to know what has ended."""
         for record in before:
-            self._count(record.pipeline, record.state, -1)
-            self._running.pop(record.job_id, None)
+            self._count(record, -1)
         for record in after:
-            self._count(record.pipeline, record.state, 1)
-            if record.state == "running":
-                self._running[record.job_id] = record
+            self._count(record, 1)
             if record.result and record.state not in ("queued", "running"):
                 self._learn(record)
                 self._handlers.notify(record, record.result)
@@ -302,11 +295,17 @@ class JobService:
         if record.result and record.result.success and record.started_at and record.finished_at:
             self.lanes[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
 
-    def _count(self, pipeline: str, state: str, change: int) -> None:
-        if state == "queued":
-            self.lanes[pipeline].queued += change
-        elif state == "running":
-            self.lanes[pipeline].running += change
+    def _count(self, record: NormalizedJobRecord, change: int) -> None:
+        """Count a job in its lane, where it is in one, or take it out of the count."""
+        lane = self.lanes[record.pipeline]
+        if record.state == "queued":
+            lane.waiting[record.priority] += change
+        elif record.state == "running":
+            lane.running += change
+            if change > 0:
+                self._running[record.job_id] = record
+            else:
+                self._running.pop(record.job_id, None)
 
 
 def _topic(base: str, context: LearningContext | None) -> str:

@@ -1,7 +1,6 @@
 """The durable queue: the runner's jobs, in the same file as its log."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -77,14 +76,13 @@ class JobStore:
         """Give the number of a job that is there."""
         return int(self._log.query(SQL["select"], (job_id,))[0][0])
 
-    def ahead_of(self, number: int, record: NormalizedJobRecord) -> int:
-        """Count the queued jobs that run before a queued one."""
-        params = {"pipeline": record.pipeline, "priority": record.priority, "number": number}
-        return int(self._log.query(SQL["count_ahead"], params)[0][0])
+    def behind(self, number: int, record: NormalizedJobRecord) -> int:
+        """Count the queued jobs of the pipeline and priority of a queued one that run after it."""
+        return int(self._log.query(SQL["count_behind"], (record.pipeline, record.priority, number))[0][0])
 
-    def count_active(self) -> Counter[tuple[str, JobState]]:
-        """Count the jobs that wait and run, by pipeline and state."""
-        return Counter({(pipeline, state): count for pipeline, state, count in self._log.query(SQL["count_active"])})
+    def count_queued(self) -> list[tuple[str, int, int]]:
+        """Count the jobs that wait: pipeline, priority and number."""
+        return self._log.query(SQL["count_queued"])
 
     def count_known(self, job_ids: Iterable[str]) -> int:
         """Count which of some ids are known."""

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (pipeline, priority DESC, number) WHERE state = 'queued';
-CREATE INDEX IF NOT EXISTS jobs_unended_by_experiment ON jobs (experiment_id) WHERE state IN ('queued', 'running');
+CREATE INDEX IF NOT EXISTS jobs_unended ON jobs (experiment_id, state, number) WHERE state IN ('queued', 'running');
 CREATE TABLE IF NOT EXISTS cancels ( -- experiments whose jobs are being cancelled, some at a time; the row goes at the end
     experiment_id TEXT PRIMARY KEY
 ) WITHOUT ROWID;
@@ -37,10 +37,8 @@ SELECT number, record FROM jobs WHERE job_id = ?;
 -- select_next: the jobs of a pipeline that are next.
 SELECT record FROM jobs WHERE state = 'queued' AND pipeline = ? ORDER BY priority DESC, number LIMIT ?;
 
--- count_ahead: how many queued jobs of a pipeline run before one.
-SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = :pipeline AND priority > :priority)
-    + (SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = :pipeline AND priority = :priority
-       AND number < :number);
+-- count_behind: how many queued jobs of a pipeline with the priority of one run after it.
+SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = ? AND priority = ? AND number > ?;
 
 -- select_running: the running jobs.
 SELECT record FROM jobs WHERE state = 'running' ORDER BY number;
@@ -57,8 +55,8 @@ SELECT number, record FROM jobs WHERE number < :before ORDER BY number DESC LIMI
 -- select_page_by_state: jobs of one state before a number, newest first.
 SELECT number, record FROM jobs WHERE state = :state AND number < :before ORDER BY number DESC LIMIT :limit;
 
--- count_active: how many jobs of each pipeline wait and run.
-SELECT pipeline, state, count(*) FROM jobs WHERE state IN ('queued', 'running') GROUP BY pipeline, state;
+-- count_queued: how many jobs wait, by pipeline and priority.
+SELECT pipeline, priority, count(*) FROM jobs INDEXED BY jobs_in_order WHERE state = 'queued' GROUP BY pipeline, priority;
 
 -- count_known: how many of some ids (a JSON list) there are.
 SELECT count(*) FROM jobs WHERE job_id IN (SELECT value FROM json_each(?));

@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 
 from bus.loop import Loop
-from bus.messages import JobResult
+from bus.messages import INT64_MAX, JobResult
 from bus.validate import convert
-from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
+from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
 from pipeline_runner.pipelines import Pipeline, Progress
 
 PROGRESS_GAP: Final = 0.2  # seconds: at most 5 progress messages a second for a job
@@ -36,7 +36,7 @@ class WorkerPool:
         self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: dict[str, threading.Event] = {}
-        self._over: set[str] = set()  # running ones that are, though the loop has not heard of it yet
+        self._over: dict[str, JobResult] = {}  # of running ones that have ended, though the loop has not heard of it
 
     def start(self, job: NormalizedJobRecord) -> None:
         """Run a job in a thread that is idle, or in a new one."""
@@ -51,8 +51,8 @@ class WorkerPool:
         if job_id in self._running:
             self._running[job_id].set()
 
-    def stop(self, seconds: float) -> tuple[list[str], list[str]]:
-        """Ask all jobs to stop and wait for them. Give the ids of those that did, and of those that did not.
+    def stop(self, seconds: float) -> tuple[dict[str, JobResult], list[str]]:
+        """Ask all jobs to stop and wait for them. Give the results of those that have ended, and the ids of the others.
 
         Nothing of it is reported.
         """
@@ -63,9 +63,8 @@ class WorkerPool:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return [one for one in self._running if one in self._over], [
-            one for one in self._running if one not in self._over
-        ]
+        ended = dict(self._over)
+        return ended, [job_id for job_id in self._running if job_id not in ended]
 
     def _work(self) -> None:
         """Run in a thread of the pool."""
@@ -73,12 +72,12 @@ class WorkerPool:
             job, stop = taken
             threading.current_thread().name = job.job_id  # for whoever looks at the process
             result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
-            self._over.add(job.job_id)
+            self._over[job.job_id] = result
             self._loop.call(partial(self._ended, job.job_id, result))
 
     def _ended(self, job_id: str, result: JobResult) -> None:
         del self._running[job_id]
-        self._over.discard(job_id)
+        del self._over[job_id]
         self._done(job_id, result)
 
     def _progress_of(self, job: NormalizedJobRecord) -> Progress:
@@ -91,7 +90,7 @@ class WorkerPool:
                 last = now
                 # converted here, where an error is the job's: numbers of numpy cannot be encoded
                 bounded = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
-                done, total = (None if count is None else int(count) for count in (step, steps))
+                done, total = (None if count is None else min(int(count), INT64_MAX) for count in (step, steps))
                 self._loop.call(lambda: self._report(job, bounded, done, total))
 
         return progress
@@ -111,7 +110,6 @@ def run_job(
         msgspec.msgpack.encode(result)
     except BaseException as error:
         logger.exception("job %s failed", job.job_id)
-        text = f"{type(error).__name__}: {error}"[:2000]
-        return failed_result("internal", text.encode("utf-8", "replace").decode())
+        return failed_result("internal", error_text(error))
     # a pipeline that stopped for us did not fail; one that was done before it noticed is done
     return cancelled_result() if stop.is_set() and not result.success else result

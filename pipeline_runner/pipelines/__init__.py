@@ -8,10 +8,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
+
+import msgspec
 
 from bus.messages import Config, JobResult
 from bus.specs import StageSpec
+from bus.validate import convert
 from pipeline_runner.jobs import NormalizedJobRecord
 from pipeline_runner.outputs import Outputs
 
@@ -84,7 +87,29 @@ def load_pipelines(setup: Setup) -> dict[str, Pipeline]:
     pipelines: dict[str, Pipeline] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
-            pipelines[entry.name] = entry.load()(setup)
+            pipeline = entry.load()(setup)
+            convert({name: getattr(pipeline, name) for name in _Numbers.__struct_fields__}, _Numbers)
         except Exception:
             logger.exception("pipeline %s cannot be loaded", entry.name)
+        else:
+            if stages_of(entry.name, pipeline) is not None:
+                pipelines[entry.name] = pipeline
     return pipelines
+
+
+def stages_of(name: str, pipeline: Pipeline) -> dict[str, StageSpec] | None:
+    """Give what a pipeline takes, in a form that can be sent; None, with a word in the log, if it says nonsense."""
+    try:
+        stages = convert(msgspec.to_builtins(dict(pipeline.stages())), dict[str, StageSpec])
+        msgspec.msgpack.encode(stages)
+    except Exception:
+        logger.exception("pipeline %s cannot say what it takes", name)
+        return None
+    return stages
+
+
+class _Numbers(msgspec.Struct):
+    """What a pipeline says of itself in numbers."""
+
+    concurrency: Annotated[int, msgspec.Meta(ge=1)] | None
+    refresh_seconds: Annotated[float, msgspec.Meta(gt=0)] | None

@@ -1,9 +1,10 @@
 """A runner that dies, as by `kill -9`, at the Nth step that the disk or another process can notice.
 
-    python dying_runner.py N COUNT_FILE [options of the runner]
+    python dying_runner.py BEGIN N REACHED [options of the runner]
 
 A step is a moment before or after a commit, a sync, a rename, a removal, and before a message goes out. They are
-counted from the first submission on; COUNT_FILE is made when the last one was reached.
+counted from a moment on: `start`, or the first call of a method of `JobService`, such as `submit`. The file REACHED is
+made when the last one was reached.
 """
 
 import os
@@ -21,6 +22,7 @@ from pipeline_runner import service
 
 _counting = threading.Lock()
 _left = 0
+_begun = False
 _reached = Path()
 
 
@@ -72,21 +74,22 @@ def around(function: Callable[..., Any]) -> Callable[..., Any]:
     return finishing
 
 
-def begin(submit: Callable[..., int], steps: int) -> Callable[..., int]:
-    """Count from the first submission on."""
+def begin(method: Callable[..., Any], steps: int) -> Callable[..., Any]:
+    """Count from the first call of a method on."""
 
-    def counting(*arguments: Any) -> int:
-        global _left  # noqa: PLW0603 - one process, one count
-        _left = steps
-        return submit(*arguments)
+    def counting(*arguments: Any, **named: Any) -> Any:
+        global _left, _begun
+        if not _begun:
+            _begun, _left = True, steps
+        return method(*arguments, **named)
 
     return counting
 
 
 def main() -> None:
     """Run the runner, to its end."""
-    global _reached
-    steps, _reached = int(sys.argv[1]), Path(sys.argv[2])
+    global _left, _reached  # noqa: PLW0603 - one process, one count
+    start, steps, _reached = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     connect = sqlite3.connect
     sqlite3.connect = lambda *where, **how: connect(*where, **how, factory=Connection)  # type: ignore[assignment]  # as it is used
     os.fsync = around(os.fsync)
@@ -95,8 +98,11 @@ def main() -> None:
     Path.replace = around(Path.replace)  # type: ignore[method-assign]  # the same function, with steps
     Path.unlink = around(Path.unlink)  # type: ignore[method-assign]  # the same function, with steps
     sockets.send_pair = before(sockets.send_pair)
-    service.JobService.submit = begin(service.JobService.submit, steps)  # type: ignore[method-assign]  # counts from here
-    runner.main(sys.argv[3:])
+    if start == "start":
+        _left = steps
+    else:
+        setattr(service.JobService, start, begin(getattr(service.JobService, start), steps))
+    runner.main(sys.argv[4:])
 
 
 if __name__ == "__main__":

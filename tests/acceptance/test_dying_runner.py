@@ -2,40 +2,70 @@
 
 import hashlib
 import json
+import os
+import random
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from bus.messages import JobCompleted
+from bus.messages import Config, JobCompleted
 from bus.requester import request
-from bus.requests import JobParams, JobRequest, JobView, SubmitParams, SubmitReply
+from bus.requests import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
 from bus.wire import ControlError
 from tests.acceptance.checker import check_jobs, messages_of, whole_log
 from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, Running, ServiceProcess
 from tests.factories import context
 from tests.helpers import wait_until
+from tests.servers.webui import FakeWebui
 
-SHARES: Final = 4  # of the points, so that they can be tried side by side
-PICTURE: Final = ROOT / "docs" / "images" / "contact-sheet.png"
+# every point is tried in CI; elsewhere some of them, others each time
+STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "5"))
+RECOVERY_POINTS: Final = 24  # of a start; what follows is the life of a job
+SCRIPT: Final = str(ROOT / "tests" / "acceptance" / "dying_runner.py")
+PICTURE: Final = str(ROOT / "docs" / "images" / "contact-sheet.png")
 # a program that is done at once: what is tried here is what the runner does before and after
-JOBS: Final = [
-    JobRequest(
-        job_id=f"job-{number}",
-        pipeline="command",
-        stage="run",
-        config={"command": ["/bin/cp", str(PICTURE), "{output_dir}/picture.png"]},
-        learning_context=context(number, float(number)),
-    )
-    for number in range(2)
-]
+COPY: Final[Config] = {"command": ["/bin/cp", PICTURE, "{output_dir}/picture.png"]}
+WAIT: Final[Config] = {"command": ["/bin/sh", "-c", "sleep 60"]}
 
 
-def submit(control: str) -> bool:
+@dataclass(frozen=True)
+class Scenario:
+    """What happens in a runner until it dies; `begin` says from where the points are counted (see dying_runner)."""
+
+    begin: str
+    jobs: list[JobRequest]
+    act: Callable[[str, list[JobRequest]], object]
+    state: str = "completed"  # how all jobs have to end
+
+
+def job(number: int, pipeline: str, stage: str, config: Config) -> JobRequest:
+    """Give a job of the example experiment."""
+    mark = context(number, float(number))
+    return JobRequest(job_id=f"job-{number}", pipeline=pipeline, stage=stage, config=config, learning_context=mark)
+
+
+def submit(control: str, jobs: list[JobRequest]) -> bool:
     """Submit the jobs, as somebody who repeats it until there is an answer; False if there is none now."""
+    return answered(control, "job.submit", SubmitParams(jobs=jobs), SubmitReply)
+
+
+def cancel(control: str, jobs: list[JobRequest]) -> bool:
+    """Submit the jobs, and cancel their experiment as soon as one of them runs."""
+    if submit(control, jobs):
+        wait_until(lambda: states(control, jobs) & {"running", "", "cancelled"}, what="a running job")
+    return answered(control, "job.cancel", CancelParams(experiment_id="exp-1"), CancelReply)
+
+
+def answered(control: str, method: str, params: object, reply: type[object]) -> bool:
+    """Ask the runner; False if there is no answer now."""
     try:
-        request(control, "job.submit", SubmitParams(jobs=JOBS), SubmitReply, timeout=1.0)
+        request(control, method, params, reply, timeout=1.0)
     except ControlError as error:
         if error.code != "unavailable":
             raise
@@ -43,63 +73,120 @@ def submit(control: str) -> bool:
     return True
 
 
-def have_ended(control: str) -> bool:
-    """Have all jobs ended, as far as the runner says?"""
+def states(control: str, jobs: list[JobRequest]) -> set[str]:
+    """Give the states of the jobs, "" where there is no answer."""
     try:
-        views = [request(control, "job.show", JobParams(job_id=job.job_id), JobView, timeout=1.0) for job in JOBS]
+        return {request(control, "job.show", JobParams(job_id=one.job_id), JobView, timeout=1.0).state for one in jobs}
     except ControlError:
-        return False
-    return all(view.finished_at for view in views)
+        return {""}
 
 
-def check(runner: ServiceProcess, outputs: Path, point: int) -> None:
-    """Check that each job has one end and one whole picture, and that nothing else is left."""
-    events = whole_log(runner)
-    check_jobs(events, [job.job_id for job in JOBS])
-    ended = messages_of(events, JobCompleted)
-    named = set()
-    for message in ended:
-        assert message.result.success, (point, message.result)
-        (image,) = message.result.images
-        path = outputs / image.path
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == image.sha256 == path.stem, point
-        sidecar = path.with_name(f"{image.sha256}.{message.job_id}.json")
-        assert json.loads(sidecar.read_text(encoding="utf-8"))["job_id"] == message.job_id, point
-        named |= {path, sidecar}
-    found = {path for path in outputs.rglob("*") if path.is_file() and ".thumbnails" not in path.parts}
-    assert found == named, point
-
-
-def die_at(house: House, point: int, data: Path) -> bool:
+def die_at(house: House, scenario: Scenario, point: int, data: Path) -> bool:
     """Run the jobs in a runner that dies at a point; False if all of them ended before it was reached."""
     reached = data.with_suffix(".reached")
-    script = str(ROOT / "tests" / "acceptance" / "dying_runner.py")
     options = ["--data-dir", str(data), "--feed-port", "0", "--control-port", "0", "--workers", "1"]
-    dying: Running = house.start(f"dying-{point}", sys.executable, script, str(point), str(reached), *options)
-    words = dying.wait_for_line("listening").split()
-    control = dict(word.split("=", 1) for word in words[1:])["control"]
-    submit(control)
-    wait_until(lambda: not dying.lives or have_ended(control), COMMAND_SECONDS, what=f"point {point}")
+    dying: Running = house.start(
+        f"dying-{point}", sys.executable, SCRIPT, scenario.begin, str(point), str(reached), *options
+    )
+    wait_until(lambda: not dying.lives or "listening" in dying.text(), COMMAND_SECONDS, what=f"start at point {point}")
+    if dying.lives:
+        words = dying.wait_for_line("listening").split()
+        control = dict(word.split("=", 1) for word in words[1:])["control"]
+        wait_until(lambda: scenario.act(control, scenario.jobs) or not dying.lives, what=f"the act at point {point}")
+        ended = partial(states, control, scenario.jobs)
+        wait_until(lambda: not dying.lives or ended() == {scenario.state}, COMMAND_SECONDS, what=f"point {point}")
     if dying.lives:
         dying.terminate()
     assert reached.exists() == (dying.popen.returncode == -9), dying.errors()
     return reached.exists()
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_runner_that_dies_at_any_point_ends_each_job_once(house: House, share: int) -> None:
-    """After the restart there is exactly one `job.completed` for each job, and no picture is half written."""
-    point = share + 1
+def die_everywhere(house: House, scenario: Scenario, share: int = 0, shares: int = 1) -> None:
+    """Let runners die at every point of a share of them, and check each time what the next one makes of it."""
+    point = first = share + 1 + shares * random.randrange(STRIDE)  # noqa: S311 - which points are tried
     while True:
         data = house.folder / f"point-{point}"
-        died = die_at(house, point, data)
+        died = die_at(house, scenario, point, data)
         runner = house.runner("--workers", "1", data=data)
-        wait_until(lambda at=runner: submit(at.control), what="the repeated submission")  # type: ignore[misc]  # bound now
-        wait_until(lambda at=runner: have_ended(at.control), COMMAND_SECONDS, what=f"the end after point {point}")  # type: ignore[misc]  # bound now
-        check(runner, data / "outputs", point)
+        wait_until(partial(scenario.act, runner.control, scenario.jobs), what="the same again")
+        ended = partial(states, runner.control, scenario.jobs)
+        wait_until(lambda ended=ended: ended() == {scenario.state}, COMMAND_SECONDS, what=f"the end after {point}")  # type: ignore[misc]  # bound now
+        check(runner, scenario, data / "outputs", point)
         runner.terminate()
         if not died:
-            break
-        point += SHARES
-    assert point > 5 * SHARES, "there are many more points than that"
+            assert point > first, "there are more points than that"
+            return
+        point += shares * STRIDE
+
+
+def check(runner: ServiceProcess, scenario: Scenario, outputs: Path, point: int) -> None:
+    """Check that each job has one end, each completed one a whole picture, and that nothing else is left."""
+    events = whole_log(runner)
+    check_jobs(events, [one.job_id for one in scenario.jobs])
+    named = set()
+    for message in messages_of(events, JobCompleted):
+        assert message.result.success == (scenario.state == "completed"), (point, message.result)
+        for image in message.result.images:
+            path = outputs / image.path
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == image.sha256 == path.stem, point
+            sidecar = path.with_name(f"{image.sha256}.{message.job_id}.json")
+            assert json.loads(sidecar.read_text(encoding="utf-8"))["job_id"] == message.job_id, point
+            named |= {path, sidecar}
+    assert bool(named) == (scenario.state == "completed"), point
+    found = {path for path in outputs.rglob("*") if path.is_file() and ".thumbnails" not in path.parts}
+    assert found == named, point
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("share", range(4))
+def test_a_runner_that_dies_at_any_point_ends_each_job_once(house: House, share: int) -> None:
+    """After the restart there is exactly one `job.completed` for each job, and no picture is half written."""
+    jobs = [job(number, "command", "run", COPY) for number in range(2)]
+
+    die_everywhere(house, Scenario("submit", jobs, submit), share, 4)
+
+
+@pytest.mark.timeout(600)
+def test_a_runner_that_dies_while_it_cancels_cancels_each_job_once(house: House) -> None:
+    """Whatever of the wish was on disk, and whoever repeats it: each job is cancelled, once."""
+    jobs = [job(number, "command", "run", WAIT) for number in range(3)]
+
+    die_everywhere(house, Scenario("cancel_experiment", jobs, cancel, "cancelled"))
+
+
+@pytest.mark.timeout(600)
+def test_a_runner_that_dies_at_an_image_server_ends_each_job_once(house: House) -> None:
+    """The server makes some pictures twice, but one of them is the job's, and it is whole."""
+    with fake_webui() as server:
+        house.environment["VARIANTBUS_WEBUI_URL"] = server.url
+        config: Config = {"prompt": "a star", "steps": 2, "seed": 7}
+        jobs = [job(0, "webui", "txt2img", config)]
+
+        die_everywhere(house, Scenario("claim", jobs, submit))
+
+
+@contextmanager
+def fake_webui() -> Iterator[FakeWebui]:
+    """Give a fake web UI, and close it."""
+    server = FakeWebui()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.mark.timeout(600)
+def test_a_runner_that_dies_while_it_recovers_ends_each_job_once(house: House) -> None:
+    """A second death, at any point of the start after the first one, changes nothing."""
+    jobs = [job(number, "command", "run", COPY) for number in range(2)]
+    for point in range(1 + random.randrange(STRIDE), RECOVERY_POINTS, STRIDE):  # noqa: S311 - the same
+        data = house.folder / f"point-{point}"
+        assert die_at(house, Scenario("finish", jobs, submit), 1, data), "it dies with a job that has run"
+        data.with_suffix(".reached").unlink()
+        die_at(house, Scenario("start", jobs, submit), point, data)
+        runner = house.runner("--workers", "1", data=data)
+        wait_until(partial(submit, runner.control, jobs), what="the same again")
+        ended = partial(states, runner.control, jobs)
+        wait_until(lambda ended=ended: ended() == {"completed"}, COMMAND_SECONDS, what=f"the end after {point}")  # type: ignore[misc]  # bound now
+        check(runner, Scenario("start", jobs, submit), data / "outputs", point)
+        runner.terminate()

@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
+from bus.limits import Limits
 from bus.log import Log
+from bus.loop import Loop
+from pipeline_runner.outputs import Outputs
+from pipeline_runner.pipelines import Pipeline
+from pipeline_runner.runner import Runner
 from pipeline_runner.service import JobService
 from tests.comfyui import Bench, open_bench
-from tests.helpers import Service
+from tests.factories import Hosted
+from tests.helpers import LOCALHOST, Service
 from tests.house import House, open_house
+from tests.lanes import Local, Remote, Start
 from tests.queued import Open
 from tests.relay import Policy, Relay
 from tests.servers.webui import FakeWebui
@@ -95,3 +102,51 @@ def studio(no_leaks: None, tmp_path: Path) -> Iterator[Studio]:  # noqa: ARG001 
     studio = Studio(tmp_path)
     yield studio
     studio.runner.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rest and ask much more often than in earnest."""
+    monkeypatch.setattr("pipeline_runner.retries.FIRST_REST_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.refresher.AWAY_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.refresher.HURRY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def local() -> Local:
+    """Give the pipeline without a server."""
+    return Local()
+
+
+@pytest.fixture
+def remote() -> Remote:
+    """Give the pipeline with one."""
+    return Remote()
+
+
+@pytest.fixture
+def start_runner(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    impatient: None,  # noqa: ARG001 - before anything is started
+    tmp_path: Path,
+    local: Local,
+    remote: Remote,
+) -> Iterator[Start]:
+    """Start a runner with one worker, again and again on the same file."""
+    runners: list[Hosted[Runner]] = []
+
+    def hosted(limits: Limits | None = None, more: dict[str, Pipeline] | None = None) -> Hosted[Runner]:
+        def make(log: Log, loop: Loop) -> Runner:
+            log.limits = limits or log.limits
+            pipelines: dict[str, Pipeline] = {"local": local, "remote": remote, **(more or {})}
+            outputs = Outputs(tmp_path / "outputs")
+            return Runner(log, loop, pipelines, outputs, workers=1, feed=LOCALHOST, control=LOCALHOST)
+
+        for runner in runners:
+            runner.stop()
+        runners.append(Hosted(tmp_path / "runner.db", make))
+        return runners[-1]
+
+    yield hosted
+    for runner in runners:
+        runner.stop()

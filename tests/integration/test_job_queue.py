@@ -4,11 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from bus.lifecycle import IllegalTransitionError
-from bus.limits import Limits
-from bus.messages import JobResult
+from bus.messages import JobError, JobResult
 from pipeline_runner.jobs import cancelled_result, failed_result
 from pipeline_runner.retries import MAX_FAULTS
-from pipeline_runner.service import CRASHED, JobService, QueueFullError
+from pipeline_runner.service import JobService, QueueFullError
 from tests.factories import badly, context, request_for, well
 from tests.queued import Open, claimed, record_in, states, told
 
@@ -26,7 +25,7 @@ def test_a_job_that_kills_the_runner_again_and_again_fails_at_last(reopen: Open)
     record = record_in(service, "deadly")
     assert (record.state, record.attempt) == ("failed", MAX_FAULTS)
     assert record.result is not None
-    assert record.result.error == CRASHED
+    assert record.result.error == JobError(kind="crashed", message="the runner died while this job ran")
     assert told(log)[-1] == ("job.completed.", "deadly", MAX_FAULTS)
     assert claimed(service).job_id == "next"
 
@@ -64,8 +63,8 @@ def test_each_pipeline_has_its_own_part_of_the_queue(service: JobService) -> Non
     assert service.claim({}) == []
 
 
-@pytest.mark.parametrize(("kind", "verdict"), [("server_error", "rest"), ("unreachable", "wait")])
-def test_a_fault_of_the_server_puts_the_job_back_into_its_place(reopen: Open, kind: str, verdict: str) -> None:
+@pytest.mark.parametrize("kind", ["server_error", "unreachable"])
+def test_a_fault_of_the_server_puts_the_job_back_into_its_place(reopen: Open, kind: str) -> None:
     """It is the next one, with one attempt more; after some faults it fails with the last of them."""
     service, log = reopen()
     service.submit([request_for("one"), request_for("two")])
@@ -74,11 +73,12 @@ def test_a_fault_of_the_server_puts_the_job_back_into_its_place(reopen: Open, ki
     for number in range(1, MAX_FAULTS):
         job = claimed(service)
         (again,) = service.finish({job.job_id: fault})
-        assert (again.record.job_id, again.verdict, again.record.faults) == ("one", verdict, number)
+        assert (again.job_id, again.state, again.faults) == ("one", "queued", number)
         assert record_in(service, "one").fault == fault.error
         assert told(log)[-1] == ("job.queued.", "one", number)
-    assert service.finish({claimed(service).job_id: fault}) == []
+    (last,) = service.finish({claimed(service).job_id: fault})
 
+    assert (last.job_id, last.state) == ("one", "failed")
     assert states(service, "one", "two") == ["failed", "queued"]
     assert record_in(service, "one").result == fault
 
@@ -88,7 +88,7 @@ def test_a_cancelled_job_that_meets_a_fault_is_cancelled(service: JobService) ->
     service.submit([request_for("one")])
     service.cancel(claimed(service))
 
-    assert service.finish({"one": failed_result("unreachable", "gone")}) == []
+    service.finish({"one": failed_result("unreachable", "gone")})
     assert states(service, "one") == ["cancelled"]
 
 
@@ -140,15 +140,16 @@ def test_a_pause_outlives_the_runner(reopen: Open) -> None:
 def test_a_full_queue_refuses_new_jobs_and_knows_old_ones(reopen: Open) -> None:
     """All or none; a repeated submission needs no room."""
     service, log = reopen()
-    log.limits = Limits(queued_jobs=3)
+    service.lanes["embedded"].most = 3
     service.submit([request_for(name) for name in "abc"])
     head = log.head
 
-    with pytest.raises(QueueFullError, match="room for 0 more jobs of 3") as full:
+    with pytest.raises(QueueFullError, match="embedded has room for 0 more jobs of 3") as full:
         service.submit([request_for("c"), request_for("d")])
-    assert full.value.room == 0
+    assert (full.value.pipeline, full.value.room) == ("embedded", 0)
+    assert service.submit([request_for("other", pipeline="webui")]) == 1, "another pipeline has room of its own"
     assert service.submit([request_for(name) for name in "abc"]) == 0
-    assert log.head == head
+    assert log.head == head + 1
 
     claimed(service)
     assert service.submit([request_for("d")]) == 1

@@ -335,9 +335,9 @@ def test_a_page_of_jobs_ends_where_a_reply_is_large_enough(reopen: Open) -> None
     assert pages == [["job-6", "job-5", "job-4"], ["job-3", "job-2", "job-1"], ["job-0"]]
 
 
-def test_jobs_are_counted_by_state(store: JobStore) -> None:
-    """Those that wait and run, of each pipeline: what lanes begin with."""
-    assert store.count_active() == {("embedded", "queued"): 3, ("embedded", "running"): 1}
+def test_waiting_jobs_are_counted(store: JobStore) -> None:
+    """Those that wait, of each pipeline and priority: what lanes begin with."""
+    assert store.count_queued() == [("embedded", 0, 3)]
 
 
 def test_the_jobs_of_an_experiment_that_have_not_ended_are_found(store: JobStore) -> None:

@@ -1,6 +1,7 @@
 """A program with all its children, and what a runner that was killed leaves behind."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,26 @@ def test_the_leftover_of_a_dead_runner_is_ended_at_the_next_start(
 
     assert sleeper.wait(PATIENCE * TIME_FACTOR) == -signal.SIGKILL
     assert not folder.exists()
+
+
+def test_a_program_whose_runner_died_before_it_was_noted_is_ended_too(tmp_path: Path, sink: BinaryIO) -> None:
+    """It carries the mark of its folder, and so do its children; programs of other folders live on."""
+    for name in ("one", "other"):
+        (tmp_path / ".work" / name).mkdir(parents=True)
+    one = ProcessGroup(SLEEPER, tmp_path / ".work" / "one", sink, sink)
+    other = ProcessGroup(SLEEPER, tmp_path / ".work" / "other", sink, sink)
+    try:
+        (tmp_path / ".work" / "one" / NOTE).unlink()
+        shutil.move(tmp_path / ".work" / "other", tmp_path / "other")
+
+        kill_leftovers(tmp_path / ".work")
+
+        assert one.wait(PATIENCE * TIME_FACTOR)
+        assert one.returncode == -signal.SIGKILL
+        assert not other.wait(0.01)
+    finally:
+        one.kill()
+        other.kill()
 
 
 def test_another_program_with_the_same_number_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:

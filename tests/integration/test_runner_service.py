@@ -132,7 +132,9 @@ def refusal(runner: Hosted[Runner], method: str, params: object) -> tuple[str, s
 
 def test_a_submitted_job_runs_and_its_picture_is_on_disk(runner: Hosted[Runner], tmp_path: Path) -> None:
     """From submission to file, with queued, started and completed in the log."""
-    assert submit(runner, request_for("one", mark=context())) == SubmitReply(accepted=1, known=0, room=100_000)
+    assert submit(runner, request_for("one", mark=context())) == SubmitReply(
+        accepted=1, known=0, rooms={"embedded": 99_999}
+    )
 
     ended = wait_for(runner, "one", "completed")
 
@@ -145,7 +147,7 @@ def test_submitting_again_is_known(runner: Hosted[Runner]) -> None:
     """A client that lost the reply hears so."""
     submit(runner, one())
 
-    assert submit(runner, one(), one("two")) == SubmitReply(accepted=1, known=1, room=99_999)
+    assert submit(runner, one(), one("two")) == SubmitReply(accepted=1, known=1, rooms={"held": 99_999})
 
 
 def test_one_invalid_job_refuses_all(runner: Hosted[Runner]) -> None:

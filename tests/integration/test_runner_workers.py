@@ -306,7 +306,7 @@ def test_stopping_reports_no_end(bench: Start) -> None:
     at.pool.start(record_of("one"))
     at.pool.start(record_of("two"))
 
-    assert at.pool.stop(PATIENCE * TIME_FACTOR) == (["one", "two"], [])
+    assert at.pool.stop(PATIENCE * TIME_FACTOR) == ({"one": cancelled_result(), "two": cancelled_result()}, [])
     assert at.ended == {}
 
 
@@ -323,7 +323,7 @@ def test_stopping_does_not_wait_for_a_pipeline_that_hangs(bench: Start) -> None:
     at = bench(work)
     at.pool.start(record_of("hangs"))
     try:
-        assert at.pool.stop(0.05) == ([], ["hangs"])
+        assert at.pool.stop(0.05) == ({}, ["hangs"])
     finally:
         release.set()
     at.run_until(lambda: kept)
