@@ -46,7 +46,7 @@ def node_errors_text(node_errors: Any) -> str:
         _joined(f"node {node_id} ({told.get('class_type')}){_input_name(error)}", error.get("message"), _detail(error))
         for node_id, told in nodes.items()
         if isinstance(told, dict)
-        for error in told.get("errors") or ()
+        for error in _list(told.get("errors"))
         if isinstance(error, dict)
     ]
     return "; ".join(texts)[:TEXT_LIMIT]
@@ -56,7 +56,7 @@ def dropped_outputs(node_errors: Any) -> set[str]:
     """Give the output nodes that the server leaves out because of errors before them, though it took the prompt."""
     nodes = node_errors if isinstance(node_errors, dict) else {}
     told = (entry for entry in nodes.values() if isinstance(entry, dict))
-    return {str(node_id) for entry in told for node_id in entry.get("dependent_outputs") or ()}
+    return {str(node_id) for entry in told for node_id in _list(entry.get("dependent_outputs"))}
 
 
 def execution_error(data: Mapping[str, Any]) -> JobError:
@@ -91,3 +91,7 @@ def _detail(error: Mapping[str, Any]) -> str:
 
 def _joined(*parts: object) -> str:
     return ": ".join(text for part in parts if (text := str(part or "").strip()))[:TEXT_LIMIT]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -11,6 +11,7 @@ from bus.messages import Config
 from bus.specs import VariableSpec, check_value
 from bus.validate import InvalidInputError, near_miss
 from pipeline_runner.comfyui.workflow import Graph, Target, Workflow, described
+from pipeline_runner.told import number
 
 Inputs = Mapping[str, Sequence[VariableSpec | None]]
 """Variable → what its inputs take, None for any scalar."""
@@ -148,7 +149,7 @@ def _spec(kind: object, options: dict[str, Any]) -> VariableSpec | None:
         case "COMBO":
             return _choice(options.get("options"), options)
         case "INT" | "FLOAT":
-            low, high = _number(options.get("min")), _number(options.get("max"))
+            low, high = number(options.get("min")), number(options.get("max"))
             return VariableSpec(kind="int" if kind == "INT" else "float", minimum=low, maximum=high)
         case "STRING" | "BOOLEAN":
             return VariableSpec(kind="str" if kind == "STRING" else "bool")
@@ -162,10 +163,6 @@ def _choice(choices: object, options: dict[str, Any]) -> VariableSpec | None:
         return None
     if all(isinstance(choice, str) for choice in choices):
         return VariableSpec(kind="str", choices=tuple(choices))
-    if all(_number(choice) is not None for choice in choices):
+    if all(number(choice) is not None for choice in choices):
         return VariableSpec(kind="float", choices=tuple(choices))
     return None
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -57,7 +57,12 @@ class ComfyServer:
         reply = _checked(self._http.get("/object_info", seconds=TRANSFER_SECONDS, most=NODES_BYTES), "/object_info")
         try:
             return Nodes(reply.data)
-        except msgspec.DecodeError as error:
+        except msgspec.DecodeError:
+            # Python's servers also write infinities, and halves of surrogates for names of files that are no text
+            told = reply.json()
+        try:
+            return Nodes(msgspec.json.encode(told))
+        except (msgspec.DecodeError, OverflowError) as error:
             raise ServerFault(
                 "server_error", f"the server answered /object_info with no usable JSON: {error}"
             ) from None

@@ -74,6 +74,7 @@ def _words(found: Any) -> str:
     if isinstance(found, list):
         return "; ".join(filter(None, (_words(one) for one in found)))
     if isinstance(found, dict) and "msg" in found:
-        where = [str(part) for part in found.get("loc") or () if part != "body"]
+        place = found.get("loc")
+        where = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
         return f"{'.'.join(where)}: {found['msg']}" if where else str(found["msg"])
     return "" if found is None else str(found).strip()

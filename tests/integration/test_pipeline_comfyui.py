@@ -364,3 +364,13 @@ def test_no_job_waits_for_another_of_ours(comfy: Bench) -> None:
 
     wait_until(lambda: not comfy.fake.sockets, what="the end of the websocket")
     wait_until(lambda: threading.active_count() <= threads + 1, what="the end of the threads")
+
+
+def test_one_node_with_what_only_python_writes_does_not_hide_the_others(comfy: Bench) -> None:
+    """A model file whose name is no text, and a bound that is infinite."""
+    odd = {"input": {"required": {"x": [["a\udcff"]], "y": ["FLOAT", {"max": float("inf")}]}}}
+    comfy.fake.object_info["Odd"] = odd
+    comfy.pipeline = comfy.new_pipeline()
+
+    assert comfy.pipeline.refresh() == ""
+    comfy.check(comfy.config())

@@ -195,6 +195,9 @@ def test_a_history_that_lacks_parts_is_read_as_far_as_it_goes(told: Any) -> None
         ("progress", {"value": "3", "max": 20}, None),
         ("progress", {"value": math.nan, "max": 20}, None),
         ("progress", {"value": 3, "max": math.inf}, None),
+        ("progress", {"value": 1e300, "max": 1e300}, None),
+        ("progress", {"value": 1, "max": 10**400}, None),
+        ("progress", {"value": True, "max": 2}, None),
         ("progress_state", {"nodes": {"3": {"value": 1.0, "max": 4.0, "state": "running"}}}, Steps(1, 4)),
         ("progress_state", {"nodes": {"3": {"value": 1, "max": 1, "state": "finished"}, "4": None}}, None),
         ("progress_state", {"nodes": []}, None),
@@ -228,3 +231,16 @@ def test_ids_are_the_same_whoever_computes_them() -> None:
     ids = {prompt_id_of(job, *run) for job in ("a", "b") for run in runs}
     assert len(ids) == 12
     assert client_id_of("a") != client_id_of("b")
+
+
+def test_errors_in_another_form_are_passed_over() -> None:
+    """Custom nodes write what they like."""
+    assert node_errors_text({"1": {"errors": 7}, "2": 8, "3": {"errors": [9]}}) == ""
+    assert dropped_outputs({"1": {"dependent_outputs": 7}}) == set()
+
+
+def test_times_that_no_number_can_hold_are_none() -> None:
+    """They are a custom server's, and the job is well without them."""
+    messages = [[f"execution_{name}", {"timestamp": 10**400}] for name in ("start", "success")]
+
+    assert read_ended({"status": {"status_str": "success", "messages": messages}}).seconds is None

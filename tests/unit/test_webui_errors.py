@@ -85,6 +85,7 @@ def forge(error: str, message: str) -> dict[str, str]:
         (500, four("RuntimeError"), "server_error", "RuntimeError"),
         (500, {}, "server_error", "status 500"),
         (500, [1], "server_error", "[1]"),
+        (422, {"detail": [{"loc": 7, "msg": "one"}]}, "invalid_request", "one"),
         (503, {"detail": None}, "server_error", "status 503"),
         (429, {"detail": "slow down"}, "server_error", "slow down"),
     ],
