@@ -15,6 +15,7 @@ from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from cli.files import read_experiment
 from pipeline_runner.comfyui.prompt import client_id_of
+from pipeline_runner.input_files import read_file
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
 from pipeline_runner.pipelines.comfyui import ComfyuiPipeline
@@ -374,3 +375,24 @@ def test_one_node_with_what_only_python_writes_does_not_hide_the_others(comfy: B
 
     assert comfy.pipeline.refresh() == ""
     comfy.check(comfy.config())
+
+
+def test_the_checks_of_a_batch_read_the_workflow_once(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made in the runner's loop; a file that has changed since is read again, for another mapping too."""
+    read = []
+
+    def count(where: str, path: Path) -> bytes:
+        read.append(path)
+        return read_file(where, path)
+
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.read_file", count)
+    config = comfy.config()
+    for seed in range(50):
+        comfy.check({**config, "seed": seed, "cfg_scale": 5.0})
+    assert len(read) == 1
+
+    comfy.check({**config, "inputs": inputs("steps")})
+    assert len(read) == 2
+    comfy.config({**example(), "99": example()["9"]})
+    comfy.check(config)
+    assert len(read) == 3

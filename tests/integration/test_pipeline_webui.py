@@ -221,3 +221,19 @@ def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypat
     assert fractions == sorted(fractions)
     assert 0 < fractions[-1] <= 0.99
     assert reports[0][1:] == (3, 4)
+
+
+def test_a_picture_is_decoded_twice_at_most(tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to see that it is whole, and once for its thumbnail: a large one takes as long as all the rest."""
+    pipeline = pipeline_of(tmp_path, fake_webui())
+    opened = []
+    original = Image.open
+
+    def count(*args: Any, **options: Any) -> Image.Image:
+        opened.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(Image, "open", count)
+
+    assert run(pipeline).success
+    assert len(opened) == 2
