@@ -17,6 +17,7 @@ from pipeline_runner.output_index import Made, OutputIndex
 from pipeline_runner.outputs import THUMBNAILS, UNFINISHED, id_name, sidecar_path, thumbnail_path
 
 LONE_SECONDS: Final = 3600.0  # a file that no row names may be that of a job which is about to end
+BUSY_SECONDS: Final = 60.0  # for which it is remembered who is at work
 JOBS: Final = "jobs"  # the folder of jobs of no experiment
 _OURS: Final = re.compile(r"(?P<sha256>[0-9a-f]{64})(?:\..*)?", re.DOTALL)
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class Cleaner:
     def __init__(self, log: Log, index: OutputIndex, root: Path, clock: Callable[[], float] = time.time) -> None:
         """Use the output folder; `clock` gives unix seconds."""
         self._log, self._index, self._root, self._clock = log, index, root, clock
+        self._busy: tuple[set[str], set[str]] = set(), set()
+        self._busy_at = 0.0  # when they were read
 
     def remove(self, owners: list[str | None], before: float, limit: int) -> Removed:
         """Remove jobs that ended before a time, and what they made; an experiment that is at work stays as it is."""
@@ -68,8 +71,7 @@ class Cleaner:
         At most `limit` files behind the path `after` are looked at. Files from before the index began are left alone:
         a database that was put away, restored or cut short knew them, and the learning service may do so still.
         """
-        experiments, jobs = self._index.busy()
-        busy = {id_name(one) for one in experiments}, {id_name(one) for one in jobs}
+        busy = self._busy_names(anew=not after)
         files = size = seen = 0
         for folder in self._folders(after):
             if _is_busy(folder, *busy):
@@ -84,6 +86,18 @@ class Cleaner:
             if not dry_run:
                 self._remove_empty(folder)
         return Swept(files, size, None)
+
+    def _busy_names(self, *, anew: bool) -> tuple[set[str], set[str]]:
+        """Give the folders of experiments and jobs that are at work, or were within the last minute.
+
+        A long queue takes its time to be read. What was queued since has no file yet that is an hour old.
+        """
+        now = self._clock()
+        if anew or not self._busy_at <= now < self._busy_at + BUSY_SECONDS:
+            experiments, jobs = self._index.busy()
+            self._busy = {id_name(one) for one in experiments}, {id_name(one) for one in jobs}
+            self._busy_at = now
+        return self._busy
 
     def _remove_files(self, made: list[Made]) -> Removed:
         """Remove files that rows have named, but for those that another row names still."""

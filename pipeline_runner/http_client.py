@@ -1,5 +1,6 @@
 """Asking an image server over HTTP: one request, one answer, and no exception but `ServerFault`."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -20,7 +21,9 @@ from pipeline_runner.pipelines import ServerAddress
 
 CONNECT_SECONDS: Final = 5.0
 LIST_SECONDS: Final = 10.0  # for what is answered at once
-REPLY_BYTES: Final = 512 << 20  # of an answer once it is unpacked: a batch of large pictures in base64 is below
+# of an answer once it is unpacked
+LIST_BYTES: Final = 64 << 20  # tens of thousands of names
+PICTURE_BYTES: Final = 512 << 20  # a batch of large pictures in base64 is below
 _CHUNK: Final = 1 << 20
 # nothing comes from a server that computes, nor from one that has lost its power: the system asks which it is
 _IDLE_OPTION: Final = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")
@@ -30,7 +33,8 @@ _KEEP_ALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
-_POST_HEADERS: Final = {"Content-Type": "application/json", "Connection": "close"}
+_SURROGATES: Final = (rb"\ud", rb"\uD")
+_JSON_HEADERS: Final = {"Content-Type": "application/json"}
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +45,10 @@ class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, wit
         """Keep both."""
         super().__init__(message)
         self.kind, self.message = kind, message
+
+
+class NoAnswer(ServerFault):
+    """The server said nothing, or not all of it in time."""
 
 
 class Reply(NamedTuple):
@@ -57,18 +65,28 @@ class Reply(NamedTuple):
     def json(self) -> Any:
         """Read the answer as JSON.
 
+        Half a surrogate, which servers in Python write for a file name that is no text, becomes `?`: no message could
+        hold it.
+
         Raises:
             ServerFault: it is none (`server_error`): a proxy's page, or a server that failed half-way.
         """
         try:
-            return json.loads(self.data)
+            found = json.loads(self.data)
+            if any(mark in self.data for mark in _SURROGATES):
+                return json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
         except (ValueError, RecursionError):
             start = self.data[:80].decode("utf-8", "replace")
             raise ServerFault("server_error", f"the server answered {self.status} with no JSON: {start!r}") from None
+        return found
 
 
 class HttpClient:
-    """One server; may be used by several threads."""
+    """One server; may be used by several threads. Each request has a connection of its own.
+
+    A kept one may have been closed by a server that was started again, and nobody would know whether it had read the
+    request.
+    """
 
     def __init__(self, address: ServerAddress) -> None:
         """Remember where it is; nothing is asked yet.
@@ -77,90 +95,66 @@ class HttpClient:
             InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
         """
         self.url = _checked(address.url)
-        self._headers = {"Accept-Encoding": "gzip", **_authorization(address)}
-        # one connection a request that runs; kept ones may have been closed by a server that was started again
-        self._pool = urllib3.PoolManager(maxsize=4, retries=False)
+        self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **_authorization(address)}
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, *, seconds: float | None = LIST_SECONDS) -> Reply:
-        """Ask for something that changes nothing; once more if a kept connection had died."""
-        target = f"{path}?{urlencode(query)}" if query else path
-        try:
-            return self._send(self._pool, "GET", target, None, {}, seconds)
-        except ServerFault as fault:
-            if fault.kind != "unreachable":
-                raise
-            return self._send(self._pool, "GET", target, None, {}, seconds)
-
-    def post(self, path: str, body: object, *, seconds: float | None = LIST_SECONDS) -> Reply:
-        """Send JSON, once: nobody knows what became of a request whose answer is missing."""
-        return self._post(path, _json(body), _POST_HEADERS, seconds)
-
-    def long_post(self, path: str, body: object) -> "LongPost":
-        """Send JSON as `post` does, and do not wait: the answer may take hours."""
-        return LongPost(self.url, path, _json(body), self._headers | _POST_HEADERS)
-
-    def post_form(
-        self, path: str, fields: Mapping[str, str | tuple[str, bytes]], *, seconds: float | None = LIST_SECONDS
-    ) -> Reply:
-        """Send a form, once; a field is a text, or a file as its name and content."""
-        body, content_type = urllib3.encode_multipart_formdata(fields)
-        return self._post(path, body, {"Content-Type": content_type, "Connection": "close"}, seconds)
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._pool.clear()
-
-    def _post(self, path: str, body: bytes, headers: dict[str, str], seconds: float | None) -> Reply:
-        """Send over a new connection: the server may be closing a kept one at this very moment."""
-        with urllib3.PoolManager(retries=False) as pool:
-            return self._send(pool, "POST", path, body, headers, seconds)
-
-    def _send(
+    def get(
         self,
-        pool: urllib3.PoolManager,
-        method: str,
-        target: str,
-        body: bytes | None,
-        headers: dict[str, str],
-        seconds: float | None,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        seconds: float = LIST_SECONDS,
+        most: int = LIST_BYTES,
     ) -> Reply:
-        """`seconds` is for each wait for more of the answer; None waits for ever.
+        """Ask for something that changes nothing.
 
         Raises:
-            ServerFault: `unreachable`, or `timeout` where an answer did not come in time.
+            ServerFault: `unreachable`; `timeout` where not all of the answer has come in so many seconds;
+                `server_error` where it has more than `most` bytes.
         """
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds)
-        try:
-            response = pool.request(
-                method,
-                self.url + target,
-                body=body,
-                headers=self._headers | headers,
-                timeout=timeout,
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                return Reply(response.status, _read(response))
-            finally:
-                response.release_conn()
-        except urllib3.exceptions.ReadTimeoutError:
-            raise ServerFault("timeout", f"{self.url} did not answer {target} within {seconds:g} s") from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unreachable(self.url, error) from None
+        return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, {}, (seconds, most))
+
+    def post(self, path: str, body: object, *, seconds: float = LIST_SECONDS) -> Reply:
+        """Send JSON, once: nobody knows what became of a request whose answer is missing. It raises as `get` does."""
+        return self._send("POST", path, _json(body), _JSON_HEADERS, (seconds, LIST_BYTES))
+
+    def long_post(self, path: str, body: object) -> "Exchange":
+        """Send JSON as `post` does, and do not wait: the answer may take hours, and be large."""
+        return Exchange(self.url, "POST", path, _json(body), self._headers | _JSON_HEADERS, PICTURE_BYTES)
+
+    def post_form(
+        self, path: str, fields: Mapping[str, str | tuple[str, bytes]], *, seconds: float = LIST_SECONDS
+    ) -> Reply:
+        """Send a form as `post` does; a field is a text, or a file as its name and content."""
+        body, content_type = urllib3.encode_multipart_formdata(fields)
+        return self._send("POST", path, body, {"Content-Type": content_type}, (seconds, LIST_BYTES))
+
+    def _send(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], bounds: tuple[float, int]
+    ) -> Reply:
+        """Have the whole answer in time; a limit for each read would let one that drips go on for ever."""
+        seconds, most = bounds
+        with Exchange(self.url, method, target, body, self._headers | headers, most) as exchange:
+            late = not exchange.wait(seconds)
+        if late and exchange.connected:
+            raise NoAnswer("timeout", f"{self.url} did not answer {target} within {seconds:g} s")
+        return exchange.reply()
 
 
-class LongPost:
-    """One POST, in a thread of its own that ends with it: `close` cuts the connection and waits for the thread."""
+class Exchange:
+    """One request, in a thread of its own that ends with it: `close` cuts the connection and waits for the thread."""
 
-    def __init__(self, url: str, target: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Start; connecting takes at most `CONNECT_SECONDS`, the answer any time."""
-        self._url, self._target, self._body, self._headers = url, target, body, headers
-        self._outcome: Reply | ServerFault = ServerFault("unreachable", f"the connection to {url} was closed")
+    def __init__(
+        self, url: str, method: str, target: str, body: bytes | None, headers: Mapping[str, str], most: int
+    ) -> None:
+        """Start; connecting takes at most `CONNECT_SECONDS`, the answer any time, and at most so many bytes."""
+        self._url, self._method, self._target = url, method, target
+        self._body, self._headers, self._most = body, headers, most
+        self._outcome: Reply | ServerFault = NoAnswer("unreachable", f"the connection to {url} was closed")
         self._socket: socket.socket | None = None
         self._closed = False
+        self.connected = False  # has the server ever been reached?
         self._lock = threading.Lock()  # `close` finds the socket, or the thread finds that it is closed
-        self._thread = threading.Thread(target=self._run, name=f"POST {target}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{method} {target}", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -205,13 +199,14 @@ class LongPost:
             connection.connect()
             with self._lock:
                 self._socket = connection.sock
+                self.connected = True
                 if self._closed:
                     return
             connection.timeout = None  # it sets that of the socket anew with the request
             path = urlsplit(self._url).path + self._target
-            connection.request("POST", path, body=self._body, headers=self._headers, preload_content=False)
+            connection.request(self._method, path, body=self._body, headers=self._headers, preload_content=False)
             response = connection.getresponse()
-            self._outcome = Reply(response.status, _read(response))
+            self._outcome = Reply(response.status, _read(response, self._most))
         except ServerFault as fault:
             self._outcome = fault
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
@@ -233,19 +228,19 @@ def _json(body: object) -> bytes:
     return json.dumps(body, allow_nan=False).encode()
 
 
-def _unreachable(url: str, error: Exception) -> ServerFault:
-    return ServerFault("unreachable", f"{url} cannot be reached: {_reason(error)}")
+def _unreachable(url: str, error: Exception) -> NoAnswer:
+    return NoAnswer("unreachable", f"{url} cannot be reached: {_reason(error)}")
 
 
-def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    """Read an answer to its end; more than any picture needs is a fault of the server, not of our memory."""
+def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    """Read an answer to its end; more than anything of its kind needs is a fault of the server, not of our memory."""
     parts, size = [], 0
     for part in response.stream(_CHUNK, decode_content=True):
         parts.append(part)
         size += len(part)
-        if size > REPLY_BYTES:
+        if size > most:
             response.close()
-            raise ServerFault("server_error", f"the answer has more than {REPLY_BYTES >> 20} MiB")
+            raise ServerFault("server_error", f"the answer has more than {most >> 20} MiB")
     return b"".join(parts)
 
 
@@ -285,4 +280,5 @@ def _authorization(address: ServerAddress) -> dict[str, str]:
         raise InvalidInputError(f"auth_file: {path} must hold one line user:password")
     if others:
         logger.warning("%s can be read by others; chmod 600 it", path)
-    return urllib3.make_headers(basic_auth=text)
+    # not by urllib3, which takes Latin-1 and shows the character that has no place in it
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}

@@ -3,18 +3,25 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PARAMETERS: Final = "parameters"
 _HEADER_END: Final = len(PNG_SIGNATURE) + 25  # the IHDR chunk has 13 bytes in a frame of 12
+MOST_PIXELS: Final = 8192 * 8192  # of a picture that is decoded: 256 MB in memory
 FORMATS: Final = {"PNG": ("image/png", ".png"), "JPEG": ("image/jpeg", ".jpg"), "WEBP": ("image/webp", ".webp")}
 
 
 class NoImageError(ValueError):
     """The bytes are no picture that we know, or only part of one."""
+
+
+class TooLargeError(NoImageError):
+    """The picture has more pixels than are decoded."""
 
 
 class ImageKind(NamedTuple):
@@ -24,34 +31,50 @@ class ImageKind(NamedTuple):
     suffix: str
     width: int
     height: int
+    has_parameters: bool = False  # as a text chunk
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """Open a picture that somebody else has made, for as long as it is worked with; its pixels are not decoded yet.
+
+    Raises:
+        NoImageError: it is no PNG, JPEG or WebP, cannot be decoded, or has too many pixels (`TooLargeError`).
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
+            _check_pixels(image)
+            yield image
+    except NoImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooLargeError(f"a picture of over {MOST_PIXELS} pixels") from error
+    except Exception as error:
+        # Pillow's decoders raise anything on bytes that are made to hurt
+        raise NoImageError(f"{len(data)} bytes that are no whole PNG, JPEG or WebP picture") from error
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise TooLargeError(f"a picture of {image.width}x{image.height}, which is over {MOST_PIXELS} pixels")
 
 
 def read_kind(data: bytes) -> ImageKind:
     """Say what a picture is by its own bytes, decoding all of it: half a picture is none.
 
     Raises:
-        NoImageError: it is no whole PNG, JPEG or WebP.
+        NoImageError: as for `opened`.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
-            image.load()
-            return ImageKind(*FORMATS[image.format or ""], *image.size)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        text = f"{len(data)} bytes that are no whole PNG, JPEG or WebP picture"
-        raise NoImageError(text) from error
+    with opened(data) as image:
+        image.load()  # text may stand behind the pixels
+        return ImageKind(*FORMATS[image.format or ""], *image.size, PARAMETERS in getattr(image, "text", {}))
 
 
-def with_parameters(data: bytes, text: str) -> bytes:
+def with_parameters(data: bytes, kind: ImageKind, text: str) -> bytes:
     """Give a PNG with the text chunk `parameters`, unless it has one; anything else stays as it is."""
-    if not text or not data.startswith(PNG_SIGNATURE) or _has_parameters(data):
+    if not text or not data.startswith(PNG_SIGNATURE) or kind.has_parameters:
         return data
     return data[:_HEADER_END] + _text_chunk(PARAMETERS, text) + data[_HEADER_END:]
-
-
-def _has_parameters(data: bytes) -> bool:
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()  # text may stand behind the pixels
-        return PARAMETERS in getattr(image, "text", {})
 
 
 def _text_chunk(key: str, text: str) -> bytes:

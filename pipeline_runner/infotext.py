@@ -16,6 +16,8 @@ _NAMES: Final = {
     "denoising_strength": "Denoising strength",
     "model": "Model",
 }
+# a last line of fewer than three pairs is a part of the prompt for the web UI
+_FILLERS: Final = ("Software: variantbus", "Format: infotext")
 
 
 def infotext(config: Config) -> str:
@@ -27,7 +29,7 @@ def infotext(config: Config) -> str:
     if "width" in config and "height" in config:
         values["size"] = f"{config['width']}x{config['height']}"
     known = [f"{label}: {_quoted(values[key])}" for key, label in _NAMES.items() if values.get(key) is not None]
-    lines.append(", ".join([*known, "Version: variantbus"]))
+    lines.append(", ".join([*known, *_FILLERS[len(known) :], "Version: variantbus"]))
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from bus import topics
 from bus.messages import ImageRef, VariantValue
-from pipeline_runner.images import NoImageError, read_kind, with_parameters
+from pipeline_runner.images import ImageKind, NoImageError, with_parameters
 from pipeline_runner.jobs import NormalizedJobRecord
 from pipeline_runner.thumbnails import thumbnail
 
@@ -38,21 +38,25 @@ class Outputs:
         self.root = root
 
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
-        """Remove what was being written for a job when the runner died; to be called before any job runs."""
-        for path in (self.root / job_folder(job)).glob(".*"):
-            if UNFINISHED.fullmatch(path.name) and path.is_file():
-                path.unlink(missing_ok=True)
+        """Remove what was being written for a job when the runner died; to be called before any job runs.
 
-    def save_image(self, job: NormalizedJobRecord, data: bytes, *, seed: int | None, parameters: str = "") -> ImageRef:
-        """Write a picture as a server gave it; a PNG gets the text chunk `parameters` unless it has one.
-
-        Raises:
-            NoImageError: it is no whole picture.
+        What cannot be removed now is found by a sweep later.
         """
-        kind = read_kind(data)
+        folder = self.root / job_folder(job)
+        try:
+            for path in folder.glob(".*"):
+                if UNFINISHED.fullmatch(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot remove unfinished files in %s: %s", folder, error)
+
+    def save_image(
+        self, job: NormalizedJobRecord, data: bytes, kind: ImageKind, *, seed: int | None, parameters: str = ""
+    ) -> ImageRef:
+        """Write a picture as a server gave it; a PNG gets the text chunk `parameters` unless it has one."""
         return self.save(
             job,
-            with_parameters(data, parameters),
+            with_parameters(data, kind, parameters),
             suffix=kind.suffix,
             media_type=kind.media_type,
             size=(kind.width, kind.height),

@@ -56,13 +56,14 @@ SELECT count(*), coalesce(sum(bytes), 0)
 FROM (SELECT bytes FROM outputs WHERE experiment_id IS ? AND created < ? GROUP BY sha256, path);
 
 -- select_unended: has an experiment a job that has not ended?
-SELECT 1 FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') LIMIT 1;
+SELECT 1 FROM jobs INDEXED BY jobs_unended WHERE experiment_id = ? AND state IN ('queued', 'running') LIMIT 1;
 
--- select_busy_experiments: the experiments that have such jobs.
-SELECT DISTINCT experiment_id FROM jobs WHERE experiment_id IS NOT NULL AND state IN ('queued', 'running');
+-- select_busy_experiments: the experiments that have such jobs; of this index no row of a job needs to be read.
+SELECT DISTINCT experiment_id FROM jobs INDEXED BY jobs_unended
+WHERE experiment_id IS NOT NULL AND state IN ('queued', 'running');
 
 -- select_busy_jobs: such jobs that belong to no experiment.
-SELECT job_id FROM jobs WHERE experiment_id IS NULL AND state IN ('queued', 'running');
+SELECT job_id FROM jobs INDEXED BY jobs_unended WHERE experiment_id IS NULL AND state IN ('queued', 'running');
 
 -- select_removable: some of what an owner's jobs have made that ended before a time.
 SELECT sha256, path, job_id, bytes FROM outputs WHERE experiment_id IS ? AND created < ? LIMIT ?;

@@ -5,12 +5,11 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
-from pipeline_runner.images import FORMATS, NoImageError
+from pipeline_runner.images import opened
 
 EDGE: Final = 384  # pixels: the longest one of a thumbnail
 QUALITY: Final = 80
 SMALL_BYTES: Final = 64 << 10  # a picture that is no larger, and has no longer edge, is its own thumbnail
-MOST_PIXELS: Final = 64_000_000  # of a picture that is decoded: 256 MB in memory
 MEDIA_TYPE: Final = "image/webp"
 _SIXTEEN_BITS: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -21,24 +20,12 @@ def thumbnail(data: bytes) -> bytes:
     Raises:
         NoImageError: it cannot be decoded, or is too large to be.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
-            _check_pixels(image)
-            if max(image.size) <= EDGE and len(data) <= SMALL_BYTES:
-                image.load()
-                return b""
-            image.draft("RGB", (EDGE, EDGE))  # a JPEG is decoded at a fraction of its size
-            return _encode(ImageOps.exif_transpose(_shrunk(image)))
-    except NoImageError:
-        raise
-    except Exception as error:
-        # Pillow's decoders raise anything on bytes that are made to hurt
-        raise NoImageError(f"{len(data)} bytes that cannot be decoded: {type(error).__name__}") from error
-
-
-def _check_pixels(image: Image.Image) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise NoImageError(f"{image.width}x{image.height} are more than {MOST_PIXELS} pixels")
+    with opened(data) as image:
+        if max(image.size) <= EDGE and len(data) <= SMALL_BYTES:
+            image.load()
+            return b""
+        image.draft("RGB", (EDGE, EDGE))  # a JPEG is decoded at a fraction of its size
+        return _encode(ImageOps.exif_transpose(_shrunk(image)))
 
 
 def _shrunk(image: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from bus.messages import Config, ConfigValue, JobResult, LearningContext, Scalar
 from bus.specs import check_config
+from pipeline_runner.comfyui.prompt import prompt_id_of
 from pipeline_runner.comfyui.workflow import Graph
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
@@ -21,6 +22,7 @@ from tests.helpers import PATIENCE, TIME_FACTOR
 from tests.servers.comfyui import FakeComfy
 
 EXAMPLE: Final = Path(__file__).parents[1] / "examples" / "comfyui_workflow.json"
+QUEUED_AT: Final = 10.0
 SAMPLER: Final = "57:3"  # as it is called in a subgraph
 INPUTS: Final[dict[str, Scalar | list[Scalar]]] = {
     "seed": "3.seed",
@@ -54,6 +56,11 @@ def with_subgraph() -> Graph:
     graph["8"]["inputs"]["samples"] = ["57:8", 0]
     found: Graph = graph
     return found
+
+
+def prompt_id(attempt: int, number: int, queued_at: float = QUEUED_AT) -> str:
+    """Give the id of a prompt of the job that `Bench.run` runs unless told otherwise."""
+    return prompt_id_of("job-1", queued_at, attempt, number)
 
 
 def inputs(*names: str) -> dict[str, Scalar | list[Scalar]]:
@@ -92,14 +99,14 @@ class Bench:
         cancelled: Callable[[], bool] = lambda: False,
         *,
         attempt: int = 1,
-        faults: int | None = None,
+        queued_at: float = QUEUED_AT,
         name: str = "job-1",
         mark: LearningContext | None = None,
         reports: Reports | None = None,
     ) -> JobResult:
-        """Run a job to its end; earlier attempts have ended by faults, unless there are fewer."""
+        """Run a job to its end; each time that a person has it run again it was queued later."""
         job = record_of(name, pipeline="comfyui", stage="workflow", config=config, mark=mark)
-        job = replace(job, attempt=attempt, faults=attempt - 1 if faults is None else faults)
+        job = replace(job, attempt=attempt, queued_at=queued_at)
         return self.pipeline.run(job, Reports() if reports is None else reports, cancelled)
 
     def start(self, config: Config, **options: Any) -> "Background":
@@ -150,7 +157,6 @@ def open_bench(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]
     finally:
         fake.release()
         fake.stop()
-        bench.pipeline.server.close()
 
 
 def error_of(result: JobResult) -> tuple[str, str]:

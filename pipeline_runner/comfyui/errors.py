@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bus.messages import JobError
+from pipeline_runner.refusals import TEXT_LIMIT, is_out_of_memory
 
-TEXT_LIMIT: Final = 2000  # characters; a list of models in a refusal may be longer
-OUT_OF_MEMORY: Final = "out of memory"
 # exceptions of Python that another run of the same values would raise again
 _DETERMINISTIC: Final = frozenset(
     {
@@ -47,7 +46,7 @@ def node_errors_text(node_errors: Any) -> str:
         _joined(f"node {node_id} ({told.get('class_type')}){_input_name(error)}", error.get("message"), _detail(error))
         for node_id, told in nodes.items()
         if isinstance(told, dict)
-        for error in told.get("errors") or ()
+        for error in _list(told.get("errors"))
         if isinstance(error, dict)
     ]
     return "; ".join(texts)[:TEXT_LIMIT]
@@ -57,7 +56,7 @@ def dropped_outputs(node_errors: Any) -> set[str]:
     """Give the output nodes that the server leaves out because of errors before them, though it took the prompt."""
     nodes = node_errors if isinstance(node_errors, dict) else {}
     told = (entry for entry in nodes.values() if isinstance(entry, dict))
-    return {str(node_id) for entry in told for node_id in entry.get("dependent_outputs") or ()}
+    return {str(node_id) for entry in told for node_id in _list(entry.get("dependent_outputs"))}
 
 
 def execution_error(data: Mapping[str, Any]) -> JobError:
@@ -70,7 +69,7 @@ def execution_error(data: Mapping[str, Any]) -> JobError:
     message = " ".join(str(data.get("exception_message", "")).split())
     where = f"node {data.get('node_id')} ({data.get('node_type')})"
     text = _joined(where, name, message or "failed without a message")
-    if name in ("OutOfMemoryError", "MemoryError") or OUT_OF_MEMORY in message.lower():
+    if is_out_of_memory(f"{name}: {message}"):
         return JobError(kind="oom", message=text)
     if name in _DETERMINISTIC or any(misfit in message for misfit in _MISFITS):
         return JobError(kind="invalid_request", message=text)
@@ -92,3 +91,7 @@ def _detail(error: Mapping[str, Any]) -> str:
 
 def _joined(*parts: object) -> str:
     return ": ".join(text for part in parts if (text := str(part or "").strip()))[:TEXT_LIMIT]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 from bus.messages import JobError
 from pipeline_runner.comfyui.errors import execution_error
 from pipeline_runner.comfyui.workflow import Graph
+from pipeline_runner.told import number
 
 MILLISECONDS: Final = 1000.0
 
@@ -91,8 +92,8 @@ def _graph(queued: Any) -> Graph:
 
 
 def _seconds(messages: dict[str, dict[str, Any]]) -> float | None:
-    start, end = (messages.get(name, {}).get("timestamp") for name in ("execution_start", "execution_success"))
-    if isinstance(start, int | float) and isinstance(end, int | float):
+    start, end = (number(messages.get(name, {}).get("timestamp")) for name in ("execution_start", "execution_success"))
+    if start is not None and end is not None:
         return max(0.0, (end - start) / MILLISECONDS)
     return None
 

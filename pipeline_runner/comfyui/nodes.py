@@ -1,6 +1,8 @@
 """What the nodes of a server take, as its `GET /object_info` tells."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Raw, Struct
@@ -8,7 +10,11 @@ from msgspec import Raw, Struct
 from bus.messages import Config
 from bus.specs import VariableSpec, check_value
 from bus.validate import InvalidInputError, near_miss
-from pipeline_runner.comfyui.workflow import Graph, Workflow, described
+from pipeline_runner.comfyui.workflow import Graph, Target, Workflow, described
+from pipeline_runner.told import number
+
+Inputs = Mapping[str, Sequence[VariableSpec | None]]
+"""Variable → what its inputs take, None for any scalar."""
 
 
 class NodeInfo(Struct, frozen=True):
@@ -28,6 +34,9 @@ class Nodes:
             msgspec.DecodeError: it is no JSON map.
         """
         self._raw = _all_classes.decode(data)
+        self._found: dict[str, NodeInfo] = {}
+        # each job of a batch asks for the same; a workflow that nobody uses any more goes from here too
+        self._inputs: WeakKeyDictionary[Workflow, Inputs] = WeakKeyDictionary()
 
     def __contains__(self, class_type: str) -> bool:
         """Does the server have this class?"""
@@ -39,10 +48,30 @@ class Nodes:
 
     def find(self, class_type: str) -> NodeInfo:
         """Give what is known of a class; nodes describe themselves, and not all of them well."""
-        try:
-            return _one_class.decode(self._raw[class_type])
-        except msgspec.ValidationError:
-            return NodeInfo()
+        if class_type not in self._found:
+            try:
+                self._found[class_type] = _one_class.decode(self._raw[class_type])
+            except msgspec.DecodeError:
+                self._found[class_type] = NodeInfo()
+        return self._found[class_type]
+
+    def inputs_of(self, workflow: Workflow) -> Inputs:
+        """Check that the server has every node of a workflow; give what the inputs of each variable take.
+
+        Raises:
+            InvalidInputError: naming the field and what to do.
+        """
+        if workflow not in self._inputs:
+            _check_classes(self, workflow)
+            _check_output_nodes(self, workflow)
+            self._inputs[workflow] = {
+                name: _distinct(self._spec_of(workflow.graph, target) for target in targets)
+                for name, targets in workflow.inputs.items()
+            }
+        return self._inputs[workflow]
+
+    def _spec_of(self, graph: Graph, target: Target) -> VariableSpec | None:
+        return input_spec(self.find(graph[target.node]["class_type"]), target.input)
 
 
 _all_classes: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -55,17 +84,9 @@ def check_against(nodes: Nodes, workflow: Workflow, config: Config) -> None:
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    for node_id, node in workflow.graph.items():
-        if node["class_type"] not in nodes:
-            raise InvalidInputError(
-                f"config.workflow: the server lacks {described(workflow.graph, node_id)}; install the custom node "
-                f"that brings it and start ComfyUI again; {near_miss(node['class_type'], nodes.names())}"
-            )
-    _check_output_nodes(nodes, workflow)
-    for name, targets in workflow.inputs.items():
-        for target in targets if name in config else ():
-            info = nodes.find(workflow.graph[target.node]["class_type"])
-            check_value(f"config.{name}", input_spec(info, target.input), config[name])
+    for name, specs in nodes.inputs_of(workflow).items():
+        for spec in specs if name in config else ():
+            check_value(f"config.{name}", spec, config[name])
 
 
 def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
@@ -82,6 +103,24 @@ def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
 def output_nodes(nodes: Nodes, graph: Graph) -> list[str]:
     """Give the nodes that end a workflow: what does not lead to one of them is not executed."""
     return [node_id for node_id, node in graph.items() if nodes.find(node["class_type"]).output_node]
+
+
+def _check_classes(nodes: Nodes, workflow: Workflow) -> None:
+    for node_id, node in workflow.graph.items():
+        if node["class_type"] not in nodes:
+            raise InvalidInputError(
+                f"config.workflow: the server lacks {described(workflow.graph, node_id)}; install the custom node "
+                f"that brings it and start ComfyUI again; {near_miss(node['class_type'], nodes.names())}"
+            )
+
+
+def _distinct(specs: Iterable[VariableSpec | None]) -> list[VariableSpec | None]:
+    """Leave out what is there already: a seed may go to hundreds of inputs that take the same."""
+    found: list[VariableSpec | None] = []
+    for spec in specs:
+        if spec not in found:
+            found.append(spec)
+    return found
 
 
 def _check_output_nodes(nodes: Nodes, workflow: Workflow) -> None:
@@ -110,7 +149,7 @@ def _spec(kind: object, options: dict[str, Any]) -> VariableSpec | None:
         case "COMBO":
             return _choice(options.get("options"), options)
         case "INT" | "FLOAT":
-            low, high = _number(options.get("min")), _number(options.get("max"))
+            low, high = number(options.get("min")), number(options.get("max"))
             return VariableSpec(kind="int" if kind == "INT" else "float", minimum=low, maximum=high)
         case "STRING" | "BOOLEAN":
             return VariableSpec(kind="str" if kind == "STRING" else "bool")
@@ -124,10 +163,6 @@ def _choice(choices: object, options: dict[str, Any]) -> VariableSpec | None:
         return None
     if all(isinstance(choice, str) for choice in choices):
         return VariableSpec(kind="str", choices=tuple(choices))
-    if all(_number(choice) is not None for choice in choices):
+    if all(number(choice) is not None for choice in choices):
         return VariableSpec(kind="float", choices=tuple(choices))
     return None
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,7 +1,6 @@
 """What the server tells while a prompt runs. It is a hint: messages may be lost, and the history decides."""
 
 import json
-import math
 import time
 from contextlib import ExitStack
 from types import TracebackType
@@ -9,6 +8,9 @@ from typing import Any, Final, Literal, NamedTuple, Self
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
+
+from bus.messages import INT64_MAX
+from pipeline_runner.told import number
 
 CONNECT_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 0.5
@@ -52,11 +54,10 @@ def _read_ours(kind: str, data: dict[str, Any]) -> News:
 
 
 def _steps(data: dict[str, Any]) -> Steps | None:
-    match data:
-        case {"value": int() | float() as done, "max": int() | float() as total}:
-            return Steps(done, total) if 0 <= done <= total and 0 < total < math.inf else None
-        case _:
-            return None
+    done, total = number(data.get("value")), number(data.get("max"))
+    if done is None or total is None:
+        return None
+    return Steps(done, total) if 0 <= done <= total and 0 < total <= INT64_MAX else None
 
 
 class ProgressFeed:

@@ -20,6 +20,7 @@ POLL_SECONDS: Final = 1.0  # between two looks at the history, whatever the webs
 QUEUE_SECONDS: Final = 5.0  # between two looks at the queue, whose answer holds the prompts of all users
 WITHDRAW_SECONDS: Final = 2.0
 ROUNDS: Final = 2  # of a job whose memory did not suffice: the second one after all models were unloaded
+LOOK_BACK: Final = 5  # attempts whose prompts are looked for
 NAMESPACE: Final = uuid.UUID("6d1b2f0e-6f0a-4a53-9d8c-3d5f2f7c9b11")
 logger = logging.getLogger(__name__)
 
@@ -33,9 +34,12 @@ class Stopped(Exception):  # noqa: N818 - no error: the job ends with this resul
         self.result = result
 
 
-def prompt_id_of(job_id: str, attempt: int, number: int) -> str:
-    """Give the id of a prompt, which is the same whoever computes it: a runner that was killed finds its own again."""
-    return str(uuid.uuid5(NAMESPACE, f"{job_id}/{attempt}/{number}"))
+def prompt_id_of(job_id: str, queued_at: float, attempt: int, number: int) -> str:
+    """Give the id of a prompt, which is the same whoever computes it: a runner that was killed finds its own again.
+
+    `queued_at` is another one when a person has a job run again: what it left before it ended is not looked for.
+    """
+    return str(uuid.uuid5(NAMESPACE, f"{job_id}/{queued_at!r}/{attempt}/{number}"))
 
 
 def client_id_of(job_id: str) -> str:
@@ -83,14 +87,13 @@ class PromptRun:
             return ended
 
     def _left_behind(self) -> str | None:
-        """Find what an earlier run, whose runner died or lost the server, has left there and is of use.
+        """Find what an earlier attempt, whose runner ended or lost the server, has left there and is of use.
 
-        A job that a person has run again counts no faults, and begins anew.
+        A runner that ends in good order withdraws its prompt, if the server hears of it in time.
         """
-        last = self._job.attempt - 1
         earlier = [
-            prompt_id_of(self._job.job_id, attempt, number)
-            for attempt in range(last, last - self._job.faults, -1)
+            self._prompt_id(attempt, number)
+            for attempt in range(self._job.attempt - 1, max(0, self._job.attempt - 1 - LOOK_BACK), -1)
             for number in range(ROUNDS)
         ]
         queue = self._server.queue() if earlier else Queue((), ())
@@ -103,10 +106,13 @@ class PromptRun:
         return None
 
     def _submitted(self, feed: ProgressFeed, number: int) -> Ended:
-        prompt_id = prompt_id_of(self._job.job_id, self._job.attempt, number)
+        prompt_id = self._prompt_id(self._job.attempt, number)
         accepted = self._server.submit(self._graph, prompt_id, client_id_of(self._job.job_id))
         self._check_outputs(accepted)
         return self._wait(feed, accepted.prompt_id)
+
+    def _prompt_id(self, attempt: int, number: int) -> str:
+        return prompt_id_of(self._job.job_id, self._job.queued_at, attempt, number)
 
     def _check_outputs(self, accepted: Accepted) -> None:
         """Go on without the outputs that the server left out, unless one of them is asked for."""

@@ -11,12 +11,13 @@ from pipeline_runner.comfyui.errors import refusal_text
 from pipeline_runner.comfyui.history import Ended, ImageFile, read_ended
 from pipeline_runner.comfyui.nodes import Nodes
 from pipeline_runner.comfyui.workflow import Graph
-from pipeline_runner.http_client import HttpClient, Reply, ServerFault
+from pipeline_runner.http_client import PICTURE_BYTES, HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines import ServerAddress
+from pipeline_runner.refusals import one_line, refusal_kind
 
 TRANSFER_SECONDS: Final = 60.0  # for what is large, or what the server has to think about
+NODES_BYTES: Final = 128 << 20  # of a server with thousands of nodes, each with all models in its choices
 UPLOAD_FOLDER: Final = "variantbus"
-_CLIENT_ERRORS: Final = range(400, 500)
 
 
 class Accepted(NamedTuple):
@@ -53,10 +54,15 @@ class ComfyServer:
 
     def nodes(self) -> Nodes:
         """Read what all its nodes take."""
-        reply = _checked(self._http.get("/object_info", seconds=TRANSFER_SECONDS), "/object_info")
+        reply = _checked(self._http.get("/object_info", seconds=TRANSFER_SECONDS, most=NODES_BYTES), "/object_info")
         try:
             return Nodes(reply.data)
-        except msgspec.DecodeError as error:
+        except msgspec.DecodeError:
+            # Python's servers also write infinities, and halves of surrogates for names of files that are no text
+            told = reply.json()
+        try:
+            return Nodes(msgspec.json.encode(told))
+        except (msgspec.DecodeError, OverflowError) as error:
             raise ServerFault(
                 "server_error", f"the server answered /object_info with no usable JSON: {error}"
             ) from None
@@ -96,7 +102,8 @@ class ComfyServer:
     def view(self, image: ImageFile) -> bytes:
         """Fetch a picture as it was saved."""
         query = {"filename": image.filename, "subfolder": image.subfolder, "type": image.type}
-        return _checked(self._http.get("/view", query, seconds=TRANSFER_SECONDS), f"/view of {image.filename}").data
+        reply = self._http.get("/view", query, seconds=TRANSFER_SECONDS, most=PICTURE_BYTES)
+        return _checked(reply, f"/view of {image.filename}").data
 
     def upload(self, data: bytes, suffix: str) -> str:
         """Put a picture into its input folder, and give the name by which a node finds it there.
@@ -114,20 +121,16 @@ class ComfyServer:
             raise ServerFault("server_error", "the server took the picture but named no file")
         return f"{told['subfolder']}/{told['name']}" if told.get("subfolder") else str(told["name"])
 
-    def close(self) -> None:
-        """Close its connections."""
-        self._http.close()
-
 
 def _checked(reply: Reply, what: str) -> Reply:
-    """Let an answer pass that says yes. What the server refuses it would refuse again; what it fails at, it may not."""
+    """Let an answer pass that says yes."""
     if reply.ok:
         return reply
     try:
-        text = refusal_text(reply.json())
-    except ServerFault:  # the server's own pages for errors are HTML or plain text
-        text = " ".join(reply.data[:200].decode("utf-8", "replace").split())
-    kind = "invalid_request" if reply.status in _CLIENT_ERRORS else "server_error"
+        text, by_server = refusal_text(reply.json()), True
+    except ServerFault:  # a proxy's page, or one of the server's own that say no more than the status
+        text, by_server = one_line(reply.data[:200].decode("utf-8", "replace")), False
+    kind = refusal_kind(reply.status, text, by_server=by_server)
     raise ServerFault(kind, f"the server answered {reply.status} to {what}: {text}")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from bus.messages import INT64_MAX, Config, ConfigValue, Scalar
+from bus.messages import Config, ConfigValue, Scalar
 from bus.specs import SEED, StageSpec, VariableSpec
 from bus.validate import InvalidInputError, near_miss
+from pipeline_runner.told import scalar
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 SEED_INPUTS: Final = ("seed", "noise_seed")  # as ComfyUI's own nodes and most others name them
@@ -43,7 +44,7 @@ class Target(NamedTuple):
         return f"{self.node}.{self.input}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Workflow:
     """What a job runs: the nodes, and what the configuration says of them, all of it checked against the nodes.
 
@@ -158,7 +159,7 @@ def _no_json(constant: str) -> NoReturn:
 
 def _sendable(value: Scalar) -> Scalar:
     """Give what a message can hold: a seed in a workflow may have 64 bits and no sign."""
-    return str(value) if isinstance(value, int) and value > INT64_MAX else value
+    return str(value) if scalar(value) is None else value
 
 
 def _table(config: Config, key: str) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from bus.messages import Config, JobResult, Scalar
@@ -18,6 +20,7 @@ from pipeline_runner.comfyui.workflow import STAGE, Target, Workflow, patched, r
 from pipeline_runner.http_client import ServerFault
 from pipeline_runner.images import NoImageError, read_kind
 from pipeline_runner.infotext import infotext
+from pipeline_runner.input_files import FileVersion, find_file, read_file
 from pipeline_runner.jobs import NormalizedJobRecord, failed_result
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 
@@ -25,7 +28,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8188"
 HINT: Final = "start ComfyUI, or say where it is with --comfyui-url"
 REFRESH_SECONDS: Final = 5.0
 NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
-FILE_BYTES: Final = 64 << 20  # of a workflow or a picture
+_WORKFLOW: Final = "config.workflow"
 
 
 class ComfyuiPipeline(Pipeline):
@@ -92,24 +95,26 @@ class ComfyuiPipeline(Pipeline):
     def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
         """Send the picture files; give what the nodes that load them are to be told."""
         return {
-            target: self.server.upload(_read(f"config.images.{target}", path), path.suffix.lower())
+            target: self.server.upload(read_file(f"config.images.{target}", path), path.suffix.lower())
             for target, path in workflow.images.items()
         }
 
     def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult:
         """Fetch all pictures, then save them: a job has all of them or none."""
-        fetched = [(image, self.server.view(image)) for image in harvest.images]
-        for image, data in fetched:
+        fetched = []
+        for image in harvest.images:
+            data = self.server.view(image)
             try:
-                read_kind(data)
+                fetched.append((data, read_kind(data)))
             except NoImageError as error:
                 text = f"{image.filename} of node {image.node} has {error}; name other nodes in config.output_nodes"
                 return failed_result("invalid_request", text)
-        seed = job.config.get(SEED)
-        parameters = infotext(harvest.effective)
+        seed, parameters = job.config.get(SEED), infotext(harvest.effective)
         images = tuple(
-            self._outputs.save_image(job, data, seed=seed if isinstance(seed, int) else None, parameters=parameters)
-            for _, data in fetched
+            self._outputs.save_image(
+                job, data, kind, seed=seed if isinstance(seed, int) else None, parameters=parameters
+            )
+            for data, kind in fetched
         )
         return JobResult(
             success=True,
@@ -126,20 +131,14 @@ def _load(config: Config) -> Workflow:
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    workflow = read_workflow(_read("config.workflow", Path(str(config["workflow"]))), config)
+    version = find_file(_WORKFLOW, Path(str(config["workflow"])))
+    ours = {key: config[key] for key in STAGE.config if key in config}
+    workflow = _workflow(version, msgspec.msgpack.encode(ours))
     for target, picture in workflow.images.items():
-        if not picture.is_file():
-            raise InvalidInputError(f"config.images.{target}: there is no file {picture.absolute()} for the runner")
+        find_file(f"config.images.{target}", picture)
     return workflow
 
 
-def _read(where: str, path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if path.is_file() and size <= FILE_BYTES else None
-    except (OSError, ValueError) as error:  # ValueError: the path has a NUL
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidInputError(f"{where}: {path.absolute()} cannot be read by the runner: {reason}") from None
-    if data is None:
-        raise InvalidInputError(f"{where}: {path.absolute()} is no file of at most {FILE_BYTES >> 20} MiB")
-    return data
+@lru_cache(maxsize=4)  # all jobs of an experiment have the same one, and each is checked
+def _workflow(version: FileVersion, config: bytes) -> Workflow:
+    return read_workflow(read_file(_WORKFLOW, version.path), msgspec.msgpack.decode(config))

@@ -1,14 +1,13 @@
 """The `webui` pipeline: AUTOMATIC1111's web UI and Forge, over HTTP; see `pipeline_runner.webui` and docs/webui.md."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Final
 
 from bus.messages import Config, JobResult
 from bus.specs import StageSpec
 from bus.validate import InvalidInputError
-from pipeline_runner.http_client import HttpClient, ServerFault
-from pipeline_runner.images import NoImageError
+from pipeline_runner.http_client import HttpClient, NoAnswer, ServerFault
+from pipeline_runner.images import NoImageError, TooLargeError
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.webui.generation import JobCancelled
@@ -43,14 +42,13 @@ class WebuiPipeline(Pipeline):
     def refresh(self) -> str:
         """Read the server's lists."""
         try:
-            with closing(HttpClient(self._address)) as client:
-                self._lists = read_lists(client)
+            self._lists = read_lists(HttpClient(self._address))
         except InvalidInputError as error:
             self._reason = f"webui: {error}"
+        except NoAnswer as fault:
+            self._reason = f"webui: {fault.message}; {HOW_TO_START}"
         except ServerFault as fault:
-            # what a server says that is there needs no advice to start it
-            away = fault.kind in ("unreachable", "timeout") and "--api" not in fault.message
-            self._reason = f"webui: {fault.message}; {HOW_TO_START}" if away else f"webui: {fault.message}"
+            self._reason = f"webui: {fault.message}"
         else:
             return ""
         return self._reason
@@ -67,17 +65,16 @@ class WebuiPipeline(Pipeline):
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make one picture."""
-        reason = "" if self._lists else self.refresh()
         lists = self._lists
         if lists is None:
-            return failed_result("unreachable", reason)
+            return failed_result("unreachable", self._reason)
         try:
-            with closing(HttpClient(self._address)) as client:
-                return WebuiJob(client, lists, job).run(self._outputs, progress, cancelled)
+            return WebuiJob(HttpClient(self._address), lists, job).run(self._outputs, progress, cancelled)
         except InvalidInputError as error:
             return failed_result("invalid_request", str(error))
         except NoImageError as error:
-            return failed_result("server_error", f"the server answered with {error}")
+            kind = "invalid_request" if isinstance(error, TooLargeError) else "server_error"
+            return failed_result(kind, f"the server answered with {error}")
         except ServerFault as fault:
             return failed_result(fault.kind, fault.message)
         except JobCancelled:

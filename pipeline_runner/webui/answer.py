@@ -10,6 +10,7 @@ from typing import Any
 from bus.messages import Config
 from pipeline_runner.http_client import Reply, ServerFault
 from pipeline_runner.infotext import read_infotext
+from pipeline_runner.told import number, scalar, whole
 
 NO_INFO = "info: the server does not say what it used"
 
@@ -34,8 +35,7 @@ class Answer:
     def seed(self) -> int | None:
         """The seed that was used."""
         seeds = self.info.get("all_seeds")
-        found = seeds[0] if isinstance(seeds, list) and seeds else self.info.get("seed")
-        return found if isinstance(found, int) else None
+        return whole(seeds[0] if isinstance(seeds, list) and seeds else self.info.get("seed"))
 
     @property
     def job_timestamp(self) -> str:
@@ -87,7 +87,8 @@ def effective_of(answer: Answer) -> Config:
         "loras": parameters.get("Lora hashes"),
         "clip_skip": info.get("clip_skip"),
     }
-    return {name: value for name, value in found.items() if isinstance(value, str | int | float) and value != ""}
+    told = {name: scalar(value) for name, value in found.items()}
+    return {name: value for name, value in told.items() if value is not None and value != ""}
 
 
 def _info(found: Any) -> dict[str, Any]:
@@ -117,6 +118,6 @@ def _first(info: Mapping[str, Any], key: str) -> Any:
 
 def _number(text: str | None) -> float | None:
     try:
-        return None if text is None else float(text)
+        return None if text is None else number(float(text))
     except ValueError:
         return None

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from bus.messages import Config, LearningContext
 from bus.specs import LORA_TAG
+from pipeline_runner.told import number, whole
 from pipeline_runner.webui.answer import Answer
 from pipeline_runner.webui.lists import AUTOMATIC, NONE, Lists
 from pipeline_runner.webui.payload import GRID, InitImage
@@ -47,7 +48,7 @@ def differences(config: Config, lists: Lists, answer: Answer, size: Size, init: 
 
 def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
     """Compare an upscaled picture with the one that it was made of: it may have come back as it was."""
-    factor = _number(config.get("upscaling_factor")) or DEFAULT_FACTOR
+    factor = number(config.get("upscaling_factor")) or DEFAULT_FACTOR
     asked = (int(init.width * factor), int(init.height * factor))
     if _near(size[0], asked[0], 1) and _near(size[1], asked[1], 1):
         return []
@@ -66,8 +67,8 @@ def spoiled(found: list[Difference], context: LearningContext | None) -> Differe
 def _numbers(config: Config, answer: Answer) -> Iterator[Difference]:
     reported = {**answer.info, "seed": answer.seed}
     for name in _NUMBERS:
-        asked, used = config.get(name), reported.get(name)
-        if _is_number(asked) and _is_number(used) and not _same(asked, used):
+        asked, used = number(config.get(name)), number(reported.get(name))
+        if asked is not None and used is not None and not _same(asked, used):
             yield Difference(name, asked, used, (name,))
 
 
@@ -138,9 +139,9 @@ def _loras(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]
 def _sizes(config: Config, answer: Answer, size: Size, init: InitImage | None) -> Iterator[Difference]:
     """Compare what was asked for with what is reported, else with the picture itself; hires fix enlarges that."""
     base = {"width": init.width // GRID * GRID, "height": init.height // GRID * GRID} if init else {}
-    scale = (_number(config.get("hr_scale")) or DEFAULT_FACTOR) if config.get("enable_hr") else 1.0
+    scale = (number(config.get("hr_scale")) or DEFAULT_FACTOR) if config.get("enable_hr") else 1.0
     for name, real in zip(("width", "height"), size, strict=True):
-        asked, reported = config.get(name, base.get(name)), answer.info.get(name)
+        asked, reported = config.get(name, base.get(name)), whole(answer.info.get(name))
         if isinstance(asked, int) and isinstance(reported, int) and reported != asked:
             yield Difference(name, asked, reported, (name,))
         elif isinstance(side := asked or reported, int) and not _near(real, int(side * scale), GRID):
@@ -158,14 +159,6 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, int) and isinstance(other, int):
         return one == other
     return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if _is_number(value) else None
 
 
 def _stem(name: str) -> str:

@@ -4,9 +4,8 @@ import json
 from typing import Any, Final
 
 from pipeline_runner.http_client import Reply, ServerFault
+from pipeline_runner.refusals import one_line, refusal_kind
 
-TEXT_LIMIT: Final = 500  # characters of a server's own words
-_OUT_OF_MEMORY: Final = ("outofmemory", "out of memory", "not enough memory", "can't allocate memory")
 # exceptions of the server that the request brings about, whatever its state
 _OF_THE_REQUEST: Final = ("KeyError", "AssertionError", "ValidationError", "ScriptNotFound")
 _WORDS_OF_THE_REQUEST: Final = ("invalid encoded image", "could not find upscaler", "init image not found")
@@ -21,33 +20,30 @@ def fault_of(reply: Reply, url: str) -> ServerFault:
     """Say what an answer means that is no success: kind and text."""
     body = _parsed(reply.data)
     name, text = _name(body), _text(body)
-    if reply.status in (401, 403):
-        # a password that was changed overnight must not cost the jobs that wait
-        return ServerFault("unreachable", f"{url} {_AUTH}")
-    if reply.status == 404 and (body is None or text.lower() == "not found"):  # noqa: PLR2004 - as HTTP says
-        # nothing of the API is there: the server was started otherwise, and may be again as it was
-        return ServerFault("unreachable", f"{url} {_NO_API}")
-    if body is None:
-        return ServerFault("server_error", f"the server answered {reply.status} with no JSON: {reply.data[:80]!r}")
     words = one_line(": ".join(filter(None, (name, text)))) or f"status {reply.status}"
-    return ServerFault(_kind(reply.status, name, words.lower()), f"the server says: {words}")
+    # where nothing of the API is there, its server was started otherwise, and may be again as it was
+    by_server = body is not None and text.lower() != "not found"
+    kind = refusal_kind(reply.status, words, by_server=by_server)
+    if kind == "server_error" and _is_of_the_request(name, words.lower()):
+        kind = "invalid_request"
+    return ServerFault(kind, _told(reply, url, words, by_server=by_server))
 
 
-def _kind(status: int, name: str, words: str) -> str:
-    if any(mark in words for mark in _OUT_OF_MEMORY):
-        return "oom"
-    if status in (408, 425, 429):  # too busy, not wrong
-        return "server_error"
-    if 400 <= status < 500 or any(mark in name for mark in _OF_THE_REQUEST):  # noqa: PLR2004 - as HTTP says
-        return "invalid_request"
-    if any(mark in words for mark in _WORDS_OF_THE_REQUEST) or ("model '" in words and "not found" in words):
-        return "invalid_request"
-    return "server_error"
+def _told(reply: Reply, url: str, words: str, *, by_server: bool) -> str:
+    if reply.status in (401, 403):
+        return f"{url} {_AUTH}"
+    if by_server:
+        return f"the server says: {words}"
+    if reply.status == 404:  # noqa: PLR2004 - as HTTP says
+        return f"{url} {_NO_API}"
+    return f"the server answered {reply.status} with no JSON: {reply.data[:80]!r}"
 
 
-def one_line(text: str) -> str:
-    """Put a server's words into one line of bounded length."""
-    return " ".join(text.split())[:TEXT_LIMIT]
+def _is_of_the_request(name: str, words: str) -> bool:
+    """Does the request bring about what the server takes for a failure of its own?"""
+    if any(mark in name for mark in _OF_THE_REQUEST) or any(mark in words for mark in _WORDS_OF_THE_REQUEST):
+        return True
+    return "model '" in words and "not found" in words
 
 
 def _parsed(data: bytes) -> Any:
@@ -78,6 +74,7 @@ def _words(found: Any) -> str:
     if isinstance(found, list):
         return "; ".join(filter(None, (_words(one) for one in found)))
     if isinstance(found, dict) and "msg" in found:
-        where = [str(part) for part in found.get("loc") or () if part != "body"]
+        place = found.get("loc")
+        where = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
         return f"{'.'.join(where)}: {found['msg']}" if where else str(found["msg"])
     return "" if found is None else str(found).strip()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pipeline_runner.http_client import HttpClient, LongPost, Reply, ServerFault
+from pipeline_runner.http_client import Exchange, HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.webui.lists import API
 from pipeline_runner.webui.watch import NOT_FOUND, Sight, Watch, sight_of
@@ -72,7 +72,7 @@ class Generation:
             return JobCancelled()
         return ServerFault("timeout", TIMED_OUT) if time.monotonic() > self._deadline else None
 
-    def _stop(self, watch: Watch, post: LongPost) -> None:
+    def _stop(self, watch: Watch, post: Exchange) -> None:
         """Interrupt our own job as soon as it is the one that runs, and wait for its answer."""
         leave = time.monotonic() + LEAVE_SECONDS
         again = 0.0

@@ -4,7 +4,7 @@ import time
 
 from bus.messages import Config, JobError, JobResult
 from pipeline_runner.http_client import HttpClient, ServerFault
-from pipeline_runner.images import read_kind
+from pipeline_runner.images import ImageKind, read_kind
 from pipeline_runner.jobs import NormalizedJobRecord
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Cancelled, Progress
@@ -53,8 +53,7 @@ class WebuiJob:
             start = time.perf_counter()
             answer = self._ask_again(progress, cancelled)
         seconds = time.perf_counter() - start
-        kind = read_kind(answer.image)
-        return self._judged(outputs, answer, (kind.width, kind.height), seconds)
+        return self._judged(outputs, answer, read_kind(answer.image), seconds)
 
     def _ask_again(self, progress: Progress, cancelled: Cancelled) -> Answer:
         try:
@@ -78,9 +77,9 @@ class WebuiJob:
             raise fault_of(reply, self._client.url)
         return answer
 
-    def _judged(self, outputs: Outputs, answer: Answer, size: Size, seconds: float) -> JobResult:
+    def _judged(self, outputs: Outputs, answer: Answer, kind: ImageKind, seconds: float) -> JobResult:
         """Give the result: failed, if the server took something else for the variable of the job's experiment."""
-        config = self._job.config
+        config, size = self._job.config, (kind.width, kind.height)
         found = self._differences(answer, size)
         warnings = tuple(str(one) for one in found)
         if self._job.stage == "upscale":
@@ -94,7 +93,7 @@ class WebuiJob:
         planned = config.get("seed") if self._job.stage != "upscale" else None
         seed = answer.seed if answer.seed is not None else planned
         image = outputs.save_image(
-            self._job, answer.image, seed=seed if isinstance(seed, int) else None, parameters=answer.infotext
+            self._job, answer.image, kind, seed=seed if isinstance(seed, int) else None, parameters=answer.infotext
         )
         return JobResult(success=True, images=(image,), effective=effective, warnings=warnings, seconds=seconds)
 

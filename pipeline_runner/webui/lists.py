@@ -1,9 +1,13 @@
 """What a web UI offers: the names of its samplers, models, LoRAs and so on, with their other spellings."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, convert
 
 from pipeline_runner.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.webui.errors import fault_of
@@ -15,6 +19,41 @@ NOT_FOUND: Final = 404
 # "DPM++ 2M Karras" was one name until 1.8 of the web UI, and these were the schedules in such names
 OLD_SCHEDULES: Final = ("Karras", "Exponential")
 _MARKUP: Final = frozenset(":<>")  # would end a `<lora:NAME:STRENGTH>` too early
+
+T = TypeVar("T")
+_Name = Annotated[str, Meta(min_length=1)]
+
+
+class _Named(Struct):
+    name: _Name
+
+
+class _Sampler(Struct):
+    name: _Name
+    aliases: list[str | None] | None = None
+
+
+class _Scheduler(Struct):
+    name: _Name
+    label: _Name
+    aliases: list[str | None] | None = None
+
+
+class _Model(Struct):
+    title: _Name
+    model_name: _Name
+    filename: str | None = None
+    hash: str | None = None
+    sha256: str | None = None
+
+
+class _Vae(Struct):
+    model_name: _Name
+
+
+class _Lora(Struct):
+    name: _Name
+    alias: str | None = None
 
 
 class Names(NamedTuple):
@@ -71,9 +110,8 @@ def read_lists(client: HttpClient) -> Lists:
         answers["sd-vae"] = _get(client, f"{API}/sd-vae", optional=True)
     try:
         return parse_lists(answers)
-    except (AttributeError, KeyError, TypeError) as error:
-        text = f"{client.url} lists what it offers in an unknown form ({type(error).__name__}: {error})"
-        raise ServerFault("server_error", text) from None
+    except msgspec.ValidationError as error:
+        raise ServerFault("server_error", f"{client.url} lists what it offers in an unknown form: {error}") from None
 
 
 def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:
@@ -87,30 +125,36 @@ def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:
 
 
 def parse_lists(answers: Mapping[str, Any]) -> Lists:
-    """Make lists of the answers, by the last part of their path; None where there is no such path."""
-    schedulers = answers["schedulers"]
+    """Make lists of the answers, by the last part of their path; None where there is no such path.
+
+    Raises:
+        msgspec.ValidationError: they have another form than those of a web UI.
+    """
+    schedulers = _entries(answers, "schedulers", _Scheduler)
+    samplers = {one.name: list(one.aliases or ()) for one in _entries(answers, "samplers", _Sampler) or ()}
     combined: dict[str, str] = {}
-    samplers = {one["name"]: list(one.get("aliases") or ()) for one in answers["samplers"]}
-    if schedulers is not None:
-        labels = [one["label"] for one in schedulers if one["label"] in OLD_SCHEDULES]
-        for name, spellings in samplers.items():
-            ours = {f"{name} {label}": label for label in labels}
-            combined |= ours
-            spellings.extend(ours)
-    models = [_checkpoint(one) for one in answers["sd-models"]]
-    upscalers = [one["name"] for one in answers["upscalers"] if one["name"] != NONE]
-    latent = [one["name"] for one in answers["latent-upscale-modes"] or ()]
-    vaes = answers["sd-modules"] if answers["sd-modules"] is not None else answers.get("sd-vae")
-    loras = [one for one in answers["loras"] or () if not _MARKUP & set(one["name"])]
-    automatic = [] if answers["sd-modules"] is not None else [AUTOMATIC, NONE]
+    labels = [one.label for one in schedulers or () if one.label in OLD_SCHEDULES]
+    for name, spellings in samplers.items():
+        ours = {f"{name} {label}": label for label in labels}
+        combined |= ours
+        spellings.extend(ours)
+    models = [_checkpoint(one) for one in _entries(answers, "sd-models", _Model) or ()]
+    upscalers = [one.name for one in _entries(answers, "upscalers", _Named) or () if one.name != NONE]
+    latent = [one.name for one in _entries(answers, "latent-upscale-modes", _Named) or ()]
+    forge = answers["sd-modules"] is not None
+    vaes = _entries(answers, "sd-modules" if forge else "sd-vae", _Vae)
+    automatic = [] if forge else [AUTOMATIC, NONE]
+    loras = _entries(answers, "loras", _Lora)
     names = {
         "samplers": _names(samplers),
         "schedulers": None
         if schedulers is None
-        else _names({one["label"]: [one["name"], *(one.get("aliases") or ())] for one in schedulers}),
+        else _names({one.label: [one.name, *(one.aliases or ())] for one in schedulers}),
         "models": _names({model.title: spellings for model, spellings in models}),
-        "vaes": None if vaes is None else _names(dict.fromkeys((*automatic, *(one["model_name"] for one in vaes)), ())),
-        "loras": None if answers["loras"] is None else _names({one["name"]: _alias(one) for one in loras}),
+        "vaes": None if vaes is None else _names(dict.fromkeys((*automatic, *(one.model_name for one in vaes)), ())),
+        "loras": None
+        if loras is None
+        else _names({one.name: _alias(one) for one in loras if not _MARKUP & set(one.name)}),
         "upscalers": _names(dict.fromkeys(upscalers, ())),
         "hr_upscalers": _names(dict.fromkeys((*latent, *upscalers), ())),
     }
@@ -118,12 +162,29 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
         names={kind: some for kind, some in names.items() if some is not None},
         combined=combined,
         checkpoints={model.title: model for model, _ in models},
-        options=dict(answers["options"]),
-        forge=answers["sd-modules"] is not None,
+        options=convert(answers["options"], dict[str, Any]),
+        forge=forge,
     )
 
 
-def _names(known: Mapping[str, Iterable[str]]) -> Names:
+def _entries(answers: Mapping[str, Any], name: str, kind: type[T]) -> list[T] | None:
+    """Read one list, None where there is none.
+
+    An entry in another form is left out: an extension may have put it there, and the others are of use without it.
+    """
+    told = answers.get(name)
+    if told is None:
+        return None
+    found = []
+    for one in convert(told, list[Any]):
+        with suppress(msgspec.ValidationError):
+            found.append(convert(one, kind))
+    if told and not found:
+        raise msgspec.ValidationError(f"nothing of {name} can be read")
+    return found
+
+
+def _names(known: Mapping[str, Iterable[str | None]]) -> Names:
     """Join names with their other spellings; one that could mean two of them is none."""
     spellings: dict[str, str] = {name: name for name in known}
     ambiguous = set()
@@ -134,16 +195,15 @@ def _names(known: Mapping[str, Iterable[str]]) -> Names:
     return Names(tuple(known), {key: name for key, name in spellings.items() if key not in ambiguous})
 
 
-def _checkpoint(one: Mapping[str, Any]) -> tuple[Checkpoint, list[str]]:
+def _checkpoint(one: _Model) -> tuple[Checkpoint, list[str]]:
     """Read a model, with all that people and the server call it."""
-    title, path = one["title"], PurePosixPath(str(one.get("filename") or one["title"]).replace("\\", "/"))
-    short, sha256 = str(one.get("hash") or ""), str(one.get("sha256") or "")
+    title, path = one.title, PurePosixPath((one.filename or one.title).replace("\\", "/"))
+    short, sha256 = one.hash or "", one.sha256 or ""
     plain = title.removesuffix(f" [{short}]") if short else title
     stem = path.stem if path.suffix else path.name
-    spellings = [plain, one["model_name"], stem, path.name, short, sha256]
+    spellings = [plain, one.model_name, stem, path.name, short, sha256]
     return Checkpoint(title, stem, short or sha256[:10], sha256), spellings
 
 
-def _alias(one: Mapping[str, Any]) -> list[str]:
-    alias = str(one.get("alias") or "")
-    return [] if _MARKUP & set(alias) else [alias]
+def _alias(one: _Lora) -> list[str]:
+    return [one.alias] if one.alias and not _MARKUP & set(one.alias) else []

@@ -2,21 +2,22 @@
 
 import base64
 import copy
-import io
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from PIL import Image
-
 from bus.messages import Config, ConfigValue
 from bus.specs import LORA_TAG
 from bus.validate import InvalidInputError
+from pipeline_runner.images import NoImageError, read_kind
+from pipeline_runner.input_files import FileVersion, find_file, read_file
 from pipeline_runner.webui.lists import Lists
 from pipeline_runner.webui.registry import LORA_MARK, MODULES, STAGES, Knob, knobs_of
 
 GRID: Final = 8  # pixels: sides are multiples of it, or the server would round them
+
+_INIT_IMAGE: Final = "config.init_image"
 
 
 class InitImage(NamedTuple):
@@ -35,22 +36,17 @@ def read_init_image(config: Config) -> InitImage | None:
     """
     if "init_image" not in config:
         return None
-    path = Path(str(config["init_image"]))
-    try:
-        found = path.stat()
-        return _picture(path, found.st_mtime_ns, found.st_size)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        text = f"config.init_image: {str(path)!r} cannot be read as a picture on the runner's machine ({reason})"
-        raise InvalidInputError(text) from None
+    return _picture(find_file(_INIT_IMAGE, Path(str(config["init_image"]))))
 
 
 @lru_cache(maxsize=2)  # all jobs of an experiment start from the same one, and each is checked
-def _picture(path: Path, _changed_ns: int, _size: int) -> InitImage:
-    data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        return InitImage(data, *image.size)
+def _picture(version: FileVersion) -> InitImage:
+    data = read_file(_INIT_IMAGE, version.path)
+    try:
+        kind = read_kind(data)
+    except NoImageError as error:
+        raise InvalidInputError(f"{_INIT_IMAGE}: {version.path.absolute()} has {error}") from None
+    return InitImage(data, kind.width, kind.height)
 
 
 def check_request(stage: str, config: Config, lists: Lists) -> None:

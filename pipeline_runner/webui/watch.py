@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from pipeline_runner.http_client import Reply
+from pipeline_runner.told import number, whole
 
 HIGHEST: Final = 0.99  # a server's progress is a hint; that a job has ended, its answer says
 NOT_FOUND: Final = 404
@@ -41,7 +42,7 @@ def sight_of(progress: Reply, task: Reply | None) -> Sight | None:
         busy=state.get("job_count") != 0,  # -1 while it prepares
         timestamp=str(state.get("job_timestamp") or ""),
         halted=bool(state.get("interrupted") or state.get("skipped")),
-        fraction=float(fraction) if isinstance(fraction, int | float) else 0.0,
+        fraction=float(number(fraction) or 0.0),
         step=_count(state.get("sampling_step")),
         steps=_count(state.get("sampling_steps")),
         task=told,
@@ -93,4 +94,5 @@ def _map(reply: Reply) -> dict[str, Any] | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    found = whole(value)
+    return found if found and found > 0 else None

@@ -1,14 +1,13 @@
 """The comfyui pipeline when a job runs again: what an earlier attempt left at the server is found, or rightly not."""
 
-from pipeline_runner.comfyui.prompt import prompt_id_of
-from tests.comfyui import Bench, error_of
+from tests.comfyui import Bench, error_of, prompt_id
 from tests.helpers import wait_until
 from tests.servers.comfyui import OUT_OF_MEMORY
 
 
 def is_waited_for(comfy: Bench) -> bool:
     """Is the first prompt of the job asked for again and again? Once would only say that it is looked for."""
-    return len(comfy.fake.asked("GET", f"/history/{prompt_id_of('job-1', 1, 0)}")) > 2
+    return len(comfy.fake.asked("GET", f"/history/{prompt_id(1, 0)}")) > 2
 
 
 def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(comfy: Bench) -> None:
@@ -19,7 +18,7 @@ def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(comfy: Bench) -> 
     assert comfy.run(comfy.config(), attempt=2).success
 
     assert len(comfy.fake.prompts) == 1
-    assert comfy.fake.executed == [prompt_id_of("job-1", 1, 0)]
+    assert comfy.fake.executed == [prompt_id(1, 0)]
 
 
 def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: Bench) -> None:
@@ -28,7 +27,6 @@ def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: Bench) -
     comfy.fake.behaviour.lost_replies = 1
     assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
     wait_until(lambda: comfy.fake.running, what="the start of the prompt")
-    pipeline = comfy.pipeline
     comfy.pipeline = comfy.new_pipeline()
     job = comfy.start(comfy.config(), attempt=3)
     wait_until(lambda: is_waited_for(comfy), what="polls")
@@ -37,7 +35,6 @@ def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: Bench) -
 
     assert job.result.success
     assert len(comfy.fake.prompts) == 1
-    pipeline.server.close()
 
 
 def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(comfy: Bench) -> None:
@@ -54,18 +51,18 @@ def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(comfy: B
     comfy.fake.release()
 
     assert job.result.success
-    assert comfy.fake.executed == [prompt_id_of("job-1", 2, 0)]
+    assert comfy.fake.executed == [prompt_id(2, 0)]
 
 
 def test_the_second_run_of_a_job_without_memory_is_found_again(comfy: Bench) -> None:
     """The first one is in the history as well, and its failure does not hide the success of the second."""
     comfy.fake.behaviour.errors.append(OUT_OF_MEMORY)
-    comfy.fake.behaviour.cut_views = 2
+    comfy.fake.behaviour.cut_views = 1
     assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
 
     assert comfy.run(comfy.config(), attempt=2).success
 
-    assert comfy.fake.executed == [prompt_id_of("job-1", 1, 1)]
+    assert comfy.fake.executed == [prompt_id(1, 1)]
 
 
 def test_the_whole_job_is_the_same_after_a_failed_attempt(comfy: Bench) -> None:
@@ -75,7 +72,7 @@ def test_the_whole_job_is_the_same_after_a_failed_attempt(comfy: Bench) -> None:
 
     assert comfy.run(comfy.config(), attempt=2).success
 
-    assert comfy.fake.executed == [prompt_id_of("job-1", 2, 0)]
+    assert comfy.fake.executed == [prompt_id(2, 0)]
 
 
 def test_a_job_that_a_person_runs_again_begins_anew(comfy: Bench) -> None:
@@ -83,6 +80,6 @@ def test_a_job_that_a_person_runs_again_begins_anew(comfy: Bench) -> None:
     assert comfy.run(comfy.config()).success
 
     comfy.fake.behaviour.repeats_cached_outputs = True
-    assert comfy.run(comfy.config(), attempt=2, faults=0).success
+    assert comfy.run(comfy.config(), attempt=2, queued_at=20.0).success
 
-    assert [prompt["prompt_id"] for prompt in comfy.fake.prompts] == [prompt_id_of("job-1", n, 0) for n in (1, 2)]
+    assert [prompt["prompt_id"] for prompt in comfy.fake.prompts] == [prompt_id(1, 0), prompt_id(2, 0, 20.0)]

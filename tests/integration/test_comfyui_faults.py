@@ -6,11 +6,10 @@ from collections import deque
 import pytest
 
 from pipeline_runner.comfyui.history import Ended
-from pipeline_runner.comfyui.prompt import prompt_id_of
 from pipeline_runner.comfyui.server import ComfyServer
 from pipeline_runner.http_client import ServerFault
 from pipeline_runner.pipelines import ServerAddress
-from tests.comfyui import Bench, error_of, example, inputs
+from tests.comfyui import Bench, error_of, example, inputs, prompt_id
 from tests.factories import Reports, context
 from tests.helpers import wait_until
 from tests.servers.comfyui import OUT_OF_MEMORY
@@ -105,7 +104,7 @@ def test_a_prompt_without_memory_runs_again_after_the_models_are_unloaded(comfy:
     assert result.success
     assert comfy.fake.freed == 1
     ids = [prompt["prompt_id"] for prompt in comfy.fake.prompts]
-    assert ids == [prompt_id_of("job-1", 1, number) for number in range(2)]
+    assert ids == [prompt_id(1, number) for number in range(2)]
 
 
 def test_a_prompt_that_never_has_memory_fails_with_advice(comfy: Bench) -> None:
@@ -148,7 +147,7 @@ def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(comfy: Bench
     comfy.fake.release()
 
     assert job.result.success
-    assert comfy.fake.executed == [other, prompt_id_of("job-1", 1, 0)]
+    assert comfy.fake.executed == [other, prompt_id(1, 0)]
 
 
 def test_a_cleared_queue_is_noticed(comfy: Bench) -> None:
@@ -185,7 +184,6 @@ def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
 ) -> None:
     """Not yet in the history, then no more in the queue: the history is asked once more before it counts as lost."""
     monkeypatch.setattr("pipeline_runner.comfyui.prompt.QUEUE_SECONDS", 0.0)
-    comfy.pipeline.server.close()
     comfy.pipeline.server = server = LateServer(ServerAddress(url=comfy.fake.url))
 
     assert comfy.run(comfy.config()).success
@@ -319,32 +317,50 @@ def test_a_job_runs_anew_at_a_server_that_was_started_again(comfy: Bench) -> Non
     comfy.fake.start()
 
     assert comfy.run(comfy.config(), attempt=2).success
-    assert comfy.fake.executed == [prompt_id_of("job-1", 2, 0)]
+    assert comfy.fake.executed == [prompt_id(2, 0)]
 
 
 @pytest.mark.parametrize("path", ["/prompt", "/history", "/view", "/queue"])
-def test_a_proxy_that_fails_is_a_fault_of_the_server(comfy: Bench, path: str) -> None:
-    """A page instead of an answer is a `server_error`, with its status and its beginning."""
-    exact = f"/history/{prompt_id_of('job-1', 2, 0)}" if path == "/history" else path
+def test_behind_a_page_of_a_proxy_the_server_is_away(comfy: Bench, path: str) -> None:
+    """Jobs wait for it; status and beginning of the page are shown."""
+    exact = f"/history/{prompt_id(2, 0)}" if path == "/history" else path
     comfy.fake.behaviour.answers[exact] = deque([(502, PAGE)])
 
     kind, text = error_of(comfy.run(comfy.config(), attempt=2))
 
-    assert kind == "server_error"
+    assert kind == "unreachable"
     assert f"answered 502 to {path}" in text
     assert "502 Bad Gateway" in text
     assert comfy.pictures() == []
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, PAGE, "unreachable"),
+        (403, b"", "unreachable"),
+        (404, PAGE, "unreachable"),
+        (408, PAGE, "server_error"),
+        (429, b'{"error": "slow down"}', "server_error"),
+        (400, b'{"error": "no"}', "invalid_request"),
+    ],
+)
+def test_a_status_says_whether_the_job_is_to_blame(comfy: Bench, status: int, body: bytes, kind: str) -> None:
+    """A proxy that is started again, or asks for a password, ends no job."""
+    comfy.fake.behaviour.answers["/prompt"] = deque([(status, body)])
+
+    assert error_of(comfy.run(comfy.config()))[0] == kind
+
+
 def test_a_picture_that_is_cut_in_the_middle_is_fetched_again_by_the_next_attempt(comfy: Bench) -> None:
     """Half a picture is none; the next attempt finds the prompt in the history and executes nothing."""
-    comfy.fake.behaviour.cut_views = 2  # a request that changes nothing is sent twice
+    comfy.fake.behaviour.cut_views = 1
 
     assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
     assert comfy.pictures() == []
     assert comfy.run(comfy.config(), attempt=2).success
 
-    assert comfy.fake.executed == [prompt_id_of("job-1", 1, 0)]
+    assert comfy.fake.executed == [prompt_id(1, 0)]
 
 
 def test_of_several_pictures_all_are_saved_or_none(comfy: Bench) -> None:
@@ -375,7 +391,6 @@ class SlowServer(ComfyServer):
 
 def test_an_answer_that_comes_late_is_asked_for_again(comfy: Bench) -> None:
     """A server that loads a model may be silent for long, which is not the end of its prompt."""
-    comfy.pipeline.server.close()
     comfy.pipeline.server = server = SlowServer(ServerAddress(url=comfy.fake.url))
 
     assert comfy.run(comfy.config()).success
@@ -384,7 +399,6 @@ def test_an_answer_that_comes_late_is_asked_for_again(comfy: Bench) -> None:
 
 def test_a_slow_answer_is_no_slow_job(comfy: Bench) -> None:
     """Where no answer can be done without, the job is run again; `timeout` is for its own limit."""
-    comfy.pipeline.server.close()
     comfy.pipeline.server = SlowServer(ServerAddress(url=comfy.fake.url))
 
     assert error_of(comfy.run(comfy.config(), attempt=2))[0] == "unreachable"

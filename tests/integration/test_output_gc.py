@@ -234,6 +234,29 @@ def test_files_that_may_be_needed_soon_stay(archive: Archive) -> None:
     assert archive.names() == before
 
 
+def test_who_is_at_work_is_asked_once_for_a_sweep(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each step, as the queue may be long; but again for one that takes minutes."""
+    for number in range(4):
+        archive.job(f"job-{number}", None, b"red%d" % number)
+    asked = []
+    busy = OutputIndex.busy
+
+    def ask(index: OutputIndex) -> tuple[set[str], set[str]]:
+        asked.append(index)
+        return busy(index)
+
+    monkeypatch.setattr(OutputIndex, "busy", ask)
+
+    first = archive.cleaner.sweep("", 1, dry_run=True)
+    second = archive.cleaner.sweep(first.after or "", 1, dry_run=True)
+    assert len(asked) == 1
+    archive.ahead += 61
+    archive.cleaner.sweep(second.after or "", 1, dry_run=True)
+    assert len(asked) == 2
+    archive.cleaner.sweep("", 1, dry_run=True)
+    assert len(asked) == 3
+
+
 def test_files_from_before_the_database_stay(archive: Archive) -> None:
     """Who has put a database away and begun anew keeps the pictures of the old one."""
     for path in lone(archive):

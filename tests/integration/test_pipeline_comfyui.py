@@ -15,6 +15,7 @@ from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from cli.files import read_experiment
 from pipeline_runner.comfyui.prompt import client_id_of
+from pipeline_runner.input_files import read_file
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
 from pipeline_runner.pipelines.comfyui import ComfyuiPipeline
@@ -223,7 +224,7 @@ def test_the_example_is_taken(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         ({"images": {"6.text": "/nowhere.png"}}, "config.images.6.text: 6.text is set by inputs.prompt already"),
         (
             {"images": {"9.filename_prefix": "/nowhere.png"}},
-            "config.images.9.filename_prefix: there is no file /no",
+            "config.images.9.filename_prefix: /no",
         ),
         ({"output_nodes": ["8"]}, "config.output_nodes: node 8 (VAEDecode) saves nothing; known are: 9"),
         ({"timeout_seconds": 0}, "config.timeout_seconds: 0 is out of bounds"),
@@ -274,7 +275,6 @@ def test_nothing_is_planned_before_the_server_has_answered(tmp_path: Path, comfy
     comfy.fake.stop()
     assert "cannot be reached" in pipeline.refresh()
     assert find_stage({"comfyui": pipeline.stages()}, "comfyui", "workflow").map == "inputs"
-    pipeline.server.close()
 
 
 def test_the_large_list_of_nodes_is_read_only_when_it_may_have_changed(
@@ -365,3 +365,34 @@ def test_no_job_waits_for_another_of_ours(comfy: Bench) -> None:
 
     wait_until(lambda: not comfy.fake.sockets, what="the end of the websocket")
     wait_until(lambda: threading.active_count() <= threads + 1, what="the end of the threads")
+
+
+def test_one_node_with_what_only_python_writes_does_not_hide_the_others(comfy: Bench) -> None:
+    """A model file whose name is no text, and a bound that is infinite."""
+    odd = {"input": {"required": {"x": [["a\udcff"]], "y": ["FLOAT", {"max": float("inf")}]}}}
+    comfy.fake.object_info["Odd"] = odd
+    comfy.pipeline = comfy.new_pipeline()
+
+    assert comfy.pipeline.refresh() == ""
+    comfy.check(comfy.config())
+
+
+def test_the_checks_of_a_batch_read_the_workflow_once(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made in the runner's loop; a file that has changed since is read again, for another mapping too."""
+    read = []
+
+    def count(where: str, path: Path) -> bytes:
+        read.append(path)
+        return read_file(where, path)
+
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.read_file", count)
+    config = comfy.config()
+    for seed in range(50):
+        comfy.check({**config, "seed": seed, "cfg_scale": 5.0})
+    assert len(read) == 1
+
+    comfy.check({**config, "inputs": inputs("steps")})
+    assert len(read) == 2
+    comfy.config({**example(), "99": example()["9"]})
+    comfy.check(config)
+    assert len(read) == 3

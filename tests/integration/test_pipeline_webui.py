@@ -1,5 +1,6 @@
 """The `webui` pipeline against a fake server: what it offers, and a job from its configuration to a file."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,15 +118,13 @@ def test_a_server_that_comes_later_is_read(tmp_path: Path, fake_webui: Fake) -> 
     assert "distilled_cfg_scale" in pipeline.stages()["txt2img"].variables
 
 
-def test_a_job_before_the_first_refresh_reads_the_lists_itself(tmp_path: Path, fake_webui: Fake) -> None:
-    """Jobs of the last run of the runner are in its queue at the start."""
+def test_a_job_before_the_first_answer_asks_for_no_lists_itself(tmp_path: Path, fake_webui: Fake) -> None:
+    """They are read in one thread alone, and until then no job is started; one that is waits."""
     server = fake_webui()
-    assert run(unread(tmp_path, server.url)).success
-
-    server.close()
     result = run(unread(tmp_path, server.url))
+
     assert result.error is not None
-    assert result.error.kind == "unreachable"
+    assert (result.error.kind, server.requests) == ("unreachable", [])
 
 
 def test_a_job_becomes_a_file_with_its_parameters(tmp_path: Path, fake_webui: Fake) -> None:
@@ -177,7 +176,12 @@ def test_a_picture_can_be_changed_and_enlarged(tmp_path: Path, fake_webui: Fake)
     assert (enlarged.width, enlarged.height, enlarged.seed) == (120, 72, None)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture", b"half"])
+def damaged_dds() -> bytes:
+    """Make a file of another format, for which Pillow raises what it raises for none of ours."""
+    return b"DDS " + struct.pack("<I", 124) + bytes(120)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture", b"half", damaged_dds(), b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_a_picture_to_start_from_that_is_none_is_refused(
     tmp_path: Path, fake_webui: Fake, content: bytes | None
 ) -> None:
@@ -217,3 +221,19 @@ def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypat
     assert fractions == sorted(fractions)
     assert 0 < fractions[-1] <= 0.99
     assert reports[0][1:] == (3, 4)
+
+
+def test_a_picture_is_decoded_twice_at_most(tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to see that it is whole, and once for its thumbnail: a large one takes as long as all the rest."""
+    pipeline = pipeline_of(tmp_path, fake_webui())
+    opened = []
+    original = Image.open
+
+    def count(*args: Any, **options: Any) -> Image.Image:
+        opened.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(Image, "open", count)
+
+    assert run(pipeline).success
+    assert len(opened) == 2

@@ -183,8 +183,8 @@ def test_the_model_is_not_taken_from_somebody_elses_job(tmp_path: Path, fake_web
         (404, {"detail": "Sampler not found"}, "invalid_request"),
         (404, {"detail": "Not Found"}, "unreachable"),
         (401, {"detail": "Incorrect username or password"}, "unreachable"),
-        (502, b"<html>Bad Gateway</html>", "server_error"),
-        (503, b"", "server_error"),
+        (502, b"<html>Bad Gateway</html>", "unreachable"),
+        (503, b"", "unreachable"),
     ],
 )
 def test_a_refusal_ends_the_job_with_its_kind(

@@ -24,6 +24,7 @@ def spec(told: Any) -> VariableSpec | None:
         (["INT"], VariableSpec(kind="int")),
         (["FLOAT", {"min": 0.0, "step": 0.1, "round": False}], VariableSpec(kind="float", minimum=0.0)),
         (["FLOAT", {"min": None, "max": "many"}], VariableSpec(kind="float")),
+        (["INT", {"min": -(10**400), "max": 10**400}], VariableSpec(kind="int")),
         (["STRING", {"multiline": True}], VariableSpec(kind="str")),
         (["BOOLEAN", {"default": True}], VariableSpec(kind="bool")),
         ([["euler", "heun"]], VariableSpec(kind="str", choices=("euler", "heun"))),

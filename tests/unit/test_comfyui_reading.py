@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.comfyui.errors import TEXT_LIMIT, dropped_outputs, execution_error, node_errors_text, refusal_text
+from pipeline_runner.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
 from pipeline_runner.comfyui.history import Ended, ImageFile, chosen_images, read_ended
 from pipeline_runner.comfyui.progress import News, Steps, read_message
 from pipeline_runner.comfyui.prompt import client_id_of, prompt_id_of
+from pipeline_runner.refusals import TEXT_LIMIT
 
 SAMPLER_ERROR = {
     "type": "value_not_in_list",
@@ -194,6 +195,9 @@ def test_a_history_that_lacks_parts_is_read_as_far_as_it_goes(told: Any) -> None
         ("progress", {"value": "3", "max": 20}, None),
         ("progress", {"value": math.nan, "max": 20}, None),
         ("progress", {"value": 3, "max": math.inf}, None),
+        ("progress", {"value": 1e300, "max": 1e300}, None),
+        ("progress", {"value": 1, "max": 10**400}, None),
+        ("progress", {"value": True, "max": 2}, None),
         ("progress_state", {"nodes": {"3": {"value": 1.0, "max": 4.0, "state": "running"}}}, Steps(1, 4)),
         ("progress_state", {"nodes": {"3": {"value": 1, "max": 1, "state": "finished"}, "4": None}}, None),
         ("progress_state", {"nodes": []}, None),
@@ -222,7 +226,21 @@ def test_what_is_no_message_is_passed_over(text: str) -> None:
 
 def test_ids_are_the_same_whoever_computes_them() -> None:
     """An attempt of a job finds the prompts of the earlier ones; newer servers want a UUID in its usual form."""
-    assert prompt_id_of("exp-1.0.0.0", 1, 0) == "f882d5a7-6573-5a3e-bcb4-3e70971a1313"
-    ids = {prompt_id_of(job, attempt, number) for job in ("a", "b") for attempt in (1, 2) for number in (0, 1)}
-    assert len(ids) == 8
+    assert prompt_id_of("exp-1.0.0.0", 1.5, 1, 0) == "e4b720a7-86a0-570a-957a-bd54cb1fe664"
+    runs = [(queued_at, *run) for queued_at in (1.0, 1.1) for run in ((1, 0), (1, 1), (2, 0))]
+    ids = {prompt_id_of(job, *run) for job in ("a", "b") for run in runs}
+    assert len(ids) == 12
     assert client_id_of("a") != client_id_of("b")
+
+
+def test_errors_in_another_form_are_passed_over() -> None:
+    """Custom nodes write what they like."""
+    assert node_errors_text({"1": {"errors": 7}, "2": 8, "3": {"errors": [9]}}) == ""
+    assert dropped_outputs({"1": {"dependent_outputs": 7}}) == set()
+
+
+def test_times_that_no_number_can_hold_are_none() -> None:
+    """They are a custom server's, and the job is well without them."""
+    messages = [[f"execution_{name}", {"timestamp": 10**400}] for name in ("start", "success")]
+
+    assert read_ended({"status": {"status_str": "success", "messages": messages}}).seconds is None

@@ -26,11 +26,9 @@ PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
 def read(text: str) -> dict[str, str]:
-    """Read the last line as the web UI does."""
-    return {
-        name: json.loads(value) if value.startswith('"') else value
-        for name, value in PARAMETER.findall(text.splitlines()[-1])
-    }
+    """Read the last line as the web UI does: with fewer than three pairs it is none of parameters."""
+    found = PARAMETER.findall(text.splitlines()[-1])
+    return {name: json.loads(value) if value.startswith('"') else value for name, value in found if len(found) > 2}
 
 
 def test_prompt_negative_prompt_and_parameters_have_a_line_each() -> None:
@@ -43,6 +41,15 @@ def test_prompt_negative_prompt_and_parameters_have_a_line_each() -> None:
             "Denoising strength: 0.5, Model: embedded, Version: variantbus"
         ),
     ]
+
+
+@pytest.mark.parametrize("keys", [(), ("seed",), ("prompt", "seed"), ("steps", "seed"), ("prompt", "negative_prompt")])
+def test_few_values_are_no_part_of_the_prompt(keys: tuple[str, ...]) -> None:
+    """A workflow may have a seed alone, and the web UI reads what is written all the same."""
+    found = read(infotext({key: CONFIG[key] for key in keys}))
+
+    assert found["Version"] == "variantbus"
+    assert found.get("Seed") == ("7" if "seed" in keys else None)
 
 
 def test_the_web_ui_reads_the_same_values_again() -> None:
@@ -72,7 +79,7 @@ def test_what_is_not_known_is_left_out() -> None:
     """An absent or empty value makes no parameter; 0 is a value."""
     assert infotext({"steps": 0, "seed": None, "width": 64, "unknown": 1, "negative_prompt": ""}).splitlines() == [
         "",
-        "Steps: 0, Version: variantbus",
+        "Steps: 0, Format: infotext, Version: variantbus",
     ]
 
 

@@ -129,13 +129,18 @@ PNGS: Final[dict[str, Callable[[], bytes]]] = {
 }
 
 
+def described(data: bytes, text: str) -> bytes:
+    """Give a picture with its parameters."""
+    return with_parameters(data, read_kind(data), text)
+
+
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("make", PNGS.values(), ids=PNGS)
 def test_a_png_gets_the_text_and_nothing_else_changes(make: Callable[[], bytes], text: str) -> None:
     """All other chunks are what they were, in their order, and so are the pixels of each frame."""
     data = make()
 
-    written = with_parameters(data, text)
+    written = described(data, text)
 
     with Image.open(io.BytesIO(written)) as image:
         assert image.info["parameters"] == text
@@ -150,7 +155,7 @@ def test_the_web_ui_reads_what_is_written_into_a_foreign_png() -> None:
     """Prompts of several lines, quotes, and letters beyond latin-1 come back."""
     plain = PNGS["8 bits"]()
 
-    assert png_info(with_parameters(plain, FOREIGN)) == {
+    assert png_info(described(plain, FOREIGN)) == {
         "Prompt": 'Zoë 🎨, "quoted"',
         "Negative prompt": "grün",
         "Steps": "4",
@@ -158,7 +163,7 @@ def test_the_web_ui_reads_what_is_written_into_a_foreign_png() -> None:
         "Seed": "1",
         "Model": "a, b",
     }
-    assert png_info(with_parameters(plain, infotext({**CONFIG, "model": "x: y"}))) == {
+    assert png_info(described(plain, infotext({**CONFIG, "model": "x: y"}))) == {
         "Prompt": CONFIG["prompt"],
         "Negative prompt": CONFIG["negative_prompt"],
         "Steps": "20",
@@ -215,17 +220,17 @@ UNTOUCHED: Final[dict[str, Callable[[], bytes]]] = {
 @pytest.mark.parametrize("make", UNTOUCHED.values(), ids=UNTOUCHED)
 def test_what_has_the_text_or_is_no_png_stays_as_it_is(make: Callable[[], bytes]) -> None:
     """What the server says is never overwritten."""
-    assert with_parameters(make(), "ours") == make()
+    assert described(make(), "ours") == make()
 
 
 def test_no_text_changes_nothing() -> None:
     """There is no empty chunk."""
-    assert with_parameters(PNGS["8 bits"](), "") == PNGS["8 bits"]()
+    assert described(PNGS["8 bits"](), "") == PNGS["8 bits"]()
 
 
 def test_half_a_surrogate_pair_does_no_harm() -> None:
     """What no encoding can hold becomes a question mark."""
-    with Image.open(io.BytesIO(with_parameters(PNGS["8 bits"](), "a\ud800b"))) as image:
+    with Image.open(io.BytesIO(described(PNGS["8 bits"](), "a\ud800b"))) as image:
         assert image.info["parameters"] == "a?b"
 
 

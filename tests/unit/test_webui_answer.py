@@ -2,8 +2,10 @@
 
 import base64
 import json
+import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline_runner.http_client import Reply, ServerFault
@@ -93,3 +95,15 @@ def test_an_answer_without_a_picture_is_a_fault_of_the_server(body: Any) -> None
     with pytest.raises(ServerFault) as fault:
         read(body)
     assert fault.value.kind == "server_error"
+
+
+@pytest.mark.parametrize("value", [2**64, 10**400, math.inf, math.nan])
+def test_a_number_that_no_message_can_hold_is_left_out(value: float) -> None:
+    """The rest of what was used is told."""
+    info = {**INFO, "all_seeds": [value], "steps": value, "cfg_scale": value}
+    answer = read({"images": [encoded("picture")], "info": json.dumps(info)})
+
+    assert answer.seed is None
+    assert not {"seed", "steps", "cfg_scale"} & set(effective_of(answer))
+    assert effective_of(answer)["sampler_name"] == "Euler"
+    msgspec.msgpack.encode(effective_of(answer))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline_runner.http_client import Reply
+from pipeline_runner.refusals import TEXT_LIMIT
 from pipeline_runner.webui.errors import fault_of
 
 URL = "http://host:7860"
@@ -84,6 +85,7 @@ def forge(error: str, message: str) -> dict[str, str]:
         (500, four("RuntimeError"), "server_error", "RuntimeError"),
         (500, {}, "server_error", "status 500"),
         (500, [1], "server_error", "[1]"),
+        (422, {"detail": [{"loc": 7, "msg": "one"}]}, "invalid_request", "one"),
         (503, {"detail": None}, "server_error", "status 503"),
         (429, {"detail": "slow down"}, "server_error", "slow down"),
     ],
@@ -112,13 +114,13 @@ def test_a_missing_password_is_told_with_the_setting(body: Any) -> None:
     assert "VARIANTBUS_WEBUI_AUTH_FILE" in fault.message
 
 
-def test_a_page_of_a_proxy_is_a_fault_of_the_server() -> None:
-    """It is worth another try."""
+def test_behind_a_page_of_a_proxy_the_server_is_away() -> None:
+    """Jobs wait for it, and none is spent meanwhile."""
     fault = fault_of(Reply(502, b"<html>Bad Gateway</html>"), URL)
 
-    assert (fault.kind, "502" in fault.message) == ("server_error", True)
+    assert (fault.kind, "502" in fault.message) == ("unreachable", True)
 
 
 def test_a_long_text_of_the_server_is_cut() -> None:
     """It travels in every message of its variant."""
-    assert len(fault_of(Reply(500, json.dumps(four("X", "y" * 9000)).encode()), URL).message) < 600
+    assert len(fault_of(Reply(500, json.dumps(four("X", "y" * 9000)).encode()), URL).message) < TEXT_LIMIT + 100

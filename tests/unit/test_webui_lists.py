@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from bus.specs import check_config
+from bus.specs import StageSpec, check_config
 from bus.validate import InvalidInputError
 from pipeline_runner.webui.registry import KNOBS, STAGES, stages_of
 from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS, title
@@ -82,6 +83,50 @@ def test_a_lora_whose_name_would_break_the_prompt_is_not_offered() -> None:
         answers["loras"].append({"name": "a:b", "alias": "c>d"})
 
     assert lists_of(add).names["loras"].choices == tuple(LORAS)
+
+
+LISTS = ("samplers", "schedulers", "sd-models", "sd-vae", "loras", "upscalers", "latent-upscale-modes")
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 7, {}, {"name": None, "title": None, "model_name": None, "label": None}, {"name": ""}]
+)
+@pytest.mark.parametrize("name", LISTS)
+def test_an_entry_in_another_form_is_left_out(name: str, odd: Any) -> None:
+    """One of an extension must not take the others away, nor reach those who cannot read it."""
+
+    def add(answers: dict[str, Any]) -> None:
+        answers[name] = [odd, *answers[name]]
+
+    stages = stages_of(lists_of(add))
+
+    assert stages == stages_of(lists_of())
+    msgspec.convert(msgspec.to_builtins(stages), dict[str, StageSpec])  # as the learning service reads them
+
+
+def test_an_alias_that_is_no_text_is_left_out() -> None:
+    """The name is of use without it."""
+
+    def spoil(answers: dict[str, Any]) -> None:
+        answers["samplers"][0]["aliases"].append(None)
+        answers["loras"][0]["alias"] = None
+        answers["sd-models"][0]["hash"] = None
+
+    assert lists_of(spoil).names["samplers"].choices == SAMPLERS
+
+
+@pytest.mark.parametrize("told", [{}, "x", 7, [None], [{"a": 1}]])
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_in_another_form_is_refused(name: str, told: Any) -> None:
+    """It is that of another kind of server."""
+    with pytest.raises(msgspec.ValidationError):
+        lists_of(lambda answers: answers.update({name: told}))
+
+
+def test_settings_that_are_none_are_refused() -> None:
+    """A list of pairs is no map."""
+    with pytest.raises(msgspec.ValidationError):
+        lists_of(lambda answers: answers.update(options=[["a", 1]]))
 
 
 def test_a_server_without_loras_offers_none() -> None:

@@ -1,6 +1,7 @@
 """Which job runs at the web UI, and what may be said of its progress."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -89,6 +90,16 @@ def test_both_answers_make_one_sight() -> None:
     )
 
     assert sight == Sight(busy=True, timestamp="5", fraction=0.3, step=3, steps=20, task="active")
+
+
+@pytest.mark.parametrize(("told", "step"), [(2**64, None), (10**400, None), (3.0, 3), (2.5, None), (True, None)])
+def test_a_step_that_no_message_can_hold_is_none(told: float, step: int | None) -> None:
+    """Progress is a hint, and must not cost the job."""
+    sight = sight_of(reply({"progress": told, "state": {**STATE, "sampling_step": told}}), None)
+
+    assert sight is not None
+    assert sight.step == step
+    assert math.isfinite(sight.fraction)
 
 
 @pytest.mark.parametrize(
