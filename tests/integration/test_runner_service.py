@@ -10,20 +10,17 @@ import pytest
 from bus.log import Log
 from bus.loop import Loop
 from bus.messages import JobCompleted, JobProgress, JobQueued, JobResult, JobStarted
-from bus.requester import request
 from bus.requests import (
     CancelParams,
     CancelReply,
     JobListReply,
     JobRequest,
-    JobView,
     PipelinesReply,
     SubmitParams,
     SubmitReply,
 )
 from bus.specs import StageSpec, VariableSpec
 from bus.subscriber import Start, Subscriber
-from bus.wire import ControlError
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup, load_pipelines
@@ -31,6 +28,7 @@ from pipeline_runner.pipelines.embedded import EmbeddedPipeline
 from pipeline_runner.runner import Runner
 from tests.factories import Hosted, context, request_for, well
 from tests.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline, wait_until
+from tests.lanes import ask, refusal, show, wait_for
 
 
 class Held(Pipeline):
@@ -93,11 +91,6 @@ def runner(start: Start_) -> Hosted[Runner]:
     return start()
 
 
-def ask(runner: Hosted[Runner], method: str, params: object, reply: type[Any]) -> Any:
-    """Ask the runner."""
-    return request(str(runner.service.publisher.control), method, params, reply)
-
-
 def submit(runner: Hosted[Runner], *jobs: JobRequest) -> SubmitReply:
     """Submit jobs."""
     reply = ask(runner, "job.submit", SubmitParams(jobs=list(jobs)), SubmitReply)
@@ -105,29 +98,9 @@ def submit(runner: Hosted[Runner], *jobs: JobRequest) -> SubmitReply:
     return reply
 
 
-def show(runner: Hosted[Runner], name: str) -> JobView:
-    """Ask how a job is."""
-    view = ask(runner, "job.show", {"job_id": name}, JobView)
-    assert isinstance(view, JobView)
-    return view
-
-
-def wait_for(runner: Hosted[Runner], name: str, state: str) -> JobView:
-    """Wait until a job is in a state."""
-    wait_until(lambda: show(runner, name).state == state, what=f"{name} {state}")
-    return show(runner, name)
-
-
 def one(name: str = "one", **config: Any) -> JobRequest:
     """Give a job that is held."""
     return request_for(name, pipeline="held", config=config)
-
-
-def refusal(runner: Hosted[Runner], method: str, params: object) -> tuple[str, str]:
-    """Give code and text of a refusal."""
-    with pytest.raises(ControlError) as refused:
-        ask(runner, method, params, dict[str, Any])
-    return refused.value.code, refused.value.message
 
 
 def test_a_submitted_job_runs_and_its_picture_is_on_disk(runner: Hosted[Runner], tmp_path: Path) -> None:
