@@ -13,8 +13,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from bus.messages import Config, JobResult
 from bus.specs import StageSpec, VariableSpec
+from bus.validate import InvalidInputError
 from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate, knows, warm_up
+from pipeline_runner.images import NoImageError, opened
 from pipeline_runner.infotext import infotext
+from pipeline_runner.input_files import read_file
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.pipelines import Cancelled as AskCancelled
 from pipeline_runner.pipelines import Pipeline, Progress, Setup
@@ -58,7 +61,7 @@ class EmbeddedPipeline(Pipeline):
         """Make one picture."""
         try:
             settings = _settings(job.config)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             return failed_result("invalid_request", str(error))
         warm_up(settings)  # the first job of a size draws the picture set, which says nothing about its settings
         start = time.perf_counter()
@@ -107,13 +110,12 @@ def _settings(config: Config) -> Settings:
 
 
 def _load(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    data = read_file("config.init_image", path)
     try:
-        with Image.open(path) as image:
+        with opened(data) as image:
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"config.init_image: {str(path)!r} cannot be read as a picture ({type(error).__name__})"
-        ) from None
+    except NoImageError as error:
+        raise InvalidInputError(f"config.init_image: {path} is {error}") from None
 
 
 def _png(picture: Picture, effective: Config) -> bytes:
