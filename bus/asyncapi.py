@@ -73,6 +73,7 @@ METHODS: Final = (
     Method("latest", wire.LatestParams, wire.LatestReply, BOTH),
     Method("metrics", wire.NoParams, MetricsReply, BOTH),
     Method("job.submit", requests.SubmitParams, requests.SubmitReply, (RUNNER,), "command"),
+    Method("job.check", requests.SubmitParams, requests.CheckReply, (RUNNER,), "read"),
     Method("job.cancel", requests.CancelParams, requests.CancelReply, (RUNNER,), "command"),
     Method("job.retry", requests.JobParams, requests.JobView, (RUNNER,), "command"),
     Method("queue.pause", requests.QueueParams, requests.QueueReply, (RUNNER,), "command"),

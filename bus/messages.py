@@ -148,6 +148,8 @@ class VariantStatus(_Message, frozen=True, gc=False, tag="variant.status"):
     duration_mean: float | None  # seconds, over the completed jobs; see `JobResult.seconds`
     revision: int
     updated_at: float
+    warned: int = 0  # completed jobs whose result has warnings
+    warning: str | None = None  # of the newest of them
 
 
 class VariantProgress(_Message, frozen=True, gc=False, tag="variant.progress"):

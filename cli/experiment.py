@@ -147,7 +147,7 @@ def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = 
             return request(learning, "experiment.create", params, ExperimentView, keys=keys)
         except ControlError as error:
             # a learning service that has just started has not heard of its runners yet
-            if error.code != "unavailable" or time.monotonic() > deadline:
+            if "runner" not in error.details or time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_SECONDS)
 

@@ -132,6 +132,8 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
         duration_mean=variant.duration_sum / variant.completed if variant.completed else None,
         revision=variant.revision,
         updated_at=variant.updated_at,
+        warned=variant.warned,
+        warning=variant.warning,
     )
 
 

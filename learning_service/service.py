@@ -32,9 +32,9 @@ from learning_service.changes import Changes
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.follower import Follower
-from learning_service.plan import MAX_VARIANTS, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.plan import MAX_VARIANTS, PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.reconciler import Reconciler
-from learning_service.store import UNASSIGNED, JobRow, LearningStore
+from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
 
@@ -163,8 +163,14 @@ class LearningService:
         pipelines = self._submitter.pipelines()
         if not pipelines:
             addresses = ", ".join(self._scope.runners)
-            raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
+            text = f"no runner has answered yet at {addresses}; start one and try again"
+            raise ControlError("unavailable", text, {"runner": "unheard"})  # which may be a matter of a moment
         values = check_plan(definition, pipelines, self._scope.max_variants)
+        # the jobs of a variant differ only in their seeds
+        firsts = (
+            job_request(params.experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values)
+        )
+        self._submitter.check(job_kind(definition.pipeline, definition.stage), firsts)
         planned_jobs = plan_jobs(definition, len(values), slow=is_slow(definition, pipelines))
         jobs = [(job_id(params.experiment_id, job), job) for job in planned_jobs]
         ids: dict[int, list[str]] = {}

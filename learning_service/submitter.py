@@ -5,8 +5,9 @@ runner ever gets it.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 from msgspec import Raw
@@ -16,8 +17,9 @@ from bus.keys import Keys, towards
 from bus.log import Log, StorageError
 from bus.loop import Loop
 from bus.metrics import Point
-from bus.requester import Requester
-from bus.requests import CancelParams, CancelReply, JobRequest, PipelinesReply, SubmitReply
+from bus.requester import Requester, request
+from bus.requests import CancelParams, CancelReply, CheckReply, JobRequest, PipelinesReply, SubmitReply
+from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from learning_service.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
@@ -27,6 +29,8 @@ RETRY_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
 ASK_SECONDS: Final = 3.0
+CHECK_SECONDS: Final = 1.5  # heartbeats wait meanwhile, and three that are missing are a dead service
+CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant
 JOB_FAULTS: Final = ("invalid_request", "too_large", "internal")  # errors that one job of a request may be to blame for
 logger = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ class Submitter:
         `request_of` gives what is sent of a job, unless it `is_known` that a runner has it; `refused` is told when one
         does not want a job, and `unsent` when jobs were cancelled that it is not to be sent any more.
         """
-        self._log, self._store, self._loop = log, store, loop
+        self._log, self._store, self._loop, self._keys = log, store, loop, keys
         self._request_of, self._is_known, self._refused, self._unsent = request_of, is_known, refused, unsent
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
@@ -66,6 +70,25 @@ class Submitter:
     def pipelines(self) -> RunnerPipelines:
         """Give what the runners offer together."""
         return offered_together(self._links)
+
+    def check(self, kind: str, jobs: Iterable[JobRequest]) -> None:
+        """Have a runner look at jobs of a kind before they are planned: only it sees its files, and knows its server.
+
+        It is waited for, but not for long; where none can be asked now, they are looked at when they are sent.
+
+        Raises:
+            InvalidInputError: what the runner says of the first one that it would not take.
+        """
+        link = next((one for one in self._links if one.alive and kind in one.available), None)
+        if link is None:
+            return
+        try:
+            params = {"jobs": _fitting(islice(jobs, CHECKED))}
+            request(link.address, "job.check", params, CheckReply, CHECK_SECONDS, keys=self._keys)
+        except ControlError as error:
+            if error.code == "invalid_request":
+                raise InvalidInputError(error.message) from None
+            logger.info("runner %s cannot check a plan now: %s", link.address, error.message)
 
     def pump(self) -> None:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
@@ -159,7 +182,8 @@ class Submitter:
             self._cancel(link, *cancel)
 
     def _submit(self, link: RunnerLink, waiting: list[JobRow]) -> None:
-        rows, jobs = self._fitting(waiting)
+        jobs = _fitting(map(self._request_of, waiting))
+        rows = waiting[: len(jobs)]
 
         def accepted(reply: SubmitReply) -> None:
             link.busy, link.batch = False, BATCH
@@ -198,17 +222,6 @@ class Submitter:
         link.busy = False
         self.pump()
 
-    def _fitting(self, rows: list[JobRow]) -> tuple[list[JobRow], list[Raw]]:
-        """Give the first of some jobs, as many as fit into a request, and what is sent of them."""
-        jobs: list[Raw] = []
-        size = 0
-        for row in rows:
-            jobs.append(Raw(wire.encode(self._request_of(row))))
-            size += len(jobs[-1])
-            if size > BATCH_BYTES:
-                break
-        return rows[: len(jobs)], jobs
-
     def _cancel(self, link: RunnerLink, experiment_id: str, finish_running: bool) -> None:
         def done(_reply: CancelReply) -> None:
             link.busy = False
@@ -236,3 +249,15 @@ def _tried_again() -> Iterator[None]:
         yield
     except StorageError as error:
         logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+
+
+def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
+    """Give what is sent of the first of some jobs, as many as fit into a request."""
+    encoded: list[Raw] = []
+    size = 0
+    for job in jobs:
+        encoded.append(Raw(wire.encode(job)))
+        size += len(encoded[-1])
+        if size > BATCH_BYTES:
+            break
+    return encoded

@@ -69,6 +69,8 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     cancelled: int = 0
     images: tuple[ImageRef, ...] = ()
     error: str | None = None
+    warned: int = 0  # completed jobs with warnings
+    warning: str | None = None
     rating: RatingSummary | None = None
     metric_sums: dict[str, tuple[float, int]] = field(default_factory=dict)  # sum and count over completed jobs
     duration_sum: float = 0.0
@@ -141,6 +143,8 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         images=(variant.images + result.images)[:IMAGES_LIMIT],
         metric_sums=_add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
         duration_sum=variant.duration_sum + max(0.0, duration),
+        warned=variant.warned + bool(result.warnings),
+        warning=result.warnings[0][:ERROR_LIMIT] if result.warnings else variant.warning,
     )
 
 

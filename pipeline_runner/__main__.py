@@ -9,9 +9,24 @@ from bus.keys import Keys
 from bus.log import Durability, Log
 from bus.logs import LogFormat, set_up_logging
 from bus.sockets import Address
+from bus.validate import InvalidInputError
+from pipeline_runner.http_client import check_url
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
 from pipeline_runner.runner import Runner
+
+
+class UrlType(click.ParamType[str]):
+    """The address of an image server."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; the rest only asking can tell."""
+        try:
+            return check_url(value)
+        except InvalidInputError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("runner")
@@ -27,6 +42,7 @@ from pipeline_runner.runner import Runner
 )
 @click.option(
     "--webui-url",
+    type=UrlType(),
     envvar="VARIANTBUS_WEBUI_URL",
     default="http://127.0.0.1:7860",
     show_default=True,
@@ -42,6 +58,7 @@ from pipeline_runner.runner import Runner
 )
 @click.option(
     "--comfyui-url",
+    type=UrlType(),
     envvar="VARIANTBUS_COMFYUI_URL",
     default="http://127.0.0.1:8188",
     show_default=True,

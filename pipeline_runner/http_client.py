@@ -94,7 +94,7 @@ class HttpClient:
         Raises:
             InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
         """
-        self.url = _checked(address.url)
+        self.url = check_url(address.url)
         self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **_authorization(address)}
 
     def get(
@@ -253,7 +253,12 @@ def _reason(error: Exception) -> str:
     return text.rpartition(": ")[2] or type(cause).__name__
 
 
-def _checked(url: str) -> str:
+def check_url(url: str) -> str:
+    """Give the address of a server without a slash at its end.
+
+    Raises:
+        InvalidInputError: it is no http:// or https:// URL, or holds a password.
+    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -64,4 +64,5 @@ def _check(where: str, path: Path, found: os.stat_result) -> None:
 
 def _unreadable(where: str, path: Path, error: Exception) -> InvalidInputError:
     reason = getattr(error, "strerror", None) or str(error)
-    return InvalidInputError(f"{where}: {path.absolute()} cannot be read by the runner: {reason}")
+    hint = "" if path.is_absolute() else "; write an absolute path, as the runner was started elsewhere"
+    return InvalidInputError(f"{where}: {path.absolute()} cannot be read by the runner: {reason}{hint}")

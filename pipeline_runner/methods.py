@@ -14,6 +14,7 @@ from bus.lifecycle import IllegalTransitionError
 from bus.requests import (
     CancelParams,
     CancelReply,
+    CheckReply,
     JobListParams,
     JobListReply,
     JobParams,
@@ -60,6 +61,7 @@ class JobMethods:
     def add_to(self, methods: Methods) -> None:
         """Answer them from now on."""
         methods.add("job.submit", SubmitParams, self._submit)
+        methods.add("job.check", SubmitParams, self._check_all, role="read")
         methods.add("job.cancel", CancelParams, self._cancel)
         methods.add("job.retry", JobParams, self._retry)
         methods.add("job.show", JobParams, self._show, role="read")
@@ -67,14 +69,17 @@ class JobMethods:
         methods.add("queue.pause", QueueParams, self._pause)
         methods.add("queue.resume", QueueParams, self._resume)
 
-    def _submit(self, params: SubmitParams) -> SubmitReply:
+    def _check_all(self, params: SubmitParams) -> CheckReply:
         for number, request in enumerate(params.jobs):
             try:
                 self._check(request)
             except (InvalidInputError, topics.TopicError) as error:
                 # whoever submits many can send the others without this one
-                text, details = f"jobs[{number}] {request.job_id}: {error}", {"job": str(number)}
-                raise ControlError("invalid_request", text, details) from None
+                raise ControlError("invalid_request", str(error), {"job": str(number)}) from None
+        return CheckReply(checked=len(params.jobs))
+
+    def _submit(self, params: SubmitParams) -> SubmitReply:
+        self._check_all(params)
         try:
             accepted = self._service.submit(params.jobs)
         except QueueFullError as error:

@@ -25,7 +25,7 @@ from pipeline_runner.jobs import NormalizedJobRecord, failed_result
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 
 DEFAULT_URL: Final = "http://127.0.0.1:8188"
-HINT: Final = "start ComfyUI, or say where it is with --comfyui-url"
+HINT: Final = "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set"
 REFRESH_SECONDS: Final = 5.0
 NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
 _WORKFLOW: Final = "config.workflow"

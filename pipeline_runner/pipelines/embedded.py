@@ -17,7 +17,7 @@ from bus.validate import InvalidInputError
 from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Picture, Settings, generate, knows, warm_up
 from pipeline_runner.images import NoImageError, opened
 from pipeline_runner.infotext import infotext
-from pipeline_runner.input_files import read_file
+from pipeline_runner.input_files import find_file, read_file
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.pipelines import Cancelled as AskCancelled
 from pipeline_runner.pipelines import Pipeline, Progress, Setup
@@ -56,6 +56,15 @@ class EmbeddedPipeline(Pipeline):
     def stages(self) -> Mapping[str, StageSpec]:
         """Give `txt2img`, and `img2img` from a picture file on the runner's machine."""
         return _STAGES
+
+    def check(self, _stage: str, config: Config) -> None:
+        """Refuse a picture to start from that is none.
+
+        Raises:
+            InvalidInputError: naming it.
+        """
+        if "init_image" in config:
+            find_file("config.init_image", Path(str(config["init_image"])))
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: AskCancelled) -> JobResult:
         """Make one picture."""

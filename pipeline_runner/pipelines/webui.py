@@ -18,7 +18,7 @@ from pipeline_runner.webui.registry import stages_of, unavailable
 
 REFRESH_SECONDS: Final = 30.0
 DEFAULT_ADDRESS: Final = ServerAddress(url="http://127.0.0.1:7860")
-HOW_TO_START: Final = "start the web UI with --api, or set VARIANTBUS_WEBUI_URL"
+HOW_TO_START: Final = "start the web UI with --api, or the runner with VARIANTBUS_WEBUI_URL set"
 
 
 class WebuiPipeline(Pipeline):

@@ -96,7 +96,7 @@ def test_nothing_is_planned_without_a_server(house: House, fake: FakeComfy) -> N
 
     refused = house.run("experiment", "run", file, code=3)
 
-    assert "start ComfyUI, or say where it is with --comfyui-url" in refused.err
+    assert "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set" in refused.err
 
 
 def test_a_runner_that_is_killed_takes_its_running_prompt_over(house: House, fake: FakeComfy) -> None:

@@ -142,7 +142,10 @@ def test_a_server_that_is_not_there_is_told_and_found_when_it_comes(house: House
     def refusal() -> str:
         return house.run("experiment", "run", file, code=3).err
 
-    wait_until(lambda: "start the web UI with --api, or set VARIANTBUS_WEBUI_URL" in refusal(), what="the reason")
+    wait_until(
+        lambda: "start the web UI with --api, or the runner with VARIANTBUS_WEBUI_URL set" in refusal(),
+        what="the reason",
+    )
     server = FakeWebui(port=port)
     try:
         wait_for_server(runner)

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bus.messages import (
+    Config,
     ExperimentStatus,
     VariantProgress,
 )
@@ -14,9 +15,10 @@ from bus.requests import (
     ExperimentView,
 )
 from bus.subscriber import Start, Subscriber
+from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from learning_service.service import Scope
-from tests.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition
+from tests.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition, well
 from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.house import (
     ALL,
@@ -299,3 +301,45 @@ def test_a_narrow_service_leaves_the_rest_alone(house: House) -> None:
 def test_narrowing_becomes_topic_prefixes(scope: Scope, prefixes: list[str]) -> None:
     """So libzmq filters at the publisher."""
     assert scope.prefixes() == prefixes
+
+
+class Picky(Held):
+    """A pipeline that sees what a plan cannot express."""
+
+    def check(self, _stage: str, config: Config) -> None:
+        """Refuse one prompt."""
+        if config["prompt"] == "nothing":
+            raise InvalidInputError("config.prompt: there is nothing to see; write another one")
+
+
+def test_what_only_the_runner_sees_is_refused_before_anything_is_stored(house: House) -> None:
+    """Such as a file that is not there: with its own words, and no experiment that could only fail is left."""
+    runner = house.runner(Picky())
+    learning = house.learning(str(runner.service.publisher.control))
+    create(learning, experiment_id="good")
+    plan = replace(SMALL, config={"prompt": "nothing"})
+
+    with pytest.raises(ControlError) as refused:
+        create(learning, plan, "bad")
+
+    assert (refused.value.code, refused.value.message) == (
+        "invalid_request",
+        "config.prompt: there is nothing to see; write another one",
+    )
+    with pytest.raises(ControlError, match="bad' is unknown"):
+        show(learning, "bad")
+
+
+def test_warnings_of_jobs_are_told_with_their_variant(house: House) -> None:
+    """What a server did otherwise than asked is seen where people look."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+
+    runner.finish(ALL[0], replace(well("a"), warnings=("sampler_name: asked for 'a', the server used 'b'", "more")))
+    runner.finish(ALL[1])
+
+    first, second = wait_for(learning, "completed").variants
+    assert (first.warned, first.warning) == (1, "sampler_name: asked for 'a', the server used 'b'")
+    assert (second.warned, second.warning) == (0, None)

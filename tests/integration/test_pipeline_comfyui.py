@@ -267,7 +267,7 @@ def test_nothing_is_planned_before_the_server_has_answered(tmp_path: Path, comfy
         with pytest.raises(ControlError, match="ComfyUI") as refused:
             find_stage({"comfyui": pipeline.stages()}, "comfyui", "workflow")
         assert refused.value.code == "unavailable"
-        assert "start ComfyUI, or say where it is with --comfyui-url" in pipeline.refresh()
+        assert "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set" in pipeline.refresh()
 
     comfy.fake.start()
     assert pipeline.refresh() == ""

@@ -61,7 +61,7 @@ def test_a_server_that_is_not_there_is_told_with_what_to_do(tmp_path: Path, fake
 
     assert reason == reason_of(pipeline)
     assert reason.startswith(f"webui: {server.url} cannot be reached: ")
-    assert reason.endswith("; start the web UI with --api, or set VARIANTBUS_WEBUI_URL")
+    assert reason.endswith("; start the web UI with --api, or the runner with VARIANTBUS_WEBUI_URL set")
 
 
 @pytest.mark.parametrize(

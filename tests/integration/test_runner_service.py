@@ -124,11 +124,11 @@ def test_submitting_again_is_known(runner: Hosted[Runner]) -> None:
 
 
 def test_one_invalid_job_refuses_all(runner: Hosted[Runner]) -> None:
-    """The sentence names the job and the field, and nothing is queued."""
+    """The sentence names the field, and nothing is queued."""
     code, message = refusal(runner, "job.submit", SubmitParams(jobs=[one(), one("two", stepps=1)]))
 
     assert code == "invalid_request"
-    assert message == "jobs[1] two: config.stepps: unknown key; did you mean 'steps'?"
+    assert message == "config.stepps: unknown key; did you mean 'steps'?"
     assert refusal(runner, "job.show", {"job_id": "one"})[0] == "not_found"
 
 
