@@ -74,7 +74,9 @@ def check_scores(scores: Sequence[Score], known: Collection[int], objective: Obj
         if not isfinite(one.score):
             raise InvalidInputError(f"observations[{place}].score: {one.score} is no number; leave it out")
         if objective.kind == "stars" and not STARS_MIN <= one.score <= STARS_MAX:
-            raise InvalidInputError(f"observations[{place}].score: {one.score:g}; give {STARS_MIN} to {STARS_MAX} stars")
+            raise InvalidInputError(
+                f"observations[{place}].score: {one.score:g}; give {STARS_MIN} to {STARS_MAX} stars"
+            )
 
 
 def check_preferences(preferences: Sequence[Preference], known: Collection[int]) -> None:

@@ -42,7 +42,8 @@ class Posterior:
     @property
     def mean(self) -> Array:
         """The expected value of each mean."""
-        return self.weights @ self.means
+        mean: Array = self.weights @ self.means
+        return mean
 
     def interval(self) -> tuple[Array, Array]:
         """Give `low` and `high` of each mean."""
@@ -62,7 +63,8 @@ class Posterior:
                 np.array_split(means, pieces), np.array_split(variances, pieces), strict=True
             )
         ]
-        return self.weights @ np.concatenate(rows)
+        found: Array = self.weights @ np.concatenate(rows)
+        return found
 
     def best(self) -> Array:
         """Give for each value the probability that it is the best; they add up to 1."""
@@ -101,7 +103,8 @@ def spreads(own: Array, rows: Array) -> Array:
     if values <= 2:  # noqa: PLR2004 - one difference does not tell two spreads apart, and need not
         return np.broadcast_to(total / 4, own.shape)
     fitted = (differences - total / (2 * (values - 1))) / (values - 2)
-    return np.maximum(fitted, LEAST * total / (values * (values - 1)))
+    least = LEAST * total / (values * (values - 1))
+    return np.asarray(np.maximum(fitted, least), np.float64)
 
 
 def _good(means: Array, variances: Array, margin: float) -> Array:

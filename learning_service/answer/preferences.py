@@ -8,19 +8,39 @@ Newton's method finds the one best point of each assumption, and the curvature t
 stands for the posterior, and its weight (Laplace's approximation).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from scipy.special import expit
 
+from learning_service.answer.evidence import Preference
 from learning_service.answer.posterior import Array, Posterior, spreads
 
-DEVIATIONS: Final = np.geomspace(0.2, 5, 6)  # of the worths, in units in which 1 is odds of 2.7 to 1
+DEVIATIONS: Final = np.geomspace(0.25, 4, 5)  # of the worths, in units in which 1 is odds of 2.7 to 1
 TIE_DEVIATION: Final = 1.0  # of c before any preference: around as many ties as wins of either
 STEP_LIMIT: Final = 2.0  # of a Newton step, that far from the best point is still towards it
-PRECISION: Final = 1e-9
+PRECISION: Final = 1e-6  # of a step; the next one would be about its square
 ITERATIONS: Final = 100
 NEGLIGIBLE: Final = 0.01  # an assumption that is this much less probable than the best one is left out
+
+
+def tally(preferences: Sequence[Preference], variants: Sequence[int]) -> tuple[Array, Array]:
+    """Count wins and ties of each variant against each; what concerns another variant is left out."""
+    places = {variant: place for place, variant in enumerate(variants)}
+    wins, ties = np.zeros((2, len(variants), len(variants)))
+    for one in preferences:
+        left, right = places.get(one.left.variant_index), places.get(one.right.variant_index)
+        if left is None or right is None:
+            continue
+        if one.outcome == "left":
+            wins[left, right] += 1
+        elif one.outcome == "right":
+            wins[right, left] += 1
+        else:
+            ties[left, right] += 1
+            ties[right, left] += 1
+    return wins, ties
 
 
 def fit_preferences(wins: Array, ties: Array) -> Posterior:

@@ -24,7 +24,7 @@ from learning_service.answer.posterior import Array, Posterior, spreads
 VALUE_RATIOS: Final = np.geomspace(0.1, 30, 7)  # of the values' standard deviation to that of the noise
 SEED_RATIOS: Final = np.geomspace(0.2, 5, 4)
 NEGLIGIBLE: Final = 0.01  # an assumption that is this much less probable than the best one is left out
-FLOOR: Final = 1e-12  # of the noise's variance, relative to that of the scores: below it is only rounding
+FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the scores: below it is only rounding
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, 
     cells = values * shape[1] + seeds
     return _Table(
         counts=np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
-        sums=np.bincount(cells, centred, minlength=shape[0] * shape[1]).reshape(shape),
+        sums=np.bincount(cells, centred, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
         squares=float(centred @ centred),
         known_squares=prior.count * (prior.deviation / (size * unit)) ** 2 + FLOOR * len(scores),
         dof=prior.count + len(scores) - 1,
