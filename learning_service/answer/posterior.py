@@ -69,7 +69,7 @@ class Posterior:
     def best(self) -> Array:
         """Give for each value the probability that it is the best; they add up to 1."""
         found = self.good(0.0)
-        return found / found.sum()
+        return np.asarray(found / found.sum(), np.float64)
 
     def difference(self, one: int, other: int) -> tuple[float, float]:
         """Give mean and variance of by how much `one` is better than `other`."""
