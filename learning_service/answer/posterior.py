@@ -30,7 +30,10 @@ TINY: Final = 1e-300
 
 @dataclass(frozen=True)
 class Posterior:
-    """The belief about `k` values under `h` assumptions; `noise` is the variance of one more look at a difference."""
+    """The belief about `k` values under `h` assumptions; `noise` is the variance of one more look at a difference.
+
+    A number plus `centre`, times `unit`, is a score.
+    """
 
     weights: Array  # h, adding up to 1
     means: Array  # h, k
@@ -38,19 +41,20 @@ class Posterior:
     spreads: Array  # h, k: of differences, as sums of two
     dof: float
     noise: float
+    centre: float = 0.0
+    unit: float = 1.0
 
     @property
     def mean(self) -> Array:
-        """The expected value of each mean."""
-        mean: Array = self.weights @ self.means
-        return mean
+        """The expected mean score of each value."""
+        return self._scores(self.weights @ self.means)
 
     def interval(self) -> tuple[Array, Array]:
-        """Give `low` and `high` of each mean."""
-        mean = self.mean
+        """Give `low` and `high` of each mean score."""
+        mean = self.weights @ self.means
         spread = np.sqrt(self.weights @ (self.variances + (self.means - mean) ** 2))
         reach = float(stdtrit(self.dof, (1 + INTERVAL) / 2)) * spread
-        return mean - reach, mean + reach
+        return self._scores(mean - reach), self._scores(mean + reach)
 
     def good(self, margin: float) -> Array:
         """Give for each value the probability that no other is better by more than `margin`."""
@@ -83,6 +87,9 @@ class Posterior:
         gaps = self.means[:, one] - self.means[:, other] + margin
         spread = np.sqrt(self.spreads[:, one] + self.spreads[:, other])
         return float(self.weights @ stdtr(self.dof, gaps / np.maximum(spread, TINY)))
+
+    def _scores(self, numbers: Array) -> Array:
+        return np.asarray((numbers + self.centre) * self.unit, np.float64)
 
     def _scales(self) -> Array:
         """Give factors on the variances that together make a t distribution out of normal ones."""

@@ -26,7 +26,7 @@ from learning_service.answer.verdict import Tier, decide
 
 STARS_MARGIN: Final = 0.25  # stars: in four pictures, one star on one of them
 METRIC_MARGIN: Final = 0.25  # of the standard deviation of the noise
-METRIC_ROUNDING: Final = 1e-6  # of the metric itself, if that is more
+METRIC_ROUNDING: Final = 1e-6  # of the largest score, if that is more
 PREFERENCE_MARGIN: Final = 0.2  # of worth: the better one wins 55 of 100 that are no ties
 
 
@@ -133,11 +133,12 @@ def _tested(plan: list[Candidate], indexes: list[int]) -> list[Candidate]:
 
 
 def _margin(objective: Objective, posterior: Posterior) -> float:
-    """Give the difference that is too small to matter."""
-    if objective.kind == "metric":
-        noise = METRIC_MARGIN * float(np.sqrt(posterior.noise / 2))
-        return max(noise, METRIC_ROUNDING * float(np.abs(posterior.mean).max()))
-    return STARS_MARGIN if objective.kind == "stars" else PREFERENCE_MARGIN
+    """Give the difference that is too small to matter, in the numbers of the belief."""
+    if objective.kind == "preference":
+        return PREFERENCE_MARGIN
+    if objective.kind == "stars":
+        return STARS_MARGIN / posterior.unit
+    return max(METRIC_MARGIN * float(np.sqrt(posterior.noise / 2)), METRIC_ROUNDING)
 
 
 def _estimates(
@@ -171,5 +172,5 @@ def _display(evidence: _Evidence, objective: Objective) -> tuple[Array, Array | 
     if objective.kind == "preference":
         return share_won(mean), share_won(low), share_won(high)
     if objective.kind == "stars":
-        low, high = np.clip(low, STARS_MIN, STARS_MAX), np.clip(high, STARS_MIN, STARS_MAX)
+        mean, low, high = (np.clip(numbers, STARS_MIN, STARS_MAX) for numbers in (mean, low, high))
     return mean, low, high

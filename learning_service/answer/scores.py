@@ -43,7 +43,7 @@ METRIC_NOISE: Final = Noise(0, 0)
 
 @dataclass(frozen=True)
 class _Table:
-    """The scores, added up by value and seed, in a unit in which they lie between -1 and 1 around 0."""
+    """The scores, added up by value and seed, less their mean, in a unit in which the largest is 1."""
 
     counts: Array  # values x seeds
     sums: Array  # values x seeds
@@ -65,14 +65,15 @@ def fit_scores(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array,
     weights = np.exp(log_weights - log_weights.max())
     kept = weights >= NEGLIGIBLE
     weights = weights[kept] / weights[kept].sum()
-    square = table.unit**2
     return Posterior(
         weights=weights,
-        means=table.centre + table.unit * means[kept],
-        variances=square * variances[kept],
-        spreads=square * spread[kept],
+        means=means[kept],
+        variances=variances[kept],
+        spreads=spread[kept],
         dof=table.dof,
-        noise=2 * square * float(weights @ noises[kept]),
+        noise=2 * float(weights @ noises[kept]),
+        centre=table.centre,
+        unit=table.unit,
     )
 
 
@@ -80,21 +81,19 @@ def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, 
     """Add up, in one order whatever the order of the scores, so that the last digit is the same too."""
     order = np.lexsort((scores, seeds, values))
     values, seeds, scores = values[order], seeds[order], scores[order]
-    size = float(np.abs(scores).max()) or 1.0
-    centre = float((scores / size).mean())
-    centred = scores / size - centre
-    unit = float(np.abs(centred).max()) or 1.0
-    centred /= unit
+    unit = float(np.abs(scores).max()) or 1.0  # squares of huge or tiny scores would not be finite, or nothing
+    centre = float((scores / unit).mean())
+    centred = scores / unit - centre
     shape = int(values.max()) + 1, int(seeds.max()) + 1
     cells = values * shape[1] + seeds
     return _Table(
         counts=np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
         sums=np.bincount(cells, centred, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
         squares=float(centred @ centred),
-        known_squares=prior.count * (prior.deviation / (size * unit)) ** 2 + FLOOR * len(scores),
+        known_squares=prior.count * (prior.deviation / unit) ** 2 + FLOOR * len(scores),
         dof=prior.count + len(scores) - 1,
-        centre=size * centre,
-        unit=size * unit,
+        centre=centre,
+        unit=unit,
     )
 
 

@@ -100,7 +100,7 @@ def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
     if verdict.more is None:
         doubts.append(f"the difference is too small for a hundred {noun}s of each value to decide")
     else:
-        doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')} would decide")
+        doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')} of these would decide")
     return doubts
 
 

@@ -5,6 +5,7 @@ The rule is that of an indifference zone (Bechhofer 1954) in its Bayesian form, 
 is better by more than a margin too small to matter.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -41,7 +42,7 @@ class Verdict:
     open: tuple[int, ...]  # what may be best too
     best: Array
     good: Array
-    more: int | None  # further observations that would probably decide; nil where none or too many would
+    more: int | None  # observations of `named` and `open` that would probably decide; nil where none or too many
 
 
 def decide(posterior: Posterior, counts: Array, seconds: Array, margin: float, *, paired: bool = False) -> Verdict:
@@ -59,45 +60,42 @@ def decide(posterior: Posterior, counts: Array, seconds: Array, margin: float, *
     equals = tuple(one for one in order if good[one] >= SURE and counts[one] >= ENOUGH) if tier == "strong" else ()
     together = np.cumsum(best[order])
     size = int(np.searchsorted(together, TOGETHER)) + 1
-    named, others = tuple(order[:size]), order[size:]
+    named = tuple(order[:size])
+    also = tuple(one for one in order[size:] if best[one] >= POSSIBLE)
+    rivals = (*named, *also)[1:] or order[1:2]
     return Verdict(
         tier=tier,
         leader=leader,
         chosen=None if tier == "few" else _fastest(equals, seconds, leader),
         equals=equals,
         named=named,
-        open=tuple(one for one in others if best[one] >= POSSIBLE),
+        open=also,
         best=best,
         good=good,
-        more=None if tier == "strong" else more_needed(posterior, leader, margin, paired=paired),
+        more=more_needed(posterior, leader, rivals, margin, paired=paired) if tier == "some" else None,
     )
 
 
-def more_needed(posterior: Posterior, leader: int, margin: float, *, paired: bool) -> int | None:
-    """Give how many further observations would probably decide; nil where more than 100 of each value would be needed.
+def more_needed(posterior: Posterior, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:
+    """Give how many further observations of leader and rivals would probably decide; nil if over 100 of each.
 
-    A preposterior calculation (Raiffa and Schlaifer 1961) in closed form, rival by rival. The difference between leader
-    and rival is believed to be normal with mean d and variance v. After r more looks, of which each has the variance s,
-    the variance will be w = 1 / (1/v + r/s), and the mean is today expected at d with the variance v - w. The pair is
+    A preposterior calculation (Raiffa and Schlaifer 1961) in closed form. The difference between leader and rival is
+    believed to be normal with mean d and variance v. After r more looks at it, of which each has the variance s, the
+    variance will be w = 1 / (1/v + r/s), and the mean is today expected at d with the variance v - w. The pair is
     decided if one of them is then not worse than the other by more than the margin, so if |mean| + margin is at least
-    z * sqrt(w), with the doubt of 0.1 shared between the rivals. The first r is taken with which all pairs are decided
-    as likely as not.
+    z * sqrt(w), with the doubt of 0.1 shared between the rivals. The first r is taken with which all pairs, as if they
+    were independent, are decided as likely as not.
     """
-    means = [posterior.difference(leader, rival) for rival in range(len(posterior.mean)) if rival != leader]
-    gaps, variances = (np.array(part)[:, None] for part in zip(*means, strict=True))
-    undecided = int((ndtr((gaps + margin) / np.sqrt(variances)) < SURE).sum()) or 1
-    z = float(ndtri(1 - (1 - SURE) / undecided))
-    rounds = np.arange(ROUNDS + 1)
+    pairs = [posterior.difference(leader, rival) for rival in rivals]
+    gaps, variances = (np.array(part)[:, None] for part in zip(*pairs, strict=True))
+    z = float(ndtri(1 - (1 - SURE) / len(rivals)))
+    rounds = np.arange(1, ROUNDS + 1)
     later = 1 / (1 / variances + rounds / posterior.noise)
-    moves = np.sqrt(np.maximum(variances - later, 0))
-    bound = z * np.sqrt(later) - margin
-    with np.errstate(divide="ignore"):
-        decided = np.where(bound <= 0, 1.0, ndtr((gaps - bound) / moves) + ndtr((-gaps - bound) / moves))
-    enough = decided >= AS_LIKELY_AS_NOT ** (1 / undecided)
-    if not enough.any(axis=1).all():
-        return None
-    needed = enough.argmax(axis=1)
-    return max(1, int(needed.sum() + (0 if paired else needed.max())))
+    moves = np.sqrt(variances - later)
+    bounds = z * np.sqrt(later) - margin
+    decided = np.where(bounds <= 0, 1.0, ndtr((gaps - bounds) / moves) + ndtr((-gaps - bounds) / moves))
+    enough = np.flatnonzero(decided.prod(axis=0) >= AS_LIKELY_AS_NOT)
+    return int(rounds[enough[0]]) * (len(rivals) + (not paired)) if len(enough) else None
 
 
 def _fastest(equals: tuple[int, ...], seconds: Array, leader: int) -> int:

@@ -6,9 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from learning_service.answer.evidence import PREFERENCE, STARS, Objective, Preference, Score
+from learning_service.answer.evidence import PREFERENCE, STARS, Preference, Score
 from learning_service.answer.pairs import next_pair
-from learning_service.answer.posterior import Array
 from learning_service.answer.recommend import STARS_MARGIN, Recommendation, recommend
 from learning_service.answer.scores import STARS_NOISE, fit_scores
 from learning_service.answer.verdict import Verdict, decide
@@ -173,7 +172,7 @@ def _verdict(scores: list[Score]) -> Verdict:
     seeds = np.unique([one.repeat_index for one in scores], return_inverse=True)[1]
     posterior = fit_scores(values, seeds, np.array([one.score for one in scores]), STARS_NOISE)
     counts = np.bincount(values).astype(np.float64)
-    return decide(posterior, counts, np.full(len(counts), np.nan), STARS_MARGIN)
+    return decide(posterior, counts, np.full(len(counts), np.nan), STARS_MARGIN / posterior.unit)
 
 
 def _place(value: object) -> int:

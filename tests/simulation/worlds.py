@@ -19,7 +19,7 @@ PLACES: Final = np.arange(VALUES)
 
 def _peak(random: np.random.Generator) -> Array:
     """One best value, and worse ones on both sides."""
-    return -random.uniform(0.1, 0.6) * np.abs(PLACES - random.uniform(0, VALUES - 1))
+    return np.asarray(-random.uniform(0.1, 0.6) * np.abs(PLACES - random.uniform(0, VALUES - 1)), np.float64)
 
 
 def _plateau(random: np.random.Generator) -> Array:
@@ -37,7 +37,8 @@ def _two_peaks(random: np.random.Generator) -> Array:
     """Two good regions, of which one is a little better."""
     first, second = random.choice(VALUES, 2, replace=False)
     lower = random.uniform(0.1, 0.5)
-    return np.maximum(-0.7 * np.abs(PLACES - first), -0.7 * np.abs(PLACES - second) - lower)
+    heights = -0.7 * np.abs(PLACES - first), -0.7 * np.abs(PLACES - second) - lower
+    return np.asarray(np.maximum(*heights), np.float64)
 
 
 SHAPES: Final = {"peak": _peak, "plateau": _plateau, "no difference": _flat, "two peaks": _two_peaks}
@@ -72,9 +73,7 @@ class World:
 
     def prefer(self, left: Picture, right: Picture) -> Preference:
         """Compare two pictures."""
-        gap = (
-            self.liking[left.variant_index, left.repeat_index] - self.liking[right.variant_index, right.repeat_index]
-        )
+        gap = self.liking[left.variant_index, left.repeat_index] - self.liking[right.variant_index, right.repeat_index]
         outcome: Outcome = "left" if gap > 0 else "right"
         return Preference(left=left, right=right, outcome="tie" if abs(gap) < TIE_STARS else outcome)
 
