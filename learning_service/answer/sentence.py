@@ -61,7 +61,7 @@ def value_text(value: VariantValue) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
+    text = " ".join(str(value).split())
     if len(text) > TEXT_LIMIT:
         text = f"{text[: TEXT_LIMIT - 1]}…"
     return text if isinstance(value, int) or text.replace("_", "").isalnum() else f'"{text}"'
