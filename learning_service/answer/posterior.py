@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, ndtr, stdtr, stdtrit
+from scipy.special import gammaincinv, ndtr, stdtrit
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -81,12 +81,6 @@ class Posterior:
         gap = float(self.weights @ gaps)
         spread = self.spreads[:, one] + self.spreads[:, other]
         return gap, float(self.weights @ (spread + (gaps - gap) ** 2))
-
-    def not_worse(self, one: int, other: int, margin: float) -> float:
-        """Give the probability that `other` is not better than `one` by more than `margin`."""
-        gaps = self.means[:, one] - self.means[:, other] + margin
-        spread = np.sqrt(self.spreads[:, one] + self.spreads[:, other])
-        return float(self.weights @ stdtr(self.dof, gaps / np.maximum(spread, TINY)))
 
     def _scores(self, numbers: Array) -> Array:
         return np.asarray((numbers + self.centre) * self.unit, np.float64)

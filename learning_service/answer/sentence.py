@@ -10,6 +10,7 @@ from learning_service.answer.verdict import Verdict
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
 NAMED_LIMIT: Final = 3  # values in a row; more are counted
 MANY: Final = 10  # from here on a number is rounded, as it is a guess
+CLOSE: Final = 0.05  # probabilities that differ by less are said once
 NOUNS: Final = {"stars": "rating", "metric": "result", "preference": "comparison"}
 
 
@@ -41,11 +42,7 @@ def verdict_text(
         parts = [f"{variable} {equals} are equally good ({_within(objective)}, {count})"]
     else:
         parts = [_leading(verdict, variable, names, count)]
-        if verdict.tier == "strong":
-            if verdict.best[verdict.leader] < verdict.good[verdict.leader] - 0.05:
-                parts.append(f"{percent(verdict.good[verdict.leader])} that no other is noticeably better")
-        else:
-            parts += _doubts(verdict, names, noun)
+        parts += _doubts(verdict, names, noun) if verdict.tier == "some" else _assurance(verdict)
     if verdict.chosen is not None and verdict.chosen != verdict.leader:
         parts.append(f"{names[verdict.chosen]} is the fastest of them")
     if untested:
@@ -88,6 +85,12 @@ def _leading(verdict: Verdict, variable: str, names: list[str], count: str) -> s
     return f"{variable} {named} ({together} that one of them is best, {count})"
 
 
+def _assurance(verdict: Verdict) -> list[str]:
+    """Say why the evidence is strong, where the probability to be best does not show it."""
+    best, good = (float(chances[verdict.leader]) for chances in (verdict.best, verdict.good))
+    return [f"{percent(good)} that no other is noticeably better"] if good > best + CLOSE else []
+
+
 def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
     """Say what may be best too, and how much more would decide."""
     rest = verdict.open if len(verdict.named) <= NAMED_LIMIT else (*verdict.named[1:], *verdict.open)
@@ -100,7 +103,8 @@ def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
     if verdict.more is None:
         doubts.append(f"the difference is too small for a hundred {noun}s of each value to decide")
     else:
-        doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')} of these would decide")
+        whose = " of these" if rest or len(verdict.named) > 1 else ""
+        doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')}{whose} would decide")
     return doubts
 
 
