@@ -152,17 +152,19 @@ def test_more_observations_are_needed_for_smaller_differences() -> None:
     assert 2 * one_sided == near
 
 
-def test_so_many_more_decide_as_often_as_not() -> None:
-    """Drawn from the belief itself, half of all futures with so many more looks are decided."""
-    posterior = belief([0.0, 0.5], 0.5, noise=9.0)
-    needed = more_needed(posterior, 1, [0], 0.25, paired=True)
+@pytest.mark.parametrize(("rivals", "z"), [(1, 1.2816), (3, 1.8339)])
+def test_so_many_more_decide_as_often_as_not(rivals: int, z: float) -> None:
+    """Drawn from the belief itself, half of all futures with so many more looks are decided, for all rivals at once."""
+    posterior = belief([0.0] * rivals + [0.5], 0.5, noise=9.0)
+    needed = more_needed(posterior, rivals, list(range(rivals)), 0.25, paired=True)
     assert needed
+    looks = needed / rivals
     random = np.random.default_rng(4)
-    true = random.normal(0.5, 1.0, size=20_000)
-    seen = true + random.normal(0, 3 / np.sqrt(needed), size=true.size)
-    later = 1 / (1 + needed / 9)
-    mean = later * (0.5 + seen * needed / 9)
-    decided = np.abs(mean) + 0.25 >= 1.2816 * np.sqrt(later)
+    true = random.normal(0.5, 1.0, size=(20_000, rivals))
+    seen = true + random.normal(0, 3 / np.sqrt(looks), size=true.shape)
+    later = 1 / (1 + looks / 9)
+    mean = later * (0.5 + seen * looks / 9)
+    decided = (np.abs(mean) + 0.25 >= z * np.sqrt(later)).all(axis=1)
     assert 0.49 <= decided.mean() < 0.56
 
 
