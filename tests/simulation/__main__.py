@@ -7,7 +7,7 @@ import click
 import numpy as np
 from click import echo
 
-from tests.simulation.study import ALL, Calibration, Study, study_preferences, study_stars
+from tests.simulation.study import ALL, HARD, Calibration, Study, study_preferences, study_stars
 
 
 @click.command()
@@ -30,9 +30,10 @@ def _show(title: str, study: Study, other: str) -> None:
     for shape, pace in study.pace.items():
         rows = [(count, f"{ours:.2f}", f"{plain:.2f}") for count, ours, plain in pace.rows()]
         _table(f"Within the margin, {shape}", ("observations", "ours", other), rows)
-    for share in (0.7, 0.8, 0.9):
-        ours, plain = study.pace[ALL].needed(share)
-        echo(f"Observations until {share:.0%} of experiments have a good value: {ours:.0f}, {other} {plain:.0f}")
+    for name in (ALL, HARD):
+        for share in (0.7, 0.8, 0.9):
+            ours, plain = study.pace[name].needed(share)
+            echo(f"Observations until {share:.0%} have a good value, {name}: {ours:.0f}, {other} {plain:.0f}")
     echo()
     for shape, tiers in study.tiers.items():
         echo(f"Tiers at the end, {shape}: {dict(Counter(tiers))}")

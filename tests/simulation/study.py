@@ -11,12 +11,13 @@ from learning_service.answer.pairs import next_pair
 from learning_service.answer.recommend import STARS_MARGIN, Recommendation, recommend
 from learning_service.answer.scores import STARS_NOISE, fit_scores
 from learning_service.answer.verdict import Verdict, decide
-from tests.simulation.worlds import SEEDS, SHAPES, VALUES, World, make_world
+from tests.simulation.worlds import SEED_DEVIATIONS, SEEDS, SHAPES, VALUES, World, make_world
 
 CHECKPOINTS: Final = (6, 12, 18, 24, 36, 48, 72, 96)  # ratings
 LOOKED_AHEAD: Final = (24, 36)  # ratings after which it is tried what so many more as are said would decide
 COMPARISONS: Final = (8, 16, 24, 36, 48)
 ALL: Final = "all with a difference"
+HARD: Final = "of these, where seeds differ most"
 BINS: Final = np.linspace(0, 1, 11)
 
 
@@ -86,9 +87,12 @@ class Study:
     decided: list[bool] = field(default_factory=list)  # were so many more observations as were said enough?
     tiers: dict[str, list[str]] = field(default_factory=dict)  # at the end, by shape
 
-    def add_pace(self, shape: str, count: int, ours: bool, plain: bool) -> None:
+    def add_pace(self, world: World, count: int, ours: bool, plain: bool) -> None:
         """Note what was found, for the shape and for all."""
-        for name in (shape, ALL) if shape != "no difference" else (shape,):
+        names = [world.shape]
+        if world.shape != "no difference":
+            names += [ALL, HARD] if world.seed_deviation == max(SEED_DEVIATIONS) else [ALL]
+        for name in names:
             self.pace.setdefault(name, Pace()).add(count, ours, plain)
 
 
@@ -146,7 +150,7 @@ def _note(study: Study, world: World, answer: Recommendation, count: int, plain:
     if answer.value is not None and single:
         study.chosen.add(answer.p_best or 0.0, float(true[tested.index(_place(answer.value))]))
     ours = _likeliest(answer)
-    study.add_pace(world.shape, count, _is_good(world, ours), _is_good(world, plain))
+    study.add_pace(world, count, _is_good(world, ours), _is_good(world, plain))
     if answer.tier == "strong":
         study.strong.append(bool(world.truth[ours] >= world.truth[tested].max() - STARS_MARGIN))
 

@@ -51,6 +51,7 @@ class World:
     shape: str
     liking: Array  # values x seeds: how much each picture is liked, and so what a second look would say again
     truth: Array  # by value: the stars to be expected over these seeds
+    seed_deviation: float
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -93,6 +94,7 @@ def make_world(random: np.random.Generator, shape: str) -> World:
         shape=shape,
         liking=levels + noise * random.normal(size=levels.shape),
         truth=_expected_stars(levels, noise).mean(axis=1),
+        seed_deviation=float(seed_deviation),
     )
 
 
