@@ -20,11 +20,12 @@ from scipy.special import gammaincinv, ndtr, stdtrit
 Array: TypeAlias = NDArray[np.float64]
 
 INTERVAL: Final = 0.9  # how probably a mean lies between `low` and `high`
-STEPS: Final = 64  # along the axis on which values are compared
+STEPS: Final = 48  # along the axis on which values are compared
 REACH: Final = 6.0  # standard deviations that the axis covers beyond the means
 SCALES: Final = (np.arange(4) + 0.5) / 4  # the quantiles that stand for the unknown size of the noise
 LEAST: Final = 1e-3  # of the mean variance of a difference, that a fitted spread keeps
 AT_ONCE: Final = 4_000_000  # numbers that are held in memory together
+NEGLIGIBLE: Final = 0.01  # of the weight of the likeliest assumption
 TINY: Final = 1e-300
 
 
@@ -91,6 +92,13 @@ class Posterior:
             return np.ones(1)
         half = self.dof / 2
         return half / np.asarray(gammaincinv(half, SCALES), np.float64)
+
+
+def weigh(log_weights: Array) -> tuple[NDArray[np.bool_], Array]:
+    """Give which assumptions are kept, and their weights: those that are far less probable than the best are left out."""
+    weights = np.exp(log_weights - log_weights.max())
+    kept = weights >= NEGLIGIBLE
+    return kept, weights[kept] / weights[kept].sum()
 
 
 def spreads(own: Array, rows: Array) -> Array:

@@ -15,14 +15,13 @@ import numpy as np
 from scipy.special import expit
 
 from learning_service.answer.evidence import Preference
-from learning_service.answer.posterior import Array, Posterior, spreads
+from learning_service.answer.posterior import Array, Posterior, spreads, weigh
 
 DEVIATIONS: Final = np.geomspace(0.25, 4, 5)  # of the worths, in units in which 1 is odds of 2.7 to 1
 TIE_DEVIATION: Final = 1.0  # of c before any preference: around as many ties as wins of either
 STEP_LIMIT: Final = 2.0  # of a Newton step, that far from the best point is still towards it
 PRECISION: Final = 1e-6  # of a step; the next one would be about its square
 ITERATIONS: Final = 100
-NEGLIGIBLE: Final = 0.01  # an assumption that is this much less probable than the best one is left out
 
 
 def tally(preferences: Sequence[Preference], variants: Sequence[int]) -> tuple[Array, Array]:
@@ -47,9 +46,7 @@ def fit_preferences(wins: Array, ties: Array) -> Posterior:
     """Give the belief about values, of which `wins[a, b]` times a was preferred to b; `ties` is symmetric."""
     parts = [_assume(wins, ties, deviation) for deviation in DEVIATIONS]
     log_weights, means, own, spread, ease = (np.array(part) for part in zip(*parts, strict=True))
-    weights = np.exp(log_weights - log_weights.max())
-    kept = weights >= NEGLIGIBLE
-    weights = weights[kept] / weights[kept].sum()
+    kept, weights = weigh(log_weights)
     return Posterior(
         weights=weights,
         means=means[kept],

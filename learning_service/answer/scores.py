@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from learning_service.answer.posterior import Array, Posterior, spreads
+from learning_service.answer.posterior import Array, Posterior, spreads, weigh
 
 VALUE_RATIOS: Final = np.geomspace(0.1, 30, 7)  # of the values' standard deviation to that of the noise
 SEED_RATIOS: Final = np.geomspace(0.2, 5, 4)
-NEGLIGIBLE: Final = 0.01  # an assumption that is this much less probable than the best one is left out
 FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the scores: below it is only rounding
 
 
@@ -62,9 +61,7 @@ def fit_scores(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array,
     table = _tabulate(values, seeds, scores, prior)
     parts = [_assume(table, seed_ratio) for seed_ratio in SEED_RATIOS]
     log_weights, means, variances, spread, noises = (np.concatenate(part) for part in zip(*parts, strict=True))
-    weights = np.exp(log_weights - log_weights.max())
-    kept = weights >= NEGLIGIBLE
-    weights = weights[kept] / weights[kept].sum()
+    kept, weights = weigh(log_weights)
     return Posterior(
         weights=weights,
         means=means[kept],

@@ -171,6 +171,23 @@ def test_a_bad_rating_never_raises_the_chance_to_be_best(values: int, seeds: int
     assert worse.p_best <= before.p_best + 1e-9
 
 
+@given(answers, st.data())
+@settings(max_examples=50)
+def test_a_lost_comparison_never_raises_the_chance_to_be_best(
+    found: list[tuple[int, int, str]], data: st.DataObject
+) -> None:
+    """Whatever was answered before, and on whichever side the loser is."""
+    loser, winner = data.draw(st.permutations(sorted({side for one in found for side in one[:2]})))[:2]
+    lost = data.draw(st.sampled_from([(loser, winner, "right"), (winner, loser, "left")]))
+    before, after = (
+        recommend(preferences(all_found), CANDIDATES, PREFERENCE, "x").estimates[loser].p_best
+        for all_found in (found, [*found, lost])
+    )
+    assert before is not None
+    assert after is not None
+    assert after <= before + 1e-6
+
+
 @given(cells_of_two, st.data())
 def test_a_bad_rating_is_only_excused_by_the_seed_or_by_chance(found: list[Cell], data: st.DataObject) -> None:
     """Where ratings are missing, one star may show that its seed is hard or its person moody: a little, no more."""
