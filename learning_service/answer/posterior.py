@@ -95,7 +95,7 @@ class Posterior:
 
 
 def weigh(log_weights: Array) -> tuple[NDArray[np.bool_], Array]:
-    """Give which assumptions are kept, and their weights: those that are far less probable than the best are left out."""
+    """Give which assumptions are kept, and their weights; what is far less likely than the best one is left out."""
     weights = np.exp(log_weights - log_weights.max())
     kept = weights >= NEGLIGIBLE
     return kept, weights[kept] / weights[kept].sum()
