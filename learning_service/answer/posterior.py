@@ -26,6 +26,7 @@ SCALES: Final = (np.arange(4) + 0.5) / 4  # the quantiles that stand for the unk
 LEAST: Final = 1e-3  # of the mean variance of a difference, that a fitted spread keeps
 AT_ONCE: Final = 4_000_000  # numbers that are held in memory together
 NEGLIGIBLE: Final = 0.01  # of the weight of the likeliest assumption
+LARGEST: Final = float(np.finfo(np.float64).max)
 TINY: Final = 1e-300
 
 
@@ -84,7 +85,8 @@ class Posterior:
         return gap, float(self.weights @ (spread + (gaps - gap) ** 2))
 
     def _scores(self, numbers: Array) -> Array:
-        return np.asarray((numbers + self.centre) * self.unit, np.float64)
+        with np.errstate(over="ignore"):  # an interval around scores near the largest number reaches beyond it
+            return np.asarray(np.clip((numbers + self.centre) * self.unit, -LARGEST, LARGEST), np.float64)
 
     def _scales(self) -> Array:
         """Give factors on the variances that together make a t distribution out of normal ones."""

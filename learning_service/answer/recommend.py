@@ -106,7 +106,7 @@ def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective
     return _Evidence(
         tested=_tested(plan, indexes.tolist()),
         counts=counts,
-        means=np.bincount(values, numbers, minlength=len(indexes)) / counts,
+        means=np.bincount(values, numbers / counts[values], minlength=len(indexes)),
         posterior=fit_scores(values, seeds, numbers, prior) if len(indexes) > 1 else None,
         total=len(scores),
     )

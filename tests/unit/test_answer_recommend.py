@@ -241,6 +241,7 @@ def test_nothing_to_compare_is_no_recommendation() -> None:
     assert only.estimates[0] == ValueEstimate(value=0, mean=4.5, low=None, high=None, n=2, p_best=None)
     assert only.sentence == "only x 0 has ratings yet; give ratings of at least two values"
     assert recommend(scores([(0, 0, 0.5)]), CANDIDATES, LOSS, "x").estimates[0].mean == 0.5
+    assert recommend(scores([(0, 0, 1.5e308), (0, 1, 1.5e308)]), CANDIDATES, MATCH, "x").estimates[0].mean == 1.5e308
 
 
 def test_equal_metrics_are_no_real_difference() -> None:

@@ -80,9 +80,9 @@ def test_few_scores_are_pulled_towards_the_general_mean() -> None:
 def test_a_metric_may_have_any_unit() -> None:
     """Huge, tiny and constant scores give finite numbers."""
     values, seeds = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    for scores in ([1e308, -1e308, 1e308, 1e307], [1e-308, 0, 3e-308, 2e-308], [0.5] * 4, [0.0] * 4):
+    for scores in ([1.7e308, -1.7e308, 1e308, 1e307], [1e-308, 0, 3e-308, 2e-308], [0.5] * 4, [0.0] * 4):
         posterior = fit_scores(values, seeds, np.array(scores), METRIC_NOISE)
-        assert np.isfinite(posterior.mean).all()
+        assert np.isfinite([posterior.mean, *posterior.interval()]).all()
         assert posterior.best().sum() == pytest.approx(1)
 
 

@@ -28,10 +28,7 @@ DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
     ("changes", "text"),
     [
         ({"variabel": 1}, "variabel: unknown key; did you mean 'variable'?"),
-        (
-            {"zzz": 1},
-            "zzz: unknown key; known are: config, jobs_per_variant, name, pipeline, priority, seed, stage, variable",
-        ),
+        ({"zzz": 1}, "zzz: unknown key; known are: config, jobs_per_variant, name, pipeline, priority, seed, stage, variable"),
         ({"name": ""}, "name: expected `str` of length >= 1"),
         ({"variable": {"values": [1]}}, "variable.name: missing; add it"),
         ({"variable": {"name": "v", "valeus": []}}, "variable.valeus: unknown key; did you mean 'values'?"),
