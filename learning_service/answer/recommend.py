@@ -102,11 +102,11 @@ def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective
     indexes, values = np.unique(np.array([one.variant_index for one in scores], np.int64), return_inverse=True)
     seeds = np.unique(np.array([one.repeat_index for one in scores], np.int64), return_inverse=True)[1]
     prior = STARS_NOISE if objective.kind == "stars" else METRIC_NOISE
-    counts = np.bincount(values, minlength=len(indexes)).astype(np.float64)
+    counts = np.bincount(values).astype(np.float64)
     return _Evidence(
         tested=_tested(plan, indexes.tolist()),
         counts=counts,
-        means=np.bincount(values, numbers / counts[values], minlength=len(indexes)),
+        means=np.bincount(values, numbers / counts[values]).astype(np.float64),
         posterior=fit_scores(values, seeds, numbers, prior) if len(indexes) > 1 else None,
         total=len(scores),
     )
