@@ -83,7 +83,7 @@ class Study:
     tied: Calibration = field(default_factory=Calibration)  # the same, where several are exactly equal
     chosen: Calibration = field(default_factory=Calibration)  # of the recommended value; one is best
     pace: dict[str, Pace] = field(default_factory=dict)  # by shape, and all that have a difference
-    strong: list[bool] = field(default_factory=list)  # was the value of a strong recommendation a good one?
+    strong: list[bool] = field(default_factory=list)  # within the margin? where there is a difference
     decided: list[bool] = field(default_factory=list)  # were so many more observations as were said enough?
     tiers: dict[str, list[str]] = field(default_factory=dict)  # at the end, by shape
 
@@ -151,7 +151,7 @@ def _note(study: Study, world: World, answer: Recommendation, count: int, plain:
         study.chosen.add(answer.p_best or 0.0, float(true[tested.index(_place(answer.value))]))
     ours = _likeliest(answer)
     study.add_pace(world, count, _is_good(world, ours), _is_good(world, plain))
-    if answer.tier == "strong":
+    if answer.tier == "strong" and world.shape != "no difference":
         study.strong.append(bool(world.truth[ours] >= world.truth[tested].max() - STARS_MARGIN))
 
 
