@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz chaos bench interop lint format lock clean
+.PHONY: install demo test fuzz chaos simulate bench interop lint format lock clean
 
 install: $(STAMP)
 
@@ -33,6 +33,9 @@ fuzz: install ## Each decoder for FUZZ_SECONDS with atheris, which tests/fuzz us
 
 chaos: install ## Kill, stop and restart everything at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
+
+simulate: install ## How far the recommendation can be trusted, on experiments whose best value is known: some minutes
+	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 
 bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: about an hour, on an idle machine
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -1,0 +1,81 @@
+"""The model of preferences: its slopes, and its posterior against the exact one."""
+
+import numpy as np
+import pytest
+
+from learning_service.answer.evidence import Picture, Preference
+from learning_service.answer.posterior import Array
+from learning_service.answer.preferences import (
+    DEVIATIONS,
+    _log_likelihood,
+    _slopes,
+    fit_preferences,
+    share_won,
+    tally,
+)
+
+RANDOM = np.random.default_rng(3)
+
+
+def counts(values: int, highest: int) -> tuple[Array, Array]:
+    """Give wins and ties of each against each."""
+    wins = RANDOM.integers(0, highest, (values, values)).astype(float)
+    np.fill_diagonal(wins, 0)
+    ties = np.triu(RANDOM.integers(0, highest, (values, values)), 1).astype(float)
+    return wins, ties + ties.T
+
+
+def test_slopes_are_those_of_the_likelihood() -> None:
+    """Gradient and curvature agree with small steps."""
+    wins, ties = counts(5, 4)
+    point, step = RANDOM.normal(size=6), 1e-5
+    gradient, curvature = _slopes(point, wins, ties)
+    for place, axis in enumerate(np.eye(6) * step):
+        rise = _log_likelihood(point + axis, wins, ties) - _log_likelihood(point - axis, wins, ties)
+        assert rise / (2 * step) == pytest.approx(gradient[place], abs=1e-6)
+        bend = _slopes(point + axis, wins, ties)[0] - _slopes(point - axis, wins, ties)[0]
+        assert bend / (2 * step) == pytest.approx(-curvature[place], abs=1e-6)
+
+
+@pytest.mark.parametrize(("won", "lost", "tied"), [(1, 0, 0), (3, 1, 0), (8, 5, 4), (30, 22, 10), (0, 0, 5)])
+def test_the_posterior_is_near_the_exact_one(won: int, lost: int, tied: int) -> None:
+    """Of two values, the chance to be the best is that of a sum over a fine grid of all unknowns."""
+    gap, level = np.meshgrid(np.linspace(-25, 25, 2001), np.linspace(-4, 4, 161), indexing="ij")
+    odds = np.exp([gap / 2, -gap / 2, level])
+    likelihood = np.prod((odds / odds.sum(axis=0)) ** np.array([won, lost, tied])[:, None, None], axis=0)
+    prior = sum(np.exp(-(gap**2) / (4 * deviation**2)) / (1 + deviation**2) for deviation in DEVIATIONS)
+    weights = (likelihood * prior * np.exp(-(level**2) / 2)).sum(axis=1)
+    exact = (weights[1001:].sum() + weights[1000] / 2) / weights.sum()
+    wins, ties = np.array([[0.0, won], [lost, 0.0]]), np.array([[0.0, tied], [tied, 0.0]])
+    assert fit_preferences(wins, ties).best()[0] == pytest.approx(exact, abs=0.03)
+
+
+def test_one_sided_answers_stay_finite() -> None:
+    """Whoever wins a thousand times out of a thousand is the best, and no number overflows."""
+    wins = np.zeros((4, 4))
+    wins[0, 1:] = 1000
+    posterior = fit_preferences(wins, np.zeros((4, 4)))
+    assert posterior.best()[0] > 0.95
+    assert np.isfinite(posterior.interval()).all()
+
+
+def test_a_tie_and_both_bad_say_the_same_of_which_is_better() -> None:
+    """Neither favours anybody."""
+    one, other = (Picture(variant_index=index, repeat_index=0, sha256=str(index)) for index in (3, 5))
+    stranger = Picture(variant_index=9, repeat_index=0, sha256="9")
+    answers = [
+        Preference(left=one, right=other, outcome="tie"),
+        Preference(left=other, right=one, outcome="both_bad"),
+        Preference(left=other, right=one, outcome="left"),
+        Preference(left=other, right=one, outcome="right"),
+        Preference(left=one, right=stranger, outcome="left"),
+    ]
+    wins, ties = tally(answers, [3, 5])
+    assert wins.tolist() == [[0, 1], [1, 0]]
+    assert ties.tolist() == [[0, 2], [2, 0]]
+    assert fit_preferences(wins, ties).best() == pytest.approx([0.5, 0.5], abs=1e-9)
+
+
+def test_a_value_of_mean_worth_wins_half() -> None:
+    """The share that people read is one half where nothing is known."""
+    assert share_won(np.array([0.0])) == pytest.approx([0.5])
