@@ -2,7 +2,7 @@
 
 from bus.requests import JobParams, JobView
 from tests.acceptance.experiments import gate, open_gate, program, services, submit
-from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
+from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, finish, view_of, wait_for_jobs
 from tests.helpers import wait_until
 
 JOB = 'pipeline = "command"\nstage = "run"\npriority = {priority}\n[config]\ncommand = ["/bin/sh", "-c", "{script}"]\n'
@@ -43,6 +43,29 @@ def test_a_paused_queue_stays_so_over_a_kill_and_runs_urgent_jobs_first(house: H
     assert done[0].started_at is not None
     assert done[1].started_at is not None
     assert done[0].started_at < done[1].started_at
+
+
+def test_whoever_follows_is_told_that_everything_waits_and_that_it_goes_on(house: House) -> None:
+    """Without a terminal once on stderr: for a pause, and for a runner that is away; stdout has only the variants."""
+    runner, _ = services(house, steady=True)
+    house.run("job", "pause")
+    experiment = house.write("experiment.toml", program(values=2, jobs=1, script=gate(house, 0)))
+    following = house.command("experiment", "run", experiment, "--follow")
+    wait_until(lambda: "waits: paused; " in following.errors(), COMMAND_SECONDS, what="the pause")
+    assert "waits: paused; " in house.run("experiment", "show", following.errors().split()[0]).out
+
+    house.run("job", "resume")
+    wait_until(lambda: following.errors().count("\ngoes on\n") == 1, COMMAND_SECONDS, what="the end of the pause")
+    runner.kill()
+    silence = f"waits: the runner at {runner.control} does not answer"
+    wait_until(lambda: silence in following.errors(), COMMAND_SECONDS, what="the silence")
+    runner.start()
+    wait_until(lambda: following.errors().count("\ngoes on\n") == 2, COMMAND_SECONDS, what="the runner's return")
+    open_gate(house)
+
+    assert following.wait() == 0, following.errors()
+    assert following.errors().count("waits: ") == 2
+    assert "waits" not in finish(following).out
 
 
 def test_a_failed_job_is_retried_and_others_are_refused(house: House) -> None:
