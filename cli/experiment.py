@@ -56,7 +56,7 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
             click.echo(json_text(view) if as_json else view.experiment_id)
             return
         click.echo(view.experiment_id, err=True)
-        end_with(follow(learning, runner, view.experiment_id, json_lines=as_json, keys=keys))
+        _follow_to_the_end(learning, runner, view.experiment_id, json_lines=as_json, keys=keys)
 
 
 @experiment.command("list")
@@ -142,7 +142,7 @@ def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, k
         if experiment_id:
             _show(learning, experiment_id, keys)  # an unknown one would be waited for without end
         followed = experiment_id or _newest(learning, keys)
-        end_with(follow(learning, runner, followed, json_lines=json_lines, keys=keys))
+        _follow_to_the_end(learning, runner, followed, json_lines=json_lines, keys=keys)
 
 
 def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
@@ -181,6 +181,14 @@ def _show(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentVie
     return request(
         learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
     )
+
+
+def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None) -> None:
+    """Show an experiment until it has ended, say how to see its pictures, and end as it did."""
+    screen = follow(learning, runner, experiment_id, json_lines=json_lines, keys=keys)
+    if screen.has_pictures and not json_lines:
+        click.echo(f"pictures: variantbus experiment sheet {experiment_id}", err=True)
+    end_with(screen)
 
 
 def _newest(learning: str, keys: Keys | None) -> str:

@@ -58,6 +58,11 @@ class ExperimentScreen:
         return self.experiment is not None and self.experiment.status in ENDED
 
     @property
+    def has_pictures(self) -> bool:
+        """Is there anything to draw a contact sheet of?"""
+        return any(image.width and image.height for variant in self.variants.values() for image in variant.images)
+
+    @property
     def pipeline(self) -> str:
         """What runs its jobs; "" while that is not known."""
         return self.experiment.definition.pipeline if self.experiment else ""
