@@ -28,7 +28,7 @@ from cli.fetch import fetch_picture
 from cli.files import new_id, read_experiment
 from cli.follow import follow
 from cli.lanes import reason_now
-from cli.output import json_option, json_text, table_console
+from cli.output import json_option, json_text, print_table
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
 from learning_service.plan import MAX_JOBS, plan_values
@@ -76,7 +76,7 @@ def list_(*, limit: int, as_json: bool, learning: str, keys: Keys | None) -> Non
             table.add_column(heading, overflow="fold", no_wrap=heading == "id")
         for one in reply.experiments:
             table.add_row(*_row(one))
-        table_console().print(table)
+        print_table(table)
 
 
 @experiment.command()
@@ -95,7 +95,7 @@ def show(experiment_id: str, *, as_json: bool, learning: str, runner: str, keys:
         screen = screen_of(view)
         if not screen.has_ended:
             screen.waits_for = reason_now(runner, screen.pipeline, keys)
-        table_console().print(screen.render())
+        print_table(screen.render())
 
 
 @experiment.command()

@@ -34,7 +34,7 @@ from cli.experiment import outputs_of
 from cli.files import JobFile, new_id
 from cli.job_gc import gc_command
 from cli.job_output import output_command
-from cli.output import duration_text, json_option, json_text, table_console
+from cli.output import duration_text, json_option, json_text, print_table
 from cli.view import last_line
 
 
@@ -96,7 +96,7 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
             table.add_column(heading, overflow="fold", no_wrap=heading in ("id", "age", "eta"))
         for one in reply.jobs:
             table.add_row(*job_row(one, time.time()))
-        table_console().print(table)
+        print_table(table)
 
 
 @job.command()

@@ -25,7 +25,7 @@ from bus.requests import (
     OutputSweepReply,
 )
 from bus.since import parse_duration
-from cli.output import table_console
+from cli.output import print_table
 
 IDS_AT_ONCE: Final = 100
 STEP_SECONDS: Final = 30.0  # for a step on a slow disk
@@ -145,7 +145,7 @@ def _show(lost: list[OutputOwner]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=True)
     for one in lost:
         table.add_row(one.experiment_id or "(none)", str(one.jobs), str(one.files), str(one.bytes))
-    table_console().print(table)
+    print_table(table)
 
 
 def _counted(gone: OutputRemoveReply | OutputSweepReply) -> str:

@@ -1,10 +1,11 @@
 """How commands print."""
 
+import re
 from typing import Final
 
 import click
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 PIPE_WIDTH: Final = 200  # columns where there is no terminal that would say
 
@@ -29,7 +30,13 @@ def duration_text(seconds: float | None) -> str:
     return " ".join(parts[:2])
 
 
-def table_console() -> Console:
-    """Give the console for tables: as wide as the terminal, and wide enough for whole ids in a pipe."""
+def print_table(table: RenderableType) -> None:
+    """Print a table: as wide as the terminal; in a pipe wide enough for whole ids, and no line padded with spaces."""
     console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+    if console.is_terminal:
+        console.print(table)
+        return
+    wide = Console(width=PIPE_WIDTH)
+    with wide.capture() as capture:
+        wide.print(table)
+    click.echo(re.sub(r" +$", "", capture.get(), flags=re.MULTILINE), nl=False)

@@ -12,7 +12,7 @@ from bus.requester import request
 from bus.requests import LaneView, PipelinesReply
 from bus.specs import StageSpec, VariableSpec, bounds_text
 from bus.validate import InvalidInputError, near_miss
-from cli.output import json_option, json_text, table_console
+from cli.output import json_option, json_text, print_table
 
 CHOICES_SHOWN: Final = 8
 
@@ -33,9 +33,9 @@ def pipelines(name: str, *, as_json: bool, runner: str, keys: Keys | None) -> No
             click.echo(json_text(reply.pipelines[name] if name else reply))
         elif name:
             for stage, spec in reply.pipelines[name].items():
-                table_console().print(stage_table(stage, spec))
+                print_table(stage_table(stage, spec))
         else:
-            table_console().print(overview(reply))
+            print_table(overview(reply))
 
 
 def overview(reply: PipelinesReply) -> Table:

@@ -2,13 +2,14 @@
 
 import pytest
 from msgspec.structs import replace
+from rich.table import Table
 from rich.text import Text
 
 from bus.messages import JobError, JobResult
 from bus.requests import JobView
 from bus.specs import StageSpec, VariableSpec
 from cli.job import job_row
-from cli.output import duration_text
+from cli.output import duration_text, print_table
 from cli.pipelines import note, takes
 
 
@@ -29,6 +30,19 @@ from cli.pipelines import note, takes
 def test_durations_have_at_most_two_units(seconds: float | None, text: str) -> None:
     """What is not known is left out."""
     assert duration_text(seconds) == text
+
+
+def test_a_table_in_a_pipe_has_whole_ids_and_no_spaces_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the width of the terminal that is not there; spaces within a line stay."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "note"):
+        table.add_column(heading)
+    table.add_row("a" * 120, "why")
+    table.add_row("b", "")
+
+    print_table(table)
+
+    assert capsys.readouterr().out == f"id{' ' * 120}note\n{'a' * 120}  why\nb\n"
 
 
 QUEUED = JobView(
