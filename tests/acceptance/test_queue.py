@@ -109,8 +109,10 @@ def test_what_can_be_varied_is_listed(house: House) -> None:
     assert [line.split()[0] for line in overview.splitlines()] == ["pipeline", *sorted(overview_names(house))]
     embedded = house.run("pipelines", "embedded").out
     assert "cfg_scale" in embedded
-    assert "float 0 to 30" in embedded
+    assert "number 0 to 30" in embedded
     assert house.run("pipelines", "embedded", "--json").json["txt2img"]["variables"]["steps"]["maximum"] == 150
+    (sentence,) = house.run("pipelines", "webui").out.splitlines()
+    assert sentence.startswith("webui: ")
     assert "did you mean 'embedded'?" in house.run("pipelines", "embeded", code=2).err
     assert "did you mean 'noop'?" in house.run("job", "pause", "--pipeline", "nop", code=2).err
 

@@ -10,7 +10,7 @@ from bus.requests import JobView
 from bus.specs import StageSpec, VariableSpec
 from cli.job import job_row
 from cli.output import duration_text, print_table
-from cli.pipelines import note, takes
+from cli.pipelines import away_lines, note, takes
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,13 @@ def test_the_note_says_why_a_job_waits_or_failed(changes: dict[str, object], exp
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
-        (VariableSpec(kind="str"), "str"),
-        (VariableSpec(kind="int", minimum=1, maximum=150), "int 1 to 150"),
-        (VariableSpec(kind="float", minimum=0), "float at least 0"),
-        (VariableSpec(kind="int", maximum=9, unit="pixels"), "int at most 9 pixels"),
+        (VariableSpec(kind="str"), "text"),
+        (VariableSpec(kind="int", minimum=1, maximum=150), "whole number 1 to 150"),
+        (VariableSpec(kind="float", minimum=0), "number at least 0"),
+        (VariableSpec(kind="int", maximum=9, unit="pixels"), "whole number at most 9 pixels"),
+        (VariableSpec(kind="int", minimum=0, maximum=2**63 - 1), "whole number 0 to 9223372036854775807"),
+        (VariableSpec(kind="float", minimum=-0.25, maximum=1e6), "number -0.25 to 1000000"),
+        (VariableSpec(kind="bool"), "true or false"),
         (VariableSpec(kind="str", choices=("a", "b")), "a, b"),
         (VariableSpec(kind="str", choices=tuple("abcdefghij")), "a, b, c, d, e, f, g, h, … 2 more"),
     ],
@@ -115,3 +118,11 @@ def test_a_note_names_what_a_plan_has_to_know() -> None:
 
     assert note("init_image", spec, config) == "config only, required"
     assert note("scale", spec, variable) == "with enable_hr, slow to change"
+
+
+def test_why_a_pipeline_can_plan_nothing_is_said_once() -> None:
+    """All its stages wait for the same server; what is there says nothing."""
+    away = StageSpec(unavailable="no web UI at http://127.0.0.1:7860")
+
+    assert away_lines("webui", {"txt2img": away, "img2img": away}) == ["webui: no web UI at http://127.0.0.1:7860"]
+    assert away_lines("noop", {"run": StageSpec()}) == []
