@@ -28,7 +28,7 @@ from cli.fetch import fetch_picture
 from cli.files import new_id, read_experiment
 from cli.follow import follow
 from cli.lanes import reason_now
-from cli.output import json_option, json_text, print_table
+from cli.output import json_option, json_text, limit_option, more_text, print_table
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
 from learning_service.plan import MAX_JOBS, plan_values
@@ -60,7 +60,7 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
 
 
 @experiment.command("list")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
+@limit_option
 @json_option
 @learning_option
 @keys_option
@@ -77,6 +77,8 @@ def list_(*, limit: int, as_json: bool, learning: str, keys: Keys | None) -> Non
         for one in reply.experiments:
             table.add_row(*_row(one))
         print_table(table)
+        if reply.before is not None:
+            click.echo(more_text(len(reply.experiments), limit), err=True)
 
 
 @experiment.command()

@@ -9,7 +9,12 @@ from rich.console import Console, RenderableType
 
 PIPE_WIDTH: Final = 200  # columns where there is no terminal that would say
 
+MAX_LISTED: Final = 1000  # rows that one request gives
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=20, show_default=True, help="How many, newest first."
+)
 
 
 def json_text(value: object) -> str:
@@ -28,6 +33,16 @@ def duration_text(seconds: float | None) -> str:
             parts.append(f"{left // size} {unit}")
             left %= size
     return " ".join(parts[:2])
+
+
+def count_text(count: float, one: str, many: str) -> str:
+    """Write a number with what is counted, in singular or plural."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def more_text(listed: int, limit: int) -> str:
+    """Say that there is more than was listed, and how to see it, unless one reply holds no more."""
+    return f"… and more: --limit {min(2 * limit, MAX_LISTED)}" if listed == limit < MAX_LISTED else "… and more"
 
 
 def print_table(table: RenderableType) -> None:

@@ -50,6 +50,7 @@ def test_whoever_has_followed_is_told_how_to_see_the_pictures(house: House) -> N
     assert "pictures" not in house.run("watch", command.split()[-1], "--json").err
     text_only = house.write("program.toml", program(values=1, jobs=1))
     assert "pictures" not in house.run("experiment", "run", text_only, "--follow").err
+    assert house.run("experiment", "list", "--limit", "1").err == "… and more: --limit 2\n"
 
 
 def test_a_failing_program_fails_its_variant_with_its_own_words(house: House) -> None:

@@ -35,9 +35,12 @@ def test_a_paused_queue_stays_so_over_a_kill_and_runs_urgent_jobs_first(house: H
     runner.kill()
     runner.start()
 
-    listed = house.run("job", "list").out
-    assert listed.count("paused; `variantbus job resume` goes on") == 2
-    assert [line.split()[0] for line in listed.splitlines()[1:]] == [urgent, plain]
+    listed = house.run("job", "list").out.splitlines()
+    assert listed[-1] == "command waits: paused; `variantbus job resume` goes on"
+    assert [line.split()[0] for line in listed[1:-1]] == [urgent, plain]
+    first = house.run("job", "list", "--limit", "1")
+    assert len(first.out.splitlines()) == 3
+    assert first.err == "… and more: --limit 2\n"
     house.run("job", "resume")
     done = [wait_for(runner, job_id, "completed") for job_id in (urgent, plain)]
     assert done[0].started_at is not None

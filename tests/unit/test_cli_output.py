@@ -8,8 +8,8 @@ from rich.text import Text
 from bus.messages import JobError, JobResult
 from bus.requests import JobView
 from bus.specs import StageSpec, VariableSpec
-from cli.job import job_row
-from cli.output import duration_text, print_table
+from cli.job import job_row, wait_lines
+from cli.output import count_text, duration_text, more_text, print_table
 from cli.pipelines import away_lines, note, takes
 
 
@@ -75,9 +75,9 @@ def test_a_queued_job_shows_its_age_and_when_it_may_be_done() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"waits_for": "paused"}, "paused"),
+        ({"waits_for": "paused"}, "waits, see below"),
         ({"fault": JobError(kind="unreachable", message="gone")}, "gone"),
-        ({"fault": JobError(kind="unreachable", message="gone"), "waits_for": "rests"}, "rests"),
+        ({"fault": JobError(kind="unreachable", message="gone"), "waits_for": "rests"}, "waits, see below"),
         ({"fault": JobError(kind="unreachable", message="gone"), "state": "running"}, ""),
         (
             {"state": "failed", "result": JobResult(success=False, error=JobError(kind="oom", message="a\nno memory"))},
@@ -89,6 +89,38 @@ def test_a_queued_job_shows_its_age_and_when_it_may_be_done() -> None:
 def test_the_note_says_why_a_job_waits_or_failed(changes: dict[str, object], expected: str) -> None:
     """In one line."""
     assert row(replace(QUEUED, **changes))[-1] == expected
+
+
+def test_why_jobs_wait_is_said_once_for_each_pipeline() -> None:
+    """In one line each, however many of its jobs are listed."""
+    jobs = [
+        replace(QUEUED, waits_for="gone\nfor lunch"),
+        replace(QUEUED, pipeline="noop"),
+        replace(QUEUED, pipeline="command", waits_for="paused"),
+        replace(QUEUED, waits_for="gone\nfor lunch"),
+    ]
+
+    assert wait_lines(jobs) == ["webui waits: for lunch", "command waits: paused"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "limit", "text"),
+    [
+        (20, 20, "… and more: --limit 40"),
+        (600, 600, "… and more: --limit 1000"),
+        (1000, 1000, "… and more"),
+        (7, 20, "… and more"),
+    ],
+)
+def test_a_list_that_is_cut_says_how_to_see_more(listed: int, limit: int, text: str) -> None:
+    """Where a higher limit would show no more, none is named."""
+    assert more_text(listed, limit) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 jobs wait"), (1, "1 job waits"), (2, "2 jobs wait")])
+def test_one_is_singular(count: int, text: str) -> None:
+    """And nothing else is."""
+    assert count_text(count, "job waits", "jobs wait") == text
 
 
 @pytest.mark.parametrize(
