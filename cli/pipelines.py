@@ -41,22 +41,22 @@ def pipelines(name: str, *, as_json: bool, runner: str, keys: Keys | None) -> No
         if as_json:
             click.echo(json_text(reply.pipelines[name] if name else reply))
         elif name:
-            _print_pipeline(name, reply.pipelines[name])
+            _print_stages(reply.pipelines[name])
         else:
             print_table(overview(reply))
 
 
-def _print_pipeline(name: str, stages: dict[str, StageSpec]) -> None:
-    for sentence in away_lines(name, stages):
+def _print_stages(stages: dict[str, StageSpec]) -> None:
+    for sentence in away_lines(stages):
         click.echo(sentence)
     for stage, spec in stages.items():
         if spec.variables or spec.config:
             print_table(stage_table(stage, spec))
 
 
-def away_lines(name: str, stages: dict[str, StageSpec]) -> list[str]:
+def away_lines(stages: dict[str, StageSpec]) -> list[str]:
     """Say why nothing can be planned now: once, however many stages wait for the same server."""
-    return [f"{name}: {why}" for why in dict.fromkeys(last_line(spec.unavailable) for spec in stages.values()) if why]
+    return [why for why in dict.fromkeys(last_line(spec.unavailable) for spec in stages.values()) if why]
 
 
 def overview(reply: PipelinesReply) -> Table:

@@ -115,7 +115,7 @@ def test_what_can_be_varied_is_listed(house: House) -> None:
     assert "number 0 to 30" in embedded
     assert house.run("pipelines", "embedded", "--json").json["txt2img"]["variables"]["steps"]["maximum"] == 150
     (sentence,) = house.run("pipelines", "webui").out.splitlines()
-    assert sentence.startswith("webui: ")
+    assert sentence.startswith("webui: http://")
     assert "did you mean 'embedded'?" in house.run("pipelines", "embeded", code=2).err
     assert "did you mean 'noop'?" in house.run("job", "pause", "--pipeline", "nop", code=2).err
 

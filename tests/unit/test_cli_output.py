@@ -156,5 +156,5 @@ def test_why_a_pipeline_can_plan_nothing_is_said_once() -> None:
     """All its stages wait for the same server; what is there says nothing."""
     away = StageSpec(unavailable="no web UI at http://127.0.0.1:7860")
 
-    assert away_lines("webui", {"txt2img": away, "img2img": away}) == ["webui: no web UI at http://127.0.0.1:7860"]
-    assert away_lines("noop", {"run": StageSpec()}) == []
+    assert away_lines({"txt2img": away, "img2img": away}) == ["no web UI at http://127.0.0.1:7860"]
+    assert away_lines({"run": StageSpec()}) == []
