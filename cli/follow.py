@@ -17,7 +17,7 @@ from bus.source import Delivery, Start
 from bus.subscriber import Subscriber
 from bus.tail import as_json
 from bus.validate import InvalidInputError
-from cli.lanes import LaneWatch
+from cli.lanes import LaneWatch, Reason
 from cli.view import ExperimentScreen, Wait, summary_line
 
 REFRESH_SECONDS: Final = 0.1
@@ -34,13 +34,15 @@ def follow(
         with (
             closing(Loop()) as loop,
             Subscriber([learning], prefixes, start=Start.LATEST, loop=loop, keys=keys) as subscriber,
-            _reasons(loop, runner, screen, keys) as reason,
+            _reason(loop, runner, screen, keys) as reason,
             _shown(json_lines=json_lines) as show,
         ):
             show(screen, [])
             while not _complete(screen):
                 batch = subscriber.receive(REFRESH_SECONDS)
-                screen.waits_for = reason()
+                if batch:
+                    reason.note_progress()
+                screen.waits_for = reason.text
                 show(screen, batch)
     except KeyboardInterrupt:
         click.echo(f"the experiment goes on; see `variantbus watch {experiment_id}`", err=True)
@@ -57,16 +59,16 @@ def _complete(screen: ExperimentScreen) -> bool:
 
 
 @contextmanager
-def _reasons(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Callable[[], str]]:
-    """Give the function that says why the jobs wait."""
+def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Reason]:
+    """Give the reason why the jobs wait, which is kept up to date while the loop runs."""
     watch: LaneWatch | None = None
     with suppress(InvalidInputError):  # the key of the runner is not known here: the following needs only the other one
         watch = LaneWatch(loop, runner, lambda: screen.pipeline, keys)
     if watch is None:
-        yield lambda: ""
+        yield Reason(runner)
         return
     with closing(watch):
-        yield lambda: watch.reason
+        yield watch.reason
 
 
 @contextmanager

@@ -15,8 +15,33 @@ ANSWER_SECONDS: Final = 0.5
 SILENCES: Final = 2  # in a row: a runner that was only busy for a moment is no news
 
 
+class Reason:
+    """Why the jobs of a pipeline wait, as far as its runner says, or does not; no socket in here."""
+
+    def __init__(self, runner: str) -> None:
+        """Nothing is known yet."""
+        self.text = ""
+        self._silence, self._silences = silence_of(runner), 0
+
+    def hear(self, text: str) -> None:
+        """Take an answer, "" if nothing waits."""
+        self.text, self._silences = text, 0
+
+    def miss(self) -> None:
+        """Note that no answer came."""
+        self._silences += 1
+        if self._silences >= SILENCES:
+            self.text = self._silence
+
+    def note_progress(self) -> None:
+        """Jobs go on, so who is silent has no part in them: another runner may have them all."""
+        self._silences = 0
+        if self.text == self._silence:
+            self.text = ""
+
+
 class LaneWatch:
-    """Asks a runner again and again; `reason` says why it starts no job of a pipeline, "" if it does."""
+    """Asks a runner again and again why it starts no job of a pipeline."""
 
     def __init__(self, loop: Loop, runner: str, pipeline: Callable[[], str], keys: Keys | None = None) -> None:
         """Ask at once, and every two seconds; `pipeline` gives its name, "" while that is not known.
@@ -24,8 +49,8 @@ class LaneWatch:
         Raises:
             InvalidInputError: the keys do not say which key the runner has.
         """
-        self.reason = ""
-        self._pipeline, self._silences = pipeline, 0
+        self.reason = Reason(runner)
+        self._pipeline = pipeline
         self._requester = Requester(loop, runner, towards(keys, runner))
         self._timer = loop.every(ASK_SECONDS, self._ask)
         self._ask()
@@ -39,14 +64,11 @@ class LaneWatch:
         self._requester.ask("pipelines", {}, PipelinesReply, self._hear, self._miss, ANSWER_SECONDS)
 
     def _hear(self, reply: PipelinesReply) -> None:
-        self._silences = 0
-        self.reason = reason_in(reply, self._pipeline())
+        self.reason.hear(reason_in(reply, self._pipeline()))
 
     def _miss(self, error: ControlError) -> None:
         if error.code == "unavailable":  # it may refuse, too: then it is there
-            self._silences += 1
-            if self._silences >= SILENCES:
-                self.reason = silence_of(self._requester.address)
+            self.reason.miss()
 
 
 def reason_now(runner: str, pipeline: str, keys: Keys | None = None) -> str:

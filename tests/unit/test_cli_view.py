@@ -6,7 +6,7 @@ from rich.console import Console
 
 from bus.messages import ExperimentStatus, Totals
 from bus.requests import LaneView, PipelinesReply
-from cli.lanes import reason_in
+from cli.lanes import Reason, reason_in
 from cli.view import ExperimentScreen, Wait
 from tests.factories import EXPERIMENT, definition
 
@@ -78,3 +78,30 @@ def test_the_reason_is_that_of_the_pipeline() -> None:
     reply = PipelinesReply(pipelines={}, outputs="", queued=0, running=0, lanes=lanes)
 
     assert [reason_in(reply, name) for name in ("webui", "noop", "")] == [AWAY, "", ""]
+
+
+def test_a_runner_is_silent_when_it_misses_two_questions_in_a_row() -> None:
+    """One may be a busy moment; an answer ends the silence."""
+    reason = Reason("tcp://127.0.0.1:5561")
+    told = []
+    for step in (reason.miss, lambda: reason.hear(""), reason.miss, reason.miss, lambda: reason.hear("paused")):
+        step()
+        told.append(reason.text)
+
+    assert told == ["", "", "", "the runner at tcp://127.0.0.1:5561 does not answer", "paused"]
+
+
+def test_a_silent_runner_holds_nothing_up_while_jobs_go_on() -> None:
+    """They run at another one then; what a runner says of its own queue stays."""
+    reason = Reason("tcp://127.0.0.1:5561")
+    reason.miss()
+    reason.miss()
+
+    reason.note_progress()
+
+    assert reason.text == ""
+    reason.miss()
+    assert reason.text == ""
+    reason.hear("paused")
+    reason.note_progress()
+    assert reason.text == "paused"
