@@ -198,6 +198,12 @@ def _is_a(kind: Kind, value: ConfigValue) -> bool:
 
 def bounds_text(low: float | None, high: float | None) -> str:
     """Write bounds, of which at least one is there, as people say them."""
-    if low is None:
-        return f"at most {high:g}"
-    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+    least, most = ("" if bound is None else _digits(bound) for bound in (low, high))
+    if not least:
+        return f"at most {most}"
+    return f"{least} to {most}" if most else f"at least {least}"
+
+
+def _digits(bound: float) -> str:
+    """Write a whole number with all its digits: a seed is copied, and nobody can count in 9.22e+18."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"

@@ -25,7 +25,7 @@ from bus.requester import REQUEST_SECONDS, request
 from bus.tail import printable
 from bus.wire import ControlError
 from cli.health import MIB, Problem, Readings, Thresholds, problems_of
-from cli.output import json_option, json_text, table_console
+from cli.output import json_option, json_text, print_table
 
 NOT_ANSWERING: Final = "not_answering"
 UP: Final = "variantbus_up"
@@ -173,7 +173,7 @@ def print_text(found: list[Health]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "address")
     for one in found:
         table.add_row(*(Text(printable(cell)) for cell in _row(one)))
-    table_console().print(table)
+    print_table(table)
 
 
 def _row(one: Health) -> list[str]:

@@ -43,7 +43,7 @@ def _run(children: Children, folder: Path, keys: Keys | None) -> None:
     learning = children.start("learning", "learning_service", *options, "--runner", runner)["control"]
     events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning, *locked)
     experiment_id = create(learning, read_experiment(example("cfg_sweep.toml")), keys).experiment_id
-    screen = follow(learning, experiment_id, json_lines=False, keys=keys)
+    screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
     params = ExperimentParams(experiment_id=experiment_id)
     view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
     outputs = outputs_of(runner, keys)

@@ -27,7 +27,8 @@ from bus.wire import ControlError
 from cli.fetch import fetch_picture
 from cli.files import new_id, read_experiment
 from cli.follow import follow
-from cli.output import json_option, json_text, table_console
+from cli.lanes import reason_now
+from cli.output import json_option, json_text, limit_option, more_text, print_table
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
 from learning_service.plan import MAX_JOBS, plan_values
@@ -45,8 +46,9 @@ def experiment() -> None:
 @click.option("--follow", "follows", is_flag=True, help="Show it live and end with it: status 4 if a job failed.")
 @json_option
 @learning_option
+@runner_option
 @keys_option
-def run(file: Path, *, follows: bool, as_json: bool, learning: str, keys: Keys | None) -> None:
+def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str, keys: Keys | None) -> None:
     """Plan the experiment of FILE and have its jobs run; print its id."""
     with user_errors():
         view = create(learning, read_experiment(file), keys)
@@ -54,11 +56,11 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, keys: Keys |
             click.echo(json_text(view) if as_json else view.experiment_id)
             return
         click.echo(view.experiment_id, err=True)
-        end_with(follow(learning, view.experiment_id, json_lines=as_json, keys=keys))
+        _follow_to_the_end(learning, runner, view.experiment_id, json_lines=as_json, keys=keys)
 
 
 @experiment.command("list")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
+@limit_option
 @json_option
 @learning_option
 @keys_option
@@ -74,22 +76,28 @@ def list_(*, limit: int, as_json: bool, learning: str, keys: Keys | None) -> Non
             table.add_column(heading, overflow="fold", no_wrap=heading == "id")
         for one in reply.experiments:
             table.add_row(*_row(one))
-        table_console().print(table)
+        print_table(table)
+        if reply.before is not None:
+            click.echo(more_text(len(reply.experiments), limit), err=True)
 
 
 @experiment.command()
 @click.argument("experiment_id", metavar="ID")
 @json_option
 @learning_option
+@runner_option
 @keys_option
-def show(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
+def show(experiment_id: str, *, as_json: bool, learning: str, runner: str, keys: Keys | None) -> None:
     """Show an experiment with all its variants."""
     with user_errors():
         view = _show(learning, experiment_id, keys)
         if as_json:
             click.echo(json_text(view))
-        else:
-            table_console().print(screen_of(view).render())
+            return
+        screen = screen_of(view)
+        if not screen.has_ended:
+            screen.waits_for = reason_now(runner, screen.pipeline, keys)
+        print_table(screen.render())
 
 
 @experiment.command()
@@ -128,13 +136,15 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
 @click.argument("experiment_id", metavar="[ID]", default="")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @learning_option
+@runner_option
 @keys_option
-def watch(experiment_id: str, *, json_lines: bool, learning: str, keys: Keys | None) -> None:
+def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, keys: Keys | None) -> None:
     """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
     with user_errors():
         if experiment_id:
             _show(learning, experiment_id, keys)  # an unknown one would be waited for without end
-        end_with(follow(learning, experiment_id or _newest(learning, keys), json_lines=json_lines, keys=keys))
+        followed = experiment_id or _newest(learning, keys)
+        _follow_to_the_end(learning, runner, followed, json_lines=json_lines, keys=keys)
 
 
 def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
@@ -173,6 +183,14 @@ def _show(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentVie
     return request(
         learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
     )
+
+
+def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None) -> None:
+    """Show an experiment until it has ended, say how to see its pictures, and end as it did."""
+    screen = follow(learning, runner, experiment_id, json_lines=json_lines, keys=keys)
+    if screen.has_pictures and not json_lines:
+        click.echo(f"pictures: variantbus experiment sheet {experiment_id}", err=True)
+    end_with(screen)
 
 
 def _newest(learning: str, keys: Keys | None) -> str:

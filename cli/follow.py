@@ -1,7 +1,7 @@
 """Following an experiment: subscribed to the learning service, shown as a live table, as lines, or as JSON."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 import click
@@ -11,27 +11,39 @@ from rich.live import Live
 
 from bus import topics
 from bus.keys import Keys
+from bus.loop import Loop
 from bus.messages import Message, VariantStatus
 from bus.source import Delivery, Start
 from bus.subscriber import Subscriber
 from bus.tail import as_json
 from bus.validate import InvalidInputError
-from cli.view import ExperimentScreen, summary_line
+from cli.lanes import LaneWatch, Reason
+from cli.view import ExperimentScreen, Wait, summary_line
 
 REFRESH_SECONDS: Final = 0.1
 FOLLOWED: Final = (topics.EXPERIMENT_STATUS, topics.VARIANT_STATUS, topics.VARIANT_PROGRESS)
 
 
-def follow(learning: str, experiment_id: str, *, json_lines: bool, keys: Keys | None = None) -> ExperimentScreen:
-    """Show an experiment until it has ended, and give its last state."""
+def follow(
+    learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None = None
+) -> ExperimentScreen:
+    """Show an experiment until it has ended, and give its last state; the runner is asked why its jobs wait."""
     screen = ExperimentScreen()
     prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
     try:
-        subscriber = Subscriber([learning], prefixes, start=Start.LATEST, keys=keys)
-        with subscriber, _shown(json_lines=json_lines) as show:
+        with (
+            closing(Loop()) as loop,
+            Subscriber([learning], prefixes, start=Start.LATEST, loop=loop, keys=keys) as subscriber,
+            _reason(loop, runner, screen, keys) as reason,
+            _shown(json_lines=json_lines) as show,
+        ):
             show(screen, [])
             while not _complete(screen):
-                show(screen, subscriber.receive(REFRESH_SECONDS))
+                batch = subscriber.receive(REFRESH_SECONDS)
+                if batch:
+                    reason.note_progress()
+                screen.waits_for = reason.text
+                show(screen, batch)
     except KeyboardInterrupt:
         click.echo(f"the experiment goes on; see `variantbus watch {experiment_id}`", err=True)
         raise
@@ -47,11 +59,31 @@ def _complete(screen: ExperimentScreen) -> bool:
 
 
 @contextmanager
+def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Reason]:
+    """Give the reason why the jobs wait, which is kept up to date while the loop runs."""
+    watch: LaneWatch | None = None
+    with suppress(InvalidInputError):  # the key of the runner is not known here: the following needs only the other one
+        watch = LaneWatch(loop, runner, lambda: screen.pipeline, keys)
+    if watch is None:
+        yield Reason(runner)
+        return
+    with closing(watch):
+        yield watch.reason
+
+
+@contextmanager
 def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Delivery]], None]]:
     """Give the function that takes deliveries and shows them: redrawn on a terminal, else line by line."""
     console = Console()
     if json_lines or not console.is_terminal:
-        yield lambda screen, batch: _print_lines(screen, batch, json_lines=json_lines)
+        wait = Wait()
+
+        def print_news(screen: ExperimentScreen, batch: list[Delivery]) -> None:
+            _print_lines(screen, batch, json_lines=json_lines)
+            if news := wait.news(screen):
+                click.echo(news, err=True)
+
+        yield print_news
         return
     with Live(console=console, auto_refresh=False) as live:
 

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from bus.metrics import Labels, Metric, Number
+from cli.output import count_text
 
 SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing
 DESCRIPTORS_SHARE: Final = 0.9  # of those that the process may open; without one no client can connect any more
@@ -68,7 +69,8 @@ def _disk_nearly_full(readings: Readings, thresholds: Thresholds) -> Iterator[st
 def _damaged_records(readings: Readings, _: Thresholds) -> Iterator[str]:
     count = readings.get("variantbus_log_damaged_records")
     if count:
-        yield f"{count} records of the log fail their checksum; check the disk, and restore a backup if they matter"
+        damaged = count_text(count, "record of the log fails its checksum", "records of the log fail their checksum")
+        yield f"{damaged}; check the disk, and restore a backup if they matter"
 
 
 def _few_descriptors(readings: Readings, _: Thresholds) -> Iterator[str]:
@@ -87,7 +89,8 @@ def _behind(readings: Readings, thresholds: Thresholds) -> Iterator[str]:
     for labels, lag in readings.all("variantbus_consumer_lag_events"):
         if lag > thresholds.max_lag:
             what = labels["prefix"] or "everything"
-            yield f"{lag} events behind {labels['publisher']} ({what}), more than {thresholds.max_lag}"
+            behind = f"{count_text(lag, 'event', 'events')} behind {labels['publisher']} ({what})"
+            yield f"{behind}, more than {thresholds.max_lag}"
 
 
 def _runner_unfollowed(readings: Readings, _: Thresholds) -> Iterator[str]:
@@ -98,7 +101,7 @@ def _runner_unfollowed(readings: Readings, _: Thresholds) -> Iterator[str]:
 def _no_runner(readings: Readings, _: Thresholds) -> Iterator[str]:
     waiting, up = readings.get("variantbus_jobs_unassigned"), readings.all("variantbus_runner_up")
     if waiting and not any(value for _, value in up):
-        yield f"{waiting} jobs wait, and no runner answers; start one"
+        yield f"{count_text(waiting, 'job waits', 'jobs wait')}, and no runner answers; start one"
 
 
 # a condition's name, without the underscore, is the code of its problem

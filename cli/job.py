@@ -34,7 +34,7 @@ from cli.experiment import outputs_of
 from cli.files import JobFile, new_id
 from cli.job_gc import gc_command
 from cli.job_output import output_command
-from cli.output import duration_text, json_option, json_text, table_console
+from cli.output import count_text, duration_text, json_option, json_text, limit_option, more_text, print_table
 from cli.view import last_line
 
 
@@ -80,7 +80,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
 
 @job.command("list")
 @click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
+@limit_option
 @json_option
 @runner_option
 @keys_option
@@ -93,10 +93,14 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("id", "pipeline", "state", "priority", "attempt", "age", "eta", "note"):
-            table.add_column(heading, overflow="fold", no_wrap=heading in ("id", "age", "eta"))
+            table.add_column(heading, overflow="fold", no_wrap=heading not in ("priority", "attempt", "note"))
         for one in reply.jobs:
             table.add_row(*job_row(one, time.time()))
-        table_console().print(table)
+        print_table(table)
+        for line in wait_lines(reply.jobs):
+            click.echo(line)
+        if reply.before is not None:
+            click.echo(more_text(len(reply.jobs), limit), err=True)
 
 
 @job.command()
@@ -159,9 +163,11 @@ def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
 def job_row(job: JobView, now: float) -> list[str | Text]:
     """Give a job as a row of the list; `now` in unix seconds.
 
-    Its age is the time since it was submitted, its note why it waits, or how it failed.
+    Its age is the time since it was submitted, its note how it failed; why it waits is said once for all, below.
     """
-    note = job.waits_for or (job.fault.message if job.fault and job.state == "queued" else "")
+    note = job.fault.message if job.fault and job.state == "queued" else ""
+    if job.waits_for:
+        note = "waits, see below"
     if job.result and job.result.error:
         note = job.result.error.message
     place = f"{job.pipeline} {job.stage}"
@@ -169,9 +175,16 @@ def job_row(job: JobView, now: float) -> list[str | Text]:
     return [Text(job.job_id), place, job.state, str(job.priority), str(job.attempt), age, eta, Text(last_line(note))]
 
 
+def wait_lines(jobs: list[JobView]) -> list[str]:
+    """Say for each pipeline why its jobs wait."""
+    reasons = {job.pipeline: last_line(job.waits_for) for job in jobs if job.waits_for}
+    return [f"{pipeline} waits: {reason}" for pipeline, reason in reasons.items()]
+
+
 def _counts(reply: QueueReply, pipeline: str | None) -> str:
     lanes = [lane for name, lane in reply.lanes.items() if pipeline in (None, name)]
-    return f"{sum(lane.queued for lane in lanes)} jobs wait, {sum(lane.running for lane in lanes)} run"
+    waiting = count_text(sum(lane.queued for lane in lanes), "job waits", "jobs wait")
+    return f"{waiting}, {count_text(sum(lane.running for lane in lanes), 'runs', 'run')}"
 
 
 def _wait(subscriber: Subscriber, job_id: str, timeout: float) -> JobCompleted | None:

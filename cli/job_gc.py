@@ -25,7 +25,7 @@ from bus.requests import (
     OutputSweepReply,
 )
 from bus.since import parse_duration
-from cli.output import table_console
+from cli.output import count_text, print_table
 
 IDS_AT_ONCE: Final = 100
 STEP_SECONDS: Final = 30.0  # for a step on a slow disk
@@ -82,7 +82,8 @@ def gc_command(
             return
         gone = _remove(runner, lost, before, keys)
         lone = _sweep(runner, keys, dry_run=False)
-        click.echo(f"removed {_counted(gone)} with {_number(gone.jobs, 'job')}, and {_counted(lone)} of no job")
+        jobs = count_text(gone.jobs, "job", "jobs")
+        click.echo(f"removed {_counted(gone)} with {jobs}, and {_counted(lone)} of no job")
 
 
 def _owners(runner: str, before: float, keys: Keys | None) -> list[OutputOwner]:
@@ -145,12 +146,8 @@ def _show(lost: list[OutputOwner]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=True)
     for one in lost:
         table.add_row(one.experiment_id or "(none)", str(one.jobs), str(one.files), str(one.bytes))
-    table_console().print(table)
+    print_table(table)
 
 
 def _counted(gone: OutputRemoveReply | OutputSweepReply) -> str:
-    return f"{_number(gone.files, 'file')} ({gone.bytes / 1e6:.1f} MB)"
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    return f"{count_text(gone.files, 'file', 'files')} ({gone.bytes / 1e6:.1f} MB)"

@@ -39,6 +39,7 @@ def output_command(sha256: str, *, output: Path | None, thumbnail: bool, runner:
         parts = fetch_output(runner, resolve(runner, sha256, keys), keys, thumbnail=thumbnail)
         if output:
             _write(output, parts)
+            click.echo(str(output))
         else:
             for part in parts:
                 sys.stdout.buffer.write(part)

@@ -1,14 +1,20 @@
 """How commands print."""
 
+import re
 from typing import Final
 
 import click
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 PIPE_WIDTH: Final = 200  # columns where there is no terminal that would say
 
+MAX_LISTED: Final = 1000  # rows that one request gives
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=20, show_default=True, help="How many, newest first."
+)
 
 
 def json_text(value: object) -> str:
@@ -29,7 +35,23 @@ def duration_text(seconds: float | None) -> str:
     return " ".join(parts[:2])
 
 
-def table_console() -> Console:
-    """Give the console for tables: as wide as the terminal, and wide enough for whole ids in a pipe."""
+def count_text(count: float, one: str, many: str) -> str:
+    """Write a number with what is counted, in singular or plural."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def more_text(listed: int, limit: int) -> str:
+    """Say that there is more than was listed, and how to see it, unless one reply holds no more."""
+    return f"… and more: --limit {min(2 * limit, MAX_LISTED)}" if listed == limit < MAX_LISTED else "… and more"
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table: as wide as the terminal; in a pipe wide enough for whole ids, and no line padded with spaces."""
     console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+    if console.is_terminal:
+        console.print(table)
+        return
+    wide = Console(width=PIPE_WIDTH)
+    with wide.capture() as capture:
+        wide.print(table)
+    click.echo(re.sub(r" +$", "", capture.get(), flags=re.MULTILINE), nl=False)

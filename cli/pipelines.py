@@ -10,11 +10,20 @@ from bus.command import keys_option, runner_option, user_errors
 from bus.keys import Keys
 from bus.requester import request
 from bus.requests import LaneView, PipelinesReply
-from bus.specs import StageSpec, VariableSpec, bounds_text
+from bus.specs import Kind, StageSpec, VariableSpec, bounds_text
 from bus.validate import InvalidInputError, near_miss
-from cli.output import json_option, json_text, table_console
+from cli.output import json_option, json_text, print_table
+from cli.view import last_line
 
 CHOICES_SHOWN: Final = 8
+KINDS: Final[dict[Kind, str]] = {
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "list of texts or numbers",
+    "map": "table of names and values",
+}
 
 
 @click.command()
@@ -32,10 +41,22 @@ def pipelines(name: str, *, as_json: bool, runner: str, keys: Keys | None) -> No
         if as_json:
             click.echo(json_text(reply.pipelines[name] if name else reply))
         elif name:
-            for stage, spec in reply.pipelines[name].items():
-                table_console().print(stage_table(stage, spec))
+            _print_stages(reply.pipelines[name])
         else:
-            table_console().print(overview(reply))
+            print_table(overview(reply))
+
+
+def _print_stages(stages: dict[str, StageSpec]) -> None:
+    for sentence in away_lines(stages):
+        click.echo(sentence)
+    for stage, spec in stages.items():
+        if spec.variables or spec.config:
+            print_table(stage_table(stage, spec))
+
+
+def away_lines(stages: dict[str, StageSpec]) -> list[str]:
+    """Say why nothing can be planned now: once, however many stages wait for the same server."""
+    return [why for why in dict.fromkeys(last_line(spec.unavailable) for spec in stages.values()) if why]
 
 
 def overview(reply: PipelinesReply) -> Table:
@@ -60,8 +81,6 @@ def stage_table(stage: str, spec: StageSpec) -> Table:
         table.add_row(name, Text(takes(variable)), Text(variable.target), note(name, spec, variable))
     for name, variable in spec.config.items():
         table.add_row(name, Text(takes(variable)), Text(variable.target), note(name, spec, variable))
-    if spec.unavailable:
-        table.caption = spec.unavailable
     return table
 
 
@@ -73,7 +92,7 @@ def takes(variable: VariableSpec) -> str:
         return f"{shown}, … {more} more" if more > 0 else shown
     bounded = variable.minimum is not None or variable.maximum is not None
     bounds = f" {bounds_text(variable.minimum, variable.maximum)}" if bounded else ""
-    return f"{variable.kind}{bounds}{f' {variable.unit}' if variable.unit else ''}"
+    return f"{KINDS[variable.kind]}{bounds}{f' {variable.unit}' if variable.unit else ''}"
 
 
 def note(name: str, spec: StageSpec, variable: VariableSpec) -> str:

@@ -21,9 +21,11 @@ STYLES: Final[dict[VariantState, str]] = {
     "failed": "red",
     "cancelled": "magenta",
 }
+WARNING: Final = "yellow"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
 HEADLINES: Final = 5  # lines of the screen that are no variant
+REASON_LINES: Final = 2  # of these, why everything waits
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class ExperimentScreen:
     experiment: ExperimentStatus | None = None
     variants: dict[int, VariantStatus] = field(default_factory=dict)
     fractions: dict[int, float] = field(default_factory=dict)
+    waits_for: str = ""  # why its runner starts none of its jobs, as far as is known
 
     def take(self, message: Message | None) -> VariantStatus | None:
         """Take a message; give it back if it is a variant's new state."""
@@ -54,13 +57,44 @@ class ExperimentScreen:
         """Have all variants ended, and has the experiment itself been told to have?"""
         return self.experiment is not None and self.experiment.status in ENDED
 
+    @property
+    def has_pictures(self) -> bool:
+        """Is there anything to draw a contact sheet of?"""
+        return any(image.width and image.height for variant in self.variants.values() for image in variant.images)
+
+    @property
+    def pipeline(self) -> str:
+        """What runs its jobs; "" while that is not known."""
+        return self.experiment.definition.pipeline if self.experiment else ""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing goes on, in one line for people; "" if it does, or if it has all been done."""
+        return "" if self.has_ended else last_line(self.waits_for)
+
     def render(self, height: int | None = None) -> RenderableType:
         """Draw the table with a line of progress above it; in a low terminal, the part of it that moves."""
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
         variants = [self.variants[index] for index in sorted(self.variants)]
-        shown = variants if height is None else window(variants, max(1, height - HEADLINES))
-        return Group(_headline(self.experiment), variants_table(shown, self.fractions))
+        above = HEADLINES + (REASON_LINES if self.reason else 0)
+        shown = variants if height is None else window(variants, max(1, height - above))
+        return Group(_headline(self.experiment, self.reason), variants_table(shown, self.fractions))
+
+
+class Wait:
+    """What is said of a wait where no table is drawn: that it begins, and that it is over."""
+
+    def __init__(self) -> None:
+        """Nothing waits yet."""
+        self._waits = False
+
+    def news(self, screen: ExperimentScreen) -> str:
+        """Give the line that is new, "" if there is none: a rest that counts its seconds is told once."""
+        waited, self._waits = self._waits, bool(screen.reason)
+        if self._waits and not waited:
+            return f"waits: {screen.reason}"
+        return "goes on" if waited and not self._waits and not screen.has_ended else ""
 
 
 def window(variants: list[VariantStatus], rows: int) -> list[VariantStatus]:
@@ -144,10 +178,10 @@ def counts_text(completed: int, failed: int, cancelled: int, planned: int, unit:
     return ", ".join([f"{completed}/{planned}{unit}", *others])
 
 
-def _headline(experiment: ExperimentStatus) -> RenderableType:
+def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
     totals: Totals = experiment.totals
     ended = totals.completed + totals.failed + totals.cancelled
-    left = f", {experiment.eta_seconds:.0f} s left" if experiment.eta_seconds else ""
+    left = f", {experiment.eta_seconds:.0f} s left" if experiment.eta_seconds and not reason else ""
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
         Text(experiment.status, style=STYLES[experiment.status]),
@@ -155,7 +189,8 @@ def _headline(experiment: ExperimentStatus) -> RenderableType:
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
     name = Text(last_line(experiment.experiment_name), style="bold")
-    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid)
+    waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
+    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *waits)
 
 
 def _bar(fraction: float, width: int, status: VariantState) -> ProgressBar:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bus.messages import JobStarted
 from tests.acceptance.checker import check_counts, check_picture, messages_of, whole_log
-from tests.acceptance.experiments import gate, program, services, submit
+from tests.acceptance.experiments import gate, pictures, program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
 from tests.helpers import wait_until
 
@@ -27,15 +27,30 @@ def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -
         [f"cfg_scale = {value}", "completed", "3/3 jobs"] for value in ("0", "0.5", "1", "1.5", "2", "4", "8", "16")
     ]
     told = {line[:15].strip(): Path(line[15:]) for line in places.splitlines()}
-    pictures = [path for path in told["pictures"].rglob("*.png") if path != told["contact sheet"]]
-    assert len(pictures) == 24
-    for picture in pictures:
+    drawn = [path for path in told["pictures"].rglob("*.png") if path != told["contact sheet"]]
+    assert len(drawn) == 24
+    for picture in drawn:
         check_picture(picture, (128, 128))
     check_picture(told["contact sheet"])
     assert told["all events"].read_text(encoding="utf-8").count('"job.completed.') == 24
     assert house.left() == []
     again = house.run("demo", "--data-dir", data).out
     assert again.count("completed, 3/3 jobs") >= 8, "a second one finds what the first one left, and runs all the same"
+
+
+def test_whoever_has_followed_is_told_how_to_see_the_pictures(house: House) -> None:
+    """The last line on stderr is a command that works; with `--json`, or without pictures, there is none."""
+    services(house)
+    experiment = house.write("experiment.toml", pictures(values=1, jobs=1))
+
+    command = house.run("experiment", "run", experiment, "--follow").err.splitlines()[-1]
+
+    assert command.startswith("pictures: variantbus experiment sheet ")
+    assert house.run(*command.split()[2:]).out.endswith(".png\n")
+    assert "pictures" not in house.run("watch", command.split()[-1], "--json").err
+    text_only = house.write("program.toml", program(values=1, jobs=1))
+    assert "pictures" not in house.run("experiment", "run", text_only, "--follow").err
+    assert house.run("experiment", "list", "--limit", "1").err == "… and more: --limit 2\n"
 
 
 def test_a_failing_program_fails_its_variant_with_its_own_words(house: House) -> None:

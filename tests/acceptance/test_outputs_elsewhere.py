@@ -96,7 +96,7 @@ def test_a_result_is_fetched_on_another_machine(house: House, elsewhere: House) 
     sha256 = image["sha256"]
     tell(house, elsewhere)
 
-    elsewhere.run("job", "output", sha256, "-o", "whole.png")
+    assert elsewhere.run("job", "output", sha256, "-o", "whole.png").out == "whole.png\n"
     elsewhere.run("job", "output", sha256[:8].upper(), "-o", "again.png")
     elsewhere.run("job", "output", sha256, "--thumbnail", "-o", "small.png")
     piped = elsewhere.command("job", "output", sha256[:12])

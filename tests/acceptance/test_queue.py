@@ -2,7 +2,7 @@
 
 from bus.requests import JobParams, JobView
 from tests.acceptance.experiments import gate, open_gate, program, services, submit
-from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
+from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, finish, view_of, wait_for_jobs
 from tests.helpers import wait_until
 
 JOB = 'pipeline = "command"\nstage = "run"\npriority = {priority}\n[config]\ncommand = ["/bin/sh", "-c", "{script}"]\n'
@@ -35,14 +35,40 @@ def test_a_paused_queue_stays_so_over_a_kill_and_runs_urgent_jobs_first(house: H
     runner.kill()
     runner.start()
 
-    listed = house.run("job", "list").out
-    assert listed.count("paused; `variantbus job resume` goes on") == 2
-    assert [line.split()[0] for line in listed.splitlines()[1:]] == [urgent, plain]
+    listed = house.run("job", "list").out.splitlines()
+    assert listed[-1] == "command waits: paused; `variantbus job resume` goes on"
+    assert [line.split()[0] for line in listed[1:-1]] == [urgent, plain]
+    first = house.run("job", "list", "--limit", "1")
+    assert len(first.out.splitlines()) == 3
+    assert first.err == "… and more: --limit 2\n"
     house.run("job", "resume")
     done = [wait_for(runner, job_id, "completed") for job_id in (urgent, plain)]
     assert done[0].started_at is not None
     assert done[1].started_at is not None
     assert done[0].started_at < done[1].started_at
+
+
+def test_whoever_follows_is_told_that_everything_waits_and_that_it_goes_on(house: House) -> None:
+    """Without a terminal once on stderr: for a pause, and for a runner that is away; stdout has only the variants."""
+    runner, _ = services(house, steady=True)
+    house.run("job", "pause")
+    experiment = house.write("experiment.toml", program(values=2, jobs=1, script=gate(house, 0)))
+    following = house.command("experiment", "run", experiment, "--follow")
+    wait_until(lambda: "waits: paused; " in following.errors(), COMMAND_SECONDS, what="the pause")
+    assert "waits: paused; " in house.run("experiment", "show", following.errors().split()[0]).out
+
+    house.run("job", "resume")
+    wait_until(lambda: following.errors().count("\ngoes on\n") == 1, COMMAND_SECONDS, what="the end of the pause")
+    runner.kill()
+    silence = f"waits: the runner at {runner.control} does not answer"
+    wait_until(lambda: silence in following.errors(), COMMAND_SECONDS, what="the silence")
+    runner.start()
+    wait_until(lambda: following.errors().count("\ngoes on\n") == 2, COMMAND_SECONDS, what="the runner's return")
+    open_gate(house)
+
+    assert following.wait() == 0, following.errors()
+    assert following.errors().count("waits: ") == 2
+    assert "waits" not in finish(following).out
 
 
 def test_a_failed_job_is_retried_and_others_are_refused(house: House) -> None:
@@ -86,8 +112,10 @@ def test_what_can_be_varied_is_listed(house: House) -> None:
     assert [line.split()[0] for line in overview.splitlines()] == ["pipeline", *sorted(overview_names(house))]
     embedded = house.run("pipelines", "embedded").out
     assert "cfg_scale" in embedded
-    assert "float 0 to 30" in embedded
+    assert "number 0 to 30" in embedded
     assert house.run("pipelines", "embedded", "--json").json["txt2img"]["variables"]["steps"]["maximum"] == 150
+    (sentence,) = house.run("pipelines", "webui").out.splitlines()
+    assert sentence.startswith("webui: http://")
     assert "did you mean 'embedded'?" in house.run("pipelines", "embeded", code=2).err
     assert "did you mean 'noop'?" in house.run("job", "pause", "--pipeline", "nop", code=2).err
 

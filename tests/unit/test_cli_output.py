@@ -2,14 +2,15 @@
 
 import pytest
 from msgspec.structs import replace
+from rich.table import Table
 from rich.text import Text
 
 from bus.messages import JobError, JobResult
 from bus.requests import JobView
 from bus.specs import StageSpec, VariableSpec
-from cli.job import job_row
-from cli.output import duration_text
-from cli.pipelines import note, takes
+from cli.job import job_row, wait_lines
+from cli.output import count_text, duration_text, more_text, print_table
+from cli.pipelines import away_lines, note, takes
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,19 @@ from cli.pipelines import note, takes
 def test_durations_have_at_most_two_units(seconds: float | None, text: str) -> None:
     """What is not known is left out."""
     assert duration_text(seconds) == text
+
+
+def test_a_table_in_a_pipe_has_whole_ids_and_no_spaces_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the width of the terminal that is not there; spaces within a line stay."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "note"):
+        table.add_column(heading)
+    table.add_row("a" * 120, "why")
+    table.add_row("b", "")
+
+    print_table(table)
+
+    assert capsys.readouterr().out == f"id{' ' * 120}note\n{'a' * 120}  why\nb\n"
 
 
 QUEUED = JobView(
@@ -61,9 +75,9 @@ def test_a_queued_job_shows_its_age_and_when_it_may_be_done() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"waits_for": "paused"}, "paused"),
+        ({"waits_for": "paused"}, "waits, see below"),
         ({"fault": JobError(kind="unreachable", message="gone")}, "gone"),
-        ({"fault": JobError(kind="unreachable", message="gone"), "waits_for": "rests"}, "rests"),
+        ({"fault": JobError(kind="unreachable", message="gone"), "waits_for": "rests"}, "waits, see below"),
         ({"fault": JobError(kind="unreachable", message="gone"), "state": "running"}, ""),
         (
             {"state": "failed", "result": JobResult(success=False, error=JobError(kind="oom", message="a\nno memory"))},
@@ -77,13 +91,48 @@ def test_the_note_says_why_a_job_waits_or_failed(changes: dict[str, object], exp
     assert row(replace(QUEUED, **changes))[-1] == expected
 
 
+def test_why_jobs_wait_is_said_once_for_each_pipeline() -> None:
+    """In one line each, however many of its jobs are listed."""
+    jobs = [
+        replace(QUEUED, waits_for="gone\nfor lunch"),
+        replace(QUEUED, pipeline="noop"),
+        replace(QUEUED, pipeline="command", waits_for="paused"),
+        replace(QUEUED, waits_for="gone\nfor lunch"),
+    ]
+
+    assert wait_lines(jobs) == ["webui waits: for lunch", "command waits: paused"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "limit", "text"),
+    [
+        (20, 20, "… and more: --limit 40"),
+        (600, 600, "… and more: --limit 1000"),
+        (1000, 1000, "… and more"),
+        (7, 20, "… and more"),
+    ],
+)
+def test_a_list_that_is_cut_says_how_to_see_more(listed: int, limit: int, text: str) -> None:
+    """Where a higher limit would show no more, none is named."""
+    assert more_text(listed, limit) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 jobs wait"), (1, "1 job waits"), (2, "2 jobs wait")])
+def test_one_is_singular(count: int, text: str) -> None:
+    """And nothing else is."""
+    assert count_text(count, "job waits", "jobs wait") == text
+
+
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
-        (VariableSpec(kind="str"), "str"),
-        (VariableSpec(kind="int", minimum=1, maximum=150), "int 1 to 150"),
-        (VariableSpec(kind="float", minimum=0), "float at least 0"),
-        (VariableSpec(kind="int", maximum=9, unit="pixels"), "int at most 9 pixels"),
+        (VariableSpec(kind="str"), "text"),
+        (VariableSpec(kind="int", minimum=1, maximum=150), "whole number 1 to 150"),
+        (VariableSpec(kind="float", minimum=0), "number at least 0"),
+        (VariableSpec(kind="int", maximum=9, unit="pixels"), "whole number at most 9 pixels"),
+        (VariableSpec(kind="int", minimum=0, maximum=2**63 - 1), "whole number 0 to 9223372036854775807"),
+        (VariableSpec(kind="float", minimum=-0.25, maximum=1e6), "number -0.25 to 1000000"),
+        (VariableSpec(kind="bool"), "true or false"),
         (VariableSpec(kind="str", choices=("a", "b")), "a, b"),
         (VariableSpec(kind="str", choices=tuple("abcdefghij")), "a, b, c, d, e, f, g, h, … 2 more"),
     ],
@@ -101,3 +150,11 @@ def test_a_note_names_what_a_plan_has_to_know() -> None:
 
     assert note("init_image", spec, config) == "config only, required"
     assert note("scale", spec, variable) == "with enable_hr, slow to change"
+
+
+def test_why_a_pipeline_can_plan_nothing_is_said_once() -> None:
+    """All its stages wait for the same server; what is there says nothing."""
+    away = StageSpec(unavailable="no web UI at http://127.0.0.1:7860")
+
+    assert away_lines({"txt2img": away, "img2img": away}) == ["no web UI at http://127.0.0.1:7860"]
+    assert away_lines({"run": StageSpec()}) == []

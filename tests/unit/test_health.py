@@ -65,6 +65,18 @@ def test_each_condition_is_found_alone(code: str) -> None:
     assert sentence in problem.detail
 
 
+def test_a_single_thing_is_named_in_the_singular() -> None:
+    """One damaged record, one event behind, one job that waits."""
+    one = {"variantbus_log_damaged_records": 1, "variantbus_jobs_unassigned": 1}
+    numbers: dict[str, list[tuple[Labels, Number]]] = {name: [({}, count)] for name, count in one.items()}
+    numbers["variantbus_consumer_lag_events"] = [({**FOLLOWED, "prefix": "job."}, 1)]
+
+    details = " ".join(found.detail for found in problems_of(readings(numbers), Thresholds(max_lag=0, min_free=0)))
+
+    for words in ("1 record of the log fails its checksum", "1 event behind", "1 job waits, and no runner"):
+        assert words in details
+
+
 def health(*, answers: bool = True, problems: int = 0) -> Health:
     """Make a finding."""
     found = [Problem(code="behind", detail="")] * problems

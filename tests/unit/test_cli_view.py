@@ -1,0 +1,107 @@
+"""How an experiment looks on the screen while its jobs wait, and what is said where there is no screen."""
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from bus.messages import ExperimentStatus, Totals
+from bus.requests import LaneView, PipelinesReply
+from cli.lanes import Reason, reason_in
+from cli.view import ExperimentScreen, Wait
+from tests.factories import EXPERIMENT, definition
+
+AWAY = "no web UI at http://127.0.0.1:7860"
+RUNNING = ExperimentStatus(
+    experiment_id=EXPERIMENT,
+    experiment_name="CFG sweep",
+    status="running",
+    definition=definition(),
+    totals=Totals(variants=2, jobs=12, running=1, completed=2, failed=0, cancelled=0),
+    eta_seconds=21.0,
+    created_at=0.0,
+    updated_at=0.0,
+    revision=1,
+)
+
+
+def drawn(screen: ExperimentScreen) -> str:
+    """Draw a screen as text."""
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(screen.render())
+    return capture.get()
+
+
+def test_the_table_says_what_everything_waits_for_and_estimates_nothing_meanwhile() -> None:
+    """The estimate comes back with the jobs."""
+    screen = ExperimentScreen(experiment=RUNNING)
+    assert "2/12, 21 s left" in drawn(screen)
+
+    screen.waits_for = AWAY
+
+    assert f"waits: {AWAY}" in drawn(screen)
+    assert "left" not in drawn(screen)
+
+
+@pytest.mark.parametrize("status", ["completed", "partial", "failed", "cancelled"])
+def test_what_has_ended_waits_for_nothing(status: str) -> None:
+    """Whatever its pipeline does now."""
+    screen = ExperimentScreen(experiment=replace(RUNNING, status=status), waits_for=AWAY)
+
+    assert screen.reason == ""
+    assert "waits" not in drawn(screen)
+
+
+def test_a_reason_from_afar_cannot_act_on_the_terminal() -> None:
+    """It is one line of printable text."""
+    assert ExperimentScreen(experiment=RUNNING, waits_for="a\n\x1b[2Jb").reason == " [2Jb"
+
+
+def test_a_wait_is_told_when_it_begins_and_when_it_is_over() -> None:
+    """Once each, though the reason counts seconds."""
+    screen, wait = ExperimentScreen(experiment=RUNNING), Wait()
+    told = []
+    for reason in ("", "rests for 2 s", "rests for 1 s", "", "", "paused"):
+        screen.waits_for = reason
+        told.append(wait.news(screen))
+    assert told == ["", "waits: rests for 2 s", "", "goes on", "", "waits: paused"]
+
+    screen.experiment = replace(RUNNING, status="cancelled")
+
+    assert wait.news(screen) == ""
+
+
+def test_the_reason_is_that_of_the_pipeline() -> None:
+    """Another one may be away, or there may be no such pipeline."""
+    lane = LaneView(queued=1, running=0, concurrency=1, room=9, paused=False, waits_for="")
+    lanes = {"webui": replace(lane, waits_for=AWAY), "noop": lane}
+    reply = PipelinesReply(pipelines={}, outputs="", queued=0, running=0, lanes=lanes)
+
+    assert [reason_in(reply, name) for name in ("webui", "noop", "")] == [AWAY, "", ""]
+
+
+def test_a_runner_is_silent_when_it_misses_two_questions_in_a_row() -> None:
+    """One may be a busy moment; an answer ends the silence."""
+    reason = Reason("tcp://127.0.0.1:5561")
+    told = []
+    for step in (reason.miss, lambda: reason.hear(""), reason.miss, reason.miss, lambda: reason.hear("paused")):
+        step()
+        told.append(reason.text)
+
+    assert told == ["", "", "", "the runner at tcp://127.0.0.1:5561 does not answer", "paused"]
+
+
+def test_a_silent_runner_holds_nothing_up_while_jobs_go_on() -> None:
+    """They run at another one then; what a runner says of its own queue stays."""
+    reason = Reason("tcp://127.0.0.1:5561")
+    reason.miss()
+    reason.miss()
+
+    reason.note_progress()
+
+    assert reason.text == ""
+    reason.miss()
+    assert reason.text == ""
+    reason.hear("paused")
+    reason.note_progress()
+    assert reason.text == "paused"
