@@ -125,9 +125,9 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
     for metric in metrics:
         table.add_column(Text(metric), justify="right")
     table.add_column("s/job", justify="right")
-    with_errors = any(variant.error for variant in variants)
-    if with_errors:
-        table.add_column("error", overflow="fold", style="red")
+    with_notes = any(variant.error or variant.warning for variant in variants)
+    if with_notes:
+        table.add_column("note", overflow="fold")
     for variant in variants:
         ended = variant.completed + variant.failed + variant.cancelled
         fraction = (fractions or {}).get(variant.variant_index, ended / max(1, variant.planned))
@@ -139,9 +139,20 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
             counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned),
             *(_number(variant.metrics.get(metric)) for metric in metrics),
             _number(variant.duration_mean),
-            *([Text(last_line(variant.error or ""))] if with_errors else []),
+            *([_note(variant)] if with_notes else []),
         )
     return table
+
+
+def _note(variant: VariantStatus) -> Text:
+    """Give the newest error, else the newest warning, with how many jobs have one."""
+    if variant.error:
+        return Text(last_line(variant.error), style="red")
+    return Text(_warning(variant), style="yellow")
+
+
+def _warning(variant: VariantStatus) -> str:
+    return f"{variant.warned} with warnings: {last_line(variant.warning)}" if variant.warning else ""
 
 
 def summary_line(variant: VariantStatus) -> str:
@@ -156,6 +167,8 @@ def summary_line(variant: VariantStatus) -> str:
         parts.append(f"{_number(variant.duration_mean)} s/job")
     if variant.error:
         parts.append(f"error: {last_line(variant.error)}")
+    if variant.warning:
+        parts.append(_warning(variant))
     return ", ".join(parts)
 
 

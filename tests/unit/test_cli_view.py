@@ -7,8 +7,9 @@ from rich.console import Console
 from bus.messages import ExperimentStatus, Totals
 from bus.requests import LaneView, PipelinesReply
 from cli.lanes import Reason, reason_in
-from cli.view import ExperimentScreen, Wait
-from tests.factories import EXPERIMENT, definition
+from cli.view import ExperimentScreen, Wait, summary_line
+from learning_service.experiments import variant_status
+from tests.factories import EXPERIMENT, definition, planned_experiment
 
 AWAY = "no web UI at http://127.0.0.1:7860"
 RUNNING = ExperimentStatus(
@@ -105,3 +106,19 @@ def test_a_silent_runner_holds_nothing_up_while_jobs_go_on() -> None:
     reason.hear("paused")
     reason.note_progress()
     assert reason.text == "paused"
+
+
+def test_what_a_server_did_otherwise_stands_beside_its_variant() -> None:
+    """The newest warning with how many jobs have one; an error counts more."""
+    experiment = planned_experiment((2.0, 4.0))
+    warned, failed = (variant_status(experiment, variant) for variant in experiment.variants.values())
+    drift = "sampler_name: asked for 'a', the server used 'b'"
+    warned = replace(warned, warned=3, warning=drift)
+    screen = ExperimentScreen(experiment=RUNNING)
+    screen.take(warned)
+    screen.take(replace(failed, warned=1, warning=drift, error="no memory"))
+
+    assert f"3 with warnings: {drift}" in " ".join(drawn(screen).split())
+    assert "no memory" in drawn(screen)
+    assert "1 with warnings" not in drawn(screen)
+    assert summary_line(warned).endswith(f", 3 with warnings: {drift}")
