@@ -37,7 +37,7 @@ chaos: install ## Kill, stop and restart everything at random for CHAOS_SECONDS;
 simulate: install ## How far the recommendation can be trusted, on experiments whose best value is known: some minutes
 	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 
-bench: install ## Speed, side by side with Redis, NATS and plain pyzmq: about an hour, on an idle machine
+bench: install ## Speed, side by side with Redis, NATS, plain pyzmq, Celery, huey and dramatiq: about an hour, on an idle machine
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
