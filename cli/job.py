@@ -177,7 +177,9 @@ def job_row(job: JobView, now: float) -> list[str | Text]:
 
 def wait_lines(jobs: list[JobView]) -> list[str]:
     """Say for each pipeline why its jobs wait."""
-    reasons = {job.pipeline: last_line(job.waits_for) for job in jobs if job.waits_for}
+    reasons = {
+        job.pipeline: last_line(job.waits_for).removeprefix(f"{job.pipeline}: ") for job in jobs if job.waits_for
+    }
     return [f"{pipeline} waits: {reason}" for pipeline, reason in reasons.items()]
 
 
