@@ -17,7 +17,7 @@ demo: install ## The whole chain once: runner, learning service, logger, 8 varia
 	$(BIN)/variantbus demo --data-dir data
 
 test: install ## All tests, on all cores
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment
