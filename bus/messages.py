@@ -128,7 +128,7 @@ class RatingSummary(Struct, frozen=True, kw_only=True, gc=False):
     count: int
 
 
-class VariantStatus(_Message, frozen=True, gc=False, tag="variant.status"):
+class VariantStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="variant.status"):
     """The whole state of one variant, so the newest one suffices; `revision` grows by one each time."""
 
     experiment_id: str

@@ -156,8 +156,8 @@ def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = 
         try:
             return request(learning, "experiment.create", params, ExperimentView, keys=keys)
         except ControlError as error:
-            # a learning service that has just started has not heard of its runners yet
-            if "runner" not in error.details or time.monotonic() > deadline:
+            # a service that has just started has not heard of its runners, or of their servers, yet
+            if error.code != "unavailable" or time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_SECONDS)
 

@@ -163,8 +163,7 @@ class LearningService:
         pipelines = self._submitter.pipelines()
         if not pipelines:
             addresses = ", ".join(self._scope.runners)
-            text = f"no runner has answered yet at {addresses}; start one and try again"
-            raise ControlError("unavailable", text, {"runner": "unheard"})  # which may be a matter of a moment
+            raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
         values = check_plan(definition, pipelines, self._scope.max_variants)
         # the jobs of a variant differ only in their seeds
         firsts = (

@@ -71,20 +71,19 @@ def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: Hou
             assert (made_of["cfg"], made_of["seed"]) == (variant.variant_value, image.seed)
 
 
-def test_a_value_that_the_server_does_not_take_fails_its_variant_before_it_is_queued(
+def test_a_value_that_the_server_does_not_take_is_refused_before_anything_is_stored(
     house: House, fake: FakeComfy
 ) -> None:
-    """The server is never asked for it; the sentence that says so is the error of the variant."""
+    """The server is never asked for it: one sentence, status 2, and no experiment that could only fail."""
     runner = house.runner("--comfyui-url", fake.url)
     learning = house.learning(runner)
     file = house.write("experiment.toml", experiment(EXAMPLE, values=[3, 500]))
 
-    followed = house.run("experiment", "run", file, "--follow", code=4)
+    refused = house.run("experiment", "run", file, "--follow", code=2)
 
-    good, bad = view_of(learning, followed.err.split()[0]).variants
-    assert (good.status, bad.status) == ("completed", "failed")
-    assert "config.cfg_scale: 500 is out of bounds; allowed: 0 to 100" in (bad.error or "")
-    assert {prompt["prompt"]["3"]["inputs"]["cfg"] for prompt in fake.prompts} == {3}
+    assert refused.err == "Error: config.cfg_scale: 500 is out of bounds; allowed: 0 to 100\n"
+    assert house.run("experiment", "list", "--json", "--learning", learning.control).json == []
+    assert fake.prompts == []
 
 
 def test_nothing_is_planned_without_a_server(house: House, fake: FakeComfy) -> None:
