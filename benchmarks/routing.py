@@ -6,9 +6,10 @@ Only transport and durability are the peer's own.
 from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus import topics
 from bus.messages import JobCompleted, VariantStatus, decode_body
+from learning_service.axes import plan_values
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, variant_status
-from learning_service.plan import job_id, plan_jobs, plan_values
+from learning_service.plan import job_id, plan_jobs
 from learning_service.variants import JobPhase, Variant
 
 
@@ -43,7 +44,7 @@ def status_topic(status: VariantStatus) -> str:
 def _planned(workload: Workload, experiment_id: str) -> Experiment:
     """Give an experiment as `experiment.create` leaves it."""
     plan = workload.definition()
-    values = plan_values(plan.variable)
+    values = plan_values(plan)
     jobs: dict[int, dict[str, JobPhase]] = {}
     for job in plan_jobs(plan, len(values)):
         jobs.setdefault(job.variant_index, {})[job_id(experiment_id, job)] = "planned"

@@ -20,7 +20,8 @@ from bus.messages import (
 )
 from bus.requests import JobRequest
 from bus.specs import StageSpec, VariableSpec
-from learning_service.plan import PlannedJob, job_request, plan_jobs, plan_values
+from learning_service.axes import plan_values
+from learning_service.plan import PlannedJob, job_request, plan_jobs
 
 PIPELINE: Final = "webui"
 STAGE: Final = "txt2img"
@@ -101,7 +102,7 @@ class Workload(Struct, frozen=True):
 def planned_jobs(workload: Workload) -> Iterator[tuple[str, PlannedJob, JobRequest]]:
     """Give every job with its experiment: experiment by experiment, repeat by repeat, each variant in turn."""
     plan = workload.definition()
-    values = plan_values(plan.variable)
+    values = plan_values(plan)
     for experiment_id in workload.experiment_ids():
         for job in plan_jobs(plan, len(values)):
             yield experiment_id, job, job_request(experiment_id, plan, values[job.variant_index], job)

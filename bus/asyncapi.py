@@ -36,7 +36,6 @@ class Topic(NamedTuple):
     message: type[Struct]
     service: str
     logged: bool = True
-    reserved: bool = False
     without_tokens: bool = False  # the bare topic exists too, for jobs of no experiment
 
 
@@ -48,8 +47,9 @@ TOPICS: Final = (
     Topic(topics.EXPERIMENT_STATUS, ("experiment",), messages.ExperimentStatus, LEARNING),
     Topic(topics.VARIANT_STATUS, VARIANT, messages.VariantStatus, LEARNING),
     Topic(topics.VARIANT_PROGRESS, VARIANT, messages.VariantProgress, LEARNING, logged=False),
-    Topic(topics.IMAGE_RATED, VARIANT, messages.ImageRated, LEARNING, reserved=True),
-    Topic(topics.RECOMMENDATION_UPDATED, ("experiment",), messages.RecommendationUpdated, LEARNING, reserved=True),
+    Topic(topics.IMAGE_RATED, VARIANT, messages.ImageRated, LEARNING),
+    Topic(topics.IMAGES_COMPARED, ("experiment",), messages.ImagesCompared, LEARNING),
+    Topic(topics.RECOMMENDATION_UPDATED, ("experiment",), messages.RecommendationUpdated, LEARNING),
     Topic(topics.EVENT_REJECTED, (), messages.EventRejected, LEARNING),
 )
 
@@ -239,7 +239,6 @@ def _add_topic(parts: _Parts, schemas: _Schemas, topic: Topic) -> None:
     channel = _camel(topic.base)
     notes = [
         "Logged: it has an offset, and can be fetched." if topic.logged else "Not logged: the offset is 0.",
-        *(["Reserved: nothing sends it yet."] if topic.reserved else []),
     ]
     tokens = "".join(f"{{{token}}}." for token in topic.tokens)
     _add_feed_channel(parts, channel, topic.base + tokens, (topic.service,), name, " ".join(notes))

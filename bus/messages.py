@@ -67,6 +67,7 @@ class JobResult(Struct, frozen=True, kw_only=True, gc=False):
     effective: Config = field(default_factory=dict)  # what the server says it used
     warnings: tuple[str, ...] = ()
     seconds: float | None = None  # what the job itself took, without warming up; nil: from start to end
+    reused_from: str | None = None  # the job that made this result, where it was not made again
 
 
 class _Message(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -150,6 +151,7 @@ class VariantStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="va
     updated_at: float
     warned: int = 0  # completed jobs whose result has warnings
     warning: str | None = None  # of the newest of them
+    reused: int = 0  # completed jobs whose result an earlier job had made
 
 
 class VariantProgress(_Message, frozen=True, gc=False, tag="variant.progress"):
@@ -163,26 +165,51 @@ class VariantProgress(_Message, frozen=True, gc=False, tag="variant.progress"):
 
 
 class Variable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """The knob that an experiment turns: a list of values, or start/stop/step with both ends included."""
+    """A knob that an experiment turns: a list of values, or start/stop/step with both ends included.
+
+    `values` may be the word `all`: everything that the pipeline offers for it.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
-    values: list[Scalar] | None = None
+    values: list[Scalar] | Literal["all"] | None = None
     start: int | float | str | None = None
     stop: int | float | str | None = None
     step: int | float | str | None = None
 
 
 class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What a person writes into an experiment file."""
+    """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
+
+    `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
+    that jobs report; a `goal` other than `maximize` is for the last two. An `adaptive` experiment begins with the
+    values given and goes on by itself, until one value is best with the probability `stop_p_best` or it has had
+    `budget` jobs in all.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
-    variable: Variable
+    variable: Variable | None = None
+    variables: tuple[Variable, ...] = ()
     pipeline: Annotated[str, Meta(min_length=1, max_length=64)] = "embedded"
     stage: Annotated[str, Meta(min_length=1, max_length=64)] = "txt2img"
     jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] = 1
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     priority: Priority = 0  # its jobs run before those of lower ones
     config: Config = field(default_factory=dict)
+    objective: Annotated[str, Meta(min_length=1, max_length=100)] = "stars"
+    goal: Literal["maximize", "minimize"] = "maximize"
+    mode: Literal["grid", "adaptive"] = "grid"
+    budget: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    stop_p_best: Annotated[float, Meta(gt=0.5, lt=1)] = 0.9
+
+    @property
+    def knobs(self) -> tuple[Variable, ...]:
+        """The variables, one or two."""
+        return (self.variable,) if self.variable else self.variables
+
+    @property
+    def variable_name(self) -> str:
+        """What contexts and statuses call the variable under test; of a grid `FIRST x SECOND`."""
+        return " x ".join(knob.name for knob in self.knobs)
 
 
 class Totals(Struct, frozen=True, kw_only=True, gc=False):
@@ -196,7 +223,16 @@ class Totals(Struct, frozen=True, kw_only=True, gc=False):
     cancelled: int
 
 
-class ExperimentStatus(_Message, frozen=True, gc=False, tag="experiment.status"):
+class SearchStatus(Struct, frozen=True, kw_only=True, gc=False):
+    """How far an adaptive experiment is; `reason` says in a sentence why it waits or has ended."""
+
+    state: Literal["searching", "decided", "exhausted", "stopped"]
+    budget: int  # jobs in all
+    spent: int  # jobs planned so far
+    reason: str
+
+
+class ExperimentStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="experiment.status"):
     """The whole state of an experiment but for its variants, which speak for themselves."""
 
     experiment_id: str
@@ -208,6 +244,7 @@ class ExperimentStatus(_Message, frozen=True, gc=False, tag="experiment.status")
     created_at: float
     updated_at: float
     revision: int
+    search: SearchStatus | None = None  # of an adaptive one
 
 
 class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):
@@ -219,6 +256,18 @@ class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):
     stars: int | None  # 1..5, or nil where the rating was taken back
     note: str = ""
     rated_at: float = 0.0
+
+
+class ImagesCompared(_Message, frozen=True, gc=False, tag="images.compared"):
+    """A person has compared two images of different variants; nil as the outcome takes the newest such answer back."""
+
+    experiment_id: str
+    left: str  # content hashes
+    right: str
+    left_variant: int
+    right_variant: int
+    outcome: Literal["left", "right", "tie", "both_bad"] | None
+    compared_at: float = 0.0
 
 
 class ValueEstimate(Struct, frozen=True, kw_only=True, gc=False):
@@ -263,6 +312,7 @@ Message = (
     | VariantProgress
     | ExperimentStatus
     | ImageRated
+    | ImagesCompared
     | RecommendationUpdated
     | EventRejected
 )

@@ -3,7 +3,7 @@
 `*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -11,6 +11,7 @@ from bus.messages import (
     Config,
     ExperimentDefinition,
     ExperimentStatus,
+    ImageRef,
     Index,
     JobError,
     JobResult,
@@ -18,6 +19,7 @@ from bus.messages import (
     LearningContext,
     Priority,
     RecommendationUpdated,
+    Scalar,
     VariantStatus,
 )
 from bus.specs import StageSpec
@@ -167,7 +169,7 @@ class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`experiment.show`."""
+    """`experiment.show`, and whatever else needs no more than the id."""
 
     experiment_id: Id
 
@@ -184,6 +186,71 @@ class ExperimentView(ExperimentStatus, frozen=True, kw_only=True, tag="experimen
 
     variants: list[VariantStatus]
     recommendation: RecommendationUpdated | None = None
+
+
+class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.rename`: give it another display name; its id stays."""
+
+    experiment_id: Id
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ExtendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.extend`: plan more values of variables (name -> values), more seeds for every variant, or both.
+
+    Values that are there already are not planned again, so a repeated request adds nothing.
+    """
+
+    experiment_id: Id
+    values: dict[str, list[Scalar]] = field(default_factory=dict)
+    jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] | None = None  # in all; nil: as many as now
+
+
+Stars = Annotated[int, Meta(ge=1, le=5)]
+Digits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{4,64}\Z")]  # of a content hash; a unique beginning of it suffices
+Side = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`image.rate`: nil as `stars` takes the rating back."""
+
+    experiment_id: Id
+    image: Digits
+    stars: Stars | None
+    note: Annotated[str, Meta(max_length=2000)] = ""
+
+
+class RatingView(Struct, frozen=True, kw_only=True):
+    """What holds of one image."""
+
+    sha256: str
+    variant_indices: list[int]  # an image may have come of several variants
+    stars: int | None
+    note: str
+    rated_at: float
+
+
+class RatingListReply(Struct, frozen=True, kw_only=True):
+    """`rating.list`: what holds of each rated image of an experiment, oldest first."""
+
+    ratings: list[RatingView]
+
+
+class PairReply(Struct, frozen=True, kw_only=True):
+    """`comparison.next`: the two images to show next, without their values; nil where there are no two to compare."""
+
+    left: ImageRef | None
+    right: ImageRef | None
+    compared: int  # answers so far
+
+
+class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`comparison.add`: which of two images is better."""
+
+    experiment_id: Id
+    left: Side
+    right: Side
+    outcome: Literal["left", "right", "tie", "both_bad"]
 
 
 class ExperimentListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

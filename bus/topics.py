@@ -20,6 +20,7 @@ EXPERIMENT_STATUS: Final = "experiment.status."
 VARIANT_STATUS: Final = "variant.status."
 VARIANT_PROGRESS: Final = "variant.progress."
 IMAGE_RATED: Final = "image.rated."
+IMAGES_COMPARED: Final = "images.compared."
 RECOMMENDATION_UPDATED: Final = "recommendation.updated."
 EVENT_REJECTED: Final = "event.rejected."
 

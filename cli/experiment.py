@@ -31,7 +31,8 @@ from cli.lanes import reason_now
 from cli.output import json_option, json_text, limit_option, more_text, print_table
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
-from learning_service.plan import MAX_JOBS, plan_values
+from learning_service.axes import plan_values
+from learning_service.plan import MAX_JOBS
 
 RETRY_SECONDS: Final = 0.1
 
@@ -149,7 +150,7 @@ def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, k
 
 def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
     """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
-    plan_values(definition.variable, max_variants=MAX_JOBS)
+    plan_values(definition, max_variants=MAX_JOBS)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
@@ -207,4 +208,4 @@ def _row(one: ExperimentStatus) -> list[str | Text]:
     jobs = counts_text(one.totals.completed, one.totals.failed, one.totals.cancelled, one.totals.jobs)
     status = Text(one.status, style=STYLES[one.status])
     name = Text(last_line(one.experiment_name))
-    return [one.experiment_id, name, Text(one.definition.variable.name), status, jobs, created]
+    return [one.experiment_id, name, Text(one.definition.variable_name), status, jobs, created]

@@ -39,7 +39,7 @@ def contact_sheet(view: ExperimentView, load: Load) -> Image.Image:
     seeds = sorted({image.seed for image in pictures if image.seed is not None})
     if not seeds:
         raise SheetError(f"{view.experiment_id} has no pictures to draw")
-    variable = view.definition.variable.name
+    variable = view.definition.variable_name
     values = [f"{variable}\n{value_text(variant.variant_value)}" for variant in view.variants]
     cells = {
         (variant_at, seeds.index(image.seed)): image

@@ -20,7 +20,7 @@ from bus.keys import Keys
 from bus.log import Durability, Log
 from bus.logs import LogFormat, set_up_logging
 from bus.sockets import Address
-from learning_service.plan import MAX_VARIANTS
+from learning_service.axes import MAX_VARIANTS
 from learning_service.service import LearningService, Scope
 
 _PART: Final = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?", re.ASCII)

@@ -2,7 +2,7 @@
 
 from bus import topics
 from bus.log import Transaction
-from bus.messages import EventRejected
+from bus.messages import EventRejected, JobCompleted
 from bus.source import Delivery
 from learning_service.controller import JobEvent, Outcome
 from learning_service.experiments import Experiment, experiment_status, variant_status
@@ -18,8 +18,9 @@ class Changes:
         self._tx, self._store = tx, store
         self._experiments: dict[str, Experiment] = {}
         self._variants: dict[tuple[str, int], Variant] = {}
+        self._ended: list[JobCompleted] = []
 
-    def apply(self, outcome: Outcome) -> None:
+    def apply(self, event: JobEvent, outcome: Outcome) -> None:
         """Note a variant's new state, and publish it if its status says something new."""
         experiment, variant = outcome.experiment, outcome.variant
         if experiment is None or variant is None:
@@ -27,6 +28,8 @@ class Changes:
         if outcome.adopted:
             self._store.insert(self._tx, experiment, [])
             self._store.keep(experiment)
+        if isinstance(event, JobCompleted):
+            self._ended.append(event)
         if outcome.told:
             self.publish(experiment, variant)
         else:
@@ -62,6 +65,7 @@ class Changes:
     def write(self) -> None:
         """Write what has changed; each experiment is published once."""
         self._store.write_variants(self._tx, self._variants)
+        self._store.results.write(self._tx, self._ended)
         for experiment in self._experiments.values():
             experiment.revision += 1
             self._store.write_experiment(self._tx, experiment)

@@ -127,8 +127,8 @@ def _place(experiment: Experiment, context: LearningContext, event: JobEvent, *,
 def _compare(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Outcome | None:
     """Compare a context with the plan; an outcome only if they differ."""
     index, name = context.variant_index, context.variable_under_test
-    if name != experiment.definition.variable.name:
-        return Outcome("rejected", "variable_differs", f"{name!r} instead of {experiment.definition.variable.name!r}")
+    if name != experiment.definition.variable_name:
+        return Outcome("rejected", "variable_differs", f"{name!r} instead of {experiment.definition.variable_name!r}")
     if index < 0:
         return Outcome("rejected", "index_out_of_range", f"{index} is negative")
     if variant is None:
@@ -146,7 +146,7 @@ def _apply(
 ) -> Outcome:
     """Apply an event to a variant, whose plan may have `grown` by it."""
     job_id = event.job_id
-    if variant.jobs[job_id] == "ended":
+    if variant.jobs[job_id] in variants.GONE:
         return Outcome("ignored", "job_already_applied", job_id)
     try:
         if isinstance(event, JobCompleted):

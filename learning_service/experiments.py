@@ -118,7 +118,7 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
         experiment_id=experiment.experiment_id,
         experiment_name=experiment.definition.name,
         variant_index=variant.index,
-        variable_under_test=experiment.definition.variable.name,
+        variable_under_test=experiment.definition.variable_name,
         variant_value=variant.value,
         status=variant.status,
         planned=variant.planned,
@@ -134,6 +134,7 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
         updated_at=variant.updated_at,
         warned=variant.warned,
         warning=variant.warning,
+        reused=variant.reused,
     )
 
 

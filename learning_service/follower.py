@@ -206,7 +206,7 @@ def _write(changes: Changes, event: JobEvent | None, outcome: Outcome, delivery:
     elif outcome.kind == "late" and delivery:
         changes.keep_late(outcome, delivery)
     elif outcome.kind == "applied" and event:
-        changes.apply(outcome)
+        changes.apply(event, outcome)
 
 
 def _positions(batch: list[Delivery]) -> dict[tuple[str, str], Position]:

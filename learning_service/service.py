@@ -25,14 +25,14 @@ from bus.requests import (
 )
 from bus.sockets import Address
 from bus.subscriber import Start, Subscriber
-from bus.validate import InvalidInputError
 from bus.wire import ControlError, NoParams
 from learning_service import variants
+from learning_service.axes import MAX_VARIANTS
 from learning_service.changes import Changes
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.follower import Follower
-from learning_service.plan import MAX_VARIANTS, PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.reconciler import Reconciler
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
 from learning_service.submitter import Submitter
@@ -190,11 +190,11 @@ class LearningService:
                 tx.append(topic, variant_status(experiment, variant))
         logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
         self._loop.call(self._submitter.pump)
-        return _view(self._find(params.experiment_id))
+        return _view(self._store.get(params.experiment_id))
 
     def _cancel(self, params: ExperimentCancelParams) -> ExperimentView:
         """Cancel what no runner has at once, and have the runners cancel the rest."""
-        experiment = self._find(params.experiment_id)
+        experiment = self._store.get(params.experiment_id)
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
         runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
@@ -202,7 +202,7 @@ class LearningService:
             for runner in (UNASSIGNED, *runners):
                 self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
         self._submitter.pump()
-        return _view(self._find(params.experiment_id))
+        return _view(self._store.get(params.experiment_id))
 
     def _unsent(self, rows: list[JobRow]) -> None:
         """Cancel jobs of experiments that were cancelled before a runner had them: its queue is full, say."""
@@ -210,7 +210,7 @@ class LearningService:
         for row in rows:
             by_experiment.setdefault(row.experiment_id, []).append(row)
         for experiment_id, mine in by_experiment.items():
-            self._cancel_unsent(self._find(experiment_id), mine)
+            self._cancel_unsent(self._store.get(experiment_id), mine)
 
     def _cancel_unsent(self, experiment: Experiment, rows: list[JobRow]) -> None:
         # one that has got further came to a runner all the same: its own end is counted
@@ -236,29 +236,20 @@ class LearningService:
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
-        return _view(self._find(params.experiment_id))
+        return _view(self._store.get(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
         page, before = self._store.page(params.before, params.limit)
         return ExperimentListReply(experiments=[experiment_status(one) for one in page], before=before)
 
-    def _find(self, experiment_id: str) -> Experiment:
-        experiment = self._store.find(experiment_id)
-        if experiment is None:
-            text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
-            raise ControlError("not_found", text)
-        return experiment
-
     def _is_known(self, row: JobRow) -> bool:
         """Is it known from its events that a runner has a job, or has it ended?"""
-        variant = self._find(row.experiment_id).variants[row.planned.variant_index]
+        variant = self._store.get(row.experiment_id).variants[row.planned.variant_index]
         return variant.jobs[row.job_id] != "planned"
 
     def _request_of(self, row: JobRow) -> JobRequest:
-        experiment = self._find(row.experiment_id)
+        experiment = self._store.get(row.experiment_id)
         value = experiment.variants[row.planned.variant_index].value
-        if isinstance(value, dict):
-            raise InvalidInputError(f"{row.job_id}: a grid of two variables cannot be submitted")
         return job_request(row.experiment_id, experiment.definition, value, row.planned)
 
     def _refused(self, row: JobRow, message: str) -> None:
@@ -315,5 +306,6 @@ def _view(experiment: Experiment) -> ExperimentView:
         created_at=status.created_at,
         updated_at=status.updated_at,
         revision=status.revision,
+        search=status.search,
         variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
     )

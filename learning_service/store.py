@@ -11,9 +11,12 @@ from bus.log import Log, Transaction
 from bus.messages import INT64_MAX, ExperimentDefinition
 from bus.source import Position
 from bus.specs import StageSpec
+from bus.wire import ControlError
 from learning_service.experiments import Experiment
+from learning_service.judgements import Judgements
 from learning_service.plan import PlannedJob
-from learning_service.variants import Variant
+from learning_service.results import Results
+from learning_service.variants import GONE, Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
 SCHEMA_VERSION: Final = 3
@@ -45,12 +48,25 @@ class LearningStore:
         self._log = log
         self._cache: dict[str, Experiment] = {}
         log.scope("learning", SCHEMA_VERSION, SQL["schema"])
+        self.results, self.judgements = Results(log), Judgements(log)
 
     def find(self, experiment_id: str) -> Experiment | None:
         """Give an experiment, from memory or from disk."""
         experiment = self._cache.get(experiment_id) or self._read(experiment_id)
         if experiment:
             self._cache[experiment_id] = experiment
+        return experiment
+
+    def get(self, experiment_id: str) -> Experiment:
+        """Give an experiment that somebody asks for.
+
+        Raises:
+            ControlError: there is none of that id (code `not_found`).
+        """
+        experiment = self.find(experiment_id)
+        if experiment is None:
+            text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
+            raise ControlError("not_found", text)
         return experiment
 
     def keep(self, experiment: Experiment) -> None:
@@ -150,7 +166,9 @@ class LearningStore:
         for (experiment_id,) in self._log.query(SQL["select_open"]):
             experiment = self.find(experiment_id)
             variants = experiment.variants.values() if experiment else ()
-            found += [job_id for one in variants for job_id, phase in one.jobs.items() if phase != "ended"]
+            found += [
+                job_id for one in variants for job_id, phase in one.jobs.items() if phase not in ("ended", "replaced")
+            ]
             self.trim()
         return found
 
@@ -165,7 +183,7 @@ class LearningStore:
             for index, mine in by_variant.items():
                 if experiment:
                     phases = experiment.variants[index].jobs
-                    yield experiment, index, [row for row in mine if phases[row.job_id] != "ended"]
+                    yield experiment, index, [row for row in mine if phases[row.job_id] not in GONE]
 
     def resend(self, tx: Transaction, rows: list[JobRow]) -> None:
         """Have jobs sent again to the runner that was chosen for them."""

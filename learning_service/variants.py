@@ -8,7 +8,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from bus.lifecycle import step
-from bus.messages import ImageRef, JobCompleted, RatingSummary, Scalar, VariantState
+from bus.messages import ImageRef, JobCompleted, RatingSummary, VariantState, VariantValue
+from learning_service.results import seconds_of
 
 VariantEvent = Literal[
     "job_queued",
@@ -36,7 +37,8 @@ TRANSITIONS: Final[dict[VariantState, dict[VariantEvent, VariantState]]] = {
     "failed": {},
     "cancelled": {},
 }
-JobPhase = Literal["planned", "queued", "running", "ended"]
+JobPhase = Literal["planned", "queued", "running", "ended", "replaced"]
+GONE: Final = frozenset[JobPhase]({"ended", "replaced"})
 # More jobs were planned: the one way back from an end.
 EXTENDED: Final[dict[VariantState, VariantState]] = {"pending": "pending", "queued": "queued"}
 ENDED: Final = frozenset[VariantState]({"completed", "partial", "failed", "cancelled"})
@@ -60,7 +62,7 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """All that is kept of one variant; what is published of it is derived (see `learning_service.experiments`)."""
 
     index: int
-    value: Scalar | dict[str, Scalar]
+    value: VariantValue
     jobs: dict[str, JobPhase]  # by job id; never changed in place
     status: VariantState = "pending"
     running: int = 0
@@ -71,6 +73,8 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     error: str | None = None
     warned: int = 0  # completed jobs with warnings
     warning: str | None = None
+    reused: int = 0  # completed jobs whose result an earlier job had made
+    replaced: int = 0  # failed jobs that others were planned for; they are no part of the plan any more
     rating: RatingSummary | None = None
     metric_sums: dict[str, tuple[float, int]] = field(default_factory=dict)  # sum and count over completed jobs
     duration_sum: float = 0.0
@@ -80,7 +84,7 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     @property
     def planned(self) -> int:
         """How many jobs it has."""
-        return len(self.jobs)
+        return len(self.jobs) - self.replaced
 
     @property
     def ended(self) -> int:
@@ -106,7 +110,7 @@ def extended(variant: Variant, job_id: str) -> Variant:
 
 def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:
     """Give the variant after jobs of it were lost at their runner: those that have not ended are to be sent again."""
-    lost: dict[str, JobPhase] = {job_id: "planned" for job_id in job_ids if variant.jobs.get(job_id) != "ended"}
+    lost: dict[str, JobPhase] = {job_id: "planned" for job_id in job_ids if variant.jobs.get(job_id) not in GONE}
     jobs = {**variant.jobs, **lost}
     return replace(variant, jobs=jobs, running=list(jobs.values()).count("running"))
 
@@ -131,9 +135,6 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         return _ended(
             variant, jobs, (completed, failed + 1, cancelled), now, running=running, error=error[:ERROR_LIMIT]
         )
-    duration = result.seconds
-    if duration is None or not isfinite(duration):
-        duration = 0.0 if job.started_at is None else now - job.started_at
     return _ended(
         variant,
         jobs,
@@ -142,8 +143,9 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         running=running,
         images=(variant.images + result.images)[:IMAGES_LIMIT],
         metric_sums=_add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
-        duration_sum=variant.duration_sum + max(0.0, duration),
+        duration_sum=variant.duration_sum + (seconds_of(job) or 0.0),
         warned=variant.warned + bool(result.warnings),
+        reused=variant.reused + (result.reused_from is not None),
         warning=result.warnings[0][:ERROR_LIMIT] if result.warnings else variant.warning,
     )
 
@@ -168,7 +170,7 @@ def _ended(
     """Give the variant with jobs that ended; `counts`: completed, failed, cancelled. See whether it was the last."""
     completed, failed, cancelled = counts
     event: VariantEvent = "job_ended"
-    if completed + failed + cancelled >= len(jobs):
+    if completed + failed + cancelled >= len(jobs) - variant.replaced:
         if not failed and not cancelled:
             event = "all_completed"
         elif completed:

@@ -145,8 +145,8 @@ def planned_jobs(index: int = 0, count: int = 1, experiment: str = EXPERIMENT) -
 
 def planned_experiment(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1) -> Experiment:
     """Give the example experiment as it is after its creation."""
-    plan = definition(values, jobs=jobs)
-    listed = plan.variable.values or []
+    listed = list(values)
+    plan = definition(listed, jobs=jobs)
     experiment = Experiment(
         EXPERIMENT,
         plan,

@@ -24,9 +24,9 @@ from bus.messages import ExperimentDefinition, JobCompleted, JobQueued, JobStart
 from bus.requester import request
 from bus.source import Delivery
 from bus.wire import FetchParams, FetchReply, InfoReply
+from learning_service.axes import plan_values
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, variant_status
-from learning_service.plan import MAX_VARIANTS, plan_values
 from learning_service.store import LearningStore
 from learning_service.variants import Variant
 from tests.factories import planned_jobs
@@ -132,7 +132,7 @@ def fold(
     experiment_id: str, definition: ExperimentDefinition, created_at: float, events: Iterable[Event]
 ) -> Experiment:
     """Compute an experiment from its plan and the events of its runner, by the rules alone."""
-    values = plan_values(definition.variable, MAX_VARIANTS)
+    values = plan_values(definition)
     jobs = definition.jobs_per_variant
     experiment = Experiment(
         experiment_id,

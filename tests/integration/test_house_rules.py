@@ -17,6 +17,8 @@ from bus.validate import convert
 from cli.files import JobFile, read_experiment
 from cli.main import main
 from cli.up import PROGRAMS
+from learning_service.judgements import SQL as JUDGEMENTS_SQL
+from learning_service.results import SQL as RESULTS_SQL
 from learning_service.store import SQL as LEARNING_SQL
 from pipeline_runner.output_index import SQL as OUTPUT_SQL
 from pipeline_runner.store import SQL as RUNNER_SQL
@@ -130,7 +132,7 @@ def test_the_experiment_file_of_the_readme_is_valid() -> None:
     blocks = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
     assert blocks
     for block in blocks:
-        assert convert(tomllib.loads(block), ExperimentDefinition).variable.name == "cfg_scale"
+        assert convert(tomllib.loads(block), ExperimentDefinition).variable_name == "cfg_scale"
 
 
 def test_the_examples_are_valid() -> None:
@@ -155,6 +157,8 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("pipeline_runner/store.py", RUNNER_SQL),
         ("pipeline_runner/output_index.py", OUTPUT_SQL),
         ("learning_service/store.py", LEARNING_SQL),
+        ("learning_service/results.py", RESULTS_SQL),
+        ("learning_service/judgements.py", JUDGEMENTS_SQL),
     ],
 )
 def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:

@@ -14,6 +14,8 @@ from bus.specs import find_stage
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from cli.files import read_experiment
+from learning_service.axes import plan_values
+from learning_service.plan import job_config
 from pipeline_runner.comfyui.prompt import client_id_of
 from pipeline_runner.input_files import read_file
 from pipeline_runner.outputs import Outputs
@@ -195,8 +197,8 @@ def test_the_example_is_taken(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(EXAMPLE.parents[1])
     definition = read_experiment(EXAMPLE.with_name("comfyui_cfg.toml"))
 
-    for value in definition.variable.values or []:
-        config = {**definition.config, definition.variable.name: value, "seed": definition.seed}
+    for value in plan_values(definition):
+        config = job_config(definition, value, 0)
         comfy.check(config)
         assert comfy.run(config, name=f"job-{value}").success
 

@@ -63,7 +63,7 @@ def test_valid_data_passes() -> None:
     """Plain data becomes the Struct."""
     definition = convert({"name": "x", "variable": {"name": "v", "values": [1, 2.5]}}, ExperimentDefinition)
 
-    assert definition.variable.values == [1, 2.5]
+    assert definition.knobs[0].values == [1, 2.5]
 
 
 def test_a_near_miss_is_suggested_else_all_is_listed() -> None:

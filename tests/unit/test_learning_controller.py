@@ -269,7 +269,7 @@ def test_discovery_adopts_an_experiment_from_a_context() -> None:
     assert outcome.adopted
     assert outcome.variant == at.variant(1)
     adopted = at.experiments[EXPERIMENT]
-    assert (adopted.definition.name, adopted.definition.variable.name) == ("CFG sweep", "cfg_scale")
+    assert (adopted.definition.name, adopted.definition.variable_name) == ("CFG sweep", "cfg_scale")
     assert (adopted.discovered, adopted.created_at) == (True, 10.0)
     assert at.variant(1).jobs == {"exp-1.1.0.0": "queued"}
     assert (at.variant(1).value, at.variant(1).planned, at.variant(1).status) == (4.0, 1, "queued")

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from bus.messages import ExperimentDefinition, Scalar, Variable
 from bus.specs import StageSpec, VariableSpec
 from bus.validate import InvalidInputError, convert
+from learning_service.axes import MAX_VARIANTS, axis_values
 from learning_service.plan import (
     CONFIG_BYTES,
-    MAX_VARIANTS,
     PlannedJob,
     check_plan,
     is_slow,
@@ -20,7 +20,6 @@ from learning_service.plan import (
     job_id,
     job_request,
     plan_jobs,
-    plan_values,
 )
 from tests.factories import context, definition
 
@@ -73,8 +72,8 @@ def test_a_list_of_values_is_taken_as_it_is() -> None:
     """Order and types stay."""
     values: list[Scalar] = [8, 1, 2.5, "euler", True]
 
-    assert plan_values(listed(*values)) == values
-    assert [type(value) for value in plan_values(listed(*values))] == [int, int, float, str, bool]
+    assert axis_values("variable", listed(*values)) == values
+    assert [type(value) for value in axis_values("variable", listed(*values))] == [int, int, float, str, bool]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_a_list_of_values_is_taken_as_it_is() -> None:
 )
 def test_a_range_is_exact_in_decimal(variable: Variable, count: int, last: float) -> None:
     """Both ends are included, and the last value is what a person would write, not 0.8999999999999999."""
-    values = plan_values(variable)
+    values = axis_values("variable", variable)
 
     assert len(values) == count
     assert values[-1] == last
@@ -101,12 +100,12 @@ def test_a_range_is_exact_in_decimal(variable: Variable, count: int, last: float
 
 def test_the_values_of_a_range_are_what_a_person_would_write() -> None:
     """No value in the middle carries the error of binary addition either."""
-    assert plan_values(ranged(0, 1, 0.1)) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert axis_values("variable", ranged(0, 1, 0.1)) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
 
 def test_whole_numbers_stay_whole() -> None:
     """A range of steps gives integers, as a list would."""
-    values = plan_values(ranged(10, 30, 10))
+    values = axis_values("variable", ranged(10, 30, 10))
 
     assert values == [10, 20, 30]
     assert all(type(value) is int for value in values)
@@ -114,12 +113,12 @@ def test_whole_numbers_stay_whole() -> None:
 
 def test_a_range_with_one_fraction_has_only_fractions() -> None:
     """All values of a range have one type."""
-    assert [type(value) for value in plan_values(ranged(0, 1, 0.5))] == [float, float, float]
+    assert [type(value) for value in axis_values("variable", ranged(0, 1, 0.5))] == [float, float, float]
 
 
 def test_a_negative_step_goes_down() -> None:
     """From a large start to a small stop."""
-    assert plan_values(ranged(1, 0, "-0.25")) == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert axis_values("variable", ranged(1, 0, "-0.25")) == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -151,13 +150,13 @@ def test_a_negative_step_goes_down() -> None:
 def test_values_that_make_no_sense_are_refused(variable: Variable, message: str) -> None:
     """Each refusal names the field."""
     with pytest.raises(InvalidInputError, match=f"^{message}"):
-        plan_values(variable)
+        axis_values("variable", variable)
 
 
 @pytest.mark.parametrize("values", [[1, True], [0, False], [1.0, True], ["1", 1]])
 def test_values_of_other_types_are_other_values(values: list[Scalar]) -> None:
     """True and 1 are two variants, as they are two settings."""
-    assert plan_values(listed(*values)) == values
+    assert axis_values("variable", listed(*values)) == values
 
 
 @pytest.mark.parametrize(
@@ -174,27 +173,27 @@ def test_values_of_other_types_are_other_values(values: list[Scalar]) -> None:
 def test_far_too_many_variants_are_refused_at_once(variable: Variable) -> None:
     """The count is known without expanding the range, whatever the step; expanding these would not return."""
     with pytest.raises(InvalidInputError, match=r"^variable\."):
-        plan_values(variable)
+        axis_values("variable", variable)
 
 
 def test_the_number_of_variants_is_capped() -> None:
     """One more than the cap is refused, whether listed or ranged, with the number and the option that raises it."""
-    assert len(plan_values(ranged(1, MAX_VARIANTS, 1))) == MAX_VARIANTS
+    assert len(axis_values("variable", ranged(1, MAX_VARIANTS, 1))) == MAX_VARIANTS
     for variable in (ranged(0, MAX_VARIANTS, 1), listed(*range(MAX_VARIANTS + 1))):
         with pytest.raises(InvalidInputError, match=r"1001 variants are more than 1000; .*--max-variants"):
-            plan_values(variable)
+            axis_values("variable", variable)
 
 
 def test_the_cap_is_configurable() -> None:
     """A service can allow fewer or more."""
-    assert len(plan_values(ranged(0, 1000, 1), max_variants=1001)) == 1001
+    assert len(axis_values("variable", ranged(0, 1000, 1), max_variants=1001)) == 1001
     with pytest.raises(InvalidInputError, match="3 variants are more than 2"):
-        plan_values(listed(1, 2, 3), max_variants=2)
+        axis_values("variable", listed(1, 2, 3), max_variants=2)
 
 
 def test_the_largest_cap_is_checked_in_reasonable_time() -> None:
     """Looking for duplicates among 100,000 values does not compare each with each."""
-    values = plan_values(listed(*range(100_000)), max_variants=100_000)
+    values = axis_values("variable", listed(*range(100_000)), max_variants=100_000)
 
     assert len(values) == 100_000
 

@@ -1,0 +1,58 @@
+-- schema: what people have said of pictures. Newer rows hold; to undo is to remove the newest one.
+CREATE TABLE IF NOT EXISTS ratings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment_id TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    stars INTEGER CHECK (stars BETWEEN 1 AND 5), -- NULL: taken back
+    note TEXT NOT NULL,
+    rated_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS ratings_of_picture ON ratings (experiment_id, sha256, number);
+CREATE INDEX IF NOT EXISTS ratings_of_experiment ON ratings (experiment_id, number);
+CREATE TABLE IF NOT EXISTS comparisons (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment_id TEXT NOT NULL,
+    left_sha256 TEXT NOT NULL,
+    left_variant INTEGER NOT NULL,
+    left_repeat INTEGER NOT NULL,
+    right_sha256 TEXT NOT NULL,
+    right_variant INTEGER NOT NULL,
+    right_repeat INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('left', 'right', 'tie', 'both_bad')),
+    compared_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS comparisons_of_experiment ON comparisons (experiment_id, number);
+
+-- insert_rating: what a person says of a picture.
+INSERT INTO ratings (experiment_id, sha256, stars, note, rated_at) VALUES (?, ?, ?, ?, ?);
+
+-- select_ratings: what holds of each picture of an experiment: the newest rating, unless it was taken back.
+SELECT sha256, stars, note, rated_at FROM ratings AS newest
+WHERE experiment_id = ?1 AND stars IS NOT NULL AND number = (
+    SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = newest.sha256
+) ORDER BY number;
+
+-- select_rating: what holds of one picture.
+SELECT sha256, stars, note, rated_at FROM ratings WHERE experiment_id = ? AND sha256 = ? ORDER BY number DESC LIMIT 1;
+
+-- select_newest_rating: the one to undo.
+SELECT number, sha256 FROM ratings WHERE experiment_id = ? ORDER BY number DESC LIMIT 1;
+
+-- delete_rating: undo it.
+DELETE FROM ratings WHERE number = ?;
+
+-- insert_comparison: what a person says of two pictures.
+INSERT INTO comparisons (experiment_id, left_sha256, left_variant, left_repeat, right_sha256, right_variant,
+    right_repeat, outcome, compared_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- select_comparisons: those of an experiment, oldest first.
+SELECT left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at
+FROM comparisons WHERE experiment_id = ? ORDER BY number;
+
+-- select_newest_comparison: the one to undo.
+SELECT number, left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at
+FROM comparisons WHERE experiment_id = ? ORDER BY number DESC LIMIT 1;
+
+-- delete_comparison: undo it.
+DELETE FROM comparisons WHERE number = ?;

@@ -1,0 +1,47 @@
+-- schema: how each job of an experiment ended, and the pictures that came of it.
+CREATE TABLE IF NOT EXISTS results (
+    experiment_id TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    repeat_index INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('completed', 'failed', 'cancelled')),
+    seconds REAL, -- of a completed job
+    finished_at REAL NOT NULL,
+    metrics BLOB, -- msgpack: name -> number; only where there are any
+    error TEXT, -- of a failed job
+    PRIMARY KEY (experiment_id, job_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pictures (
+    experiment_id TEXT NOT NULL,
+    sha256 TEXT NOT NULL, -- two jobs may give the same picture
+    job_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    repeat_index INTEGER NOT NULL,
+    image BLOB NOT NULL, -- msgpack: ImageRef
+    PRIMARY KEY (experiment_id, sha256, job_id)
+) WITHOUT ROWID;
+
+-- upsert_result: note how a job ended.
+INSERT INTO results (experiment_id, job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (experiment_id, job_id) DO UPDATE SET state = excluded.state, seconds = excluded.seconds,
+    finished_at = excluded.finished_at, metrics = excluded.metrics, error = excluded.error;
+
+-- upsert_picture: note a picture of a job.
+INSERT OR IGNORE INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image)
+VALUES (?, ?, ?, ?, ?, ?);
+
+-- select_results: how the jobs of an experiment ended.
+SELECT job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error FROM results
+WHERE experiment_id = ? ORDER BY variant_index, repeat_index, job_id;
+
+-- select_pictures: the pictures of an experiment.
+SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures
+WHERE experiment_id = ? ORDER BY variant_index, repeat_index, sha256;
+
+-- find_pictures: the pictures of an experiment whose hash begins so; the second text is the first one's successor.
+SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures
+WHERE experiment_id = ? AND sha256 >= ? AND sha256 < ? ORDER BY sha256, variant_index, repeat_index;
+
+-- delete_result: forget how a job ended: another one takes its place.
+DELETE FROM results WHERE experiment_id = ? AND job_id = ?;
