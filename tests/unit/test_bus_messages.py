@@ -14,6 +14,7 @@ from bus.messages import (
     ExperimentStatus,
     ImageRated,
     ImageRef,
+    ImagesCompared,
     JobCompleted,
     JobError,
     JobProgress,
@@ -88,6 +89,15 @@ EXAMPLES: list[Message] = [
         created_at=0.5,
         updated_at=5.0,
         revision=3,
+    ),
+    ImagesCompared(
+        experiment_id="cfg-7f3a",
+        left="ab" * 32,
+        right="cd" * 32,
+        left_variant=0,
+        right_variant=1,
+        outcome="both_bad",
+        compared_at=6.0,
     ),
     ImageRated(experiment_id="cfg-7f3a", variant_index=0, sha256="ab" * 32, stars=None, note="ü", rated_at=6.0),
     RecommendationUpdated(

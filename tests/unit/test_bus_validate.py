@@ -30,7 +30,8 @@ DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
         ({"variabel": 1}, "variabel: unknown key; did you mean 'variable'?"),
         (
             {"zzz": 1},
-            "zzz: unknown key; known are: config, jobs_per_variant, name, pipeline, priority, seed, stage, variable",
+            "zzz: unknown key; known are: budget, config, goal, jobs_per_variant, mode, name, objective, pipeline, "
+            "priority, seed, stage, stop_p_best, variable, variables",
         ),
         ({"name": ""}, "name: expected `str` of length >= 1"),
         ({"variable": {"values": [1]}}, "variable.name: missing; add it"),

@@ -369,7 +369,7 @@ def test_a_config_that_is_too_large_is_refused() -> None:
 def test_a_value_that_is_too_large_is_refused() -> None:
     """It travels with every job too, twice: in its configuration and in its context."""
     with pytest.raises(InvalidInputError, match=r"^variable\.values\[1\]: "):
-        check_plan(definition(["a star", "x" * CONFIG_BYTES], name="prompt"), PIPELINES)
+        check_plan(definition(["a star", "x" * CONFIG_BYTES], name="prompt", config={}), PIPELINES)
 
 
 def test_values_that_are_too_large_together_are_refused() -> None:
@@ -377,7 +377,7 @@ def test_values_that_are_too_large_together_are_refused() -> None:
     values = [f"{number} " + "x" * 1500 for number in range(MAX_VARIANTS)]
 
     with pytest.raises(InvalidInputError, match=r"^variable\.values: "):
-        check_plan(definition(values, name="prompt"), PIPELINES)
+        check_plan(definition(values, name="prompt", config={}), PIPELINES)
 
 
 def test_the_placeholders_of_a_command_are_its_variables() -> None:
