@@ -30,8 +30,10 @@ DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
         ({"variabel": 1}, "variabel: unknown key; did you mean 'variable'?"),
         (
             {"zzz": 1},
-            "zzz: unknown key; known are: budget, config, goal, jobs_per_variant, mode, name, objective, pipeline, "
-            "priority, seed, stage, stop_p_best, variable, variables",
+            (
+                "zzz: unknown key; known are: budget, config, goal, jobs_per_variant, mode, name, objective, pipeline, "
+                "priority, seed, stage, stop_p_best, variable, variables"
+            ),
         ),
         ({"name": ""}, "name: expected `str` of length >= 1"),
         ({"variable": {"values": [1]}}, "variable.name: missing; add it"),
