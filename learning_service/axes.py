@@ -75,15 +75,21 @@ def axis_values(
     if not values:
         raise InvalidInputError(f"{where}.values: empty; give at least one value")
     _check_count(where, len(values), max_variants)
-    seen: set[tuple[bool, Scalar]] = set()
+    seen: set[object] = set()
     for index, value in enumerate(values):
         if value == "" or (isinstance(value, float) and not math.isfinite(value)):
             raise InvalidInputError(f"{where}.values[{index}]: {value!r} is no usable value")
-        identity = (isinstance(value, bool), value)  # 1 and 1.0 are the same value, 1 and true are two
-        if identity in seen:
+        if identity(value) in seen:
             raise InvalidInputError(f"{where}.values[{index}]: {value!r} is there twice; remove one")
-        seen.add(identity)
+        seen.add(identity(value))
     return values
+
+
+def identity(value: VariantValue) -> object:
+    """Give what tells values apart: 1 and 1.0 are the same value, 1 and true are two."""
+    if isinstance(value, dict):
+        return tuple((name, isinstance(part, bool), part) for name, part in sorted(value.items()))
+    return isinstance(value, bool), value
 
 
 def _range(where: str, variable: Variable, max_variants: int) -> list[Scalar]:

@@ -41,6 +41,10 @@ class Changes:
         self._tx.append(topic, variant_status(experiment, variant))
         self._note(experiment, variant)
 
+    def note(self, experiment: Experiment) -> None:
+        """Have an experiment written and published, whether or not any of its variants changes."""
+        self._experiments[experiment.experiment_id] = experiment
+
     def _note(self, experiment: Experiment, variant: Variant) -> None:
         self._variants[experiment.experiment_id, variant.index] = variant
         self._experiments[experiment.experiment_id] = experiment

@@ -4,7 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from bus.messages import ExperimentDefinition, ExperimentStatus, LearningContext, Totals, VariantState, VariantStatus
+from msgspec.structs import asdict
+
+from bus.messages import (
+    ExperimentDefinition,
+    ExperimentStatus,
+    LearningContext,
+    RecommendationUpdated,
+    Totals,
+    VariantState,
+    VariantStatus,
+)
+from bus.requests import ExperimentView
 from learning_service.variants import ENDED, Variant
 
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
@@ -77,6 +88,11 @@ class Experiment:
         return self.status in ENDED
 
     @property
+    def spent(self) -> int:
+        """How many jobs were ever planned, those that others replaced included."""
+        return sum(len(variant.jobs) for variant in self.variants.values())
+
+    @property
     def totals(self) -> Totals:
         """Count variants and jobs."""
         self._count()
@@ -108,6 +124,15 @@ def experiment_status(experiment: Experiment) -> ExperimentStatus:
         created_at=experiment.created_at,
         updated_at=experiment.updated_at,
         revision=experiment.revision,
+    )
+
+
+def experiment_view(experiment: Experiment, recommendation: RecommendationUpdated | None = None) -> ExperimentView:
+    """Give all that is known of an experiment."""
+    return ExperimentView(
+        **asdict(experiment_status(experiment)),
+        variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
+        recommendation=recommendation,
     )
 
 

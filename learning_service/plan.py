@@ -29,6 +29,11 @@ def job_id(experiment_id: str, job: PlannedJob) -> str:
     return f"{experiment_id}.{job.variant_index}.{job.repeat_index}.{job.round}"
 
 
+def parse_job_id(name: str) -> PlannedJob:
+    """Undo `job_id`, but for the experiment."""
+    return PlannedJob(*map(int, name.rsplit(".", 3)[1:]))
+
+
 def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = False) -> list[PlannedJob]:
     """Give the jobs of all variants, repeat by repeat, so that every variant shows something early.
 

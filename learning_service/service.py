@@ -30,10 +30,11 @@ from learning_service import variants
 from learning_service.axes import MAX_VARIANTS
 from learning_service.changes import Changes
 from learning_service.controller import LearningController
-from learning_service.experiments import Experiment, experiment_status, variant_status
+from learning_service.experiments import Experiment, experiment_status, experiment_view, variant_status
 from learning_service.follower import Follower
 from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.reconciler import Reconciler
+from learning_service.revisions import Revisions
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
@@ -104,6 +105,7 @@ class LearningService:
             log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), curves=curves
         )
         self._subscriber = self._subscribe()
+        Revisions(log, self._store, self._submitter, scope.max_variants).register(self.publisher.methods)
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
@@ -157,9 +159,9 @@ class LearningService:
         self._store.trim()
         known = self._store.find(params.experiment_id)
         if known:
-            if known.definition != definition:
+            if definition not in (known.definition, self._store.created_as(params.experiment_id)):
                 raise ControlError("conflict", f"experiment {params.experiment_id} exists with another definition")
-            return _view(known)
+            return experiment_view(known)
         pipelines = self._submitter.pipelines()
         if not pipelines:
             addresses = ", ".join(self._scope.runners)
@@ -190,7 +192,7 @@ class LearningService:
                 tx.append(topic, variant_status(experiment, variant))
         logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
         self._loop.call(self._submitter.pump)
-        return _view(self._store.get(params.experiment_id))
+        return experiment_view(self._store.get(params.experiment_id))
 
     def _cancel(self, params: ExperimentCancelParams) -> ExperimentView:
         """Cancel what no runner has at once, and have the runners cancel the rest."""
@@ -202,7 +204,7 @@ class LearningService:
             for runner in (UNASSIGNED, *runners):
                 self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
         self._submitter.pump()
-        return _view(self._store.get(params.experiment_id))
+        return experiment_view(self._store.get(params.experiment_id))
 
     def _unsent(self, rows: list[JobRow]) -> None:
         """Cancel jobs of experiments that were cancelled before a runner had them: its queue is full, say."""
@@ -236,7 +238,7 @@ class LearningService:
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
-        return _view(self._store.get(params.experiment_id))
+        return experiment_view(self._store.get(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
         page, before = self._store.page(params.before, params.limit)
@@ -292,20 +294,3 @@ class LearningService:
             self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
             return
         self._loop.call(self._submitter.pump)
-
-
-def _view(experiment: Experiment) -> ExperimentView:
-    status = experiment_status(experiment)
-    return ExperimentView(
-        experiment_id=status.experiment_id,
-        experiment_name=status.experiment_name,
-        status=status.status,
-        definition=status.definition,
-        totals=status.totals,
-        eta_seconds=status.eta_seconds,
-        created_at=status.created_at,
-        updated_at=status.updated_at,
-        revision=status.revision,
-        search=status.search,
-        variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
-    )

@@ -104,6 +104,10 @@ class LearningStore:
         tx.execute(SQL["insert_experiment"], row)
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
+        self.add_jobs(tx, experiment, jobs)
+
+    def add_jobs(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
+        """Add jobs to be sent, by their ids."""
         kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
         priority = experiment.definition.priority
         rows = [(job_id, experiment.experiment_id, *job, kind, priority) for job_id, job in jobs]
@@ -119,6 +123,15 @@ class LearningStore:
             experiment.experiment_id,
         )
         tx.execute(SQL["update_experiment"], row)
+
+    def write_definition(self, tx: Transaction, experiment: Experiment) -> None:
+        """Write a definition that was changed; as it was first is kept."""
+        tx.execute(SQL["update_definition"], (_encode(experiment.definition), experiment.experiment_id))
+
+    def created_as(self, experiment_id: str) -> ExperimentDefinition | None:
+        """Give the definition as it was first, None where it is that still."""
+        rows = self._log.query(SQL["select_created_as"], (experiment_id,))
+        return _decode_definition(rows[0][0]) if rows else None
 
     def write_variants(self, tx: Transaction, variants: Mapping[tuple[str, int], Variant]) -> None:
         """Write variants by experiment and index."""
@@ -230,6 +243,14 @@ class LearningStore:
     def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
         """Note that a runner has cancelled an experiment as it was told."""
         tx.execute(SQL["finish_cancel"], (experiment_id, runner, finish_running))
+
+    def is_cancelling(self, experiment_id: str) -> bool:
+        """Has a runner still to cancel an experiment?"""
+        return bool(self._log.query(SQL["select_cancelling"], (experiment_id,)))
+
+    def forget_cancels(self, tx: Transaction, experiment_id: str) -> None:
+        """Have an experiment go on that was cancelled."""
+        tx.execute(SQL["delete_cancels"], (experiment_id,))
 
     def begin_reconcile(self, tx: Transaction, runner: str) -> None:
         """Note that a runner has to be asked how its jobs ended."""

@@ -3,6 +3,7 @@ CREATE TABLE IF NOT EXISTS experiments (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment_id TEXT NOT NULL UNIQUE,
     definition BLOB NOT NULL,
+    created_as BLOB, -- the definition as it was first, once it was changed
     created_at REAL NOT NULL,
     discovered INTEGER NOT NULL,
     started_at REAL,
@@ -70,6 +71,18 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- update_experiment: write what changes of an experiment.
 UPDATE experiments SET started_at = ?, updated_at = ?, revision = ?, ended = ? WHERE experiment_id = ?;
+
+-- update_definition: it was extended or renamed.
+UPDATE experiments SET created_as = coalesce(created_as, definition), definition = ? WHERE experiment_id = ?;
+
+-- select_created_as: the definition as it was first, where it was changed since.
+SELECT created_as FROM experiments WHERE experiment_id = ? AND created_as IS NOT NULL;
+
+-- select_cancelling: the runners that have still to cancel an experiment.
+SELECT runner FROM cancels WHERE experiment_id = ? AND done = 0;
+
+-- delete_cancels: an experiment goes on after it was cancelled.
+DELETE FROM cancels WHERE experiment_id = ?;
 
 -- select_experiment: one experiment.
 SELECT experiment_id, definition, created_at, discovered, started_at, updated_at, revision

@@ -1,6 +1,6 @@
 """The life of a variant: a table of transitions, and the state that grows with every job that ends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Final, Literal
 
@@ -106,6 +106,26 @@ def extended(variant: Variant, job_id: str) -> Variant:
     """Give the variant with one more job in its plan; the event that brings it makes the revision of this change."""
     status = EXTENDED.get(variant.status, "running")
     return replace(variant, status=status, jobs={**variant.jobs, job_id: "planned"})
+
+
+def planned_more(variant: Variant, job_ids: Iterable[str], now: float) -> Variant:
+    """Give the variant, a new one perhaps, with more jobs in its plan."""
+    status = EXTENDED.get(variant.status, "running")
+    jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "planned")}
+    return replace(variant, status=status, jobs=jobs, revision=variant.revision + 1, updated_at=now)
+
+
+def retried(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
+    """Give the variant after others were planned for failed jobs of it: old id -> new id."""
+    replaced: dict[str, JobPhase] = dict.fromkeys(again, "replaced")
+    failed = variant.failed - len(again)
+    return replace(
+        planned_more(variant, again.values(), now),
+        jobs={**variant.jobs, **replaced, **dict.fromkeys(again.values(), "planned")},
+        failed=failed,
+        replaced=variant.replaced + len(again),
+        error=variant.error if failed else None,
+    )
 
 
 def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:

@@ -1,0 +1,92 @@
+"""Grids, and all that a pipeline lists, from what a person wrote."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import ExperimentDefinition, Scalar, Variable
+from bus.specs import StageSpec, VariableSpec
+from bus.validate import InvalidInputError
+from learning_service.axes import identity, plan_values
+from learning_service.plan import check_plan, is_slow
+from tests.factories import definition
+
+STEPS = Variable(name="steps", values=[0, 10])
+MODEL = Variable(name="model", values="all")
+SPEC = StageSpec(
+    variables={
+        "steps": VariableSpec(kind="int", minimum=0),
+        "model": VariableSpec(kind="str", choices=("b", "a"), slow=True),
+        "prompt": VariableSpec(kind="str"),
+    }
+)
+PIPELINES = {"embedded": {"txt2img": SPEC}}
+
+
+def grid(*variables: Variable, **changes: Any) -> ExperimentDefinition:
+    """Give a definition with these variables."""
+    return replace(definition(config={}), **{"variable": None, "variables": variables, **changes})
+
+
+def test_a_grid_is_every_pair_with_the_first_variable_slowest() -> None:
+    """Zero is a value like others."""
+    assert plan_values(grid(STEPS, Variable(name="model", values=["a", "b"]))) == [
+        {"steps": 0, "model": "a"},
+        {"steps": 0, "model": "b"},
+        {"steps": 10, "model": "a"},
+        {"steps": 10, "model": "b"},
+    ]
+
+
+def test_all_is_what_the_pipeline_lists_in_its_order() -> None:
+    """In a plan of one variable, and in a grid."""
+    one = replace(definition(config={}), variable=MODEL)
+
+    assert check_plan(one, PIPELINES) == ["b", "a"]
+    assert check_plan(grid(MODEL, STEPS), PIPELINES)[0] == {"model": "b", "steps": 0}
+    assert is_slow(grid(STEPS, MODEL), PIPELINES)
+
+
+@pytest.mark.parametrize(
+    ("variables", "changes", "message"),
+    [
+        ((), {}, "variable: missing; add it"),
+        ((STEPS,), {}, "variables: give two different ones for a grid"),
+        ((STEPS, STEPS), {}, "variables: give two different ones"),
+        ((STEPS, MODEL, Variable(name="prompt", values=["a"])), {}, "variables: give two different ones"),
+        ((STEPS, MODEL), {"variable": STEPS}, "variables: there is variable already"),
+        ((STEPS, Variable(name="model", values=["c"])), {}, "variables[1].values[0]: 'c' is not offered"),
+        ((STEPS, Variable(name="prompt", values="all")), {}, "variables[1].values: there is no list of all prompt"),
+        ((Variable(name="step", values=[1]), MODEL), {}, "variables[0].name: embedded (txt2img) has no variable"),
+        (
+            (Variable(name="steps", start=0, stop=999, step=1), MODEL),
+            {},
+            "variables.values: 2000 variants are more than 1000; take fewer",
+        ),
+        ((STEPS, MODEL), {"config": {"model": "a"}}, "config.model: is the variable already; remove it from config"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused(
+    variables: tuple[Variable, ...], changes: dict[str, Any], message: str
+) -> None:
+    """The sentence names the variable by its place."""
+    with pytest.raises(InvalidInputError) as refused:
+        check_plan(grid(*variables, **changes), PIPELINES)
+
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        ({"a": 1, "b": 0}, {"b": 0, "a": 1.0}, True),
+        ({"a": 1, "b": 0}, {"a": 1, "b": False}, False),
+        ("1", 1, False),
+    ],
+)
+def test_identity_tells_values_apart(one: Scalar | dict[str, Scalar], other: Scalar, same: bool) -> None:
+    """As people do: 1 and 1.0 are the same setting, 1 and true are two."""
+    assert (identity(one) == identity(other)) == same

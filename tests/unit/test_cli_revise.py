@@ -1,0 +1,33 @@
+"""What people type behind `--values`."""
+
+import pytest
+
+from bus.messages import Scalar
+from bus.validate import InvalidInputError
+from cli.revise import parse_values
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("cfg_scale=5,6.5", [5, 6.5]),
+        ("tiling=true,false", [True, False]),
+        ("sampler=euler, heun", ["euler", "heun"]),
+        ("steps=0", [0]),
+        ('prompt="a, b","c"', ["a, b", "c"]),
+        ("prompt=a=b,7", ["a=b", 7]),
+    ],
+)
+def test_values_are_read_as_in_a_file_or_else_as_texts(text: str, values: list[Scalar]) -> None:
+    """Numbers stay numbers."""
+    read = parse_values(text)[1]
+
+    assert read == values
+    assert [type(one) for one in read] == [type(one) for one in values]
+
+
+@pytest.mark.parametrize("text", ["cfg_scale", "=5", "cfg_scale=", "steps=[1],[2]"])
+def test_what_cannot_be_read_is_refused(text: str) -> None:
+    """With an example."""
+    with pytest.raises(InvalidInputError, match=r"^--values: "):
+        parse_values(text)
