@@ -33,6 +33,7 @@ from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.follower import Follower
 from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.rating import RatingDesk
 from learning_service.reconciler import Reconciler
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
 from learning_service.submitter import Submitter
@@ -109,6 +110,7 @@ class LearningService:
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
+        RatingDesk(log, self._store, on_judged=lambda _: None).register(methods)
         methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
         self.publisher.metrics.add(self._points)
 
