@@ -27,16 +27,15 @@ CREATE INDEX IF NOT EXISTS comparisons_of_experiment ON comparisons (experiment_
 INSERT INTO ratings (experiment_id, sha256, stars, note, rated_at) VALUES (?, ?, ?, ?, ?);
 
 -- select_ratings: what holds of each picture of an experiment: the newest rating, unless it was taken back.
-SELECT number, sha256, stars, rated_at, CAST(note AS BLOB) FROM ratings AS newest
-WHERE experiment_id = ?1 AND number > ?2 AND stars IS NOT NULL AND number = (
-    SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = newest.sha256
+SELECT number, sha256, stars, rated_at, CAST(note AS BLOB) FROM ratings
+WHERE number > ?2 AND stars IS NOT NULL AND number IN (
+    SELECT max(number) FROM ratings WHERE experiment_id = ?1 GROUP BY sha256
 ) ORDER BY number;
 
 -- select_summary: mean and count of what holds of the pictures of a variant.
-SELECT avg(stars), count(stars) FROM (
-    SELECT (
-        SELECT stars FROM ratings WHERE experiment_id = ?1 AND sha256 = mine.sha256 ORDER BY number DESC LIMIT 1
-    ) AS stars FROM (SELECT DISTINCT sha256 FROM pictures WHERE experiment_id = ?1 AND variant_index = ?2) AS mine
+SELECT avg(stars), count(stars) FROM ratings WHERE number IN (
+    SELECT (SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = mine.sha256)
+    FROM pictures AS mine INDEXED BY pictures_of_variant WHERE experiment_id = ?1 AND variant_index = ?2
 );
 
 -- select_rating: what holds of one picture.

@@ -86,7 +86,7 @@ class Results:
 
     def variants_of(self, experiment_id: str, sha256: str) -> list[int]:
         """Give the variants that a picture came of."""
-        return [index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))]
+        return sorted({index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))})
 
     def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:
         """Forget how jobs ended: others take their places."""

@@ -1,5 +1,6 @@
 """Stars for pictures: what holds, what is published, and that nothing of it is lost."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,8 @@ from bus.messages import ExperimentStatus, ImageRated, RatingSummary
 from bus.requester import request
 from bus.requests import RatedReply, RateParams, RatingListParams, RatingListReply
 from bus.wire import ControlError
+from learning_service.judgements import SQL as RATINGS_SQL
+from learning_service.results import SQL as RESULTS_SQL
 from tests.factories import EXPERIMENT, well
 from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.house import ALL, House, address_of, create, query, show, wait_for
@@ -176,6 +179,17 @@ def test_what_was_said_is_there_after_a_restart(judging: Judging, open_log: Call
     assert again.ask("rating.list", RatingListReply) == listed
     assert again.ratings() == said
     assert again.pair().compared == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "count"), [(RATINGS_SQL["select_summary"], 2), (RESULTS_SQL["select_variants_of"], 2)]
+)
+def test_a_rating_looks_only_at_its_own_variants(judging: Judging, statement: str, count: int) -> None:
+    """However many pictures and ratings an experiment has: each step follows an index beyond the experiment."""
+    plan = [row[3] for row in judging.log.query(f"EXPLAIN QUERY PLAN {statement}", (EXPERIMENT,) * count)]
+    steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
+    assert steps
+    assert all(re.search(r"\(experiment_id=\? AND |\(rowid=\?\)", step) for step in steps), plan
 
 
 def test_many_clients_at_once_lose_no_rating(house: House) -> None:
