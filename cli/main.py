@@ -4,6 +4,7 @@ import click
 
 from bus import __version__
 from bus.__main__ import tail, top
+from cli.apply import apply
 from cli.check import check
 from cli.demo import demo
 from cli.experiment import experiment, watch
@@ -44,6 +45,7 @@ for command in (
     compare,
     undo,
     recommend,
+    apply,
     job,
     pipelines,
     watch,
