@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
@@ -35,6 +36,7 @@ from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
 from learning_service.axes import plan_values
 from learning_service.plan import MAX_JOBS
+from learning_service.shards import Shard
 
 RETRY_SECONDS: Final = 0.1
 
@@ -165,6 +167,9 @@ def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = 
         try:
             return request(learning, "experiment.create", params, ExperimentView, keys=keys)
         except ControlError as error:
+            if "shard" in error.details:
+                params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
+                continue
             # a service that has just started has not heard of its runners, or of their servers, yet
             if error.code != "unavailable" or time.monotonic() > deadline:
                 raise

@@ -37,6 +37,7 @@ from learning_service.rating import RatingDesk
 from learning_service.recommender import Recommender
 from learning_service.reconciler import Reconciler
 from learning_service.revisions import Revisions
+from learning_service.shards import ALL, Shard
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
@@ -54,6 +55,7 @@ class Scope:
     variants: tuple[int, ...] = ()
     discover: bool = False
     max_variants: int = MAX_VARIANTS
+    shard: Shard = ALL
     runners: list[str] = field(default_factory=list)
 
     def prefixes(self) -> list[str]:
@@ -77,19 +79,20 @@ class LearningService:
 
         Raises:
             BindError: a port is taken.
-            InvalidInputError: the keys do not say which key a runner has.
+            InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
         """
         curves = {runner: towards(keys, runner) for runner in scope.runners}  # before anything is opened
+        self._store = LearningStore(log, scope.shard)
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
         self._log, self._loop, self._scope, self._keys = log, loop, scope, keys
-        self._store = LearningStore(log)
         controller = LearningController(
             self._store.find,
             experiments=scope.experiments,
             variant_indices=scope.variants,
             discover=scope.discover,
+            shard=scope.shard,
         )
         self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
         self._submitter = Submitter(
@@ -160,7 +163,10 @@ class LearningService:
             self._reconciler.ask(runner)
 
     def _create(self, params: CreateParams) -> ExperimentView:
-        definition = params.definition
+        definition, shard = params.definition, self._scope.shard
+        if not shard.owns(params.experiment_id):
+            text = f"experiment_id: {params.experiment_id} does not belong to shard {shard}; choose another id"
+            raise ControlError("invalid_request", text, {"shard": str(shard)})
         self._store.trim()
         known = self._store.find(params.experiment_id)
         if known:
