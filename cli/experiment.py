@@ -26,6 +26,7 @@ from bus.requests import (
 from bus.tail import printable
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
+from cli.archive import export, import_
 from cli.fetch import fetch_picture
 from cli.files import new_id, read_experiment
 from cli.follow import follow
@@ -139,7 +140,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         click.echo(str(target))
 
 
-for command in (extend, retry, rename):
+for command in (extend, retry, rename, export, import_):
     experiment.add_command(command)
 
 

@@ -27,11 +27,13 @@ from bus.sockets import Address
 from bus.subscriber import Start, Subscriber
 from bus.wire import ControlError, NoParams
 from learning_service import variants
+from learning_service.archive import Archive
 from learning_service.axes import MAX_VARIANTS
 from learning_service.changes import Changes
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, experiment_view, variant_status
 from learning_service.follower import Follower
+from learning_service.history import History
 from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.rating import RatingDesk
 from learning_service.recommender import Recommender
@@ -119,6 +121,8 @@ class LearningService:
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
         RatingDesk(log, self._store).register(methods)
         self._recommender.register(methods)
+        Archive(log, self._store, scope.shard, scope.max_variants).register(methods)
+        History(log, self._store).register(methods)
         methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
         self.publisher.metrics.add(self._points)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from bus import sql
 from bus.log import Log, Transaction
@@ -152,6 +153,16 @@ class LearningStore:
         """Write variants by experiment and index."""
         rows = [(*key, _encode(variant)) for key, variant in variants.items()]
         tx.executemany(SQL["upsert_variant"], rows)
+
+    def rate_all(self, tx: Transaction, experiment: Experiment) -> None:
+        """Count the ratings of all variants anew, and write those that have any."""
+        rated = {}
+        for index, variant in list(experiment.variants.items()):
+            summary = self.judgements.summary(experiment.experiment_id, index)
+            if summary:
+                rated[experiment.experiment_id, index] = replace(variant, rating=summary)
+                experiment.put(rated[experiment.experiment_id, index])
+        self.write_variants(tx, rated)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that came after the end of its variant."""
