@@ -91,8 +91,15 @@ METHODS: Final = (
     Method("experiment.extend", requests.ExtendParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.retry", requests.ExperimentParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.rename", requests.RenameParams, requests.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.recommend", requests.ExperimentParams, messages.RecommendationUpdated, (LEARNING,)),
     Method("experiment.show", requests.ExperimentParams, requests.ExperimentView, (LEARNING,)),
     Method("experiment.list", requests.ExperimentListParams, requests.ExperimentListReply, (LEARNING,)),
+    Method("image.rate", requests.RateParams, requests.RatedReply, (LEARNING,), "command"),
+    Method("rating.list", requests.RatingListParams, requests.RatingListReply, (LEARNING,)),
+    Method("rating.undo", requests.ExperimentParams, requests.RatedReply, (LEARNING,), "command"),
+    Method("comparison.next", requests.ExperimentParams, requests.PairReply, (LEARNING,)),
+    Method("comparison.add", requests.CompareParams, requests.ComparedReply, (LEARNING,), "command"),
+    Method("comparison.undo", requests.ExperimentParams, requests.ComparedReply, (LEARNING,), "command"),
     Method("routing", wire.NoParams, dict[str, int], (LEARNING,)),
 )
 

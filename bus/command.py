@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import platformdirs
@@ -329,7 +329,7 @@ def exit_code_of(error: ControlError) -> int:
             return EXIT_REFUSED
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong on stderr, and end."""
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)

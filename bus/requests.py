@@ -230,10 +230,25 @@ class RatingView(Struct, frozen=True, kw_only=True):
     rated_at: float
 
 
+class RatedReply(RatingView, frozen=True, kw_only=True):
+    """`image.rate`, `rating.undo`: what holds of the image now."""
+
+    rated: int  # images of the experiment that are rated; one that came of several variants counts for each
+
+
+class RatingListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rating.list`: oldest first; the next page begins at the `after` of this one."""
+
+    experiment_id: Id
+    after: Index | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
 class RatingListReply(Struct, frozen=True, kw_only=True):
-    """`rating.list`: what holds of each rated image of an experiment, oldest first."""
+    """What holds of each rated image of an experiment; `after` asks for the next page, nil where there is none."""
 
     ratings: list[RatingView]
+    after: int | None
 
 
 class PairReply(Struct, frozen=True, kw_only=True):
@@ -251,6 +266,15 @@ class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     left: Side
     right: Side
     outcome: Literal["left", "right", "tie", "both_bad"]
+
+
+class ComparedReply(Struct, frozen=True, kw_only=True):
+    """`comparison.add`, `comparison.undo`: the answer that was added, or taken back."""
+
+    left: str
+    right: str
+    outcome: Literal["left", "right", "tie", "both_bad"]
+    compared: int  # answers that there are now
 
 
 class ExperimentListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from cli.experiment import create, end_with, outputs_of, write_sheet
 from cli.files import read_experiment
 from cli.follow import follow
 from cli.processes import Children, StartError
+from cli.recommend import ask_recommendation
 from cli.view import summary_line
 
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
@@ -52,6 +53,7 @@ def _run(children: Children, folder: Path, keys: Keys | None) -> None:
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))
+    click.echo(f"\n{ask_recommendation(learning, experiment_id, keys).sentence}")
     click.echo(f"\npictures       {outputs / experiment_id}")
     click.echo(f"contact sheet  {sheet}")
     click.echo(f"all events     {events}")

@@ -22,6 +22,7 @@ from bus.requests import (
     ExperimentView,
     PipelinesReply,
 )
+from bus.tail import printable
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from cli.fetch import fetch_picture
@@ -100,6 +101,8 @@ def show(experiment_id: str, *, as_json: bool, learning: str, runner: str, keys:
         if not screen.has_ended:
             screen.waits_for = reason_now(runner, screen.pipeline, keys)
         print_table(screen.render())
+        if view.recommendation:
+            click.echo(f"\n{printable(view.recommendation.sentence)}")
 
 
 @experiment.command()

@@ -4,12 +4,15 @@ import click
 
 from bus import __version__
 from bus.__main__ import tail, top
+from cli.apply import apply
 from cli.check import check
 from cli.demo import demo
 from cli.experiment import experiment, watch
 from cli.job import job
 from cli.keygen import keygen
 from cli.pipelines import pipelines
+from cli.rate import compare, rate, undo
+from cli.recommend import recommend
 from cli.spec import spec
 from cli.up import up
 from learning_service.__main__ import main as learning
@@ -34,5 +37,24 @@ def main() -> None:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
 
 
-for command in (demo, up, experiment, job, pipelines, watch, tail, top, check, keygen, spec, runner, learning):
+for command in (
+    demo,
+    up,
+    experiment,
+    rate,
+    compare,
+    undo,
+    recommend,
+    apply,
+    job,
+    pipelines,
+    watch,
+    tail,
+    top,
+    check,
+    keygen,
+    spec,
+    runner,
+    learning,
+):
     main.add_command(command)

@@ -4,6 +4,7 @@ from bus import topics
 from bus.log import Transaction
 from bus.messages import EventRejected, JobCompleted
 from bus.source import Delivery
+from learning_service import variants
 from learning_service.controller import JobEvent, Outcome
 from learning_service.experiments import Experiment, experiment_status, variant_status
 from learning_service.store import LearningStore
@@ -45,6 +46,22 @@ class Changes:
         """Have an experiment written and published, whether or not any of its variants changes."""
         self._experiments[experiment.experiment_id] = experiment
 
+    def rate(self, experiment: Experiment, index: int, now: float) -> None:
+        """Count the ratings of a variant's pictures anew, and publish it if they say something else."""
+        summary = self._store.judgements.summary(experiment.experiment_id, index)
+        if summary != experiment.variants[index].rating:
+            experiment.put(variants.rated(experiment.variants[index], summary, now))
+            experiment.updated_at = max(experiment.updated_at, now)
+            self.publish(experiment, experiment.variants[index])
+
+    def _rate_ended(self) -> None:
+        """Count what was said before of pictures that jobs have given once more."""
+        for job in self._ended:
+            context = job.learning_context
+            for image in job.result.images if context else ():
+                if context and self._store.judgements.rating(context.experiment_id, image.sha256):
+                    self.rate(self._experiments[context.experiment_id], context.variant_index, job.finished_at)
+
     def _note(self, experiment: Experiment, variant: Variant) -> None:
         self._variants[experiment.experiment_id, variant.index] = variant
         self._experiments[experiment.experiment_id] = experiment
@@ -68,8 +85,12 @@ class Changes:
 
     def write(self) -> None:
         """Write what has changed; each experiment is published once."""
-        self._store.write_variants(self._tx, self._variants)
         self._store.results.write(self._tx, self._ended)
+        self._store.stale.mark(
+            self._tx, {job.learning_context.experiment_id for job in self._ended if job.learning_context}
+        )
+        self._rate_ended()
+        self._store.write_variants(self._tx, self._variants)
         for experiment in self._experiments.values():
             experiment.revision += 1
             self._store.write_experiment(self._tx, experiment)

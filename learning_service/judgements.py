@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from bus import sql
 from bus.log import Log, Transaction
+from bus.messages import RatingSummary
 from learning_service.answer.evidence import Outcome, Picture, Preference
 
 SQL: Final = sql.load("learning_service", "judgements.sql")
@@ -41,7 +42,17 @@ class Judgements:
 
     def ratings(self, experiment_id: str) -> list[RatingRow]:
         """Give what holds of each rated picture, oldest first."""
-        return [RatingRow(*row) for row in self._log.query(SQL["select_ratings"], (experiment_id,))]
+        return [_rating(row) for row in self._log.query(SQL["select_ratings"], (experiment_id, 0))]
+
+    def ratings_page(self, experiment_id: str, after: int, limit: int) -> tuple[list[RatingRow], int | None]:
+        """Give some of that, up to the limits of a reply, and the `after` of the next page."""
+        rows, more = self._log.query_page(SQL["select_ratings"], (experiment_id, after), limit)
+        return [_rating(row) for row in rows], rows[-1][0] if more else None
+
+    def summary(self, experiment_id: str, variant_index: int) -> RatingSummary | None:
+        """Give mean and count of what holds of the pictures of a variant; None if none of them is rated."""
+        ((mean, count),) = self._log.query(SQL["select_summary"], (experiment_id, variant_index))
+        return RatingSummary(mean=mean, count=count) if count else None
 
     def rating(self, experiment_id: str, sha256: str) -> RatingRow | None:
         """Give what holds of one picture."""
@@ -68,6 +79,10 @@ class Judgements:
         """Give all comparisons of an experiment, oldest first."""
         return [_comparison(row) for row in self._log.query(SQL["select_comparisons"], (experiment_id,))]
 
+    def count_comparisons(self, experiment_id: str) -> int:
+        """Count the comparisons of an experiment."""
+        return int(self._log.query(SQL["count_comparisons"], (experiment_id,))[0][0])
+
     def undo_comparison(self, tx: Transaction, experiment_id: str) -> ComparisonRow | None:
         """Take back the newest comparison, and give it; None if there is none."""
         rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
@@ -76,6 +91,11 @@ class Judgements:
         number, *columns = rows[0]
         tx.execute(SQL["delete_comparison"], (number,))
         return _comparison(tuple(columns))
+
+
+def _rating(row: tuple[int, str, int, float, bytes]) -> RatingRow:
+    _, sha256, stars, rated_at, note = row
+    return RatingRow(sha256, stars, note.decode(), rated_at)
 
 
 def _comparison(row: _Row) -> ComparisonRow:

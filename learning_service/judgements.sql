@@ -27,10 +27,16 @@ CREATE INDEX IF NOT EXISTS comparisons_of_experiment ON comparisons (experiment_
 INSERT INTO ratings (experiment_id, sha256, stars, note, rated_at) VALUES (?, ?, ?, ?, ?);
 
 -- select_ratings: what holds of each picture of an experiment: the newest rating, unless it was taken back.
-SELECT sha256, stars, note, rated_at FROM ratings AS newest
-WHERE experiment_id = ?1 AND stars IS NOT NULL AND number = (
-    SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = newest.sha256
+SELECT number, sha256, stars, rated_at, CAST(note AS BLOB) FROM ratings
+WHERE number > ?2 AND stars IS NOT NULL AND number IN (
+    SELECT max(number) FROM ratings WHERE experiment_id = ?1 GROUP BY sha256
 ) ORDER BY number;
+
+-- select_summary: mean and count of what holds of the pictures of a variant.
+SELECT avg(stars), count(stars) FROM ratings WHERE number IN (
+    SELECT (SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = mine.sha256)
+    FROM pictures AS mine INDEXED BY pictures_of_variant WHERE experiment_id = ?1 AND variant_index = ?2
+);
 
 -- select_rating: what holds of one picture.
 SELECT sha256, stars, note, rated_at FROM ratings WHERE experiment_id = ? AND sha256 = ? ORDER BY number DESC LIMIT 1;
@@ -49,6 +55,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- select_comparisons: those of an experiment, oldest first.
 SELECT left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at
 FROM comparisons WHERE experiment_id = ? ORDER BY number;
+
+-- count_comparisons: how many there are.
+SELECT count(*) FROM comparisons WHERE experiment_id = ?;
 
 -- select_newest_comparison: the one to undo.
 SELECT number, left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at

@@ -94,6 +94,8 @@ def check_plan(
     Raises:
         InvalidInputError: naming the field and what to do.
     """
+    if definition.goal == "minimize" and definition.objective in ("stars", "preference"):
+        raise InvalidInputError(f"goal: more {definition.objective} is always better; leave it out")
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     offered = variables_of(spec, definition.config)
     for where, knob in axes_of(definition):

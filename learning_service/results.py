@@ -84,6 +84,10 @@ class Results:
         """Give the pictures of an experiment whose hash begins with some hexadecimal digits."""
         return _picture_rows(self._log.query(SQL["find_pictures"], (experiment_id, prefix, prefix + "g")))
 
+    def variants_of(self, experiment_id: str, sha256: str) -> list[int]:
+        """Give the variants that a picture came of."""
+        return sorted({index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))})
+
     def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:
         """Forget how jobs ended: others take their places."""
         tx.executemany(SQL["delete_result"], [(experiment_id, job_id) for job_id in job_ids])

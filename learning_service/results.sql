@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS pictures (
     image BLOB NOT NULL, -- msgpack: ImageRef
     PRIMARY KEY (experiment_id, sha256, job_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pictures_of_variant ON pictures (experiment_id, variant_index, sha256);
 
 -- upsert_result: note how a job ended.
 INSERT INTO results (experiment_id, job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error)
@@ -42,6 +43,9 @@ WHERE experiment_id = ? ORDER BY variant_index, repeat_index, sha256;
 -- find_pictures: the pictures of an experiment whose hash begins so; the second text is the first one's successor.
 SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures
 WHERE experiment_id = ? AND sha256 >= ? AND sha256 < ? ORDER BY sha256, variant_index, repeat_index;
+
+-- select_variants_of: the variant of each job that gave a picture.
+SELECT variant_index FROM pictures WHERE experiment_id = ? AND sha256 = ?;
 
 -- delete_result: forget how a job ended: another one takes its place.
 DELETE FROM results WHERE experiment_id = ? AND job_id = ?;

@@ -33,6 +33,8 @@ from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, experiment_view, variant_status
 from learning_service.follower import Follower
 from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.rating import RatingDesk
+from learning_service.recommender import Recommender
 from learning_service.reconciler import Reconciler
 from learning_service.revisions import Revisions
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
@@ -105,12 +107,15 @@ class LearningService:
             log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), curves=curves
         )
         self._subscriber = self._subscribe()
+        self._recommender = Recommender(log, self._store, loop)
         Revisions(log, self._store, self._submitter, scope.max_variants).register(self.publisher.methods)
         methods = self.publisher.methods
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
+        RatingDesk(log, self._store).register(methods)
+        self._recommender.register(methods)
         methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
         self.publisher.metrics.add(self._points)
 
@@ -238,7 +243,8 @@ class LearningService:
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
-        return experiment_view(self._store.get(params.experiment_id))
+        experiment = self._store.get(params.experiment_id)
+        return experiment_view(experiment, self._recommender.latest(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
         page, before = self._store.page(params.before, params.limit)

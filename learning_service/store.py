@@ -16,6 +16,7 @@ from learning_service.experiments import Experiment
 from learning_service.judgements import Judgements
 from learning_service.plan import PlannedJob
 from learning_service.results import Results
+from learning_service.stale import StaleMarks
 from learning_service.variants import GONE, Variant
 
 SQL: Final = sql.load("learning_service", "store.sql")
@@ -48,7 +49,7 @@ class LearningStore:
         self._log = log
         self._cache: dict[str, Experiment] = {}
         log.scope("learning", SCHEMA_VERSION, SQL["schema"])
-        self.results, self.judgements = Results(log), Judgements(log)
+        self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
 
     def find(self, experiment_id: str) -> Experiment | None:
         """Give an experiment, from memory or from disk."""

@@ -142,6 +142,11 @@ def cancelled(variant: Variant, job_ids: Sequence[str], now: float) -> Variant:
     return _ended(variant, jobs, counts, now)
 
 
+def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:
+    """Give the variant after somebody has rated one of its pictures."""
+    return replace(variant, rating=rating, revision=variant.revision + 1, updated_at=max(variant.updated_at, now))
+
+
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     """Give the variant after one of its jobs ended, well or not."""
     result, now = job.result, job.finished_at

@@ -25,11 +25,12 @@ class Pair(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: int) -> Pair | None:
-    """Give the pair to ask about next, or None if there are no two values with pictures.
+    """Give the pair to ask about next, or None if there are no two values with pictures that differ.
 
-    No pair of pictures is asked about again before all others were; pictures of one seed come before others, as they
-    differ by the value alone. Among these the values that were compared least come first, until each was twice. After
-    that it is the pair of values of which one more answer tells most: the expected fall of the variance of their
+    One and the same picture under two values is no question, and two values are none that give the same picture under
+    each seed. No pair of pictures is asked about again before all others were; pictures of one seed come before others,
+    as they differ by the value alone. Among these the values that were compared least come first, until each was twice.
+    After that it is the pair of values of which one more answer tells most: the expected fall of the variance of their
     difference, times the chances of both to be the best value. Each value is on the left as often as on the right. What
     is left open is drawn, by `seed` and the number of answers, so the same question gives the same pair.
     """
@@ -42,6 +43,8 @@ def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: i
     random = np.random.default_rng([seed, len(judged)])
     asked = Counter(_key(one.left, one.right) for one in judged)
     rounds = _rounds([by_variant[variant] for variant in variants], asked)
+    if not np.isfinite(rounds.min()):
+        return None
     worth = np.where(rounds == rounds.min(), _worth(judged, variants), -np.inf)
     pairs = np.argwhere(worth >= worth.max() - SAME * abs(worth.max()))
     one, other = (variants[place] for place in pairs[random.integers(len(pairs))])
@@ -50,6 +53,7 @@ def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: i
         ((asked[_key(first, second)], first.repeat_index != second.repeat_index, shown[first] + shown[second]), pair)
         for pair in product(by_variant[one], by_variant[other])
         for first, second in (pair,)
+        if first.sha256 != second.sha256
     ]
     least = min(key for key, _ in choices)
     equal = [pair for key, pair in choices if key == least]
@@ -63,7 +67,8 @@ def _key(one: Picture, other: Picture) -> tuple[Picture, Picture]:
 def _rounds(pictures: list[list[Picture]], asked: Counter[tuple[Picture, Picture]]) -> Array:
     """Give how much was asked of each two values: 0 - not yet all of one seed, 1 - not yet all, 2 and up - all.
 
-    Only places above the diagonal count; the others are infinite.
+    Only places above the diagonal count, and of these not where each seed gives the same picture; the others are
+    infinite.
     """
     seeds = {seed: place for place, seed in enumerate(sorted({one.repeat_index for row in pictures for one in row}))}
     counts = np.zeros((len(pictures), len(seeds)))
@@ -78,10 +83,28 @@ def _rounds(pictures: list[list[Picture]], asked: Counter[tuple[Picture, Picture
             same[low, high] += one.repeat_index == other.repeat_index
             met[low, high] += 1
             times[low, high] += often
-    all_pairs = np.outer(counts.sum(axis=1), counts.sum(axis=1))
-    rounds = np.where(met < all_pairs, 1, 1 + times // all_pairs)
-    rounds = np.where(same < counts @ counts.T, 0, rounds)
-    return np.asarray(np.where(np.triu(np.ones_like(rounds), 1) > 0, rounds, np.inf), np.float64)
+    alike, alike_of_seed = _alike(places)
+    all_pairs = np.outer(counts.sum(axis=1), counts.sum(axis=1)) - alike
+    of_seed = counts @ counts.T - alike_of_seed
+    rounds = np.where(met < all_pairs, 1, 1 + times // np.maximum(all_pairs, 1))
+    rounds = np.where(same < of_seed, 0, rounds)
+    differ = (of_seed > 0) | ((alike_of_seed == 0) & (all_pairs > 0))
+    return np.asarray(np.where(np.triu(differ, 1), rounds, np.inf), np.float64)
+
+
+def _alike(places: dict[Picture, int]) -> Array:
+    """Count the pairs of each two values that are one picture: all of them, and those of one seed."""
+    size = max(places.values()) + 1
+    alike = np.zeros((2, size, size))
+    groups: dict[tuple[int, str, int], list[int]] = {}
+    for picture, place in places.items():
+        groups.setdefault((0, picture.sha256, 0), []).append(place)
+        groups.setdefault((1, picture.sha256, picture.repeat_index), []).append(place)
+    for (of_seed, _, _), copies in groups.items():
+        if len(copies) > 1:
+            where, counts = np.unique(copies, return_counts=True)
+            alike[of_seed][np.ix_(where, where)] += np.outer(counts, counts)
+    return alike
 
 
 def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:

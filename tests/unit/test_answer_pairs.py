@@ -113,3 +113,39 @@ def test_several_pictures_of_one_value_and_seed_are_pictures_of_their_own() -> N
         Picture(variant_index=value, repeat_index=0, sha256=f"{value}-{copy}") for value in (0, 1) for copy in (0, 1)
     ]
     assert set(asked(ask(shown, 4)).values()) == {1}
+
+
+def same_under(values: int, names: list[str]) -> list[Picture]:
+    """Give pictures of one seed after another; all values give the same ones, but for the last value."""
+    return [
+        Picture(variant_index=value, repeat_index=seed, sha256=name if value < values - 1 else f"other {name}")
+        for value in range(values)
+        for seed, name in enumerate(names)
+    ]
+
+
+def test_one_and_the_same_picture_under_two_values_is_no_question() -> None:
+    """What differs comes again and again instead, each pair as often as the others."""
+    judged = ask(same_under(3, ["a"]), 6)
+    assert all(one.left.sha256 != one.right.sha256 for one in judged)
+    assert set(asked(judged).values()) == {3}
+    assert len(asked(judged)) == 2
+
+
+def test_where_some_pictures_are_the_same_the_others_are_asked_about() -> None:
+    """Of nine pairs of two values that share two pictures seven differ, one of them of one seed, which comes first."""
+    shown = [
+        Picture(variant_index=value, repeat_index=seed, sha256=name)
+        for value, names in enumerate(("abc", "abd"))
+        for seed, name in enumerate(names)
+    ]
+    judged = ask(shown, 14)
+    assert [one.left.repeat_index for one in judged if one.left.repeat_index == one.right.repeat_index] == [2, 2]
+    assert {judged[0].left.sha256, judged[0].right.sha256} == {"c", "d"}
+    assert len(asked(judged[:7])) == 7
+    assert set(asked(judged).values()) == {2}
+
+
+def test_values_that_give_the_same_pictures_cannot_be_compared() -> None:
+    """There is nothing to see."""
+    assert next_pair(same_under(3, ["a", "b"])[:4], [], 1) is None

@@ -1,0 +1,33 @@
+"""The statistics, imported as late as can be: numpy and scipy take a second, and not every installation has them."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from bus.wire import ControlError
+from learning_service.answer.evidence import Candidate, Objective, Picture, Preference, Score
+
+if TYPE_CHECKING:
+    from learning_service.answer.pairs import Pair
+    from learning_service.answer.recommend import Recommendation
+
+
+class Answers(NamedTuple):
+    """What can be asked."""
+
+    recommend: "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str], Recommendation]"
+    next_pair: "Callable[[Sequence[Picture], Sequence[Preference], int], Pair | None]"
+
+
+def answers() -> Answers:
+    """Import the statistics.
+
+    Raises:
+        ControlError: the extra `learning` is not installed (code `unavailable`).
+    """
+    try:
+        from learning_service.answer.pairs import next_pair  # noqa: PLC0415 - see above
+        from learning_service.answer.recommend import recommend  # noqa: PLC0415
+    except ImportError:
+        text = "the learning service needs numpy and scipy for it: pip install 'variantbus[learning]'"
+        raise ControlError("unavailable", text) from None
+    return Answers(recommend, next_pair)

@@ -1,0 +1,16 @@
+-- schema: the experiments of which something has changed since their recommendation was made.
+CREATE TABLE IF NOT EXISTS stale (
+    experiment_id TEXT PRIMARY KEY
+) WITHOUT ROWID;
+
+-- insert_stale: something has changed.
+INSERT OR IGNORE INTO stale (experiment_id) VALUES (?);
+
+-- delete_stale: the recommendation is made anew.
+DELETE FROM stale WHERE experiment_id = ?;
+
+-- select_stale: all of them.
+SELECT experiment_id FROM stale;
+
+-- is_stale: one of them.
+SELECT 1 FROM stale WHERE experiment_id = ?;

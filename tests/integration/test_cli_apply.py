@@ -1,0 +1,164 @@
+"""`variantbus apply`: files are changed whole or not at all, only after a look, and made what they were again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bus.messages import RecommendationUpdated, VariantValue
+from bus.validate import InvalidInputError
+from cli import apply as command
+from cli.applied import History, read_text
+from cli.patching import patched
+from learning_service.experiments import experiment_view
+from tests.factories import EXPERIMENT, planned_experiment
+
+TEXT = "# mine\r\n[config]\r\ncfg_scale = 7 # good\r\n"
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, VariantValue | None]:
+    """Have the learning service recommend what stands under `value`."""
+    said: dict[str, VariantValue | None] = {"value": 0}
+    view = experiment_view(planned_experiment())
+
+    def ask(*_: Any, **__: Any) -> RecommendationUpdated:
+        return RecommendationUpdated(
+            experiment_id=EXPERIMENT,
+            value=said["value"],
+            p_best=0.9,
+            sentence="so it is",
+            tier="strong",
+            objective="stars",
+        )
+
+    monkeypatch.setattr(command, "ask_recommendation", ask)
+    monkeypatch.setattr(command, "request", lambda *_, **__: view)
+    return said
+
+
+def run(folder: Path, *arguments: object) -> Result:
+    """Type a command, without a terminal."""
+    options = ["--data-dir", str(folder / "data")]
+    return CliRunner().invoke(command.apply, [*map(str, arguments), *options])
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_file_is_changed_and_made_what_it_was(tmp_path: Path) -> None:
+    """To the byte; through a link its target is changed, and keeps its mode."""
+    path, link = tmp_path / "settings.toml", tmp_path / "link.toml"
+    path.write_bytes(TEXT.encode())
+    path.chmod(0o640)
+    link.symlink_to(path)
+
+    done = run(tmp_path, EXPERIMENT, "--to", link, "--yes")
+
+    assert done.exit_code == 0, done.output
+    assert "+cfg_scale = 0 # good" in done.output
+    assert path.read_bytes().decode() == TEXT.replace("7", "0")
+    assert (link.is_symlink(), path.stat().st_mode & 0o777) == (True, 0o640)
+    assert run(tmp_path, EXPERIMENT, "--to", link, "--yes").exit_code == 0  # it has it already: no second record
+    undone = run(tmp_path, "--undo", path, "--yes")
+    assert undone.exit_code == 0, undone.output
+    assert path.read_bytes().decode() == TEXT
+    again = run(tmp_path, "--undo", path, "--yes")
+    assert (again.exit_code, "nothing was applied" in again.output) == (2, True)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["data", "link.toml", "settings.toml"]
+    assert list((tmp_path / "data" / "applied").iterdir()) == []
+
+
+@pytest.mark.usefixtures("answered")
+def test_without_a_terminal_or_yes_nothing_is_written(tmp_path: Path) -> None:
+    """The difference is shown all the same."""
+    path = tmp_path / "settings.toml"
+    path.write_text(TEXT)
+
+    asked = run(tmp_path, EXPERIMENT, "--to", path)
+
+    assert (asked.exit_code, "give --yes" in asked.output, "+cfg_scale = 0" in asked.output) == (2, True, True)
+    assert read_text(path) == TEXT
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_file_that_was_edited_since_is_not_undone(tmp_path: Path) -> None:
+    """No edit is lost; the sentence says where the old text is."""
+    path = tmp_path / "settings.toml"
+    path.write_text(TEXT)
+    run(tmp_path, EXPERIMENT, "--to", path, "--yes")
+    path.write_text("[config]\nsteps = 3\n")
+
+    undone = run(tmp_path, "--undo", path, "--yes")
+
+    assert undone.exit_code == 2
+    assert "was edited since; what it was before is in" in undone.output
+    assert read_text(path) == "[config]\nsteps = 3\n"
+
+
+def test_a_file_that_is_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """And no record of the change stays."""
+    path = tmp_path / "settings.toml"
+    path.write_text("x = 2\n")
+    history = History(tmp_path / "applied")
+
+    with pytest.raises(InvalidInputError, match="was changed meanwhile"):
+        history.write(path, "x = 1\n", "x = 3\n", EXPERIMENT)
+
+    assert read_text(path) == "x = 2\n"
+    assert list((tmp_path / "applied").iterdir()) == []
+
+
+def test_without_a_recommendation_there_is_nothing_to_apply(
+    tmp_path: Path, answered: dict[str, VariantValue | None]
+) -> None:
+    """Status 4, with what the service says."""
+    answered["value"] = None
+
+    refused = run(tmp_path, EXPERIMENT)
+
+    assert (refused.exit_code, "so it is" in refused.output) == (4, True)
+
+
+@pytest.mark.usefixtures("answered")
+def test_without_a_file_the_job_is_printed(tmp_path: Path) -> None:
+    """It has the recommended value and the first seed."""
+    printed = run(tmp_path, EXPERIMENT)
+
+    assert printed.exit_code == 0
+    assert printed.stdout.startswith("# so it is\n")
+    assert "cfg_scale = 0\n" in printed.stdout
+    assert "seed = 100\n" in printed.stdout
+
+
+@pytest.mark.usefixtures("answered")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "give an ID, or --undo"),
+        ([EXPERIMENT, "--undo", "x.toml"], "give an ID, or --undo"),
+        ([EXPERIMENT, "--to", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        ([EXPERIMENT, "--to", "settings.toml", "--key", "steps=a"], "--key: 'steps=a'; write cfg_scale=PLACE"),
+        ([EXPERIMENT, "--to", "settings.toml", "--key", "a..b"], "--key: 'a..b'"),
+        ([EXPERIMENT, "--to", "settings.toml", "--key", "a.b"], "settings.toml: a: no table of the file"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], text: str
+) -> None:
+    """In one sentence, with status 2."""
+    monkeypatch.chdir(tmp_path)
+    Path("settings.toml").write_text(TEXT)
+
+    refused = run(tmp_path, *arguments)
+
+    assert (refused.exit_code, text in refused.output) == (2, True), refused.output
+    assert read_text(Path("settings.toml")) == TEXT
+
+
+def test_a_grid_sets_both_of_its_variables() -> None:
+    """Each has its place."""
+    before = "cfg_scale = 1\n[a]\nsteps = 2\n"
+
+    after = patched(before, ".toml", {"cfg_scale": 6.5, "steps": 0}, {"steps": "a.steps"})
+
+    assert after == "cfg_scale = 6.5\n[a]\nsteps = 0\n"

@@ -1,0 +1,147 @@
+"""Which of two pictures is better: what is asked next, what is kept of the answers, and what is published."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bus.log import Log
+from bus.messages import JobResult
+from bus.requests import ComparedReply
+from bus.wire import ControlError
+from learning_service.answer.evidence import Picture, Preference
+from learning_service.rating import choose_sides
+from tests.factories import EXPERIMENT, image, well
+from tests.judging import Judging, sha
+
+
+@pytest.fixture
+def log(tmp_path: Path, open_log: Callable[[Path], Log]) -> Log:
+    """Open a log."""
+    return open_log(tmp_path / "learning.db")
+
+
+def shown(judging: Judging) -> tuple[int, int]:
+    """Give the numbers of the two pictures that are to be compared next."""
+    pair = judging.pair()
+    assert pair.left
+    assert pair.right
+    return int(pair.left.sha256[:4], 16), int(pair.right.sha256[:4], 16)
+
+
+def test_each_question_is_another_one_until_all_were_asked(log: Log) -> None:
+    """Of three values with two seeds there are six pairs of one seed; the same question stays until it is answered."""
+    judging = Judging(log)
+    asked = []
+    for count in range(6):
+        assert judging.pair().compared == count
+        asked.append(shown(judging))
+        assert shown(judging) == asked[-1]
+        assert judging.compare(*asked[-1]).compared == count + 1
+
+    assert len({frozenset(pair) for pair in asked}) == 6
+    assert all(one % 10 == other % 10 for one, other in asked)
+    assert judging.judged == [EXPERIMENT] * 6
+
+
+def test_the_same_experiment_asks_the_same_after_a_restart(log: Log, open_log: Callable[[Path], Log]) -> None:
+    """What is drawn depends on the id alone, in any process."""
+    judging = Judging(log)
+    judging.compare(*shown(judging))
+    pair = judging.pair()
+    log.close()
+
+    assert Judging(open_log(log.path)).pair() == pair
+
+
+def test_a_comparison_is_an_event_and_its_undo_another_one(log: Log) -> None:
+    """The newest one first; with nothing left there is nothing to undo."""
+    judging = Judging(log)
+    judging.compare(0, 10)
+    judging.compare(20, 11, "both_bad")
+
+    undone = [judging.ask("comparison.undo", ComparedReply) for _ in range(2)]
+
+    assert [(one.left, one.right, one.outcome, one.compared) for one in undone] == [
+        (sha(20), sha(11), "both_bad", 1),
+        (sha(0), sha(10), "left", 0),
+    ]
+    assert judging.compared() == [(0, 1, "left"), (2, 1, "both_bad"), (2, 1, None), (0, 1, None)]
+    with pytest.raises(ControlError, match="exp-1 has no comparison to undo"):
+        judging.ask("comparison.undo", ComparedReply)
+    assert len(judging.judged) == 4
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "code", "text"),
+    [
+        (0, 0, "invalid_request", "right: it is the same picture as left"),
+        (0, 1, "invalid_request", "right: it is of the same variant as left"),
+        (0, 99, "not_found", "right: no picture of exp-1 begins with"),
+        (99, 0, "not_found", "left: no picture of exp-1 begins with"),
+    ],
+)
+def test_what_compares_no_two_variants_is_refused(log: Log, left: int, right: int, code: str, text: str) -> None:
+    """In a sentence that names the side, and nothing is written."""
+    judging = Judging(log)
+    with pytest.raises(ControlError) as refused:
+        judging.compare(left, right)
+    assert refused.value.code == code
+    assert refused.value.message.startswith(text)
+    assert judging.compared() == []
+
+
+def test_without_two_different_pictures_there_is_no_question(log: Log) -> None:
+    """None has ended, one has, and then a second value that gives the very same picture; then one that differs."""
+    judging = Judging(log, {})
+    assert (judging.pair().left, judging.pair().right) == (None, None)
+    for index, number in ((0, 5), (1, 5)):
+        judging.end(index, 0, well(sha(number)))
+        assert judging.pair().left is None
+    judging.end(2, 0, well(sha(6)))
+    assert set(shown(judging)) == {5, 6}
+
+
+def test_a_picture_of_two_variants_is_compared_for_both(log: Log) -> None:
+    """Values 0 and 1 give one picture, so two questions look alike: each answer is kept for another pair."""
+    judging = Judging(log, {(0, 0): (5,), (1, 0): (5,), (2, 0): (6,)})
+
+    for _ in range(4):
+        judging.compare(*shown(judging))
+
+    assert sorted(sorted(pair[:2]) for pair in judging.compared()) == [[0, 2], [0, 2], [1, 2], [1, 2]]
+
+
+def test_what_is_no_picture_is_not_shown(log: Log) -> None:
+    """A file without width and height can be rated, not put beside another."""
+    judging = Judging(log, {(0, 0): (5,)})
+    text = replace(image(sha(6)), width=0, height=0, media_type="text/plain")
+    judging.end(1, 0, JobResult(success=True, images=(text,)))
+
+    assert judging.pair().left is None
+    assert judging.rate(sha(6), 3).rated == 1
+
+
+def test_without_scipy_the_sentence_says_what_to_install(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers can be given all the same."""
+    judging = Judging(log)
+    monkeypatch.setitem(sys.modules, "learning_service.answer.pairs", None)
+    with pytest.raises(ControlError, match=r"pip install 'variantbus\[learning\]'") as refused:
+        judging.pair()
+    assert refused.value.code == "unavailable"
+    assert judging.compare(0, 10).compared == 1
+
+
+def test_sides_are_of_the_pair_that_was_judged_least_and_of_one_seed() -> None:
+    """Where a picture came of several variants or seeds."""
+    a0, a1, b1 = (
+        Picture(variant_index=index, repeat_index=seed, sha256="a") for index, seed in ((0, 0), (0, 1), (1, 1))
+    )
+    c1 = Picture(variant_index=2, repeat_index=1, sha256="c")
+    once = Preference(left=c1, right=a1, outcome="tie")
+
+    assert choose_sides([a0, a1, b1], [c1], []) == (a1, c1)
+    assert choose_sides([a0, a1, b1], [c1], [once]) == (b1, c1)
+    assert choose_sides([a0], [a1], []) is None

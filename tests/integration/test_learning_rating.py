@@ -1,0 +1,221 @@
+"""Stars for pictures: what holds, what is published, and that nothing of it is lost."""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bus.limits import Limits
+from bus.log import Log
+from bus.messages import ExperimentStatus, ImageRated, RatingSummary
+from bus.requester import request
+from bus.requests import RatedReply, RateParams, RatingListParams, RatingListReply
+from bus.wire import ControlError
+from learning_service.judgements import SQL as RATINGS_SQL
+from learning_service.results import SQL as RESULTS_SQL
+from tests.factories import EXPERIMENT, well
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.house import ALL, House, address_of, create, query, show, wait_for
+from tests.judging import Judging, sha
+
+CLIENTS = 8
+RATINGS = 1000  # of all clients
+
+
+@pytest.fixture
+def judging(tmp_path: Path, open_log: Callable[[Path], Log]) -> Judging:
+    """Give the experiment with six pictures."""
+    return Judging(open_log(tmp_path / "learning.db"))
+
+
+def test_a_rating_is_an_event_and_changes_its_variant(judging: Judging) -> None:
+    """The reply says what holds; image.rated, variant.status and experiment.status are in the log."""
+    first = judging.rate(sha(10), 4, "sharp")
+    second = judging.rate("000b", 1)
+
+    assert (first.sha256, first.variant_indices, first.stars, first.note) == (sha(10), [1], 4, "sharp")
+    assert (first.rated, second.rated) == (1, 2)
+    assert judging.rated() == [(1, "000a", 4), (1, "000b", 1)]
+    assert judging.ratings() == {1: (2.5, 2)}
+    told = judging.logged("experiment.status.")
+    assert [one.revision for one in told[-2:] if isinstance(one, ExperimentStatus)] == [8, 9]
+    assert judging.judged == [EXPERIMENT, EXPERIMENT]
+
+
+def test_the_newest_rating_holds_and_can_be_taken_back(judging: Judging) -> None:
+    """A picture counts once, and not at all after nil."""
+    judging.rate(sha(0), 1)
+    judging.rate(sha(0), 5)
+    assert judging.ratings() == {0: (5.0, 1)}
+
+    taken_back = judging.rate(sha(0), None)
+
+    assert (taken_back.stars, taken_back.rated) == (None, 0)
+    assert judging.ratings() == {}
+    assert judging.rated() == [(0, "0000", 1), (0, "0000", 5), (0, "0000", None)]
+
+
+def test_undo_goes_back_step_by_step(judging: Judging) -> None:
+    """Each time the newest rating of the experiment is removed, and what holds of its picture then is published."""
+    judging.rate(sha(0), 2, "dull")
+    judging.rate(sha(20), 3)
+    judging.rate(sha(0), 5)
+
+    undone = [judging.ask("rating.undo", RatedReply) for _ in range(3)]
+
+    assert [(one.sha256[:4], one.stars, one.note, one.rated) for one in undone] == [
+        ("0000", 2, "dull", 2),
+        ("0014", None, "", 1),
+        ("0000", None, "", 0),
+    ]
+    assert judging.rated()[3:] == [(0, "0000", 2), (2, "0014", None), (0, "0000", None)]
+    assert judging.ratings() == {}
+    with pytest.raises(ControlError, match="exp-1 has no rating to undo") as refused:
+        judging.ask("rating.undo", RatedReply)
+    assert refused.value.code == "not_found"
+    assert len(judging.judged) == 6
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "text"),
+    [
+        ({"image": "000", "stars": 3}, "invalid_request", "image: expected `str` matching regex"),
+        ({"image": "000A", "stars": 3}, "invalid_request", "image: expected `str` matching regex"),
+        ({"image": "0000", "stars": 0}, "invalid_request", "stars: expected `int` >= 1"),
+        ({"image": "0000", "stars": 6}, "invalid_request", "stars: expected `int` <= 5"),
+        ({"image": "0000"}, "invalid_request", "stars: missing; add it"),
+        (
+            {"image": "0000", "stars": 3, "note": "x" * 2001},
+            "invalid_request",
+            "note: expected `str` of length",
+        ),
+        ({"image": "beef", "stars": 3}, "not_found", "image: no picture of exp-1 begins with 'beef'; see"),
+        ({"image": "0000", "stars": 3, "experiment_id": "exp-2"}, "not_found", "experiment 'exp-2' is unknown"),
+    ],
+)
+def test_what_cannot_be_rated_is_refused_in_a_sentence(
+    judging: Judging, params: dict[str, object], code: str, text: str
+) -> None:
+    """And nothing is written."""
+    head = judging.log.head
+    with pytest.raises(ControlError) as refused:
+        judging.ask("image.rate", RatedReply, **params)
+    assert refused.value.code == code
+    assert refused.value.message.startswith(text)
+    assert (judging.log.head, judging.judged) == (head, [])
+
+
+def test_digits_of_several_pictures_are_not_enough(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
+    """The sentence counts them; more digits do."""
+    judging = Judging(open_log(tmp_path / "learning.db"), {(0, 0): (1,)})
+    alike = sha(1)[:40] + "f" * 24
+    judging.end(1, 0, well(alike))
+
+    with pytest.raises(ControlError, match="image: 2 pictures begin with '0001'; give more digits"):
+        judging.rate("0001", 3)
+    assert judging.rate(alike[:41], 3).sha256 == alike
+
+
+def test_a_picture_of_two_variants_counts_for_both(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
+    """Also for one whose job gives it after it was rated."""
+    judging = Judging(open_log(tmp_path / "learning.db"), {(0, 0): (7,), (2, 0): (7, 8)})
+
+    both = judging.rate(sha(7), 4)
+    assert (both.variant_indices, both.rated) == ([0, 2], 2)
+    assert judging.rated() == [(0, "0007", 4), (2, "0007", 4)]
+    judging.end(1, 0, well(sha(7), sha(9)))
+
+    assert judging.ratings() == {0: (4.0, 1), 1: (4.0, 1), 2: (4.0, 1)}
+    assert judging.rate(sha(9), 1).rated == 4
+    assert judging.ratings()[1] == (2.5, 2)
+
+
+def test_the_list_comes_in_pages(judging: Judging) -> None:
+    """What holds, oldest first, as much as a reply takes; what was taken back is not in it."""
+    judging.log.limits = Limits(page_bytes=65_536)
+    for number, stars in ((0, 1), (1, 2), (10, 3), (11, 4), (0, 5)):
+        judging.rate(sha(number), stars, "é" * 2000)
+    judging.rate(sha(11), None)
+
+    pages, after = list[RatingListReply](), None
+    while not pages or after is not None:
+        pages.append(judging.ask("rating.list", RatingListReply, after=after, limit=2))
+        after = pages[-1].after
+
+    assert [[one.sha256[:4] for one in page.ratings] for page in pages] == [["0001", "000a"], ["0000"]]
+    (last,) = pages[1].ratings
+    assert (last.variant_indices, last.stars, last.note) == ([0], 5, "é" * 2000)
+    judging.log.limits = Limits(page_bytes=3000)
+    assert len(judging.ask("rating.list", RatingListReply).ratings) == 1
+
+
+def test_a_rating_that_cannot_be_written_leaves_nothing_behind(judging: Judging) -> None:
+    """Neither in memory nor on disk, and the next one counts from there."""
+    judging.rate(sha(0), 2)
+    judging.log._db.execute("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(ControlError) as failed:
+        judging.rate(sha(1), 4)
+    assert failed.value.code == "internal"
+    judging.log._db.execute("DROP TRIGGER full")
+
+    assert judging.ratings() == {0: (2.0, 1)}
+    assert judging.rate(sha(1), 3).rated == 2
+    assert judging.ratings() == {0: (2.5, 2)}
+
+
+def test_what_was_said_is_there_after_a_restart(judging: Judging, open_log: Callable[[Path], Log]) -> None:
+    """Ratings, their sums, and the comparisons."""
+    judging.rate(sha(0), 2)
+    judging.rate(sha(10), 5, "best")
+    judging.compare(0, 10, "right")
+    listed, said = judging.ask("rating.list", RatingListReply), judging.ratings()
+    judging.log.close()
+
+    again = Judging(open_log(judging.log.path))
+
+    assert again.ask("rating.list", RatingListReply) == listed
+    assert again.ratings() == said
+    assert again.pair().compared == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "count"), [(RATINGS_SQL["select_summary"], 2), (RESULTS_SQL["select_variants_of"], 2)]
+)
+def test_a_rating_looks_only_at_its_own_variants(judging: Judging, statement: str, count: int) -> None:
+    """However many pictures and ratings an experiment has: each step follows an index beyond the experiment."""
+    plan = [row[3] for row in judging.log.query(f"EXPLAIN QUERY PLAN {statement}", (EXPERIMENT,) * count)]
+    steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
+    assert steps
+    assert all(re.search(r"\(experiment_id=\? AND |\(rowid=\?\)", step) for step in steps), plan
+
+
+def test_many_clients_at_once_lose_no_rating(house: House) -> None:
+    """A thousand ratings from several clients are a thousand events; the last of each picture holds everywhere."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    for number, name in enumerate(ALL):
+        runner.finish(name, well(sha(2 * number), sha(2 * number + 1)))
+    wait_for(learning, "completed")
+    address = address_of(learning)
+
+    def rate(number: int) -> RatedReply:
+        params = RateParams(experiment_id=EXPERIMENT, image=sha(number % 4), stars=1 + number % 5)
+        return request(address, "image.rate", params, RatedReply, PATIENCE * TIME_FACTOR)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        replies = list(clients.map(rate, range(RATINGS)))
+
+    assert [(one.sha256, one.stars) for one in replies] == [(sha(n % 4), 1 + n % 5) for n in range(RATINGS)]
+    events = [one for one in learning.logged("image.rated.") if isinstance(one, ImageRated)]
+    assert len(events) == RATINGS
+    assert query(learning, "SELECT count(*) FROM ratings") == [(RATINGS,)]
+    last = {one.sha256: one.stars for one in events}
+    listed = request(address, "rating.list", RatingListParams(experiment_id=EXPERIMENT), RatingListReply).ratings
+    assert {one.sha256: one.stars for one in listed} == last
+    for index, variant in enumerate(show(learning).variants):
+        stars = [last[sha(2 * index)], last[sha(2 * index + 1)]]
+        assert variant.rating == RatingSummary(mean=sum(one or 0 for one in stars) / 2, count=2)

@@ -1,0 +1,166 @@
+"""Recommendations of the running service: made anew after ratings and jobs, published when they differ."""
+
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import RecommendationUpdated
+from bus.requester import request
+from bus.requests import ExperimentParams, RatedReply, RateParams
+from bus.wire import ControlError
+from learning_service.answer import late
+from learning_service.service import LearningService
+from tests.factories import EXPERIMENT, Hosted, well
+from tests.helpers import wait_until
+from tests.house import SMALL, House, ScriptedRunner, address_of, create, query, show
+
+METRIC = replace(SMALL, objective="match", jobs_per_variant=3)
+STARS = replace(SMALL, jobs_per_variant=2)
+
+
+def recommend(learning: Hosted[LearningService]) -> RecommendationUpdated:
+    """Ask for a recommendation."""
+    params = ExperimentParams(experiment_id=EXPERIMENT)
+    return request(address_of(learning), "experiment.recommend", params, RecommendationUpdated)
+
+
+def published(learning: Hosted[LearningService]) -> list[RecommendationUpdated]:
+    """Give the recommendations that were published."""
+    found = learning.logged("recommendation.updated.exp-1.")
+    return [message for message in found if isinstance(message, RecommendationUpdated)]
+
+
+def wait_settled(learning: Hosted[LearningService]) -> None:
+    """Wait until nothing is stale."""
+    wait_until(lambda: not query(learning, "SELECT * FROM stale"), what="the recommendation")
+
+
+def sha(index: int, repeat: int) -> str:
+    """Name the picture of a job."""
+    return f"{index}{repeat}" * 32
+
+
+def run(runner: ScriptedRunner, repeats: int) -> None:
+    """Have all jobs of two variants end; the second variant is better in each."""
+    names = {(index, repeat): f"exp-1.{index}.{repeat}.0" for index in (0, 1) for repeat in range(repeats)}
+    wait_until(lambda: set(names.values()) <= set(runner.jobs), what="the jobs")
+    for (index, repeat), name in names.items():
+        runner.finish(name, well(sha(index, repeat), match=0.5 + 0.25 * index + 0.01 * repeat))
+
+
+def rate(learning: Hosted[LearningService], index: int, repeat: int, stars: int | None) -> None:
+    """Rate the picture of a job."""
+    params = RateParams(experiment_id=EXPERIMENT, image=sha(index, repeat), stars=stars)
+    request(address_of(learning), "image.rate", params, RatedReply)
+
+
+def test_a_metric_decides_as_soon_as_the_jobs_have_ended(house: House) -> None:
+    """The newest recommendation is part of the experiment's view, and the same as on request."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, METRIC)
+
+    assert (recommend(learning).value, recommend(learning).tier) == (None, "none")
+    assert published(learning) == []
+    run(runner, 3)
+    wait_until(lambda: show(learning).totals.completed == 6, what="the end")
+    wait_settled(learning)
+
+    made = recommend(learning)
+    assert (made.value, made.objective) == (4.0, "maximize match")
+    assert [one.n for one in made.estimates] == [3, 3]
+    assert show(learning).recommendation == made == published(learning)[-1]
+
+
+def test_each_rating_that_changes_the_answer_is_followed_by_it(house: House) -> None:
+    """Stars of people; what is taken back counts no more. Completed jobs without a rating say nothing."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, STARS)
+    run(runner, 2)
+    wait_until(lambda: show(learning).totals.completed == 4, what="the end")
+    wait_settled(learning)
+    assert published(learning) == []
+
+    for index, stars in ((0, 1), (1, 5)):
+        for repeat in (0, 1):
+            rate(learning, index, repeat, stars)
+            wait_settled(learning)
+
+    assert [one.n for one in published(learning)[-1].estimates] == [2, 2]
+    assert published(learning)[-1].value == 4.0
+    for index in (0, 1):
+        for repeat in (0, 1):
+            rate(learning, index, repeat, None)
+    wait_settled(learning)
+    assert (published(learning)[-1].value, published(learning)[-1].tier) == (None, "none")
+
+
+def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rating was on disk, and with it the mark that it was not thought of yet."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, STARS)
+    run(runner, 2)
+    wait_until(lambda: show(learning).totals.completed == 4, what="the end")
+    with monkeypatch.context() as broken:
+        broken.setattr("learning_service.recommender.Recommender._renew", lambda *_: None)
+        for index in (0, 1):
+            for repeat in (0, 1):
+                rate(learning, index, repeat, 2 + index)
+        assert query(learning, "SELECT * FROM stale") == [(EXPERIMENT,)]
+        learning.stop()
+
+    again = house.learning(runner.address)
+
+    wait_settled(again)
+    assert [one.n for one in published(again)[-1].estimates] == [2, 2]
+
+
+def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratings are kept, and who asks is told what to install."""
+
+    def missing() -> None:
+        raise ControlError("unavailable", "pip install 'variantbus[learning]'")
+
+    monkeypatch.setattr("learning_service.recommender.answers", missing)
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, STARS)
+    run(runner, 2)
+    rate_when_there(learning)
+
+    with pytest.raises(ControlError, match="variantbus\\[learning\\]") as refused:
+        recommend(learning)
+
+    assert refused.value.code == "unavailable"
+    assert show(learning).variants[0].rating is not None
+    monkeypatch.setattr("learning_service.recommender.answers", late.answers)
+    assert recommend(learning).tier == "none"
+
+
+def test_a_failure_of_the_statistics_stops_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged; the next rating is taken, and makes a recommendation again."""
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("learning_service.recommender.answers", broken)
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, STARS)
+    run(runner, 2)
+    rate_when_there(learning)
+    monkeypatch.setattr("learning_service.recommender.answers", late.answers)
+
+    rate(learning, 1, 0, 5)
+
+    wait_settled(learning)
+    assert [one.n for one in published(learning)[-1].estimates] == [1, 1]
+
+
+def rate_when_there(learning: Hosted[LearningService]) -> None:
+    """Rate one picture as soon as all are known."""
+    wait_until(lambda: show(learning).totals.completed == 4, what="the end")
+    rate(learning, 0, 0, 3)

@@ -1,0 +1,115 @@
+"""From results, ratings and comparisons to what a recommendation is made of."""
+
+import time
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import Variable, VariantValue
+from learning_service.answer.evidence import PREFERENCE, STARS, Score
+from learning_service.experiments import Experiment
+from learning_service.judgements import RatingRow
+from learning_service.observations import candidates, metric_scores, objective_of, star_scores
+from learning_service.results import PictureRow, ResultRow, State
+from learning_service.variants import Variant
+from tests.factories import EXPERIMENT, definition, image
+
+
+def result(
+    index: int, repeat: int, state: State = "completed", seconds: float | None = 1.5, **metrics: float
+) -> ResultRow:
+    """Give how a job ended."""
+    return ResultRow(f"exp-1.{index}.{repeat}.0", index, repeat, state, seconds, 13.0, metrics, None)
+
+
+def picture(name: str, index: int, repeat: int) -> PictureRow:
+    """Give a picture of a job."""
+    return PictureRow(name, f"exp-1.{index}.{repeat}.0", index, repeat, image(name))
+
+
+def rating(name: str, stars: int | None) -> RatingRow:
+    """Give what holds of a picture."""
+    return RatingRow(name, stars, "", 5.0)
+
+
+def scores(*rows: tuple[int, int, float]) -> list[Score]:
+    """Give scores by variant and repeat."""
+    return [Score(variant_index=index, repeat_index=repeat, score=score) for index, repeat, score in rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("stars", "", False)),
+        ({"objective": "preference"}, ("preference", "", False)),
+        ({"objective": "seconds", "goal": "minimize"}, ("metric", "seconds", True)),
+        ({"objective": "prompt_match"}, ("metric", "prompt_match", False)),
+    ],
+)
+def test_the_objective_is_what_the_definition_says(changes: dict[str, Any], expected: tuple[str, str, bool]) -> None:
+    """Stars unless it says something else."""
+    objective = objective_of(replace(definition(), **changes))
+
+    assert (objective.kind, objective.name, objective.minimize) == expected
+    assert objective_of(definition()) is STARS
+    assert objective_of(replace(definition(), objective="preference")) is PREFERENCE
+
+
+def test_a_star_counts_for_each_job_that_made_the_picture() -> None:
+    """One that was taken back, and one of a picture that is not known, count for none."""
+    ratings = [rating("a", 5), rating("b", None), rating("gone", 1), rating("c", 1)]
+    pictures = [picture("a", 0, 0), picture("a", 1, 0), picture("b", 1, 1), picture("c", 2, 0), picture("d", 2, 1)]
+
+    assert star_scores(ratings, pictures) == scores((0, 0, 5), (1, 0, 5), (2, 0, 1))
+
+
+def test_a_metric_counts_where_a_completed_job_reports_it() -> None:
+    """Zero is a number like others."""
+    results = [
+        result(0, 0, match=0.0),
+        result(0, 1, other=3.0),
+        result(1, 0, "failed", None, match=9.0),
+        result(1, 1, match=-2.5),
+    ]
+
+    assert metric_scores(results, "match") == scores((0, 0, 0.0), (1, 1, -2.5))
+
+
+def test_seconds_are_what_every_completed_job_took() -> None:
+    """Unless it reports a metric of that name itself."""
+    results = [
+        result(0, 0, seconds=0.0),
+        result(0, 1, "cancelled", None),
+        result(1, 0, seconds=4.0),
+        result(1, 1)._replace(metrics={"seconds": 2.0}),
+    ]
+
+    assert metric_scores(results, "seconds") == scores((0, 0, 0.0), (1, 0, 4.0), (1, 1, 2.0))
+
+
+def test_every_value_of_the_plan_is_a_candidate() -> None:
+    """Whatever it is: 0, false, a text, a map; with what a job takes under it, if that is known."""
+    values: list[VariantValue] = [0, False, "euler", {"cfg": 0, "steps": 4}]
+    made = [
+        Variant(index=index, value=value, jobs={}, completed=index, duration_sum=3.0 * index)
+        for index, value in enumerate(values)
+    ]
+    plan = replace(definition(), variable=Variable(name="x", values=[0]))
+
+    found = candidates(Experiment(EXPERIMENT, plan, made, created_at=1.0))
+
+    assert [one.value for one in found] == values
+    assert [one.seconds for one in found] == [None, 3.0, 3.0, 3.0]
+
+
+def test_a_hundred_thousand_ratings_are_gathered_at_once() -> None:
+    """One pass over the ratings, and one over the pictures."""
+    ratings = [rating(f"{number:06}", number % 5 + 1) for number in range(100_000)]
+    pictures = [picture(row.sha256, number % 1000, number // 1000) for number, row in enumerate(ratings)]
+    began = time.process_time()
+
+    found = star_scores(ratings, pictures)
+
+    assert len(found) == len(ratings)
+    assert time.process_time() - began < 1
