@@ -163,7 +163,10 @@ def _new_points(
 
 def _more(situation: Situation, points: Iterable[Point], seeds: int, what: str) -> More:
     values = tuple(situation.space.value(point) for point in points)
-    listed = "; ".join(value_text(situation.definition, value) for value in values)
+    if any(isinstance(value, dict) for value in values):
+        listed = "; ".join(value_text(situation.definition, value) for value in values)
+    else:
+        listed = f"{situation.definition.variable_name} {', '.join(map(str, values))}"
     return More(values=values, seeds=seeds, reason=f"{what} {listed}")
 
 
