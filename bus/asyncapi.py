@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from bus import messages, requests, topics, wire
+from bus import messages, records, requests, topics, wire
 from bus.metrics import MetricsReply
 
 Json = dict[str, Any]
@@ -92,6 +92,9 @@ METHODS: Final = (
     Method("experiment.extend", requests.ExtendParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.retry", requests.ExperimentParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.rename", requests.RenameParams, requests.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.records", records.RecordsParams, records.RecordsReply, (LEARNING,)),
+    Method("experiment.import", records.ImportParams, records.ImportReply, (LEARNING,), "command"),
+    Method("history", records.HistoryParams, records.HistoryReply, (LEARNING,)),
     Method("experiment.recommend", requests.ExperimentParams, messages.RecommendationUpdated, (LEARNING,)),
     Method("experiment.show", requests.ExperimentParams, requests.ExperimentView, (LEARNING,)),
     Method("experiment.list", requests.ExperimentListParams, requests.ExperimentListReply, (LEARNING,)),

@@ -26,6 +26,7 @@ from bus.specs import StageSpec
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
+NewId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,95}\Z")]  # of an experiment
 
 
 class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -164,7 +165,7 @@ class PipelinesReply(Struct, frozen=True, kw_only=True):
 class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`experiment.create`: the client chooses the id, so that a repeated request plans nothing twice."""
 
-    experiment_id: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,95}\Z")]
+    experiment_id: NewId
     definition: ExperimentDefinition
 
 

@@ -38,6 +38,7 @@ class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknow
     """The table `[learning]`."""
 
     runners: Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
+    shard: str | UnsetType = UNSET
     max_variants: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType = UNSET
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,7 @@ from bus.requests import (
 from bus.tail import printable
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
+from cli.archive import export, import_
 from cli.fetch import fetch_picture
 from cli.files import new_id, read_experiment
 from cli.follow import follow
@@ -35,6 +37,7 @@ from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
 from learning_service.axes import plan_values
 from learning_service.plan import MAX_JOBS
+from learning_service.shards import Shard
 
 RETRY_SECONDS: Final = 0.1
 
@@ -137,7 +140,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         click.echo(str(target))
 
 
-for command in (extend, retry, stop, rename):
+for command in (extend, retry, stop, rename, export, import_):
     experiment.add_command(command)
 
 
@@ -165,6 +168,9 @@ def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = 
         try:
             return request(learning, "experiment.create", params, ExperimentView, keys=keys)
         except ControlError as error:
+            if "shard" in error.details:
+                params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
+                continue
             # a service that has just started has not heard of its runners, or of their servers, yet
             if error.code != "unavailable" or time.monotonic() > deadline:
                 raise

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from bus.messages import Config, ExperimentDefinition, Priority
 from bus.tomlfile import read_toml
+from learning_service.shards import ALL, Shard
 
 SLUG_LIMIT: Final = 48
 ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # no letter that looks like another
@@ -29,8 +30,14 @@ def read_experiment(path: Path) -> ExperimentDefinition:
     return read_toml(path, ExperimentDefinition)
 
 
-def new_id(name: str) -> str:
-    """Make an id from a display name: a slug, so that people recognise it, and a random suffix, which is identity."""
+def new_id(name: str, shard: Shard = ALL) -> str:
+    """Make an id from a display name: a slug, so that people recognise it, and a random suffix, which is identity.
+
+    The suffix is drawn until the id belongs to the shard.
+    """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_LIMIT].strip("-") or "x"
-    return f"{slug}-{''.join(secrets.choice(ALPHABET) for _ in range(6))}"
+    while True:
+        made = f"{slug}-{''.join(secrets.choice(ALPHABET) for _ in range(6))}"
+        if shard.owns(made):
+            return made

@@ -8,6 +8,7 @@ from cli.apply import apply
 from cli.check import check
 from cli.demo import demo
 from cli.experiment import experiment, watch
+from cli.history import history
 from cli.job import job
 from cli.keygen import keygen
 from cli.pipelines import pipelines
@@ -46,6 +47,7 @@ for command in (
     undo,
     recommend,
     apply,
+    history,
     job,
     pipelines,
     watch,

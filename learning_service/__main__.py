@@ -20,8 +20,10 @@ from bus.keys import Keys
 from bus.log import Durability, Log
 from bus.logs import LogFormat, set_up_logging
 from bus.sockets import Address
+from bus.validate import InvalidInputError
 from learning_service.axes import MAX_VARIANTS
 from learning_service.service import LearningService, Scope
+from learning_service.shards import ALL, Shard
 
 _PART: Final = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?", re.ASCII)
 
@@ -44,6 +46,19 @@ class IndexSet(click.ParamType[tuple[int, ...]]):
         return tuple(sorted(indices))
 
 
+class ShardType(click.ParamType[Shard]):
+    """A shard such as `2/3`."""
+
+    name = "shard"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
+        """Read it."""
+        try:
+            return value if isinstance(value, Shard) else Shard.parse(str(value))
+        except InvalidInputError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command("learning")
 @service_options("learning", 5570)
 @click.option(
@@ -60,6 +75,16 @@ class IndexSet(click.ParamType[tuple[int, ...]]):
 @click.option("--experiment", "experiments", multiple=True, metavar="ID", help="Follow only this one; repeatable.")
 @click.option("--variants", type=IndexSet(), default=(), help="Follow only these variants, such as 0-3,7.")
 @click.option("--discover", is_flag=True, help="Adopt experiments that this service did not plan.")
+@click.option(
+    "--shard",
+    type=ShardType(),
+    envvar="VARIANTBUS_SHARD",
+    default=ALL,
+    show_default="all experiments",
+    show_envvar=True,
+    metavar="I/N",
+    help="Plan and follow the I-th of N parts of the experiments, which N services divide between them.",
+)
 @click.option(
     "--max-variants",
     type=click.IntRange(1, 100_000),
@@ -84,6 +109,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     experiments: tuple[str, ...],
     variants: tuple[int, ...],
     discover: bool,
+    shard: Shard,
     max_variants: int,
 ) -> None:
     """Plan experiments, follow their jobs, and publish the state of every variant."""
@@ -96,6 +122,7 @@ def main(  # noqa: PLR0913 - one parameter an option
                 experiments=experiments,
                 variants=variants,
                 discover=discover,
+                shard=shard,
                 max_variants=max_variants,
                 runners=list(dict.fromkeys(runners)),
             )

@@ -64,7 +64,9 @@ class Search:
     def _stop(self, params: ExperimentParams) -> ExperimentView:
         experiment = self._store.get(params.experiment_id)
         if experiment.search is None:
-            raise ControlError("conflict", f"{params.experiment_id} is not adaptive; `experiment cancel` ends it")
+            raise ControlError(
+                "conflict", f"{params.experiment_id} has no search to stop; `experiment cancel` ends its jobs"
+            )
         if not experiment.is_searching:
             state = experiment.search.state
             raise ControlError("conflict", f"{params.experiment_id}: its search has ended already: {state}")

@@ -3,7 +3,7 @@
 | event | outcome |
 |---|---|
 | no learning context | ignored |
-| an experiment or variant that this service does not follow (`--experiment`, `--variants`) | ignored |
+| an experiment or variant that this service does not follow (`--experiment`, `--variants`, `--shard`) | ignored |
 | unknown experiment | rejected (adopted with `--discover`) |
 | index negative, too large, not in the plan | rejected |
 | variable or value differs from the plan | rejected |
@@ -33,6 +33,7 @@ from bus.messages import (
 )
 from learning_service import variants
 from learning_service.experiments import Experiment
+from learning_service.shards import ALL, Shard
 from learning_service.variants import Variant
 
 JobEvent = JobQueued | JobStarted | JobCompleted
@@ -63,12 +64,13 @@ class LearningController:
         experiments: Collection[str] = (),
         variant_indices: Collection[int] = (),
         discover: bool = False,
+        shard: Shard = ALL,
     ) -> None:
-        """Look experiments up by `find`; follow only some of them, or some variants, where any are named."""
+        """Look experiments up by `find`; follow those of a shard, and only some, or some variants, if any are named."""
         self._find = find
         self._experiments = frozenset(experiments)
         self._indices = frozenset(variant_indices)
-        self._discover = discover
+        self._discover, self._shard = discover, shard
 
     def handle(self, event: JobEvent) -> Outcome:
         """Apply an event to the experiment that it belongs to; whatever happens, the outcome says so."""
@@ -91,8 +93,10 @@ class LearningController:
 
     def follows(self, context: LearningContext) -> bool:
         """Is this one of the experiments and variants that this service follows?"""
-        return (not self._experiments or context.experiment_id in self._experiments) and (
-            not self._indices or context.variant_index in self._indices
+        return (
+            (not self._experiments or context.experiment_id in self._experiments)
+            and (not self._indices or context.variant_index in self._indices)
+            and self._shard.owns(context.experiment_id)
         )
 
     def _route(self, event: JobEvent) -> Outcome:

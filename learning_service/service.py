@@ -28,19 +28,19 @@ from bus.subscriber import Start, Subscriber
 from bus.wire import ControlError, NoParams
 from learning_service import variants
 from learning_service.adaptive import Search
-from learning_service.answer.late import proposer
+from learning_service.archive import Archive
 from learning_service.axes import MAX_VARIANTS
 from learning_service.changes import Changes
 from learning_service.controller import LearningController
 from learning_service.experiments import Experiment, experiment_status, experiment_view, variant_status
 from learning_service.follower import Follower
-from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs, plan_space
+from learning_service.history import History
+from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
 from learning_service.rating import RatingDesk
 from learning_service.recommender import Recommender
 from learning_service.reconciler import Reconciler
 from learning_service.revisions import Revisions
-from learning_service.search import SearchState
-from learning_service.space import first_round
+from learning_service.shards import ALL, Shard
 from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
@@ -58,6 +58,7 @@ class Scope:
     variants: tuple[int, ...] = ()
     discover: bool = False
     max_variants: int = MAX_VARIANTS
+    shard: Shard = ALL
     runners: list[str] = field(default_factory=list)
 
     def prefixes(self) -> list[str]:
@@ -81,19 +82,20 @@ class LearningService:
 
         Raises:
             BindError: a port is taken.
-            InvalidInputError: the keys do not say which key a runner has.
+            InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
         """
         curves = {runner: towards(keys, runner) for runner in scope.runners}  # before anything is opened
+        self._store = LearningStore(log, scope.shard)
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
         self._log, self._loop, self._scope, self._keys = log, loop, scope, keys
-        self._store = LearningStore(log)
         controller = LearningController(
             self._store.find,
             experiments=scope.experiments,
             variant_indices=scope.variants,
             discover=scope.discover,
+            shard=scope.shard,
         )
         self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
         self._submitter = Submitter(
@@ -130,6 +132,8 @@ class LearningService:
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
         RatingDesk(log, self._store).register(methods)
         self._recommender.register(methods)
+        Archive(log, self._store, scope.shard, scope.max_variants).register(methods)
+        History(log, self._store).register(methods)
         methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
         self.publisher.metrics.add(self._points)
 
@@ -174,7 +178,10 @@ class LearningService:
             self._reconciler.ask(runner)
 
     def _create(self, params: CreateParams) -> ExperimentView:
-        definition = params.definition
+        definition, shard = params.definition, self._scope.shard
+        if not shard.owns(params.experiment_id):
+            text = f"experiment_id: {params.experiment_id} does not belong to shard {shard}; choose another id"
+            raise ControlError("invalid_request", text, {"shard": str(shard)})
         self._store.trim()
         known = self._store.find(params.experiment_id)
         if known:
@@ -193,8 +200,7 @@ class LearningService:
         self._submitter.check(job_kind(definition.pipeline, definition.stage), firsts)
         search = None
         if definition.mode == "adaptive":
-            proposer()  # so that it is said now if that is not installed
-            values, search = first_round(plan_space(definition, pipelines)), SearchState("searching")
+            values, search = self._search.begin(definition, pipelines)
         planned_jobs = plan_jobs(definition, len(values), slow=is_slow(definition, pipelines))
         jobs = [(job_id(params.experiment_id, job), job) for job in planned_jobs]
         ids: dict[int, list[str]] = {}

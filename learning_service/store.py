@@ -5,18 +5,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from bus import sql
 from bus.log import Log, Transaction
 from bus.messages import INT64_MAX, ExperimentDefinition
 from bus.source import Position
 from bus.specs import StageSpec
+from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from learning_service.experiments import Experiment
 from learning_service.judgements import Judgements
 from learning_service.plan import PlannedJob
 from learning_service.results import Results
 from learning_service.searches import Searches
+from learning_service.shards import ALL, Shard, owner
 from learning_service.stale import StaleMarks
 from learning_service.variants import GONE, Variant
 
@@ -45,13 +48,21 @@ class JobRow(NamedTuple):
 class LearningStore:
     """Reads and writes experiments; every write happens in a transaction of the log."""
 
-    def __init__(self, log: Log) -> None:
-        """Create the tables if they are not there."""
-        self._log = log
+    def __init__(self, log: Log, shard: Shard = ALL) -> None:
+        """Create the tables if they are not there.
+
+        Raises:
+            InvalidInputError: it has experiments of another shard that have not ended.
+        """
+        self._log, self._shard = log, shard
         self._cache: dict[str, Experiment] = {}
         log.scope("learning", SCHEMA_VERSION, SQL["schema"])
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches = Searches(log)
+        foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
+        if foreign:
+            text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
+            raise InvalidInputError(f"shard: {text}; let them end under the shard that they were planned in")
 
     def find(self, experiment_id: str) -> Experiment | None:
         """Give an experiment, from memory or from disk."""
@@ -67,6 +78,10 @@ class LearningStore:
             ControlError: there is none of that id (code `not_found`).
         """
         experiment = self.find(experiment_id)
+        if experiment is None and not self._shard.owns(experiment_id):
+            belongs = Shard(owner(experiment_id, self._shard.total), self._shard.total)
+            text = f"experiment {experiment_id!r} belongs to shard {belongs}; ask that learning service"
+            raise ControlError("not_found", text, {"shard": str(belongs)})
         if experiment is None:
             text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
             raise ControlError("not_found", text)
@@ -146,6 +161,16 @@ class LearningStore:
         """Write variants by experiment and index."""
         rows = [(*key, _encode(variant)) for key, variant in variants.items()]
         tx.executemany(SQL["upsert_variant"], rows)
+
+    def rate_all(self, tx: Transaction, experiment: Experiment) -> None:
+        """Count the ratings of all variants anew, and write those that have any."""
+        rated = {}
+        for index, variant in list(experiment.variants.items()):
+            summary = self.judgements.summary(experiment.experiment_id, index)
+            if summary:
+                rated[experiment.experiment_id, index] = replace(variant, rating=summary)
+                experiment.put(rated[experiment.experiment_id, index])
+        self.write_variants(tx, rated)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that came after the end of its variant."""

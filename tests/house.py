@@ -263,13 +263,13 @@ class House:
 
         return self._kept(Hosted(self._folder / "runner.db", make))
 
-    def learning(self, *runners: str, **scope: Any) -> Hosted[LearningService]:
-        """Start a learning service."""
+    def learning(self, *runners: str, folder: Path | None = None, **scope: Any) -> Hosted[LearningService]:
+        """Start a learning service, perhaps with a folder of its own."""
 
         def make(log: Log, loop: Loop) -> LearningService:
             return LearningService(log, loop, Scope(runners=list(runners), **scope), feed=LOCALHOST, control=LOCALHOST)
 
-        return self._kept(Hosted(self._folder / "learning.db", make))
+        return self._kept(Hosted((folder or self._folder) / "learning.db", make))
 
     def stop(self) -> None:
         """Stop all, the newest first."""

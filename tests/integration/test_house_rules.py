@@ -17,6 +17,8 @@ from bus.validate import convert
 from cli.files import JobFile, read_experiment
 from cli.main import main
 from cli.up import PROGRAMS
+from learning_service.archive import SQL as ARCHIVE_SQL
+from learning_service.history import SQL as HISTORY_SQL
 from learning_service.judgements import SQL as JUDGEMENTS_SQL
 from learning_service.results import SQL as RESULTS_SQL
 from learning_service.searches import SQL as SEARCHES_SQL
@@ -163,6 +165,8 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("learning_service/judgements.py", JUDGEMENTS_SQL),
         ("learning_service/searches.py", SEARCHES_SQL),
         ("learning_service/stale.py", STALE_SQL),
+        ("learning_service/archive.py", ARCHIVE_SQL),
+        ("learning_service/history.py", HISTORY_SQL),
     ],
 )
 def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:

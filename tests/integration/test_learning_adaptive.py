@@ -154,7 +154,7 @@ def test_a_search_that_is_stopped_plans_no_more_and_what_is_planned_ends(house: 
     with pytest.raises(ControlError, match="its search has ended already: stopped"):
         ask(learning, "experiment.stop")
     create(learning, SMALL, "plain")
-    with pytest.raises(ControlError, match="is not adaptive"):
+    with pytest.raises(ControlError, match="has no search to stop"):
         ask(learning, "experiment.stop", ExperimentParams(experiment_id="plain"))
 
 

@@ -40,6 +40,7 @@ address = "tcp://127.0.0.1:4"
 feed_port = 3
 control_port = 4
 runners = ["tcp://127.0.0.1:2"]
+shard = "1/3"
 max_variants = 5
 """
 

@@ -1,0 +1,213 @@
+"""Experiments out of one learning service and into another, and looking back over all of them."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bus.log import Log
+from bus.messages import RecommendationUpdated
+from bus.records import HistoryReply, RecordsReply
+from bus.requester import request
+from bus.requests import CompareParams, ExperimentParams, RatedReply, RateParams
+from bus.wire import ControlError
+from cli.archive import export_of, send
+from cli.exported import Exported, from_csv, to_csv, under
+from learning_service.history import SQL, star_counts
+from learning_service.judgements import RatingRow
+from learning_service.service import LearningService
+from learning_service.store import LearningStore
+from tests.factories import EXPERIMENT, Hosted, badly, well
+from tests.helpers import wait_until
+from tests.house import SMALL, House, address_of, create, query, rejections, show, statuses, wait_for
+
+PLAN = replace(SMALL, jobs_per_variant=2)
+PARAMS = ExperimentParams(experiment_id=EXPERIMENT)
+
+
+def sha(index: int, repeat: int) -> str:
+    """Name the picture of a job."""
+    return f"{index}{repeat}" * 32
+
+
+def judged(house: House) -> Hosted[LearningService]:
+    """Give a service with an experiment of which three jobs gave pictures, and one failed; two pictures are rated."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, PLAN)
+    wait_until(lambda: len(runner.jobs) == 4, what="the jobs")
+    for index, repeat in ((0, 0), (0, 1), (1, 0)):
+        runner.finish(f"exp-1.{index}.{repeat}.0", well(sha(index, repeat), match=index + repeat / 4))
+    runner.finish("exp-1.1.1.0", badly("out of memory"))
+    wait_for(learning, "partial")
+    for index, stars in ((0, 2), (1, 5)):
+        params = RateParams(experiment_id=EXPERIMENT, image=sha(index, 0), stars=stars, note="=so")
+        request(address_of(learning), "image.rate", params, RatedReply)
+    said = CompareParams(experiment_id=EXPERIMENT, left=sha(0, 0), right=sha(1, 0), outcome="right")
+    request(address_of(learning), "comparison.add", said, dict)
+    return learning
+
+
+def recommend(learning: Hosted[LearningService]) -> RecommendationUpdated:
+    """Ask for a recommendation."""
+    return request(address_of(learning), "experiment.recommend", PARAMS, RecommendationUpdated)
+
+
+def export(learning: Hosted[LearningService], experiment_id: str = EXPERIMENT) -> Exported:
+    """Export without the recommendation, which is made anew wherever the records are."""
+    return replace(export_of(address_of(learning), experiment_id, None), recommendation=None)
+
+
+@pytest.fixture
+def other(house: House, tmp_path: Path) -> Hosted[LearningService]:
+    """Start a second, empty service."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    return house.learning(house.scripted().address, folder=folder)
+
+
+def test_what_is_imported_is_exported_as_it_was(house: House, other: Hosted[LearningService]) -> None:
+    """Jobs, pictures, ratings, comparisons; statuses, stars and recommendation follow, and nothing runs again."""
+    learning = judged(house)
+    exported = export(learning)
+
+    send(address_of(other), exported, None)
+    send(address_of(other), exported, None)  # the answer was lost
+
+    assert export(other) == exported
+    before, after = show(learning), show(other)
+    assert (after.status, after.totals, after.created_at) == (before.status, before.totals, before.created_at)
+    names = ("variant_value", "status", "completed", "failed", "error", "rating", "metrics", "duration_mean")
+    for mine, theirs in zip(before.variants, after.variants, strict=True):
+        assert {name: getattr(mine, name) for name in names} == {name: getattr(theirs, name) for name in names}
+        assert set(mine.images) == set(theirs.images)
+    assert [one.variant_index for one in statuses(other)] == [0, 1]
+    assert query(other, "SELECT count(*) FROM jobs") == [(0,)]
+    made = [
+        request(address_of(one), "experiment.recommend", PARAMS, RecommendationUpdated) for one in (learning, other)
+    ]
+    assert made[0].estimates == made[1].estimates
+
+
+def test_a_table_brings_all_but_the_comparisons(house: House, other: Hosted[LearningService]) -> None:
+    """From a spreadsheet, as from a document."""
+    exported = export(judged(house))
+
+    send(address_of(other), from_csv(to_csv(exported)), None)
+
+    assert export(other) == replace(exported, records=replace(exported.records, comparisons=[]))
+
+
+def test_a_known_id_with_other_records_is_a_conflict(house: House) -> None:
+    """Nothing is changed; under a new id it is another experiment, which can be rated."""
+    learning = judged(house)
+    exported = export(learning)
+    changed = replace(exported, definition=replace(exported.definition, seed=7))
+    before = show(learning)
+
+    with pytest.raises(ControlError, match="is here already with other records; import it under a new id") as refused:
+        send(address_of(learning), changed, None)
+    send(address_of(learning), under(changed, "copy-2"), None)
+
+    assert refused.value.code == "conflict"
+    assert show(learning) == before
+    assert show(learning, "copy-2").totals == before.totals
+    params = RateParams(experiment_id="copy-2", image=sha(0, 1), stars=3)
+    assert request(address_of(learning), "image.rate", params, RatedReply).rated == 3
+    assert rejections(learning) == []
+    assert query(learning, "SELECT count(*) FROM import_parts") == [(0,)]
+
+
+def test_a_seed_of_which_nothing_is_known_is_cancelled(house: House) -> None:
+    """As of an experiment that was exported while it ran."""
+    learning = judged(house)
+    exported = under(export(learning), "half-1")
+    records = replace(exported.records, results=exported.records.results[:1], pictures=[], ratings=[], comparisons=[])
+
+    send(address_of(learning), replace(exported, records=records), None)
+
+    view = show(learning, "half-1")
+    assert (view.status, view.totals.completed, view.totals.cancelled) == ("partial", 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: replace(one, values=one.values[:1]), "records.results[2].variant_index: 1; there are 1 values"),
+        (lambda one: replace(one, values=[2.0, 2]), "values: one is there twice"),
+        (
+            lambda one: replace(one, experiment_id="exp-2"),
+            "results[0].job_id: 'exp-1.0.0.0'; expected exp-2.0.0.0",
+        ),
+        (lambda one: replace(one, values=one.values * 600), "values: 1200; an experiment has 1 to 1000"),
+    ],
+)
+def test_records_that_fit_no_plan_are_refused(
+    house: House, change: Callable[[Exported], Exported], message: str
+) -> None:
+    """Nothing is stored of them."""
+    learning = judged(house)
+    exported = replace(export(learning), experiment_id="exp-1")
+
+    with pytest.raises(ControlError) as refused:
+        send(address_of(learning), change(exported), None)
+
+    assert message in refused.value.message
+    assert query(learning, "SELECT count(*) FROM import_parts") == [(0,)]
+
+
+def test_records_come_page_by_page(house: House) -> None:
+    """Each kind by its own order, and each one once."""
+    learning = judged(house)
+    for kind, count in (("results", 4), ("pictures", 3), ("ratings", 2), ("comparisons", 1)):
+        found, after = [], ""
+        while after is not None:
+            params = {"experiment_id": EXPERIMENT, "kind": kind, "after": after, "limit": 1}
+            reply = request(address_of(learning), "experiment.records", params, RecordsReply)
+            found += getattr(reply.records, kind)
+            after = reply.after  # type: ignore[assignment]  # nil ends it
+        assert len(found) == count
+        assert found == getattr(export(learning).records, kind)
+
+
+def test_looking_back_counts_the_newest_rating_of_each_picture(house: House) -> None:
+    """Over all experiments, or those of one variable."""
+    learning = judged(house)
+    for stars in (1, 4):
+        params = RateParams(experiment_id=EXPERIMENT, image=sha(0, 0), stars=stars)
+        request(address_of(learning), "image.rate", params, RatedReply)
+
+    told = request(address_of(learning), "history", {"variable": "cfg_scale"}, HistoryReply)
+
+    assert [(one.value, one.stars, one.images) for one in told.values] == [
+        (2.0, (0, 0, 0, 1, 0), 2),
+        (4.0, (0, 0, 0, 0, 1), 1),
+    ]
+    assert (told.ratings, told.mean, told.experiments[0].best) == (2, 4.5, 4.0)
+    assert request(address_of(learning), "history", {"variable": "steps"}, HistoryReply).experiments == []
+    assert request(address_of(learning), "history", {"pipeline": "webui"}, HistoryReply).values == []
+
+
+def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
+    """By the database, in one pass over them."""
+    log = open_log(tmp_path / "learning.db")
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        for number in range(100_000):
+            name, index = f"e{number // 1000}", number % 10
+            sha256 = f"{number:064}"
+            store.judgements.rate(tx, name, RatingRow(sha256, number % 5 + 1, "", 1.0))
+            tx.execute(
+                "INSERT INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image) "
+                "VALUES (?, ?, ?, ?, 0, x'80')",
+                (name, sha256, f"{name}.{number}", index),
+            )
+    began = time.process_time()
+
+    counted = star_counts(log.query(SQL["count_stars"]))
+
+    seconds = time.process_time() - began
+    assert sum(sum(stars) for stars in counted.values()) == 100_000
+    assert seconds < 1

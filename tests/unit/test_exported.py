@@ -1,0 +1,170 @@
+"""Exported experiments as documents and tables, and back."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bus.messages import ImageRef, Scalar, Variable
+from bus.records import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
+from bus.validate import InvalidInputError
+from cli.archive import parts_of
+from cli.exported import Exported, from_csv, from_json, to_csv, to_json, under
+from tests.factories import definition
+
+VALUES: list[Scalar] = [0, False, 7.5, "euler", "7", "=1+1", "", "null", '"x"', "'-", "a,b\n"]
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+def image(name: str) -> ImageRef:
+    """Give a picture."""
+    return ImageRef(sha256=name, path=f"exp-1/{name}.png", width=64, height=32, seed=100)
+
+
+def example(*values: Scalar, notes: str = "@home", name: str = "x", grid: bool = False) -> Exported:
+    """Give an experiment of which each value has a job with a picture that is rated, but for the last one's."""
+    plan = replace(definition([0]), name="-CFG", variable=Variable(name=name, values=list(values)))
+    made = [({name: value, "steps": 4} if grid else value) for value in values]
+    if grid:
+        plan = replace(
+            plan, variable=None, variables=(Variable(name=name, values=[0]), Variable(name="steps", values=[4]))
+        )
+    results = [
+        ResultRecord(
+            job_id=f"exp-1.{index}.0.0",
+            variant_index=index,
+            repeat_index=0,
+            state="completed",
+            finished_at=13.25,
+            seconds=0.1,
+            metrics={"match": index / 3, "=m": 0.0},
+        )
+        for index in range(len(values) - 1)
+    ]
+    results.append(
+        ResultRecord(
+            job_id=f"exp-1.{len(values) - 1}.0.0",
+            variant_index=len(values) - 1,
+            repeat_index=0,
+            state="failed",
+            finished_at=14.0,
+            error="+out of memory",
+        )
+    )
+    pictures = [
+        PictureRecord(
+            job_id=one.job_id, variant_index=one.variant_index, repeat_index=0, image=image(f"{one.variant_index:04}")
+        )
+        for one in results[:-1]
+    ]
+    ratings = [
+        RatingRecord(sha256=one.image.sha256, stars=1 + one.variant_index % 5, note=notes, rated_at=15.5)
+        for one in pictures
+    ]
+    records = Records(results=results, pictures=pictures, ratings=ratings)
+    return Exported(experiment_id="exp-1", created_at=1.5, definition=plan, values=made, records=records)
+
+
+@pytest.mark.parametrize("grid", [False, True])
+def test_both_formats_are_read_as_they_were_written(grid: bool) -> None:
+    """Zero, false, texts that look like numbers or formulas, commas and line ends; one variable or two."""
+    exported = example(*VALUES, grid=grid)
+
+    assert from_json(to_json(exported)) == exported
+    assert from_csv(to_csv(exported)) == exported
+    assert [type(value) for value in from_csv(to_csv(exported)).values] == [type(value) for value in exported.values]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.text(max_size=20) | NUMBERS | st.booleans(), min_size=2, max_size=4),
+    st.text(max_size=30).filter(lambda text: "\x00" not in text),
+)
+def test_any_values_and_notes_go_through_a_table(values: list[Scalar], notes: str) -> None:
+    """Whatever a person typed."""
+    exported = example(*[value for value in values if value != "" and "\x00" not in str(value)], 1, notes=notes)
+
+    assert from_csv(to_csv(exported)) == exported
+
+
+def test_a_spreadsheet_calculates_nothing() -> None:
+    """No text begins as a formula does; numbers stay numbers, negative ones too."""
+    exported = example("=1+1", "+x", "-x", "@x", "\tx", -7, notes="=HYPERLINK(1)")
+
+    rows = list(csv.reader(io.StringIO(to_csv(exported), newline="")))
+
+    texts = [cell for row in rows[1:] for cell in row if cell[:1] in tuple("=+@\t\r")]
+    assert texts == []
+    assert [cell for row in rows[1:] for cell in row if cell.startswith("-")] == ["-7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: no column 'experiment_id'"),
+        ("a,b\r\n1,2\r\n", "line 1: no column 'experiment_id'"),
+        (to_csv(example(1, 2)).split("\r\n")[0] + "\r\n", "line 2: no definition"),
+        (to_csv(example(1, 2)).replace("13.25", "soon"), "line 2: could not convert string to float: 'soon'"),
+        (to_csv(example(1, 2, 3)).replace(",1,0,100,exp", ",7,0,100,exp"), "variant_index: some are missing"),
+    ],
+)
+def test_what_is_no_exported_table_is_refused(text: str, message: str) -> None:
+    """The sentence names the line."""
+    with pytest.raises(InvalidInputError) as refused:
+        from_csv(text)
+
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, "version: "),
+        ({"format": "other"}, "format: "),
+        ({"values": []}, "values: "),
+        ({"x": 1}, "x: unknown key"),
+    ],
+)
+def test_a_document_of_another_kind_is_refused(changes: dict[str, Any], message: str) -> None:
+    """The sentence names the field."""
+    with pytest.raises(InvalidInputError) as refused:
+        from_json(json.dumps(json.loads(to_json(example(1, 2))) | changes))
+
+    assert str(refused.value).startswith(message)
+
+
+def test_a_copy_has_the_job_ids_of_its_own_plan() -> None:
+    """Also of an experiment whose jobs had any ids; a second job of a seed is its next round."""
+    exported = example(1, 2)
+    strange = [replace(one, job_id=f"job {place}") for place, one in enumerate(exported.records.results)]
+    again = replace(strange[0], job_id="once more", finished_at=20.0)
+    pictures = [replace(exported.records.pictures[0], job_id="once more")]
+    records = Records(results=[again, *strange], pictures=pictures)
+
+    copied = under(replace(exported, records=records), "copy-1")
+
+    assert [one.job_id for one in copied.records.results] == ["copy-1.0.0.1", "copy-1.0.0.0", "copy-1.1.0.0"]
+    assert copied.records.pictures[0].job_id == "copy-1.0.0.1"
+    assert under(exported, "exp-1") == exported
+
+
+def test_parts_fit_into_requests_and_hold_everything() -> None:
+    """In the order in which it was."""
+    comparison = ComparisonRecord(
+        left="a", left_variant=0, left_repeat=0, right="b", right_variant=1, right_repeat=0, outcome="tie"
+    )
+    ratings = [RatingRecord(sha256=f"{number:064}", stars=3, note="x" * 1000) for number in range(3000)]
+    whole = replace(example(1, 2).records, ratings=ratings, comparisons=[comparison])
+
+    parts = parts_of(whole)
+
+    assert len(parts) == 4
+    assert [one for part in parts for one in part.ratings] == ratings
+    assert parts[-1].comparisons == [comparison]
+    assert parts_of(Records()) == [Records()]

@@ -1,0 +1,106 @@
+"""Looking back over experiments: known ones give known numbers."""
+
+import time
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from bus.messages import VariantValue
+from bus.records import HistoryReply
+from cli.history import bars, experiments_table, values_table
+from learning_service.experiments import Experiment
+from learning_service.history import Stars, look_back, mean_of, star_counts
+from learning_service.variants import Variant
+from tests.factories import definition, image
+
+
+def experiment(name: str, *values: VariantValue, at: float = 1.0, seconds: float = 2.0) -> Experiment:
+    """Give an experiment of which each value has two pictures, of one job each."""
+    made = [
+        Variant(
+            index=index,
+            value=value,
+            jobs={},
+            images=(image(f"{index}a"), image(f"{index}b")),
+            completed=2,
+            duration_sum=2 * seconds,
+        )
+        for index, value in enumerate(values)
+    ]
+    return Experiment(name, replace(definition(), name=name.upper()), made, created_at=at)
+
+
+def back(*experiments: Experiment, **stars: Stars) -> HistoryReply:
+    """Look back; `a0` are the stars of the first variant of the experiment `a`."""
+    counted: Mapping[tuple[str, int], Stars] = {(name[0], int(name[1:])): given for name, given in stars.items()}
+    return look_back(experiments, counted)
+
+
+def test_the_ratings_of_a_value_are_added_up_over_experiments() -> None:
+    """Zero is a value; 2 and 2.0 are the same one; numbers come in their order."""
+    told = back(
+        experiment("a", 2, 0),
+        experiment("b", 2.0, 10, seconds=4.0),
+        a0=(0, 0, 0, 0, 2),
+        a1=(1, 0, 0, 0, 0),
+        b0=(0, 0, 1, 0, 0),
+    )
+
+    assert [(one.value, one.experiments, one.images, one.stars) for one in told.values] == [
+        (0, 1, 2, (1, 0, 0, 0, 0)),
+        (2, 2, 4, (0, 0, 1, 0, 2)),
+        (10, 1, 2, (0, 0, 0, 0, 0)),
+    ]
+    assert [one.mean for one in told.values] == [1.0, 13 / 3, None]
+    assert [one.seconds for one in told.values] == [2.0, 3.0, 4.0]
+    assert (told.images, told.ratings, told.mean) == (8, 4, 3.5)
+
+
+def test_each_experiment_tells_its_best_and_worst_value() -> None:
+    """Also where that is 0, a text or a map; nothing without ratings."""
+    told = back(
+        experiment("a", 0, "euler", {"cfg": 0, "steps": 4}),
+        experiment("b", 1),
+        a0=(0, 0, 0, 0, 1),
+        a1=(0, 1, 0, 0, 0),
+        a2=(1, 0, 1, 0, 0),
+    )
+
+    first, second = told.experiments
+    assert (first.best, first.best_mean, first.worst, first.worst_mean, first.ratings) == (0, 5.0, "euler", 2.0, 4)
+    assert (second.best, second.worst, second.mean, second.ratings) == (None, None, None, 0)
+
+
+def test_nothing_is_nothing() -> None:
+    """No experiment, no rating."""
+    assert look_back([], {}) == HistoryReply(experiments=[], values=[], images=0, ratings=0, mean=None)
+    assert mean_of((0, 0, 0, 0, 0)) is None
+
+
+def test_counts_of_stars_come_together_by_variant() -> None:
+    """As the database gives them, row by row."""
+    assert star_counts([("a", 0, 5, 2), ("a", 0, 1, 1), ("b", 3, 3, 7)]) == {
+        ("a", 0): (1, 0, 0, 0, 2),
+        ("b", 3): (0, 0, 7, 0, 0),
+    }
+
+
+def test_a_hundred_thousand_ratings_take_less_than_a_second() -> None:
+    """A thousand experiments of twenty values."""
+    experiments = [experiment(f"e{number}", *range(20)) for number in range(1000)]
+    rows = [(f"e{number}", index, stars, 1) for number in range(1000) for index in range(20) for stars in range(1, 6)]
+    began = time.process_time()
+
+    told = look_back(experiments, star_counts(rows))
+
+    assert time.process_time() - began < 1
+    assert (told.ratings, told.mean, len(told.values)) == (100_000, 3.0, 20)
+
+
+def test_the_tables_show_what_there_is() -> None:
+    """A distribution as bars; an empty one as nothing."""
+    told = back(experiment("a", 0, 5), a0=(0, 0, 1, 0, 4))
+
+    assert (values_table(told).row_count, experiments_table(told).row_count) == (2, 1)
+    assert bars((0, 1, 0, 0, 8)) == "▁▂▁▁█"
+    assert bars((0, 0, 0, 0, 0)) == ""
