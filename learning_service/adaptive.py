@@ -9,7 +9,9 @@ from bus.control import Methods
 from bus.log import Log, StorageError, Transaction
 from bus.logfile import LogError
 from bus.loop import Loop
+from bus.messages import ExperimentDefinition, VariantValue
 from bus.requests import ExperimentParams, ExperimentView
+from bus.specs import Pipelines
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
 from learning_service.answer.late import proposer
@@ -19,7 +21,7 @@ from learning_service.plan import parse_job_id, plan_space
 from learning_service.recommender import Recommender
 from learning_service.revisions import Revisions
 from learning_service.search import More, SearchState, Situation, decide, waits_for
-from learning_service.space import Point, Space
+from learning_service.space import Point, Space, first_round
 from learning_service.store import LearningStore
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
@@ -56,6 +58,15 @@ class Search:
         """Answer requests."""
         methods.add("experiment.stop", ExperimentParams, self._stop)
 
+    def begin(self, definition: ExperimentDefinition, pipelines: Pipelines) -> tuple[list[VariantValue], SearchState]:
+        """Give the values of the first round, and the state that the search begins with.
+
+        Raises:
+            ControlError: what a search needs is not installed (code `unavailable`).
+        """
+        proposer()
+        return first_round(plan_space(definition, pipelines)), SearchState("searching")
+
     def end(self, tx: Transaction, experiment: Experiment, reason: str) -> None:
         """Have nothing more proposed, where a search goes on; whoever opened the transaction forgets what failed."""
         if experiment.is_searching:
@@ -64,9 +75,8 @@ class Search:
     def _stop(self, params: ExperimentParams) -> ExperimentView:
         experiment = self._store.get(params.experiment_id)
         if experiment.search is None:
-            raise ControlError(
-                "conflict", f"{params.experiment_id} has no search to stop; `experiment cancel` ends its jobs"
-            )
+            text = f"{params.experiment_id} has no search to stop; `experiment cancel` ends its jobs"
+            raise ControlError("conflict", text)
         if not experiment.is_searching:
             state = experiment.search.state
             raise ControlError("conflict", f"{params.experiment_id}: its search has ended already: {state}")
