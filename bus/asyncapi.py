@@ -88,6 +88,7 @@ METHODS: Final = (
     Method("output.sweep", requests.OutputSweepParams, requests.OutputSweepReply, (RUNNER,), "command"),
     Method("experiment.create", requests.CreateParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.cancel", requests.ExperimentCancelParams, requests.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.stop", requests.ExperimentParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.extend", requests.ExtendParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.retry", requests.ExperimentParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.rename", requests.RenameParams, requests.ExperimentView, (LEARNING,), "command"),

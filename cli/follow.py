@@ -18,7 +18,7 @@ from bus.subscriber import Subscriber
 from bus.tail import as_json
 from bus.validate import InvalidInputError
 from cli.lanes import LaneWatch, Reason
-from cli.view import ExperimentScreen, Wait, summary_line
+from cli.view import ExperimentScreen, Wait, search_line, summary_line
 
 REFRESH_SECONDS: Final = 0.1
 FOLLOWED: Final = (topics.EXPERIMENT_STATUS, topics.VARIANT_STATUS, topics.VARIANT_PROGRESS)
@@ -79,7 +79,10 @@ def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Del
         wait = Wait()
 
         def print_news(screen: ExperimentScreen, batch: list[Delivery]) -> None:
+            before = search_line(screen.experiment)
             _print_lines(screen, batch, json_lines=json_lines)
+            if (search := search_line(screen.experiment)) != before:
+                click.echo(search, err=True)
             if news := wait.news(screen):
                 click.echo(news, err=True)
 

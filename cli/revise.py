@@ -1,4 +1,4 @@
-"""`variantbus experiment extend`, `retry` and `rename`: what becomes of an experiment after it was planned."""
+"""`variantbus experiment extend`, `retry`, `stop` and `rename`: what becomes of an experiment after it was planned."""
 
 import tomllib
 
@@ -48,6 +48,17 @@ def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
         failed = _ask(learning, "experiment.show", params, keys).totals.failed
         _ask(learning, "experiment.retry", params, keys)
         click.echo(f"retrying {_count(failed, 'job')}", err=True)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@learning_option
+@keys_option
+def stop(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
+    """End the search of an adaptive experiment; what is planned comes to its end."""
+    with user_errors():
+        _ask(learning, "experiment.stop", ExperimentParams(experiment_id=experiment_id), keys)
+        click.echo(f"{experiment_id} plans no more", err=True)
 
 
 @click.command()

@@ -25,7 +25,7 @@ WARNING: Final = "yellow"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
 HEADLINES: Final = 5  # lines of the screen that are no variant
-REASON_LINES: Final = 2  # of these, why everything waits
+REASON_LINES: Final = 2  # more, where it is said why everything waits, or how far a search is
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class ExperimentScreen:
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
         variants = [self.variants[index] for index in sorted(self.variants)]
-        above = HEADLINES + (REASON_LINES if self.reason else 0)
+        above = HEADLINES + REASON_LINES * (bool(self.reason) + bool(self.experiment.search))
         shown = variants if height is None else window(variants, max(1, height - above))
         return Group(_headline(self.experiment, self.reason), variants_table(shown, self.fractions))
 
@@ -193,6 +193,15 @@ def counts_text(completed: int, failed: int, cancelled: int, planned: int, unit:
     return ", ".join([f"{completed}/{planned}{unit}", *others])
 
 
+def search_line(experiment: ExperimentStatus | None) -> str:
+    """Say how far an adaptive experiment is, "" for any other one."""
+    if experiment is None or experiment.search is None:
+        return ""
+    search = experiment.search
+    why = f": {printable(search.reason)}" if search.reason else ""
+    return f"search: {search.spent} of {search.budget} jobs, {search.state}{why}"
+
+
 def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
     totals: Totals = experiment.totals
     ended = totals.completed + totals.failed + totals.cancelled
@@ -204,8 +213,9 @@ def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
     name = Text(last_line(experiment.experiment_name), style="bold")
+    search = [Text(search_line(experiment))] if experiment.search else []
     waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
-    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *waits)
+    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *search, *waits)
 
 
 def _bar(fraction: float, width: int, status: VariantState) -> ProgressBar:

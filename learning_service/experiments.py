@@ -11,11 +11,13 @@ from bus.messages import (
     ExperimentStatus,
     LearningContext,
     RecommendationUpdated,
+    SearchStatus,
     Totals,
     VariantState,
     VariantStatus,
 )
 from bus.requests import ExperimentView
+from learning_service.search import SearchState
 from learning_service.variants import ENDED, Variant
 
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
@@ -43,6 +45,7 @@ class Experiment:
         self.updated_at = created_at
         self.started_at: float | None = None  # of the first job that started
         self.revision = 0
+        self.search: SearchState | None = None  # of an adaptive one
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
         self.variants: dict[int, Variant] = {}
         self._uncounted: dict[int, Variant | None] = {}  # what has changed, as it was when it was counted
@@ -72,7 +75,11 @@ class Experiment:
 
     @property
     def status(self) -> VariantState:
-        """Follow from the variants: all in one state, all ended, or on the way."""
+        """Follow from the variants: all in one state, all ended, or on the way; a search is so between rounds."""
+        state = self._state_of_variants()
+        return "running" if self.is_searching and state in ENDED else state
+
+    def _state_of_variants(self) -> VariantState:
         self._count()
         present = {state for state, count in self._states.items() if count}
         for state in ONE_STATE:
@@ -84,8 +91,18 @@ class Experiment:
 
     @property
     def has_ended(self) -> bool:
-        """Has every planned job ended?"""
+        """Has every planned job ended, and will no more be planned?"""
         return self.status in ENDED
+
+    @property
+    def is_idle(self) -> bool:
+        """Has every planned job ended?"""
+        return self._state_of_variants() in ENDED
+
+    @property
+    def is_searching(self) -> bool:
+        """Does it plan more by itself?"""
+        return self.search is not None and self.search.state == "searching"
 
     @property
     def spent(self) -> int:
@@ -124,6 +141,16 @@ def experiment_status(experiment: Experiment) -> ExperimentStatus:
         created_at=experiment.created_at,
         updated_at=experiment.updated_at,
         revision=experiment.revision,
+        search=_search_status(experiment),
+    )
+
+
+def _search_status(experiment: Experiment) -> SearchStatus | None:
+    if experiment.search is None:
+        return None
+    budget = experiment.definition.budget or 0
+    return SearchStatus(
+        state=experiment.search.state, budget=budget, spent=experiment.spent, reason=experiment.search.reason
     )
 
 

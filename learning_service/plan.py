@@ -9,6 +9,8 @@ from bus.requests import JobRequest
 from bus.specs import SEED, Pipelines, check_config, check_value, find_stage, variables_of
 from bus.validate import InvalidInputError, near_miss
 from learning_service.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
+from learning_service.search import check_search
+from learning_service.space import Space, space_of
 
 MAX_JOBS: Final = 100_000
 CONFIG_BYTES: Final = 32_768  # it travels with every job; larger things belong in a file that the config names
@@ -86,6 +88,19 @@ def job_request(
     )
 
 
+def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
+    """Give all values that an adaptive experiment chooses from.
+
+    Raises:
+        InvalidInputError: they are all that a pipeline offers, and no runner offers it now.
+    """
+    if all(knob.values != "all" for knob in definition.knobs):
+        return space_of(definition)
+    return space_of(
+        definition, variables_of(find_stage(pipelines, definition.pipeline, definition.stage), definition.config)
+    )
+
+
 def check_plan(
     definition: ExperimentDefinition, pipelines: Pipelines, max_variants: int = MAX_VARIANTS
 ) -> list[VariantValue]:
@@ -107,7 +122,8 @@ def check_plan(
     if SEED in definition.config:
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
     values = plan_values(definition, max_variants, offered)
-    if len(values) * definition.jobs_per_variant > MAX_JOBS:
+    check_search(definition, space_of(definition, offered))
+    if definition.mode == "grid" and len(values) * definition.jobs_per_variant > MAX_JOBS:
         count = f"{len(values)} variants x {definition.jobs_per_variant}"
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
     check_size("config", definition.config, CONFIG_BYTES)

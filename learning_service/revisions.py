@@ -25,6 +25,7 @@ from learning_service.plan import (
     parse_job_id,
     settings,
 )
+from learning_service.search import SearchState
 from learning_service.store import LearningStore, job_kind
 from learning_service.submitter import Submitter
 from learning_service.variants import Variant
@@ -44,17 +45,21 @@ class Revisions:
         methods.add("experiment.rename", RenameParams, self._rename)
 
     def plan_more(
-        self, experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int | None = None
+        self,
+        experiment_id: str,
+        values: Sequence[VariantValue],
+        jobs_per_variant: int | None = None,
+        *,
+        search: SearchState | None = None,
     ) -> Experiment:
-        """Plan the jobs that some values lack, known ones or new ones, up to so many seeds each.
+        """Plan the jobs that some values lack, known ones or new ones, up to so many seeds each; note a search with it.
 
         Raises:
             InvalidInputError: it would be more than the budget of the experiment, or than any may have.
         """
         experiment = self._changeable(experiment_id)
-        self._plan(
-            experiment, experiment.definition, values, jobs_per_variant or experiment.definition.jobs_per_variant
-        )
+        seeds = jobs_per_variant or experiment.definition.jobs_per_variant
+        self._plan(experiment, experiment.definition, values, seeds, search=search)
         return experiment
 
     def _extend(self, params: ExtendParams) -> ExperimentView:
@@ -64,12 +69,13 @@ class Revisions:
             raise ControlError("unavailable", "no runner has answered yet; start one and try again")
         definition = extended_definition(experiment, params.values, params.jobs_per_variant)
         values = check_plan(definition, pipelines, self._max_variants)
-        if (
-            definition.mode == "adaptive"
-        ):  # more values are more to choose from; more seeds are for those that were tried
+        search = None
+        if definition.mode == "adaptive":
+            # more values are more to choose from, so the search goes on; more seeds are for those that were tried
             values = [variant.value for variant in experiment.variants.values()]
+            search = SearchState("searching")
         slow = is_slow(definition, pipelines)
-        self._plan(experiment, definition, values, definition.jobs_per_variant, slow=slow)
+        self._plan(experiment, definition, values, definition.jobs_per_variant, slow=slow, search=search)
         return experiment_view(experiment)
 
     def _plan(
@@ -80,6 +86,7 @@ class Revisions:
         jobs_per_variant: int,
         *,
         slow: bool = False,
+        search: SearchState | None = None,
     ) -> None:
         jobs, added = missing_jobs(experiment, values, jobs_per_variant)
         check_budget(experiment, definition, len(jobs))
@@ -98,7 +105,7 @@ class Revisions:
         for job in jobs:
             mine.setdefault(job.variant_index, []).append(job_id(experiment.experiment_id, job))
         grown = [variants.planned_more(variant, mine[variant.index], now) for variant in touched]
-        self._write(experiment, definition, grown, sorted(jobs) if slow else jobs, now)
+        self._write(experiment, definition, grown, sorted(jobs) if slow else jobs, now, search=search)
 
     def _retry(self, params: ExperimentParams) -> ExperimentView:
         experiment = self._changeable(params.experiment_id)
@@ -145,6 +152,7 @@ class Revisions:
         now: float,
         *,
         forgotten: Iterable[str] = (),
+        search: SearchState | None = None,
     ) -> None:
         """Write and publish the changed variants with their new jobs, whatever their number, or nothing."""
         try:
@@ -152,7 +160,9 @@ class Revisions:
                 if definition != experiment.definition:
                     experiment.definition = definition
                     self._store.write_definition(tx, experiment)
+                experiment.search = search or experiment.search
                 experiment.updated_at = max(experiment.updated_at, now)
+                self._store.stale.mark(tx, [experiment.experiment_id])  # there may be more candidates, or fewer scores
                 self._store.results.remove(tx, experiment.experiment_id, forgotten)
                 self._store.add_jobs(tx, experiment, [(job_id(experiment.experiment_id, job), job) for job in jobs])
                 self._store.forget_cancels(tx, experiment.experiment_id)

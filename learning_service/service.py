@@ -27,6 +27,7 @@ from bus.sockets import Address
 from bus.subscriber import Start, Subscriber
 from bus.wire import ControlError, NoParams
 from learning_service import variants
+from learning_service.adaptive import Search
 from learning_service.archive import Archive
 from learning_service.axes import MAX_VARIANTS
 from learning_service.changes import Changes
@@ -113,8 +114,18 @@ class LearningService:
         )
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
-        Revisions(log, self._store, self._submitter, scope.max_variants).register(self.publisher.methods)
         methods = self.publisher.methods
+        revisions = Revisions(log, self._store, self._submitter, scope.max_variants)
+        revisions.register(methods)
+        self._search = Search(
+            log,
+            self._store,
+            loop,
+            submitter=self._submitter,
+            revisions=revisions,
+            recommender=self._recommender,
+        )
+        self._search.register(methods)
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
@@ -187,6 +198,9 @@ class LearningService:
             job_request(params.experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values)
         )
         self._submitter.check(job_kind(definition.pipeline, definition.stage), firsts)
+        search = None
+        if definition.mode == "adaptive":
+            values, search = self._search.begin(definition, pipelines)
         planned_jobs = plan_jobs(definition, len(values), slow=is_slow(definition, pipelines))
         jobs = [(job_id(params.experiment_id, job), job) for job in planned_jobs]
         ids: dict[int, list[str]] = {}
@@ -198,7 +212,7 @@ class LearningService:
             for index, value in enumerate(values)
         ]
         experiment = Experiment(params.experiment_id, definition, planned, created_at=created)
-        experiment.revision = 1
+        experiment.revision, experiment.search = 1, search
         with self._log.transaction(sync=True) as tx:
             self._store.insert(tx, experiment, jobs)
             tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
@@ -215,9 +229,14 @@ class LearningService:
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
         runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
-        with self._log.transaction(sync=True) as tx:
-            for runner in (UNASSIGNED, *runners):
-                self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
+        try:
+            with self._log.transaction(sync=True) as tx:
+                for runner in (UNASSIGNED, *runners):
+                    self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
+                self._search.end(tx, experiment, "it was cancelled")
+        except BaseException:
+            self._store.forget()
+            raise
         self._submitter.pump()
         return experiment_view(self._store.get(params.experiment_id))
 

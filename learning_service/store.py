@@ -18,6 +18,7 @@ from learning_service.experiments import Experiment
 from learning_service.judgements import Judgements
 from learning_service.plan import PlannedJob
 from learning_service.results import Results
+from learning_service.searches import Searches
 from learning_service.shards import ALL, Shard, owner
 from learning_service.stale import StaleMarks
 from learning_service.variants import GONE, Variant
@@ -57,6 +58,7 @@ class LearningStore:
         self._cache: dict[str, Experiment] = {}
         log.scope("learning", SCHEMA_VERSION, SQL["schema"])
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
+        self.searches = Searches(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
@@ -118,6 +120,7 @@ class LearningStore:
             experiment.revision,
         )
         tx.execute(SQL["insert_experiment"], row)
+        self._write_search(tx, experiment)
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
         self.add_jobs(tx, experiment, jobs)
@@ -139,6 +142,11 @@ class LearningStore:
             experiment.experiment_id,
         )
         tx.execute(SQL["update_experiment"], row)
+        self._write_search(tx, experiment)
+
+    def _write_search(self, tx: Transaction, experiment: Experiment) -> None:
+        if experiment.search:
+            self.searches.write(tx, experiment.experiment_id, experiment.search)
 
     def write_definition(self, tx: Transaction, experiment: Experiment) -> None:
         """Write a definition that was changed; as it was first is kept."""
@@ -303,6 +311,7 @@ class LearningStore:
             discovered=bool(discovered),
         )
         experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
+        experiment.search = self.searches.find(experiment_id)
         return experiment
 
 

@@ -9,6 +9,7 @@ from learning_service.answer.evidence import Candidate, Objective, Picture, Pref
 if TYPE_CHECKING:
     from learning_service.answer.pairs import Pair
     from learning_service.answer.recommend import Recommendation
+    from learning_service.search import Propose
 
 
 class Answers(NamedTuple):
@@ -31,3 +32,18 @@ def answers() -> Answers:
         text = "the learning service needs numpy and scipy for it: pip install 'variantbus[learning]'"
         raise ControlError("unavailable", text) from None
     return Answers(recommend, next_pair)
+
+
+def proposer() -> "Propose":
+    """Import what an adaptive experiment needs: the sampler, and the statistics that it goes by.
+
+    Raises:
+        ControlError: the extra `adaptive` is not installed (code `unavailable`).
+    """
+    answers()
+    try:
+        from learning_service.answer.propose import propose  # noqa: PLC0415 - see above
+    except ImportError:
+        text = "an adaptive experiment needs optuna at the learning service: pip install 'variantbus[adaptive]'"
+        raise ControlError("unavailable", text) from None
+    return propose

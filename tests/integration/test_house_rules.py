@@ -21,6 +21,7 @@ from learning_service.archive import SQL as ARCHIVE_SQL
 from learning_service.history import SQL as HISTORY_SQL
 from learning_service.judgements import SQL as JUDGEMENTS_SQL
 from learning_service.results import SQL as RESULTS_SQL
+from learning_service.searches import SQL as SEARCHES_SQL
 from learning_service.stale import SQL as STALE_SQL
 from learning_service.store import SQL as LEARNING_SQL
 from pipeline_runner.output_index import SQL as OUTPUT_SQL
@@ -164,6 +165,7 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("learning_service/store.py", LEARNING_SQL),
         ("learning_service/results.py", RESULTS_SQL),
         ("learning_service/judgements.py", JUDGEMENTS_SQL),
+        ("learning_service/searches.py", SEARCHES_SQL),
         ("learning_service/stale.py", STALE_SQL),
         ("learning_service/archive.py", ARCHIVE_SQL),
         ("learning_service/history.py", HISTORY_SQL),

@@ -1,0 +1,84 @@
+"""Adaptive experiments from the command line on: as good as the whole grid with fewer jobs, also through `kill -9`."""
+
+from tests.acceptance.experiments import services, submit
+from tests.acceptance.harness import COMMAND_SECONDS, House, steady_ports, view_of, wait_for_jobs
+from tests.helpers import wait_until
+
+SEEDS = 2
+RANGE = """
+[variable]
+name = "cfg_scale"
+start = 0
+stop = 12
+step = 0.5
+[config]
+prompt = "a blue star"
+steps = 8
+width = 64
+height = 64
+"""
+GRID_JOBS = 25 * SEEDS
+BUDGET = 30
+
+
+def definition(mode: str) -> str:
+    """Write an experiment on the embedded pipeline, which measures how well a picture matches its prompt."""
+    return f"""
+name = "Search {SEEDS}"
+objective = "prompt_match"
+jobs_per_variant = {SEEDS}
+seed = 7
+{mode}
+{RANGE}"""
+
+
+ADAPTIVE = definition(f'mode = "adaptive"\nbudget = {BUDGET}')
+
+
+def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs(house: House) -> None:
+    """What it recommends is within one step of the grid's best, and hardly worse; a stopped one ends with its round."""
+    _, learning = services(house)
+    grid = submit(house, definition(""), "grid.toml")
+    stopped = submit(house, ADAPTIVE, "stopped.toml")
+    house.run("experiment", "stop", stopped)
+    path = house.write("adaptive.toml", ADAPTIVE)
+
+    followed = house.run("experiment", "run", path, "--follow", seconds=2 * COMMAND_SECONDS)
+    wait_for_jobs(learning, grid, GRID_JOBS)
+
+    found = view_of(learning, followed.err.split()[0])
+    assert found.search is not None
+    assert found.search.state in ("decided", "exhausted")
+    assert found.search.spent == found.totals.completed <= BUDGET < GRID_JOBS
+    means = {one.variant_value: one.metrics["prompt_match"] for one in view_of(learning, grid).variants}
+    best = max(means, key=lambda value: means[value])
+    assert found.recommendation is not None
+    value = found.recommendation.value
+    assert isinstance(value, float)
+    assert isinstance(best, float)
+    assert abs(value - best) <= 0.5
+    assert means[value] >= 0.85 * means[best]
+    assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in followed.err
+    wait_for_jobs(learning, stopped, 10)
+    assert (view_of(learning, stopped).status, view_of(learning, stopped).totals.jobs) == ("completed", 10)
+    shown = house.run("experiment", "show", found.experiment_id).out
+    assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in shown
+
+
+def test_a_search_survives_kills_and_keeps_its_budget(house: House) -> None:
+    """The learning service is killed while jobs run, and when a round has just ended."""
+    runner = house.runner("--workers", "2")
+    learning = house.learning(runner, ports=steady_ports())
+    experiment_id = submit(house, ADAPTIVE)
+    for jobs in (3, 10, 17):
+        wait_for_jobs(learning, experiment_id, jobs)
+        learning.kill()
+        learning.start()
+
+    wait_until(lambda: view_of(learning, experiment_id).status == "completed", COMMAND_SECONDS, what="its end")
+
+    ended = view_of(learning, experiment_id)
+    ran = house.run("job", "list", "--json", "--limit", "100").json
+    assert ended.search is not None
+    assert ended.search.state in ("decided", "exhausted")
+    assert len(ran) == len({job["job_id"] for job in ran}) == ended.search.spent == ended.totals.completed <= BUDGET

@@ -1,0 +1,269 @@
+"""Adaptive experiments at the running service: rounds, ends, people that are waited for, restarts."""
+
+import itertools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bus.log import StorageError
+from bus.messages import ExperimentDefinition, ExperimentStatus, SearchStatus, Variable
+from bus.requester import request
+from bus.requests import (
+    ExperimentCancelParams,
+    ExperimentParams,
+    ExperimentView,
+    ExtendParams,
+    RatedReply,
+    RateParams,
+)
+from bus.validate import InvalidInputError
+from bus.wire import ControlError
+from learning_service.experiments import Experiment
+from learning_service.service import LearningService
+from tests.factories import EXPERIMENT, Hosted, badly, well
+from tests.helpers import deadline, wait_until
+from tests.house import SMALL, House, ScriptedRunner, address_of, create, show, wait_for
+
+PARAMS = ExperimentParams(experiment_id=EXPERIMENT)
+PLAN = replace(
+    SMALL,
+    variable=Variable(name="cfg_scale", start=0, stop=12, step=0.5),
+    jobs_per_variant=2,
+    objective="score",
+    mode="adaptive",
+    budget=40,
+)
+FIRST = 10  # jobs
+
+
+def around(best: float) -> Callable[[float, int], float]:
+    """Give scores that fall on both sides of the best value, with a little noise."""
+    return lambda value, repeat: 1 - abs(value - best) / 4 + 0.01 * ((7 * repeat + int(4 * value)) % 3)
+
+
+def started(house: House, plan: ExperimentDefinition = PLAN) -> tuple[ScriptedRunner, Hosted[LearningService]]:
+    """Start a service and a runner that has the jobs of the first round."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, plan)
+    wait_until(lambda: len(runner.jobs) >= FIRST, what="the first round")
+    return runner, learning
+
+
+def work(runner: ScriptedRunner, done: set[str], score: Callable[[float, int], float]) -> None:
+    """Finish what the runner has been sent and has not finished yet."""
+    for name in sorted(runner.jobs.keys() - done):
+        mark = runner.jobs[name].learning_context
+        assert mark is not None
+        assert isinstance(mark.variant_value, float)
+        runner.finish(name, well(name, score=score(mark.variant_value, mark.repeat_index)))
+        done.add(name)
+
+
+def search_of(learning: Hosted[LearningService]) -> SearchStatus:
+    """Ask how far the search is."""
+    search = show(learning).search
+    assert search is not None
+    return search
+
+
+def run(
+    runner: ScriptedRunner, learning: Hosted[LearningService], done: set[str], score: Callable[[float, int], float]
+) -> ExperimentView:
+    """Work until the search has ended."""
+    limit = deadline(30)
+    while search_of(learning).state == "searching":
+        assert not limit.passed, search_of(learning)
+        work(runner, done, score)
+    return show(learning)
+
+
+def ask(learning: Hosted[LearningService], method: str, params: object = PARAMS) -> ExperimentView:
+    """Ask for a change."""
+    return request(address_of(learning), method, params, ExperimentView)
+
+
+def test_an_adaptive_experiment_finds_the_best_value_by_itself(house: House) -> None:
+    """It plans round after round, is running all the time, and ends when it is sure."""
+    runner, learning = started(house)
+
+    ended = run(runner, learning, set(), around(4.5))
+
+    assert ended.search is not None
+    assert ended.search.state == "decided"
+    assert ended.status == "completed"
+    assert ended.search.spent == ended.totals.jobs == len(runner.jobs) <= 40 < 25 * 2
+    assert ended.recommendation is not None
+    assert ended.recommendation.value == 4.5
+    told = [one for one in learning.logged("experiment.status.") if isinstance(one, ExperimentStatus)]
+    assert [one.status for one in told[-2:]] == ["running", "completed"]
+    assert all(one.status != "completed" for one in told[:-1]), "between two rounds it has not ended"
+    revisions = [one.revision for one in told]
+    assert revisions == sorted(set(revisions))
+
+
+def test_the_budget_is_spent_and_not_more(house: House) -> None:
+    """Failed jobs count; what was tried is kept."""
+    runner, learning = started(house, replace(PLAN, budget=13))
+
+    ended = run(runner, learning, set(), around(4.5))
+
+    assert ended.search == SearchStatus(
+        state="exhausted", budget=13, spent=13, reason="all 13 jobs of the budget are spent"
+    )
+    assert (ended.status, len(runner.jobs)) == ("completed", 13)
+
+
+def test_a_failed_job_that_is_retried_counts_in_the_budget(house: House) -> None:
+    """There is no room for it when all is spent."""
+    runner, learning = started(house, replace(PLAN, budget=10))
+    for name in sorted(runner.jobs):
+        runner.finish(name, badly() if name == "exp-1.0.0.0" else well(name, score=0.5))
+    wait_for(learning, "partial")
+
+    with pytest.raises(ControlError, match="budget: 1 more jobs after 10 are more than 10"):
+        ask(learning, "experiment.retry")
+
+
+def test_where_every_job_fails_the_search_stops(house: House) -> None:
+    """It does not try one value after the other without end."""
+    runner, learning = started(house)
+    for name in sorted(runner.jobs):
+        runner.finish(name, badly())
+
+    ended = wait_for(learning, "failed")
+
+    assert ended.search is not None
+    assert (ended.search.state, ended.search.spent) == ("stopped", FIRST)
+    assert "score" in ended.search.reason
+
+
+def test_a_search_that_is_stopped_plans_no_more_and_what_is_planned_ends(house: House) -> None:
+    """A second stop is refused, and so is one of a plain experiment."""
+    runner, learning = started(house)
+
+    stopped = ask(learning, "experiment.stop")
+    assert stopped.status != "completed"
+    work(runner, set(), around(4.5))
+    ended = wait_for(learning, "completed")
+
+    assert ended.search == SearchStatus(state="stopped", budget=40, spent=FIRST, reason="a person stopped it")
+    with pytest.raises(ControlError, match="its search has ended already: stopped"):
+        ask(learning, "experiment.stop")
+    create(learning, SMALL, "plain")
+    with pytest.raises(ControlError, match="has no search to stop"):
+        ask(learning, "experiment.stop", ExperimentParams(experiment_id="plain"))
+
+
+def test_cancelling_ends_the_search_and_more_values_begin_it_again(house: House) -> None:
+    """As an experiment that was cancelled goes on when it is extended."""
+    stars = replace(PLAN, objective="stars")
+    runner, learning = started(house, stars)
+    done: set[str] = set()
+    work(runner, done, around(4.5))
+    wait_until(lambda: "ratings" in search_of(learning).reason, what="that it waits")
+    assert show(learning).status == "running"
+
+    cancelled = ask(learning, "experiment.cancel", ExperimentCancelParams(experiment_id=EXPERIMENT))
+    assert (cancelled.status, cancelled.search and cancelled.search.state) == ("completed", "stopped")
+    wait_until(lambda: EXPERIMENT in runner.cancels, what="the cancel")
+    wait_until(lambda: not learning.call(lambda: learning.service._store.is_cancelling(EXPERIMENT)))
+
+    ask(learning, "experiment.extend", ExtendParams(experiment_id=EXPERIMENT, values={"cfg_scale": [20]}))
+    wait_until(lambda: "ratings" in search_of(learning).reason, what="that it waits again")
+    assert search_of(learning).state == "searching"
+
+
+def test_stars_are_waited_for_and_then_the_search_goes_on(house: House) -> None:
+    """All pictures of a round are rated before the next one is planned."""
+    runner, learning = started(house, replace(PLAN, objective="stars"))
+    done: set[str] = set()
+    for name in sorted(runner.jobs):
+        runner.finish(name, well(f"{len(done):064x}"))
+        done.add(name)
+    wait_until(lambda: search_of(learning).reason == "waits for ratings of 10 pictures", what="that it waits")
+
+    for number in range(FIRST):
+        assert len(runner.jobs) == FIRST
+        rating = RateParams(experiment_id=EXPERIMENT, image=f"{number:064x}", stars=1 + number % 5)
+        request(address_of(learning), "image.rate", rating, RatedReply)
+    wait_until(lambda: len(runner.jobs) == FIRST + 6, what="the next round")
+
+    assert search_of(learning).reason.startswith("tries cfg_scale ")
+
+
+def test_a_search_goes_on_where_the_last_service_left_it(house: House) -> None:
+    """A job ends while no service runs; nothing is planned twice, and the budget holds."""
+    runner, learning = started(house, replace(PLAN, budget=18))
+    done: set[str] = set()
+    while len(runner.jobs) == FIRST:
+        work(runner, done, around(4.5))
+    learning.stop()
+    work(runner, done, around(4.5))
+
+    again = house.learning(runner.address)
+    ended = run(runner, again, done, around(4.5))
+
+    assert ended.search is not None
+    assert (ended.search.state, ended.search.spent, len(runner.jobs)) == ("exhausted", 18, 18)
+
+
+def test_a_full_disk_stops_no_search(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next round is planned when there is room."""
+    monkeypatch.setattr("learning_service.adaptive.RETRY_SECONDS", 0.1)
+    runner, learning = started(house, replace(PLAN, budget=16))
+    revisions = learning.service._search._revisions
+    plan_more, tries = revisions.plan_more, itertools.count()
+
+    def full_at_first(*values: Any, **words: Any) -> Experiment:
+        if next(tries) == 0:
+            raise StorageError("database or disk is full")
+        return plan_more(*values, **words)
+
+    monkeypatch.setattr(revisions, "plan_more", full_at_first)
+    work(runner, set(), around(4.5))
+
+    wait_until(lambda: len(runner.jobs) == 16, what="the next round")
+    assert (search_of(learning).spent, next(tries)) == (16, 2)
+
+
+def test_a_value_that_a_runner_does_not_take_any_more_ends_the_search(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is the runner's own sentence."""
+    runner, learning = started(house)
+
+    def refuse(*_: object) -> None:
+        raise InvalidInputError("config.cfg_scale: not today")
+
+    monkeypatch.setattr(learning.service._submitter, "check", refuse)
+    work(runner, set(), around(4.5))
+    ended = wait_for(learning, "completed")
+    assert ended.search is not None
+    assert (ended.search.state, ended.search.reason) == ("stopped", "config.cfg_scale: not today")
+
+
+def test_without_optuna_an_adaptive_experiment_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says what to install; plain experiments are planned as ever."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, SMALL, "plain")
+    monkeypatch.setitem(sys.modules, "learning_service.answer.propose", None)
+
+    with pytest.raises(ControlError, match=r"pip install 'variantbus\[adaptive\]'") as caught:
+        ask(learning, "experiment.create", {"experiment_id": EXPERIMENT, "definition": PLAN})
+
+    assert caught.value.code == "unavailable"
+
+
+def test_a_budget_below_the_first_round_is_refused(house: House) -> None:
+    """Nothing is stored of it."""
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    with pytest.raises(ControlError, match="budget: 9 is less than the 10 jobs of the first round"):
+        create(learning, replace(PLAN, budget=9))
+    with pytest.raises(ControlError, match="is unknown"):
+        show(learning)

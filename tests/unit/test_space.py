@@ -1,0 +1,76 @@
+"""What an adaptive experiment chooses from, as points on axes."""
+
+import pytest
+
+from bus.messages import ExperimentDefinition, Variable
+from bus.specs import VariableSpec
+from learning_service.space import Space, first_round, space_of
+
+TEXTS = Variable(name="sampler", values=["euler", "heun", "ddim", "dpm", "lms", "pndm"])
+RANGE = Variable(name="cfg_scale", start=1, stop=2, step=0.1)
+STEPS = Variable(name="steps", values=[16, 4, 8, 12])
+
+
+def space(*variables: Variable) -> Space:
+    """Give the space of one variable, or of a grid of two."""
+    if len(variables) == 1:
+        return space_of(ExperimentDefinition(name="x", variable=variables[0]))
+    return space_of(ExperimentDefinition(name="x", variables=variables))
+
+
+@pytest.mark.parametrize(
+    ("variable", "first"),
+    [
+        (RANGE, [1.0, 1.2, 1.5, 1.8, 2.0]),
+        (Variable(name="steps", values=[8, 1, 4]), [1, 4, 8]),
+        (TEXTS, ["euler", "heun", "ddim", "lms", "pndm"]),
+        (Variable(name="steps", values=[3]), [3]),
+    ],
+)
+def test_the_first_round_of_a_variable_is_spread_evenly_with_both_ends(
+    variable: Variable, first: list[float | str]
+) -> None:
+    """Five values at most; of a range they are the exact decimals of its grid."""
+    assert first_round(space(variable)) == first
+
+
+def test_the_first_round_of_a_grid_is_three_by_three() -> None:
+    """Of each variable the ends and the middle."""
+    first = first_round(space(RANGE, STEPS))
+    assert len(first) == 9
+    assert first[0] == {"cfg_scale": 1.0, "steps": 4}
+    assert first[-1] == {"cfg_scale": 2.0, "steps": 16}
+
+
+def test_beside_a_number_are_the_one_above_and_below_and_beside_a_text_all_others() -> None:
+    """A list of numbers is in order, however it was written."""
+    numbers, both = space(STEPS), space(STEPS, TEXTS)
+    assert [numbers.value(point) for point in numbers.neighbours((1,))] == [4, 12]
+    assert [numbers.value(point) for point in numbers.neighbours((0,))] == [8]
+    assert both.neighbours((0, 1)) == [(1, 1), (0, 0), (0, 2), (0, 3), (0, 4), (0, 5)]
+
+
+def test_gaps_beside_a_point_are_halved_the_widest_first() -> None:
+    """Where the next one was tried, that side is done; of texts all that were not tried are left."""
+    eleven = space(RANGE)
+    assert eleven.halves((4,), dict.fromkeys([(0,), (4,), (10,)], 1)) == [(7,), (2,)]
+    assert eleven.halves((4,), dict.fromkeys([(3,), (4,), (6,)], 1)) == [(5,)]
+    assert eleven.halves((4,), dict.fromkeys([(3,), (4,), (5,)], 1)) == []
+    assert space(TEXTS).halves((0,), dict.fromkeys([(0,), (2,), (4,)], 1)) == [(1,), (3,), (5,)]
+
+
+def test_the_point_of_a_value_is_found_and_a_stranger_has_none() -> None:
+    """1 and 1.0 are the same value; true is another one."""
+    grid, mixed = space(RANGE, STEPS), space(Variable(name="x", values=[1, True, "a"]))
+    assert all(grid.finder()(grid.value(point)) == point for point in grid.points())
+    assert grid.finder()({"cfg_scale": 1, "steps": 8}) == (0, 1)
+    assert grid.finder()({"cfg_scale": 1, "steps": 9}) is None
+    assert grid.finder()(1) is None
+    assert [mixed.finder()(value) for value in (1, True, "a", False)] == [(0,), (1,), (2,), None]
+
+
+def test_all_that_a_pipeline_offers_is_a_space_too() -> None:
+    """`values = "all"` stands for the choices of the variable."""
+    definition = ExperimentDefinition(name="x", variable=Variable(name="sampler", values="all"))
+    found = space_of(definition, {"sampler": VariableSpec(kind="str", choices=("euler", "heun"))})
+    assert [axis.values for axis in found.axes] == [("euler", "heun")]
