@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec import Struct
 from bus.validate import InvalidInputError
 
 FILE_LIMIT: Final = 1 << 24  # bytes
+NEW_MODE: Final = 0o644  # of a file that is new; a temporary one would be for its owner alone
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -110,8 +110,7 @@ def replace_text(path: Path, text: str) -> None:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
-                if path.exists():
-                    shutil.copymode(path, temporary)
+                temporary.chmod(path.stat().st_mode if path.exists() else NEW_MODE)
                 temporary.replace(path)
             except BaseException:
                 temporary.unlink(missing_ok=True)

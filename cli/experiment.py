@@ -32,6 +32,7 @@ from cli.files import new_id, read_experiment
 from cli.follow import follow
 from cli.lanes import reason_now
 from cli.output import json_option, json_text, limit_option, more_text, print_table
+from cli.report.command import report
 from cli.revise import extend, rename, retry, stop
 from cli.sheet import SheetError, contact_sheet
 from cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
@@ -140,7 +141,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         click.echo(str(target))
 
 
-for command in (extend, retry, stop, rename, export, import_):
+for command in (extend, retry, stop, rename, export, import_, report):
     experiment.add_command(command)
 
 

@@ -11,7 +11,7 @@ from bus.messages import RecommendationUpdated, ValueEstimate
 from bus.requester import request
 from bus.requests import ExperimentParams
 from bus.tail import printable
-from cli.output import json_option, json_text, print_table
+from cli.output import json_option, json_text, percent, print_table
 from cli.view import value_text
 
 
@@ -53,11 +53,4 @@ def estimates_table(made: RecommendationUpdated) -> Table:
 
 def _cells(one: ValueEstimate) -> list[str]:
     numbers = ["" if number is None else f"{number:.3g}" for number in (one.mean, one.low, one.high)]
-    return [*numbers, str(one.n), "" if one.p_best is None else _percent(one.p_best)]
-
-
-def _percent(share: float) -> str:
-    """Write a probability; none that is not 0 or 1 looks like it."""
-    if 0 < share < 0.005:  # noqa: PLR2004 - half a per cent
-        return "<1 %"
-    return ">99 %" if 0.995 < share < 1 else f"{share:.0%}".replace("%", " %")  # noqa: PLR2004 - as above
+    return [*numbers, str(one.n), percent(one.p_best)]

@@ -137,8 +137,8 @@ def _added(one: Stars, other: Stars) -> Stars:
     return first, second, third, fourth, fifth
 
 
-def _order(item: tuple[tuple[str, object], _Sum]) -> tuple[str, bool, float, str]:
-    """Sort by variable, then numbers by size, then all else as text."""
+def _order(item: tuple[tuple[str, object], _Sum]) -> tuple[str, list[tuple[bool, float, str]]]:
+    """Sort by variable, then numbers by size, then all else as text; of a grid by one part after the other."""
     (name, _), one = item
-    number = isinstance(one.value, int | float)
-    return name, not number, float(one.value) if isinstance(one.value, int | float) else 0.0, str(one.value)
+    parts = list(one.value.values()) if isinstance(one.value, dict) else [one.value]
+    return name, [(isinstance(part, str), 0.0 if isinstance(part, str) else float(part), str(part)) for part in parts]

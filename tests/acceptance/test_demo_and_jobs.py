@@ -22,7 +22,8 @@ def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -
 
     out = house.run("demo", "--data-dir", data).out
 
-    table, places = out.strip().split("\n\n")[-2:]
+    table, answer, places = out.strip().split("\n\n")[-3:]
+    assert answer.startswith("cfg_scale 1")
     assert [line.split(", ")[:3] for line in table.splitlines()] == [
         [f"cfg_scale = {value}", "completed", "3/3 jobs"] for value in ("0", "0.5", "1", "1.5", "2", "4", "8", "16")
     ]

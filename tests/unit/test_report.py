@@ -1,0 +1,195 @@
+"""The report of an experiment: everything in one file, and nothing in it that a browser would run."""
+
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from msgspec.structs import replace
+
+from bus.messages import ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
+from bus.records import PictureRecord, RatingRecord, Records, ResultRecord
+from cli.exported import Exported
+from cli.report.html import media_type_of, report_html
+from cli.report.plot import lines_of, scale_of
+from learning_service.answer.evidence import Score
+from tests.factories import definition
+
+PNG = b"\x89PNG\r\n\x1a\nrest"
+EVIL = '<img src=x onerror="alert(1)">'
+VOID = {"meta", "img", "line", "circle", "rect", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects the tags with their attributes, and the text; checks that each tag is closed."""
+
+    def __init__(self) -> None:
+        """Start with nothing read."""
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that is closed at once."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """See that it is the one that is open."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text += data
+
+
+def estimate(value: VariantValue, mean: float | None = None) -> ValueEstimate:
+    """Give what is known of a value."""
+    if mean is None:
+        return ValueEstimate(value=value, mean=None, low=None, high=None, n=0, p_best=None)
+    return ValueEstimate(value=value, mean=mean, low=mean - 0.5, high=mean + 0.5, n=1, p_best=0.4)
+
+
+def example(values: list[VariantValue], objective: str = "stars") -> tuple[Exported, RecommendationUpdated]:
+    """Give an experiment of which the first value has a picture that is rated, and the second one a failure."""
+    picture = ImageRef(sha256="ab" * 32, path="x.png", width=64, height=64, seed=100)
+    results = [
+        ResultRecord(
+            job_id="exp-1.0.0.0",
+            variant_index=0,
+            repeat_index=0,
+            state="completed",
+            finished_at=2.0,
+            seconds=1.5,
+            metrics={"m": 0.0},
+        ),
+        ResultRecord(
+            job_id="exp-1.1.0.0", variant_index=1, repeat_index=0, state="failed", finished_at=2.0, error=EVIL
+        ),
+    ]
+    records = Records(
+        results=results,
+        pictures=[PictureRecord(job_id="exp-1.0.0.0", variant_index=0, repeat_index=0, image=picture)],
+        ratings=[RatingRecord(sha256="ab" * 32, stars=4, note=EVIL)],
+    )
+    plan = replace(definition(config={"prompt": EVIL}), name=EVIL, variable=Variable(name=EVIL, values=[0]))
+    exported = Exported(experiment_id="exp-1", created_at=1.0, definition=plan, values=values, records=records)
+    estimates = (estimate(values[0], 4.0), *(estimate(value) for value in values[1:]))
+    made = RecommendationUpdated(
+        experiment_id="exp-1",
+        value=values[0],
+        p_best=0.4,
+        sentence=f"take {EVIL}",
+        tier="few",
+        objective=objective,
+        estimates=estimates,
+    )
+    return exported, made
+
+
+def read(text: str) -> Reader:
+    """Read a whole file."""
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1], ["", EVIL], [{"cfg": 0, "steps": 4}, {"cfg": 1, "steps": 4}], [False, True]]
+)
+def test_nothing_that_a_person_typed_becomes_a_tag(values: list[VariantValue]) -> None:
+    """Names, prompts, notes, errors, values and the sentence are text; there is no script, and nothing is loaded."""
+    text = report_html(*example(values), lambda _: PNG)
+
+    page = read(text)
+
+    assert {tag for tag, _ in page.tags} <= {
+        *("html", "head", "meta", "title", "style", "body", "header", "main", "h1", "h2", "p", "div", "span"),
+        *("table", "thead", "tbody", "tr", "th", "td", "svg", "line", "circle", "rect", "text", "figure", "figcaption"),
+        *("img", "dl", "dt", "dd"),
+    }
+    assert not any(name.startswith("on") or name == "href" for _, attributes in page.tags for name in attributes)
+    images = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
+    assert [image.partition(",")[0] for image in images] == ["data:image/png;base64"]
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert page.text.count(EVIL) >= 6
+    policy = next(attributes["content"] for _, attributes in page.tags if "http-equiv" in attributes)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_a_picture_that_is_gone_says_so() -> None:
+    """And a job that failed says why."""
+    page = read(report_html(*example([0, 1]), lambda _: None))
+
+    assert "the picture is gone" in page.text
+    assert [tag for tag, _ in page.tags].count("img") == 0
+    assert page.text.count(EVIL) >= 6
+
+
+@pytest.mark.parametrize("objective", ["stars", "preference", "maximize m", "minimize seconds"])
+def test_every_objective_has_its_plot(objective: str) -> None:
+    """A value of which nothing is known has a line without a point."""
+    page = read(report_html(*example([0, 1], objective), lambda _: PNG))
+
+    marks = [
+        attributes["class"]
+        for tag, attributes in page.tags
+        if tag in ("circle", "line") and attributes["class"] != "tick"
+    ]
+    assert marks.count("mean") == marks.count("interval") == 1
+    assert marks.count("point") == (objective != "preference")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ticks"),
+    [
+        ([0.0, 1.0], (0, 0.2, 0.4, 0.6, 0.8, 1)),
+        ([0.0], (0, 0.2)),
+        ([5.0, 5.0], (5, 6)),
+        ([-3, 12], (-5, 0, 5, 10, 15)),
+        ([1e-9, 3e-9], (1e-9, 1.5e-9, 2e-9, 2.5e-9, 3e-9)),
+        ([], (0, 0.2)),
+        ([float("nan"), 1e300, 0], (0, 2e299, 4e299, 6e299, 8e299, 1e300)),
+    ],
+)
+def test_a_scale_has_round_ticks_and_room_for_all(numbers: list[float], ticks: tuple[float, ...]) -> None:
+    """Also where all are equal, or there is none."""
+    scale = scale_of(numbers, "maximize m")
+
+    assert scale.ticks == pytest.approx(ticks)
+    assert all(0 <= scale.at(number) <= 100 for number in numbers if not math.isnan(number))
+
+
+def test_points_of_one_value_do_not_hide_each_other() -> None:
+    """Equal ones stand at different heights."""
+    scale = scale_of([], "stars")
+    seen = [Score(variant_index=1, repeat_index=repeat, score=3) for repeat in range(3)]
+
+    first, second = lines_of([estimate(0), estimate(1, 3.0)], seen, scale)
+
+    assert (first.mean, first.points) == (None, [])
+    assert len({y for _, y in second.points}) == 3
+    assert {x for x, _ in second.points} == {second.mean}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (PNG, "image/png"),
+        (b"\xff\xd8\xff", "image/jpeg"),
+        (b"RIFF0000WEBPVP8 ", "image/webp"),
+        (b"<svg onload='x'>", "application/octet-stream"),
+        (b"", "application/octet-stream"),
+    ],
+)
+def test_only_pictures_are_shown_as_such(data: bytes, kind: str) -> None:
+    """No SVG, which may hold scripts."""
+    assert media_type_of(data) == kind
