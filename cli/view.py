@@ -136,7 +136,8 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
             Text(value_text(variant.variant_value)),
             Text(variant.status, style=STYLES[variant.status]),
             _bar(fraction, 16, variant.status),
-            counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned),
+            counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)
+            + (f", {variant.reused} reused" if variant.reused else ""),
             *(_number(variant.metrics.get(metric)) for metric in metrics),
             _number(variant.duration_mean),
             *([_note(variant)] if with_notes else []),
@@ -161,6 +162,7 @@ def summary_line(variant: VariantStatus) -> str:
         f"{variant.variable_under_test} = {printable(value_text(variant.variant_value))}",
         f"{variant.status}",
         counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
+        *([f"{variant.reused} reused"] if variant.reused else []),
         *(f"{name} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
     ]
     if variant.duration_mean is not None:

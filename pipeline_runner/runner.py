@@ -25,6 +25,7 @@ from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Pipeline, stages_of
 from pipeline_runner.refresher import Refresher
 from pipeline_runner.retries import fault_of
+from pipeline_runner.reuse import Reuse
 from pipeline_runner.service import JobService
 from pipeline_runner.workers import WorkerPool
 
@@ -64,7 +65,9 @@ class Runner:
         )
         self._service = JobService(log, self._lanes)
         index = OutputIndex(log, outputs.root)
+        self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
         self._service.write_with_end(index.add)
+        self._service.write_with_end(self._reuse.note_end)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self._awake = False  # `_work` is to be called in the next turn of the loop
@@ -125,7 +128,12 @@ class Runner:
             if self._service.cancel_some():
                 self._wake()
             for job in self._service.claim(self._lanes.open(time.monotonic())):
-                self._pool.start(job)
+                if result := self._reuse.find(job):
+                    self._results[job.job_id] = result
+                    self._wake()
+                else:
+                    self._pool.start(job)
+            self._write_ends()  # of what is there already: in this turn, before anybody can remove it
         except StorageError as error:
             # the disk is full: what a job has made is not to be lost
             logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours

@@ -292,6 +292,8 @@ class JobService:
                 self._handlers.notify(record, record.result)
 
     def _learn(self, record: NormalizedJobRecord) -> None:
+        if record.result and record.result.reused_from:
+            return  # it took no time
         if record.result and record.result.success and record.started_at and record.finished_at:
             self.lanes[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
 

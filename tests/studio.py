@@ -9,7 +9,7 @@ from PIL import Image
 
 from bus.log import Log
 from bus.loop import Loop
-from bus.messages import ImageRef, JobCompleted, JobResult, LearningContext
+from bus.messages import Config, ImageRef, JobCompleted, JobResult, LearningContext
 from bus.requester import request
 from bus.requests import JobRequest, OutputReply, SubmitParams, SubmitReply
 from bus.specs import StageSpec
@@ -37,13 +37,20 @@ class Painter(Pipeline):
         self.outputs = outputs
         self.data: list[bytes] = [picture()]
         self.named: tuple[ImageRef, ...] = ()  # what is told in addition, without having been written
+        self.told: str | None = None  # as its identity
+        self.runs: list[str] = []
 
     def stages(self) -> dict[str, StageSpec]:
         """Take no settings."""
         return {"paint": StageSpec()}
 
+    def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
+        """Tell what the test says."""
+        return self.told
+
     def run(self, job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
         """Save the data."""
+        self.runs.append(job.job_id)
         images = [
             self.outputs.save(job, one, suffix=".png", media_type="image/png", size=(500, 400), seed=1)
             for one in self.data
@@ -71,14 +78,19 @@ class Studio:
         """Ask the runner."""
         return request(self.address, method, params, reply)
 
-    def submit(self, name: str, mark: LearningContext | None = None) -> None:
+    def submit(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> None:
         """Submit a job."""
-        job = JobRequest(job_id=name, pipeline="painter", stage="paint", learning_context=mark)
+        config: Config = {"seed": seed}
+        job = JobRequest(job_id=name, pipeline="painter", stage="paint", learning_context=mark, config=config)
         self.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
 
     def paint(self, name: str = "job-1", mark: LearningContext | None = None) -> ImageRef:
         """Have a new job run to its end, and give the first picture that its message names."""
-        self.submit(name, mark)
+        return self.result(name, mark).images[0]
+
+    def result(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> JobResult:
+        """Have a new job run to its end, which is a good one."""
+        self.submit(name, mark, seed)
         ended: list[JobCompleted] = []
 
         def is_told() -> bool:
@@ -88,7 +100,7 @@ class Studio:
 
         wait_until(is_told, what=f"the end of {name}")
         assert ended[0].result.success, ended[0].result
-        return ended[0].result.images[0]
+        return ended[0].result
 
     def output(self, sha256: str, **params: Any) -> OutputReply:
         """Ask for part of a result."""

@@ -70,6 +70,13 @@ class Pipeline:
             InvalidInputError: naming the field and what to do.
         """
 
+    def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - for those that need them
+        """Give what decides a result besides stage and configuration; None where that is not known.
+
+        Where it is known, a job of an experiment with settings that a job had before is not run again.
+        """
+        return None
+
     def refresh(self) -> str:
         """Read anew what the server offers, in a thread; give why it cannot be reached, "" if it can."""
         return ""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bus import __version__
 from bus.messages import Config, JobResult
 from bus.specs import StageSpec, VariableSpec
 from bus.validate import InvalidInputError
@@ -65,6 +66,10 @@ class EmbeddedPipeline(Pipeline):
         """
         if "init_image" in config:
             find_file("config.init_image", Path(str(config["init_image"])))
+
+    def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
+        """Nothing but the version decides a picture, unless it begins with another one, which may change."""
+        return None if "init_image" in config else __version__
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: AskCancelled) -> JobResult:
         """Make one picture."""

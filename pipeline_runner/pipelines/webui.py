@@ -12,7 +12,7 @@ from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result, failed_r
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.webui.generation import JobCancelled
 from pipeline_runner.webui.job import WebuiJob
-from pipeline_runner.webui.lists import Lists, read_lists
+from pipeline_runner.webui.lists import Lists, read_lists, settings_digest
 from pipeline_runner.webui.payload import check_request, read_init_image
 from pipeline_runner.webui.registry import stages_of, unavailable
 
@@ -62,6 +62,13 @@ class WebuiPipeline(Pipeline):
         read_init_image(config)
         if self._lists:
             check_request(stage, config, self._lists)
+
+    def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
+        """The server's own settings decide what a job leaves open; a picture to begin with may change."""
+        lists = self._lists
+        if lists is None or "init_image" in config:
+            return None
+        return f"{self._address.url} {settings_digest(lists, config)}"
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make one picture."""

@@ -1,5 +1,6 @@
 """What a web UI offers: the names of its samplers, models, LoRAs and so on, with their other spellings."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct, convert
 
+from bus.messages import Config
 from pipeline_runner.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.webui.errors import fault_of
 
@@ -18,6 +20,7 @@ API: Final = "/sdapi/v1"
 NOT_FOUND: Final = 404
 # "DPM++ 2M Karras" was one name until 1.8 of the web UI, and these were the schedules in such names
 OLD_SCHEDULES: Final = ("Karras", "Exponential")
+OF_LOADED_MODEL: Final = ("sd_model_checkpoint", "sd_checkpoint_hash")
 _MARKUP: Final = frozenset(":<>")  # would end a `<lora:NAME:STRENGTH>` too early
 
 T = TypeVar("T")
@@ -112,6 +115,21 @@ def read_lists(client: HttpClient) -> Lists:
         return parse_lists(answers)
     except msgspec.ValidationError as error:
         raise ServerFault("server_error", f"{client.url} lists what it offers in an unknown form: {error}") from None
+
+
+def settings_digest(lists: Lists, config: Config) -> str:
+    """Give a hash of all settings of a server that may decide a picture: all of them, as nobody knows which do not.
+
+    Where the configuration names the model, that one counts, and not the one that happens to be loaded.
+    """
+    options = dict(lists.options)
+    model = None
+    if "model" in config:
+        for name in OF_LOADED_MODEL:
+            options.pop(name, None)
+        title = lists.names["models"].spellings.get(str(config["model"]))
+        model = lists.checkpoints.get(title or "")
+    return hashlib.sha256(msgspec.json.encode([options, model, lists.forge], order="deterministic")).hexdigest()
 
 
 def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:

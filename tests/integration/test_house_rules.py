@@ -25,6 +25,7 @@ from learning_service.searches import SQL as SEARCHES_SQL
 from learning_service.stale import SQL as STALE_SQL
 from learning_service.store import SQL as LEARNING_SQL
 from pipeline_runner.output_index import SQL as OUTPUT_SQL
+from pipeline_runner.reuse import SQL as REUSE_SQL
 from pipeline_runner.store import SQL as RUNNER_SQL
 
 ROOT: Final = Path(__file__).parents[2]
@@ -160,6 +161,7 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
     [
         ("pipeline_runner/store.py", RUNNER_SQL),
         ("pipeline_runner/output_index.py", OUTPUT_SQL),
+        ("pipeline_runner/reuse.py", REUSE_SQL),
         ("learning_service/store.py", LEARNING_SQL),
         ("learning_service/results.py", RESULTS_SQL),
         ("learning_service/judgements.py", JUDGEMENTS_SQL),
