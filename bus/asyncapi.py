@@ -87,6 +87,7 @@ METHODS: Final = (
     Method("output.remove", requests.OutputRemoveParams, requests.OutputRemoveReply, (RUNNER,), "command"),
     Method("output.sweep", requests.OutputSweepParams, requests.OutputSweepReply, (RUNNER,), "command"),
     Method("experiment.create", requests.CreateParams, requests.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.plan", requests.PlanParams, requests.PlanReply, (LEARNING,)),
     Method("experiment.cancel", requests.ExperimentCancelParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.stop", requests.ExperimentParams, requests.ExperimentView, (LEARNING,), "command"),
     Method("experiment.extend", requests.ExtendParams, requests.ExperimentView, (LEARNING,), "command"),

@@ -21,6 +21,7 @@ from bus.messages import (
     RecommendationUpdated,
     Scalar,
     VariantStatus,
+    VariantValue,
 )
 from bus.specs import StageSpec
 
@@ -167,6 +168,24 @@ class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     experiment_id: NewId
     definition: ExperimentDefinition
+
+
+class PlanParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.plan`: what would come of a definition; nothing is stored."""
+
+    definition: ExperimentDefinition
+
+
+class PlanReply(Struct, frozen=True, kw_only=True):
+    """The values and jobs that are planned first, and how many jobs there may be in all (more if it is adaptive).
+
+    `seconds` estimates the time of all of them one after the other; nil if no such job has run yet.
+    """
+
+    values: list[VariantValue]
+    jobs: int
+    most_jobs: int
+    seconds: float | None
 
 
 class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

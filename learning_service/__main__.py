@@ -22,7 +22,8 @@ from bus.logs import LogFormat, set_up_logging
 from bus.sockets import Address
 from bus.validate import InvalidInputError
 from learning_service.axes import MAX_VARIANTS
-from learning_service.service import LearningService, Scope
+from learning_service.scope import Scope
+from learning_service.service import LearningService
 from learning_service.shards import ALL, Shard
 
 _PART: Final = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?", re.ASCII)

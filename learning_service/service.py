@@ -3,10 +3,9 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
-from bus import __version__, topics
+from bus import __version__
 from bus.catchup import Damaged, Notice, Rewound
 from bus.keys import Keys, towards
 from bus.log import Log, StorageError
@@ -15,7 +14,6 @@ from bus.messages import JobCompleted, JobError, JobResult
 from bus.metrics import Point
 from bus.publisher import Publisher
 from bus.requests import (
-    CreateParams,
     ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
@@ -29,47 +27,23 @@ from bus.wire import ControlError, NoParams
 from learning_service import variants
 from learning_service.adaptive import Search
 from learning_service.archive import Archive
-from learning_service.axes import MAX_VARIANTS
 from learning_service.changes import Changes
 from learning_service.controller import LearningController
-from learning_service.experiments import Experiment, experiment_status, experiment_view, variant_status
+from learning_service.creation import Creation
+from learning_service.experiments import Experiment, experiment_status, experiment_view
 from learning_service.follower import Follower
 from learning_service.history import History
-from learning_service.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.plan import job_request
 from learning_service.rating import RatingDesk
 from learning_service.recommender import Recommender
 from learning_service.reconciler import Reconciler
 from learning_service.revisions import Revisions
-from learning_service.shards import ALL, Shard
-from learning_service.store import UNASSIGNED, JobRow, LearningStore, job_kind
+from learning_service.scope import Scope
+from learning_service.store import UNASSIGNED, JobRow, LearningStore
 from learning_service.submitter import Submitter
-from learning_service.variants import Variant
 
 RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
-FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What one service follows: all experiments and variants unless some are named."""
-
-    experiments: tuple[str, ...] = ()
-    variants: tuple[int, ...] = ()
-    discover: bool = False
-    max_variants: int = MAX_VARIANTS
-    shard: Shard = ALL
-    runners: list[str] = field(default_factory=list)
-
-    def prefixes(self) -> list[str]:
-        """Give the topics to subscribe to, so that libzmq filters at the publisher."""
-        if not self.experiments:
-            return ["job."]
-        if not self.variants:
-            return [topics.build(base, name) for base in FOLLOWED for name in self.experiments]
-        return [
-            topics.build(base, name, index) for base in FOLLOWED for name in self.experiments for index in self.variants
-        ]
 
 
 class LearningService:
@@ -126,7 +100,7 @@ class LearningService:
             recommender=self._recommender,
         )
         self._search.register(methods)
-        methods.add("experiment.create", CreateParams, self._create)
+        Creation(log, loop, self._store, self._submitter, self._search, scope).register(methods)
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
@@ -176,52 +150,6 @@ class LearningService:
             if isinstance(notice, Damaged):
                 self._follower.reject_damaged(notice.offset)
             self._reconciler.ask(runner)
-
-    def _create(self, params: CreateParams) -> ExperimentView:
-        definition, shard = params.definition, self._scope.shard
-        if not shard.owns(params.experiment_id):
-            text = f"experiment_id: {params.experiment_id} does not belong to shard {shard}; choose another id"
-            raise ControlError("invalid_request", text, {"shard": str(shard)})
-        self._store.trim()
-        known = self._store.find(params.experiment_id)
-        if known:
-            if definition not in (known.definition, self._store.created_as(params.experiment_id)):
-                raise ControlError("conflict", f"experiment {params.experiment_id} exists with another definition")
-            return experiment_view(known)
-        pipelines = self._submitter.pipelines()
-        if not pipelines:
-            addresses = ", ".join(self._scope.runners)
-            raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
-        values = check_plan(definition, pipelines, self._scope.max_variants)
-        # the jobs of a variant differ only in their seeds
-        firsts = (
-            job_request(params.experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values)
-        )
-        self._submitter.check(job_kind(definition.pipeline, definition.stage), firsts)
-        search = None
-        if definition.mode == "adaptive":
-            values, search = self._search.begin(definition, pipelines)
-        planned_jobs = plan_jobs(definition, len(values), slow=is_slow(definition, pipelines))
-        jobs = [(job_id(params.experiment_id, job), job) for job in planned_jobs]
-        ids: dict[int, list[str]] = {}
-        for name, job in jobs:
-            ids.setdefault(job.variant_index, []).append(name)
-        created = time.time()
-        planned = [
-            Variant(index=index, value=value, jobs=dict.fromkeys(ids[index], "planned"), revision=1, updated_at=created)
-            for index, value in enumerate(values)
-        ]
-        experiment = Experiment(params.experiment_id, definition, planned, created_at=created)
-        experiment.revision, experiment.search = 1, search
-        with self._log.transaction(sync=True) as tx:
-            self._store.insert(tx, experiment, jobs)
-            tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
-            for variant in planned:
-                topic = topics.build(topics.VARIANT_STATUS, params.experiment_id, variant.index)
-                tx.append(topic, variant_status(experiment, variant))
-        logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
-        self._loop.call(self._submitter.pump)
-        return experiment_view(self._store.get(params.experiment_id))
 
     def _cancel(self, params: ExperimentCancelParams) -> ExperimentView:
         """Cancel what no runner has at once, and have the runners cancel the rest."""

@@ -42,7 +42,8 @@ from bus.requests import (
 from bus.specs import StageSpec, VariableSpec
 from bus.validate import InvalidInputError
 from bus.wire import ControlError, ErrorCode, NoParams, Role
-from learning_service.service import LearningService, Scope
+from learning_service.scope import Scope
+from learning_service.service import LearningService
 from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.outputs import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress

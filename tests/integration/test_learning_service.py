@@ -17,7 +17,7 @@ from bus.requests import (
 from bus.subscriber import Start, Subscriber
 from bus.validate import InvalidInputError
 from bus.wire import ControlError
-from learning_service.service import Scope
+from learning_service.scope import Scope
 from tests.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition, well
 from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.house import (

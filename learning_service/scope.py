@@ -1,0 +1,32 @@
+"""What one learning service follows."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus import topics
+from learning_service.axes import MAX_VARIANTS
+from learning_service.shards import ALL, Shard
+
+FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What one service follows: all experiments and variants unless some are named."""
+
+    experiments: tuple[str, ...] = ()
+    variants: tuple[int, ...] = ()
+    discover: bool = False
+    max_variants: int = MAX_VARIANTS
+    shard: Shard = ALL
+    runners: list[str] = field(default_factory=list)
+
+    def prefixes(self) -> list[str]:
+        """Give the topics to subscribe to, so that libzmq filters at the publisher."""
+        if not self.experiments:
+            return ["job."]
+        if not self.variants:
+            return [topics.build(base, name) for base in FOLLOWED for name in self.experiments]
+        return [
+            topics.build(base, name, index) for base in FOLLOWED for name in self.experiments for index in self.variants
+        ]
