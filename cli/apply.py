@@ -11,6 +11,7 @@ from bus.requester import request
 from bus.requests import ExperimentParams, ExperimentView
 from bus.tail import printable
 from bus.validate import InvalidInputError
+from bus.wire import ControlError
 from cli.applied import History, read_text
 from cli.patching import difference, job_text, patched
 from cli.recommend import ask_recommendation
@@ -48,17 +49,16 @@ def apply(  # noqa: PLR0913 - one parameter an option
         if undone:
             _undo(history, undone.resolve(), yes=yes)
             return
-        view = request(
-            learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
-        )
+        if target is None:
+            click.echo(job_of(learning, experiment_id, keys), nl=False)
+            return
+        params = ExperimentParams(experiment_id=experiment_id)
+        view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
         made = ask_recommendation(learning, experiment_id, keys)
         value = made.value
         if value is None:
             fail(printable(made.sentence), EXIT_REFUSED)
         chosen = settings(view.definition, value)
-        if target is None:
-            click.echo(job_text(view.definition, chosen, printable(made.sentence)), nl=False)
-            return
         path = target.resolve()
         before = read_text(path)
         try:
@@ -69,6 +69,20 @@ def apply(  # noqa: PLR0913 - one parameter an option
         if _agreed(before, after, path, yes=yes):
             history.write(path, before, after, experiment_id)
             click.echo(f"applied; `variantbus apply --undo {target}` takes it back", err=True)
+
+
+def job_of(learning: str, experiment_id: str, keys: Keys | None = None) -> str:
+    """Give the ready-to-run job with the recommended value, as TOML.
+
+    Raises:
+        ControlError: there is no recommendation (code `conflict`), or no such experiment.
+    """
+    params = ExperimentParams(experiment_id=experiment_id)
+    view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+    made = ask_recommendation(learning, experiment_id, keys)
+    if made.value is None:
+        raise ControlError("conflict", made.sentence)
+    return job_text(view.definition, settings(view.definition, made.value), printable(made.sentence))
 
 
 def _undo(history: History, path: Path, *, yes: bool) -> None:

@@ -48,13 +48,15 @@ def _run(children: Children, folder: Path, keys: Keys | None) -> None:
     params = ExperimentParams(experiment_id=experiment_id)
     view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
     outputs = outputs_of(runner, keys)
-    sheet = outputs / experiment_id / "contact-sheet.png"
+    folder_of = next((image.path.partition("/")[0] for one in view.variants for image in one.images), experiment_id)
+    pictures = outputs / folder_of  # of an earlier experiment, if it has made them already
+    sheet = pictures / "contact-sheet.png"
     write_sheet(view, runner, sheet, keys)
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))
     click.echo(f"\n{ask_recommendation(learning, experiment_id, keys).sentence}")
-    click.echo(f"\npictures       {outputs / experiment_id}")
+    click.echo(f"\npictures       {pictures}")
     click.echo(f"contact sheet  {sheet}")
     click.echo(f"all events     {events}")
     end_with(screen)

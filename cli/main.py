@@ -16,6 +16,7 @@ from cli.rate import compare, rate, undo
 from cli.recommend import recommend
 from cli.spec import spec
 from cli.up import up
+from dashboard.__main__ import main as dashboard
 from learning_service.__main__ import main as learning
 from pipeline_runner.__main__ import main as runner
 
@@ -58,5 +59,6 @@ for command in (
     spec,
     runner,
     learning,
+    dashboard,
 ):
     main.add_command(command)

@@ -33,7 +33,8 @@ PACKAGES: Final = {
     "bus": set[str](),
     "pipeline_runner": {"bus"},
     "learning_service": {"bus"},
-    "cli": {"bus", "pipeline_runner", "learning_service"},
+    "cli": {"bus", "pipeline_runner", "learning_service", "dashboard"},
+    "dashboard": {"bus", "cli"},
 }
 # all that needs more than pyzmq and msgspec
 EXTRAS_IN_BUS: Final = {"command.py", "__main__.py", "prometheus.py", "screen.py"}

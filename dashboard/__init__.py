@@ -1,0 +1,1 @@
+"""The web page: a client of the bus like any other, and a server for browsers."""

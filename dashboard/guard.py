@@ -1,0 +1,144 @@
+"""Who may ask what: the address that was asked, the page that asks, the password, and what a browser may do with it."""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BODY_LIMIT: Final = 1 << 20  # bytes of a request
+READS: Final = ("GET", "HEAD")
+TOKEN: Final = "x-token"  # noqa: S105 - the name of a header
+HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class Refusal(NamedTuple):
+    """Why a request is not answered."""
+
+    status: int
+    text: str
+
+
+class Guard:
+    """Stands before the application. Whatever it refuses has changed nothing, and is answered without an echo."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], token: str, password: str | None = None) -> None:
+        """`hosts`: what a browser may call us, with the port; none for any, where there is a `password`."""
+        self._app, self._hosts = app, frozenset(hosts)
+        self._token, self._password = token, password
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse to."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope["method"], headers)
+        send = _with_headers(send)
+        if refusal is None:
+            await self._app(scope, _limited(receive), send)
+            return
+        response = JSONResponse({"error": refusal.text}, refusal.status)
+        if refusal.status == UNAUTHORIZED:
+            response.headers["www-authenticate"] = 'Basic realm="variantbus", charset="UTF-8"'
+        await response(scope, receive, send)
+
+    def _refusal(self, method: str, headers: Headers) -> Refusal | None:
+        if refusal := check_host(headers.getlist("host"), self._hosts) or self._check_password(headers):
+            return refusal
+        if refusal := check_origin(headers):
+            return refusal
+        if method in READS:
+            return None
+        if method != "POST":
+            return Refusal(405, "only GET, HEAD and POST are answered")
+        return self._check_change(headers)
+
+    def _check_password(self, headers: Headers) -> Refusal | None:
+        if self._password is None or is_password(headers.get("authorization", ""), self._password):
+            return None
+        return Refusal(UNAUTHORIZED, "give the password of the dashboard; any name will do")
+
+    def _check_change(self, headers: Headers) -> Refusal | None:
+        """A request that may change something comes from our own page, and nobody else can make a browser send it."""
+        if "origin" not in headers and headers.get("sec-fetch-site") != "same-origin":
+            return Refusal(403, "only the dashboard's own page may change something")
+        if not secrets.compare_digest(headers.get(TOKEN, "").encode(), self._token.encode()):
+            return Refusal(403, "the page is of an earlier start of the dashboard; load it again")
+        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return Refusal(415, "send JSON")
+        length = headers.get("content-length", "")
+        if not length.isdecimal():
+            return Refusal(411, "say how long the request is")
+        return Refusal(413, f"more than {BODY_LIMIT} bytes") if int(length) > BODY_LIMIT else None
+
+
+UNAUTHORIZED: Final = 401
+
+
+def check_host(named: list[str], hosts: frozenset[str]) -> Refusal | None:
+    """Refuse a request that was made to another name: a stranger's page may have its name point to us."""
+    if len(named) == 1 and (not hosts or named[0].lower() in hosts):
+        return None
+    return Refusal(421, "this is not a name of the dashboard; see its `listening` line")
+
+
+def check_origin(headers: Headers) -> Refusal | None:
+    """Refuse what another site's page asks for; programs send neither header."""
+    host = headers.get("host", "")
+    if any(origin not in (f"http://{host}", f"https://{host}") for origin in headers.getlist("origin")):
+        return Refusal(403, "another site's page asks")
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return Refusal(403, "another site's page asks")
+    return None
+
+
+def is_password(authorization: str, password: str) -> bool:
+    """Is this a header `Authorization: Basic …` with the password?"""
+    kind, _, encoded = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return False
+    try:
+        given = base64.b64decode(encoded, validate=True).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return False
+    return secrets.compare_digest(given, password.encode())
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return sending
+
+
+def _limited(receive: Receive) -> Receive:
+    """Take no more of a body than is allowed, whatever its length was said to be."""
+    left = BODY_LIMIT
+
+    async def receiving() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        return message if left >= 0 else {"type": "http.disconnect"}
+
+    return receiving
+
+
+MakeGuard = Callable[[ASGIApp], Guard]

@@ -1,0 +1,50 @@
+"""What waits for one browser: bounded, and of each thing only the newest state. No socket in here."""
+
+import asyncio
+from typing import Final
+
+LIMIT: Final = 5000  # things of which the newest state waits
+
+
+class Outbox:
+    """A queue in which a newer state of a thing takes the place of the older one.
+
+    When even that is too much, all of it is dropped, and `reload` says that the browser is to ask for everything anew.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        """Start empty."""
+        self._limit = limit
+        self._waiting: dict[str, bytes] = {}
+        self._filled = asyncio.Event()
+        self._is_behind = False
+
+    def put(self, key: str, event: bytes) -> None:
+        """Have an event sent; one with the same key that still waits is not."""
+        if self._is_behind:
+            return
+        self._waiting.pop(key, None)  # behind those that came before it
+        self._waiting[key] = event
+        if len(self._waiting) > self._limit:
+            self.reload()
+        self._filled.set()
+
+    def reload(self) -> None:
+        """Have the browser told to ask for everything anew, in place of all that waits."""
+        self._waiting.clear()
+        self._is_behind = True
+        self._filled.set()
+
+    async def take(self, seconds: float) -> list[bytes] | None:
+        """Give all that waits, an empty list after so many seconds without any; None: all is to be asked anew."""
+        try:
+            await asyncio.wait_for(self._filled.wait(), seconds)
+        except TimeoutError:
+            return []
+        self._filled.clear()
+        if self._is_behind:
+            self._is_behind = False
+            return None
+        events = list(self._waiting.values())
+        self._waiting.clear()
+        return events

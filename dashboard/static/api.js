@@ -1,0 +1,38 @@
+// Questions to the server of this page. Whatever is refused is an Error whose message is a sentence for people.
+
+const token = document.querySelector('meta[name="token"]').content;
+
+/** Ask for something. */
+export async function get(path) {
+  return answer(await reached(fetch(path, { headers: { accept: "application/json" } })));
+}
+
+/** Have something done. */
+export async function post(path, body = {}) {
+  const headers = { "content-type": "application/json", "x-token": token };
+  return answer(await reached(fetch(path, { method: "POST", headers, body: JSON.stringify(body) })));
+}
+
+/** Give the address of something that belongs to an experiment. */
+export function of(id, ...parts) {
+  return ["/api/experiments", encodeURIComponent(id), ...parts].join("/");
+}
+
+/** Give the address of a picture. */
+export function picture(sha256, thumbnail = true) {
+  return `/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
+}
+
+async function reached(request) {
+  try {
+    return await request;
+  } catch {
+    throw new Error("the dashboard's server does not answer; is it running?");
+  }
+}
+
+async function answer(response) {
+  const body = await response.json().catch(() => ({ error: `the server answers ${response.status}` }));
+  if (!response.ok) throw new Error(body.error ?? `the server answers ${response.status}`);
+  return body;
+}

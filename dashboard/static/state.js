@@ -1,0 +1,192 @@
+// What is known: asked for once, and kept right by events. Views are told what has changed, once a frame.
+
+import { get, of } from "./api.js";
+
+/** Everything that views show. `open` is the experiment that is looked at, with its variants and cells. */
+export const state = { experiments: new Map(), open: null, system: [], rejected: [], isConnected: false, isLoaded: false };
+
+const REJECTED = 50;
+const watchers = new Set();
+let changes = new Set();
+let source = null;
+let waiting = null; // events that come while we ask for the whole state
+
+/** Have a function called with the set of what has changed; give the function that ends it. */
+export function watch(told) {
+  watchers.add(told);
+  return () => watchers.delete(told);
+}
+
+/** Look at an experiment, or at none. */
+export function look(id) {
+  state.open = id ? { id, status: null, variants: new Map(), cells: new Map(), ratings: new Map(), recommendation: null, error: "" } : null;
+  connect();
+}
+
+/** Give the key of a cell. */
+export function cellKey(variant, repeat) {
+  return `${variant}.${repeat}`;
+}
+
+/** Give the seeds of the open experiment: as many as were planned, or seen. */
+export function repeats() {
+  const open = state.open;
+  let most = open?.status?.definition.jobs_per_variant ?? 0;
+  for (const key of open?.cells.keys() ?? []) most = Math.max(most, Number(key.split(".")[1]) + 1);
+  return Array.from({ length: most }, (_, repeat) => repeat);
+}
+
+function connect() {
+  source?.close();
+  const id = state.open?.id;
+  source = new EventSource(`/api/events${id ? `?experiment=${encodeURIComponent(id)}` : ""}`);
+  source.addEventListener("hello", () => {
+    state.isConnected = true;
+    changed("connection");
+    reload();
+  });
+  source.addEventListener("reload", reload);
+  source.addEventListener("message", (event) => {
+    const told = JSON.parse(event.data);
+    if (waiting) waiting.push(told);
+    else take(told);
+  });
+  source.addEventListener("system", (event) => {
+    const were = new Map(state.system.map((one) => [one.service, one.answers]));
+    state.system = JSON.parse(event.data);
+    changed("system");
+    // one that is back may know more than it had told
+    if (state.system.some((one) => one.answers && were.get(one.service) === false)) reload();
+  });
+  source.onerror = () => {
+    state.isConnected = false;
+    changed("connection");
+  };
+}
+
+async function reload() {
+  if (waiting) return;
+  waiting = [];
+  const open = state.open;
+  try {
+    const [listed] = await Promise.all([get("/api/experiments"), open ? loadOpen(open) : null]);
+    state.experiments = new Map(listed.experiments.map((one) => [one.experiment_id, one]));
+    state.isLoaded = true;
+    changed("experiments");
+  } catch (error) {
+    if (open) open.error = error.message;
+    setTimeout(reload, 2000);
+    changed("open");
+  } finally {
+    const came = waiting;
+    waiting = null;
+    came.forEach(take);
+  }
+}
+
+async function loadOpen(open) {
+  const [view, records] = await Promise.all([get(of(open.id)), get(of(open.id, "records"))]);
+  open.error = "";
+  takeStatus(open, view);
+  for (const variant of view.variants) takeVariant(open, variant);
+  open.recommendation = view.recommendation ?? null;
+  const images = Map.groupBy(records.records.pictures, (one) => one.job_id);
+  const cells = new Map();
+  for (const one of records.records.results) {
+    const mine = (images.get(one.job_id) ?? []).map((picture) => picture.image);
+    cells.set(cellKey(one.variant_index, one.repeat_index), cell(one.state, { images: mine, error: one.error, metrics: one.metrics, seconds: one.seconds }));
+  }
+  for (const [key, known] of open.cells) if (!cells.has(key) && known.state !== "completed") cells.set(key, known);
+  open.cells = cells;
+  open.ratings = new Map(records.records.ratings.map((one) => [one.sha256, one]));
+  changed("open");
+}
+
+function cell(cellState, more = {}) {
+  return { state: cellState, progress: 0, images: [], error: null, metrics: {}, warnings: [], reused: false, ...more };
+}
+
+const TAKERS = {
+  "experiment.status": (body) => {
+    const known = state.experiments.get(body.experiment_id);
+    if (!known || body.revision > known.revision) {
+      state.experiments.set(body.experiment_id, body);
+      changed("experiments");
+    }
+    if (state.open?.id === body.experiment_id) takeStatus(state.open, body);
+  },
+  "variant.status": (body) => takeVariant(state.open, body),
+  "job.queued": (body) => moveCell(body, "queued"),
+  "job.started": (body) => moveCell(body, "running"),
+  "job.progress": (body) => moveCell(body, "running", { progress: body.fraction }),
+  "job.completed": (body) => {
+    const result = body.result;
+    const ended = result.success ? "completed" : result.cancelled ? "cancelled" : "failed";
+    moveCell(body, ended, {
+      images: result.images,
+      error: result.error?.message ?? null,
+      metrics: result.metrics,
+      seconds: result.seconds,
+      warnings: result.warnings,
+      reused: Boolean(result.reused_from),
+    });
+  },
+  "image.rated": (body) => {
+    if (body.stars === null) state.open.ratings.delete(body.sha256);
+    else state.open.ratings.set(body.sha256, body);
+    changed("ratings");
+  },
+  "images.compared": () => changed("ratings"),
+  "recommendation.updated": (body) => {
+    state.open.recommendation = body;
+    changed("recommendation");
+  },
+  "event.rejected": (body) => {
+    state.rejected = [{ ...body, at: Date.now() }, ...state.rejected].slice(0, REJECTED);
+    changed("rejected");
+  },
+};
+
+function take({ topic, body }) {
+  const isOurs = !body.experiment_id && !body.learning_context ? true : (body.experiment_id ?? body.learning_context?.experiment_id) === state.open?.id;
+  if (!isOurs && body.type !== "experiment.status") return;
+  if (topic !== "event.rejected." && body.type !== "experiment.status" && !state.open) return;
+  TAKERS[body.type]?.(body);
+}
+
+function takeStatus(open, body) {
+  if (open.status && body.revision <= open.status.revision) return;
+  open.status = body;
+  changed("status");
+}
+
+function takeVariant(open, body) {
+  const known = open.variants.get(body.variant_index);
+  if (known && body.revision <= known.revision) return;
+  open.variants.set(body.variant_index, body);
+  changed("variants");
+}
+
+function moveCell(body, cellState, more = {}) {
+  const context = body.learning_context;
+  if (!context) return;
+  const key = cellKey(context.variant_index, context.repeat_index);
+  const known = state.open.cells.get(key);
+  const isOver = known && ["completed", "failed", "cancelled"].includes(known.state);
+  if (isOver && cellState === "running" && known.jobId === body.job_id) return; // told late
+  state.open.cells.set(key, cell(cellState, { ...more, jobId: body.job_id }));
+  changed(`cell ${key}`);
+}
+
+function changed(what) {
+  if (!changes.size) {
+    // a hidden page has no frames, and is to be right all the same
+    const later = document.hidden ? (done) => setTimeout(done, 200) : requestAnimationFrame;
+    later(() => {
+      const told = changes;
+      changes = new Set();
+      for (const watcher of [...watchers]) watcher(told);
+    });
+  }
+  changes.add(what);
+}

@@ -1,0 +1,129 @@
+// One picture in full, with arrow keys through the grid; two values side by side under a slider, zoomed together.
+
+import { of, picture, post } from "./api.js";
+import { h, fill, say, numberText, stars, valueText } from "./dom.js";
+import { state, watch } from "./state.js";
+
+/** Open it at a cell. `at(column, row)` gives variant, seed and key of a place. */
+export function openViewer({ across, down, column, row, at }) {
+  let other = null; // the place it is compared with
+  let zoom = { scale: 1, x: 0, y: 0 };
+  let split = 50;
+  let flipped = null; // is the other one shown instead? null: both, as the slider says
+  const stage = h("div", { class: "stage", onwheel: wheel, onpointerdown: drag });
+  const about = h("div", { class: "about" });
+  const slider = h("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "How much is seen of each", oninput: () => ((split = Number(slider.value)), (flipped = null), place()) });
+  const dialog = h("dialog", { class: "viewer", "aria-label": "Picture", tabindex: -1, onkeydown: key, onclose: close }, stage, h("div", { class: "below" }, about, slider, h("div", { class: "row" }, h("button", { onclick: compare }, "Compare"), h("button", { onclick: () => dialog.close() }, "Close"))), h("p", { class: "keys" }, "arrows: move · 1–5: stars · x: reject · u: undo · c: compare with the next value · space: flip · wheel: zoom · 0: whole picture · Esc: close"));
+  const unwatch = watch((changes) => (changes.has("ratings") || [...changes].some((one) => one.startsWith("cell "))) && draw());
+  document.body.append(dialog);
+  dialog.showModal();
+  draw();
+  dialog.focus();
+
+  function imageAt(where) {
+    return state.open?.cells.get(where.key)?.images?.find((one) => one.width && one.height) ?? null;
+  }
+
+  function here() {
+    return at(column, row);
+  }
+
+  function draw() {
+    const where = here();
+    const image = imageAt(where);
+    const cell = state.open?.cells.get(where.key);
+    const layers = [image, other && imageAt(other)].map((one) => one && h("img", { src: picture(one.sha256, false), alt: "", draggable: "false" }));
+    fill(stage, layers.filter(Boolean), !image && h("p", { class: "word" }, cell?.error ?? cell?.state ?? "planned"));
+    slider.hidden = !other;
+    const rating = image && state.open.ratings.get(image.sha256);
+    const seed = (state.open.status?.definition.seed ?? 0) + where.repeat;
+    fill(
+      about,
+      h("strong", {}, `${where.variant.variable_under_test} ${valueText(where.variant.variant_value)}`),
+      other && h("span", {}, " beside ", h("strong", {}, valueText(other.variant.variant_value))),
+      h("span", {}, ` · seed ${seed}`),
+      Object.entries(cell?.metrics ?? {}).map(([name, number]) => h("span", {}, ` · ${name} ${numberText(number)}`)),
+      rating && [" ", stars(rating.stars)],
+      cell?.warnings?.length ? h("p", { class: "warn" }, cell.warnings.join("; ")) : null,
+    );
+    place();
+  }
+
+  /** Apply zoom, slider and flip to the layers; both move together. */
+  function place() {
+    const layers = [...stage.querySelectorAll("img")];
+    for (const layer of layers) layer.style.transform = `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`;
+    if (layers.length < 2) return;
+    const width = stage.clientWidth;
+    const cut = (100 * (((split / 100) * width - zoom.x - width / 2) / zoom.scale + width / 2)) / width;
+    const share = flipped === null ? Math.min(100, Math.max(0, cut)) : flipped ? 0 : 100;
+    layers[1].style.clipPath = `inset(0 0 0 ${share}%)`;
+    layers[0].style.clipPath = `inset(0 ${100 - share}% 0 0)`;
+  }
+
+  function compare() {
+    const next = across.length > 1 && across[0].kind === "value" ? [(column + 1) % across.length, row] : [column, (row + 1) % down.length];
+    other = other ? null : at(...next);
+    flipped = null;
+    draw();
+  }
+
+  function wheel(event) {
+    event.preventDefault();
+    const scale = Math.min(16, Math.max(1, zoom.scale * (event.deltaY < 0 ? 1.2 : 1 / 1.2)));
+    const box = stage.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
+    const ratio = scale / zoom.scale;
+    zoom = scale === 1 ? { scale: 1, x: 0, y: 0 } : { scale, x: x - (x - zoom.x) * ratio, y: y - (y - zoom.y) * ratio };
+    place();
+  }
+
+  function drag(event) {
+    const start = { x: event.clientX - zoom.x, y: event.clientY - zoom.y };
+    stage.setPointerCapture(event.pointerId);
+    const move = (moved) => {
+      if (zoom.scale === 1) return;
+      zoom = { ...zoom, x: moved.clientX - start.x, y: moved.clientY - start.y };
+      place();
+    };
+    stage.addEventListener("pointermove", move);
+    stage.addEventListener("pointerup", () => stage.removeEventListener("pointermove", move), { once: true });
+  }
+
+  function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (moves[event.key]) {
+      column = Math.min(across.length - 1, Math.max(0, column + moves[event.key][0]));
+      row = Math.min(down.length - 1, Math.max(0, row + moves[event.key][1]));
+      other = null;
+      draw();
+    } else if (/^[1-5x]$/.test(event.key)) rate(event.key === "x" ? 1 : Number(event.key), event.key === "x" ? "rejected" : "");
+    else if (event.key === "u") send("undo", {});
+    else if (event.key === "c") compare();
+    else if (event.key === "0") ((zoom = { scale: 1, x: 0, y: 0 }), place());
+    else if (event.key === " " && other) {
+      flipped = !flipped;
+      place();
+    } else return;
+    event.preventDefault();
+  }
+
+  function rate(count, note) {
+    const image = imageAt(here());
+    if (image) send("rate", { image: image.sha256, stars: count, note });
+  }
+
+  async function send(what, body) {
+    try {
+      await post(of(state.open.id, what), body);
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  function close() {
+    unwatch();
+    dialog.remove();
+  }
+}

@@ -1,0 +1,155 @@
+// The answer: the sentence, a plot of what is known of each value, and what can be done with it.
+
+import { get, of, post } from "../api.js";
+import { h, s, fill, say, numberText, percent, valueText } from "../dom.js";
+import { state } from "../state.js";
+
+const LINE = 34; // px
+const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
+
+export function answerView(id) {
+  const sentence = h("p", { class: "answer", role: "status" }, "…");
+  const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
+  const applied = h("div", { class: "applied" });
+  const element = h(
+    "section",
+    {},
+    sentence,
+    table,
+    h(
+      "div",
+      { class: "bar" },
+      h("button", { class: "primary", onclick: apply }, "Apply"),
+      ["report.html", "export.json", "export.csv"].map((name) => h("a", { class: "button", href: of(id, name), download: true }, { "report.html": "Report", "export.json": "Export JSON", "export.csv": "Export CSV" }[name])),
+      h("button", { onclick: rename }, "Rename"),
+    ),
+    applied,
+  );
+  let isAsked = false;
+
+  async function ask() {
+    if (isAsked) return;
+    isAsked = true;
+    try {
+      state.open.recommendation = await get(of(id, "recommendation"));
+    } catch (error) {
+      sentence.textContent = error.message;
+      return;
+    }
+    draw();
+  }
+
+  function draw() {
+    const made = state.open?.recommendation;
+    if (!made) return;
+    sentence.textContent = made.sentence;
+    const points = seen(made.objective);
+    const scale = scaleOf(made, points);
+    const slowest = Math.max(...[...state.open.variants.values()].map((one) => one.duration_mean ?? 0), 1e-9);
+    const variants = new Map([...state.open.variants.values()].map((one) => [one.variant_index, one]));
+    const name = [...variants.values()][0]?.variable_under_test ?? "value";
+    fill(
+      table,
+      h(
+        "table",
+        { class: "plot" },
+        h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "first" }, name), h("th", { scope: "col", class: "space" }, `${made.objective}: single results, estimate, 90 % interval`, axis(scale)), ["estimate", "90 % between", "n", "best with", "s per job"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col", class: "bars" }, "time"))),
+        h("tbody", {}, made.estimates.map((one, index) => row(one, variants.get(index), points.get(index) ?? [], scale, slowest, made))),
+      ),
+    );
+  }
+
+  function row(one, variant, points, scale, slowest, made) {
+    const isChosen = made.value !== null && valueText(made.value) === valueText(one.value);
+    const text = one.mean === null ? "no result" : `${numberText(one.mean)}, between ${numberText(one.low)} and ${numberText(one.high)}`;
+    const seconds = variant?.duration_mean;
+    return h(
+      "tr",
+      { class: isChosen ? "chosen" : "" },
+      h("th", { scope: "row" }, valueText(one.value), isChosen ? " ★" : ""),
+      h("td", { class: "space" }, line(one, points, scale, text)),
+      h("td", {}, numberText(one.mean)),
+      h("td", {}, one.low === null ? "" : `${numberText(one.low)} … ${numberText(one.high)}`),
+      h("td", {}, one.n),
+      h("td", {}, percent(one.p_best)),
+      h("td", {}, numberText(seconds)),
+      h("td", { class: "bars" }, s("svg", { height: 10, role: "presentation" }, seconds ? s("rect", { class: "bar-of", width: `${(100 * seconds) / slowest}%`, height: 10, rx: 2 }) : null)),
+    );
+  }
+
+  function seen(objective) {
+    const found = new Map();
+    const add = (index, number) => number !== null && number !== undefined && found.set(index, [...(found.get(index) ?? []), number]);
+    const metric = objective.split(" ")[1];
+    for (const [key, cell] of state.open.cells) {
+      const index = Number(key.split(".")[0]);
+      if (objective === "stars") for (const image of cell.images ?? []) add(index, state.open.ratings.get(image.sha256)?.stars);
+      else if (cell.state === "completed" && metric) add(index, metric === "seconds" ? cell.seconds : cell.metrics?.[metric]);
+    }
+    return found;
+  }
+
+  async function apply() {
+    try {
+      const response = await fetch(of(id, "job.toml"));
+      const text = await response.text();
+      if (!response.ok) throw new Error(JSON.parse(text).error);
+      fill(applied, h("h2", {}, "The job that is ready to run"), h("pre", {}, text), h("div", { class: "bar" }, h("button", { onclick: () => navigator.clipboard.writeText(text).then(() => say("copied")) }, "Copy"), h("a", { class: "button", href: of(id, "job.toml"), download: true }, "Save"), h("code", {}, `variantbus apply ${id} --to FILE`)));
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  async function rename() {
+    const name = prompt("Another name", state.open.status?.experiment_name ?? "");
+    if (!name) return;
+    try {
+      await post(of(id, "rename"), { name });
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  function update(changes) {
+    if (changes.has("open") || changes.has("all")) {
+      isAsked = false;
+      if (state.open?.status) ask();
+    }
+    if (["recommendation", "ratings", "variants"].some((one) => changes.has(one)) || [...changes].some((one) => one.startsWith("cell "))) draw();
+  }
+
+  return { element, update };
+}
+
+function line(one, points, scale, text) {
+  const at = (number) => `${scale.at(number)}%`;
+  return s(
+    "svg",
+    { height: LINE, role: "img", "aria-label": text },
+    scale.ticks.map((tick) => s("line", { class: "tick", x1: at(tick), x2: at(tick), y1: -4, y2: LINE + 4 })),
+    points.map((number, place) => s("circle", { class: "point", cx: at(number), cy: LINE * JITTER[place % JITTER.length], r: 3.5 })),
+    one.low !== null && s("line", { class: "interval", x1: at(one.low), x2: at(one.high), y1: LINE / 2, y2: LINE / 2 }),
+    one.mean !== null && s("circle", { class: "mean", cx: at(one.mean), cy: LINE / 2, r: 6 }),
+  );
+}
+
+function axis(scale) {
+  return s("svg", { height: 20, role: "presentation" }, scale.ticks.map((tick) => s("text", { class: "label", x: `${scale.at(tick)}%`, y: 14, "text-anchor": "middle" }, numberText(tick) || "0")));
+}
+
+/** Give a scale on which everything has a place, with round ticks. */
+export function scaleOf(made, points) {
+  const between = (low, high, ticks) => ({ ticks, at: (number) => (100 * (number - low)) / (high - low) });
+  if (made.objective === "stars") return between(0.8, 5.2, [1, 2, 3, 4, 5]);
+  if (made.objective === "preference") return between(-0.03, 1.03, [0, 0.25, 0.5, 0.75, 1]);
+  const numbers = [...made.estimates.flatMap((one) => [one.mean, one.low, one.high]), ...[...points.values()].flat()].filter((one) => Number.isFinite(one));
+  const [low, high] = numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [0, 1];
+  const rough = (high - low || Math.abs(high) || 1) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((part) => part * power >= rough * (1 - 1e-9)) * power;
+  const first = Math.floor(low / step);
+  const last = Math.max(first + 1, Math.ceil(high / step));
+  const margin = (last - first) * step * 0.03;
+  const ticks = Array.from({ length: last - first + 1 }, (_, place) => Number(((first + place) * step).toPrecision(12)));
+  return between(first * step - margin, last * step + margin, ticks);
+}

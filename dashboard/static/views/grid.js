@@ -1,0 +1,207 @@
+// The live grid: columns are values and rows are seeds, or the other way round. Only cells in sight are in the page.
+
+import { of, picture, post } from "../api.js";
+import { h, fill, say, numberText, stars, valueText } from "../dom.js";
+import { cellKey, repeats, state } from "../state.js";
+import { openViewer } from "../viewer.js";
+
+const MARGIN = 1; // cells beside those in sight
+const SIZE = { least: 56, most: 400, usual: 150, key: "cell size" };
+
+export function gridView(id) {
+  let size = Number(localStorage.getItem(SIZE.key)) || SIZE.usual;
+  let isTurned = false;
+  const painted = new Map(); // key -> element
+  const corner = h("div", { class: "corner" });
+  const columns = h("div", { class: "columns", role: "row" });
+  const rows = h("div", { class: "rows" });
+  const cells = h("div", { class: "cells" });
+  const grid = h("div", { class: "grid", role: "region", "aria-label": "Pictures", tabindex: 0, onscroll: paint }, corner, columns, rows, cells);
+  const sort = h("select", { "aria-label": "Order", onchange: layout }, option("plan", "in the order of the plan"), option("best", "best first"), option("fast", "fastest first"));
+  const filter = h("select", { "aria-label": "Show", onchange: layout }, option("", "all values"), option("failed", "with failures"), option("warned", "with warnings"), option("unrated", "not rated yet"));
+  const slider = h("input", { type: "range", min: SIZE.least, max: SIZE.most, value: size, "aria-label": "Size of pictures", oninput: () => resize(Number(slider.value)) });
+  const tools = h(
+    "div",
+    { class: "bar tools" },
+    slider,
+    sort,
+    filter,
+    h("button", { onclick: () => ((isTurned = !isTurned), layout()) }, "Turn"),
+    h("span", { class: "space" }),
+    h("button", { onclick: () => change("retry", "the failed jobs run once more") }, "Retry failed"),
+    h("button", { onclick: extend }, "Extend"),
+    h("button", { onclick: () => change("cancel", "cancelling") }, "Cancel"),
+  );
+  const element = h("section", { class: "gridview" }, tools, grid);
+  const observer = new ResizeObserver(() => paint());
+  observer.observe(grid);
+  let shown = { across: [], down: [] };
+  let isWaiting = false;
+
+  function option(value, text) {
+    return h("option", { value }, text);
+  }
+
+  /** Give the variants in the order that is wished for. */
+  function chosen() {
+    const variants = [...state.open.variants.values()];
+    const estimates = new Map((state.open.recommendation?.estimates ?? []).map((one) => [valueText(one.value), one]));
+    const best = (one) => estimates.get(valueText(one.variant_value))?.p_best ?? one.rating?.mean ?? -1;
+    variants.sort((one, other) => one.variant_index - other.variant_index);
+    if (sort.value === "best") variants.sort((one, other) => best(other) - best(one));
+    if (sort.value === "fast") variants.sort((one, other) => (one.duration_mean ?? Infinity) - (other.duration_mean ?? Infinity));
+    const tests = {
+      failed: (one) => one.failed > 0,
+      warned: (one) => (one.warned ?? 0) > 0,
+      unrated: (one) => one.images.some((image) => !state.open.ratings.has(image.sha256)),
+    };
+    return filter.value ? variants.filter(tests[filter.value]) : variants;
+  }
+
+  function layout() {
+    const values = chosen().map((one) => ({ kind: "value", variant: one }));
+    const seeds = repeats().map((repeat) => ({ kind: "seed", repeat }));
+    shown = isTurned ? { across: seeds, down: values } : { across: values, down: seeds };
+    element.style.setProperty("--cell", `${size}px`);
+    cells.style.width = `${shown.across.length * size}px`;
+    cells.style.height = `${shown.down.length * size}px`;
+    fill(columns, shown.across.map((one) => heading(one, "columnheader")));
+    fill(rows, shown.down.map((one) => heading(one, "rowheader")));
+    const name = state.open.status ? [...state.open.variants.values()][0]?.variable_under_test ?? "" : "";
+    fill(corner, h("span", {}, isTurned ? "seed" : name));
+    for (const one of painted.values()) one.remove();
+    painted.clear();
+    paint();
+  }
+
+  function heading(one, role) {
+    if (one.kind === "seed") return h("div", { class: "heading", role }, String((state.open.status?.definition.seed ?? 0) + one.repeat));
+    const variant = one.variant;
+    const recommended = state.open.recommendation?.value;
+    const isBest = recommended !== null && recommended !== undefined && valueText(recommended) === valueText(variant.variant_value);
+    return h("div", { class: `heading${isBest ? " best" : ""}`, role, title: valueText(variant.variant_value) }, valueText(variant.variant_value), isBest ? " ★" : "");
+  }
+
+  function paint() {
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => {
+      isWaiting = false;
+      if (!state.open) return;
+      const left = grid.scrollLeft, top = grid.scrollTop;
+      const [first, last] = span(left, grid.clientWidth, shown.across.length);
+      const [above, below] = span(top, grid.clientHeight, shown.down.length);
+      const wanted = new Set();
+      for (let row = above; row < below; row += 1) {
+        for (let column = first; column < last; column += 1) {
+          const place = at(column, row);
+          wanted.add(place.key);
+          if (!painted.has(place.key)) add(place, column, row);
+        }
+      }
+      for (const [key, one] of painted) {
+        if (wanted.has(key)) continue;
+        one.remove();
+        painted.delete(key);
+      }
+    });
+  }
+
+  function span(from, length, count) {
+    return [Math.max(0, Math.floor(from / size) - MARGIN), Math.min(count, Math.ceil((from + length) / size) + MARGIN)];
+  }
+
+  function at(column, row) {
+    const [one, other] = [shown.across[column], shown.down[row]];
+    const variant = (one.kind === "value" ? one : other).variant;
+    const repeat = (one.kind === "seed" ? one : other).repeat;
+    return { variant, repeat, key: cellKey(variant.variant_index, repeat) };
+  }
+
+  function add(place, column, row) {
+    const one = h("button", { class: "cell", onclick: () => openViewer({ across: shown.across, down: shown.down, column, row, at }) });
+    one.style.transform = `translate(${column * size}px, ${row * size}px)`;
+    one.dataset.key = place.key;
+    painted.set(place.key, one);
+    cells.append(one);
+    paintCell(one, place);
+  }
+
+  function paintCell(one, place) {
+    const known = state.open.cells.get(place.key) ?? { state: "planned", images: [], warnings: [], progress: 0, metrics: {} };
+    const image = known.images?.find((each) => each.width && each.height);
+    one.className = `cell ${known.state}${known.warnings?.length ? " warned" : ""}`;
+    one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, seed ${(state.open.status?.definition.seed ?? 0) + place.repeat}: ${known.error ?? known.state}`);
+    if (image) {
+      const rating = state.open.ratings.get(image.sha256);
+      const present = one.querySelector("img");
+      const source = picture(image.sha256, true);
+      const img = present?.getAttribute("src") === source ? present : h("img", { src: source, alt: "", decoding: "async", draggable: "false" });
+      fill(one, img, rating && stars(rating.stars), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
+      one.title = Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`).join("\n");
+    } else if (known.state === "running") fill(one, h("progress", { max: 1, value: known.progress || null }));
+    else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? "no picture" : known.state)));
+  }
+
+  function resize(to) {
+    const ratio = to / size;
+    const [left, top] = [grid.scrollLeft * ratio, grid.scrollTop * ratio];
+    size = to;
+    localStorage.setItem(SIZE.key, String(to));
+    layout();
+    grid.scrollTo(left, top);
+  }
+
+  async function change(what, said, body = {}) {
+    try {
+      await post(of(id, what), body);
+      say(said);
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  function extend() {
+    const definition = state.open.status.definition;
+    const names = definition.variable ? [definition.variable.name] : definition.variables.map((one) => one.name);
+    const inputs = names.map((name) => h("input", { name, placeholder: "3, 6" }));
+    const seeds = h("input", { type: "number", min: definition.jobs_per_variant ?? 1, max: 256, value: definition.jobs_per_variant ?? 1 });
+    const dialog = h(
+      "dialog",
+      { class: "small", onclose: () => dialog.remove() },
+      h("form", { method: "dialog", onsubmit: send }, h("h2", {}, "Extend"), names.map((name, place) => h("label", { class: "field" }, h("span", {}, `More values of ${name}`), inputs[place])), h("label", { class: "field" }, h("span", {}, "Seeds for each value"), seeds), h("div", { class: "row" }, h("button", { class: "primary", value: "ok" }, "Plan them"), h("button", { value: "no", formnovalidate: true }, "Leave"))),
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+    function send(event) {
+      if (event.submitter?.value !== "ok") return;
+      const values = {};
+      inputs.forEach((input, place) => {
+        const parts = input.value.split(",").map((part) => part.trim()).filter(Boolean);
+        if (parts.length) values[names[place]] = parts.map((part) => (Number.isFinite(Number(part)) ? Number(part) : part));
+      });
+      change("extend", "planned", { values, jobs_per_variant: Number(seeds.value) });
+    }
+  }
+
+  function update(changes) {
+    const isSorted = sort.value !== "plan" || filter.value !== "";
+    const isTold = changes.has("variants") || changes.has("recommendation");
+    if (changes.has("all") || changes.has("open") || (isTold && isSorted) || differs()) return layout();
+    if (isTold) fill(isTurned ? rows : columns, (isTurned ? shown.down : shown.across).map((one) => heading(one, isTurned ? "rowheader" : "columnheader")));
+    const keys = changes.has("ratings") ? [...painted.keys()] : [...changes].filter((one) => one.startsWith("cell ")).map((one) => one.slice(5));
+    for (const key of keys) {
+      const one = painted.get(key);
+      const [index, repeat] = key.split(".").map(Number);
+      if (one) paintCell(one, { key, repeat, variant: state.open.variants.get(index) });
+    }
+  }
+
+  /** Are there other variants or seeds than those that are drawn? */
+  function differs() {
+    const [values, seeds] = isTurned ? [shown.down, shown.across] : [shown.across, shown.down];
+    return (filter.value === "" && values.length !== state.open.variants.size) || seeds.length !== repeats().length;
+  }
+
+  return { element, update, close: () => observer.disconnect() };
+}

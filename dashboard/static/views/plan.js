@@ -1,0 +1,213 @@
+// A form for a new experiment, made of what the runner's pipelines say they take; the plan is shown before it is sent.
+
+import { get, post } from "../api.js";
+import { h, fill, say, durationText, valueText } from "../dom.js";
+
+const PAUSE = 300; // ms after the last key before the plan is asked for
+const OBJECTIVES = [["stars", "my stars"], ["preference", "which of two I prefer"], ["seconds", "the time of a job"], ["", "a metric that jobs report"]];
+
+export function planView() {
+  const form = h("form", { class: "plan", onsubmit: submit, oninput: soon });
+  const preview = h("div", { class: "preview", role: "status" });
+  const element = h("section", {}, h("h1", {}, "New experiment"), h("div", { class: "two" }, form, preview));
+  let pipelines = {};
+  let timer = 0;
+  let asked = 0;
+
+  fill(form, h("p", {}, "asking the runner …"));
+  get("/api/pipelines").then(
+    (reply) => {
+      pipelines = reply.pipelines;
+      draw();
+    },
+    (error) => fill(form, h("p", { class: "error" }, error.message)),
+  );
+
+  function draw() {
+    const names = Object.keys(pipelines).sort((one, other) => (other === "embedded") - (one === "embedded"));
+    const pipeline = select("pipeline", names);
+    pipeline.addEventListener("change", drawStages);
+    const stages = h("div", { class: "row" });
+    const rest = h("div", {});
+    fill(
+      form,
+      field("Name", h("input", { name: "name", required: true, maxlength: 200, value: "My experiment" })),
+      h("div", { class: "row" }, field("Pipeline", pipeline), stages),
+      rest,
+    );
+
+    function drawStages() {
+      const stage = select("stage", Object.keys(pipelines[pipeline.value]));
+      stage.addEventListener("change", () => drawKnobs(rest, spec()));
+      fill(stages, field("Stage", stage));
+      drawKnobs(rest, spec());
+    }
+    drawStages();
+    soon();
+  }
+
+  function spec() {
+    const stages = pipelines[form.elements.pipeline.value];
+    return stages[form.elements.stage?.value] ?? Object.values(stages)[0];
+  }
+
+  function drawKnobs(into, stage) {
+    if (stage.unavailable) {
+      fill(into, h("p", { class: "error" }, stage.unavailable));
+      return;
+    }
+    const knobs = stage.variables ?? {};
+    const names = Object.keys(knobs);
+    const first = names.includes("cfg_scale") ? "cfg_scale" : names[0];
+    const config = { ...knobs, ...stage.config };
+    fill(
+      into,
+      axis("a", "What is varied", knobs, first),
+      axis("b", "and with it (a grid)", knobs, ""),
+      h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, 2 ** 32 - 1))),
+      h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", select("goal", ["maximize", "minimize"]))),
+      h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive" }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
+      h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
+      h("button", { class: "primary", type: "submit" }, "Run it"),
+    );
+    const prompt = form.elements["config prompt"];
+    if (prompt && !prompt.value) prompt.value = "a blue star";
+  }
+
+  function axis(key, label, knobs, chosen) {
+    const names = key === "b" ? ["", ...Object.keys(knobs)] : Object.keys(knobs);
+    const picked = select(`${key} name`, names, chosen);
+    const about = h("small", {});
+    const show = () => (about.textContent = picked.value ? hint(knobs[picked.value]) : "");
+    picked.addEventListener("change", show);
+    show();
+    const values = h("input", { name: `${key} values`, placeholder: "1, 2, 4 or 1 to 5 by 0.5 or all", value: key === "a" ? "1, 1.5, 2, 4" : "" });
+    return h("div", { class: "row" }, field(label, picked, about), field("Values", values));
+  }
+
+  function soon() {
+    clearTimeout(timer);
+    timer = setTimeout(ask, PAUSE);
+  }
+
+  async function ask() {
+    const mine = ++asked;
+    let found;
+    try {
+      const plan = await post("/api/plan", { definition: definition(form) });
+      found = planText(plan, form);
+    } catch (error) {
+      found = h("p", { class: "error" }, error.message);
+    }
+    if (mine === asked) fill(preview, h("h2", {}, "Plan"), found);
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    try {
+      const view = await post("/api/experiments", { definition: definition(form) });
+      location.hash = `#/e/${encodeURIComponent(view.experiment_id)}/grid`;
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  return { element, close: () => clearTimeout(timer) };
+}
+
+function planText(plan, form) {
+  const shown = plan.values.slice(0, 40);
+  const more = plan.values.length - shown.length;
+  return [
+    h("p", { class: "big" }, `${plan.values.length} values × ${form.elements.jobs.value} seeds = ${plan.jobs} jobs`),
+    plan.most_jobs > plan.jobs ? h("p", {}, `and more, up to ${plan.most_jobs} in all`) : null,
+    h("p", {}, plan.seconds === null ? "How long that takes is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
+    h("ol", { class: "values", start: 0 }, shown.map((value) => h("li", {}, valueText(value)))),
+    more > 0 ? h("p", {}, `… and ${more} more`) : null,
+  ];
+}
+
+/** Read the form into a definition, as the learning service takes it. */
+function definition(form) {
+  const read = (name) => form.elements[name]?.value ?? "";
+  const axes = ["a", "b"].map((key) => ({ name: read(`${key} name`), ...valuesOf(read(`${key} values`)) })).filter((one) => one.name);
+  const config = {};
+  for (const element of form.elements) {
+    if (!element.name?.startsWith("config ") || element.value === "") continue;
+    config[element.name.slice(7)] = typed(element.value, element.dataset.kind);
+  }
+  for (const one of axes) delete config[one.name];
+  const isMetric = read("objective") === "";
+  return {
+    name: read("name"),
+    pipeline: read("pipeline"),
+    stage: read("stage"),
+    ...(axes.length > 1 ? { variables: axes } : { variable: axes[0] }),
+    jobs_per_variant: Number(read("jobs")),
+    seed: Number(read("seed")),
+    objective: isMetric ? read("metric") || "prompt_match" : read("objective"),
+    ...(["stars", "preference"].includes(read("objective")) ? {} : { goal: read("goal") }),
+    ...(form.elements.adaptive?.checked ? { mode: "adaptive", budget: Number(read("budget")) } : {}),
+    config,
+  };
+}
+
+/** Read `1, 2, 4`, `1 to 5 by 0.5` or `all`. */
+export function valuesOf(text) {
+  const trimmed = text.trim();
+  if (trimmed === "all") return { values: "all" };
+  const range = trimmed.match(/^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/);
+  if (range) return { start: range[1], stop: range[2], step: range[3] };
+  return { values: trimmed ? trimmed.split(",").map((part) => scalar(part.trim())) : [] };
+}
+
+function scalar(text) {
+  if (text === "true" || text === "false") return text === "true";
+  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function typed(text, kind) {
+  if (kind === "int" || kind === "float") return Number(text);
+  if (kind === "bool") return text === "true";
+  if (kind === "list" || kind === "map") {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
+  }
+  return text;
+}
+
+function objective() {
+  return h("select", { name: "objective" }, OBJECTIVES.map(([value, text]) => h("option", { value }, text)));
+}
+
+function knobInput(name, knob, isRequired) {
+  const common = { name: `config ${name}`, "data-kind": knob?.kind ?? "str", required: isRequired };
+  if (knob?.kind === "bool") return h("select", common, ["", "true", "false"].map((one) => h("option", { value: one }, one)));
+  if (knob?.choices?.length) return h("select", common, ["", ...knob.choices].map((one) => h("option", { value: one }, String(one))));
+  if (knob?.kind === "int" || knob?.kind === "float") return h("input", { ...common, type: "number", min: knob.minimum, max: knob.maximum, step: knob.kind === "int" ? 1 : "any" });
+  return h("input", common);
+}
+
+function hint(knob) {
+  if (!knob) return "";
+  const parts = [];
+  if (knob.choices?.length) parts.push(`${knob.choices.length} choices: ${knob.choices.slice(0, 6).join(", ")}${knob.choices.length > 6 ? " …" : ""}`);
+  if (knob.minimum !== undefined || knob.maximum !== undefined) parts.push(`${knob.minimum ?? "…"} to ${knob.maximum ?? "…"}`);
+  if (knob.unit) parts.push(knob.unit);
+  return parts.join("; ");
+}
+
+function field(label, input, more = null) {
+  return h("label", { class: "field" }, h("span", {}, label), input, more && (typeof more === "string" ? h("small", {}, more) : more));
+}
+
+function select(name, values, chosen) {
+  return h("select", { name }, values.map((value) => h("option", { value, selected: value === chosen }, value || "nothing else")));
+}
+
+function number(name, value, min, max) {
+  return h("input", { name, type: "number", value, min, max, step: 1, required: true });
+}

@@ -1,0 +1,192 @@
+// Rating by keyboard: one picture after the other with stars, or two side by side. What is half typed stays.
+
+import { get, of, picture, post } from "../api.js";
+import { h, fill, say, stars, valueText } from "../dom.js";
+import { repeats, state } from "../state.js";
+
+export function ratingView(id) {
+  let isBlind = true;
+  let isPairs = false;
+  let shown = null; // { sha256, variant, repeat } or { left, right }
+  let place = 0;
+  let isAsking = false;
+  const stage = h("div", { class: "stage" });
+  const about = h("div", { class: "about", role: "status" });
+  const note = h("input", { placeholder: "a note, sent with the stars", "aria-label": "Note", maxlength: 2000 });
+  const buttons = h("div", { class: "row" });
+  const keys = h("p", { class: "keys" });
+  const count = h("p", { class: "facts" });
+  const blind = h("input", { type: "checkbox", checked: true, onchange: () => ((isBlind = blind.checked), restart()) });
+  const pairs = h("input", { type: "checkbox", onchange: () => ((isPairs = pairs.checked), restart()) });
+  const element = h(
+    "section",
+    { class: "rating" },
+    h("div", { class: "bar" }, h("label", { class: "check" }, blind, " blind"), h("label", { class: "check" }, pairs, " two at a time"), h("span", { class: "space" }), count),
+    stage,
+    about,
+    note,
+    buttons,
+    keys,
+  );
+  document.addEventListener("keydown", key);
+
+  /** Give the pictures in the order in which they are rated: shuffled where it is blind, the same way each time. */
+  function pictures() {
+    const found = [];
+    for (const variant of state.open.variants.values()) {
+      for (const repeat of repeats()) {
+        const cell = state.open.cells.get(`${variant.variant_index}.${repeat}`);
+        for (const image of cell?.images ?? []) if (image.width && image.height) found.push({ sha256: image.sha256, variant, repeat });
+      }
+    }
+    if (isBlind) found.sort((one, other) => hash(id + one.sha256) - hash(id + other.sha256));
+    return found;
+  }
+
+  function restart() {
+    shown = null;
+    place = 0;
+    note.hidden = isPairs;
+    next();
+  }
+
+  function next() {
+    if (isPairs) askPair();
+    else {
+      const all = pictures();
+      const start = all.findIndex((one) => one.sha256 === shown?.sha256);
+      const order = [...all.slice(start + 1), ...all.slice(0, start + 1)];
+      const following = order.find((one) => !state.open.ratings.has(one.sha256)) ?? null;
+      if (following) go(all.findIndex((one) => one.sha256 === following.sha256));
+      else if (all.length) go(Math.min(place, all.length - 1));
+      else draw();
+    }
+  }
+
+  function go(to) {
+    const all = pictures();
+    place = Math.min(all.length - 1, Math.max(0, to));
+    shown = all[place] ?? null;
+    draw();
+  }
+
+  async function askPair() {
+    if (isAsking) return;
+    isAsking = true;
+    try {
+      const pair = await get(of(id, "pair"));
+      shown = pair.left ? pair : null;
+      count.textContent = `${pair.compared} answers`;
+    } catch (error) {
+      say(error.message, true);
+      shown = null;
+    } finally {
+      isAsking = false;
+    }
+    draw();
+  }
+
+  function draw() {
+    stage.classList.toggle("pair", isPairs);
+    if (!shown) {
+      fill(stage, h("p", { class: "word" }, isPairs ? "There are no two values with pictures yet." : "There is no picture yet."));
+      fill(about);
+      fill(buttons);
+      return;
+    }
+    if (isPairs) drawPair();
+    else drawOne();
+  }
+
+  function drawOne() {
+    const rating = state.open.ratings.get(shown.sha256);
+    const source = picture(shown.sha256, false);
+    if (stage.querySelector("img")?.getAttribute("src") !== source) fill(stage, h("img", { src: source, alt: "the picture to rate" }));
+    const isTold = !isBlind || rating;
+    fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, seed ${state.open.status.definition.seed + shown.repeat} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
+    fill(buttons, [1, 2, 3, 4, 5].map((number) => h("button", { onclick: () => rate(number) }, "★".repeat(number), h("kbd", {}, number))), h("button", { onclick: reject }, "Reject", h("kbd", {}, "x")), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
+    keys.textContent = "1–5: stars · x: reject · u: undo · ← →: the picture before, the next one";
+    const all = pictures();
+    count.textContent = `${all.filter((one) => state.open.ratings.has(one.sha256)).length} of ${all.length} rated`;
+  }
+
+  function drawPair() {
+    fill(stage, [["left", shown.left], ["right", shown.right]].map(([side, image]) => h("button", { class: "side", "aria-label": `${side} is better`, onclick: () => answer(side) }, h("img", { src: picture(image.sha256, false), alt: side }))));
+    fill(about, "Which one is better? Their values are not shown.");
+    fill(buttons, [["left", "Left", "←"], ["tie", "Tie", "t"], ["both_bad", "Both bad", "x"], ["right", "Right", "→"]].map(([outcome, text, name]) => h("button", { onclick: () => answer(outcome) }, text, h("kbd", {}, name))), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
+    keys.textContent = "← →: that one is better · t: tie · x: both bad · u: undo";
+  }
+
+  async function rate(number, more = note.value) {
+    const rated = shown;
+    if (!rated || isAsking) return;
+    isAsking = true;
+    try {
+      const reply = await post(of(id, "rate"), { image: rated.sha256, stars: number, note: more });
+      state.open.ratings.set(rated.sha256, { sha256: rated.sha256, stars: reply.stars, note: reply.note });
+      say(`${"★".repeat(number)} for ${rated.variant.variable_under_test} ${valueText(rated.variant.variant_value)}`);
+      note.value = "";
+    } catch (error) {
+      say(error.message, true);
+      return;
+    } finally {
+      isAsking = false;
+    }
+    next();
+  }
+
+  function reject() {
+    rate(1, note.value || "rejected");
+  }
+
+  async function undo() {
+    try {
+      const reply = await post(of(id, isPairs ? "undo-comparison" : "undo"), {});
+      if (isPairs) return askPair();
+      if (reply.stars === null) state.open.ratings.delete(reply.sha256);
+      go(pictures().findIndex((one) => one.sha256 === reply.sha256));
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  async function answer(outcome) {
+    if (isAsking || !shown?.left) return;
+    isAsking = true;
+    try {
+      await post(of(id, "compare"), { left: shown.left.sha256, right: shown.right.sha256, outcome });
+    } catch (error) {
+      say(error.message, true);
+    } finally {
+      isAsking = false;
+    }
+    askPair();
+  }
+
+  function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), textarea, select, dialog *")) return;
+    const pairKeys = { ArrowLeft: "left", ArrowRight: "right", t: "tie", x: "both_bad" };
+    if (event.key === "u") undo();
+    else if (isPairs && pairKeys[event.key]) answer(pairKeys[event.key]);
+    else if (!isPairs && /^[1-5]$/.test(event.key)) rate(Number(event.key));
+    else if (!isPairs && event.key === "x") reject();
+    else if (!isPairs && event.key === "ArrowLeft") go(place - 1);
+    else if (!isPairs && event.key === "ArrowRight") go(place + 1);
+    else return;
+    event.preventDefault();
+  }
+
+  function update(changes) {
+    if (changes.has("all") || (!shown && !isAsking && [...changes].some((one) => one === "open" || one.startsWith("cell ")))) next();
+    else if (!isPairs && shown && (changes.has("ratings") || changes.has("open"))) drawOne();
+  }
+
+  return { element, update, close: () => document.removeEventListener("keydown", key) };
+}
+
+/** Give a number that looks drawn, the same for the same text. */
+function hash(text) {
+  let sum = 2166136261;
+  for (const letter of text) sum = Math.imul(sum ^ letter.codePointAt(0), 16777619);
+  return sum >>> 0;
+}
