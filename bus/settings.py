@@ -42,6 +42,14 @@ class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknow
     max_variants: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType = UNSET
 
 
+class DashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[dashboard]`."""
+
+    host: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    port: Annotated[int, Meta(ge=0, le=65_535)] | UnsetType = UNSET
+    password_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -54,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     insecure: bool | UnsetType = UNSET
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
+    dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     limits: Limits = field(default_factory=Limits)
 
 
@@ -76,7 +85,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
-    """Give the defaults of a command's options by their names; `command` is "runner", "learning" or any other."""
+    """Give the defaults of a command's options by their names; `command` is that of a service, or any other."""
     found: dict[str, Any] = {
         "data_dir": _expanded(settings.data_dir),
         "keys": _expanded(settings.keys),
@@ -96,6 +105,9 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         followed = [settings.runner.address] if settings.runner.address else UNSET
         mine = settings.learning
         found |= asdict(mine) | {"runners": mine.runners or followed}
+    elif command == "dashboard":
+        page = settings.dashboard
+        found |= asdict(page) | {"password_file": _expanded(page.password_file)}
     return {name: value for name, value in found.items() if value is not UNSET}
 
 

@@ -1,5 +1,6 @@
 """`variantbus demo`: the whole chain once, on a fresh set of processes."""
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,10 @@ ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
 
 
 @click.command()
+@click.option("--keep", is_flag=True, help="Start the dashboard too, and leave all running until Ctrl-C.")
 @data_dir_option
 @keys_option
-def demo(data_dir: Path, keys: Keys | None) -> None:
+def demo(*, keep: bool, data_dir: Path, keys: Keys | None) -> None:
     """Run the example experiment from start to end, and show where everything is.
 
     Starts a runner, a learning service and a logger on free ports, in the folder `demo` of the data folder, and stops
@@ -32,17 +34,22 @@ def demo(data_dir: Path, keys: Keys | None) -> None:
     pass_on_config()
     try:
         with user_errors(), Children(folder / "logs") as children:
-            _run(children, folder, keys)
+            _run(children, folder, keys, keep=keep)
     except StartError as error:
         fail(str(error), EXIT_UNEXPECTED)
 
 
-def _run(children: Children, folder: Path, keys: Keys | None) -> None:
+def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> None:
     locked = ("--keys", str(keys.folder)) if keys else ()
     options = ("--data-dir", str(folder), *ANY_PORT, *locked)
     runner = children.start("runner", "pipeline_runner", *options)["control"]
     learning = children.start("learning", "learning_service", *options, "--runner", runner)["control"]
     events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning, *locked)
+    page = ""
+    if keep:
+        own = ("--port", "0", "--runner", runner, "--learning", learning, *locked)
+        page = children.start("dashboard", "dashboard", *own)["http"]
+        click.echo(f"dashboard      {page}")
     experiment_id = create(learning, read_experiment(example("cfg_sweep.toml")), keys).experiment_id
     screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
     params = ExperimentParams(experiment_id=experiment_id)
@@ -59,6 +66,9 @@ def _run(children: Children, folder: Path, keys: Keys | None) -> None:
     click.echo(f"\npictures       {pictures}")
     click.echo(f"contact sheet  {sheet}")
     click.echo(f"all events     {events}")
+    if keep:
+        click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all of it.")
+        threading.Event().wait()
     end_with(screen)
 
 

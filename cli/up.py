@@ -14,6 +14,8 @@ import click
 from bus.command import check_exposure, data_dir_option, pass_on_config, user_errors
 from bus.logfile import LogFile
 from bus.sockets import BindError
+from dashboard.__main__ import check_password
+from dashboard.__main__ import main as dashboard
 from learning_service.__main__ import main as learning
 from pipeline_runner.__main__ import main as runner
 
@@ -21,6 +23,7 @@ from pipeline_runner.__main__ import main as runner
 PROGRAMS: Final = {
     "runner": ("pipeline_runner",),
     "learning": ("learning_service",),
+    "dashboard": ("dashboard",),
     "logger": ("bus", "tail", "variant.status"),
 }
 SETTLED_SECONDS: Final = 2  # a process that dies earlier is started again after 1, 2, 3 … seconds
@@ -30,7 +33,7 @@ STOP_SECONDS: Final = 6
 @click.command()
 @data_dir_option
 def up(data_dir: Path) -> None:
-    """Run the runner, the learning service and a logger until Ctrl-C; what dies is started again.
+    """Run the runner, the learning service, the dashboard and a logger until Ctrl-C; what dies is started again.
 
     Ports and other settings come from the environment, as each process's --help says.
     """
@@ -58,14 +61,20 @@ def check_first(folder: Path) -> None:
         check_exposure(settings["host"], settings["keys"], insecure=settings["insecure"])
         LogFile(folder / f"{name}.db").close()
         for port in (settings["feed_port"], settings["control_port"]):
-            host = settings["host"].strip("[]")
-            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((host, port))
-                except OSError as error:
-                    text = f"cannot bind port {port} for the {name}: {error.strerror}; stop the other process"
-                    raise BindError(text) from None
+            _check_port(name, settings["host"], port)
+    page = dashboard.make_context("dashboard", []).params
+    check_password(page["host"], page["password_file"])
+    _check_port("dashboard", page["host"], page["port"])
+
+
+def _check_port(name: str, host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            text = f"cannot bind port {port} for the {name}: {error.strerror}; stop the other process"
+            raise BindError(text) from None
 
 
 def _supervise(config: Path) -> int:

@@ -1,6 +1,7 @@
 """`python -m dashboard`: the web page as a process."""
 
 import secrets
+import signal
 import socket
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,20 @@ PASSWORD_CHARACTERS: Final = 8
 STOP_SECONDS: Final = 2  # for open pages; they connect again by themselves
 
 
+class PageServer(uvicorn.Server):
+    """Lets the streams of events end when it ends, which they would not do by themselves."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        """Take what makes the streams."""
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self._feed.end()
+        await super().shutdown(sockets)
+
+
 @click.command("dashboard")
 @click.option(
     "--host",
@@ -57,9 +72,23 @@ STOP_SECONDS: Final = 2  # for open pages; they connect again by themselves
     help="File whose first line is the password that the page asks for.",
 )
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    envvar="VARIANTBUS_LOG_LEVEL",
+    default="info",
+    show_default=True,
+    show_envvar=True,
+    help="What is written to stderr.",
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar="VARIANTBUS_LOG_FORMAT",
+    default="text",
+    show_default=True,
+    show_envvar=True,
+    help="How a line on stderr looks: for people, or one JSON object a line.",
+)
 @runner_option
 @learning_option
 @keys_option
@@ -77,14 +106,13 @@ def main(  # noqa: PLR0913 - one parameter an option
     """Serve the web page: watch experiments live, rate their pictures, and see the answer."""
     set_up_logging("dashboard", log_level, log_format)
     with user_errors():
-        password = read_password(password_file) if password_file else None
-        if password is None and not is_loopback(host):
-            raise click.UsageError(f"--host {host} lets other machines in: give --password-file")
+        password = check_password(host, password_file)
         listener = listen(host, port)
         bound = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
         services = Services(runner, learning, keys)
-        app = make_app(services, Feed(services, keys), token)
+        feed = Feed(services, keys)
+        app = make_app(services, feed, token)
         hosts = names_of(bound) if is_loopback(host) else []
         guarded = Guard(app, hosts=hosts, token=token, password=password)
         config = uvicorn.Config(
@@ -100,15 +128,22 @@ def main(  # noqa: PLR0913 - one parameter an option
         )
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         announce("dashboard", http=f"http://{shown}:{bound}")
-        uvicorn.Server(config).run(sockets=[listener])
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # uvicorn raises it once more at its end, which is a good one
+        PageServer(config, feed).run(sockets=[listener])
 
 
-def read_password(path: Path) -> str:
-    """Read the password.
+def check_password(host: str, path: Path | None) -> str | None:
+    """Read the password, which there need not be on this machine's own address.
 
     Raises:
+        UsageError: other machines would come in without one.
         InvalidInputError: it is too short to keep anybody out.
     """
+    if path is None:
+        if not is_loopback(host):
+            raise click.UsageError(f"--host {host} lets other machines in: give --password-file")
+        return None
     password = path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
     if len(password) < PASSWORD_CHARACTERS:
         raise InvalidInputError(f"--password-file: the first line has fewer than {PASSWORD_CHARACTERS} characters")

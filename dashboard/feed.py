@@ -67,7 +67,7 @@ class Feed:
             yield b"retry: 1000\nevent: hello\ndata: {}\n\n"
             if self._health:
                 yield self._health
-            while True:
+            while not outbox.is_closed:
                 waiting = await outbox.take(HEARTBEAT_SECONDS)
                 if waiting is None:
                     yield b"event: reload\ndata: {}\n\n"
@@ -75,6 +75,11 @@ class Feed:
                     yield b"".join(waiting) or b": nothing new\n\n"
         finally:
             del self._clients[outbox]
+
+    def end(self) -> None:
+        """Let all browsers go; they connect again by themselves."""
+        for outbox in self._clients:
+            outbox.close()
 
     async def _follow(self) -> None:
         addresses = [self._services.learning, self._services.runner]

@@ -18,6 +18,12 @@ class Outbox:
         self._waiting: dict[str, bytes] = {}
         self._filled = asyncio.Event()
         self._is_behind = False
+        self.is_closed = False
+
+    def close(self) -> None:
+        """Wake up whoever waits, for the last time."""
+        self.is_closed = True
+        self._filled.set()
 
     def put(self, key: str, event: bytes) -> None:
         """Have an event sent; one with the same key that still waits is not."""

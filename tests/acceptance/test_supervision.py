@@ -27,6 +27,7 @@ def town(house: House) -> House:
         house.environment[f"VARIANTBUS_{name}_FEED_PORT"] = str(feed)
         house.environment[f"VARIANTBUS_{name}_CONTROL_PORT"] = str(control)
         house.environment[f"VARIANTBUS_{name}"] = f"tcp://127.0.0.1:{control}"
+    house.environment["VARIANTBUS_DASHBOARD_PORT"] = "0"
     house.environment["VARIANTBUS_DATA_DIR"] = str(house.folder / "data")
     house.environment["PYTHONWARNINGS"] = "error,ignore::ResourceWarning"  # supervisord leaves files to the collector
     house.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), house.environment["PATH"]])

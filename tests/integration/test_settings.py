@@ -18,6 +18,7 @@ from learning_service.__main__ import main as learning
 from pipeline_runner.__main__ import main as runner
 
 ROOT: Final = Path(__file__).parents[2]
+SERVICES: Final = ("runner", "learning", "dashboard")
 ROW: Final = re.compile(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \| .+ \|$", re.MULTILINE)
 EVERYTHING: Final = """
 data_dir = "/data"
@@ -42,6 +43,10 @@ control_port = 4
 runners = ["tcp://127.0.0.1:2"]
 shard = "1/3"
 max_variants = 5
+[dashboard]
+host = "127.0.0.1"
+port = 5
+password_file = "secret"
 """
 
 
@@ -105,7 +110,7 @@ def test_every_setting_of_the_environment_is_one_of_the_config_file(tmp_path: Pa
         assert ("config" in named) == bool(named), f"{command.name} takes settings, but no --config"
 
     look(main)
-    assert used == {*defaults_for("runner", everything), *defaults_for("learning", everything)} - {"address"}
+    assert used == {name for one in SERVICES for name in defaults_for(one, everything)} - {"address"}
 
 
 def test_flag_counts_before_environment_before_file_before_default(

@@ -1,0 +1,227 @@
+"""The dashboard as a process: what it answers, what it refuses, and that a slow browser slows nobody."""
+
+import http.client
+import json
+import re
+import socket
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+
+from bus.sockets import parse_address
+from tests.acceptance.experiments import pictures, services, submit
+from tests.acceptance.harness import House, Running, ServiceProcess, view_of
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+
+SHA = re.compile(r"[0-9a-f]{64}")
+PAGES = 200
+
+
+class Dashboard:
+    """A dashboard process, and questions to it."""
+
+    def __init__(self, house: House, *options: str) -> None:
+        """Start it."""
+        self.process: Running = house.command("dashboard", "--port", "0", *options)
+        line = self.process.wait_for_line("listening")
+        self.address = line.split("http=http://")[1]
+        self.port = int(self.address.rpartition(":")[2])
+        found = re.search(r'name="token" content="([^"]+)"', self.ask("GET", "/")[1])
+        self.token = found[1] if found else ""
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str, dict[str, str]]:
+        """Send one request."""
+        sent = {"x-token": getattr(self, "token", ""), "origin": f"http://{self.address}", **(headers or {})}
+        data = None if body is None else json.dumps(body)
+        if data is not None:
+            sent.setdefault("content-type", "application/json")
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE * TIME_FACTOR)) as connection:
+            connection.request(method, path, data, sent)
+            response = connection.getresponse()
+            told = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, response.read().decode("utf-8", "replace"), told
+
+    def raw(self, request: bytes) -> bytes:
+        """Send bytes as they are, and give all that comes until the connection is closed."""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE * TIME_FACTOR) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.fixture
+def town(house: House) -> "Town":
+    """Give runner, learning service and dashboard."""
+    runner, learning = services(house)
+    return house, runner, learning, Dashboard(house)
+
+
+Town = tuple[House, ServiceProcess, ServiceProcess, Dashboard]
+
+
+def test_all_that_a_page_asks_for_is_answered(town: Town) -> None:
+    """From the plan to the report; each is the services' own answer."""
+    house, _, learning, page = town
+    definition = {
+        "name": "<img src=x onerror=alert(1)>",
+        "variable": {"name": "cfg_scale", "values": [1, 2]},
+        "jobs_per_variant": 1,
+        "seed": 7,
+        "config": {"prompt": "a blue star", "steps": 2, "width": 16, "height": 16},
+    }
+    wait_until(lambda: page.ask("POST", "/api/plan", {"definition": definition})[0] == 200, what="the runner's offer")
+    plan = json.loads(page.ask("POST", "/api/plan", {"definition": definition})[1])
+    assert (plan["values"], plan["jobs"]) == ([1, 2], 2)
+    assert json.loads(page.ask("GET", "/api/experiments")[1])["experiments"] == []
+
+    status, text, _ = page.ask("POST", "/api/experiments", {"definition": definition})
+    name = json.loads(text)["experiment_id"]
+    wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
+
+    assert status == 201
+    one = f"/api/experiments/{name}"
+    records = json.loads(page.ask("GET", f"{one}/records")[1])["records"]
+    sha256 = records["pictures"][0]["image"]["sha256"]
+    assert json.loads(page.ask("POST", f"{one}/rate", {"image": sha256, "stars": 4})[1])["stars"] == 4
+    assert json.loads(page.ask("GET", f"{one}/recommendation")[1])["tier"] == "none"
+    assert json.loads(page.ask("GET", f"{one}/pair")[1])["left"]["sha256"] in {
+        record["image"]["sha256"] for record in records["pictures"]
+    }
+    for suffix, kind in (("report.html", "text/html"), ("export.csv", "text/csv"), ("export.json", "application/json")):
+        code, _, headers = page.ask("GET", f"{one}/{suffix}")
+        assert (code, headers["content-type"].partition(";")[0]) == (200, kind)
+        assert headers["content-disposition"].startswith("attachment; ")
+    code, text, _ = page.ask("GET", f"{one}/job.toml")
+    assert (code, "cfg_scale" in text) == (409, True)
+    for query in ("", "?thumbnail=1"):
+        code, _, headers = page.ask("GET", f"/images/{sha256}{query}")
+        assert (code, headers["content-type"][:6], "immutable" in headers["cache-control"]) == (200, "image/", True)
+    refused = page.ask("POST", f"{one}/rate", {"image": sha256, "stars": 6})
+    assert (refused[0], "stars: expected" in refused[1]) == (400, True)
+    assert page.ask("GET", "/api/experiments/nobody")[0] == 404
+    assert page.ask("POST", "/api/experiments", {"definition": {"nam": 1}})[0] == 400
+    assert house.left() != []
+
+
+PATHS = (
+    "/images/../runner.db",
+    "/images/%2e%2e%2frunner.db",
+    "/images/..%5crunner.db",
+    "/images/%252e%252e%252frunner.db",
+    "/images//etc/passwd",
+    "/images/%00",
+    "/images/" + "0" * 64,
+    "/images/" + "A" * 64,
+    "/static/../__main__.py",
+    "/static/%2e%2e/__main__.py",
+    "/static/..%2f__main__.py",
+    "/static//etc/passwd",
+    "/nothing",
+)
+
+
+@pytest.mark.fault(item="B53")
+def test_no_path_leads_to_a_file(town: Town) -> None:
+    """What is not there, and what must not be seen, get the same answer, without an echo."""
+    for path in PATHS:
+        status, text, _ = town[3].ask("GET", path)
+
+        assert status == 404, path
+        assert "passwd" not in text
+        assert "runner.db" not in text
+
+
+@pytest.mark.fault(item="B59")
+@pytest.mark.fault(item="B60")
+def test_numbers_are_numbers(town: Town) -> None:
+    """Anything else is a sentence."""
+    for query in ("NaN", "-1", "1e400", "1" * 30, "%F0%9F%98%80", "1;drop%20table%20ratings", ""):
+        status, text, _ = town[3].ask("GET", f"/api/experiments?before={query}")
+
+        assert (status, "before" in text) == (400, True), query
+
+
+@pytest.mark.fault(item="B58")
+@pytest.mark.fault(item="B62")
+def test_strange_requests_end_the_connection_and_nothing_else(town: Town) -> None:
+    """Large headers, a broken length, HTTP/0.9, bytes that are no HTTP; the page is served as before."""
+    page = town[3]
+    host = f"Host: {page.address}\r\n".encode()
+    for request in (
+        b"GET / HTTP/1.1\r\n" + host + b"x: " + b"y" * 1_000_000 + b"\r\n\r\n",
+        b"POST /api/plan HTTP/1.1\r\n" + host + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"GET /\r\n",
+        b"\x00\xff\x01" * 1000,
+        b"GET /<script> HTTP/1.1\r\n" + host + b"Connection: close\r\n\r\n",
+    ):
+        try:
+            answer = page.raw(request)
+        except ConnectionError:
+            answer = b""
+        assert b"<script>" not in answer
+        assert not answer.startswith(b"HTTP/1.1 200")
+    assert page.ask("GET", "/")[0] == 200
+
+
+def test_two_hundred_pages_are_served_and_slow_ones_slow_nobody(town: Town) -> None:
+    """Half of them never read; an experiment goes through, the other half hears of its end."""
+    house, _, learning, page = town
+    request = f"GET /api/events HTTP/1.1\r\nHost: {page.address}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        pages = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", page.port), PATIENCE * TIME_FACTOR))
+            for _ in range(PAGES)
+        ]
+        for one in pages:
+            one.sendall(request)
+        heard = [b""] * PAGES
+
+        def listen(wanted: bytes) -> bool:
+            for number in range(0, PAGES, 2):
+                pages[number].settimeout(0.01)
+                try:
+                    heard[number] += pages[number].recv(1 << 20)
+                except TimeoutError:
+                    continue
+            return all(wanted in heard[number] for number in range(0, PAGES, 2))
+
+        wait_until(lambda: listen(b"event: hello"), what="the pages")
+        name = submit(house, pictures(values=2, jobs=2))
+        wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
+
+        wait_until(lambda: listen(b'"status":"completed"'), what="the news")
+    assert page.ask("GET", "/")[0] == 200
+
+
+def test_an_address_that_others_reach_needs_a_password(house: House) -> None:
+    """Without one it does not start; with one it asks for it."""
+    services(house)
+    refused = house.run("dashboard", "--host", "0.0.0.0", "--port", "0", code=2)  # noqa: S104 - refused
+    assert "give --password-file" in refused.err
+    house.write("short", "1234\n")
+    assert "fewer than 8 characters" in house.run("dashboard", "--password-file", "short", code=2).err
+    house.write("password", "open sesame\n")
+
+    process = house.command("dashboard", "--host", "0.0.0.0", "--port", "0", "--password-file", "password")  # noqa: S104
+    port = int(process.wait_for_line("listening").rpartition(":")[2])
+    codes = []
+    for headers in ({}, {"authorization": "Basic bWU6b3BlbiBzZXNhbWU="}):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * TIME_FACTOR)) as connection:
+            connection.request("GET", "/", headers=headers)
+            codes.append(connection.getresponse().status)
+
+    assert codes == [401, 200]
+    assert "open sesame" not in process.errors()
+
+
+def test_a_port_that_is_taken_is_a_sentence(town: Town) -> None:
+    """With what to do."""
+    house, runner, *_ = town
+
+    taken = house.run("dashboard", "--port", str(parse_address(runner.control).port), code=2)
+
+    assert "cannot bind port" in taken.err
+    assert "choose another --port" in taken.err

@@ -1,0 +1,219 @@
+"""The dashboard as a person uses it: in a real browser, with mouse and keyboard, while processes die."""
+
+import re
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from bus.messages import JobCompleted
+from bus.requests import RatingListReply, RatingView
+from tests.acceptance.checker import messages_of, whole_log
+from tests.acceptance.experiments import gate, open_gate, program, submit
+from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+
+EVIL = "<img src=x onerror=alert(1)>"
+LARGE = """
+name = "Large"
+pipeline = "noop"
+stage = "run"
+jobs_per_variant = 20
+[variable]
+name = "level"
+start = 0
+stop = 99
+step = 1
+"""
+WAIT = PATIENCE * TIME_FACTOR * 1000  # ms
+
+
+class Town:
+    """Runner, learning service and dashboard, which clients find again after a restart."""
+
+    def __init__(self, house: House, workers: int = 2) -> None:
+        """Start them."""
+        self.house = house
+        self.runner = house.runner("--workers", str(workers), ports=steady_ports())
+        self.learning = house.learning(self.runner, ports=steady_ports())
+        process = house.command("dashboard", "--port", "0")
+        self.url = process.wait_for_line("listening").split("http=")[1]
+
+    def open(self, page: Page, place: str = "") -> None:
+        """Go to a view, and wait until it is live."""
+        page.goto(f"{self.url}/#/{place}")
+        expect(page.locator("#live")).to_have_text("live", timeout=WAIT)
+
+
+@pytest.fixture
+def town(house: House) -> Town:
+    """Start all processes."""
+    return Town(house)
+
+
+def planned(page: Page, town: Town, name: str, values: str, seeds: int) -> str:
+    """Plan an experiment by the form, and give its id."""
+    town.open(page, "new")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.locator("[name='a values']").fill(values)
+    page.locator("[name=jobs]").fill(str(seeds))
+    page.locator("[name='config steps']").fill("4")
+    page.locator("[name='config width']").fill("64")
+    page.locator("[name='config height']").fill("64")
+    expect(page.locator(".preview .big")).to_contain_text("jobs", timeout=WAIT)
+    page.get_by_role("button", name="Run it").click()
+    page.wait_for_url(re.compile(r"#/e/.+/grid"))
+    return page.url.split("/e/")[1].split("/")[0]
+
+
+def cells(page: Page, state: str) -> Locator:
+    """Give the cells in a state."""
+    return page.locator(f".cell.{state}")
+
+
+def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, town: Town) -> None:
+    """Plan, run, cells fill, rate by keyboard, the answer changes; kill -9, a restart, and the page is right again."""
+    experiment_id = planned(page, town, EVIL, "1, 2", 2)
+    expect(page.locator("h1")).to_have_text(EVIL)
+    expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
+
+    page.get_by_role("link", name="Rate").click()
+    expect(page.locator(".rating .facts")).to_have_text("0 of 4 rated", timeout=WAIT)
+    expect(page.locator(".about")).to_have_text("its value is shown after your stars ")
+    note = page.get_by_label("Note")
+    note.fill("half ty")
+    for number, key in enumerate("525", 1):
+        page.locator("h1").click()
+        page.keyboard.press(key)
+        expect(page.locator(".rating .facts")).to_have_text(f"{number} of 4 rated", timeout=WAIT)
+        expect(note).to_have_value("")
+    page.keyboard.press("u")
+    expect(page.locator(".rating .facts")).to_have_text("2 of 4 rated", timeout=WAIT)
+    page.keyboard.press("x")
+    expect(page.locator(".rating .facts")).to_have_text("3 of 4 rated", timeout=WAIT)
+    note.fill("still here")
+
+    town.learning.kill()
+    expect(page.locator("#banner")).to_contain_text("learning does not answer", timeout=WAIT)
+    expect(note).to_have_value("still here")
+    town.learning.start()
+    expect(page.locator("#banner")).to_be_hidden(timeout=WAIT)
+    page.keyboard.press("Tab")
+    page.locator("h1").click()
+    page.keyboard.press("4")
+    expect(page.locator(".rating .facts")).to_have_text("4 of 4 rated", timeout=WAIT)
+
+    page.get_by_role("link", name="Answer").click()
+    expect(page.locator("p.answer")).to_contain_text("4 ratings", timeout=WAIT)
+    before = page.locator("p.answer").inner_text()
+    page.get_by_role("link", name="Pictures").click()
+    expect(page.locator(".cell .stars")).to_have_count(4, timeout=WAIT)
+    page.locator(".cell").first.click()
+    page.keyboard.press("1")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Answer").click()
+    expect(page.locator(".plot tbody tr")).to_have_count(2)
+    wait_until(lambda: 1 in [one.stars for one in ratings(town.learning, experiment_id)], what="the star")
+    assert len(ratings(town.learning, experiment_id)) == 4
+    assert before.startswith(("cfg_scale", "no ", "too few"))
+
+
+def ratings(learning: ServiceProcess, experiment_id: str) -> list[RatingView]:
+    """Give what holds of each picture."""
+    return learning.ask("rating.list", {"experiment_id": experiment_id}, RatingListReply).ratings
+
+
+def test_two_pictures_are_compared_blind(page: Page, town: Town) -> None:
+    """By keys, with a tie and an undo; the values are nowhere to be read."""
+    planned(page, town, "pairs", "1, 2", 2)
+    expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
+    page.get_by_role("link", name="Rate").click()
+    page.get_by_label("two at a time").check()
+    facts = page.locator(".rating .facts")
+    expect(facts).to_have_text("0 answers", timeout=WAIT)
+    assert "cfg_scale" not in page.locator(".rating").inner_text()
+
+    page.locator("h1").click()
+    for number, key in enumerate(("ArrowLeft", "t", "x"), 1):
+        page.keyboard.press(key)
+        expect(facts).to_have_text(f"{number} answers", timeout=WAIT)
+    page.keyboard.press("u")
+    expect(facts).to_have_text("2 answers", timeout=WAIT)
+
+
+def test_a_failed_cell_tells_its_reason_and_can_be_retried(page: Page, town: Town) -> None:
+    """And a running one shows that it runs; extending adds columns."""
+    script = f"if [ ! -e {town.house.folder}/mended ]; then echo out of memory >&2; exit 3; fi"
+    experiment_id = submit(town.house, program(values=2, jobs=1, script=script))
+    town.open(page, f"e/{experiment_id}/grid")
+    expect(cells(page, "failed")).to_have_count(2, timeout=WAIT)
+    expect(cells(page, "failed").first).to_contain_text("out of memory")
+
+    town.house.write("mended", "")
+    page.get_by_role("button", name="Retry failed").click()
+    expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
+    page.get_by_role("button", name="Extend").click()
+    page.locator("dialog input[name=level]").fill("7")
+    page.get_by_role("button", name="Plan them").click()
+    expect(cells(page, "completed")).to_have_count(3, timeout=WAIT)
+    assert view_of(town.learning, experiment_id).status == "completed"
+
+
+def test_a_page_that_was_open_is_right_after_all_processes_died(page: Page, house: House) -> None:
+    """Runner and learning service are killed in mid-run; jobs go on, and the page with them, without a reload."""
+    town = Town(house)
+    experiment_id = submit(house, program(values=2, jobs=2, script=gate(house, 1)))
+    town.open(page, f"e/{experiment_id}/grid")
+    expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
+
+    town.runner.kill()
+    town.learning.kill()
+    expect(page.locator("#banner")).to_contain_text("do not answer", timeout=WAIT)
+    open_gate(house)
+    town.runner.start()
+    town.learning.start()
+
+    expect(cells(page, "completed")).to_have_count(4, timeout=WAIT)
+    expect(page.locator(".head .chip")).to_have_text("completed", timeout=WAIT)
+    expect(page.locator("#banner")).to_be_hidden(timeout=WAIT)
+
+
+def test_a_large_grid_keeps_few_cells_in_the_page_and_scrolls(page: Page, house: House) -> None:
+    """A hundred values with twenty seeds: only what is in sight is drawn, and the last corner comes into sight."""
+    town = Town(house, workers=4)
+    experiment_id = submit(house, LARGE)
+    town.open(page, f"e/{experiment_id}/grid")
+    expect(page.locator(".columns .heading")).to_have_count(100, timeout=WAIT)
+    expect(page.locator(".cell").first).to_be_visible(timeout=WAIT)
+
+    few = page.locator(".cell").count()
+    began = time.monotonic()
+    page.locator(".grid").evaluate("grid => grid.scrollTo(grid.scrollWidth, grid.scrollHeight)")
+    last = page.locator(".cell[data-key='99.19']")
+    expect(last).to_be_visible(timeout=WAIT)
+
+    assert few < 400
+    assert page.locator(".cell").count() < 400
+    assert time.monotonic() - began < 2 * TIME_FACTOR
+
+
+def test_a_cell_is_painted_soon_after_its_event(page: Page, town: Town) -> None:
+    """From `job.completed` to the picture's place in the page: the median is at most 100 ms."""
+    experiment_id = submit(town.house, program(values=10, jobs=3, script="sleep 0.2"))
+    page.add_init_script(Path(__file__).with_name("painted.js").read_text(encoding="utf-8"))
+    town.open(page, f"e/{experiment_id}/grid")
+    expect(cells(page, "completed")).to_have_count(30, timeout=WAIT)
+    wait_until(lambda: view_of(town.learning, experiment_id).status == "completed", what="the end")
+
+    painted: dict[str, float] = page.evaluate("() => window.painted")
+    ended = {
+        f"{one.learning_context.variant_index}.{one.learning_context.repeat_index}": one.finished_at
+        for one in messages_of(whole_log(town.runner), JobCompleted)
+        if one.learning_context
+    }
+    delays = [painted[key] / 1000 - at for key, at in ended.items() if painted.get(key, 0) > 0]
+
+    assert len(delays) >= 10
+    assert statistics.median(delays) <= 0.1 * TIME_FACTOR
