@@ -62,8 +62,8 @@ export function openViewer({ across, down, column, row, at }) {
   }
 
   function compare() {
-    const next = across.length > 1 && across[0].kind === "value" ? [(column + 1) % across.length, row] : [column, (row + 1) % down.length];
-    other = other ? null : at(...next);
+    const next = across.length > 1 && across[0].kind !== "seed" ? [(column + 1) % across.length, row] : [column, (row + 1) % down.length];
+    other = other || !at(...next).variant ? null : at(...next);
     flipped = null;
     draw();
   }
@@ -94,8 +94,8 @@ export function openViewer({ across, down, column, row, at }) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (moves[event.key]) {
-      column = Math.min(across.length - 1, Math.max(0, column + moves[event.key][0]));
-      row = Math.min(down.length - 1, Math.max(0, row + moves[event.key][1]));
+      const to = [Math.min(across.length - 1, Math.max(0, column + moves[event.key][0])), Math.min(down.length - 1, Math.max(0, row + moves[event.key][1]))];
+      if (at(...to).variant) [column, row] = to;
       other = null;
       draw();
     } else if (/^[1-5x]$/.test(event.key)) rate(event.key === "x" ? 1 : Number(event.key), event.key === "x" ? "rejected" : "");

@@ -58,9 +58,20 @@ export function gridView(id) {
     return filter.value ? variants.filter(tests[filter.value]) : variants;
   }
 
+  /** Give the two axes: values and seeds; of a grid the values of the first variable, and those of the second with seeds. */
+  function axes(variants) {
+    const seeds = repeats().map((repeat) => ({ kind: "seed", repeat, parts: {} }));
+    const isGrid = sort.value === "plan" && !filter.value && typeof variants[0]?.variant_value === "object";
+    if (!isGrid) return [variants.map((one) => ({ kind: "value", variant: one })), seeds];
+    const [first, second] = Object.keys(variants[0].variant_value).map((name) => {
+      const found = [...new Set(variants.map((one) => one.variant_value[name]))];
+      return found.map((value) => ({ kind: "part", parts: { [name]: value } }));
+    });
+    return [first, second.flatMap((one) => seeds.map((seed) => ({ ...one, repeat: seed.repeat })))];
+  }
+
   function layout() {
-    const values = chosen().map((one) => ({ kind: "value", variant: one }));
-    const seeds = repeats().map((repeat) => ({ kind: "seed", repeat }));
+    const [values, seeds] = axes(chosen());
     shown = isTurned ? { across: seeds, down: values } : { across: values, down: seeds };
     element.style.setProperty("--cell", `${size}px`);
     cells.style.width = `${shown.across.length * size}px`;
@@ -75,7 +86,9 @@ export function gridView(id) {
   }
 
   function heading(one, role) {
-    if (one.kind === "seed") return h("div", { class: "heading", role }, String((state.open.status?.definition.seed ?? 0) + one.repeat));
+    const seed = String((state.open.status?.definition.seed ?? 0) + (one.repeat ?? 0));
+    if (one.kind === "seed") return h("div", { class: "heading", role }, seed);
+    if (one.kind === "part") return h("div", { class: "heading", role }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` seed ${seed}`));
     const variant = one.variant;
     const recommended = state.open.recommendation?.value;
     const isBest = recommended !== null && recommended !== undefined && valueText(recommended) === valueText(variant.variant_value);
@@ -113,12 +126,19 @@ export function gridView(id) {
 
   function at(column, row) {
     const [one, other] = [shown.across[column], shown.down[row]];
-    const variant = (one.kind === "value" ? one : other).variant;
-    const repeat = (one.kind === "seed" ? one : other).repeat;
-    return { variant, repeat, key: cellKey(variant.variant_index, repeat) };
+    const variant = one.variant ?? other.variant ?? variantOf({ ...one.parts, ...other.parts });
+    const repeat = one.repeat ?? other.repeat;
+    return { variant, repeat, key: variant ? cellKey(variant.variant_index, repeat) : `none ${column} ${row}` };
+  }
+
+  /** Give the variant of a point of a grid; an adaptive experiment has not tried all of them. */
+  function variantOf(parts) {
+    const names = Object.keys(parts);
+    return [...state.open.variants.values()].find((one) => names.every((name) => one.variant_value[name] === parts[name]));
   }
 
   function add(place, column, row) {
+    if (!place.variant) return;
     const one = h("button", { class: "cell", onclick: () => openViewer({ across: shown.across, down: shown.down, column, row, at }) });
     one.style.transform = `translate(${column * size}px, ${row * size}px)`;
     one.dataset.key = place.key;
@@ -199,8 +219,9 @@ export function gridView(id) {
 
   /** Are there other variants or seeds than those that are drawn? */
   function differs() {
-    const [values, seeds] = isTurned ? [shown.down, shown.across] : [shown.across, shown.down];
-    return (filter.value === "" && values.length !== state.open.variants.size) || seeds.length !== repeats().length;
+    const [values, seeds] = axes(chosen());
+    const [across, down] = isTurned ? [seeds, values] : [values, seeds];
+    return across.length !== shown.across.length || down.length !== shown.down.length;
   }
 
   return { element, update, close: () => observer.disconnect() };
