@@ -1,5 +1,8 @@
 """Recommendations of the running service: made anew after ratings and jobs, published when they differ."""
 
+import threading
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -8,9 +11,10 @@ from bus.requester import request
 from bus.requests import ExperimentParams, RatedReply, RateParams
 from bus.wire import ControlError
 from learning_service.answer import late
+from learning_service.recommender import think
 from learning_service.service import LearningService
 from tests.factories import EXPERIMENT, Hosted, well
-from tests.helpers import wait_until
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.house import SMALL, House, ScriptedRunner, address_of, create, query, show
 
 METRIC = replace(SMALL, objective="match", jobs_per_variant=3)
@@ -116,6 +120,32 @@ def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
 
     wait_settled(again)
     assert [one.n for one in published(again)[-1].estimates] == [2, 2]
+
+
+def test_the_service_answers_while_it_thinks_and_a_rating_meanwhile_is_thought_of_too(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand values take seconds; no mark is cleared that came after what was thought about."""
+    thinking, go_on = threading.Event(), threading.Event()
+
+    def slow(*about: Any) -> RecommendationUpdated:
+        thinking.set()
+        assert go_on.wait(PATIENCE * TIME_FACTOR)
+        return think(*about)
+
+    monkeypatch.setattr("learning_service.recommender.think", slow)
+    runner = house.scripted()
+    learning = house.learning(runner.address)
+    create(learning, STARS)
+    run(runner, 2)
+    rate_when_there(learning)
+    assert thinking.wait(PATIENCE * TIME_FACTOR)
+
+    rate(learning, 1, 0, 5)  # which is answered
+    go_on.set()
+
+    wait_settled(learning)
+    assert [one.n for one in published(learning)[-1].estimates] == [1, 1]
 
 
 def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
