@@ -1,12 +1,15 @@
 """The demo, jobs that fail, and experiments that are cancelled."""
 
+import json
+import signal
 from pathlib import Path
+from urllib.request import urlopen
 
 from bus.messages import JobStarted
 from tests.acceptance.checker import check_counts, check_picture, messages_of, whole_log
 from tests.acceptance.experiments import gate, pictures, program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
-from tests.helpers import wait_until
+from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 ENDED = {"completed", "partial", "failed", "cancelled"}
 
@@ -37,6 +40,21 @@ def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -
     assert house.left() == []
     again = house.run("demo", "--data-dir", data).out
     assert again.count("completed, 3/3 jobs") >= 8, "a second one finds what the first one left, and runs all the same"
+
+
+def test_a_demo_that_is_kept_serves_its_page_until_it_is_interrupted(house: House) -> None:
+    """Then all of it has ended."""
+    demo = house.command("demo", "--keep", "--data-dir", house.folder / "tmp")
+    demo.wait_for_line("Ctrl-C", COMMAND_SECONDS)
+    page = next(line.split()[1] for line in demo.text().splitlines() if line.startswith("dashboard"))
+    with urlopen(f"{page}/api/experiments", timeout=PATIENCE * TIME_FACTOR) as reply:  # noqa: S310 - our own page
+        listed = json.load(reply)["experiments"]
+
+    demo.send(signal.SIGINT)
+
+    assert [one["status"] for one in listed] == ["completed"]
+    assert demo.wait() == 130
+    assert house.left() == []
 
 
 def test_whoever_has_followed_is_told_how_to_see_the_pictures(house: House) -> None:
