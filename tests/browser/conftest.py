@@ -14,9 +14,9 @@ __all__ = ["house", "pytest_runtest_makereport"]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """Start the browser of this machine."""
+    """Start the browser of this machine; for each test, as Playwright's event loop would be in the way of others."""
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         if os.environ.get("CI"):

@@ -121,12 +121,14 @@ export function ratingView(id) {
     const rated = shown;
     if (!rated || isAsking) return;
     isAsking = true;
+    const typed = note.value;
+    note.value = ""; // now: what is typed while we wait is for the next picture
     try {
       const reply = await post(of(id, "rate"), { image: rated.sha256, stars: number, note: more });
       state.open.ratings.set(rated.sha256, { sha256: rated.sha256, stars: reply.stars, note: reply.note });
       say(`${"★".repeat(number)} for ${rated.variant.variable_under_test} ${valueText(rated.variant.variant_value)}`);
-      note.value = "";
     } catch (error) {
+      note.value ||= typed;
       say(error.message, true);
       return;
     } finally {
