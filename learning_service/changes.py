@@ -56,10 +56,18 @@ class Changes:
 
     def _rate_ended(self) -> None:
         """Count what was said before of pictures that jobs have given once more."""
+        # a rating is of a picture that was there already, so some variant has one
+        rated = {
+            name
+            for name, experiment in self._experiments.items()
+            if any(variant.rating for variant in experiment.variants.values())
+        }
         for job in self._ended:
             context = job.learning_context
-            for image in job.result.images if context else ():
-                if context and self._store.judgements.rating(context.experiment_id, image.sha256):
+            if context is None or context.experiment_id not in rated:
+                continue
+            for image in job.result.images:
+                if self._store.judgements.rating(context.experiment_id, image.sha256):
                     self.rate(self._experiments[context.experiment_id], context.variant_index, job.finished_at)
 
     def _note(self, experiment: Experiment, variant: Variant) -> None:

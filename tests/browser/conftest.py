@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail("no chromium; .ci/run installs it")
         pytest.skip("needs chromium; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
 
