@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from bus.messages import JobCompleted
-from bus.requests import RatingListReply, RatingView
+from bus.requests import JobRequest, RatingListReply, RatingView, SubmitParams, SubmitReply
 from tests.acceptance.checker import messages_of, whole_log
 from tests.acceptance.experiments import gate, open_gate, program, submit
 from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of
+from tests.factories import context
 from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -73,6 +74,7 @@ def cells(page: Page, state: str) -> Locator:
     return page.locator(f".cell.{state}")
 
 
+@pytest.mark.fault(item="B54")
 def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, town: Town) -> None:
     """Plan, run, cells fill, rate by keyboard, the answer changes; kill -9, a restart, and the page is right again."""
     experiment_id = planned(page, town, EVIL, "1, 2", 2)
@@ -141,6 +143,50 @@ def test_two_pictures_are_compared_blind(page: Page, town: Town) -> None:
         expect(facts).to_have_text(f"{number} answers", timeout=WAIT)
     page.keyboard.press("u")
     expect(facts).to_have_text("2 answers", timeout=WAIT)
+
+
+def test_two_values_are_compared_under_one_zoom(page: Page, town: Town) -> None:
+    """Under a slider, flipped by a key; both layers move together. Arrow keys walk through the grid."""
+    planned(page, town, "viewer", "1, 2", 2)
+    expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
+    page.locator(".cell").first.click()
+    about, layers = page.locator(".viewer .about"), page.locator(".viewer .stage img")
+    expect(about).to_contain_text("cfg_scale 1 · seed 1234")
+    page.keyboard.press("ArrowDown")
+    expect(about).to_contain_text("cfg_scale 1 · seed 1235")
+
+    page.keyboard.press("c")
+    expect(layers).to_have_count(2)
+    expect(about).to_contain_text("cfg_scale 1 beside 2")
+    page.locator(".viewer .stage").hover()
+    page.mouse.wheel(0, -300)
+    expect(layers.first).to_have_attribute("style", re.compile(r"scale\(1\.2\)"))
+    styles = [layers.nth(place).evaluate("layer => [layer.style.transform, layer.style.clipPath]") for place in (0, 1)]
+    page.keyboard.press(" ")
+    flipped = layers.nth(1).evaluate("layer => layer.style.clipPath")
+
+    assert styles[0][0] == styles[1][0]
+    assert styles[0][1] != styles[1][1]
+    assert flipped.replace("px", "%").startswith("inset(0")
+    assert "100%" not in flipped
+    page.keyboard.press("Escape")
+    expect(page.locator(".viewer")).to_have_count(0)
+
+
+def test_the_grid_is_filtered_and_a_strange_event_is_told(page: Page, town: Town) -> None:
+    """Only values with failures; on the page of the system, what was rejected and why."""
+    experiment_id = submit(town.house, program(values=3, jobs=1, script="test $1 -ne 1 || exit 3"))
+    town.open(page, f"e/{experiment_id}/grid")
+    expect(cells(page, "failed")).to_have_count(1, timeout=WAIT)
+    page.get_by_label("Show").select_option("failed")
+    expect(page.locator(".columns .heading")).to_have_text(["1"])
+
+    page.get_by_role("link", name="System").click()
+    expect(page.locator(".process.well")).to_have_count(2, timeout=WAIT)
+    mark = context(experiment="nobody")
+    job = JobRequest(job_id="stray", pipeline="noop", stage="run", config={"level": 1.0}, learning_context=mark)
+    town.runner.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
+    expect(page.get_by_role("cell", name="unknown_experiment").first).to_be_visible(timeout=WAIT)
 
 
 def test_a_failed_cell_tells_its_reason_and_can_be_retried(page: Page, town: Town) -> None:
