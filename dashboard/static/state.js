@@ -81,6 +81,7 @@ async function reload() {
     const came = waiting;
     waiting = null;
     came.forEach(take);
+    if (state.open !== open) reload(); // somebody has gone on to another one meanwhile
   }
 }
 
@@ -96,7 +97,7 @@ async function loadOpen(open) {
     const mine = (images.get(one.job_id) ?? []).map((picture) => picture.image);
     cells.set(cellKey(one.variant_index, one.repeat_index), cell(one.state, { images: mine, error: one.error, metrics: one.metrics, seconds: one.seconds }));
   }
-  for (const [key, known] of open.cells) if (!cells.has(key) && known.state !== "completed") cells.set(key, known);
+  for (const [key, known] of open.cells) if (!cells.has(key) && ["queued", "running"].includes(known.state)) cells.set(key, known);
   open.cells = cells;
   open.ratings = new Map(records.records.ratings.map((one) => [one.sha256, one]));
   changed("open");
