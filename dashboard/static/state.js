@@ -97,7 +97,8 @@ async function loadOpen(open) {
     const mine = (images.get(one.job_id) ?? []).map((picture) => picture.image);
     cells.set(cellKey(one.variant_index, one.repeat_index), cell(one.state, { images: mine, error: one.error, metrics: one.metrics, seconds: one.seconds }));
   }
-  for (const [key, known] of open.cells) if (!cells.has(key) && ["queued", "running"].includes(known.state)) cells.set(key, known);
+  // what the learning service has not applied yet; a failure that it does not know is one that was retried
+  for (const [key, known] of open.cells) if (!cells.has(key) && !["failed", "cancelled"].includes(known.state)) cells.set(key, known);
   open.cells = cells;
   open.ratings = new Map(records.records.ratings.map((one) => [one.sha256, one]));
   changed("open");
