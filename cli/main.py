@@ -1,24 +1,59 @@
 """`variantbus`: the command that joins the others."""
 
+import importlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Final
+
 import click
 
 from bus import __version__
-from bus.__main__ import tail, top
-from cli.apply import apply
-from cli.check import check
-from cli.demo import demo
-from cli.experiment import experiment, watch
-from cli.history import history
-from cli.job import job
-from cli.keygen import keygen
-from cli.pipelines import pipelines
-from cli.rate import compare, rate, undo
-from cli.recommend import recommend
-from cli.spec import spec
-from cli.up import up
-from dashboard.__main__ import main as dashboard
-from learning_service.__main__ import main as learning
-from pipeline_runner.__main__ import main as runner
+
+# Where each command is; only the one that is called is imported, as all of them take half a second.
+COMMANDS: Final = {
+    "demo": "cli.demo:demo",
+    "up": "cli.up:up",
+    "experiment": "cli.experiment:experiment",
+    "rate": "cli.rate:rate",
+    "compare": "cli.rate:compare",
+    "undo": "cli.rate:undo",
+    "recommend": "cli.recommend:recommend",
+    "apply": "cli.apply:apply",
+    "history": "cli.history:history",
+    "job": "cli.job:job",
+    "pipelines": "cli.pipelines:pipelines",
+    "watch": "cli.experiment:watch",
+    "tail": "bus.__main__:tail",
+    "top": "bus.__main__:top",
+    "check": "cli.check:check",
+    "keygen": "cli.keygen:keygen",
+    "spec": "cli.spec:spec",
+    "runner": "pipeline_runner.__main__:main",
+    "learning": "learning_service.__main__:main",
+    "dashboard": "dashboard.__main__:main",
+}
+
+
+class LateCommands(Mapping[str, click.Command]):
+    """Commands by name, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        """Import one."""
+        module, _, attribute = COMMANDS[name].partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except KeyboardInterrupt:  # importing takes a moment, and Ctrl-C is no error of ours
+            sys.exit(128 + signal.SIGINT)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names."""
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(COMMANDS)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,26 +74,4 @@ def main() -> None:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
 
 
-for command in (
-    demo,
-    up,
-    experiment,
-    rate,
-    compare,
-    undo,
-    recommend,
-    apply,
-    history,
-    job,
-    pipelines,
-    watch,
-    tail,
-    top,
-    check,
-    keygen,
-    spec,
-    runner,
-    learning,
-    dashboard,
-):
-    main.add_command(command)
+main.commands = LateCommands()  # type: ignore[assignment]  # click only reads it
