@@ -165,7 +165,8 @@ class Revisions:
                 self._store.stale.mark(tx, [experiment.experiment_id])  # there may be more candidates, or fewer scores
                 self._store.results.remove(tx, experiment.experiment_id, forgotten)
                 self._store.add_jobs(tx, experiment, [(job_id(experiment.experiment_id, job), job) for job in jobs])
-                self._store.forget_cancels(tx, experiment.experiment_id)
+                if jobs:  # which go on after a cancel; another name does not
+                    self._store.forget_cancels(tx, experiment.experiment_id)
                 changes = Changes(tx, self._store)
                 changes.note(experiment)
                 for variant in changed:

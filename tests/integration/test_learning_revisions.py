@@ -198,6 +198,20 @@ def test_a_renamed_experiment_keeps_its_id_and_its_jobs(house: House) -> None:
     assert refused.value.code == "conflict"
 
 
+def test_another_name_takes_no_cancel_back(house: House) -> None:
+    """A runner that is away hears of the cancel all the same, when it is back."""
+    runner, learning = started(house)
+    runner.stop()
+    change(learning, "experiment.cancel")
+
+    change(learning, "experiment.rename", RenameParams(experiment_id=EXPERIMENT, name="other"))
+
+    with pytest.raises(ControlError, match="is still being cancelled"):
+        extend(learning, cfg_scale=[9.0])
+    back = house.scripted(runner, again=True)
+    wait_until(lambda: back.cancels == [EXPERIMENT], what="the cancel")
+
+
 def test_what_this_service_did_not_plan_cannot_be_extended(house: House) -> None:
     """Nobody knows its plan."""
     runner = house.scripted()
