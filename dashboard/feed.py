@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -52,6 +53,8 @@ class Feed:
     async def running(self) -> AsyncIterator[None]:
         """Follow as long as the block lasts."""
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._look())]
+        for task in tasks:
+            task.add_done_callback(_see_end)
         try:
             yield
         finally:
@@ -119,6 +122,13 @@ class Feed:
                 for outbox in self._clients:
                     outbox.put("system", self._health)
             await asyncio.sleep(HEALTH_SECONDS)
+
+
+def _see_end(task: asyncio.Task[None]) -> None:
+    """End the process if a task has failed: pages would wait for ever for what it gives."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the dashboard cannot go on", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def key_of(topic: str, body: object) -> str:
