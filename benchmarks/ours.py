@@ -13,9 +13,8 @@ from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, Signals,
 from benchmarks.role import Clock, Parent, Setup, batches
 from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, Workload
 from bus import Delivery, Log, Loop, Publisher, Start, Subscriber, request
-from bus.messages import ExperimentDefinition, JobCompleted
-from bus.requester import Requester
-from bus.requests import (
+from bus.contracts.messages import ExperimentDefinition, JobCompleted
+from bus.contracts.requests import (
     CancelParams,
     CancelReply,
     CreateParams,
@@ -24,8 +23,9 @@ from bus.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.sockets import Address
-from bus.wire import ControlError, NoParams
+from bus.protocol.wire import ControlError, NoParams
+from bus.transport.client import Requester
+from bus.transport.sockets import Address
 
 BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
 SLOWEST: Final = 200  # jobs created, or events applied, a second; whoever is slower has come to a halt

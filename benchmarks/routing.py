@@ -4,13 +4,13 @@ Only transport and durability are the peer's own.
 """
 
 from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
-from bus import topics
-from bus.messages import JobCompleted, VariantStatus, decode_body
-from learning_service.axes import plan_values
-from learning_service.controller import LearningController
-from learning_service.experiments import Experiment, variant_status
-from learning_service.plan import job_id, plan_jobs
-from learning_service.variants import JobPhase, Variant
+from bus.contracts.messages import JobCompleted, VariantStatus, decode_body
+from bus.protocol import topics
+from learning_service.events.router import LearningController
+from learning_service.experiments.axes import plan_values
+from learning_service.experiments.model import Experiment, variant_status
+from learning_service.experiments.plan import job_id, plan_jobs
+from learning_service.experiments.variants import JobPhase, Variant
 
 
 class Router:

@@ -7,8 +7,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from bus import topics
-from bus.messages import (
+from bus.contracts.messages import (
     Config,
     ExperimentDefinition,
     ImageRef,
@@ -18,10 +17,11 @@ from bus.messages import (
     Variable,
     VariantStatus,
 )
-from bus.requests import JobRequest
-from bus.specs import StageSpec, VariableSpec
-from learning_service.axes import plan_values
-from learning_service.plan import PlannedJob, job_request, plan_jobs
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.contracts.requests import JobRequest
+from bus.protocol import topics
+from learning_service.experiments.axes import plan_values
+from learning_service.experiments.plan import PlannedJob, job_request, plan_jobs
 
 PIPELINE: Final = "webui"
 STAGE: Final = "txt2img"

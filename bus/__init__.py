@@ -4,12 +4,12 @@ The parts, from the inside out: `messages` and `topics` (what is said), `wire` (
 truth, on disk), `catchup` (the decisions of a subscriber, without I/O), `publisher` and `subscriber` (the sockets).
 """
 
-from bus.keys import Keys
-from bus.log import Log
-from bus.loop import Loop
+from bus.eventlog.log import Log
 from bus.publisher import Publisher
-from bus.requester import request
-from bus.subscriber import Delivery, Position, Start, Subscriber
+from bus.subscriber.sync import Delivery, Position, Start, Subscriber
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from bus.transport.loop import Loop
 
 __all__ = ["Delivery", "Keys", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
 __version__ = "0.1.0"

@@ -7,17 +7,18 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from bus import sockets, topics, wire
-from bus.chain import Chain
-from bus.control import REQUEST_FRAMES, Methods
-from bus.gate import Gate
-from bus.keys import Keys
-from bus.log import Log, StorageError
-from bus.loop import Loop, Timer
-from bus.messages import Message, encode_body
-from bus.metrics import Metrics, MetricsReply, Point, Traffic, log_points, process_points
-from bus.sockets import Address, Socket
-from bus.validate import InvalidInputError
+from bus.contracts.messages import Message, encode_body
+from bus.eventlog.log import Log, StorageError
+from bus.protocol import topics, wire
+from bus.protocol.predecessors import Chain
+from bus.protocol.validation import InvalidInputError
+from bus.telemetry.metrics import Metrics, MetricsReply, Point, Traffic, log_points, process_points
+from bus.transport import sockets
+from bus.transport.authentication import Gate
+from bus.transport.keys import Keys
+from bus.transport.loop import Loop, Timer
+from bus.transport.server import REQUEST_FRAMES, Methods
+from bus.transport.sockets import Address, Socket
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0

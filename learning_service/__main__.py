@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from bus.command import (
+from bus.console.command import (
     RUNNER_CONTROL,
     AddressType,
     announce,
@@ -16,15 +16,15 @@ from bus.command import (
     service_options,
     user_errors,
 )
-from bus.keys import Keys
-from bus.log import Durability, Log
-from bus.logs import LogFormat, set_up_logging
-from bus.sockets import Address
-from bus.validate import InvalidInputError
-from learning_service.axes import MAX_VARIANTS
+from bus.eventlog.log import Durability, Log
+from bus.protocol.validation import InvalidInputError
+from bus.telemetry.logging import LogFormat, set_up_logging
+from bus.transport.keys import Keys
+from bus.transport.sockets import Address
+from learning_service.experiments.axes import MAX_VARIANTS
+from learning_service.experiments.sharding import ALL, Shard
 from learning_service.scope import Scope
 from learning_service.service import LearningService
-from learning_service.shards import ALL, Shard
 
 _PART: Final = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?", re.ASCII)
 

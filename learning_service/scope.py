@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus import topics
-from learning_service.axes import MAX_VARIANTS
-from learning_service.shards import ALL, Shard
+from bus.protocol import topics
+from learning_service.experiments.axes import MAX_VARIANTS
+from learning_service.experiments.sharding import ALL, Shard
 
 FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
 

@@ -6,14 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from bus import __version__
-from bus.catchup import Damaged, Notice, Rewound
-from bus.keys import Keys, towards
-from bus.log import Log, StorageError
-from bus.loop import Loop
-from bus.messages import JobCompleted, JobError, JobResult
-from bus.metrics import Point
-from bus.publisher import Publisher
-from bus.requests import (
+from bus.contracts.messages import JobCompleted, JobError, JobResult
+from bus.contracts.requests import (
     ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
@@ -21,26 +15,32 @@ from bus.requests import (
     ExperimentView,
     JobRequest,
 )
-from bus.sockets import Address
-from bus.subscriber import Start, Subscriber
-from bus.wire import ControlError, NoParams
-from learning_service import variants
-from learning_service.adaptive import Search
-from learning_service.archive import Archive
-from learning_service.changes import Changes
-from learning_service.controller import LearningController
-from learning_service.creation import Creation
-from learning_service.experiments import Experiment, experiment_status, experiment_view
-from learning_service.follower import Follower
-from learning_service.history import History
-from learning_service.plan import job_request
-from learning_service.rating import RatingDesk
-from learning_service.recommender import Recommender
-from learning_service.reconciler import Reconciler
-from learning_service.revisions import Revisions
+from bus.eventlog.log import Log, StorageError
+from bus.protocol.recovery import Damaged, Notice, Rewound
+from bus.protocol.wire import ControlError, NoParams
+from bus.publisher import Publisher
+from bus.subscriber.sync import Start, Subscriber
+from bus.telemetry.metrics import Point
+from bus.transport.keys import Keys, towards
+from bus.transport.loop import Loop
+from bus.transport.sockets import Address
+from learning_service.archive.history import History
+from learning_service.archive.service import Archive
+from learning_service.dispatch.dispatcher import Submitter
+from learning_service.events.consumer import Follower
+from learning_service.events.reconciliation import Reconciler
+from learning_service.events.router import LearningController
+from learning_service.events.unit_of_work import Changes
+from learning_service.experiments import variants
+from learning_service.experiments.model import Experiment, experiment_status, experiment_view
+from learning_service.experiments.plan import job_request
+from learning_service.feedback.ratings import RatingDesk
+from learning_service.planning.adaptive import Search
+from learning_service.planning.creation import Creation
+from learning_service.planning.revisions import Revisions
+from learning_service.recommendation.service import Recommender
 from learning_service.scope import Scope
-from learning_service.store import UNASSIGNED, JobRow, LearningStore
-from learning_service.submitter import Submitter
+from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore
 
 RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
 logger = logging.getLogger(__name__)

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import click
 
-from bus.command import announce, check_exposure, configured_limits, service_loop, service_options, user_errors
-from bus.keys import Keys
-from bus.log import Durability, Log
-from bus.logs import LogFormat, set_up_logging
-from bus.sockets import Address
-from bus.validate import InvalidInputError
-from pipeline_runner.http_client import check_url
-from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
-from pipeline_runner.runner import Runner
+from bus.console.command import announce, check_exposure, configured_limits, service_loop, service_options, user_errors
+from bus.eventlog.log import Durability, Log
+from bus.protocol.validation import InvalidInputError
+from bus.telemetry.logging import LogFormat, set_up_logging
+from bus.transport.keys import Keys
+from bus.transport.sockets import Address
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import ServerAddress, Setup
+from pipeline_runner.pipelines.http_client import check_url
+from pipeline_runner.pipelines.registry import load_pipelines
+from pipeline_runner.service import Runner
 
 
 class UrlType(click.ParamType[str]):

@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 
-from bus import topics
-from bus.control import Methods
-from bus.lifecycle import IllegalTransitionError
-from bus.requests import (
+from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
+from bus.contracts.requests import (
     CancelParams,
     CancelReply,
     CheckReply,
@@ -25,14 +24,15 @@ from bus.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.specs import Pipelines, check_config, find_stage
-from bus.validate import InvalidInputError, near_miss
-from bus.wire import ControlError
-from pipeline_runner.jobs import NormalizedJobRecord
-from pipeline_runner.lanes import ALL
+from bus.protocol import topics
+from bus.protocol.validation import InvalidInputError, near_miss
+from bus.protocol.wire import ControlError
+from bus.transport.server import Methods
 from pipeline_runner.pipelines import Pipeline
-from pipeline_runner.service import JobService, QueueFullError
-from pipeline_runner.store import Numbered
+from pipeline_runner.queue.capacity import ALL
+from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.service import JobService, QueueFullError
+from pipeline_runner.queue.store import Numbered
 
 Fractions = dict[str, float]  # how far each running job is
 logger = logging.getLogger(__name__)

@@ -1,356 +1,213 @@
-"""The job service: every change of a job's state with its message, and who is told when a job has ended."""
+"""The runner: the job service, its workers and its publisher, joined in one loop."""
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
-from msgspec.structs import replace
+from bus import __version__
+from bus.contracts.messages import JobError, JobProgress, JobResult
+from bus.contracts.requests import PipelinesReply
+from bus.eventlog.log import Log, StorageError
+from bus.protocol import topics
+from bus.protocol.wire import NoParams
+from bus.publisher import Publisher
+from bus.telemetry.metrics import Point
+from bus.transport.keys import Keys
+from bus.transport.loop import Loop
+from bus.transport.sockets import Address
+from pipeline_runner.execution.refresher import Refresher
+from pipeline_runner.execution.reuse import Reuse
+from pipeline_runner.execution.workers import WorkerPool
+from pipeline_runner.methods import Fractions, JobMethods
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.outputs.index import OutputIndex
+from pipeline_runner.outputs.methods import OutputMethods
+from pipeline_runner.pipelines import Pipeline
+from pipeline_runner.pipelines.registry import stages_of
+from pipeline_runner.queue.capacity import Lanes
+from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.retries import fault_of
+from pipeline_runner.queue.service import JobService
 
-from bus import topics
-from bus.lifecycle import IllegalTransitionError
-from bus.log import BodyTooLargeError, Log, Transaction
-from bus.messages import JobCompleted, JobError, JobQueued, JobResult, JobStarted, LearningContext, Message
-from bus.requests import JobRequest
-from pipeline_runner.completion import CompletionHandler, CompletionHandlers
-from pipeline_runner.jobs import (
-    NormalizedJobRecord,
-    cancelled_result,
-    failed_result,
-    faulted,
-    finished,
-    new_record,
-    requeued,
-    retried,
-    started,
-)
-from pipeline_runner.lanes import ALL, Lanes
-from pipeline_runner.retries import MAX_FAULTS, fault_of
-from pipeline_runner.store import JobStore
-
-Clock = Callable[[], float]
-EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
-CANCELS_AT_ONCE: Final = 500
-
-
-class QueueFullError(Exception):
-    """There is no room for so many jobs of a pipeline; nothing was queued. `room` is for how many there is."""
-
-    def __init__(self, pipeline: str, room: int, limit: int) -> None:
-        """Say what to do."""
-        super().__init__(f"{pipeline} has room for {room} more jobs of {limit} (queued_jobs); try again later")
-        self.pipeline, self.room = pipeline, room
+STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
+JOIN_SECONDS: Final = 0.5  # for questions to servers to be answered then; they are not waited for any longer
+RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
+logger = logging.getLogger(__name__)
 
 
-class JobService:
-    """Owns the queue. Each change is durable, with its message, before anybody hears of it."""
+class Runner:
+    """Takes jobs from its control socket, runs them, and publishes what becomes of them."""
 
-    def __init__(self, log: Log, lanes: Lanes | None = None, clock: Clock = time.time) -> None:
-        """Open the queue of a log; `clock` gives unix seconds. The lanes are kept up to date with it."""
-        self._log, self._clock = log, clock
-        self.store = JobStore(log)
-        self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
-        self.lanes = lanes or Lanes({}, 1, log.limits.queued_jobs)
-        self._handlers = CompletionHandlers()
-        self._end_writers: list[EndWriter] = []
-        for pipeline, priority, count in self.store.count_queued():
-            self.lanes[pipeline].waiting[priority] = count
-        for record in self.store.running():
-            self._count(record, 1)
-        self._cancelling = set(self.store.cancels())
-        self._pauses = frozenset(self.store.pauses())
-        self.lanes.set_pauses(self._pauses)
-
-    def write_with_end(self, writer: EndWriter) -> None:
-        """Have something else written in the transaction in which a job ends."""
-        self._end_writers.append(writer)
-
-    def register_completion_handler(self, handler: CompletionHandler) -> None:
-        """Have a function called with job and result whenever a job has ended; registering twice counts once."""
-        self._handlers.register(handler)
-
-    def unregister_completion_handler(self, handler: CompletionHandler) -> None:
-        """Do not call a function any more; an unknown one is no error."""
-        self._handlers.unregister(handler)
-
-    def submit(self, requests: list[JobRequest]) -> int:
-        """Queue jobs and give the number of new ones; known ids are left alone.
-
-        Synced to disk: who got the answer may forget the job.
+    def __init__(  # noqa: PLR0913 - what it works with and where it listens
+        self,
+        log: Log,
+        loop: Loop,
+        pipelines: dict[str, Pipeline],
+        outputs: Outputs,
+        *,
+        workers: int,
+        feed: Address,
+        control: Address,
+        keys: Keys | None = None,
+    ) -> None:
+        """Bind the sockets, and put jobs back into the queue that ran when the last runner died.
 
         Raises:
-            QueueFullError: there is no room for all that are new; none was queued.
+            BindError: a port is taken.
         """
-        self._check_room(requests)
-        new = []
-        with self._log.transaction(sync=True) as tx:
-            for request in requests:
-                record = new_record(request, self._clock())
-                if self.store.insert(tx, record):
-                    new.append(record)
-                    tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
-        for record in new:
-            self._count(record, 1)
-        return len(new)
+        self.publisher = Publisher(
+            log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
+        )
+        self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
+        self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
+        self._lanes = Lanes(
+            {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
+        )
+        self._service = JobService(log, self._lanes)
+        index = OutputIndex(log, outputs.root)
+        self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
+        self._service.write_with_end(index.add)
+        self._service.write_with_end(self._reuse.note_end)
+        self._fractions: Fractions = {}
+        self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
+        self._awake = False  # `_work` is to be called in the next turn of the loop
+        self._pool = WorkerPool(loop, pipelines, self._ended, self._report)
+        for job in self._service.store.running():
+            outputs.discard_unfinished(job)
+        recovered = self._service.recover()
+        if recovered:
+            logger.warning("%d jobs that were running when the runner died run again", recovered)
+        self._refresher = Refresher(loop, pipelines, self._refreshed)
+        for name in self._refresher.names:
+            self._lanes[name].away = f"{name}: its server was not heard of yet"
+        self._add_methods(log.limits.job_bytes)
+        OutputMethods(self.publisher.methods, log, index, outputs)
+        self._wake()
 
-    def _check_room(self, requests: list[JobRequest]) -> None:
-        """See that all that are new find room; which ones are known is only asked where it matters."""
-        by_pipeline: dict[str, list[str]] = {}
-        for request in requests:
-            by_pipeline.setdefault(request.pipeline, []).append(request.job_id)
-        for pipeline, job_ids in by_pipeline.items():
-            lane = self.lanes[pipeline]
-            if len(job_ids) > lane.room and len(job_ids) - self.store.count_known(job_ids) > lane.room:
-                raise QueueFullError(pipeline, lane.room, lane.most)
-
-    def recover(self) -> int:
-        """Put jobs that ran when the runner died back into the queue; give their number. Called once, at start.
-
-        Who brings the runner down again and again fails at last: the jobs behind it have to run, too.
-        """
-        left = self.store.running()
-        fault = JobError(kind="crashed", message="the runner died while this job ran")
-        ended, moved = [], []
-        with self._log.transaction() as tx:
-            for record in left:
-                if record.cancel_requested:
-                    ended.append(self._end(tx, record, cancelled_result()))
-                elif record.faults + 1 >= MAX_FAULTS:
-                    ended.append(self._end(tx, record, JobResult(success=False, error=fault)))
-                else:
-                    moved.append(self._requeue(tx, faulted(record, fault)))
-        self._moved(left, [*ended, *moved])
-        return len(left)
-
-    def claim(self, rooms: Mapping[str, int]) -> list[NormalizedJobRecord]:
-        """Take the jobs that are next for the workers, at most as many of each pipeline as there is room for."""
-        waiting = [record for pipeline, room in rooms.items() for record in self.store.next_queued(pipeline, room)]
-        if not waiting:
-            return []
-        taken, ended = [], []
-        with self._log.transaction() as tx:
-            for record in waiting:
-                if record.learning_context and record.learning_context.experiment_id in self._cancelling:
-                    ended.append(self._end(tx, record, cancelled_result()))
-                else:
-                    taken.append(self._start(tx, record))
-        self._moved(waiting, [*taken, *ended])
-        return taken
-
-    def finish(self, results: Mapping[str, JobResult]) -> list[NormalizedJobRecord]:
-        """Write how runs of jobs ended, then tell the completion handlers; give the jobs as they are now.
-
-        One whose run was ended by a fault of its server is back in the queue, in its old place.
-
-        Raises:
-            KeyError: there is no such job.
-        """
-        before = [self._get(job_id) for job_id in results]
-        with self._log.transaction() as tx:
-            after = [self._judge(tx, record, results[record.job_id]) for record in before]
-        self._moved(before, after)
-        return after
-
-    def _judge(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
-        fault = fault_of(result)
-        if fault is None or record.faults + 1 >= MAX_FAULTS:
-            return self._end(tx, record, result)
-        if record.cancel_requested:
-            return self._end(tx, record, cancelled_result())
-        return self._requeue(tx, faulted(record, fault))
-
-    def release(self, job_ids: Iterable[str]) -> None:
-        """Put jobs back into the queue that were stopped only because the runner ends."""
-        before = [self._get(job_id) for job_id in job_ids]
-        with self._log.transaction() as tx:
-            after = [
-                self._end(tx, record, cancelled_result())
-                if record.cancel_requested
-                else self._requeue(tx, requeued(record))
-                for record in before
-            ]
-        self._moved(before, after)
-
-    def cancel(self, record: NormalizedJobRecord) -> bool:
-        """Cancel a job, synced to disk: a queued one ends now. Does it have to stop, as it is running?
-
-        Raises:
-            IllegalTransitionError: it has ended already.
-        """
-        if record.state not in ("queued", "running"):
-            raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
-        runs = record.state == "running"
-        with self._log.transaction(sync=True) as tx:
-            after = self._mark(tx, record) if runs else self._end(tx, record, cancelled_result())
-        self._moved([record], [after])
-        return runs
-
-    def cancel_experiment(self, experiment_id: str) -> tuple[int, list[str]]:
-        """Have all jobs of an experiment cancelled; give their number, and the ids of those that run.
-
-        Running ones are marked, so that they do not run a second time. Queued ones end by `cancel_some`, called until
-        it has no more; what is to be done is synced to disk, and goes on after a restart.
-        """
-        number = self.store.count_unended(experiment_id)
-        running = self.store.unended(experiment_id, "running")
-        with self._log.transaction(sync=True) as tx:
-            self.store.write_cancel(tx, experiment_id, done=False)
-            marked = [self._mark(tx, record) for record in running]
-        self._moved(running, marked)
-        self._cancelling.add(experiment_id)
-        return number, [record.job_id for record in running]
-
-    def cancel_some(self) -> bool:
-        """Cancel some more jobs of experiments that are being cancelled; are there perhaps others?
-
-        A hundred thousand at once would keep the service from answering for seconds.
-        """
-        if not self._cancelling:
-            return False
-        experiment_id = min(self._cancelling)
-        waiting = self.store.unended(experiment_id, "queued", CANCELS_AT_ONCE)
-        done = len(waiting) < CANCELS_AT_ONCE
-        with self._log.transaction() as tx:
-            ended = [self._end(tx, record, cancelled_result()) for record in waiting]
-            if done:
-                self.store.write_cancel(tx, experiment_id, done=True)
-        self._moved(waiting, ended)
-        if done:
-            self._cancelling.discard(experiment_id)
-        return bool(self._cancelling)
-
-    def retry(self, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        """Have a job run again that has failed or was cancelled; synced to disk.
-
-        Raises:
-            IllegalTransitionError: it has not ended so.
-        """
-        with self._log.transaction(sync=True) as tx:
-            again = self._requeue(tx, retried(record, self._clock()))
-        self._moved([record], [again])
-        return again
-
-    def pause(self, pipeline: str = ALL) -> None:
-        """Start no more jobs of a pipeline, or of any; synced to disk."""
-        self._set_pauses(self._pauses | {pipeline})
-
-    def resume(self, pipeline: str = ALL) -> None:
-        """Go on with a pipeline, or with all, also those that were paused alone; synced to disk."""
-        self._set_pauses(self._pauses - {pipeline} if pipeline else frozenset())
-
-    def _set_pauses(self, pauses: frozenset[str]) -> None:
-        with self._log.transaction(sync=True) as tx:
-            for pipeline in pauses ^ self._pauses:
-                self.store.write_pause(tx, pipeline, paused=pipeline in pauses)
-        self._pauses = pauses
-        self.lanes.set_pauses(pauses)
-
-    def _get(self, job_id: str) -> NormalizedJobRecord:
-        record = self._running.get(job_id) or self.store.get(job_id)
-        if record is None:
-            raise KeyError(job_id)
-        return record
-
-    def _mark(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        marked = replace(record, cancel_requested=True)
-        self.store.update(tx, marked)
-        return marked
-
-    def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        taken = started(record, self._clock())
-        self.store.update(tx, taken)
-        tx.append(_topic(topics.JOB_STARTED, taken.learning_context), _started(taken))
-        return taken
-
-    def _requeue(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        self.store.update(tx, record)
-        tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
-        return record
-
-    def _end(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
-        ended = finished(record, result, self._clock())
-        topic = _topic(topics.JOB_COMPLETED, ended.learning_context)
+    def close(self) -> None:
+        """Stop the running jobs without an end, unless they have one: they run again at the next start."""
+        self._refresher.stop()
+        ended, left = self._pool.stop(STOP_SECONDS)
+        self._refresher.join(JOIN_SECONDS)
+        if left:
+            logger.warning("%d jobs did not stop in time and are abandoned", len(left))
+        done = {name: result for name, result in ended.items() if not result.cancelled}
+        stopped = [name for name, result in ended.items() if result.cancelled]
         try:
-            tx.append(topic, _completed(ended))
-        except BodyTooLargeError as error:
-            # a message there must be: the result that is too large becomes a failure that says so
-            ended = finished(record, failed_result("too_large", str(error)), self._clock())
-            tx.append(topic, _completed(ended))
-        self.store.update(tx, ended)
-        for write in self._end_writers:
-            write(tx, ended)
-        return ended
+            with suppress(StorageError):  # the next start puts them back as well
+                self._service.finish({**self._results, **done})
+                self._service.release([*stopped, *left])
+        finally:
+            self.publisher.close()
 
-    def _moved(self, before: Iterable[NormalizedJobRecord], after: Iterable[NormalizedJobRecord]) -> None:
-        """Keep the lanes up to date with what was committed, and tell who wants to know what has ended."""
-        for record in before:
-            self._count(record, -1)
+    def _add_methods(self, job_limit: int) -> None:
+        jobs = JobMethods(
+            self._service,
+            self._pipelines,
+            stages=lambda: self._stages,
+            fractions=self._fractions,
+            job_limit=job_limit,
+            stop=self._pool.cancel,
+            changed=self._wake,
+        )
+        jobs.add_to(self.publisher.methods)
+        self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
+        self.publisher.metrics.add(self._points)
+
+    def _wake(self) -> None:
+        """Have the work done that there is, in the next turn of the loop; once, however often it is asked for."""
+        if not self._awake:
+            self._awake = True
+            self._loop.call(self._work)
+
+    def _work(self) -> None:
+        """Write what has ended, cancel some of what is to be cancelled, and give waiting jobs to workers."""
+        self._awake = False
+        try:
+            self._write_ends()
+            if self._service.cancel_some():
+                self._wake()
+            for job in self._service.claim(self._lanes.open(time.monotonic())):
+                if result := self._reuse.find(job):
+                    self._results[job.job_id] = result
+                    self._wake()
+                else:
+                    self._pool.start(job)
+            self._write_ends()  # of what is there already: in this turn, before anybody can remove it
+        except StorageError as error:
+            # the disk is full: what a job has made is not to be lost
+            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RETRY_SECONDS, self._wake)
+
+    def _ended(self, job_id: str, result: JobResult) -> None:
+        """Collect what has ended in this turn of the loop, to write all of it in one transaction."""
+        self._fractions.pop(job_id, None)
+        self._results[job_id] = result
+        self._wake()
+
+    def _write_ends(self) -> None:
+        if not self._results:
+            return
+        results, after = self._results, self._service.finish(self._results)
+        self._results = {}
+        faults: dict[str, JobError] = {}
         for record in after:
-            self._count(record, 1)
-            if record.result and record.state not in ("queued", "running"):
-                self._learn(record)
-                self._handlers.notify(record, record.result)
-
-    def _learn(self, record: NormalizedJobRecord) -> None:
-        if record.result and record.result.reused_from:
-            return  # it took no time
-        if record.result and record.result.success and record.started_at and record.finished_at:
-            self.lanes[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
-
-    def _count(self, record: NormalizedJobRecord, change: int) -> None:
-        """Count a job in its lane, where it is in one, or take it out of the count."""
-        lane = self.lanes[record.pipeline]
-        if record.state == "queued":
-            lane.waiting[record.priority] += change
-        elif record.state == "running":
-            lane.running += change
-            if change > 0:
-                self._running[record.job_id] = record
+            if fault := fault_of(results[record.job_id]):
+                faults[record.pipeline] = fault
             else:
-                self._running.pop(record.job_id, None)
+                self._lanes[record.pipeline].note_answer()
+        for pipeline, fault in faults.items():
+            self._hold_up(pipeline, fault)
 
+    def _hold_up(self, pipeline: str, fault: JobError) -> None:
+        """Start no more jobs of a pipeline for a while, and not before its server answers."""
+        seconds = self._lanes[pipeline].note_fault(time.monotonic(), fault.message)
+        logger.warning("%s rests for %g s: %s", pipeline, seconds, fault.message)
+        self._loop.later(seconds, self._wake)
+        if fault.kind == "unreachable" and pipeline in self._refresher.names:
+            self._away(pipeline, fault.message)
 
-def _topic(base: str, context: LearningContext | None) -> str:
-    return _marked_topic(base, context.experiment_id, context.variant_index) if context else base
+    def _refreshed(self, pipeline: str, away: str) -> None:
+        """Take over what a server offers, or that it does not answer."""
+        stages = stages_of(pipeline, self._pipelines[pipeline])
+        if stages is None:
+            away = f"{pipeline}: cannot say what it takes; see the runner's log"
+        else:
+            self._stages[pipeline] = stages
+        if away:
+            self._away(pipeline, away)
+        elif self._lanes[pipeline].away:
+            self._lanes[pipeline].away = ""
+            logger.info("%s: its server answers", pipeline)
+            self._wake()
 
+    def _away(self, pipeline: str, reason: str) -> None:
+        lane = self._lanes[pipeline]
+        if lane.queued or lane.running:
+            if lane.away != reason:
+                logger.warning("%s; %d jobs wait for it", reason, lane.queued)
+            self._refresher.hurry(pipeline)
+        lane.away = reason
 
-@lru_cache(maxsize=4096)  # the jobs of a variant share three of them
-def _marked_topic(base: str, experiment_id: str, variant_index: int) -> str:
-    return topics.build(base, experiment_id, variant_index)
+    def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
+        self._fractions[job.job_id] = fraction
+        context = job.learning_context
+        message = JobProgress(job_id=job.job_id, learning_context=context, fraction=fraction, step=step, steps=steps)
+        tokens = (context.experiment_id, context.variant_index) if context else ()
+        self.publisher.publish_ephemeral(topics.build(topics.JOB_PROGRESS, *tokens), message)
 
+    def _points(self) -> Iterator[Point]:
+        yield "variantbus_jobs", {"state": "queued"}, self._lanes.queued
+        yield "variantbus_jobs", {"state": "running"}, self._lanes.running
 
-def _queued(record: NormalizedJobRecord) -> Message:
-    return JobQueued(
-        job_id=record.job_id,
-        stage=record.stage,
-        pipeline=record.pipeline,
-        attempt=record.attempt,
-        learning_context=record.learning_context,
-        queued_at=record.queued_at,
-    )
-
-
-def _started(record: NormalizedJobRecord) -> Message:
-    return JobStarted(
-        job_id=record.job_id,
-        stage=record.stage,
-        pipeline=record.pipeline,
-        attempt=record.attempt,
-        learning_context=record.learning_context,
-        started_at=record.started_at or 0.0,
-    )
-
-
-def _completed(record: NormalizedJobRecord) -> Message:
-    return JobCompleted(
-        job_id=record.job_id,
-        stage=record.stage,
-        pipeline=record.pipeline,
-        attempt=record.attempt,
-        learning_context=record.learning_context,
-        config=record.config,
-        result=record.result or cancelled_result(),
-        queued_at=record.queued_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at or 0.0,
-    )
+    def _offer(self, _params: NoParams) -> PipelinesReply:
+        return PipelinesReply(
+            pipelines=self._stages,
+            outputs=str(self._outputs.root),
+            queued=self._lanes.queued,
+            running=self._lanes.running,
+            paused=self._lanes.paused,
+            lanes=self._lanes.views(time.monotonic()),
+        )

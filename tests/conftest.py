@@ -11,12 +11,13 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
-from bus import control, gate, source
-from bus.log import Log
-from bus.logs import Repeats
-from bus.loop import Loop
-from bus.subscriber import Subscriber
-from tests.helpers import Service, is_open, wait_until
+from bus.eventlog.log import Log
+from bus.subscriber import source
+from bus.subscriber.sync import Subscriber
+from bus.telemetry.logging import Repeats
+from bus.transport import authentication, server
+from bus.transport.loop import Loop
+from tests.support.helpers import Service, is_open, wait_until
 
 settings.register_profile(
     "variantbus",
@@ -31,7 +32,7 @@ settings.load_profile("variantbus")
 @pytest.fixture(autouse=True)
 def fresh_minute() -> None:
     """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
-    for logger in (control.logger, gate.logger, source.logger):
+    for logger in (server.logger, authentication.logger, source.logger):
         logger.filters[:] = [Repeats()]
 
 

@@ -28,7 +28,7 @@ from benchmarks.crew import START_SECONDS, Crew, poll_until
 from benchmarks.role import Clock, Parent, Setup
 from benchmarks.routing import Router, status_topic
 from benchmarks.workload import Checker
-from bus.messages import decode_body, encode_body
+from bus.contracts.messages import decode_body, encode_body
 
 BATCH: Final = 500  # messages in a fetch: more or fewer are not faster
 PENDING: Final = 4000  # unacknowledged publishes: nats-py's own default

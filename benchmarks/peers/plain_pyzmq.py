@@ -13,7 +13,7 @@ from benchmarks.crew import Crew
 from benchmarks.role import Clock, Parent, Setup
 from benchmarks.routing import Router, status_topic
 from benchmarks.workload import Checker, Workload
-from bus.messages import decode_body, encode_body
+from bus.contracts.messages import decode_body, encode_body
 
 UNLIMITED: Final = 0
 SYNC_SECONDS: Final = 0.02

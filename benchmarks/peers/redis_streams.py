@@ -16,8 +16,8 @@ from benchmarks.peers.redis_server import connect, missing, serve
 from benchmarks.role import Clock, Parent, Setup, batches
 from benchmarks.routing import Router
 from benchmarks.workload import Checker
-from bus.messages import decode_body, encode_body
-from learning_service.variants import Variant
+from bus.contracts.messages import decode_body, encode_body
+from learning_service.experiments.variants import Variant
 
 __all__ = ["missing", "serve"]  # of the server, as a peer has them
 

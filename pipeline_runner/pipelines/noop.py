@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bus.messages import JobResult
-from bus.specs import StageSpec, VariableSpec
-from pipeline_runner.jobs import NormalizedJobRecord
+from bus.contracts.messages import JobResult
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
+from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 _STAGES: Final = {"run": StageSpec(variables={"level": VariableSpec(kind="float", target="nothing")})}
 

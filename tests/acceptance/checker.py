@@ -1,6 +1,6 @@
 """What must hold after every run of our processes, whoever was killed: no job counted twice, no torn file.
 
-What must hold of any log and its readers is in `tests.invariants`; both are checked.
+What must hold of any log and its readers is in `tests.support.invariants`; both are checked.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from bus.messages import (
+from bus.contracts.messages import (
     ExperimentStatus,
     ImageRef,
     JobCompleted,
@@ -20,10 +20,10 @@ from bus.messages import (
     Message,
     VariantStatus,
 )
-from bus.requests import ExperimentView, PipelinesReply
-from learning_service.plan import job_id, plan_jobs
+from bus.contracts.requests import ExperimentView, PipelinesReply
+from learning_service.experiments.plan import job_id, plan_jobs
 from tests.acceptance.harness import ServiceProcess, view_of
-from tests.invariants import Event, decoded, read_log
+from tests.support.invariants import Event, decoded, read_log
 
 M = TypeVar("M")
 

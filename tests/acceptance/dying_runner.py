@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bus import sockets
+from bus.transport import sockets
 from pipeline_runner import __main__ as runner
-from pipeline_runner import service
+from pipeline_runner.queue import service
 
 _counting = threading.Lock()
 _left = 0

@@ -16,11 +16,11 @@ from typing import Any, Final, TypeVar
 
 import psutil
 
-from bus.requester import request
-from bus.requests import ExperimentParams, ExperimentView
-from bus.sockets import parse_address
-from bus.wire import InfoReply
-from tests.helpers import TIME_FACTOR, wait_until
+from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.protocol.wire import InfoReply
+from bus.transport.client import request
+from bus.transport.sockets import parse_address
+from tests.support.helpers import TIME_FACTOR, wait_until
 
 R = TypeVar("R")
 ROOT: Final = Path(__file__).parents[2]

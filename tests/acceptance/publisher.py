@@ -9,11 +9,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from bus.command import LOOPBACK, announce, service_loop
-from bus.log import Log
-from bus.messages import JobQueued
+from bus.console.command import LOOPBACK, announce, service_loop
+from bus.contracts.messages import JobQueued
+from bus.eventlog.log import Log
 from bus.publisher import Publisher
-from bus.sockets import Address
+from bus.transport.sockets import Address
 
 TOPIC: Final = "a."
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bus.subscriber import Delivery, Position, Start, Subscriber
+from bus.subscriber.sync import Delivery, Position, Start, Subscriber
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (

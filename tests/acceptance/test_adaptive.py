@@ -2,7 +2,7 @@
 
 from tests.acceptance.experiments import services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, steady_ports, view_of, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 SEEDS = 2
 RANGE = """

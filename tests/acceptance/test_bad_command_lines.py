@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
 from tests.acceptance.harness import VARIANTBUS, Finished, House, finish, steady_ports
-from tests.helpers import TIME_FACTOR
+from tests.support.helpers import TIME_FACTOR
+from variantbus.cli.main import main
 
 NOWHERE = ("--learning", "tcp://127.0.0.1:9")
 

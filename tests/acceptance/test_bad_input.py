@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.requests import ExperimentListParams, ExperimentListReply, JobListParams, JobListReply
+from bus.contracts.requests import ExperimentListParams, ExperimentListReply, JobListParams, JobListReply
 from tests.acceptance.experiments import services
 from tests.acceptance.harness import Finished, House, ServiceProcess, finish, steady_ports
 

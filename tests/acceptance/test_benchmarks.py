@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks.systems import JOB_SYSTEMS, OURS
 from benchmarks.workload import Checker, LostEventError, Workload
-from bus.messages import VariantStatus
+from bus.contracts.messages import VariantStatus
 from tests.acceptance.harness import House, Running, finish
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 ROOT = Path(__file__).parents[2]
 CHAIN = {"chain-throughput", "latency-p50", "latency-p99"}

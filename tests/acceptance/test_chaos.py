@@ -14,14 +14,14 @@ from typing import Final
 
 import pytest
 
-from bus.source import Start
-from bus.wire import ControlError
+from bus.protocol.wire import ControlError
+from bus.subscriber.source import Start
 from tests.acceptance.checker import check_everything, messages_of
 from tests.acceptance.experiments import program, services
 from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of
 from tests.acceptance.recorder import read
-from tests.helpers import wait_until
-from tests.invariants import (
+from tests.support.helpers import wait_until
+from tests.support.invariants import (
     Event,
     Seen,
     check_bounds,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.messages import ImageRef, Message, VariantStatus
-from learning_service.experiments import variant_status
-from learning_service.variants import Variant
+from bus.contracts.messages import ImageRef, Message, VariantStatus
+from learning_service.experiments.model import variant_status
+from learning_service.experiments.variants import Variant
 from tests.acceptance.checker import (
     check_files,
     check_jobs,
@@ -16,8 +16,8 @@ from tests.acceptance.checker import (
     check_revisions,
     torn_files,
 )
-from tests.factories import EXPERIMENT, JobScript, context, planned_experiment, planned_jobs
-from tests.invariants import Event, check_offsets
+from tests.support.factories import EXPERIMENT, JobScript, context, planned_experiment, planned_jobs
+from tests.support.invariants import Event, check_offsets
 
 JOB = JobScript(context(), "job-1")
 LIFE: list[Message] = [JOB.queued(), JOB.started(), JOB.queued(attempt=1), JOB.started(attempt=2)]

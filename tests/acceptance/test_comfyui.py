@@ -9,9 +9,9 @@ from PIL import Image
 
 from tests.acceptance.checker import outputs_of
 from tests.acceptance.harness import House, view_of
-from tests.comfyui import EXAMPLE
-from tests.helpers import wait_until
 from tests.servers.comfyui import FakeComfy
+from tests.support.comfyui_jobs import EXAMPLE
+from tests.support.helpers import wait_until
 
 VALUES = [3, 5.5, 8]
 SEEDS = [7, 8]

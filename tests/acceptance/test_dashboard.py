@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bus.sockets import parse_address
+from bus.transport.sockets import parse_address
 from tests.acceptance.experiments import pictures, services, submit
 from tests.acceptance.harness import House, Running, ServiceProcess, view_of
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 SHA = re.compile(r"[0-9a-f]{64}")
 PAGES = 200

@@ -5,11 +5,11 @@ import signal
 from pathlib import Path
 from urllib.request import urlopen
 
-from bus.messages import JobStarted
+from bus.contracts.messages import JobStarted
 from tests.acceptance.checker import check_counts, check_picture, messages_of, whole_log
 from tests.acceptance.experiments import gate, pictures, program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 ENDED = {"completed", "partial", "failed", "cancelled"}
 

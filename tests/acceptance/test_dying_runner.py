@@ -14,15 +14,15 @@ from typing import Final
 
 import pytest
 
-from bus.messages import Config, JobCompleted
-from bus.requester import request
-from bus.requests import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
-from bus.wire import ControlError
+from bus.contracts.messages import Config, JobCompleted
+from bus.contracts.requests import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
 from tests.acceptance.checker import check_jobs, messages_of, whole_log
 from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, Running, ServiceProcess
-from tests.factories import context
-from tests.helpers import wait_until
 from tests.servers.webui import FakeWebui
+from tests.support.factories import context
+from tests.support.helpers import wait_until
 
 # every point is tried in CI; elsewhere some of them, others each time
 STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "12"))

@@ -12,13 +12,13 @@ import msgspec
 import psutil
 import pytest
 
-from bus import wire
-from bus.requester import request
-from bus.sockets import Address, parse_address
-from bus.wire import ControlError
+from bus.protocol import wire
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from bus.transport.sockets import Address, parse_address
 from tests.acceptance.harness import House, ServiceProcess
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.zmtp import Peer, connected, frame
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.zmtp_peer import Peer, connected, frame
 
 FLOOD_SECONDS: Final = 1.0
 MEGABYTE: Final = 1 << 20

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bus.wire import ControlError
+from bus.protocol.wire import ControlError
 from tests.acceptance.checker import check_everything, outputs_of
 from tests.acceptance.experiments import gate, open_gate, pictures, program, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, steady_ports, view_of, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 
 def start_both(house: House) -> tuple[ServiceProcess, ServiceProcess]:

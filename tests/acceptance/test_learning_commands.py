@@ -3,11 +3,11 @@
 import json
 import tomllib
 
-from bus.requester import request
-from bus.requests import ExperimentParams, ExperimentView
+from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.transport.client import request
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, ServiceProcess, view_of
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 SWEEP = """
 name = "CFG = sweep"

@@ -14,13 +14,13 @@ import pytest
 import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.metrics import MetricsReply
-from bus.requester import request
-from bus.wire import ControlError, InfoReply
-from cli.health import Readings
+from bus.protocol.wire import ControlError, InfoReply
+from bus.telemetry.metrics import MetricsReply
+from bus.transport.client import request
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, ServiceProcess, steady_ports, wait_for_jobs
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from variantbus.reports.health import Readings
 
 STOP_SECONDS: Final = 5.0
 AT_ONCE_SECONDS: Final = 1.0

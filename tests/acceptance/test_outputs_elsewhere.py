@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.sheet import CELL, GAP, HEADING, SIDE, TITLE
 from tests.acceptance.checker import check_picture, outputs_of
 from tests.acceptance.experiments import pictures, services
 from tests.acceptance.harness import (
@@ -23,7 +22,8 @@ from tests.acceptance.harness import (
     view_of,
 )
 from tests.acceptance.test_bad_input import sentence_of
-from tests.helpers import TIME_FACTOR
+from tests.support.helpers import TIME_FACTOR
+from variantbus.reports.sheet import CELL, GAP, HEADING, SIDE, TITLE
 
 
 @pytest.fixture

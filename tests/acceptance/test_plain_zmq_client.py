@@ -10,10 +10,10 @@ import msgspec
 import pytest
 import zmq
 
-from bus.subscriber import Start, Subscriber
+from bus.subscriber.sync import Start, Subscriber
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, ServiceProcess, wait_for_jobs
-from tests.helpers import TIME_FACTOR, deadline
+from tests.support.helpers import TIME_FACTOR, deadline
 
 HEARTBEAT: Final = b"~heartbeat."
 PATIENCE_MS: Final = int(10_000 * TIME_FACTOR)

@@ -13,17 +13,17 @@ from typing import Final
 import psutil
 import pytest
 
-from bus.loop import Loop
-from bus.requester import request
-from bus.sockets import parse_address
-from bus.source import Delivery, Start
-from bus.subscriber import Subscriber
+from bus.subscriber.source import Delivery, Start
+from bus.subscriber.sync import Subscriber
+from bus.transport.client import request
+from bus.transport.loop import Loop
+from bus.transport.sockets import parse_address
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, Running, steady_ports, view_of
 from tests.acceptance.publisher import PublishParams
 from tests.acceptance.recorder import read
-from tests.helpers import TIME_FACTOR, Deadline, wait_until
-from tests.invariants import (
+from tests.support.helpers import TIME_FACTOR, Deadline, wait_until
+from tests.support.invariants import (
     RECOVERY_SECONDS,
     Seen,
     check_bounds,

@@ -1,9 +1,9 @@
 """The queue from the command line: pause, resume, priorities, retry, cancel verbs, what a pipeline takes."""
 
-from bus.requests import JobParams, JobView
+from bus.contracts.requests import JobParams, JobView
 from tests.acceptance.experiments import gate, open_gate, program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, finish, view_of, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 JOB = 'pipeline = "command"\nstage = "run"\npriority = {priority}\n[config]\ncommand = ["/bin/sh", "-c", "{script}"]\n'
 

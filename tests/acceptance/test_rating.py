@@ -5,14 +5,14 @@ import shlex
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from bus.messages import ImageRated, RatingSummary, decode_body
-from bus.requester import request
-from bus.requests import RatedReply, RateParams, RatingListParams, RatingListReply
-from bus.wire import ControlError, FetchParams, FetchReply
-from cli.rate import QUESTION
+from bus.contracts.messages import ImageRated, RatingSummary, decode_body
+from bus.contracts.requests import RatedReply, RateParams, RatingListParams, RatingListReply
+from bus.protocol.wire import ControlError, FetchParams, FetchReply
+from bus.transport.client import request
 from tests.acceptance.experiments import pictures, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, ServiceProcess, finish, view_of, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
+from variantbus.cli.rate import QUESTION
 
 CLIENTS = 4
 BEFORE_THE_KILL = 40  # ratings

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.experiments import pictures, services, submit
 from tests.acceptance.harness import ROOT, House, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES: Final = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

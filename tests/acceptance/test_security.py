@@ -2,14 +2,14 @@
 
 import pytest
 
-from bus.keys import PEERS, SECRET, Keys
-from bus.requester import request
-from bus.requests import PipelinesReply
-from bus.sockets import parse_address
+from bus.contracts.requests import PipelinesReply
+from bus.transport.client import request
+from bus.transport.keys import PEERS, SECRET, Keys
+from bus.transport.sockets import parse_address
 from tests.acceptance.experiments import pictures, services
 from tests.acceptance.harness import Finished, House, finish
-from tests.helpers import wait_until
-from tests.keys import enrol, write_peers
+from tests.support.helpers import wait_until
+from tests.support.key_folders import enrol, write_peers
 
 KEYS = "VARIANTBUS_KEYS"
 

@@ -2,13 +2,13 @@
 
 from collections import Counter
 
-from bus.messages import VariantStatus
-from bus.requests import ExperimentListReply
-from learning_service.shards import owner
+from bus.contracts.messages import VariantStatus
+from bus.contracts.requests import ExperimentListReply
+from learning_service.experiments.sharding import owner
 from tests.acceptance.checker import messages_of, whole_log
 from tests.acceptance.experiments import gate, open_gate, program
 from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 SHARDS = 3
 EXPERIMENTS = 9

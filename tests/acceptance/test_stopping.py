@@ -9,8 +9,8 @@ import pytest
 from tests.acceptance.checker import check_everything, whole_log
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, steady_ports, view_of, wait_for_jobs
-from tests.helpers import TIME_FACTOR, wait_until
-from tests.invariants import check_offsets
+from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.invariants import check_offsets
 
 STOP_SECONDS: Final = 5.0
 

@@ -9,15 +9,15 @@ from typing import Any
 import psutil
 import pytest
 
-from bus.messages import VariantStatus, decode_body
-from bus.requests import ExperimentView
-from bus.subscriber import Start, Subscriber
+from bus.contracts.messages import VariantStatus, decode_body
+from bus.contracts.requests import ExperimentView
+from bus.subscriber.sync import Start, Subscriber
 from tests.acceptance.checker import whole_log
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of, wait_for_jobs
 from tests.acceptance.recorder import Recorded, read
-from tests.helpers import wait_until
-from tests.invariants import check_offsets
+from tests.support.helpers import wait_until
+from tests.support.invariants import check_offsets
 
 RECORDER = Path(__file__).with_name("recorder.py")
 

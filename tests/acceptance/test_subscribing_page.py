@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.acceptance.experiments import pictures, services, submit
 from tests.acceptance.harness import ROOT, House, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 PAGE: Final = (ROOT / "docs" / "subscribing.md").read_text(encoding="utf-8")
 SYNC, ASYNC, RESUMING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -9,11 +9,11 @@ from typing import Final
 import psutil
 import pytest
 
-from bus.requester import request
-from bus.wire import ControlError, InfoReply
+from bus.protocol.wire import ControlError, InfoReply
+from bus.transport.client import request
 from tests.acceptance.experiments import program
 from tests.acceptance.harness import ROOT, VARIANTBUS, House, Running, steady_ports
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 UP_SECONDS: Final = 30.0
 DOWN_SECONDS: Final = 10.0

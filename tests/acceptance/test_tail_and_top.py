@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
-from bus.wire import FetchParams, FetchReply
+from bus.protocol.wire import FetchParams, FetchReply
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import VARIANTBUS, House, ServiceProcess, wait_for_jobs
-from tests.helpers import wait_until
+from tests.support.helpers import wait_until
 
 
 @pytest.fixture

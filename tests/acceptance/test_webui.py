@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bus.messages import VariantStatus
-from bus.requests import PipelinesReply
+from bus.contracts.messages import VariantStatus
+from bus.contracts.requests import PipelinesReply
 from tests.acceptance.checker import check_everything
 from tests.acceptance.experiments import submit
 from tests.acceptance.harness import (
@@ -18,8 +18,8 @@ from tests.acceptance.harness import (
     view_of,
     wait_for_jobs,
 )
-from tests.helpers import wait_until
 from tests.servers.webui import FakeWebui
+from tests.support.helpers import wait_until
 
 EXPERIMENT = """
 name = "At the web UI"

@@ -4,12 +4,12 @@ import json
 
 from PIL import Image
 
-from cli.sheet import CELL, GAP, HEADING, SIDE, TITLE
 from tests.acceptance.checker import check_everything, check_picture, outputs_of, whole_log
 from tests.acceptance.experiments import pictures, program, services, submit
 from tests.acceptance.harness import ROOT, House, Running, ServiceProcess, view_of
-from tests.helpers import wait_until
-from tests.invariants import check_offsets
+from tests.support.helpers import wait_until
+from tests.support.invariants import check_offsets
+from variantbus.reports.sheet import CELL, GAP, HEADING, SIDE, TITLE
 
 SETTLED = {"completed", "failed", "partial", "cancelled"}
 

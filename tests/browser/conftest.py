@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.acceptance.conftest import house, pytest_runtest_makereport
-from tests.helpers import PATIENCE, TIME_FACTOR
+from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 __all__ = ["house", "pytest_runtest_makereport"]
 NAMES = ("chromium", "chromium-browser", "google-chrome")

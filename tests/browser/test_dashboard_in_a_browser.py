@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from bus.messages import JobCompleted
-from bus.requests import JobRequest, RatingListReply, RatingView, SubmitParams, SubmitReply
+from bus.contracts.messages import JobCompleted
+from bus.contracts.requests import JobRequest, RatingListReply, RatingView, SubmitParams, SubmitReply
 from tests.acceptance.checker import messages_of, whole_log
 from tests.acceptance.experiments import gate, open_gate, program, submit
 from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of
-from tests.factories import context
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.factories import context
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 EVIL = "<img src=x onerror=alert(1)>"
 LARGE = """

@@ -8,7 +8,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["bus", "learning_service.plan", "cli.files"]):
+with atheris.instrument_imports(include=["bus", "learning_service.experiments.plan", "variantbus.cli.files"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":

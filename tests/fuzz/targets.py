@@ -16,22 +16,23 @@ from unittest import mock
 
 import msgspec
 
-import bus.source
-from bus import sockets, topics, wire
-from bus.control import Methods
-from bus.log import Log
-from bus.loop import Loop, Timer
-from bus.messages import decode_body
+import bus.subscriber.source
+from bus.contracts.messages import decode_body
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.eventlog.log import Log
+from bus.protocol import topics, wire
+from bus.protocol.topics import TopicError
+from bus.protocol.validation import InvalidInputError
 from bus.publisher import Publisher
-from bus.requester import _Question, _settle
-from bus.sockets import AddressError, parse_address
-from bus.source import Delivery, Source, Start
-from bus.specs import StageSpec, VariableSpec
-from bus.topics import TopicError
-from bus.validate import InvalidInputError
-from cli.files import read_experiment
-from learning_service.plan import check_plan
-from tests.helpers import LOCALHOST, append
+from bus.subscriber.source import Delivery, Source, Start
+from bus.transport import sockets
+from bus.transport.client import _Question, _settle
+from bus.transport.loop import Loop, Timer
+from bus.transport.server import Methods
+from bus.transport.sockets import AddressError, parse_address
+from learning_service.experiments.plan import check_plan
+from tests.support.helpers import LOCALHOST, append
+from variantbus.cli.files import read_experiment
 
 NOWHERE: Final = "tcp://127.0.0.1:9"
 STARTS: Final = (("", Start.BEGINNING), ("a.", Start.NOW), ("a.", Start.LATEST))
@@ -127,7 +128,7 @@ def source_of(prefix: str, start: Start, incoming: list[list[bytes]]) -> Iterato
         return incoming.pop(0) if incoming else None
 
     with (
-        mock.patch.object(bus.source, "Requester", Asked),
+        mock.patch.object(bus.subscriber.source, "Requester", Asked),
         mock.patch.object(sockets, "connect_feed", Silence),
         mock.patch.object(sockets, "receive", receive),
     ):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.fuzz.seeds import HERE, ROOT, kept
 from tests.fuzz.strategies import SEEDS, mutated, toml
 from tests.fuzz.targets import TARGETS
-from tests.helpers import TIME_FACTOR
+from tests.support.helpers import TIME_FACTOR
 
 WIRE: Final = ("feed", "reply", "request")
 RUNS: Final = {"feed": 6000, "reply": 6000, "request": 15_000, "experiment": 5000}

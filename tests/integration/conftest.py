@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from bus.limits import Limits
-from bus.log import Log
-from bus.loop import Loop
-from pipeline_runner.outputs import Outputs
+from bus.config.limits import Limits
+from bus.eventlog.log import Log
+from bus.transport.loop import Loop
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline
-from pipeline_runner.runner import Runner
-from pipeline_runner.service import JobService
-from tests.comfyui import Bench, open_bench
-from tests.factories import Hosted
-from tests.helpers import LOCALHOST, Service
-from tests.house import House, open_house
-from tests.lanes import Local, Remote, Start
-from tests.queued import Open
-from tests.relay import Policy, Relay
+from pipeline_runner.queue.service import JobService
+from pipeline_runner.service import Runner
 from tests.servers.webui import FakeWebui
-from tests.studio import Studio
+from tests.support.comfyui_jobs import Bench, open_bench
+from tests.support.factories import Hosted
+from tests.support.held_pipelines import Local, Remote, Start
+from tests.support.helpers import LOCALHOST, Service
+from tests.support.job_queues import Open
+from tests.support.learning_services import House, open_house
+from tests.support.lossy_relay import Policy, Relay
+from tests.support.painting_runner import Studio
 
 
 @pytest.fixture
@@ -107,9 +107,9 @@ def studio(no_leaks: None, tmp_path: Path) -> Iterator[Studio]:  # noqa: ARG001 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rest and ask much more often than in earnest."""
-    monkeypatch.setattr("pipeline_runner.retries.FIRST_REST_SECONDS", 0.02)
-    monkeypatch.setattr("pipeline_runner.refresher.AWAY_SECONDS", 0.02)
-    monkeypatch.setattr("pipeline_runner.refresher.HURRY_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline_runner.queue.retries.FIRST_REST_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.execution.refresher.AWAY_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.execution.refresher.HURRY_SECONDS", 0.01)
 
 
 @pytest.fixture

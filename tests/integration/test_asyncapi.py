@@ -10,15 +10,16 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bus import messages, topics, wire
-from bus.asyncapi import METHODS, PORTS, SERVICES, document
-from bus.command import LEARNING_CONTROL, RUNNER_CONTROL
-from bus.control import Methods
-from bus.messages import Message
-from cli.main import main
+from bus.console.command import LEARNING_CONTROL, RUNNER_CONTROL
+from bus.contracts import messages
+from bus.contracts.asyncapi import METHODS, PORTS, SERVICES, document
+from bus.contracts.messages import Message
+from bus.protocol import topics, wire
+from bus.transport.server import Methods
 from learning_service.__main__ import main as learning_command
 from pipeline_runner.__main__ import main as runner_command
-from tests.house import Held, House
+from tests.support.learning_services import Held, House
+from variantbus.cli.main import main
 
 ROOT: Final = Path(__file__).parents[2]
 COPY: Final = ROOT / "docs" / "asyncapi.json"

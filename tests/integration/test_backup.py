@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from bus.catchup import Rewound
-from bus.source import Start
-from bus.subscriber import Subscriber
-from tests.helpers import Service, collect, names, wait_until
+from bus.protocol.recovery import Rewound
+from bus.subscriber.source import Start
+from bus.subscriber.sync import Subscriber
+from tests.support.helpers import Service, collect, names, wait_until
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bus.aio import AsyncSubscriber
-from bus.catchup import Rewound
-from bus.source import Delivery, Position, Start
-from bus.subscriber import Subscriber
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, names
+from bus.protocol.recovery import Rewound
+from bus.subscriber.asyncio import AsyncSubscriber
+from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.sync import Subscriber
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, names
 
 T = TypeVar("T")
 Serve = Callable[..., Service]

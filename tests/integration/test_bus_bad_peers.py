@@ -13,15 +13,15 @@ import psutil
 import pytest
 import zmq
 
-from bus import wire
-from bus.keys import Keys
-from bus.limits import DEFAULT_LIMITS
-from bus.logs import REPEATS_A_MINUTE
-from bus.requester import request
-from bus.sockets import Address
-from bus.subscriber import Subscriber
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, answers, collect, deadline, names, wait_until
-from tests.zmtp import Peer, connected, frame, greeting, ready
+from bus.config.limits import DEFAULT_LIMITS
+from bus.protocol import wire
+from bus.subscriber.sync import Subscriber
+from bus.telemetry.logging import REPEATS_A_MINUTE
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from bus.transport.sockets import Address
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, answers, collect, deadline, names, wait_until
+from tests.support.zmtp_peer import Peer, connected, frame, greeting, ready
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bus import topics
-from bus.source import Start
-from bus.subscriber import Subscriber
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, collect, names
-from tests.invariants import check_subscriber, read_log, seen
-from tests.relay import Policy, Relay, lose_every_third, repeat_everything
+from bus.protocol import topics
+from bus.subscriber.source import Start
+from bus.subscriber.sync import Subscriber
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, names
+from tests.support.invariants import check_subscriber, read_log, seen
+from tests.support.lossy_relay import Policy, Relay, lose_every_third, repeat_everything
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]

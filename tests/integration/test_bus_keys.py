@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bus.keys import PEERS, PUBLIC, SECRET, Keys, towards
-from bus.validate import InvalidInputError
-from tests.keys import enrol, write_peers
+from bus.protocol.validation import InvalidInputError
+from bus.transport.keys import PEERS, PUBLIC, SECRET, Keys, towards
+from tests.support.key_folders import enrol, write_peers
 
 HOST = "10.0.0.5"
 

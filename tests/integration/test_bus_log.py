@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import bus.log
-from bus.limits import DEFAULT_LIMITS, Limits
-from bus.log import BodyTooLargeError, Log, checksum
-from bus.logfile import LogError
-from bus.wire import Record
-from tests.helpers import append, deadline, job
+import bus.eventlog.log
+from bus.config.limits import DEFAULT_LIMITS, Limits
+from bus.eventlog.files import LogError
+from bus.eventlog.log import BodyTooLargeError, Log, checksum
+from bus.protocol.wire import Record
+from tests.support.helpers import append, deadline, job
 
 OpenLog = Callable[..., Log]
 STATE = "CREATE TABLE state (value INTEGER NOT NULL)"
@@ -147,7 +147,7 @@ def test_a_clean_close_keeps_the_epoch(open_log: OpenLog, path: Path, monkeypatc
     fill(log, 2)
     epochs = log.epochs
     log.close()
-    monkeypatch.setattr(bus.log, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "another boot")
 
     log = open_log(path)
 
@@ -158,8 +158,8 @@ def test_a_clean_close_keeps_the_epoch(open_log: OpenLog, path: Path, monkeypatc
 KILLED = """
 import sys
 from pathlib import Path
-from bus.log import Log
-from tests.helpers import append
+from bus.eventlog.log import Log
+from tests.support.helpers import append
 log = Log(Path(sys.argv[1]))
 for number in range(10):
     append(log, ("a.", number))
@@ -205,7 +205,7 @@ def test_an_unclean_end_before_a_reboot_begins_a_new_epoch(
 ) -> None:
     """Where a power cut may have rolled the file back, a new epoch starts at the head that survived."""
     epoch = kill_a_writer(path)
-    monkeypatch.setattr(bus.log, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "another boot")
 
     log = open_log(path)
 
@@ -261,7 +261,7 @@ def test_a_log_that_was_replaced_by_another_begins_a_new_epoch_and_says_so(
 def test_only_the_newest_epochs_are_told(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats do not grow without bound with the age of a log."""
     boots = itertools.count()
-    monkeypatch.setattr(bus.log, "boot_id", lambda: f"boot {next(boots)}")
+    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: f"boot {next(boots)}")
     for _ in range(DEFAULT_LIMITS.epochs_kept + 3):
         log = open_log(path)
         fill(log, 1)
@@ -350,7 +350,7 @@ def test_a_log_that_was_emptied_is_refused(open_log: OpenLog, path: Path) -> Non
 def test_a_file_whose_creation_was_cut_off_is_completed(open_log: OpenLog, path: Path) -> None:
     """A process may die between the first table and the last setting."""
     path.parent.mkdir()
-    tamper(path, bus.log.SQL["schema"].split(";")[0])
+    tamper(path, bus.eventlog.log.SQL["schema"].split(";")[0])
     tamper(path, "PRAGMA user_version = 1")
 
     log = open_log(path)

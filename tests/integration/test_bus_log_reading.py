@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bus import wire
-from bus.log import Log
-from tests.helpers import append, job
+from bus.eventlog.log import Log
+from bus.protocol import wire
+from tests.support.helpers import append, job
 
 OpenLog = Callable[..., Log]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bus.loop import Loop
-from tests.helpers import PATIENCE, TIME_FACTOR, deadline, wait_until
+from bus.transport.loop import Loop
+from tests.support.helpers import PATIENCE, TIME_FACTOR, deadline, wait_until
 
 TICK = 0.005
 

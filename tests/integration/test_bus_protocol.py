@@ -1,4 +1,4 @@
-"""The protocol as another language would implement it: plain sockets and msgpack, nothing of `bus.wire`."""
+"""The protocol as another language would implement it: plain sockets and msgpack, nothing of `bus.protocol.wire`."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import zmq
 
-from tests.helpers import PATIENCE, TIME_FACTOR, Service
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service
 
 Serve = Callable[..., Service]
 HEARTBEAT = b"~heartbeat."

@@ -11,17 +11,18 @@ import msgspec
 import pytest
 import zmq
 
-from bus import sockets, topics, wire
-from bus.limits import DEFAULT_LIMITS
-from bus.log import Log
-from bus.loop import Loop
+from bus.config.limits import DEFAULT_LIMITS
+from bus.eventlog.log import Log
+from bus.protocol import topics, wire
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
 from bus.publisher import TRIM_GAP, Publisher
-from bus.requester import Requester, request
-from bus.sockets import Address, AddressError, BindError
-from bus.subscriber import Subscriber
-from bus.validate import InvalidInputError
-from bus.wire import ControlError
-from tests.helpers import (
+from bus.subscriber.sync import Subscriber
+from bus.transport import sockets
+from bus.transport.client import Requester, request
+from bus.transport.loop import Loop
+from bus.transport.sockets import Address, AddressError, BindError
+from tests.support.helpers import (
     LOCALHOST,
     PATIENCE,
     TIME_FACTOR,

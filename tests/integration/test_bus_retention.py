@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bus import retention, topicindex
-from bus.limits import Limits
-from bus.log import Log, StorageError
-from bus.retention import Clock
-from tests.helpers import append, job
+from bus.config.limits import Limits
+from bus.eventlog import newest as newest_index
+from bus.eventlog import retention
+from bus.eventlog.log import Log, StorageError
+from bus.eventlog.retention import Clock
+from tests.support.helpers import append, job
 
 OpenLog = Callable[..., Log]
 DAY = 86_400.0
@@ -31,7 +32,9 @@ class Days:
         self.day = 0.0
         self._began = time.time()
         ticks = count()
-        monkeypatch.setattr("bus.log.time.time_ns", lambda: int((self._began + self.day * DAY) * 1e9) + next(ticks))
+        monkeypatch.setattr(
+            "bus.eventlog.log.time.time_ns", lambda: int((self._began + self.day * DAY) * 1e9) + next(ticks)
+        )
 
     def clock(self) -> Clock:
         """Give the clock for retention."""
@@ -176,7 +179,7 @@ def test_the_index_of_newest_records_lags_and_is_right_all_the_same(
     open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In memory, written, and read from the end of the log after a crash, in every order of the three."""
-    monkeypatch.setattr(topicindex, "LAG_RECORDS", 5)
+    monkeypatch.setattr(newest_index, "LAG_RECORDS", 5)
     expected: dict[str, int] = {}
     log = open_log(path)
     for n in range(1, 60):
@@ -197,7 +200,7 @@ def test_a_step_takes_milliseconds_and_says_that_there_is_more(
     open_log: OpenLog, path: Path, today: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So publishing goes on between two steps."""
-    monkeypatch.setattr("bus.log.TRIM_SECONDS", 0.0)
+    monkeypatch.setattr("bus.eventlog.log.TRIM_SECONDS", 0.0)
     log = open_log(path, limits=keep(days=1), clock=today.clock())
     append(log, *(("a.x.", n) for n in range(3 * retention.STEP)))
     today.day = 2

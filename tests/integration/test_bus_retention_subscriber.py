@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bus.catchup import Truncated
-from bus.loop import Loop
-from bus.source import Delivery, Position, Start
-from bus.subscriber import Subscriber
-from tests.handmade import HandMadePublisher
-from tests.helpers import deadline, names
+from bus.protocol.recovery import Truncated
+from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.sync import Subscriber
+from bus.transport.loop import Loop
+from tests.support.helpers import deadline, names
+from tests.support.scripted_publisher import HandMadePublisher
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bus import wire
-from bus.keys import Keys
-from bus.requester import request
-from bus.sockets import Address
-from bus.subscriber import Subscriber
-from bus.wire import ControlError
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, answers, append, collect, names, wait_until
-from tests.keys import enrol, write_peers
+from bus.protocol import wire
+from bus.protocol.wire import ControlError
+from bus.subscriber.sync import Subscriber
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from bus.transport.sockets import Address
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, answers, append, collect, names, wait_until
+from tests.support.key_folders import enrol, write_peers
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bus import wire
-from bus.catchup import Rewound, Truncated
-from bus.messages import JobQueued
-from bus.sockets import Address
-from bus.source import Delivery, Position, Start
-from bus.subscriber import Subscriber
-from bus.wire import ControlError
-from tests.helpers import TIME_FACTOR, Service, append, collect, deadline, job, names, wait_until
+from bus.contracts.messages import JobQueued
+from bus.protocol import wire
+from bus.protocol.recovery import Rewound, Truncated
+from bus.protocol.wire import ControlError
+from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.sync import Subscriber
+from bus.transport.sockets import Address
+from tests.support.helpers import TIME_FACTOR, Service, append, collect, deadline, job, names, wait_until
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]

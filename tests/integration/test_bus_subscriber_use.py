@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bus import source
-from bus.limits import Limits
-from bus.loop import Loop
-from bus.source import Delivery, Start
-from bus.subscriber import Subscriber
-from tests.handmade import HandMadePublisher
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, collect, deadline, names
+from bus.config.limits import Limits
+from bus.subscriber import source
+from bus.subscriber.source import Delivery, Start
+from bus.subscriber.sync import Subscriber
+from bus.transport.loop import Loop
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, deadline, names
+from tests.support.scripted_publisher import HandMadePublisher
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]

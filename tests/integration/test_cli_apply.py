@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bus.messages import RecommendationUpdated, VariantValue
-from bus.validate import InvalidInputError
-from cli import apply as command
-from cli.applied import History, read_text
-from cli.patching import patched
-from learning_service.experiments import experiment_view
-from tests.factories import EXPERIMENT, planned_experiment
+from bus.contracts.messages import RecommendationUpdated, VariantValue
+from bus.protocol.validation import InvalidInputError
+from learning_service.experiments.model import experiment_view
+from tests.support.factories import EXPERIMENT, planned_experiment
+from variantbus.cli import apply as command
+from variantbus.cli.patching import patched
+from variantbus.reports.applied import History, read_text
 
 TEXT = "# mine\r\n[config]\r\ncfg_scale = 7 # good\r\n"
 

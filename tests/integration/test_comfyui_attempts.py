@@ -1,8 +1,8 @@
 """The comfyui pipeline when a job runs again: what an earlier attempt left at the server is found, or rightly not."""
 
-from tests.comfyui import Bench, error_of, prompt_id
-from tests.helpers import wait_until
 from tests.servers.comfyui import OUT_OF_MEMORY
+from tests.support.comfyui_jobs import Bench, error_of, prompt_id
+from tests.support.helpers import wait_until
 
 
 def is_waited_for(comfy: Bench) -> bool:

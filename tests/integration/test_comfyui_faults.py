@@ -5,15 +5,15 @@ from collections import deque
 
 import pytest
 
-from pipeline_runner.comfyui.history import Ended
-from pipeline_runner.comfyui.server import ComfyServer
-from pipeline_runner.http_client import ServerFault
 from pipeline_runner.pipelines import ServerAddress
-from tests.comfyui import Bench, error_of, example, inputs, prompt_id
-from tests.factories import Reports, context
-from tests.helpers import wait_until
+from pipeline_runner.pipelines.comfyui.history import Ended
+from pipeline_runner.pipelines.comfyui.server import ComfyServer
+from pipeline_runner.pipelines.http_client import ServerFault
 from tests.servers.comfyui import OUT_OF_MEMORY
 from tests.servers.comfyui_nodes import Graph
+from tests.support.comfyui_jobs import Bench, error_of, example, inputs, prompt_id
+from tests.support.factories import Reports, context
+from tests.support.helpers import wait_until
 
 PAGE = b"<html>502 Bad Gateway</html>"
 
@@ -183,7 +183,7 @@ def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
     comfy: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not yet in the history, then no more in the queue: the history is asked once more before it counts as lost."""
-    monkeypatch.setattr("pipeline_runner.comfyui.prompt.QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.prompt.QUEUE_SECONDS", 0.0)
     comfy.pipeline.server = server = LateServer(ServerAddress(url=comfy.fake.url))
 
     assert comfy.run(comfy.config()).success

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.loop import Loop
-from bus.requester import Requester, request
-from bus.wire import PAGE_LIMIT, CheckReply, ControlError, FetchReply, LatestReply
-from tests.helpers import Service
+from bus.protocol.wire import PAGE_LIMIT, CheckReply, ControlError, FetchReply, LatestReply
+from bus.transport.client import Requester, request
+from bus.transport.loop import Loop
+from tests.support.helpers import Service
 
 Serve = Callable[..., Service]
 INT64_MAX = 2**63 - 1

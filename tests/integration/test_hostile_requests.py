@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.strategies import changed
 from tests.fuzz.targets import check_answer
-from tests.house import Held, House
+from tests.support.learning_services import Held, House
 
 
 @pytest.fixture(autouse=True)

@@ -10,34 +10,33 @@ import click
 import pytest
 
 import bus
-from bus import topics
-from bus.messages import ExperimentDefinition, Message
-from bus.tomlfile import read_toml
-from bus.validate import convert
-from cli.files import JobFile, read_experiment
-from cli.main import main
-from cli.up import PROGRAMS
-from learning_service.archive import SQL as ARCHIVE_SQL
-from learning_service.history import SQL as HISTORY_SQL
-from learning_service.judgements import SQL as JUDGEMENTS_SQL
-from learning_service.results import SQL as RESULTS_SQL
-from learning_service.searches import SQL as SEARCHES_SQL
-from learning_service.stale import SQL as STALE_SQL
-from learning_service.store import SQL as LEARNING_SQL
-from pipeline_runner.output_index import SQL as OUTPUT_SQL
-from pipeline_runner.reuse import SQL as REUSE_SQL
-from pipeline_runner.store import SQL as RUNNER_SQL
+from bus.config.toml_file import read_toml
+from bus.contracts.messages import ExperimentDefinition, Message
+from bus.protocol import topics
+from bus.protocol.validation import convert
+from learning_service.archive.history import SQL as HISTORY_SQL
+from learning_service.archive.service import SQL as ARCHIVE_SQL
+from learning_service.storage.judgements import SQL as JUDGEMENTS_SQL
+from learning_service.storage.results import SQL as RESULTS_SQL
+from learning_service.storage.searches import SQL as SEARCHES_SQL
+from learning_service.storage.stale import SQL as STALE_SQL
+from learning_service.storage.store import SQL as LEARNING_SQL
+from pipeline_runner.execution.reuse import SQL as REUSE_SQL
+from pipeline_runner.outputs.index import SQL as OUTPUT_SQL
+from pipeline_runner.queue.store import SQL as RUNNER_SQL
+from variantbus.cli.files import JobFile, read_experiment
+from variantbus.cli.main import main
+from variantbus.cli.up import PROGRAMS
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = {
     "bus": set[str](),
     "pipeline_runner": {"bus"},
     "learning_service": {"bus"},
-    "cli": {"bus", "pipeline_runner", "learning_service", "dashboard"},
-    "dashboard": {"bus", "cli"},
+    "variantbus": {"bus", "pipeline_runner", "learning_service"},
 }
 # all that needs more than pyzmq and msgspec
-EXTRAS_IN_BUS: Final = {"command.py", "__main__.py", "prometheus.py", "screen.py"}
+EXTRAS_IN_BUS: Final = {"console/command.py", "console/main.py", "console/screen.py", "telemetry/prometheus.py"}
 
 
 def imported_by(path: Path) -> set[str]:
@@ -61,8 +60,8 @@ def test_a_package_imports_only_what_the_architecture_allows(package: str) -> No
 
 def test_the_bus_needs_pyzmq_and_msgspec_alone() -> None:
     """Whoever installs the bare distribution can publish and subscribe."""
-    for path in (ROOT / "bus").glob("*.py"):
-        if path.name not in EXTRAS_IN_BUS:
+    for path in (ROOT / "bus").rglob("*.py"):
+        if path.relative_to(ROOT / "bus").as_posix() not in EXTRAS_IN_BUS:
             assert not imported_by(path) & {
                 "click",
                 "rich",
@@ -122,11 +121,11 @@ def test_every_command_that_talks_to_a_service_takes_keys() -> None:
         options = {parameter.name for parameter in command.params}
         if options & {"runner", "runners", "learning"}:
             assert "keys" in options, words
-    for path in (ROOT / "cli").glob("*.py"):
+    for path in (ROOT / "variantbus").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("request", "Subscriber"):
                 assert "keys" in {word.arg for word in node.keywords}, f"{path}:{node.lineno}"
-    for path in (ROOT / "learning_service").glob("*.py"):
+    for path in (ROOT / "learning_service").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Requester":
                 assert "towards" in ast.unparse(node) or "_curves" in ast.unparse(node), f"{path}:{node.lineno}"
@@ -160,16 +159,16 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
 @pytest.mark.parametrize(
     ("module", "statements"),
     [
-        ("pipeline_runner/store.py", RUNNER_SQL),
-        ("pipeline_runner/output_index.py", OUTPUT_SQL),
-        ("pipeline_runner/reuse.py", REUSE_SQL),
-        ("learning_service/store.py", LEARNING_SQL),
-        ("learning_service/results.py", RESULTS_SQL),
-        ("learning_service/judgements.py", JUDGEMENTS_SQL),
-        ("learning_service/searches.py", SEARCHES_SQL),
-        ("learning_service/stale.py", STALE_SQL),
-        ("learning_service/archive.py", ARCHIVE_SQL),
-        ("learning_service/history.py", HISTORY_SQL),
+        ("pipeline_runner/queue/store.py", RUNNER_SQL),
+        ("pipeline_runner/outputs/index.py", OUTPUT_SQL),
+        ("pipeline_runner/execution/reuse.py", REUSE_SQL),
+        ("learning_service/storage/store.py", LEARNING_SQL),
+        ("learning_service/storage/results.py", RESULTS_SQL),
+        ("learning_service/storage/judgements.py", JUDGEMENTS_SQL),
+        ("learning_service/storage/searches.py", SEARCHES_SQL),
+        ("learning_service/storage/stale.py", STALE_SQL),
+        ("learning_service/archive/service.py", ARCHIVE_SQL),
+        ("learning_service/archive/history.py", HISTORY_SQL),
     ],
 )
 def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bus.validate import InvalidInputError
-from pipeline_runner import http_client
-from pipeline_runner.http_client import HttpClient, ServerFault
-from pipeline_runner.pipelines import ServerAddress
-from tests.helpers import PATIENCE, wait_until
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines import ServerAddress, http_client
+from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_site import API
+from tests.support.helpers import PATIENCE, wait_until
 
 Fake = Callable[..., FakeWebui]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.validate import InvalidInputError
-from pipeline_runner import input_files
-from pipeline_runner.input_files import find_file, read_file
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines import input_files
+from pipeline_runner.pipelines.input_files import find_file, read_file
 
 
 def test_a_file_is_read_and_known_again_until_it_changes(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.lifecycle import IllegalTransitionError
-from bus.messages import JobError, JobResult
-from pipeline_runner.jobs import cancelled_result, failed_result
-from pipeline_runner.retries import MAX_FAULTS
-from pipeline_runner.service import JobService, QueueFullError
-from tests.factories import badly, context, request_for, well
-from tests.queued import Open, claimed, record_in, states, told
+from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.messages import JobError, JobResult
+from pipeline_runner.queue.jobs import cancelled_result, failed_result
+from pipeline_runner.queue.retries import MAX_FAULTS
+from pipeline_runner.queue.service import JobService, QueueFullError
+from tests.support.factories import badly, context, request_for, well
+from tests.support.job_queues import Open, claimed, record_in, states, told
 
 
 def test_a_job_that_kills_the_runner_again_and_again_fails_at_last(reopen: Open) -> None:
@@ -180,7 +180,7 @@ def test_the_lanes_know_how_many_jobs_wait_and_run(reopen: Open) -> None:
 
 def test_a_large_experiment_is_cancelled_some_jobs_at_a_time(reopen: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever happens between, none of them starts any more; a restart goes on with it."""
-    monkeypatch.setattr("pipeline_runner.service.CANCELS_AT_ONCE", 2)
+    monkeypatch.setattr("pipeline_runner.queue.service.CANCELS_AT_ONCE", 2)
     service, log = reopen()
     service.submit([request_for(name, mark=context()) for name in "abcdef"])
     service.submit([request_for("other", mark=context(experiment="exp-10"))])

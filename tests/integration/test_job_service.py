@@ -5,15 +5,15 @@ import logging
 import pytest
 from msgspec.structs import replace
 
-from bus.lifecycle import IllegalTransitionError
-from bus.limits import Limits
-from bus.messages import JobCompleted, JobResult, JobStarted, LearningContext
-from bus.requests import JobRequest
-from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
-from pipeline_runner.service import JobService
-from pipeline_runner.store import JobStore
-from tests.factories import badly, context, messages, request_for, well
-from tests.queued import ONE, Open, claimed, record_in, states, told
+from bus.config.limits import Limits
+from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.messages import JobCompleted, JobResult, JobStarted, LearningContext
+from bus.contracts.requests import JobRequest
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
+from pipeline_runner.queue.service import JobService
+from pipeline_runner.queue.store import JobStore
+from tests.support.factories import badly, context, messages, request_for, well
+from tests.support.job_queues import ONE, Open, claimed, record_in, states, told
 
 
 def test_submitting_queues_jobs_with_a_message_each(reopen: Open) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.log import StorageError
-from bus.messages import ExperimentDefinition, ExperimentStatus, SearchStatus, Variable
-from bus.requester import request
-from bus.requests import (
+from bus.contracts.messages import ExperimentDefinition, ExperimentStatus, SearchStatus, Variable
+from bus.contracts.requests import (
     ExperimentCancelParams,
     ExperimentParams,
     ExperimentView,
@@ -19,13 +17,15 @@ from bus.requests import (
     RatedReply,
     RateParams,
 )
-from bus.validate import InvalidInputError
-from bus.wire import ControlError
-from learning_service.experiments import Experiment
+from bus.eventlog.log import StorageError
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
-from tests.factories import EXPERIMENT, Hosted, badly, well
-from tests.helpers import deadline, wait_until
-from tests.house import SMALL, House, ScriptedRunner, address_of, create, show, wait_for
+from tests.support.factories import EXPERIMENT, Hosted, badly, well
+from tests.support.helpers import deadline, wait_until
+from tests.support.learning_services import SMALL, House, ScriptedRunner, address_of, create, show, wait_for
 
 PARAMS = ExperimentParams(experiment_id=EXPERIMENT)
 PLAN = replace(
@@ -213,7 +213,7 @@ def test_a_search_goes_on_where_the_last_service_left_it(house: House) -> None:
 
 def test_a_full_disk_stops_no_search(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next round is planned when there is room."""
-    monkeypatch.setattr("learning_service.adaptive.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("learning_service.planning.adaptive.RETRY_SECONDS", 0.1)
     runner, learning = started(house, replace(PLAN, budget=16))
     revisions = learning.service._search._revisions
     plan_more, tries = revisions.plan_more, itertools.count()
@@ -251,7 +251,7 @@ def test_without_optuna_an_adaptive_experiment_is_refused(house: House, monkeypa
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, SMALL, "plain")
-    monkeypatch.setitem(sys.modules, "learning_service.answer.propose", None)
+    monkeypatch.setitem(sys.modules, "learning_service.recommendation.propose", None)
 
     with pytest.raises(ControlError, match=r"pip install 'variantbus\[adaptive\]'") as caught:
         ask(learning, "experiment.create", {"experiment_id": EXPERIMENT, "definition": PLAN})

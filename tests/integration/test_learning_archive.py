@@ -7,21 +7,31 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bus.log import Log
-from bus.messages import RecommendationUpdated
-from bus.records import HistoryReply, RecordsReply
-from bus.requester import request
-from bus.requests import CompareParams, ExperimentParams, RatedReply, RateParams
-from bus.wire import ControlError
-from cli.archive import export_of, send
-from cli.exported import Exported, from_csv, to_csv, under
-from learning_service.history import SQL, star_counts
-from learning_service.judgements import RatingRow
+from bus.contracts.messages import RecommendationUpdated
+from bus.contracts.records import HistoryReply, RecordsReply
+from bus.contracts.requests import CompareParams, ExperimentParams, RatedReply, RateParams
+from bus.eventlog.log import Log
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from learning_service.archive.history import SQL, star_counts
 from learning_service.service import LearningService
-from learning_service.store import LearningStore
-from tests.factories import EXPERIMENT, Hosted, badly, well
-from tests.helpers import wait_until
-from tests.house import SMALL, House, address_of, create, query, rejections, show, statuses, wait_for
+from learning_service.storage.judgements import RatingRow
+from learning_service.storage.store import LearningStore
+from tests.support.factories import EXPERIMENT, Hosted, badly, well
+from tests.support.helpers import wait_until
+from tests.support.learning_services import (
+    SMALL,
+    House,
+    address_of,
+    create,
+    query,
+    rejections,
+    show,
+    statuses,
+    wait_for,
+)
+from variantbus.cli.archive import export_of, send
+from variantbus.reports.exported import Exported, from_csv, to_csv, under
 
 PLAN = replace(SMALL, jobs_per_variant=2)
 PARAMS = ExperimentParams(experiment_id=EXPERIMENT)

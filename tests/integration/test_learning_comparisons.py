@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bus.log import Log
-from bus.messages import JobResult
-from bus.requests import ComparedReply
-from bus.wire import ControlError
-from learning_service.answer.evidence import Picture, Preference
-from learning_service.rating import choose_sides
-from tests.factories import EXPERIMENT, image, well
-from tests.judging import Judging, sha
+from bus.contracts.messages import JobResult
+from bus.contracts.requests import ComparedReply
+from bus.eventlog.log import Log
+from bus.protocol.wire import ControlError
+from learning_service.feedback.ratings import choose_sides
+from learning_service.recommendation.evidence import Picture, Preference
+from tests.support.factories import EXPERIMENT, image, well
+from tests.support.rating_requests import Judging, sha
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_what_is_no_picture_is_not_shown(log: Log) -> None:
 def test_without_scipy_the_sentence_says_what_to_install(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers can be given all the same."""
     judging = Judging(log)
-    monkeypatch.setitem(sys.modules, "learning_service.answer.pairs", None)
+    monkeypatch.setitem(sys.modules, "learning_service.recommendation.pairs", None)
     with pytest.raises(ControlError, match=r"pip install 'variantbus\[learning\]'") as refused:
         judging.pair()
     assert refused.value.code == "unavailable"

@@ -10,21 +10,21 @@ from msgspec import Struct
 from msgspec.msgpack import decode
 from msgspec.structs import replace
 
-from bus.limits import Limits
-from bus.log import BodyTooLargeError, Log
-from bus.logfile import LogError
-from bus.messages import (
+from bus.config.limits import Limits
+from bus.contracts.messages import (
     JobResult,
     VariantStatus,
     decode_body,
 )
-from bus.requester import request
-from bus.wire import Record
-from learning_service.store import LearningStore
-from learning_service.variants import Variant
-from tests.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
-from tests.helpers import wait_until
-from tests.house import (
+from bus.eventlog.files import LogError
+from bus.eventlog.log import BodyTooLargeError, Log
+from bus.protocol.wire import Record
+from bus.transport.client import request
+from learning_service.experiments.variants import Variant
+from learning_service.storage.store import LearningStore
+from tests.support.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
+from tests.support.helpers import wait_until
+from tests.support.learning_services import (
     ALL,
     SMALL,
     House,

@@ -6,15 +6,15 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from bus.requester import request
-from bus.requests import CreateParams, ExperimentCancelParams, ExperimentParams, ExperimentView
-from bus.specs import StageSpec
-from bus.wire import ControlError, ErrorCode
-from learning_service.links import TRIES
+from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.requests import CreateParams, ExperimentCancelParams, ExperimentParams, ExperimentView
+from bus.protocol.wire import ControlError, ErrorCode
+from bus.transport.client import request
+from learning_service.dispatch.links import TRIES
 from learning_service.service import LearningService
-from tests.factories import EXPERIMENT, Hosted, JobScript, context
-from tests.helpers import wait_until
-from tests.house import (
+from tests.support.factories import EXPERIMENT, Hosted, JobScript, context
+from tests.support.helpers import wait_until
+from tests.support.learning_services import (
     ALL,
     SMALL,
     House,
@@ -295,7 +295,7 @@ def test_many_jobs_are_cancelled_in_steps_that_a_crash_may_interrupt(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between them the service answers, and nothing of the experiment is sent; a new start goes on."""
-    monkeypatch.setattr("learning_service.submitter.CANCELS_AT_ONCE", 7)
+    monkeypatch.setattr("learning_service.dispatch.dispatcher.CANCELS_AT_ONCE", 7)
     runner = house.scripted()
     runner.rooms = {"embedded": 0}
     learning = house.learning(runner.address)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bus.limits import Limits
-from bus.log import Log
-from bus.messages import ExperimentStatus, ImageRated, RatingSummary
-from bus.requester import request
-from bus.requests import RatedReply, RateParams, RatingListParams, RatingListReply
-from bus.wire import ControlError
-from learning_service.judgements import SQL as RATINGS_SQL
-from learning_service.results import SQL as RESULTS_SQL
-from tests.factories import EXPERIMENT, well
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.house import ALL, House, address_of, create, query, show, wait_for
-from tests.judging import Judging, sha
+from bus.config.limits import Limits
+from bus.contracts.messages import ExperimentStatus, ImageRated, RatingSummary
+from bus.contracts.requests import RatedReply, RateParams, RatingListParams, RatingListReply
+from bus.eventlog.log import Log
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from learning_service.storage.judgements import SQL as RATINGS_SQL
+from learning_service.storage.results import SQL as RESULTS_SQL
+from tests.support.factories import EXPERIMENT, well
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.learning_services import ALL, House, address_of, create, query, show, wait_for
+from tests.support.rating_requests import Judging, sha
 
 CLIENTS = 8
 RATINGS = 1000  # of all clients

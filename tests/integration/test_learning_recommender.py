@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import RecommendationUpdated
-from bus.requester import request
-from bus.requests import ExperimentParams, RatedReply, RateParams
-from bus.wire import ControlError
-from learning_service.answer import late
-from learning_service.recommender import think
+from bus.contracts.messages import RecommendationUpdated
+from bus.contracts.requests import ExperimentParams, RatedReply, RateParams
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from learning_service.recommendation import late
+from learning_service.recommendation.service import think
 from learning_service.service import LearningService
-from tests.factories import EXPERIMENT, Hosted, well
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.house import SMALL, House, ScriptedRunner, address_of, create, query, show
+from tests.support.factories import EXPERIMENT, Hosted, well
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.learning_services import SMALL, House, ScriptedRunner, address_of, create, query, show
 
 METRIC = replace(SMALL, objective="match", jobs_per_variant=3)
 STARS = replace(SMALL, jobs_per_variant=2)
@@ -109,7 +109,7 @@ def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
     run(runner, 2)
     wait_until(lambda: show(learning).totals.completed == 4, what="the end")
     with monkeypatch.context() as broken:
-        broken.setattr("learning_service.recommender.Recommender._renew", lambda *_: None)
+        broken.setattr("learning_service.recommendation.service.Recommender._renew", lambda *_: None)
         for index in (0, 1):
             for repeat in (0, 1):
                 rate(learning, index, repeat, 2 + index)
@@ -133,7 +133,7 @@ def test_the_service_answers_while_it_thinks_and_a_rating_meanwhile_is_thought_o
         assert go_on.wait(PATIENCE * TIME_FACTOR)
         return think(*about)
 
-    monkeypatch.setattr("learning_service.recommender.think", slow)
+    monkeypatch.setattr("learning_service.recommendation.service.think", slow)
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, STARS)
@@ -154,7 +154,7 @@ def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pyte
     def missing() -> None:
         raise ControlError("unavailable", "pip install 'variantbus[learning]'")
 
-    monkeypatch.setattr("learning_service.recommender.answers", missing)
+    monkeypatch.setattr("learning_service.recommendation.service.answers", missing)
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, STARS)
@@ -166,7 +166,7 @@ def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pyte
 
     assert refused.value.code == "unavailable"
     assert show(learning).variants[0].rating is not None
-    monkeypatch.setattr("learning_service.recommender.answers", late.answers)
+    monkeypatch.setattr("learning_service.recommendation.service.answers", late.answers)
     assert recommend(learning).tier == "none"
 
 
@@ -176,13 +176,13 @@ def test_a_failure_of_the_statistics_stops_nothing(house: House, monkeypatch: py
     def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("learning_service.recommender.answers", broken)
+    monkeypatch.setattr("learning_service.recommendation.service.answers", broken)
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     rate_when_there(learning)
-    monkeypatch.setattr("learning_service.recommender.answers", late.answers)
+    monkeypatch.setattr("learning_service.recommendation.service.answers", late.answers)
 
     rate(learning, 1, 0, 5)
 

@@ -1,10 +1,10 @@
 """What a runner's log can no longer tell, the learning service asks the runner for: nothing of a job's end is lost."""
 
-from bus.messages import EventRejected
-from bus.wire import ControlError
-from tests.factories import JobScript, badly, messages
-from tests.helpers import wait_until
-from tests.house import ALL, House, ScriptedRunner, create, query, show, wait_for
+from bus.contracts.messages import EventRejected
+from bus.protocol.wire import ControlError
+from tests.support.factories import JobScript, badly, messages
+from tests.support.helpers import wait_until
+from tests.support.learning_services import ALL, House, ScriptedRunner, create, query, show, wait_for
 
 
 def away(house: House) -> ScriptedRunner:

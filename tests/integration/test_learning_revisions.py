@@ -3,14 +3,25 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import ExperimentDefinition, Variable
-from bus.requester import request
-from bus.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
-from bus.wire import ControlError
+from bus.contracts.messages import ExperimentDefinition, Variable
+from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
 from learning_service.service import LearningService
-from tests.factories import EXPERIMENT, Hosted, JobScript, badly, definition, well
-from tests.helpers import wait_until
-from tests.house import ALL, SMALL, House, ScriptedRunner, address_of, create, query, show, statuses, wait_for
+from tests.support.factories import EXPERIMENT, Hosted, JobScript, badly, definition, well
+from tests.support.helpers import wait_until
+from tests.support.learning_services import (
+    ALL,
+    SMALL,
+    House,
+    ScriptedRunner,
+    address_of,
+    create,
+    query,
+    show,
+    statuses,
+    wait_for,
+)
 
 PARAMS = ExperimentParams(experiment_id=EXPERIMENT)
 GRID = replace(

@@ -3,24 +3,24 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import (
+from bus.contracts.messages import (
     Config,
     ExperimentStatus,
     VariantProgress,
 )
-from bus.requester import request
-from bus.requests import (
+from bus.contracts.requests import (
     ExperimentListReply,
     ExperimentParams,
     ExperimentView,
 )
-from bus.subscriber import Start, Subscriber
-from bus.validate import InvalidInputError
-from bus.wire import ControlError
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.subscriber.sync import Start, Subscriber
+from bus.transport.client import request
 from learning_service.scope import Scope
-from tests.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition, well
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.house import (
+from tests.support.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition, well
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.learning_services import (
     ALL,
     SMALL,
     Held,

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bus.limits import Limits
-from bus.log import Log
-from bus.source import Position
-from bus.specs import StageSpec, VariableSpec
-from learning_service.experiments import Experiment
-from learning_service.plan import PlannedJob, job_id, plan_jobs
-from learning_service.store import SQL, JobRow, LearningStore
-from learning_service.variants import Variant, extended, job_ended, queued, started
-from tests.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
+from bus.config.limits import Limits
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.eventlog.log import Log
+from bus.subscriber.source import Position
+from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
+from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
+from learning_service.storage.store import SQL, JobRow, LearningStore
+from tests.support.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
 
 
 @pytest.fixture

@@ -3,18 +3,18 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.requester import request
-from bus.requests import (
+from bus.contracts.requests import (
     CreateParams,
     ExperimentCancelParams,
     ExperimentView,
 )
-from bus.wire import ControlError
-from learning_service.experiments import Experiment
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
-from tests.factories import EXPERIMENT, Hosted, JobScript, context
-from tests.helpers import wait_until
-from tests.house import (
+from tests.support.factories import EXPERIMENT, Hosted, JobScript, context
+from tests.support.helpers import wait_until
+from tests.support.learning_services import (
     ALL,
     SMALL,
     STAGES,

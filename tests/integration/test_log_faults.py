@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import bus.log
-from bus.log import Log, StorageError
-from bus.logfile import LogError
-from bus.messages import encode_body
-from bus.source import Start
-from bus.subscriber import Subscriber
-from bus.wire import BODY_LIMIT
-from tests.helpers import Service, append, collect, job, names, wait_until
-from tests.invariants import WAL_BOUND, check_subscriber, check_writes, read_log, seen
+import bus.eventlog.log
+from bus.contracts.messages import encode_body
+from bus.eventlog.files import LogError
+from bus.eventlog.log import Log, StorageError
+from bus.protocol.wire import BODY_LIMIT
+from bus.subscriber.source import Start
+from bus.subscriber.sync import Subscriber
+from tests.support.helpers import Service, append, collect, job, names, wait_until
+from tests.support.invariants import WAL_BOUND, check_subscriber, check_writes, read_log, seen
 
 OpenLog = Callable[..., Log]
 Serve = Callable[..., Service]
@@ -293,7 +293,7 @@ def test_a_payload_of_any_size_up_to_the_limit_comes_back_byte_by_byte(
     check_subscriber(seen(received), read_log(service.address))
     if size < 0:
         assert len(received[0].body) == BODY_LIMIT
-        with pytest.raises(bus.log.BodyTooLargeError):
+        with pytest.raises(bus.eventlog.log.BodyTooLargeError):
             service.append(("a.", text + "x"))
 
 

@@ -10,13 +10,13 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
-from bus.log import Log
-from bus.requests import JobRequest
-from pipeline_runner.service import CANCELS_AT_ONCE, JobService
-from pipeline_runner.store import SQL
-from tests.factories import context, request_for
-from tests.helpers import TIME_FACTOR
-from tests.queued import ONE, Open
+from bus.contracts.requests import JobRequest
+from bus.eventlog.log import Log
+from pipeline_runner.queue.service import CANCELS_AT_ONCE, JobService
+from pipeline_runner.queue.store import SQL
+from tests.support.factories import context, request_for
+from tests.support.helpers import TIME_FACTOR
+from tests.support.job_queues import ONE, Open
 
 JOBS: Final = 100_000
 BATCH: Final = 1000

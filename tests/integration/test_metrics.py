@@ -12,17 +12,29 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.metrics import HELP, STALE_SECONDS, Metric, MetricsReply, Sample
-from bus.prometheus import exposition
-from bus.requester import request
-from bus.subscriber import Start, Subscriber
-from bus.wire import ControlError
-from cli.health import Readings
-from cli.main import main
+from bus.protocol.wire import ControlError
+from bus.subscriber.sync import Start, Subscriber
+from bus.telemetry.metrics import HELP, STALE_SECONDS, Metric, MetricsReply, Sample
+from bus.telemetry.prometheus import exposition
+from bus.transport.client import request
 from learning_service.service import LearningService
-from tests.factories import Hosted
-from tests.helpers import PATIENCE, Service, collect, wait_until
-from tests.house import ALL, SMALL, TOO_MUCH, Held, House, address_of, create, fill_up, make_room, query, wait_for
+from tests.support.factories import Hosted
+from tests.support.helpers import PATIENCE, Service, collect, wait_until
+from tests.support.learning_services import (
+    ALL,
+    SMALL,
+    TOO_MUCH,
+    Held,
+    House,
+    address_of,
+    create,
+    fill_up,
+    make_room,
+    query,
+    wait_for,
+)
+from variantbus.cli.main import main
+from variantbus.reports.health import Readings
 
 ROOT: Final = Path(__file__).parents[2]
 Serve = Callable[..., Service]
@@ -216,7 +228,7 @@ def test_the_page_for_prometheus_is_read_by_its_own_parser(serve: Serve, tmp_pat
 
 def test_without_the_library_of_prometheus_check_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra; text and JSON need it not."""
-    monkeypatch.setitem(sys.modules, "bus.prometheus", None)
+    monkeypatch.setitem(sys.modules, "bus.telemetry.prometheus", None)
 
     result = CliRunner().invoke(main, ["check", "--format", "prometheus", "--timeout", "0.01"])
 

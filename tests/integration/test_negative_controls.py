@@ -1,4 +1,4 @@
-"""The checker of `tests.invariants` notices what it is there for: the same runs, with something broken on purpose.
+"""The checker `tests.support.invariants` notices what it is there for: the same runs, with something broken on purpose.
 
 Each control has its counterpart, in which nothing is broken and the check passes. That a log which does not sync is
 noticed is in `test_power_cuts.py`; wrong decisions of `CatchUp` are in `tests/unit/test_bus_catchup.py`.
@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 
-from bus.catchup import CatchUp
-from bus.log import Log
-from bus.source import Delivery, Position, Start
-from bus.subscriber import Subscriber
-from learning_service.follower import Follower
-from learning_service.store import LearningStore
-from tests.factories import well
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, deadline, wait_until
-from tests.house import House, create
-from tests.invariants import (
+from bus.eventlog.log import Log
+from bus.protocol.recovery import CatchUp
+from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.sync import Subscriber
+from learning_service.events.consumer import Follower
+from learning_service.storage.store import LearningStore
+from tests.support.factories import well
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, deadline, wait_until
+from tests.support.invariants import (
     Seen,
     check_learner,
     check_never_reused,
@@ -32,7 +31,8 @@ from tests.invariants import (
     read_log,
     seen,
 )
-from tests.relay import Policy, Relay, lose_every_third, repeat_everything
+from tests.support.learning_services import House, create
+from tests.support.lossy_relay import Policy, Relay, lose_every_third, repeat_everything
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -93,7 +93,7 @@ def test_a_subscriber_that_skips_its_checks_is_noticed(  # noqa: PLR0913, PLR091
 ) -> None:
     """Without gap detection a hole is found, without de-duplication a repetition; with both, nothing."""
     if control:
-        monkeypatch.setattr("bus.source.CatchUp", broken)
+        monkeypatch.setattr("bus.subscriber.source.CatchUp", broken)
     service = serve(tmp_path / "test.db")
     relay(service, policy())
     found = run_behind_a_relay(service, subscribe([service.address], start=Start.BEGINNING))

@@ -7,16 +7,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bus.messages import encode_body
-from bus.source import Start
-from bus.subscriber import Delivery, Subscriber
-from tests.helpers import TIME_FACTOR, Service, deadline, job, wait_until
-from tests.invariants import RECOVERY_SECONDS, check_never_reused, check_subscriber, check_writes, read_log, seen
-from tests.proxy import Behaviour, Proxy
+from bus.contracts.messages import encode_body
+from bus.subscriber.source import Start
+from bus.subscriber.sync import Delivery, Subscriber
+from tests.support.helpers import TIME_FACTOR, Service, deadline, job, wait_until
+from tests.support.invariants import (
+    RECOVERY_SECONDS,
+    check_never_reused,
+    check_subscriber,
+    check_writes,
+    read_log,
+    seen,
+)
+from tests.support.tcp_proxy import Behaviour, Proxy
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
-SILENCE = 3.5 + 1.0  # seconds until a subscriber gives a silent connection up: see `bus.source`
+SILENCE = 3.5 + 1.0  # seconds until a subscriber gives a silent connection up: see `bus.subscriber.source`
 
 
 class Line:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.messages import JobState
-from pipeline_runner import inside
-from pipeline_runner.cleaner import LONE_SECONDS
-from pipeline_runner.output_index import OutputIndex
-from pipeline_runner.outputs import thumbnail_path
-from tests.archive import ENDED, LATER, Archive
-from tests.factories import context
+from bus.contracts.messages import JobState
+from pipeline_runner.outputs import safe_paths
+from pipeline_runner.outputs.cleaning import LONE_SECONDS
+from pipeline_runner.outputs.files import thumbnail_path
+from pipeline_runner.outputs.index import OutputIndex
+from tests.support.factories import context
+from tests.support.runner_archive import ENDED, LATER, Archive
 
 CONTENTS: Final = (b"red", b"green", b"blue")
 
@@ -161,19 +161,19 @@ def test_a_file_that_cannot_be_removed_does_not_stop_the_rest(
     """The log names it, and a later sweep tries it again."""
     archive.job("a", None, b"red", b"green")
     stuck = hashlib.sha256(b"red").hexdigest() + ".bin"
-    unlink = inside.unlink
+    unlink = safe_paths.unlink
 
     def refuse(root: Path, path: str) -> None:
         if path.endswith(stuck):
             raise PermissionError(13, "Permission denied", path)
         unlink(root, path)
 
-    monkeypatch.setattr(inside, "unlink", refuse)
+    monkeypatch.setattr(safe_paths, "unlink", refuse)
     assert archive.remove([None]) == (1, len(b"green"), 1)
     assert f"cannot remove jobs/a/{stuck}" in caplog.text
     assert archive.names() == {f"jobs/a/{stuck}"}
 
-    monkeypatch.setattr(inside, "unlink", unlink)
+    monkeypatch.setattr(safe_paths, "unlink", unlink)
     assert archive.sweep() == (1, 3)
     assert archive.folders() == {"jobs"}
 
@@ -335,7 +335,7 @@ def test_a_sweep_of_nothing_is_nothing(archive: Archive) -> None:
 
 def dying(calls: int) -> Callable[[Path, str], None]:
     """Give an `unlink` that dies instead of its last call."""
-    unlink, left = inside.unlink, [calls]
+    unlink, left = safe_paths.unlink, [calls]
 
     def die(root: Path, path: str) -> None:
         left[0] -= 1
@@ -356,7 +356,7 @@ def test_a_crash_between_rows_and_files_leaves_nothing_behind_for_good(
     archive.job("c", context(experiment="exp-2"), b"red")
     archive.job("d", None, b"green", ended=2000.0)
     with monkeypatch.context() as patched:
-        patched.setattr(inside, "unlink", dying(calls))
+        patched.setattr(safe_paths, "unlink", dying(calls))
         with contextlib.suppress(Crash):
             archive.remove(["exp-1"])
     archive.check()
@@ -417,7 +417,7 @@ def test_whatever_is_removed_what_others_refer_to_is_there(jobs: list[Any], step
         try:
             for owners, before, limit, calls in steps:
                 with patched.context() as dead:
-                    dead.setattr(inside, "unlink", dying(calls))
+                    dead.setattr(safe_paths, "unlink", dying(calls))
                     with contextlib.suppress(Crash):
                         archive.remove(owners, before, limit)
                 archive.sweep(limit)

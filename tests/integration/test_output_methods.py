@@ -12,16 +12,16 @@ import msgspec
 import pytest
 from PIL import Image
 
-from bus import wire
-from bus.log import Log
-from bus.messages import ImageRef
-from bus.requests import JobListReply, OutputFindReply
-from bus.wire import ControlError
-from cli.fetch import fetch_output, fetch_picture
-from pipeline_runner.outputs import thumbnail_path
-from tests.factories import context
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.studio import Studio, picture
+from bus.contracts.messages import ImageRef
+from bus.contracts.requests import JobListReply, OutputFindReply
+from bus.eventlog.log import Log
+from bus.protocol import wire
+from bus.protocol.wire import ControlError
+from pipeline_runner.outputs.files import thumbnail_path
+from tests.support.factories import context
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.painting_runner import Studio, picture
+from variantbus.reports.fetch import fetch_output, fetch_picture
 
 PART: int = wire.PAGE_BYTES
 

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.requests import OutputFindReply, OutputOwner, OutputOwnersReply, OutputRemoveReply, OutputSweepReply
-from tests.factories import context
-from tests.helpers import wait_until
-from tests.studio import Studio, picture
+from bus.contracts.requests import OutputFindReply, OutputOwner, OutputOwnersReply, OutputRemoveReply, OutputSweepReply
+from tests.support.factories import context
+from tests.support.helpers import wait_until
+from tests.support.painting_runner import Studio, picture
 
 
 def test_owners_are_told_page_by_page(studio: Studio) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bus.messages import ImageRef, LearningContext
-from pipeline_runner.images import read_kind
-from pipeline_runner.jobs import NormalizedJobRecord
-from pipeline_runner.outputs import Outputs, job_folder, thumbnail_path, write_atomically
-from tests.factories import context, record_of
+from bus.contracts.messages import ImageRef, LearningContext
+from pipeline_runner.outputs.files import Outputs, job_folder, thumbnail_path, write_atomically
+from pipeline_runner.outputs.images import read_kind
+from pipeline_runner.queue.jobs import NormalizedJobRecord
+from tests.support.factories import context, record_of
 
 DATA = b"\x89PNG and so on"
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -9,22 +9,23 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bus.messages import Config, ConfigValue, Scalar
-from bus.specs import find_stage
-from bus.validate import InvalidInputError
-from bus.wire import ControlError
-from cli.files import read_experiment
-from learning_service.axes import plan_values
-from learning_service.plan import job_config
-from pipeline_runner.comfyui.prompt import client_id_of
-from pipeline_runner.input_files import read_file
-from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
-from pipeline_runner.pipelines.comfyui import ComfyuiPipeline
-from tests.comfyui import EXAMPLE, INPUTS, SAMPLER, Bench, error_of, example, inputs, with_subgraph
-from tests.factories import Reports, context
-from tests.helpers import wait_until
+from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.pipeline_specs import find_stage
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from learning_service.experiments.axes import plan_values
+from learning_service.experiments.plan import job_config
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import ServerAddress, Setup
+from pipeline_runner.pipelines.comfyui.pipeline import ComfyuiPipeline
+from pipeline_runner.pipelines.comfyui.prompt import client_id_of
+from pipeline_runner.pipelines.input_files import read_file
+from pipeline_runner.pipelines.registry import load_pipelines
 from tests.servers.comfyui_nodes import Graph
+from tests.support.comfyui_jobs import EXAMPLE, INPUTS, SAMPLER, Bench, error_of, example, inputs, with_subgraph
+from tests.support.factories import Reports, context
+from tests.support.helpers import wait_until
+from variantbus.cli.files import read_experiment
 
 VALUES: dict[str, tuple[Scalar, Scalar]] = {
     "seed": (7, 2**63 - 1),
@@ -123,7 +124,9 @@ def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: Bench) -
 
 def test_progress_is_that_of_our_own_prompt(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps come as they are done; previews and messages about other prompts are passed over."""
-    monkeypatch.setattr("pipeline_runner.comfyui.prompt.POLL_SECONDS", 60.0)  # the end is only told by a message
+    monkeypatch.setattr(
+        "pipeline_runner.pipelines.comfyui.prompt.POLL_SECONDS", 60.0
+    )  # the end is only told by a message
     comfy.fake.behaviour.previews = comfy.fake.behaviour.messages_of_others = True
     reports = Reports()
 
@@ -296,7 +299,7 @@ def test_the_large_list_of_nodes_is_read_only_when_it_may_have_changed(
     assert len(comfy.fake.asked("GET", "/object_info")) == 2
     with pytest.raises(InvalidInputError, match="known are: only_this"):
         comfy.check(comfy.config(inputs=inputs("sampler_name"), sampler_name="euler"))
-    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.NODES_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.pipeline.NODES_SECONDS", 0.0)
     assert comfy.pipeline.refresh() == ""
     assert len(comfy.fake.asked("GET", "/object_info")) == 3
 
@@ -387,7 +390,7 @@ def test_the_checks_of_a_batch_read_the_workflow_once(comfy: Bench, monkeypatch:
         read.append(path)
         return read_file(where, path)
 
-    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.read_file", count)
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.pipeline.read_file", count)
     config = comfy.config()
     for seed in range(50):
         comfy.check({**config, "seed": seed, "cfg_scale": 5.0})

@@ -12,12 +12,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from bus.messages import Config, ConfigValue, JobResult, Scalar
-from pipeline_runner.outputs import Outputs
+from bus.contracts.messages import Config, ConfigValue, JobResult, Scalar
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
-from pipeline_runner.pipelines.command import CommandPipeline, fill_in, metrics_of
-from tests.factories import Reports, context, record_of
-from tests.helpers import wait_until
+from pipeline_runner.pipelines.command.pipeline import CommandPipeline, fill_in, metrics_of
+from tests.support.factories import Reports, context, record_of
+from tests.support.helpers import wait_until
 
 ECHO = "import json, sys, pathlib; pathlib.Path(sys.argv[1], 'arguments.json').write_text(json.dumps(sys.argv[2:]))"
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bus.messages import Config, JobResult
-from bus.specs import check_config
-from pipeline_runner.outputs import Outputs
+from bus.contracts.messages import Config, JobResult
+from bus.contracts.pipeline_specs import check_config
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
-from pipeline_runner.pipelines.embedded import EmbeddedPipeline
-from tests.factories import Reports, context, record_of
+from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
+from tests.support.factories import Reports, context, record_of
 
 SMALL: Config = {
     "prompt": "a blue star",

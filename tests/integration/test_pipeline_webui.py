@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bus.messages import Config
-from bus.specs import check_config, find_stage
-from bus.validate import InvalidInputError
-from bus.wire import ControlError
-from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import ServerAddress, Setup, load_pipelines
-from pipeline_runner.pipelines.webui import WebuiPipeline
-from tests.factories import Reports, context
+from bus.contracts.messages import Config
+from bus.contracts.pipeline_specs import check_config, find_stage
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import ServerAddress, Setup
+from pipeline_runner.pipelines.registry import load_pipelines
+from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_site import API
-from tests.webui import CONFIG, picture, pipeline_of, run
+from tests.support.factories import Reports, context
+from tests.support.webui_jobs import CONFIG, picture, pipeline_of, run
 
 Fake = Callable[..., FakeWebui]
 
@@ -204,7 +205,7 @@ def test_a_picture_to_start_from_that_is_none_is_refused(
 
 def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """It never falls and never says that it is done."""
-    monkeypatch.setattr("pipeline_runner.webui.generation.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.LOOK_SECONDS", 0.01)
     server = fake_webui()
     server.hold()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bus.messages import Config, JobResult
-from pipeline_runner.webui.generation import TICK_SECONDS
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
+from bus.contracts.messages import Config, JobResult
+from pipeline_runner.pipelines.webui.generation import TICK_SECONDS
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_site import API
-from tests.webui import CONFIG, picture, pipeline_of, run
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.webui_jobs import CONFIG, picture, pipeline_of, run
 
 Fake = Callable[..., FakeWebui]
 CANCELLED = JobResult(success=False, cancelled=True)
@@ -52,8 +52,8 @@ class Started:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look more often than a real server deserves; all that runs is ended before the server is."""
-    monkeypatch.setattr("pipeline_runner.webui.generation.LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("pipeline_runner.webui.generation.STOP_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.STOP_LOOK_SECONDS", 0.02)
     yield
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("POST", "progress of"))]
 
@@ -216,7 +216,7 @@ def test_a_server_that_does_not_end_the_job_is_left(
     tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """After a while the connection is closed, so that no thread waits for ever."""
-    monkeypatch.setattr("pipeline_runner.webui.generation.LEAVE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.LEAVE_SECONDS", 0.2)
     server = fake_webui()
     server.canned[f"{API}/interrupt"] = (status, b"{}")
     server.hold()

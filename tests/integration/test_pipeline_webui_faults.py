@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bus.messages import Config, JobResult
-from tests.factories import context
-from tests.helpers import wait_until
+from bus.contracts.messages import Config, JobResult
 from tests.servers.webui import FakeWebui, Spoiled
 from tests.servers.webui_site import API
-from tests.webui import CONFIG, picture, pipeline_of, run
+from tests.support.factories import context
+from tests.support.helpers import wait_until
+from tests.support.webui_jobs import CONFIG, picture, pipeline_of, run
 
 Fake = Callable[..., FakeWebui]
 OOM = {"error": "OutOfMemoryError", "detail": "", "body": "", "errors": "CUDA out of memory. Tried to allocate 1 GiB"}
@@ -267,7 +267,7 @@ def test_progress_that_says_nothing_does_no_harm(
     tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a hint: the answer ends the job, whether progress is stuck or not there at all."""
-    monkeypatch.setattr("pipeline_runner.webui.generation.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.LOOK_SECONDS", 0.01)
     server = fake_webui()
     server.stuck_progress = 0.01
     assert run(pipeline_of(tmp_path, server)).success

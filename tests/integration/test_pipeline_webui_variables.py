@@ -7,14 +7,14 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import Config, Scalar
-from bus.specs import VariableSpec
-from learning_service.plan import PlannedJob, check_plan, job_request
-from pipeline_runner.jobs import new_record
-from pipeline_runner.webui.registry import KNOBS, LORA_MARK, MODULES, STAGES, Knob
-from tests.factories import Reports, definition
+from bus.contracts.messages import Config, Scalar
+from bus.contracts.pipeline_specs import VariableSpec
+from learning_service.experiments.plan import PlannedJob, check_plan, job_request
+from pipeline_runner.pipelines.webui.registry import KNOBS, LORA_MARK, MODULES, STAGES, Knob
+from pipeline_runner.queue.jobs import new_record
 from tests.servers.webui import FakeWebui
-from tests.webui import picture, pipeline_of
+from tests.support.factories import Reports, definition
+from tests.support.webui_jobs import picture, pipeline_of
 
 CASES: Final = [
     pytest.param(stage, knob, id=f"{stage}-{knob.name}{'-forge' if knob.forge else ''}")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import bus.log
-from bus.catchup import resume_offset
-from bus.log import Durability, Log
-from bus.messages import encode_body
-from bus.wire import Epochs
-from tests.helpers import append, job
-from tests.invariants import Seen, check_never_reused, check_offsets, check_subscriber, check_writes
-from tests.powerloss import Disk, Image, power_supply, write_image
+import bus.eventlog.log
+from bus.contracts.messages import encode_body
+from bus.eventlog.log import Durability, Log
+from bus.protocol.recovery import resume_offset
+from bus.protocol.wire import Epochs
+from tests.support.helpers import append, job
+from tests.support.invariants import Seen, check_never_reused, check_offsets, check_subscriber, check_writes
+from tests.support.power_loss import Disk, Image, power_supply, write_image
 
 STATE = "CREATE TABLE IF NOT EXISTS state (value INTEGER NOT NULL)"
 COMMITS, EVENTS = 30, 3
@@ -119,7 +119,7 @@ def test_a_power_cut_takes_the_end_of_what_was_not_synced_and_nothing_else(
 ) -> None:
     """Whatever of the unsynced end survives: a prefix, state and events alike, in a new epoch; synced commits stay."""
     moments = write(disk, tmp_path / "test.db", durability)
-    monkeypatch.setattr(bus.log, "boot_id", lambda: "after the power cut")
+    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "after the power cut")
 
     for number, moment in enumerate(moments):
         for kind, image in enumerate(moment.images):
@@ -135,7 +135,7 @@ def test_the_checker_notices_a_log_that_does_not_sync(
 ) -> None:
     """Negative control: with `synchronous=OFF` the same power cuts take commits that were promised to be safe."""
     moments = write(disk, tmp_path / "test.db", "full", sync=False)
-    monkeypatch.setattr(bus.log, "boot_id", lambda: "after the power cut")
+    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "after the power cut")
 
     with pytest.raises(AssertionError, match="committed events are lost"):
         check_after(moments[-1], moments[-1].images[0], tmp_path / "cut", "full")

@@ -12,11 +12,11 @@ from typing import BinaryIO
 import psutil
 import pytest
 
-from pipeline_runner.outputs import Outputs
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
-from pipeline_runner.pipelines.command import CommandPipeline
-from pipeline_runner.process_groups import NOTE, ProcessGroup, kill_leftovers
-from tests.helpers import PATIENCE, TIME_FACTOR
+from pipeline_runner.pipelines.command.pipeline import CommandPipeline
+from pipeline_runner.pipelines.command.processes import NOTE, ProcessGroup, kill_leftovers
+from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -73,7 +73,7 @@ def test_a_program_that_ignores_the_request_is_forced(
     tmp_path: Path, sink: BinaryIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGKILL follows SIGTERM after a while."""
-    monkeypatch.setattr("pipeline_runner.process_groups.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline_runner.pipelines.command.processes.GRACE_SECONDS", 0.1)
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('!'); time.sleep(600)"
     group = ProcessGroup([sys.executable, "-uc", script], tmp_path, sink, sink)
     while not (tmp_path / "sink").read_bytes():

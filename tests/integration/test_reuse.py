@@ -2,13 +2,13 @@
 
 import pytest
 
-from bus.messages import Config, LearningContext
-from bus.requests import OutputRemoveReply
-from pipeline_runner.reuse import Reuse
-from pipeline_runner.webui.lists import settings_digest
-from tests.factories import context
-from tests.studio import Studio, picture
-from tests.webui import CONFIG, lists_of
+from bus.contracts.messages import Config, LearningContext
+from bus.contracts.requests import OutputRemoveReply
+from pipeline_runner.execution.reuse import Reuse
+from pipeline_runner.pipelines.webui.lists import settings_digest
+from tests.support.factories import context
+from tests.support.painting_runner import Studio, picture
+from tests.support.webui_jobs import CONFIG, lists_of
 
 MINE = context(experiment="exp-1")
 OTHER = context(experiment="exp-2")

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from bus.limits import Limits
-from bus.messages import JobCompleted
-from bus.requests import (
+from bus.config.limits import Limits
+from bus.contracts.messages import JobCompleted
+from bus.contracts.requests import (
     CancelParams,
     CancelReply,
     JobListReply,
@@ -16,10 +16,10 @@ from bus.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.wire import ControlError
-from tests.factories import context, request_for
-from tests.helpers import wait_until
-from tests.lanes import Local, Remote, Start, ask, heard, refusal, show, submit, wait_for
+from bus.protocol.wire import ControlError
+from tests.support.factories import context, request_for
+from tests.support.held_pipelines import Local, Remote, Start, ask, heard, refusal, show, submit, wait_for
+from tests.support.helpers import wait_until
 
 
 def test_a_paused_queue_starts_nothing_and_says_why(start_runner: Start, local: Local) -> None:
@@ -81,7 +81,7 @@ def test_jobs_behind_a_cancelled_experiment_start(
     start_runner: Start, local: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is being cancelled, and although the runner claims some of its jobs in between."""
-    monkeypatch.setattr("pipeline_runner.service.CANCELS_AT_ONCE", 2)
+    monkeypatch.setattr("pipeline_runner.queue.service.CANCELS_AT_ONCE", 2)
     runner = start_runner()
     names = [f"a-{number:03}" for number in range(60)]
     jobs = [request_for(name, pipeline="local", stage="run", config={}, mark=context()) for name in names]

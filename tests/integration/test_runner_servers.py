@@ -5,17 +5,17 @@ from itertools import pairwise
 
 import pytest
 
-from bus.messages import JobCompleted, JobStarted
-from bus.requests import (
+from bus.contracts.messages import JobCompleted, JobStarted
+from bus.contracts.requests import (
     PipelinesReply,
     SubmitParams,
     SubmitReply,
 )
-from bus.wire import ControlError
-from pipeline_runner.retries import MAX_FAULTS
-from tests.factories import request_for
-from tests.helpers import wait_until
-from tests.lanes import Local, Nonsense, Remote, Start, ask, heard, refusal, show, submit, wait_for
+from bus.protocol.wire import ControlError
+from pipeline_runner.queue.retries import MAX_FAULTS
+from tests.support.factories import request_for
+from tests.support.held_pipelines import Local, Nonsense, Remote, Start, ask, heard, refusal, show, submit, wait_for
+from tests.support.helpers import wait_until
 
 
 def test_a_server_that_was_never_heard_of_has_nothing_to_plan_with(start_runner: Start, remote: Remote) -> None:
@@ -64,7 +64,7 @@ def test_a_server_that_fails_rests_and_the_job_runs_again(
         rests.append(faults)
         return 0.02
 
-    monkeypatch.setattr("pipeline_runner.lanes.rest_seconds", rest)
+    monkeypatch.setattr("pipeline_runner.queue.capacity.rest_seconds", rest)
     runner = start_runner()
     heard(runner, remote)
     remote.faults = ["server_error"] * MAX_FAULTS

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from bus.log import Log
-from bus.loop import Loop
-from bus.messages import JobCompleted, JobProgress, JobQueued, JobResult, JobStarted
-from bus.requests import (
+from bus.contracts.messages import JobCompleted, JobProgress, JobQueued, JobResult, JobStarted
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.contracts.requests import (
     CancelParams,
     CancelReply,
     JobListReply,
@@ -19,16 +18,18 @@ from bus.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.specs import StageSpec, VariableSpec
-from bus.subscriber import Start, Subscriber
-from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
-from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup, load_pipelines
-from pipeline_runner.pipelines.embedded import EmbeddedPipeline
-from pipeline_runner.runner import Runner
-from tests.factories import Hosted, context, request_for, well
-from tests.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline, wait_until
-from tests.lanes import ask, refusal, show, wait_for
+from bus.eventlog.log import Log
+from bus.subscriber.sync import Start, Subscriber
+from bus.transport.loop import Loop
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
+from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
+from pipeline_runner.pipelines.registry import load_pipelines
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
+from pipeline_runner.service import Runner
+from tests.support.factories import Hosted, context, request_for, well
+from tests.support.held_pipelines import ask, refusal, show, wait_for
+from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline, wait_until
 
 
 class Held(Pipeline):
@@ -262,7 +263,7 @@ def test_a_full_disk_does_not_end_the_runner(
     runner: Hosted[Runner], held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a job has made is written when there is room again, once; then the next job starts."""
-    monkeypatch.setattr("pipeline_runner.runner.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("pipeline_runner.service.RETRY_SECONDS", 0.05)
     submit(runner, one(), one("two"))
     wait_for(runner, "one", "running")
     pages = runner.call(lambda: runner.log.query("PRAGMA page_count"))[0][0]

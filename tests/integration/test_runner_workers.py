@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from bus.loop import Loop
-from bus.messages import JobResult
-from bus.specs import StageSpec
-from pipeline_runner.jobs import NormalizedJobRecord, cancelled_result
+from bus.contracts.messages import JobResult
+from bus.contracts.pipeline_specs import StageSpec
+from bus.transport.loop import Loop
+from pipeline_runner.execution.workers import PROGRESS_GAP, WorkerPool
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
-from pipeline_runner.workers import PROGRESS_GAP, WorkerPool
-from tests.factories import badly, image, record_of, well
-from tests.helpers import PATIENCE, TIME_FACTOR, deadline
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
+from tests.support.factories import badly, image, record_of, well
+from tests.support.helpers import PATIENCE, TIME_FACTOR, deadline
 
 Work = Callable[[NormalizedJobRecord, Progress, Cancelled], JobResult]
 

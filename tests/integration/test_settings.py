@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from bus.limits import DEFAULT_LIMITS, Limits
-from bus.settings import defaults_for, read_settings
-from bus.validate import InvalidInputError
-from cli.main import main
+from bus.config.limits import DEFAULT_LIMITS, Limits
+from bus.config.settings import defaults_for, read_settings
+from bus.protocol.validation import InvalidInputError
 from learning_service.__main__ import main as learning
 from pipeline_runner.__main__ import main as runner
+from variantbus.cli.main import main
 
 ROOT: Final = Path(__file__).parents[2]
 SERVICES: Final = ("runner", "learning", "dashboard")

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bus.messages import Config, ConfigValue, Scalar
-from bus.specs import Kind, VariableSpec, check_config
-from pipeline_runner.diffusion import Picture, Settings
-from pipeline_runner.outputs import Outputs
-from pipeline_runner.pipelines import Setup, load_pipelines
-from pipeline_runner.pipelines.command import CommandPipeline, fill_in
-from pipeline_runner.pipelines.embedded import EmbeddedPipeline
+from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.pipeline_specs import Kind, VariableSpec, check_config
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import Setup
+from pipeline_runner.pipelines.command.pipeline import CommandPipeline, fill_in
+from pipeline_runner.pipelines.embedded import Picture, Settings
+from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
 from pipeline_runner.pipelines.noop import NoopPipeline
-from tests.factories import Reports, record_of
+from pipeline_runner.pipelines.registry import load_pipelines
+from tests.support.factories import Reports, record_of
 
 SETUP: Final = Setup(outputs=Outputs(Path("nowhere")))
 EMBEDDED: Final = EmbeddedPipeline(SETUP).stages()
@@ -51,7 +52,7 @@ def test_a_variable_of_the_embedded_pipeline_arrives_alone(
         used.append(settings)
         return Picture(np.zeros((settings.height, settings.width, 3), np.uint8), 0.0)
 
-    monkeypatch.setattr("pipeline_runner.pipelines.embedded.generate", generate)
+    monkeypatch.setattr("pipeline_runner.pipelines.embedded.pipeline.generate", generate)
     pipeline = EmbeddedPipeline(Setup(outputs=Outputs(tmp_path / "outputs")))
     base: Config = {"seed": 5}
     if stage == "img2img":

@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple, NoReturn, get_args
 import msgspec
 import pytest
 
-from bus import topics, wire
-from bus.control import Methods
-from bus.messages import Message, decode_body, encode_body
-from bus.metrics import MetricsReply
-from tests.helpers import Service
+from bus.contracts.messages import Message, decode_body, encode_body
+from bus.protocol import topics, wire
+from bus.telemetry.metrics import MetricsReply
+from bus.transport.server import Methods
+from tests.support.helpers import Service
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "protocol.md"

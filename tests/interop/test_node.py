@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import pytest
 
-from bus import sockets, topics
-from bus.keys import Keys
-from tests.helpers import PATIENCE, TIME_FACTOR, Service, job, wait_until
-from tests.keys import enrol, write_peers
+from bus.protocol import topics
+from bus.transport import sockets
+from bus.transport.keys import Keys
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, job, wait_until
+from tests.support.key_folders import enrol, write_peers
 
 HERE: Final = Path(__file__).parent
 NODE: Final = shutil.which("node")

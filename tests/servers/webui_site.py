@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from tests.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.servers.webui_jobs import (
     ALIASES,
     LATENT,
@@ -20,6 +19,7 @@ from tests.servers.webui_jobs import (
     Refused,
     title,
 )
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 API: Final = "/sdapi/v1"
 # name → default; the type of a value has to be that of the default. All other names are dropped without a word.

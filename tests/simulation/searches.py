@@ -12,14 +12,14 @@ import numpy as np
 from click import echo
 from msgspec.structs import asdict
 
-from bus.messages import ExperimentDefinition, RecommendationUpdated, Variable, VariantValue
-from learning_service.answer.evidence import Candidate, Score
-from learning_service.answer.posterior import Array
-from learning_service.answer.propose import propose
-from learning_service.answer.recommend import METRIC_MARGIN, recommend
-from learning_service.observations import objective_of
-from learning_service.search import More, Propose, SearchState, Situation, decide
-from learning_service.space import Space, first_round, space_of
+from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated, Variable, VariantValue
+from learning_service.recommendation.evidence import Candidate, Score
+from learning_service.recommendation.observations import objective_of
+from learning_service.recommendation.posterior import Array
+from learning_service.recommendation.propose import propose
+from learning_service.recommendation.recommend import METRIC_MARGIN, recommend
+from learning_service.search.policy import More, Propose, SearchState, Situation, decide
+from learning_service.search.space import Space, first_round, space_of
 
 VALUES: Final = 25
 SIDE: Final = 8  # of a grid of two variables

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from learning_service.answer.evidence import PREFERENCE, STARS, Preference, Score
-from learning_service.answer.pairs import next_pair
-from learning_service.answer.recommend import STARS_MARGIN, Recommendation, recommend
-from learning_service.answer.scores import STARS_NOISE, fit_scores
-from learning_service.answer.verdict import Verdict, decide
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Preference, Score
+from learning_service.recommendation.pairs import next_pair
+from learning_service.recommendation.recommend import STARS_MARGIN, Recommendation, recommend
+from learning_service.recommendation.scores import STARS_NOISE, fit_scores
+from learning_service.recommendation.verdict import Verdict, decide
 from tests.simulation.worlds import SEED_DEVIATIONS, SEEDS, SHAPES, VALUES, World, make_world
 
 CHECKPOINTS: Final = (6, 12, 18, 24, 36, 48, 72, 96)  # ratings

@@ -6,8 +6,16 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr
 
-from learning_service.answer.evidence import STARS_MAX, STARS_MIN, Candidate, Outcome, Picture, Preference, Score
-from learning_service.answer.posterior import Array
+from learning_service.recommendation.evidence import (
+    STARS_MAX,
+    STARS_MIN,
+    Candidate,
+    Outcome,
+    Picture,
+    Preference,
+    Score,
+)
+from learning_service.recommendation.posterior import Array
 
 VALUES: Final = 8
 SEEDS: Final = 12

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from learning_service.answer.evidence import PREFERENCE, Candidate, Outcome, Picture, Preference
-from learning_service.answer.pairs import next_pair
-from learning_service.answer.recommend import recommend
+from learning_service.recommendation.evidence import PREFERENCE, Candidate, Outcome, Picture, Preference
+from learning_service.recommendation.pairs import next_pair
+from learning_service.recommendation.recommend import recommend
 
 
 def pictures(values: int, seeds: int) -> list[Picture]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, stdtr
 
-from learning_service.answer.posterior import Array, Posterior, spreads
+from learning_service.recommendation.posterior import Array, Posterior, spreads
 
 
 def belief(means: Array, covariance: Array, dof: float = np.inf) -> Posterior:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from learning_service.answer.evidence import Picture, Preference
-from learning_service.answer.posterior import Array
-from learning_service.answer.preferences import (
+from learning_service.recommendation.evidence import Picture, Preference
+from learning_service.recommendation.posterior import Array
+from learning_service.recommendation.preferences import (
     DEVIATIONS,
     _log_likelihood,
     _slopes,

@@ -2,9 +2,9 @@
 
 import random
 
-from bus.messages import ExperimentDefinition, Variable
-from learning_service.answer.propose import propose
-from learning_service.space import Point, Space, space_of
+from bus.contracts.messages import ExperimentDefinition, Variable
+from learning_service.recommendation.propose import propose
+from learning_service.search.space import Point, Space, space_of
 
 LINE = space_of(ExperimentDefinition(name="x", variable=Variable(name="steps", start=1, stop=30, step=1)))
 TEXTS = [f"sampler {number}" for number in range(6)]

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.messages import RecommendationUpdated, ValueEstimate, VariantValue
-from bus.validate import InvalidInputError
-from learning_service.answer.evidence import PREFERENCE, STARS, Candidate, Objective, Picture, Preference, Score
-from learning_service.answer.recommend import Recommendation, recommend
-from tests.helpers import TIME_FACTOR
+from bus.contracts.messages import RecommendationUpdated, ValueEstimate, VariantValue
+from bus.protocol.validation import InvalidInputError
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Picture, Preference, Score
+from learning_service.recommendation.recommend import Recommendation, recommend
+from tests.support.helpers import TIME_FACTOR
 
 MATCH = Objective(kind="metric", name="prompt_match")
 LOSS = Objective(kind="metric", name="loss", minimize=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from learning_service.answer.posterior import Array
-from learning_service.answer.scores import (
+from learning_service.recommendation.posterior import Array
+from learning_service.recommendation.scores import (
     METRIC_NOISE,
     SEED_RATIOS,
     STARS_NOISE,

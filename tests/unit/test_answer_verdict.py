@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bus.messages import VariantValue
-from learning_service.answer.evidence import PREFERENCE, STARS, Objective
-from learning_service.answer.posterior import Posterior
-from learning_service.answer.sentence import no_verdict, percent, value_text, verdict_text
-from learning_service.answer.verdict import Verdict, decide, more_needed
+from bus.contracts.messages import VariantValue
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
+from learning_service.recommendation.posterior import Posterior
+from learning_service.recommendation.sentence import no_verdict, percent, value_text, verdict_text
+from learning_service.recommendation.verdict import Verdict, decide, more_needed
 
 MATCH = Objective(kind="metric", name="prompt_match")
 VALUES: list[VariantValue] = [5, 6, 7, 8]

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import ExperimentDefinition, Scalar, Variable
-from bus.specs import StageSpec, VariableSpec
-from bus.validate import InvalidInputError
-from learning_service.axes import identity, plan_values
-from learning_service.plan import check_plan, is_slow
-from tests.factories import definition
+from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.protocol.validation import InvalidInputError
+from learning_service.experiments.axes import identity, plan_values
+from learning_service.experiments.plan import check_plan, is_slow
+from tests.support.factories import definition
 
 STEPS = Variable(name="steps", values=[0, 10])
 MODEL = Variable(name="model", values="all")

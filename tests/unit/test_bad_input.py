@@ -6,12 +6,13 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from bus import messages, topics, wire
-from bus.control import Methods
-from bus.messages import LearningContext, decode_body
-from bus.requests import CreateParams, SubmitParams
-from bus.topics import TopicError
-from bus.validate import InvalidInputError, decode
+from bus.contracts import messages
+from bus.contracts.messages import LearningContext, decode_body
+from bus.contracts.requests import CreateParams, SubmitParams
+from bus.protocol import topics, wire
+from bus.protocol.topics import TopicError
+from bus.protocol.validation import InvalidInputError, decode
+from bus.transport.server import Methods
 
 encode: Final = msgspec.msgpack.encode
 FETCH: Final = msgspec.msgpack.Decoder(wire.FetchParams)

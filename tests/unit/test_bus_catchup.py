@@ -1,4 +1,4 @@
-"""Catching up: under the bad network of `tests.network`, and step by step."""
+"""Catching up: under the bad network of `tests.support.simulated_network`, and step by step."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,11 +9,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bus import catchup
-from bus.catchup import CatchUp, Check, Damaged, Fetch, Info, Latest, Request, Rewound, resume_offset
-from bus.limits import DEFAULT_LIMITS
-from bus.wire import Epochs
-from tests.network import PREFIXES, STARTS, TOPICS, BadPublisher, Event, Network
+from bus.config.limits import DEFAULT_LIMITS
+from bus.protocol import recovery
+from bus.protocol.recovery import CatchUp, Check, Damaged, Fetch, Info, Latest, Request, Rewound, resume_offset
+from bus.protocol.wire import Epochs
+from tests.support.simulated_network import PREFIXES, STARTS, TOPICS, BadPublisher, Event, Network
 
 SETTINGS = settings(max_examples=100, stateful_step_count=30)
 HISTORIES = 1500
@@ -139,7 +139,7 @@ class Trusting(CatchUp[Event]):
 class Forgetful(CatchUp[Event]):
     """Tells what retention has taken, and does not take what compaction has kept."""
 
-    def _take_over(self, listing: catchup._Listing[Event]) -> None:
+    def _take_over(self, listing: recovery._Listing[Event]) -> None:
         if self.offset is not None:
             listing.events.clear()
         super()._take_over(listing)

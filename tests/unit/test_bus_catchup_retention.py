@@ -2,7 +2,7 @@
 
 import pytest
 
-from bus.catchup import CatchUp, Check, Fetch, Latest, Truncated
+from bus.protocol.recovery import CatchUp, Check, Fetch, Latest, Truncated
 
 
 def test_what_retention_has_taken_is_told_and_the_newest_of_it_delivered() -> None:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus import topics
-from bus.chain import Chain
+from bus.protocol import topics
+from bus.protocol.predecessors import Chain
 
 some_topics = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(lambda parts: ".".join(parts) + ".")
 logs = st.lists(some_topics, max_size=60)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus import wire
-from bus.control import Methods
-from bus.log import BodyTooLargeError, StorageError
-from bus.logs import REPEATS_A_MINUTE
-from bus.validate import InvalidInputError
-from bus.wire import ControlError, Role
-from tests.helpers import answers
+from bus.eventlog.log import BodyTooLargeError, StorageError
+from bus.protocol import wire
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError, Role
+from bus.telemetry.logging import REPEATS_A_MINUTE
+from bus.transport.server import Methods
+from tests.support.helpers import answers
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zmq.utils import z85
 
-from bus.gate import zap_reply
+from bus.transport.authentication import zap_reply
 
 KEY = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
 QUESTION = [b"peer", b"", b"1.0", b"7", b"variantbus", b"10.0.0.9", b"", b"CURVE", z85.decode(KEY)]

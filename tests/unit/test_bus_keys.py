@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bus.keys import Client, Peers, check_key, parse_peers
-from bus.validate import InvalidInputError
+from bus.protocol.validation import InvalidInputError
+from bus.transport.keys import Client, Peers, check_key, parse_peers
 
 ONE = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"  # the two examples of RFC 26's reference
 TWO = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"

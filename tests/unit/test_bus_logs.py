@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.logs import JsonFormatter, Repeats, TextFormatter, _Stderr, escaped
+from bus.telemetry.logging import JsonFormatter, Repeats, TextFormatter, _Stderr, escaped
 
 FORGERY = "gone\n2026-01-01 00:00:00,000 runner INFO all is well"
 ACTING = "\u202e\u200b\ufeff\x1b[2J\x9b1m\r\x00\x7f\x85\u2028\u2029"
@@ -129,7 +129,7 @@ def test_a_line_that_nobody_takes_is_lost_without_a_word(
 ) -> None:
     """A reader that has gone is no reason for a traceback, nor for an exception."""
     read, write = os.pipe()
-    monkeypatch.setattr("bus.logs.STDERR", write)
+    monkeypatch.setattr("bus.telemetry.logging.STDERR", write)
     handler = _Stderr()
     handler.setFormatter(TextFormatter("runner"))
     handler.handle(record("somebody reads"))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus import messages
-from bus.messages import (
+from bus.contracts import messages
+from bus.contracts.messages import (
     EventRejected,
     ExperimentDefinition,
     ExperimentStatus,
@@ -33,7 +33,7 @@ from bus.messages import (
     decode_body,
     encode_body,
 )
-from bus.validate import InvalidInputError
+from bus.protocol.validation import InvalidInputError
 
 CONTEXT = LearningContext(
     experiment_id="cfg-7f3a",

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from bus import metrics
-from bus.metrics import HELP, Metrics, Sample, Traffic
-from bus.wire import Record
+from bus.protocol.wire import Record
+from bus.telemetry import metrics
+from bus.telemetry.metrics import HELP, Metrics, Sample, Traffic
 
 UNITS = ("seconds", "bytes", "total", "info")
 COUNTS = {  # gauges without a unit: numbers of things, offsets, and states

@@ -5,13 +5,13 @@ from io import StringIO
 import msgspec
 from rich.console import Console
 
-from bus import rates as module
-from bus.messages import encode_body
-from bus.rates import Rates
-from bus.screen import print_event, render
-from bus.source import Delivery, SourceState
-from bus.top import Sight, as_json, as_lines, connection_text, size_text
-from tests.helpers import job
+from bus.console import rates as module
+from bus.console.rates import Rates
+from bus.console.screen import print_event, render
+from bus.console.top import Sight, as_json, as_lines, connection_text, size_text
+from bus.contracts.messages import encode_body
+from bus.subscriber.source import Delivery, SourceState
+from tests.support.helpers import job
 
 
 class Clock:

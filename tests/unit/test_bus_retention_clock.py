@@ -1,6 +1,6 @@
 """The clock of retention: one that was set is not believed for an hour."""
 
-from bus.retention import CLOCK_PAUSE, Clock
+from bus.eventlog.retention import CLOCK_PAUSE, Clock
 
 
 class Hands:

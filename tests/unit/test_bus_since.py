@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.since import offset_before, parse_duration, parse_since
-from bus.validate import InvalidInputError
-from bus.wire import FetchReply, Record
+from bus.console.since import offset_before, parse_duration, parse_since
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import FetchReply, Record
 
 NOW = datetime(2026, 5, 10, 14, 30, tzinfo=timezone(timedelta(hours=2)))
 

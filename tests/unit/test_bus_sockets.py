@@ -2,7 +2,7 @@
 
 import pytest
 
-from bus.sockets import Address, AddressError, parse_address
+from bus.transport.sockets import Address, AddressError, parse_address
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """Named SQL."""
 
-from bus import sql
+from bus.eventlog import sql
 
 
 def test_every_statement_of_the_log_is_found_by_its_name() -> None:
     """A name, a sentence, and the statement up to the next name."""
-    statements = sql.load("bus", "log.sql")
+    statements = sql.load("bus.eventlog", "log.sql")
 
     assert {"schema", "insert_record", "select_range", "select_tables"} <= set(statements)
     assert (
@@ -17,4 +17,4 @@ def test_every_statement_of_the_log_is_found_by_its_name() -> None:
 
 def test_comments_inside_a_statement_do_not_end_it() -> None:
     """The schema has remarks beside its columns."""
-    assert "-- 0 -> 1 at an orderly close" in sql.load("bus", "log.sql")["schema"]
+    assert "-- 0 -> 1 at an orderly close" in sql.load("bus.eventlog", "log.sql")["schema"]

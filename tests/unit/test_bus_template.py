@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from msgspec.msgpack import Ext
 
-from bus.plain import plain
-from bus.source import Delivery
-from bus.tail import as_json, as_text
-from bus.template import Template
-from bus.validate import InvalidInputError
+from bus.console.tail import as_json, as_text
+from bus.console.template import Template
+from bus.protocol.json_values import plain
+from bus.protocol.validation import InvalidInputError
+from bus.subscriber.source import Delivery
 
 NOON_NS = int(datetime(2026, 5, 1, 12, 0, 5).astimezone().timestamp() * 10**9)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus import topics
-from bus.topics import TopicError
+from bus.protocol import topics
+from bus.protocol.topics import TopicError
 
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 tokens = st.text("abAB01_-", min_size=1, max_size=3)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus import messages, validate, wire
-from bus.messages import ExperimentDefinition
-from bus.validate import InvalidInputError, convert, decode, near_miss
+from bus.contracts import messages
+from bus.contracts.messages import ExperimentDefinition
+from bus.protocol import validation, wire
+from bus.protocol.validation import InvalidInputError, convert, decode, near_miss
 
 FETCH = msgspec.msgpack.Decoder(wire.FetchParams)
 DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
@@ -139,4 +140,4 @@ def test_well_formed_data_of_another_shape_never_raises_anything_else(value: obj
 
 def test_errors_of_any_kind_are_explained() -> None:
     """An error without a text still gives one."""
-    assert validate.explain(MemoryError(), int) == "input: MemoryError"
+    assert validation.explain(MemoryError(), int) == "input: MemoryError"

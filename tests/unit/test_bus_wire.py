@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus import wire
-from bus.messages import encode_body
-from bus.validate import InvalidInputError, decode
-from bus.wire import ControlError, FetchReply, HeartbeatFrame, HeartbeatInfo, Record
-from tests.helpers import job
+from bus.contracts.messages import encode_body
+from bus.protocol import wire
+from bus.protocol.validation import InvalidInputError, decode
+from bus.protocol.wire import ControlError, FetchReply, HeartbeatFrame, HeartbeatInfo, Record
+from tests.support.helpers import job
 
 
 def test_a_feed_frame_is_an_array_of_six() -> None:

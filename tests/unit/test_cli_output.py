@@ -5,12 +5,12 @@ from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
-from bus.messages import JobError, JobResult
-from bus.requests import JobView
-from bus.specs import StageSpec, VariableSpec
-from cli.job import job_row, wait_lines
-from cli.output import count_text, duration_text, more_text, print_table
-from cli.pipelines import away_lines, note, takes
+from bus.contracts.messages import JobError, JobResult
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.contracts.requests import JobView
+from variantbus.cli.job import job_row, wait_lines
+from variantbus.cli.output import count_text, duration_text, more_text, print_table
+from variantbus.cli.pipelines import away_lines, note, takes
 
 
 @pytest.mark.parametrize(

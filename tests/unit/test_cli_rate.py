@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from bus.command import EXIT_REFUSED
-from bus.messages import ImageRef
-from bus.requests import ComparedReply, CompareParams, PairReply, RatedReply
-from bus.wire import ControlError
-from cli import rate as module
-from cli.main import main
-from cli.rate import GAP, QUESTION, Answer, rated_text, read_answer, side_by_side, undone_text
+from bus.console.command import EXIT_REFUSED
+from bus.contracts.messages import ImageRef
+from bus.contracts.requests import ComparedReply, CompareParams, PairReply, RatedReply
+from bus.protocol.wire import ControlError
+from variantbus.cli import rate as module
+from variantbus.cli.main import main
+from variantbus.cli.rate import GAP, QUESTION, Answer, rated_text, read_answer, side_by_side, undone_text
 
 RED, BLUE = "a" * 64, "b" * 64
 COLOURS = {RED: "#ff0000", BLUE: "#0000ff"}
@@ -42,7 +42,7 @@ class Services:
         self.viewer = 0  # what the viewer ends with
 
     def request(self, _address: str, method: str, params: Any, _reply: type, *_args: float, keys: None) -> object:
-        """Take the place of `bus.requester.request`."""
+        """Take the place of `bus.transport.client.request`."""
         assert keys is None
         if method == "comparison.next":
             left, right = (self._reference(sha256) for sha256 in (RED, BLUE))
@@ -62,7 +62,7 @@ class Services:
         return ImageRef(sha256=sha256, path="x.png", width=1, height=1) if sha256 in self.pictures else None
 
     def fetch(self, _runner: str, sha256: str, _keys: None) -> Iterator[bytes]:
-        """Take the place of `cli.fetch.fetch_output`."""
+        """Take the place of `variantbus.reports.fetch.fetch_output`."""
         yield self.pictures[sha256]
 
     def launch(self, path: str) -> int:

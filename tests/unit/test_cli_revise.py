@@ -2,9 +2,9 @@
 
 import pytest
 
-from bus.messages import Scalar
-from bus.validate import InvalidInputError
-from cli.revise import parse_values
+from bus.contracts.messages import Scalar
+from bus.protocol.validation import InvalidInputError
+from variantbus.cli.revise import parse_values
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from bus.messages import ExperimentStatus, Totals
-from bus.requests import LaneView, PipelinesReply
-from cli.lanes import Reason, reason_in
-from cli.view import ExperimentScreen, Wait, summary_line
-from learning_service.experiments import variant_status
-from tests.factories import EXPERIMENT, definition, planned_experiment
+from bus.contracts.messages import ExperimentStatus, Totals
+from bus.contracts.requests import LaneView, PipelinesReply
+from learning_service.experiments.model import variant_status
+from tests.support.factories import EXPERIMENT, definition, planned_experiment
+from variantbus.cli.lanes import Reason, reason_in
+from variantbus.cli.view import ExperimentScreen, Wait, summary_line
 
 AWAY = "no web UI at http://127.0.0.1:7860"
 RUNNING = ExperimentStatus(

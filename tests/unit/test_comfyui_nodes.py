@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.specs import VariableSpec, check_value
-from bus.validate import InvalidInputError
-from pipeline_runner.comfyui.nodes import NodeInfo, Nodes, input_spec
+from bus.contracts.pipeline_specs import VariableSpec, check_value
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.comfyui.nodes import NodeInfo, Nodes, input_spec
 
 
 def spec(told: Any) -> VariableSpec | None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
-from pipeline_runner.comfyui.history import Ended, ImageFile, chosen_images, read_ended
-from pipeline_runner.comfyui.progress import News, Steps, read_message
-from pipeline_runner.comfyui.prompt import client_id_of, prompt_id_of
-from pipeline_runner.refusals import TEXT_LIMIT
+from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
+from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, chosen_images, read_ended
+from pipeline_runner.pipelines.comfyui.progress import News, Steps, read_message
+from pipeline_runner.pipelines.comfyui.prompt import client_id_of, prompt_id_of
+from pipeline_runner.pipelines.refusals import TEXT_LIMIT
 
 SAMPLER_ERROR = {
     "type": "value_not_in_list",

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from bus.messages import Config, JobError, JobResult
-from pipeline_runner.comfyui.history import Ended, ImageFile
-from pipeline_runner.comfyui.results import Harvest, judge
-from pipeline_runner.comfyui.workflow import Graph, Workflow, patched, read_workflow, values_of
-from tests.comfyui import example, inputs
-from tests.factories import context, record_of
+from bus.contracts.messages import Config, JobError, JobResult
+from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile
+from pipeline_runner.pipelines.comfyui.results import Harvest, judge
+from pipeline_runner.pipelines.comfyui.workflow import Graph, Workflow, patched, read_workflow, values_of
+from tests.support.comfyui_jobs import example, inputs
+from tests.support.factories import context, record_of
 
 SAVED, PREVIEW = ImageFile("9", "a.png", "", "output"), ImageFile("12", "b.png", "", "temp")
 CONFIG: Config = {"workflow": "x.json", "cfg_scale": 7, "seed": 5}

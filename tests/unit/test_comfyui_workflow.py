@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bus.messages import Config
-from bus.validate import InvalidInputError
-from pipeline_runner.comfyui.workflow import (
+from bus.contracts.messages import Config
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.comfyui.workflow import (
     Graph,
     Target,
     effective_values,
@@ -17,7 +17,7 @@ from pipeline_runner.comfyui.workflow import (
     seed_inputs,
     values_of,
 )
-from tests.comfyui import INPUTS, SAMPLER, example, inputs, with_subgraph
+from tests.support.comfyui_jobs import INPUTS, SAMPLER, example, inputs, with_subgraph
 
 
 def read(graph: Any, **config: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from dashboard.guard import BODY_LIMIT, Guard
+from variantbus.dashboard.guard import BODY_LIMIT, Guard
 
 HOST = "127.0.0.1:5580"
 TOKEN = "the token"  # noqa: S105 - of a test

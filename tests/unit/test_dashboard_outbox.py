@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dashboard.outbox import Outbox
+from variantbus.dashboard.outbox import Outbox
 
 
 async def taken(outbox: Outbox) -> list[bytes] | None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline_runner.diffusion.denoiser import GUIDE_BLUR, GUIDE_FLOOR, guided_denoiser, named_pictures
-from pipeline_runner.diffusion.match import prompt_match
-from pipeline_runner.diffusion.pictures import COUNT, PER_CLASS
-from pipeline_runner.diffusion.subspace import build_span, span_of
+from pipeline_runner.pipelines.embedded.denoiser import GUIDE_BLUR, GUIDE_FLOOR, guided_denoiser, named_pictures
+from pipeline_runner.pipelines.embedded.match import prompt_match
+from pipeline_runner.pipelines.embedded.pictures import COUNT, PER_CLASS
+from pipeline_runner.pipelines.embedded.subspace import build_span, span_of
 
 Floats = NDArray[np.float64]
 GREEN_HEART = 9 * PER_CLASS + 2

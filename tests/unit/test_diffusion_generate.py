@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline_runner.diffusion import SAMPLERS, SCHEDULERS, Cancelled, Settings, generate
+from pipeline_runner.pipelines.embedded import SAMPLERS, SCHEDULERS, Cancelled, Settings, generate
 
 BASE: dict[str, Any] = {"prompt": "a blue star", "steps": 4, "seed": 3}
 

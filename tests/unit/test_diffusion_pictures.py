@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline_runner.diffusion.pictures import COLOURS, COUNT, PER_CLASS, SHAPES, draw_pictures
+from pipeline_runner.pipelines.embedded.pictures import COLOURS, COUNT, PER_CLASS, SHAPES, draw_pictures
 
 
 def test_every_class_has_its_pictures_in_one_slice() -> None:

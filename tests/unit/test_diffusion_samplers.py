@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline_runner.diffusion.denoiser import guided_denoiser, named_pictures
-from pipeline_runner.diffusion.samplers import SAMPLERS, sampler_named
-from pipeline_runner.diffusion.schedules import SCHEDULERS, SIGMA_MAX, SIGMA_MIN, sigmas
-from pipeline_runner.diffusion.subspace import span_of
+from pipeline_runner.pipelines.embedded.denoiser import guided_denoiser, named_pictures
+from pipeline_runner.pipelines.embedded.samplers import SAMPLERS, sampler_named
+from pipeline_runner.pipelines.embedded.schedules import SCHEDULERS, SIGMA_MAX, SIGMA_MIN, sigmas
+from pipeline_runner.pipelines.embedded.subspace import span_of
 
 Floats = NDArray[np.float64]
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.messages import ImageRef, Scalar, Variable
-from bus.records import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
-from bus.validate import InvalidInputError
-from cli.archive import parts_of
-from cli.exported import Exported, from_csv, from_json, to_csv, to_json, under
-from tests.factories import definition
+from bus.contracts.messages import ImageRef, Scalar, Variable
+from bus.contracts.records import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
+from bus.protocol.validation import InvalidInputError
+from tests.support.factories import definition
+from variantbus.cli.archive import parts_of
+from variantbus.reports.exported import Exported, from_csv, from_json, to_csv, to_json, under
 
 VALUES: list[Scalar] = [0, False, 7.5, "euler", "7", "=1+1", "", "null", '"x"', "'-", "a,b\n"]
 

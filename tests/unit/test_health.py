@@ -2,9 +2,9 @@
 
 import pytest
 
-from bus.metrics import HELP, Labels, Metric, Number, Sample
-from cli.check import Health, duration, exit_status
-from cli.health import Problem, Readings, Thresholds, problems_of
+from bus.telemetry.metrics import HELP, Labels, Metric, Number, Sample
+from variantbus.cli.check import Health, duration, exit_status
+from variantbus.reports.health import Problem, Readings, Thresholds, problems_of
 
 THRESHOLDS = Thresholds(max_lag=100, min_free=1 << 20)
 RUNNER = {"runner": "tcp://127.0.0.1:5561"}

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from bus.messages import VariantValue
-from bus.records import HistoryReply
-from cli.history import bars, experiments_table, values_table
-from learning_service.experiments import Experiment
-from learning_service.history import Stars, look_back, mean_of, star_counts
-from learning_service.variants import Variant
-from tests.factories import definition, image
+from bus.contracts.messages import VariantValue
+from bus.contracts.records import HistoryReply
+from learning_service.archive.history import Stars, look_back, mean_of, star_counts
+from learning_service.experiments.model import Experiment
+from learning_service.experiments.variants import Variant
+from tests.support.factories import definition, image
+from variantbus.cli.history import bars, experiments_table, values_table
 
 
 def experiment(name: str, *values: VariantValue, at: float = 1.0, seconds: float = 2.0) -> Experiment:

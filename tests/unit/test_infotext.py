@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from bus.messages import Config
-from pipeline_runner.infotext import infotext, read_infotext
+from bus.contracts.messages import Config
+from pipeline_runner.outputs.infotext import infotext, read_infotext
 
 CONFIG: Config = {
     "prompt": "a blue star, on (white:1.2)",

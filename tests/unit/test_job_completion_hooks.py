@@ -8,12 +8,12 @@ import logging
 import msgspec
 import pytest
 
-from bus.messages import JobCompleted, JobResult, LearningContext, VariantValue, decode_body, encode_body
-from bus.validate import convert
-from learning_service.controller import LearningController
-from pipeline_runner.completion import CompletionHandlers
-from pipeline_runner.jobs import NormalizedJobRecord, failed_result, finished, new_record, started
-from tests.factories import EXPERIMENT, JobScript, context, planned_experiment, record_of, request_for, well
+from bus.contracts.messages import JobCompleted, JobResult, LearningContext, VariantValue, decode_body, encode_body
+from bus.protocol.validation import convert
+from learning_service.events.router import LearningController
+from pipeline_runner.queue.completion import CompletionHandlers
+from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result, finished, new_record, started
+from tests.support.factories import EXPERIMENT, JobScript, context, planned_experiment, record_of, request_for, well
 
 Told = list[tuple[NormalizedJobRecord, JobResult]]
 

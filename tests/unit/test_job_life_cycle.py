@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from bus.lifecycle import IllegalTransitionError
-from bus.messages import JobError, JobResult, JobState
-from pipeline_runner.jobs import (
+from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.messages import JobError, JobResult, JobState
+from pipeline_runner.queue.jobs import (
     TRANSITIONS,
     JobEvent,
     NormalizedJobRecord,
@@ -22,7 +22,7 @@ from pipeline_runner.jobs import (
     started,
     transition,
 )
-from tests.factories import context, record_of, request_for, well
+from tests.support.factories import context, record_of, request_for, well
 
 STATES: tuple[JobState, ...] = get_args(JobState)
 EVENTS: tuple[JobEvent, ...] = get_args(JobEvent)

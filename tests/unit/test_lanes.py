@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline_runner.lanes import ALL, PAUSED, Lane, Lanes
+from pipeline_runner.queue.capacity import ALL, PAUSED, Lane, Lanes
 
 
 def waiting(**queued: int) -> Lanes:

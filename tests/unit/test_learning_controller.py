@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import (
+from bus.contracts.messages import (
     JobProgress,
     LearningContext,
     Scalar,
@@ -12,11 +12,11 @@ from bus.messages import (
     VariantValue,
     decode_body,
 )
-from bus.validate import InvalidInputError
-from learning_service.controller import JobEvent, LearningController
-from learning_service.experiments import Experiment, experiment_status
-from learning_service.variants import ENDED
-from tests.factories import (
+from bus.protocol.validation import InvalidInputError
+from learning_service.events.router import JobEvent, LearningController
+from learning_service.experiments.model import Experiment, experiment_status
+from learning_service.experiments.variants import ENDED
+from tests.support.factories import (
     CANCELLED,
     EXPERIMENT,
     Desk,

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.messages import Totals, VariantState
-from learning_service import variants
-from learning_service.experiments import Experiment, experiment_status, variant_fraction, variant_status
-from learning_service.variants import Variant
-from tests.factories import (
+from bus.contracts.messages import Totals, VariantState
+from learning_service.experiments import variants
+from learning_service.experiments.model import Experiment, experiment_status, variant_fraction, variant_status
+from learning_service.experiments.variants import Variant
+from tests.support.factories import (
     CANCELLED,
     JobScript,
     badly,

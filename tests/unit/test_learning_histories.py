@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.messages import (
+from bus.contracts.messages import (
     JobResult,
     VariantState,
     VariantStatus,
     decode_body,
     encode_body,
 )
-from learning_service.controller import JobEvent, Outcome
-from learning_service.experiments import variant_status
-from learning_service.variants import resent
-from tests.factories import (
+from learning_service.events.router import JobEvent, Outcome
+from learning_service.experiments.model import variant_status
+from learning_service.experiments.variants import resent
+from tests.support.factories import (
     CANCELLED,
     EXPERIMENT,
     Desk,

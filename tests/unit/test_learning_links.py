@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from bus.requests import PipelinesReply
-from bus.specs import StageSpec, VariableSpec
-from bus.wire import ControlError
-from learning_service.links import BATCH, TRIES, RunnerLink, kinds_taken, offered_together, share_out
-from learning_service.plan import PlannedJob
-from learning_service.store import JobRow, RunnerPipelines
-from tests.house import lane
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.contracts.requests import PipelinesReply
+from bus.protocol.wire import ControlError
+from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, kinds_taken, offered_together, share_out
+from learning_service.experiments.plan import PlannedJob
+from learning_service.storage.store import JobRow, RunnerPipelines
+from tests.support.learning_services import lane
 
 KNOWN = StageSpec(variables={"cfg_scale": VariableSpec(kind="float")})
 AWAY = StageSpec(unavailable="nobody answers")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.lifecycle import IllegalTransitionError
-from bus.messages import JobResult, VariantState
-from learning_service import variants
-from learning_service.variants import (
+from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.messages import JobResult, VariantState
+from learning_service.experiments import variants
+from learning_service.experiments.variants import (
     ENDED,
     ERROR_LIMIT,
     EXTENDED,
@@ -24,7 +24,7 @@ from learning_service.variants import (
     VariantEvent,
     transition,
 )
-from tests.factories import CANCELLED, JobScript, badly, context, image, planned_jobs, well
+from tests.support.factories import CANCELLED, JobScript, badly, context, image, planned_jobs, well
 
 STATES: tuple[VariantState, ...] = get_args(VariantState)
 EVENTS: tuple[VariantEvent, ...] = get_args(VariantEvent)

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import Variable, VariantValue
-from learning_service.answer.evidence import PREFERENCE, STARS, Score
-from learning_service.experiments import Experiment
-from learning_service.judgements import RatingRow
-from learning_service.observations import candidates, metric_scores, objective_of, star_scores
-from learning_service.results import PictureRow, ResultRow, State
-from learning_service.variants import Variant
-from tests.factories import EXPERIMENT, definition, image
+from bus.contracts.messages import Variable, VariantValue
+from learning_service.experiments.model import Experiment
+from learning_service.experiments.variants import Variant
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Score
+from learning_service.recommendation.observations import candidates, metric_scores, objective_of, star_scores
+from learning_service.storage.judgements import RatingRow
+from learning_service.storage.results import PictureRow, ResultRow, State
+from tests.support.factories import EXPERIMENT, definition, image
 
 
 def result(

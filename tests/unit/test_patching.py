@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.messages import Scalar
-from bus.validate import InvalidInputError
-from cli.files import JobFile
-from cli.patching import difference, job_text, patched
-from tests.factories import definition
+from bus.contracts.messages import Scalar
+from bus.protocol.validation import InvalidInputError
+from tests.support.factories import definition
+from variantbus.cli.files import JobFile
+from variantbus.cli.patching import difference, job_text, patched
 
 TOML = """# my settings
 title = "x"     # stays

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.messages import ExperimentDefinition, Scalar, Variable
-from bus.specs import StageSpec, VariableSpec
-from bus.validate import InvalidInputError, convert
-from learning_service.axes import MAX_VARIANTS, axis_values
-from learning_service.plan import (
+from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.protocol.validation import InvalidInputError, convert
+from learning_service.experiments.axes import MAX_VARIANTS, axis_values
+from learning_service.experiments.plan import (
     CONFIG_BYTES,
     PlannedJob,
     check_plan,
@@ -21,7 +21,7 @@ from learning_service.plan import (
     job_request,
     plan_jobs,
 )
-from tests.factories import context, definition
+from tests.support.factories import context, definition
 
 PIPELINES = {
     "embedded": {

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from bus.messages import Config
-from pipeline_runner.diffusion import Picture
-from pipeline_runner.images import PNG_SIGNATURE, ImageKind, NoImageError, read_kind, with_parameters
-from pipeline_runner.infotext import infotext
-from pipeline_runner.pipelines.embedded import _png
+from bus.contracts.messages import Config
+from pipeline_runner.outputs.images import PNG_SIGNATURE, ImageKind, NoImageError, read_kind, with_parameters
+from pipeline_runner.outputs.infotext import infotext
+from pipeline_runner.pipelines.embedded import Picture
+from pipeline_runner.pipelines.embedded.pipeline import _png
 
 CONFIG: Config = {
     "prompt": "a blue star, on (white:1.2)\nsecond line: still the prompt",

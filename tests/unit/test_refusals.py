@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline_runner.refusals import TEXT_LIMIT, is_out_of_memory, one_line, refusal_kind
+from pipeline_runner.pipelines.refusals import TEXT_LIMIT, is_out_of_memory, one_line, refusal_kind
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
-from bus.messages import ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
-from bus.records import PictureRecord, RatingRecord, Records, ResultRecord
-from cli.exported import Exported
-from cli.report.html import media_type_of, report_html
-from cli.report.plot import lines_of, scale_of
-from learning_service.answer.evidence import Score
-from tests.factories import definition
+from bus.contracts.messages import ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
+from bus.contracts.records import PictureRecord, RatingRecord, Records, ResultRecord
+from learning_service.recommendation.evidence import Score
+from tests.support.factories import definition
+from variantbus.reports.exported import Exported
+from variantbus.reports.html import media_type_of, report_html
+from variantbus.reports.plot import lines_of, scale_of
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 EVIL = '<img src=x onerror="alert(1)">'

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bus.messages import JobResult
-from pipeline_runner import retries
-from pipeline_runner.jobs import cancelled_result, failed_result
-from pipeline_runner.retries import LAST_REST_SECONDS, fault_of, rest_seconds
-from tests.factories import badly, well
+from bus.contracts.messages import JobResult
+from pipeline_runner.queue import retries
+from pipeline_runner.queue.jobs import cancelled_result, failed_result
+from pipeline_runner.queue.retries import LAST_REST_SECONDS, fault_of, rest_seconds
+from tests.support.factories import badly, well
 
 
 @pytest.mark.parametrize("kind", ["server_error", "unreachable"])

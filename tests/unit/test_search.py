@@ -8,13 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
-from bus.validate import InvalidInputError
-from learning_service.answer.late import proposer
-from learning_service.judgements import RatingRow
-from learning_service.results import PictureRow
-from learning_service.search import More, SearchState, Situation, check_search, contenders, decide, waits_for
-from learning_service.space import Point, Space, space_of
+from bus.contracts.messages import (
+    ExperimentDefinition,
+    ImageRef,
+    RecommendationUpdated,
+    ValueEstimate,
+    Variable,
+    VariantValue,
+)
+from bus.protocol.validation import InvalidInputError
+from learning_service.recommendation.late import proposer
+from learning_service.search.policy import More, SearchState, Situation, check_search, contenders, decide, waits_for
+from learning_service.search.space import Point, Space, space_of
+from learning_service.storage.judgements import RatingRow
+from learning_service.storage.results import PictureRow
 from tests.simulation.searches import SHAPES, make_world, plan, search
 
 PLAN = ExperimentDefinition(

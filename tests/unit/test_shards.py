@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.validate import InvalidInputError
-from cli.files import new_id
-from learning_service.controller import LearningController
-from learning_service.shards import ALL, Shard, owner
-from tests.factories import JobScript, context
+from bus.protocol.validation import InvalidInputError
+from learning_service.events.router import LearningController
+from learning_service.experiments.sharding import ALL, Shard, owner
+from tests.support.factories import JobScript, context
+from variantbus.cli.files import new_id
 
 
 @given(st.text(min_size=1), st.integers(1, 1000))

@@ -6,10 +6,10 @@ import time
 import msgspec
 import pytest
 
-from bus.messages import Config, ConfigValue, Scalar
-from bus.specs import StageSpec, VariableSpec, check_config, check_value, find_stage, variables_of
-from bus.validate import InvalidInputError
-from tests.helpers import TIME_FACTOR
+from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec, check_config, check_value, find_stage, variables_of
+from bus.protocol.validation import InvalidInputError
+from tests.support.helpers import TIME_FACTOR
 
 IMAGES = StageSpec(
     variables={

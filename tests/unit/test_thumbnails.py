@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipeline_runner import images, thumbnails
-from pipeline_runner.images import PNG_SIGNATURE, NoImageError
-from pipeline_runner.thumbnails import EDGE, SMALL_BYTES, thumbnail
+from pipeline_runner.outputs import images, thumbnails
+from pipeline_runner.outputs.images import PNG_SIGNATURE, NoImageError
+from pipeline_runner.outputs.thumbnails import EDGE, SMALL_BYTES, thumbnail
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline_runner.told import number, scalar, whole
+from pipeline_runner.pipelines.server_values import number, scalar, whole
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline_runner.http_client import Reply, ServerFault
-from pipeline_runner.webui.answer import Answer, effective_of, read_answer
+from pipeline_runner.pipelines.http_client import Reply, ServerFault
+from pipeline_runner.pipelines.webui.answer import Answer, effective_of, read_answer
 
 TEXT = 'x\nSteps: 4, Schedule type: Karras, Distilled CFG Scale: 3.5, Lora hashes: "a: 11"'
 INFO: dict[str, Any] = {

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from bus.messages import Config
-from pipeline_runner.http_client import Reply
-from pipeline_runner.webui.answer import read_answer
-from pipeline_runner.webui.drift import Difference, differences, spoiled, upscaled
-from pipeline_runner.webui.lists import Lists
-from pipeline_runner.webui.payload import InitImage
-from tests.factories import context
-from tests.webui import lists_of
+from bus.contracts.messages import Config
+from pipeline_runner.pipelines.http_client import Reply
+from pipeline_runner.pipelines.webui.answer import read_answer
+from pipeline_runner.pipelines.webui.drift import Difference, differences, spoiled, upscaled
+from pipeline_runner.pipelines.webui.lists import Lists
+from pipeline_runner.pipelines.webui.payload import InitImage
+from tests.support.factories import context
+from tests.support.webui_jobs import lists_of
 
 SIZE = (64, 64)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.http_client import Reply
-from pipeline_runner.refusals import TEXT_LIMIT
-from pipeline_runner.webui.errors import fault_of
+from pipeline_runner.pipelines.http_client import Reply
+from pipeline_runner.pipelines.refusals import TEXT_LIMIT
+from pipeline_runner.pipelines.webui.errors import fault_of
 
 URL = "http://host:7860"
 

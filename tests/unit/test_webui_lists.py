@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.specs import StageSpec, check_config
-from bus.validate import InvalidInputError
-from pipeline_runner.webui.registry import KNOBS, STAGES, stages_of
+from bus.contracts.pipeline_specs import StageSpec, check_config
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.webui.registry import KNOBS, STAGES, stages_of
 from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS, title
-from tests.webui import CONFIG, lists_of
+from tests.support.webui_jobs import CONFIG, lists_of
 
 
 def offered(**options: Any) -> set[str]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from bus.specs import bounds_text
-from pipeline_runner.retries import __doc__ as rules
-from pipeline_runner.webui.registry import KNOBS, Knob
+from bus.contracts.pipeline_specs import bounds_text
+from pipeline_runner.pipelines.webui.registry import KNOBS, Knob
+from pipeline_runner.queue.retries import __doc__ as rules
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "webui.md"
 LISTS: Final = {

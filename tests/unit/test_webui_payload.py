@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from bus.messages import Config
-from bus.validate import InvalidInputError
-from pipeline_runner.webui.lists import Lists
-from pipeline_runner.webui.payload import InitImage, build, check_request
+from bus.contracts.messages import Config
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.webui.lists import Lists
+from pipeline_runner.pipelines.webui.payload import InitImage, build, check_request
 from tests.servers.webui_jobs import title
-from tests.webui import CONFIG, lists_of
+from tests.support.webui_jobs import CONFIG, lists_of
 
 INIT = InitImage(b"picture", 45, 33)
 

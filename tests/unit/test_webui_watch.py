@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.http_client import Reply
-from pipeline_runner.webui.watch import Sight, Watch, sight_of
+from pipeline_runner.pipelines.http_client import Reply
+from pipeline_runner.pipelines.webui.watch import Sight, Watch, sight_of
 
 
 def running(timestamp: str = "2", *, fraction: float = 0.5, halted: bool = False, task: Any = "untold") -> Sight:

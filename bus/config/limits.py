@@ -1,0 +1,76 @@
+"""Every bound of the bus and its services in one place; the unit is the last word of a name.
+
+The table `[limits]` of the config file sets them; docs/limits.md explains them, and a test compares it with this file.
+Bounds that are facts of protocol 1, and so no setting, are constants of `bus.protocol.wire` and `bus.protocol.topics`.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from bus.protocol import wire
+from bus.protocol.validation import InvalidInputError
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+Few = Annotated[int, Meta(ge=1, le=1000)]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+CountOrNone = Annotated[int, Meta(ge=0, le=10_000_000)]
+Large = Annotated[int, Meta(ge=100, le=10_000_000)]
+Size = Annotated[int, Meta(ge=64 * KIB, le=64 * MIB)]
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bounds of one service or one subscriber; a `Log` carries those of its service."""
+
+    # the control socket and the log behind it
+    body_bytes: Annotated[int, Meta(ge=MIB, le=16 * MIB)] = wire.BODY_LIMIT  # an event
+    # a larger request ends the connection; less than the default, and a hundred jobs would not fit into one
+    request_bytes: Annotated[int, Meta(ge=wire.REQUEST_LIMIT, le=64 * MIB)] = wire.REQUEST_LIMIT
+    page_events: Annotated[int, Meta(ge=1, le=100_000)] = wire.PAGE_LIMIT  # in a reply to `fetch` or `latest`
+    page_bytes: Size = wire.PAGE_BYTES  # any list in a reply ends with the entry that takes it over this
+    scan_events: Large = wire.SCAN_LIMIT  # looked at for one `fetch`, so that a rare prefix cannot stall the publisher
+    requests_a_turn: Count = 100  # before the loop looks at its other sockets
+    heartbeats_a_second: Few = 50  # when clients ask for them
+    control_send_messages: Count = 128  # replies of up to a page that wait for a client which does not read them
+    control_receive_messages: Count = 16  # requests of one client that wait; what is beyond waits at the client
+    epochs_kept: Few = 16  # in heartbeats; a consumer of an older one reads again from the start
+    chain_prefixes: Large = 100_000  # whose newest event is known, 200 bytes each
+    chain_rebuild_events: CountOrNone = 10_000  # newest ones read at start, to know the prefixes again
+
+    # retention; see bus/eventlog/retention.py
+    retain_days: Annotated[int, Meta(ge=0, le=36_500)] = 30  # older events leave the log; 0: none for its age
+    retain_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 2 * GIB  # of all tables of a database; 0: any size
+    retain_newest_events: CountOrNone = 1000  # stay whatever their age and size: a wrong clock empties no log
+
+    # the feed
+    feed_send_messages: Large = 10_000  # that wait for a subscriber which stalls; what it misses it fetches
+    feed_receive_messages: Large = 10_000  # that wait in a subscriber
+    messages_a_turn: Count = 1024  # before a subscriber hands them over
+    pending_messages: Count = 10_000  # live ones that wait for a gap to close; more are dropped and fetched later
+    queue_events: Count = 10_000  # that wait to be received; a publisher that gives more is not read meanwhile
+    notices_kept: Count = 1000  # of what a publisher could not give, until somebody looks
+
+    # the services
+    batch_events: Count = 1024  # in one transaction of the learning service
+    waiting_events: Count = 10_000  # while it cannot write; more are read again afterwards
+    experiments_in_memory: Count = 10_000  # the first read goes first, and is read again when it is needed
+    late_events: CountOrNone = 1000  # the newest of an experiment that came after the end of their variant
+    queued_jobs: Count = 100_000  # that wait for one pipeline; who submits more waits until some have run
+    job_bytes: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = 256 * KIB  # beside its result in `job.completed`
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def check_limits(limits: Limits) -> None:
+    """See that the bounds fit together, which no type can express.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    for outer in ("body_bytes", "request_bytes"):
+        room = getattr(limits, outer)
+        if 2 * limits.job_bytes > room:  # a job travels with its result, or among others
+            raise InvalidInputError(f"job_bytes: {limits.job_bytes} is more than half of {outer} ({room}); lower it")

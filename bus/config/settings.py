@@ -1,0 +1,123 @@
+"""The config file: what it may hold, and what it means to a command. A flag and an environment variable count before.
+
+Each key is the option of the same name; a key that is absent leaves the option's default.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import asdict
+
+from bus.config.limits import Limits, check_limits
+from bus.config.toml_file import read_toml
+from bus.protocol.validation import InvalidInputError
+from bus.transport.sockets import AddressError, parse_address
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both services take. `address` is where commands find its control socket."""
+
+    address: str | UnsetType = UNSET
+    feed_port: Port | UnsetType = UNSET
+    control_port: Port | UnsetType = UNSET
+
+
+class RunnerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[runner]`."""
+
+    workers: Annotated[int, Meta(ge=1, le=64)] | UnsetType = UNSET
+    webui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    webui_auth_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    comfyui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+
+
+class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[learning]`."""
+
+    runners: Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
+    shard: str | UnsetType = UNSET
+    max_variants: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType = UNSET
+
+
+class DashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[dashboard]`."""
+
+    host: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    port: Annotated[int, Meta(ge=0, le=65_535)] | UnsetType = UNSET
+    password_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    data_dir: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    durability: Literal["normal", "full"] | UnsetType = UNSET
+    log_level: Literal["debug", "info", "warning", "error"] | UnsetType = UNSET
+    log_format: Literal["text", "json"] | UnsetType = UNSET
+    keys: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    host: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    insecure: bool | UnsetType = UNSET
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    dashboard: DashboardSettings = field(default_factory=DashboardSettings)
+    limits: Limits = field(default_factory=Limits)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a config file.
+
+    Raises:
+        InvalidInputError: naming the file, the key, and what to do.
+    """
+    settings = read_toml(path, Settings)
+    try:
+        _check_address("runner.address", settings.runner.address)
+        _check_address("learning.address", settings.learning.address)
+        for index, address in enumerate(settings.learning.runners or ()):
+            _check_address(f"learning.runners[{index}]", address)
+        check_limits(settings.limits)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None
+    return settings
+
+
+def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
+    """Give the defaults of a command's options by their names; `command` is that of a service, or any other."""
+    found: dict[str, Any] = {
+        "data_dir": _expanded(settings.data_dir),
+        "keys": _expanded(settings.keys),
+        "host": settings.host,
+        "insecure": settings.insecure,
+        "durability": settings.durability,
+        "log_level": settings.log_level,
+        "log_format": settings.log_format,
+        "runner": settings.runner.address,
+        "learning": settings.learning.address,
+        "learnings": [settings.learning.address] if settings.learning.address else UNSET,
+    }
+    if command == "runner":
+        found |= asdict(settings.runner) | {"webui_auth_file": _expanded(settings.runner.webui_auth_file)}
+    elif command == "learning":
+        # who names one runner means that one to be followed, as with the environment variables
+        followed = [settings.runner.address] if settings.runner.address else UNSET
+        mine = settings.learning
+        found |= asdict(mine) | {"runners": mine.runners or followed}
+    elif command == "dashboard":
+        page = settings.dashboard
+        found |= asdict(page) | {"password_file": _expanded(page.password_file)}
+    return {name: value for name, value in found.items() if value is not UNSET}
+
+
+def _expanded(path: str | UnsetType) -> str | UnsetType:
+    return UNSET if path is UNSET else str(Path(path).expanduser())
+
+
+def _check_address(where: str, address: str | UnsetType) -> None:
+    if address is not UNSET:
+        try:
+            parse_address(address)
+        except AddressError as error:
+            raise InvalidInputError(f"{where}: {error}") from None

@@ -1,0 +1,36 @@
+"""Reading the TOML files that people write: whatever is wrong with one is one sentence that names it."""
+
+import tomllib
+from pathlib import Path
+from typing import Final, TypeVar
+
+from bus.protocol.validation import InvalidInputError, convert
+
+T = TypeVar("T")
+FILE_LIMIT: Final = 1 << 20  # bytes
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Read a file into a Struct.
+
+    Raises:
+        InvalidInputError: it cannot be read, is no TOML, or has unknown keys or wrong types.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_LIMIT + 1)  # not by its size: a pipe tells none, and /dev/zero has no end
+        if len(data) > FILE_LIMIT:
+            raise InvalidInputError(
+                f"{path}: larger than {FILE_LIMIT} bytes; large values belong in files of their own"
+            )
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
+    try:
+        return convert(tomllib.loads(text), kind)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidInputError(f"{path}: is no valid TOML: {error}") from None
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None

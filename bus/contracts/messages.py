@@ -1,0 +1,347 @@
+"""Every message of protocol 1: frozen Structs in one union, told apart by `type`.
+
+Readers ignore fields and types that they do not know; writers only add fields; a field never changes its meaning.
+Times are unix seconds (float), durations seconds.
+"""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Raw, Struct, field
+from msgspec.msgpack import Decoder, Encoder
+
+from bus.protocol.validation import InvalidInputError, decode
+
+INT64_MAX: Final = 2**63 - 1
+Integer = Annotated[int, Meta(ge=-(2**63), le=INT64_MAX)]  # what SQLite and most languages can hold
+Scalar = bool | Integer | float | str
+VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
+ConfigValue = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]] | None
+Config = dict[str, ConfigValue]
+Priority = Annotated[int, Meta(ge=-100, le=100)]
+Index = Annotated[int, Meta(ge=0, le=INT64_MAX)]
+
+JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
+VariantState = Literal["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
+
+
+class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
+    """The mark that says to which variant of which experiment a job belongs.
+
+    `variant_index` is any integer here: whether it fits the plan is the learning service's to judge and to report.
+    """
+
+    experiment_id: str
+    experiment_name: str
+    variant_index: int
+    variable_under_test: str
+    variant_value: VariantValue
+    repeat_index: int = 0
+
+
+class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
+    """A picture in the runner's output folder; its bytes never travel in an event."""
+
+    sha256: str
+    path: str  # relative to the runner's output folder, with forward slashes
+    width: int
+    height: int
+    seed: int | None = None
+    media_type: str = "image/png"
+
+
+class JobError(Struct, frozen=True, kw_only=True, gc=False):
+    """Why a job failed: a stable word for programs, a sentence for people."""
+
+    kind: str
+    message: str
+
+
+class JobResult(Struct, frozen=True, kw_only=True, gc=False):
+    """What came of a job; success, failure and cancellation share this one shape."""
+
+    success: bool
+    error: JobError | None = None
+    cancelled: bool = False
+    images: tuple[ImageRef, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    effective: Config = field(default_factory=dict)  # what the server says it used
+    warnings: tuple[str, ...] = ()
+    seconds: float | None = None  # what the job itself took, without warming up; nil: from start to end
+    reused_from: str | None = None  # the job that made this result, where it was not made again
+
+
+class _Message(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
+    """What all messages share: the field `type`."""
+
+
+class JobQueued(_Message, frozen=True, gc=False, tag="job.queued"):
+    """A job is in the runner's queue, for the first time or again after the runner died."""
+
+    job_id: str
+    stage: str
+    pipeline: str
+    attempt: int
+    learning_context: LearningContext | None
+    queued_at: float
+
+
+class JobStarted(_Message, frozen=True, gc=False, tag="job.started"):
+    """A worker has taken a job; `attempt` counts from 1."""
+
+    job_id: str
+    stage: str
+    pipeline: str
+    attempt: int
+    learning_context: LearningContext | None
+    started_at: float
+
+
+class JobProgress(_Message, frozen=True, gc=False, tag="job.progress"):
+    """How far a running job is; never logged, at most 5 a second for a job."""
+
+    job_id: str
+    learning_context: LearningContext | None
+    fraction: float  # 0..1
+    step: int | None = None
+    steps: int | None = None
+    eta_seconds: float | None = None
+
+
+class JobCompleted(_Message, frozen=True, gc=False, tag="job.completed"):
+    """A job has ended, well or not: see `result`."""
+
+    job_id: str
+    stage: str
+    pipeline: str
+    attempt: int
+    learning_context: LearningContext | None
+    config: Config
+    result: JobResult
+    queued_at: float
+    started_at: float | None  # nil for a job that was cancelled before it ran
+    finished_at: float
+
+
+class RatingSummary(Struct, frozen=True, kw_only=True, gc=False):
+    """Mean of the newest rating of each rated image, 1..5 stars."""
+
+    mean: float
+    count: int
+
+
+class VariantStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="variant.status"):
+    """The whole state of one variant, so the newest one suffices; `revision` grows by one each time."""
+
+    experiment_id: str
+    experiment_name: str
+    variant_index: int
+    variable_under_test: str
+    variant_value: VariantValue
+    status: VariantState
+    planned: int
+    completed: int
+    failed: int
+    cancelled: int
+    images: tuple[ImageRef, ...]
+    error: str | None  # of the newest failed job
+    rating: RatingSummary | None
+    metrics: dict[str, float]  # mean over the completed jobs
+    duration_mean: float | None  # seconds, over the completed jobs; see `JobResult.seconds`
+    revision: int
+    updated_at: float
+    warned: int = 0  # completed jobs whose result has warnings
+    warning: str | None = None  # of the newest of them
+    reused: int = 0  # completed jobs whose result an earlier job had made
+
+
+class VariantProgress(_Message, frozen=True, gc=False, tag="variant.progress"):
+    """How far a variant is while its jobs run; never logged."""
+
+    experiment_id: str
+    variant_index: int
+    job_id: str
+    fraction: float  # of all its planned jobs, 0..1
+    eta_seconds: float | None = None
+
+
+class Variable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """A knob that an experiment turns: a list of values, or start/stop/step with both ends included.
+
+    `values` may be the word `all`: everything that the pipeline offers for it.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    values: list[Scalar] | Literal["all"] | None = None
+    start: int | float | str | None = None
+    stop: int | float | str | None = None
+    step: int | float | str | None = None
+
+
+class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
+
+    `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
+    that jobs report; a `goal` other than `maximize` is for the last two. An `adaptive` experiment begins with the
+    values given and goes on by itself, until one value is best with the probability `stop_p_best` or it has had
+    `budget` jobs in all.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    variable: Variable | None = None
+    variables: tuple[Variable, ...] = ()
+    pipeline: Annotated[str, Meta(min_length=1, max_length=64)] = "embedded"
+    stage: Annotated[str, Meta(min_length=1, max_length=64)] = "txt2img"
+    jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] = 1
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    priority: Priority = 0  # its jobs run before those of lower ones
+    config: Config = field(default_factory=dict)
+    objective: Annotated[str, Meta(min_length=1, max_length=100)] = "stars"
+    goal: Literal["maximize", "minimize"] = "maximize"
+    mode: Literal["grid", "adaptive"] = "grid"
+    budget: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    stop_p_best: Annotated[float, Meta(gt=0.5, lt=1)] = 0.9
+
+    @property
+    def knobs(self) -> tuple[Variable, ...]:
+        """The variables, one or two."""
+        return (self.variable,) if self.variable else self.variables
+
+    @property
+    def variable_name(self) -> str:
+        """What contexts and statuses call the variable under test; of a grid `FIRST x SECOND`."""
+        return " x ".join(knob.name for knob in self.knobs)
+
+
+class Totals(Struct, frozen=True, kw_only=True, gc=False):
+    """Counts over all variants of an experiment; the last four are jobs and add up to at most `jobs`."""
+
+    variants: int
+    jobs: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class SearchStatus(Struct, frozen=True, kw_only=True, gc=False):
+    """How far an adaptive experiment is; `reason` says in a sentence why it waits or has ended."""
+
+    state: Literal["searching", "decided", "exhausted", "stopped"]
+    budget: int  # jobs in all
+    spent: int  # jobs planned so far
+    reason: str
+
+
+class ExperimentStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="experiment.status"):
+    """The whole state of an experiment but for its variants, which speak for themselves."""
+
+    experiment_id: str
+    experiment_name: str
+    status: VariantState
+    definition: ExperimentDefinition
+    totals: Totals
+    eta_seconds: float | None
+    created_at: float
+    updated_at: float
+    revision: int
+    search: SearchStatus | None = None  # of an adaptive one
+
+
+class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):
+    """A person has rated an image; a later rating of the same image replaces this one."""
+
+    experiment_id: str
+    variant_index: int
+    sha256: str
+    stars: int | None  # 1..5, or nil where the rating was taken back
+    note: str = ""
+    rated_at: float = 0.0
+
+
+class ImagesCompared(_Message, frozen=True, gc=False, tag="images.compared"):
+    """A person has compared two images of different variants; nil as the outcome takes the newest such answer back."""
+
+    experiment_id: str
+    left: str  # content hashes
+    right: str
+    left_variant: int
+    right_variant: int
+    outcome: Literal["left", "right", "tie", "both_bad"] | None
+    compared_at: float = 0.0
+
+
+class ValueEstimate(Struct, frozen=True, kw_only=True, gc=False):
+    """What is known of one value: mean with its interval, from `n` observations."""
+
+    value: VariantValue
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    p_best: float | None
+
+
+class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation.updated"):
+    """The present answer to "which value is best?"; `value` is nil where there is none."""
+
+    experiment_id: str
+    value: VariantValue | None
+    p_best: float | None
+    sentence: str
+    tier: str
+    objective: str
+    estimates: tuple[ValueEstimate, ...] = ()
+
+
+class EventRejected(_Message, frozen=True, gc=False, tag="event.rejected"):
+    """An event that the learning service refused, and why; `topic` and `offset` find it in the runner's log."""
+
+    reason: str
+    topic: str
+    offset: int
+    job_id: str | None
+    detail: str
+
+
+Message = (
+    JobQueued
+    | JobStarted
+    | JobProgress
+    | JobCompleted
+    | VariantStatus
+    | VariantProgress
+    | ExperimentStatus
+    | ImageRated
+    | ImagesCompared
+    | RecommendationUpdated
+    | EventRejected
+)
+
+
+class _Tag(Struct):
+    type: str
+
+
+_KNOWN: Final = frozenset(member.__struct_config__.tag for member in Message.__args__)
+_encoder = Encoder()
+_decoder: Decoder[Message] = Decoder(Message)
+_tag_decoder = Decoder(_Tag)
+
+
+def encode_body(message: Message) -> bytes:
+    """Encode a message as the msgpack map that travels as `body`."""
+    return _encoder.encode(message)
+
+
+def decode_body(body: bytes | Raw) -> Message | None:
+    """Decode a body; a type that this version does not know gives None, as a newer writer may send it.
+
+    Raises:
+        InvalidInputError: the bytes are no message of the type that they claim to be.
+    """
+    try:
+        return decode(_decoder, body)
+    except InvalidInputError:
+        if decode(_tag_decoder, body).type not in _KNOWN:
+            return None
+        raise

@@ -1,0 +1,209 @@
+"""What a pipeline takes, as data: a runner announces it, and plans are checked against it before anything is queued."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from msgspec import Struct, field
+
+from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.protocol.validation import InvalidInputError, near_miss
+from bus.protocol.wire import ControlError
+
+Kind = Literal["int", "float", "str", "bool", "list", "map"]
+PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+LORA_TAG: Final = re.compile(r"<lora:([^:<>]++)[^<>]*+>")  # as image servers read it in a prompt
+SEED: Final = "seed"  # every pipeline takes it: an experiment gives the same seeds to every variant
+
+
+class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A knob of a pipeline: its type, its bounds (both included) or its choices, and where it goes.
+
+    Attributes:
+        kind: The type.
+        minimum: The least that is allowed.
+        maximum: The most that is allowed.
+        choices: What is offered, if not everything of the type.
+        also: What is accepted besides, though it is not listed: older names of the choices.
+        needs: Keys of the configuration without which this one would change nothing.
+        unit: Of the number, for people.
+        target: Where the value goes in what the pipeline sends or runs, for people.
+        slow: To change it costs the pipeline seconds, so jobs are ordered by it.
+        loras: In a text, what `<lora:NAME:…>` may name; None if such a mark means nothing.
+    """
+
+    kind: Kind
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Scalar, ...] = ()
+    also: tuple[Scalar, ...] = ()
+    needs: tuple[str, ...] = ()
+    unit: str = ""
+    target: str = ""
+    slow: bool = False
+    loras: tuple[str, ...] | None = None
+
+
+class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a stage of a pipeline takes.
+
+    `variables` are the knobs that an experiment may turn, `config` further keys of a job, `required` keys of either
+    that must be there. Where `template` names a key, the `{placeholders}` in its list of texts are variables too,
+    but for the `provided` ones, which the pipeline fills in itself; where `map` names a key, so are the keys of the
+    map there. `unavailable` says in one sentence why nothing can be planned now, "" if it can.
+    """
+
+    variables: dict[str, VariableSpec] = field(default_factory=dict)
+    config: dict[str, VariableSpec] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    template: str = ""
+    provided: tuple[str, ...] = ()
+    map: str = ""
+    unavailable: str = ""
+
+
+Pipelines = Mapping[str, Mapping[str, StageSpec]]
+
+
+def find_stage(pipelines: Pipelines, pipeline: str, stage: str) -> StageSpec:
+    """Give the spec of a stage.
+
+    Raises:
+        InvalidInputError: there is no such pipeline, or it has no such stage.
+        ControlError: what it takes is not known now, as its server does not answer (code `unavailable`).
+    """
+    if pipeline not in pipelines:
+        raise InvalidInputError(f"pipeline: {pipeline!r} is unknown; {near_miss(pipeline, list(pipelines))}")
+    stages = pipelines[pipeline]
+    if stage not in stages:
+        raise InvalidInputError(f"stage: {pipeline} has no stage {stage!r}; {near_miss(stage, list(stages))}")
+    if stages[stage].unavailable:
+        raise ControlError("unavailable", stages[stage].unavailable)
+    return stages[stage]
+
+
+def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | None]:
+    """Give the variables of a stage under a configuration; a placeholder, or a key of the map, takes any scalar (None).
+
+    Raises:
+        InvalidInputError: the stage has a template or a map, and the configuration has none or something else there.
+    """
+    return {**dict.fromkeys(_placeholders(spec, config)), **dict.fromkeys(_mapped(spec, config)), **spec.variables}
+
+
+def _placeholders(spec: StageSpec, config: Config) -> set[str]:
+    template = _named(spec, config, spec.template)
+    texts = [text for text in template if isinstance(text, str)] if isinstance(template, list) else []
+    return {name for text in texts for name in PLACEHOLDER.findall(text)} - set(spec.provided)
+
+
+def _mapped(spec: StageSpec, config: Config) -> list[str]:
+    found = _named(spec, config, spec.map)
+    return list(found) if isinstance(found, dict) else []
+
+
+def _named(spec: StageSpec, config: Config, key: str) -> ConfigValue:
+    """Give the value of the key that makes variables, checked."""
+    if not key:
+        return None
+    if key not in config:
+        raise InvalidInputError(f"config.{key}: missing; add it")
+    check_value(f"config.{key}", spec.config[key], config[key])
+    return config[key]
+
+
+def check_config(spec: StageSpec, config: Config) -> None:
+    """Check the whole configuration of a job.
+
+    Raises:
+        InvalidInputError: a key is unknown or missing, or a value has the wrong type or is out of bounds.
+    """
+    known = {**variables_of(spec, config), **spec.config}
+    known[SEED] = known.get(SEED) or VariableSpec(kind="int", minimum=0)
+    for name, value in config.items():
+        if name not in known:
+            raise InvalidInputError(f"config.{name}: unknown key; {near_miss(name, list(known))}")
+        check_value(f"config.{name}", known[name], value)
+        _check_needs(name, known[name], config)
+    for name in (*spec.required, *_placeholders(spec, config)):
+        if name not in config:
+            raise InvalidInputError(f"config.{name}: missing; add it")
+
+
+def _check_needs(name: str, spec: VariableSpec | None, config: Config) -> None:
+    """Refuse what would change nothing: all variants would be the same."""
+    for needed in spec.needs if spec else ():
+        value = config.get(needed)
+        if value is None or value is False or value == "":  # 0 is a value: sweeps begin with it
+            raise InvalidInputError(f"config.{needed}: missing; {name} has no effect without it")
+
+
+def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> None:
+    """Check one value; `where` begins the sentence if it is refused.
+
+    Raises:
+        InvalidInputError: wrong type, out of bounds, or none of the choices.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInputError(f"{where}: {value} is not a finite number")
+    if spec is None:
+        if isinstance(value, list | dict) or value is None:
+            raise InvalidInputError(f"{where}: expected a text, a number or true/false")
+        return
+    if not _is_a(spec.kind, value):
+        raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind]}, got {value!r}")
+    if spec.loras is not None and isinstance(value, str):
+        _check_loras(where, spec.loras, value)
+    if spec.choices and value not in (*spec.choices, *spec.also):
+        hint = near_miss(str(value), [str(choice) for choice in spec.choices])
+        raise InvalidInputError(f"{where}: {value!r} is not offered; {hint}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = spec.minimum, spec.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
+
+
+def _check_loras(where: str, offered: tuple[str, ...], text: str) -> None:
+    for name in LORA_TAG.findall(text):
+        if name not in offered:
+            raise InvalidInputError(f"{where}: LoRA {name!r} is not offered; {near_miss(name, list(offered))}")
+
+
+_KINDS: Final[dict[Kind, str]] = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "list": "a list of texts or numbers",
+    "map": "a table of names and values",
+}
+
+
+def _is_a(kind: Kind, value: ConfigValue) -> bool:
+    match kind:
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "float":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "str":
+            return isinstance(value, str)
+        case "bool":
+            return isinstance(value, bool)
+        case "list":
+            return isinstance(value, list)
+        case "map":
+            return isinstance(value, dict)
+
+
+def bounds_text(low: float | None, high: float | None) -> str:
+    """Write bounds, of which at least one is there, as people say them."""
+    least, most = ("" if bound is None else _digits(bound) for bound in (low, high))
+    if not least:
+        return f"at most {most}"
+    return f"{least} to {most}" if most else f"at least {least}"
+
+
+def _digits(bound: float) -> str:
+    """Write a whole number with all its digits: a seed is copied, and nobody can count in 9.22e+18."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"

@@ -1,0 +1,424 @@
+"""The log: one SQLite file in which a service writes its state and, in the same transaction, what it publishes.
+
+So there is never a state change without its message, nor a message without its state change. The log knows nothing
+of sockets: whoever publishes registers with `on_commit` and gets the records once they are safe.
+"""
+
+import logging
+import sqlite3
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from msgspec import Raw
+
+from bus.config.limits import DEFAULT_LIMITS, Limits
+from bus.contracts.messages import Message, encode_body
+from bus.eventlog import sql
+from bus.eventlog.files import LogError, LogFile, boot_id, new_epoch
+from bus.eventlog.newest import TopicIndex, indexed
+from bus.eventlog.retention import Clock, Trimmer
+from bus.protocol import topics
+from bus.protocol.wire import PAGE_LIMIT, Epochs, Record
+
+Durability = Literal["normal", "full"]
+SQL: Final = sql.load("bus.eventlog", "log.sql")
+APPLICATION_ID: Final = 0x76427573  # "vBus"
+SCHEMA_VERSION: Final = 2
+ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
+LAST: Final = b"\xff" * 256  # sorts behind every topic, also a damaged one, which has to be found and told
+TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
+logger = logging.getLogger(__name__)
+
+
+class Listing(NamedTuple):
+    """The newest records of some topics; `next` is the `after_topic` of the next page, "" at the end."""
+
+    records: list[Record]
+    next: str
+    damaged: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of the log, complete up to and including the offset `next`; `damaged` ones fail their checksum."""
+
+    records: list[Record]
+    next: int
+    damaged: list[int]
+
+
+class StorageError(Exception):
+    """Nothing can be written now, and nothing was: the disk is full or read-only, or somebody else writes. Try again.
+
+    Any other error of the database is a `LogError`: after a failed sync nobody knows what is on the disk, so the
+    process has to end and read it anew.
+    """
+
+
+class BodyTooLargeError(ValueError):
+    """A message is larger than what subscribers accept; put large data in a file and send a reference."""
+
+
+class Transaction:
+    """State and messages that become durable together, or not at all."""
+
+    def __init__(self, db: sqlite3.Connection, body_limit: int) -> None:
+        """Made by `Log.transaction`."""
+        self._db = db
+        self._body_limit = body_limit
+        self.appended: list[tuple[str, int, Raw]] = []
+
+    def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
+        """Run one statement of the service's own tables."""
+        return self._db.execute(statement, params)
+
+    def executemany(self, statement: str, rows: Any) -> None:
+        """Run one statement for many rows."""
+        self._db.executemany(statement, rows)
+
+    def append(self, topic: str, message: Message) -> None:
+        """Publish a message when this transaction commits.
+
+        Raises:
+            BodyTooLargeError: the encoded message is over the limit; the transaction can go on without it.
+            TopicError: the topic breaks the rules.
+        """
+        topics.check(topic)
+        body = encode_body(message)
+        if len(body) > self._body_limit:
+            raise BodyTooLargeError(f"message of {len(body)} bytes on {topic}: the limit is {self._body_limit}")
+        self.appended.append((topic, time.time_ns(), Raw(body)))
+
+
+class Log:
+    """A service's database file with its log; used by one thread, and by one process at a time."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durability: Durability = "normal",
+        limits: Limits = DEFAULT_LIMITS,
+        clock: Clock | None = None,
+    ) -> None:
+        """Open or create the file.
+
+        `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for an
+        fsync (some tenths of a millisecond and up) a commit. `limits` say how much is kept, too; see `trim`.
+
+        Raises:
+            LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
+        """
+        self.path = path
+        self.limits = limits
+        self._on_commit: list[Callable[[list[Record]], None]] = []
+        self._synced = True
+        self.head = 0  # the newest offset
+        self.failed_at: float | None = None  # monotonic time of a transaction that could not be written, until one is
+        self.write_failures = 0
+        self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
+        self._file = LogFile(path)
+        self._absent = not path.exists()
+        self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._open()
+            self._full = durability == "full"
+            self._set_synchronous(full=self._full)
+            self._index = TopicIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
+            self._trimmer = Trimmer(self._db, limits, clock or Clock())
+        except sqlite3.Error as error:
+            self._release()
+            raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
+        except BaseException:
+            self._release()
+            raise
+
+    @contextmanager
+    def transaction(self, *, sync: bool = False) -> Iterator[Transaction]:
+        """Open a transaction: it commits at the end of the block, an exception rolls all of it back.
+
+        `sync` makes this one survive a power cut whatever the durability: for what a person typed.
+
+        Raises:
+            StorageError: nothing can be written now.
+        """
+        try:
+            self._set_synchronous(full=sync or self._full)
+            self._db.execute("BEGIN IMMEDIATE")
+            tx = Transaction(self._db, self.limits.body_bytes)
+            yield tx
+            records = self._store(tx.appended)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
+                self.failed_at = time.monotonic()
+                self.write_failures += 1
+                raise StorageError(f"{self.path} cannot be written: {error}") from error
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise LogError(f"{self.path} failed: {error}; start again, which reads what is on the disk") from error
+            raise
+        self.failed_at = None
+        if records:
+            self.head = records[-1].offset
+            self._index.note((record.offset, record.topic) for record in records)
+            for callback in self._on_commit:
+                callback(records)
+            if self._index.due:
+                self._write_index()
+
+    def on_commit(self, callback: Callable[[list[Record]], None]) -> None:
+        """Have the records of each transaction handed over after its commit, in order."""
+        self._on_commit.append(callback)
+
+    def query(self, statement: str, params: Any = ()) -> list[Any]:
+        """Read from the service's own tables."""
+        return self._db.execute(statement, params).fetchall()
+
+    def query_page(self, statement: str, params: Any, limit: int) -> tuple[list[Any], bool]:
+        """Read rows up to `limit`, or until their last columns, which are blobs, fill a page; is there perhaps more?"""
+        rows, size = [], 0
+        with closing(self._db.execute(statement, params)) as cursor:
+            for row in cursor:
+                rows.append(row)
+                size += len(row[-1])
+                if len(rows) == limit or size >= self.limits.page_bytes:
+                    return rows, True
+        return rows, False
+
+    def fetch(self, prefix: str, after: int, until: int | None = None, limit: int = PAGE_LIMIT) -> Page:
+        """Give the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
+
+        At most `scan_events` records are looked at; `Page.next` says how far the page is complete.
+        """
+        after = max(after, self.first - 1)
+        until = min(self.head if until is None else until, self.head, after + self.limits.scan_events)
+        cursor = self._db.execute(
+            SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
+        )
+        records, damaged, size, page_bytes = [], [], 0, self.limits.page_bytes
+        with closing(cursor):
+            for offset, topic, time_ns, body, crc in cursor:
+                if checksum(offset, topic, time_ns, body) == crc:
+                    records.append(_record(offset, topic, time_ns, body))
+                    size += len(body)
+                else:
+                    damaged.append(_damaged(offset))
+                if size >= page_bytes:
+                    break
+        if size >= page_bytes or len(records) + len(damaged) == limit:
+            return Page(records, offset, damaged)
+        return Page(records, max(after, until), damaged)
+
+    def newest(self, prefix: str) -> int:
+        """Give the newest offset with a prefix, 0 if there is none."""
+        return self._index.newest(prefix)
+
+    def latest(self, prefix: str, limit: int, after_topic: str = "") -> Listing:
+        """Give the newest record of each topic with a prefix, in topic order, behind `after_topic`.
+
+        At most `limit` and about 1 MiB of them.
+        """
+        found = Listing([], "", [])
+        size = 0
+        for seen, (topic, offset) in enumerate(self._index.page(prefix, after_topic, limit), 1):
+            row = self._db.execute(SQL["select_record"], (offset,)).fetchone()
+            row = row or self._db.execute(SQL["select_kept"], (topic,)).fetchone()
+            if row and checksum(*row[:4]) == row[4]:
+                found.records.append(_record(*row[:4]))
+                size += len(row[3])
+            elif row:
+                found.damaged.append(_damaged(row[0]))
+            if size >= self.limits.page_bytes or seen == limit:
+                return found._replace(next=topic)
+        return found
+
+    def trim(self) -> bool:
+        """Remove some of what is older or more than the retention allows, for some milliseconds; is there more?
+
+        The newest record of each status topic is kept, and `latest` gives it.
+
+        Raises:
+            StorageError: nothing can be written now.
+        """
+        until = time.monotonic() + TRIM_SECONDS
+        while found := self._trimmer.cut(self.head):
+            cut, reason = found
+            with self.transaction():
+                self._index.write()  # what is newest decides what is kept
+                removed = self._trimmer.remove(cut)
+            self._index.written()
+            self.removed[reason] += removed
+            if time.monotonic() >= until:
+                return True
+        return False
+
+    def newest_topics(self, count: int) -> list[tuple[int, str]]:
+        """Give offset and topic of the newest `count` records, oldest first."""
+        return [(offset, _text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
+
+    @property
+    def first(self) -> int:
+        """The oldest offset that is kept; head + 1 if none is."""
+        return self._db.execute(SQL["select_first"]).fetchone()[0] or self.head + 1
+
+    def scope(self, name: str, version: int, schema: str) -> None:
+        """Create a store's own tables in this file, once.
+
+        Raises:
+            LogError: the file was written by another version of the store.
+        """
+        row = self._db.execute(SQL["select_scope"], (name,)).fetchone()
+        if row is None:
+            self._db.executescript(schema)
+            self._db.execute(SQL["upsert_scope"], (name, version))
+        elif row[0] != version:
+            raise LogError(_other_version(self.path, f"version {row[0]} of the {name} tables", version))
+
+    def sync_head(self) -> None:
+        """Write the head to the small synced file beside the database; called about once a second."""
+        self._file.write_head(self.epoch, self.head)
+
+    def close(self) -> None:
+        """Close in good order: the next opening keeps the epoch."""
+        try:
+            self._write_index()
+            self._set_synchronous(full=True)
+            self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
+            self.sync_head()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, OSError) as error:  # a full disk: what was committed is safe all the same
+            logger.error("%s was not closed cleanly: %s", self.path, error)  # noqa: TRY400 - no bug of ours
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self._db.close()
+        self._file.close()
+
+    def _set_synchronous(self, *, full: bool) -> None:
+        """NORMAL survives the death of the process, not a power cut; FULL does, for an fsync a commit."""
+        if full != self._synced:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._synced = full
+
+    def _store(self, appended: list[tuple[str, int, Raw]]) -> list[Record]:
+        """Give messages their offsets and write them; offsets have no holes, as only this object gives them out."""
+        if not appended:
+            return []
+        records = [Record(self.head + n, *message) for n, message in enumerate(appended, 1)]
+        rows = [
+            (
+                one.offset,
+                one.topic,
+                one.time_ns,
+                one.body,
+                checksum(one.offset, one.topic.encode(), one.time_ns, one.body),
+            )
+            for one in records
+        ]
+        whole = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, whole, ROWS_AT_ONCE):
+            self._db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+        self._db.executemany(SQL["insert_record"], rows[whole:])
+        return records
+
+    def _write_index(self) -> None:
+        """Bring the table of newest records up to date; if nothing can be written now, it lags some more."""
+        with suppress(StorageError):
+            with self.transaction():
+                self._index.write()
+            self._index.written()
+
+    def _open(self) -> None:
+        """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""
+        application_id, version = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in _IDENTITY)
+        new = application_id == 0 and self._is_new()
+        if not new and application_id != APPLICATION_ID:
+            raise LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
+        if not new and version != SCHEMA_VERSION:
+            raise LogError(_other_version(self.path, f"log version {version}", SCHEMA_VERSION))
+        for pragma in _PRAGMAS:  # only now: the journal mode is written into the file
+            self._db.execute(f"PRAGMA {pragma}")
+        if new:
+            self._db.executescript(SQL["schema"])
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")  # last: until here it counts as new
+        self.head = self._db.execute(SQL["select_head"]).fetchone()[0]
+        self._settle_epoch()
+
+    def _is_new(self) -> bool:
+        """Tell a file that is being created (also one whose creation was cut off) from a foreign or an emptied one."""
+        tables = {name for (name,) in self._db.execute(SQL["select_tables"])}
+        unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
+        return unknown and tables <= {"log", "latest", "kept", "indexed", "epochs", "closing", "scopes"}
+
+    def _settle_epoch(self) -> None:
+        """Keep the epoch only if no offset that was given out can have been rolled back."""
+        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
+        left = self._db.execute(SQL["select_closing"]).fetchone()
+        noted_epoch, noted_head = self._file.read_head()
+        replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
+        if noted_head > self.head or replaced:
+            what = "is not the file that was here before" if replaced else "has lost its end"
+            logger.error("%s %s: it ends at %d, once it reached %d", self.path, what, self.head, noted_head)
+        safe = left is not None and (left[0] or left[1] == boot_id())
+        if not self.epochs or not safe or noted_head > self.head or replaced:
+            self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
+            self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
+        self.epoch: int = self.epochs[-1][0]
+        self._db.execute(SQL["upsert_closing"], {"clean": 0, "boot_id": boot_id()})
+        self.sync_head()
+
+
+_INSERT_MANY: Final = SQL["insert_record"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
+_PASSING: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_IDENTITY: Final = ("application_id", "user_version")
+_PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # while opening; see Log._set_synchronous
+    "journal_size_limit = 67108864",
+    "wal_autocheckpoint = 4000",  # 16 MiB: pages that change often are written once for many commits
+    "busy_timeout = 5000",
+    "cache_size = -16000",
+    "mmap_size = 0",  # a stray pointer or a truncated file would be a crash instead of an error
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "foreign_keys = ON",
+)
+
+
+def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
+    """CRC-32 over everything that a record says; offset (spread by an odd factor) and time are where it starts."""
+    start = (offset * 0x9E37_79B1 ^ time_ns ^ time_ns >> 32) & 0xFFFF_FFFF
+    return zlib.crc32(body, zlib.crc32(topic, start))
+
+
+def _other_version(path: Path, what: str, known: int) -> str:
+    return f"{path} has {what}, this program knows {known}; use the program that wrote it, or move the file away"
+
+
+def _text(topic: bytes) -> str:
+    return topic.decode("ascii", "replace")  # what is not ASCII is damaged
+
+
+def _record(offset: int, topic: bytes, time_ns: int, body: bytes) -> Record:
+    return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
+
+
+def _damaged(offset: int) -> int:
+    logger.error("record %d fails its checksum and is not delivered", offset)
+    return offset
+
+
+def _range(prefix: str) -> dict[str, str | bytes]:
+    return {"low": prefix, "high": topics.after_prefix(prefix) if prefix else LAST}

@@ -1,0 +1,73 @@
+"""The newest record of each topic: a table that may lag behind the log, and in memory what it lacks.
+
+A row for every message would cost more than the message itself, and most are overwritten at once. So the table is
+brought up to date now and then, many topics at a time; after a crash the lag is read from the end of the log.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from bus.eventlog import sql
+from bus.protocol import topics
+
+SQL: Final = sql.load("bus.eventlog", "newest.sql")
+LAG_RECORDS: Final = 10_000  # read from the log when it is opened
+LAG_TOPICS: Final = 4_096  # written at once: some milliseconds
+
+
+class TopicIndex:
+    """Knows the offset of the newest record of each topic."""
+
+    def __init__(self, db: sqlite3.Connection, records: Iterable[tuple[int, str]]) -> None:
+        """Go on where the table ends; `records` are the (offset, topic) behind `indexed(db)`, in order."""
+        self._db = db
+        self._end = self._written = indexed(db)
+        self._lag: dict[str, int] = {}
+        self.note(records)
+
+    def note(self, records: Iterable[tuple[int, str]]) -> None:
+        """Take over records that are in the log for good."""
+        for offset, topic in records:
+            self._lag[topic] = self._end = offset
+
+    @property
+    def due(self) -> bool:
+        """Should the table be written?"""
+        return len(self._lag) >= LAG_TOPICS or self._end - self._written >= LAG_RECORDS
+
+    def write(self) -> None:
+        """Bring the table up to date, in the caller's transaction; `written` is called after its commit."""
+        rows = sorted(self._lag.items())  # in the order of the table, which is faster
+        if rows:
+            self._db.executemany(SQL["upsert"], rows)
+            self._db.executemany(SQL["delete_kept"], ((topic,) for topic, _ in rows))
+            self._db.execute(SQL["set_indexed"], (self._end,))
+
+    def written(self) -> None:
+        """Forget what the table has."""
+        self._lag.clear()
+        self._written = self._end
+
+    def newest(self, prefix: str) -> int:
+        """Give the newest offset with a prefix, 0 if there is none."""
+        written = self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0] or 0
+        return max((offset for topic, offset in self._lag.items() if topic.startswith(prefix)), default=written)
+
+    def page(self, prefix: str, after_topic: str, limit: int) -> list[tuple[str, int]]:
+        """Give topics with a prefix and their newest offsets, in topic order, behind `after_topic`."""
+        params = {"after_topic": after_topic, "limit": limit, **_range(prefix)}
+        found = dict(self._db.execute(SQL["select_page"], params))
+        found |= {
+            topic: offset for topic, offset in self._lag.items() if topic > after_topic and topic.startswith(prefix)
+        }
+        return sorted(found.items())[:limit]
+
+
+def indexed(db: sqlite3.Connection) -> int:
+    """Give the offset up to which the table of newest records is complete."""
+    return int(db.execute(SQL["select_indexed"]).fetchone()[0])
+
+
+def _range(prefix: str) -> dict[str, str]:
+    return {"low": prefix, "high": topics.after_prefix(prefix)}

@@ -1,0 +1,87 @@
+"""Retention: what is too old, or too much, leaves the log at its oldest end, in steps of some milliseconds.
+
+The newest record of a status topic is the whole state of something. It is kept whatever its age, and `latest` gives it.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final, Literal
+
+from bus.config.limits import Limits
+from bus.eventlog import sql
+from bus.protocol import topics
+
+SQL: Final = sql.load("bus.eventlog", "retention.sql")
+STEP: Final = 500  # records removed in one transaction
+STEP_BYTES: Final = 1 << 20  # of their bodies
+DAY: Final = 86_400.0  # seconds
+CLOCK_SLACK: Final = 60.0  # seconds
+CLOCK_PAUSE: Final = 3600.0  # seconds in which a clock that was set may be set right again
+BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first counts a suspend too
+logger = logging.getLogger(__name__)
+
+
+class Clock:
+    """Tells the time of day, and whether it can be trusted: one that was set while we run may be wrong."""
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = lambda: time.clock_gettime(BOOT_CLOCK),
+    ) -> None:
+        """Trust the clock as it is now."""
+        self._wall, self._steady = wall, steady
+        self._difference = wall() - steady()
+        self._trusted_from = 0.0
+
+    def now(self) -> float | None:
+        """Give unix seconds; None for an hour after the clock was set."""
+        wall, steady = self._wall(), self._steady()
+        jump = wall - steady - self._difference
+        if abs(jump) > CLOCK_SLACK:
+            logger.warning("the clock was set by %+.0f s; nothing is removed for its age for an hour", jump)
+            self._difference = wall - steady
+            self._trusted_from = steady + CLOCK_PAUSE
+        return wall if steady >= self._trusted_from else None
+
+
+class Trimmer:
+    """Removes records from one log; the index of newest records has to be complete up to where it cuts."""
+
+    def __init__(self, db: sqlite3.Connection, limits: Limits, clock: Clock) -> None:
+        """Nothing is removed before `remove`."""
+        self._db, self._limits, self._clock = db, limits, clock
+        db.create_function("is_status", 1, topics.is_status, deterministic=True)
+
+    def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
+        """Give the offset up to which the next step removes, and why; None if there is nothing to remove."""
+        limits = self._limits
+        too_large = bool(limits.retain_bytes) and self._size() > limits.retain_bytes
+        now = self._clock.now()
+        old = (now - limits.retain_days * DAY) * 1e9 if limits.retain_days and now is not None else 0
+        cut = size = 0
+        with closing(self._db.execute(SQL["select_oldest"], (STEP,))) as oldest:
+            for offset, time_ns, length in oldest:
+                young = time_ns >= old and not too_large
+                if young or offset > head - limits.retain_newest_events or size > STEP_BYTES:
+                    break
+                cut, size = offset, size + length
+        if too_large and not cut:
+            logger.error("the database is larger than retain_bytes, and holds no event that may go; raise retain_bytes")
+        return (cut, "size" if too_large else "age") if cut else None
+
+    def remove(self, cut: int) -> int:
+        """Remove records up to an offset, in the caller's transaction; give how many."""
+        self._db.execute(SQL["keep"], (cut,))
+        self._db.execute(SQL["delete_latest"], {"cut": cut})
+        return self._db.execute(SQL["delete"], (cut,)).rowcount
+
+    def _size(self) -> int:
+        """Give the bytes in use; the file does not shrink, its free pages are used again."""
+        pages, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)

@@ -1,0 +1,47 @@
+"""Any body as plain data that JSON can express, whoever wrote it."""
+
+import base64
+import math
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from bus.protocol.validation import InvalidInputError, decode
+
+_decoder = msgspec.msgpack.Decoder(Any, strict=False)
+
+
+def plain(body: msgspec.Raw | bytes) -> Any:
+    """Decode a body into maps, lists, texts, numbers, true, false and null.
+
+    What JSON has no form for: NaN and infinities become null, as in JavaScript; bytes become base64; an extension
+    becomes `{"ext": code, "data": base64}`; keys become texts. A body that cannot be decoded is `{"error": why}`.
+    """
+    try:
+        return _plain(decode(_decoder, body))
+    except (InvalidInputError, TypeError) as error:  # TypeError: a map whose key is a map
+        return {"error": f"cannot be read: {error}"}
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one a type
+    match value:
+        case dict():
+            return {key if isinstance(key, str) else _key(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case bytes():
+            return base64.b64encode(value).decode()
+        case msgspec.msgpack.Ext():
+            return {"ext": value.code, "data": base64.b64encode(bytes(value.data)).decode()}
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def _key(key: object) -> str:
+    shown = _plain(key)
+    return shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()

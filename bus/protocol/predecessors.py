@@ -1,0 +1,46 @@
+"""The chain: for each whole-token prefix, the offset of its newest message.
+
+It is what lets a subscriber to any prefix see from one message alone whether it missed the one before. The table is
+bounded; what it has forgotten is nil, which tells the subscriber to ask.
+"""
+
+from collections.abc import Iterable
+
+from bus.config.limits import DEFAULT_LIMITS
+from bus.protocol import topics
+
+
+class Chain:
+    """Bounded map from prefix to the offset of its newest message; what was silent for longest is forgotten first."""
+
+    def __init__(self, max_prefixes: int = DEFAULT_LIMITS.chain_prefixes, *, complete: bool = True) -> None:
+        """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""
+        self._newest: dict[str, int] = {}
+        self._max = max_prefixes
+        self._absent: int | None = 0 if complete else None
+
+    def load(self, records: Iterable[tuple[int, str]]) -> None:
+        """Learn (offset, topic) pairs of an existing log, in order."""
+        for offset, topic in records:
+            self.link(topic, offset)
+
+    def link(self, topic: str, offset: int) -> list[int | None]:
+        """Give `chain` for a message: for each of its prefixes the offset before this one; and remember this one."""
+        newest, absent = self._newest, self._absent
+        chain: list[int | None] = []
+        for prefix in topics.prefixes(topic):
+            chain.append(newest.get(prefix, absent))
+            newest[prefix] = offset
+        if len(newest) > self._max:
+            self._forget()
+        return chain
+
+    def newest(self, prefix: str) -> int | None:
+        """Give the newest offset with this prefix, 0 if there is none, None if it is not known."""
+        return self._newest.get(prefix, self._absent)
+
+    def _forget(self) -> None:
+        """Drop about a quarter at once, so that the cost is spread over many messages."""
+        oldest = sorted(self._newest.values())[self._max // 4]
+        self._newest = {prefix: offset for prefix, offset in self._newest.items() if offset > oldest}
+        self._absent = None

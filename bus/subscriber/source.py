@@ -1,0 +1,377 @@
+"""One publisher as a subscriber sees it: the sockets around the decisions of `bus.protocol.recovery`."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+from msgspec import Raw, Struct
+
+from bus.config.limits import DEFAULT_LIMITS, Limits
+from bus.contracts.messages import Message, decode_body
+from bus.protocol import topics, wire
+from bus.protocol.recovery import CatchUp, Check, Fetch, Info, Latest, Notice, Request
+from bus.protocol.validation import InvalidInputError, decode
+from bus.protocol.wire import ControlError
+from bus.telemetry.logging import Repeats
+from bus.telemetry.metrics import Point
+from bus.transport import sockets
+from bus.transport.client import Requester
+from bus.transport.loop import Loop
+from bus.transport.sockets import CurveClient, Socket
+
+TICK_SECONDS: Final = 1.0
+URGE_SECONDS: Final = 0.05
+QUIET_TICKS: Final = 4  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
+ASK_SECONDS: Final = 3.0
+FEED_FRAMES: Final = 2
+HEARTBEAT: Final = topics.HEARTBEAT.encode()
+OnError = Callable[[ControlError], None]
+logger = logging.getLogger(__name__)
+logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
+
+
+class Position(NamedTuple):
+    """How far a consumer has got with one prefix of one publisher; store it with what you did."""
+
+    epoch: int | None
+    offset: int
+
+
+class Start(Enum):
+    """Where a subscriber without a stored position begins."""
+
+    BEGINNING = "beginning"  # everything that is kept
+    LATEST = "latest"  # the newest event of each topic, then what follows
+    NOW = "now"  # what is published from now on
+
+
+class Delivery(Struct, frozen=True, gc=False):
+    """One event, once and in order within its prefix. `offset` 0: it was ephemeral, and has no position."""
+
+    source: str
+    prefix: str
+    epoch: int
+    offset: int
+    topic: str
+    time_ns: int
+    body: Raw
+
+    @property
+    def message(self) -> Message | None:
+        """The decoded body; None for a type that this version does not know.
+
+        Raises:
+            InvalidInputError: the body is no message.
+        """
+        return decode_body(self.body)
+
+
+class SourceState(Struct, frozen=True):
+    """How the connection to one publisher does."""
+
+    address: str
+    ready: bool
+    lag: int  # offsets between the publisher's head and what has been handed over
+    refetched: int  # events that the feed had lost
+    malformed: int  # messages that were dropped as they make no sense
+
+
+class Source:
+    """Follows some prefixes of one publisher and hands over what is ready."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: str,
+        starts: dict[str, Position | Start],
+        deliver: Callable[[list[Delivery]], None],
+        notify: Callable[[str, str, Notice], None],
+        limits: Limits = DEFAULT_LIMITS,
+        curve: CurveClient | None = None,
+    ) -> None:
+        """Connect to the publisher's control address in the background; it tells where its feed is.
+
+        `starts` has disjoint prefixes; "" is everything.
+        """
+        self.address = address
+        self.ready = False
+        self.delivered = self.malformed = self.reconnects = 0
+        self._noticed: Counter[str] = Counter()
+        self._loop, self._deliver, self._notify = loop, deliver, notify
+        self._limits, self._curve = limits, curve
+        self._catchups = {prefix: self._catchup(prefix, start) for prefix, start in starts.items()}
+        self._prefixes = list(starts)
+        self._feed: Socket | None = None
+        self._heard = time.monotonic()
+        self._quiet_ticks = 0
+        self._paused = False
+        self._asking = False  # for `info`, to connect
+        self._requester = Requester(loop, address, curve)
+        self._timer = loop.every(TICK_SECONDS, self._tick)
+        self._ask_info()
+
+    def positions(self) -> dict[str, Position]:
+        """Give how far each prefix is handed over; also an idle prefix moves on, as the head is verified."""
+        return {
+            prefix: Position(catchup.epoch, catchup.offset)
+            for prefix, catchup in self._catchups.items()
+            if catchup.offset is not None
+        }
+
+    def points(self) -> Iterator[Point]:
+        """Tell how the following goes. A lag is not known before the first heartbeat."""
+        mine = {"publisher": self.address}
+        for prefix, catchup in self._catchups.items():
+            if catchup.offset is not None and catchup.epoch is not None:
+                lag = max(0, catchup.head - catchup.offset)
+                yield "variantbus_consumer_lag_events", {**mine, "prefix": prefix}, lag
+        yield "variantbus_consumer_silence_seconds", mine, time.monotonic() - self._heard
+        yield "variantbus_consumer_ready", mine, int(self.ready)
+        yield "variantbus_consumer_delivered_total", mine, self.delivered
+        yield "variantbus_consumer_gaps_total", mine, sum(one.gaps for one in self._catchups.values())
+        yield "variantbus_consumer_refetched_total", mine, sum(one.refetched for one in self._catchups.values())
+        yield "variantbus_consumer_malformed_total", mine, self.malformed
+        yield "variantbus_consumer_reconnects_total", mine, self.reconnects
+        for kind, count in self._noticed.items():
+            yield "variantbus_consumer_notices_total", {**mine, "kind": kind}, count
+
+    def state(self) -> SourceState:
+        """Tell how the connection does."""
+        followed = [catchup for catchup in self._catchups.values() if catchup.offset is not None]
+        return SourceState(
+            address=self.address,
+            ready=self.ready,
+            lag=max((max(0, catchup.head - (catchup.offset or 0)) for catchup in followed), default=0),
+            refetched=sum(catchup.refetched for catchup in self._catchups.values()),
+            malformed=self.malformed,
+        )
+
+    def pause(self) -> None:
+        """Hand over no more for now, but for what is asked already; what is published meanwhile waits or is fetched."""
+        self._paused = True
+        if self._feed is not None:
+            self._loop.remove(self._feed)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        if self._paused:
+            self._paused = False
+            if self._feed is not None:
+                self._loop.add(self._feed, self._on_feed)
+            self._pump()
+
+    def close(self) -> None:
+        """Release the sockets."""
+        self._timer.cancel()
+        self._close_feed()
+        self._requester.close()
+
+    def _tick(self) -> None:
+        """Once a second: notice silence, and ask again what was not answered.
+
+        Silence is counted in ticks, not in seconds: the loop may have stood still (a consumer that is busy, a laptop
+        that slept), and then what was sent meanwhile waits in the socket and is read before it is missed.
+        """
+        self._quiet_ticks += 1
+        if self._paused:
+            self._quiet_ticks = 0
+        elif self._feed is None:
+            self._ask_info()
+        elif self._quiet_ticks >= QUIET_TICKS:
+            logger.warning("%s is silent; connecting anew", self.address)
+            self.reconnects += 1
+            self._close_feed()
+            self._requester.close()  # with all that was asked of it
+            self._requester = Requester(self._loop, self.address, self._curve)
+            self._asking = False
+            for catchup in self._catchups.values():
+                catchup.forget()
+            self._ask_info()
+        else:
+            self._pump()
+
+    def _ask_info(self) -> None:
+        """Ask once at a time: what waits in a socket arrives all at once when the publisher comes."""
+        if not self._asking:
+            self._asking = True
+            self._requester.ask("info", {}, wire.InfoReply, self._connect, self._not_informed, ASK_SECONDS)
+
+    def _not_informed(self, error: ControlError) -> None:
+        self._asking = False
+        self._ignore(error)
+
+    def _connect(self, info: wire.InfoReply) -> None:
+        """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
+        self._asking = False
+        if self._feed is not None:
+            return
+        try:
+            feed = sockets.parse_address(info.feed)
+        except sockets.AddressError as error:
+            logger.warning("%s tells a feed that is none: %s", self.address, error)
+            return  # the next tick asks again
+        host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
+        address = str(feed._replace(host=host))
+        self._feed = sockets.connect_feed(address, self._curve, high_water=self._limits.feed_receive_messages)
+        for prefix in self._prefixes:
+            self._feed.subscribe(prefix.encode())
+        self._feed.subscribe(HEARTBEAT)
+        self._quiet_ticks = 0
+        self._loop.add(self._feed, self._on_feed)
+        self._urge()
+
+    def _urge(self) -> None:
+        """Ask for heartbeats until one arrives: those before our subscription was active have passed us by."""
+        if self._feed is not None and not self.ready:
+            self._ask_heartbeat()
+            self._loop.later(URGE_SECONDS, self._urge)
+
+    def _ask_heartbeat(self) -> None:
+        self._requester.ask("heartbeat", {}, dict[str, str], lambda _: None, self._ignore, ASK_SECONDS)
+
+    def _ignore(self, error: ControlError) -> None:
+        """Do nothing: the next tick asks again."""
+        logger.debug("%s: %s", self.address, error.message)
+
+    def _close_feed(self) -> None:
+        if self._feed is not None:
+            self._loop.remove(self._feed)
+            self._feed.close()
+            self._feed = None
+        self.ready = False
+
+    def _on_feed(self) -> None:
+        ephemeral: list[Delivery] = []
+        self._quiet_ticks = 0
+        self._heard = time.monotonic()
+        for _ in range(self._limits.messages_a_turn):
+            frames = sockets.receive(self._feed) if self._feed else None
+            if frames is None:
+                break
+            try:
+                if len(frames) != FEED_FRAMES or len(frames[0]) > topics.MAX_BYTES:
+                    raise InvalidInputError(f"frames: {len(frames)}, or too long a topic")  # noqa: TRY301
+                if frames[0] == HEARTBEAT:
+                    self._on_heartbeat(frames[1])
+                else:
+                    self._on_message(frames[0].decode("ascii"), frames[1], ephemeral)
+            except (InvalidInputError, UnicodeDecodeError) as error:
+                self.malformed += 1
+                logger.warning("%s: malformed message dropped: %s", self.address, error)
+        self._flush()
+        if ephemeral:  # after what they may be about: the start of a job comes before its progress
+            self._deliver(ephemeral)
+
+    def _on_heartbeat(self, frame: bytes) -> None:
+        beat = decode(wire.heartbeat_decoder, frame)
+        _check_version(beat.version)
+        self._flush()  # what we have is of the old epoch, if this begins a new one
+        for catchup in self._catchups.values():
+            catchup.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
+        self.ready = True
+
+    def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
+        message = decode(wire.feed_decoder, frame)
+        _check_version(message.version)
+        prefix = self._prefix_of(topic)
+        if prefix is None:
+            return
+        epoch, offset, chain = message.epoch, message.offset, message.chain
+        delivery = Delivery(self.address, prefix, epoch, offset, topic, message.time_ns, message.body)
+        if offset == 0:
+            ephemeral.append(delivery)
+        else:
+            tokens = prefix.count(".")
+            known = len(chain) >= tokens
+            previous = (chain[tokens - 1] if known else None) if tokens else offset - 1
+            self._catchups[prefix].message(epoch, offset, previous, delivery)
+
+    def _prefix_of(self, topic: str) -> str | None:
+        """Find which of our prefixes a topic belongs to."""
+        if len(self._prefixes) == 1:
+            return self._prefixes[0]
+        return next((one for one in topics.prefixes(topic) if one in self._catchups), None)
+
+    def _flush(self) -> None:
+        """Hand over what is ready; what is missing is asked for first, so that it comes meanwhile."""
+        self._pump()
+        for prefix, catchup in self._catchups.items():
+            for notice in catchup.take_notices():
+                self._noticed[type(notice).__name__.lower()] += 1
+                self._notify(self.address, prefix, notice)
+            ready = catchup.take()
+            if ready:
+                self.delivered += len(ready)
+                self._deliver(ready)
+
+    def _pump(self) -> None:
+        if self._paused:
+            return
+        for prefix, catchup in self._catchups.items():
+            request = catchup.request()
+            if request:
+                self._ask(prefix, catchup, request)
+
+    def _ask(self, prefix: str, catchup: CatchUp[Delivery], request: Request) -> None:
+        def failed(error: ControlError) -> None:
+            logger.debug("%s: %s", self.address, error.message)
+            catchup.failed(request)  # the next tick asks again
+
+        match request:
+            case Info():
+                self._ask_epoch(catchup, request, failed)
+            case Check():
+                self._ask_check(prefix, catchup, request, failed)
+            case Fetch():
+                self._ask_fetch(prefix, catchup, request, failed)
+            case Latest():
+                self._ask_latest(prefix, catchup, request, failed)
+
+    def _ask_epoch(self, catchup: CatchUp[Delivery], request: Info, failed: OnError) -> None:
+        def informed(reply: wire.InfoReply) -> None:
+            catchup.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
+            self._flush()
+
+        self._requester.ask("info", {}, wire.InfoReply, informed, failed, ASK_SECONDS)
+
+    def _ask_check(self, prefix: str, catchup: CatchUp[Delivery], request: Check, failed: OnError) -> None:
+        def checked(reply: wire.CheckReply) -> None:
+            catchup.checked(request, reply.epoch, reply.head, reply.first, reply.last)
+            self._flush()
+
+        params = wire.CheckParams(prefix=prefix, after=request.after)
+        self._requester.ask("check", params, wire.CheckReply, checked, failed, ASK_SECONDS)
+
+    def _ask_fetch(self, prefix: str, catchup: CatchUp[Delivery], request: Fetch, failed: OnError) -> None:
+        def fetched(reply: wire.FetchReply) -> None:
+            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            catchup.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
+            self._flush()
+
+        params = wire.FetchParams(prefix=prefix, after=request.after, until=request.until)
+        self._requester.ask("fetch", params, wire.FetchReply, fetched, failed, ASK_SECONDS)
+
+    def _ask_latest(self, prefix: str, catchup: CatchUp[Delivery], request: Latest, failed: OnError) -> None:
+        def listed(reply: wire.LatestReply) -> None:
+            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
+            self._flush()
+
+        params = wire.LatestParams(prefix=prefix, after_topic=request.after_topic)
+        self._requester.ask("latest", params, wire.LatestReply, listed, failed, ASK_SECONDS)
+
+    def _delivery(self, prefix: str, epoch: int, row: wire.Record) -> Delivery:
+        return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
+
+    def _catchup(self, prefix: str, start: Position | Start) -> CatchUp[Delivery]:
+        epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
+        latest, pending = start is Start.LATEST, self._limits.pending_messages
+        return CatchUp(epoch=epoch, offset=offset, everything=not prefix, latest=latest, pending_limit=pending)
+
+
+def _check_version(version: int) -> None:
+    if version != wire.PROTOCOL:
+        raise InvalidInputError(f"version: {version} instead of {wire.PROTOCOL}")

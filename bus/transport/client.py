@@ -1,0 +1,155 @@
+"""The asking half of the control socket."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bus.protocol import wire
+from bus.protocol.validation import InvalidInputError, decode
+from bus.protocol.wire import ControlError
+from bus.transport import sockets
+from bus.transport.keys import Keys, towards
+from bus.transport.loop import Loop, Timer
+from bus.transport.sockets import CurveClient
+
+R = TypeVar("R")
+REQUEST_SECONDS: Final = 4.0
+REPLY_FRAMES: Final = 3
+REPLIES_A_TURN: Final = 16  # before the loop looks at its other sockets: each may make us ask for the next page
+
+
+@dataclass(slots=True)
+class _Question:
+    """A request that waits for its answer."""
+
+    decoder: msgspec.msgpack.Decoder[Any]
+    on_reply: Callable[[Any], None]
+    on_error: Callable[[ControlError], None]
+    timer: Timer
+    sent: float
+
+
+class Requester:
+    """Asks one service; every question ends with exactly one of its two callbacks, unless it is closed before."""
+
+    def __init__(self, loop: Loop, address: str, curve: CurveClient | None = None) -> None:
+        """Connect in the background; the service need not be there yet. `curve`: see `bus.transport.keys.towards`.
+
+        Raises:
+            AddressError: `address` is not of the form tcp://HOST:PORT.
+        """
+        sockets.parse_address(address)
+        self.address = address
+        self._loop, self._curve = loop, curve
+        self._questions: dict[bytes, _Question] = {}
+        self._count = 0
+        self._heard = 0.0
+        self._open()
+
+    def ask(
+        self,
+        method: str,
+        params: object,
+        reply: type[R],
+        on_reply: Callable[[R], None],
+        on_error: Callable[[ControlError], None],
+        timeout: float = REQUEST_SECONDS,
+    ) -> None:
+        """Send a request; no answer within `timeout` seconds is a `ControlError` with the code `unavailable`."""
+        self._count += 1
+        request_id = b"%d" % self._count
+        timer = self._loop.later(timeout, lambda: self._time_out(request_id, timeout))
+        self._questions[request_id] = _Question(
+            msgspec.msgpack.Decoder(reply), on_reply, on_error, timer, time.monotonic()
+        )
+        sockets.send_frames(self._socket, [request_id, method.encode(), wire.encode(params)])
+
+    def close(self) -> None:
+        """Forget all questions."""
+        for question in self._questions.values():
+            question.timer.cancel()
+        self._questions.clear()
+        self._loop.remove(self._socket)
+        self._socket.close()
+
+    def _open(self) -> None:
+        self._socket = sockets.connect_control(self.address, self._curve)
+        self._loop.add(self._socket, self._on_replies)
+
+    def _on_replies(self) -> None:
+        socket = self._socket
+        for _ in range(REPLIES_A_TURN):
+            if socket is not self._socket or socket.closed or (frames := sockets.receive(socket)) is None:
+                return
+            self._heard = time.monotonic()
+            question = self._questions.pop(frames[0], None) if len(frames) == REPLY_FRAMES else None
+            if question:
+                question.timer.cancel()
+                _settle(question, frames[1], frames[2])
+
+    def _time_out(self, request_id: bytes, timeout: float) -> None:
+        """Give up; a socket on which nothing came since may be dead, or hold requests that would arrive much later."""
+        question = self._questions.pop(request_id, None)
+        if question is None:
+            return
+        if self._heard < question.sent:
+            self._loop.remove(self._socket)
+            self._socket.close()
+            self._open()
+        text = f"no answer from {self.address} within {timeout:g} s; is the service there? `variantbus up` starts all"
+        if self._curve:
+            text += "; if it is, check the keys: it must list ours, and our peers file must have its own"
+        else:
+            text += "; if it is, it may want keys: see --keys"
+        question.on_error(ControlError("unavailable", text))
+
+
+def _settle(question: _Question, status: bytes, body: bytes) -> None:
+    try:
+        if status == b"ok":
+            answer: Callable[[], None] = partial(question.on_reply, decode(question.decoder, body))
+        else:
+            error = decode(wire.error_decoder, body)
+            answer = partial(question.on_error, ControlError(error.code, error.message, error.details))
+    except InvalidInputError as invalid:
+        answer = partial(question.on_error, ControlError("internal", f"the answer cannot be read: {invalid}"))
+    answer()
+
+
+def request(
+    address: str,
+    method: str,
+    params: object,
+    reply: type[R],
+    timeout: float = REQUEST_SECONDS,
+    *,
+    keys: Keys | None = None,
+) -> R:
+    """Ask one question and wait for the answer; with `keys` if the service wants them.
+
+    Raises:
+        ControlError: the service refuses, or (code `unavailable`) does not answer within `timeout` seconds.
+        AddressError: `address` is not of the form tcp://HOST:PORT.
+        InvalidInputError: the keys do not say which key the service has.
+    """
+    curve = towards(keys, address)
+    loop = Loop()
+    replies: list[R] = []
+    errors: list[ControlError] = []
+    try:
+        requester = Requester(loop, address, curve)
+        try:
+            requester.ask(method, params, reply, replies.append, errors.append, timeout)
+            while not replies and not errors:
+                loop.step()
+        finally:
+            requester.close()
+    finally:
+        loop.close()
+    if errors:
+        raise errors[0]
+    return replies[0]

@@ -1,0 +1,172 @@
+"""The event loop: one thread that owns all sockets and the database of a service.
+
+Everything that happens, happens in a callback here: a socket or file is readable, a timer is due, another thread has
+handed over a call. There is nothing to lock.
+"""
+
+import contextlib
+import heapq
+import itertools
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import zmq
+
+from bus.transport.sockets import Socket
+
+MAX_WAIT: Final = 3600.0  # seconds; only an upper bound for poll
+Callback = Callable[[], None]
+
+
+class Timer:
+    """A callback that is due once or again and again; `cancel` stops it."""
+
+    def __init__(self, due: float, period: float | None, callback: Callback) -> None:
+        """Made by `Loop.later` and `Loop.every`."""
+        self.due, self.period, self.callback = due, period, callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Do not call any more."""
+        self.cancelled = True
+
+
+class Loop:
+    """Runs callbacks until `stop`; made and run in one thread."""
+
+    def __init__(self) -> None:
+        """Make the poller and the pipe by which other threads and signals wake it."""
+        self._poller = zmq.Poller()
+        self._readers: dict[Socket | int, Callback] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._calls: deque[Callback] = deque()
+        self._waking = False  # a wake-up is in the pipe
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self.add(self._wake_read, self._woken)
+        self._stopped = self._closed = False
+        self._closing = threading.Lock()  # the one thing that other threads share with us: see `call`
+        self._signals: dict[int, object] = {}
+
+    def add(self, source: Socket | int, callback: Callback) -> None:
+        """Call back whenever a socket or file descriptor is readable."""
+        self._readers[source] = callback
+        self._poller.register(source, zmq.POLLIN)
+
+    def remove(self, source: Socket | int) -> None:
+        """Stop watching; before the socket is closed."""
+        if self._readers.pop(source, None):
+            self._poller.unregister(source)
+
+    def later(self, seconds: float, callback: Callback) -> Timer:
+        """Call back once."""
+        return self._schedule(Timer(time.monotonic() + seconds, None, callback))
+
+    def every(self, seconds: float, callback: Callback) -> Timer:
+        """Call back again and again, first after one period."""
+        return self._schedule(Timer(time.monotonic() + seconds, seconds, callback))
+
+    def call(self, callback: Callback) -> None:
+        """Have something called in the loop's thread, soon; safe from any thread."""
+        self._calls.append(callback)
+        if self._waking:  # it will look at the calls after this one was added
+            return
+        self._waking = True
+        with self._closing, contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
+            if not self._closed:  # the descriptor may be another file by now
+                os.write(self._wake_write, b"\0")
+
+    def step(self, timeout: float = MAX_WAIT) -> bool:
+        """Wait for something to do, at most `timeout` seconds, and do it; False if there was nothing."""
+        wait_ms = 0 if self._calls else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
+        ready = self._poller.poll(wait_ms)
+        for source, _ in ready:
+            callback = self._readers.get(source)
+            if callback:
+                callback()
+        busy = self._run_timers() or bool(ready or self._calls)
+        for _ in range(len(self._calls)):
+            self._calls.popleft()()
+        return busy
+
+    def due_in(self) -> float:
+        """Give the seconds until the next timer is due; 0 or less if one is."""
+        return self._timers[0][0] - time.monotonic() if self._timers else MAX_WAIT
+
+    def descriptors(self) -> list[int]:
+        """Give what another event loop can watch: when one is readable, there is something to do in `step`.
+
+        Those of ZeroMQ sockets tell of changes only: watch them after a `step` that had nothing to do.
+        """
+        return [source if isinstance(source, int) else int(source.fd) for source in self._readers]
+
+    def run(self) -> None:
+        """Run until `stop` or a handled signal."""
+        while not self._stopped:
+            self.step()
+
+    def stop(self) -> None:
+        """End `run` after the present callback."""
+        self._stopped = True
+
+    def handle_signals(self) -> None:
+        """End `run` on SIGTERM and SIGINT; a second one ends the process at once. For the main thread only.
+
+        A handler that only sets a flag would not wake the poll; the wake-up descriptor does.
+        """
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._signals[number] = signal.signal(number, self._signalled)
+
+    def close(self) -> None:
+        """Release the pipe and the signals; once, as the descriptors may be other files afterwards."""
+        if self._closed:
+            return
+        if self._signals:
+            signal.set_wakeup_fd(-1)
+            for number, previous in self._signals.items():
+                signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal gave us
+        self._readers.clear()
+        with self._closing:
+            self._closed = True
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def _schedule(self, timer: Timer) -> Timer:
+        heapq.heappush(self._timers, (timer.due, next(self._order), timer))
+        return timer
+
+    def _run_timers(self) -> bool:
+        """Call what is due; was anything?"""
+        now = time.monotonic()
+        any_due = bool(self._timers) and self._timers[0][0] <= now
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            if timer.cancelled:
+                continue
+            timer.callback()
+            if timer.period is not None and not timer.cancelled:
+                # from now, not from when it was due: after a suspend there is nothing to make up for
+                timer.due = time.monotonic() + timer.period
+                self._schedule(timer)
+        return any_due
+
+    def _woken(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 4096):
+                pass
+        # after the pipe is empty, or a byte that is written meanwhile were lost; before the calls are looked at
+        self._waking = False
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if self._stopped:
+            os._exit(128 + number)
+        self.stop()

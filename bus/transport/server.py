@@ -1,0 +1,105 @@
+"""The answering half of the control socket: requests in, replies out, without the socket.
+
+A method is a typed Struct of parameters and a function; whatever arrives becomes a reply, never an exception.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from bus.eventlog.files import LogError
+from bus.eventlog.log import BodyTooLargeError, StorageError
+from bus.protocol import wire
+from bus.protocol.validation import InvalidInputError, decode, near_miss
+from bus.protocol.wire import ControlError, ErrorBody, Role
+from bus.telemetry.logging import Repeats
+from bus.telemetry.metrics import Point
+
+P = TypeVar("P", bound=msgspec.Struct)
+METHOD_LIMIT: Final = 64
+REQUEST_FRAMES: Final = 3
+EMPTY_MAP: Final = b"\x80"
+logger = logging.getLogger(__name__)
+logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
+
+
+class _Method(NamedTuple):
+    decoder: msgspec.msgpack.Decoder[Any]
+    handler: Callable[[Any], object]
+    role: Role
+
+
+class Methods:
+    """The methods of a service by name; `points` tells what was answered, with which code, and what was dropped."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._methods: dict[str, _Method] = {}
+        self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
+        self._dropped: Counter[str] = Counter()  # by reason
+
+    def add(self, name: str, params: type[P], handler: Callable[[P], object], *, role: Role = "command") -> None:
+        """Answer a method; the handler gets its parameters validated and returns what msgpack can encode.
+
+        It may raise `ControlError`, or `InvalidInputError` for what no type can express. A method that changes nothing
+        has the role `read`.
+        """
+        self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
+
+    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes] | None:
+        """Answer `[request id, method, params]`; None for what has not even this form and so cannot be answered.
+
+        `role` is what the client may do: nothing if it is None, everything where there are no keys.
+        """
+        if len(frames) != REQUEST_FRAMES or len(frames[0]) > wire.ID_LIMIT:
+            self._dropped["frames" if len(frames) != REQUEST_FRAMES else "request_id"] += 1
+            logger.warning("a request was dropped: it has not the three frames id, method and parameters")
+            return None
+        request_id, method, params = frames
+        name = method[:METHOD_LIMIT].decode("ascii", "replace")
+        known = name if name in self._methods else "unknown"  # what others make up is not counted apart
+        try:
+            result = self._call(name, params, role)
+        except ControlError as error:
+            self._answered[known, error.code] += 1
+            return [request_id, b"error", _encode_error(error)]
+        self._answered[known, "ok"] += 1
+        return [request_id, b"ok", result]
+
+    def points(self) -> Iterator[Point]:
+        """Tell how many requests were answered, and how."""
+        for (method, code), count in self._answered.items():
+            yield "variantbus_requests_total", {"method": method, "code": code}, count
+        for reason, count in self._dropped.items():
+            yield "variantbus_requests_dropped_total", {"reason": reason}, count
+
+    def _call(self, name: str, params: bytes, role: Role | None) -> bytes:
+        if role is None:
+            raise ControlError("unauthorized", "your key is not enrolled any more; have it added to the peers file")
+        if name not in self._methods:
+            raise ControlError("unknown_method", f"method {name!r} is unknown; {near_miss(name, list(self._methods))}")
+        known = self._methods[name]
+        if known.role == "command" and role != "command":
+            text = f"{name} needs the role command, your key has {role}; have its line in the peers file changed"
+            raise ControlError("unauthorized", text)
+        try:
+            return wire.encode(known.handler(decode(known.decoder, params or EMPTY_MAP)))
+        except InvalidInputError as error:
+            raise ControlError("invalid_request", str(error)) from None
+        except BodyTooLargeError as error:
+            raise ControlError("too_large", f"{error}; put large values in a file") from None
+        except StorageError as error:
+            logger.error("method %s: %s", name, error)  # noqa: TRY400 - no bug of ours
+            raise ControlError("unavailable", f"{error}; make room and try again") from None
+        except (ControlError, LogError, MemoryError):
+            raise
+        except Exception as error:
+            logger.exception("method %s failed", name)
+            raise ControlError("internal", f"{name} failed: {type(error).__name__}; see the service's log") from error
+
+
+def _encode_error(error: ControlError) -> bytes:
+    return wire.encode(ErrorBody(code=error.code, message=error.message, details=error.details))

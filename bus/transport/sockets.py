@@ -1,0 +1,220 @@
+"""ZeroMQ sockets with our settings, and the two hot calls.
+
+`Socket.send_multipart` spends most of its time on enum flags; the compiled base class with plain integers takes a
+third of it (two frames: 2.6 µs against 0.6 µs to send, 2.1 against 0.3 to receive).
+"""
+
+import random
+import re
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import zmq
+import zmq.backend
+
+from bus.config.limits import DEFAULT_LIMITS, Limits
+
+Socket = zmq.Socket[bytes]
+
+_SNDMORE: Final = int(zmq.SNDMORE)
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_RCVMORE: Final = int(zmq.RCVMORE)
+_send = zmq.backend.Socket.send
+_recv = zmq.backend.Socket.recv
+_get = zmq.backend.Socket.get
+
+_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"  # libzmq raises for a name that is only dots or dashes
+_ADDRESS = re.compile(rf"tcp://(?P<host>\[[0-9a-fA-F:]+\]|{_NAME}(?:\.{_NAME})*\.?):(?P<port>\d{{1,5}})", re.ASCII)
+MAX_PORT: Final = 65_535
+LARGEST_REPLY: Final = 128 << 20  # bytes; twice what a page may have where its limits are raised to the utmost
+
+
+@dataclass(frozen=True, slots=True)
+class CurveServer:
+    """What a socket needs that is bound with CURVE: its secret key, and the context in which ZAP is answered."""
+
+    context: zmq.Context[Socket]
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CurveClient:
+    """What a socket needs that connects with CURVE: its own pair, and the server's public key."""
+
+    public: bytes
+    server: bytes
+    secret: bytes = field(repr=False)
+
+
+class AddressError(ValueError):
+    """An address is not of the form tcp://HOST:PORT."""
+
+
+class BindError(Exception):
+    """An address cannot be bound; the text says why and what to do."""
+
+
+class Address(NamedTuple):
+    """Host and port of a `tcp://` address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write it as ZeroMQ wants it."""
+        return f"tcp://{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read `tcp://HOST:PORT`; libzmq itself takes port 99999 and binds another one.
+
+    Raises:
+        AddressError: it is not of this form.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) > MAX_PORT:
+        raise AddressError(f"{text!r} is no address: write tcp://HOST:PORT, such as tcp://127.0.0.1:5561")
+    return Address(match["host"], int(match["port"]))
+
+
+def _socket(kind: int, linger_ms: int, host: str, context: zmq.Context[Socket] | None = None) -> Socket:
+    socket: Socket = (context or zmq.Context.instance()).socket(kind)
+    socket.linger = linger_ms
+    socket.ipv6 = host.startswith("[")  # otherwise localhost could mean ::1 alone, where nobody listens
+    # half-open connections are noticed in 6 s; TTL over 65 s would overflow
+    socket.heartbeat_ivl, socket.heartbeat_timeout, socket.heartbeat_ttl = 2000, 6000, 6000
+    socket.handshake_ivl = 5000
+    return socket
+
+
+def _bound(kind: int, linger_ms: int, host: str, curve: CurveServer | None) -> Socket:
+    socket = _socket(kind, linger_ms, host, curve.context if curve else None)
+    socket.backlog = 1024
+    # any domain makes libzmq refuse ZMTP 1 and 2, in which an HTTP request would count as a message
+    socket.zap_domain = b"variantbus"
+    if curve:
+        socket.curve_server, socket.curve_secretkey = True, curve.secret
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without a gate nobody comes in, instead of everybody
+    return socket
+
+
+def _bind(socket: Socket, address: Address) -> Address:
+    try:
+        socket.bind(str(address))
+    except zmq.ZMQError as error:
+        socket.close(0)
+        if error.errno == zmq.EADDRINUSE:
+            reason = "it is taken; stop the other process or choose another port (0 picks a free one)"
+        else:
+            reason = str(error)
+        raise BindError(f"cannot bind {address}: {reason}") from None
+    endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    return Address(address.host, int(endpoint.rpartition(":")[2]))
+
+
+def bind_feed(
+    address: Address, *, high_water: int = DEFAULT_LIMITS.feed_send_messages, curve: CurveServer | None = None
+) -> tuple[Socket, Address]:
+    """Make the PUB socket: it never blocks; a subscriber that stalls loses messages, notices and fetches them.
+
+    Raises:
+        BindError: the port is taken or the host is not ours.
+    """
+    socket = _bound(zmq.PUB, 500, address.host, curve)
+    socket.sndhwm, socket.rcvhwm = high_water, 100
+    socket.maxmsgsize = 1024  # peers send subscriptions only
+    return socket, _bind(socket, address)
+
+
+def bind_control(
+    address: Address, limits: Limits = DEFAULT_LIMITS, *, curve: CurveServer | None = None
+) -> tuple[Socket, Address]:
+    """Make the ROUTER socket; a larger request than the limit cuts the peer off.
+
+    Raises:
+        BindError: the port is taken or the host is not ours.
+    """
+    socket = _bound(zmq.ROUTER, 1000, address.host, curve)
+    socket.sndhwm, socket.rcvhwm = limits.control_send_messages, limits.control_receive_messages
+    socket.maxmsgsize = limits.request_bytes
+    socket.router_mandatory = True  # a reply that cannot go out is an error that we see
+    return socket, _bind(socket, address)
+
+
+def connect_feed(
+    address: str, curve: CurveClient | None = None, *, high_water: int = DEFAULT_LIMITS.feed_receive_messages
+) -> Socket:
+    """Make a SUB socket."""
+    socket = _connecting(zmq.SUB, address, curve)
+    socket.sndhwm = 0  # above it libzmq silently drops subscriptions
+    socket.rcvhwm = high_water
+    socket.connect(address)
+    return socket
+
+
+def connect_control(address: str, curve: CurveClient | None = None) -> Socket:
+    """Make a DEALER socket; whoever waits in vain closes it, so that no stale request is delivered late."""
+    socket = _connecting(zmq.DEALER, address, curve)
+    socket.connect(address)
+    return socket
+
+
+def _connecting(kind: int, address: str, curve: CurveClient | None) -> Socket:
+    socket = _socket(kind, 0, parse_address(address).host)
+    socket.reconnect_ivl = random.randint(50, 150)  # noqa: S311 - jitter against reconnect storms, no secret
+    socket.reconnect_ivl_max = 2000
+    socket.maxmsgsize = LARGEST_REPLY
+    if curve:
+        socket.curve_publickey, socket.curve_secretkey = curve.public, curve.secret
+        socket.curve_serverkey = curve.server
+    return socket
+
+
+def send_pair(socket: Socket, first: bytes, second: bytes) -> None:
+    """Send a message of two frames without waiting."""
+    _send(socket, first, _SNDMORE | _NOBLOCK)
+    _send(socket, second, _NOBLOCK)
+
+
+def send_frames(socket: Socket, frames: list[bytes]) -> bool:
+    """Send a message without waiting; False if the peer is gone or its queue is full."""
+    try:
+        for frame in frames[:-1]:
+            _send(socket, frame, _SNDMORE | _NOBLOCK)
+        _send(socket, frames[-1], _NOBLOCK)
+    except (zmq.Again, zmq.ZMQError):
+        return False
+    return True
+
+
+def receive(socket: Socket) -> list[bytes] | None:
+    """Receive one message if there is one, with all its frames."""
+    try:
+        frames = [_recv(socket, _NOBLOCK)]
+    except zmq.Again:
+        return None
+    while _get(socket, _RCVMORE):
+        frames.append(_recv(socket, _NOBLOCK))
+    return frames
+
+
+class Request(NamedTuple):
+    """What came to a control socket; `user` is the public key of the sender, empty without CURVE."""
+
+    sender: bytes
+    frames: list[bytes]
+    user: str
+
+
+def receive_request(socket: Socket, most: int, *, secure: bool) -> Request | None:
+    """Receive one request if there is one; of too many frames, only `most + 1` are kept."""
+    try:
+        sender = socket.recv(_NOBLOCK, copy=False)
+    except zmq.Again:
+        return None
+    frames: list[bytes] = []
+    while _get(socket, _RCVMORE):
+        frame = _recv(socket, _NOBLOCK)
+        if len(frames) <= most:
+            frames.append(frame)
+    return Request(sender.bytes, frames, str(sender.get("User-Id")) if secure else "")

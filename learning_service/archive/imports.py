@@ -1,0 +1,136 @@
+"""From the records of an export to an experiment as this service would have it. No socket, no file."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from bus.contracts.messages import JobCompleted, JobError, JobResult, LearningContext
+from bus.contracts.records import ImportParams, Records, ResultRecord
+from bus.protocol.validation import InvalidInputError
+from learning_service.experiments import variants
+from learning_service.experiments.axes import axes_of, identity
+from learning_service.experiments.plan import (
+    CONFIG_BYTES,
+    DEFINITION_BYTES,
+    MAX_JOBS,
+    PlannedJob,
+    check_size,
+    job_config,
+    job_id,
+)
+from learning_service.experiments.variants import Variant
+
+
+def check_import(params: ImportParams, max_variants: int) -> None:
+    """Check one part.
+
+    Raises:
+        InvalidInputError: naming the field.
+    """
+    axes_of(params.definition)
+    check_size("definition.config", params.definition.config, CONFIG_BYTES)
+    check_size("values", params.values, DEFINITION_BYTES)
+    if not 1 <= len(params.values) <= max_variants:
+        raise InvalidInputError(f"values: {len(params.values)}; an experiment has 1 to {max_variants}")
+    if len({identity(value) for value in params.values}) < len(params.values):
+        raise InvalidInputError("values: one is there twice")
+    if params.part >= params.parts:
+        raise InvalidInputError(f"part: {params.part} is none of {params.parts}; the first one is 0")
+    for kind in ("results", "pictures"):
+        for place, record in enumerate(getattr(params.records, kind)):
+            _check_place(f"records.{kind}[{place}]", params, record)
+    for place, one in enumerate(params.records.comparisons):
+        if max(one.left_variant, one.right_variant) >= len(params.values):
+            raise InvalidInputError(f"records.comparisons[{place}]: there is no such variant")
+
+
+def _check_place(where: str, params: ImportParams, record: ResultRecord) -> None:
+    if record.variant_index >= len(params.values):
+        raise InvalidInputError(f"{where}.variant_index: {record.variant_index}; there are {len(params.values)} values")
+    start = job_id(params.experiment_id, PlannedJob(record.variant_index, record.repeat_index))[:-1]
+    if not (record.job_id.startswith(start) and record.job_id[len(start) :].isdecimal()):
+        raise InvalidInputError(f"{where}.job_id: {record.job_id!r}; expected {start}0, or a later round of it")
+
+
+def joined(parts: Sequence[ImportParams]) -> ImportParams:
+    """Put the parts together, in their order.
+
+    Raises:
+        InvalidInputError: they are not of one experiment, or there are too many jobs.
+    """
+    first = parts[0]
+    for part in parts:
+        alike = (part.definition, part.values, part.created_at, part.parts)
+        if alike != (first.definition, first.values, first.created_at, first.parts):
+            raise InvalidInputError(f"part: {part.part} is of another export than part 0; import it again as a whole")
+    records = Records(
+        results=[one for part in parts for one in part.records.results],
+        pictures=[one for part in parts for one in part.records.pictures],
+        ratings=[one for part in parts for one in part.records.ratings],
+        comparisons=[one for part in parts for one in part.records.comparisons],
+    )
+    if len(records.results) > MAX_JOBS:
+        raise InvalidInputError(f"records.results: {len(records.results)} jobs are more than {MAX_JOBS}")
+    return replace(first, records=records)
+
+
+def completed_jobs(whole: ImportParams) -> list[JobCompleted]:
+    """Give the ends of the jobs as their runner would have told them, oldest first."""
+    definition, records = whole.definition, whole.records
+    by_job: dict[str, list[int]] = {}
+    for place, picture in enumerate(records.pictures):
+        by_job.setdefault(picture.job_id, []).append(place)
+    return [
+        JobCompleted(
+            job_id=record.job_id,
+            stage=definition.stage,
+            pipeline=definition.pipeline,
+            attempt=1,
+            learning_context=LearningContext(
+                experiment_id=whole.experiment_id,
+                experiment_name=definition.name,
+                variant_index=record.variant_index,
+                variable_under_test=definition.variable_name,
+                variant_value=whole.values[record.variant_index],
+                repeat_index=record.repeat_index,
+            ),
+            config=job_config(definition, whole.values[record.variant_index], record.repeat_index),
+            result=JobResult(
+                success=record.state == "completed",
+                cancelled=record.state == "cancelled",
+                error=JobError(kind="imported", message=record.error or "") if record.state == "failed" else None,
+                images=tuple(records.pictures[place].image for place in by_job.get(record.job_id, ())),
+                metrics=record.metrics,
+                seconds=record.seconds,
+            ),
+            queued_at=record.finished_at,
+            started_at=None,
+            finished_at=record.finished_at,
+        )
+        for record in sorted(records.results, key=lambda one: one.finished_at)
+    ]
+
+
+def variants_of(whole: ImportParams, ended: Iterable[JobCompleted]) -> list[Variant]:
+    """Give the variants after the ends of their jobs; a seed of which nothing is known counts as cancelled."""
+    by_variant: dict[int, list[JobCompleted]] = {}
+    for job in ended:
+        if job.learning_context:
+            by_variant.setdefault(job.learning_context.variant_index, []).append(job)
+    return [_variant(whole, index, by_variant.get(index, [])) for index in range(len(whole.values))]
+
+
+def _variant(whole: ImportParams, index: int, ended: Sequence[JobCompleted]) -> Variant:
+    seeds = {job.learning_context.repeat_index for job in ended if job.learning_context}
+    missing = [
+        job_id(whole.experiment_id, PlannedJob(index, repeat))
+        for repeat in range(whole.definition.jobs_per_variant)
+        if repeat not in seeds
+    ]
+    names = [*(job.job_id for job in ended), *missing]
+    variant = Variant(index=index, value=whole.values[index], jobs=dict.fromkeys(names, "planned"))
+    for job in ended:
+        variant = variants.job_ended(variant, job)
+    if missing:
+        variant = variants.cancelled(variant, missing, whole.created_at)
+    return replace(variant, revision=1)

@@ -1,0 +1,4 @@
+"""Which runner gets which jobs, and how they come there.
+
+May import `bus`, `learning_service.experiments` and `learning_service.storage`.
+"""

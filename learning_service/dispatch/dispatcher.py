@@ -1,0 +1,263 @@
+"""Sending jobs to runners until each has them on disk, and cancels until they are done.
+
+A job is assigned to one runner, durably, before it is sent: a repeated submission adds nothing there, and no second
+runner ever gets it.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final
+
+from msgspec import Raw
+
+from bus.contracts.requests import CancelParams, CancelReply, CheckReply, JobRequest, PipelinesReply, SubmitReply
+from bus.eventlog.log import Log, StorageError
+from bus.protocol import wire
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.telemetry.metrics import Point
+from bus.transport.client import Requester, request
+from bus.transport.keys import Keys, towards
+from bus.transport.loop import Loop
+from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
+from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
+
+BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
+RETRY_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
+CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
+ASK_SECONDS: Final = 3.0
+CHECK_SECONDS: Final = 1.5  # heartbeats wait meanwhile, and three that are missing are a dead service
+CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant
+JOB_FAULTS: Final = ("invalid_request", "too_large", "internal")  # errors that one job of a request may be to blame for
+logger = logging.getLogger(__name__)
+
+
+class Submitter:
+    """Sends what the store says is to be sent."""
+
+    def __init__(  # noqa: PLR0913 - what it is wired to
+        self,
+        log: Log,
+        store: LearningStore,
+        loop: Loop,
+        addresses: list[str],
+        *,
+        request_of: Callable[[JobRow], JobRequest],
+        is_known: Callable[[JobRow], bool],
+        refused: Callable[[JobRow, str], None],
+        unsent: Callable[[list[JobRow]], None],
+        keys: Keys | None = None,
+    ) -> None:
+        """Connect to the runners in the background.
+
+        `request_of` gives what is sent of a job, unless it `is_known` that a runner has it; `refused` is told when one
+        does not want a job, and `unsent` when jobs were cancelled that it is not to be sent any more.
+        """
+        self._log, self._store, self._loop, self._keys = log, store, loop, keys
+        self._request_of, self._is_known, self._refused, self._unsent = request_of, is_known, refused, unsent
+        known = store.runners()
+        self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
+        self._requesters = {address: Requester(loop, address, towards(keys, address)) for address in addresses}
+        self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
+        for stranger in self._strangers:
+            logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
+        self._timers = [loop.every(RETRY_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
+        self._poll()
+
+    def pipelines(self) -> RunnerPipelines:
+        """Give what the runners offer together."""
+        return offered_together(self._links)
+
+    def check(self, kind: str, jobs: Iterable[JobRequest]) -> None:
+        """Have a runner look at jobs of a kind before they are planned: only it sees its files, and knows its server.
+
+        It is waited for, but not for long; where none can be asked now, they are looked at when they are sent.
+
+        Raises:
+            InvalidInputError: what the runner says of the first one that it would not take.
+        """
+        link = next((one for one in self._links if one.alive and kind in one.available), None)
+        if link is None:
+            return
+        try:
+            params = {"jobs": _fitting(islice(jobs, CHECKED))}
+            request(link.address, "job.check", params, CheckReply, CHECK_SECONDS, keys=self._keys)
+        except ControlError as error:
+            if error.code == "invalid_request":
+                raise InvalidInputError(error.message) from None
+            logger.info("runner %s cannot check a plan now: %s", link.address, error.message)
+
+    def pump(self) -> None:
+        """Assign jobs that have no runner, and send each runner what is to be sent."""
+        self._store.trim()
+        with _tried_again():
+            if self._withdraw():
+                self._loop.call(self.pump)  # others have their turn before it goes on
+                return
+            self._assign()
+            for link in self._links:
+                if link.alive and not link.busy:
+                    self._send(link)
+
+    def points(self) -> Iterator[Point]:
+        """Tell for the metrics which runners answer, and what waits for one."""
+        for link in self._links:
+            yield "variantbus_runner_up", {"runner": link.address}, int(link.alive)
+        self._strangers = self._strangers and self._strangers & self._store.runners_with_work()
+        for stranger in self._strangers:
+            yield "variantbus_runner_unfollowed", {"runner": stranger}, 1
+        yield "variantbus_jobs_unassigned", {}, self._store.count_unassigned()
+
+    def close(self) -> None:
+        """Stop; what was not sent stays in the store."""
+        for timer in self._timers:
+            timer.cancel()
+        for requester in self._requesters.values():
+            requester.close()
+
+    def _poll(self) -> None:
+        for link in self._links:
+            if not link.asked:
+                self._ask_pipelines(link)
+
+    def _ask_pipelines(self, link: RunnerLink) -> None:
+        def answered(reply: PipelinesReply) -> None:
+            link.asked = False
+            link.told(reply)
+            if link.pipelines != reply.pipelines:
+                with _tried_again(), self._log.transaction() as tx:
+                    self._store.write_runner(tx, link.address, reply.pipelines)
+                link.offer(reply.pipelines)
+            if not link.alive:
+                logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
+                link.alive = True
+            self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.asked = False
+            if link.alive:
+                logger.warning("runner %s: %s; its jobs wait", link.address, error.message)
+            link.alive = False
+
+        link.asked = True
+        self._requesters[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+
+    def _withdraw(self) -> bool:
+        """Take back some jobs that were cancelled before a runner had them; are there perhaps others?"""
+        for address in (UNASSIGNED, *(link.address for link in self._links if not link.busy)):
+            if rows := self._store.cancelled_unsent(address, CANCELS_AT_ONCE):
+                self._unsent(rows)
+                return True
+        while cancel := self._store.next_cancel(UNASSIGNED):
+            self._finish_cancel(UNASSIGNED, *cancel)
+        return False
+
+    def _assign(self) -> None:
+        """Choose runners for the jobs that wait for one."""
+        # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
+        spare = {
+            link: link.spare(self._store.unacknowledged(link.address, BATCH, but=link.held))
+            for link in self._links
+            if link.alive
+        }
+        chosen = share_out(self._store.unassigned(kinds_taken(spare), BATCH), spare)
+        if chosen:
+            # synced: after a power cut a job must not go to a second runner
+            with self._log.transaction(sync=True) as tx:
+                for link, mine in chosen.items():
+                    self._store.assign(tx, mine, link.address)
+
+    def _send(self, link: RunnerLink) -> None:
+        while rows := self._store.unacknowledged(link.address, link.batch, but=link.held):
+            known = [row for row in rows if self._is_known(row)]
+            if not known:
+                self._submit(link, link.fitting(rows))
+                return
+            with self._log.transaction() as tx:
+                self._store.acknowledge(tx, known)  # the reply to it was lost, or it has ended: it is not sent again
+        if cancel := self._store.next_cancel(link.address):
+            self._cancel(link, *cancel)
+
+    def _submit(self, link: RunnerLink, waiting: list[JobRow]) -> None:
+        jobs = _fitting(map(self._request_of, waiting))
+        rows = waiting[: len(jobs)]
+
+        def accepted(reply: SubmitReply) -> None:
+            link.busy, link.batch = False, BATCH
+            link.rooms |= reply.rooms
+            with _tried_again():
+                with self._log.transaction() as tx:
+                    self._store.acknowledge(tx, rows)
+                self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.busy = False
+            if error.code in JOB_FAULTS:
+                self._blame(link, error, rows)
+            elif "pipeline" in error.details:  # somebody else was faster
+                link.rooms[error.details["pipeline"]] = 0  # until it tells again
+            else:
+                logger.warning("runner %s: %s; trying again", link.address, error.message)
+
+        link.busy = True
+        self._requesters[link.address].ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
+
+    def _blame(self, link: RunnerLink, error: ControlError, rows: list[JobRow]) -> None:
+        """Fail the one job that keeps a request from being taken, or look for it."""
+        row = link.blame(error, rows)
+        if row and error.code == "internal" and not link.gives_up(row):
+            logger.warning("runner %s: %s; trying again", link.address, error.message)
+            link.busy = True  # it rests for a while, whatever else is going on
+            self._loop.later(RETRY_SECONDS, lambda: self._rested(link))
+            return
+        with _tried_again():
+            if row and not self._is_known(row):
+                self._refused(row, error.message)  # it has ended: it is not sent again
+            self.pump()
+
+    def _rested(self, link: RunnerLink) -> None:
+        link.busy = False
+        self.pump()
+
+    def _cancel(self, link: RunnerLink, experiment_id: str, finish_running: bool) -> None:
+        def done(_reply: CancelReply) -> None:
+            link.busy = False
+            with _tried_again():
+                self._finish_cancel(link.address, experiment_id, finish_running)
+                self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.busy = False
+            logger.warning("runner %s: %s; trying again", link.address, error.message)
+
+        link.busy = True
+        params = CancelParams(experiment_id=experiment_id, finish_running=finish_running)
+        self._requesters[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+
+    def _finish_cancel(self, address: str, experiment_id: str, finish_running: bool) -> None:
+        with self._log.transaction() as tx:
+            self._store.finish_cancel(tx, experiment_id, address, finish_running=finish_running)
+
+
+@contextmanager
+def _tried_again() -> Iterator[None]:
+    """Go on when the disk is full: what could not be noted is done once more, and adds nothing at the runner."""
+    try:
+        yield
+    except StorageError as error:
+        logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+
+
+def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
+    """Give what is sent of the first of some jobs, as many as fit into a request."""
+    encoded: list[Raw] = []
+    size = 0
+    for job in jobs:
+        encoded.append(Raw(wire.encode(job)))
+        size += len(encoded[-1])
+        if size > BATCH_BYTES:
+            break
+    return encoded

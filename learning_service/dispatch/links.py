@@ -1,0 +1,125 @@
+"""Which runner is given which jobs, and for which one it refuses a request. No socket, no file, no clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from bus.contracts.messages import INT64_MAX
+from bus.contracts.requests import PipelinesReply
+from bus.protocol.wire import ControlError
+from learning_service.storage.store import JobRow, RunnerPipelines, job_kind
+
+BATCH: Final = 500  # jobs in one request
+TRIES: Final = 5  # of a job at which the runner fails; a passing fault of the runner must not fail jobs
+
+
+class RunnerLink:
+    """One runner as the service that sends it jobs sees it."""
+
+    def __init__(self, address: str, pipelines: RunnerPipelines) -> None:
+        """Start with what the runner offered when it last answered."""
+        self.address = address
+        self.alive = False
+        self.busy = False  # a submission or a cancel is on its way, or it rests after a fault
+        self.asked = False  # its pipelines are
+        self.batch = BATCH  # jobs in the next request
+        self.load = 0  # jobs in its queue, running, or assigned to it since it told
+        self.rooms: dict[str, int] = {}  # how many more jobs each pipeline takes; an older runner does not tell
+        self._tried, self._tries = 0, 0  # the job at which it failed last, and how often
+        self.offer(pipelines)
+
+    def offer(self, pipelines: RunnerPipelines) -> None:
+        """Note what it offers."""
+        self.pipelines = pipelines
+        specs = {job_kind(name, stage): (name, spec) for name, of in pipelines.items() for stage, spec in of.items()}
+        self._kinds = {kind: name for kind, (name, _) in specs.items()}
+        # what it cannot check now, as it has never heard of the server, is left out
+        self.available = {kind: name for kind, (name, spec) in specs.items() if not spec.unavailable}
+
+    def told(self, reply: PipelinesReply) -> None:
+        """Note how long its queue is."""
+        self.load = reply.queued + reply.running
+        self.rooms = {name: lane.room for name, lane in reply.lanes.items()}
+
+    @property
+    def held(self) -> set[str]:
+        """The kinds of jobs that it offers, but does not take now: they wait, and no others."""
+        return {kind for kind, name in self._kinds.items() if kind not in self.available or self._room(name) < 1}
+
+    def spare(self, unsent: Sequence[JobRow]) -> Counter[str]:
+        """Give how many more jobs of each pipeline it can be given, when some are still to be sent to it."""
+        if len(unsent) >= BATCH:
+            return Counter()  # it has enough to do, and another one may be free before it
+        left = Counter({name: self._room(name) for name in self.pipelines})
+        left.subtract(self._kinds[row.kind] for row in unsent if row.kind in self._kinds)
+        return left
+
+    def fitting(self, rows: Iterable[JobRow]) -> list[JobRow]:
+        """Leave out the jobs for which there is no room; what it does not offer any more is sent, for it to say so."""
+        counts = Counter[str]()
+        fitting = []
+        for row in rows:
+            name = self._kinds.get(row.kind)
+            if name is not None:
+                counts[name] += 1
+            if name is None or counts[name] <= self._room(name):
+                fitting.append(row)
+        return fitting
+
+    def blame(self, error: ControlError, rows: Sequence[JobRow]) -> JobRow | None:
+        """Find the job for which a request was refused, as it is taken whole or not at all.
+
+        None if that is not known yet: where the runner does not say which one it was, smaller and smaller requests
+        show it.
+        """
+        number = _job_number(error, len(rows))
+        if number is not None:
+            self.batch = number or BATCH  # those before it are good
+            return rows[number]
+        self.batch = max(1, len(rows) // 2)
+        return rows[0] if len(rows) == 1 else None
+
+    def gives_up(self, row: JobRow) -> bool:
+        """Count that the runner failed at a job; was that once too often?"""
+        self._tries = self._tries + 1 if self._tried == row.number else 1
+        self._tried = row.number
+        return self._tries >= TRIES
+
+    def _room(self, pipeline: str) -> int:
+        return self.rooms.get(pipeline, INT64_MAX)
+
+
+def kinds_taken(spare: Mapping[RunnerLink, Counter[str]]) -> set[str]:
+    """Give the kinds of jobs that some runner can be given now."""
+    return {kind for link, left in spare.items() for kind, name in link.available.items() if left[name] > 0}
+
+
+def share_out(rows: Iterable[JobRow], spare: Mapping[RunnerLink, Counter[str]]) -> dict[RunnerLink, list[JobRow]]:
+    """Choose for each job the runner with the shortest queue that takes it now; `spare` and the loads follow."""
+    chosen: dict[RunnerLink, list[JobRow]] = {}
+    for row in rows:
+        able = [link for link, left in spare.items() if left[link.available.get(row.kind, "")] > 0]
+        if able:
+            link = min(able, key=lambda one: one.load)
+            link.load += 1
+            spare[link][link.available[row.kind]] -= 1
+            chosen.setdefault(link, []).append(row)
+    return chosen
+
+
+def offered_together(links: Iterable[RunnerLink]) -> RunnerPipelines:
+    """Give what runners offer together: where several have a stage, one that can be planned for now."""
+    offered: RunnerPipelines = {}
+    for link in links:
+        for name, stages in link.pipelines.items():
+            together = offered.setdefault(name, {})
+            for stage, spec in stages.items():
+                if stage not in together or together[stage].unavailable:
+                    together[stage] = spec
+    return offered
+
+
+def _job_number(error: ControlError, count: int) -> int | None:
+    """Read which job of a request an error names; a runner may say anything."""
+    text = error.details.get("job", "")
+    return int(text) if text in map(str, range(count)) else None

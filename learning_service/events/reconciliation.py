@@ -1,0 +1,150 @@
+"""Asking runners for what their logs can no longer tell: the end of jobs whose events were removed or damaged."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from bus.contracts.messages import JobCompleted, JobResult
+from bus.contracts.requests import JobParams, JobView
+from bus.eventlog.log import Log, StorageError
+from bus.protocol.wire import ControlError
+from bus.transport.client import Requester
+from bus.transport.loop import Loop
+from bus.transport.sockets import CurveClient
+from learning_service.storage.store import LearningStore
+
+ASK_SECONDS: Final = 3.0
+RETRY_SECONDS: Final = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Asks for all jobs that have not ended, one after another, and goes on with it after a restart."""
+
+    def __init__(
+        self,
+        log: Log,
+        store: LearningStore,
+        loop: Loop,
+        apply: Callable[[JobCompleted], None],
+        curves: dict[str, CurveClient | None],
+    ) -> None:
+        """`apply` takes the end of a job as if its event had come; an end that is known already changes nothing.
+
+        `curves` has the runners that are followed, with what a connection to each needs.
+        """
+        self._log, self._store, self._loop, self._apply, self._curves = log, store, loop, apply, curves
+        self._rounds: dict[str, _Round] = {}
+        self._noted: set[str] = set()  # runners of which a round is about to begin
+        for runner in store.reconciles():
+            if runner in curves:  # otherwise it is not followed now, and may be later
+                self._begin(runner)
+
+    def ask(self, runner: str) -> None:
+        """Ask a runner how its jobs ended: it could not give all of its events. Many such notices are one round."""
+        if runner in self._noted:
+            return
+        try:
+            with self._log.transaction() as tx:
+                self._store.begin_reconcile(tx, runner)
+        except StorageError as error:
+            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RETRY_SECONDS, lambda: self.ask(runner))
+            return
+        self._noted.add(runner)
+        self._loop.call(lambda: self._begin(runner))
+
+    def close(self) -> None:
+        """Stop; the next start goes on."""
+        for one in self._rounds.values():
+            one.close()
+
+    def _begin(self, runner: str) -> None:
+        self._noted.discard(runner)
+        if before := self._rounds.pop(runner, None):
+            before.close()
+        logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
+        requester = Requester(self._loop, runner, self._curves[runner])
+        one = _Round(self._loop, requester, self._store.unended(), self._apply, self._finish)
+        self._rounds[runner] = one
+        one.next()
+
+    def _finish(self, runner: str) -> None:
+        with self._log.transaction() as tx:
+            self._store.finish_reconcile(tx, runner)
+        self._rounds.pop(runner).close()
+
+
+class _Round:
+    """The questions to one runner."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        requester: Requester,
+        jobs: list[str],
+        apply: Callable[[JobCompleted], None],
+        finish: Callable[[str], None],
+    ) -> None:
+        self._loop, self._requester, self._apply, self._finish = loop, requester, apply, finish
+        self._jobs = deque(jobs)
+        self._closed = False
+
+    def next(self) -> None:
+        """Ask for the next job; what cannot be asked or written now is tried again."""
+        if self._closed:
+            return
+        try:
+            if self._jobs:
+                params = JobParams(job_id=self._jobs[0])
+                self._requester.ask("job.show", params, JobView, self._answered, self._failed, ASK_SECONDS)
+            else:
+                self._finish(self._requester.address)
+        except StorageError as error:
+            self._again(str(error))
+
+    def close(self) -> None:
+        """Stop."""
+        self._closed = True
+        self._requester.close()
+
+    def _answered(self, job: JobView) -> None:
+        completed = as_event(job)
+        try:
+            if completed:
+                self._apply(completed)
+        except StorageError as error:
+            self._again(str(error))
+        else:
+            self._jobs.popleft()
+            self.next()
+
+    def _failed(self, error: ControlError) -> None:
+        if error.code == "not_found":  # it is another runner's, or was never sent
+            self._jobs.popleft()
+            self.next()
+        else:
+            self._again(error.message)
+
+    def _again(self, reason: str) -> None:
+        logger.warning("runner %s: %s; asking again", self._requester.address, reason)
+        self._loop.later(RETRY_SECONDS, self.next)
+
+
+def as_event(job: JobView) -> JobCompleted | None:
+    """Give the event that said how a job ended; None for one that has not."""
+    if job.state not in ("completed", "failed", "cancelled") or job.finished_at is None:
+        return None
+    return JobCompleted(
+        job_id=job.job_id,
+        stage=job.stage,
+        pipeline=job.pipeline,
+        attempt=job.attempt,
+        learning_context=job.learning_context,
+        config=job.config,
+        result=job.result or JobResult(success=False, cancelled=job.state == "cancelled"),
+        queued_at=job.queued_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )

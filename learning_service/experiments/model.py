@@ -1,0 +1,208 @@
+"""An experiment in memory: its plan, its variants, and what is published of them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import asdict
+
+from bus.contracts.messages import (
+    ExperimentDefinition,
+    ExperimentStatus,
+    LearningContext,
+    RecommendationUpdated,
+    SearchStatus,
+    Totals,
+    VariantState,
+    VariantStatus,
+)
+from bus.contracts.requests import ExperimentView
+from learning_service.experiments.variants import ENDED, Variant
+from learning_service.search.policy import SearchState
+
+ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
+
+
+class Experiment:
+    """One experiment. It changes in memory first; if the transaction fails, it is read again from the store.
+
+    Its counts are brought up to date by what has changed since they were last asked for, so that an event costs the
+    same in a plan of any size.
+    """
+
+    def __init__(
+        self,
+        experiment_id: str,
+        definition: ExperimentDefinition,
+        variants: Iterable[Variant] = (),
+        *,
+        created_at: float,
+        discovered: bool = False,
+    ) -> None:
+        """`discovered`: adopted from a context, so that its plan is what was seen of it."""
+        self.experiment_id, self.definition = experiment_id, definition
+        self.created_at, self.discovered = created_at, discovered
+        self.updated_at = created_at
+        self.started_at: float | None = None  # of the first job that started
+        self.revision = 0
+        self.search: SearchState | None = None  # of an adaptive one
+        self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
+        self.variants: dict[int, Variant] = {}
+        self._uncounted: dict[int, Variant | None] = {}  # what has changed, as it was when it was counted
+        self._states: Counter[VariantState] = Counter()
+        self._counts = [0] * 5
+        for variant in variants:
+            self.put(variant)
+
+    def put(self, variant: Variant) -> None:
+        """Add a variant, or replace its state."""
+        self._uncounted.setdefault(variant.index, self.variants.get(variant.index))
+        self.variants[variant.index] = variant
+
+    def _count(self) -> None:
+        """Count what has changed."""
+        for index, before in self._uncounted.items():
+            after = self.variants[index]
+            self._states[after.status] += 1
+            was = (0,) * 5
+            if before:
+                self._states[before.status] -= 1
+                was = _job_counts(before)
+            self._counts = [
+                count + new - old for count, new, old in zip(self._counts, _job_counts(after), was, strict=True)
+            ]
+        self._uncounted.clear()
+
+    @property
+    def status(self) -> VariantState:
+        """Follow from the variants: all in one state, all ended, or on the way; a search is so between rounds."""
+        state = self._state_of_variants()
+        return "running" if self.is_searching and state in ENDED else state
+
+    def _state_of_variants(self) -> VariantState:
+        self._count()
+        present = {state for state, count in self._states.items() if count}
+        for state in ONE_STATE:
+            if present == {state}:
+                return state
+        if present <= ENDED:
+            return "partial" if present & {"completed", "partial"} else "failed"
+        return "queued" if present <= {"pending", "queued"} else "running"
+
+    @property
+    def has_ended(self) -> bool:
+        """Has every planned job ended, and will no more be planned?"""
+        return self.status in ENDED
+
+    @property
+    def is_idle(self) -> bool:
+        """Has every planned job ended?"""
+        return self._state_of_variants() in ENDED
+
+    @property
+    def is_searching(self) -> bool:
+        """Does it plan more by itself?"""
+        return self.search is not None and self.search.state == "searching"
+
+    @property
+    def spent(self) -> int:
+        """How many jobs were ever planned, those that others replaced included."""
+        return sum(len(variant.jobs) for variant in self.variants.values())
+
+    @property
+    def totals(self) -> Totals:
+        """Count variants and jobs."""
+        self._count()
+        jobs, running, completed, failed, cancelled = self._counts
+        return Totals(
+            variants=len(self.variants),
+            jobs=jobs,
+            running=running,
+            completed=completed,
+            failed=failed,
+            cancelled=cancelled,
+        )
+
+
+def _job_counts(variant: Variant) -> tuple[int, int, int, int, int]:
+    return variant.planned, variant.running, variant.completed, variant.failed, variant.cancelled
+
+
+def experiment_status(experiment: Experiment) -> ExperimentStatus:
+    """Give what is published of an experiment."""
+    counts = experiment.totals
+    return ExperimentStatus(
+        experiment_id=experiment.experiment_id,
+        experiment_name=experiment.definition.name,
+        status=experiment.status,
+        definition=experiment.definition,
+        totals=counts,
+        eta_seconds=_eta(experiment, counts),
+        created_at=experiment.created_at,
+        updated_at=experiment.updated_at,
+        revision=experiment.revision,
+        search=_search_status(experiment),
+    )
+
+
+def _search_status(experiment: Experiment) -> SearchStatus | None:
+    if experiment.search is None:
+        return None
+    budget = experiment.definition.budget or 0
+    return SearchStatus(
+        state=experiment.search.state, budget=budget, spent=experiment.spent, reason=experiment.search.reason
+    )
+
+
+def experiment_view(experiment: Experiment, recommendation: RecommendationUpdated | None = None) -> ExperimentView:
+    """Give all that is known of an experiment."""
+    return ExperimentView(
+        **asdict(experiment_status(experiment)),
+        variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
+        recommendation=recommendation,
+    )
+
+
+def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
+    """Give what is published of a variant: its whole state."""
+    means = {name: total / count for name, (total, count) in variant.metric_sums.items()}
+    return VariantStatus(
+        experiment_id=experiment.experiment_id,
+        experiment_name=experiment.definition.name,
+        variant_index=variant.index,
+        variable_under_test=experiment.definition.variable_name,
+        variant_value=variant.value,
+        status=variant.status,
+        planned=variant.planned,
+        completed=variant.completed,
+        failed=variant.failed,
+        cancelled=variant.cancelled,
+        images=variant.images,
+        error=variant.error,
+        rating=variant.rating,
+        metrics=means,
+        duration_mean=variant.duration_sum / variant.completed if variant.completed else None,
+        revision=variant.revision,
+        updated_at=variant.updated_at,
+        warned=variant.warned,
+        warning=variant.warning,
+        reused=variant.reused,
+    )
+
+
+def variant_fraction(experiment: Experiment, context: LearningContext) -> float:
+    """Give how far a variant is, 0..1, counting running jobs by their own progress."""
+    variant = experiment.variants[context.variant_index]
+    running = sum(fraction for index, fraction in experiment.progress.values() if index == variant.index)
+    return min(1.0, (variant.ended + running) / max(1, variant.planned))
+
+
+def _eta(experiment: Experiment, counts: Totals) -> float | None:
+    """Estimate the seconds left from the rate at which jobs have ended so far; None before the first one has."""
+    ended = counts.completed + counts.failed + counts.cancelled
+    left = counts.jobs - ended
+    if left == 0:
+        return 0.0
+    if experiment.started_at is None or not ended:
+        return None
+    return max(0.0, experiment.updated_at - experiment.started_at) / ended * left

@@ -1,0 +1,151 @@
+"""Planning: from what a person wrote to variants and jobs, by plain functions."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bus.contracts.messages import Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
+from bus.contracts.pipeline_specs import SEED, Pipelines, check_config, check_value, find_stage, variables_of
+from bus.contracts.requests import JobRequest
+from bus.protocol.validation import InvalidInputError, near_miss
+from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
+from learning_service.search.policy import check_search
+from learning_service.search.space import Space, space_of
+
+MAX_JOBS: Final = 100_000
+CONFIG_BYTES: Final = 32_768  # it travels with every job; larger things belong in a file that the config names
+VALUE_BYTES: Final = 2048  # it travels with every job twice; a hundred jobs have to fit into one request
+DEFINITION_BYTES: Final = 524_288  # it travels with every status of its experiment, within the limit of a message
+
+
+class PlannedJob(NamedTuple):
+    """One job of a plan; retry rounds count from 0."""
+
+    variant_index: int
+    repeat_index: int
+    round: int = 0
+
+
+def job_id(experiment_id: str, job: PlannedJob) -> str:
+    """Derive a job's id from what it is, so that submitting it again adds nothing. Ids hold no dot, so it is unique."""
+    return f"{experiment_id}.{job.variant_index}.{job.repeat_index}.{job.round}"
+
+
+def parse_job_id(name: str) -> PlannedJob:
+    """Undo `job_id`, but for the experiment."""
+    return PlannedJob(*map(int, name.rsplit(".", 3)[1:]))
+
+
+def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = False) -> list[PlannedJob]:
+    """Give the jobs of all variants, repeat by repeat, so that every variant shows something early.
+
+    Where another value takes the pipeline long (`slow`), variant by variant: it is changed as seldom as can be.
+    """
+    jobs = [
+        PlannedJob(variant_index, repeat_index)
+        for repeat_index in range(definition.jobs_per_variant)
+        for variant_index in range(variants)
+    ]
+    return sorted(jobs) if slow else jobs
+
+
+def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
+    """Does it take the pipeline long to go from one value of a variable to another, as from model to model?"""
+    spec = find_stage(pipelines, definition.pipeline, definition.stage)
+    variables = variables_of(spec, definition.config)
+    specs = [variables.get(knob.name) for knob in definition.knobs]
+    return any(spec is not None and spec.slow for spec in specs)
+
+
+def settings(definition: ExperimentDefinition, value: VariantValue) -> dict[str, Scalar]:
+    """Give what a variant sets: variable -> value."""
+    return value if isinstance(value, dict) else {definition.variable_name: value}
+
+
+def job_config(definition: ExperimentDefinition, value: VariantValue, repeat_index: int) -> Config:
+    """Give the whole configuration of a job: the same seeds under every variant, and only the variables differ."""
+    return {**definition.config, SEED: definition.seed + repeat_index, **settings(definition, value)}
+
+
+def job_request(
+    experiment_id: str, definition: ExperimentDefinition, value: VariantValue, job: PlannedJob
+) -> JobRequest:
+    """Give what is submitted to a runner for a planned job."""
+    return JobRequest(
+        job_id=job_id(experiment_id, job),
+        pipeline=definition.pipeline,
+        stage=definition.stage,
+        config=job_config(definition, value, job.repeat_index),
+        learning_context=LearningContext(
+            experiment_id=experiment_id,
+            experiment_name=definition.name,
+            variant_index=job.variant_index,
+            variable_under_test=definition.variable_name,
+            variant_value=value,
+            repeat_index=job.repeat_index,
+        ),
+        priority=definition.priority,
+    )
+
+
+def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
+    """Give all values that an adaptive experiment chooses from.
+
+    Raises:
+        InvalidInputError: they are all that a pipeline offers, and no runner offers it now.
+    """
+    if all(knob.values != "all" for knob in definition.knobs):
+        return space_of(definition)
+    return space_of(
+        definition, variables_of(find_stage(pipelines, definition.pipeline, definition.stage), definition.config)
+    )
+
+
+def check_plan(
+    definition: ExperimentDefinition, pipelines: Pipelines, max_variants: int = MAX_VARIANTS
+) -> list[VariantValue]:
+    """Check a definition against what runners offer, before anything is stored; give the values of its variants.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    if definition.goal == "minimize" and definition.objective in ("stars", "preference"):
+        raise InvalidInputError(f"goal: more {definition.objective} is always better; leave it out")
+    spec = find_stage(pipelines, definition.pipeline, definition.stage)
+    offered = variables_of(spec, definition.config)
+    for where, knob in axes_of(definition):
+        if knob.name not in offered:
+            stage = f"{definition.pipeline} ({definition.stage})"
+            hint = near_miss(knob.name, list(offered))
+            raise InvalidInputError(f"{where}.name: {stage} has no variable {knob.name!r}; {hint}")
+        _check_knob(definition, knob.name)
+    if SEED in definition.config:
+        raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
+    values = plan_values(definition, max_variants, offered)
+    check_search(definition, space_of(definition, offered))
+    if definition.mode == "grid" and len(values) * definition.jobs_per_variant > MAX_JOBS:
+        count = f"{len(values)} variants x {definition.jobs_per_variant}"
+        raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
+    check_size("config", definition.config, CONFIG_BYTES)
+    check_size("variable.values", values, DEFINITION_BYTES)
+    for where, knob in axes_of(definition):
+        for index, one in enumerate(axis_values(where, knob, max_variants, offered)):
+            check_size(f"{where}.values[{index}]", one, VALUE_BYTES)
+            check_value(f"{where}.values[{index}]", offered[knob.name], one)
+    for value in values:
+        check_config(spec, job_config(definition, value, 0))
+    return values
+
+
+def _check_knob(definition: ExperimentDefinition, name: str) -> None:
+    if name in definition.config:
+        raise InvalidInputError(f"config.{name}: is the variable already; remove it from config")
+    if name == SEED and definition.jobs_per_variant > 1:
+        raise InvalidInputError("jobs_per_variant: must be 1 where the seed itself is the variable")
+
+
+def check_size(where: str, part: object, limit: int) -> None:
+    """Refuse a part of a definition that would not fit into requests and messages later."""
+    size = len(msgspec.msgpack.encode(part))
+    if size > limit:
+        raise InvalidInputError(f"{where}: {size} bytes are more than {limit}; put large values in a file")

@@ -1,0 +1,227 @@
+"""The life of a variant: a table of transitions, and the state that grows with every job that ends."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from bus.contracts.lifecycle import step
+from bus.contracts.messages import ImageRef, JobCompleted, RatingSummary, VariantState, VariantValue
+from learning_service.storage.results import seconds_of
+
+VariantEvent = Literal[
+    "job_queued",
+    "job_started",
+    "job_ended",
+    "all_completed",
+    "all_failed",
+    "all_cancelled",
+    "all_ended_mixed",
+]
+
+_ENDS: Final[dict[VariantEvent, VariantState]] = {
+    "all_completed": "completed",
+    "all_failed": "failed",
+    "all_cancelled": "cancelled",
+    "all_ended_mixed": "partial",
+}
+# A late event after an end is not in the table: it changes nothing.
+TRANSITIONS: Final[dict[VariantState, dict[VariantEvent, VariantState]]] = {
+    "pending": {**_ENDS, "job_queued": "queued", "job_started": "running", "job_ended": "running"},
+    "queued": {**_ENDS, "job_queued": "queued", "job_started": "running", "job_ended": "running"},
+    "running": {**_ENDS, "job_queued": "running", "job_started": "running", "job_ended": "running"},
+    "completed": {},
+    "partial": {},
+    "failed": {},
+    "cancelled": {},
+}
+JobPhase = Literal["planned", "queued", "running", "ended", "replaced"]
+GONE: Final = frozenset[JobPhase]({"ended", "replaced"})
+# More jobs were planned: the one way back from an end.
+EXTENDED: Final[dict[VariantState, VariantState]] = {"pending": "pending", "queued": "queued"}
+ENDED: Final = frozenset[VariantState]({"completed", "partial", "failed", "cancelled"})
+UNKNOWN_ERROR: Final = "Unknown error"
+IMAGES_LIMIT: Final = 1500  # listed in a status, so that it stays below the limit of a message; all stay on disk
+METRICS_LIMIT: Final = 100  # names of metrics, for the same reason
+METRIC_NAME_LIMIT: Final = 100  # characters
+ERROR_LIMIT: Final = 4000  # characters of an error text
+
+
+def transition(status: VariantState, event: VariantEvent) -> VariantState:
+    """Give the status of a variant after an event.
+
+    Raises:
+        IllegalTransitionError: the event cannot happen in this status.
+    """
+    return step("variant", TRANSITIONS, status, event)
+
+
+class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """All that is kept of one variant; what is published of it is derived (see `experiments.model`)."""
+
+    index: int
+    value: VariantValue
+    jobs: dict[str, JobPhase]  # by job id; never changed in place
+    status: VariantState = "pending"
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    images: tuple[ImageRef, ...] = ()
+    error: str | None = None
+    warned: int = 0  # completed jobs with warnings
+    warning: str | None = None
+    reused: int = 0  # completed jobs whose result an earlier job had made
+    replaced: int = 0  # failed jobs that others were planned for; they are no part of the plan any more
+    rating: RatingSummary | None = None
+    metric_sums: dict[str, tuple[float, int]] = field(default_factory=dict)  # sum and count over completed jobs
+    duration_sum: float = 0.0
+    revision: int = 0
+    updated_at: float = 0.0
+
+    @property
+    def planned(self) -> int:
+        """How many jobs it has."""
+        return len(self.jobs) - self.replaced
+
+    @property
+    def ended(self) -> int:
+        """How many of its jobs have ended."""
+        return self.completed + self.failed + self.cancelled
+
+
+def queued(variant: Variant, job_id: str, now: float) -> Variant:
+    """Give the variant after a job of it came into a queue; also again, when its runner died under it."""
+    return _moved(variant, job_id, "queued", transition(variant.status, "job_queued"), now)
+
+
+def started(variant: Variant, job_id: str, now: float) -> Variant:
+    """Give the variant after a job of it started."""
+    return _moved(variant, job_id, "running", transition(variant.status, "job_started"), now)
+
+
+def extended(variant: Variant, job_id: str) -> Variant:
+    """Give the variant with one more job in its plan; the event that brings it makes the revision of this change."""
+    status = EXTENDED.get(variant.status, "running")
+    return replace(variant, status=status, jobs={**variant.jobs, job_id: "planned"})
+
+
+def planned_more(variant: Variant, job_ids: Iterable[str], now: float) -> Variant:
+    """Give the variant, a new one perhaps, with more jobs in its plan."""
+    status = EXTENDED.get(variant.status, "running")
+    jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "planned")}
+    return replace(variant, status=status, jobs=jobs, revision=variant.revision + 1, updated_at=now)
+
+
+def retried(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
+    """Give the variant after others were planned for failed jobs of it: old id -> new id."""
+    replaced: dict[str, JobPhase] = dict.fromkeys(again, "replaced")
+    failed = variant.failed - len(again)
+    return replace(
+        planned_more(variant, again.values(), now),
+        jobs={**variant.jobs, **replaced, **dict.fromkeys(again.values(), "planned")},
+        failed=failed,
+        replaced=variant.replaced + len(again),
+        error=variant.error if failed else None,
+    )
+
+
+def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:
+    """Give the variant after jobs of it were lost at their runner: those that have not ended are to be sent again."""
+    lost: dict[str, JobPhase] = {job_id: "planned" for job_id in job_ids if variant.jobs.get(job_id) not in GONE}
+    jobs = {**variant.jobs, **lost}
+    return replace(variant, jobs=jobs, running=list(jobs.values()).count("running"))
+
+
+def cancelled(variant: Variant, job_ids: Sequence[str], now: float) -> Variant:
+    """Give the variant after jobs of it were cancelled that no runner had yet."""
+    jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
+    counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
+    return _ended(variant, jobs, counts, now)
+
+
+def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:
+    """Give the variant after somebody has rated one of its pictures."""
+    return replace(variant, rating=rating, revision=variant.revision + 1, updated_at=max(variant.updated_at, now))
+
+
+def job_ended(variant: Variant, job: JobCompleted) -> Variant:
+    """Give the variant after one of its jobs ended, well or not."""
+    result, now = job.result, job.finished_at
+    jobs: dict[str, JobPhase] = {**variant.jobs, job.job_id: "ended"}
+    running = variant.running - (variant.jobs[job.job_id] == "running")
+    completed, failed, cancelled = variant.completed, variant.failed, variant.cancelled
+    if result.cancelled:
+        return _ended(variant, jobs, (completed, failed, cancelled + 1), now, running=running)
+    if not result.success:
+        error = (result.error.message if result.error else "") or UNKNOWN_ERROR
+        return _ended(
+            variant, jobs, (completed, failed + 1, cancelled), now, running=running, error=error[:ERROR_LIMIT]
+        )
+    return _ended(
+        variant,
+        jobs,
+        (completed + 1, failed, cancelled),
+        now,
+        running=running,
+        images=(variant.images + result.images)[:IMAGES_LIMIT],
+        metric_sums=_add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
+        duration_sum=variant.duration_sum + (seconds_of(job) or 0.0),
+        warned=variant.warned + bool(result.warnings),
+        reused=variant.reused + (result.reused_from is not None),
+        warning=result.warnings[0][:ERROR_LIMIT] if result.warnings else variant.warning,
+    )
+
+
+def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
+    """Add what one job measured; a number that is not finite would make the mean of all others unknown."""
+    after = dict(sums)
+    for name, value in metrics.items():
+        before = after.get(name)
+        if not isfinite(value):
+            continue
+        if before:
+            after[name] = (before[0] + value, before[1] + 1)
+        elif len(after) < METRICS_LIMIT and len(name) <= METRIC_NAME_LIMIT:
+            after[name] = (value, 1)
+    return after
+
+
+def _ended(
+    variant: Variant, jobs: dict[str, JobPhase], counts: tuple[int, int, int], now: float, **changes: object
+) -> Variant:
+    """Give the variant with jobs that ended; `counts`: completed, failed, cancelled. See whether it was the last."""
+    completed, failed, cancelled = counts
+    event: VariantEvent = "job_ended"
+    if completed + failed + cancelled >= len(jobs) - variant.replaced:
+        if not failed and not cancelled:
+            event = "all_completed"
+        elif completed:
+            event = "all_ended_mixed"
+        else:
+            event = "all_failed" if failed else "all_cancelled"
+    return replace(
+        variant,
+        status=transition(variant.status, event),
+        jobs=jobs,
+        completed=completed,
+        failed=failed,
+        cancelled=cancelled,
+        revision=variant.revision + 1,
+        updated_at=now,
+        **changes,
+    )
+
+
+def _moved(variant: Variant, job_id: str, phase: JobPhase, status: VariantState, now: float) -> Variant:
+    """Move a job on; of most jobs the status says nothing new, and then its revision stays."""
+    return replace(
+        variant,
+        status=status,
+        jobs={**variant.jobs, job_id: phase},
+        running=variant.running + (phase == "running") - (variant.jobs[job_id] == "running"),
+        revision=variant.revision + (status != variant.status),
+        updated_at=now,
+    )

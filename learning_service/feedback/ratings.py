@@ -1,0 +1,235 @@
+"""What people say of pictures: stars for one, and which of two is better; on disk before it is answered."""
+
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+
+from bus.contracts.messages import ImageRated, ImagesCompared
+from bus.contracts.requests import (
+    ComparedReply,
+    CompareParams,
+    ExperimentParams,
+    PairReply,
+    RatedReply,
+    RateParams,
+    RatingListParams,
+    RatingListReply,
+    RatingView,
+)
+from bus.eventlog.log import Log, Transaction
+from bus.protocol import topics
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.server import Methods
+from learning_service.events.unit_of_work import Changes
+from learning_service.experiments.model import Experiment
+from learning_service.recommendation.evidence import Picture, Preference
+from learning_service.recommendation.late import answers
+from learning_service.storage.judgements import ComparisonRow, RatingRow
+from learning_service.storage.results import PictureRow
+from learning_service.storage.store import LearningStore
+
+
+class RatingDesk:
+    """Takes ratings and comparisons, and takes them back; each is an event, in the transaction that writes it."""
+
+    def __init__(self, log: Log, store: LearningStore) -> None:
+        """Wire the parts."""
+        self._log, self._store = log, store
+
+    def register(self, methods: Methods) -> None:
+        """Answer the methods."""
+        methods.add("image.rate", RateParams, self._rate)
+        methods.add("rating.list", RatingListParams, self._list, role="read")
+        methods.add("rating.undo", ExperimentParams, self._undo_rating)
+        methods.add("comparison.next", ExperimentParams, self._next, role="read")
+        methods.add("comparison.add", CompareParams, self._compare)
+        methods.add("comparison.undo", ExperimentParams, self._undo_comparison)
+
+    def _rate(self, params: RateParams) -> RatedReply:
+        experiment = self._get(params.experiment_id)
+        sha256 = one_picture(params, self._store.results.find_pictures(params.experiment_id, params.image))
+        rating = RatingRow(sha256, params.stars, params.note, time.time())
+        with self._judging(experiment) as tx:
+            self._store.judgements.rate(tx, params.experiment_id, rating)
+            return self._publish(tx, experiment, rating)
+
+    def _undo_rating(self, params: ExperimentParams) -> RatedReply:
+        experiment, judgements = self._get(params.experiment_id), self._store.judgements
+        with self._judging(experiment) as tx:
+            sha256 = judgements.undo_rating(tx, params.experiment_id)
+            if sha256 is None:
+                raise ControlError("not_found", f"{params.experiment_id} has no rating to undo; see `variantbus rate`")
+            now_holds = judgements.rating(params.experiment_id, sha256)
+            return self._publish(tx, experiment, now_holds or RatingRow(sha256, None, "", time.time()))
+
+    def _list(self, params: RatingListParams) -> RatingListReply:
+        experiment_id = self._get(params.experiment_id).experiment_id
+        rows, after = self._store.judgements.ratings_page(experiment_id, params.after or 0, params.limit)
+        views = [
+            RatingView(
+                sha256=row.sha256,
+                variant_indices=self._store.results.variants_of(experiment_id, row.sha256),
+                stars=row.stars,
+                note=row.note,
+                rated_at=row.rated_at,
+            )
+            for row in rows
+        ]
+        return RatingListReply(ratings=views, after=after)
+
+    def _next(self, params: ExperimentParams) -> PairReply:
+        next_pair = answers().next_pair
+        experiment_id = self._get(params.experiment_id).experiment_id
+        rows = [row for row in self._store.results.pictures(experiment_id) if row.image.width and row.image.height]
+        judged = [one.preference for one in self._store.judgements.comparisons(experiment_id)]
+        pair = next_pair([_picture(row) for row in rows], judged, zlib.crc32(experiment_id.encode()))
+        if pair is None:
+            return PairReply(left=None, right=None, compared=len(judged))
+        images = {row.sha256: row.image for row in rows}
+        return PairReply(left=images[pair.left.sha256], right=images[pair.right.sha256], compared=len(judged))
+
+    def _compare(self, params: CompareParams) -> ComparedReply:
+        experiment = self._get(params.experiment_id)
+        preference = self._preference(params)
+        comparison = ComparisonRow(preference, time.time())
+        with self._judging(experiment) as tx:
+            self._store.judgements.compare(tx, params.experiment_id, comparison)
+            tx.append(*_compared(params.experiment_id, comparison))
+            return self._compared_reply(params.experiment_id, preference)
+
+    def _undo_comparison(self, params: ExperimentParams) -> ComparedReply:
+        experiment = self._get(params.experiment_id)
+        with self._judging(experiment) as tx:
+            undone = self._store.judgements.undo_comparison(tx, params.experiment_id)
+            if undone is None:
+                text = f"{params.experiment_id} has no comparison to undo; see `variantbus compare`"
+                raise ControlError("not_found", text)
+            tx.append(*_compared(params.experiment_id, undone, undo=True))
+            return self._compared_reply(params.experiment_id, undone.preference)
+
+    def _get(self, experiment_id: str) -> Experiment:
+        self._store.trim()
+        return self._store.get(experiment_id)
+
+    @contextmanager
+    def _judging(self, experiment: Experiment) -> Iterator[Transaction]:
+        """Open the transaction of one judgement, after which the recommendation is another one perhaps."""
+        try:
+            with self._log.transaction(sync=True) as tx:
+                yield tx
+                self._store.stale.mark(tx, [experiment.experiment_id])
+        except BaseException:
+            self._store.forget()
+            raise
+
+    def _publish(self, tx: Transaction, experiment: Experiment, rating: RatingRow) -> RatedReply:
+        """Publish what holds of a picture, and each variant that it came of."""
+        indices = self._store.results.variants_of(experiment.experiment_id, rating.sha256)
+        changes = Changes(tx, self._store)
+        for index in indices:
+            message = ImageRated(
+                experiment_id=experiment.experiment_id,
+                variant_index=index,
+                sha256=rating.sha256,
+                stars=rating.stars,
+                note=rating.note,
+                rated_at=rating.rated_at,
+            )
+            tx.append(topics.build(topics.IMAGE_RATED, experiment.experiment_id, index), message)
+            changes.rate(experiment, index, time.time())
+        changes.write()
+        return RatedReply(
+            sha256=rating.sha256,
+            variant_indices=indices,
+            stars=rating.stars,
+            note=rating.note,
+            rated_at=rating.rated_at,
+            rated=sum(variant.rating.count for variant in experiment.variants.values() if variant.rating),
+        )
+
+    def _preference(self, params: CompareParams) -> Preference:
+        """Check a comparison, and say of which variants its pictures are."""
+        if params.left == params.right:
+            raise InvalidInputError("right: it is the same picture as left; compare two different ones")
+        lefts, rights = (self._sides(params, name) for name in ("left", "right"))
+        comparisons = self._store.judgements.comparisons(params.experiment_id)
+        pair = choose_sides(lefts, rights, [one.preference for one in comparisons])
+        if pair is None:
+            raise InvalidInputError("right: it is of the same variant as left; compare pictures of two variants")
+        return Preference(left=pair[0], right=pair[1], outcome=params.outcome)
+
+    def _sides(self, params: CompareParams, name: str) -> list[Picture]:
+        """Give the pictures of the experiment that have the hash of one side."""
+        sha256 = getattr(params, name)
+        rows = self._store.results.find_pictures(params.experiment_id, sha256)
+        if not rows:
+            raise ControlError("not_found", f"{name}: {_no_picture(params.experiment_id, sha256)}")
+        return [_picture(row) for row in rows]
+
+    def _compared_reply(self, experiment_id: str, said: Preference) -> ComparedReply:
+        return ComparedReply(
+            left=said.left.sha256,
+            right=said.right.sha256,
+            outcome=said.outcome,
+            compared=self._store.judgements.count_comparisons(experiment_id),
+        )
+
+
+def one_picture(params: RateParams, found: Sequence[PictureRow]) -> str:
+    """Give the hash of the one picture that was meant.
+
+    Raises:
+        ControlError: there is none (code `not_found`).
+        InvalidInputError: there are several.
+    """
+    hashes = sorted({row.sha256 for row in found})
+    if not hashes:
+        raise ControlError("not_found", f"image: {_no_picture(params.experiment_id, params.image)}")
+    if len(hashes) > 1:
+        raise InvalidInputError(f"image: {len(hashes)} pictures begin with {params.image!r}; give more digits")
+    return hashes[0]
+
+
+def choose_sides(
+    lefts: Sequence[Picture], rights: Sequence[Picture], judged: Sequence[Preference]
+) -> tuple[Picture, Picture] | None:
+    """Say which variants a comparison is about where a picture came of several; None if all are of one variant.
+
+    It is the pair that was judged least, so that in the end all are, and among these one of the same seed.
+    """
+    asked = Counter(frozenset((one.left, one.right)) for one in judged)
+    pairs = [(left, right) for left, right in product(lefts, rights) if left.variant_index != right.variant_index]
+    return min(
+        pairs,
+        key=lambda pair: (asked[frozenset(pair)], pair[0].repeat_index != pair[1].repeat_index, pair),
+        default=None,
+    )
+
+
+def _picture(row: PictureRow) -> Picture:
+    return Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
+
+
+def _no_picture(experiment_id: str, sha256: str) -> str:
+    return (
+        f"no picture of {experiment_id} begins with {sha256!r}; see `variantbus experiment show {experiment_id} --json`"
+    )
+
+
+def _compared(experiment_id: str, comparison: ComparisonRow, *, undo: bool = False) -> tuple[str, ImagesCompared]:
+    """Give topic and message of a comparison, or of its end."""
+    said = comparison.preference
+    message = ImagesCompared(
+        experiment_id=experiment_id,
+        left=said.left.sha256,
+        right=said.right.sha256,
+        left_variant=said.left.variant_index,
+        right_variant=said.right.variant_index,
+        outcome=None if undo else said.outcome,
+        compared_at=comparison.compared_at,
+    )
+    return topics.build(topics.IMAGES_COMPARED, experiment_id), message

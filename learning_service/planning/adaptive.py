@@ -1,0 +1,167 @@
+"""Adaptive experiments at the running service: once what was planned has ended, more is planned, or the search ends."""
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from bus.contracts.messages import ExperimentDefinition, VariantValue
+from bus.contracts.pipeline_specs import Pipelines
+from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.eventlog.files import LogError
+from bus.eventlog.log import Log, StorageError, Transaction
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.loop import Loop
+from bus.transport.server import Methods
+from learning_service.dispatch.dispatcher import Submitter
+from learning_service.events.unit_of_work import Changes
+from learning_service.experiments.model import Experiment, experiment_view
+from learning_service.experiments.plan import parse_job_id, plan_space
+from learning_service.experiments.variants import Variant
+from learning_service.planning.revisions import Revisions
+from learning_service.recommendation.late import proposer
+from learning_service.recommendation.service import Recommender
+from learning_service.search.policy import More, SearchState, Situation, decide, waits_for
+from learning_service.search.space import Point, Space, first_round
+from learning_service.storage.store import LearningStore
+
+RETRY_SECONDS: Final = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Search:
+    """Looks at an adaptive experiment whenever its recommendation was made anew.
+
+    The jobs that it plans and the count that is held against the budget are written in one transaction, so the budget
+    holds whenever the service is killed.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        store: LearningStore,
+        loop: Loop,
+        *,
+        submitter: Submitter,
+        revisions: Revisions,
+        recommender: Recommender,
+    ) -> None:
+        """Go on with the searches that the last service left."""
+        self._log, self._store, self._loop = log, store, loop
+        self._submitter, self._revisions, self._recommender = submitter, revisions, recommender
+        recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
+        for experiment_id in store.searches.searching():
+            self._look_later(experiment_id, 0)
+
+    def register(self, methods: Methods) -> None:
+        """Answer requests."""
+        methods.add("experiment.stop", ExperimentParams, self._stop)
+
+    def begin(self, definition: ExperimentDefinition, pipelines: Pipelines) -> tuple[list[VariantValue], SearchState]:
+        """Give the values of the first round, and the state that the search begins with.
+
+        Raises:
+            ControlError: what a search needs is not installed (code `unavailable`).
+        """
+        proposer()
+        return first_round(plan_space(definition, pipelines)), SearchState("searching")
+
+    def end(self, tx: Transaction, experiment: Experiment, reason: str) -> None:
+        """Have nothing more proposed, where a search goes on; whoever opened the transaction forgets what failed."""
+        if experiment.is_searching:
+            self._write(tx, experiment, SearchState("stopped", reason))
+
+    def _stop(self, params: ExperimentParams) -> ExperimentView:
+        experiment = self._store.get(params.experiment_id)
+        if experiment.search is None:
+            text = f"{params.experiment_id} has no search to stop; `experiment cancel` ends its jobs"
+            raise ControlError("conflict", text)
+        if not experiment.is_searching:
+            state = experiment.search.state
+            raise ControlError("conflict", f"{params.experiment_id}: its search has ended already: {state}")
+        self._note(experiment, SearchState("stopped", "a person stopped it"), sync=True)
+        return experiment_view(experiment)
+
+    def _look_later(self, experiment_id: str, seconds: float) -> None:
+        self._loop.later(seconds, lambda: self._look(experiment_id))
+
+    def _look(self, experiment_id: str) -> None:
+        """Go on if all that was planned has ended, and the recommendation says so."""
+        self._store.trim()
+        experiment = self._store.find(experiment_id)
+        if experiment is None or not experiment.is_searching or not experiment.is_idle:
+            return
+        if self._store.stale.has(experiment_id):
+            return  # it is made anew soon, and then this is called
+        try:
+            try:
+                self._go_on(experiment)
+            except InvalidInputError as error:  # a runner does not take a value any more
+                self._note(experiment, SearchState("stopped", str(error)))
+        except StorageError as error:  # the disk is full
+            logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
+            self._look_later(experiment_id, RETRY_SECONDS)
+        except (LogError, MemoryError):
+            raise
+        except Exception:
+            logger.exception("the search of %s does not go on", experiment_id)
+
+    def _go_on(self, experiment: Experiment) -> None:
+        name, definition = experiment.experiment_id, experiment.definition
+        results, judgements = self._store.results, self._store.judgements
+        waits = waits_for(
+            definition, results.pictures(name), judgements.ratings(name), judgements.count_comparisons(name)
+        )
+        if waits:
+            self._note(experiment, SearchState("searching", waits))
+            return
+        try:
+            propose = proposer()
+        except ControlError as error:  # it was installed when the experiment was planned
+            self._note(experiment, SearchState("searching", error.message))
+            return
+        space = plan_space(definition, self._submitter.pipelines())
+        situation = Situation(
+            experiment_id=name,
+            definition=definition,
+            space=space,
+            tried=tried_points(space, experiment.variants.values()),
+            spent=experiment.spent,
+            answer=self._recommender.latest(name),
+        )
+        decision = decide(situation, propose)
+        if isinstance(decision, More):
+            search = SearchState("searching", decision.reason)
+            self._revisions.plan_more(name, decision.values, decision.seeds, search=search)
+        else:
+            self._note(experiment, decision)
+
+    def _note(self, experiment: Experiment, search: SearchState, *, sync: bool = False) -> None:
+        """Write and publish how far a search is, if that is news."""
+        if search == experiment.search:
+            return
+        try:
+            with self._log.transaction(sync=sync) as tx:
+                self._write(tx, experiment, search)
+        except BaseException:
+            self._store.forget()
+            raise
+        logger.info("experiment %s: %s: %s", experiment.experiment_id, search.state, search.reason)
+
+    def _write(self, tx: Transaction, experiment: Experiment, search: SearchState) -> None:
+        experiment.search = search
+        experiment.updated_at = max(experiment.updated_at, time.time())
+        changes = Changes(tx, self._store)
+        changes.note(experiment)
+        changes.write()
+
+
+def tried_points(space: Space, variants: Iterable[Variant]) -> dict[Point, int]:
+    """Give what was planned, with the seeds of each, however they ended."""
+    find = space.finder()
+    return {
+        point: len({parse_job_id(name).repeat_index for name in variant.jobs})
+        for variant in variants
+        if (point := find(variant.value)) is not None
+    }

@@ -1,0 +1,97 @@
+"""What is judged and what came of it: scores, preferences, and the values that they are about."""
+
+from collections.abc import Collection, Sequence
+from math import isfinite
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from bus.contracts.messages import VariantValue
+from bus.protocol.validation import InvalidInputError
+
+Outcome = Literal["left", "right", "tie", "both_bad"]
+STARS_MIN: Final = 1
+STARS_MAX: Final = 5
+
+
+class Score(Struct, frozen=True, kw_only=True, gc=False):
+    """What one picture or job is worth: the stars of a person, or a metric of the pipeline."""
+
+    variant_index: int
+    repeat_index: int  # the seed: the same one under every value
+    score: float
+
+
+class Picture(Struct, frozen=True, kw_only=True, order=True, gc=False):
+    """A picture that can be shown beside another."""
+
+    variant_index: int
+    repeat_index: int
+    sha256: str
+
+
+class Preference(Struct, frozen=True, kw_only=True, order=True, gc=False):
+    """What a person said of two pictures. `both_bad` says no more of which is better than `tie` does."""
+
+    left: Picture
+    right: Picture
+    outcome: Outcome
+
+
+class Candidate(Struct, frozen=True, kw_only=True, gc=False):
+    """A value of the plan; `seconds` is what a job takes under it on average."""
+
+    index: int
+    value: VariantValue
+    seconds: float | None = None
+
+
+class Objective(Struct, frozen=True, kw_only=True, gc=False):
+    """What makes a value good. `name` is the metric's; stars and preferences have none."""
+
+    kind: Literal["stars", "metric", "preference"] = "stars"
+    name: str = ""
+    minimize: bool = False
+
+    @property
+    def text(self) -> str:
+        """How messages name it: `stars`, `preference`, `maximize prompt_match`."""
+        return f"{'minimize' if self.minimize else 'maximize'} {self.name}" if self.kind == "metric" else self.kind
+
+
+STARS: Final = Objective(kind="stars")
+PREFERENCE: Final = Objective(kind="preference")
+
+
+def check_scores(scores: Sequence[Score], known: Collection[int], objective: Objective) -> None:
+    """Refuse what is no score of this objective.
+
+    Raises:
+        InvalidInputError: naming the observation and what to do.
+    """
+    for place, one in enumerate(scores):
+        _check_variant(f"observations[{place}].variant_index", one.variant_index, known)
+        if not isfinite(one.score):
+            raise InvalidInputError(f"observations[{place}].score: {one.score} is no number; leave it out")
+        if objective.kind == "stars" and not STARS_MIN <= one.score <= STARS_MAX:
+            raise InvalidInputError(
+                f"observations[{place}].score: {one.score:g}; give {STARS_MIN} to {STARS_MAX} stars"
+            )
+
+
+def check_preferences(preferences: Sequence[Preference], known: Collection[int]) -> None:
+    """Refuse what compares no two values of the plan.
+
+    Raises:
+        InvalidInputError: naming the observation and what to do.
+    """
+    for place, one in enumerate(preferences):
+        for side, picture in (("left", one.left), ("right", one.right)):
+            _check_variant(f"observations[{place}].{side}.variant_index", picture.variant_index, known)
+        if one.left.variant_index == one.right.variant_index:
+            raise InvalidInputError(f"observations[{place}]: both pictures show one value; compare two values")
+
+
+def _check_variant(where: str, index: int, known: Collection[int]) -> None:
+    if index not in known:
+        raise InvalidInputError(f"{where}: {index} is no variant of the plan; known are {sorted(known)}")

@@ -1,0 +1,87 @@
+"""From what is stored of an experiment to what a recommendation is made of. No socket, no file, no clock."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from bus.contracts.messages import ExperimentDefinition
+from learning_service.experiments.model import Experiment
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Preference, Score
+from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
+from learning_service.storage.results import PictureRow, ResultRow, Results
+
+SECONDS = "seconds"  # the objective that every job reports
+
+
+class Observations(NamedTuple):
+    """What `answer.recommend` takes, but for the name of the variable."""
+
+    seen: Sequence[Score] | Sequence[Preference]
+    candidates: list[Candidate]
+    objective: Objective
+
+
+def observe(experiment: Experiment, results: Results, judgements: Judgements) -> Observations:
+    """Gather what there is for the objective of an experiment; nothing else is read."""
+    objective = objective_of(experiment.definition)
+    name = experiment.experiment_id
+    seen: list[Score] | list[Preference]
+    if objective.kind == "preference":
+        seen = [row.preference for row in judgements.comparisons(name) if _is_planned(experiment, row)]
+    elif objective.kind == "stars":
+        ratings = judgements.ratings(name)
+        seen = star_scores(ratings, results.pictures(name)) if ratings else []
+    else:
+        seen = metric_scores(results.all(name), objective.name)
+    return Observations(seen, candidates(experiment), objective)
+
+
+def objective_of(definition: ExperimentDefinition) -> Objective:
+    """Give what makes a value good."""
+    match definition.objective:
+        case "stars":
+            return STARS
+        case "preference":
+            return PREFERENCE
+        case name:
+            return Objective(kind="metric", name=name, minimize=definition.goal == "minimize")
+
+
+def candidates(experiment: Experiment) -> list[Candidate]:
+    """Give the values of the plan, with the seconds that a job takes under each."""
+    return [
+        Candidate(
+            index=variant.index,
+            value=variant.value,
+            seconds=variant.duration_sum / variant.completed if variant.completed else None,
+        )
+        for variant in experiment.variants.values()
+    ]
+
+
+def star_scores(ratings: Iterable[RatingRow], pictures: Iterable[PictureRow]) -> list[Score]:
+    """Give a score for each rated picture; one that came of several jobs counts for each of them."""
+    stars = {row.sha256: row.stars for row in ratings if row.stars is not None}
+    return [
+        Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=stars[row.sha256])
+        for row in pictures
+        if row.sha256 in stars
+    ]
+
+
+def metric_scores(results: Iterable[ResultRow], name: str) -> list[Score]:
+    """Give a score for each completed job that reports a metric."""
+    found = (
+        (row, row.seconds if name == SECONDS and name not in row.metrics else row.metrics.get(name))
+        for row in results
+        if row.state == "completed"
+    )
+    return [
+        Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=score)
+        for row, score in found
+        if score is not None
+    ]
+
+
+def _is_planned(experiment: Experiment, row: ComparisonRow) -> bool:
+    sides = row.preference.left, row.preference.right
+    return all(side.variant_index in experiment.variants for side in sides)

@@ -1,0 +1,135 @@
+"""Which two pictures to show next, side by side and without their values, to somebody who says which is better."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from scipy.special import expit
+
+from learning_service.recommendation.evidence import Picture, Preference
+from learning_service.recommendation.posterior import Array
+from learning_service.recommendation.preferences import fit_preferences, tally
+
+WARM_UP: Final = 2  # comparisons of each value, before those that contend are preferred
+SAME: Final = 1e-9  # relative difference of what each of two pairs would tell, that is only rounding
+
+
+class Pair(Struct, frozen=True, kw_only=True, gc=False):
+    """Two pictures of different values."""
+
+    left: Picture
+    right: Picture
+
+
+def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: int) -> Pair | None:
+    """Give the pair to ask about next, or None if there are no two values with pictures that differ.
+
+    One and the same picture under two values is no question, and two values are none that give the same picture under
+    each seed. No pair of pictures is asked about again before all others were; pictures of one seed come before others,
+    as they differ by the value alone. Among these the values that were compared least come first, until each was twice.
+    After that it is the pair of values of which one more answer tells most: the expected fall of the variance of their
+    difference, times the chances of both to be the best value. Each value is on the left as often as on the right. What
+    is left open is drawn, by `seed` and the number of answers, so the same question gives the same pair.
+    """
+    by_variant: dict[int, list[Picture]] = {}
+    for picture in sorted(set(pictures)):
+        by_variant.setdefault(picture.variant_index, []).append(picture)
+    variants = sorted(by_variant)
+    if len(variants) < 2:  # noqa: PLR2004 - a pair
+        return None
+    random = np.random.default_rng([seed, len(judged)])
+    asked = Counter(_key(one.left, one.right) for one in judged)
+    rounds = _rounds([by_variant[variant] for variant in variants], asked)
+    if not np.isfinite(rounds.min()):
+        return None
+    worth = np.where(rounds == rounds.min(), _worth(judged, variants), -np.inf)
+    pairs = np.argwhere(worth >= worth.max() - SAME * abs(worth.max()))
+    one, other = (variants[place] for place in pairs[random.integers(len(pairs))])
+    shown = Counter(picture for pair in asked.elements() for picture in pair)
+    choices = [
+        ((asked[_key(first, second)], first.repeat_index != second.repeat_index, shown[first] + shown[second]), pair)
+        for pair in product(by_variant[one], by_variant[other])
+        for first, second in (pair,)
+        if first.sha256 != second.sha256
+    ]
+    least = min(key for key, _ in choices)
+    equal = [pair for key, pair in choices if key == least]
+    return _placed(*equal[random.integers(len(equal))], judged, swap=bool(random.integers(2)))
+
+
+def _key(one: Picture, other: Picture) -> tuple[Picture, Picture]:
+    return (one, other) if one < other else (other, one)
+
+
+def _rounds(pictures: list[list[Picture]], asked: Counter[tuple[Picture, Picture]]) -> Array:
+    """Give how much was asked of each two values: 0 - not yet all of one seed, 1 - not yet all, 2 and up - all.
+
+    Only places above the diagonal count, and of these not where each seed gives the same picture; the others are
+    infinite.
+    """
+    seeds = {seed: place for place, seed in enumerate(sorted({one.repeat_index for row in pictures for one in row}))}
+    counts = np.zeros((len(pictures), len(seeds)))
+    for place, row in enumerate(pictures):
+        for picture in row:
+            counts[place, seeds[picture.repeat_index]] += 1
+    places = {picture: place for place, row in enumerate(pictures) for picture in row}
+    same, met, times = np.zeros((3, len(pictures), len(pictures)))
+    for (one, other), often in asked.items():
+        if one in places and other in places:
+            low, high = sorted((places[one], places[other]))
+            same[low, high] += one.repeat_index == other.repeat_index
+            met[low, high] += 1
+            times[low, high] += often
+    alike, alike_of_seed = _alike(places)
+    all_pairs = np.outer(counts.sum(axis=1), counts.sum(axis=1)) - alike
+    of_seed = counts @ counts.T - alike_of_seed
+    rounds = np.where(met < all_pairs, 1, 1 + times // np.maximum(all_pairs, 1))
+    rounds = np.where(same < of_seed, 0, rounds)
+    differ = (of_seed > 0) | ((alike_of_seed == 0) & (all_pairs > 0))
+    return np.asarray(np.where(np.triu(differ, 1), rounds, np.inf), np.float64)
+
+
+def _alike(places: dict[Picture, int]) -> Array:
+    """Count the pairs of each two values that are one picture: all of them, and those of one seed."""
+    size = max(places.values()) + 1
+    alike = np.zeros((2, size, size))
+    groups: dict[tuple[int, str, int], list[int]] = {}
+    for picture, place in places.items():
+        groups.setdefault((0, picture.sha256, 0), []).append(place)
+        groups.setdefault((1, picture.sha256, picture.repeat_index), []).append(place)
+    for (of_seed, _, _), copies in groups.items():
+        if len(copies) > 1:
+            where, counts = np.unique(copies, return_counts=True)
+            alike[of_seed][np.ix_(where, where)] += np.outer(counts, counts)
+    return alike
+
+
+def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:
+    """Give what is gained by asking about each two values; only the order counts."""
+    wins, ties = tally(judged, variants)
+    shown = (wins + wins.T + ties).sum(axis=1)
+    if shown.min() < WARM_UP:
+        return np.asarray(-(shown[:, None] + shown[None, :]), np.float64)
+    posterior = fit_preferences(wins, ties)
+    gaps = posterior.means[:, :, None] - posterior.means[:, None, :]
+    mean = np.tensordot(posterior.weights, gaps, 1)
+    spread = posterior.spreads[:, :, None] + posterior.spreads[:, None, :] + (gaps - mean) ** 2
+    variance = np.tensordot(posterior.weights, spread, 1)
+    told = 4 * expit(mean) * expit(-mean) / posterior.noise  # a sure winner's next win tells little
+    best = posterior.best()
+    return np.asarray(np.outer(best, best) * variance**2 * told / (1 + variance * told), np.float64)
+
+
+def _placed(one: Picture, other: Picture, judged: Sequence[Preference], *, swap: bool) -> Pair:
+    """Put on the left whose value was there more seldom; `swap` decides where that says nothing."""
+    lean: Counter[int] = Counter()  # to the left
+    for answer in judged:
+        lean[answer.left.variant_index] += 1
+        lean[answer.right.variant_index] -= 1
+    gap = lean[one.variant_index] - lean[other.variant_index]
+    if gap > 0 or (gap == 0 and swap):
+        one, other = other, one
+    return Pair(left=one, right=other)

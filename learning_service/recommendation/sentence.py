@@ -1,0 +1,129 @@
+"""The verdict as a sentence for a person."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bus.contracts.messages import VariantValue
+from learning_service.recommendation.evidence import Objective
+from learning_service.recommendation.verdict import Verdict
+
+TEXT_LIMIT: Final = 40  # characters of a value that is a text
+NAMED_LIMIT: Final = 3  # values in a row; more are counted
+MANY: Final = 10  # from here on a number is rounded, as it is a guess
+CLOSE: Final = 0.05  # probabilities that differ by less are said once
+NOUNS: Final = {"stars": "rating", "metric": "result", "preference": "comparison"}
+
+
+def no_verdict(variable: str, tested: Sequence[VariantValue], objective: Objective) -> str:
+    """Say why there is nothing to compare: fewer than two values are tested."""
+    noun = NOUNS[objective.kind]
+    if not tested:
+        return f"no {noun}s yet"
+    return f"only {variable} {value_text(tested[0])} has {noun}s yet; give {noun}s of at least two values"
+
+
+def verdict_text(
+    verdict: Verdict, variable: str, values: Sequence[VariantValue], objective: Objective, *, total: int, untested: int
+) -> str:
+    """Say what is recommended, how sure that is, what may be best too, and what would decide.
+
+    `values` are those of the verdict, in its places.
+    """
+    noun = NOUNS[objective.kind]
+    count = _counted(total, noun)
+    names = [value_text(value) for value in values]
+    if verdict.tier == "few":
+        leader = names[verdict.leader]
+        parts = [f"too few {noun}s: {variable} {leader} leads after {count}", f"give at least 2 {noun}s of each value"]
+    elif len(verdict.equals) == len(names):
+        parts = [f"no real difference between the values of {variable} ({_within(objective)}, {count})"]
+    elif len(verdict.equals) > 1:
+        equals = _listed([names[one] for one in sorted(verdict.equals)], "and")
+        parts = [f"{variable} {equals} are equally good ({_within(objective)}, {count})"]
+    else:
+        parts = [_leading(verdict, variable, names, count)]
+        parts += _doubts(verdict, names, noun) if verdict.tier == "some" else _assurance(verdict)
+    if verdict.chosen is not None and verdict.chosen != verdict.leader:
+        parts.append(f"{names[verdict.chosen]} is the fastest of them")
+    if untested:
+        parts.append(f"{_counted(untested, 'value')} without {noun}s")
+    return "; ".join(parts)
+
+
+def value_text(value: VariantValue) -> str:
+    """Give a value as a person writes it."""
+    if isinstance(value, dict):
+        return " with ".join(f"{name} {value_text(part)}" for name, part in value.items()) or "{}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = " ".join(str(value).split())
+    if len(text) > TEXT_LIMIT:
+        text = f"{text[: TEXT_LIMIT - 1]}…"
+    return text if isinstance(value, int) or text.replace("_", "").isalnum() else f'"{text}"'
+
+
+def percent(probability: float) -> str:
+    """Give a probability in whole percent, and never as a certainty."""
+    whole = round(100 * probability)
+    if whole >= 100:  # noqa: PLR2004 - percent
+        return "over 99 %"
+    return f"{whole} %" if whole else "under 1 %"
+
+
+def _leading(verdict: Verdict, variable: str, names: list[str], count: str) -> str:
+    """Name the leader, or the few among which the best value probably is."""
+    leader = names[verdict.leader]
+    alone = f"{percent(verdict.best[verdict.leader])} that it is best"
+    if verdict.tier == "strong" or len(verdict.named) == 1:
+        return f"{variable} {leader} ({alone}, {count})"
+    if len(verdict.named) > NAMED_LIMIT:
+        return f"no clear winner yet: {variable} {leader} leads ({alone}, {count})"
+    together = percent(float(verdict.best[list(verdict.named)].sum()))
+    named = _listed([names[one] for one in sorted(verdict.named)], "or")
+    return f"{variable} {named} ({together} that one of them is best, {count})"
+
+
+def _assurance(verdict: Verdict) -> list[str]:
+    """Say why the evidence is strong, where the probability to be best does not show it."""
+    best, good = (float(chances[verdict.leader]) for chances in (verdict.best, verdict.good))
+    return [f"{percent(good)} that no other is noticeably better"] if good > best + CLOSE else []
+
+
+def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
+    """Say what may be best too, and how much more would decide."""
+    rest = verdict.open if len(verdict.named) <= NAMED_LIMIT else (*verdict.named[1:], *verdict.open)
+    doubts = []
+    if 0 < len(rest) <= NAMED_LIMIT:
+        verb = "is" if len(rest) == 1 else "are"
+        doubts.append(f"{_listed([names[one] for one in sorted(rest)], 'and')} {verb} not distinguishable yet")
+    elif rest:
+        doubts.append(f"{len(rest)} others are not distinguishable yet")
+    if verdict.more is None:
+        doubts.append(f"the difference is too small for a hundred {noun}s of each value to decide")
+    else:
+        whose = " of these" if rest or len(verdict.named) > 1 else ""
+        doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')}{whose} would decide")
+    return doubts
+
+
+def _within(objective: Objective) -> str:
+    """Say what is too small to matter."""
+    return {
+        "stars": "within a quarter of a star of the best",
+        "metric": "within a quarter of the scatter of one value",
+        "preference": "the better one would win 55 % at most",
+    }[objective.kind]
+
+
+def _rounded(count: int) -> int:
+    return count if count < MANY else round(count / MANY * 2) * MANY // 2
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _listed(words: list[str], last: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

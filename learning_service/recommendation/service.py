@@ -1,0 +1,163 @@
+"""Making recommendations anew, soon after each rating and each completed job, and publishing those that differ."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import asdict
+
+from bus.contracts.messages import RecommendationUpdated, decode_body
+from bus.contracts.requests import ExperimentParams
+from bus.eventlog.log import Log, StorageError
+from bus.protocol import topics
+from bus.protocol.wire import ControlError
+from bus.transport.loop import Loop
+from bus.transport.server import Methods
+from learning_service.experiments.model import Experiment
+from learning_service.recommendation.late import answers
+from learning_service.recommendation.observations import Observations, observe
+from learning_service.storage.store import LearningStore
+
+REST_SECONDS: Final = 0.2  # between two of one experiment, as jobs may end by the hundred
+SHARE: Final = 5  # and so many times what the last one took: others have their turns
+RETRY_SECONDS: Final = 1.0  # where the disk is full
+RESTS_KEPT: Final = 1000
+MANY_VALUES: Final = 200  # it takes a tenth of a second for so many, and 8 s for 1000
+logger = logging.getLogger(__name__)
+
+
+class Recommender:
+    """Watches the marks of `StaleMarks`; a failure of its own costs neither a rating nor the service.
+
+    It thinks in a thread of its own, about one experiment at a time, as that may take seconds.
+    """
+
+    def __init__(self, log: Log, store: LearningStore, loop: Loop) -> None:
+        """Begin with what was left to do."""
+        self._log, self._store, self._loop = log, store, loop
+        self._waiting: set[str] = set()
+        self._rests: dict[str, float] = {}  # until when
+        self._busy: str | None = None  # the experiment that is thought about
+        self._is_old = False  # something of it has changed meanwhile
+        self._queue: deque[str] = deque()
+        self._is_told = False  # that the statistics are not installed
+        self.on_made: Callable[[Experiment, RecommendationUpdated | None], None] = lambda _experiment, _made: None
+        store.stale.on_mark = self._soon
+        for experiment_id in store.stale.all():
+            self._soon(experiment_id)
+
+    def register(self, methods: Methods) -> None:
+        """Answer requests."""
+        methods.add("experiment.recommend", ExperimentParams, self._recommend, role="read")
+
+    def latest(self, experiment_id: str) -> RecommendationUpdated | None:
+        """Give the newest one that was published; None if there was none yet."""
+        topic = topics.build(topics.RECOMMENDATION_UPDATED, experiment_id)
+        for record in self._log.latest(topic, 1).records:
+            message = decode_body(record.body)
+            if isinstance(message, RecommendationUpdated):
+                return message
+        return None
+
+    def _recommend(self, params: ExperimentParams) -> RecommendationUpdated:
+        """Answer with what holds now; where that takes long to find out, with what held last."""
+        self._store.trim()
+        experiment = self._store.get(params.experiment_id)
+        known, is_stale = self.latest(params.experiment_id), self._store.stale.has(params.experiment_id)
+        if known and (not is_stale or len(experiment.variants) > MANY_VALUES):
+            return known
+        seen = self._observe(experiment)
+        if len(experiment.variants) > MANY_VALUES and seen.seen:
+            raise ControlError("unavailable", "the recommendation is being made; ask again in some seconds")
+        return think(experiment, seen)
+
+    def _soon(self, experiment_id: str) -> None:
+        """Make a recommendation in a later turn of the loop, as now its reason is not committed yet."""
+        if experiment_id == self._busy:
+            self._is_old = True
+        if experiment_id in self._waiting:
+            return
+        self._waiting.add(experiment_id)
+        now = time.monotonic()
+        rest = max(0.0, self._rests.get(experiment_id, 0.0) - now)
+        self._loop.later(rest, lambda: self._renew(experiment_id))
+        if len(self._rests) > RESTS_KEPT:
+            self._rests = {name: until for name, until in self._rests.items() if until > now}
+
+    def _renew(self, experiment_id: str) -> None:
+        if self._busy is not None:
+            self._queue.append(experiment_id)
+            return
+        self._waiting.discard(experiment_id)
+        if not self._store.stale.has(experiment_id):
+            self._next()
+            return
+        self._busy, self._is_old = experiment_id, False
+        began = time.monotonic()
+        experiment = self._store.find(experiment_id)
+        seen = self._observe(experiment) if experiment else None
+        if experiment is None or seen is None or not (seen.seen or self.latest(experiment_id)):
+            self._end(experiment_id, began, None)  # of nothing that was seen only if it replaces something
+            return
+
+        def run() -> None:
+            try:
+                made: RecommendationUpdated | Exception = think(experiment, seen)
+            except Exception as error:  # noqa: BLE001 - the loop's thread looks at it
+                made = error
+            self._loop.call(lambda: self._end(experiment_id, began, made))
+
+        threading.Thread(target=run, name=f"recommend {experiment_id}", daemon=True).start()
+
+    def _end(self, experiment_id: str, began: float, made: RecommendationUpdated | Exception | None) -> None:
+        """Publish what was made, unless it is what is known already, and go on with the next one."""
+        self._busy = None
+        now = time.monotonic()
+        self._rests[experiment_id] = now + max(REST_SECONDS, SHARE * (now - began))
+        if isinstance(made, ControlError):  # no statistics: the mark stays, for when they are installed
+            if not self._is_told:
+                logger.warning("no recommendations: %s", made.message)
+            self._is_told = True
+        elif isinstance(made, Exception):
+            logger.error("no recommendation for %s", experiment_id, exc_info=made)
+        else:
+            self._write(experiment_id, made)
+        self._next()
+
+    def _write(self, experiment_id: str, made: RecommendationUpdated | None) -> None:
+        self._store.trim()
+        try:
+            with self._log.transaction() as tx:
+                if not self._is_old:
+                    self._store.stale.clear(tx, experiment_id)
+                if made and made != self.latest(experiment_id):
+                    tx.append(topics.build(topics.RECOMMENDATION_UPDATED, experiment_id), made)
+        except StorageError as error:  # the disk is full
+            logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
+            self._loop.later(RETRY_SECONDS, lambda: self._soon(experiment_id))
+            return
+        experiment = self._store.find(experiment_id)
+        if experiment and not self._is_old:
+            self.on_made(experiment, made)
+
+    def _next(self) -> None:
+        if self._queue:
+            following = self._queue.popleft()
+            self._loop.call(lambda: self._renew(following))  # a call in a call would be thousands deep at a start
+
+    def _observe(self, experiment: Experiment) -> Observations:
+        return observe(experiment, self._store.results, self._store.judgements)
+
+
+def think(experiment: Experiment, seen: Observations) -> RecommendationUpdated:
+    """Make a recommendation; what is read of the experiment never changes.
+
+    Raises:
+        ControlError: the statistics are not installed (code `unavailable`).
+    """
+    variable = experiment.definition.variable_name
+    made = answers().recommend(seen.seen, seen.candidates, seen.objective, variable)
+    return RecommendationUpdated(experiment_id=experiment.experiment_id, **asdict(made))

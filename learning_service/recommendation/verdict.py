@@ -1,0 +1,107 @@
+"""From a belief to a decision: who leads, what else may be best, what is as good, and how much more would decide.
+
+The rule is that of an indifference zone (Bechhofer 1954) in its Bayesian form, the probability of good selection
+(Branke, Chick and Schmidt, Selecting a Selection Procedure, Management Science 53, 2007): a value is *good* if no other
+is better by more than a margin too small to matter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from learning_service.recommendation.posterior import Array, Posterior
+
+Tier = Literal["none", "few", "some", "strong"]
+
+SURE: Final = 0.9  # that a value is good: then the question is decided
+TOGETHER: Final = 0.8  # that the best value is among those that are named
+POSSIBLE: Final = 0.05  # that a value is the best: less is ruled out
+ENOUGH: Final = 2  # observations of a value, below which it is not recommended
+FASTER: Final = 0.9  # of the leader's time, above which a value counts as no faster
+AS_LIKELY_AS_NOT: Final = 0.5
+ROUNDS: Final = 100  # the most that are looked ahead
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is decided. Values are places in the belief; the leader comes first, then the likeliest.
+
+    Tiers: `none` - fewer than two values have observations, so there is nothing to compare. `few` - the leader, or all
+    others, have fewer than two. `some` - there is a leader, but another value may be better by more than the margin.
+    `strong` - with a probability of at least 0.9 none is.
+    """
+
+    tier: Tier
+    leader: int
+    chosen: int | None  # the fastest of `equals`, else the leader
+    equals: tuple[int, ...]  # all that are as good as the best
+    named: tuple[int, ...]  # the leader and the fewest others that hold the best with a probability of at least 0.8
+    open: tuple[int, ...]  # what may be best too
+    best: Array
+    good: Array
+    more: int | None  # observations of `named` and `open` that would probably decide; nil where none or too many
+
+
+def decide(posterior: Posterior, counts: Array, seconds: Array, margin: float, *, paired: bool = False) -> Verdict:
+    """Decide from a belief about at least two values.
+
+    `counts` are their observations, `seconds` their mean durations (nan where unknown); `paired` says that one
+    observation is of two values.
+    """
+    best, good, mean = posterior.best(), posterior.good(margin), posterior.mean
+    leader = int(np.argmax(mean))  # the least loss is expected of it; being best may be likelier for what is unknown
+    order = sorted(range(len(mean)), key=lambda one: (one != leader, -best[one], one))
+    tier: Tier = "strong" if good[leader] >= SURE else "some"
+    if counts[leader] < ENOUGH or np.sort(counts)[-2] < ENOUGH:
+        tier = "few"
+    equals = tuple(one for one in order if good[one] >= SURE and counts[one] >= ENOUGH) if tier == "strong" else ()
+    together = np.cumsum(best[order])
+    size = int(np.searchsorted(together, TOGETHER)) + 1
+    named = tuple(order[:size])
+    also = tuple(one for one in order[size:] if best[one] >= POSSIBLE)
+    rivals = (*named, *also)[1:] or order[1:2]
+    return Verdict(
+        tier=tier,
+        leader=leader,
+        chosen=None if tier == "few" else _fastest(equals, seconds, leader),
+        equals=equals,
+        named=named,
+        open=also,
+        best=best,
+        good=good,
+        more=more_needed(posterior, leader, rivals, margin, paired=paired) if tier == "some" else None,
+    )
+
+
+def more_needed(posterior: Posterior, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:
+    """Give how many further observations of leader and rivals would probably decide; nil if over 100 of each.
+
+    A preposterior calculation (Raiffa and Schlaifer 1961) in closed form. The difference between leader and rival is
+    believed to be normal with mean d and variance v. After r more looks at it, of which each has the variance s, the
+    variance will be w = 1 / (1/v + r/s), and the mean is today expected at d with the variance v - w. The pair is
+    decided if one of them is then not worse than the other by more than the margin, so if |mean| + margin is at least
+    z * sqrt(w), with the doubt of 0.1 shared between the rivals. The first r is taken with which all pairs, as if they
+    were independent, are decided as likely as not.
+    """
+    pairs = [posterior.difference(leader, rival) for rival in rivals]
+    gaps, variances = (np.array(part)[:, None] for part in zip(*pairs, strict=True))
+    z = float(ndtri(1 - (1 - SURE) / len(rivals)))
+    rounds = np.arange(1, ROUNDS + 1)
+    later = 1 / (1 / variances + rounds / posterior.noise)
+    moves = np.sqrt(variances - later)
+    bounds = z * np.sqrt(later) - margin
+    decided = np.where(bounds <= 0, 1.0, ndtr((gaps - bounds) / moves) + ndtr((-gaps - bounds) / moves))
+    enough = np.flatnonzero(decided.prod(axis=0) >= AS_LIKELY_AS_NOT)
+    return int(rounds[enough[0]]) * (len(rivals) + (not paired)) if len(enough) else None
+
+
+def _fastest(equals: tuple[int, ...], seconds: Array, leader: int) -> int:
+    """Give the fastest of the values that are equally good, if it is noticeably faster than the leader."""
+    known = [one for one in equals if not np.isnan(seconds[one])]
+    if not known or leader not in known:
+        return leader
+    fastest = min(known, key=lambda one: (seconds[one], one))
+    return fastest if seconds[fastest] < FASTER * seconds[leader] else leader

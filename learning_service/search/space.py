@@ -1,0 +1,136 @@
+"""What an adaptive experiment chooses from: all values of its definition as points on axes, and the first round."""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from typing import Final
+
+from msgspec import Struct
+
+from bus.contracts.messages import ExperimentDefinition, Scalar, VariantValue
+from bus.contracts.pipeline_specs import VariableSpec
+from learning_service.experiments.axes import axes_of, axis_values, identity
+
+FIRST: Final = 5  # values of a lone variable in the first round
+FIRST_OF_GRID: Final = 3  # values of each of two
+MAX_VALUES: Final = 100_000  # of an axis; the plan was checked against the limit of the service when it was made
+Point = tuple[int, ...]  # the place of a value on each axis
+
+
+class Axis(Struct, frozen=True, kw_only=True, gc=False):
+    """A variable with its values; numbers are in order, however a person wrote them."""
+
+    name: str
+    values: tuple[Scalar, ...]
+    ordered: bool
+
+    def beside(self, place: int) -> list[int]:
+        """Give the places next to one: of numbers the one above and below, of all else every other one."""
+        if self.ordered:
+            return [near for near in (place - 1, place + 1) if 0 <= near < len(self.values)]
+        return [near for near in range(len(self.values)) if near != place]
+
+    def distance(self, one: int, other: int) -> float:
+        """Give how far two places are from each other, 0..1; what has no order is always as far as can be."""
+        if self.ordered:
+            return abs(one - other) / max(1, len(self.values) - 1)
+        return float(one != other)
+
+
+class Space(Struct, frozen=True, kw_only=True, gc=False):
+    """All values that may be tried, one or two variables wide."""
+
+    axes: tuple[Axis, ...]
+
+    def points(self) -> Iterable[Point]:
+        """Give all points, the last axis changing fastest."""
+        return product(*(range(len(axis.values)) for axis in self.axes))
+
+    def value(self, point: Point) -> VariantValue:
+        """Give the value of a point, as a plan has it."""
+        parts = {axis.name: axis.values[place] for axis, place in zip(self.axes, point, strict=True)}
+        return parts if len(parts) > 1 else next(iter(parts.values()))
+
+    def finder(self) -> Callable[[VariantValue], Point | None]:
+        """Give the function that finds the point of a value; None for what is not in this space."""
+        places = {axis.name: {identity(one): at for at, one in enumerate(axis.values)} for axis in self.axes}
+
+        def find(value: VariantValue) -> Point | None:
+            parts = value if isinstance(value, dict) else {self.axes[0].name: value}
+            found = [places[name].get(identity(part)) for name, part in parts.items() if name in places]
+            point = tuple(place for place in found if place is not None)
+            return point if len(point) == len(self.axes) else None
+
+        return find
+
+    def neighbours(self, point: Point) -> list[Point]:
+        """Give the points that differ from one on one axis, and there by as little as can be."""
+        return [
+            _moved(point, number, near) for number, axis in enumerate(self.axes) for near in axis.beside(point[number])
+        ]
+
+    def halves(self, point: Point, tried: Mapping[Point, int]) -> list[Point]:
+        """Give the points halfway between one and the next tried one on each side, the widest gap first.
+
+        Of an axis without order it is all that was not tried.
+        """
+        found: list[Point] = []
+        for number, axis in enumerate(self.axes):
+            at = point[number]
+            if axis.ordered:
+                sides: list[Iterable[int]] = [range(at - 1, -1, -1), range(at + 1, len(axis.values))]
+                gaps = (_gap(point, number, side, tried) for side in sides)
+                found += [gap[len(gap) // 2] for gap in gaps if gap]
+            else:
+                found += [near for place in axis.beside(at) if (near := _moved(point, number, place)) not in tried]
+        return sorted(found, key=lambda near: (-self.distance(point, near), near))
+
+    def distance(self, one: Point, other: Point) -> float:
+        """Give how far two points are from each other, the axes added up."""
+        return sum(axis.distance(at, there) for axis, at, there in zip(self.axes, one, other, strict=True))
+
+
+def space_of(definition: ExperimentDefinition, offered: Mapping[str, VariableSpec | None] | None = None) -> Space:
+    """Arrange the values of a definition on axes; `offered` is what the pipeline takes, for `values = "all"`.
+
+    Raises:
+        InvalidInputError: the values make no sense.
+    """
+    return Space(
+        axes=tuple(
+            _axis(knob.name, axis_values(where, knob, MAX_VALUES, offered)) for where, knob in axes_of(definition)
+        )
+    )
+
+
+def first_round(space: Space) -> list[VariantValue]:
+    """Give what is tried before anything is known: some values of each axis, spread evenly, the ends among them."""
+    most = FIRST if len(space.axes) == 1 else FIRST_OF_GRID
+    return [space.value(point) for point in product(*(_spread(len(axis.values), most) for axis in space.axes))]
+
+
+def _axis(name: str, values: list[Scalar]) -> Axis:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    ordered = len(numbers) == len(values)
+    return Axis(name=name, values=tuple(sorted(numbers)) if ordered else tuple(values), ordered=ordered)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Choose at most so many of a row of places, evenly."""
+    if count <= most:
+        return list(range(count))
+    return [round(step * (count - 1) / (most - 1)) for step in range(most)]
+
+
+def _moved(point: Point, axis: int, place: int) -> Point:
+    return (*point[:axis], place, *point[axis + 1 :])
+
+
+def _gap(point: Point, axis: int, side: Iterable[int], tried: Mapping[Point, int]) -> list[Point]:
+    """Give the points on one side of a point, up to the next tried one."""
+    gap: list[Point] = []
+    for place in side:
+        near = _moved(point, axis, place)
+        if near in tried:
+            break
+        gap.append(near)
+    return gap

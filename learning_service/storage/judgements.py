@@ -1,0 +1,106 @@
+"""What people have said of pictures, by experiment and content hash: stars with notes, and comparisons."""
+
+from typing import Final, NamedTuple
+
+from bus.contracts.messages import RatingSummary
+from bus.eventlog import sql
+from bus.eventlog.log import Log, Transaction
+from learning_service.recommendation.evidence import Outcome, Picture, Preference
+
+SQL: Final = sql.load("learning_service.storage", "judgements.sql")
+SCHEMA_VERSION: Final = 1
+_Row = tuple[int, int, str, int, int, str, Outcome, float]
+
+
+class RatingRow(NamedTuple):
+    """What holds of a picture; no stars: the rating was taken back."""
+
+    sha256: str
+    stars: int | None
+    note: str
+    rated_at: float
+
+
+class ComparisonRow(NamedTuple):
+    """One answer to "which of these two is better?"."""
+
+    preference: Preference
+    compared_at: float
+
+
+class Judgements:
+    """Reads and writes judgements; every write happens in a transaction of the log."""
+
+    def __init__(self, log: Log) -> None:
+        """Create the tables if they are not there."""
+        self._log = log
+        log.scope("judgements", SCHEMA_VERSION, SQL["schema"])
+
+    def rate(self, tx: Transaction, experiment_id: str, rating: RatingRow) -> None:
+        """Note a rating; it replaces the earlier one of the same picture."""
+        tx.execute(SQL["insert_rating"], (experiment_id, *rating))
+
+    def ratings(self, experiment_id: str) -> list[RatingRow]:
+        """Give what holds of each rated picture, oldest first."""
+        return [_rating(row) for row in self._log.query(SQL["select_ratings"], (experiment_id, 0))]
+
+    def ratings_page(self, experiment_id: str, after: int, limit: int) -> tuple[list[RatingRow], int | None]:
+        """Give some of that, up to the limits of a reply, and the `after` of the next page."""
+        rows, more = self._log.query_page(SQL["select_ratings"], (experiment_id, after), limit)
+        return [_rating(row) for row in rows], rows[-1][0] if more else None
+
+    def summary(self, experiment_id: str, variant_index: int) -> RatingSummary | None:
+        """Give mean and count of what holds of the pictures of a variant; None if none of them is rated."""
+        ((mean, count),) = self._log.query(SQL["select_summary"], (experiment_id, variant_index))
+        return RatingSummary(mean=mean, count=count) if count else None
+
+    def rating(self, experiment_id: str, sha256: str) -> RatingRow | None:
+        """Give what holds of one picture."""
+        rows = self._log.query(SQL["select_rating"], (experiment_id, sha256))
+        return RatingRow(*rows[0]) if rows else None
+
+    def undo_rating(self, tx: Transaction, experiment_id: str) -> str | None:
+        """Take back the newest rating; give the picture that it was of, None if there is none."""
+        rows = self._log.query(SQL["select_newest_rating"], (experiment_id,))
+        if not rows:
+            return None
+        number, sha256 = rows[0]
+        tx.execute(SQL["delete_rating"], (number,))
+        return str(sha256)
+
+    def compare(self, tx: Transaction, experiment_id: str, comparison: ComparisonRow) -> None:
+        """Note what somebody said of two pictures."""
+        said = comparison.preference
+        sides = [(side.sha256, side.variant_index, side.repeat_index) for side in (said.left, said.right)]
+        row = (experiment_id, *sides[0], *sides[1], said.outcome, comparison.compared_at)
+        tx.execute(SQL["insert_comparison"], row)
+
+    def comparisons(self, experiment_id: str) -> list[ComparisonRow]:
+        """Give all comparisons of an experiment, oldest first."""
+        return [_comparison(row) for row in self._log.query(SQL["select_comparisons"], (experiment_id,))]
+
+    def count_comparisons(self, experiment_id: str) -> int:
+        """Count the comparisons of an experiment."""
+        return int(self._log.query(SQL["count_comparisons"], (experiment_id,))[0][0])
+
+    def undo_comparison(self, tx: Transaction, experiment_id: str) -> ComparisonRow | None:
+        """Take back the newest comparison, and give it; None if there is none."""
+        rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
+        if not rows:
+            return None
+        number, *columns = rows[0]
+        tx.execute(SQL["delete_comparison"], (number,))
+        return _comparison(tuple(columns))
+
+
+def _rating(row: tuple[int, str, int, float, bytes]) -> RatingRow:
+    _, sha256, stars, rated_at, note = row
+    return RatingRow(sha256, stars, note.decode(), rated_at)
+
+
+def _comparison(row: _Row) -> ComparisonRow:
+    left, right = (
+        Picture(variant_index=index, repeat_index=repeat, sha256=sha256)
+        for index, repeat, sha256 in (row[0:3], row[3:6])
+    )
+    return ComparisonRow(Preference(left=left, right=right, outcome=row[6]), compared_at=row[7])

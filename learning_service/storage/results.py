@@ -1,0 +1,119 @@
+"""How each job of an experiment ended, and its pictures: what ratings, answers and exports are about."""
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from bus.contracts.messages import ImageRef, JobCompleted
+from bus.eventlog import sql
+from bus.eventlog.log import Log, Transaction
+
+SQL: Final = sql.load("learning_service.storage", "results.sql")
+SCHEMA_VERSION: Final = 1
+State = Literal["completed", "failed", "cancelled"]
+_Row = tuple[str, int, int, State, float | None, float, bytes | None, str | None]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
+_decode_image = msgspec.msgpack.Decoder(ImageRef).decode
+
+
+class ResultRow(NamedTuple):
+    """How a job ended; `seconds` is what a completed one took."""
+
+    job_id: str
+    variant_index: int
+    repeat_index: int
+    state: State
+    seconds: float | None
+    finished_at: float
+    metrics: dict[str, float]
+    error: str | None
+
+
+class PictureRow(NamedTuple):
+    """A picture, and the job that it came of. The same picture may stand there twice, if two jobs gave it."""
+
+    sha256: str
+    job_id: str
+    variant_index: int
+    repeat_index: int
+    image: ImageRef
+
+
+class Results:
+    """Reads and writes results; every write happens in a transaction of the log."""
+
+    def __init__(self, log: Log) -> None:
+        """Create the tables if they are not there."""
+        self._log = log
+        log.scope("results", SCHEMA_VERSION, SQL["schema"])
+
+    def write(self, tx: Transaction, jobs: Iterable[JobCompleted]) -> None:
+        """Note how jobs ended; each has a learning context."""
+        results, pictures = [], []
+        for job in jobs:
+            context, result = job.learning_context, job.result
+            if context is None:
+                raise ValueError(f"{job.job_id} belongs to no experiment")
+            key = context.experiment_id, job.job_id, context.variant_index, context.repeat_index
+            metrics = {name: value for name, value in result.metrics.items() if isfinite(value)}
+            error = result.error.message if result.error else None
+            results.append(
+                (*key, _state(job), seconds_of(job), job.finished_at, _encode(metrics) if metrics else None, error)
+            )
+            experiment_id, job_id, variant_index, repeat_index = key
+            pictures += [
+                (experiment_id, image.sha256, job_id, variant_index, repeat_index, _encode(image))
+                for image in result.images
+            ]
+        tx.executemany(SQL["upsert_result"], results)
+        tx.executemany(SQL["upsert_picture"], pictures)
+
+    def all(self, experiment_id: str) -> list[ResultRow]:
+        """Give how the jobs of an experiment ended, variant by variant and seed by seed."""
+        return _result_rows(self._log.query(SQL["select_results"], (experiment_id,)))
+
+    def pictures(self, experiment_id: str) -> list[PictureRow]:
+        """Give the pictures of an experiment, variant by variant and seed by seed."""
+        return _picture_rows(self._log.query(SQL["select_pictures"], (experiment_id,)))
+
+    def find_pictures(self, experiment_id: str, prefix: str) -> list[PictureRow]:
+        """Give the pictures of an experiment whose hash begins with some hexadecimal digits."""
+        return _picture_rows(self._log.query(SQL["find_pictures"], (experiment_id, prefix, prefix + "g")))
+
+    def variants_of(self, experiment_id: str, sha256: str) -> list[int]:
+        """Give the variants that a picture came of."""
+        return sorted({index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))})
+
+    def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:
+        """Forget how jobs ended: others take their places."""
+        tx.executemany(SQL["delete_result"], [(experiment_id, job_id) for job_id in job_ids])
+
+
+def seconds_of(job: JobCompleted) -> float | None:
+    """Give what a completed job took, in seconds: what its pipeline says, else from its start to its end."""
+    if not job.result.success:
+        return None
+    seconds = job.result.seconds
+    if seconds is None or not isfinite(seconds):
+        seconds = 0.0 if job.started_at is None else job.finished_at - job.started_at
+    return max(0.0, seconds)
+
+
+def _state(job: JobCompleted) -> State:
+    if job.result.cancelled:
+        return "cancelled"
+    return "completed" if job.result.success else "failed"
+
+
+def _result_rows(rows: list[_Row]) -> list[ResultRow]:
+    return [ResultRow(*row[:6], _decode_metrics(row[6]) if row[6] else {}, row[7]) for row in rows]
+
+
+def _picture_rows(rows: list[tuple[str, str, int, int, bytes]]) -> list[PictureRow]:
+    return [
+        PictureRow(sha256, job_id, index, repeat, _decode_image(blob)) for sha256, job_id, index, repeat, blob in rows
+    ]

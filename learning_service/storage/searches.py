@@ -1,0 +1,32 @@
+"""How far the search of each adaptive experiment is, on disk."""
+
+from typing import Final
+
+from bus.eventlog import sql
+from bus.eventlog.log import Log, Transaction
+from learning_service.search.policy import SearchState
+
+SQL: Final = sql.load("learning_service.storage", "searches.sql")
+SCHEMA_VERSION: Final = 1
+
+
+class Searches:
+    """Reads and writes searches; every write happens in a transaction of the log."""
+
+    def __init__(self, log: Log) -> None:
+        """Create the table if it is not there."""
+        self._log = log
+        log.scope("adaptive", SCHEMA_VERSION, SQL["schema"])
+
+    def write(self, tx: Transaction, experiment_id: str, search: SearchState) -> None:
+        """Note how far a search is."""
+        tx.execute(SQL["upsert_search"], (experiment_id, *search))
+
+    def find(self, experiment_id: str) -> SearchState | None:
+        """Give how far the search of an experiment is; None for one that is not adaptive."""
+        rows = self._log.query(SQL["select_search"], (experiment_id,))
+        return SearchState(*rows[0]) if rows else None
+
+    def searching(self) -> list[str]:
+        """Give the experiments whose search has not ended."""
+        return [experiment_id for (experiment_id,) in self._log.query(SQL["select_searching"])]

@@ -1,0 +1,38 @@
+"""Which recommendations have to be made anew: written with what made them stale, so that a crash forgets none."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from bus.eventlog import sql
+from bus.eventlog.log import Log, Transaction
+
+SQL: Final = sql.load("learning_service.storage", "stale.sql")
+SCHEMA_VERSION: Final = 1
+
+
+class StaleMarks:
+    """Marks experiments in the transactions of others, and tells whoever makes recommendations."""
+
+    def __init__(self, log: Log) -> None:
+        """Create the table if it is not there."""
+        self._log = log
+        self.on_mark: Callable[[str], None] = lambda _: None  # called within the transaction, with an experiment's id
+        log.scope("stale", SCHEMA_VERSION, SQL["schema"])
+
+    def mark(self, tx: Transaction, experiment_ids: Iterable[str]) -> None:
+        """Note that something has changed."""
+        for experiment_id in experiment_ids:
+            tx.execute(SQL["insert_stale"], (experiment_id,))
+            self.on_mark(experiment_id)
+
+    def clear(self, tx: Transaction, experiment_id: str) -> None:
+        """Note that the recommendation is made anew."""
+        tx.execute(SQL["delete_stale"], (experiment_id,))
+
+    def all(self) -> list[str]:
+        """Give the experiments that are marked."""
+        return [experiment_id for (experiment_id,) in self._log.query(SQL["select_stale"])]
+
+    def has(self, experiment_id: str) -> bool:
+        """Is an experiment marked?"""
+        return bool(self._log.query(SQL["is_stale"], (experiment_id,)))

@@ -1,0 +1,327 @@
+"""The learning service's tables, in the same file as its log."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from bus.contracts.messages import INT64_MAX, ExperimentDefinition
+from bus.contracts.pipeline_specs import StageSpec
+from bus.eventlog import sql
+from bus.eventlog.log import Log, Transaction
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.subscriber.source import Position
+from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import PlannedJob
+from learning_service.experiments.sharding import ALL, Shard, owner
+from learning_service.experiments.variants import GONE, Variant
+from learning_service.storage.judgements import Judgements
+from learning_service.storage.results import Results
+from learning_service.storage.searches import Searches
+from learning_service.storage.stale import StaleMarks
+
+SQL: Final = sql.load("learning_service.storage", "store.sql")
+SCHEMA_VERSION: Final = 3
+UNASSIGNED: Final = ""  # as the runner of a cancel: of the jobs that no runner was chosen for
+RunnerPipelines = dict[str, dict[str, StageSpec]]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_definition = msgspec.msgpack.Decoder(ExperimentDefinition).decode
+_decode_variant = msgspec.msgpack.Decoder(Variant).decode
+_decode_pipelines = msgspec.msgpack.Decoder(RunnerPipelines).decode
+
+
+class JobRow(NamedTuple):
+    """A job that is to be sent to a runner."""
+
+    number: int
+    job_id: str
+    experiment_id: str
+    kind: str
+    priority: int
+    planned: PlannedJob
+
+
+class LearningStore:
+    """Reads and writes experiments; every write happens in a transaction of the log."""
+
+    def __init__(self, log: Log, shard: Shard = ALL) -> None:
+        """Create the tables if they are not there.
+
+        Raises:
+            InvalidInputError: it has experiments of another shard that have not ended.
+        """
+        self._log, self._shard = log, shard
+        self._cache: dict[str, Experiment] = {}
+        log.scope("learning", SCHEMA_VERSION, SQL["schema"])
+        self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
+        self.searches = Searches(log)
+        foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
+        if foreign:
+            text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
+            raise InvalidInputError(f"shard: {text}; let them end under the shard that they were planned in")
+
+    def find(self, experiment_id: str) -> Experiment | None:
+        """Give an experiment, from memory or from disk."""
+        experiment = self._cache.get(experiment_id) or self._read(experiment_id)
+        if experiment:
+            self._cache[experiment_id] = experiment
+        return experiment
+
+    def get(self, experiment_id: str) -> Experiment:
+        """Give an experiment that somebody asks for.
+
+        Raises:
+            ControlError: there is none of that id (code `not_found`).
+        """
+        experiment = self.find(experiment_id)
+        if experiment is None and not self._shard.owns(experiment_id):
+            belongs = Shard(owner(experiment_id, self._shard.total), self._shard.total)
+            text = f"experiment {experiment_id!r} belongs to shard {belongs}; ask that learning service"
+            raise ControlError("not_found", text, {"shard": str(belongs)})
+        if experiment is None:
+            text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
+            raise ControlError("not_found", text)
+        return experiment
+
+    def keep(self, experiment: Experiment) -> None:
+        """Find an experiment that has just been inserted as this very object, as its revision goes on."""
+        self._cache[experiment.experiment_id] = experiment
+
+    def trim(self) -> None:
+        """Drop the oldest from memory; never within a transaction, which writes only at its end."""
+        while len(self._cache) > self._log.limits.experiments_in_memory:
+            del self._cache[next(iter(self._cache))]
+
+    def forget(self) -> None:
+        """Drop what is in memory: a transaction has failed, and the disk knows better."""
+        self._cache.clear()
+
+    def page(self, before: int | None, limit: int) -> tuple[list[Experiment], int | None]:
+        """Give experiments, newest first, up to the limits of a reply, and the `before` of the next page."""
+        params = (INT64_MAX if before is None else before, limit)
+        rows, more = self._log.query_page(SQL["select_experiments"], params, limit)
+        found = [one for _, experiment_id, _ in rows if (one := self.find(experiment_id))]
+        self.trim()
+        return found, rows[-1][0] if more else None
+
+    def insert(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
+        """Add an experiment with its variants and jobs."""
+        row = (
+            experiment.experiment_id,
+            _encode(experiment.definition),
+            experiment.created_at,
+            experiment.discovered,
+            experiment.started_at,
+            experiment.updated_at,
+            experiment.revision,
+        )
+        tx.execute(SQL["insert_experiment"], row)
+        self._write_search(tx, experiment)
+        by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
+        self.write_variants(tx, by_key)
+        self.add_jobs(tx, experiment, jobs)
+
+    def add_jobs(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
+        """Add jobs to be sent, by their ids."""
+        kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
+        priority = experiment.definition.priority
+        rows = [(job_id, experiment.experiment_id, *job, kind, priority) for job_id, job in jobs]
+        tx.executemany(SQL["insert_job"], rows)
+
+    def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
+        """Write what changes of an experiment."""
+        row = (
+            experiment.started_at,
+            experiment.updated_at,
+            experiment.revision,
+            experiment.has_ended,
+            experiment.experiment_id,
+        )
+        tx.execute(SQL["update_experiment"], row)
+        self._write_search(tx, experiment)
+
+    def _write_search(self, tx: Transaction, experiment: Experiment) -> None:
+        if experiment.search:
+            self.searches.write(tx, experiment.experiment_id, experiment.search)
+
+    def write_definition(self, tx: Transaction, experiment: Experiment) -> None:
+        """Write a definition that was changed; as it was first is kept."""
+        tx.execute(SQL["update_definition"], (_encode(experiment.definition), experiment.experiment_id))
+
+    def created_as(self, experiment_id: str) -> ExperimentDefinition | None:
+        """Give the definition as it was first, None where it is that still."""
+        rows = self._log.query(SQL["select_created_as"], (experiment_id,))
+        return _decode_definition(rows[0][0]) if rows else None
+
+    def write_variants(self, tx: Transaction, variants: Mapping[tuple[str, int], Variant]) -> None:
+        """Write variants by experiment and index."""
+        rows = [(*key, _encode(variant)) for key, variant in variants.items()]
+        tx.executemany(SQL["upsert_variant"], rows)
+
+    def rate_all(self, tx: Transaction, experiment: Experiment) -> None:
+        """Count the ratings of all variants anew, and write those that have any."""
+        rated = {}
+        for index, variant in list(experiment.variants.items()):
+            summary = self.judgements.summary(experiment.experiment_id, index)
+            if summary:
+                rated[experiment.experiment_id, index] = replace(variant, rating=summary)
+                experiment.put(rated[experiment.experiment_id, index])
+        self.write_variants(tx, rated)
+
+    def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
+        """Keep an event that came after the end of its variant."""
+        tx.execute(SQL["insert_late"], (experiment_id, variant_index, body))
+        tx.execute(SQL["trim_late"], (experiment_id, self._log.limits.late_events))
+
+    def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
+        """Give jobs of some kinds that no runner was chosen for, in the order of their turn."""
+        # kind by kind: those of a kind that nobody takes now may be many, and are not even passed over
+        rows = [row for kind in kinds for row in _job_rows(self._log.query(SQL["select_unassigned"], (kind, limit)))]
+        return sorted(rows, key=lambda row: (-row.priority, row.number))[:limit]
+
+    def cancelled_unsent(self, runner: str, limit: int) -> list[JobRow]:
+        """Give jobs that a runner does not have yet, of experiments that it is to cancel; or those of no runner."""
+        return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner, limit)))
+
+    def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
+        """Choose the runner of jobs."""
+        tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
+
+    def unacknowledged(self, runner: str, limit: int, *, but: Iterable[str] = ()) -> list[JobRow]:
+        """Give jobs that a runner is to be sent, but for some kinds, in the order of their turn."""
+        return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
+
+    def count_unassigned(self) -> int:
+        """Count the jobs that no runner was chosen for."""
+        return int(self._log.query(SQL["count_unassigned"])[0][0])
+
+    def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
+        """Note that a runner has jobs on its disk."""
+        tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
+
+    def withdraw(self, tx: Transaction, rows: list[JobRow]) -> None:
+        """Take jobs back that no runner has."""
+        tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
+
+    def unended(self) -> list[str]:
+        """Give the ids of all jobs that have not ended."""
+        found: list[str] = []
+        for (experiment_id,) in self._log.query(SQL["select_open"]):
+            experiment = self.find(experiment_id)
+            variants = experiment.variants.values() if experiment else ()
+            found += [
+                job_id for one in variants for job_id, phase in one.jobs.items() if phase not in ("ended", "replaced")
+            ]
+            self.trim()
+        return found
+
+    def unended_of(self, runner: str) -> Iterator[tuple[Experiment, int, list[JobRow]]]:
+        """Give the jobs of a runner that have not ended, by experiment and variant."""
+        for (experiment_id,) in self._log.query(SQL["select_open_of_runner"], (runner,)):
+            experiment = self.find(experiment_id)
+            rows = _job_rows(self._log.query(SQL["select_jobs_of_runner"], (experiment_id, runner)))
+            by_variant: dict[int, list[JobRow]] = {}
+            for row in rows:
+                by_variant.setdefault(row.planned.variant_index, []).append(row)
+            for index, mine in by_variant.items():
+                if experiment:
+                    phases = experiment.variants[index].jobs
+                    yield experiment, index, [row for row in mine if phases[row.job_id] not in GONE]
+
+    def resend(self, tx: Transaction, rows: list[JobRow]) -> None:
+        """Have jobs sent again to the runner that was chosen for them."""
+        tx.executemany(SQL["resend_job"], [(row.number,) for row in rows])
+
+    def repeat_cancels(self, tx: Transaction, runner: str) -> None:
+        """Have a runner told again what was cancelled."""
+        tx.execute(SQL["repeat_cancels"], (runner,))
+
+    def positions(self) -> dict[tuple[str, str], Position]:
+        """Give how far each runner was read."""
+        rows = self._log.query(SQL["select_positions"])
+        return {(source, prefix): Position(epoch, offset) for source, prefix, epoch, offset in rows}
+
+    def write_positions(self, tx: Transaction, positions: dict[tuple[str, str], Position]) -> None:
+        """Note how far runners were read."""
+        tx.executemany(SQL["upsert_position"], [(*key, *position) for key, position in positions.items()])
+
+    def runners(self) -> dict[str, RunnerPipelines]:
+        """Give what each runner offered when it last answered."""
+        return {address: _decode_pipelines(blob) for address, blob in self._log.query(SQL["select_runners"])}
+
+    def write_runner(self, tx: Transaction, address: str, pipelines: RunnerPipelines) -> None:
+        """Note what a runner offers."""
+        tx.execute(SQL["upsert_runner"], (address, _encode(pipelines)))
+
+    def runners_of(self, experiment_id: str) -> list[str]:
+        """Give the runners that were chosen for jobs of an experiment."""
+        return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
+
+    def runners_with_work(self) -> set[str]:
+        """Give the runners that were chosen for jobs of experiments which have not ended."""
+        return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
+
+    def write_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
+        """Note that a runner is to cancel an experiment; what runs may come to its end with `finish_running`."""
+        tx.execute(SQL["insert_cancel"], (experiment_id, runner, finish_running))
+
+    def next_cancel(self, runner: str) -> tuple[str, bool] | None:
+        """Give an experiment that a runner is to cancel, and whether what runs may come to its end."""
+        rows = self._log.query(SQL["select_cancel"], {"runner": runner})
+        return (str(rows[0][0]), bool(rows[0][1])) if rows else None
+
+    def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
+        """Note that a runner has cancelled an experiment as it was told."""
+        tx.execute(SQL["finish_cancel"], (experiment_id, runner, finish_running))
+
+    def is_cancelling(self, experiment_id: str) -> bool:
+        """Has a runner still to cancel an experiment?"""
+        return bool(self._log.query(SQL["select_cancelling"], (experiment_id,)))
+
+    def forget_cancels(self, tx: Transaction, experiment_id: str) -> None:
+        """Have an experiment go on that was cancelled."""
+        tx.execute(SQL["delete_cancels"], (experiment_id,))
+
+    def begin_reconcile(self, tx: Transaction, runner: str) -> None:
+        """Note that a runner has to be asked how its jobs ended."""
+        tx.execute(SQL["insert_reconcile"], (runner,))
+
+    def reconciles(self) -> list[str]:
+        """Give the runners that have to be asked how their jobs ended."""
+        return [runner for (runner,) in self._log.query(SQL["select_reconciles"])]
+
+    def finish_reconcile(self, tx: Transaction, runner: str) -> None:
+        """Note that a runner has been asked."""
+        tx.execute(SQL["delete_reconcile"], (runner,))
+
+    def _read(self, experiment_id: str) -> Experiment | None:
+        rows = self._log.query(SQL["select_experiment"], (experiment_id,))
+        if not rows:
+            return None
+        _, definition, created_at, discovered, started_at, updated_at, revision = rows[0]
+        experiment = Experiment(
+            experiment_id,
+            _decode_definition(definition),
+            (_decode_variant(state) for (state,) in self._log.query(SQL["select_variants"], (experiment_id,))),
+            created_at=created_at,
+            discovered=bool(discovered),
+        )
+        experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
+        experiment.search = self.searches.find(experiment_id)
+        return experiment
+
+
+def job_kind(pipeline: str, stage: str) -> str:
+    """Give what a runner has to offer for a job."""
+    return f"{pipeline}/{stage}"
+
+
+def _job_rows(rows: list[tuple[int, str, str, str, int, int, int, int]]) -> list[JobRow]:
+    return [
+        JobRow(number, job_id, experiment_id, kind, priority, PlannedJob(index, repeat, round_))
+        for number, job_id, experiment_id, kind, priority, index, repeat, round_ in rows
+    ]

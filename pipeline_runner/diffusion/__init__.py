@@ -1,8 +1,0 @@
-"""A real diffusion sampler without weights: the exact denoiser of a small drawn picture set."""
-
-from pipeline_runner.diffusion.denoiser import knows
-from pipeline_runner.diffusion.generate import Cancelled, Picture, Settings, generate, warm_up
-from pipeline_runner.diffusion.samplers import SAMPLERS
-from pipeline_runner.diffusion.schedules import SCHEDULERS
-
-__all__ = ["SAMPLERS", "SCHEDULERS", "Cancelled", "Picture", "Settings", "generate", "knows", "warm_up"]

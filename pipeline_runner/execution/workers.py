@@ -1,0 +1,115 @@
+"""The worker pool: one thread a running job; results and progress come back through the loop."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from queue import SimpleQueue
+from typing import Final
+
+import msgspec
+
+from bus.contracts.messages import INT64_MAX, JobResult
+from bus.protocol.validation import convert
+from bus.transport.loop import Loop
+from pipeline_runner.pipelines import Pipeline, Progress
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
+
+PROGRESS_GAP: Final = 0.2  # seconds: at most 5 progress messages a second for a job
+Done = Callable[[str, JobResult], None]
+Report = Callable[[NormalizedJobRecord, float, int | None, int | None], None]
+logger = logging.getLogger(__name__)
+
+
+class WorkerPool:
+    """Runs jobs, as many as it is given. All methods and callbacks belong to the loop's thread.
+
+    Its threads stay for the next job. They are daemons, so that a pipeline that hangs cannot keep the process.
+    """
+
+    def __init__(self, loop: Loop, pipelines: Mapping[str, Pipeline], done: Done, report: Report) -> None:
+        """Call `done` with job id and result, and `report` with progress, in the loop's thread."""
+        self._loop, self._pipelines = loop, pipelines
+        self._done, self._report = done, report
+        self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running: dict[str, threading.Event] = {}
+        self._over: dict[str, JobResult] = {}  # of running ones that have ended, though the loop has not heard of it
+
+    def start(self, job: NormalizedJobRecord) -> None:
+        """Run a job in a thread that is idle, or in a new one."""
+        stop = self._running[job.job_id] = threading.Event()
+        if len(self._running) > len(self._threads):
+            self._threads.append(threading.Thread(target=self._work, name=f"worker {len(self._threads)}", daemon=True))
+            self._threads[-1].start()
+        self._waiting.put((job, stop))
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a running job to stop; its end is reported as any other."""
+        if job_id in self._running:
+            self._running[job_id].set()
+
+    def stop(self, seconds: float) -> tuple[dict[str, JobResult], list[str]]:
+        """Ask all jobs to stop and wait for them. Give the results of those that have ended, and the ids of the others.
+
+        Nothing of it is reported.
+        """
+        deadline = time.monotonic() + seconds
+        for stop in self._running.values():
+            stop.set()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        ended = dict(self._over)
+        return ended, [job_id for job_id in self._running if job_id not in ended]
+
+    def _work(self) -> None:
+        """Run in a thread of the pool."""
+        while taken := self._waiting.get():
+            job, stop = taken
+            threading.current_thread().name = job.job_id  # for whoever looks at the process
+            result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
+            self._over[job.job_id] = result
+            self._loop.call(partial(self._ended, job.job_id, result))
+
+    def _ended(self, job_id: str, result: JobResult) -> None:
+        del self._running[job_id]
+        del self._over[job_id]
+        self._done(job_id, result)
+
+    def _progress_of(self, job: NormalizedJobRecord) -> Progress:
+        last = 0.0
+
+        def progress(fraction: float, step: int | None = None, steps: int | None = None) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= PROGRESS_GAP:
+                last = now
+                # converted here, where an error is the job's: numbers of numpy cannot be encoded
+                bounded = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
+                done, total = (None if count is None else min(int(count), INT64_MAX) for count in (step, steps))
+                self._loop.call(lambda: self._report(job, bounded, done, total))
+
+        return progress
+
+
+def run_job(
+    pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stop: threading.Event
+) -> JobResult:
+    """Run a job to a result, whatever the pipeline does.
+
+    What it returns is encoded once: a result that cannot be would end the runner, at every start again.
+    """
+    if pipeline is None:
+        return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
+    try:
+        result = convert(msgspec.to_builtins(pipeline.run(job, progress, stop.is_set)), JobResult)
+        msgspec.msgpack.encode(result)
+    except BaseException as error:
+        logger.exception("job %s failed", job.job_id)
+        return failed_result("internal", error_text(error))
+    # a pipeline that stopped for us did not fail; one that was done before it noticed is done
+    return cancelled_result() if stop.is_set() and not result.success else result

@@ -1,0 +1,131 @@
+"""What jobs have made, by the hash of its content: tables in the same file as the runner's log."""
+
+import re
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bus.contracts.requests import OutputOwner, OutputView
+from bus.eventlog import sql
+from bus.eventlog.log import Log, Transaction
+from pipeline_runner.outputs import safe_paths
+from pipeline_runner.queue.jobs import NormalizedJobRecord
+
+SQL: Final = sql.load("pipeline_runner.outputs", "index.sql")
+SCHEMA_VERSION: Final = 1
+COPIES: Final = 100  # files with the same hash that are tried where some are gone
+MATCHES: Final = 10
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Copy(NamedTuple):
+    """A file with some content."""
+
+    path: str
+    media_type: str
+
+
+class Made(NamedTuple):
+    """What one job has made; two jobs of a variant may have made the same file."""
+
+    sha256: str
+    path: str
+    job_id: str
+    bytes: int
+
+
+class Taken(NamedTuple):
+    """What was taken out of the tables; `more` if the limit was reached."""
+
+    made: list[Made]
+    jobs: int
+    more: bool
+
+
+class OutputIndex:
+    """Reads and writes what jobs have made; every write happens in a transaction of the log."""
+
+    def __init__(self, log: Log, root: Path) -> None:
+        """Create the tables if they are not there; `root` is the output folder."""
+        self._log, self._root = log, root
+        log.scope("outputs", SCHEMA_VERSION, SQL["schema"])
+        self.since = self._begin()  # unix seconds; files that were made before may be of jobs it does not know
+
+    def _begin(self) -> float:
+        """Give the moment at which the epoch of the log was first seen: a power cut or a restore takes rows away."""
+        rows = self._log.query(SQL["select_since"], (self._log.epoch,))
+        if rows:
+            return float(rows[0][0])
+        now = float(int(time.time()))  # clocks of file systems are a little behind
+        with self._log.transaction() as tx:
+            tx.execute(SQL["delete_since"])
+            tx.execute(SQL["insert_since"], (self._log.epoch, now))
+        return now
+
+    def add(self, tx: Transaction, record: NormalizedJobRecord) -> None:
+        """Note the end of a job with those of its results that are files of ours: a plug-in may name anything."""
+        owner, ended = _owner(record), record.finished_at
+        for image in record.result.images if record.result else ():
+            if not _HASH.fullmatch(image.sha256) or not image.path.rpartition("/")[2].startswith(image.sha256):
+                continue
+            try:
+                size = safe_paths.look_at(self._root, image.path).st_size
+            except OSError:
+                continue
+            row = (image.sha256, image.path, record.job_id, owner, image.media_type, size, ended)
+            tx.execute(SQL["insert_output"], row)
+        tx.execute(SQL["insert_ended"], (record.job_id, owner, ended))
+
+    def copies(self, sha256: str) -> list[Copy]:
+        """Give the files with a hash."""
+        return [Copy(*row) for row in self._log.query(SQL["select_copies"], (sha256, COPIES))]
+
+    def find(self, prefix: str) -> list[OutputView]:
+        """Give results whose hash begins so, in the order of hashes."""
+        end = prefix + "g"  # behind every digit
+        return [
+            OutputView(sha256=sha256, media_type=media_type, size=size, job_id=job_id, experiment_id=owner)
+            for sha256, media_type, size, job_id, owner, _ in self._log.query(
+                SQL["select_matches"], (prefix, end, MATCHES)
+            )
+        ]
+
+    def owners(self, before: float, after: str, limit: int) -> list[str]:
+        """Give experiments with jobs that ended before a time, in order, behind one of them."""
+        params = {"before": before, "after": after, "limit": limit}
+        return [owner for (owner,) in self._log.query(SQL["select_owners"], params)]
+
+    def summary(self, owner: str | None, before: float) -> OutputOwner:
+        """Count an owner's jobs that ended before a time, and what they have made."""
+        ((jobs,),) = self._log.query(SQL["count_jobs"], (owner, before))
+        ((files, size),) = self._log.query(SQL["count_files"], (owner, before))
+        return OutputOwner(experiment_id=owner, jobs=jobs, files=files, bytes=size)
+
+    def is_at_work(self, experiment_id: str) -> bool:
+        """Has an experiment a job that is queued or running?"""
+        return bool(self._log.query(SQL["select_unended"], (experiment_id,)))
+
+    def busy(self) -> tuple[set[str], set[str]]:
+        """Give the experiments with jobs that are queued or running, and those jobs that belong to none."""
+        experiments = self._log.query(SQL["select_busy_experiments"])
+        jobs = self._log.query(SQL["select_busy_jobs"])
+        return {experiment_id for (experiment_id,) in experiments}, {job_id for (job_id,) in jobs}
+
+    def take(self, tx: Transaction, owner: str | None, before: float, limit: int) -> Taken:
+        """Forget jobs of an owner that ended before a time, with what they made: their results first."""
+        made = [Made(*row) for row in tx.execute(SQL["select_removable"], (owner, before, limit))]
+        tx.executemany(SQL["delete_output"], [(one.sha256, one.path, one.job_id) for one in made])
+        if len(made) == limit:
+            return Taken(made, 0, more=True)
+        jobs = tx.execute(SQL["select_removable_jobs"], (owner, before, limit)).fetchall()
+        tx.executemany(SQL["delete_ended"], jobs)
+        tx.executemany(SQL["delete_job"], jobs)
+        return Taken(made, len(jobs), more=len(jobs) == limit)
+
+    def paths(self, sha256: str) -> set[str]:
+        """Give all files with a hash."""
+        return {path for (path,) in self._log.query(SQL["select_paths"], (sha256,))}
+
+
+def _owner(record: NormalizedJobRecord) -> str | None:
+    return record.learning_context.experiment_id if record.learning_context else None

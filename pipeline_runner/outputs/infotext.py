@@ -1,0 +1,64 @@
+"""The text chunk `parameters` of a PNG, in the form that AUTOMATIC1111's "PNG info" reads and writes."""
+
+import json
+from typing import Final
+
+from bus.contracts.messages import Config, ConfigValue
+
+# our key → the name that the web UI writes; the order is the web UI's
+_NAMES: Final = {
+    "steps": "Steps",
+    "sampler_name": "Sampler",
+    "scheduler": "Schedule type",
+    "cfg_scale": "CFG scale",
+    "seed": "Seed",
+    "size": "Size",
+    "denoising_strength": "Denoising strength",
+    "model": "Model",
+}
+# a last line of fewer than three pairs is a part of the prompt for the web UI
+_FILLERS: Final = ("Software: variantbus", "Format: infotext")
+
+
+def infotext(config: Config) -> str:
+    """Write prompt, negative prompt, and one line of `Name: value` pairs."""
+    lines = [str(config.get("prompt", ""))]
+    if config.get("negative_prompt"):
+        lines.append(f"Negative prompt: {config['negative_prompt']}")
+    values = dict(config)
+    if "width" in config and "height" in config:
+        values["size"] = f"{config['width']}x{config['height']}"
+    known = [f"{label}: {_quoted(values[key])}" for key, label in _NAMES.items() if values.get(key) is not None]
+    lines.append(", ".join([*known, *_FILLERS[len(known) :], "Version: variantbus"]))
+    return "\n".join(lines)
+
+
+def _quoted(value: ConfigValue) -> str:
+    """Quote what would break the line apart."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(char in text for char in ",\n:") else text
+
+
+def read_infotext(text: str) -> dict[str, str]:
+    """Read the `Name: value` pairs of the last line, whoever wrote it; a value in quotes is JSON."""
+    lines = text.strip().splitlines()
+    rest, found = (lines[-1] if lines else "").strip(), {}
+    while rest:
+        name, colon, rest = rest.partition(":")
+        if not colon:
+            break
+        value, rest = _next_value(rest.lstrip())
+        found[name.strip()] = value
+    return found
+
+
+def _next_value(text: str) -> tuple[str, str]:
+    """Split off one value; give it and what stands behind its comma."""
+    if text.startswith('"'):
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+            return str(value), text[end:].lstrip(" ,")
+        except ValueError:
+            pass  # the quote belongs to the value
+    value, _, rest = text.partition(",")
+    return value.strip(), rest.lstrip()

@@ -1,0 +1,96 @@
+"""What can be asked about results: their bytes by hash, whose they are, and to remove what nobody needs."""
+
+from typing import Final
+
+from bus.contracts.requests import (
+    OutputFindParams,
+    OutputFindReply,
+    OutputOwner,
+    OutputOwnersParams,
+    OutputOwnersReply,
+    OutputParams,
+    OutputRemoveParams,
+    OutputRemoveReply,
+    OutputReply,
+    OutputSweepParams,
+    OutputSweepReply,
+)
+from bus.eventlog.log import Log
+from bus.protocol.wire import ControlError
+from bus.transport.server import Methods
+from pipeline_runner.outputs import safe_paths, thumbnails
+from pipeline_runner.outputs.cleaning import Cleaner
+from pipeline_runner.outputs.files import Outputs, thumbnail_path
+from pipeline_runner.outputs.index import OutputIndex
+
+SEE: Final = "see `variantbus job list`"
+
+
+class OutputMethods:
+    """The methods `output…`. A path never comes from a request: hashes and ids are looked up in the index."""
+
+    def __init__(self, methods: Methods, log: Log, index: OutputIndex, outputs: Outputs) -> None:
+        """Answer them."""
+        self._root, self._index = outputs.root, index
+        self._part_bytes = log.limits.page_bytes
+        self._cleaner = Cleaner(log, index, outputs.root)
+        methods.add("output", OutputParams, self._output, role="read")
+        methods.add("output.find", OutputFindParams, self._find, role="read")
+        methods.add("output.owners", OutputOwnersParams, self._owners, role="read")
+        methods.add("output.remove", OutputRemoveParams, self._remove)
+        methods.add("output.sweep", OutputSweepParams, self._sweep)
+
+    def _output(self, params: OutputParams) -> OutputReply:
+        copies = self._index.copies(params.sha256)
+        if not copies:
+            raise ControlError("not_found", f"no job of this runner has made {params.sha256}; {SEE}")
+        if params.thumbnail:
+            small = self._thumbnail(params)
+            if small:
+                return small
+        why = ""
+        for copy in copies:
+            try:
+                part = safe_paths.read_part(self._root, copy.path, params.offset, self._part_bytes)
+            except OSError as error:
+                why = error.strerror or str(error)
+            else:
+                return _reply(params, copy.media_type, part)
+        raise ControlError("not_found", f"{params.sha256}: somebody removed or replaced its file ({why})")
+
+    def _thumbnail(self, params: OutputParams) -> OutputReply | None:
+        """Read a thumbnail; None where the result itself is small enough to be one."""
+        try:
+            part = safe_paths.read_part(self._root, thumbnail_path(params.sha256), params.offset, self._part_bytes)
+        except OSError:
+            text = f"{params.sha256}: has no thumbnail, as it is no PNG, JPEG or WebP picture that could be read"
+            raise ControlError("not_found", text) from None
+        return _reply(params, thumbnails.MEDIA_TYPE, part) if part.size else None
+
+    def _find(self, params: OutputFindParams) -> OutputFindReply:
+        return OutputFindReply(outputs=self._index.find(params.prefix))
+
+    def _owners(self, params: OutputOwnersParams) -> OutputOwnersReply:
+        """Give one page; the jobs of no experiment come first."""
+        before = params.ended_before
+        found: list[OutputOwner] = []
+        if params.after is None and (outside := self._index.summary(None, before)).jobs:
+            found.append(outside)
+        experiments = self._index.owners(before, params.after or "", params.limit)
+        found += [self._index.summary(one, before) for one in experiments if not self._index.is_at_work(one)]
+        return OutputOwnersReply(owners=found, after=experiments[-1] if len(experiments) == params.limit else None)
+
+    def _remove(self, params: OutputRemoveParams) -> OutputRemoveReply:
+        owners: list[str | None] = [*params.experiment_ids, *([None] if params.outside else [])]
+        gone = self._cleaner.remove(owners, params.ended_before, params.limit)
+        return OutputRemoveReply(files=gone.files, bytes=gone.bytes, jobs=gone.jobs, more=gone.more)
+
+    def _sweep(self, params: OutputSweepParams) -> OutputSweepReply:
+        gone = self._cleaner.sweep(params.after, params.limit, dry_run=params.dry_run)
+        return OutputSweepReply(files=gone.files, bytes=gone.bytes, after=gone.after)
+
+
+def _reply(params: OutputParams, media_type: str, part: safe_paths.Part) -> OutputReply:
+    return OutputReply(
+        sha256=params.sha256, media_type=media_type, size=part.size, offset=params.offset, data=part.data
+    )

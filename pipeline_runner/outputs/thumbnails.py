@@ -1,0 +1,44 @@
+"""Small versions of pictures, for screens that show many of them."""
+
+import io
+from typing import Final
+
+from PIL import Image, ImageOps
+
+from pipeline_runner.outputs.images import opened
+
+EDGE: Final = 384  # pixels: the longest one of a thumbnail
+QUALITY: Final = 80
+SMALL_BYTES: Final = 64 << 10  # a picture that is no larger, and has no longer edge, is its own thumbnail
+MEDIA_TYPE: Final = "image/webp"
+_SIXTEEN_BITS: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def thumbnail(data: bytes) -> bytes:
+    """Give a picture as a small WebP, upright; nothing if it is small enough. Of an animation, the first frame.
+
+    Raises:
+        NoImageError: it cannot be decoded, or is too large to be.
+    """
+    with opened(data) as image:
+        if max(image.size) <= EDGE and len(data) <= SMALL_BYTES:
+            image.load()
+            return b""
+        image.draft("RGB", (EDGE, EDGE))  # a JPEG is decoded at a fraction of its size
+        return _encode(ImageOps.exif_transpose(_shrunk(image)))
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """Fit a picture of any mode into the edge, as RGB or RGBA."""
+    if image.mode in _SIXTEEN_BITS:
+        image = image.convert("I").point(lambda value: value / 256).convert("L")  # which would cut off at 255
+    small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    small.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return small
+
+
+def _encode(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    # a colour profile can be large, and that of CMYK would be wrong here
+    image.save(buffer, "WEBP", quality=QUALITY, icc_profile=b"", exif=b"")
+    return buffer.getvalue()

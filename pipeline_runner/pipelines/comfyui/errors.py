@@ -1,0 +1,97 @@
+"""What the server says went wrong, in one sentence and with the kind that `pipeline_runner.queue.retries` knows."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bus.contracts.messages import JobError
+from pipeline_runner.pipelines.refusals import TEXT_LIMIT, is_out_of_memory
+
+# exceptions of Python that another run of the same values would raise again
+_DETERMINISTIC: Final = frozenset(
+    {
+        "AssertionError",
+        "AttributeError",
+        "FileNotFoundError",
+        "ImportError",
+        "IndexError",
+        "KeyError",
+        "ModuleNotFoundError",
+        "NameError",
+        "NotImplementedError",
+        "TypeError",
+        "ValueError",
+        "ZeroDivisionError",
+    }
+)
+# what torch says in a RuntimeError where a model, a LoRA or a size does not fit the others
+_MISFITS: Final = ("shapes cannot be multiplied", "size of tensor", "size mismatch", "sizes of tensors must match")
+
+
+def refusal_text(body: Any) -> str:
+    """Put a refused prompt into words: what is wrong with which node, else the error of the whole."""
+    found = body if isinstance(body, dict) else {}
+    nodes = node_errors_text(found.get("node_errors"))
+    if nodes:
+        return nodes
+    error = found.get("error")
+    if isinstance(error, dict):
+        return _joined(error.get("message"), error.get("details"))
+    return str(error or body)[:TEXT_LIMIT]
+
+
+def node_errors_text(node_errors: Any) -> str:
+    """Put the errors of nodes into words, "" if there are none."""
+    nodes = node_errors if isinstance(node_errors, dict) else {}
+    texts = [
+        _joined(f"node {node_id} ({told.get('class_type')}){_input_name(error)}", error.get("message"), _detail(error))
+        for node_id, told in nodes.items()
+        if isinstance(told, dict)
+        for error in _list(told.get("errors"))
+        if isinstance(error, dict)
+    ]
+    return "; ".join(texts)[:TEXT_LIMIT]
+
+
+def dropped_outputs(node_errors: Any) -> set[str]:
+    """Give the output nodes that the server leaves out because of errors before them, though it took the prompt."""
+    nodes = node_errors if isinstance(node_errors, dict) else {}
+    told = (entry for entry in nodes.values() if isinstance(entry, dict))
+    return {str(node_id) for entry in told for node_id in _list(entry.get("dependent_outputs"))}
+
+
+def execution_error(data: Mapping[str, Any]) -> JobError:
+    """Judge an exception in a node.
+
+    Most repeat themselves with the same values; what is not known to do so is tried again, as a driver or a disk may
+    have failed.
+    """
+    name = str(data.get("exception_type", "")).rpartition(".")[2]
+    message = " ".join(str(data.get("exception_message", "")).split())
+    where = f"node {data.get('node_id')} ({data.get('node_type')})"
+    text = _joined(where, name, message or "failed without a message")
+    if is_out_of_memory(f"{name}: {message}"):
+        return JobError(kind="oom", message=text)
+    if name in _DETERMINISTIC or any(misfit in message for misfit in _MISFITS):
+        return JobError(kind="invalid_request", message=text)
+    return JobError(kind="server_error", message=text)
+
+
+def _input_name(error: Mapping[str, Any]) -> str:
+    extra = error.get("extra_info")
+    name = extra.get("input_name") if isinstance(extra, dict) else None
+    return f", input {name}" if name else ""
+
+
+def _detail(error: Mapping[str, Any]) -> str:
+    """Give the details but for the name of the input, which stands before them already."""
+    extra = error.get("extra_info")
+    name = str(extra.get("input_name", "")) if isinstance(extra, dict) else ""
+    return str(error.get("details") or "").removeprefix(name).lstrip(":,- ")
+
+
+def _joined(*parts: object) -> str:
+    return ": ".join(text for part in parts if (text := str(part or "").strip()))[:TEXT_LIMIT]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

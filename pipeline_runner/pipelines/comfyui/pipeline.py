@@ -1,0 +1,144 @@
+"""The `comfyui` pipeline: a workflow on a ComfyUI server, some of whose inputs are variables; see docs/comfyui.md."""
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from bus.contracts.messages import Config, JobResult, Scalar
+from bus.contracts.pipeline_specs import SEED, StageSpec
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.outputs.images import NoImageError, read_kind
+from pipeline_runner.outputs.infotext import infotext
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
+from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
+from pipeline_runner.pipelines.comfyui.results import Harvest, judge
+from pipeline_runner.pipelines.comfyui.server import ComfyServer
+from pipeline_runner.pipelines.comfyui.workflow import STAGE, Target, Workflow, patched, read_workflow, values_of
+from pipeline_runner.pipelines.http_client import ServerFault
+from pipeline_runner.pipelines.input_files import FileVersion, find_file, read_file
+from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result
+
+DEFAULT_URL: Final = "http://127.0.0.1:8188"
+HINT: Final = "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set"
+REFRESH_SECONDS: Final = 5.0
+NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
+_WORKFLOW: Final = "config.workflow"
+
+
+class ComfyuiPipeline(Pipeline):
+    """Submits prompts to one server, one at a time: more would only wait in its queue, behind each other."""
+
+    concurrency = 1
+    refresh_seconds = REFRESH_SECONDS
+
+    def __init__(self, setup: Setup) -> None:
+        """Remember where results go and where the server is; it is not asked yet."""
+        self._outputs = setup.outputs
+        self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
+        self._nodes: Nodes | None = None  # until the server has answered for the first time
+        self._read_at = 0.0
+        self._away = f"ComfyUI has not answered yet; {HINT}"
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
+        return {"workflow": STAGE if self._nodes else replace(STAGE, unavailable=self._away)}
+
+    def check(self, _stage: str, config: Config) -> None:
+        """Refuse a workflow that cannot be run, an input that is not there, and a value that a node does not take."""
+        workflow = _load(config)
+        if self._nodes:
+            check_against(self._nodes, workflow, config)
+
+    def refresh(self) -> str:
+        """See whether the server answers, by its smallest answer.
+
+        What its nodes take is only read at first, after it was away (it may have other nodes now), and every few
+        minutes (there may be other models).
+        """
+        try:
+            self.server.ping()
+            if self._away or time.monotonic() - self._read_at >= NODES_SECONDS:
+                self._nodes = self.server.nodes()
+                self._read_at = time.monotonic()
+            self._away = ""
+        except ServerFault as fault:
+            self._away = f"{fault.message}; {HINT}"
+        return self._away
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Run one prompt to its end and fetch its pictures."""
+        progress(0.0)
+        try:
+            return self._run(job, progress, cancelled)
+        except InvalidInputError as error:
+            return failed_result("invalid_request", str(error))
+        except Stopped as stopped:
+            return stopped.result
+        except ServerFault as fault:
+            # no answer in time is no fault of the job, whose own time limit is another one
+            return failed_result("unreachable" if fault.kind == "timeout" else fault.kind, fault.message)
+
+    def _run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        workflow = _load(job.config)
+        graph = patched(workflow.graph, {**values_of(workflow, job.config), **self._upload(workflow)})
+        run = PromptRun(self.server, job, workflow, graph, progress, cancelled)
+        ended = run.run()
+        verdict = judge(ended, job, workflow, graph, run.node_errors)
+        return self._fetch(job, verdict) if isinstance(verdict, Harvest) else verdict
+
+    def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
+        """Send the picture files; give what the nodes that load them are to be told."""
+        return {
+            target: self.server.upload(read_file(f"config.images.{target}", path), path.suffix.lower())
+            for target, path in workflow.images.items()
+        }
+
+    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult:
+        """Fetch all pictures, then save them: a job has all of them or none."""
+        fetched = []
+        for image in harvest.images:
+            data = self.server.view(image)
+            try:
+                fetched.append((data, read_kind(data)))
+            except NoImageError as error:
+                text = f"{image.filename} of node {image.node} has {error}; name other nodes in config.output_nodes"
+                return failed_result("invalid_request", text)
+        seed, parameters = job.config.get(SEED), infotext(harvest.effective)
+        images = tuple(
+            self._outputs.save_image(
+                job, data, kind, seed=seed if isinstance(seed, int) else None, parameters=parameters
+            )
+            for data, kind in fetched
+        )
+        return JobResult(
+            success=True,
+            images=images,
+            effective=harvest.effective,
+            warnings=harvest.warnings,
+            seconds=harvest.seconds,
+        )
+
+
+def _load(config: Config) -> Workflow:
+    """Read the files that a configuration names; pictures only have to be there.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    version = find_file(_WORKFLOW, Path(str(config["workflow"])))
+    ours = {key: config[key] for key in STAGE.config if key in config}
+    workflow = _workflow(version, msgspec.msgpack.encode(ours))
+    for target, picture in workflow.images.items():
+        find_file(f"config.images.{target}", picture)
+    return workflow
+
+
+@lru_cache(maxsize=4)  # all jobs of an experiment have the same one, and each is checked
+def _workflow(version: FileVersion, config: bytes) -> Workflow:
+    return read_workflow(read_file(_WORKFLOW, version.path), msgspec.msgpack.decode(config))

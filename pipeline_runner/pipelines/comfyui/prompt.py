@@ -1,0 +1,183 @@
+"""One job at the server: its prompt submitted or found again, waited for, withdrawn, and its pictures fetched."""
+
+import logging
+import time
+import uuid
+from typing import Final
+
+from bus.contracts.messages import JobResult
+from pipeline_runner.pipelines import Cancelled, Progress
+from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, node_errors_text
+from pipeline_runner.pipelines.comfyui.history import Ended
+from pipeline_runner.pipelines.comfyui.progress import ProgressFeed, Steps
+from pipeline_runner.pipelines.comfyui.server import Accepted, ComfyServer, Queue
+from pipeline_runner.pipelines.comfyui.workflow import Graph, Workflow
+from pipeline_runner.pipelines.http_client import ServerFault
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
+
+TICK_SECONDS: Final = 0.1  # at most until a cancellation is noticed
+POLL_SECONDS: Final = 1.0  # between two looks at the history, whatever the websocket says
+QUEUE_SECONDS: Final = 5.0  # between two looks at the queue, whose answer holds the prompts of all users
+WITHDRAW_SECONDS: Final = 2.0
+ROUNDS: Final = 2  # of a job whose memory did not suffice: the second one after all models were unloaded
+LOOK_BACK: Final = 5  # attempts whose prompts are looked for
+NAMESPACE: Final = uuid.UUID("6d1b2f0e-6f0a-4a53-9d8c-3d5f2f7c9b11")
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the job ends with this result
+    """The job has ended before its prompt did."""
+
+    def __init__(self, result: JobResult) -> None:
+        """Keep the result."""
+        super().__init__()
+        self.result = result
+
+
+def prompt_id_of(job_id: str, queued_at: float, attempt: int, number: int) -> str:
+    """Give the id of a prompt, which is the same whoever computes it: a runner that was killed finds its own again.
+
+    `queued_at` is another one when a person has a job run again: what it left before it ended is not looked for.
+    """
+    return str(uuid.uuid5(NAMESPACE, f"{job_id}/{queued_at!r}/{attempt}/{number}"))
+
+
+def client_id_of(job_id: str) -> str:
+    """Give the name under which the server tells of a job, the same for all its attempts."""
+    return uuid.uuid5(NAMESPACE, job_id).hex
+
+
+class PromptRun:
+    """Takes one job to the end of its prompt."""
+
+    def __init__(
+        self,
+        server: ComfyServer,
+        job: NormalizedJobRecord,
+        workflow: Workflow,
+        graph: Graph,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> None:
+        """Submit nothing yet."""
+        self._server, self._job, self._workflow, self._graph = server, job, workflow, graph
+        self._progress, self._cancelled = progress, cancelled
+        self._deadline = time.monotonic() + workflow.timeout_seconds
+        self.node_errors = ""  # of outputs that the server left out
+
+    def run(self) -> Ended:
+        """Have the prompt executed, once more without models in memory if it did not fit.
+
+        Raises:
+            Stopped: the job was cancelled, or took too long.
+            ServerFault: the server refused it, failed, or knows nothing of it any more.
+        """
+        with ProgressFeed(self._server.feed_url, client_id_of(self._job.job_id)) as feed:
+            left = self._left_behind()
+            if left:
+                ended = self._wait(feed, left)
+                if ended.state == "success":
+                    return ended
+            ended = self._submitted(feed, 0)
+            for number in range(1, ROUNDS):
+                if ended.error is None or ended.error.kind != "oom":
+                    break
+                self._server.free()
+                ended = self._submitted(feed, number)
+            return ended
+
+    def _left_behind(self) -> str | None:
+        """Find what an earlier attempt, whose runner ended or lost the server, has left there and is of use.
+
+        A runner that ends in good order withdraws its prompt, if the server hears of it in time.
+        """
+        earlier = [
+            self._prompt_id(attempt, number)
+            for attempt in range(self._job.attempt - 1, max(0, self._job.attempt - 1 - LOOK_BACK), -1)
+            for number in range(ROUNDS)
+        ]
+        queue = self._server.queue() if earlier else Queue((), ())
+        for prompt_id in earlier:
+            if prompt_id in queue.running or prompt_id in queue.pending:
+                return prompt_id
+            ended = self._server.history(prompt_id)
+            if ended and ended.state == "success":
+                return prompt_id
+        return None
+
+    def _submitted(self, feed: ProgressFeed, number: int) -> Ended:
+        prompt_id = self._prompt_id(self._job.attempt, number)
+        accepted = self._server.submit(self._graph, prompt_id, client_id_of(self._job.job_id))
+        self._check_outputs(accepted)
+        return self._wait(feed, accepted.prompt_id)
+
+    def _prompt_id(self, attempt: int, number: int) -> str:
+        return prompt_id_of(self._job.job_id, self._job.queued_at, attempt, number)
+
+    def _check_outputs(self, accepted: Accepted) -> None:
+        """Go on without the outputs that the server left out, unless one of them is asked for."""
+        self.node_errors = node_errors_text(accepted.node_errors)
+        missing = dropped_outputs(accepted.node_errors).intersection(self._workflow.output_nodes)
+        if missing:
+            self._withdraw(accepted.prompt_id)
+            raise ServerFault("invalid_request", f"node {min(missing)} gives nothing: {self.node_errors}")
+
+    def _wait(self, feed: ProgressFeed, prompt_id: str) -> Ended:
+        next_poll = time.monotonic() + POLL_SECONDS
+        next_queue = time.monotonic() + QUEUE_SECONDS
+        while True:
+            self._check_stop(prompt_id)
+            news = feed.wait(prompt_id, TICK_SECONDS)
+            if isinstance(news, Steps):
+                self._progress(news.done / news.total, int(news.done), int(news.total))
+            now = time.monotonic()
+            if news != "ended" and now < next_poll:
+                continue
+            try:
+                ended = self._server.history(prompt_id)
+                if ended is None and now >= next_queue:
+                    ended = self._check_known(prompt_id)
+                    next_queue = time.monotonic() + QUEUE_SECONDS
+            except ServerFault as fault:
+                if fault.kind != "timeout":  # while it loads a model, a server may not answer for long
+                    raise
+                ended = None
+            if ended:
+                return ended
+            next_poll = time.monotonic() + POLL_SECONDS
+
+    def _check_known(self, prompt_id: str) -> Ended | None:
+        """See that the prompt is somewhere; it may have ended since the history was asked."""
+        queue = self._server.queue()
+        if prompt_id in queue.running or prompt_id in queue.pending:
+            return None
+        ended = self._server.history(prompt_id)
+        if ended is None:
+            text = "the server knows the prompt no more: it was started again, or somebody cleared its queue"
+            raise ServerFault("unreachable", text)
+        return ended
+
+    def _check_stop(self, prompt_id: str) -> None:
+        if self._cancelled():
+            self._withdraw(prompt_id)
+            raise Stopped(cancelled_result())
+        if time.monotonic() > self._deadline:
+            self._withdraw(prompt_id)
+            seconds = self._workflow.timeout_seconds
+            text = f"the prompt was withdrawn after {seconds:g} s, the server's queue included (config.timeout_seconds)"
+            raise Stopped(failed_result("timeout", text))
+
+    def _withdraw(self, prompt_id: str) -> None:
+        """Take our prompt from the queue, or interrupt it while it is the one that runs; nobody else's."""
+        limit = time.monotonic() + WITHDRAW_SECONDS
+        try:
+            while time.monotonic() < limit:
+                queue = self._server.queue()
+                if prompt_id in queue.running:
+                    self._server.interrupt(prompt_id)
+                    return
+                if prompt_id not in queue.pending:
+                    return
+                self._server.dequeue(prompt_id)  # and look again: it may have begun meanwhile
+        except ServerFault as fault:
+            logger.warning("prompt %s cannot be withdrawn: %s", prompt_id, fault.message)

@@ -1,0 +1,258 @@
+"""A workflow in ComfyUI's API format, and a job's configuration put into it."""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn
+
+from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec
+from bus.protocol.validation import InvalidInputError, near_miss
+from pipeline_runner.pipelines.server_values import scalar
+
+DEFAULT_TIMEOUT: Final = 3600.0  # seconds
+SEED_INPUTS: Final = ("seed", "noise_seed")  # as ComfyUI's own nodes and most others name them
+EXPORT: Final = (
+    'export it with "Workflow > Export (API)"; older versions of ComfyUI have "Save (API Format)" in the menu once '
+    "dev mode is on in the settings"
+)
+STAGE: Final = StageSpec(
+    config={
+        "workflow": VariableSpec(kind="str"),
+        "inputs": VariableSpec(kind="map"),
+        "images": VariableSpec(kind="map"),
+        "output_nodes": VariableSpec(kind="list"),
+        "timeout_seconds": VariableSpec(kind="float", minimum=1, maximum=7 * 86_400, unit="seconds"),
+    },
+    required=("workflow", "inputs"),
+    map="inputs",
+)
+Graph = dict[str, dict[str, Any]]
+"""Node id → `{"class_type": …, "inputs": {name: value, or a link [node id, slot]}}`."""
+
+
+class Target(NamedTuple):
+    """One input of one node."""
+
+    node: str
+    input: str
+
+    def __str__(self) -> str:
+        """Write it as in a configuration."""
+        return f"{self.node}.{self.input}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
+class Workflow:
+    """What a job runs: the nodes, and what the configuration says of them, all of it checked against the nodes.
+
+    Attributes:
+        graph: The nodes as exported.
+        inputs: Where the value of each variable goes.
+        images: The picture file for each input that takes one.
+        output_nodes: The nodes whose pictures count; empty for all that save theirs.
+        timeout_seconds: How long the server may take, its queue included.
+    """
+
+    graph: Graph
+    inputs: dict[str, tuple[Target, ...]]
+    images: dict[Target, Path]
+    output_nodes: tuple[str, ...]
+    timeout_seconds: float
+
+
+def read_workflow(data: bytes, config: Config) -> Workflow:
+    """Read an exported workflow and what a configuration, whose types are checked, says of it.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    graph = _read_graph(data)
+    timeout = config.get("timeout_seconds", DEFAULT_TIMEOUT)
+    workflow = Workflow(
+        graph=graph,
+        inputs=_read_inputs(graph, _table(config, "inputs")),
+        images=_read_images(graph, _table(config, "images")),
+        output_nodes=_read_output_nodes(graph, config.get("output_nodes")),
+        timeout_seconds=float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT,
+    )
+    _check_targets(workflow)
+    _check_seed(workflow)
+    return workflow
+
+
+def values_of(workflow: Workflow, config: Config) -> dict[Target, Scalar]:
+    """Give what a configuration puts into the nodes; what it leaves out keeps the workflow's own value."""
+    return {
+        target: value
+        for name, targets in workflow.inputs.items()
+        if isinstance(value := config.get(name), bool | int | float | str)
+        for target in targets
+    }
+
+
+def patched(graph: Graph, values: Mapping[Target, Scalar]) -> Graph:
+    """Give a copy of the nodes with values put in."""
+    copied = copy.deepcopy(graph)
+    for target, value in values.items():
+        copied[target.node]["inputs"][target.input] = value
+    return copied
+
+
+def effective_values(workflow: Workflow, graph: Graph) -> Config:
+    """Give the value of each variable as some nodes have it; of several targets, the first one's."""
+    found = {name: input_of(graph, targets[0]) for name, targets in workflow.inputs.items()}
+    return {name: _sendable(value) for name, value in found.items() if isinstance(value, bool | int | float | str)}
+
+
+def input_of(graph: Graph, target: Target) -> Any:
+    """Give what an input has, None if it is not there."""
+    return graph.get(target.node, {}).get("inputs", {}).get(target.input)
+
+
+def seed_inputs(graph: Graph) -> list[Target]:
+    """Give the inputs that look like seeds; for one that another node feeds, the whole numbers of that node."""
+    found: list[Target] = []
+    for node_id, node in graph.items():
+        for name in SEED_INPUTS:
+            source = _source(node["inputs"].get(name))
+            if source is not None:
+                found += [target for target in own_inputs(graph, source) if isinstance(input_of(graph, target), int)]
+            elif name in node["inputs"]:
+                found.append(Target(node_id, name))
+    return list(dict.fromkeys(found))
+
+
+def own_inputs(graph: Graph, node_id: str) -> list[Target]:
+    """Give the inputs of a node that no other node feeds."""
+    inputs = graph[node_id]["inputs"] if node_id in graph else {}
+    return [Target(node_id, name) for name, value in inputs.items() if _source(value) is None]
+
+
+def described(graph: Graph, node_id: str) -> str:
+    """Name a node for people."""
+    return f"node {node_id} ({graph[node_id]['class_type']})" if node_id in graph else f"node {node_id}"
+
+
+def _read_graph(data: bytes) -> Graph:
+    try:
+        found = json.loads(data, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        raise InvalidInputError(f"config.workflow: the file is no JSON; {EXPORT}") from None
+    if isinstance(found, dict) and isinstance(found.get("nodes"), list):
+        raise InvalidInputError(f"config.workflow: the file is for the editor, not for the API; {EXPORT}")
+    if not isinstance(found, dict) or not found:
+        raise InvalidInputError(f"config.workflow: the file has no nodes; {EXPORT}")
+    for node_id, node in found.items():
+        known = isinstance(node, dict) and isinstance(node.get("class_type"), str)
+        if not known or not isinstance(node.get("inputs"), dict):
+            raise InvalidInputError(f"config.workflow: {node_id!r} is no node with class_type and inputs; {EXPORT}")
+    return found
+
+
+def _no_json(constant: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python would read but no server has to."""
+    raise ValueError(constant)
+
+
+def _sendable(value: Scalar) -> Scalar:
+    """Give what a message can hold: a seed in a workflow may have 64 bits and no sign."""
+    return str(value) if scalar(value) is None else value
+
+
+def _table(config: Config, key: str) -> dict[str, Any]:
+    found = config.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _read_inputs(graph: Graph, table: Mapping[str, ConfigValue]) -> dict[str, tuple[Target, ...]]:
+    inputs = {}
+    for name, written in table.items():
+        where = f"config.inputs.{name}"
+        if name in STAGE.config:
+            raise InvalidInputError(f"{where}: {name} has a meaning of its own; give the variable another name")
+        texts = written if isinstance(written, list) else [written]
+        if not texts:
+            raise InvalidInputError(f"{where}: empty; name at least one input, such as 3.cfg")
+        inputs[name] = tuple(_find_input(graph, where, text) for text in texts)
+    return inputs
+
+
+def _read_images(graph: Graph, table: Mapping[str, ConfigValue]) -> dict[Target, Path]:
+    images = {}
+    for text, written in table.items():
+        where = f"config.images.{text}"
+        if not isinstance(written, str):
+            raise InvalidInputError(f"{where}: expected the path of a picture file")
+        images[_find_input(graph, where, text)] = Path(written)
+    return images
+
+
+def _read_output_nodes(graph: Graph, written: ConfigValue) -> tuple[str, ...]:
+    ids = [str(entry) for entry in written] if isinstance(written, list) else []
+    for node_id in ids:
+        if node_id not in graph:
+            hint = near_miss(node_id, list(graph))
+            raise InvalidInputError(f"config.output_nodes: the workflow has no node {node_id!r}; {hint}")
+    return tuple(ids)
+
+
+def _find_input(graph: Graph, where: str, text: ConfigValue) -> Target:
+    """Find the input that `NODE.INPUT` names; either part may have dots of its own, so the nodes say where it ends."""
+    written = text if isinstance(text, str) else ""
+    splits = [Target(written[:at], written[at + 1 :]) for at, char in enumerate(written) if char == "."]
+    if not splits:
+        raise InvalidInputError(f"{where}: {text!r} is no input of a node; write NODE.INPUT, such as 3.cfg")
+    candidates = [target for target in splits if target.node in graph]
+    if not candidates:
+        hint = near_miss(splits[0].node, list(graph))
+        raise InvalidInputError(f"{where}: the workflow has no node {splits[0].node!r}; {hint}")
+    for target in candidates:
+        if target.input in graph[target.node]["inputs"]:
+            return target
+    node, name = candidates[0]
+    hint = near_miss(name, list(graph[node]["inputs"]))
+    raise InvalidInputError(f"{where}: {described(graph, node)} has no input {name!r}; {hint}")
+
+
+def _check_targets(workflow: Workflow) -> None:
+    """Refuse an input that another node feeds, and one that two keys would set."""
+    named = [(f"inputs.{name}", target) for name, targets in workflow.inputs.items() for target in targets]
+    named += [(f"images.{target}", target) for target in workflow.images]
+    owners: dict[Target, str] = {}
+    for key, target in named:
+        source = _source(input_of(workflow.graph, target))
+        if source is not None:
+            raise InvalidInputError(f"config.{key}: {target} comes from {_instead(workflow.graph, source)}")
+        if target in owners:
+            raise InvalidInputError(f"config.{key}: {target} is set by {owners[target]} already; remove one of them")
+        owners[target] = key
+
+
+def _source(value: object) -> str | None:
+    """Give the node that feeds an input, None if the input has a value of its own."""
+    match value:
+        case [str() | int() as node_id, int()]:
+            return str(node_id)
+        case _:
+            return None
+
+
+def _instead(graph: Graph, source: str) -> str:
+    """Say where a linked input comes from, and what may be mapped there."""
+    own = " or ".join(str(target) for target in own_inputs(graph, source))
+    return f"{described(graph, source)}; map {own or 'an input of a node before it'}"
+
+
+def _check_seed(workflow: Workflow) -> None:
+    """Have the seed mapped where there is one: the server answers a prompt that it has had before from its cache."""
+    candidates = seed_inputs(workflow.graph)
+    if SEED in workflow.inputs or not candidates:
+        return
+    named = " or ".join(f'"{target}"' for target in candidates)
+    raise InvalidInputError(
+        f"config.inputs.seed: missing; map it to {named}, or to a list of them: "
+        "without it all jobs of a variant would be the same picture"
+    )

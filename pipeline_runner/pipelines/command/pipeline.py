@@ -1,0 +1,175 @@
+"""The `command` pipeline: any program is a pipeline, one process a job.
+
+    [config]
+    command = ["my-tool", "--steps", "{steps}", "--out", "{output_dir}/result.png"]
+    timeout_seconds = 600
+
+The arguments are a list and never pass through a shell. The files that the program writes to `{output_dir}` are the
+results; its last line on stdout, if it is a JSON map, gives metrics. A non-zero exit status is a failure, with the end
+of stderr as its message.
+"""
+
+import json
+import mimetypes
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, UnidentifiedImageError
+
+from bus.contracts.messages import Config, ConfigValue, ImageRef, JobResult
+from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
+from pipeline_runner.outputs.files import id_name
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
+from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
+
+DEFAULT_TIMEOUT: Final = 3600.0  # seconds
+POLL_SECONDS: Final = 0.05
+TAIL_BYTES: Final = 4096
+_STAGES: Final = {
+    "run": StageSpec(
+        config={
+            "command": VariableSpec(kind="list", target="program and arguments; {placeholders} are variables"),
+            "timeout_seconds": VariableSpec(
+                kind="float", minimum=0.1, maximum=7 * 86_400, unit="seconds", target="when the program is ended"
+            ),
+        },
+        required=("command",),
+        template="command",
+        provided=("output_dir", "job_id"),
+    )
+}
+
+
+class CommandPipeline(Pipeline):
+    """Runs a program for each job, in a process group of its own."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Keep working folders inside the output folder, and end programs that a dead runner left behind."""
+        self._outputs = setup.outputs
+        self._work = setup.outputs.root / ".work"
+        kill_leftovers(self._work)
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give the one stage, `run`; its variables are the placeholders of its command."""
+        return _STAGES
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Run the program to its end, its timeout or the cancellation of the job."""
+        progress(0.0)
+        work = self._work / f"{id_name(job.job_id)}.{job.attempt}"
+        output_dir = work / "output"
+        output_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._run_in(job, work, output_dir, cancelled)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _run_in(self, job: NormalizedJobRecord, work: Path, output_dir: Path, cancelled: Cancelled) -> JobResult:
+        arguments = fill_in(job.config, {"output_dir": str(output_dir), "job_id": job.job_id})
+        if not arguments:
+            return failed_result("invalid_request", "config.command: empty; name at least a program")
+        with (work / "stdout").open("wb") as stdout, (work / "stderr").open("wb") as stderr:
+            try:
+                group = ProcessGroup(arguments, work, stdout, stderr)
+            except (OSError, ValueError) as error:  # ValueError: an argument has a NUL
+                return failed_result("invalid_request", f"config.command: cannot start {arguments[0]!r}: {error}")
+            timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
+            ended = _wait(group, float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT, cancelled)
+        if ended:
+            return ended
+        if group.returncode:
+            return failed_result("command_failed", _reason(group.returncode, _tail(work / "stderr")))
+        images = tuple(self._save(job, path) for path in _files(output_dir))
+        metrics = metrics_of(_tail(work / "stdout"))
+        return JobResult(success=True, images=images, metrics=metrics, effective=job.config)
+
+    def _save(self, job: NormalizedJobRecord, path: Path) -> ImageRef:
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        seed = job.config.get("seed")
+        return self._outputs.save(
+            job,
+            path.read_bytes(),
+            suffix=path.suffix,
+            media_type=media_type,
+            size=_size(path) if media_type.startswith("image/") else (0, 0),
+            seed=seed if isinstance(seed, int) else None,
+        )
+
+
+def fill_in(config: Config, provided: dict[str, str]) -> list[str]:
+    """Give the arguments with every `{placeholder}` replaced; one that has no value stays as it is."""
+    template = config["command"]
+    values = {**{key: _argument(value) for key, value in config.items()}, **provided}
+    parts = template if isinstance(template, list) else [template]
+    return [PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), _argument(part)) for part in parts]
+
+
+def metrics_of(stdout: str) -> dict[str, float]:
+    """Read the finite numbers of the last line, if that is a JSON map."""
+    lines = stdout.strip().splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: float(value) for key, value in found.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _argument(value: ConfigValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _wait(group: ProcessGroup, timeout: float, cancelled: Cancelled) -> JobResult | None:
+    """Wait for the program; a result only if it was not left to end by itself."""
+    deadline = time.monotonic() + timeout
+    while not group.wait(POLL_SECONDS):
+        if cancelled():
+            group.kill()
+            return cancelled_result()
+        if time.monotonic() > deadline:
+            group.kill()
+            return failed_result("timeout", f"the program was ended after {timeout:g} s (config.timeout_seconds)")
+    return None
+
+
+def _reason(returncode: int, stderr: str) -> str:
+    how = f"exit status {returncode}" if returncode > 0 else f"ended by {_signal_name(-returncode)}"
+    return f"{how}: {stderr.strip()}" if stderr.strip() else how
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES), os.SEEK_SET)
+        return file.read().decode("utf-8", "replace")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Give the regular files of a folder; a link could point anywhere."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return (0, 0)

@@ -1,0 +1,289 @@
+"""Asking an image server over HTTP: one request, one answer, and no exception but `ServerFault`."""
+
+import base64
+import contextlib
+import http.client
+import json
+import logging
+import socket
+import stat
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines import ServerAddress
+
+CONNECT_SECONDS: Final = 5.0
+LIST_SECONDS: Final = 10.0  # for what is answered at once
+# of an answer once it is unpacked
+LIST_BYTES: Final = 64 << 20  # tens of thousands of names
+PICTURE_BYTES: Final = 512 << 20  # a batch of large pictures in base64 is below
+_CHUNK: Final = 1 << 20
+# nothing comes from a server that computes, nor from one that has lost its power: the system asks which it is
+_IDLE_OPTION: Final = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")
+_KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, _IDLE_OPTION, 30),  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+_SURROGATES: Final = (rb"\ud", rb"\uD")
+_JSON_HEADERS: Final = {"Content-Type": "application/json"}
+logger = logging.getLogger(__name__)
+
+
+class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, with the kind as its name
+    """No usable answer: `kind` is what `pipeline_runner.queue.retries` knows, the text is for people."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.kind, self.message = kind, message
+
+
+class NoAnswer(ServerFault):
+    """The server said nothing, or not all of it in time."""
+
+
+class Reply(NamedTuple):
+    """What the server answered, unpacked."""
+
+    status: int
+    data: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Did it do what it was asked for?"""
+        return 200 <= self.status < 300  # noqa: PLR2004 - as HTTP says
+
+    def json(self) -> Any:
+        """Read the answer as JSON.
+
+        Half a surrogate, which servers in Python write for a file name that is no text, becomes `?`: no message could
+        hold it.
+
+        Raises:
+            ServerFault: it is none (`server_error`): a proxy's page, or a server that failed half-way.
+        """
+        try:
+            found = json.loads(self.data)
+            if any(mark in self.data for mark in _SURROGATES):
+                return json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            start = self.data[:80].decode("utf-8", "replace")
+            raise ServerFault("server_error", f"the server answered {self.status} with no JSON: {start!r}") from None
+        return found
+
+
+class HttpClient:
+    """One server; may be used by several threads. Each request has a connection of its own.
+
+    A kept one may have been closed by a server that was started again, and nobody would know whether it had read the
+    request.
+    """
+
+    def __init__(self, address: ServerAddress) -> None:
+        """Remember where it is; nothing is asked yet.
+
+        Raises:
+            InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
+        """
+        self.url = check_url(address.url)
+        self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **_authorization(address)}
+
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        seconds: float = LIST_SECONDS,
+        most: int = LIST_BYTES,
+    ) -> Reply:
+        """Ask for something that changes nothing.
+
+        Raises:
+            ServerFault: `unreachable`; `timeout` where not all of the answer has come in so many seconds;
+                `server_error` where it has more than `most` bytes.
+        """
+        return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, {}, (seconds, most))
+
+    def post(self, path: str, body: object, *, seconds: float = LIST_SECONDS) -> Reply:
+        """Send JSON, once: nobody knows what became of a request whose answer is missing. It raises as `get` does."""
+        return self._send("POST", path, _json(body), _JSON_HEADERS, (seconds, LIST_BYTES))
+
+    def long_post(self, path: str, body: object) -> "Exchange":
+        """Send JSON as `post` does, and do not wait: the answer may take hours, and be large."""
+        return Exchange(self.url, "POST", path, _json(body), self._headers | _JSON_HEADERS, PICTURE_BYTES)
+
+    def post_form(
+        self, path: str, fields: Mapping[str, str | tuple[str, bytes]], *, seconds: float = LIST_SECONDS
+    ) -> Reply:
+        """Send a form as `post` does; a field is a text, or a file as its name and content."""
+        body, content_type = urllib3.encode_multipart_formdata(fields)
+        return self._send("POST", path, body, {"Content-Type": content_type}, (seconds, LIST_BYTES))
+
+    def _send(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], bounds: tuple[float, int]
+    ) -> Reply:
+        """Have the whole answer in time; a limit for each read would let one that drips go on for ever."""
+        seconds, most = bounds
+        with Exchange(self.url, method, target, body, self._headers | headers, most) as exchange:
+            late = not exchange.wait(seconds)
+        if late and exchange.connected:
+            raise NoAnswer("timeout", f"{self.url} did not answer {target} within {seconds:g} s")
+        return exchange.reply()
+
+
+class Exchange:
+    """One request, in a thread of its own that ends with it: `close` cuts the connection and waits for the thread."""
+
+    def __init__(
+        self, url: str, method: str, target: str, body: bytes | None, headers: Mapping[str, str], most: int
+    ) -> None:
+        """Start; connecting takes at most `CONNECT_SECONDS`, the answer any time, and at most so many bytes."""
+        self._url, self._method, self._target = url, method, target
+        self._body, self._headers, self._most = body, headers, most
+        self._outcome: Reply | ServerFault = NoAnswer("unreachable", f"the connection to {url} was closed")
+        self._socket: socket.socket | None = None
+        self._closed = False
+        self.connected = False  # has the server ever been reached?
+        self._lock = threading.Lock()  # `close` finds the socket, or the thread finds that it is closed
+        self._thread = threading.Thread(target=self._run, name=f"{method} {target}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def done(self) -> bool:
+        """Is the answer there, or is there to be none?"""
+        return not self._thread.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the answer, so long at most; say whether it is there."""
+        self._thread.join(seconds)
+        return self.done
+
+    def reply(self) -> Reply:
+        """Give the answer, waiting for it.
+
+        Raises:
+            ServerFault: there is none (`unreachable`), or it is too large.
+        """
+        self._thread.join()
+        if isinstance(self._outcome, ServerFault):
+            raise self._outcome
+        return self._outcome
+
+    def close(self) -> None:
+        """Leave the answer, if it is not there yet."""
+        with self._lock:
+            self._closed = True
+            if self._socket:
+                with contextlib.suppress(OSError):  # the other side was faster
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TLS too: it wakes whoever reads
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection = _connection(self._url)
+        try:
+            connection.connect()
+            with self._lock:
+                self._socket = connection.sock
+                self.connected = True
+                if self._closed:
+                    return
+            connection.timeout = None  # it sets that of the socket anew with the request
+            path = urlsplit(self._url).path + self._target
+            connection.request(self._method, path, body=self._body, headers=self._headers, preload_content=False)
+            response = connection.getresponse()
+            self._outcome = Reply(response.status, _read(response, self._most))
+        except ServerFault as fault:
+            self._outcome = fault
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            self._outcome = _unreachable(self._url, error)
+        finally:
+            with self._lock:
+                self._socket = None
+            connection.close()
+
+
+def _connection(url: str) -> HTTPConnection:
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    options = [*HTTPConnection.default_socket_options, *_KEEP_ALIVE]
+    return kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS, socket_options=options)
+
+
+def _json(body: object) -> bytes:
+    return json.dumps(body, allow_nan=False).encode()
+
+
+def _unreachable(url: str, error: Exception) -> NoAnswer:
+    return NoAnswer("unreachable", f"{url} cannot be reached: {_reason(error)}")
+
+
+def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    """Read an answer to its end; more than anything of its kind needs is a fault of the server, not of our memory."""
+    parts, size = [], 0
+    for part in response.stream(_CHUNK, decode_content=True):
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            response.close()
+            raise ServerFault("server_error", f"the answer has more than {most >> 20} MiB")
+    return b"".join(parts)
+
+
+def _reason(error: Exception) -> str:
+    """Give the innermost cause in few words: the outer ones repeat the address."""
+    cause: BaseException = error
+    while (inner := getattr(cause, "reason", None) or cause.__cause__) and isinstance(inner, BaseException):
+        cause = inner
+    text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return text.rpartition(": ")[2] or type(cause).__name__
+
+
+def check_url(url: str) -> str:
+    """Give the address of a server without a slash at its end.
+
+    Raises:
+        InvalidInputError: it is no http:// or https:// URL, or holds a password.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidInputError(f"url: {url!r} is no address of a server; write http://HOST:PORT")
+    if parts.username or parts.password:
+        raise InvalidInputError("url: it holds a password, which others can read; put user:password into a file")
+    return url.rstrip("/")
+
+
+def _authorization(address: ServerAddress) -> dict[str, str]:
+    """Give the header of basic authentication; the file is for its owner alone."""
+    if address.auth_file is None:
+        return {}
+    path = address.auth_file
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        others = stat.S_IMODE(path.stat().st_mode) & 0o077
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"auth_file: {path} cannot be read ({type(error).__name__})") from None
+    if ":" not in text or "\n" in text:
+        raise InvalidInputError(f"auth_file: {path} must hold one line user:password")
+    if others:
+        logger.warning("%s can be read by others; chmod 600 it", path)
+    # not by urllib3, which takes Latin-1 and shows the character that has no place in it
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}

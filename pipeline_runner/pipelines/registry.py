@@ -1,0 +1,47 @@
+"""Which pipelines are installed: entry points of the group `variantbus.pipelines`."""
+
+import importlib.metadata
+import logging
+from typing import Annotated, Final
+
+import msgspec
+
+from bus.contracts.pipeline_specs import StageSpec
+from bus.protocol.validation import convert
+from pipeline_runner.pipelines.base import Pipeline, Setup
+
+GROUP: Final = "variantbus.pipelines"
+logger = logging.getLogger(__name__)
+
+
+def load_pipelines(setup: Setup) -> dict[str, Pipeline]:
+    """Make every pipeline that is installed; one that cannot be loaded is logged and left out."""
+    pipelines: dict[str, Pipeline] = {}
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        try:
+            pipeline = entry.load()(setup)
+            convert({name: getattr(pipeline, name) for name in _Numbers.__struct_fields__}, _Numbers)
+        except Exception:
+            logger.exception("pipeline %s cannot be loaded", entry.name)
+        else:
+            if stages_of(entry.name, pipeline) is not None:
+                pipelines[entry.name] = pipeline
+    return pipelines
+
+
+def stages_of(name: str, pipeline: Pipeline) -> dict[str, StageSpec] | None:
+    """Give what a pipeline takes, in a form that can be sent; None, with a word in the log, if it says nonsense."""
+    try:
+        stages = convert(msgspec.to_builtins(dict(pipeline.stages())), dict[str, StageSpec])
+        msgspec.msgpack.encode(stages)
+    except Exception:
+        logger.exception("pipeline %s cannot say what it takes", name)
+        return None
+    return stages
+
+
+class _Numbers(msgspec.Struct):
+    """What a pipeline says of itself in numbers."""
+
+    concurrency: Annotated[int, msgspec.Meta(ge=1)] | None
+    refresh_seconds: Annotated[float, msgspec.Meta(gt=0)] | None

@@ -1,0 +1,123 @@
+"""The picture in an answer of the web UI, and what the answer says of how it was made."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus.contracts.messages import Config
+from pipeline_runner.outputs.infotext import read_infotext
+from pipeline_runner.pipelines.http_client import Reply, ServerFault
+from pipeline_runner.pipelines.server_values import number, scalar, whole
+
+NO_INFO = "info: the server does not say what it used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One picture as the server encoded it.
+
+    Attributes:
+        image: The file.
+        infotext: What stands in the picture's text chunk `parameters`.
+        info: What the server says of the run.
+        parameters: The last line of the infotext, by the names that it has there.
+    """
+
+    image: bytes
+    infotext: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed that was used."""
+        seeds = self.info.get("all_seeds")
+        return whole(seeds[0] if isinstance(seeds, list) and seeds else self.info.get("seed"))
+
+    @property
+    def job_timestamp(self) -> str:
+        """When the server began with it, as it also says while a job runs."""
+        return str(self.info.get("job_timestamp") or "")
+
+
+def read_answer(stage: str, reply: Reply) -> Answer:
+    """Take the one picture out of a successful answer.
+
+    Raises:
+        ServerFault: it has none (`server_error`).
+    """
+    body = reply.json()
+    if not isinstance(body, dict):
+        raise ServerFault("server_error", "the server answered with something else than a picture")
+    if stage == "upscale":
+        return Answer(image=_decoded(body.get("image")))
+    info = _info(body.get("info"))
+    # a grid may stand before the picture, and what extensions add stands behind it
+    index = info.get("index_of_first_image") or 0
+    images = body.get("images")
+    if not isinstance(images, list) or not isinstance(index, int) or not 0 <= index < len(images):
+        raise ServerFault("server_error", "the server answered without a picture")
+    texts = info.get("infotexts")
+    text = texts[index] if isinstance(texts, list) and index < len(texts) and isinstance(texts[index], str) else ""
+    return Answer(image=_decoded(images[index]), infotext=text, info=info, parameters=read_infotext(text))
+
+
+def effective_of(answer: Answer) -> Config:
+    """Give what the server says that it used, under our names."""
+    info, parameters = answer.info, answer.parameters
+    found = {
+        "prompt": _first(info, "all_prompts") or info.get("prompt"),
+        "negative_prompt": _first(info, "all_negative_prompts") or info.get("negative_prompt"),
+        "steps": info.get("steps"),
+        "cfg_scale": info.get("cfg_scale"),
+        "distilled_cfg_scale": _number(parameters.get("Distilled CFG Scale")),
+        "sampler_name": info.get("sampler_name"),
+        "scheduler": parameters.get("Schedule type"),
+        "seed": answer.seed,
+        "subseed_strength": info.get("subseed_strength"),
+        "width": info.get("width"),
+        "height": info.get("height"),
+        "denoising_strength": info.get("denoising_strength"),
+        "model": info.get("sd_model_name"),
+        "model_hash": info.get("sd_model_hash"),
+        "vae": info.get("sd_vae_name"),
+        "loras": parameters.get("Lora hashes"),
+        "clip_skip": info.get("clip_skip"),
+    }
+    told = {name: scalar(value) for name, value in found.items()}
+    return {name: value for name, value in told.items() if value is not None and value != ""}
+
+
+def _info(found: Any) -> dict[str, Any]:
+    """Read `info`, which is JSON in a text within the JSON."""
+    try:
+        parsed = json.loads(found) if isinstance(found, str) else found
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _decoded(found: Any) -> bytes:
+    text = found.partition(";base64,")[2] or found if isinstance(found, str) else ""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data:
+        raise ServerFault("server_error", "the server answered with a picture that is no base64")
+    return data
+
+
+def _first(info: Mapping[str, Any], key: str) -> Any:
+    found = info.get(key)
+    return found[0] if isinstance(found, list) and found else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else number(float(text))
+    except ValueError:
+        return None

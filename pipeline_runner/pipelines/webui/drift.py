@@ -1,0 +1,171 @@
+"""The drift guard: what was asked for against what the server says that it used.
+
+The web UI takes something else for a name that it does not know, and answers 200. What it does not report is no
+difference.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from bus.contracts.messages import Config, LearningContext
+from bus.contracts.pipeline_specs import LORA_TAG
+from pipeline_runner.pipelines.server_values import number, whole
+from pipeline_runner.pipelines.webui.answer import Answer
+from pipeline_runner.pipelines.webui.lists import AUTOMATIC, NONE, Lists
+from pipeline_runner.pipelines.webui.payload import GRID, InitImage
+from pipeline_runner.pipelines.webui.registry import DEFAULT_FACTOR
+
+Size = tuple[int, int]
+_NUMBERS: Final = ("steps", "cfg_scale", "seed", "clip_skip", "denoising_strength", "subseed", "subseed_strength")
+_OF_LORA: Final = ("lora", "lora_strength", "prompt")
+
+
+class Difference(NamedTuple):
+    """One thing that the server did otherwise, and the variables whose experiment this spoils."""
+
+    name: str
+    asked: object
+    used: object
+    spoils: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it to people."""
+        return f"{self.name}: asked for {self.asked!r}, the server used {self.used!r}"
+
+
+def differences(config: Config, lists: Lists, answer: Answer, size: Size, init: InitImage | None) -> list[Difference]:
+    """Compare a job of txt2img or img2img with its answer; `size` is that of the picture itself."""
+    return [
+        *_numbers(config, answer),
+        *_sampling(config, lists, answer),
+        *_model(config, lists, answer),
+        *_vae(config, lists, answer),
+        *_loras(config, lists, answer),
+        *_sizes(config, answer, size, init),
+    ]
+
+
+def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
+    """Compare an upscaled picture with the one that it was made of: it may have come back as it was."""
+    factor = number(config.get("upscaling_factor")) or DEFAULT_FACTOR
+    asked = (int(init.width * factor), int(init.height * factor))
+    if _near(size[0], asked[0], 1) and _near(size[1], asked[1], 1):
+        return []
+    return [Difference("upscaling_factor", _by(asked), _by(size), ("upscaling_factor", "upscaler"))]
+
+
+def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
+    """Give the difference that makes a job worthless for its experiment: in the very variable that it varies."""
+    if context is None:
+        return None
+    value = context.variant_value
+    names = {context.variable_under_test, *(value if isinstance(value, dict) else ())}
+    return next((one for one in found if names.intersection(one.spoils)), None)
+
+
+def _numbers(config: Config, answer: Answer) -> Iterator[Difference]:
+    reported = {**answer.info, "seed": answer.seed}
+    for name in _NUMBERS:
+        asked, used = number(config.get(name)), number(reported.get(name))
+        if asked is not None and used is not None and not _same(asked, used):
+            yield Difference(name, asked, used, (name,))
+
+
+def _sampling(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
+    """Compare sampler and schedule; an old name stands for both."""
+    name = config.get("sampler_name")
+    if isinstance(name, str):
+        asked, used = lists.names["samplers"].spellings.get(name, name), answer.info.get("sampler_name")
+        if isinstance(used, str) and lists.names["samplers"].spellings.get(used, used) != asked:
+            yield Difference("sampler_name", name, used, ("sampler_name",))
+    known = lists.names.get("schedulers")
+    schedule = lists.combined.get(str(name)) or config.get("scheduler")
+    used = answer.parameters.get("Schedule type")
+    if known is None or not isinstance(schedule, str) or used is None:
+        return
+    asked = known.spellings.get(schedule, schedule)
+    # Automatic is whatever suits the sampler, and is reported by that name
+    if asked != AUTOMATIC and known.spellings.get(used, used) != asked:
+        spoils = ("scheduler", "sampler_name") if name in lists.combined else ("scheduler",)
+        yield Difference("scheduler", schedule, used, spoils)
+
+
+def _model(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
+    """Compare by hash where both are known, else by the name of the file."""
+    title = lists.names["models"].spellings.get(str(config.get("model")))
+    used, used_hash = answer.info.get("sd_model_name"), answer.info.get("sd_model_hash")
+    if title is None:
+        return
+    asked = lists.checkpoints[title]
+    if asked.hash and used_hash:
+        same = asked.hash.startswith(str(used_hash)) or str(used_hash).startswith(asked.hash)
+    else:
+        same = not used or used in (asked.name, title)
+    if not same:
+        yield Difference("model", config["model"], used or used_hash, ("model",))
+
+
+def _vae(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
+    asked = config.get("vae")
+    if not isinstance(asked, str) or asked == AUTOMATIC:
+        return
+    if lists.forge:
+        used = [text for name, text in answer.parameters.items() if name.startswith("Module ")]
+        if used and _stem(asked) not in {_stem(text) for text in used}:
+            yield Difference("vae", asked, ", ".join(used), ("vae",))
+    elif "sd_vae_name" in answer.info:
+        found = answer.info["sd_vae_name"] or NONE
+        if _stem(str(found)) != _stem(asked):
+            yield Difference("vae", asked, found, ("vae",))
+
+
+def _loras(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
+    """Look for each LoRA among those whose hashes the server writes; without that setting it tells nothing."""
+    known = lists.names.get("loras")
+    if known is None or not answer.parameters or not lists.options.get("lora_add_hashes_to_infotext"):
+        return
+    asked = LORA_TAG.findall(str(config.get("prompt", "")))
+    if "lora" in config:
+        asked.append(str(config["lora"]))
+    pairs = answer.parameters.get("Lora hashes", "").split(",")
+    used = {pair.partition(":")[0].strip() for pair in pairs} - {""}
+    for name in asked:
+        spellings = {name, known.spellings.get(name, name)}
+        if not used & {spelling.replace(":", "").replace(",", "") for spelling in spellings}:
+            yield Difference("lora", name, ", ".join(sorted(used)) or "none", _OF_LORA)
+
+
+def _sizes(config: Config, answer: Answer, size: Size, init: InitImage | None) -> Iterator[Difference]:
+    """Compare what was asked for with what is reported, else with the picture itself; hires fix enlarges that."""
+    base = {"width": init.width // GRID * GRID, "height": init.height // GRID * GRID} if init else {}
+    scale = (number(config.get("hr_scale")) or DEFAULT_FACTOR) if config.get("enable_hr") else 1.0
+    for name, real in zip(("width", "height"), size, strict=True):
+        asked, reported = config.get(name, base.get(name)), whole(answer.info.get(name))
+        if isinstance(asked, int) and isinstance(reported, int) and reported != asked:
+            yield Difference(name, asked, reported, (name,))
+        elif isinstance(side := asked or reported, int) and not _near(real, int(side * scale), GRID):
+            enlarged = ("enable_hr", "hr_scale") if scale != 1 else ()
+            yield Difference(name, int(side * scale), real, (name, *enlarged))
+
+
+def _near(one: int, other: int, grid: int) -> bool:
+    """Is it the same length, but for rounding to the grid?"""
+    return abs(one - other) < max(grid, 2)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Compare numbers: 7 is 7.0, and so is what was rounded on the way; of seeds each digit counts."""
+    if isinstance(one, int) and isinstance(other, int):
+        return one == other
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
+
+
+def _stem(name: str) -> str:
+    """Give the name of a file without folder and suffix, as servers report it with or without."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,80 @@
+"""What a refusal of the web UI means: plain rules over status and body, for all the shapes that they have."""
+
+import json
+from typing import Any, Final
+
+from pipeline_runner.pipelines.http_client import Reply, ServerFault
+from pipeline_runner.pipelines.refusals import one_line, refusal_kind
+
+# exceptions of the server that the request brings about, whatever its state
+_OF_THE_REQUEST: Final = ("KeyError", "AssertionError", "ValidationError", "ScriptNotFound")
+_WORDS_OF_THE_REQUEST: Final = ("invalid encoded image", "could not find upscaler", "init image not found")
+_NO_API: Final = "has no API; start the web UI with --api"
+_AUTH: Final = (
+    "asks for a user and a password, or refuses them; write user:password into a file, "
+    "and its path into VARIANTBUS_WEBUI_AUTH_FILE"
+)
+
+
+def fault_of(reply: Reply, url: str) -> ServerFault:
+    """Say what an answer means that is no success: kind and text."""
+    body = _parsed(reply.data)
+    name, text = _name(body), _text(body)
+    words = one_line(": ".join(filter(None, (name, text)))) or f"status {reply.status}"
+    # where nothing of the API is there, its server was started otherwise, and may be again as it was
+    by_server = body is not None and text.lower() != "not found"
+    kind = refusal_kind(reply.status, words, by_server=by_server)
+    if kind == "server_error" and _is_of_the_request(name, words.lower()):
+        kind = "invalid_request"
+    return ServerFault(kind, _told(reply, url, words, by_server=by_server))
+
+
+def _told(reply: Reply, url: str, words: str, *, by_server: bool) -> str:
+    if reply.status in (401, 403):
+        return f"{url} {_AUTH}"
+    if by_server:
+        return f"the server says: {words}"
+    if reply.status == 404:  # noqa: PLR2004 - as HTTP says
+        return f"{url} {_NO_API}"
+    return f"the server answered {reply.status} with no JSON: {reply.data[:80]!r}"
+
+
+def _is_of_the_request(name: str, words: str) -> bool:
+    """Does the request bring about what the server takes for a failure of its own?"""
+    if any(mark in name for mark in _OF_THE_REQUEST) or any(mark in words for mark in _WORDS_OF_THE_REQUEST):
+        return True
+    return "model '" in words and "not found" in words
+
+
+def _parsed(data: bytes) -> Any:
+    """Give the JSON, None if it is none: a proxy's page."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _name(body: Any) -> str:
+    """Give the name of the server's exception, if it tells."""
+    found = body.get("error") if isinstance(body, dict) else None
+    return found if isinstance(found, str) and found != "HTTPException" else ""
+
+
+def _text(body: Any) -> str:
+    """Give the first words for people that are there: `errors`, `message`, or `detail`, which is a text or a list."""
+    if not isinstance(body, dict):
+        return str(body)
+    for key in ("errors", "message", "detail"):
+        if words := _words(body.get(key)):
+            return words
+    return ""
+
+
+def _words(found: Any) -> str:
+    if isinstance(found, list):
+        return "; ".join(filter(None, (_words(one) for one in found)))
+    if isinstance(found, dict) and "msg" in found:
+        place = found.get("loc")
+        where = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
+        return f"{'.'.join(where)}: {found['msg']}" if where else str(found["msg"])
+    return "" if found is None else str(found).strip()

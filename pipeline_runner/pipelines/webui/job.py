@@ -1,0 +1,104 @@
+"""A job of the `webui` pipeline from its configuration to its result."""
+
+import time
+
+from bus.contracts.messages import Config, JobError, JobResult
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.outputs.images import ImageKind, read_kind
+from pipeline_runner.pipelines import Cancelled, Progress
+from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
+from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
+from pipeline_runner.pipelines.webui.drift import Difference, Size, differences, spoiled, upscaled
+from pipeline_runner.pipelines.webui.errors import fault_of
+from pipeline_runner.pipelines.webui.generation import Generation, free_memory
+from pipeline_runner.pipelines.webui.lists import Lists
+from pipeline_runner.pipelines.webui.payload import InitImage, build, read_init_image
+from pipeline_runner.pipelines.webui.registry import STAGES, timeout_of
+from pipeline_runner.queue.jobs import NormalizedJobRecord
+
+INTERRUPTED = "somebody interrupted or skipped the job at the server; the half-finished picture is not kept"
+SMALLER = "take a smaller width and height or a smaller model, or end what else uses the graphics card"
+SUBSTITUTED = "so the picture shows nothing of this value; look in the web UI what it is called there, or leave it out"
+
+
+class WebuiJob:
+    """One job at one server."""
+
+    def __init__(self, client: HttpClient, lists: Lists, job: NormalizedJobRecord) -> None:
+        """Read what the job starts from.
+
+        Raises:
+            InvalidInputError: the picture to start from cannot be read.
+        """
+        self._client, self._lists, self._job = client, lists, job
+        self._init = read_init_image(job.config)
+        self._deadline = time.monotonic() + timeout_of(job.config)
+
+    def run(self, outputs: Outputs, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Make the picture, compare it with what was asked for, and save it.
+
+        Raises:
+            InvalidInputError: the server has not got what the job asks for.
+            NoImageError: the answer holds no whole picture.
+            ServerFault: there is no usable answer.
+            JobCancelled: it was cancelled.
+        """
+        start = time.perf_counter()
+        try:
+            answer = self._ask(progress, cancelled, 1)
+        except ServerFault as fault:
+            if fault.kind != "oom":
+                raise
+            free_memory(self._client)
+            start = time.perf_counter()
+            answer = self._ask_again(progress, cancelled)
+        seconds = time.perf_counter() - start
+        return self._judged(outputs, answer, read_kind(answer.image), seconds)
+
+    def _ask_again(self, progress: Progress, cancelled: Cancelled) -> Answer:
+        try:
+            return self._ask(progress, cancelled, 2)
+        except ServerFault as fault:
+            if fault.kind != "oom":
+                raise
+            raise ServerFault("oom", f"{fault.message}; {SMALLER}") from None
+
+    def _ask(self, progress: Progress, cancelled: Cancelled, number: int) -> Answer:
+        """Send the request once; each has a task id of its own, as a failed one seems active for ever."""
+        stage, job = self._job.stage, self._job
+        task_id = f"task({job.job_id}.{job.attempt}.{number})"
+        payload = build(stage, job.config, self._lists, self._init, task_id)
+        generation = Generation(self._client, STAGES[stage].path, payload, self._deadline)
+        reply, watch = generation.run(progress, cancelled)
+        answer = read_answer(stage, reply) if reply.ok else None
+        if watch.was_halted(answer.job_timestamp if answer else ""):
+            raise ServerFault("interrupted", INTERRUPTED)
+        if answer is None:
+            raise fault_of(reply, self._client.url)
+        return answer
+
+    def _judged(self, outputs: Outputs, answer: Answer, kind: ImageKind, seconds: float) -> JobResult:
+        """Give the result: failed, if the server took something else for the variable of the job's experiment."""
+        config, size = self._job.config, (kind.width, kind.height)
+        found = self._differences(answer, size)
+        warnings = tuple(str(one) for one in found)
+        if self._job.stage == "upscale":
+            effective: Config = {"width": size[0], "height": size[1]}
+        else:
+            effective = effective_of(answer)
+            warnings += () if answer.info else (NO_INFO,)
+        if worst := spoiled(found, self._job.learning_context):
+            error = JobError(kind="substituted", message=f"{worst}, {SUBSTITUTED}")
+            return JobResult(success=False, error=error, effective=effective, warnings=warnings, seconds=seconds)
+        planned = config.get("seed") if self._job.stage != "upscale" else None
+        seed = answer.seed if answer.seed is not None else planned
+        image = outputs.save_image(
+            self._job, answer.image, kind, seed=seed if isinstance(seed, int) else None, parameters=answer.infotext
+        )
+        return JobResult(success=True, images=(image,), effective=effective, warnings=warnings, seconds=seconds)
+
+    def _differences(self, answer: Answer, size: Size) -> list[Difference]:
+        init: InitImage | None = self._init
+        if self._job.stage == "upscale" and init:
+            return upscaled(self._job.config, size, init)
+        return differences(self._job.config, self._lists, answer, size, init)

@@ -1,0 +1,88 @@
+"""The `webui` pipeline: AUTOMATIC1111's web UI and Forge, over HTTP; see this package and docs/webui.md."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bus.contracts.messages import Config, JobResult
+from bus.contracts.pipeline_specs import StageSpec
+from bus.protocol.validation import InvalidInputError
+from pipeline_runner.outputs.images import NoImageError, TooLargeError
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
+from pipeline_runner.pipelines.webui.generation import JobCancelled
+from pipeline_runner.pipelines.webui.job import WebuiJob
+from pipeline_runner.pipelines.webui.lists import Lists, read_lists, settings_digest
+from pipeline_runner.pipelines.webui.payload import check_request, read_init_image
+from pipeline_runner.pipelines.webui.registry import stages_of, unavailable
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
+
+REFRESH_SECONDS: Final = 30.0
+DEFAULT_ADDRESS: Final = ServerAddress(url="http://127.0.0.1:7860")
+HOW_TO_START: Final = "start the web UI with --api, or the runner with VARIANTBUS_WEBUI_URL set"
+
+
+class WebuiPipeline(Pipeline):
+    """Makes pictures at a web UI, one at a time, as it does; what can be varied is what it offers."""
+
+    concurrency = 1
+    refresh_seconds = REFRESH_SECONDS
+
+    def __init__(self, setup: Setup) -> None:
+        """Remember where the server is; `refresh` asks it."""
+        self._address = setup.servers.get("webui", DEFAULT_ADDRESS)
+        self._outputs = setup.outputs
+        self._lists: Lists | None = None  # what was read last; it stays while the server is away
+        self._reason = f"webui: {self._address.url} has not been asked yet; try again in a moment"
+
+    def stages(self) -> Mapping[str, StageSpec]:
+        """Give txt2img, img2img and upscale with what the server offers for each."""
+        lists = self._lists
+        return unavailable(self._reason) if lists is None else stages_of(lists)
+
+    def refresh(self) -> str:
+        """Read the server's lists."""
+        try:
+            self._lists = read_lists(HttpClient(self._address))
+        except InvalidInputError as error:
+            self._reason = f"webui: {error}"
+        except NoAnswer as fault:
+            self._reason = f"webui: {fault.message}; {HOW_TO_START}"
+        except ServerFault as fault:
+            self._reason = f"webui: {fault.message}"
+        else:
+            return ""
+        return self._reason
+
+    def check(self, stage: str, config: Config) -> None:
+        """Refuse what would give another picture than was asked for, and a picture to start from that is none.
+
+        Raises:
+            InvalidInputError: naming the field and what to do.
+        """
+        read_init_image(config)
+        if self._lists:
+            check_request(stage, config, self._lists)
+
+    def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
+        """The server's own settings decide what a job leaves open; a picture to begin with may change."""
+        lists = self._lists
+        if lists is None or "init_image" in config:
+            return None
+        return f"{self._address.url} {settings_digest(lists, config)}"
+
+    def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
+        """Make one picture."""
+        lists = self._lists
+        if lists is None:
+            return failed_result("unreachable", self._reason)
+        try:
+            return WebuiJob(HttpClient(self._address), lists, job).run(self._outputs, progress, cancelled)
+        except InvalidInputError as error:
+            return failed_result("invalid_request", str(error))
+        except NoImageError as error:
+            kind = "invalid_request" if isinstance(error, TooLargeError) else "server_error"
+            return failed_result(kind, f"the server answered with {error}")
+        except ServerFault as fault:
+            return failed_result(fault.kind, fault.message)
+        except JobCancelled:
+            return cancelled_result()

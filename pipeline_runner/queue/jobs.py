@@ -1,0 +1,112 @@
+"""The job record, and the life cycle of a job as a table."""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bus.contracts.lifecycle import step
+from bus.contracts.messages import Config, JobError, JobResult, JobState, LearningContext
+from bus.contracts.requests import JobRequest
+
+ERROR_LIMIT: Final = 2000  # characters of an exception's text
+JobEvent = Literal["start", "complete", "fail", "cancel", "requeue", "retry"]
+
+# `requeue` is what follows a fault of the server or the end of the runner; only a person says `retry`.
+TRANSITIONS: Final[dict[JobState, dict[JobEvent, JobState]]] = {
+    "queued": {"start": "running", "cancel": "cancelled"},
+    "running": {"complete": "completed", "fail": "failed", "cancel": "cancelled", "requeue": "queued"},
+    "completed": {},
+    "failed": {"retry": "queued"},
+    "cancelled": {"retry": "queued"},
+}
+
+
+class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job with everything that is known of it; a job of a learning experiment carries its `learning_context`."""
+
+    job_id: str
+    pipeline: str
+    stage: str
+    config: Config
+    learning_context: LearningContext | None = None
+    priority: int = 0  # higher ones run first
+    state: JobState = "queued"
+    attempt: int = 0  # how often a worker has taken it
+    faults: int = 0  # runs that ended by a fault of the server, or with the death of the runner
+    fault: JobError | None = None  # the newest of them
+    cancel_requested: bool = False  # no transition: the pipeline has to stop first
+    queued_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    result: JobResult | None = None
+
+
+def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
+    """Make the record of a submitted job."""
+    return NormalizedJobRecord(
+        job_id=request.job_id,
+        pipeline=request.pipeline,
+        stage=request.stage,
+        config=request.config,
+        learning_context=request.learning_context,
+        priority=request.priority,
+        queued_at=now,
+    )
+
+
+def transition(state: JobState, event: JobEvent) -> JobState:
+    """Give the state of a job after an event.
+
+    Raises:
+        IllegalTransitionError: the event cannot happen in this state.
+    """
+    return step("job", TRANSITIONS, state, event)
+
+
+def started(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
+    """Give the record after a worker took it."""
+    state = transition(record.state, "start")
+    return replace(record, state=state, attempt=record.attempt + 1, started_at=now)
+
+
+def requeued(record: NormalizedJobRecord) -> NormalizedJobRecord:
+    """Give the record after the runner was ended under it: it runs again, in its old place."""
+    return replace(record, state=transition(record.state, "requeue"), started_at=None)
+
+
+def faulted(record: NormalizedJobRecord, fault: JobError) -> NormalizedJobRecord:
+    """Give the record after a run that was not its own fault: as `requeued`, but it is counted."""
+    return replace(requeued(record), faults=record.faults + 1, fault=fault)
+
+
+def retried(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
+    """Give the record after a person had it run again; it goes on counting attempts, not faults."""
+    state = transition(record.state, "retry")
+    changes: dict[str, object] = dict.fromkeys(("started_at", "finished_at", "result", "fault"))
+    return replace(record, state=state, faults=0, cancel_requested=False, queued_at=now, **changes)
+
+
+def finished(record: NormalizedJobRecord, result: JobResult, now: float) -> NormalizedJobRecord:
+    """Give the record after its end: well, with an error, or cancelled, as the result says."""
+    event: JobEvent = "cancel" if result.cancelled else "complete" if result.success else "fail"
+    return replace(record, state=transition(record.state, event), result=result, finished_at=now)
+
+
+def cancelled_result() -> JobResult:
+    """Give the result of a cancelled job."""
+    return JobResult(success=False, cancelled=True)
+
+
+def failed_result(kind: str, message: str) -> JobResult:
+    """Give the result of a failed job."""
+    return JobResult(success=False, error=JobError(kind=kind, message=message))
+
+
+def error_text(error: BaseException) -> str:
+    """Give type and text of whatever a pipeline has raised, in a form that can be sent; some cannot even say it."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - its own __str__ is broken
+        text = type(error).__name__
+    return text[:ERROR_LIMIT].encode("utf-8", "replace").decode()

@@ -1,0 +1,4 @@
+"""Helpers of the tests: factories, scripted peers, services in threads, checkers.
+
+May import everything.
+"""

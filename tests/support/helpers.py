@@ -1,0 +1,176 @@
+"""What several test modules need: time limits, example messages, and services that run in threads."""
+
+import os
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final, TypeVar
+
+from bus.contracts.messages import JobQueued
+from bus.eventlog.log import Log
+from bus.publisher import Publisher
+from bus.subscriber.sync import Delivery, Subscriber
+from bus.transport.keys import Keys
+from bus.transport.loop import Loop
+from bus.transport.server import Methods
+from bus.transport.sockets import Address
+
+T = TypeVar("T")
+TIME_FACTOR: Final = float(os.environ.get("VARIANTBUS_TEST_TIME_FACTOR", "1"))
+POLL_SECONDS: Final = 0.002
+PATIENCE: Final = 10.0  # seconds that anything which must happen may take; only a failing test takes so long
+LOCALHOST: Final = Address("127.0.0.1", 0)
+
+
+class Deadline:
+    """A moment that must not be passed; see `deadline`."""
+
+    def __init__(self, seconds: float) -> None:
+        """Start now; the seconds are scaled by VARIANTBUS_TEST_TIME_FACTOR."""
+        self.end = time.monotonic() + seconds * TIME_FACTOR
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain, at least 0."""
+        return max(0.0, self.end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Is it too late?"""
+        return self.left <= 0
+
+
+def deadline(seconds: float = PATIENCE) -> Deadline:
+    """Give a time limit, scaled for slow machines."""
+    return Deadline(seconds)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE, *, what: str = "the condition") -> None:
+    """Poll until a condition holds; fail the test if that takes too long."""
+    limit = deadline(seconds)
+    while not condition():
+        assert not limit.passed, f"{what} did not come true within {seconds * TIME_FACTOR:g} s"
+        time.sleep(POLL_SECONDS)
+
+
+def call_in(loop: Loop, function: Callable[[], T]) -> T:
+    """Run a function in the thread of a loop and give its result."""
+    result: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - it is raised in the test's thread
+            result.set_exception(error)
+
+    loop.call(work)
+    return result.result(PATIENCE * TIME_FACTOR)
+
+
+def job(name: str | int) -> JobQueued:
+    """Make a small message; what tells it from others is its `job_id`."""
+    return JobQueued(
+        job_id=str(name), stage="txt2img", pipeline="embedded", attempt=1, learning_context=None, queued_at=1.5
+    )
+
+
+def append(log: Log, *records: tuple[str, str | int]) -> None:
+    """Log messages (topic, job id) in one transaction."""
+    with log.transaction() as tx:
+        for topic, name in records:
+            tx.append(topic, job(name))
+
+
+def is_open(log: Log) -> bool:
+    """Can the log still be read?"""
+    try:
+        log.query("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return False
+    return True
+
+
+class Service:
+    """A log and its publisher, in a loop in a thread of their own, as a service has them."""
+
+    def __init__(
+        self, path: Path, *, feed: Address = LOCALHOST, control: Address = LOCALHOST, keys: Keys | None = None
+    ) -> None:
+        """Start the thread and wait until both sockets are bound."""
+        self._made: Future[Publisher] = Future()
+        self._end: Callable[[], None] = lambda: None
+        self._where = (path, feed, control)
+        self._keys = keys
+        self.running = True
+        self.thread = threading.Thread(target=self._run, name=f"service {path.name}", daemon=True)
+        self.thread.start()
+        self.publisher = self._made.result(PATIENCE * TIME_FACTOR)
+
+    @property
+    def address(self) -> str:
+        """The control address, which is what subscribers are given."""
+        return str(self.publisher.control)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function in the service's thread and give its result."""
+        return call_in(self.loop, function)
+
+    def append(self, *records: tuple[str, str | int]) -> None:
+        """Publish messages (topic, job id) in one transaction."""
+        self.call(lambda: append(self.log, *records))
+
+    def stop(self, after: Callable[[], None] = lambda: None) -> None:
+        """Close everything in good order; `after` runs in the thread before the log is closed."""
+        if self.running:
+            self.running = False
+            self._end = after
+            self.loop.call(self.loop.stop)
+            self.thread.join(PATIENCE * TIME_FACTOR)
+            assert not self.thread.is_alive(), "the service's thread does not end"
+
+    def _run(self) -> None:
+        path, feed, control = self._where
+        try:
+            self.log, self.loop = Log(path), Loop()
+            try:
+                publisher = Publisher(
+                    self.log, self.loop, service="test", version="1.0", feed=feed, control=control, keys=self._keys
+                )
+                self._made.set_result(publisher)
+                self.loop.run()
+                publisher.close()
+            finally:
+                self._end()
+                self.loop.close()
+                self.log.close()
+        except BaseException as error:
+            if self._made.done():
+                raise
+            self._made.set_exception(error)
+
+
+def collect(subscriber: Subscriber, count: int, seconds: float = PATIENCE) -> list[Delivery]:
+    """Receive until there are `count` events; fail the test if that takes too long."""
+    limit = deadline(seconds)
+    found: list[Delivery] = []
+    while len(found) < count:
+        assert not limit.passed, f"{len(found)} of {count} events within {seconds * TIME_FACTOR:g} s"
+        found += subscriber.receive(min(0.5, limit.left))
+    return found
+
+
+def names(deliveries: list[Delivery]) -> list[str]:
+    """Give the job ids of events that `job` made."""
+    return [str(getattr(delivery.message, "job_id", None)) for delivery in deliveries]
+
+
+def answers(methods: Methods) -> dict[str, int]:
+    """Count what became of requests: "ok", the code of an error, or "dropped"."""
+    found: Counter[str] = Counter()
+    for name, labels, value in methods.points():
+        found[labels["code"] if name == "variantbus_requests_total" else "dropped"] += int(value)
+    return found

@@ -1,0 +1,101 @@
+"""The rating desk without sockets: an experiment whose jobs have ended, and what can be asked about its pictures."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bus.contracts.messages import ImageRated, ImagesCompared, JobResult, Message, VariantStatus
+from bus.contracts.requests import ComparedReply, PairReply, RatedReply
+from bus.eventlog.log import Log
+from bus.protocol.wire import ControlError, ErrorBody
+from bus.transport.server import Methods
+from learning_service.events.router import LearningController
+from learning_service.events.unit_of_work import Changes
+from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
+from learning_service.feedback.ratings import RatingDesk
+from learning_service.storage.store import LearningStore
+from tests.support.factories import EXPERIMENT, JobScript, context, messages, planned_experiment, well
+
+VALUES: Final = (2.0, 4.0, 8.0)
+T = TypeVar("T")
+
+
+def sha(number: int) -> str:
+    """Give the hash of a made-up picture; its first four digits are its number."""
+    return f"{number:04x}{number:060x}"
+
+
+class Judging:
+    """The example experiment with two jobs a variant; what job R of variant V gives is picture 10 V + R, or as told."""
+
+    def __init__(self, log: Log, pictures: Mapping[tuple[int, int], tuple[int, ...]] | None = None) -> None:
+        """Have each job give pictures; those that are left out do not end."""
+        self.log, self.store = log, LearningStore(log)
+        self.judged: list[str] = []  # what whoever draws conclusions was told, by judgements alone
+        self._controller = LearningController(self.store.find)
+        self._methods = Methods()
+        RatingDesk(log, self.store).register(self._methods)
+        if pictures is None:
+            pictures = {(index, repeat): (10 * index + repeat,) for index in range(len(VALUES)) for repeat in (0, 1)}
+        if self.store.find(EXPERIMENT) is None:
+            experiment = planned_experiment(VALUES, jobs=2)
+            jobs = [(job_id(EXPERIMENT, one), one) for one in plan_jobs(experiment.definition, len(VALUES))]
+            with log.transaction() as tx:
+                self.store.insert(tx, experiment, jobs)
+            for (index, repeat), numbers in pictures.items():
+                self.end(index, repeat, well(*(sha(number) for number in numbers)))
+
+    def end(self, index: int, repeat: int, result: JobResult) -> None:
+        """Let a job end."""
+        self.store.stale.on_mark = lambda _: None
+        event = JobScript(context(index, VALUES[index], repeat=repeat), job_id(EXPERIMENT, PlannedJob(index, repeat)))
+        completed = event.completed(result)
+        with self.log.transaction() as tx:
+            changes = Changes(tx, self.store)
+            changes.apply(completed, self._controller.handle(completed))
+            changes.write()
+
+    def ask(self, method: str, kind: type[T], **params: Any) -> T:
+        """Ask as a client does."""
+        self.store.stale.on_mark = self.judged.append
+        frames = [b"1", method.encode(), msgspec.msgpack.encode({"experiment_id": EXPERIMENT, **params})]
+        reply = self._methods.answer(frames)
+        assert reply is not None
+        if reply[1] == b"error":
+            error = msgspec.msgpack.decode(reply[2], type=ErrorBody)
+            raise ControlError(error.code, error.message)
+        return msgspec.msgpack.decode(reply[2], type=kind)
+
+    def rate(self, image: str, stars: int | None, note: str = "") -> RatedReply:
+        """Rate a picture."""
+        return self.ask("image.rate", RatedReply, image=image, stars=stars, note=note)
+
+    def pair(self) -> PairReply:
+        """Ask what to compare next."""
+        return self.ask("comparison.next", PairReply)
+
+    def compare(self, left: int, right: int, outcome: str = "left") -> ComparedReply:
+        """Compare two pictures by their numbers."""
+        return self.ask("comparison.add", ComparedReply, left=sha(left), right=sha(right), outcome=outcome)
+
+    def logged(self, prefix: str) -> list[Message | None]:
+        """Give what was published."""
+        return messages(self.log.fetch(prefix, 0).records)
+
+    def rated(self) -> list[tuple[int, str, int | None]]:
+        """Give the ratings that were published: variant, first digits, stars."""
+        told = [one for one in self.logged("image.rated.") if isinstance(one, ImageRated)]
+        return [(one.variant_index, one.sha256[:4], one.stars) for one in told]
+
+    def compared(self) -> list[tuple[int, int, str | None]]:
+        """Give the comparisons that were published: the variants, and the outcome."""
+        told = [one for one in self.logged("images.compared.") if isinstance(one, ImagesCompared)]
+        return [(one.left_variant, one.right_variant, one.outcome) for one in told]
+
+    def ratings(self) -> dict[int, tuple[float, int]]:
+        """Give mean and count of each variant: as it was last published, which is as it is kept."""
+        newest = {one.variant_index: one for one in self.logged("variant.status.") if isinstance(one, VariantStatus)}
+        kept = LearningStore(self.log).get(EXPERIMENT).variants
+        assert {index: one.rating for index, one in newest.items()} == {index: kept[index].rating for index in newest}
+        return {index: (one.rating.mean, one.rating.count) for index, one in newest.items() if one.rating}

@@ -1,0 +1,99 @@
+"""A publisher made by hand, for tests of what the real one cannot be brought to do at will."""
+
+import msgspec
+
+from bus.contracts.messages import encode_body
+from bus.protocol import topics, wire
+from bus.protocol.recovery import Check, Fetch, Latest
+from bus.transport import sockets
+from bus.transport.loop import Loop
+from bus.transport.server import Methods
+from tests.support.helpers import LOCALHOST, job
+from tests.support.simulated_network import Event, ModelPublisher
+
+BEAT_SECONDS = 0.05
+
+
+class HandMadePublisher:
+    """The model publisher behind real sockets; its feed carries heartbeats alone, so that all the rest is fetched."""
+
+    def __init__(self, loop: Loop) -> None:
+        """Bind, and beat."""
+        self.model = ModelPublisher()
+        self.page = 2
+        self._loop = loop
+        self._feed, self._feed_address = sockets.bind_feed(LOCALHOST)
+        self._control, address = sockets.bind_control(LOCALHOST)
+        self.address = str(address)
+        self._methods = Methods()
+        self._methods.add("info", wire.NoParams, self._info)
+        self._methods.add("heartbeat", wire.NoParams, self._heartbeat)
+        self._methods.add("check", wire.CheckParams, self._check)
+        self._methods.add("fetch", wire.FetchParams, self._fetch)
+        self._methods.add("latest", wire.LatestParams, self._latest)
+        self._timer = loop.every(BEAT_SECONDS, self._beat)
+        loop.add(self._control, self._on_requests)
+
+    def publish(self, *some: str) -> None:
+        """Log events; the name of each is its offset."""
+        for topic in some:
+            self.model.publish(topic, "", forgotten=False)
+
+    def fall_silent(self) -> None:
+        """Beat no more, and answer nothing."""
+        self._timer.cancel()
+        self._loop.remove(self._control)
+
+    def close(self) -> None:
+        """Release the sockets."""
+        self._timer.cancel()
+        self._loop.remove(self._control)
+        self._control.close(0)
+        self._feed.close(0)
+
+    def _beat(self) -> None:
+        log = self.model.log
+        info = wire.HeartbeatInfo(service="hand", version="1", control=self.address, epochs=log.epochs)
+        frame = wire.HeartbeatFrame(wire.PROTOCOL, log.epoch, log.head, log.first, 1, info)
+        sockets.send_pair(self._feed, topics.HEARTBEAT.encode(), wire.encode(frame))
+
+    def _on_requests(self) -> None:
+        while (frames := sockets.receive(self._control)) is not None:
+            sockets.send_frames(self._control, [frames[0], *(self._methods.answer(frames[1:]) or [])])
+
+    def _info(self, _: wire.NoParams) -> wire.InfoReply:
+        log = self.model.log
+        return wire.InfoReply(
+            epoch=log.epoch,
+            first=log.first,
+            head=log.head,
+            service="hand",
+            version="1",
+            protocol=wire.PROTOCOL,
+            epochs=log.epochs,
+            feed=str(self._feed_address),
+            limits={},
+        )
+
+    def _heartbeat(self, _: wire.NoParams) -> dict[str, str]:
+        self._beat()
+        return {}
+
+    def _check(self, params: wire.CheckParams) -> wire.CheckReply:
+        epoch, head, first, last = self.model.check(params.prefix, Check(params.after))
+        return wire.CheckReply(epoch=epoch, head=head, first=first, last=last)
+
+    def _fetch(self, params: wire.FetchParams) -> wire.FetchReply:
+        until = self.model.log.head if params.until is None else params.until
+        epoch, first, next_, events = self.model.fetch(params.prefix, Fetch(params.after, until), self.page)
+        head = self.model.log.head
+        return wire.FetchReply(epoch=epoch, first=first, head=head, next=next_, events=rows(events))
+
+    def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
+        epoch, head, first, events, next_ = self.model.latest(params.prefix, Latest(params.after_topic), self.page)
+        return wire.LatestReply(epoch=epoch, head=head, first=first, events=rows(events), next=next_)
+
+
+def rows(events: list[tuple[int, Event]]) -> list[wire.Record]:
+    """Make the events of a reply; the name of each is its offset."""
+    return [wire.Record(offset, event.topic, offset, msgspec.Raw(encode_body(job(offset)))) for offset, event in events]

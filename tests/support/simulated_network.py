@@ -1,0 +1,478 @@
+"""A model publisher and an adversarial network, for tests of catching up.
+
+The model publisher below keeps a log for each epoch; the network holds back, repeats, reorders and loses whatever is
+sent in either direction. The consumer applies what `CatchUp` hands over the way a service does: it appends, and a
+`Rewound` makes it drop what it had beyond. After every hand-over the consumer must have exactly what the log of the
+epoch held up to `CatchUp.offset`, but for what a `Truncated` has named.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from bus.config.limits import DEFAULT_LIMITS
+from bus.protocol.recovery import CatchUp, Check, Fetch, Info, Latest, Request, Rewound, Truncated
+from bus.protocol.wire import Epochs
+
+TOPICS = ["a.", "a.x.", "a.y.", "a.x.1.", "b.", "b.x."]
+PREFIXES = ["", "a.", "a.x.", "b.x."]
+COMPACTED = {"a.x.", "a.x.1.", "b.x."}  # retention leaves the newest event of each of these
+STARTS = ["stored", "stored", "now", "latest"]
+pick = st.integers(0, 1_000_000)  # chooses one of what there is, whatever its number
+
+
+class Event(NamedTuple):
+    """What is delivered. `serial` tells apart events that got the same offset after a power cut."""
+
+    offset: int
+    topic: str
+    serial: int
+
+
+class Message(NamedTuple):
+    """A feed message as one subscriber sees it."""
+
+    epoch: int
+    offset: int
+    previous: int | None
+    event: Event
+
+
+class Beat(NamedTuple):
+    """A heartbeat, and the answer to `info`."""
+
+    epoch: int
+    head: int
+    first: int
+    epochs: Epochs
+
+
+class Page(NamedTuple):
+    """The answer to `fetch`."""
+
+    epoch: int
+    first: int
+    next: int
+    events: list[tuple[int, Event]]
+
+
+class Checked(NamedTuple):
+    """The answer to `check`."""
+
+    epoch: int
+    head: int
+    first: int
+    last: int
+
+
+class Listed(NamedTuple):
+    """The answer to `latest`."""
+
+    epoch: int
+    head: int
+    first: int
+    events: list[tuple[int, Event]]
+    next_topic: str
+
+
+Reply = Beat | Page | Checked | Listed
+
+
+@dataclass
+class ModelLog:
+    """The log of one epoch, with what retention has left of it."""
+
+    epoch: int
+    epochs: Epochs
+    events: list[Event] = field(default_factory=list)
+    first: int = 1
+
+    @property
+    def head(self) -> int:
+        """The newest offset."""
+        return len(self.events)
+
+    def matching(self, prefix: str, after: int, until: int) -> list[Event]:
+        """Give what was ever logged with a prefix in (after, until]."""
+        return [event for event in self.events[after:until] if event.topic.startswith(prefix)]
+
+    def newest(self, prefix: str) -> list[Event]:
+        """Give what retention has left of the newest event of each topic, in the order of topics."""
+        newest = {event.topic: event for event in self.matching(prefix, 0, self.head)}
+        return [newest[topic] for topic in sorted(newest) if self.is_known(newest[topic])]
+
+    def is_known(self, newest: Event) -> bool:
+        """Has the log still this newest event of its topic? Those of compacted topics are kept for ever."""
+        return newest.offset >= self.first or newest.topic in COMPACTED
+
+
+class ModelPublisher:
+    """A publisher in a few lines, true to the protocol, that remembers all its logs for the check."""
+
+    def __init__(self) -> None:
+        """Start with an empty log."""
+        self.serial = 0
+        self.logs: dict[int, ModelLog] = {}
+        self.begin([], [])
+
+    def begin(self, events: list[Event], before: Epochs) -> None:
+        """Start an epoch with these events kept."""
+        epoch = 1000 + len(self.logs)
+        first = self.log.first if events else 1
+        self.log = ModelLog(epoch, [*before, (epoch, len(events))], events, min(first, len(events) + 1))
+        self.logs[epoch] = self.log
+
+    log = ModelLog(0, [])
+
+    def publish(self, topic: str, prefix: str, *, forgotten: bool) -> Message | None:
+        """Log an event, and give the feed message if a subscriber to `prefix` gets it."""
+        self.serial += 1
+        before = self.log.matching(prefix, 0, self.log.head)
+        event = Event(self.log.head + 1, topic, self.serial)
+        self.log.events.append(event)
+        previous = before[-1].offset if before else 0
+        if not prefix:
+            previous, forgotten = event.offset - 1, False
+        return (
+            Message(self.log.epoch, event.offset, None if forgotten else previous, event)
+            if (topic.startswith(prefix))
+            else None
+        )
+
+    def beat(self) -> Beat:
+        """Say where the log is."""
+        return Beat(self.log.epoch, self.log.head, self.log.first, list(self.log.epochs))
+
+    def fetch(self, prefix: str, request: Fetch, limit: int) -> Page:
+        """Answer as `Log.fetch` does."""
+        log = self.log
+        after = max(request.after, log.first - 1)
+        until = min(request.until, log.head)
+        found = log.matching(prefix, after, max(until, after))
+        page = found[:limit]
+        reached = page[-1].offset if len(page) == limit else max(after, until)
+        return Page(log.epoch, log.first, reached, [(event.offset, event) for event in page])
+
+    def check(self, prefix: str, request: Check) -> Checked:
+        """Answer as `Publisher` does: with the newest offset that is still known."""
+        log = self.log
+        last = max((event.offset for event in log.newest(prefix)), default=0)
+        return Checked(log.epoch, log.head, log.first, last if last > request.after else 0)
+
+    def latest(self, prefix: str, request: Latest, limit: int) -> Listed:
+        """Answer as `Log.latest` does."""
+        log = self.log
+        page = [event for event in log.newest(prefix) if event.topic > request.after_topic][:limit]
+        next_topic = page[-1].topic if len(page) == limit else ""
+        return Listed(log.epoch, log.head, log.first, [(event.offset, event) for event in page], next_topic)
+
+    def answer(self, prefix: str, request: Request, limit: int) -> Reply:
+        """Answer a request as things stand now."""
+        match request:
+            case Info():
+                return self.beat()
+            case Check():
+                return self.check(prefix, request)
+            case Fetch():
+                return self.fetch(prefix, request, limit)
+            case Latest():
+                return self.latest(prefix, request, limit)
+
+
+class Consumer:
+    """Applies what a CatchUp hands over, and checks it against the publisher's logs."""
+
+    def __init__(self, publisher: ModelPublisher, follower: CatchUp[Event], prefix: str) -> None:
+        """Begin where the CatchUp begins."""
+        self.publisher, self.follower, self.prefix = publisher, follower, prefix
+        self.start: int | None = follower.offset
+        self.epoch = follower.epoch
+        self.view: list[Event] = []
+        self.gone: list[Truncated] = []
+        self.reopened: list[Truncated] = []  # gone, and then a power cut made old events the newest ones again
+
+    def take(self) -> None:
+        """Take notices, then events, as `bus.subscriber.source` does, and check what we have now."""
+        for notice in self.follower.take_notices():
+            if isinstance(notice, Rewound):
+                assert notice.to == min(notice.at, self.surviving()) < notice.at
+                assert self.view == [] or self.view[-1].offset <= notice.at
+                self.view = [event for event in self.view if event.offset <= notice.to]
+                self.gone = [Truncated(gone.after, min(gone.first, notice.to + 1)) for gone in self.gone]
+                assert self.start is not None
+                self.start = min(notice.to, self.start)
+            elif isinstance(notice, Truncated):
+                assert notice.count >= 1
+                assert notice.first <= max(log.first for log in self.publisher.logs.values())
+                self.gone.append(notice)
+        self.view += self.follower.take()
+        if self.follower.epoch != self.epoch:
+            self.reopened += self.gone
+        self.epoch = self.follower.epoch
+        self.check()
+
+    def surviving(self) -> int:
+        """Count the events that the log of our old epoch and that of the new one have in common."""
+        old, new = self.publisher.logs.get(self.epoch or 0), self.publisher.logs[self.follower.epoch or 0]
+        if old is None:
+            return 0
+        assert new.epoch not in dict(old.epochs), "a dead epoch, known as such, was taken up again"
+        pairs = zip(old.events, new.events, strict=False)
+        return next((index for index, (one, other) in enumerate(pairs) if one != other), min(old.head, new.head))
+
+    def hear(self, beat: Beat) -> None:
+        """Take a heartbeat; whoever starts now, starts at the head of the first one."""
+        self.take()  # before the epoch may change
+        self.follower.heartbeat(*beat)
+        self.begin_at(beat)
+
+    def learn(self, request: Request, reply: Reply) -> None:
+        """Take a reply."""
+        self.take()
+        give(self.follower, request, reply)
+        if isinstance(reply, Beat):
+            self.begin_at(reply)
+        elif isinstance(reply, Listed) and self.start is None and self.follower.offset is not None:
+            # the newest events were listed: only they are here of what came up to the position
+            self.start = 0
+            self.gone.append(Truncated(0, self.follower.offset + 1))
+
+    def begin_at(self, beat: Beat) -> None:
+        """Note where a consumer that starts now has started."""
+        if self.start is None and self.follower.offset is not None:
+            assert self.follower.offset == beat.head
+            self.start = beat.head
+
+    def check(self) -> None:
+        """Everything of the prefix up to the position is here, once and in order, or was named as gone."""
+        epoch, offset = self.follower.epoch, self.follower.offset
+        if epoch is None or offset is None:
+            assert self.view == []
+            return
+        assert self.start is not None
+        wanted = self.publisher.logs[epoch].matching(self.prefix, self.start, offset)
+        kept = [event for event in wanted if not self._is_gone(event.offset)]
+        assert [event for event in self.view if not self._is_gone(event.offset)] == kept
+        assert [event for event in self.view if event not in wanted] == []
+        offsets = [event.offset for event in self.view]
+        assert offsets == sorted(set(offsets))
+
+    def check_state(self) -> None:
+        """Whatever retention took, the newest event of every compacted topic is here."""
+        log, start = self.publisher.log, self.start
+        assert start is not None
+        for event in log.newest(self.prefix):
+            if event.offset > start and not any(one.after < event.offset < one.first for one in self.reopened):
+                assert event in self.view
+
+    def _is_gone(self, offset: int) -> bool:
+        return any(gone.after < offset < gone.first for gone in self.gone)
+
+
+def settle(publisher: ModelPublisher, consumer: Consumer, limit: int) -> None:
+    """Let the quiet phase happen: one heartbeat, then every request is answered."""
+    follower = consumer.follower
+    consumer.hear(publisher.beat())
+    for _ in range(6 * publisher.log.head + 20):
+        consumer.take()
+        request = follower.request()
+        if request is None:
+            return
+        consumer.learn(request, publisher.answer(consumer.prefix, request, limit))
+    pytest.fail("the questions do not end")
+
+
+def give(follower: CatchUp[Event], request: Request, reply: Reply) -> None:
+    """Hand a reply in."""
+    match request, reply:
+        case Info(), Beat():
+            follower.informed(request, *reply)
+        case Check(), Checked():
+            follower.checked(request, *reply)
+        case Fetch(), Page():
+            follower.fetched(request, *reply)
+        case Latest(), Listed():
+            follower.listed(request, *reply)
+
+
+class Network(RuleBasedStateMachine):
+    """Every interleaving of a publisher, a consumer and a bad network, with one epoch and no retention."""
+
+    follower_class: type[CatchUp[Event]] = CatchUp
+
+    def __init__(self) -> None:
+        """Start with nothing under way."""
+        super().__init__()
+        self.publisher = ModelPublisher()
+        self.feed: list[Message | Beat] = []
+        self.asked: list[Request] = []
+        self.replies: list[tuple[Request, Reply]] = []
+
+    @initialize(
+        before=st.lists(st.sampled_from(TOPICS), max_size=8),
+        prefix=st.sampled_from(PREFIXES),
+        start=pick,
+        how=st.sampled_from(STARTS),
+    )
+    def begin(self, before: list[str], prefix: str, start: int, how: str) -> None:
+        """Start behind a log of some events: at its beginning or a stored position, now, or with the newest events."""
+        for topic in before:
+            self.publisher.publish(topic, prefix, forgotten=False)
+        at = start % (len(before) + 1)
+        epoch, offset = (self.publisher.log.epoch, at) if at and how == "stored" else (None, 0)
+        follower = self.follower_class(
+            epoch=epoch,
+            offset=offset if how == "stored" else None,
+            everything=not prefix,
+            latest=how == "latest",
+        )
+        self.consumer = Consumer(self.publisher, follower, prefix)
+
+    @property
+    def follower(self) -> CatchUp[Event]:
+        """The class under test."""
+        return self.consumer.follower
+
+    @rule(topic=st.sampled_from(TOPICS), forgotten=st.booleans(), arrives=st.booleans())
+    def publish(self, topic: str, forgotten: bool, arrives: bool) -> None:
+        """Log an event; its message arrives at once, or is under way."""
+        message = self.publisher.publish(topic, self.consumer.prefix, forgotten=forgotten)
+        if message is not None:
+            self.feed.append(message)
+            if arrives:
+                self.arrive(-1, repeated=False)
+
+    @rule()
+    def beat(self) -> None:
+        """Send a heartbeat."""
+        self.feed.append(self.publisher.beat())
+
+    @precondition(lambda self: self.feed)
+    @rule(which=pick, repeated=st.booleans())
+    def arrive(self, which: int, repeated: bool) -> None:
+        """Anything under way arrives, in any order, and perhaps again later."""
+        which %= len(self.feed)
+        thing = self.feed[which] if repeated else self.feed.pop(which)
+        if isinstance(thing, Message):
+            self.follower.message(*thing)
+        else:
+            self.consumer.hear(thing)
+
+    @precondition(lambda self: self.feed)
+    @rule(which=pick)
+    def lose(self, which: int) -> None:
+        """Something under way is lost."""
+        self.feed.pop(which % len(self.feed))
+
+    @rule(answered=st.booleans(), limit=st.integers(1, 3))
+    def ask(self, answered: bool, limit: int) -> None:
+        """Send what the consumer wants to know; the answer may come at once."""
+        request = self.follower.request()
+        if request is not None:
+            self.asked.append(request)
+            if answered:
+                self.answer(-1, limit, arrives=True)
+
+    @precondition(lambda self: self.asked)
+    @rule(which=pick, limit=st.integers(1, 3), arrives=st.booleans())
+    def answer(self, which: int, limit: int, arrives: bool) -> None:
+        """The publisher answers an open question, in small pages; also one that was given up."""
+        request = self.asked.pop(which % len(self.asked))
+        self.replies.append((request, self.publisher.answer(self.consumer.prefix, request, limit)))
+        if arrives:
+            self.reply(-1, repeated=False)
+
+    @precondition(lambda self: self.replies)
+    @rule(which=pick, repeated=st.booleans())
+    def reply(self, which: int, repeated: bool) -> None:
+        """An answer arrives, perhaps late, perhaps twice."""
+        which %= len(self.replies)
+        request, reply = self.replies[which] if repeated else self.replies.pop(which)
+        self.consumer.learn(request, reply)
+
+    @precondition(lambda self: self.asked or self.replies)
+    @rule(which=pick)
+    def fail(self, which: int) -> None:
+        """A request is given up, though its answer may still come."""
+        self.follower.failed([*self.asked, *(request for request, _ in self.replies)][which % self.under_way])
+
+    @property
+    def under_way(self) -> int:
+        """Count the questions and answers on the network."""
+        return len(self.asked) + len(self.replies)
+
+    @rule()
+    def reconnect(self) -> None:
+        """The connection is made anew: what was under way is lost, but for answers that were read already."""
+        self.follower.forget()
+        self.feed.clear()
+        self.asked.clear()
+
+    @rule()
+    def take(self) -> None:
+        """The consumer takes what is ready."""
+        self.consumer.take()
+
+    @rule()
+    def consumer_restarts(self) -> None:
+        """The consumer is killed after it stored its position, and goes on from there."""
+        self.consumer.take()
+        old = self.follower
+        new = self.follower_class(
+            epoch=old.epoch, offset=old.offset, everything=not self.consumer.prefix, latest=old._latest
+        )
+        self.consumer.follower = new
+        self.reconnect()  # it has new sockets, which nothing old can reach
+        self.replies.clear()
+
+    @rule(limit=st.integers(1, 3))
+    def quiet(self, limit: int) -> None:
+        """Let the network work for a while: then nothing is missing."""
+        self.follower.forget()  # open questions run into their time limit
+        settle(self.publisher, self.consumer, limit)
+        assert self.follower.epoch == self.publisher.log.epoch
+        assert self.follower.offset == self.publisher.log.head
+        self.consumer.check_state()
+
+    @invariant()
+    def pending_is_bounded(self) -> None:
+        """No more than the limit waits."""
+        if hasattr(self, "consumer"):
+            assert len(self.follower._pending) <= DEFAULT_LIMITS.pending_messages
+
+    def teardown(self) -> None:
+        """End with the quiet phase."""
+        if hasattr(self, "consumer"):
+            self.quiet(2)
+
+
+class BadPublisher(Network):
+    """The same, and the publisher's log has a life too: power cuts, a wiped log, retention."""
+
+    @rule(lost=st.integers(0, 4), survives=st.booleans())
+    def power_cut(self, lost: int, survives: bool) -> None:
+        """A new epoch begins, with the log rolled back or not; old messages may be under way."""
+        log = self.publisher.log
+        kept = log.head if survives else max(log.first - 1, log.head - lost)
+        self.publisher.begin(log.events[:kept], log.epochs)
+        assert self.publisher.log.first <= kept + 1
+
+    @rule()
+    def wipe(self) -> None:
+        """The log is another one, which knows nothing of the old epochs."""
+        self.publisher.begin([], [])
+
+    @rule(count=st.integers(1, 5))
+    def retain(self, count: int) -> None:
+        """Retention takes the oldest events."""
+        log = self.publisher.log
+        log.first = min(log.first + count, log.head + 1)

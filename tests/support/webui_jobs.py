@@ -1,0 +1,65 @@
+"""Jobs for the `webui` pipeline, run against the fake server."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image
+
+from bus.contracts.messages import Config, JobResult, LearningContext
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import Cancelled, Progress, ServerAddress, Setup
+from pipeline_runner.pipelines.webui.lists import Lists, parse_lists
+from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline
+from tests.servers.webui import FakeWebui
+from tests.servers.webui_jobs import Refused
+from tests.servers.webui_site import API, Request, Site
+from tests.support.factories import Reports, record_of
+
+CONFIG: Final[Config] = {"prompt": "a blue star", "steps": 4, "width": 64, "height": 64, "seed": 7}
+
+
+def pipeline_of(root: Path, server: FakeWebui, auth_file: Path | None = None) -> WebuiPipeline:
+    """Make the pipeline, and have it read what the server offers."""
+    pipeline = WebuiPipeline(
+        Setup(outputs=Outputs(root), servers={"webui": ServerAddress(url=server.url, auth_file=auth_file)})
+    )
+    assert pipeline.refresh() == ""
+    return pipeline
+
+
+def run(
+    pipeline: WebuiPipeline,
+    config: Config | None = None,
+    *,
+    stage: str = "txt2img",
+    mark: LearningContext | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled = lambda: False,
+) -> JobResult:
+    """Run a job to its end."""
+    job = record_of(pipeline="webui", stage=stage, config=CONFIG if config is None else config, mark=mark)
+    return pipeline.run(job, Reports() if progress is None else progress, cancelled)
+
+
+def picture(folder: Path, size: tuple[int, int] = (40, 24)) -> str:
+    """Write a picture to start from, and give its path."""
+    path = folder / "start.png"
+    Image.new("RGB", size, "red").save(path)
+    return str(path)
+
+
+def lists_of(change: Callable[[dict[str, Any]], object] = lambda _: None, **options: Any) -> Lists:
+    """Give the lists of a fake web UI, without a socket; `change` is applied to its answers before."""
+    site = Site(**options)
+    names = ("samplers", "schedulers", "sd-models", "sd-modules", "sd-vae", "loras", "upscalers", "options")
+    answers: dict[str, Any] = {name: _answer(site, name) for name in (*names, "latent-upscale-modes")}
+    change(answers)
+    return parse_lists(answers)
+
+
+def _answer(site: Site, name: str) -> Any:
+    try:
+        return site.answer(Request("GET", f"{API}/{name}", {}, None))
+    except Refused:  # it is not there
+        return None

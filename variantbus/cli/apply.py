@@ -1,0 +1,132 @@
+"""`variantbus apply`: the recommended value into a file, or as a job that is ready to run."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from bus.console.command import (
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    data_dir_option,
+    fail,
+    keys_option,
+    learning_option,
+    user_errors,
+)
+from bus.console.tail import printable
+from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from learning_service.experiments.plan import settings
+from variantbus.cli.patching import difference, job_text, patched
+from variantbus.cli.recommend import ask_recommendation
+from variantbus.reports.applied import History, read_text
+
+
+@click.command()
+@click.argument("experiment_id", metavar="[ID]", default="")
+@click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="TOML or JSON file to change.")
+@click.option("--key", "places", multiple=True, metavar="NAME=PLACE", help="Where it belongs: a.b.c; repeatable.")
+@click.option("--undo", "undone", type=click.Path(path_type=Path), metavar="FILE", help="Make FILE what it was before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_dir_option
+@learning_option
+@keys_option
+def apply(  # noqa: PLR0913 - one parameter an option
+    experiment_id: str,
+    *,
+    target: Path | None,
+    places: tuple[str, ...],
+    undone: Path | None,
+    yes: bool,
+    data_dir: Path,
+    learning: str,
+    keys: Keys | None,
+) -> None:
+    """Apply what is recommended for ID: print the ready-to-run job, or write the value into a file.
+
+    Shows the difference and asks before anything is written.
+    """
+    with user_errors():
+        history = History(data_dir.absolute() / "applied")
+        if bool(experiment_id) == bool(undone) or (undone and (target or places)):
+            raise InvalidInputError("give an ID, or --undo with a FILE and nothing else")
+        if undone:
+            _undo(history, undone.resolve(), yes=yes)
+            return
+        if target is None:
+            click.echo(job_of(learning, experiment_id, keys), nl=False)
+            return
+        params = ExperimentParams(experiment_id=experiment_id)
+        view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+        made = ask_recommendation(learning, experiment_id, keys)
+        value = made.value
+        if value is None:
+            fail(printable(made.sentence), EXIT_REFUSED)
+        chosen = settings(view.definition, value)
+        path = target.resolve()
+        before = read_text(path)
+        try:
+            after = patched(before, path.suffix.lower(), chosen, _places(places, list(chosen)))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{target}: {error}") from None
+        click.echo(printable(made.sentence), err=True)
+        if _agreed(before, after, path, yes=yes):
+            history.write(path, before, after, experiment_id)
+            click.echo(f"applied; `variantbus apply --undo {target}` takes it back", err=True)
+
+
+def job_of(learning: str, experiment_id: str, keys: Keys | None = None) -> str:
+    """Give the ready-to-run job with the recommended value, as TOML.
+
+    Raises:
+        ControlError: there is no recommendation (code `conflict`), or no such experiment.
+    """
+    params = ExperimentParams(experiment_id=experiment_id)
+    view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+    made = ask_recommendation(learning, experiment_id, keys)
+    if made.value is None:
+        raise ControlError("conflict", made.sentence)
+    return job_text(view.definition, settings(view.definition, made.value), printable(made.sentence))
+
+
+def _undo(history: History, path: Path, *, yes: bool) -> None:
+    kept, record = history.newest(path)
+    if _agreed(read_text(path), record.before, path, yes=yes):
+        history.undo(kept, record)
+        click.echo(f"{path} is what it was before {record.experiment_id}", err=True)
+
+
+def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
+    """Show what changes, and ask; False if nothing does."""
+    shown = difference(before, after, path.name)
+    if not shown:
+        click.echo(f"{path} has it already", err=True)
+        return False
+    click.echo(printable_lines(shown))
+    if not yes:
+        if not sys.stdin.isatty():
+            fail("nobody is there to be asked; give --yes", EXIT_USAGE)
+        click.confirm("Write it?", abort=True, err=True)
+    return True
+
+
+def printable_lines(text: str) -> str:
+    """Give lines without what could act on a terminal."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _places(texts: tuple[str, ...], names: list[str]) -> dict[str, str]:
+    """Read `NAME=PLACE`; with one name, the place alone will do."""
+    places = {}
+    for text in texts:
+        name, sign, place = text.partition("=")
+        if not sign and len(names) == 1:
+            name, place = names[0], text
+        if name not in names or not all(place.split(".")):
+            raise InvalidInputError(f"--key: {text!r}; write {names[0]}=PLACE, such as {names[0]}=defaults.{names[0]}")
+        places[name] = place
+    return places

@@ -1,0 +1,132 @@
+"""`variantbus experiment export` and `import`."""
+
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import click
+import msgspec
+
+from bus.console.command import keys_option, learning_option, user_errors
+from bus.contracts.records import ImportParams, ImportReply, Kind, Records, RecordsParams, RecordsReply
+from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from learning_service.experiments.sharding import Shard
+from variantbus.cli.files import new_id
+from variantbus.reports.applied import read_text, replace_text
+from variantbus.reports.exported import Exported, from_csv, from_json, to_csv, to_json, under
+
+PART_BYTES: Final = 1 << 20  # of the records in one request
+IMPORT_SECONDS: Final = 60.0  # for one part; the last one writes them all
+Format = Literal["json", "csv"]
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write (default: to stdout).")
+@click.option(
+    "--format", "wanted", type=click.Choice(get_args(Format)), help="Default: as the file's name ends, or json."
+)
+@learning_option
+@keys_option
+def export(experiment_id: str, *, output: Path | None, wanted: Format | None, learning: str, keys: Keys | None) -> None:
+    """Write all that is known of an experiment: jobs, pictures by their hashes, ratings, recommendation."""
+    with user_errors():
+        form = wanted or _format_of(output)
+        exported = export_of(learning, experiment_id, keys)
+        text = to_csv(exported) if form == "csv" else to_json(exported)
+        if output is None:
+            sys.stdout.buffer.write(text.encode())
+            return
+        replace_text(output.resolve(), text)
+        click.echo(str(output), err=True)
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--as-new", is_flag=True, help="Give it an id of its own, beside the one that is here.")
+@learning_option
+@keys_option
+def import_(file: Path, *, as_new: bool, learning: str, keys: Keys | None) -> None:
+    """Make an experiment of what `export` has written; print its id. Its jobs do not run again."""
+    with user_errors():
+        text = read_text(file)
+        try:
+            exported = from_csv(text) if file.suffix.lower() == ".csv" else from_json(text)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{file}: {error}") from None
+        chosen = new_id(exported.definition.name) if as_new else exported.experiment_id
+        try:
+            send(learning, under(exported, chosen), keys)
+        except ControlError as error:
+            if not as_new or "shard" not in error.details:
+                raise
+            chosen = new_id(exported.definition.name, Shard.parse(error.details["shard"]))
+            send(learning, under(exported, chosen), keys)
+        click.echo(chosen)
+
+
+def export_of(learning: str, experiment_id: str, keys: Keys | None) -> Exported:
+    """Ask for all that is known of an experiment, page by page."""
+    view = request(
+        learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
+    )
+    records = Records()
+    for kind in get_args(Kind):
+        getattr(records, kind).extend(_records(learning, experiment_id, kind, keys))
+    return Exported(
+        experiment_id=experiment_id,
+        created_at=view.created_at,
+        definition=view.definition,
+        values=[variant.variant_value for variant in view.variants],
+        records=records,
+        recommendation=view.recommendation,
+    )
+
+
+def _records(learning: str, experiment_id: str, kind: Kind, keys: Keys | None) -> list[object]:
+    found: list[object] = []
+    after: str | None = ""
+    while after is not None:
+        params = RecordsParams(experiment_id=experiment_id, kind=kind, after=after)
+        reply = request(learning, "experiment.records", params, RecordsReply, keys=keys)
+        found += getattr(reply.records, kind)
+        after = reply.after
+    return found
+
+
+def send(learning: str, exported: Exported, keys: Keys | None) -> None:
+    """Send an experiment part by part; it is there when the last one has come, or not at all."""
+    parts = parts_of(exported.records)
+    for number, records in enumerate(parts):
+        params = ImportParams(
+            experiment_id=exported.experiment_id,
+            part=number,
+            parts=len(parts),
+            definition=exported.definition,
+            values=exported.values,
+            created_at=exported.created_at,
+            records=records,
+        )
+        request(learning, "experiment.import", params, ImportReply, IMPORT_SECONDS, keys=keys)
+
+
+def parts_of(records: Records) -> list[Records]:
+    """Divide records so that each part fits into a request."""
+    parts = [Records()]
+    size = 0
+    for kind, one in chain.from_iterable(((kind, one) for one in getattr(records, kind)) for kind in get_args(Kind)):
+        size += len(msgspec.msgpack.encode(one))
+        if size > PART_BYTES:
+            parts.append(Records())
+            size = 0
+        getattr(parts[-1], kind).append(one)
+    return parts
+
+
+def _format_of(output: Path | None) -> Format:
+    return "csv" if output and output.suffix.lower() == ".csv" else "json"

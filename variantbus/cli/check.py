@@ -1,0 +1,203 @@
+"""`variantbus check`: the health of each process, for people and for monitors."""
+
+import sys
+from typing import Final
+
+import click
+from msgspec import Struct
+from rich.table import Table
+from rich.text import Text
+
+from bus.console.command import (
+    EXIT_NO_CONNECTION,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    fail,
+    keys_option,
+    learning_option,
+    runner_option,
+    user_errors,
+)
+from bus.console.main import SourceType
+from bus.console.tail import printable
+from bus.protocol.wire import ControlError
+from bus.telemetry.metrics import Metric, MetricsReply, Sample
+from bus.transport.client import REQUEST_SECONDS, request
+from bus.transport.keys import Keys
+from variantbus.cli.output import json_option, json_text, print_table
+from variantbus.reports.health import MIB, Problem, Readings, Thresholds, problems_of
+
+NOT_ANSWERING: Final = "not_answering"
+UP: Final = "variantbus_up"
+UP_HELP: Final = "1 if the process answered this check."
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """What one process said, and what is wrong with it."""
+
+    service: str
+    address: str
+    answers: bool
+    version: str | None
+    problems: list[Problem]
+    metrics: list[Metric]
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What `--json` prints."""
+
+    ok: bool
+    services: list[Health]
+
+
+@click.command()
+@click.option(
+    "--from",
+    "sources",
+    type=SourceType(),
+    multiple=True,
+    help="Ask only this one: runner, learning or an address; repeatable. Without it, runner and learning.",
+)
+@click.option(
+    "--max-lag", type=click.IntRange(0), default=10_000, show_default=True, help="Events a service may be behind."
+)
+@click.option(
+    "--min-free", type=click.IntRange(0), default=256, show_default=True, help="MiB to be free on the disk of a log."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=REQUEST_SECONDS,
+    show_default=True,
+    help="Seconds to wait for each process.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "prometheus"]),
+    default="text",
+    show_default=True,
+    help="What to print; prometheus is the text format that it scrapes.",
+)
+@json_option
+@runner_option
+@learning_option
+@keys_option
+def check(  # noqa: PLR0913 - one parameter an option
+    *,
+    sources: tuple[str, ...],
+    max_lag: int,
+    min_free: int,
+    timeout: float,
+    style: str,
+    as_json: bool,
+    runner: str,
+    learning: str,
+    keys: Keys | None,
+) -> None:
+    """Ask each process how it is.
+
+    Exit status: 0 all is well, 3 one does not answer, 4 one answers and something is wrong. For cron, Nagios, and the
+    probes of Kubernetes.
+
+    \b
+    Examples:
+      variantbus check
+      variantbus check --from runner --timeout 1
+      variantbus check --format prometheus > v.prom.new;
+        test -s v.prom.new && mv v.prom.new /var/lib/node_exporter/v.prom
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    names = {"runner": runner, "learning": learning}
+    thresholds = Thresholds(max_lag=max_lag, min_free=min_free * MIB)
+    with user_errors():
+        found = [ask(one, names.get(one, one), thresholds, timeout, keys) for one in dict.fromkeys(sources or names)]
+        if as_json or style == "json":
+            click.echo(json_text(Report(ok=not any(one.problems for one in found), services=found)))
+        elif style == "prometheus":
+            click.echo(as_prometheus(found), nl=False)
+        else:
+            print_text(found)
+    sys.exit(exit_status(found))
+
+
+def ask(name: str, address: str, thresholds: Thresholds, timeout: float, keys: Keys | None = None) -> Health:
+    """Ask one process; one that does not answer, or refuses to, is a finding and no error."""
+    try:
+        reply = request(address, "metrics", {}, MetricsReply, timeout, keys=keys)
+    except ControlError as error:
+        code = NOT_ANSWERING if error.code == "unavailable" else error.code
+        problems = [Problem(code=code, detail=error.message)]
+        answers = code != NOT_ANSWERING
+        return Health(service=name, address=address, answers=answers, version=None, problems=problems, metrics=[])
+    return Health(
+        service=reply.service,
+        address=address,
+        answers=True,
+        version=reply.version,
+        problems=problems_of(Readings(reply.metrics), thresholds),
+        metrics=reply.metrics,
+    )
+
+
+def exit_status(found: list[Health]) -> int:
+    """Give the status that says the worst of all."""
+    if any(not one.answers for one in found):
+        return EXIT_NO_CONNECTION
+    return EXIT_REFUSED if any(one.problems for one in found) else 0
+
+
+def as_prometheus(found: list[Health]) -> str:
+    """Write everything in the text format of Prometheus, with `variantbus_up` for each process."""
+    try:
+        from bus.telemetry.prometheus import exposition  # noqa: PLC0415 - an extra, which only this needs
+    except ImportError:
+        fail("--format: prometheus needs prometheus-client; install variantbus[metrics]", EXIT_USAGE)
+        raise
+    return exposition(
+        ({"service": one.service, "address": one.address}, [*one.metrics, _up(answers=one.answers)]) for one in found
+    )
+
+
+def _up(*, answers: bool) -> Metric:
+    return Metric(name=UP, kind="gauge", help=UP_HELP, samples=[Sample(labels={}, value=int(answers))])
+
+
+def print_text(found: list[Health]) -> None:
+    """Print one line that says it all, which is what Nagios shows, then a table, then what is wrong."""
+    problems = [f"{one.service}: {printable(problem.detail)}" for one in found for problem in one.problems]
+    click.echo(f"not ok: {problems[0]}" if problems else "ok")
+    for problem in problems[1:]:
+        click.echo(f"also: {problem}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("service", "address", "version", "up for", "events", "log", "memory", "now"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "address")
+    for one in found:
+        table.add_row(*(Text(printable(cell)) for cell in _row(one)))
+    print_table(table)
+
+
+def _row(one: Health) -> list[str]:
+    if not one.metrics:
+        return [one.service, one.address, "-", "-", "-", "-", "-", "does not answer" if not one.answers else "refuses"]
+    readings = Readings(one.metrics)
+    log = sum(size for _, size in readings.all("variantbus_log_size_bytes"))
+    now = [f"{count} {labels['state']}" for labels, count in readings.all("variantbus_jobs")]
+    now += [f"{lag} behind {labels['publisher']}" for labels, lag in readings.all("variantbus_consumer_lag_events")]
+    return [
+        one.service,
+        one.address,
+        one.version or "-",
+        duration(readings.get("variantbus_uptime_seconds") or 0),
+        str(readings.get("variantbus_log_head_offset")),
+        f"{log / MIB:.1f} MiB",
+        f"{(readings.get('process_resident_memory_bytes') or 0) / MIB:.0f} MiB",
+        ", ".join(now) or "-",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Say a time in its largest unit: 12 s, 5 min, 3 h, 40 d."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"

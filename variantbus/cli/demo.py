@@ -1,0 +1,78 @@
+"""`variantbus demo`: the whole chain once, on a fresh set of processes."""
+
+import threading
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bus.console.command import EXIT_UNEXPECTED, data_dir_option, fail, keys_option, pass_on_config, user_errors
+from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.experiment import create, end_with, outputs_of, write_sheet
+from variantbus.cli.files import read_experiment
+from variantbus.cli.follow import follow
+from variantbus.cli.processes import Children, StartError
+from variantbus.cli.recommend import ask_recommendation
+from variantbus.cli.view import summary_line
+
+ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Start the dashboard too, and leave all running until Ctrl-C.")
+@data_dir_option
+@keys_option
+def demo(*, keep: bool, data_dir: Path, keys: Keys | None) -> None:
+    """Run the example experiment from start to end, and show where everything is.
+
+    Starts a runner, a learning service and a logger on free ports, in the folder `demo` of the data folder, and stops
+    them at the end.
+    """
+    folder = data_dir.absolute() / "demo"
+    pass_on_config()
+    try:
+        with user_errors(), Children(folder / "logs") as children:
+            _run(children, folder, keys, keep=keep)
+    except StartError as error:
+        fail(str(error), EXIT_UNEXPECTED)
+
+
+def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> None:
+    locked = ("--keys", str(keys.folder)) if keys else ()
+    options = ("--data-dir", str(folder), *ANY_PORT, *locked)
+    runner = children.start("runner", "pipeline_runner", *options)["control"]
+    learning = children.start("learning", "learning_service", *options, "--runner", runner)["control"]
+    events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning, *locked)
+    page = ""
+    if keep:
+        own = ("--port", "0", "--runner", runner, "--learning", learning, *locked)
+        page = children.start("dashboard", "variantbus.dashboard", *own)["http"]
+        click.echo(f"dashboard      {page}")
+    experiment_id = create(learning, read_experiment(example("cfg_sweep.toml")), keys).experiment_id
+    screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
+    params = ExperimentParams(experiment_id=experiment_id)
+    view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+    outputs = outputs_of(runner, keys)
+    folder_of = next((image.path.partition("/")[0] for one in view.variants for image in one.images), experiment_id)
+    pictures = outputs / folder_of  # of an earlier experiment, if it has made them already
+    sheet = pictures / "contact-sheet.png"
+    write_sheet(view, runner, sheet, keys)
+    click.echo()
+    for variant in view.variants:
+        click.echo(summary_line(variant))
+    click.echo(f"\n{ask_recommendation(learning, experiment_id, keys).sentence}")
+    click.echo(f"\npictures       {pictures}")
+    click.echo(f"contact sheet  {sheet}")
+    click.echo(f"all events     {events}")
+    if keep:
+        click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all of it.")
+        threading.Event().wait()
+    end_with(screen)
+
+
+def example(name: str) -> Path:
+    """Find a file of `examples/`: beside the packages in a checkout, inside this one in a wheel."""
+    here = Path(__file__).parent
+    return next(path for path in (here / "examples" / name, here.parents[1] / "examples" / name) if path.exists())

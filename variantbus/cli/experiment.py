@@ -1,0 +1,226 @@
+"""`variantbus experiment …` and `variantbus watch`."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import click
+from msgspec.structs import replace
+from rich.table import Table
+from rich.text import Text
+
+from bus.console.command import EXIT_REFUSED, fail, keys_option, learning_option, runner_option, user_errors
+from bus.console.tail import printable
+from bus.contracts.messages import ExperimentDefinition, ExperimentStatus
+from bus.contracts.requests import (
+    CreateParams,
+    ExperimentCancelParams,
+    ExperimentListParams,
+    ExperimentListReply,
+    ExperimentParams,
+    ExperimentView,
+    PipelinesReply,
+)
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.client import REQUEST_SECONDS, request
+from bus.transport.keys import Keys
+from learning_service.experiments.axes import plan_values
+from learning_service.experiments.plan import MAX_JOBS
+from learning_service.experiments.sharding import Shard
+from variantbus.cli.archive import export, import_
+from variantbus.cli.files import new_id, read_experiment
+from variantbus.cli.follow import follow
+from variantbus.cli.lanes import reason_now
+from variantbus.cli.output import json_option, json_text, limit_option, more_text, print_table
+from variantbus.cli.report import report
+from variantbus.cli.revise import extend, rename, retry, stop
+from variantbus.cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
+from variantbus.reports.fetch import fetch_picture
+from variantbus.reports.sheet import SheetError, contact_sheet
+
+RETRY_SECONDS: Final = 0.1
+
+
+@click.group()
+def experiment() -> None:
+    """Plan, watch and manage experiments."""
+
+
+@experiment.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--follow", "follows", is_flag=True, help="Show it live and end with it: status 4 if a job failed.")
+@json_option
+@learning_option
+@runner_option
+@keys_option
+def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str, keys: Keys | None) -> None:
+    """Plan the experiment of FILE and have its jobs run; print its id."""
+    with user_errors():
+        view = create(learning, read_experiment(file), keys)
+        if not follows:
+            click.echo(json_text(view) if as_json else view.experiment_id)
+            return
+        click.echo(view.experiment_id, err=True)
+        _follow_to_the_end(learning, runner, view.experiment_id, json_lines=as_json, keys=keys)
+
+
+@experiment.command("list")
+@limit_option
+@json_option
+@learning_option
+@keys_option
+def list_(*, limit: int, as_json: bool, learning: str, keys: Keys | None) -> None:
+    """List experiments, newest first."""
+    with user_errors():
+        reply = request(learning, "experiment.list", ExperimentListParams(limit=limit), ExperimentListReply, keys=keys)
+        if as_json:
+            click.echo(json_text(reply.experiments))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("id", "name", "variable", "status", "jobs", "created"):
+            table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+        for one in reply.experiments:
+            table.add_row(*_row(one))
+        print_table(table)
+        if reply.before is not None:
+            click.echo(more_text(len(reply.experiments), limit), err=True)
+
+
+@experiment.command()
+@click.argument("experiment_id", metavar="ID")
+@json_option
+@learning_option
+@runner_option
+@keys_option
+def show(experiment_id: str, *, as_json: bool, learning: str, runner: str, keys: Keys | None) -> None:
+    """Show an experiment with all its variants."""
+    with user_errors():
+        view = _show(learning, experiment_id, keys)
+        if as_json:
+            click.echo(json_text(view))
+            return
+        screen = screen_of(view)
+        if not screen.has_ended:
+            screen.waits_for = reason_now(runner, screen.pipeline, keys)
+        print_table(screen.render())
+        if view.recommendation:
+            click.echo(f"\n{printable(view.recommendation.sentence)}")
+
+
+@experiment.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("--finish-running", is_flag=True, help="Let the jobs that run come to their end.")
+@learning_option
+@keys_option
+def cancel(experiment_id: str, *, finish_running: bool, learning: str, keys: Keys | None) -> None:
+    """Cancel the jobs of an experiment that have not ended."""
+    with user_errors():
+        params = ExperimentCancelParams(experiment_id=experiment_id, finish_running=finish_running)
+        request(learning, "experiment.cancel", params, ExperimentView, keys=keys)
+        click.echo(f"cancelling {experiment_id}", err=True)
+
+
+@experiment.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The PNG to write (default: ID.png here).")
+@learning_option
+@runner_option
+@keys_option
+def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str, keys: Keys | None) -> None:
+    """Draw all pictures of an experiment into one PNG: a column a value, a row a seed."""
+    with user_errors():
+        target = output or Path(f"{experiment_id}.png")
+        if target.suffix.lower() != ".png" or not target.parent.is_dir():
+            raise InvalidInputError(f"--output: {target} must end in .png, in a folder that exists")
+        try:
+            write_sheet(_show(learning, experiment_id, keys), runner, target, keys)
+        except SheetError as error:
+            fail(str(error), EXIT_REFUSED)
+        click.echo(str(target))
+
+
+for command in (extend, retry, stop, rename, export, import_, report):
+    experiment.add_command(command)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="[ID]", default="")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
+@learning_option
+@runner_option
+@keys_option
+def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, keys: Keys | None) -> None:
+    """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
+    with user_errors():
+        if experiment_id:
+            _show(learning, experiment_id, keys)  # an unknown one would be waited for without end
+        followed = experiment_id or _newest(learning, keys)
+        _follow_to_the_end(learning, runner, followed, json_lines=json_lines, keys=keys)
+
+
+def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
+    """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
+    plan_values(definition, max_variants=MAX_JOBS)
+    params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
+    deadline = time.monotonic() + REQUEST_SECONDS
+    while True:
+        try:
+            return request(learning, "experiment.create", params, ExperimentView, keys=keys)
+        except ControlError as error:
+            if "shard" in error.details:
+                params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
+                continue
+            # a service that has just started has not heard of its runners, or of their servers, yet
+            if error.code != "unavailable" or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
+def end_with(screen: ExperimentScreen) -> None:
+    """End as the experiment did: status 4 if a job failed. The reasons have been shown with the variants."""
+    failed = sum(variant.failed for variant in screen.variants.values())
+    if failed:
+        fail(f"{failed} jobs failed" if failed > 1 else "a job failed", EXIT_REFUSED)
+
+
+def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | None = None) -> None:
+    """Draw and write the contact sheet, of thumbnails that the runner gives."""
+    contact_sheet(view, lambda image: fetch_picture(runner, image.sha256, keys)).save(target)
+
+
+def outputs_of(runner: str, keys: Keys | None = None) -> Path:
+    """Ask the runner where its pictures are; it is on this machine."""
+    return Path(request(runner, "pipelines", {}, PipelinesReply, keys=keys).outputs)
+
+
+def _show(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentView:
+    return request(
+        learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
+    )
+
+
+def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None) -> None:
+    """Show an experiment until it has ended, say how to see its pictures, and end as it did."""
+    screen = follow(learning, runner, experiment_id, json_lines=json_lines, keys=keys)
+    if screen.has_pictures and not json_lines:
+        click.echo(f"pictures: variantbus experiment sheet {experiment_id}", err=True)
+    end_with(screen)
+
+
+def _newest(learning: str, keys: Keys | None) -> str:
+    """Give the newest experiment that has not ended, else the newest one."""
+    found = request(learning, "experiment.list", ExperimentListParams(), ExperimentListReply, keys=keys).experiments
+    if not found:
+        raise ControlError("not_found", "there is no experiment yet; start one with `variantbus experiment run FILE`")
+    running = [one for one in found if one.status in ("pending", "queued", "running")]
+    return (running or found)[0].experiment_id
+
+
+def _row(one: ExperimentStatus) -> list[str | Text]:
+    created = datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    jobs = counts_text(one.totals.completed, one.totals.failed, one.totals.cancelled, one.totals.jobs)
+    status = Text(one.status, style=STYLES[one.status])
+    name = Text(last_line(one.experiment_name))
+    return [one.experiment_id, name, Text(one.definition.variable_name), status, jobs, created]

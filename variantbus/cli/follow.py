@@ -1,0 +1,121 @@
+"""Following an experiment: subscribed to the learning service, shown as a live table, as lines, or as JSON."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from bus.console.tail import as_json
+from bus.contracts.messages import Message, VariantStatus
+from bus.protocol import topics
+from bus.protocol.validation import InvalidInputError
+from bus.subscriber.source import Delivery, Start
+from bus.subscriber.sync import Subscriber
+from bus.transport.keys import Keys
+from bus.transport.loop import Loop
+from variantbus.cli.lanes import LaneWatch, Reason
+from variantbus.cli.view import ExperimentScreen, Wait, search_line, summary_line
+
+REFRESH_SECONDS: Final = 0.1
+FOLLOWED: Final = (topics.EXPERIMENT_STATUS, topics.VARIANT_STATUS, topics.VARIANT_PROGRESS)
+
+
+def follow(
+    learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None = None
+) -> ExperimentScreen:
+    """Show an experiment until it has ended, and give its last state; the runner is asked why its jobs wait."""
+    screen = ExperimentScreen()
+    prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
+    try:
+        with (
+            closing(Loop()) as loop,
+            Subscriber([learning], prefixes, start=Start.LATEST, loop=loop, keys=keys) as subscriber,
+            _reason(loop, runner, screen, keys) as reason,
+            _shown(json_lines=json_lines) as show,
+        ):
+            show(screen, [])
+            while not _complete(screen):
+                batch = subscriber.receive(REFRESH_SECONDS)
+                if batch:
+                    reason.note_progress()
+                screen.waits_for = reason.text
+                show(screen, batch)
+    except KeyboardInterrupt:
+        click.echo(f"the experiment goes on; see `variantbus watch {experiment_id}`", err=True)
+        raise
+    return screen
+
+
+def _complete(screen: ExperimentScreen) -> bool:
+    """Wait for the end of the experiment and of each variant: they come under different prefixes, in any order."""
+    if not screen.has_ended or screen.experiment is None:
+        return False
+    ended = [variant.completed + variant.failed + variant.cancelled for variant in screen.variants.values()]
+    return len(ended) == screen.experiment.totals.variants and sum(ended) >= screen.experiment.totals.jobs
+
+
+@contextmanager
+def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Reason]:
+    """Give the reason why the jobs wait, which is kept up to date while the loop runs."""
+    watch: LaneWatch | None = None
+    with suppress(InvalidInputError):  # the key of the runner is not known here: the following needs only the other one
+        watch = LaneWatch(loop, runner, lambda: screen.pipeline, keys)
+    if watch is None:
+        yield Reason(runner)
+        return
+    with closing(watch):
+        yield watch.reason
+
+
+@contextmanager
+def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Delivery]], None]]:
+    """Give the function that takes deliveries and shows them: redrawn on a terminal, else line by line."""
+    console = Console()
+    if json_lines or not console.is_terminal:
+        wait = Wait()
+
+        def print_news(screen: ExperimentScreen, batch: list[Delivery]) -> None:
+            before = search_line(screen.experiment)
+            _print_lines(screen, batch, json_lines=json_lines)
+            if (search := search_line(screen.experiment)) != before:
+                click.echo(search, err=True)
+            if news := wait.news(screen):
+                click.echo(news, err=True)
+
+        yield print_news
+        return
+    with Live(console=console, auto_refresh=False) as live:
+
+        def redraw(screen: ExperimentScreen, batch: list[Delivery]) -> None:
+            for delivery in batch:
+                screen.take(_message(delivery))
+            live.update(screen.render(console.height), refresh=True)
+
+        yield redraw
+
+
+def _progress_of(variant: VariantStatus | None) -> tuple[object, ...]:
+    """Give what is worth a line: not every job that starts."""
+    return (variant.status, variant.completed, variant.failed, variant.cancelled) if variant else ()
+
+
+def _print_lines(screen: ExperimentScreen, batch: list[Delivery], *, json_lines: bool) -> None:
+    for delivery in batch:
+        message = _message(delivery)
+        before = screen.variants.get(message.variant_index) if isinstance(message, VariantStatus) else None
+        changed = screen.take(message)
+        if json_lines:
+            click.echo(as_json(delivery))
+        elif changed and _progress_of(changed) != _progress_of(before):
+            click.echo(summary_line(changed))
+
+
+def _message(delivery: Delivery) -> Message | None:
+    try:
+        return delivery.message
+    except (InvalidInputError, msgspec.MsgspecError):
+        return None

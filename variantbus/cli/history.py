@@ -1,0 +1,99 @@
+"""`variantbus history`: what was liked so far, over all experiments."""
+
+from datetime import datetime
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from bus.console.command import keys_option, learning_option, user_errors
+from bus.contracts.messages import VariantValue
+from bus.contracts.records import HistoryParams, HistoryReply
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.output import count_text, json_option, json_text, print_table
+from variantbus.cli.view import last_line, value_text
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@click.command()
+@click.option("--variable", metavar="NAME", help="Only experiments that varied this.")
+@click.option("--pipeline", metavar="NAME", help="Only experiments on this pipeline.")
+@json_option
+@learning_option
+@keys_option
+def history(*, variable: str | None, pipeline: str | None, as_json: bool, learning: str, keys: Keys | None) -> None:
+    """Look back over all experiments: how each value was rated, and how that went on."""
+    with user_errors():
+        params = HistoryParams(variable=variable, pipeline=pipeline)
+        reply = request(learning, "history", params, HistoryReply, keys=keys)
+        if as_json:
+            click.echo(json_text(reply))
+            return
+        mean = "" if reply.mean is None else f", {reply.mean:.2f} stars on average"
+        ratings = count_text(reply.ratings, "rating", "ratings")
+        experiments = count_text(len(reply.experiments), "experiment", "experiments")
+        click.echo(f"{experiments}, {count_text(reply.images, 'picture', 'pictures')}, {ratings}{mean}")
+        if reply.experiments:
+            click.echo()
+            print_table(values_table(reply))
+            click.echo()
+            print_table(experiments_table(reply))
+
+
+def values_table(reply: HistoryReply) -> Table:
+    """Draw one row a value, with the distribution of its stars from 1 to 5."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("variable", "value"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("experiments", "pictures", "ratings", "stars", "1…5", "s/job"):
+        table.add_column(heading, justify="right")
+    for one in reply.values:
+        table.add_row(
+            Text(last_line(one.variable)),
+            Text(last_line(value_text(one.value))),
+            str(one.experiments),
+            str(one.images),
+            str(sum(one.stars)),
+            _number(one.mean),
+            bars(one.stars),
+            _number(one.seconds),
+        )
+    return table
+
+
+def experiments_table(reply: HistoryReply) -> Table:
+    """Draw one row an experiment, oldest first: is it getting better?"""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("created", "experiment", "variable"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("ratings", "stars", "best", "worst"):
+        table.add_column(heading, justify="right")
+    for one in reply.experiments:
+        table.add_row(
+            datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d"),
+            Text(last_line(one.name)),
+            Text(last_line(one.variable)),
+            str(one.ratings),
+            _number(one.mean),
+            _extreme(one.best, one.best_mean),
+            _extreme(one.worst, one.worst_mean),
+        )
+    return table
+
+
+def bars(counts: tuple[int, ...]) -> str:
+    """Draw a distribution, a letter a count; what is there at all has a bar."""
+    most = max(counts)
+    if not most:
+        return ""
+    return "".join(BARS[max(1, round(count / most * (len(BARS) - 1)))] if count else BARS[0] for count in counts)
+
+
+def _extreme(value: VariantValue | None, mean: float | None) -> str:
+    return "" if value is None or mean is None else f"{last_line(value_text(value))} ({mean:.1f})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,92 @@
+"""Why the jobs of a pipeline wait: its runner is asked beside the following, which never depends on the answer."""
+
+from collections.abc import Callable
+from typing import Final
+
+from bus.contracts.requests import PipelinesReply
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from bus.transport.client import Requester, request
+from bus.transport.keys import Keys, towards
+from bus.transport.loop import Loop
+
+ASK_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 0.5
+SILENCES: Final = 2  # in a row: a runner that was only busy for a moment is no news
+
+
+class Reason:
+    """Why the jobs of a pipeline wait, as far as its runner says, or does not; no socket in here."""
+
+    def __init__(self, runner: str) -> None:
+        """Nothing is known yet."""
+        self.text = ""
+        self._silence, self._silences = silence_of(runner), 0
+
+    def hear(self, text: str) -> None:
+        """Take an answer, "" if nothing waits."""
+        self.text, self._silences = text, 0
+
+    def miss(self) -> None:
+        """Note that no answer came."""
+        self._silences += 1
+        if self._silences >= SILENCES:
+            self.text = self._silence
+
+    def note_progress(self) -> None:
+        """Jobs go on, so who is silent has no part in them: another runner may have them all."""
+        self._silences = 0
+        if self.text == self._silence:
+            self.text = ""
+
+
+class LaneWatch:
+    """Asks a runner again and again why it starts no job of a pipeline."""
+
+    def __init__(self, loop: Loop, runner: str, pipeline: Callable[[], str], keys: Keys | None = None) -> None:
+        """Ask at once, and every two seconds; `pipeline` gives its name, "" while that is not known.
+
+        Raises:
+            InvalidInputError: the keys do not say which key the runner has.
+        """
+        self.reason = Reason(runner)
+        self._pipeline = pipeline
+        self._requester = Requester(loop, runner, towards(keys, runner))
+        self._timer = loop.every(ASK_SECONDS, self._ask)
+        self._ask()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._timer.cancel()
+        self._requester.close()
+
+    def _ask(self) -> None:
+        self._requester.ask("pipelines", {}, PipelinesReply, self._hear, self._miss, ANSWER_SECONDS)
+
+    def _hear(self, reply: PipelinesReply) -> None:
+        self.reason.hear(reason_in(reply, self._pipeline()))
+
+    def _miss(self, error: ControlError) -> None:
+        if error.code == "unavailable":  # it may refuse, too: then it is there
+            self.reason.miss()
+
+
+def reason_now(runner: str, pipeline: str, keys: Keys | None = None) -> str:
+    """Ask once why a runner starts no job of a pipeline; "" if it does, or cannot be asked."""
+    try:
+        return reason_in(request(runner, "pipelines", {}, PipelinesReply, ANSWER_SECONDS, keys=keys), pipeline)
+    except ControlError as error:
+        return silence_of(runner) if error.code == "unavailable" else ""
+    except InvalidInputError:  # its key is not known here; the experiment is
+        return ""
+
+
+def reason_in(reply: PipelinesReply, pipeline: str) -> str:
+    """Read out of an answer why the jobs of a pipeline wait."""
+    lane = reply.lanes.get(pipeline)
+    return lane.waits_for if lane else ""
+
+
+def silence_of(runner: str) -> str:
+    """Say that nobody is there."""
+    return f"the runner at {runner} does not answer"

@@ -1,0 +1,103 @@
+"""Settings into the text of a TOML or JSON file, and nothing else of it changed. No file in here."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from bus.contracts.messages import ExperimentDefinition, Scalar
+from bus.protocol.validation import InvalidInputError
+
+FORMATS: Final = (".toml", ".json")
+_INDENT: Final = re.compile(r"\n([ \t]+)\S")
+Path = tuple[str, ...]
+
+
+def patched(text: str, suffix: str, settings: Mapping[str, Scalar], keys: Mapping[str, str]) -> str:
+    """Give the text with the settings in it: name -> value. `keys` says where, for names that are not found.
+
+    A name is looked for in `config`, as in the files of jobs, and then at the top. TOML keeps its comments and its
+    layout, JSON its indentation.
+
+    Raises:
+        InvalidInputError: the text cannot be read, or a setting has no place in it.
+    """
+    document = _read(text, suffix)
+    for name, value in settings.items():
+        path = place_of(document, name, keys.get(name))
+        table = _table(document, path)
+        present = table.get(path[-1])
+        if isinstance(present, dict | list):
+            raise InvalidInputError(f"{'.'.join(path)}: is a table or a list there; name another place with --key")
+        table[path[-1]] = value
+    if suffix == ".toml":
+        return tomlkit.dumps(document)
+    found = _INDENT.search(text)
+    ending = text[len(text.rstrip()) :]
+    return json.dumps(document, indent=found[1] if found else None, ensure_ascii=False) + ending
+
+
+def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
+    """Say where a setting stands, or is to stand.
+
+    Raises:
+        InvalidInputError: there is no place for it, or the file varies it.
+    """
+    for place, knob in enumerate([document.get("variable"), *document.get("variables", [])]):
+        if isinstance(knob, Mapping) and knob.get("name") == name:
+            where = "variable" if place == 0 else f"variables[{place - 1}]"
+            raise InvalidInputError(f"{where}: the file varies {name} itself; apply it to another file")
+    if key:
+        return tuple(key.split("."))
+    if isinstance(document.get("config"), Mapping):
+        return ("config", name)
+    if name in document:
+        return (name,)
+    raise InvalidInputError(f"{name}: is not in the file; say with --key {name}=PLACE where it belongs")
+
+
+def job_text(definition: ExperimentDefinition, settings: Mapping[str, Scalar], comment: str) -> str:
+    """Write a file that `variantbus job submit` takes: the job of the experiment under these settings."""
+    document = tomlkit.document()
+    for line in comment.splitlines():
+        document.add(tomlkit.comment(line))
+    document["pipeline"] = definition.pipeline
+    document["stage"] = definition.stage
+    if definition.priority:
+        document["priority"] = definition.priority
+    config = {"seed": definition.seed, **definition.config, **settings}
+    document["config"] = {name: value for name, value in config.items() if value is not None}
+    return tomlkit.dumps(document)
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """Show what changes, as `diff -u` does; "" if nothing does."""
+    names = f"{name} now", f"{name} then"
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=2)
+    return "\n".join(lines)
+
+
+def _read(text: str, suffix: str) -> MutableMapping[str, Any]:
+    if suffix not in FORMATS:
+        raise InvalidInputError(f"{suffix or 'no suffix'}: is not one of {', '.join(FORMATS)}; give a file of these")
+    try:
+        document = tomlkit.parse(text) if suffix == ".toml" else json.loads(text)
+    except (TOMLKitError, json.JSONDecodeError, RecursionError) as error:
+        raise InvalidInputError(f"is no valid {suffix[1:].upper()}: {error}") from None
+    if not isinstance(document, dict):
+        raise InvalidInputError("is no table of names and values; give a file that is")
+    return document
+
+
+def _table(document: MutableMapping[str, Any], path: Path) -> MutableMapping[str, Any]:
+    table = document
+    for done, name in enumerate(path[:-1], 1):
+        inner = table.get(name)
+        if not isinstance(inner, dict):
+            raise InvalidInputError(f"{'.'.join(path[:done])}: no table of the file; --key names a place that is there")
+        table = inner
+    return table

@@ -1,0 +1,104 @@
+"""`variantbus pipelines`: what can be varied, as the runner announces it."""
+
+from typing import Final
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from bus.console.command import keys_option, runner_option, user_errors
+from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec, bounds_text
+from bus.contracts.requests import LaneView, PipelinesReply
+from bus.protocol.validation import InvalidInputError, near_miss
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.output import json_option, json_text, print_table
+from variantbus.cli.view import last_line
+
+CHOICES_SHOWN: Final = 8
+KINDS: Final[dict[Kind, str]] = {
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "list of texts or numbers",
+    "map": "table of names and values",
+}
+
+
+@click.command()
+@click.argument("name", metavar="[PIPELINE]", default="")
+@json_option
+@runner_option
+@keys_option
+def pipelines(name: str, *, as_json: bool, runner: str, keys: Keys | None) -> None:
+    """List the pipelines of the runner, or what one of them takes: variables, their values, where they go."""
+    with user_errors():
+        reply = request(runner, "pipelines", {}, PipelinesReply, keys=keys)
+        if name and name not in reply.pipelines:
+            hint = near_miss(name, list(reply.pipelines))
+            raise InvalidInputError(f"PIPELINE: {name!r} is unknown; {hint}")
+        if as_json:
+            click.echo(json_text(reply.pipelines[name] if name else reply))
+        elif name:
+            _print_stages(reply.pipelines[name])
+        else:
+            print_table(overview(reply))
+
+
+def _print_stages(stages: dict[str, StageSpec]) -> None:
+    for sentence in away_lines(stages):
+        click.echo(sentence)
+    for stage, spec in stages.items():
+        if spec.variables or spec.config:
+            print_table(stage_table(stage, spec))
+
+
+def away_lines(stages: dict[str, StageSpec]) -> list[str]:
+    """Say why nothing can be planned now: once, however many stages wait for the same server."""
+    return [why for why in dict.fromkeys(last_line(spec.unavailable) for spec in stages.values()) if why]
+
+
+def overview(reply: PipelinesReply) -> Table:
+    """List pipelines with their stages and their part of the queue."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("pipeline", "stages", "waiting", "running", "note"):
+        table.add_column(heading, overflow="fold")
+    idle = LaneView(queued=0, running=0, concurrency=0, room=0, paused=False, waits_for="")
+    for name, stages in reply.pipelines.items():
+        lane = reply.lanes.get(name, idle)
+        running = f"{lane.running} of {lane.concurrency}"
+        table.add_row(name, " ".join(stages), str(lane.queued), running, Text(lane.waits_for))
+    return table
+
+
+def stage_table(stage: str, spec: StageSpec) -> Table:
+    """List what a stage takes; what an experiment cannot vary comes last."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=stage, title_justify="left")
+    for heading in ("name", "takes", "goes to", "note"):
+        table.add_column(heading, overflow="fold")
+    for name, variable in spec.variables.items():
+        table.add_row(name, Text(takes(variable)), Text(variable.target), note(name, spec, variable))
+    for name, variable in spec.config.items():
+        table.add_row(name, Text(takes(variable)), Text(variable.target), note(name, spec, variable))
+    return table
+
+
+def takes(variable: VariableSpec) -> str:
+    """Say in few words which values a variable takes."""
+    if variable.choices:
+        shown = ", ".join(str(choice) for choice in variable.choices[:CHOICES_SHOWN])
+        more = len(variable.choices) - CHOICES_SHOWN
+        return f"{shown}, … {more} more" if more > 0 else shown
+    bounded = variable.minimum is not None or variable.maximum is not None
+    bounds = f" {bounds_text(variable.minimum, variable.maximum)}" if bounded else ""
+    return f"{KINDS[variable.kind]}{bounds}{f' {variable.unit}' if variable.unit else ''}"
+
+
+def note(name: str, spec: StageSpec, variable: VariableSpec) -> str:
+    """Say what else there is to know of a key."""
+    parts = ["config only"] if name in spec.config else []
+    parts += ["required"] if name in spec.required else []
+    parts += [f"with {' and '.join(variable.needs)}"] if variable.needs else []
+    parts += ["slow to change"] if variable.slow else []
+    return ", ".join(parts)

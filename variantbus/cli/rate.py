@@ -1,0 +1,184 @@
+"""`variantbus rate`, `compare` and `undo`: what a person says of pictures."""
+
+import io
+import itertools
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+from PIL import Image, UnidentifiedImageError
+
+from bus.console.command import keys_option, learning_option, runner_option, user_errors
+from bus.contracts.messages import ImageRef
+from bus.contracts.requests import ComparedReply, CompareParams, ExperimentParams, PairReply, RatedReply, RateParams
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.output import count_text, json_option, json_text
+from variantbus.reports.fetch import fetch_output
+from variantbus.reports.sheet import BACKGROUND
+
+DIGITS: Final = 8  # of a hash, for people
+GAP: Final = 16  # pixels between two pictures
+NONE: Final = "none"  # as stars: takes a rating back
+NEXT_SECONDS: Final = 30.0  # for the next pair: the first question has the service load its statistics
+Outcome = Literal["left", "right", "tie", "both_bad"]
+Answer = Outcome | Literal["undo", "quit"]
+QUESTION: Final = "better? [l]eft [r]ight [t]ie [b]oth bad [u]ndo [q]uit: "
+ANSWERS: Final[dict[str, Answer]] = {
+    "l": "left",
+    "r": "right",
+    "t": "tie",
+    "b": "both_bad",
+    "u": "undo",
+    "q": "quit",
+}
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.argument("image", metavar="IMAGE")
+@click.argument("stars", type=click.Choice(["1", "2", "3", "4", "5", NONE]), metavar="STARS")
+@click.option("--note", default="", help="What else there is to say of it, at most 2000 characters.")
+@json_option
+@learning_option
+@keys_option
+def rate(
+    experiment_id: str, image: str, stars: str, *, note: str, as_json: bool, learning: str, keys: Keys | None
+) -> None:
+    """Give a picture 1 to 5 stars; none takes them back. IMAGE is its hash, or the first 4 or more digits of it."""
+    with user_errors():
+        number = None if stars == NONE else int(stars)
+        params = RateParams(experiment_id=experiment_id, image=image.lower(), stars=number, note=note)
+        reply = request(learning, "image.rate", params, RatedReply, keys=keys)
+        click.echo(json_text(reply) if as_json else rated_text(reply), err=not as_json)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("--comparison", is_flag=True, help="The newest comparison, not the newest rating.")
+@json_option
+@learning_option
+@keys_option
+def undo(experiment_id: str, *, comparison: bool, as_json: bool, learning: str, keys: Keys | None) -> None:
+    """Take back the newest rating of an experiment, again and again if you like."""
+    with user_errors():
+        params = ExperimentParams(experiment_id=experiment_id)
+        if comparison:
+            undone = request(learning, "comparison.undo", params, ComparedReply, keys=keys)
+            click.echo(json_text(undone) if as_json else undone_text(undone), err=not as_json)
+        else:
+            reply = request(learning, "rating.undo", params, RatedReply, keys=keys)
+            click.echo(json_text(reply) if as_json else rated_text(reply), err=not as_json)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("--open", "opens", is_flag=True, help="Show each pair in the system's picture viewer.")
+@learning_option
+@runner_option
+@keys_option
+def compare(experiment_id: str, *, opens: bool, learning: str, runner: str, keys: Keys | None) -> None:
+    """Say which of two pictures is better, pair after pair, without seeing their values.
+
+    Each pair is one PNG, whose path is printed; it is there until the next one comes.
+    """
+    with user_errors(), tempfile.TemporaryDirectory(prefix="variantbus-") as folder:
+        session = _Session(experiment_id, learning, runner, keys)
+        for number in itertools.count(1):
+            left, right = session.pair()
+            path = Path(folder) / f"pair-{number}.png"
+            side_by_side(session.picture(left), session.picture(right)).save(path)
+            click.echo(str(path))
+            if opens and click.launch(str(path)):
+                click.echo("no viewer could be started; open the file yourself", err=True)
+            if not session.answer(left, right):
+                break
+            path.unlink()
+        click.echo(f"which value is best: variantbus recommend {experiment_id}", err=True)
+
+
+class _Session:
+    """One person at the keyboard, and the services."""
+
+    def __init__(self, experiment_id: str, learning: str, runner: str, keys: Keys | None) -> None:
+        """Ask nothing yet."""
+        self._experiment = ExperimentParams(experiment_id=experiment_id)
+        self._learning, self._runner, self._keys = learning, runner, keys
+
+    def pair(self) -> tuple[ImageRef, ImageRef]:
+        """Ask which pair is next."""
+        pair = request(self._learning, "comparison.next", self._experiment, PairReply, NEXT_SECONDS, keys=self._keys)
+        if pair.left is None or pair.right is None:
+            name = self._experiment.experiment_id
+            raise ControlError("not_found", f"{name} has no two values yet whose pictures differ")
+        return pair.left, pair.right
+
+    def picture(self, image: ImageRef) -> Image.Image:
+        """Fetch a picture, in full: what tells two values apart may be small."""
+        data = b"".join(fetch_output(self._runner, image.sha256, self._keys))
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                return opened.convert("RGB")
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+            raise ControlError("conflict", f"{image.sha256} is no picture that can be shown") from None
+
+    def answer(self, left: ImageRef, right: ImageRef) -> bool:
+        """Ask which is better, and pass it on; False if the person wants no more."""
+        answer = self._ask()
+        if answer == "quit":
+            return False
+        try:
+            if answer == "undo":
+                reply = request(self._learning, "comparison.undo", self._experiment, ComparedReply, keys=self._keys)
+            else:
+                params = CompareParams(
+                    experiment_id=self._experiment.experiment_id, left=left.sha256, right=right.sha256, outcome=answer
+                )
+                reply = request(self._learning, "comparison.add", params, ComparedReply, keys=self._keys)
+            click.echo(f"{reply.compared} compared", err=True)
+        except ControlError as error:
+            if error.code != "not_found":
+                raise
+            click.echo(error.message, err=True)  # there is nothing to undo
+        return True
+
+    def _ask(self) -> Answer:
+        """Ask until there is an answer; the end of the input is one."""
+        while True:
+            click.echo(QUESTION, nl=False, err=True)
+            answer = read_answer(sys.stdin.buffer.readline() if sys.stdin else b"")
+            if answer:
+                return answer
+            click.echo("write l, r, t, b, u or q", err=True)
+
+
+def read_answer(line: bytes) -> Answer | None:
+    """Understand a letter or its whole word, in any case; None if it is neither. No line at all: quit."""
+    if not line:
+        return "quit"
+    word = line.decode(errors="replace").strip().lower().replace(" ", "_")
+    return ANSWERS.get(word) or next((answer for answer in ANSWERS.values() if answer == word), None)
+
+
+def rated_text(reply: RatedReply) -> str:
+    """Say what holds of a picture now."""
+    said = count_text(reply.stars, "star", "stars") if reply.stars else "not rated"
+    return f"{reply.sha256[:DIGITS]}: {said}; {count_text(reply.rated, 'picture', 'pictures')} rated"
+
+
+def undone_text(reply: ComparedReply) -> str:
+    """Say which comparison was taken back."""
+    said = f"{reply.left[:DIGITS]} beside {reply.right[:DIGITS]}: {reply.outcome.replace('_', ' ')}"
+    return f"took back {said}; {reply.compared} compared"
+
+
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Join two pictures, each in its own size and on the middle line; nothing of where they came from is kept."""
+    height = max(left.height, right.height)
+    joined = Image.new("RGB", (left.width + GAP + right.width, height), BACKGROUND)
+    joined.paste(left, (0, (height - left.height) // 2))
+    joined.paste(right, (left.width + GAP, (height - right.height) // 2))
+    return joined

@@ -1,0 +1,56 @@
+"""`variantbus recommend`: which value is best, and how sure that is."""
+
+import click
+from msgspec.structs import asdict
+from rich.table import Table
+from rich.text import Text
+
+from bus.console.command import keys_option, learning_option, user_errors
+from bus.console.tail import printable
+from bus.contracts.messages import RecommendationUpdated, ValueEstimate
+from bus.contracts.requests import ExperimentParams
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.output import json_option, json_text, percent, print_table
+from variantbus.cli.view import value_text
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@json_option
+@learning_option
+@keys_option
+def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
+    """Say which value of an experiment is best, how sure that is, and what would make it surer."""
+    with user_errors():
+        made = ask_recommendation(learning, experiment_id, keys)
+        if as_json:
+            click.echo(json_text(asdict(made)))
+            return
+        click.echo(printable(made.sentence))
+        if any(one.n for one in made.estimates):
+            click.echo()
+            print_table(estimates_table(made))
+
+
+def ask_recommendation(learning: str, experiment_id: str, keys: Keys | None = None) -> RecommendationUpdated:
+    """Have the learning service say what it recommends now."""
+    params = ExperimentParams(experiment_id=experiment_id)
+    return request(learning, "experiment.recommend", params, RecommendationUpdated, keys=keys)
+
+
+def estimates_table(made: RecommendationUpdated) -> Table:
+    """Draw one row a value; the recommended one is bold."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("value", overflow="fold")
+    for heading in (made.objective, "90 % between", "", "n", "best"):
+        table.add_column(Text(heading), justify="right")
+    for one in made.estimates:
+        chosen = made.value is not None and value_text(one.value) == value_text(made.value)
+        table.add_row(Text(value_text(one.value)), *_cells(one), style="bold" if chosen else None)
+    return table
+
+
+def _cells(one: ValueEstimate) -> list[str]:
+    numbers = ["" if number is None else f"{number:.3g}" for number in (one.mean, one.low, one.high)]
+    return [*numbers, str(one.n), percent(one.p_best)]

@@ -1,0 +1,33 @@
+"""`variantbus experiment report`."""
+
+from pathlib import Path
+
+import click
+
+from bus.console.command import keys_option, learning_option, runner_option, user_errors
+from bus.protocol.validation import InvalidInputError
+from bus.transport.keys import Keys
+from variantbus.cli.archive import export_of
+from variantbus.cli.recommend import ask_recommendation
+from variantbus.reports.applied import replace_text
+from variantbus.reports.fetch import fetch_picture
+from variantbus.reports.html import report_html
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write (default: ID.html here).")
+@learning_option
+@runner_option
+@keys_option
+def report(experiment_id: str, *, output: Path | None, learning: str, runner: str, keys: Keys | None) -> None:
+    """Write one HTML file to pass on: the answer, a plot, all numbers, all pictures. It loads nothing else."""
+    with user_errors():
+        target = output or Path(f"{experiment_id}.html")
+        if target.suffix.lower() != ".html" or not target.parent.is_dir():
+            raise InvalidInputError(f"--output: {target} must end in .html, in a folder that exists")
+        exported = export_of(learning, experiment_id, keys)
+        made = ask_recommendation(learning, experiment_id, keys)
+        text = report_html(exported, made, lambda image: fetch_picture(runner, image.sha256, keys))
+        replace_text(target.resolve(), text)
+        click.echo(str(target))

@@ -1,0 +1,109 @@
+"""`variantbus experiment extend`, `retry`, `stop` and `rename`: what becomes of an experiment after it was planned."""
+
+import tomllib
+
+import click
+
+from bus.console.command import keys_option, learning_option, user_errors
+from bus.contracts.messages import Scalar
+from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
+from bus.protocol.validation import InvalidInputError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("--values", "more", multiple=True, metavar="NAME=V,V…", help="More values of a variable; repeatable.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 256), metavar="N", help="Seeds under every value, those there included."
+)
+@learning_option
+@keys_option
+def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, learning: str, keys: Keys | None) -> None:
+    """Plan more values or seeds; what is there is kept."""
+    with user_errors():
+        if not more and seeds is None:
+            raise InvalidInputError("nothing to plan: give --values, --seeds or both")
+        values: dict[str, list[Scalar]] = {}
+        for text in more:
+            name, listed = parse_values(text)
+            values.setdefault(name, []).extend(listed)
+        before = _ask(learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), keys)
+        params = ExtendParams(experiment_id=experiment_id, values=values, jobs_per_variant=seeds)
+        after = _ask(learning, "experiment.extend", params, keys)
+        jobs = after.totals.jobs - before.totals.jobs
+        variants = after.totals.variants - before.totals.variants
+        click.echo(f"planned {_count(jobs, 'more job')}, for {_count(variants, 'more value')}", err=True)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@learning_option
+@keys_option
+def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
+    """Run the jobs that failed once more."""
+    with user_errors():
+        params = ExperimentParams(experiment_id=experiment_id)
+        failed = _ask(learning, "experiment.show", params, keys).totals.failed
+        _ask(learning, "experiment.retry", params, keys)
+        click.echo(f"retrying {_count(failed, 'job')}", err=True)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@learning_option
+@keys_option
+def stop(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
+    """End the search of an adaptive experiment; what is planned comes to its end."""
+    with user_errors():
+        _ask(learning, "experiment.stop", ExperimentParams(experiment_id=experiment_id), keys)
+        click.echo(f"{experiment_id} plans no more", err=True)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.argument("name")
+@learning_option
+@keys_option
+def rename(experiment_id: str, *, name: str, learning: str, keys: Keys | None) -> None:
+    """Give an experiment another name; its id stays."""
+    with user_errors():
+        _ask(learning, "experiment.rename", RenameParams(experiment_id=experiment_id, name=name), keys)
+        click.echo(f"{experiment_id} is named {name!r} now", err=True)
+
+
+def parse_values(text: str) -> tuple[str, list[Scalar]]:
+    """Read `NAME=V,V…`; a value is a number, true or false, or else a text, in quotes if it has a comma.
+
+    Raises:
+        InvalidInputError: it has no name, or no value.
+    """
+    name, sign, listed = text.partition("=")
+    if not sign or not name.strip() or not listed.strip():
+        raise InvalidInputError(f"--values: {text!r}; write for example cfg_scale=5,6.5")
+    try:
+        values = tomllib.loads(f"values = [{listed}]")["values"]
+    except tomllib.TOMLDecodeError:
+        values = [_scalar(part.strip()) for part in listed.split(",")]
+    if not all(isinstance(value, bool | int | float | str) for value in values):
+        raise InvalidInputError(f"--values: {listed!r}: expected numbers, texts, true or false")
+    return name.strip(), values
+
+
+def _scalar(text: str) -> Scalar:
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text
+
+
+def _ask(
+    learning: str, method: str, params: ExperimentParams | ExtendParams | RenameParams, keys: Keys | None
+) -> ExperimentView:
+    return request(learning, method, params, ExperimentView, keys=keys)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,119 @@
+"""`variantbus up`: all services under one supervisor, which starts a process again that dies."""
+
+import configparser
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bus.console.command import check_exposure, data_dir_option, pass_on_config, user_errors
+from bus.eventlog.files import LogFile
+from bus.transport.sockets import BindError
+from learning_service.__main__ import main as learning
+from pipeline_runner.__main__ import main as runner
+from variantbus.dashboard.__main__ import check_password
+from variantbus.dashboard.__main__ import main as dashboard
+
+# The same processes as in the Procfile.
+PROGRAMS: Final = {
+    "runner": ("pipeline_runner",),
+    "learning": ("learning_service",),
+    "dashboard": ("variantbus.dashboard",),
+    "logger": ("bus", "tail", "variant.status"),
+}
+SETTLED_SECONDS: Final = 2  # a process that dies earlier is started again after 1, 2, 3 … seconds
+STOP_SECONDS: Final = 6
+
+
+@click.command()
+@data_dir_option
+def up(data_dir: Path) -> None:
+    """Run the runner, the learning service, the dashboard and a logger until Ctrl-C; what dies is started again.
+
+    Ports and other settings come from the environment, as each process's --help says.
+    """
+    with user_errors():
+        folder = data_dir.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
+        pass_on_config()
+        check_first(folder)
+        config = folder / "supervisord.conf"
+        with config.open("w", encoding="utf-8") as file:
+            supervisor_config(folder).write(file)
+        click.echo(f"data and pictures in {folder}", err=True)
+        sys.exit(_supervise(config))
+
+
+def check_first(folder: Path) -> None:
+    """Find what no restart would cure: a wrong setting, a port that is taken, a second instance.
+
+    Raises:
+        UsageError, BindError, LogError: with what to do about it.
+    """
+    for name, command in (("runner", runner), ("learning", learning)):
+        settings = command.make_context(name, []).params  # as the process itself will read them
+        check_exposure(settings["host"], settings["keys"], insecure=settings["insecure"])
+        LogFile(folder / f"{name}.db").close()
+        for port in (settings["feed_port"], settings["control_port"]):
+            _check_port(name, settings["host"], port)
+    page = dashboard.make_context("dashboard", []).params
+    check_password(page["host"], page["password_file"])
+    _check_port("dashboard", page["host"], page["port"])
+
+
+def _check_port(name: str, host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            text = f"cannot bind port {port} for the {name}: {error.strerror}; stop the other process"
+            raise BindError(text) from None
+
+
+def _supervise(config: Path) -> int:
+    """Run the supervisor to its end; whatever ends us, also a closed terminal, ends it in good order."""
+    arguments = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)]
+    process = subprocess.Popen(arguments, start_new_session=True)  # noqa: S603 - our own interpreter
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: process.terminate())
+    return process.wait()
+
+
+def supervisor_config(folder: Path) -> configparser.RawConfigParser:
+    """Write what supervisord needs: everything goes to our own stdout and stderr, nothing listens."""
+    config = configparser.RawConfigParser()
+    config["supervisord"] = {
+        "nodaemon": "true",
+        "silent": "true",
+        "logfile": "/dev/fd/2",
+        "logfile_maxbytes": "0",
+        "pidfile": _escaped(folder / "supervisord.pid"),
+    }
+    if os.geteuid() == 0:
+        config["supervisord"]["user"] = "root"  # it warns otherwise: it was not asked to become somebody else
+    for priority, (name, module) in enumerate(PROGRAMS.items(), 1):
+        config[f"program:{name}"] = {
+            "command": _escaped(f'"{sys.executable}" -m {" ".join(module)}'),
+            "priority": str(priority),
+            "autorestart": "true",
+            "startsecs": str(SETTLED_SECONDS),
+            "startretries": "1000000",
+            "stopwaitsecs": str(STOP_SECONDS),
+            "stdout_logfile": "/dev/fd/1",
+            "stdout_logfile_maxbytes": "0",
+            "stderr_logfile": "/dev/fd/2",
+            "stderr_logfile_maxbytes": "0",
+        }
+    return config
+
+
+def _escaped(text: object) -> str:
+    """Double the percent signs, which supervisord expands."""
+    return str(text).replace("%", "%%")

@@ -1,0 +1,237 @@
+"""The live table: what is known of one experiment, and how it looks. No socket and no screen in here."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bus.console.tail import printable
+from bus.contracts.messages import (
+    ExperimentStatus,
+    Message,
+    Totals,
+    VariantProgress,
+    VariantState,
+    VariantStatus,
+    VariantValue,
+)
+from bus.contracts.requests import ExperimentView
+
+STYLES: Final[dict[VariantState, str]] = {
+    "pending": "dim",
+    "queued": "dim",
+    "running": "cyan",
+    "completed": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+WARNING: Final = "yellow"
+ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
+METRICS_SHOWN: Final = 3
+HEADLINES: Final = 5  # lines of the screen that are no variant
+REASON_LINES: Final = 2  # more, where it is said why everything waits, or how far a search is
+
+
+@dataclass(slots=True)
+class ExperimentScreen:
+    """The newest state of an experiment; older messages that come late change nothing."""
+
+    experiment: ExperimentStatus | None = None
+    variants: dict[int, VariantStatus] = field(default_factory=dict)
+    fractions: dict[int, float] = field(default_factory=dict)
+    waits_for: str = ""  # why its runner starts none of its jobs, as far as is known
+
+    def take(self, message: Message | None) -> VariantStatus | None:
+        """Take a message; give it back if it is a variant's new state."""
+        match message:
+            case ExperimentStatus() if not self.experiment or message.revision > self.experiment.revision:
+                self.experiment = message
+            case VariantStatus():
+                known = self.variants.get(message.variant_index)
+                if not known or message.revision > known.revision:
+                    self.variants[message.variant_index] = message
+                    self.fractions.pop(message.variant_index, None)
+                    return message
+            case VariantProgress():
+                self.fractions[message.variant_index] = message.fraction
+        return None
+
+    @property
+    def has_ended(self) -> bool:
+        """Have all variants ended, and has the experiment itself been told to have?"""
+        return self.experiment is not None and self.experiment.status in ENDED
+
+    @property
+    def has_pictures(self) -> bool:
+        """Is there anything to draw a contact sheet of?"""
+        return any(image.width and image.height for variant in self.variants.values() for image in variant.images)
+
+    @property
+    def pipeline(self) -> str:
+        """What runs its jobs; "" while that is not known."""
+        return self.experiment.definition.pipeline if self.experiment else ""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing goes on, in one line for people; "" if it does, or if it has all been done."""
+        return "" if self.has_ended else last_line(self.waits_for)
+
+    def render(self, height: int | None = None) -> RenderableType:
+        """Draw the table with a line of progress above it; in a low terminal, the part of it that moves."""
+        if self.experiment is None:
+            return Text("waiting for the learning service …", style="dim")
+        variants = [self.variants[index] for index in sorted(self.variants)]
+        above = HEADLINES + REASON_LINES * (bool(self.reason) + bool(self.experiment.search))
+        shown = variants if height is None else window(variants, max(1, height - above))
+        return Group(_headline(self.experiment, self.reason), variants_table(shown, self.fractions))
+
+
+class Wait:
+    """What is said of a wait where no table is drawn: that it begins, and that it is over."""
+
+    def __init__(self) -> None:
+        """Nothing waits yet."""
+        self._waits = False
+
+    def news(self, screen: ExperimentScreen) -> str:
+        """Give the line that is new, "" if there is none: a rest that counts its seconds is told once."""
+        waited, self._waits = self._waits, bool(screen.reason)
+        if self._waits and not waited:
+            return f"waits: {screen.reason}"
+        return "goes on" if waited and not self._waits and not screen.has_ended else ""
+
+
+def window(variants: list[VariantStatus], rows: int) -> list[VariantStatus]:
+    """Choose as many rows as fit, so that the first variant that has not ended is among them."""
+    moving = next((at for at, variant in enumerate(variants) if variant.status not in ENDED), 0)
+    first = max(0, min(moving - rows // 4, len(variants) - rows))
+    return variants[first : first + rows]
+
+
+def screen_of(view: ExperimentView) -> ExperimentScreen:
+    """Make the screen of an answer to `experiment.show`."""
+    screen = ExperimentScreen(experiment=view)
+    for variant in view.variants:
+        screen.take(variant)
+    return screen
+
+
+def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | None = None) -> Table:
+    """Draw one row a variant."""
+    name = variants[0].variable_under_test if variants else "value"
+    metrics = sorted({metric for variant in variants for metric in variant.metrics})[:METRICS_SHOWN]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right", style="dim")
+    table.add_column(Text(name), overflow="fold")
+    table.add_column("status")
+    table.add_column("", width=16)
+    table.add_column("jobs", justify="right")
+    for metric in metrics:
+        table.add_column(Text(metric), justify="right")
+    table.add_column("s/job", justify="right")
+    with_notes = any(variant.error or variant.warning for variant in variants)
+    if with_notes:
+        table.add_column("note", overflow="fold")
+    for variant in variants:
+        ended = variant.completed + variant.failed + variant.cancelled
+        fraction = (fractions or {}).get(variant.variant_index, ended / max(1, variant.planned))
+        table.add_row(
+            str(variant.variant_index),
+            Text(value_text(variant.variant_value)),
+            Text(variant.status, style=STYLES[variant.status]),
+            _bar(fraction, 16, variant.status),
+            counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)
+            + (f", {variant.reused} reused" if variant.reused else ""),
+            *(_number(variant.metrics.get(metric)) for metric in metrics),
+            _number(variant.duration_mean),
+            *([_note(variant)] if with_notes else []),
+        )
+    return table
+
+
+def _note(variant: VariantStatus) -> Text:
+    """Give the newest error, else the newest warning, with how many jobs have one."""
+    if variant.error:
+        return Text(last_line(variant.error), style="red")
+    return Text(_warning(variant), style="yellow")
+
+
+def _warning(variant: VariantStatus) -> str:
+    return f"{variant.warned} with warnings: {last_line(variant.warning)}" if variant.warning else ""
+
+
+def summary_line(variant: VariantStatus) -> str:
+    """Say in one line of plain text what became of a variant."""
+    parts = [
+        f"{variant.variable_under_test} = {printable(value_text(variant.variant_value))}",
+        f"{variant.status}",
+        counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
+        *([f"{variant.reused} reused"] if variant.reused else []),
+        *(f"{name} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
+    ]
+    if variant.duration_mean is not None:
+        parts.append(f"{_number(variant.duration_mean)} s/job")
+    if variant.error:
+        parts.append(f"error: {last_line(variant.error)}")
+    if variant.warning:
+        parts.append(_warning(variant))
+    return ", ".join(parts)
+
+
+def value_text(value: VariantValue) -> str:
+    """Write a value; a map of a two-variable grid as `name value, name value`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
+
+
+def last_line(text: str) -> str:
+    """Give the last line that says something, without what could act on a terminal."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return printable(lines[-1]) if lines else ""
+
+
+def counts_text(completed: int, failed: int, cancelled: int, planned: int, unit: str = "") -> str:
+    """Write how many jobs are completed of how many, and what became of the others that ended."""
+    others = [f"{count} {word}" for count, word in ((failed, "failed"), (cancelled, "cancelled")) if count]
+    return ", ".join([f"{completed}/{planned}{unit}", *others])
+
+
+def search_line(experiment: ExperimentStatus | None) -> str:
+    """Say how far an adaptive experiment is, "" for any other one."""
+    if experiment is None or experiment.search is None:
+        return ""
+    search = experiment.search
+    why = f": {printable(search.reason)}" if search.reason else ""
+    return f"search: {search.spent} of {search.budget} jobs, {search.state}{why}"
+
+
+def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
+    totals: Totals = experiment.totals
+    ended = totals.completed + totals.failed + totals.cancelled
+    left = f", {experiment.eta_seconds:.0f} s left" if experiment.eta_seconds and not reason else ""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(
+        Text(experiment.status, style=STYLES[experiment.status]),
+        _bar(ended / max(1, totals.jobs), 24, experiment.status),
+        counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
+    )
+    name = Text(last_line(experiment.experiment_name), style="bold")
+    search = [Text(search_line(experiment))] if experiment.search else []
+    waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
+    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *search, *waits)
+
+
+def _bar(fraction: float, width: int, status: VariantState) -> ProgressBar:
+    style = STYLES[status]
+    return ProgressBar(total=1.0, completed=fraction, width=width, complete_style="cyan", finished_style=style)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - from here on digits count

@@ -1,0 +1,173 @@
+"""`python -m variantbus.dashboard`: the web page as a process."""
+
+import secrets
+import signal
+import socket
+from pathlib import Path
+from typing import Final
+
+import click
+import uvicorn
+
+from bus.console.command import (
+    HostType,
+    announce,
+    is_loopback,
+    keys_option,
+    learning_option,
+    runner_option,
+    user_errors,
+)
+from bus.protocol.validation import InvalidInputError
+from bus.telemetry.logging import LogFormat, set_up_logging
+from bus.transport.keys import Keys
+from bus.transport.sockets import BindError
+from variantbus.dashboard.app import make_app
+from variantbus.dashboard.feed import Feed
+from variantbus.dashboard.guard import Guard
+from variantbus.dashboard.services import Services
+
+PASSWORD_CHARACTERS: Final = 8
+STOP_SECONDS: Final = 2  # for open pages; they connect again by themselves
+
+
+class PageServer(uvicorn.Server):
+    """Lets the streams of events end when it ends, which they would not do by themselves."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        """Take what makes the streams."""
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self._feed.end()
+        await super().shutdown(sockets)
+
+
+@click.command("dashboard")
+@click.option(
+    "--host",
+    type=HostType(),
+    envvar="VARIANTBUS_DASHBOARD_HOST",
+    default="127.0.0.1",
+    show_default=True,
+    show_envvar=True,
+    help="IP address to listen on; on another one than 127.0.0.1 it needs --password-file.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    envvar="VARIANTBUS_DASHBOARD_PORT",
+    default=5580,
+    show_default=True,
+    show_envvar=True,
+    help="Port of the page; 0 picks a free one.",
+)
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="VARIANTBUS_DASHBOARD_PASSWORD_FILE",
+    show_envvar=True,
+    help="File whose first line is the password that the page asks for.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    envvar="VARIANTBUS_LOG_LEVEL",
+    default="info",
+    show_default=True,
+    show_envvar=True,
+    help="What is written to stderr.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar="VARIANTBUS_LOG_FORMAT",
+    default="text",
+    show_default=True,
+    show_envvar=True,
+    help="How a line on stderr looks: for people, or one JSON object a line.",
+)
+@runner_option
+@learning_option
+@keys_option
+def main(  # noqa: PLR0913 - one parameter an option
+    *,
+    host: str,
+    port: int,
+    password_file: Path | None,
+    log_level: str,
+    log_format: LogFormat,
+    runner: str,
+    learning: str,
+    keys: Keys | None,
+) -> None:
+    """Serve the web page: watch experiments live, rate their pictures, and see the answer."""
+    set_up_logging("dashboard", log_level, log_format)
+    with user_errors():
+        password = check_password(host, password_file)
+        listener = listen(host, port)
+        bound = listener.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        services = Services(runner, learning, keys)
+        feed = Feed(services, keys)
+        app = make_app(services, feed, token)
+        hosts = names_of(bound) if is_loopback(host) else []
+        guarded = Guard(app, hosts=hosts, token=token, password=password)
+        config = uvicorn.Config(
+            guarded,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="on",
+            h11_max_incomplete_event_size=16 << 10,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        announce("dashboard", http=f"http://{shown}:{bound}")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # uvicorn raises it once more at its end, which is a good one
+        PageServer(config, feed).run(sockets=[listener])
+
+
+def check_password(host: str, path: Path | None) -> str | None:
+    """Read the password, which there need not be on this machine's own address.
+
+    Raises:
+        UsageError: other machines would come in without one.
+        InvalidInputError: it is too short to keep anybody out.
+    """
+    if path is None:
+        if not is_loopback(host):
+            raise click.UsageError(f"--host {host} lets other machines in: give --password-file")
+        return None
+    password = path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    if len(password) < PASSWORD_CHARACTERS:
+        raise InvalidInputError(f"--password-file: the first line has fewer than {PASSWORD_CHARACTERS} characters")
+    return password
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the port.
+
+    Raises:
+        BindError: it is taken.
+    """
+    plain = host.strip("[]")
+    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    try:
+        return socket.create_server((plain, port), family=family, backlog=256)
+    except OSError as error:
+        raise BindError(f"cannot bind port {port} for the dashboard: {error.strerror}; choose another --port") from None
+
+
+def names_of(port: int) -> list[str]:
+    """Give what a browser on this machine calls us."""
+    return [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+
+
+if __name__ == "__main__":
+    main()

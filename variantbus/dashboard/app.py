@@ -1,0 +1,159 @@
+"""The pages and what they ask for: routes, and what becomes of errors."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from bus.protocol.validation import InvalidInputError
+from bus.protocol.wire import ControlError
+from variantbus.dashboard.feed import Feed
+from variantbus.dashboard.services import CHANGES, Services
+
+STATIC: Final = Path(__file__).parent / "static"
+HASH: Final = re.compile(r"[0-9a-f]{64}")
+PICTURES: Final = ("image/png", "image/jpeg", "image/webp")  # no SVG: it may hold scripts
+FOR_EVER: Final = "public, max-age=31536000, immutable"  # an address with a hash is always the same picture
+STATUS: Final = {"invalid_request": 400, "unauthorized": 403, "not_found": 404, "conflict": 409, "too_large": 413}
+AWAY: Final = 503
+Handler = Callable[[Request, Any], Any]
+
+
+class Pages:
+    """Answers the requests of browsers by asking the services in threads of their own."""
+
+    def __init__(self, services: Services, feed: Feed, token: str) -> None:
+        """Read the page once."""
+        self._services, self._feed = services, feed
+        self._index = (STATIC / "index.html").read_text(encoding="utf-8").replace("{token}", token)
+
+    def routes(self) -> list[Route | Mount]:
+        """Give all that is answered."""
+        ask = self._services
+        one = "/api/experiments/{experiment_id}"
+        changes = [Route(f"{one}/{what}", _json(partial(_change, ask, what)), methods=["POST"]) for what in CHANGES]
+        return [
+            Route("/", self._page),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/api/events", self._events),
+            Route("/api/experiments", _json(lambda request, _: ask.experiments(_before(request)))),
+            Route("/api/experiments", _json(lambda _, body: ask.create(body), status=201), methods=["POST"]),
+            Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
+            Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
+            Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
+            Route(f"{one}/records", _json(lambda request, _: ask.records(_id(request)))),
+            Route(f"{one}/recommendation", _json(lambda request, _: ask.recommendation(_id(request)))),
+            Route(f"{one}/pair", _json(lambda request, _: ask.pair(_id(request)))),
+            *changes,
+            Route(f"{one}/export.json", _file(lambda name: ask.export(name, "json"), "application/json")),
+            Route(f"{one}/export.csv", _file(lambda name: ask.export(name, "csv"), "text/csv")),
+            Route(f"{one}/report.html", _file(ask.report, "text/html")),
+            Route(f"{one}/job.toml", _file(ask.job, "application/toml")),
+            Route("/images/{sha256}", self._picture),
+        ]
+
+    async def _page(self, _request: Request) -> Response:
+        return Response(self._index, media_type="text/html")
+
+    async def _events(self, request: Request) -> Response:
+        if self._feed.is_full:
+            return _error(AWAY, "too many pages are open; close some")
+        events = self._feed.events(request.query_params.get("experiment", ""))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    async def _picture(self, request: Request) -> Response:
+        sha256 = request.path_params["sha256"]
+        if not HASH.fullmatch(sha256):
+            return _error(404, "there is no such picture")
+        thumbnail = request.query_params.get("thumbnail") == "1"
+        try:
+            data, kind = await run_in_threadpool(self._services.picture, sha256, thumbnail=thumbnail)
+        except ControlError as error:
+            return _error(STATUS.get(error.code, AWAY), error.message)
+        if kind not in PICTURES:
+            return _error(404, "there is no such picture")
+        return Response(data, media_type=kind, headers={"cache-control": FOR_EVER})
+
+
+def make_app(services: Services, feed: Feed, token: str) -> Starlette:
+    """Make the application, which follows the bus as long as it runs."""
+
+    def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
+        return feed.running()
+
+    handlers: dict[Any, Any] = {HTTPException: _refused, ClientDisconnect: _refused}
+    return Starlette(routes=Pages(services, feed, token).routes(), lifespan=lifespan, exception_handlers=handlers)
+
+
+def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
+    """Make an endpoint that answers in JSON; whatever a service refuses is a sentence with a fitting status."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            body = msgspec.json.decode(await request.body()) if request.method == "POST" else None
+            found = await run_in_threadpool(answer, request, body)
+        except msgspec.DecodeError:
+            return _error(400, "the request is no JSON")
+        except InvalidInputError as error:
+            return _error(400, str(error))
+        except ControlError as error:
+            return _error(STATUS.get(error.code, AWAY), error.message)
+        return Response(msgspec.json.encode(found), status, media_type="application/json")
+
+    return endpoint
+
+
+def _file(make: Callable[[str], str], media_type: str) -> Callable[[Request], Any]:
+    """Make an endpoint whose answer a browser saves; it never shows it as a page of ours."""
+
+    async def endpoint(request: Request) -> Response:
+        name = _id(request)
+        try:
+            text = await run_in_threadpool(make, name)
+        except (ControlError, InvalidInputError) as error:
+            status = STATUS.get(error.code, AWAY) if isinstance(error, ControlError) else 400
+            return _error(status, str(error))
+        plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:100]
+        suffix = request.url.path.rpartition(".")[2]
+        headers = {"content-disposition": f'attachment; filename="{plain}.{suffix}"'}
+        return Response(text, media_type=media_type, headers=headers)
+
+    return endpoint
+
+
+def _change(services: Services, what: str, request: Request, body: Any) -> Any:
+    return services.change(_id(request), what, body)
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["experiment_id"])
+
+
+def _before(request: Request) -> int | None:
+    text = request.query_params.get("before")
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise InvalidInputError("before: give the one of the last page")
+    return int(text)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    """Answer what is asked for nowhere, without an echo of it."""
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return _error(status, "there is nothing here" if status == 404 else "this cannot be asked")  # noqa: PLR2004
+
+
+def _error(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status)

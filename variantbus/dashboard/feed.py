@@ -1,0 +1,168 @@
+"""From the bus to browsers: one subscriber for all of them, and an outbox for each."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+
+from bus.protocol import topics
+from bus.protocol.json_values import plain
+from bus.subscriber.asyncio import AsyncSubscriber
+from bus.subscriber.source import Delivery, Start
+from bus.transport.keys import Keys
+from variantbus.cli.check import Health
+from variantbus.dashboard.outbox import Outbox
+from variantbus.dashboard.services import Services
+
+PREFIXES: Final = (
+    "job",
+    "experiment.status",
+    "variant",
+    "image.rated",
+    "images.compared",
+    "recommendation.updated",
+    "event.rejected",
+)
+CLIENTS: Final = 500
+HEALTH_SECONDS: Final = 2.0
+HEARTBEAT_SECONDS: Final = 10.0
+EVERYBODY: Final = (topics.EXPERIMENT_STATUS, topics.EVENT_REJECTED)
+logger = logging.getLogger(__name__)
+
+
+class Feed:
+    """Follows runner and learning service, and gives each browser what it looks at."""
+
+    def __init__(self, services: Services, keys: Keys | None) -> None:
+        """Connect to nothing yet."""
+        self._services, self._keys = services, keys
+        self._clients: dict[Outbox, str] = {}  # with the experiment that it looks at, "" for none
+        self._health = b""
+
+    @property
+    def is_full(self) -> bool:
+        """Are there as many browsers as there may be?"""
+        return len(self._clients) >= CLIENTS
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow as long as the block lasts."""
+        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._look())]
+        for task in tasks:
+            task.add_done_callback(_see_end)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def events(self, experiment_id: str) -> AsyncIterator[bytes]:
+        """Give what a browser is sent, as server-sent events, until it goes."""
+        outbox = Outbox()
+        self._clients[outbox] = experiment_id
+        try:
+            yield b"retry: 1000\nevent: hello\ndata: {}\n\n"
+            if self._health:
+                yield self._health
+            while not outbox.is_closed:
+                waiting = await outbox.take(HEARTBEAT_SECONDS)
+                if waiting is None:
+                    yield b"event: reload\ndata: {}\n\n"
+                else:
+                    yield b"".join(waiting) or b": nothing new\n\n"
+        finally:
+            del self._clients[outbox]
+
+    def end(self) -> None:
+        """Let all browsers go; they connect again by themselves."""
+        for outbox in self._clients:
+            outbox.close()
+
+    async def _follow(self) -> None:
+        addresses = [self._services.learning, self._services.runner]
+        async with AsyncSubscriber(
+            addresses, PREFIXES, start=Start.NOW, on_notice=lambda *_: self._reload(), keys=self._keys
+        ) as subscriber:
+            while True:
+                for delivery in await subscriber.receive():
+                    self._deliver(delivery)
+
+    def _reload(self) -> None:
+        """Have all browsers ask for everything anew: a publisher could not give something."""
+        for outbox in self._clients:
+            outbox.reload()
+
+    def _deliver(self, delivery: Delivery) -> None:
+        topic = delivery.topic
+        for_all = topic.startswith(EVERYBODY)
+        parts = topics.split(topic)
+        experiment_id = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - two tokens are the kind
+        clients = [
+            outbox for outbox, looks_at in self._clients.items() if for_all or (looks_at and looks_at == experiment_id)
+        ]
+        if not clients:
+            return
+        body = plain(delivery.body)
+        event = sse("message", {"topic": topic, "body": body})
+        for outbox in clients:
+            outbox.put(key_of(topic, body), event)
+
+    async def _look(self) -> None:
+        """Ask the processes how they are, as long as somebody looks at the page."""
+        while True:
+            if self._clients:
+                found = await run_in_threadpool(self._services.health)
+                self._health = sse("system", [told(one) for one in found])
+                for outbox in self._clients:
+                    outbox.put("system", self._health)
+            await asyncio.sleep(HEALTH_SECONDS)
+
+
+def _see_end(task: asyncio.Task[None]) -> None:
+    """End the process if a task has failed: pages would wait for ever for what it gives."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the dashboard cannot go on", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def key_of(topic: str, body: object) -> str:
+    """Say what an event is the state of: of a status its topic, else the job, picture or refusal that it is about."""
+    if topics.is_status(topic):
+        return topic
+    named = body if isinstance(body, dict) else {}
+    parts = (named.get(name, "") for name in ("job_id", "sha256", "left", "right", "topic", "offset"))
+    return " ".join((topic, *map(str, parts)))
+
+
+def told(health: Health) -> dict[str, object]:
+    """Give what the page shows of a process."""
+    shown = {
+        metric.name: [[sample.labels, sample.value] for sample in metric.samples]
+        for metric in health.metrics
+        if metric.name.startswith(SHOWN)
+    }
+    return {
+        "service": health.service,
+        "address": health.address,
+        "answers": health.answers,
+        "version": health.version,
+        "problems": msgspec.to_builtins(health.problems),
+        "metrics": shown,
+    }
+
+
+SHOWN: Final = (
+    "variantbus_uptime", "variantbus_consumer", "variantbus_events", "variantbus_jobs", "variantbus_log_head",
+    "variantbus_log_size", "process_resident", "process_cpu",
+)  # fmt: skip
+
+
+def sse(kind: str, data: object) -> bytes:
+    """Write a server-sent event; JSON has no line ends in it."""
+    return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"

@@ -1,0 +1,124 @@
+"""What browsers may have asked of the runner and the learning service; each call waits for its answer."""
+
+from typing import Any, Final
+
+import msgspec
+
+from bus.contracts.messages import ExperimentDefinition
+from bus.contracts.requests import ExperimentParams
+from bus.protocol.validation import InvalidInputError, convert
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.apply import job_of
+from variantbus.cli.archive import export_of
+from variantbus.cli.check import Health, ask
+from variantbus.cli.experiment import create
+from variantbus.cli.recommend import ask_recommendation
+from variantbus.reports.exported import Exported, to_csv, to_json
+from variantbus.reports.fetch import fetch_output, fetch_picture
+from variantbus.reports.health import MIB, Thresholds
+from variantbus.reports.html import media_type_of, report_html
+
+THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
+HEALTH_SECONDS: Final = 1.5
+# what a page may have done to an experiment, by the last part of its address
+CHANGES: Final = {
+    "cancel": "experiment.cancel",
+    "stop": "experiment.stop",
+    "retry": "experiment.retry",
+    "extend": "experiment.extend",
+    "rename": "experiment.rename",
+    "rate": "image.rate",
+    "undo": "rating.undo",
+    "compare": "comparison.add",
+    "undo-comparison": "comparison.undo",
+}
+
+
+class Services:
+    """Asks them; every error is a `ControlError` or an `InvalidInputError` with a sentence for people."""
+
+    def __init__(self, runner: str, learning: str, keys: Keys | None) -> None:
+        """Remember where they are."""
+        self.runner, self.learning, self._keys = runner, learning, keys
+
+    def experiments(self, before: int | None) -> Any:
+        """List experiments, newest first."""
+        return self._ask("experiment.list", {"before": before, "limit": 200})
+
+    def experiment(self, experiment_id: str) -> Any:
+        """Give one with its variants."""
+        return self._ask("experiment.show", ExperimentParams(experiment_id=experiment_id))
+
+    def records(self, experiment_id: str) -> Exported:
+        """Give how its jobs ended, and what people have said."""
+        return export_of(self.learning, experiment_id, self._keys)
+
+    def recommendation(self, experiment_id: str) -> Any:
+        """Give what is recommended now."""
+        return ask_recommendation(self.learning, experiment_id, self._keys)
+
+    def pair(self, experiment_id: str) -> Any:
+        """Give the pictures to compare next."""
+        return self._ask("comparison.next", ExperimentParams(experiment_id=experiment_id))
+
+    def pipelines(self) -> Any:
+        """Give what the runner offers."""
+        return request(self.runner, "pipelines", {}, dict, keys=self._keys)
+
+    def plan(self, body: Any) -> Any:
+        """Say what would come of a definition."""
+        return self._ask("experiment.plan", {"definition": definition_of(body)})
+
+    def create(self, body: Any) -> Any:
+        """Plan an experiment."""
+        return create(self.learning, definition_of(body), self._keys)
+
+    def change(self, experiment_id: str, what: str, body: Any) -> Any:
+        """Do one of `CHANGES`."""
+        if not isinstance(body, dict):
+            raise InvalidInputError("the request: expected a map of parameters")
+        return self._ask(CHANGES[what], {**body, "experiment_id": experiment_id})
+
+    def export(self, experiment_id: str, form: str) -> str:
+        """Give an export as a document or a table."""
+        exported = self.records(experiment_id)
+        return to_csv(exported) if form == "csv" else to_json(exported)
+
+    def report(self, experiment_id: str) -> str:
+        """Give the report."""
+        made = ask_recommendation(self.learning, experiment_id, self._keys)
+        return report_html(
+            self.records(experiment_id), made, lambda image: fetch_picture(self.runner, image.sha256, self._keys)
+        )
+
+    def job(self, experiment_id: str) -> str:
+        """Give the ready-to-run job with the recommended value."""
+        return job_of(self.learning, experiment_id, self._keys)
+
+    def picture(self, sha256: str, *, thumbnail: bool) -> tuple[bytes, str]:
+        """Give a picture, or something small to show in its place, with its media type."""
+        data = fetch_picture(self.runner, sha256, self._keys) if thumbnail else None
+        if data is None:
+            data = b"".join(fetch_output(self.runner, sha256, self._keys))
+        return data, media_type_of(data)
+
+    def health(self) -> list[Health]:
+        """Ask both how they are; one that does not answer is a finding."""
+        addresses = {"runner": self.runner, "learning": self.learning}
+        return [ask(name, address, THRESHOLDS, HEALTH_SECONDS, self._keys) for name, address in addresses.items()]
+
+    def _ask(self, method: str, params: object) -> Any:
+        return request(self.learning, method, params, dict, keys=self._keys)
+
+
+def definition_of(body: Any) -> ExperimentDefinition:
+    """Read a definition that a page has sent.
+
+    Raises:
+        InvalidInputError: naming the field.
+    """
+    definition = body.get("definition") if isinstance(body, dict) else None
+    if definition is None:
+        raise InvalidInputError("definition: missing; add it")
+    return convert(msgspec.to_builtins(definition), ExperimentDefinition)

@@ -1,0 +1,124 @@
+"""What was applied to files, so that it can be undone: one record a change, in the data folder."""
+
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bus.protocol.validation import InvalidInputError
+
+FILE_LIMIT: Final = 1 << 24  # bytes
+NEW_MODE: Final = 0o644  # of a file that is new; a temporary one would be for its owner alone
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """One change of a file."""
+
+    path: str  # absolute, links followed
+    before: str
+    after_sha256: str
+    experiment_id: str
+    applied_at: float  # unix seconds
+
+
+class History:
+    """The records of changes, newest last."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep them in a folder, which need not be there."""
+        self._folder = folder
+
+    def write(self, path: Path, before: str, after: str, experiment_id: str) -> None:
+        """Change a file, unless somebody else has; the record is on disk before.
+
+        Raises:
+            InvalidInputError: the file is not as it was.
+        """
+        record = Applied(
+            path=str(path),
+            before=before,
+            after_sha256=digest_of(after),
+            experiment_id=experiment_id,
+            applied_at=time.time(),
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        kept = self._folder / f"{time.time_ns():020}.json"
+        replace_text(kept, msgspec.json.encode(record).decode())
+        try:
+            _replace_unchanged(path, before, after)
+        except BaseException:
+            kept.unlink()
+            raise
+
+    def newest(self, path: Path) -> tuple[Path, Applied]:
+        """Give the newest change of a file, with the file of its record.
+
+        Raises:
+            InvalidInputError: there is none, or the file was edited since.
+        """
+        for kept in sorted(self._folder.glob("*.json"), reverse=True):
+            record = msgspec.json.decode(kept.read_bytes(), type=Applied)
+            if record.path == str(path):
+                if digest_of(read_text(path)) != record.after_sha256:
+                    raise InvalidInputError(f"{path}: was edited since; what it was before is in {kept}")
+                return kept, record
+        raise InvalidInputError(f"{path}: nothing was applied to it that could be undone")
+
+    def undo(self, kept: Path, record: Applied) -> None:
+        """Make a file what it was, and forget the change."""
+        replace_text(Path(record.path), record.before)
+        kept.unlink()
+
+
+def _replace_unchanged(path: Path, before: str, after: str) -> None:
+    if read_text(path) != before:
+        raise InvalidInputError(f"{path}: was changed meanwhile; try again")
+    replace_text(path, after)
+
+
+def read_text(path: Path) -> str:
+    """Read a file as it is, line ends included.
+
+    Raises:
+        InvalidInputError: it cannot be read, or is no text.
+    """
+    try:
+        if path.stat().st_size > FILE_LIMIT:
+            raise InvalidInputError(f"{path}: larger than {FILE_LIMIT} bytes; give a file of settings")
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; its mode stays.
+
+    Raises:
+        InvalidInputError: it cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.chmod(path.stat().st_mode if path.exists() else NEW_MODE)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def digest_of(text: str) -> str:
+    """Give the hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

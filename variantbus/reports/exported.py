@@ -1,0 +1,249 @@
+"""An exported experiment as a JSON document or a CSV table, and back. No socket, no file."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, Scalar, VariantValue
+from bus.contracts.records import PictureRecord, RatingRecord, Records, ResultRecord
+from bus.contracts.requests import NewId
+from bus.protocol.validation import InvalidInputError, convert
+from learning_service.experiments.plan import PlannedJob, job_id, settings
+
+FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would calculate what begins so; OWASP, "CSV Injection"
+METRIC: Final = "metric."
+COLUMNS: Final = (
+    "experiment_id", "name", "variant_index", "repeat_index", "seed", "job_id", "state", "seconds", "finished_at",
+    "error", "stars", "note", "rated_at", "sha256", "path", "width", "height", "media_type", "created_at", "definition",
+)  # fmt: skip
+
+
+class Exported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that is known of an experiment; `values` are those of its variants, by their indices."""
+
+    format: Literal["variantbus experiment"] = "variantbus experiment"
+    version: Literal[1] = 1
+    experiment_id: NewId
+    created_at: float
+    definition: ExperimentDefinition
+    values: Annotated[list[VariantValue], Meta(min_length=1)]
+    records: Records
+    recommendation: RecommendationUpdated | None = None
+
+
+def to_json(exported: Exported) -> str:
+    """Write the document that `from_json` reads."""
+    return msgspec.json.format(msgspec.json.encode(exported), indent=2).decode() + "\n"
+
+
+def from_json(text: str) -> Exported:
+    """Read a document.
+
+    Raises:
+        InvalidInputError: it is none, or of another version.
+    """
+    try:
+        return convert(msgspec.json.decode(text), Exported)
+    except msgspec.DecodeError as error:
+        raise InvalidInputError(f"is no valid JSON: {error}") from None
+
+
+def to_csv(exported: Exported) -> str:
+    """Write a table with a row for each picture, and for each job without one; comparisons are not in it.
+
+    Behind the columns that every experiment has stand its variables and its metrics; the first row has the definition.
+    """
+    names = [knob.name for knob in exported.definition.knobs]
+    metrics = sorted({name for one in exported.records.results for name in one.metrics})
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([*COLUMNS, *map(_escaped, names), *(METRIC + name for name in metrics)])
+    for place, row in enumerate(_rows(exported)):
+        if place == 0:
+            row |= {"created_at": exported.created_at, "definition": _json(exported.definition)}
+        writer.writerow(_cell(row.get(column)) for column in [*COLUMNS, *names, *(METRIC + name for name in metrics)])
+    return out.getvalue()
+
+
+def from_csv(text: str) -> Exported:
+    """Read a table that `to_csv` has written.
+
+    Raises:
+        InvalidInputError: it is none, naming the line.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise InvalidInputError(f"line 1: no column {missing[0]!r}; export it again")
+    try:
+        rows = [{name: _unescaped(cell) for name, cell in row.items() if cell} for row in reader]
+        first = rows[0]
+        definition = convert(json.loads(first["definition"]), ExperimentDefinition)
+    except csv.Error as error:
+        raise InvalidInputError(f"line {reader.line_num}: {error}") from None
+    except (KeyError, IndexError, json.JSONDecodeError, AttributeError):
+        raise InvalidInputError("line 2: no definition; export it again") from None
+    names = [knob.name for knob in definition.knobs]
+    values: dict[int, VariantValue] = {}
+    results: dict[str, ResultRecord] = {}
+    pictures: list[PictureRecord] = []
+    ratings: dict[str, RatingRecord] = {}
+    for line, row in enumerate(rows, 2):
+        try:
+            index = int(row["variant_index"])
+            parts = {name: _value(row.get(name, "")) for name in names}
+            values[index] = parts if len(names) > 1 else parts[names[0]]
+            if "job_id" in row:
+                results.setdefault(row["job_id"], _result(row, index))
+            if "sha256" in row:
+                pictures.append(_picture(row, index))
+            if "stars" in row:
+                ratings[row["sha256"]] = RatingRecord(
+                    sha256=row["sha256"],
+                    stars=int(row["stars"]),
+                    note=row.get("note", ""),
+                    rated_at=float(row["rated_at"]),
+                )
+        except (KeyError, ValueError) as error:
+            raise InvalidInputError(f"line {line}: {error}; export it again") from None
+    if sorted(values) != list(range(len(values))):
+        raise InvalidInputError("variant_index: some are missing; export it again")
+    return Exported(
+        experiment_id=first["experiment_id"],
+        created_at=float(first.get("created_at", 0)),
+        definition=definition,
+        values=[values[index] for index in sorted(values)],
+        records=Records(results=list(results.values()), pictures=pictures, ratings=list(ratings.values())),
+    )
+
+
+def under(exported: Exported, experiment_id: str) -> Exported:
+    """Give an exported experiment another id, and its jobs those that the learning service would have given."""
+    rounds: dict[tuple[int, int], int] = {}
+    names: dict[str, str] = {}
+    for one in sorted(exported.records.results, key=lambda one: one.finished_at):
+        key = one.variant_index, one.repeat_index
+        rounds[key] = rounds.get(key, -1) + 1
+        names[one.job_id] = job_id(experiment_id, PlannedJob(*key, rounds[key]))
+    results = [replace(one, job_id=names[one.job_id]) for one in exported.records.results]
+    pictures = [replace(one, job_id=names[one.job_id]) for one in exported.records.pictures if one.job_id in names]
+    records = replace(exported.records, results=results, pictures=pictures)
+    return replace(exported, experiment_id=experiment_id, records=records)
+
+
+def _rows(exported: Exported) -> Iterable[dict[str, object]]:
+    by_job: dict[str, list[ImageRef]] = {}
+    for picture in exported.records.pictures:
+        by_job.setdefault(picture.job_id, []).append(picture.image)
+    stars = {rating.sha256: rating for rating in exported.records.ratings}
+    seen = set()
+    for one in exported.records.results:
+        seen.add(one.variant_index)
+        head = _head(exported, one.variant_index) | {
+            "repeat_index": one.repeat_index,
+            "seed": exported.definition.seed + one.repeat_index,
+            "job_id": one.job_id,
+            "state": one.state,
+            "seconds": one.seconds,
+            "finished_at": one.finished_at,
+            "error": one.error,
+            **{METRIC + name: number for name, number in one.metrics.items()},
+        }
+        images = by_job.get(one.job_id, [])
+        yield from (head | _image_cells(image, stars.get(image.sha256)) for image in images)
+        if not images:
+            yield head
+    for index in range(len(exported.values)):
+        if index not in seen:
+            yield _head(exported, index)
+
+
+def _head(exported: Exported, index: int) -> dict[str, object]:
+    parts = settings(exported.definition, exported.values[index])
+    return {
+        "experiment_id": exported.experiment_id,
+        "name": exported.definition.name,
+        "variant_index": index,
+        **{name: _told(part) for name, part in parts.items()},
+    }
+
+
+def _image_cells(image: ImageRef, rating: RatingRecord | None) -> dict[str, object]:
+    cells: dict[str, object] = {
+        "seed": image.seed,
+        "sha256": image.sha256,
+        "path": image.path,
+        "width": image.width,
+        "height": image.height,
+        "media_type": image.media_type,
+    }
+    if rating:
+        cells |= {"stars": rating.stars, "note": rating.note, "rated_at": rating.rated_at}
+    return cells
+
+
+def _result(row: Mapping[str, str], index: int) -> ResultRecord:
+    return convert(
+        {
+            "job_id": row["job_id"],
+            "variant_index": index,
+            "repeat_index": int(row["repeat_index"]),
+            "state": row["state"],
+            "finished_at": float(row["finished_at"]),
+            "seconds": float(row["seconds"]) if "seconds" in row else None,
+            "metrics": {name[len(METRIC) :]: float(cell) for name, cell in row.items() if name.startswith(METRIC)},
+            "error": row.get("error"),
+        },
+        ResultRecord,
+    )
+
+
+def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
+    image = ImageRef(
+        sha256=row["sha256"],
+        path=row.get("path", ""),
+        width=int(row["width"]),
+        height=int(row["height"]),
+        seed=int(row["seed"]) if "seed" in row else None,
+        media_type=row["media_type"],
+    )
+    return PictureRecord(job_id=row["job_id"], variant_index=index, repeat_index=int(row["repeat_index"]), image=image)
+
+
+def _told(value: Scalar) -> object:
+    """Write a value so that `_value` reads it: a text that looks like something else stands in quotes."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return json.dumps(value) if isinstance(value, str) and _value(value) != value else value
+
+
+def _value(text: str) -> Scalar:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return _escaped(value) if isinstance(value, str) else repr(value)
+
+
+def _escaped(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _unescaped(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

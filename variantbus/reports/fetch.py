@@ -1,0 +1,42 @@
+"""Results by their hash, over the control socket: nothing is read from the runner's folder."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+
+from bus.contracts.requests import OutputParams, OutputReply
+from bus.protocol.wire import ControlError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+
+PART_SECONDS: Final = 10.0  # for one part of about 1 MiB
+
+
+def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool = False) -> Iterator[bytes]:
+    """Give the parts of a result, or of its thumbnail, as they come.
+
+    Raises:
+        ControlError: the runner has it not, or (behind the last part) it was not what its hash says.
+    """
+    offset, digest = 0, hashlib.sha256()
+    while True:
+        params = OutputParams(sha256=sha256, thumbnail=thumbnail, offset=offset)
+        reply = request(runner, "output", params, OutputReply, PART_SECONDS, keys=keys)
+        digest.update(reply.data)
+        offset += len(reply.data)
+        yield reply.data
+        if offset >= reply.size or not reply.data:
+            break
+    if offset != reply.size or not (thumbnail or digest.hexdigest() == sha256):
+        raise ControlError("internal", f"{sha256}: what came is not what its hash says; look at the runner's disk")
+
+
+def fetch_picture(runner: str, sha256: str, keys: Keys | None) -> bytes | None:
+    """Give a picture for a screen, small if it can be; None if the runner has it not."""
+    for thumbnail in (True, False):
+        try:
+            return b"".join(fetch_output(runner, sha256, keys, thumbnail=thumbnail))
+        except ControlError as error:
+            if error.code != "not_found":
+                raise
+    return None

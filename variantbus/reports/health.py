@@ -1,0 +1,117 @@
+"""What is wrong with a service, judged by its own numbers: plain functions, each condition with its threshold."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Struct
+
+from bus.telemetry.metrics import Labels, Metric, Number
+from variantbus.cli.output import count_text
+
+SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing
+DESCRIPTORS_SHARE: Final = 0.9  # of those that the process may open; without one no client can connect any more
+MIB: Final = 1 << 20
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """A condition that somebody has to look at: a stable word for programs, a sentence for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """Where good ends, in events and bytes."""
+
+    max_lag: int
+    min_free: int
+
+
+class Readings:
+    """The numbers of one process, by name and labels."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        """Take an answer to `metrics`."""
+        self._samples = {metric.name: metric.samples for metric in metrics}
+
+    def all(self, name: str) -> list[tuple[Labels, Number]]:
+        """Give every value of a name with its labels."""
+        return [(sample.labels, sample.value) for sample in self._samples.get(name, [])]
+
+    def get(self, name: str, **labels: str) -> Number | None:
+        """Give one value, None if the process does not tell it."""
+        return next((value for found, value in self.all(name) if labels.items() <= found.items()), None)
+
+
+def problems_of(readings: Readings, thresholds: Thresholds) -> list[Problem]:
+    """Give all that is wrong, most serious first."""
+    return [
+        Problem(code=condition.__name__.lstrip("_"), detail=detail)
+        for condition in _CONDITIONS
+        for detail in condition(readings, thresholds)
+    ]
+
+
+def _log_not_writable(readings: Readings, _: Thresholds) -> Iterator[str]:
+    if readings.get("variantbus_log_writable") == 0:
+        failures = readings.get("variantbus_log_write_failures_total")
+        yield f"the log cannot be written ({failures} tries failed); make room on its disk, nothing is lost until then"
+
+
+def _disk_nearly_full(readings: Readings, thresholds: Thresholds) -> Iterator[str]:
+    free = readings.get("variantbus_log_free_bytes")
+    if free is not None and free < thresholds.min_free:
+        yield f"only {free / MIB:.0f} MiB are free on the disk of the log, less than {thresholds.min_free / MIB:.0f}"
+
+
+def _damaged_records(readings: Readings, _: Thresholds) -> Iterator[str]:
+    count = readings.get("variantbus_log_damaged_records")
+    if count:
+        damaged = count_text(count, "record of the log fails its checksum", "records of the log fail their checksum")
+        yield f"{damaged}; check the disk, and restore a backup if they matter"
+
+
+def _few_descriptors(readings: Readings, _: Thresholds) -> Iterator[str]:
+    used, allowed = readings.get("process_open_fds"), readings.get("process_max_fds")
+    if used is not None and allowed is not None and used > DESCRIPTORS_SHARE * allowed:
+        yield f"{used} of {allowed} file descriptors are open; raise `ulimit -n`, or close clients"
+
+
+def _publisher_silent(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, seconds in readings.all("variantbus_consumer_silence_seconds"):
+        if seconds > SILENCE_SECONDS:
+            yield f"nothing was heard of {labels['publisher']} for {seconds:.0f} s; is it running?"
+
+
+def _behind(readings: Readings, thresholds: Thresholds) -> Iterator[str]:
+    for labels, lag in readings.all("variantbus_consumer_lag_events"):
+        if lag > thresholds.max_lag:
+            what = labels["prefix"] or "everything"
+            behind = f"{count_text(lag, 'event', 'events')} behind {labels['publisher']} ({what})"
+            yield f"{behind}, more than {thresholds.max_lag}"
+
+
+def _runner_unfollowed(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, _value in readings.all("variantbus_runner_unfollowed"):
+        yield f"{labels['runner']} has unended jobs, but is not followed; name it with --runner"
+
+
+def _no_runner(readings: Readings, _: Thresholds) -> Iterator[str]:
+    waiting, up = readings.get("variantbus_jobs_unassigned"), readings.all("variantbus_runner_up")
+    if waiting and not any(value for _, value in up):
+        yield f"{count_text(waiting, 'job waits', 'jobs wait')}, and no runner answers; start one"
+
+
+# a condition's name, without the underscore, is the code of its problem
+_CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] = (
+    _log_not_writable,
+    _disk_nearly_full,
+    _damaged_records,
+    _few_descriptors,
+    _publisher_silent,
+    _behind,
+    _runner_unfollowed,
+    _no_runner,
+)

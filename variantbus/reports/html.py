@@ -1,0 +1,172 @@
+"""From an exported experiment to the HTML of its report. No socket, no file but the template."""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Final, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from bus.contracts.messages import ImageRef, RecommendationUpdated
+from bus.contracts.records import PictureRecord, RatingRecord, ResultRecord
+from learning_service.recommendation.evidence import Score
+from variantbus.cli.output import percent
+from variantbus.cli.view import value_text
+from variantbus.reports.exported import Exported
+from variantbus.reports.plot import Line, Scale, lines_of, scale_of
+
+PICTURES: Final = 2000  # in one file; more make it too large to be sent around
+Load = Callable[[ImageRef], bytes | None]
+
+
+class Row(NamedTuple):
+    """One value: what is known of it."""
+
+    value: str
+    line: Line
+    mean: str
+    interval: str
+    n: int
+    best: str
+    seconds: float | None
+    done: str
+    error: str
+    is_chosen: bool
+
+
+class Cell(NamedTuple):
+    """One picture of the grid, or why there is none."""
+
+    source: str  # a data: URI, "" where there is no picture
+    text: str
+    stars: int
+    note: str
+
+
+def report_html(exported: Exported, made: RecommendationUpdated, load: Load) -> str:
+    """Write the report; `load` gives the bytes of a picture, or None if it is gone."""
+    seen = scores_of(exported, made.objective)
+    numbers = [number for one in made.estimates for number in (one.mean, one.low, one.high) if number is not None]
+    scale = scale_of([*numbers, *(score.score for score in seen)], made.objective)
+    seconds = _seconds(exported.records.results)
+    repeats, cells = grid_of(exported, load)
+    return _template().render(
+        exported=exported,
+        definition=exported.definition,
+        created=datetime.fromtimestamp(exported.created_at).astimezone().strftime("%Y-%m-%d %H:%M"),
+        made=made,
+        objective=_objective(made.objective),
+        scale=scale,
+        rows=rows_of(exported, made, scale, seen),
+        slowest=max(seconds.values(), default=0.0),
+        values=[value_text(value) for value in exported.values],
+        repeats=repeats,
+        cells=cells,
+        left_out=max(0, len(exported.records.pictures) - PICTURES),
+        jobs=len(exported.records.results),
+        ratings=len(exported.records.ratings),
+        comparisons=len(exported.records.comparisons),
+    )
+
+
+def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen: list[Score]) -> list[Row]:
+    """Give a row for each value, in the order of the plan."""
+    seconds = _seconds(exported.records.results)
+    lines = lines_of(made.estimates, seen, scale)
+    rows = []
+    for index, (one, line) in enumerate(zip(made.estimates, lines, strict=True)):
+        mine = [result for result in exported.records.results if result.variant_index == index]
+        failed = [result for result in mine if result.state == "failed"]
+        rows.append(
+            Row(
+                value=value_text(one.value),
+                line=line,
+                mean="" if one.mean is None else f"{one.mean:.3g}",
+                interval="" if one.low is None or one.high is None else f"{one.low:.3g} … {one.high:.3g}",
+                n=one.n,
+                best=percent(one.p_best),
+                seconds=seconds.get(index),
+                done=f"{sum(result.state == 'completed' for result in mine)}/{len(mine)}",
+                error=(failed[-1].error or "failed") if failed else "",
+                is_chosen=made.value is not None and value_text(made.value) == value_text(one.value),
+            )
+        )
+    return rows
+
+
+def grid_of(exported: Exported, load: Load) -> tuple[list[int], dict[tuple[int, int], list[Cell]]]:
+    """Give the seeds, and the pictures by variant and seed."""
+    ratings = {rating.sha256: rating for rating in exported.records.ratings}
+    cells: dict[tuple[int, int], list[Cell]] = {}
+    shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
+    for picture in shown:
+        key = picture.variant_index, picture.repeat_index
+        cells.setdefault(key, []).append(_cell(picture, ratings, load))
+    for result in exported.records.results:
+        key = result.variant_index, result.repeat_index
+        if result.state != "completed":
+            cells.setdefault(key, []).append(Cell("", result.error or result.state, 0, ""))
+    return sorted({repeat for _, repeat in cells}), cells
+
+
+def scores_of(exported: Exported, objective: str) -> list[Score]:
+    """Give what was seen of each value, as far as it is numbers."""
+    if objective == "stars":
+        stars = {rating.sha256: rating.stars for rating in exported.records.ratings}
+        return [
+            Score(variant_index=one.variant_index, repeat_index=one.repeat_index, score=stars[one.image.sha256])
+            for one in exported.records.pictures
+            if one.image.sha256 in stars
+        ]
+    name = objective.partition(" ")[2]
+    found = ((one, one.seconds if name == "seconds" else one.metrics.get(name)) for one in exported.records.results)
+    return [
+        Score(variant_index=one.variant_index, repeat_index=one.repeat_index, score=number)
+        for one, number in found
+        if number is not None
+    ]
+
+
+def _cell(picture: PictureRecord, ratings: Mapping[str, RatingRecord], load: Load) -> Cell:
+    image = picture.image
+    rating = ratings.get(image.sha256)
+    data = load(image) if image.width and image.height else None
+    source = f"data:{media_type_of(data)};base64,{base64.b64encode(data).decode()}" if data else ""
+    text = f"seed {image.seed}, {image.sha256[:8]}" if data else "the picture is gone"
+    return Cell(source, text, rating.stars if rating else 0, rating.note if rating else "")
+
+
+def media_type_of(data: bytes) -> str:
+    """Tell the kinds of pictures apart that a browser is to show; all else is shown as none."""
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8"):
+        return "image/jpeg"
+    return "image/webp" if data[8:12] == b"WEBP" else "application/octet-stream"
+
+
+def _seconds(results: list[ResultRecord]) -> dict[int, float]:
+    """Give the mean time of a completed job of each variant."""
+    sums: dict[int, tuple[float, int]] = {}
+    for one in results:
+        if one.seconds is not None:
+            total, count = sums.get(one.variant_index, (0.0, 0))
+            sums[one.variant_index] = total + one.seconds, count + 1
+    return {index: total / count for index, (total, count) in sums.items()}
+
+
+def _objective(objective: str) -> str:
+    return {"stars": "stars, 1 to 5", "preference": "share of comparisons won"}.get(objective, objective)
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("variantbus.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")

@@ -1,0 +1,69 @@
+"""Where things stand in the plot of a report: one line a value, with its estimate, its interval and what was seen."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from bus.contracts.messages import ValueEstimate
+from learning_service.recommendation.evidence import Score
+
+STEPS: Final = (1, 2, 5, 10)
+TICKS: Final = 5
+JITTER: Final = (0.5, 0.3, 0.7, 0.4, 0.6)  # of the height of a line, so that equal points can be told apart
+
+
+class Scale(NamedTuple):
+    """Numbers to per cent of the width; `ticks` are round numbers."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def at(self, number: float) -> float:
+        """Give the place of a number, 0..100."""
+        return 100 * (number - self.low) / (self.high - self.low)
+
+
+class Line(NamedTuple):
+    """What is drawn of one value, in per cent of width and height; without an estimate there is no mean."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    points: list[tuple[float, float]]
+
+
+def scale_of(numbers: Iterable[float], objective: str) -> Scale:
+    """Give a scale on which all numbers have a place: 1 to 5 for stars, 0 to 1 for shares, else round numbers."""
+    if objective == "stars":
+        return Scale(0.8, 5.2, (1, 2, 3, 4, 5))
+    if objective == "preference":
+        return Scale(-0.03, 1.03, (0, 0.25, 0.5, 0.75, 1))
+    present = [number for number in numbers if math.isfinite(number)] or [0.0]
+    low, high = min(present), max(present)
+    span = high - low or abs(high) or 1.0
+    step = _round_step(span / TICKS)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    last += first == last
+    margin = (last - first) * step * 0.03
+    ticks = tuple(round(number * step, 12) for number in range(first, last + 1))
+    return Scale(first * step - margin, last * step + margin, ticks)
+
+
+def lines_of(estimates: Sequence[ValueEstimate], seen: Iterable[Score], scale: Scale) -> list[Line]:
+    """Give the line of each value, in the order of the plan."""
+    points: dict[int, list[tuple[float, float]]] = {}
+    for score in seen:
+        mine = points.setdefault(score.variant_index, [])
+        mine.append((scale.at(score.score), 100 * JITTER[len(mine) % len(JITTER)]))
+
+    def at(number: float | None) -> float | None:
+        return None if number is None else scale.at(number)
+
+    return [Line(at(one.mean), at(one.low), at(one.high), points.get(index, [])) for index, one in enumerate(estimates)]
+
+
+def _round_step(step: float) -> float:
+    """Give the next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(part * power for part in STEPS if part * power >= step * (1 - 1e-9))
