@@ -22,8 +22,8 @@ from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
 from bus.transport.sockets import Address
 from learning_service.experiments.axes import MAX_VARIANTS
+from learning_service.experiments.selection import Selection
 from learning_service.experiments.sharding import ALL, Shard
-from learning_service.scope import Scope
 from learning_service.service import LearningService
 
 _PART: Final = re.compile(r"(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?", re.ASCII)
@@ -119,7 +119,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "learning.db", durability=durability, limits=configured_limits())
         try:
-            scope = Scope(
+            selection = Selection(
                 experiments=experiments,
                 variants=variants,
                 discover=discover,
@@ -128,7 +128,7 @@ def main(  # noqa: PLR0913 - one parameter an option
                 runners=list(dict.fromkeys(runners)),
             )
             feed, control = Address(host, feed_port), Address(host, control_port)
-            service = LearningService(log, loop, scope, feed=feed, control=control, keys=keys)
+            service = LearningService(log, loop, selection, feed=feed, control=control, keys=keys)
             announce("learning", feed=service.publisher.feed, control=service.publisher.control)
             loop.run()
             service.close()

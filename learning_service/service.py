@@ -34,12 +34,12 @@ from learning_service.events.unit_of_work import Changes
 from learning_service.experiments import variants
 from learning_service.experiments.model import Experiment, experiment_status, experiment_view
 from learning_service.experiments.plan import job_request
+from learning_service.experiments.selection import Selection
 from learning_service.feedback.ratings import RatingDesk
-from learning_service.planning.adaptive import Search
+from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.creation import Creation
 from learning_service.planning.revisions import Revisions
 from learning_service.recommendation.service import Recommender
-from learning_service.scope import Scope
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore
 
 RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
@@ -50,7 +50,7 @@ class LearningService:
     """Plans experiments, has runners do their jobs, and publishes the state of every variant."""
 
     def __init__(
-        self, log: Log, loop: Loop, scope: Scope, *, feed: Address, control: Address, keys: Keys | None = None
+        self, log: Log, loop: Loop, selection: Selection, *, feed: Address, control: Address, keys: Keys | None = None
     ) -> None:
         """Bind the sockets and go on where the last service stopped.
 
@@ -58,25 +58,25 @@ class LearningService:
             BindError: a port is taken.
             InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
         """
-        curves = {runner: towards(keys, runner) for runner in scope.runners}  # before anything is opened
-        self._store = LearningStore(log, scope.shard)
+        curves = {runner: towards(keys, runner) for runner in selection.runners}  # before anything is opened
+        self._store = LearningStore(log, selection.shard)
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
-        self._log, self._loop, self._scope, self._keys = log, loop, scope, keys
+        self._log, self._loop, self._selection, self._keys = log, loop, selection, keys
         controller = LearningController(
             self._store.find,
-            experiments=scope.experiments,
-            variant_indices=scope.variants,
-            discover=scope.discover,
-            shard=scope.shard,
+            experiments=selection.experiments,
+            variant_indices=selection.variants,
+            discover=selection.discover,
+            shard=selection.shard,
         )
         self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
         self._submitter = Submitter(
             log,
             self._store,
             loop,
-            scope.runners,
+            selection.runners,
             request_of=self._request_of,
             is_known=self._is_known,
             refused=self._refused,
@@ -89,9 +89,9 @@ class LearningService:
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
         methods = self.publisher.methods
-        revisions = Revisions(log, self._store, self._submitter, scope.max_variants)
+        revisions = Revisions(log, self._store, self._submitter, selection.max_variants)
         revisions.register(methods)
-        self._search = Search(
+        self._search = AdaptiveSearch(
             log,
             self._store,
             loop,
@@ -100,13 +100,13 @@ class LearningService:
             recommender=self._recommender,
         )
         self._search.register(methods)
-        Creation(log, loop, self._store, self._submitter, self._search, scope).register(methods)
+        Creation(log, loop, self._store, self._submitter, self._search, selection).register(methods)
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
         RatingDesk(log, self._store).register(methods)
         self._recommender.register(methods)
-        Archive(log, self._store, scope.shard, scope.max_variants).register(methods)
+        Archive(log, self._store, selection.shard, selection.max_variants).register(methods)
         History(log, self._store).register(methods)
         methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
         self.publisher.metrics.add(self._points)
@@ -125,8 +125,8 @@ class LearningService:
 
     def _subscribe(self) -> Subscriber:
         return Subscriber(
-            self._scope.runners,
-            self._scope.prefixes(),
+            self._selection.runners,
+            self._selection.prefixes(),
             start=Start.BEGINNING,
             positions=self._store.positions(),
             loop=self._loop,
@@ -156,7 +156,7 @@ class LearningService:
         experiment = self._store.get(params.experiment_id)
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
-        runners = self._scope.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
+        runners = self._selection.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
         try:
             with self._log.transaction(sync=True) as tx:
                 for runner in (UNASSIGNED, *runners):

@@ -1,4 +1,4 @@
-"""Experiments as documents: export, import, and the history of all of them.
+"""Experiments out of this service and into another, and the history over all experiments.
 
-May import `bus`, `learning_service.experiments`, `learning_service.events` and `learning_service.storage`.
+May import `bus` and, of `learning_service`, `experiments`, `storage`, `events` and `recommendation`.
 """

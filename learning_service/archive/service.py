@@ -25,9 +25,9 @@ from bus.protocol import topics
 from bus.protocol.wire import ControlError
 from bus.transport.server import Methods
 from learning_service.archive.imports import check_import, completed_jobs, joined, variants_of
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.sharding import Shard
-from learning_service.recommendation.evidence import Picture, Preference
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.store import LearningStore
 

@@ -1,4 +1,4 @@
-"""Which runner gets which jobs, and how they come there.
+"""Which runner gets which jobs, and sending them until each runner has them on its disk.
 
 May import `bus`, `learning_service.experiments` and `learning_service.storage`.
 """

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import asdict
 
@@ -18,9 +18,18 @@ from bus.contracts.messages import (
 )
 from bus.contracts.requests import ExperimentView
 from learning_service.experiments.variants import ENDED, Variant
-from learning_service.search.policy import SearchState
 
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
+
+
+SearchProgress = Literal["searching", "decided", "exhausted", "stopped"]
+
+
+class SearchState(NamedTuple):
+    """How far a search is, and in a few words what it tries, why it waits, or why it has ended."""
+
+    state: SearchProgress
+    reason: str = ""
 
 
 class Experiment:

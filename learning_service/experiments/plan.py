@@ -9,8 +9,7 @@ from bus.contracts.pipeline_specs import SEED, Pipelines, check_config, check_va
 from bus.contracts.requests import JobRequest
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
-from learning_service.search.policy import check_search
-from learning_service.search.space import Space, space_of
+from learning_service.experiments.space import Space, first_round, space_of
 
 MAX_JOBS: Final = 100_000
 CONFIG_BYTES: Final = 32_768  # it travels with every job; larger things belong in a file that the config names
@@ -135,6 +134,25 @@ def check_plan(
     for value in values:
         check_config(spec, job_config(definition, value, 0))
     return values
+
+
+def check_search(definition: ExperimentDefinition, space: Space) -> None:
+    """Refuse a budget that does not fit.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    if definition.mode != "adaptive":
+        if definition.budget is not None:
+            raise InvalidInputError('budget: only an adaptive experiment has one; remove it, or set mode = "adaptive"')
+        return
+    if definition.budget is None:
+        raise InvalidInputError("budget: missing; say how many jobs an adaptive experiment may have in all")
+    jobs = len(first_round(space)) * definition.jobs_per_variant
+    if definition.budget < jobs:
+        raise InvalidInputError(
+            f"budget: {definition.budget} is less than the {jobs} jobs of the first round; raise it to {jobs} or more"
+        )
 
 
 def _check_knob(definition: ExperimentDefinition, name: str) -> None:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from bus.contracts.lifecycle import step
 from bus.contracts.messages import ImageRef, JobCompleted, RatingSummary, VariantState, VariantValue
-from learning_service.storage.results import seconds_of
 
 VariantEvent = Literal[
     "job_queued",
@@ -173,6 +172,16 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         reused=variant.reused + (result.reused_from is not None),
         warning=result.warnings[0][:ERROR_LIMIT] if result.warnings else variant.warning,
     )
+
+
+def seconds_of(job: JobCompleted) -> float | None:
+    """Give what a completed job took, in seconds: what its pipeline says, else from its start to its end."""
+    if not job.result.success:
+        return None
+    seconds = job.result.seconds
+    if seconds is None or not isfinite(seconds):
+        seconds = 0.0 if job.started_at is None else job.finished_at - job.started_at
+    return max(0.0, seconds)
 
 
 def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:

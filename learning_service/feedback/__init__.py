@@ -1,4 +1,4 @@
 """What people say of pictures: ratings and comparisons.
 
-May import `bus`, `learning_service.events`, `learning_service.recommendation` and what these may.
+May import `bus` and, of `learning_service`, `experiments`, `storage`, `events` and `recommendation`.
 """

@@ -25,9 +25,9 @@ from bus.protocol.validation import InvalidInputError
 from bus.protocol.wire import ControlError
 from bus.transport.server import Methods
 from learning_service.events.unit_of_work import Changes
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
-from learning_service.recommendation.evidence import Picture, Preference
-from learning_service.recommendation.late import answers
+from learning_service.recommendation.lazy import load_statistics
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
@@ -82,7 +82,7 @@ class RatingDesk:
         return RatingListReply(ratings=views, after=after)
 
     def _next(self, params: ExperimentParams) -> PairReply:
-        next_pair = answers().next_pair
+        next_pair = load_statistics().next_pair
         experiment_id = self._get(params.experiment_id).experiment_id
         rows = [row for row in self._store.results.pictures(experiment_id) if row.image.width and row.image.height]
         judged = [one.preference for one in self._store.judgements.comparisons(experiment_id)]

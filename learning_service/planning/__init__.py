@@ -1,4 +1,4 @@
-"""What a person asks of an experiment: create, extend, retry, rename, cancel; and what an adaptive one plans by itself.
+"""What a person asks of an experiment: create, extend, retry, rename, cancel, show; and how adaptive ones go on.
 
-May import everything in `learning_service` below the service.
+May import every room of `learning_service`.
 """

@@ -16,21 +16,22 @@ from bus.transport.loop import Loop
 from bus.transport.server import Methods
 from learning_service.dispatch.dispatcher import Submitter
 from learning_service.events.unit_of_work import Changes
-from learning_service.experiments.model import Experiment, experiment_view
+from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space
+from learning_service.experiments.space import Point, Space, first_round
 from learning_service.experiments.variants import Variant
 from learning_service.planning.revisions import Revisions
-from learning_service.recommendation.late import proposer
+from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.service import Recommender
-from learning_service.search.policy import More, SearchState, Situation, decide, waits_for
-from learning_service.search.space import Point, Space, first_round
+from learning_service.search.lazy import load_sampler
+from learning_service.search.policy import More, Situation, decide, waits_for
 from learning_service.storage.store import LearningStore
 
 RETRY_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-class Search:
+class AdaptiveSearch:
     """Looks at an adaptive experiment whenever its recommendation was made anew.
 
     The jobs that it plans and the count that is held against the budget are written in one transaction, so the budget
@@ -64,7 +65,8 @@ class Search:
         Raises:
             ControlError: what a search needs is not installed (code `unavailable`).
         """
-        proposer()
+        load_statistics()
+        load_sampler()
         return first_round(plan_space(definition, pipelines)), SearchState("searching")
 
     def end(self, tx: Transaction, experiment: Experiment, reason: str) -> None:
@@ -110,14 +112,15 @@ class Search:
     def _go_on(self, experiment: Experiment) -> None:
         name, definition = experiment.experiment_id, experiment.definition
         results, judgements = self._store.results, self._store.judgements
-        waits = waits_for(
-            definition, results.pictures(name), judgements.ratings(name), judgements.count_comparisons(name)
-        )
+        pictures = [(row.sha256, row.variant_index) for row in results.pictures(name)]
+        rated = {row.sha256 for row in judgements.ratings(name)}
+        waits = waits_for(definition, pictures, rated, judgements.count_comparisons(name))
         if waits:
             self._note(experiment, SearchState("searching", waits))
             return
         try:
-            propose = proposer()
+            load_statistics()
+            propose = load_sampler()
         except ControlError as error:  # it was installed when the experiment was planned
             self._note(experiment, SearchState("searching", error.message))
             return

@@ -12,12 +12,17 @@ from bus.protocol.wire import ControlError
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
 from learning_service.dispatch.dispatcher import Submitter
-from learning_service.experiments.model import Experiment, experiment_status, experiment_view, variant_status
+from learning_service.experiments.model import (
+    Experiment,
+    SearchState,
+    experiment_status,
+    experiment_view,
+    variant_status,
+)
 from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.experiments.selection import Selection
 from learning_service.experiments.variants import Variant
-from learning_service.planning.adaptive import Search
-from learning_service.scope import Scope
-from learning_service.search.policy import SearchState
+from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.storage.store import LearningStore, RunnerPipelines, job_kind
 
 RECENT: Final = 20  # experiments whose jobs say how long one takes
@@ -29,11 +34,17 @@ class Creation:
     """Checks definitions against what runners offer, and plans experiments."""
 
     def __init__(
-        self, log: Log, loop: Loop, store: LearningStore, submitter: Submitter, search: Search, scope: Scope
+        self,
+        log: Log,
+        loop: Loop,
+        store: LearningStore,
+        submitter: Submitter,
+        search: AdaptiveSearch,
+        selection: Selection,
     ) -> None:
         """Wire the parts."""
         self._log, self._loop, self._store, self._submitter = log, loop, store, submitter
-        self._search, self._scope = search, scope
+        self._search, self._selection = search, selection
 
     def register(self, methods: Methods) -> None:
         """Answer requests."""
@@ -53,7 +64,7 @@ class Creation:
         )
 
     def _create(self, params: CreateParams) -> ExperimentView:
-        definition, shard = params.definition, self._scope.shard
+        definition, shard = params.definition, self._selection.shard
         if not shard.owns(params.experiment_id):
             text = f"experiment_id: {params.experiment_id} does not belong to shard {shard}; choose another id"
             raise ControlError("invalid_request", text, {"shard": str(shard)})
@@ -92,9 +103,9 @@ class Creation:
         """Check a definition; give the values that are planned first, and what the runners offer."""
         pipelines = self._submitter.pipelines()
         if not pipelines:
-            addresses = ", ".join(self._scope.runners)
+            addresses = ", ".join(self._selection.runners)
             raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
-        values = check_plan(definition, pipelines, self._scope.max_variants)
+        values = check_plan(definition, pipelines, self._selection.max_variants)
         # the jobs of a variant differ only in their seeds
         firsts = (job_request(experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values))
         self._submitter.check(job_kind(definition.pipeline, definition.stage), firsts)

@@ -15,7 +15,7 @@ from learning_service.dispatch.dispatcher import Submitter
 from learning_service.events.unit_of_work import Changes
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, axis_values, identity
-from learning_service.experiments.model import Experiment, experiment_view
+from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import (
     MAX_JOBS,
     PlannedJob,
@@ -27,7 +27,6 @@ from learning_service.experiments.plan import (
     settings,
 )
 from learning_service.experiments.variants import Variant
-from learning_service.search.policy import SearchState
 from learning_service.storage.store import LearningStore, job_kind
 
 

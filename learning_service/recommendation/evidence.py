@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from bus.contracts.messages import VariantValue
 from bus.protocol.validation import InvalidInputError
+from learning_service.experiments.judgements import Preference
 
-Outcome = Literal["left", "right", "tie", "both_bad"]
 STARS_MIN: Final = 1
 STARS_MAX: Final = 5
 
@@ -20,22 +20,6 @@ class Score(Struct, frozen=True, kw_only=True, gc=False):
     variant_index: int
     repeat_index: int  # the seed: the same one under every value
     score: float
-
-
-class Picture(Struct, frozen=True, kw_only=True, order=True, gc=False):
-    """A picture that can be shown beside another."""
-
-    variant_index: int
-    repeat_index: int
-    sha256: str
-
-
-class Preference(Struct, frozen=True, kw_only=True, order=True, gc=False):
-    """What a person said of two pictures. `both_bad` says no more of which is better than `tie` does."""
-
-    left: Picture
-    right: Picture
-    outcome: Outcome
 
 
 class Candidate(Struct, frozen=True, kw_only=True, gc=False):

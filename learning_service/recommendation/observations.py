@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bus.contracts.messages import ExperimentDefinition
+from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import Experiment
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Preference, Score
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results
 

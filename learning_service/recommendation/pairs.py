@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from scipy.special import expit
 
-from learning_service.recommendation.evidence import Picture, Preference
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.posterior import Array
 from learning_service.recommendation.preferences import fit_preferences, tally
 

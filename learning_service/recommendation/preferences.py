@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
-from learning_service.recommendation.evidence import Preference
+from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.posterior import Array, Posterior, spreads, weigh
 
 DEVIATIONS: Final = np.geomspace(0.25, 4, 5)  # of the worths, in units in which 1 is odds of 2.7 to 1

@@ -8,12 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bus.contracts.messages import ValueEstimate, VariantValue
+from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.evidence import (
     STARS_MAX,
     STARS_MIN,
     Candidate,
     Objective,
-    Preference,
     Score,
     check_preferences,
     check_scores,

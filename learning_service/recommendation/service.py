@@ -17,7 +17,7 @@ from bus.protocol.wire import ControlError
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
 from learning_service.experiments.model import Experiment
-from learning_service.recommendation.late import answers
+from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import Observations, observe
 from learning_service.storage.store import LearningStore
 
@@ -72,7 +72,7 @@ class Recommender:
         seen = self._observe(experiment)
         if len(experiment.variants) > MANY_VALUES and seen.seen:
             raise ControlError("unavailable", "the recommendation is being made; ask again in some seconds")
-        return think(experiment, seen)
+        return make_recommendation(experiment, seen)
 
     def _soon(self, experiment_id: str) -> None:
         """Make a recommendation in a later turn of the loop, as now its reason is not committed yet."""
@@ -105,7 +105,7 @@ class Recommender:
 
         def run() -> None:
             try:
-                made: RecommendationUpdated | Exception = think(experiment, seen)
+                made: RecommendationUpdated | Exception = make_recommendation(experiment, seen)
             except Exception as error:  # noqa: BLE001 - the loop's thread looks at it
                 made = error
             self._loop.call(lambda: self._end(experiment_id, began, made))
@@ -152,12 +152,12 @@ class Recommender:
         return observe(experiment, self._store.results, self._store.judgements)
 
 
-def think(experiment: Experiment, seen: Observations) -> RecommendationUpdated:
+def make_recommendation(experiment: Experiment, seen: Observations) -> RecommendationUpdated:
     """Make a recommendation; what is read of the experiment never changes.
 
     Raises:
         ControlError: the statistics are not installed (code `unavailable`).
     """
     variable = experiment.definition.variable_name
-    made = answers().recommend(seen.seen, seen.candidates, seen.objective, variable)
+    made = load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable)
     return RecommendationUpdated(experiment_id=experiment.experiment_id, **asdict(made))

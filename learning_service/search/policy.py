@@ -9,30 +9,20 @@ that may be best get one more seed each, so that they can be told apart.
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated, ValueEstimate, VariantValue
 from bus.contracts.pipeline_specs import SEED
-from bus.protocol.validation import InvalidInputError
-from learning_service.search.space import Point, Space, first_round
-from learning_service.storage.judgements import RatingRow
-from learning_service.storage.results import PictureRow
+from learning_service.experiments.model import SearchState
+from learning_service.experiments.space import Point, Space
 
 VALUES_AT_ONCE: Final = 3  # new ones in a round
 CONTENDERS: Final = 4  # that get another seed in a round
 RIVALS: Final = 2  # at least; one alone tells nothing
 POSSIBLE: Final = 0.05  # that a value is the best: one that is less likely gets no more seeds
 MOST_SEEDS: Final = 256
-State = Literal["searching", "decided", "exhausted", "stopped"]
-
-
-class SearchState(NamedTuple):
-    """How far a search is, and in some words what it tries, why it waits, or why it has ended."""
-
-    state: State
-    reason: str = ""
 
 
 class More(Struct, frozen=True, kw_only=True, gc=False):
@@ -55,31 +45,12 @@ class Situation(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Propose(Protocol):
-    """What `learning_service.recommendation.propose` does; it needs Optuna, so it is imported as late as can be."""
+    """What the sampler does; it needs Optuna, so it is imported only when it is used (see `search.lazy`)."""
 
     def __call__(
         self, space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int
     ) -> list[Point]:
         """Give up to `count` points that were not tried."""
-
-
-def check_search(definition: ExperimentDefinition, space: Space) -> None:
-    """Refuse a budget that does not fit.
-
-    Raises:
-        InvalidInputError: naming the field and what to do.
-    """
-    if definition.mode != "adaptive":
-        if definition.budget is not None:
-            raise InvalidInputError('budget: only an adaptive experiment has one; remove it, or set mode = "adaptive"')
-        return
-    if definition.budget is None:
-        raise InvalidInputError("budget: missing; say how many jobs an adaptive experiment may have in all")
-    jobs = len(first_round(space)) * definition.jobs_per_variant
-    if definition.budget < jobs:
-        raise InvalidInputError(
-            f"budget: {definition.budget} is less than the {jobs} jobs of the first round; raise it to {jobs} or more"
-        )
 
 
 def decide(situation: Situation, propose: Propose) -> More | SearchState:
@@ -118,15 +89,16 @@ def decide(situation: Situation, propose: Propose) -> More | SearchState:
 
 
 def waits_for(
-    definition: ExperimentDefinition, pictures: Iterable[PictureRow], ratings: Iterable[RatingRow], comparisons: int
+    definition: ExperimentDefinition, pictures: Collection[tuple[str, int]], rated: Collection[str], comparisons: int
 ) -> str:
-    """Say what people have still to do before there is anything to decide from, "" if nothing.
+    """Return what people still have to do before there is anything to decide from, "" if nothing.
 
-    Each picture is to be rated, or there are to be as many comparisons as pictures.
+    Each picture has to be rated, or there have to be as many comparisons as pictures. `pictures` are pairs of a
+    content hash and a variant index; `rated` are content hashes.
     """
-    variants = {(row.sha256, row.variant_index) for row in pictures}
+    variants = set(pictures)
     if definition.objective == "stars":
-        left = len({sha256 for sha256, _ in variants} - {row.sha256 for row in ratings})
+        left = len({sha256 for sha256, _ in variants}.difference(rated))
         return f"waits for ratings of {_count(left, 'picture')}" if left else ""
     if definition.objective == "preference" and len({index for _, index in variants}) >= RIVALS:
         left = len(variants) - comparisons

@@ -1,4 +1,4 @@
-"""The tables of the learning service, in the same file as its log.
+"""The tables of the learning service: experiments, results, judgements, searches and positions as rows.
 
 May import `bus` and `learning_service.experiments`.
 """

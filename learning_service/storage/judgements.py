@@ -5,11 +5,11 @@ from typing import Final, NamedTuple
 from bus.contracts.messages import RatingSummary
 from bus.eventlog import sql
 from bus.eventlog.log import Log, Transaction
-from learning_service.recommendation.evidence import Outcome, Picture, Preference
+from learning_service.experiments.judgements import ComparisonOutcome, Picture, Preference
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")
 SCHEMA_VERSION: Final = 1
-_Row = tuple[int, int, str, int, int, str, Outcome, float]
+_Row = tuple[int, int, str, int, int, str, ComparisonOutcome, float]
 
 
 class RatingRow(NamedTuple):

@@ -9,6 +9,7 @@ import msgspec
 from bus.contracts.messages import ImageRef, JobCompleted
 from bus.eventlog import sql
 from bus.eventlog.log import Log, Transaction
+from learning_service.experiments.variants import seconds_of
 
 SQL: Final = sql.load("learning_service.storage", "results.sql")
 SCHEMA_VERSION: Final = 1
@@ -91,16 +92,6 @@ class Results:
     def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:
         """Forget how jobs ended: others take their places."""
         tx.executemany(SQL["delete_result"], [(experiment_id, job_id) for job_id in job_ids])
-
-
-def seconds_of(job: JobCompleted) -> float | None:
-    """Give what a completed job took, in seconds: what its pipeline says, else from its start to its end."""
-    if not job.result.success:
-        return None
-    seconds = job.result.seconds
-    if seconds is None or not isfinite(seconds):
-        seconds = 0.0 if job.started_at is None else job.finished_at - job.started_at
-    return max(0.0, seconds)
 
 
 def _state(job: JobCompleted) -> State:

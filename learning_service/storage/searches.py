@@ -4,7 +4,7 @@ from typing import Final
 
 from bus.eventlog import sql
 from bus.eventlog.log import Log, Transaction
-from learning_service.search.policy import SearchState
+from learning_service.experiments.model import SearchState
 
 SQL: Final = sql.load("learning_service.storage", "searches.sql")
 SCHEMA_VERSION: Final = 1

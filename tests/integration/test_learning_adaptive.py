@@ -251,7 +251,7 @@ def test_without_optuna_an_adaptive_experiment_is_refused(house: House, monkeypa
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, SMALL, "plain")
-    monkeypatch.setitem(sys.modules, "learning_service.recommendation.propose", None)
+    monkeypatch.setitem(sys.modules, "learning_service.search.propose", None)
 
     with pytest.raises(ControlError, match=r"pip install 'variantbus\[adaptive\]'") as caught:
         ask(learning, "experiment.create", {"experiment_id": EXPERIMENT, "definition": PLAN})

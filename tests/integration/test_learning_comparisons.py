@@ -11,8 +11,8 @@ from bus.contracts.messages import JobResult
 from bus.contracts.requests import ComparedReply
 from bus.eventlog.log import Log
 from bus.protocol.wire import ControlError
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.feedback.ratings import choose_sides
-from learning_service.recommendation.evidence import Picture, Preference
 from tests.support.factories import EXPERIMENT, image, well
 from tests.support.rating_requests import Judging, sha
 

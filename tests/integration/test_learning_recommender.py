@@ -10,8 +10,8 @@ from bus.contracts.messages import RecommendationUpdated
 from bus.contracts.requests import ExperimentParams, RatedReply, RateParams
 from bus.protocol.wire import ControlError
 from bus.transport.client import request
-from learning_service.recommendation import late
-from learning_service.recommendation.service import think
+from learning_service.recommendation import lazy
+from learning_service.recommendation.service import make_recommendation
 from learning_service.service import LearningService
 from tests.support.factories import EXPERIMENT, Hosted, well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
@@ -131,9 +131,9 @@ def test_the_service_answers_while_it_thinks_and_a_rating_meanwhile_is_thought_o
     def slow(*about: Any) -> RecommendationUpdated:
         thinking.set()
         assert go_on.wait(PATIENCE * TIME_FACTOR)
-        return think(*about)
+        return make_recommendation(*about)
 
-    monkeypatch.setattr("learning_service.recommendation.service.think", slow)
+    monkeypatch.setattr("learning_service.recommendation.service.make_recommendation", slow)
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, STARS)
@@ -154,7 +154,7 @@ def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pyte
     def missing() -> None:
         raise ControlError("unavailable", "pip install 'variantbus[learning]'")
 
-    monkeypatch.setattr("learning_service.recommendation.service.answers", missing)
+    monkeypatch.setattr("learning_service.recommendation.service.load_statistics", missing)
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, STARS)
@@ -166,7 +166,7 @@ def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pyte
 
     assert refused.value.code == "unavailable"
     assert show(learning).variants[0].rating is not None
-    monkeypatch.setattr("learning_service.recommendation.service.answers", late.answers)
+    monkeypatch.setattr("learning_service.recommendation.service.load_statistics", lazy.load_statistics)
     assert recommend(learning).tier == "none"
 
 
@@ -176,13 +176,13 @@ def test_a_failure_of_the_statistics_stops_nothing(house: House, monkeypatch: py
     def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("learning_service.recommendation.service.answers", broken)
+    monkeypatch.setattr("learning_service.recommendation.service.load_statistics", broken)
     runner = house.scripted()
     learning = house.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     rate_when_there(learning)
-    monkeypatch.setattr("learning_service.recommendation.service.answers", late.answers)
+    monkeypatch.setattr("learning_service.recommendation.service.load_statistics", lazy.load_statistics)
 
     rate(learning, 1, 0, 5)
 

@@ -17,7 +17,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.protocol.wire import ControlError
 from bus.subscriber.sync import Start, Subscriber
 from bus.transport.client import request
-from learning_service.scope import Scope
+from learning_service.experiments.selection import Selection
 from tests.support.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition, well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.learning_services import (
@@ -284,23 +284,23 @@ def test_a_narrow_service_leaves_the_rest_alone(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "prefixes"),
+    ("selection", "prefixes"),
     [
-        (Scope(), ["job."]),
-        (Scope(variants=(1,)), ["job."]),
+        (Selection(), ["job."]),
+        (Selection(variants=(1,)), ["job."]),
         (
-            Scope(experiments=("a b",)),
+            Selection(experiments=("a b",)),
             ["job.queued.a%20b.", "job.started.a%20b.", "job.completed.a%20b.", "job.progress.a%20b."],
         ),
         (
-            Scope(experiments=("e",), variants=(3,)),
+            Selection(experiments=("e",), variants=(3,)),
             ["job.queued.e.3.", "job.started.e.3.", "job.completed.e.3.", "job.progress.e.3."],
         ),
     ],
 )
-def test_narrowing_becomes_topic_prefixes(scope: Scope, prefixes: list[str]) -> None:
+def test_narrowing_becomes_topic_prefixes(selection: Selection, prefixes: list[str]) -> None:
     """So libzmq filters at the publisher."""
-    assert scope.prefixes() == prefixes
+    assert selection.prefixes() == prefixes
 
 
 class Picky(Held):

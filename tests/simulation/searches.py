@@ -13,13 +13,14 @@ from click import echo
 from msgspec.structs import asdict
 
 from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated, Variable, VariantValue
+from learning_service.experiments.model import SearchState
+from learning_service.experiments.space import Space, first_round, space_of
 from learning_service.recommendation.evidence import Candidate, Score
 from learning_service.recommendation.observations import objective_of
 from learning_service.recommendation.posterior import Array
-from learning_service.recommendation.propose import propose
 from learning_service.recommendation.recommend import METRIC_MARGIN, recommend
-from learning_service.search.policy import More, Propose, SearchState, Situation, decide
-from learning_service.search.space import Space, first_round, space_of
+from learning_service.search.policy import More, Propose, Situation, decide
+from learning_service.search.propose import propose
 
 VALUES: Final = 25
 SIDE: Final = 8  # of a grid of two variables

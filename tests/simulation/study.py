@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Preference, Score
+from learning_service.experiments.judgements import Preference
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Score
 from learning_service.recommendation.pairs import next_pair
 from learning_service.recommendation.recommend import STARS_MARGIN, Recommendation, recommend
 from learning_service.recommendation.scores import STARS_NOISE, fit_scores

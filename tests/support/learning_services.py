@@ -42,7 +42,7 @@ from bus.protocol.wire import ControlError, ErrorCode, NoParams, Role
 from bus.transport.client import request
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
-from learning_service.scope import Scope
+from learning_service.experiments.selection import Selection
 from learning_service.service import LearningService
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
@@ -264,11 +264,13 @@ class House:
 
         return self._kept(Hosted(self._folder / "runner.db", make))
 
-    def learning(self, *runners: str, folder: Path | None = None, **scope: Any) -> Hosted[LearningService]:
+    def learning(self, *runners: str, folder: Path | None = None, **selection: Any) -> Hosted[LearningService]:
         """Start a learning service, perhaps with a folder of its own."""
 
         def make(log: Log, loop: Loop) -> LearningService:
-            return LearningService(log, loop, Scope(runners=list(runners), **scope), feed=LOCALHOST, control=LOCALHOST)
+            return LearningService(
+                log, loop, Selection(runners=list(runners), **selection), feed=LOCALHOST, control=LOCALHOST
+            )
 
         return self._kept(Hosted((folder or self._folder) / "learning.db", make))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learning_service.recommendation.evidence import Picture, Preference
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.posterior import Array
 from learning_service.recommendation.preferences import (
     DEVIATIONS,

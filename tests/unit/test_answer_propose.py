@@ -3,8 +3,8 @@
 import random
 
 from bus.contracts.messages import ExperimentDefinition, Variable
-from learning_service.recommendation.propose import propose
-from learning_service.search.space import Point, Space, space_of
+from learning_service.experiments.space import Point, Space, space_of
+from learning_service.search.propose import propose
 
 LINE = space_of(ExperimentDefinition(name="x", variable=Variable(name="steps", start=1, stop=30, step=1)))
 TEXTS = [f"sampler {number}" for number in range(6)]

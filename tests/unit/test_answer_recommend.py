@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate, VariantValue
 from bus.protocol.validation import InvalidInputError
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Picture, Preference, Score
+from learning_service.experiments.judgements import Picture, Preference
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
 from learning_service.recommendation.recommend import Recommendation, recommend
 from tests.support.helpers import TIME_FACTOR
 

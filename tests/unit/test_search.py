@@ -10,18 +10,17 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import (
     ExperimentDefinition,
-    ImageRef,
     RecommendationUpdated,
     ValueEstimate,
     Variable,
     VariantValue,
 )
 from bus.protocol.validation import InvalidInputError
-from learning_service.recommendation.late import proposer
-from learning_service.search.policy import More, SearchState, Situation, check_search, contenders, decide, waits_for
-from learning_service.search.space import Point, Space, space_of
-from learning_service.storage.judgements import RatingRow
-from learning_service.storage.results import PictureRow
+from learning_service.experiments.model import SearchState
+from learning_service.experiments.plan import check_search
+from learning_service.experiments.space import Point, Space, space_of
+from learning_service.search.lazy import load_sampler
+from learning_service.search.policy import More, Situation, contenders, decide, waits_for
 from tests.simulation.searches import SHAPES, make_world, plan, search
 
 PLAN = ExperimentDefinition(
@@ -197,7 +196,7 @@ def test_of_a_minimized_metric_the_lowest_leads() -> None:
 def test_a_decision_depends_on_nothing_but_the_situation() -> None:
     """The real sampler, asked twice."""
     now = situation(dict.fromkeys(FIRST, 2), answer(scored(*FIRST), 5))
-    assert decide(now, proposer()) == decide(now, proposer())
+    assert decide(now, load_sampler()) == decide(now, load_sampler())
 
 
 def test_contenders_are_the_likeliest_and_at_least_two() -> None:
@@ -210,26 +209,21 @@ def test_contenders_are_the_likeliest_and_at_least_two() -> None:
     assert contenders(estimates, tried, 1) == [(5,)]
 
 
-def pictures(*variants: int) -> list[PictureRow]:
-    """Give a picture of each of some variants."""
-    return [
-        PictureRow(
-            f"{at}", f"exp.{index}.{at}.0", index, at, ImageRef(sha256=f"{at}", path="", width=1, height=1, seed=0)
-        )
-        for at, index in enumerate(variants)
-    ]
+def pictures(*variants: int) -> list[tuple[str, int]]:
+    """Return a picture of each of some variants: its hash, and the variant."""
+    return [(f"{at}", index) for at, index in enumerate(variants)]
 
 
 def test_people_have_to_judge_what_there_is_before_more_is_made() -> None:
     """Stars for each picture; as many comparisons as pictures, if there are two values to compare."""
-    ratings = [RatingRow("0", 5, "", 0.0)]
+    rated = {"0"}
     stars, pairs = replace(PLAN, objective="stars"), replace(PLAN, objective="preference")
-    assert waits_for(stars, pictures(0, 0, 1), ratings, 0) == "waits for ratings of 2 pictures"
-    assert waits_for(stars, pictures(0), ratings, 0) == ""
-    assert waits_for(pairs, pictures(0, 1), [], 1) == "waits for 1 comparison"
-    assert waits_for(pairs, pictures(0, 1), [], 2) == ""
-    assert waits_for(pairs, pictures(0, 0), [], 0) == ""
-    assert waits_for(PLAN, pictures(0, 1), [], 0) == ""
+    assert waits_for(stars, pictures(0, 0, 1), rated, 0) == "waits for ratings of 2 pictures"
+    assert waits_for(stars, pictures(0), rated, 0) == ""
+    assert waits_for(pairs, pictures(0, 1), (), 1) == "waits for 1 comparison"
+    assert waits_for(pairs, pictures(0, 1), (), 2) == ""
+    assert waits_for(pairs, pictures(0, 0), (), 0) == ""
+    assert waits_for(PLAN, pictures(0, 1), (), 0) == ""
 
 
 @settings(max_examples=40, deadline=None)

@@ -4,7 +4,7 @@ import pytest
 
 from bus.contracts.messages import ExperimentDefinition, Variable
 from bus.contracts.pipeline_specs import VariableSpec
-from learning_service.search.space import Space, first_round, space_of
+from learning_service.experiments.space import Space, first_round, space_of
 
 TEXTS = Variable(name="sampler", values=["euler", "heun", "ddim", "dpm", "lms", "pndm"])
 RANGE = Variable(name="cfg_scale", start=1, stop=2, step=0.1)

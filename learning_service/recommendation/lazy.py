@@ -1,25 +1,25 @@
-"""The statistics, imported as late as can be: numpy and scipy take a second, and not every installation has them."""
+"""The statistics, imported when first used: numpy and scipy take a second, and not every installation has them."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bus.protocol.wire import ControlError
-from learning_service.recommendation.evidence import Candidate, Objective, Picture, Preference, Score
+from learning_service.experiments.judgements import Picture, Preference
+from learning_service.recommendation.evidence import Candidate, Objective, Score
 
 if TYPE_CHECKING:
     from learning_service.recommendation.pairs import Pair
     from learning_service.recommendation.recommend import Recommendation
-    from learning_service.search.policy import Propose
 
 
-class Answers(NamedTuple):
-    """What can be asked."""
+class Statistics(NamedTuple):
+    """What the statistics can be asked."""
 
     recommend: "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str], Recommendation]"
     next_pair: "Callable[[Sequence[Picture], Sequence[Preference], int], Pair | None]"
 
 
-def answers() -> Answers:
+def load_statistics() -> Statistics:
     """Import the statistics.
 
     Raises:
@@ -31,19 +31,4 @@ def answers() -> Answers:
     except ImportError:
         text = "the learning service needs numpy and scipy for it: pip install 'variantbus[learning]'"
         raise ControlError("unavailable", text) from None
-    return Answers(recommend, next_pair)
-
-
-def proposer() -> "Propose":
-    """Import what an adaptive experiment needs: the sampler, and the statistics that it goes by.
-
-    Raises:
-        ControlError: the extra `adaptive` is not installed (code `unavailable`).
-    """
-    answers()
-    try:
-        from learning_service.recommendation.propose import propose  # noqa: PLC0415 - see above
-    except ImportError:
-        text = "an adaptive experiment needs optuna at the learning service: pip install 'variantbus[adaptive]'"
-        raise ControlError("unavailable", text) from None
-    return propose
+    return Statistics(recommend, next_pair)

@@ -1,4 +1,4 @@
-"""What one learning service follows."""
+"""The part of all experiments that one learning service follows, and the runners that it follows."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,8 +11,8 @@ FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What one service follows: all experiments and variants unless some are named."""
+class Selection:
+    """What one service follows: all experiments and variants unless some are named; `runners` are addresses."""
 
     experiments: tuple[str, ...] = ()
     variants: tuple[int, ...] = ()
@@ -22,7 +22,7 @@ class Scope:
     runners: list[str] = field(default_factory=list)
 
     def prefixes(self) -> list[str]:
-        """Give the topics to subscribe to, so that libzmq filters at the publisher."""
+        """Return the topics to subscribe to, so that libzmq filters at the publisher."""
         if not self.experiments:
             return ["job."]
         if not self.variants:

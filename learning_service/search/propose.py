@@ -12,7 +12,7 @@ from typing import Final
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from learning_service.search.space import Point, Space
+from learning_service.experiments.space import Point, Space
 
 ASKED: Final = 8  # proposals that are looked at for each that is wanted: some were tried already
 

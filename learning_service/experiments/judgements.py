@@ -1,0 +1,23 @@
+"""What a person says of two pictures."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+ComparisonOutcome = Literal["left", "right", "tie", "both_bad"]
+
+
+class Picture(Struct, frozen=True, kw_only=True, order=True, gc=False):
+    """A picture that can be shown beside another."""
+
+    variant_index: int
+    repeat_index: int
+    sha256: str
+
+
+class Preference(Struct, frozen=True, kw_only=True, order=True, gc=False):
+    """What a person said of two pictures. `both_bad` says no more of which is better than `tie` does."""
+
+    left: Picture
+    right: Picture
+    outcome: ComparisonOutcome
