@@ -23,9 +23,9 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.protocol.wire import ControlError, NoParams
+from bus.protocol.addresses import Address
+from bus.protocol.control import ControlError, MetricsReply, NoParams
 from bus.transport.client import Requester
-from bus.transport.sockets import Address
 
 BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
 SLOWEST: Final = 200  # jobs created, or events applied, a second; whoever is slower has come to a halt
@@ -244,7 +244,11 @@ def wait_until_routed(control: str, events: int) -> None:
         BenchmarkError: it takes too long.
     """
     for _ in poll_until(START_SECONDS + events / SLOWEST, f"{events} applied events"):
-        counts = request(control, "routing", {}, dict[str, int])
+        metrics = request(control, "metrics", {}, MetricsReply).metrics
+        routed = [
+            one for metric in metrics if metric.name == "variantbus_events_routed_total" for one in metric.samples
+        ]
+        counts = {one.labels["outcome"]: one.value for one in routed}
         if counts.keys() - {"applied"}:
             raise BenchmarkError(f"not every event was applied: {counts}")
         if counts.get("applied") == events:

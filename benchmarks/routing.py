@@ -5,6 +5,7 @@ Only transport and durability are the peer's own.
 
 from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus.contracts.messages import JobCompleted, VariantStatus, decode_body
+from bus.contracts.topics import VARIANT_STATUS
 from bus.protocol import topics
 from learning_service.events.router import LearningController
 from learning_service.experiments.axes import plan_values
@@ -38,7 +39,7 @@ class Router:
 
 def status_topic(status: VariantStatus) -> str:
     """Give the topic on which a status is published."""
-    return topics.build(topics.VARIANT_STATUS, status.experiment_id, status.variant_index)
+    return topics.build(VARIANT_STATUS, status.experiment_id, status.variant_index)
 
 
 def _planned(workload: Workload, experiment_id: str) -> Experiment:

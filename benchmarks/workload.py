@@ -19,6 +19,7 @@ from bus.contracts.messages import (
 )
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.requests import JobRequest
+from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.plan import PlannedJob, job_request, plan_jobs
@@ -114,7 +115,7 @@ def completions(workload: Workload) -> Iterator[tuple[str, JobCompleted]]:
     for experiment_id, job, request in planned_jobs(workload):
         now += JOB_SECONDS
         yield (
-            topics.build(topics.JOB_COMPLETED, experiment_id, job.variant_index),
+            topics.build(JOB_COMPLETED, experiment_id, job.variant_index),
             JobCompleted(
                 job_id=request.job_id,
                 stage=request.stage,

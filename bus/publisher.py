@@ -8,23 +8,50 @@ from typing import Final, TypeVar
 import msgspec
 
 from bus.contracts.messages import Message, encode_body
-from bus.eventlog.log import Log, StorageError
-from bus.protocol import topics, wire
+from bus.eventlog import points
+from bus.eventlog.files import LogError
+from bus.eventlog.log import BodyTooLargeError, Log, StorageError
+from bus.protocol import topics
+from bus.protocol.addresses import Address
+from bus.protocol.control import (
+    CheckParams,
+    CheckReply,
+    FetchParams,
+    FetchReply,
+    InfoReply,
+    LatestParams,
+    LatestReply,
+    MetricsReply,
+    NoParams,
+)
+from bus.protocol.frames import PROTOCOL, HeartbeatFrame, HeartbeatInfo, Record, encode, encode_feed
 from bus.protocol.predecessors import Chain
 from bus.protocol.validation import InvalidInputError
-from bus.telemetry.metrics import Metrics, MetricsReply, Point, Traffic, log_points, process_points
-from bus.transport import sockets
+from bus.telemetry import metrics
+from bus.telemetry.metrics import Metrics, Point, Traffic, process_points
+from bus.transport import authentication, server, sockets
 from bus.transport.authentication import Gate
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop, Timer
-from bus.transport.server import REQUEST_FRAMES, Methods
-from bus.transport.sockets import Address, Socket
+from bus.transport.server import REQUEST_FRAMES, Methods, Refusal
+from bus.transport.sockets import Socket
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
 TRIM_GAP: Final = 0.1  # seconds between two steps of retention, so that publishing goes on in between
 EPHEMERAL: Final = 0
 DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
+HELP: Final = {
+    "variantbus_log_damaged_records": "Records that were found to fail their checksum, since the start.",
+    "variantbus_events_published_total": "Logged events sent on the feed, by the first two tokens of the topic.",
+    "variantbus_events_published_bytes_total": "Bytes of their bodies.",
+    "variantbus_events_ephemeral_total": "Events sent on the feed that are not logged.",
+    "variantbus_replies_dropped_total": "Replies that nobody took: the client has gone, or does not read.",
+}
+REFUSALS: Final = {
+    BodyTooLargeError: Refusal("too_large", "put large values in a file"),
+    StorageError: Refusal("unavailable", "make room and try again"),
+}
 logger = logging.getLogger(__name__)
 
 
@@ -64,12 +91,14 @@ class Publisher:
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
         self._damaged: set[int] = set()  # offsets that reading has come across
-        self.methods = Methods()
+        self.methods = Methods(REFUSALS, fatal=(LogError,))
         self.metrics = Metrics()
-        for provider in (process_points(version), lambda: log_points(log), self._points, self.methods.points):
-            self.metrics.add(provider)
+        self.metrics.add(process_points(version), metrics.HELP)
+        self.metrics.add(lambda: points.log_points(log), points.HELP)
+        self.metrics.add(self._points, HELP)
+        self.metrics.add(self.methods.points, server.HELP)
         if self.gate:
-            self.metrics.add(self.gate.points)
+            self.metrics.add(self.gate.points, authentication.HELP)
         self._add_methods()
         self._last_beat = 0.0
         self._soon: Timer | None = None
@@ -82,7 +111,7 @@ class Publisher:
     def publish_ephemeral(self, topic: str, message: Message) -> None:
         """Send a message that is not logged: whoever listens gets it, nobody can ask for it later."""
         body = encode_body(message)
-        frame = wire.encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
+        frame = encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
         sockets.send_pair(self._feed_socket, topic.encode(), frame)
         self._ephemeral.count(topic, len(body))
 
@@ -112,15 +141,15 @@ class Publisher:
                 self.gate.close()
             raise
 
-    def _send_records(self, records: list[wire.Record]) -> None:
+    def _send_records(self, records: list[Record]) -> None:
         """Send what was just committed: the hot path."""
         socket: Socket = self._feed_socket
         if socket.closed:
             return  # the log outlives us; subscribers fetch this from the next publisher
-        epoch, link, encode_feed, send = self._log.epoch, self._chain.link, wire.encode_feed, sockets.send_pair
+        epoch, link, encode, send = self._log.epoch, self._chain.link, encode_feed, sockets.send_pair
         for record in records:
             topic, offset = record.topic, record.offset
-            send(socket, topic.encode(), encode_feed(epoch, offset, link(topic, offset), record.time_ns, record.body))
+            send(socket, topic.encode(), encode(epoch, offset, link(topic, offset), record.time_ns, record.body))
         self._sent.count_records(records)
 
     def _tick(self) -> None:
@@ -147,7 +176,7 @@ class Publisher:
             self._soon.cancel()
             self._soon = None
         self._last_beat = time.monotonic()
-        info = wire.HeartbeatInfo(
+        info = HeartbeatInfo(
             service=self._service,
             version=self._version,
             control=str(self.control),
@@ -155,8 +184,8 @@ class Publisher:
             closing=closing,
         )
         log = self._log
-        frame = wire.HeartbeatFrame(wire.PROTOCOL, log.epoch, log.head, log.first, time.time_ns(), info)
-        sockets.send_pair(self._feed_socket, topics.HEARTBEAT.encode(), wire.encode(frame))
+        frame = HeartbeatFrame(PROTOCOL, log.epoch, log.head, log.first, time.time_ns(), info)
+        sockets.send_pair(self._feed_socket, topics.HEARTBEAT.encode(), encode(frame))
 
     def _on_requests(self) -> None:
         for _ in range(self._log.limits.requests_a_turn):
@@ -171,21 +200,21 @@ class Publisher:
 
     def _add_methods(self) -> None:
         add = self.methods.add
-        add("info", wire.NoParams, self._info, role="read")
-        add("heartbeat", wire.NoParams, self._heartbeat, role="read")
-        add("check", wire.CheckParams, self._check, role="read")
-        add("fetch", wire.FetchParams, self._fetch, role="read")
-        add("latest", wire.LatestParams, self._latest, role="read")
-        add("metrics", wire.NoParams, self._metrics, role="read")
+        add("info", NoParams, self._info, role="read")
+        add("heartbeat", NoParams, self._heartbeat, role="read")
+        add("check", CheckParams, self._check, role="read")
+        add("fetch", FetchParams, self._fetch, role="read")
+        add("latest", LatestParams, self._latest, role="read")
+        add("metrics", NoParams, self._metrics, role="read")
 
-    def _info(self, _params: wire.NoParams) -> wire.InfoReply:
-        return wire.InfoReply(
+    def _info(self, _params: NoParams) -> InfoReply:
+        return InfoReply(
             epoch=self._log.epoch,
             first=self._log.first,
             head=self._log.head,
             service=self._service,
             version=self._version,
-            protocol=wire.PROTOCOL,
+            protocol=PROTOCOL,
             epochs=self._log.epochs,
             feed=str(self.feed),
             limits={
@@ -196,7 +225,7 @@ class Publisher:
             },
         )
 
-    def _heartbeat(self, _params: wire.NoParams) -> dict[str, str]:
+    def _heartbeat(self, _params: NoParams) -> dict[str, str]:
         """Beat now, or as soon as the gap to the last one allows; many wishes are granted by one beat."""
         wait = self._last_beat + 1 / self._log.limits.heartbeats_a_second - time.monotonic()
         if wait <= 0:
@@ -205,20 +234,20 @@ class Publisher:
             self._soon = self._loop.later(wait, self._beat)
         return {}
 
-    def _check(self, params: wire.CheckParams) -> wire.CheckReply:
+    def _check(self, params: CheckParams) -> CheckReply:
         log, prefix = self._log, _prefix(params.prefix)
         newest = self._chain.newest(prefix) if prefix else log.head
         if newest is None:
             newest = log.newest(prefix)
         last = newest if newest > params.after else 0
-        return wire.CheckReply(epoch=log.epoch, first=log.first, head=log.head, last=last)
+        return CheckReply(epoch=log.epoch, first=log.first, head=log.head, last=last)
 
-    def _fetch(self, params: wire.FetchParams) -> wire.FetchReply:
+    def _fetch(self, params: FetchParams) -> FetchReply:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         page = log.fetch(_prefix(params.prefix), params.after, params.until, limit)
         self._note_damaged(page.damaged)
-        return wire.FetchReply(
+        return FetchReply(
             epoch=log.epoch,
             first=log.first,
             head=log.head,
@@ -227,12 +256,12 @@ class Publisher:
             damaged=page.damaged,
         )
 
-    def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
+    def _latest(self, params: LatestParams) -> LatestReply:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         found = log.latest(_prefix(params.prefix), limit, params.after_topic)
         self._note_damaged(found.damaged)
-        return wire.LatestReply(
+        return LatestReply(
             epoch=log.epoch,
             first=log.first,
             head=log.head,
@@ -244,7 +273,7 @@ class Publisher:
     def _note_damaged(self, offsets: list[int]) -> None:
         self._damaged.update(offsets[: max(0, DAMAGED_LIMIT - len(self._damaged))])
 
-    def _metrics(self, _params: wire.NoParams) -> MetricsReply:
+    def _metrics(self, _params: NoParams) -> MetricsReply:
         return MetricsReply(service=self._service, version=self._version, metrics=self.metrics.collect())
 
     def _points(self) -> Iterator[Point]:

@@ -16,11 +16,12 @@ from bus.console.command import (
     service_options,
     user_errors,
 )
+from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Durability, Log
+from bus.protocol.addresses import Address
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
-from bus.transport.sockets import Address
 from learning_service.experiments.axes import MAX_VARIANTS
 from learning_service.experiments.selection import Selection
 from learning_service.experiments.sharding import ALL, Shard
@@ -117,7 +118,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     set_up_logging("learning", log_level, log_format)
     check_exposure(host, keys, insecure=insecure)
     with user_errors(), service_loop() as loop:
-        log = Log(data_dir / "learning.db", durability=durability, limits=configured_limits())
+        log = Log(data_dir / "learning.db", keep_newest=STATE_TOPICS, durability=durability, limits=configured_limits())
         try:
             selection = Selection(
                 experiments=experiments,

@@ -16,17 +16,20 @@ from bus.contracts.requests import (
     JobRequest,
 )
 from bus.eventlog.log import Log, StorageError
+from bus.protocol.addresses import Address
+from bus.protocol.control import ControlError
 from bus.protocol.recovery import Damaged, Notice, Rewound
-from bus.protocol.wire import ControlError, NoParams
 from bus.publisher import Publisher
+from bus.subscriber import source
 from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys, towards
 from bus.transport.loop import Loop
-from bus.transport.sockets import Address
 from learning_service.archive.history import History
 from learning_service.archive.service import Archive
+from learning_service.dispatch import dispatcher
 from learning_service.dispatch.dispatcher import Submitter
+from learning_service.events import consumer
 from learning_service.events.consumer import Follower
 from learning_service.events.reconciliation import Reconciler
 from learning_service.events.router import LearningController
@@ -108,8 +111,7 @@ class LearningService:
         self._recommender.register(methods)
         Archive(log, self._store, selection.shard, selection.max_variants).register(methods)
         History(log, self._store).register(methods)
-        methods.add("routing", NoParams, lambda _: self._follower.counts(), role="read")
-        self.publisher.metrics.add(self._points)
+        self.publisher.metrics.add(self._points, {**consumer.HELP, **dispatcher.HELP, **source.HELP})
 
     def close(self) -> None:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""

@@ -6,10 +6,10 @@ import click
 
 from bus.console.command import announce, check_exposure, configured_limits, service_loop, service_options, user_errors
 from bus.eventlog.log import Durability, Log
+from bus.protocol.addresses import Address
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
-from bus.transport.sockets import Address
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import check_url

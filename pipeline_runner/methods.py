@@ -13,7 +13,7 @@ from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
 from bus.contracts.requests import (
     CancelParams,
     CancelReply,
-    CheckReply,
+    JobCheckReply,
     JobListParams,
     JobListReply,
     JobParams,
@@ -24,9 +24,10 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
+from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
-from bus.protocol.wire import ControlError
 from bus.transport.server import Methods
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.capacity import ALL
@@ -69,14 +70,14 @@ class JobMethods:
         methods.add("queue.pause", QueueParams, self._pause)
         methods.add("queue.resume", QueueParams, self._resume)
 
-    def _check_all(self, params: SubmitParams) -> CheckReply:
+    def _check_all(self, params: SubmitParams) -> JobCheckReply:
         for number, request in enumerate(params.jobs):
             try:
                 self._check(request)
             except (InvalidInputError, topics.TopicError) as error:
                 # whoever submits many can send the others without this one
                 raise ControlError("invalid_request", str(error), {"job": str(number)}) from None
-        return CheckReply(checked=len(params.jobs))
+        return JobCheckReply(checked=len(params.jobs))
 
     def _submit(self, params: SubmitParams) -> SubmitReply:
         self._check_all(params)
@@ -105,7 +106,7 @@ class JobMethods:
             raise InvalidInputError(f"config: {request.pipeline} cannot check it ({type(error).__name__})") from None
         context = request.learning_context
         if context:
-            topics.build(topics.JOB_COMPLETED, context.experiment_id, context.variant_index)
+            topics.build(JOB_COMPLETED, context.experiment_id, context.variant_index)
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         if (params.job_id is None) == (params.experiment_id is None):

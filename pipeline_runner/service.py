@@ -9,14 +9,15 @@ from typing import Final
 from bus import __version__
 from bus.contracts.messages import JobError, JobProgress, JobResult
 from bus.contracts.requests import PipelinesReply
+from bus.contracts.topics import JOB_PROGRESS
 from bus.eventlog.log import Log, StorageError
 from bus.protocol import topics
-from bus.protocol.wire import NoParams
+from bus.protocol.addresses import Address
+from bus.protocol.control import NoParams
 from bus.publisher import Publisher
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
-from bus.transport.sockets import Address
 from pipeline_runner.execution.refresher import Refresher
 from pipeline_runner.execution.reuse import Reuse
 from pipeline_runner.execution.workers import WorkerPool
@@ -34,6 +35,9 @@ from pipeline_runner.queue.service import JobService
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
 JOIN_SECONDS: Final = 0.5  # for questions to servers to be answered then; they are not waited for any longer
 RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
+HELP: Final = {
+    "variantbus_jobs": "Jobs of the runner that are queued or running.",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -114,7 +118,7 @@ class Runner:
         )
         jobs.add_to(self.publisher.methods)
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
-        self.publisher.metrics.add(self._points)
+        self.publisher.metrics.add(self._points, HELP)
 
     def _wake(self) -> None:
         """Have the work done that there is, in the next turn of the loop; once, however often it is asked for."""
@@ -196,7 +200,7 @@ class Runner:
         context = job.learning_context
         message = JobProgress(job_id=job.job_id, learning_context=context, fraction=fraction, step=step, steps=steps)
         tokens = (context.experiment_id, context.variant_index) if context else ()
-        self.publisher.publish_ephemeral(topics.build(topics.JOB_PROGRESS, *tokens), message)
+        self.publisher.publish_ephemeral(topics.build(JOB_PROGRESS, *tokens), message)
 
     def _points(self) -> Iterator[Point]:
         yield "variantbus_jobs", {"state": "queued"}, self._lanes.queued

@@ -11,6 +11,7 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.subscriber import source
 from bus.subscriber.sync import Subscriber
@@ -18,9 +19,6 @@ from bus.telemetry.logging import Repeats
 from bus.transport import authentication, server
 from bus.transport.loop import Loop
 from tests.support.helpers import Service, is_open, wait_until
-from tests.support.interrupts import restore_interrupts
-
-restore_interrupts()
 
 settings.register_profile(
     "variantbus",
@@ -64,7 +62,7 @@ def open_log(no_leaks: None) -> Iterator[Callable[..., Log]]:  # noqa: ARG001 - 
     logs: list[Log] = []
 
     def make(path: Path, **options: Any) -> Log:
-        logs.append(Log(path, **options))
+        logs.append(Log(path, **{"keep_newest": STATE_TOPICS, **options}))
         return logs[-1]
 
     yield make

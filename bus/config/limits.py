@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from bus.protocol import wire
+from bus.protocol.control import PAGE_BYTES, PAGE_LIMIT, REQUEST_LIMIT, SCAN_LIMIT
+from bus.protocol.frames import BODY_LIMIT
 from bus.protocol.validation import InvalidInputError
 
 KIB: Final = 1 << 10
@@ -25,12 +26,12 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds of one service or one subscriber; a `Log` carries those of its service."""
 
     # the control socket and the log behind it
-    body_bytes: Annotated[int, Meta(ge=MIB, le=16 * MIB)] = wire.BODY_LIMIT  # an event
+    body_bytes: Annotated[int, Meta(ge=MIB, le=16 * MIB)] = BODY_LIMIT  # an event
     # a larger request ends the connection; less than the default, and a hundred jobs would not fit into one
-    request_bytes: Annotated[int, Meta(ge=wire.REQUEST_LIMIT, le=64 * MIB)] = wire.REQUEST_LIMIT
-    page_events: Annotated[int, Meta(ge=1, le=100_000)] = wire.PAGE_LIMIT  # in a reply to `fetch` or `latest`
-    page_bytes: Size = wire.PAGE_BYTES  # any list in a reply ends with the entry that takes it over this
-    scan_events: Large = wire.SCAN_LIMIT  # looked at for one `fetch`, so that a rare prefix cannot stall the publisher
+    request_bytes: Annotated[int, Meta(ge=REQUEST_LIMIT, le=64 * MIB)] = REQUEST_LIMIT
+    page_events: Annotated[int, Meta(ge=1, le=100_000)] = PAGE_LIMIT  # in a reply to `fetch` or `latest`
+    page_bytes: Size = PAGE_BYTES  # any list in a reply ends with the entry that takes it over this
+    scan_events: Large = SCAN_LIMIT  # looked at for one `fetch`, so that a rare prefix cannot stall the publisher
     requests_a_turn: Count = 100  # before the loop looks at its other sockets
     heartbeats_a_second: Few = 50  # when clients ask for them
     control_send_messages: Count = 128  # replies of up to a page that wait for a client which does not read them

@@ -11,8 +11,8 @@ from msgspec.structs import asdict
 
 from bus.config.limits import Limits, check_limits
 from bus.config.toml_file import read_toml
+from bus.protocol.addresses import AddressError, parse_address
 from bus.protocol.validation import InvalidInputError
-from bus.transport.sockets import AddressError, parse_address
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 

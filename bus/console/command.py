@@ -21,12 +21,13 @@ import platformdirs
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.config.settings import defaults_for, read_settings
 from bus.eventlog.files import LogError
+from bus.protocol.addresses import AddressError, parse_address
+from bus.protocol.control import ControlError
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
-from bus.transport.sockets import AddressError, BindError, parse_address
+from bus.transport.sockets import BindError
 
 # Messages form no cycles; a batch of some thousand objects must not be searched for them many times over.
 GC_ALLOCATIONS: Final = 50_000

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from bus.protocol.control import FetchReply
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import FetchReply
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}

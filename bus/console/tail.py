@@ -20,9 +20,9 @@ from bus.contracts.messages import (
     VariantProgress,
     VariantStatus,
 )
+from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.protocol.json_values import plain
 from bus.protocol.topics import as_prefix
-from bus.protocol.wire import FetchParams, FetchReply, InfoReply
 from bus.subscriber.source import Delivery, Position, Start
 from bus.subscriber.sync import OnNotice, Subscriber
 from bus.transport.client import request

@@ -11,8 +11,35 @@ import msgspec
 from msgspec import Struct
 
 from bus.contracts import messages, records, requests
-from bus.protocol import topics, wire
-from bus.telemetry.metrics import MetricsReply
+from bus.contracts.topics import (
+    EVENT_REJECTED,
+    EXPERIMENT_STATUS,
+    IMAGE_RATED,
+    IMAGES_COMPARED,
+    JOB_COMPLETED,
+    JOB_PROGRESS,
+    JOB_QUEUED,
+    JOB_STARTED,
+    RECOMMENDATION_UPDATED,
+    VARIANT_PROGRESS,
+    VARIANT_STATUS,
+)
+from bus.protocol import topics
+from bus.protocol.control import (
+    ID_LIMIT,
+    CheckParams,
+    CheckReply,
+    ErrorBody,
+    FetchParams,
+    FetchReply,
+    InfoReply,
+    LatestParams,
+    LatestReply,
+    MetricsReply,
+    NoParams,
+    Role,
+)
+from bus.protocol.frames import PROTOCOL, FeedFrame, HeartbeatFrame, Record
 
 Json = dict[str, Any]
 ASYNCAPI: Final = "3.0.0"
@@ -41,17 +68,17 @@ class Topic(NamedTuple):
 
 
 TOPICS: Final = (
-    Topic(topics.JOB_QUEUED, VARIANT, messages.JobQueued, RUNNER, without_tokens=True),
-    Topic(topics.JOB_STARTED, VARIANT, messages.JobStarted, RUNNER, without_tokens=True),
-    Topic(topics.JOB_COMPLETED, VARIANT, messages.JobCompleted, RUNNER, without_tokens=True),
-    Topic(topics.JOB_PROGRESS, VARIANT, messages.JobProgress, RUNNER, logged=False, without_tokens=True),
-    Topic(topics.EXPERIMENT_STATUS, ("experiment",), messages.ExperimentStatus, LEARNING),
-    Topic(topics.VARIANT_STATUS, VARIANT, messages.VariantStatus, LEARNING),
-    Topic(topics.VARIANT_PROGRESS, VARIANT, messages.VariantProgress, LEARNING, logged=False),
-    Topic(topics.IMAGE_RATED, VARIANT, messages.ImageRated, LEARNING),
-    Topic(topics.IMAGES_COMPARED, ("experiment",), messages.ImagesCompared, LEARNING),
-    Topic(topics.RECOMMENDATION_UPDATED, ("experiment",), messages.RecommendationUpdated, LEARNING),
-    Topic(topics.EVENT_REJECTED, (), messages.EventRejected, LEARNING),
+    Topic(JOB_QUEUED, VARIANT, messages.JobQueued, RUNNER, without_tokens=True),
+    Topic(JOB_STARTED, VARIANT, messages.JobStarted, RUNNER, without_tokens=True),
+    Topic(JOB_COMPLETED, VARIANT, messages.JobCompleted, RUNNER, without_tokens=True),
+    Topic(JOB_PROGRESS, VARIANT, messages.JobProgress, RUNNER, logged=False, without_tokens=True),
+    Topic(EXPERIMENT_STATUS, ("experiment",), messages.ExperimentStatus, LEARNING),
+    Topic(VARIANT_STATUS, VARIANT, messages.VariantStatus, LEARNING),
+    Topic(VARIANT_PROGRESS, VARIANT, messages.VariantProgress, LEARNING, logged=False),
+    Topic(IMAGE_RATED, VARIANT, messages.ImageRated, LEARNING),
+    Topic(IMAGES_COMPARED, ("experiment",), messages.ImagesCompared, LEARNING),
+    Topic(RECOMMENDATION_UPDATED, ("experiment",), messages.RecommendationUpdated, LEARNING),
+    Topic(EVENT_REJECTED, (), messages.EventRejected, LEARNING),
 )
 
 
@@ -62,26 +89,26 @@ class Method(NamedTuple):
     params: type[Struct]
     result: Any
     services: tuple[str, ...]
-    role: wire.Role = "read"
+    role: Role = "read"
 
 
 BOTH: Final = (RUNNER, LEARNING)
 METHODS: Final = (
-    Method("info", wire.NoParams, wire.InfoReply, BOTH),
-    Method("heartbeat", wire.NoParams, dict[str, str], BOTH),
-    Method("check", wire.CheckParams, wire.CheckReply, BOTH),
-    Method("fetch", wire.FetchParams, wire.FetchReply, BOTH),
-    Method("latest", wire.LatestParams, wire.LatestReply, BOTH),
-    Method("metrics", wire.NoParams, MetricsReply, BOTH),
+    Method("info", NoParams, InfoReply, BOTH),
+    Method("heartbeat", NoParams, dict[str, str], BOTH),
+    Method("check", CheckParams, CheckReply, BOTH),
+    Method("fetch", FetchParams, FetchReply, BOTH),
+    Method("latest", LatestParams, LatestReply, BOTH),
+    Method("metrics", NoParams, MetricsReply, BOTH),
     Method("job.submit", requests.SubmitParams, requests.SubmitReply, (RUNNER,), "command"),
-    Method("job.check", requests.SubmitParams, requests.CheckReply, (RUNNER,), "read"),
+    Method("job.check", requests.SubmitParams, requests.JobCheckReply, (RUNNER,), "read"),
     Method("job.cancel", requests.CancelParams, requests.CancelReply, (RUNNER,), "command"),
     Method("job.retry", requests.JobParams, requests.JobView, (RUNNER,), "command"),
     Method("queue.pause", requests.QueueParams, requests.QueueReply, (RUNNER,), "command"),
     Method("queue.resume", requests.QueueParams, requests.QueueReply, (RUNNER,), "command"),
     Method("job.show", requests.JobParams, requests.JobView, (RUNNER,)),
     Method("job.list", requests.JobListParams, requests.JobListReply, (RUNNER,)),
-    Method("pipelines", wire.NoParams, requests.PipelinesReply, (RUNNER,)),
+    Method("pipelines", NoParams, requests.PipelinesReply, (RUNNER,)),
     Method("output", requests.OutputParams, requests.OutputReply, (RUNNER,)),
     Method("output.find", requests.OutputFindParams, requests.OutputFindReply, (RUNNER,)),
     Method("output.owners", requests.OutputOwnersParams, requests.OutputOwnersReply, (RUNNER,)),
@@ -106,7 +133,6 @@ METHODS: Final = (
     Method("comparison.next", requests.ExperimentParams, requests.PairReply, (LEARNING,)),
     Method("comparison.add", requests.CompareParams, requests.ComparedReply, (LEARNING,), "command"),
     Method("comparison.undo", requests.ExperimentParams, requests.ComparedReply, (LEARNING,), "command"),
-    Method("routing", wire.NoParams, dict[str, int], (LEARNING,)),
 )
 
 
@@ -118,7 +144,7 @@ def document() -> Json:
         _add_topic(parts, schemas, topic)
     _add_heartbeat(parts, schemas)
     parts.messages["Error"] = _control_message(
-        "Error", "Why a request was refused.", schemas.of(wire.ErrorBody), ["request id", '"error"', "error"]
+        "Error", "Why a request was refused.", schemas.of(ErrorBody), ["request id", '"error"', "error"]
     )
     for method in METHODS:
         _add_method(parts, schemas, method)
@@ -126,7 +152,7 @@ def document() -> Json:
         "asyncapi": ASYNCAPI,
         "info": {
             "title": "variantbus",
-            "version": str(wire.PROTOCOL),
+            "version": str(PROTOCOL),
             "description": "What the runner and the learning service publish, and what can be asked of them. The rules "
             "behind it (gaps, epochs, heartbeats) are in docs/protocol.md.",
             "license": {"name": "MIT"},
@@ -164,7 +190,7 @@ class _Schemas:
         bodies = get_args(messages.Message)
         results = [method.result for method in METHODS]
         params = [method.params for method in METHODS]
-        kinds = [*bodies, wire.FeedFrame, wire.HeartbeatFrame, wire.Record, wire.ErrorBody, *params, *results]
+        kinds = [*bodies, FeedFrame, HeartbeatFrame, Record, ErrorBody, *params, *results]
         refs, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         self._refs = list(zip(kinds, refs, strict=True))
         self.all: Json = _draft_7(found)
@@ -173,14 +199,14 @@ class _Schemas:
             "description": "One of the messages, told apart by `type`. A reader ignores types that it does not know.",
             "oneOf": [self.of(body) for body in bodies],
         }
-        for kind in (wire.FeedFrame, wire.HeartbeatFrame, wire.Record):
+        for kind in (FeedFrame, HeartbeatFrame, Record):
             items = self.all[kind.__name__]["items"]
             self.all[kind.__name__]["items"] = [
                 _named(name, item) for name, item in zip(kind.__struct_fields__, items, strict=True)
             ]
-        for kind in (wire.FeedFrame, wire.HeartbeatFrame):
-            self.all[kind.__name__]["items"][0]["const"] = wire.PROTOCOL
-        for kind in (wire.FeedFrame, wire.Record):
+        for kind in (FeedFrame, HeartbeatFrame):
+            self.all[kind.__name__]["items"][0]["const"] = PROTOCOL
+        for kind in (FeedFrame, Record):
             self.all[kind.__name__]["items"][-1] = {"$ref": "#/components/schemas/Message"}
 
     def of(self, kind: Any) -> Json:
@@ -189,7 +215,7 @@ class _Schemas:
 
     def feed_frame(self, body: type[Struct]) -> Json:
         """Give the schema of the second frame of a feed message with this body."""
-        frame: Json = self.all[wire.FeedFrame.__name__]
+        frame: Json = self.all[FeedFrame.__name__]
         return {**frame, "title": f"{body.__name__}Frame", "items": [*frame["items"][:-1], self.of(body)]}
 
 
@@ -273,7 +299,7 @@ def _add_heartbeat(parts: _Parts, schemas: _Schemas) -> None:
         "title": "Heartbeat",
         "summary": "Where the log ends, and who speaks: every second, when asked for, and at closing.",
         "contentType": CONTENT_TYPE,
-        "payload": schemas.of(wire.HeartbeatFrame),
+        "payload": schemas.of(HeartbeatFrame),
         "x-zmq": {"frames": ["topic", "payload"]},
     }
     _add_feed_channel(parts, "heartbeat", topics.HEARTBEAT, BOTH, "Heartbeat", "Not logged.")
@@ -335,7 +361,7 @@ def _control_message(name: str, summary: str, payload: Json, frames: list[str]) 
         "headers": {
             "type": "object",
             "properties": {
-                "request_id": {"type": "string", "maxLength": wire.ID_LIMIT, "description": "The first frame: bytes."}
+                "request_id": {"type": "string", "maxLength": ID_LIMIT, "description": "The first frame: bytes."}
             },
         },
         "correlationId": {"$ref": "#/components/correlationIds/requestId"},

@@ -8,8 +8,8 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
-from bus.protocol.wire import ControlError
 
 Kind = Literal["int", "float", "str", "bool", "list", "map"]
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -55,7 +55,7 @@ class SubmitReply(Struct, frozen=True, kw_only=True):
     rooms: dict[str, int] = field(default_factory=dict)
 
 
-class CheckReply(Struct, frozen=True, kw_only=True):
+class JobCheckReply(Struct, frozen=True, kw_only=True):
     """`job.check` takes what `job.submit` does, and queues nothing: how many jobs could be submitted."""
 
     checked: int

@@ -16,16 +16,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.contracts.messages import Message, encode_body
 from bus.eventlog import sql
 from bus.eventlog.files import LogError, LogFile, boot_id, new_epoch
 from bus.eventlog.newest import TopicIndex, indexed
 from bus.eventlog.retention import Clock, Trimmer
 from bus.protocol import topics
-from bus.protocol.wire import PAGE_LIMIT, Epochs, Record
+from bus.protocol.control import PAGE_LIMIT
+from bus.protocol.frames import Epochs, Record, encode
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus.eventlog", "log.sql")
@@ -74,7 +74,6 @@ class Transaction:
         self._db = db
         self._body_limit = body_limit
         self.appended: list[tuple[str, int, Raw]] = []
-        self.committed: list[Callable[[], None]] = []  # what `after_commit` was given
 
     def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
         """Run one statement of the service's own tables."""
@@ -84,14 +83,7 @@ class Transaction:
         """Run one statement for many rows."""
         self._db.executemany(statement, rows)
 
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call back once this transaction is on disk, before its messages are sent; not at all if it fails.
-
-        The callback must not open a transaction: its messages would be sent before those of this one.
-        """
-        self.committed.append(callback)
-
-    def append(self, topic: str, message: Message) -> None:
+    def append(self, topic: str, message: Struct) -> None:
         """Publish a message when this transaction commits.
 
         Raises:
@@ -99,7 +91,7 @@ class Transaction:
             TopicError: the topic breaks the rules.
         """
         topics.check(topic)
-        body = encode_body(message)
+        body = encode(message)
         if len(body) > self._body_limit:
             raise BodyTooLargeError(f"message of {len(body)} bytes on {topic}: the limit is {self._body_limit}")
         self.appended.append((topic, time.time_ns(), Raw(body)))
@@ -112,14 +104,16 @@ class Log:
         self,
         path: Path,
         *,
+        keep_newest: tuple[str, ...] = (),
         durability: Durability = "normal",
         limits: Limits = DEFAULT_LIMITS,
         clock: Clock | None = None,
     ) -> None:
         """Open or create the file.
 
-        `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for an
-        fsync (some tenths of a millisecond and up) a commit. `limits` say how much is kept, too; see `trim`.
+        `keep_newest`: the beginnings of topics whose newest record is the whole state of something; retention never
+        takes it. `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for
+        an fsync (some tenths of a millisecond and up) a commit. `limits` say how much is kept, too; see `trim`.
 
         Raises:
             LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
@@ -140,7 +134,7 @@ class Log:
             self._full = durability == "full"
             self._set_synchronous(full=self._full)
             self._index = TopicIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
-            self._trimmer = Trimmer(self._db, limits, clock or Clock())
+            self._trimmer = Trimmer(self._db, limits, clock or Clock(), keep_newest)
         except sqlite3.Error as error:
             self._release()
             raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
@@ -178,9 +172,6 @@ class Log:
         if records:
             self.head = records[-1].offset
             self._index.note((record.offset, record.topic) for record in records)
-        for committed in tx.committed:
-            committed()
-        if records:
             for callback in self._on_commit:
                 callback(records)
             if self._index.due:
@@ -255,7 +246,7 @@ class Log:
     def trim(self) -> bool:
         """Remove some of what is older or more than the retention allows, for some milliseconds; is there more?
 
-        The newest record of each status topic is kept, and `latest` gives it.
+        The newest record of each topic of `keep_newest` stays, and `latest` returns it.
 
         Raises:
             StorageError: nothing can be written now.

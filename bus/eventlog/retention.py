@@ -1,6 +1,6 @@
 """Retention: what is too old, or too much, leaves the log at its oldest end, in steps of some milliseconds.
 
-The newest record of a status topic is the whole state of something. It is kept whatever its age, and `latest` gives it.
+Of some topics, the newest record is the whole state of something. It is kept whatever its age: `latest` returns it.
 """
 
 import logging
@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 from bus.config.limits import Limits
 from bus.eventlog import sql
-from bus.protocol import topics
 
 SQL: Final = sql.load("bus.eventlog", "retention.sql")
 STEP: Final = 500  # records removed in one transaction
@@ -51,10 +50,10 @@ class Clock:
 class Trimmer:
     """Removes records from one log; the index of newest records has to be complete up to where it cuts."""
 
-    def __init__(self, db: sqlite3.Connection, limits: Limits, clock: Clock) -> None:
-        """Nothing is removed before `remove`."""
+    def __init__(self, db: sqlite3.Connection, limits: Limits, clock: Clock, keep_newest: tuple[str, ...]) -> None:
+        """Remove nothing yet; `keep_newest`: the beginnings of topics whose newest record stays."""
         self._db, self._limits, self._clock = db, limits, clock
-        db.create_function("is_status", 1, topics.is_status, deterministic=True)
+        db.create_function("is_kept", 1, lambda topic: topic.startswith(keep_newest), deterministic=True)
 
     def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
         """Give the offset up to which the next step removes, and why; None if there is nothing to remove."""

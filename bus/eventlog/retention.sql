@@ -1,15 +1,15 @@
 -- select_oldest: offset, time and size of the oldest records. The cast: a flipped bit can change the type of a value.
 SELECT "offset", CAST(time_ns AS INTEGER), coalesce(length(body), 0) FROM log ORDER BY "offset" LIMIT ?;
 
--- keep: keep the newest records of status topics up to an offset; a damaged topic is in no index.
+-- keep: keep the newest records of topics that say a state, up to an offset; a damaged topic is in no index.
 INSERT OR REPLACE INTO kept (topic, "offset", time_ns, body, crc)
 SELECT log.topic, log."offset", coalesce(log.time_ns, 0), coalesce(log.body, x''), coalesce(log.crc, 0) FROM log
 JOIN latest ON latest.topic = log.topic AND latest."offset" = log."offset"
-WHERE log."offset" <= ? AND is_status(latest.topic);
+WHERE log."offset" <= ? AND is_kept(latest.topic);
 
 -- delete_latest: forget other topics whose newest record is among those up to an offset.
 DELETE FROM latest WHERE topic IN (SELECT topic FROM log WHERE "offset" <= :cut)
-AND "offset" <= :cut AND NOT is_status(topic);
+AND "offset" <= :cut AND NOT is_kept(topic);
 
 -- delete: remove records up to an offset.
 DELETE FROM log WHERE "offset" <= ?;

@@ -6,14 +6,13 @@ bounded; what it has forgotten is nil, which tells the subscriber to ask.
 
 from collections.abc import Iterable
 
-from bus.config.limits import DEFAULT_LIMITS
 from bus.protocol import topics
 
 
 class Chain:
     """Bounded map from prefix to the offset of its newest message; what was silent for longest is forgotten first."""
 
-    def __init__(self, max_prefixes: int = DEFAULT_LIMITS.chain_prefixes, *, complete: bool = True) -> None:
+    def __init__(self, max_prefixes: int = 100_000, *, complete: bool = True) -> None:
         """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""
         self._newest: dict[str, int] = {}
         self._max = max_prefixes

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from bus.config.limits import DEFAULT_LIMITS
-from bus.protocol.wire import Epochs
+from bus.protocol.frames import Epochs
 
 T = TypeVar("T")
 
@@ -137,7 +136,7 @@ class CatchUp(Generic[T]):
         offset: int | None = 0,
         everything: bool = False,
         latest: bool = False,
-        pending_limit: int = DEFAULT_LIMITS.pending_messages,
+        pending_limit: int = 10_000,
     ) -> None:
         """Start behind `offset` of `epoch`; offset None starts at the head of the first heartbeat.
 

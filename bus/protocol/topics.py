@@ -12,21 +12,6 @@ MAX_TOKENS: Final = 8
 MAX_BYTES: Final = 255
 HEARTBEAT: Final = "~heartbeat."  # `~` is always encoded in a token, so no topic of an application can be this one
 
-JOB_QUEUED: Final = "job.queued."
-JOB_STARTED: Final = "job.started."
-JOB_COMPLETED: Final = "job.completed."
-JOB_PROGRESS: Final = "job.progress."
-EXPERIMENT_STATUS: Final = "experiment.status."
-VARIANT_STATUS: Final = "variant.status."
-VARIANT_PROGRESS: Final = "variant.progress."
-IMAGE_RATED: Final = "image.rated."
-IMAGES_COMPARED: Final = "images.compared."
-RECOMMENDATION_UPDATED: Final = "recommendation.updated."
-EVENT_REJECTED: Final = "event.rejected."
-
-# The newest message of these says the whole state of something: retention never removes it.
-STATUS: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, RECOMMENDATION_UPDATED)
-
 _STANDS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _TOPIC = re.compile(r"(?:(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+\.)+")
 
@@ -56,11 +41,6 @@ def build(base: str, *tokens: str | int) -> str:
     topic = base + "".join(encode_token(str(token)) + "." for token in tokens)
     check(topic)
     return topic
-
-
-def is_status(topic: str) -> bool:
-    """Is its newest message the whole state of something?"""
-    return topic.startswith(STATUS)
 
 
 @lru_cache(maxsize=65_536)

@@ -11,10 +11,21 @@ from msgspec import Raw, Struct
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.contracts.messages import Message, decode_body
-from bus.protocol import topics, wire
+from bus.protocol import topics
+from bus.protocol.addresses import AddressError, parse_address
+from bus.protocol.control import (
+    CheckParams,
+    CheckReply,
+    ControlError,
+    FetchParams,
+    FetchReply,
+    InfoReply,
+    LatestParams,
+    LatestReply,
+)
+from bus.protocol.frames import PROTOCOL, Record, feed_decoder, heartbeat_decoder
 from bus.protocol.recovery import CatchUp, Check, Fetch, Info, Latest, Notice, Request
 from bus.protocol.validation import InvalidInputError, decode
-from bus.protocol.wire import ControlError
 from bus.telemetry.logging import Repeats
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
@@ -29,6 +40,17 @@ ASK_SECONDS: Final = 3.0
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 OnError = Callable[[ControlError], None]
+HELP: Final = {
+    "variantbus_consumer_lag_events": "Offsets between a publisher's head and what has been handed over of a prefix.",
+    "variantbus_consumer_silence_seconds": "Time since anything was heard of a publisher.",
+    "variantbus_consumer_ready": "1 while all subscriptions at a publisher are active.",
+    "variantbus_consumer_delivered_total": "Logged events handed over.",
+    "variantbus_consumer_gaps_total": "How often events were missing and had to be fetched; so does every catching up.",
+    "variantbus_consumer_refetched_total": "Events that came by fetching, not by the feed.",
+    "variantbus_consumer_malformed_total": "Messages of the feed that were dropped as they break the protocol.",
+    "variantbus_consumer_reconnects_total": "Connections made anew because the publisher was silent.",
+    "variantbus_consumer_notices_total": "What a publisher could not give: truncated, rewound or damaged.",
+}
 logger = logging.getLogger(__name__)
 logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
 
@@ -197,23 +219,23 @@ class Source:
         """Ask once at a time: what waits in a socket arrives all at once when the publisher comes."""
         if not self._asking:
             self._asking = True
-            self._requester.ask("info", {}, wire.InfoReply, self._connect, self._not_informed, ASK_SECONDS)
+            self._requester.ask("info", {}, InfoReply, self._connect, self._not_informed, ASK_SECONDS)
 
     def _not_informed(self, error: ControlError) -> None:
         self._asking = False
         self._ignore(error)
 
-    def _connect(self, info: wire.InfoReply) -> None:
+    def _connect(self, info: InfoReply) -> None:
         """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
         self._asking = False
         if self._feed is not None:
             return
         try:
-            feed = sockets.parse_address(info.feed)
-        except sockets.AddressError as error:
+            feed = parse_address(info.feed)
+        except AddressError as error:
             logger.warning("%s tells a feed that is none: %s", self.address, error)
             return  # the next tick asks again
-        host = sockets.parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
+        host = parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
         address = str(feed._replace(host=host))
         self._feed = sockets.connect_feed(address, self._curve, high_water=self._limits.feed_receive_messages)
         for prefix in self._prefixes:
@@ -266,7 +288,7 @@ class Source:
             self._deliver(ephemeral)
 
     def _on_heartbeat(self, frame: bytes) -> None:
-        beat = decode(wire.heartbeat_decoder, frame)
+        beat = decode(heartbeat_decoder, frame)
         _check_version(beat.version)
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
@@ -274,7 +296,7 @@ class Source:
         self.ready = True
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
-        message = decode(wire.feed_decoder, frame)
+        message = decode(feed_decoder, frame)
         _check_version(message.version)
         prefix = self._prefix_of(topic)
         if prefix is None:
@@ -331,39 +353,39 @@ class Source:
                 self._ask_latest(prefix, catchup, request, failed)
 
     def _ask_epoch(self, catchup: CatchUp[Delivery], request: Info, failed: OnError) -> None:
-        def informed(reply: wire.InfoReply) -> None:
+        def informed(reply: InfoReply) -> None:
             catchup.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
             self._flush()
 
-        self._requester.ask("info", {}, wire.InfoReply, informed, failed, ASK_SECONDS)
+        self._requester.ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
 
     def _ask_check(self, prefix: str, catchup: CatchUp[Delivery], request: Check, failed: OnError) -> None:
-        def checked(reply: wire.CheckReply) -> None:
+        def checked(reply: CheckReply) -> None:
             catchup.checked(request, reply.epoch, reply.head, reply.first, reply.last)
             self._flush()
 
-        params = wire.CheckParams(prefix=prefix, after=request.after)
-        self._requester.ask("check", params, wire.CheckReply, checked, failed, ASK_SECONDS)
+        params = CheckParams(prefix=prefix, after=request.after)
+        self._requester.ask("check", params, CheckReply, checked, failed, ASK_SECONDS)
 
     def _ask_fetch(self, prefix: str, catchup: CatchUp[Delivery], request: Fetch, failed: OnError) -> None:
-        def fetched(reply: wire.FetchReply) -> None:
+        def fetched(reply: FetchReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
             catchup.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
             self._flush()
 
-        params = wire.FetchParams(prefix=prefix, after=request.after, until=request.until)
-        self._requester.ask("fetch", params, wire.FetchReply, fetched, failed, ASK_SECONDS)
+        params = FetchParams(prefix=prefix, after=request.after, until=request.until)
+        self._requester.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
 
     def _ask_latest(self, prefix: str, catchup: CatchUp[Delivery], request: Latest, failed: OnError) -> None:
-        def listed(reply: wire.LatestReply) -> None:
+        def listed(reply: LatestReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
             catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
             self._flush()
 
-        params = wire.LatestParams(prefix=prefix, after_topic=request.after_topic)
-        self._requester.ask("latest", params, wire.LatestReply, listed, failed, ASK_SECONDS)
+        params = LatestParams(prefix=prefix, after_topic=request.after_topic)
+        self._requester.ask("latest", params, LatestReply, listed, failed, ASK_SECONDS)
 
-    def _delivery(self, prefix: str, epoch: int, row: wire.Record) -> Delivery:
+    def _delivery(self, prefix: str, epoch: int, row: Record) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
     def _catchup(self, prefix: str, start: Position | Start) -> CatchUp[Delivery]:
@@ -373,5 +395,5 @@ class Source:
 
 
 def _check_version(version: int) -> None:
-    if version != wire.PROTOCOL:
-        raise InvalidInputError(f"version: {version} instead of {wire.PROTOCOL}")
+    if version != PROTOCOL:
+        raise InvalidInputError(f"version: {version} instead of {PROTOCOL}")

@@ -7,23 +7,19 @@ of Prometheus: base units, and `_total` at the end of what only grows until the 
 import os
 import platform
 import resource
-import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import zmq
-from msgspec import Struct
 
-from bus.eventlog.log import Log
-from bus.protocol import topics, wire
-from bus.protocol.wire import Record
+from bus.protocol import topics
+from bus.protocol.control import Labels, Metric, Number, Sample
+from bus.protocol.frames import PROTOCOL, Record
 
-Labels = dict[str, str]
-Number = int | float
 Point = tuple[str, Labels, Number]
 Provider = Callable[[], Iterable[Point]]
 
@@ -34,66 +30,9 @@ HELP: Final = {
     "process_resident_memory_bytes": "Memory in use.",
     "process_open_fds": "Open file descriptors.",
     "process_max_fds": "How many file descriptors the process may open.",
-    "variantbus_log_info": "Always 1; the label is the epoch of the log.",
-    "variantbus_log_head_offset": "Offset of the newest event.",
-    "variantbus_log_first_offset": "Offset of the oldest event that is kept.",
-    "variantbus_log_oldest_event_age_seconds": "Age of the oldest event that is kept.",
-    "variantbus_log_size_bytes": "Size of the database file (db), and of what waits to be merged into it (wal).",
-    "variantbus_log_free_bytes": "Room on the disk of the database.",
-    "variantbus_log_writable": "0 after a transaction that could not be written, until one is or nobody tries.",
-    "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
-    "variantbus_log_damaged_records": "Records that were found to fail their checksum, since the start.",
-    "variantbus_log_removed_events_total": "Events that retention has removed.",
-    "variantbus_events_published_total": "Logged events sent on the feed, by the first two tokens of the topic.",
-    "variantbus_events_published_bytes_total": "Bytes of their bodies.",
-    "variantbus_events_ephemeral_total": "Events sent on the feed that are not logged.",
-    "variantbus_requests_total": "Requests answered, by method, with ok or the code of the error.",
-    "variantbus_requests_dropped_total": "Requests that could not be answered.",
-    "variantbus_connections_total": "Connections of keys, admitted or denied; where there are keys.",
-    "variantbus_replies_dropped_total": "Replies that nobody took: the client has gone, or does not read.",
-    "variantbus_consumer_lag_events": "Offsets between a publisher's head and what has been handed over of a prefix.",
-    "variantbus_consumer_silence_seconds": "Time since anything was heard of a publisher.",
-    "variantbus_consumer_ready": "1 while all subscriptions at a publisher are active.",
-    "variantbus_consumer_delivered_total": "Logged events handed over.",
-    "variantbus_consumer_gaps_total": "How often events were missing and had to be fetched; so does every catching up.",
-    "variantbus_consumer_refetched_total": "Events that came by fetching, not by the feed.",
-    "variantbus_consumer_malformed_total": "Messages of the feed that were dropped as they break the protocol.",
-    "variantbus_consumer_reconnects_total": "Connections made anew because the publisher was silent.",
-    "variantbus_consumer_notices_total": "What a publisher could not give: truncated, rewound or damaged.",
-    "variantbus_jobs": "Jobs of the runner that are queued or running.",
-    "variantbus_jobs_unassigned": "Planned jobs for which no runner has been chosen yet.",
-    "variantbus_events_routed_total": "What became of the events of runners.",
-    "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
-    "variantbus_runner_up": "1 while a runner answers the learning service.",
-    "variantbus_runner_unfollowed": "1 for a runner that has unended jobs but is not followed by the learning service.",
 }
-STALE_SECONDS: Final = 30.0  # services try every second to write what waits; a failure of long ago left nothing behind
 KINDS_LIMIT: Final = 100  # kinds of topics that are counted apart; the rest are "other"
 TOPICS_LIMIT: Final = 10_000  # whose kind is remembered
-
-
-class Sample(Struct, frozen=True, kw_only=True):
-    """One value, with the labels that tell it from others of its name."""
-
-    labels: Labels
-    value: Number
-
-
-class Metric(Struct, frozen=True, kw_only=True):
-    """All values of one name."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    samples: list[Sample]
-
-
-class MetricsReply(Struct, frozen=True, kw_only=True):
-    """Answer to `metrics`."""
-
-    service: str
-    version: str
-    metrics: list[Metric]
 
 
 class Metrics:
@@ -102,19 +41,23 @@ class Metrics:
     def __init__(self) -> None:
         """Start with none."""
         self._providers: list[Provider] = []
+        self._help: dict[str, str] = {}
 
-    def add(self, provider: Provider) -> None:
-        """Have a function called for its points whenever somebody asks."""
+    def add(self, provider: Provider, help_texts: Mapping[str, str]) -> None:
+        """Call a function for its points whenever somebody asks; `help_texts` declares the names that it uses."""
         self._providers.append(provider)
+        self._help |= help_texts
 
     def collect(self) -> list[Metric]:
-        """Give all that is known now, in the order of `HELP`."""
-        samples: dict[str, list[Sample]] = {name: [] for name in HELP}
+        """Return all that is known now, in the order in which the names were declared."""
+        samples: dict[str, list[Sample]] = {name: [] for name in self._help}
         for provider in self._providers:
             for name, labels, value in provider():
                 samples[name].append(Sample(labels=labels, value=value))
         return [
-            Metric(name=name, kind="counter" if name.endswith("_total") else "gauge", help=HELP[name], samples=found)
+            Metric(
+                name=name, kind="counter" if name.endswith("_total") else "gauge", help=self._help[name], samples=found
+            )
             for name, found in samples.items()
             if found
         ]
@@ -165,7 +108,7 @@ def process_points(version: str) -> Provider:
     started = time.monotonic()
     info = {
         "version": version,
-        "protocol": str(wire.PROTOCOL),
+        "protocol": str(PROTOCOL),
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "libzmq": zmq.zmq_version(),
@@ -185,23 +128,3 @@ def process_points(version: str) -> Provider:
             yield "process_max_fds", {}, allowed
 
     return points
-
-
-def log_points(log: Log) -> Iterator[Point]:
-    """Tell of a log: its ends, its size, and the room around it."""
-    yield "variantbus_log_info", {"epoch": str(log.epoch)}, 1
-    yield "variantbus_log_head_offset", {}, log.head
-    first = log.first
-    yield "variantbus_log_first_offset", {}, first
-    for record in log.fetch("", first - 1, limit=1).records:
-        yield "variantbus_log_oldest_event_age_seconds", {}, max(0.0, time.time() - record.time_ns / 1e9)
-    for file, suffix in (("db", ""), ("wal", "-wal")):
-        with suppress(OSError):
-            yield "variantbus_log_size_bytes", {"file": file}, Path(f"{log.path}{suffix}").stat().st_size
-    with suppress(OSError):
-        yield "variantbus_log_free_bytes", {}, shutil.disk_usage(log.path.parent).free
-    well = log.failed_at is None or time.monotonic() - log.failed_at > STALE_SECONDS
-    yield "variantbus_log_writable", {}, int(well)
-    yield "variantbus_log_write_failures_total", {}, log.write_failures
-    for reason, count in log.removed.items():
-        yield "variantbus_log_removed_events_total", {"reason": reason}, count

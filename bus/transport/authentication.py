@@ -11,7 +11,7 @@ from typing import Final
 import zmq
 from zmq.utils import z85
 
-from bus.protocol.wire import Role
+from bus.protocol.control import Role
 from bus.telemetry.logging import Repeats
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
@@ -24,6 +24,9 @@ VERSION: Final = b"1.0"
 REQUEST_FRAMES: Final = 9  # routing id, delimiter, version, request id, domain, address, identity, mechanism, key
 KEY_BYTES: Final = 32
 REQUESTS_A_TURN: Final = 100
+HELP: Final = {
+    "variantbus_connections_total": "Connections of keys, admitted or denied; where there are keys.",
+}
 logger = logging.getLogger(__name__)
 logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
 

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bus.protocol import wire
+from bus.protocol.addresses import parse_address
+from bus.protocol.control import ControlError, error_decoder
+from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode
-from bus.protocol.wire import ControlError
 from bus.transport import sockets
 from bus.transport.keys import Keys, towards
 from bus.transport.loop import Loop, Timer
@@ -42,7 +43,7 @@ class Requester:
         Raises:
             AddressError: `address` is not of the form tcp://HOST:PORT.
         """
-        sockets.parse_address(address)
+        parse_address(address)
         self.address = address
         self._loop, self._curve = loop, curve
         self._questions: dict[bytes, _Question] = {}
@@ -66,7 +67,7 @@ class Requester:
         self._questions[request_id] = _Question(
             msgspec.msgpack.Decoder(reply), on_reply, on_error, timer, time.monotonic()
         )
-        sockets.send_frames(self._socket, [request_id, method.encode(), wire.encode(params)])
+        sockets.send_frames(self._socket, [request_id, method.encode(), encode(params)])
 
     def close(self) -> None:
         """Forget all questions."""
@@ -113,7 +114,7 @@ def _settle(question: _Question, status: bytes, body: bytes) -> None:
         if status == b"ok":
             answer: Callable[[], None] = partial(question.on_reply, decode(question.decoder, body))
         else:
-            error = decode(wire.error_decoder, body)
+            error = decode(error_decoder, body)
             answer = partial(question.on_error, ControlError(error.code, error.message, error.details))
     except InvalidInputError as invalid:
         answer = partial(question.on_error, ControlError("internal", f"the answer cannot be read: {invalid}"))

@@ -19,9 +19,10 @@ from typing import Final, Self
 import zmq
 from zmq.utils import z85
 
+from bus.protocol.addresses import parse_address
+from bus.protocol.control import Role
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import Role
-from bus.transport.sockets import CurveClient, parse_address
+from bus.transport.sockets import CurveClient
 
 SECRET: Final = "secret.key"  # noqa: S105 - the name of a file
 PUBLIC: Final = "public.key"

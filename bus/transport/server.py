@@ -5,16 +5,15 @@ A method is a typed Struct of parameters and a function; whatever arrives become
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from bus.eventlog.files import LogError
-from bus.eventlog.log import BodyTooLargeError, StorageError
-from bus.protocol import wire
+from bus.protocol.control import ID_LIMIT, ControlError, ErrorBody, ErrorCode, Role
+from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode, near_miss
-from bus.protocol.wire import ControlError, ErrorBody, Role
 from bus.telemetry.logging import Repeats
 from bus.telemetry.metrics import Point
 
@@ -22,6 +21,10 @@ P = TypeVar("P", bound=msgspec.Struct)
 METHOD_LIMIT: Final = 64
 REQUEST_FRAMES: Final = 3
 EMPTY_MAP: Final = b"\x80"
+HELP: Final = {
+    "variantbus_requests_total": "Requests answered, by method, with ok or the code of the error.",
+    "variantbus_requests_dropped_total": "Requests that could not be answered.",
+}
 logger = logging.getLogger(__name__)
 logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
 
@@ -32,11 +35,28 @@ class _Method(NamedTuple):
     role: Role
 
 
+class Refusal(NamedTuple):
+    """How an exception is answered: the code of the error, and what the client can do."""
+
+    code: ErrorCode
+    advice: str
+
+
 class Methods:
     """The methods of a service by name; `points` tells what was answered, with which code, and what was dropped."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(
+        self,
+        refusals: Mapping[type[Exception], Refusal] = MappingProxyType({}),
+        fatal: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """Start with none.
+
+        `refusals`: exceptions of handlers that say what cannot be done now, as errors that the client gets. `fatal`
+        ones end the process instead of being answered, as `MemoryError` does.
+        """
+        self._refusals = refusals
+        self._fatal: tuple[type[Exception], ...] = (ControlError, MemoryError, *fatal)
         self._methods: dict[str, _Method] = {}
         self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
         self._dropped: Counter[str] = Counter()  # by reason
@@ -54,7 +74,7 @@ class Methods:
 
         `role` is what the client may do: nothing if it is None, everything where there are no keys.
         """
-        if len(frames) != REQUEST_FRAMES or len(frames[0]) > wire.ID_LIMIT:
+        if len(frames) != REQUEST_FRAMES or len(frames[0]) > ID_LIMIT:
             self._dropped["frames" if len(frames) != REQUEST_FRAMES else "request_id"] += 1
             logger.warning("a request was dropped: it has not the three frames id, method and parameters")
             return None
@@ -86,20 +106,19 @@ class Methods:
             text = f"{name} needs the role command, your key has {role}; have its line in the peers file changed"
             raise ControlError("unauthorized", text)
         try:
-            return wire.encode(known.handler(decode(known.decoder, params or EMPTY_MAP)))
+            return encode(known.handler(decode(known.decoder, params or EMPTY_MAP)))
         except InvalidInputError as error:
             raise ControlError("invalid_request", str(error)) from None
-        except BodyTooLargeError as error:
-            raise ControlError("too_large", f"{error}; put large values in a file") from None
-        except StorageError as error:
-            logger.error("method %s: %s", name, error)  # noqa: TRY400 - no bug of ours
-            raise ControlError("unavailable", f"{error}; make room and try again") from None
-        except (ControlError, LogError, MemoryError):
+        except self._fatal:
             raise
         except Exception as error:
+            refusal = next((one for kind, one in self._refusals.items() if isinstance(error, kind)), None)
+            if refusal:
+                logger.warning("method %s: %s", name, error)
+                raise ControlError(refusal.code, f"{error}; {refusal.advice}") from None
             logger.exception("method %s failed", name)
             raise ControlError("internal", f"{name} failed: {type(error).__name__}; see the service's log") from error
 
 
 def _encode_error(error: ControlError) -> bytes:
-    return wire.encode(ErrorBody(code=error.code, message=error.message, details=error.details))
+    return encode(ErrorBody(code=error.code, message=error.message, details=error.details))

@@ -19,10 +19,11 @@ from bus.contracts.records import (
     RecordsReply,
     ResultRecord,
 )
+from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.protocol import topics
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.server import Methods
 from learning_service.archive.imports import check_import, completed_jobs, joined, variants_of
 from learning_service.experiments.judgements import Picture, Preference
@@ -168,9 +169,9 @@ class Archive:
             self._store.rate_all(tx, experiment)
             self._store.write_experiment(tx, experiment)
             self._store.stale.mark(tx, [name])
-            tx.append(topics.build(topics.EXPERIMENT_STATUS, name), experiment_status(experiment))
+            tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(experiment))
             for variant in experiment.variants.values():
-                topic = topics.build(topics.VARIANT_STATUS, name, variant.index)
+                topic = topics.build(VARIANT_STATUS, name, variant.index)
                 tx.append(topic, variant_status(experiment, variant))
 
     def _compare(self, known: Experiment, whole: ImportParams) -> None:

@@ -12,11 +12,11 @@ from typing import Final
 
 from msgspec import Raw
 
-from bus.contracts.requests import CancelParams, CancelReply, CheckReply, JobRequest, PipelinesReply, SubmitReply
+from bus.contracts.requests import CancelParams, CancelReply, JobCheckReply, JobRequest, PipelinesReply, SubmitReply
 from bus.eventlog.log import Log, StorageError
-from bus.protocol import wire
+from bus.protocol.control import ControlError
+from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.telemetry.metrics import Point
 from bus.transport.client import Requester, request
 from bus.transport.keys import Keys, towards
@@ -32,6 +32,11 @@ ASK_SECONDS: Final = 3.0
 CHECK_SECONDS: Final = 1.5  # heartbeats wait meanwhile, and three that are missing are a dead service
 CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant
 JOB_FAULTS: Final = ("invalid_request", "too_large", "internal")  # errors that one job of a request may be to blame for
+HELP: Final = {
+    "variantbus_jobs_unassigned": "Planned jobs for which no runner has been chosen yet.",
+    "variantbus_runner_up": "1 while a runner answers the learning service.",
+    "variantbus_runner_unfollowed": "1 for a runner that has unended jobs but is not followed by the learning service.",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -84,7 +89,7 @@ class Submitter:
             return
         try:
             params = {"jobs": _fitting(islice(jobs, CHECKED))}
-            request(link.address, "job.check", params, CheckReply, CHECK_SECONDS, keys=self._keys)
+            request(link.address, "job.check", params, JobCheckReply, CHECK_SECONDS, keys=self._keys)
         except ControlError as error:
             if error.code == "invalid_request":
                 raise InvalidInputError(error.message) from None
@@ -256,7 +261,7 @@ def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
     encoded: list[Raw] = []
     size = 0
     for job in jobs:
-        encoded.append(Raw(wire.encode(job)))
+        encoded.append(Raw(encode(job)))
         size += len(encoded[-1])
         if size > BATCH_BYTES:
             break

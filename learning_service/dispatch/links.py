@@ -6,7 +6,7 @@ from typing import Final
 
 from bus.contracts.messages import INT64_MAX
 from bus.contracts.requests import PipelinesReply
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from learning_service.storage.store import JobRow, RunnerPipelines, job_kind
 
 BATCH: Final = 500  # jobs in one request

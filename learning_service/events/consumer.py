@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
+from bus.contracts.topics import EVENT_REJECTED, VARIANT_PROGRESS
 from bus.eventlog.files import LogError
 from bus.eventlog.log import Log, StorageError
 from bus.protocol import topics
@@ -20,6 +21,10 @@ from learning_service.experiments.model import variant_fraction
 from learning_service.storage.store import LearningStore
 
 RETRY_SECONDS: Final = 1.0
+HELP: Final = {
+    "variantbus_events_routed_total": "What became of the events of runners.",
+    "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -45,10 +50,6 @@ class Follower:
         self._waiting: deque[Delivery] = deque()
         self._blocked = self._overflown = False
         self._counts: Counter[tuple[Kind, str]] = Counter()  # outcomes with their reasons since the start
-
-    def counts(self) -> dict[str, int]:
-        """Count what became of events since the start, such as "ignored no_learning_context"."""
-        return {f"{kind} {reason}".rstrip(): count for (kind, reason), count in self._counts.items()}
 
     def points(self) -> Iterator[Point]:
         """Tell for the metrics what became of events, and how many wait."""
@@ -103,7 +104,7 @@ class Follower:
         )
         try:
             with self._log.transaction() as tx:
-                tx.append(topics.EVENT_REJECTED, message)
+                tx.append(EVENT_REJECTED, message)
         except StorageError as error:
             logger.error("record %d is damaged, and: %s", offset, error)  # noqa: TRY400 - no bug of ours
         self._counts["rejected", "damaged_record"] += 1
@@ -195,7 +196,7 @@ class Follower:
                 job_id=message.job_id,
                 fraction=variant_fraction(experiment, context),
             )
-            topic = topics.build(topics.VARIANT_PROGRESS, context.experiment_id, context.variant_index)
+            topic = topics.build(VARIANT_PROGRESS, context.experiment_id, context.variant_index)
             self._publisher.publish_ephemeral(topic, progress)
 
 

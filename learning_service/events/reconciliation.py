@@ -8,7 +8,7 @@ from typing import Final
 from bus.contracts.messages import JobCompleted, JobResult
 from bus.contracts.requests import JobParams, JobView
 from bus.eventlog.log import Log, StorageError
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import Requester
 from bus.transport.loop import Loop
 from bus.transport.sockets import CurveClient

@@ -1,6 +1,7 @@
 """What a batch of events changes: published event by event, each variant written once, in its newest state."""
 
 from bus.contracts.messages import EventRejected, JobCompleted
+from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Transaction
 from bus.protocol import topics
 from bus.subscriber.source import Delivery
@@ -38,7 +39,7 @@ class Changes:
 
     def publish(self, experiment: Experiment, variant: Variant) -> None:
         """Publish a variant's state; it and its experiment are written at the end."""
-        topic = topics.build(topics.VARIANT_STATUS, experiment.experiment_id, variant.index)
+        topic = topics.build(VARIANT_STATUS, experiment.experiment_id, variant.index)
         self._tx.append(topic, variant_status(experiment, variant))
         self._note(experiment, variant)
 
@@ -83,7 +84,7 @@ class Changes:
             job_id=event.job_id if event else None,
             detail=outcome.detail,
         )
-        self._tx.append(topics.EVENT_REJECTED, message)
+        self._tx.append(EVENT_REJECTED, message)
 
     def keep_late(self, outcome: Outcome, delivery: Delivery) -> None:
         """Keep an event that came after the end of its variant."""
@@ -102,5 +103,5 @@ class Changes:
         for experiment in self._experiments.values():
             experiment.revision += 1
             self._store.write_experiment(self._tx, experiment)
-            topic = topics.build(topics.EXPERIMENT_STATUS, experiment.experiment_id)
+            topic = topics.build(EXPERIMENT_STATUS, experiment.experiment_id)
             self._tx.append(topic, experiment_status(experiment))

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from bus.contracts.topics import JOB_COMPLETED, JOB_PROGRESS, JOB_QUEUED, JOB_STARTED
 from bus.protocol import topics
 from learning_service.experiments.axes import MAX_VARIANTS
 from learning_service.experiments.sharding import ALL, Shard
 
-FOLLOWED: Final = (topics.JOB_QUEUED, topics.JOB_STARTED, topics.JOB_COMPLETED, topics.JOB_PROGRESS)
+FOLLOWED: Final = (JOB_QUEUED, JOB_STARTED, JOB_COMPLETED, JOB_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

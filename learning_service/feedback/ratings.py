@@ -19,10 +19,11 @@ from bus.contracts.requests import (
     RatingListReply,
     RatingView,
 )
+from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.log import Log, Transaction
 from bus.protocol import topics
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.server import Methods
 from learning_service.events.unit_of_work import Changes
 from learning_service.experiments.judgements import Picture, Preference
@@ -139,7 +140,7 @@ class RatingDesk:
                 note=rating.note,
                 rated_at=rating.rated_at,
             )
-            tx.append(topics.build(topics.IMAGE_RATED, experiment.experiment_id, index), message)
+            tx.append(topics.build(IMAGE_RATED, experiment.experiment_id, index), message)
             changes.rate(experiment, index, time.time())
         changes.write()
         return RatedReply(
@@ -232,4 +233,4 @@ def _compared(experiment_id: str, comparison: ComparisonRow, *, undo: bool = Fal
         outcome=None if undo else said.outcome,
         compared_at=comparison.compared_at,
     )
-    return topics.build(topics.IMAGES_COMPARED, experiment_id), message
+    return topics.build(IMAGES_COMPARED, experiment_id), message

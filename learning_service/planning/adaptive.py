@@ -10,8 +10,8 @@ from bus.contracts.pipeline_specs import Pipelines
 from bus.contracts.requests import ExperimentParams, ExperimentView
 from bus.eventlog.files import LogError
 from bus.eventlog.log import Log, StorageError, Transaction
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
 from learning_service.dispatch.dispatcher import Submitter

@@ -6,9 +6,10 @@ from typing import Final
 
 from bus.contracts.messages import ExperimentDefinition, VariantValue
 from bus.contracts.requests import CreateParams, ExperimentView, PlanParams, PlanReply
+from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Log
 from bus.protocol import topics
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
 from learning_service.dispatch.dispatcher import Submitter
@@ -89,9 +90,9 @@ class Creation:
         experiment.revision, experiment.search = 1, search
         with self._log.transaction(sync=True) as tx:
             self._store.insert(tx, experiment, jobs)
-            tx.append(topics.build(topics.EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
+            tx.append(topics.build(EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
             for variant in planned:
-                topic = topics.build(topics.VARIANT_STATUS, params.experiment_id, variant.index)
+                topic = topics.build(VARIANT_STATUS, params.experiment_id, variant.index)
                 tx.append(topic, variant_status(experiment, variant))
         logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
         self._loop.call(self._submitter.pump)

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable, VariantValue
 from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.eventlog.log import Log
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
-from bus.protocol.wire import ControlError
 from bus.transport.server import Methods
 from learning_service.dispatch.dispatcher import Submitter
 from learning_service.events.unit_of_work import Changes

@@ -11,9 +11,10 @@ from msgspec.structs import asdict
 
 from bus.contracts.messages import RecommendationUpdated, decode_body
 from bus.contracts.requests import ExperimentParams
+from bus.contracts.topics import RECOMMENDATION_UPDATED
 from bus.eventlog.log import Log, StorageError
 from bus.protocol import topics
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
 from learning_service.experiments.model import Experiment
@@ -55,7 +56,7 @@ class Recommender:
 
     def latest(self, experiment_id: str) -> RecommendationUpdated | None:
         """Give the newest one that was published; None if there was none yet."""
-        topic = topics.build(topics.RECOMMENDATION_UPDATED, experiment_id)
+        topic = topics.build(RECOMMENDATION_UPDATED, experiment_id)
         for record in self._log.latest(topic, 1).records:
             message = decode_body(record.body)
             if isinstance(message, RecommendationUpdated):
@@ -134,7 +135,7 @@ class Recommender:
                 if not self._is_old:
                     self._store.stale.clear(tx, experiment_id)
                 if made and made != self.latest(experiment_id):
-                    tx.append(topics.build(topics.RECOMMENDATION_UPDATED, experiment_id), made)
+                    tx.append(topics.build(RECOMMENDATION_UPDATED, experiment_id), made)
         except StorageError as error:  # the disk is full
             logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RETRY_SECONDS, lambda: self._soon(experiment_id))

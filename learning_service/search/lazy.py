@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 
 if TYPE_CHECKING:
     from learning_service.search.policy import Propose

@@ -11,8 +11,8 @@ from bus.contracts.messages import INT64_MAX, ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
 from bus.eventlog.log import Log, Transaction
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.subscriber.source import Position
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob

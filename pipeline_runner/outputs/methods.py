@@ -16,7 +16,7 @@ from bus.contracts.requests import (
     OutputSweepReply,
 )
 from bus.eventlog.log import Log
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.server import Methods
 from pipeline_runner.outputs import safe_paths, thumbnails
 from pipeline_runner.outputs.cleaning import Cleaner

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobCompleted, JobError, JobQueued, JobResult, JobStarted, LearningContext, Message
 from bus.contracts.requests import JobRequest
+from bus.contracts.topics import JOB_COMPLETED, JOB_QUEUED, JOB_STARTED
 from bus.eventlog.log import BodyTooLargeError, Log, Transaction
 from bus.protocol import topics
 from pipeline_runner.queue.capacity import ALL, Lanes
@@ -88,7 +89,7 @@ class JobService:
                 record = new_record(request, self._clock())
                 if self.store.insert(tx, record):
                     new.append(record)
-                    tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
+                    tx.append(_topic(JOB_QUEUED, record.learning_context), _queued(record))
         for record in new:
             self._count(record, 1)
         return len(new)
@@ -259,17 +260,17 @@ class JobService:
     def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         taken = started(record, self._clock())
         self.store.update(tx, taken)
-        tx.append(_topic(topics.JOB_STARTED, taken.learning_context), _started(taken))
+        tx.append(_topic(JOB_STARTED, taken.learning_context), _started(taken))
         return taken
 
     def _requeue(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         self.store.update(tx, record)
-        tx.append(_topic(topics.JOB_QUEUED, record.learning_context), _queued(record))
+        tx.append(_topic(JOB_QUEUED, record.learning_context), _queued(record))
         return record
 
     def _end(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
         ended = finished(record, result, self._clock())
-        topic = _topic(topics.JOB_COMPLETED, ended.learning_context)
+        topic = _topic(JOB_COMPLETED, ended.learning_context)
         try:
             tx.append(topic, _completed(ended))
         except BodyTooLargeError as error:

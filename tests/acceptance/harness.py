@@ -17,9 +17,9 @@ from typing import Any, Final, TypeVar
 import psutil
 
 from bus.contracts.requests import ExperimentParams, ExperimentView
-from bus.protocol.wire import InfoReply
+from bus.protocol.addresses import parse_address
+from bus.protocol.control import InfoReply
 from bus.transport.client import request
-from bus.transport.sockets import parse_address
 from tests.support.helpers import TIME_FACTOR, wait_until
 
 R = TypeVar("R")

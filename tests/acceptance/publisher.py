@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from bus.console.command import LOOPBACK, announce, service_loop
 from bus.contracts.messages import JobQueued
+from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
+from bus.protocol.addresses import Address
 from bus.publisher import Publisher
-from bus.transport.sockets import Address
 
 TOPIC: Final = "a."
 
@@ -28,7 +29,7 @@ class PublishParams(Struct, frozen=True):
 def main(database: str, feed_port: str, control_port: str) -> None:
     """Publish until told to end."""
     with service_loop() as loop:
-        log = Log(Path(database))
+        log = Log(Path(database), keep_newest=STATE_TOPICS)
         feed, control = Address(LOOPBACK, int(feed_port)), Address(LOOPBACK, int(control_port))
         publisher = Publisher(log, loop, service="test", version="1", feed=feed, control=control)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.subscriber.source import Start
 from tests.acceptance.checker import check_everything, messages_of
 from tests.acceptance.experiments import program, services

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bus.transport.sockets import parse_address
+from bus.protocol.addresses import parse_address
 from tests.acceptance.experiments import pictures, services, submit
 from tests.acceptance.harness import House, Running, ServiceProcess, view_of
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until

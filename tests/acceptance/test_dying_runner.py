@@ -16,7 +16,7 @@ import pytest
 
 from bus.contracts.messages import Config, JobCompleted
 from bus.contracts.requests import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from tests.acceptance.checker import check_jobs, messages_of, whole_log
 from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, Running, ServiceProcess

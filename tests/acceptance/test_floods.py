@@ -12,10 +12,9 @@ import msgspec
 import psutil
 import pytest
 
-from bus.protocol import wire
-from bus.protocol.wire import ControlError
+from bus.protocol.addresses import Address, parse_address
+from bus.protocol.control import REQUEST_LIMIT, ControlError, InfoReply
 from bus.transport.client import request
-from bus.transport.sockets import Address, parse_address
 from tests.acceptance.harness import House, ServiceProcess
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.zmtp_peer import Peer, connected, frame
@@ -39,7 +38,7 @@ def memory(service: ServiceProcess) -> int:
 def answers(service: ServiceProcess, seconds: float = PATIENCE * TIME_FACTOR) -> bool:
     """Does it answer a client that has just come?"""
     try:
-        request(service.control, "info", {}, wire.InfoReply, seconds)
+        request(service.control, "info", {}, InfoReply, seconds)
     except ControlError:
         return False
     return True
@@ -66,7 +65,7 @@ def flood(address: Address, kind: bytes, data: Callable[[], bytes]) -> Iterator[
 
 def a_large_request() -> bytes:
     """Give a request of the greatest size, whose parameters make no sense."""
-    params = msgspec.msgpack.encode({"x": "y" * (wire.REQUEST_LIMIT - 100)})
+    params = msgspec.msgpack.encode({"x": "y" * (REQUEST_LIMIT - 100)})
     return frame(b"1", more=True) + frame(b"fetch", more=True) + frame(params)
 
 
@@ -76,7 +75,7 @@ def test_large_requests_wait_at_their_sender(runner: ServiceProcess) -> None:
     request_bytes = a_large_request()
     with flood(parse_address(runner.control), b"DEALER", lambda: request_bytes):
         assert answers(runner)
-        assert memory(runner) - before < 16 * wire.REQUEST_LIMIT + 100 * MEGABYTE
+        assert memory(runner) - before < 16 * REQUEST_LIMIT + 100 * MEGABYTE
 
 
 def test_replies_that_nobody_reads_are_dropped(runner: ServiceProcess) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from tests.acceptance.checker import check_everything, outputs_of
 from tests.acceptance.experiments import gate, open_gate, pictures, program, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, steady_ports, view_of, wait_for_jobs

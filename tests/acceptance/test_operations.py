@@ -14,8 +14,7 @@ import pytest
 import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.protocol.wire import ControlError, InfoReply
-from bus.telemetry.metrics import MetricsReply
+from bus.protocol.control import ControlError, InfoReply, MetricsReply
 from bus.transport.client import request
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, ServiceProcess, steady_ports, wait_for_jobs

@@ -13,11 +13,11 @@ from typing import Final
 import psutil
 import pytest
 
+from bus.protocol.addresses import parse_address
 from bus.subscriber.source import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.loop import Loop
-from bus.transport.sockets import parse_address
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, Running, steady_ports, view_of
 from tests.acceptance.publisher import PublishParams

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bus.contracts.messages import ImageRated, RatingSummary, decode_body
 from bus.contracts.requests import RatedReply, RateParams, RatingListParams, RatingListReply
-from bus.protocol.wire import ControlError, FetchParams, FetchReply
+from bus.protocol.control import ControlError, FetchParams, FetchReply
 from bus.transport.client import request
 from tests.acceptance.experiments import pictures, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, ServiceProcess, finish, view_of, wait_for_jobs

@@ -3,9 +3,9 @@
 import pytest
 
 from bus.contracts.requests import PipelinesReply
+from bus.protocol.addresses import parse_address
 from bus.transport.client import request
 from bus.transport.keys import PEERS, SECRET, Keys
-from bus.transport.sockets import parse_address
 from tests.acceptance.experiments import pictures, services
 from tests.acceptance.harness import Finished, House, finish
 from tests.support.helpers import wait_until

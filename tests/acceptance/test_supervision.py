@@ -9,7 +9,7 @@ from typing import Final
 import psutil
 import pytest
 
-from bus.protocol.wire import ControlError, InfoReply
+from bus.protocol.control import ControlError, InfoReply
 from bus.transport.client import request
 from tests.acceptance.experiments import program
 from tests.acceptance.harness import ROOT, VARIANTBUS, House, Running, steady_ports

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
-from bus.protocol.wire import FetchParams, FetchReply
+from bus.protocol.control import FetchParams, FetchReply
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import VARIANTBUS, House, ServiceProcess, wait_for_jobs
 from tests.support.helpers import wait_until

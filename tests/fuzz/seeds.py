@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from bus.protocol.wire import feed_decoder
+from bus.protocol.frames import feed_decoder
 from tests.fuzz.targets import input_of
 
 HERE: Final = Path(__file__).parent

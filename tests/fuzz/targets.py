@@ -20,7 +20,10 @@ import bus.subscriber.source
 from bus.contracts.messages import decode_body
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log
-from bus.protocol import topics, wire
+from bus.protocol import topics
+from bus.protocol.addresses import MAX_PORT, AddressError, parse_address
+from bus.protocol.control import ID_LIMIT, error_decoder
+from bus.protocol.frames import encode
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import Publisher
@@ -29,7 +32,6 @@ from bus.transport import sockets
 from bus.transport.client import _Question, _settle
 from bus.transport.loop import Loop, Timer
 from bus.transport.server import Methods
-from bus.transport.sockets import AddressError, parse_address
 from learning_service.experiments.plan import check_plan
 from tests.support.helpers import LOCALHOST, append
 from variantbus.cli.files import read_experiment
@@ -105,7 +107,7 @@ class Asked:
     def ask(self, method: str, params: object, reply: type, on_reply: Callable[[Any], None], *rest: Any) -> None:
         """Keep a question."""
         assert method
-        assert wire.encode(params)
+        assert encode(params)
         timer = Timer(0.0, None, lambda: None)
         self.questions.append(_Question(msgspec.msgpack.Decoder(reply), on_reply, rest[0], timer, 0.0))
 
@@ -199,12 +201,12 @@ def check_answer(asked: Methods, frames: list[bytes]) -> None:
     """Check that a request gets a reply that a client can read, or none if it has not even the form."""
     answer = asked.answer(frames)
     if answer is None:
-        assert len(frames) != 3 or len(frames[0]) > wire.ID_LIMIT
+        assert len(frames) != 3 or len(frames[0]) > ID_LIMIT
         return
     request_id, status, result = answer
     assert request_id == frames[0]
     if status == b"error":
-        error = wire.error_decoder.decode(result)
+        error = error_decoder.decode(result)
         assert error.message
         assert error.code != "internal", error.message
     else:
@@ -217,7 +219,7 @@ def body(data: bytes) -> None:
     with suppress(InvalidInputError):
         message = decode_body(data)
         if message is not None:
-            assert decode_body(wire.encode(message)) is not None
+            assert decode_body(encode(message)) is not None
 
 
 def topic(data: bytes) -> None:
@@ -239,7 +241,7 @@ def address(data: bytes) -> None:
     with suppress(AddressError):
         one = parse_address(text)
         assert parse_address(str(one)) == one
-        assert 0 <= one.port <= sockets.MAX_PORT
+        assert 0 <= one.port <= MAX_PORT
 
 
 @cache

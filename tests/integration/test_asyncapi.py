@@ -14,7 +14,8 @@ from bus.console.command import LEARNING_CONTROL, RUNNER_CONTROL
 from bus.contracts import messages
 from bus.contracts.asyncapi import METHODS, PORTS, SERVICES, document
 from bus.contracts.messages import Message
-from bus.protocol import topics, wire
+from bus.protocol import topics
+from bus.protocol.frames import FeedFrame
 from bus.transport.server import Methods
 from learning_service.__main__ import main as learning_command
 from pipeline_runner.__main__ import main as runner_command
@@ -129,7 +130,7 @@ def test_every_message_has_a_channel_and_its_body_in_the_frame() -> None:
     for kind in get_args(Message):
         name = kind.__name__
         payload = DOCUMENT["components"]["messages"][name]["payload"]
-        assert [item.get("title") for item in payload["items"][:-1]] == list(wire.FeedFrame.__struct_fields__[:-1])
+        assert [item.get("title") for item in payload["items"][:-1]] == list(FeedFrame.__struct_fields__[:-1])
         assert payload["items"][-1] == {"$ref": f"#/components/schemas/{name}"}
         assert resolve(f"#/components/schemas/{name}")["required"][0] == "type"
         assert any(name in channel["messages"] for channel in DOCUMENT["channels"].values())

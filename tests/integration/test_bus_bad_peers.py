@@ -14,12 +14,12 @@ import pytest
 import zmq
 
 from bus.config.limits import DEFAULT_LIMITS
-from bus.protocol import wire
+from bus.protocol.addresses import Address
+from bus.protocol.control import REQUEST_LIMIT, InfoReply, error_decoder
 from bus.subscriber.sync import Subscriber
 from bus.telemetry.logging import REPEATS_A_MINUTE
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from bus.transport.sockets import Address
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, answers, collect, deadline, names, wait_until
 from tests.support.zmtp_peer import Peer, connected, frame, greeting, ready
 
@@ -79,9 +79,9 @@ def witness(subscribe: Subscribe, service: Service, keys: Keys | None) -> Iterat
     check()
 
 
-def ask(service: Service, keys: Keys | None) -> wire.InfoReply:
+def ask(service: Service, keys: Keys | None) -> InfoReply:
     """Ask as a client that has just come."""
-    return request(service.address, "info", {}, wire.InfoReply, PATIENCE * TIME_FACTOR, keys=keys)
+    return request(service.address, "info", {}, InfoReply, PATIENCE * TIME_FACTOR, keys=keys)
 
 
 def ports(service: Service) -> tuple[Address, Address]:
@@ -193,7 +193,7 @@ def test_what_is_wrong_in_a_request_is_answered(service: Service, witness: Calla
             dealer.send_multipart([b"7", method, body])
             request_id, status, error = dealer.recv_multipart()
             assert (request_id, status) == (b"7", b"error"), (method[:20], body[:20])
-            assert wire.error_decoder.decode(error).code in ("invalid_request", "unknown_method")
+            assert error_decoder.decode(error).code in ("invalid_request", "unknown_method")
             assert len(error) < 1000
     witness()
     assert heard(service) == (len(wrong) + len(params), 0)
@@ -206,7 +206,7 @@ def test_what_is_wrong_in_a_request_is_answered(service: Service, witness: Calla
 def test_a_frame_over_the_limit_cuts_its_sender_off(service: Service, witness: Callable[[], None]) -> None:
     """On the feed a kilobyte is enough for a subscription; on control it is the limit of a request."""
     feed, control = ports(service)
-    for address, kind, size in ((feed, b"SUB", 1025), (control, b"DEALER", wire.REQUEST_LIMIT + 1)):
+    for address, kind, size in ((feed, b"SUB", 1025), (control, b"DEALER", REQUEST_LIMIT + 1)):
         with connected(address, kind) as peer:
             peer.send(b"\x02" + size.to_bytes(8, "big"))
             assert peer.is_cut(PATIENCE)
@@ -245,7 +245,7 @@ def test_a_flood_of_requests_delays_others_by_little(
 @pytest.mark.parametrize("keys", [None])
 def test_requests_wait_at_their_sender_while_the_service_is_busy(service: Service, witness: Callable[[], None]) -> None:
     """Sixteen of them are taken in, whatever their size; the others cost the service nothing."""
-    params = bytes(wire.REQUEST_LIMIT)
+    params = bytes(REQUEST_LIMIT)
     large = frame(b"1", more=True) + frame(b"fetch", more=True) + frame(params)
     free = threading.Event()
 

@@ -16,7 +16,7 @@ import bus.eventlog.log
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog.files import LogError
 from bus.eventlog.log import BodyTooLargeError, Log, checksum
-from bus.protocol.wire import Record
+from bus.protocol.frames import Record
 from tests.support.helpers import append, deadline, job
 
 OpenLog = Callable[..., Log]

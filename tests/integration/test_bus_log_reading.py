@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.eventlog.log import Log
-from bus.protocol import wire
+from bus.protocol.control import PAGE_BYTES, SCAN_LIMIT
 from tests.support.helpers import append, job
 
 OpenLog = Callable[..., Log]
@@ -60,7 +60,7 @@ def test_a_fetch_ends_at_until(open_log: OpenLog, path: Path) -> None:
 def test_a_page_ends_with_the_record_that_takes_it_over_the_byte_limit(open_log: OpenLog, path: Path) -> None:
     """A reply is about 1 MiB at most, and never empty for a large record."""
     log = open_log(path)
-    append(log, *(("a.", "x" * (wire.PAGE_BYTES // 3)) for _ in range(4)))
+    append(log, *(("a.", "x" * (PAGE_BYTES // 3)) for _ in range(4)))
 
     page = log.fetch("", 0)
 
@@ -74,15 +74,15 @@ def test_a_fetch_looks_at_a_bounded_number_of_records(open_log: OpenLog, path: P
     log = open_log(path)
     with log.transaction() as tx:
         tx.append("rare.", job(0))
-        for n in range(wire.SCAN_LIMIT):
+        for n in range(SCAN_LIMIT):
             tx.append("a.", job(n))
         tx.append("rare.", job(1))
 
     first = log.fetch("rare.", 0)
     second = log.fetch("rare.", first.next)
 
-    assert ([record.offset for record in first.records], first.next) == ([1], wire.SCAN_LIMIT)
-    assert ([record.offset for record in second.records], second.next) == ([wire.SCAN_LIMIT + 2], log.head)
+    assert ([record.offset for record in first.records], first.next) == ([1], SCAN_LIMIT)
+    assert ([record.offset for record in second.records], second.next) == ([SCAN_LIMIT + 2], log.head)
 
 
 def test_a_fetch_behind_retention_starts_at_the_first_that_is_kept(open_log: OpenLog, path: Path) -> None:
@@ -113,7 +113,7 @@ def test_latest_gives_the_newest_record_of_each_topic_in_pages(open_log: OpenLog
 def test_a_page_of_latest_ends_at_the_byte_limit(open_log: OpenLog, path: Path) -> None:
     """Large records make more pages, not larger ones."""
     log = open_log(path)
-    append(log, *((f"{name}.", "x" * (wire.PAGE_BYTES // 2)) for name in "abc"))
+    append(log, *((f"{name}.", "x" * (PAGE_BYTES // 2)) for name in "abc"))
 
     records, behind, _ = log.latest("", 10)
 

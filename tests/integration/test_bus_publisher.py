@@ -13,15 +13,17 @@ import zmq
 
 from bus.config.limits import DEFAULT_LIMITS
 from bus.eventlog.log import Log
-from bus.protocol import topics, wire
+from bus.protocol import topics
+from bus.protocol.addresses import Address, AddressError
+from bus.protocol.control import REQUEST_LIMIT, CheckReply, ControlError, ErrorBody, FetchReply, InfoReply, NoParams
+from bus.protocol.frames import HeartbeatFrame, HeartbeatInfo, encode, encode_feed, heartbeat_decoder
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.publisher import TRIM_GAP, Publisher
 from bus.subscriber.sync import Subscriber
 from bus.transport import sockets
 from bus.transport.client import Requester, request
 from bus.transport.loop import Loop
-from bus.transport.sockets import Address, AddressError, BindError
+from bus.transport.sockets import BindError
 from tests.support.helpers import (
     LOCALHOST,
     PATIENCE,
@@ -53,9 +55,9 @@ def publish(log: Log, loop: Loop, feed: Address = LOCALHOST, control: Address = 
     return Publisher(log, loop, service="test", version="1.0", feed=feed, control=control)
 
 
-def info(address: str, timeout: float = PATIENCE) -> wire.InfoReply:
+def info(address: str, timeout: float = PATIENCE) -> InfoReply:
     """Ask a service who it is."""
-    return request(address, "info", {}, wire.InfoReply, timeout * TIME_FACTOR)
+    return request(address, "info", {}, InfoReply, timeout * TIME_FACTOR)
 
 
 @contextmanager
@@ -70,9 +72,9 @@ def listening(feed: str) -> Iterator[zmq.Socket[bytes]]:
         listener.close()
 
 
-def beat(listener: zmq.Socket[bytes]) -> wire.HeartbeatFrame:
+def beat(listener: zmq.Socket[bytes]) -> HeartbeatFrame:
     """Receive a heartbeat."""
-    return wire.heartbeat_decoder.decode(listener.recv_multipart()[1])
+    return heartbeat_decoder.decode(listener.recv_multipart()[1])
 
 
 @pytest.mark.fault(item="F22")
@@ -107,7 +109,7 @@ def test_heartbeats_come_by_themselves_and_say_when_the_publisher_closes(serve: 
             last = beat(listener)
 
     assert (first.version, first.head, first.first) == (1, 1, 1)
-    assert first.info == wire.HeartbeatInfo(
+    assert first.info == HeartbeatInfo(
         service="test", version="1.0", control=service.address, epochs=[(first.epoch, 0)]
     )
 
@@ -198,7 +200,7 @@ def test_malformed_feed_messages_are_dropped_and_counted(serve: Serve, subscribe
     service = serve(path)
     subscriber = subscribe([service.address])
     assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
-    good = wire.encode_feed(service.log.epoch, 1, [0], 7, b"\x80")
+    good = encode_feed(service.log.epoch, 1, [0], 7, b"\x80")
     bad = [
         [b"a."],
         [b"a.", b"b", b"c"],
@@ -227,7 +229,7 @@ def test_a_request_is_answered_or_refused(serve: Serve, path: Path) -> None:
 
     assert info(address).service == "test"
     with pytest.raises(ControlError, match="did you mean 'fetch'") as caught:
-        request(address, "fetsh", {}, wire.FetchReply)
+        request(address, "fetsh", {}, FetchReply)
     assert caught.value.code == "unknown_method"
 
 
@@ -244,7 +246,7 @@ def test_a_service_that_is_not_there_is_unavailable(serve: Serve, path: Path) ->
 def test_a_wrong_address_is_refused_at_once() -> None:
     """Before anything is opened."""
     with pytest.raises(AddressError):
-        request("localhost:1", "info", {}, wire.InfoReply)
+        request("localhost:1", "info", {}, InfoReply)
 
 
 @contextmanager
@@ -282,7 +284,7 @@ def test_an_answer_that_cannot_be_read_is_an_error(status: bytes, body: bytes) -
 @pytest.mark.usefixtures("no_leaks")
 def test_answers_to_nothing_that_was_asked_are_ignored() -> None:
     """Stray and malformed replies before the right one do no harm."""
-    error = wire.encode(wire.ErrorBody(code="conflict", message="the right one", details={"a": "b"}))
+    error = encode(ErrorBody(code="conflict", message="the right one", details={"a": "b"}))
     strays = [[b"999", b"ok", b"\x80"], [b"ID", b"ok"], [b"ID"], [b"", b"", b"", b""]]
 
     with answering(*strays, [b"ID", b"error", error]) as address, pytest.raises(ControlError) as caught:
@@ -298,7 +300,7 @@ def test_a_request_over_the_size_limit_cuts_the_client_off_and_nobody_else(serve
     address = serve(path).address
 
     with pytest.raises(ControlError) as caught:
-        request(address, "info", {"x": b"x" * (wire.REQUEST_LIMIT + 1)}, wire.InfoReply, 0.3 * TIME_FACTOR)
+        request(address, "info", {"x": b"x" * (REQUEST_LIMIT + 1)}, InfoReply, 0.3 * TIME_FACTOR)
     assert caught.value.code == "unavailable"
     assert info(address).service == "test"
 
@@ -307,15 +309,15 @@ def test_a_service_can_add_methods(serve: Serve, path: Path) -> None:
     """They run in the service's thread and may write to the log."""
     service = serve(path)
 
-    def submit(_: wire.NoParams) -> dict[str, int]:
+    def submit(_: NoParams) -> dict[str, int]:
         append(service.log, ("a.", "submitted"))
         return {"offset": service.log.head}
 
-    def refuse(_: wire.NoParams) -> None:
+    def refuse(_: NoParams) -> None:
         raise InvalidInputError("name: is taken; choose another one")
 
-    service.call(lambda: service.publisher.methods.add("submit", wire.NoParams, submit))
-    service.call(lambda: service.publisher.methods.add("refuse", wire.NoParams, refuse))
+    service.call(lambda: service.publisher.methods.add("submit", NoParams, submit))
+    service.call(lambda: service.publisher.methods.add("refuse", NoParams, refuse))
 
     assert request(service.address, "submit", {}, dict[str, int]) == {"offset": 1}
     with pytest.raises(ControlError, match="choose another one"):
@@ -327,10 +329,10 @@ def test_a_chain_that_is_not_known_any_more_is_nil_or_right(open_log: OpenLog, l
     log = open_log(path)
     append(log, ("old.", 1), *(("a.", number) for number in range(10_001)))
     publisher = publish(log, loop)
-    replies: list[wire.CheckReply] = []
+    replies: list[CheckReply] = []
     asking = Requester(loop, str(publisher.control))
     for prefix in ("old.", "a.", "none.", ""):
-        asking.ask("check", {"prefix": prefix}, wire.CheckReply, replies.append, lambda error: pytest.fail(str(error)))
+        asking.ask("check", {"prefix": prefix}, CheckReply, replies.append, lambda error: pytest.fail(str(error)))
     limit = deadline()
     while len(replies) < 4 and not limit.passed:
         loop.step(limit.left)

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bus.protocol import wire
-from bus.protocol.wire import ControlError
+from bus.protocol.addresses import Address
+from bus.protocol.control import ControlError, InfoReply, NoParams, Role, error_decoder
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from bus.transport.sockets import Address
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, answers, append, collect, names, wait_until
 from tests.support.key_folders import enrol, write_peers
 
@@ -48,9 +47,9 @@ def acquainted(folder: Path, server: Keys) -> Keys:
     return keys
 
 
-def info(service: Service, keys: Keys | None, timeout: float = PATIENCE * TIME_FACTOR) -> wire.InfoReply:
+def info(service: Service, keys: Keys | None, timeout: float = PATIENCE * TIME_FACTOR) -> InfoReply:
     """Ask who is there."""
-    return request(service.address, "info", {}, wire.InfoReply, timeout, keys=keys)
+    return request(service.address, "info", {}, InfoReply, timeout, keys=keys)
 
 
 def code_of(service: Service, method: str, keys: Keys | None, timeout: float = NOT_LONG) -> str:
@@ -65,11 +64,11 @@ def code_of(service: Service, method: str, keys: Keys | None, timeout: float = N
 def add_command(service: Service) -> None:
     """Add a method that changes something."""
 
-    def write(_: wire.NoParams) -> dict[str, int]:
+    def write(_: NoParams) -> dict[str, int]:
         append(service.log, ("a.", "commanded"))
         return {}
 
-    service.call(lambda: service.publisher.methods.add("write", wire.NoParams, write))
+    service.call(lambda: service.publisher.methods.add("write", NoParams, write))
 
 
 def test_the_keys_of_one_folder_are_enough_for_one_machine(
@@ -183,7 +182,7 @@ def test_a_key_that_is_taken_out_loses_its_rights_at_once(serve: Serve, path: Pa
 
         asking.send_multipart([b"info", b""])
         status, error = asking.recv_multipart()
-    assert (status, wire.error_decoder.decode(error).code) == (b"error", "unauthorized")
+    assert (status, error_decoder.decode(error).code) == (b"error", "unauthorized")
     assert code_of(service, "info", client) == "unavailable"
 
 
@@ -201,7 +200,7 @@ def test_a_gate_that_fails_lets_nobody_in_and_stays(
     service = serve(path, keys=server)
     real = Keys.role_of
 
-    def role_of(self: Keys, public: str) -> wire.Role | None:
+    def role_of(self: Keys, public: str) -> Role | None:
         if public == client.public:
             raise ZeroDivisionError
         return real(self, public)

@@ -10,12 +10,11 @@ import pytest
 import zmq
 
 from bus.contracts.messages import JobQueued
-from bus.protocol import wire
+from bus.protocol.addresses import Address
+from bus.protocol.control import ControlError, LatestParams, LatestReply
 from bus.protocol.recovery import Rewound, Truncated
-from bus.protocol.wire import ControlError
 from bus.subscriber.source import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
-from bus.transport.sockets import Address
 from tests.support.helpers import TIME_FACTOR, Service, append, collect, deadline, job, names, wait_until
 
 Serve = Callable[..., Service]
@@ -132,13 +131,13 @@ def test_latest_is_asked_again_after_an_error(serve: Serve, subscribe: Subscribe
     publisher = service.publisher
     refused: list[str] = []
 
-    def latest(params: wire.LatestParams) -> wire.LatestReply:
+    def latest(params: LatestParams) -> LatestReply:
         if params.prefix == "w." and len(refused) < 2:
             refused.append(params.prefix)
             raise ControlError("unavailable", "not now")
         return publisher._latest(params)
 
-    service.call(lambda: publisher.methods.add("latest", wire.LatestParams, latest))
+    service.call(lambda: publisher.methods.add("latest", LatestParams, latest))
     subscriber = subscribe([service.address], ["v.", "w."], start=Start.LATEST)
 
     found = names(collect(subscriber, 1501))

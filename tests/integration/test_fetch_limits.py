@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.protocol.wire import PAGE_LIMIT, CheckReply, ControlError, FetchReply, LatestReply
+from bus.protocol.control import PAGE_LIMIT, CheckReply, ControlError, FetchReply, LatestReply
 from bus.transport.client import Requester, request
 from bus.transport.loop import Loop
 from tests.support.helpers import Service

@@ -18,8 +18,8 @@ from bus.contracts.requests import (
     RateParams,
 )
 from bus.eventlog.log import StorageError
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.client import request
 from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService

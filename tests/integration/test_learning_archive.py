@@ -11,7 +11,7 @@ from bus.contracts.messages import RecommendationUpdated
 from bus.contracts.records import HistoryReply, RecordsReply
 from bus.contracts.requests import CompareParams, ExperimentParams, RatedReply, RateParams
 from bus.eventlog.log import Log
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.archive.history import SQL, star_counts
 from learning_service.service import LearningService

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bus.contracts.messages import JobResult
 from bus.contracts.requests import ComparedReply
 from bus.eventlog.log import Log
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.feedback.ratings import choose_sides
 from tests.support.factories import EXPERIMENT, image, well

@@ -18,8 +18,7 @@ from bus.contracts.messages import (
 )
 from bus.eventlog.files import LogError
 from bus.eventlog.log import BodyTooLargeError, Log
-from bus.protocol.wire import Record
-from bus.transport.client import request
+from bus.protocol.frames import Record
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
@@ -28,10 +27,10 @@ from tests.support.learning_services import (
     ALL,
     SMALL,
     House,
-    address_of,
     create,
     fill_up,
     make_room,
+    outcomes,
     query,
     rejections,
     show,
@@ -165,7 +164,7 @@ def test_refused_events_are_published_with_their_place_and_reason(house: House) 
         ("malformed", "job.completed.exp-1.1.", 6, None),
     ]
     assert show(learning).totals.completed == 1
-    counts = request(address_of(learning), "routing", {}, dict[str, int])
+    counts = outcomes(learning)
     assert counts["ignored no_learning_context"] == 1
     assert counts["rejected malformed"] == 1
 
@@ -179,7 +178,7 @@ class Loose(Struct, tag_field="type", tag="job.completed"):
 def _publish_garbage(log: Log) -> None:
     """Publish a completion whose index is a fraction, as a runner in another language might."""
     with log.transaction() as tx:
-        tx.append("job.completed.exp-1.1.", Loose({"variant_index": 0.5}))  # type: ignore[arg-type]  # on purpose
+        tx.append("job.completed.exp-1.1.", Loose({"variant_index": 0.5}))
 
 
 def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> None:

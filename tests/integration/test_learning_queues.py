@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bus.contracts.pipeline_specs import StageSpec
 from bus.contracts.requests import CreateParams, ExperimentCancelParams, ExperimentParams, ExperimentView
-from bus.protocol.wire import ControlError, ErrorCode
+from bus.protocol.control import ControlError, ErrorCode
 from bus.transport.client import request
 from learning_service.dispatch.links import TRIES
 from learning_service.service import LearningService

@@ -11,7 +11,7 @@ from bus.config.limits import Limits
 from bus.contracts.messages import ExperimentStatus, ImageRated, RatingSummary
 from bus.contracts.requests import RatedReply, RateParams, RatingListParams, RatingListReply
 from bus.eventlog.log import Log
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.storage.judgements import SQL as RATINGS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import RecommendationUpdated
 from bus.contracts.requests import ExperimentParams, RatedReply, RateParams
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.recommendation import lazy
 from learning_service.recommendation.service import make_recommendation

@@ -1,7 +1,7 @@
 """What a runner's log can no longer tell, the learning service asks the runner for: nothing of a job's end is lost."""
 
 from bus.contracts.messages import EventRejected
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from tests.support.factories import JobScript, badly, messages
 from tests.support.helpers import wait_until
 from tests.support.learning_services import ALL, House, ScriptedRunner, create, query, show, wait_for

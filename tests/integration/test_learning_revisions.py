@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import ExperimentDefinition, Variable
 from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.service import LearningService
 from tests.support.factories import EXPERIMENT, Hosted, JobScript, badly, definition, well

@@ -13,8 +13,8 @@ from bus.contracts.requests import (
     ExperimentParams,
     ExperimentView,
 )
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.subscriber.sync import Start, Subscriber
 from bus.transport.client import request
 from learning_service.experiments.selection import Selection
@@ -28,6 +28,7 @@ from tests.support.learning_services import (
     address_of,
     create,
     jobs_in,
+    outcomes,
     query,
     rejections,
     show,
@@ -280,7 +281,7 @@ def test_a_narrow_service_leaves_the_rest_alone(house: House) -> None:
     wait_for(learning, "completed")
 
     assert [one.variant_index for one in show(learning).variants] == [0]
-    assert request(address_of(learning), "routing", {}, dict[str, int]) == {"applied": 1}
+    assert outcomes(learning) == {"applied": 1}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from bus.contracts.requests import (
     ExperimentCancelParams,
     ExperimentView,
 )
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService

@@ -14,7 +14,7 @@ import bus.eventlog.log
 from bus.contracts.messages import encode_body
 from bus.eventlog.files import LogError
 from bus.eventlog.log import Log, StorageError
-from bus.protocol.wire import BODY_LIMIT
+from bus.protocol.frames import BODY_LIMIT
 from bus.subscriber.source import Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import Service, append, collect, job, names, wait_until

@@ -15,15 +15,14 @@ from PIL import Image
 from bus.contracts.messages import ImageRef
 from bus.contracts.requests import JobListReply, OutputFindReply
 from bus.eventlog.log import Log
-from bus.protocol import wire
-from bus.protocol.wire import ControlError
+from bus.protocol.control import PAGE_BYTES, ControlError
 from pipeline_runner.outputs.files import thumbnail_path
 from tests.support.factories import context
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.painting_runner import Studio, picture
 from variantbus.reports.fetch import fetch_output, fetch_picture
 
-PART: int = wire.PAGE_BYTES
+PART: int = PAGE_BYTES
 
 
 def test_what_a_message_names_is_served_at_once(studio: Studio) -> None:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import find_stage
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.plan import job_config
 from pipeline_runner.outputs.files import Outputs

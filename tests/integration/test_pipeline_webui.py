@@ -10,8 +10,8 @@ from PIL import Image
 
 from bus.contracts.messages import Config
 from bus.contracts.pipeline_specs import check_config, find_stage
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
 from pipeline_runner.pipelines.registry import load_pipelines

@@ -10,8 +10,8 @@ import pytest
 import bus.eventlog.log
 from bus.contracts.messages import encode_body
 from bus.eventlog.log import Durability, Log
+from bus.protocol.frames import Epochs
 from bus.protocol.recovery import resume_offset
-from bus.protocol.wire import Epochs
 from tests.support.helpers import append, job
 from tests.support.invariants import Seen, check_never_reused, check_offsets, check_subscriber, check_writes
 from tests.support.power_loss import Disk, Image, power_supply, write_image

@@ -16,7 +16,7 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from tests.support.factories import context, request_for
 from tests.support.held_pipelines import Local, Remote, Start, ask, heard, refusal, show, submit, wait_for
 from tests.support.helpers import wait_until

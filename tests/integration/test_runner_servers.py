@@ -11,7 +11,7 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from pipeline_runner.queue.retries import MAX_FAULTS
 from tests.support.factories import request_for
 from tests.support.held_pipelines import Local, Nonsense, Remote, Start, ask, heard, refusal, show, submit, wait_for

@@ -9,8 +9,21 @@ import msgspec
 import pytest
 
 from bus.contracts.messages import Message, decode_body, encode_body
-from bus.protocol import topics, wire
-from bus.telemetry.metrics import MetricsReply
+from bus.protocol import topics
+from bus.protocol.control import (
+    CheckParams,
+    CheckReply,
+    ControlError,
+    FetchParams,
+    FetchReply,
+    InfoReply,
+    LatestParams,
+    LatestReply,
+    MetricsReply,
+    NoParams,
+    error_decoder,
+)
+from bus.protocol.frames import HeartbeatFrame, Record, encode, encode_feed, feed_decoder, heartbeat_decoder
 from bus.transport.server import Methods
 from tests.support.helpers import Service
 
@@ -46,12 +59,12 @@ class Built(NamedTuple):
 
 
 BUILT_IN: Final = {
-    "info": Built(wire.NoParams, wire.InfoReply),
-    "heartbeat": Built(wire.NoParams, dict[str, str]),
-    "check": Built(wire.CheckParams, wire.CheckReply),
-    "fetch": Built(wire.FetchParams, wire.FetchReply),
-    "latest": Built(wire.LatestParams, wire.LatestReply),
-    "metrics": Built(wire.NoParams, MetricsReply),
+    "info": Built(NoParams, InfoReply),
+    "heartbeat": Built(NoParams, dict[str, str]),
+    "check": Built(CheckParams, CheckReply),
+    "fetch": Built(FetchParams, FetchReply),
+    "latest": Built(LatestParams, LatestReply),
+    "metrics": Built(NoParams, MetricsReply),
 }
 
 
@@ -81,7 +94,7 @@ def read_feed(vector: Vector) -> Value:
     """Read a feed message as the subscriber does."""
     topic, second = vector.frames
     topics.check(topic.decode())
-    frame = wire.feed_decoder.decode(second)
+    frame = feed_decoder.decode(second)
     head = [frame.version, frame.epoch, frame.offset, frame.chain, frame.time_ns]
     return [topic.decode(), [*head, plain(decode_body(frame.body))]]
 
@@ -89,19 +102,19 @@ def read_feed(vector: Vector) -> Value:
 def write_feed(vector: Vector) -> list[bytes]:
     """Write a feed message as the publisher does."""
     topic, (_, epoch, offset, chain, time_ns, body) = vector.value
-    return [topic.encode(), wire.encode_feed(epoch, offset, chain, time_ns, bytes(body_of(body)))]
+    return [topic.encode(), encode_feed(epoch, offset, chain, time_ns, bytes(body_of(body)))]
 
 
 def read_heartbeat(vector: Vector) -> Value:
     """Read a heartbeat as the subscriber does."""
     topic, frame = vector.frames
-    return [topic.decode(), plain(wire.heartbeat_decoder.decode(frame))]
+    return [topic.decode(), plain(heartbeat_decoder.decode(frame))]
 
 
 def write_heartbeat(vector: Vector) -> list[bytes]:
     """Write a heartbeat as the publisher does."""
     topic, frame = vector.value
-    return [topic.encode(), wire.encode(msgspec.convert(frame, wire.HeartbeatFrame))]
+    return [topic.encode(), encode(msgspec.convert(frame, HeartbeatFrame))]
 
 
 def read_request(vector: Vector) -> Value:
@@ -118,7 +131,7 @@ def read_request(vector: Vector) -> Value:
 def write_request(vector: Vector) -> list[bytes]:
     """Write a request as our requester does."""
     request_id, method, params = vector.value
-    return [request_id.encode(), method.encode(), wire.encode(msgspec.convert(params, BUILT_IN[vector.method].params))]
+    return [request_id.encode(), method.encode(), encode(msgspec.convert(params, BUILT_IN[vector.method].params))]
 
 
 def read_reply(vector: Vector) -> Value:
@@ -137,7 +150,7 @@ def write_reply(vector: Vector) -> list[bytes]:
     """Have a method of the control socket give the result."""
     request_id, _, result = vector.value
     if "events" in result:
-        rows = [wire.Record(offset, topic, time_ns, body_of(body)) for offset, topic, time_ns, body in result["events"]]
+        rows = [Record(offset, topic, time_ns, body_of(body)) for offset, topic, time_ns, body in result["events"]]
         result = {**result, "events": rows}
     answer = BUILT_IN[vector.method].reply(**result)
     return answered(request_id, lambda _params: answer)
@@ -146,23 +159,23 @@ def write_reply(vector: Vector) -> list[bytes]:
 def read_error(vector: Vector) -> Value:
     """Read an error reply as our requester does."""
     request_id, status, error = vector.frames
-    return [request_id.decode(), status.decode(), plain(wire.error_decoder.decode(error))]
+    return [request_id.decode(), status.decode(), plain(error_decoder.decode(error))]
 
 
 def write_error(vector: Vector) -> list[bytes]:
     """Have a method of the control socket refuse."""
     request_id, _, error = vector.value
 
-    def refuse(_params: wire.NoParams) -> NoReturn:
-        raise wire.ControlError(**error)
+    def refuse(_params: NoParams) -> NoReturn:
+        raise ControlError(**error)
 
     return answered(request_id, refuse)
 
 
-def answered(request_id: str, handler: Callable[[wire.NoParams], object]) -> list[bytes]:
+def answered(request_id: str, handler: Callable[[NoParams], object]) -> list[bytes]:
     """Give the frames with which a method answers."""
     methods = Methods()
-    methods.add("method", wire.NoParams, handler)
+    methods.add("method", NoParams, handler)
     reply = methods.answer([request_id.encode(), b"method", b""])
     assert reply
     return reply

@@ -26,8 +26,9 @@ from bus.contracts.messages import (
     decode_body,
 )
 from bus.contracts.requests import JobRequest
+from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
-from bus.protocol.wire import Record
+from bus.protocol.frames import Record
 from bus.transport.loop import Loop
 from learning_service.events.router import JobEvent, LearningController, Outcome
 from learning_service.experiments.model import Experiment
@@ -305,7 +306,7 @@ class Hosted(Generic[S]):
     def _run(self) -> None:
         path, make = self._where
         try:
-            self.log, self.loop = Log(path), Loop()
+            self.log, self.loop = Log(path, keep_newest=STATE_TOPICS), Loop()
             try:
                 service = make(self.log, self.loop)
                 self._made.set_result(service)

@@ -16,7 +16,7 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result

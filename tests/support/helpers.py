@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bus.contracts.messages import JobQueued
+from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
+from bus.protocol.addresses import Address
 from bus.publisher import Publisher
 from bus.subscriber.sync import Delivery, Subscriber
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
-from bus.transport.sockets import Address
 
 T = TypeVar("T")
 TIME_FACTOR: Final = float(os.environ.get("VARIANTBUS_TEST_TIME_FACTOR", "1"))
@@ -135,7 +136,7 @@ class Service:
     def _run(self) -> None:
         path, feed, control = self._where
         try:
-            self.log, self.loop = Log(path), Loop()
+            self.log, self.loop = Log(path, keep_newest=STATE_TOPICS), Loop()
             try:
                 publisher = Publisher(
                     self.log, self.loop, service="test", version="1.0", feed=feed, control=control, keys=self._keys

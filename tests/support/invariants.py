@@ -29,7 +29,7 @@ from bus.contracts.messages import (
     decode_body,
 )
 from bus.eventlog.log import Log
-from bus.protocol.wire import FetchParams, FetchReply, InfoReply
+from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.subscriber.source import Delivery
 from bus.transport.client import request
 from learning_service.events.router import LearningController

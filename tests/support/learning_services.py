@@ -37,8 +37,8 @@ from bus.contracts.requests import (
 )
 from bus.eventlog.log import Log
 from bus.protocol import topics
+from bus.protocol.control import ControlError, ErrorCode, MetricsReply, NoParams, Role
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError, ErrorCode, NoParams, Role
 from bus.transport.client import request
 from bus.transport.loop import Loop
 from bus.transport.server import Methods
@@ -306,6 +306,13 @@ def open_house(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]
 def address_of(learning: Hosted[LearningService]) -> str:
     """Give the control address of a learning service."""
     return str(learning.service.publisher.control)
+
+
+def outcomes(learning: Hosted[LearningService]) -> dict[str, int]:
+    """Return what became of events since the service started, such as {"ignored no_learning_context": 1}."""
+    metrics = request(address_of(learning), "metrics", {}, MetricsReply).metrics
+    samples = [one for metric in metrics if metric.name == "variantbus_events_routed_total" for one in metric.samples]
+    return {f"{one.labels['outcome']} {one.labels['reason']}".rstrip(): int(one.value) for one in samples}
 
 
 def create(

@@ -6,8 +6,8 @@ from typing import Final
 
 import zmq
 
+from bus.protocol.addresses import Address
 from bus.transport import sockets
-from bus.transport.sockets import Address
 from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR
 
 Policy = Callable[[list[bytes]], list[list[bytes]]]

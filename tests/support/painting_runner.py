@@ -11,7 +11,7 @@ from bus.contracts.messages import Config, ImageRef, JobCompleted, JobResult, Le
 from bus.contracts.pipeline_specs import StageSpec
 from bus.contracts.requests import JobRequest, OutputReply, SubmitParams, SubmitReply
 from bus.eventlog.log import Log
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.loop import Loop
 from pipeline_runner.outputs.files import Outputs

@@ -3,7 +3,18 @@
 import msgspec
 
 from bus.contracts.messages import encode_body
-from bus.protocol import topics, wire
+from bus.protocol import topics
+from bus.protocol.control import (
+    CheckParams,
+    CheckReply,
+    FetchParams,
+    FetchReply,
+    InfoReply,
+    LatestParams,
+    LatestReply,
+    NoParams,
+)
+from bus.protocol.frames import PROTOCOL, HeartbeatFrame, HeartbeatInfo, Record, encode
 from bus.protocol.recovery import Check, Fetch, Latest
 from bus.transport import sockets
 from bus.transport.loop import Loop
@@ -26,11 +37,11 @@ class HandMadePublisher:
         self._control, address = sockets.bind_control(LOCALHOST)
         self.address = str(address)
         self._methods = Methods()
-        self._methods.add("info", wire.NoParams, self._info)
-        self._methods.add("heartbeat", wire.NoParams, self._heartbeat)
-        self._methods.add("check", wire.CheckParams, self._check)
-        self._methods.add("fetch", wire.FetchParams, self._fetch)
-        self._methods.add("latest", wire.LatestParams, self._latest)
+        self._methods.add("info", NoParams, self._info)
+        self._methods.add("heartbeat", NoParams, self._heartbeat)
+        self._methods.add("check", CheckParams, self._check)
+        self._methods.add("fetch", FetchParams, self._fetch)
+        self._methods.add("latest", LatestParams, self._latest)
         self._timer = loop.every(BEAT_SECONDS, self._beat)
         loop.add(self._control, self._on_requests)
 
@@ -53,47 +64,47 @@ class HandMadePublisher:
 
     def _beat(self) -> None:
         log = self.model.log
-        info = wire.HeartbeatInfo(service="hand", version="1", control=self.address, epochs=log.epochs)
-        frame = wire.HeartbeatFrame(wire.PROTOCOL, log.epoch, log.head, log.first, 1, info)
-        sockets.send_pair(self._feed, topics.HEARTBEAT.encode(), wire.encode(frame))
+        info = HeartbeatInfo(service="hand", version="1", control=self.address, epochs=log.epochs)
+        frame = HeartbeatFrame(PROTOCOL, log.epoch, log.head, log.first, 1, info)
+        sockets.send_pair(self._feed, topics.HEARTBEAT.encode(), encode(frame))
 
     def _on_requests(self) -> None:
         while (frames := sockets.receive(self._control)) is not None:
             sockets.send_frames(self._control, [frames[0], *(self._methods.answer(frames[1:]) or [])])
 
-    def _info(self, _: wire.NoParams) -> wire.InfoReply:
+    def _info(self, _: NoParams) -> InfoReply:
         log = self.model.log
-        return wire.InfoReply(
+        return InfoReply(
             epoch=log.epoch,
             first=log.first,
             head=log.head,
             service="hand",
             version="1",
-            protocol=wire.PROTOCOL,
+            protocol=PROTOCOL,
             epochs=log.epochs,
             feed=str(self._feed_address),
             limits={},
         )
 
-    def _heartbeat(self, _: wire.NoParams) -> dict[str, str]:
+    def _heartbeat(self, _: NoParams) -> dict[str, str]:
         self._beat()
         return {}
 
-    def _check(self, params: wire.CheckParams) -> wire.CheckReply:
+    def _check(self, params: CheckParams) -> CheckReply:
         epoch, head, first, last = self.model.check(params.prefix, Check(params.after))
-        return wire.CheckReply(epoch=epoch, head=head, first=first, last=last)
+        return CheckReply(epoch=epoch, head=head, first=first, last=last)
 
-    def _fetch(self, params: wire.FetchParams) -> wire.FetchReply:
+    def _fetch(self, params: FetchParams) -> FetchReply:
         until = self.model.log.head if params.until is None else params.until
         epoch, first, next_, events = self.model.fetch(params.prefix, Fetch(params.after, until), self.page)
         head = self.model.log.head
-        return wire.FetchReply(epoch=epoch, first=first, head=head, next=next_, events=rows(events))
+        return FetchReply(epoch=epoch, first=first, head=head, next=next_, events=rows(events))
 
-    def _latest(self, params: wire.LatestParams) -> wire.LatestReply:
+    def _latest(self, params: LatestParams) -> LatestReply:
         epoch, head, first, events, next_ = self.model.latest(params.prefix, Latest(params.after_topic), self.page)
-        return wire.LatestReply(epoch=epoch, head=head, first=first, events=rows(events), next=next_)
+        return LatestReply(epoch=epoch, head=head, first=first, events=rows(events), next=next_)
 
 
-def rows(events: list[tuple[int, Event]]) -> list[wire.Record]:
+def rows(events: list[tuple[int, Event]]) -> list[Record]:
     """Make the events of a reply; the name of each is its offset."""
-    return [wire.Record(offset, event.topic, offset, msgspec.Raw(encode_body(job(offset)))) for offset, event in events]
+    return [Record(offset, event.topic, offset, msgspec.Raw(encode_body(job(offset)))) for offset, event in events]

@@ -20,8 +20,8 @@ from hypothesis.stateful import (
 )
 
 from bus.config.limits import DEFAULT_LIMITS
+from bus.protocol.frames import Epochs
 from bus.protocol.recovery import CatchUp, Check, Fetch, Info, Latest, Request, Rewound, Truncated
-from bus.protocol.wire import Epochs
 
 TOPICS = ["a.", "a.x.", "a.y.", "a.x.1.", "b.", "b.x."]
 PREFIXES = ["", "a.", "a.x.", "b.x."]

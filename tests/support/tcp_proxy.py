@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from bus.transport.sockets import Address
+from bus.protocol.addresses import Address
 from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 CHUNK: Final = 65_536

@@ -5,7 +5,7 @@ import struct
 from types import TracebackType
 from typing import Final, Self
 
-from bus.transport.sockets import Address
+from bus.protocol.addresses import Address
 from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 LONG: Final = 256

@@ -9,20 +9,22 @@ import pytest
 from bus.contracts import messages
 from bus.contracts.messages import LearningContext, decode_body
 from bus.contracts.requests import CreateParams, SubmitParams
-from bus.protocol import topics, wire
+from bus.protocol import topics
+from bus.protocol.control import FetchParams, FetchReply, LatestReply, error_decoder
+from bus.protocol.frames import feed_decoder, heartbeat_decoder
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError, decode
 from bus.transport.server import Methods
 
 encode: Final = msgspec.msgpack.encode
-FETCH: Final = msgspec.msgpack.Decoder(wire.FetchParams)
+FETCH: Final = msgspec.msgpack.Decoder(FetchParams)
 DECODERS: Final[list[msgspec.msgpack.Decoder[Any]]] = [
     FETCH,
-    wire.feed_decoder,
-    wire.heartbeat_decoder,
-    wire.error_decoder,
+    feed_decoder,
+    heartbeat_decoder,
+    error_decoder,
     messages._decoder,
-    *(msgspec.msgpack.Decoder(kind) for kind in (SubmitParams, CreateParams, wire.FetchReply, wire.LatestReply)),
+    *(msgspec.msgpack.Decoder(kind) for kind in (SubmitParams, CreateParams, FetchReply, LatestReply)),
 ]
 MEBIBYTE: Final = 1 << 20
 
@@ -84,7 +86,7 @@ def test_of_a_repeated_key_the_last_one_counts() -> None:
 @pytest.mark.fault(item="B9")
 def test_unknown_fields_are_ignored_in_messages_and_refused_in_requests() -> None:
     """A newer writer adds fields to messages; a request with a field that nobody reads is a mistake."""
-    assert decode(wire.feed_decoder, encode([1, 2, 3, [0], 4, {}, "more"])).offset == 3
+    assert decode(feed_decoder, encode([1, 2, 3, [0], 4, {}, "more"])).offset == 3
     assert refused(FETCH, encode({"aftre": 3})) == "aftre: unknown key; did you mean 'after'?"
 
 
@@ -109,7 +111,7 @@ def test_the_type_may_stand_last() -> None:
 @pytest.mark.parametrize(
     ("decoder", "value"),
     [
-        (wire.feed_decoder, {"version": 1, "epoch": 1, "offset": 1, "chain": [], "time_ns": 1, "body": {}}),
+        (feed_decoder, {"version": 1, "epoch": 1, "offset": 1, "chain": [], "time_ns": 1, "body": {}}),
         (FETCH, ["a.", 1, 2, 3]),
         (messages._decoder, ["job.queued", "j"]),
     ],
@@ -155,11 +157,11 @@ def test_keys_that_are_no_text_are_refused(decoder: msgspec.msgpack.Decoder[Any]
 def test_an_unknown_method_is_named_and_cut_short() -> None:
     """However long and strange it is."""
     methods = Methods()
-    methods.add("fetch", wire.FetchParams, lambda _: {})
+    methods.add("fetch", FetchParams, lambda _: {})
     for method in (b"fetsh", b"x" * 10_000, b"\xff\x00\n", b""):
         reply = methods.answer([b"1", method, b""])
         assert reply
-        error = wire.error_decoder.decode(reply[2])
+        error = error_decoder.decode(reply[2])
         assert (reply[1], error.code) == (b"error", "unknown_method")
         assert len(error.message) < 400
         assert error.message.isprintable()

@@ -11,8 +11,8 @@ from hypothesis.stateful import (
 
 from bus.config.limits import DEFAULT_LIMITS
 from bus.protocol import recovery
+from bus.protocol.frames import Epochs
 from bus.protocol.recovery import CatchUp, Check, Damaged, Fetch, Info, Latest, Request, Rewound, resume_offset
-from bus.protocol.wire import Epochs
 from tests.support.simulated_network import PREFIXES, STARTS, TOPICS, BadPublisher, Event, Network
 
 SETTINGS = settings(max_examples=100, stateful_step_count=30)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.eventlog.log import BodyTooLargeError, StorageError
-from bus.protocol import wire
+from bus.protocol.control import ControlError, ErrorBody, Role, error_decoder
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError, Role
+from bus.publisher import REFUSALS
 from bus.telemetry.logging import REPEATS_A_MINUTE
 from bus.transport.server import Methods
 from tests.support.helpers import answers
@@ -45,7 +45,7 @@ def handle(params: Params) -> object:
 @pytest.fixture
 def methods() -> Methods:
     """Make a service with two methods."""
-    methods = Methods()
+    methods = Methods(REFUSALS)
     methods.add("double", Params, handle)
     methods.add("triple", Params, handle)
     return methods
@@ -166,7 +166,7 @@ def test_random_requests_get_an_error_that_can_be_read(method: bytes, params: by
 
     assert reply is not None
     if reply[1] == b"error":
-        assert wire.error_decoder.decode(reply[2]).message
+        assert error_decoder.decode(reply[2]).message
 
 
 def test_what_would_be_too_large_to_publish_is_refused_as_such(methods: Methods) -> None:
@@ -184,7 +184,7 @@ def test_a_method_is_for_commanders_unless_it_says_otherwise(methods: Methods) -
     def code(method: bytes, role: Role | None) -> str:
         reply = methods.answer([b"id", method, b""], role)
         assert reply is not None
-        return "ok" if reply[1] == b"ok" else wire.error_decoder.decode(reply[2]).code
+        return "ok" if reply[1] == b"ok" else error_decoder.decode(reply[2]).code
 
     assert [code(b"look", role) for role in ("command", "read", None)] == ["ok", "ok", "unauthorized"]
     assert [code(b"double", role) for role in ("command", "read", None)] == ["ok", "unauthorized", "unauthorized"]
@@ -198,7 +198,7 @@ def test_a_refused_role_is_told_what_to_do(methods: Methods) -> None:
     reply = methods.answer([b"id", b"double", msgspec.msgpack.encode({"how": "crash"})], "read")
 
     assert reply is not None
-    assert wire.error_decoder.decode(reply[2]) == wire.ErrorBody(
+    assert error_decoder.decode(reply[2]) == ErrorBody(
         code="unauthorized",
         message="double needs the role command, your key has read; have its line in the peers file changed",
     )

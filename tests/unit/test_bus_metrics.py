@@ -6,9 +6,11 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from bus.protocol.wire import Record
+from bus.protocol.control import Sample
+from bus.protocol.frames import Record
 from bus.telemetry import metrics
-from bus.telemetry.metrics import HELP, Metrics, Sample, Traffic
+from bus.telemetry.metrics import Metrics, Traffic
+from tests.support.metrics import ALL_HELP
 
 UNITS = ("seconds", "bytes", "total", "info")
 COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
@@ -28,12 +30,12 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
 }
 
 
-@pytest.mark.parametrize("name", HELP)
+@pytest.mark.parametrize("name", ALL_HELP)
 def test_names_follow_the_conventions_of_prometheus(name: str) -> None:
     """Base units at the end, `_total` for what only grows, and a sentence that explains it."""
     assert re.fullmatch(r"(variantbus|process)(_[a-z]+)+", name)
     assert name.endswith(UNITS) or name in COUNTS
-    assert HELP[name].endswith(".")
+    assert ALL_HELP[name].endswith(".")
 
 
 def records(*topics: str, size: int = 3) -> list[Record]:
@@ -78,11 +80,13 @@ def test_many_topics_take_bounded_memory_and_none_is_lost(monkeypatch: pytest.Mo
 
 
 def test_what_several_parts_tell_of_one_name_is_one_metric() -> None:
-    """In the order of the table, counters told from gauges by their names, and what nobody tells is left out."""
+    """In the order of declaration; names tell counters from gauges; what nobody reports is left out."""
     gathered = Metrics()
-    gathered.add(lambda: [("variantbus_requests_total", {"method": "info", "code": "ok"}, 2)])
-    gathered.add(lambda: [("variantbus_jobs", {"state": "queued"}, 1), ("variantbus_jobs", {"state": "running"}, 0)])
-    gathered.add(lambda: [("variantbus_requests_total", {"method": "check", "code": "ok"}, 1)])
+    gathered.add(lambda: [("variantbus_requests_total", {"method": "info", "code": "ok"}, 2)], ALL_HELP)
+    gathered.add(
+        lambda: [("variantbus_jobs", {"state": "queued"}, 1), ("variantbus_jobs", {"state": "running"}, 0)], {}
+    )
+    gathered.add(lambda: [("variantbus_requests_total", {"method": "check", "code": "ok"}, 1)], {})
 
     requests, jobs = gathered.collect()
 

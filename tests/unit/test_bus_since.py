@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.console.since import offset_before, parse_duration, parse_since
+from bus.protocol.control import FetchReply
+from bus.protocol.frames import Record
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import FetchReply, Record
 
 NOW = datetime(2026, 5, 10, 14, 30, tzinfo=timezone(timedelta(hours=2)))
 

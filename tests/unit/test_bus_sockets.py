@@ -2,7 +2,7 @@
 
 import pytest
 
-from bus.transport.sockets import Address, AddressError, parse_address
+from bus.protocol.addresses import Address, AddressError, parse_address
 
 
 @pytest.mark.parametrize(

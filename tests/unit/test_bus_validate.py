@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 
 from bus.contracts import messages
 from bus.contracts.messages import ExperimentDefinition
-from bus.protocol import validation, wire
+from bus.protocol import validation
+from bus.protocol.control import FetchParams, error_decoder
+from bus.protocol.frames import feed_decoder, heartbeat_decoder
 from bus.protocol.validation import InvalidInputError, convert, decode, near_miss
 
-FETCH = msgspec.msgpack.Decoder(wire.FetchParams)
+FETCH = msgspec.msgpack.Decoder(FetchParams)
 DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
     FETCH,
-    wire.feed_decoder,
-    wire.heartbeat_decoder,
-    wire.error_decoder,
+    feed_decoder,
+    heartbeat_decoder,
+    error_decoder,
     messages._decoder,
     msgspec.msgpack.Decoder(Any),
 ]

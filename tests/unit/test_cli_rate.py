@@ -12,7 +12,7 @@ from PIL import Image
 from bus.console.command import EXIT_REFUSED
 from bus.contracts.messages import ImageRef
 from bus.contracts.requests import ComparedReply, CompareParams, PairReply, RatedReply
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from variantbus.cli import rate as module
 from variantbus.cli.main import main
 from variantbus.cli.rate import GAP, QUESTION, Answer, rated_text, read_answer, side_by_side, undone_text

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bus.telemetry.metrics import HELP, Labels, Metric, Number, Sample
+from bus.protocol.control import Labels, Metric, Number, Sample
+from tests.support.metrics import ALL_HELP
 from variantbus.cli.check import Health, duration, exit_status
 from variantbus.reports.health import Problem, Readings, Thresholds, problems_of
 
@@ -40,7 +41,7 @@ def readings(numbers: dict[str, list[tuple[Labels, Number]]]) -> Readings:
             Metric(
                 name=name,
                 kind="gauge",
-                help=HELP[name],
+                help=ALL_HELP[name],
                 samples=[Sample(labels=labels, value=value) for labels, value in samples],
             )
             for name, samples in numbers.items()

@@ -6,7 +6,7 @@ import pytest
 
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.requests import PipelinesReply
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.experiments.plan import PlannedJob
 from learning_service.storage.store import JobRow, RunnerPipelines

@@ -16,8 +16,8 @@ from bus.console.command import (
 )
 from bus.console.tail import printable
 from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.plan import settings

@@ -11,8 +11,8 @@ import msgspec
 from bus.console.command import keys_option, learning_option, user_errors
 from bus.contracts.records import ImportParams, ImportReply, Kind, Records, RecordsParams, RecordsReply
 from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.sharding import Shard

@@ -20,8 +20,7 @@ from bus.console.command import (
 )
 from bus.console.main import SourceType
 from bus.console.tail import printable
-from bus.protocol.wire import ControlError
-from bus.telemetry.metrics import Metric, MetricsReply, Sample
+from bus.protocol.control import ControlError, Metric, MetricsReply, Sample
 from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table

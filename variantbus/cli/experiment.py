@@ -22,8 +22,8 @@ from bus.contracts.requests import (
     ExperimentView,
     PipelinesReply,
 )
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
 from learning_service.experiments.axes import plan_values

@@ -11,6 +11,7 @@ from rich.live import Live
 
 from bus.console.tail import as_json
 from bus.contracts.messages import Message, VariantStatus
+from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_PROGRESS, VARIANT_STATUS
 from bus.protocol import topics
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.source import Delivery, Start
@@ -21,7 +22,7 @@ from variantbus.cli.lanes import LaneWatch, Reason
 from variantbus.cli.view import ExperimentScreen, Wait, search_line, summary_line
 
 REFRESH_SECONDS: Final = 0.1
-FOLLOWED: Final = (topics.EXPERIMENT_STATUS, topics.VARIANT_STATUS, topics.VARIANT_PROGRESS)
+FOLLOWED: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, VARIANT_PROGRESS)
 
 
 def follow(

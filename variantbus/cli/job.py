@@ -25,8 +25,8 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
-from bus.protocol import topics
-from bus.protocol.wire import InfoReply
+from bus.contracts.topics import JOB_COMPLETED
+from bus.protocol.control import InfoReply
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys
@@ -74,7 +74,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             return
         request(runner, "info", {}, InfoReply, keys=keys)  # one that is away is reported at once, not after the timeout
         # subscribed before it is submitted: its end cannot be missed
-        with Subscriber([runner], [topics.JOB_COMPLETED], keys=keys) as subscriber:
+        with Subscriber([runner], [JOB_COMPLETED], keys=keys) as subscriber:
             if not subscriber.wait_ready(timeout):
                 fail(f"cannot subscribe at {runner} within {timeout:g} s; nothing was submitted", EXIT_TIMEOUT)
             request(runner, "job.submit", params, SubmitReply, keys=keys)

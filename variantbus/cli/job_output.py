@@ -11,8 +11,8 @@ import click
 
 from bus.console.command import keys_option, runner_option, user_errors
 from bus.contracts.requests import OutputFindParams, OutputFindReply, OutputView
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.reports.fetch import fetch_output

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from bus.contracts.requests import PipelinesReply
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from bus.transport.client import Requester, request
 from bus.transport.keys import Keys, towards
 from bus.transport.loop import Loop

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from bus.console.command import keys_option, learning_option, runner_option, user_errors
 from bus.contracts.messages import ImageRef
 from bus.contracts.requests import ComparedReply, CompareParams, ExperimentParams, PairReply, RatedReply, RateParams
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import count_text, json_option, json_text

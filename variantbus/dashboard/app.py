@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.protocol.wire import ControlError
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.services import CHANGES, Services
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
+from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, is_state_topic
 from bus.protocol import topics
 from bus.protocol.json_values import plain
 from bus.subscriber.asyncio import AsyncSubscriber
@@ -31,7 +32,7 @@ PREFIXES: Final = (
 CLIENTS: Final = 500
 HEALTH_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 10.0
-EVERYBODY: Final = (topics.EXPERIMENT_STATUS, topics.EVENT_REJECTED)
+EVERYBODY: Final = (EXPERIMENT_STATUS, EVENT_REJECTED)
 logger = logging.getLogger(__name__)
 
 
@@ -133,7 +134,7 @@ def _see_end(task: asyncio.Task[None]) -> None:
 
 def key_of(topic: str, body: object) -> str:
     """Say what an event is the state of: of a status its topic, else the job, picture or refusal that it is about."""
-    if topics.is_status(topic):
+    if is_state_topic(topic):
         return topic
     named = body if isinstance(body, dict) else {}
     parts = (named.get(name, "") for name in ("job_id", "sha256", "left", "right", "topic", "offset"))

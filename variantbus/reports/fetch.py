@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bus.contracts.requests import OutputParams, OutputReply
-from bus.protocol.wire import ControlError
+from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bus.telemetry.metrics import Labels, Metric, Number
+from bus.protocol.control import Labels, Metric, Number
 from variantbus.cli.output import count_text
 
 SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing

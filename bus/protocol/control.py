@@ -1,15 +1,15 @@
-"""The wire format of protocol 1: what stands in the frames of the feed and of the control socket.
+"""What travels over the control socket, for protocol 1: the built-in methods, their replies, and errors.
 
 `docs/protocol.md` is the specification; this file is its implementation and knows no socket.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Struct, field
 
-PROTOCOL: Final = 1
-BODY_LIMIT: Final = 1 << 20  # bytes of one message body
+from bus.protocol.frames import Epochs, Offset, Record
+
 REQUEST_LIMIT: Final = 4 << 20  # bytes of one control request
 PAGE_LIMIT: Final = 1000  # events in one fetch reply
 PAGE_BYTES: Final = 1 << 20  # a page ends with the event that takes it over this
@@ -27,40 +27,8 @@ ErrorCode = Literal[
     "internal",
 ]
 Role = Literal["read", "command"]  # what a client may do; command includes read
-Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what SQLite can hold
-Epochs = list[tuple[Offset, Offset]]  # each epoch of the log with the head at its start, oldest first
-
-
-class FeedFrame(Struct, frozen=True, array_like=True, gc=False):
-    """Second frame of a feed message. `chain[k]`: see docs/protocol.md. `offset` 0 marks an ephemeral message."""
-
-    version: int
-    epoch: Offset
-    offset: Offset
-    chain: list[Offset | None]
-    time_ns: int
-    body: Raw
-
-
-class HeartbeatInfo(Struct, frozen=True, kw_only=True):
-    """Who speaks, and where questions go."""
-
-    service: str
-    version: str
-    control: str
-    epochs: Epochs
-    closing: bool = False
-
-
-class HeartbeatFrame(Struct, frozen=True, array_like=True):
-    """Second frame of a heartbeat. `head` is the newest offset, `first` the oldest one kept (head + 1 if none is)."""
-
-    version: int
-    epoch: Offset
-    head: Offset
-    first: Offset
-    time_ns: int
-    info: HeartbeatInfo
+Labels = dict[str, str]
+Number = int | float
 
 
 class ErrorBody(Struct, frozen=True, kw_only=True):
@@ -97,15 +65,6 @@ class LatestParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     prefix: str = ""
     limit: Offset = PAGE_LIMIT
     after_topic: str = ""
-
-
-class Record(Struct, frozen=True, array_like=True, gc=False):
-    """One logged event: in the log as in a reply."""
-
-    offset: Offset
-    topic: Annotated[str, Meta(max_length=255)]
-    time_ns: int
-    body: Raw
 
 
 class LogState(Struct, frozen=True, kw_only=True):
@@ -155,6 +114,30 @@ class LatestReply(LogState, frozen=True, kw_only=True):
     damaged: list[Offset] = field(default_factory=list)
 
 
+class Sample(Struct, frozen=True, kw_only=True):
+    """One value, with the labels that tell it from others of its name."""
+
+    labels: Labels
+    value: Number
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    """All values of one name."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    samples: list[Sample]
+
+
+class MetricsReply(Struct, frozen=True, kw_only=True):
+    """Answer to `metrics`."""
+
+    service: str
+    version: str
+    metrics: list[Metric]
+
+
 class ControlError(Exception):
     """A request is answered by an error; raised by handlers, and at the client by `request`."""
 
@@ -165,12 +148,4 @@ class ControlError(Exception):
         self.details = details or {}
 
 
-encode = msgspec.msgpack.Encoder().encode
-feed_decoder = msgspec.msgpack.Decoder(FeedFrame)
-heartbeat_decoder = msgspec.msgpack.Decoder(HeartbeatFrame)
 error_decoder = msgspec.msgpack.Decoder(ErrorBody)
-
-
-def encode_feed(epoch: int, offset: int, chain: list[int | None], time_ns: int, body: bytes | Raw) -> bytes:
-    """Encode the second frame of a feed message around an encoded body."""
-    return encode((PROTOCOL, epoch, offset, chain, time_ns, Raw(body)))

@@ -1,0 +1,44 @@
+"""What a log says of itself for the metrics."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from bus.eventlog.log import Log
+from bus.telemetry.metrics import Point
+
+HELP: Final = {
+    "variantbus_log_info": "Always 1; the label is the epoch of the log.",
+    "variantbus_log_head_offset": "Offset of the newest event.",
+    "variantbus_log_first_offset": "Offset of the oldest event that is kept.",
+    "variantbus_log_oldest_event_age_seconds": "Age of the oldest event that is kept.",
+    "variantbus_log_size_bytes": "Size of the database file (db), and of what waits to be merged into it (wal).",
+    "variantbus_log_free_bytes": "Room on the disk of the database.",
+    "variantbus_log_writable": "0 after a transaction that could not be written, until one is or nobody tries.",
+    "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
+    "variantbus_log_removed_events_total": "Events that retention has removed.",
+}
+STALE_SECONDS: Final = 30.0  # services try every second to write what waits; a failure of long ago left nothing behind
+
+
+def log_points(log: Log) -> Iterator[Point]:
+    """Tell of a log: its ends, its size, and the room around it."""
+    yield "variantbus_log_info", {"epoch": str(log.epoch)}, 1
+    yield "variantbus_log_head_offset", {}, log.head
+    first = log.first
+    yield "variantbus_log_first_offset", {}, first
+    for record in log.fetch("", first - 1, limit=1).records:
+        yield "variantbus_log_oldest_event_age_seconds", {}, max(0.0, time.time() - record.time_ns / 1e9)
+    for file, suffix in (("db", ""), ("wal", "-wal")):
+        with suppress(OSError):
+            yield "variantbus_log_size_bytes", {"file": file}, Path(f"{log.path}{suffix}").stat().st_size
+    with suppress(OSError):
+        yield "variantbus_log_free_bytes", {}, shutil.disk_usage(log.path.parent).free
+    well = log.failed_at is None or time.monotonic() - log.failed_at > STALE_SECONDS
+    yield "variantbus_log_writable", {}, int(well)
+    yield "variantbus_log_write_failures_total", {}, log.write_failures
+    for reason, count in log.removed.items():
+        yield "variantbus_log_removed_events_total", {"reason": reason}, count

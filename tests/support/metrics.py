@@ -1,0 +1,18 @@
+"""What every metric means, gathered from the modules that declare them."""
+
+from typing import Final
+
+from bus import publisher
+from bus.eventlog import points
+from bus.subscriber import source
+from bus.telemetry import metrics
+from bus.transport import authentication, server
+from learning_service.dispatch import dispatcher
+from learning_service.events import consumer
+from pipeline_runner import service
+
+ALL_HELP: Final[dict[str, str]] = {
+    name: text
+    for module in (metrics, points, publisher, server, authentication, source, consumer, dispatcher, service)
+    for name, text in module.HELP.items()
+}
