@@ -25,7 +25,7 @@ from bus.contracts.requests import (
 )
 from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError, MetricsReply, NoParams
-from bus.transport.client import Requester
+from bus.transport.client import RequestClient
 
 BATCH: Final = 256  # jobs in one transaction of the publisher, where they end faster than it can write
 SLOWEST: Final = 200  # jobs created, or events applied, a second; whoever is slower has come to a halt
@@ -175,7 +175,7 @@ def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition
     """
     waiting = deque(ids)
     loop, deadline = Loop(), time.monotonic() + seconds
-    requester, left = Requester(loop, learning), len(ids)
+    requester, left = RequestClient(loop, learning), len(ids)
 
     def created(_view: ExperimentView) -> None:
         nonlocal left

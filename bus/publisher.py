@@ -25,15 +25,15 @@ from bus.protocol.control import (
     NoParams,
 )
 from bus.protocol.frames import PROTOCOL, HeartbeatFrame, HeartbeatInfo, Record, encode, encode_feed
-from bus.protocol.predecessors import Chain
+from bus.protocol.predecessors import Predecessors
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry import metrics
 from bus.telemetry.metrics import Metrics, Point, Traffic, process_points
 from bus.transport import authentication, server, sockets
-from bus.transport.authentication import Gate
+from bus.transport.authentication import Authenticator
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop, Timer
-from bus.transport.server import REQUEST_FRAMES, Methods, Refusal
+from bus.transport.server import REQUEST_FRAMES, MethodServer, Refusal
 from bus.transport.sockets import Socket
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -83,22 +83,22 @@ class Publisher:
         self._log, self._loop = log, loop
         self._service, self._version = service, version
         limits = log.limits
-        self.gate = Gate(keys, loop) if keys else None  # before the ports are open
+        self.authenticator = Authenticator(keys, loop) if keys else None  # before the ports are open
         self._bind(feed, control)
         known = limits.chain_rebuild_events
-        self._chain = Chain(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
+        self._chain = Predecessors(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
         self._chain.load(log.newest_topics(known))
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
         self._damaged: set[int] = set()  # offsets that reading has come across
-        self.methods = Methods(REFUSALS, fatal=(LogError,))
+        self.methods = MethodServer(REFUSALS, fatal=(LogError,))
         self.metrics = Metrics()
         self.metrics.add(process_points(version), metrics.HELP)
         self.metrics.add(lambda: points.log_points(log), points.HELP)
         self.metrics.add(self._points, HELP)
         self.metrics.add(self.methods.points, server.HELP)
-        if self.gate:
-            self.metrics.add(self.gate.points, authentication.HELP)
+        if self.authenticator:
+            self.metrics.add(self.authenticator.points, authentication.HELP)
         self._add_methods()
         self._last_beat = 0.0
         self._soon: Timer | None = None
@@ -122,11 +122,11 @@ class Publisher:
         self._loop.remove(self._control_socket)
         self._control_socket.close()
         self._feed_socket.close()
-        if self.gate:
-            self.gate.close()
+        if self.authenticator:
+            self.authenticator.close()
 
     def _bind(self, feed: Address, control: Address) -> None:
-        curve = self.gate.server if self.gate else None
+        curve = self.authenticator.server if self.authenticator else None
         bound: list[Socket] = []
         try:
             self._feed_socket, self.feed = sockets.bind_feed(
@@ -137,8 +137,8 @@ class Publisher:
         except sockets.BindError:
             for socket in bound:
                 socket.close(0)
-            if self.gate:
-                self.gate.close()
+            if self.authenticator:
+                self.authenticator.close()
             raise
 
     def _send_records(self, records: list[Record]) -> None:
@@ -189,11 +189,13 @@ class Publisher:
 
     def _on_requests(self) -> None:
         for _ in range(self._log.limits.requests_a_turn):
-            request = sockets.receive_request(self._control_socket, REQUEST_FRAMES, secure=self.gate is not None)
+            request = sockets.receive_request(
+                self._control_socket, REQUEST_FRAMES, secure=self.authenticator is not None
+            )
             if request is None:
                 return
             # asked each time: a key that is taken out of the list loses its rights at once
-            role = self.gate.role_of(request.user) if self.gate else "command"
+            role = self.authenticator.role_of(request.user) if self.authenticator else "command"
             reply = self.methods.answer(request.frames, role)
             if reply and not sockets.send_frames(self._control_socket, [request.sender, *reply]):
                 self._replies_dropped += 1

@@ -23,7 +23,7 @@ from bus.publisher import Publisher
 from bus.subscriber import source
 from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.metrics import Point
-from bus.transport.keys import Keys, towards
+from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from learning_service.archive.history import History
 from learning_service.archive.service import Archive
@@ -61,7 +61,7 @@ class LearningService:
             BindError: a port is taken.
             InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
         """
-        curves = {runner: towards(keys, runner) for runner in selection.runners}  # before anything is opened
+        curves = {runner: curve_for(keys, runner) for runner in selection.runners}  # before anything is opened
         self._store = LearningStore(log, selection.shard)
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys

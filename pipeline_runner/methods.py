@@ -28,7 +28,7 @@ from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.capacity import ALL
 from pipeline_runner.queue.jobs import NormalizedJobRecord
@@ -59,7 +59,7 @@ class JobMethods:
         self._fractions, self._job_limit = fractions, job_limit
         self._stop, self._changed = stop, changed
 
-    def add_to(self, methods: Methods) -> None:
+    def add_to(self, methods: MethodServer) -> None:
         """Answer them from now on."""
         methods.add("job.submit", SubmitParams, self._submit)
         methods.add("job.check", SubmitParams, self._check_all, role="read")

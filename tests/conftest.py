@@ -15,7 +15,7 @@ from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.subscriber import source
 from bus.subscriber.sync import Subscriber
-from bus.telemetry.logging import Repeats
+from bus.telemetry.logging import RepeatFilter
 from bus.transport import authentication, server
 from bus.transport.loop import Loop
 from tests.support.helpers import Service, is_open, wait_until
@@ -34,7 +34,7 @@ settings.load_profile("variantbus")
 def fresh_minute() -> None:
     """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
     for logger in (server.logger, authentication.logger, source.logger):
-        logger.filters[:] = [Repeats()]
+        logger.filters[:] = [RepeatFilter()]
 
 
 def _open_sockets() -> set[str]:

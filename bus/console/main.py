@@ -17,11 +17,11 @@ from bus.console.command import (
     runner_option,
     user_errors,
 )
-from bus.console.since import parse_since
+from bus.console.start_time import parse_since
 from bus.console.tail import TailOptions, TailTimeoutError, as_json, as_text
 from bus.console.tail import tail as tail_events
 from bus.console.template import Template
-from bus.console.top import Sight, as_lines
+from bus.console.top import Snapshot, as_lines
 from bus.console.top import as_json as sight_as_json
 from bus.console.top import top as sights
 from bus.protocol.recovery import Notice
@@ -150,17 +150,17 @@ def top(
         seen = sights(_addresses(sources, prefix, runner, learning), as_prefix(prefix), seconds, _tell, keys)
         console = Console()
         if json_lines or not console.is_terminal:
-            for sight in seen:
-                for line in [sight_as_json(sight)] if json_lines else as_lines(sight):
+            for snapshot in seen:
+                for line in [sight_as_json(snapshot)] if json_lines else as_lines(snapshot):
                     click.echo(line)
         else:
             _show_live(console, seen)
 
 
-def _show_live(console: Console, seen: Iterable[Sight]) -> None:
+def _show_live(console: Console, seen: Iterable[Snapshot]) -> None:
     with Live("measuring …", console=console, auto_refresh=False) as live:
-        for sight in seen:
-            live.update(screen.render(sight, console.height), refresh=True)
+        for snapshot in seen:
+            live.update(screen.render(snapshot, console.height), refresh=True)
 
 
 def _printer(template: str | None, *, json_lines: bool) -> Callable[[Delivery], None]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.console.tail import columns, printable
-from bus.console.top import Sight, connection_text, size_text
+from bus.console.top import Snapshot, connection_text, size_text
 from bus.subscriber.source import Delivery
 
 IDLE_SECONDS: Final = 10.0  # from here on a row is dim
@@ -37,10 +37,10 @@ def topic_style(topic: str) -> str:
     return TOPIC_STYLES.get(topic.partition(".")[0], "")
 
 
-def render(sight: Sight, height: int) -> RenderableType:
+def render(snapshot: Snapshot, height: int) -> RenderableType:
     """Draw the connections and the table of rates, the busiest first; in a low terminal as many rows as fit."""
-    rows = max(1, height - HEADLINES - len(sight.publishers))
-    busiest = sorted(sight.topics, key=lambda rate: (-rate.mean_per_second, rate.topic))[:rows]
+    rows = max(1, height - HEADLINES - len(snapshot.publishers))
+    busiest = sorted(snapshot.topics, key=lambda rate: (-rate.mean_per_second, rate.topic))[:rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("topic")
     for name in ("1 s", "10 s", "bytes/s", "count", "last"):
@@ -58,6 +58,6 @@ def render(sight: Sight, height: int) -> RenderableType:
         )
     connections = [
         Text(f"{state.address} {connection_text(state)}", style="dim" if state.ready and not state.lag else "yellow")
-        for state in sight.publishers
+        for state in snapshot.publishers
     ]
     return Group(*connections, table if busiest else Text("nothing yet", style="dim"))

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bus.console.since import offset_before
+from bus.console.start_time import offset_before
 from bus.contracts.messages import (
     EventRejected,
     ExperimentStatus,
@@ -21,7 +21,7 @@ from bus.contracts.messages import (
     VariantStatus,
 )
 from bus.protocol.control import FetchParams, FetchReply, InfoReply
-from bus.protocol.json_values import plain
+from bus.protocol.json_values import to_json_value
 from bus.protocol.topics import as_prefix
 from bus.subscriber.source import Delivery, Position, Start
 from bus.subscriber.sync import OnNotice, Subscriber
@@ -134,7 +134,7 @@ def as_json(delivery: Delivery) -> str:
             "offset": delivery.offset,
             "topic": delivery.topic,
             "time": delivery.time_ns / 1e9,
-            "body": plain(delivery.body),
+            "body": to_json_value(delivery.body),
         }
     ).decode()
 

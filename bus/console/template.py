@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.protocol.json_values import plain
+from bus.protocol.json_values import to_json_value
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.subscriber.source import Delivery
 
@@ -51,7 +51,7 @@ class Template:
             "epoch": delivery.epoch,
             "offset": delivery.offset,
             "topic": delivery.topic,
-            "body": plain(delivery.body),
+            "body": to_json_value(delivery.body),
         }
         return self._formatter.vformat(self._text, (), values)
 

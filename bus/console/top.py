@@ -16,7 +16,7 @@ INTERVAL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """What `top` shows at one moment; `seconds` since its start."""
 
     time: float
@@ -27,7 +27,7 @@ class Sight:
 
 def top(
     addresses: list[str], prefix: str, seconds: float | None, on_notice: OnNotice, keys: Keys | None = None
-) -> Iterator[Sight]:
+) -> Iterator[Snapshot]:
     """Measure what is published from now on, and tell once a second; the last time after `seconds`."""
     rates = Rates(time.monotonic)
     begin = time.monotonic()
@@ -41,23 +41,23 @@ def top(
                 for delivery in subscriber.receive(left):
                     rates.take(delivery.topic, len(delivery.topic) + len(delivery.body))
             due = max(due, time.monotonic() - INTERVAL_SECONDS)  # after a suspend there is nothing to make up for
-            yield Sight(time.time(), time.monotonic() - begin, rates.rates(), subscriber.states())
+            yield Snapshot(time.time(), time.monotonic() - begin, rates.rates(), subscriber.states())
 
 
-def as_json(sight: Sight) -> str:
+def as_json(snapshot: Snapshot) -> str:
     """Write what is seen as one line of JSON; `time` is unix seconds."""
-    return msgspec.json.encode(sight).decode()
+    return msgspec.json.encode(snapshot).decode()
 
 
-def as_lines(sight: Sight) -> list[str]:
+def as_lines(snapshot: Snapshot) -> list[str]:
     """Write one plain line for each kind of event, and one for each publisher that is away or behind."""
-    clock = time.strftime("%H:%M:%S", time.localtime(sight.time))
+    clock = time.strftime("%H:%M:%S", time.localtime(snapshot.time))
     lines = [
         f"{clock} {rate.topic} {rate.per_second}/s, {rate.mean_per_second:.1f}/s over 10 s, {rate.count} in all, "
         f"{size_text(rate.bytes_per_second)}/s, last {rate.idle_seconds:.0f} s ago"
-        for rate in sight.topics
+        for rate in snapshot.topics
     ]
-    troubled = [state for state in sight.publishers if not state.ready or state.lag or state.malformed]
+    troubled = [state for state in snapshot.publishers if not state.ready or state.lag or state.malformed]
     return [*lines, *(f"{clock} {state.address} {connection_text(state)}" for state in troubled)]
 
 

@@ -21,7 +21,7 @@ from msgspec import Raw, Struct
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog import sql
 from bus.eventlog.files import LogError, LogFile, boot_id, new_epoch
-from bus.eventlog.newest import TopicIndex, indexed
+from bus.eventlog.newest import NewestIndex, indexed
 from bus.eventlog.retention import Clock, Trimmer
 from bus.protocol import topics
 from bus.protocol.control import PAGE_LIMIT
@@ -133,7 +133,7 @@ class Log:
             self._open()
             self._full = durability == "full"
             self._set_synchronous(full=self._full)
-            self._index = TopicIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
+            self._index = NewestIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
             self._trimmer = Trimmer(self._db, limits, clock or Clock(), keep_newest)
         except sqlite3.Error as error:
             self._release()
@@ -161,7 +161,7 @@ class Log:
         except BaseException as error:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _TRANSIENT:
                 self.failed_at = time.monotonic()
                 self.write_failures += 1
                 raise StorageError(f"{self.path} cannot be written: {error}") from error
@@ -272,7 +272,7 @@ class Log:
         """The oldest offset that is kept; head + 1 if none is."""
         return self._db.execute(SQL["select_first"]).fetchone()[0] or self.head + 1
 
-    def scope(self, name: str, version: int, schema: str) -> None:
+    def create_tables(self, name: str, version: int, schema: str) -> None:
         """Create a store's own tables in this file, once.
 
         Raises:
@@ -382,7 +382,7 @@ class Log:
 
 
 _INSERT_MANY: Final = SQL["insert_record"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
-_PASSING: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_TRANSIENT: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _IDENTITY: Final = ("application_id", "user_version")
 _PRAGMAS: Final = (
     "journal_mode = WAL",

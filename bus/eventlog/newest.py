@@ -16,7 +16,7 @@ LAG_RECORDS: Final = 10_000  # read from the log when it is opened
 LAG_TOPICS: Final = 4_096  # written at once: some milliseconds
 
 
-class TopicIndex:
+class NewestIndex:
     """Knows the offset of the newest record of each topic."""
 
     def __init__(self, db: sqlite3.Connection, records: Iterable[tuple[int, str]]) -> None:

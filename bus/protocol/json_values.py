@@ -12,7 +12,7 @@ from bus.protocol.validation import InvalidInputError, decode
 _decoder = msgspec.msgpack.Decoder(Any, strict=False)
 
 
-def plain(body: msgspec.Raw | bytes) -> Any:
+def to_json_value(body: msgspec.Raw | bytes) -> Any:
     """Decode a body into maps, lists, texts, numbers, true, false and null.
 
     What JSON has no form for: NaN and infinities become null, as in JavaScript; bytes become base64; an extension

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from bus.protocol import topics
 
 
-class Chain:
+class Predecessors:
     """Bounded map from prefix to the offset of its newest message; what was silent for longest is forgotten first."""
 
     def __init__(self, max_prefixes: int = 100_000, *, complete: bool = True) -> None:

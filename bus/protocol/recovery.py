@@ -1,6 +1,6 @@
 """Catching up, without I/O: what a subscriber decides from feed messages, heartbeats and replies.
 
-One `CatchUp` follows one prefix of one publisher. Its `offset` means: everything of this prefix up to here has been
+One `Recovery` follows one prefix of one publisher. Its `offset` means: everything of this prefix up to here has been
 handed over. Feed messages may be lost, repeated or out of order; each carries the offset of its predecessor in the
 prefix, so a message is handed over only when its predecessor was. Otherwise it waits, and `request` says what to ask
 the publisher for. A lost *last* message is found by the head that heartbeats carry.
@@ -126,7 +126,7 @@ class _Listing(Generic[T]):
     damaged: list[int]
 
 
-class CatchUp(Generic[T]):
+class Recovery(Generic[T]):
     """The state of one prefix of one publisher; see the module's text."""
 
     def __init__(

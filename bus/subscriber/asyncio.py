@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.subscriber.source import Delivery, Position, Start
-from bus.subscriber.sync import Following, OnNotice
+from bus.subscriber.sync import OnNotice, SubscriberBase
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 
@@ -23,7 +23,7 @@ __all__ = ["AsyncSubscriber"]
 EVENTS_A_TURN: Final = 100
 
 
-class AsyncSubscriber(Following):
+class AsyncSubscriber(SubscriberBase):
     """Follows topic prefixes at one or several publishers; see `bus.Subscriber`, of which this is the asyncio form.
 
         async with AsyncSubscriber([address], ["variant.status"], start=Start.LATEST) as subscriber:

@@ -24,12 +24,12 @@ from bus.protocol.control import (
     LatestReply,
 )
 from bus.protocol.frames import PROTOCOL, Record, feed_decoder, heartbeat_decoder
-from bus.protocol.recovery import CatchUp, Check, Fetch, Info, Latest, Notice, Request
+from bus.protocol.recovery import Check, Fetch, Info, Latest, Notice, Recovery, Request
 from bus.protocol.validation import InvalidInputError, decode
-from bus.telemetry.logging import Repeats
+from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
-from bus.transport.client import Requester
+from bus.transport.client import RequestClient
 from bus.transport.loop import Loop
 from bus.transport.sockets import CurveClient, Socket
 
@@ -52,7 +52,7 @@ HELP: Final = {
     "variantbus_consumer_notices_total": "What a publisher could not give: truncated, rewound or damaged.",
 }
 logger = logging.getLogger(__name__)
-logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
+logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
 
 
 class Position(NamedTuple):
@@ -131,7 +131,7 @@ class Source:
         self._quiet_ticks = 0
         self._paused = False
         self._asking = False  # for `info`, to connect
-        self._requester = Requester(loop, address, curve)
+        self._requester = RequestClient(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
 
@@ -207,7 +207,7 @@ class Source:
             self.reconnects += 1
             self._close_feed()
             self._requester.close()  # with all that was asked of it
-            self._requester = Requester(self._loop, self.address, self._curve)
+            self._requester = RequestClient(self._loop, self.address, self._curve)
             self._asking = False
             for catchup in self._catchups.values():
                 catchup.forget()
@@ -337,7 +337,7 @@ class Source:
             if request:
                 self._ask(prefix, catchup, request)
 
-    def _ask(self, prefix: str, catchup: CatchUp[Delivery], request: Request) -> None:
+    def _ask(self, prefix: str, catchup: Recovery[Delivery], request: Request) -> None:
         def failed(error: ControlError) -> None:
             logger.debug("%s: %s", self.address, error.message)
             catchup.failed(request)  # the next tick asks again
@@ -352,14 +352,14 @@ class Source:
             case Latest():
                 self._ask_latest(prefix, catchup, request, failed)
 
-    def _ask_epoch(self, catchup: CatchUp[Delivery], request: Info, failed: OnError) -> None:
+    def _ask_epoch(self, catchup: Recovery[Delivery], request: Info, failed: OnError) -> None:
         def informed(reply: InfoReply) -> None:
             catchup.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
             self._flush()
 
         self._requester.ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
 
-    def _ask_check(self, prefix: str, catchup: CatchUp[Delivery], request: Check, failed: OnError) -> None:
+    def _ask_check(self, prefix: str, catchup: Recovery[Delivery], request: Check, failed: OnError) -> None:
         def checked(reply: CheckReply) -> None:
             catchup.checked(request, reply.epoch, reply.head, reply.first, reply.last)
             self._flush()
@@ -367,7 +367,7 @@ class Source:
         params = CheckParams(prefix=prefix, after=request.after)
         self._requester.ask("check", params, CheckReply, checked, failed, ASK_SECONDS)
 
-    def _ask_fetch(self, prefix: str, catchup: CatchUp[Delivery], request: Fetch, failed: OnError) -> None:
+    def _ask_fetch(self, prefix: str, catchup: Recovery[Delivery], request: Fetch, failed: OnError) -> None:
         def fetched(reply: FetchReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
             catchup.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
@@ -376,7 +376,7 @@ class Source:
         params = FetchParams(prefix=prefix, after=request.after, until=request.until)
         self._requester.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
 
-    def _ask_latest(self, prefix: str, catchup: CatchUp[Delivery], request: Latest, failed: OnError) -> None:
+    def _ask_latest(self, prefix: str, catchup: Recovery[Delivery], request: Latest, failed: OnError) -> None:
         def listed(reply: LatestReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
             catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
@@ -388,10 +388,10 @@ class Source:
     def _delivery(self, prefix: str, epoch: int, row: Record) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
-    def _catchup(self, prefix: str, start: Position | Start) -> CatchUp[Delivery]:
+    def _catchup(self, prefix: str, start: Position | Start) -> Recovery[Delivery]:
         epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
         latest, pending = start is Start.LATEST, self._limits.pending_messages
-        return CatchUp(epoch=epoch, offset=offset, everything=not prefix, latest=latest, pending_limit=pending)
+        return Recovery(epoch=epoch, offset=offset, everything=not prefix, latest=latest, pending_limit=pending)
 
 
 def _check_version(version: int) -> None:

@@ -12,7 +12,7 @@ from bus.protocol import topics
 from bus.protocol.recovery import Notice
 from bus.subscriber.source import Delivery, Position, Source, SourceState, Start
 from bus.telemetry.metrics import Point
-from bus.transport.keys import Keys, towards
+from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 
 __all__ = ["Delivery", "Position", "Start", "Subscriber"]
@@ -20,7 +20,7 @@ OnNotice = Callable[[str, str, Notice], None]
 logger = logging.getLogger(__name__)
 
 
-class Following:
+class SubscriberBase:
     """What the subscribers share, however they wait: sources, the queue of their events, positions and notices."""
 
     def __init__(  # noqa: PLR0913 - what each subscriber takes, handed through
@@ -37,7 +37,7 @@ class Following:
         keys: Keys | None,
     ) -> None:
         """Connect in the background to the control address of each publisher."""
-        curves = {address: towards(keys, address) for address in addresses}  # before anything is opened
+        curves = {address: curve_for(keys, address) for address in addresses}  # before anything is opened
         self._loop, self._queue_limit = loop, limits.queue_events
         self._on_batch, self._on_notice = on_batch, on_notice
         self._queue: deque[Delivery] = deque()
@@ -105,7 +105,7 @@ class Following:
             logger.warning("%s %s: %s", address, prefix or "(everything)", notice)
 
 
-class Subscriber(Following):
+class Subscriber(SubscriberBase):
     """Follows topic prefixes at one or several publishers.
 
     Iterate over it, or `receive` batches. Within one prefix of one publisher, events arrive once and in order,

@@ -25,7 +25,7 @@ def set_up_logging(service: str, level: str, style: LogFormat = "text") -> None:
     _keep_descriptors()
     handler = _Stderr()
     handler.setFormatter(JsonFormatter(service) if style == "json" else TextFormatter(service))
-    handler.addFilter(Repeats())
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
@@ -78,7 +78,7 @@ class JsonFormatter(logging.Formatter):
         return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.encode(whole).decode())
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Holds back what is repeated too often: at most so many lines a minute of one template, from WARNING on."""
 
     def __init__(self, limit: int = REPEATS_A_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:

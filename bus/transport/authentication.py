@@ -1,4 +1,4 @@
-"""The gate of a publisher's sockets: who may connect (ZAP, ZeroMQ RFC 27), and what a connected key may do.
+"""Authentication at a publisher's sockets: who may connect (ZAP, ZeroMQ RFC 27), and what a connected key may do.
 
 libzmq asks one handler in each context, so a publisher with keys has a context of its own. The handler is in the
 publisher's loop: as long as the service lives, it answers.
@@ -12,7 +12,7 @@ import zmq
 from zmq.utils import z85
 
 from bus.protocol.control import Role
-from bus.telemetry.logging import Repeats
+from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
 from bus.transport.keys import Keys
@@ -28,10 +28,10 @@ HELP: Final = {
     "variantbus_connections_total": "Connections of keys, admitted or denied; where there are keys.",
 }
 logger = logging.getLogger(__name__)
-logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
+logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
 
 
-class Gate:
+class Authenticator:
     """Lets the keys of a folder's `peers` in, and nobody else."""
 
     def __init__(self, keys: Keys, loop: Loop) -> None:

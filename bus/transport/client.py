@@ -13,7 +13,7 @@ from bus.protocol.control import ControlError, error_decoder
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode
 from bus.transport import sockets
-from bus.transport.keys import Keys, towards
+from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop, Timer
 from bus.transport.sockets import CurveClient
 
@@ -34,11 +34,11 @@ class _Question:
     sent: float
 
 
-class Requester:
+class RequestClient:
     """Asks one service; every question ends with exactly one of its two callbacks, unless it is closed before."""
 
     def __init__(self, loop: Loop, address: str, curve: CurveClient | None = None) -> None:
-        """Connect in the background; the service need not be there yet. `curve`: see `bus.transport.keys.towards`.
+        """Connect in the background; the service need not be there yet. `curve`: see `bus.transport.keys.curve_for`.
 
         Raises:
             AddressError: `address` is not of the form tcp://HOST:PORT.
@@ -137,12 +137,12 @@ def request(
         AddressError: `address` is not of the form tcp://HOST:PORT.
         InvalidInputError: the keys do not say which key the service has.
     """
-    curve = towards(keys, address)
+    curve = curve_for(keys, address)
     loop = Loop()
     replies: list[R] = []
     errors: list[ControlError] = []
     try:
-        requester = Requester(loop, address, curve)
+        requester = RequestClient(loop, address, curve)
         try:
             requester.ask(method, params, reply, replies.append, errors.append, timeout)
             while not replies and not errors:

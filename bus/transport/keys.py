@@ -117,7 +117,7 @@ class Keys:
             return client.role
         return "command" if public == self.public else None
 
-    def towards(self, address: str) -> CurveClient:
+    def curve_for(self, address: str) -> CurveClient:
         """Give what a socket needs that connects to an address. A service on this machine has our own key.
 
         Raises:
@@ -133,9 +133,9 @@ class Keys:
         return CurveClient(public=self.public.encode(), secret=self.secret.encode(), server=server.encode())
 
 
-def towards(keys: Keys | None, address: str) -> CurveClient | None:
+def curve_for(keys: Keys | None, address: str) -> CurveClient | None:
     """Give what a socket needs that connects to an address: nothing without keys."""
-    return keys.towards(address) if keys else None
+    return keys.curve_for(address) if keys else None
 
 
 class _UnreadableError(InvalidInputError):

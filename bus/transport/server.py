@@ -14,7 +14,7 @@ import msgspec
 from bus.protocol.control import ID_LIMIT, ControlError, ErrorBody, ErrorCode, Role
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode, near_miss
-from bus.telemetry.logging import Repeats
+from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -26,7 +26,7 @@ HELP: Final = {
     "variantbus_requests_dropped_total": "Requests that could not be answered.",
 }
 logger = logging.getLogger(__name__)
-logger.addFilter(Repeats())  # a peer decides how much it sends, not how much we write
+logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
 
 
 class _Method(NamedTuple):
@@ -42,7 +42,7 @@ class Refusal(NamedTuple):
     advice: str
 
 
-class Methods:
+class MethodServer:
     """The methods of a service by name; `points` tells what was answered, with which code, and what was dropped."""
 
     def __init__(

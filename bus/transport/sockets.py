@@ -64,7 +64,9 @@ def _bound(kind: int, linger_ms: int, host: str, curve: CurveServer | None) -> S
     socket.zap_domain = b"variantbus"
     if curve:
         socket.curve_server, socket.curve_secretkey = True, curve.secret
-        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without a gate nobody comes in, instead of everybody
+        socket.setsockopt(
+            zmq.ZAP_ENFORCE_DOMAIN, 1
+        )  # without an authenticator nobody is admitted, instead of everybody
     return socket
 
 

@@ -7,7 +7,7 @@ from bus.contracts.messages import VariantValue
 from bus.contracts.records import ExperimentHistory, HistoryParams, HistoryReply, ValueHistory
 from bus.eventlog import sql
 from bus.eventlog.log import Log
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.experiments.axes import identity
 from learning_service.experiments.model import Experiment
 from learning_service.storage.store import LearningStore
@@ -24,7 +24,7 @@ class History:
         """Wire the parts."""
         self._log, self._store = log, store
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("history", HistoryParams, self._history, role="read")
 

@@ -24,7 +24,7 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.archive.imports import check_import, completed_jobs, joined, variants_of
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
@@ -47,7 +47,7 @@ class Archive:
     def __init__(self, log: Log, store: LearningStore, shard: Shard, max_variants: int) -> None:
         """Create the table if it is not there; what was begun before the start is dropped."""
         self._log, self._store, self._shard, self._max_variants = log, store, shard, max_variants
-        log.scope("archive", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("archive", SCHEMA_VERSION, SQL["schema"])
         with log.transaction() as tx:
             tx.execute(SQL["delete_all_parts"])
         self._pages: dict[Kind, Callable[[RecordsParams], tuple[Records, str, bool]]] = {
@@ -57,7 +57,7 @@ class Archive:
             "comparisons": self._comparisons,
         }
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("experiment.records", RecordsParams, self._records, role="read")
         methods.add("experiment.import", ImportParams, self._import)

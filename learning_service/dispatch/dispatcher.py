@@ -18,8 +18,8 @@ from bus.protocol.control import ControlError
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
-from bus.transport.client import Requester, request
-from bus.transport.keys import Keys, towards
+from bus.transport.client import RequestClient, request
+from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
@@ -65,7 +65,7 @@ class Submitter:
         self._request_of, self._is_known, self._refused, self._unsent = request_of, is_known, refused, unsent
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
-        self._requesters = {address: Requester(loop, address, towards(keys, address)) for address in addresses}
+        self._requesters = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
         self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)

@@ -9,7 +9,7 @@ from bus.contracts.messages import JobCompleted, JobResult
 from bus.contracts.requests import JobParams, JobView
 from bus.eventlog.log import Log, StorageError
 from bus.protocol.control import ControlError
-from bus.transport.client import Requester
+from bus.transport.client import RequestClient
 from bus.transport.loop import Loop
 from bus.transport.sockets import CurveClient
 from learning_service.storage.store import LearningStore
@@ -65,7 +65,7 @@ class Reconciler:
         if before := self._rounds.pop(runner, None):
             before.close()
         logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
-        requester = Requester(self._loop, runner, self._curves[runner])
+        requester = RequestClient(self._loop, runner, self._curves[runner])
         one = _Round(self._loop, requester, self._store.unended(), self._apply, self._finish)
         self._rounds[runner] = one
         one.next()
@@ -82,7 +82,7 @@ class _Round:
     def __init__(
         self,
         loop: Loop,
-        requester: Requester,
+        requester: RequestClient,
         jobs: list[str],
         apply: Callable[[JobCompleted], None],
         finish: Callable[[str], None],

@@ -24,7 +24,7 @@ from bus.eventlog.log import Log, Transaction
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.events.unit_of_work import Changes
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
@@ -41,7 +41,7 @@ class RatingDesk:
         """Wire the parts."""
         self._log, self._store = log, store
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer the methods."""
         methods.add("image.rate", RateParams, self._rate)
         methods.add("rating.list", RatingListParams, self._list, role="read")

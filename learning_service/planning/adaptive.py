@@ -13,7 +13,7 @@ from bus.eventlog.log import Log, StorageError, Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.dispatch.dispatcher import Submitter
 from learning_service.events.unit_of_work import Changes
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
@@ -55,7 +55,7 @@ class AdaptiveSearch:
         for experiment_id in store.searches.searching():
             self._look_later(experiment_id, 0)
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("experiment.stop", ExperimentParams, self._stop)
 

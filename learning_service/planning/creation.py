@@ -11,7 +11,7 @@ from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.dispatch.dispatcher import Submitter
 from learning_service.experiments.model import (
     Experiment,
@@ -47,7 +47,7 @@ class Creation:
         self._log, self._loop, self._store, self._submitter = log, loop, store, submitter
         self._search, self._selection = search, selection
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("experiment.create", CreateParams, self._create)
         methods.add("experiment.plan", PlanParams, self._preview, role="read")

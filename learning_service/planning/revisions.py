@@ -10,7 +10,7 @@ from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParam
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.dispatch.dispatcher import Submitter
 from learning_service.events.unit_of_work import Changes
 from learning_service.experiments import variants
@@ -37,7 +37,7 @@ class Revisions:
         """Wire the parts."""
         self._log, self._store, self._submitter, self._max_variants = log, store, submitter, max_variants
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("experiment.extend", ExtendParams, self._extend)
         methods.add("experiment.retry", ExperimentParams, self._retry)

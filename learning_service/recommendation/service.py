@@ -16,7 +16,7 @@ from bus.eventlog.log import Log, StorageError
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import Observations, observe
@@ -50,7 +50,7 @@ class Recommender:
         for experiment_id in store.stale.all():
             self._soon(experiment_id)
 
-    def register(self, methods: Methods) -> None:
+    def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("experiment.recommend", ExperimentParams, self._recommend, role="read")
 

@@ -34,7 +34,7 @@ class Judgements:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        log.scope("judgements", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("judgements", SCHEMA_VERSION, SQL["schema"])
 
     def rate(self, tx: Transaction, experiment_id: str, rating: RatingRow) -> None:
         """Note a rating; it replaces the earlier one of the same picture."""

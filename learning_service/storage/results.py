@@ -50,7 +50,7 @@ class Results:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        log.scope("results", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("results", SCHEMA_VERSION, SQL["schema"])
 
     def write(self, tx: Transaction, jobs: Iterable[JobCompleted]) -> None:
         """Note how jobs ended; each has a learning context."""

@@ -16,7 +16,7 @@ class Searches:
     def __init__(self, log: Log) -> None:
         """Create the table if it is not there."""
         self._log = log
-        log.scope("adaptive", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("adaptive", SCHEMA_VERSION, SQL["schema"])
 
     def write(self, tx: Transaction, experiment_id: str, search: SearchState) -> None:
         """Note how far a search is."""

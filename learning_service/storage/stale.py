@@ -17,7 +17,7 @@ class StaleMarks:
         """Create the table if it is not there."""
         self._log = log
         self.on_mark: Callable[[str], None] = lambda _: None  # called within the transaction, with an experiment's id
-        log.scope("stale", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("stale", SCHEMA_VERSION, SQL["schema"])
 
     def mark(self, tx: Transaction, experiment_ids: Iterable[str]) -> None:
         """Note that something has changed."""

@@ -56,7 +56,7 @@ class LearningStore:
         """
         self._log, self._shard = log, shard
         self._cache: dict[str, Experiment] = {}
-        log.scope("learning", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("learning", SCHEMA_VERSION, SQL["schema"])
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches = Searches(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]

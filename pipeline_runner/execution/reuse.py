@@ -36,7 +36,7 @@ class Reuse:
         """Create the table if it is not there; `root` is the output folder."""
         self._log, self._store, self._pipelines, self._root = log, store, pipelines, root
         self._keys: dict[str, bytes] = {}  # of the jobs that run
-        log.scope("reuse", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("reuse", SCHEMA_VERSION, SQL["schema"])
 
     def find(self, record: NormalizedJobRecord) -> JobResult | None:
         """Give the result of a job that is about to run, if an earlier one has made it."""

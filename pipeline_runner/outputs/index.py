@@ -48,7 +48,7 @@ class OutputIndex:
     def __init__(self, log: Log, root: Path) -> None:
         """Create the tables if they are not there; `root` is the output folder."""
         self._log, self._root = log, root
-        log.scope("outputs", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("outputs", SCHEMA_VERSION, SQL["schema"])
         self.since = self._begin()  # unix seconds; files that were made before may be of jobs it does not know
 
     def _begin(self) -> float:

@@ -17,7 +17,7 @@ from bus.contracts.requests import (
 )
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from pipeline_runner.outputs import safe_paths, thumbnails
 from pipeline_runner.outputs.cleaning import Cleaner
 from pipeline_runner.outputs.files import Outputs, thumbnail_path
@@ -29,7 +29,7 @@ SEE: Final = "see `variantbus job list`"
 class OutputMethods:
     """The methods `output…`. A path never comes from a request: hashes and ids are looked up in the index."""
 
-    def __init__(self, methods: Methods, log: Log, index: OutputIndex, outputs: Outputs) -> None:
+    def __init__(self, methods: MethodServer, log: Log, index: OutputIndex, outputs: Outputs) -> None:
         """Answer them."""
         self._root, self._index = outputs.root, index
         self._part_bytes = log.limits.page_bytes

@@ -24,7 +24,7 @@ class JobStore:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        log.scope("runner", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("runner", SCHEMA_VERSION, SQL["schema"])
 
     def insert(self, tx: Transaction, record: NormalizedJobRecord) -> bool:
         """Add a job; False if its id is known, and then nothing changes."""

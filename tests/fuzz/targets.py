@@ -31,7 +31,7 @@ from bus.subscriber.source import Delivery, Source, Start
 from bus.transport import sockets
 from bus.transport.client import _Question, _settle
 from bus.transport.loop import Loop, Timer
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.experiments.plan import check_plan
 from tests.support.helpers import LOCALHOST, append
 from variantbus.cli.files import read_experiment
@@ -175,7 +175,7 @@ def check_delivered(delivered: list[Delivery]) -> None:
 
 
 @cache
-def methods() -> Methods:
+def methods() -> MethodServer:
     """Give the methods of one publisher of this process, with a small log."""
     folder = Path(tempfile.mkdtemp(prefix="variantbus-fuzz-"))
     log, loop = Log(folder / "fuzz.db"), Loop()
@@ -197,7 +197,7 @@ def request(data: bytes) -> None:
     check_answer(methods(), frames_of(data))
 
 
-def check_answer(asked: Methods, frames: list[bytes]) -> None:
+def check_answer(asked: MethodServer, frames: list[bytes]) -> None:
     """Check that a request gets a reply that a client can read, or none if it has not even the form."""
     answer = asked.answer(frames)
     if answer is None:

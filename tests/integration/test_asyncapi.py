@@ -16,7 +16,7 @@ from bus.contracts.asyncapi import METHODS, PORTS, SERVICES, document
 from bus.contracts.messages import Message
 from bus.protocol import topics
 from bus.protocol.frames import FeedFrame
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.__main__ import main as learning_command
 from pipeline_runner.__main__ import main as runner_command
 from tests.support.learning_services import Held, House
@@ -176,7 +176,7 @@ def test_the_ports_are_the_defaults_of_the_commands(service: str, command: click
     assert control.endswith(f":{PORTS[f'{service}Control']}")
 
 
-def check_methods(service: str, methods: Methods) -> None:
+def check_methods(service: str, methods: MethodServer) -> None:
     """Compare what a service answers with what the document says of it."""
     documented = {method.name: method for method in METHODS if service in method.services}
     assert methods._methods.keys() == documented.keys()

@@ -114,7 +114,7 @@ def test_garbage_gets_nowhere(
 @pytest.mark.fault(item="F45")
 def test_half_open_handshakes_are_ended(service: Service, witness: Callable[[], None]) -> None:
     """Silence, half a greeting, a greeting and no more, on both ports: closed after the handshake's time."""
-    mechanism = b"CURVE" if service.publisher.gate else b"NULL"
+    mechanism = b"CURVE" if service.publisher.authenticator else b"NULL"
     beginnings = [b"", b"\xff", greeting(mechanism)[:40], greeting(mechanism), greeting(mechanism) + b"\x04"]
     with ExitStack() as stack:
         peers = [
@@ -313,7 +313,7 @@ def test_a_curve_handshake_that_is_broken_off_or_forged_is_nobody(
                 stack.enter_context(Peer(address, greeting(b"CURVE"), sent))
         assert ask(service, keys).head == 0
 
-    gate = service.publisher.gate
+    gate = service.publisher.authenticator
     assert gate
     assert (gate.admitted, gate.denied) == (1, 0)
     assert heard(service) == (0, 0)

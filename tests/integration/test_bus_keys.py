@@ -8,7 +8,7 @@ import pytest
 import zmq
 
 from bus.protocol.validation import InvalidInputError
-from bus.transport.keys import PEERS, PUBLIC, SECRET, Keys, towards
+from bus.transport.keys import PEERS, PUBLIC, SECRET, Keys, curve_for
 from tests.support.key_folders import enrol, write_peers
 
 HOST = "10.0.0.5"
@@ -35,7 +35,7 @@ def test_new_keys_are_a_pair_that_nobody_else_can_read(keys: Keys) -> None:
 
 def test_the_secret_is_not_shown(keys: Keys) -> None:
     """Neither keys nor what sockets are given can slip into a log or a traceback with it."""
-    curve = keys.towards("tcp://127.0.0.1:1")
+    curve = keys.curve_for("tcp://127.0.0.1:1")
 
     assert keys.secret not in repr(keys) + repr(curve)
 
@@ -147,10 +147,10 @@ def test_a_server_has_the_key_of_its_line_and_one_on_this_machine_ours(keys: Key
     there = Keys.generate(tmp_path / "there")
     write_peers(keys, f"server {HOST} {there.public}")
 
-    assert keys.towards(f"tcp://{HOST}:5561").server == there.public.encode()
-    assert [keys.towards(f"tcp://{host}:1").server for host in ("127.0.0.1", "localhost", "[::1]")] == [
+    assert keys.curve_for(f"tcp://{HOST}:5561").server == there.public.encode()
+    assert [keys.curve_for(f"tcp://{host}:1").server for host in ("127.0.0.1", "localhost", "[::1]")] == [
         keys.public.encode()
     ] * 3
-    assert towards(None, f"tcp://{HOST}:5561") is None
+    assert curve_for(None, f"tcp://{HOST}:5561") is None
     with pytest.raises(InvalidInputError, match=r"has no key for 10\.0\.0\.6; add the line `server 10\.0\.0\.6 KEY`"):
-        keys.towards("tcp://10.0.0.6:5561")
+        keys.curve_for("tcp://10.0.0.6:5561")

@@ -21,7 +21,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.publisher import TRIM_GAP, Publisher
 from bus.subscriber.sync import Subscriber
 from bus.transport import sockets
-from bus.transport.client import Requester, request
+from bus.transport.client import RequestClient, request
 from bus.transport.loop import Loop
 from bus.transport.sockets import BindError
 from tests.support.helpers import (
@@ -150,7 +150,7 @@ def test_a_wished_heartbeat_that_is_due_after_the_end_is_not_sent(open_log: Open
     """Closing cancels what was put off."""
     log = open_log(path)
     publisher = publish(log, loop)
-    asking = Requester(loop, str(publisher.control))
+    asking = RequestClient(loop, str(publisher.control))
     answers: list[object] = []
     for _ in range(3):
         asking.ask("heartbeat", {}, dict[str, str], answers.append, answers.append)
@@ -330,7 +330,7 @@ def test_a_chain_that_is_not_known_any_more_is_nil_or_right(open_log: OpenLog, l
     append(log, ("old.", 1), *(("a.", number) for number in range(10_001)))
     publisher = publish(log, loop)
     replies: list[CheckReply] = []
-    asking = Requester(loop, str(publisher.control))
+    asking = RequestClient(loop, str(publisher.control))
     for prefix in ("old.", "a.", "none.", ""):
         asking.ask("check", {"prefix": prefix}, CheckReply, replies.append, lambda error: pytest.fail(str(error)))
     limit = deadline()

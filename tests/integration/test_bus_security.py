@@ -85,9 +85,9 @@ def test_the_keys_of_one_folder_are_enough_for_one_machine(
     assert names(collect(subscriber, 1)) == ["1"]
     assert info(service, server).service == "test"
     assert code_of(service, "write", server) == "ok"
-    assert service.publisher.gate
-    assert service.publisher.gate.admitted >= 2
-    assert service.publisher.gate.denied == 0
+    assert service.publisher.authenticator
+    assert service.publisher.authenticator.admitted >= 2
+    assert service.publisher.authenticator.denied == 0
 
 
 def test_a_reader_subscribes_and_asks_but_does_not_command(
@@ -125,7 +125,7 @@ def test_nobody_else_comes_in(serve: Serve, path: Path, server: Keys, client: Ke
 
     assert service.log.head == NOTHING
     assert info(service, server).head == NOTHING
-    methods, gate = service.publisher.methods, service.publisher.gate
+    methods, gate = service.publisher.methods, service.publisher.authenticator
     assert gate
     assert answers(methods) == {"ok": 1}
     assert gate.denied >= 2
@@ -158,8 +158,8 @@ def test_who_is_enrolled_while_he_waits_comes_in_by_himself(
     subscriber = subscribe([service.address], keys=client)
     with plain(zmq.DEALER, service.publisher.control, client) as dealer:
         dealer.send_multipart([b"1", b"info", b""])
-        assert service.publisher.gate
-        gate = service.publisher.gate
+        assert service.publisher.authenticator
+        gate = service.publisher.authenticator
         wait_until(lambda: gate.denied >= 2, what="the refusal of both")
         assert not subscriber.wait_ready(0)
 
@@ -236,11 +236,14 @@ def test_several_publishers_in_one_process_have_gates_of_their_own(
 def test_a_stranger_does_not_hear_the_feed(serve: Serve, path: Path, server: Keys, client: Keys) -> None:
     """Subscribed or not, with keys of its own or without any."""
     service = serve(path, keys=server)
-    with plain(zmq.SUB, service.publisher.feed, client) as unlisted, plain(zmq.SUB, service.publisher.feed) as keyless:
+    with (
+        plain(zmq.SUB, service.publisher.feed, client) as unlisted,
+        plain(zmq.SUB, service.publisher.feed) as keyless,
+    ):
         for socket in (unlisted, keyless):
             socket.subscribe(b"")
-        assert service.publisher.gate
-        gate = service.publisher.gate
+        assert service.publisher.authenticator
+        gate = service.publisher.authenticator
         wait_until(lambda: gate.denied >= 1, what="the refusal")
         service.append(*(("a.", number) for number in range(100)))
         with plain(zmq.SUB, service.publisher.feed, server) as listed:
@@ -258,8 +261,8 @@ def test_strangers_at_the_gate_are_no_flood_in_the_log(
     sockets = [plain(zmq.DEALER, service.publisher.control, client) for _ in range(20)]
     for socket in sockets:
         socket.send(b"")
-    assert service.publisher.gate
-    gate = service.publisher.gate
+    assert service.publisher.authenticator
+    gate = service.publisher.authenticator
     wait_until(lambda: gate.denied >= 20, what="the refusal of all")
     for socket in sockets:
         socket.close()
@@ -297,7 +300,7 @@ def plain(kind: int, address: Address, keys: Keys | None = None) -> zmq.Socket[b
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
     socket.linger, socket.rcvtimeo, socket.handshake_ivl = 0, int(PATIENCE * TIME_FACTOR * 1000), SOON_MS
     if keys:
-        curve = keys.towards(f"tcp://127.0.0.1:{address.port}")
+        curve = keys.curve_for(f"tcp://127.0.0.1:{address.port}")
         socket.curve_publickey, socket.curve_secretkey = curve.public, curve.secret
         socket.curve_serverkey = curve.server
     socket.connect(f"tcp://127.0.0.1:{address.port}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bus.protocol.control import PAGE_LIMIT, CheckReply, ControlError, FetchReply, LatestReply
-from bus.transport.client import Requester, request
+from bus.transport.client import RequestClient, request
 from bus.transport.loop import Loop
 from tests.support.helpers import Service
 
@@ -62,7 +62,7 @@ def test_many_questions_at_once_are_all_answered(serve: Serve, tmp_path: Path) -
     service = serve(tmp_path / "test.db")
     service.append(*(("a.", f"{number} {'x' * 500}") for number in range(1000)))
     loop = Loop()
-    requester = Requester(loop, service.address)
+    requester = RequestClient(loop, service.address)
     replies: list[FetchReply] = []
     errors: list[ControlError] = []
     for _ in range(300):

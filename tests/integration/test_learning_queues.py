@@ -18,7 +18,7 @@ from tests.support.learning_services import (
     ALL,
     SMALL,
     House,
-    LossyMethods,
+    LossyMethodServer,
     ScriptedRunner,
     address_of,
     create,
@@ -265,7 +265,7 @@ def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(house: House
 
 def lose_replies(runner: ScriptedRunner) -> None:
     """Have a runner take jobs, and say nothing of it."""
-    runner.service.publisher.methods = LossyMethods(runner.service.publisher.methods, b"job.submit", 1_000_000)
+    runner.service.publisher.methods = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1_000_000)
 
 
 @pytest.mark.parametrize("heard", [True, False])

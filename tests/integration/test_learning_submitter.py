@@ -21,7 +21,7 @@ from tests.support.learning_services import (
     TOO_MUCH,
     Held,
     House,
-    LossyMethods,
+    LossyMethodServer,
     address_of,
     create,
     fill_up,
@@ -40,7 +40,7 @@ def test_a_submission_is_repeated_until_its_reply_arrives_and_adds_nothing(house
     pipeline = Held()
     pipeline.released = True
     runner = house.runner(pipeline)
-    lossy = LossyMethods(runner.service.publisher.methods, b"job.submit", 1)
+    lossy = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1)
     runner.service.publisher.methods = lossy
     learning = house.learning(str(runner.service.publisher.control))
     create(learning)
@@ -137,7 +137,7 @@ def _experiment(learning: Hosted[LearningService]) -> Experiment:
 def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed_it(house: House) -> None:
     """Its reply was lost and its end was not: there is nothing left to send, not even to a runner with a new log."""
     runner = house.scripted()
-    methods = LossyMethods(runner.service.publisher.methods, b"job.submit", 1_000_000)
+    methods = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1_000_000)
     learning = house.learning(runner.address)
     wait_until(lambda: learning.call(lambda: learning.service._submitter._links[0].alive), what="the runner")
     runner.service.publisher.methods = methods

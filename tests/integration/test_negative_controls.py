@@ -1,7 +1,7 @@
 """The checker `tests.support.invariants` notices what it is there for: the same runs, with something broken on purpose.
 
 Each control has its counterpart, in which nothing is broken and the check passes. That a log which does not sync is
-noticed is in `test_power_cuts.py`; wrong decisions of `CatchUp` are in `tests/unit/test_bus_catchup.py`.
+noticed is in `test_power_cuts.py`; wrong decisions of `Recovery` are in `tests/unit/test_bus_catchup.py`.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bus.eventlog.log import Log
-from bus.protocol.recovery import CatchUp
+from bus.protocol.recovery import Recovery
 from bus.subscriber.source import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from learning_service.events.consumer import Follower
@@ -40,7 +40,7 @@ PutBetween = Callable[[Service, Policy], Relay]
 LOG = [Seen(1, offset, topic, b"%d" % offset) for offset, topic in enumerate(["a.", "b.", "a.x.", "a."], 1)]
 
 
-class WithoutGapDetection(CatchUp[Any]):
+class WithoutGapDetection(Recovery[Any]):
     """Hands over every newer message at once, whatever its chain says."""
 
     def message(self, epoch: int, offset: int, previous: int | None, item: Any) -> None:
@@ -48,7 +48,7 @@ class WithoutGapDetection(CatchUp[Any]):
         super().message(epoch, offset, None if previous is None else 0, item)
 
 
-class WithoutDeduplication(CatchUp[Any]):
+class WithoutDeduplication(Recovery[Any]):
     """Hands over what it has handed over already."""
 
     def message(self, epoch: int, offset: int, previous: int | None, item: Any) -> None:
@@ -87,13 +87,13 @@ def test_a_subscriber_that_skips_its_checks_is_noticed(  # noqa: PLR0913, PLR091
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     policy: Callable[[], Policy],
-    broken: type[CatchUp[Any]],
+    broken: type[Recovery[Any]],
     complaint: str,
     control: bool,
 ) -> None:
     """Without gap detection a hole is found, without de-duplication a repetition; with both, nothing."""
     if control:
-        monkeypatch.setattr("bus.subscriber.source.CatchUp", broken)
+        monkeypatch.setattr("bus.subscriber.source.Recovery", broken)
     service = serve(tmp_path / "test.db")
     relay(service, policy())
     found = run_behind_a_relay(service, subscribe([service.address], start=Start.BEGINNING))

@@ -24,7 +24,7 @@ from bus.protocol.control import (
     error_decoder,
 )
 from bus.protocol.frames import HeartbeatFrame, Record, encode, encode_feed, feed_decoder, heartbeat_decoder
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from tests.support.helpers import Service
 
 ROOT: Final = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def write_heartbeat(vector: Vector) -> list[bytes]:
 def read_request(vector: Vector) -> Value:
     """Let a method of the control socket take the request, and give what its handler got."""
     taken: list[object] = []
-    methods = Methods()
+    methods = MethodServer()
     methods.add(vector.method, BUILT_IN[vector.method].params, taken.append)
     reply = methods.answer(vector.frames)
     assert reply
@@ -143,7 +143,11 @@ def read_reply(vector: Vector) -> Value:
         [row.offset, row.topic, row.time_ns, plain(decode_body(row.body))] for row in getattr(decoded, "events", [])
     ]
     fields = msgspec.structs.asdict(decoded) if isinstance(decoded, msgspec.Struct) else decoded
-    return [request_id.decode(), status.decode(), plain({**fields, **({"events": rows} if "events" in fields else {})})]
+    return [
+        request_id.decode(),
+        status.decode(),
+        plain({**fields, **({"events": rows} if "events" in fields else {})}),
+    ]
 
 
 def write_reply(vector: Vector) -> list[bytes]:
@@ -174,7 +178,7 @@ def write_error(vector: Vector) -> list[bytes]:
 
 def answered(request_id: str, handler: Callable[[NoParams], object]) -> list[bytes]:
     """Give the frames with which a method answers."""
-    methods = Methods()
+    methods = MethodServer()
     methods.add("method", NoParams, handler)
     reply = methods.answer([request_id.encode(), b"method", b""])
     assert reply

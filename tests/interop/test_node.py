@@ -68,7 +68,7 @@ def _curve(service: Service, keys: Keys | None) -> dict[str, str]:
     """Tell the client its keys where only it can see them."""
     if keys is None:
         return {}
-    curve = keys.towards(service.address)
+    curve = keys.curve_for(service.address)
     return {
         "CURVE_PUBLIC": curve.public.decode(),
         "CURVE_SECRET": curve.secret.decode(),
@@ -209,6 +209,6 @@ def test_a_node_client_speaks_with_keys(serve: Callable[..., Service], start: St
     node.wait()
 
     assert as_read(node.lines("event")) == [("1", "a.x.", "early"), ("2", "a.x.", "live")]
-    gate = service.publisher.gate
+    gate = service.publisher.authenticator
     assert gate
     assert (gate.admitted, gate.denied) == (2, 0)

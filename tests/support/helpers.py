@@ -18,7 +18,7 @@ from bus.publisher import Publisher
 from bus.subscriber.sync import Delivery, Subscriber
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 
 T = TypeVar("T")
 TIME_FACTOR: Final = float(os.environ.get("VARIANTBUS_TEST_TIME_FACTOR", "1"))
@@ -169,7 +169,7 @@ def names(deliveries: list[Delivery]) -> list[str]:
     return [str(getattr(delivery.message, "job_id", None)) for delivery in deliveries]
 
 
-def answers(methods: Methods) -> dict[str, int]:
+def answers(methods: MethodServer) -> dict[str, int]:
     """Count what became of requests: "ok", the code of an error, or "dropped"."""
     found: Counter[str] = Counter()
     for name, labels, value in methods.points():

@@ -41,7 +41,7 @@ from bus.protocol.control import ControlError, ErrorCode, MetricsReply, NoParams
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.loop import Loop
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.experiments.selection import Selection
 from learning_service.service import LearningService
 from pipeline_runner.outputs.files import Outputs
@@ -179,10 +179,10 @@ def name_job(number: int, _job: JobRequest) -> dict[str, str]:
     return {"job": str(number)}
 
 
-class LossyMethods(Methods):
+class LossyMethodServer(MethodServer):
     """Answers, but loses the first replies to a method."""
 
-    def __init__(self, methods: Methods, method: bytes, count: int) -> None:
+    def __init__(self, methods: MethodServer, method: bytes, count: int) -> None:
         """Take over the methods of a service."""
         super().__init__()
         self._methods = methods._methods

@@ -10,7 +10,7 @@ from bus.contracts.requests import ComparedReply, PairReply, RatedReply
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, ErrorBody
 from bus.publisher import REFUSALS
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
 from learning_service.events.unit_of_work import Changes
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
@@ -35,7 +35,7 @@ class Judging:
         self.log, self.store = log, LearningStore(log)
         self.judged: list[str] = []  # what whoever draws conclusions was told, by judgements alone
         self._controller = LearningController(self.store.find)
-        self._methods = Methods(REFUSALS)
+        self._methods = MethodServer(REFUSALS)
         RatingDesk(log, self.store).register(self._methods)
         if pictures is None:
             pictures = {(index, repeat): (10 * index + repeat,) for index in range(len(VALUES)) for repeat in (0, 1)}

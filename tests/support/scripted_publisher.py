@@ -18,7 +18,7 @@ from bus.protocol.frames import PROTOCOL, HeartbeatFrame, HeartbeatInfo, Record,
 from bus.protocol.recovery import Check, Fetch, Latest
 from bus.transport import sockets
 from bus.transport.loop import Loop
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from tests.support.helpers import LOCALHOST, job
 from tests.support.simulated_network import Event, ModelPublisher
 
@@ -36,7 +36,7 @@ class HandMadePublisher:
         self._feed, self._feed_address = sockets.bind_feed(LOCALHOST)
         self._control, address = sockets.bind_control(LOCALHOST)
         self.address = str(address)
-        self._methods = Methods()
+        self._methods = MethodServer()
         self._methods.add("info", NoParams, self._info)
         self._methods.add("heartbeat", NoParams, self._heartbeat)
         self._methods.add("check", CheckParams, self._check)

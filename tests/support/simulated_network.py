@@ -1,9 +1,9 @@
 """A model publisher and an adversarial network, for tests of catching up.
 
 The model publisher below keeps a log for each epoch; the network holds back, repeats, reorders and loses whatever is
-sent in either direction. The consumer applies what `CatchUp` hands over the way a service does: it appends, and a
+sent in either direction. The consumer applies what `Recovery` hands over the way a service does: it appends, and a
 `Rewound` makes it drop what it had beyond. After every hand-over the consumer must have exactly what the log of the
-epoch held up to `CatchUp.offset`, but for what a `Truncated` has named.
+epoch held up to `Recovery.offset`, but for what a `Truncated` has named.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from bus.config.limits import DEFAULT_LIMITS
 from bus.protocol.frames import Epochs
-from bus.protocol.recovery import CatchUp, Check, Fetch, Info, Latest, Request, Rewound, Truncated
+from bus.protocol.recovery import Check, Fetch, Info, Latest, Recovery, Request, Rewound, Truncated
 
 TOPICS = ["a.", "a.x.", "a.y.", "a.x.1.", "b.", "b.x."]
 PREFIXES = ["", "a.", "a.x.", "b.x."]
@@ -191,7 +191,7 @@ class ModelPublisher:
 class Consumer:
     """Applies what a CatchUp hands over, and checks it against the publisher's logs."""
 
-    def __init__(self, publisher: ModelPublisher, follower: CatchUp[Event], prefix: str) -> None:
+    def __init__(self, publisher: ModelPublisher, follower: Recovery[Event], prefix: str) -> None:
         """Begin where the CatchUp begins."""
         self.publisher, self.follower, self.prefix = publisher, follower, prefix
         self.start: int | None = follower.offset
@@ -291,7 +291,7 @@ def settle(publisher: ModelPublisher, consumer: Consumer, limit: int) -> None:
     pytest.fail("the questions do not end")
 
 
-def give(follower: CatchUp[Event], request: Request, reply: Reply) -> None:
+def give(follower: Recovery[Event], request: Request, reply: Reply) -> None:
     """Hand a reply in."""
     match request, reply:
         case Info(), Beat():
@@ -307,7 +307,7 @@ def give(follower: CatchUp[Event], request: Request, reply: Reply) -> None:
 class Network(RuleBasedStateMachine):
     """Every interleaving of a publisher, a consumer and a bad network, with one epoch and no retention."""
 
-    follower_class: type[CatchUp[Event]] = CatchUp
+    follower_class: type[Recovery[Event]] = Recovery
 
     def __init__(self) -> None:
         """Start with nothing under way."""
@@ -338,7 +338,7 @@ class Network(RuleBasedStateMachine):
         self.consumer = Consumer(self.publisher, follower, prefix)
 
     @property
-    def follower(self) -> CatchUp[Event]:
+    def follower(self) -> Recovery[Event]:
         """The class under test."""
         return self.consumer.follower
 

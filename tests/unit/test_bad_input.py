@@ -14,7 +14,7 @@ from bus.protocol.control import FetchParams, FetchReply, LatestReply, error_dec
 from bus.protocol.frames import feed_decoder, heartbeat_decoder
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError, decode
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 
 encode: Final = msgspec.msgpack.encode
 FETCH: Final = msgspec.msgpack.Decoder(FetchParams)
@@ -156,7 +156,7 @@ def test_keys_that_are_no_text_are_refused(decoder: msgspec.msgpack.Decoder[Any]
 @pytest.mark.fault(item="B2")
 def test_an_unknown_method_is_named_and_cut_short() -> None:
     """However long and strange it is."""
-    methods = Methods()
+    methods = MethodServer()
     methods.add("fetch", FetchParams, lambda _: {})
     for method in (b"fetsh", b"x" * 10_000, b"\xff\x00\n", b""):
         reply = methods.answer([b"1", method, b""])

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
 from bus.config.limits import DEFAULT_LIMITS
 from bus.protocol import recovery
 from bus.protocol.frames import Epochs
-from bus.protocol.recovery import CatchUp, Check, Damaged, Fetch, Info, Latest, Request, Rewound, resume_offset
+from bus.protocol.recovery import Check, Damaged, Fetch, Info, Latest, Recovery, Request, Rewound, resume_offset
 from tests.support.simulated_network import PREFIXES, STARTS, TOPICS, BadPublisher, Event, Network
 
 SETTINGS = settings(max_examples=100, stateful_step_count=30)
@@ -87,7 +87,7 @@ def test_nothing_is_lost_or_repeated_when_the_publishers_log_changes() -> None:
     run_state_machine_as_test(BadPublisher, settings=SETTINGS)
 
 
-class Careless(CatchUp[Event]):
+class Careless(Recovery[Event]):
     """Ignores the chain: hands over every newer message at once."""
 
     def message(self, epoch: int, offset: int, previous: int | None, item: Event) -> None:
@@ -95,7 +95,7 @@ class Careless(CatchUp[Event]):
         super().message(epoch, offset, None if previous is None else 0, item)
 
 
-class Deaf(CatchUp[Event]):
+class Deaf(Recovery[Event]):
     """Ignores heartbeats once it knows the epoch, so that a lost last message stays lost."""
 
     def heartbeat(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
@@ -104,7 +104,7 @@ class Deaf(CatchUp[Event]):
             super().heartbeat(epoch, head, first, epochs)
 
 
-class Gullible(CatchUp[Event]):
+class Gullible(Recovery[Event]):
     """Takes any reply for the answer that it waits for, whatever epoch it is of."""
 
     def _answers(self, request: Request, epoch: int) -> bool:
@@ -113,7 +113,7 @@ class Gullible(CatchUp[Event]):
         return True
 
 
-class Stubborn(CatchUp[Event]):
+class Stubborn(Recovery[Event]):
     """Keeps its offset whatever epoch the publisher is in."""
 
     def _adopt(self, epoch: int, head: int, first: int, epochs: Epochs) -> None:
@@ -122,7 +122,7 @@ class Stubborn(CatchUp[Event]):
         super()._adopt(epoch, head, first, epochs)
 
 
-class Trusting(CatchUp[Event]):
+class Trusting(Recovery[Event]):
     """Takes a check that found nothing as proof that there was nothing, whatever retention has taken."""
 
     def checked(self, request: Check, epoch: int, head: int, first: int, last: int) -> None:
@@ -136,7 +136,7 @@ class Trusting(CatchUp[Event]):
         super().heartbeat(epoch, head, 1, epochs)
 
 
-class Forgetful(CatchUp[Event]):
+class Forgetful(Recovery[Event]):
     """Tells what retention has taken, and does not take what compaction has kept."""
 
     def _take_over(self, listing: recovery._Listing[Event]) -> None:
@@ -145,7 +145,7 @@ class Forgetful(CatchUp[Event]):
         super()._take_over(listing)
 
 
-class Hasty(CatchUp[Event]):
+class Hasty(Recovery[Event]):
     """Takes of the newest events also those that the log still has, and so gets them twice."""
 
     def listed(
@@ -164,7 +164,7 @@ class Hasty(CatchUp[Event]):
             self._ready += [event for offset, event in events if offset > self.offset]
 
 
-WRONG: list[tuple[type[CatchUp[Event]], type[Network]]] = [
+WRONG: list[tuple[type[Recovery[Event]], type[Network]]] = [
     (Careless, Network),
     (Deaf, Network),
     (Gullible, BadPublisher),
@@ -176,7 +176,7 @@ WRONG: list[tuple[type[CatchUp[Event]], type[Network]]] = [
 
 
 @pytest.mark.parametrize(("wrong", "kind"), WRONG)
-def test_the_checker_finds_a_wrong_catch_up(wrong: type[CatchUp[Event]], kind: type[Network]) -> None:
+def test_the_checker_finds_a_wrong_catch_up(wrong: type[Recovery[Event]], kind: type[Network]) -> None:
     """Negative control: the check fails for classes that ignore the chain, heartbeats, late replies, epochs or gaps."""
     control = type("Control", (kind,), {"follower_class": wrong})
 
@@ -229,9 +229,9 @@ def test_a_consumer_resumes_at_the_lowest_point_that_survived(epoch: int | None,
     assert resume_offset(epoch, offset, EPOCHS) == resumed
 
 
-def follow(epoch: int | None = 1, offset: int = 0, head: int = 0, *, everything: bool = False) -> CatchUp[str]:
+def follow(epoch: int | None = 1, offset: int = 0, head: int = 0, *, everything: bool = False) -> Recovery[str]:
     """Make a CatchUp that has heard the heartbeat of epoch 1."""
-    follower: CatchUp[str] = CatchUp(epoch=epoch, offset=offset, everything=everything)
+    follower: Recovery[str] = Recovery(epoch=epoch, offset=offset, everything=everything)
     follower.heartbeat(1, head, 1, [(1, 0)])
     return follower
 
@@ -312,7 +312,7 @@ def test_a_request_that_failed_is_asked_again() -> None:
 
 def test_messages_before_the_first_heartbeat_are_fetched_later() -> None:
     """Until the epoch is settled, nothing is trusted: the consumer asks which one it is."""
-    follower: CatchUp[str] = CatchUp(epoch=7, offset=1)
+    follower: Recovery[str] = Recovery(epoch=7, offset=1)
     follower.message(8, 2, 1, "two")
     request = follower.request()
 
@@ -402,7 +402,7 @@ def test_a_damaged_record_is_told_and_passed_over() -> None:
 
 def test_a_newest_event_that_is_damaged_is_told() -> None:
     """Of what lies behind our offset; with the beginner's listing it is all."""
-    follower = CatchUp[str](offset=None, latest=True)
+    follower = Recovery[str](offset=None, latest=True)
     follower.heartbeat(1, 9, 1, [(1, 0)])
     request = follower.request()
     assert isinstance(request, Latest)

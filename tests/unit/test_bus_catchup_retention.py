@@ -2,12 +2,12 @@
 
 import pytest
 
-from bus.protocol.recovery import CatchUp, Check, Fetch, Latest, Truncated
+from bus.protocol.recovery import Check, Fetch, Latest, Recovery, Truncated
 
 
 def test_what_retention_has_taken_is_told_and_the_newest_of_it_delivered() -> None:
     """The consumer gets what compaction has kept of the gap, page by page, and goes on at the first event kept."""
-    follower: CatchUp[str] = CatchUp(epoch=1, offset=3, everything=True)
+    follower: Recovery[str] = Recovery(epoch=1, offset=3, everything=True)
     follower.heartbeat(1, 12, 10, [(1, 0)])
     request = follower.request()
     assert request == Latest("")
@@ -30,7 +30,7 @@ def test_what_retention_has_taken_is_told_and_the_newest_of_it_delivered() -> No
 @pytest.mark.parametrize("last", [0, 7])
 def test_a_check_that_finds_nothing_does_not_hide_what_retention_took(last: int) -> None:
     """All of the prefix may be gone, or all but what compaction kept: the consumer is told in both cases."""
-    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower: Recovery[str] = Recovery(epoch=1, offset=3)
     follower.heartbeat(1, 9, 1, [(1, 0)])
     request = follower.request()
     assert isinstance(request, Check)
@@ -46,7 +46,7 @@ def test_a_check_that_finds_nothing_does_not_hide_what_retention_took(last: int)
 
 def test_a_message_that_proves_that_nothing_was_missed_makes_the_gap_no_news() -> None:
     """Its chain says that the prefix had no event where retention has taken some."""
-    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower: Recovery[str] = Recovery(epoch=1, offset=3)
     follower.heartbeat(1, 12, 10, [(1, 0)])
     request = follower.request()
     assert isinstance(request, Latest)
@@ -58,7 +58,7 @@ def test_a_message_that_proves_that_nothing_was_missed_makes_the_gap_no_news() -
 
 def test_retention_that_goes_on_while_the_newest_events_are_listed_is_told_next() -> None:
     """What the second round took is reported by itself, and its newest events are delivered then."""
-    follower: CatchUp[str] = CatchUp(epoch=1, offset=3)
+    follower: Recovery[str] = Recovery(epoch=1, offset=3)
     follower.heartbeat(1, 12, 6, [(1, 0)])
     request = follower.request()
     assert isinstance(request, Latest)
@@ -78,7 +78,7 @@ def test_retention_that_goes_on_while_the_newest_events_are_listed_is_told_next(
 
 def test_a_screen_that_opens_late_lists_the_newest_events_first() -> None:
     """In the order of the log, wherever retention is; what follows comes behind the head of the first page."""
-    follower: CatchUp[str] = CatchUp(offset=None, latest=True)
+    follower: Recovery[str] = Recovery(offset=None, latest=True)
     assert follower.request() is None
     follower.heartbeat(1, 12, 10, [(1, 0)])
     request = follower.request()

@@ -12,7 +12,7 @@ from bus.protocol.control import ControlError, ErrorBody, Role, error_decoder
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import REFUSALS
 from bus.telemetry.logging import REPEATS_A_MINUTE
-from bus.transport.server import Methods
+from bus.transport.server import MethodServer
 from tests.support.helpers import answers
 
 
@@ -43,15 +43,15 @@ def handle(params: Params) -> object:
 
 
 @pytest.fixture
-def methods() -> Methods:
+def methods() -> MethodServer:
     """Make a service with two methods."""
-    methods = Methods(REFUSALS)
+    methods = MethodServer(REFUSALS)
     methods.add("double", Params, handle)
     methods.add("triple", Params, handle)
     return methods
 
 
-def ask(methods: Methods, method: str, params: object) -> tuple[str, dict[str, Any]]:
+def ask(methods: MethodServer, method: str, params: object) -> tuple[str, dict[str, Any]]:
     """Give the status and the result of a request."""
     reply = methods.answer([b"id", method.encode(), msgspec.msgpack.encode(params)])
     assert reply is not None
@@ -59,19 +59,19 @@ def ask(methods: Methods, method: str, params: object) -> tuple[str, dict[str, A
     return reply[1].decode(), cast("dict[str, Any]", msgspec.msgpack.decode(reply[2]))
 
 
-def test_a_good_request_is_answered_with_ok(methods: Methods) -> None:
+def test_a_good_request_is_answered_with_ok(methods: MethodServer) -> None:
     """The reply repeats the request's id and holds what the handler returned."""
     assert ask(methods, "double", {"number": 4}) == ("ok", {"doubled": 8})
 
 
 @pytest.mark.parametrize("params", [b"", b"\x80"])
-def test_no_parameters_are_an_empty_map(methods: Methods, params: bytes) -> None:
+def test_no_parameters_are_an_empty_map(methods: MethodServer, params: bytes) -> None:
     """A simple client may leave the frame empty."""
     assert methods.answer([b"id", b"double", params]) == [b"id", b"ok", msgspec.msgpack.encode({"doubled": 2})]
 
 
 @pytest.mark.parametrize("request_id", [b"", b"\0\xff", b"x" * 64])
-def test_the_id_comes_back_whatever_it_is(methods: Methods, request_id: bytes) -> None:
+def test_the_id_comes_back_whatever_it_is(methods: MethodServer, request_id: bytes) -> None:
     """A REQ socket's empty delimiter is an id, too."""
     reply = methods.answer([request_id, b"double", b""])
 
@@ -79,7 +79,7 @@ def test_the_id_comes_back_whatever_it_is(methods: Methods, request_id: bytes) -
     assert reply[0] == request_id
 
 
-def test_an_unknown_method_is_told_what_was_perhaps_meant(methods: Methods) -> None:
+def test_an_unknown_method_is_told_what_was_perhaps_meant(methods: MethodServer) -> None:
     """With nothing near, all methods are listed."""
     status, near = ask(methods, "doubel", {})
     _, far = ask(methods, "zzz", {})
@@ -98,7 +98,7 @@ def test_an_unknown_method_is_told_what_was_perhaps_meant(methods: Methods) -> N
         ({"how": "invalid"}, "number: must be odd"),
     ],
 )
-def test_invalid_parameters_are_named(methods: Methods, params: object, text: str) -> None:
+def test_invalid_parameters_are_named(methods: MethodServer, params: object, text: str) -> None:
     """Also what only the handler can judge."""
     assert ask(methods, "double", params) == (
         "error",
@@ -106,7 +106,7 @@ def test_invalid_parameters_are_named(methods: Methods, params: object, text: st
     )
 
 
-def test_a_handlers_own_error_reaches_the_client(methods: Methods) -> None:
+def test_a_handlers_own_error_reaches_the_client(methods: MethodServer) -> None:
     """Code, text and details."""
     assert ask(methods, "double", {"how": "not found"}) == (
         "error",
@@ -116,7 +116,7 @@ def test_a_handlers_own_error_reaches_the_client(methods: Methods) -> None:
 
 @pytest.mark.parametrize(("how", "kind"), [("crash", "ZeroDivisionError"), ("unspeakable", "TypeError")])
 def test_a_handler_that_fails_is_an_internal_error(
-    methods: Methods, how: str, kind: str, caplog: pytest.LogCaptureFixture
+    methods: MethodServer, how: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client learns the kind, the log has the traceback, and the service goes on; the error's text stays here."""
     status, error = ask(methods, "double", {"how": how})
@@ -127,7 +127,7 @@ def test_a_handler_that_fails_is_an_internal_error(
     assert ask(methods, "double", {})[0] == "ok"
 
 
-def test_a_full_disk_is_one_sentence_and_no_traceback(methods: Methods, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_one_sentence_and_no_traceback(methods: MethodServer, caplog: pytest.LogCaptureFixture) -> None:
     """It is no bug: the client learns what to do, and may ask again."""
     status, error = ask(methods, "double", {"how": "full"})
 
@@ -140,7 +140,7 @@ def test_a_full_disk_is_one_sentence_and_no_traceback(methods: Methods, caplog: 
 @pytest.mark.parametrize(
     "frames", [[], [b"id"], [b"id", b"double"], [b"id", b"double", b"", b""], [b"x" * 65, b"double", b""]]
 )
-def test_what_has_not_the_form_of_a_request_is_dropped(methods: Methods, frames: list[bytes]) -> None:
+def test_what_has_not_the_form_of_a_request_is_dropped(methods: MethodServer, frames: list[bytes]) -> None:
     """It cannot be answered, as nobody knows what its id is."""
     assert methods.answer(frames) is None
 
@@ -148,7 +148,7 @@ def test_what_has_not_the_form_of_a_request_is_dropped(methods: Methods, frames:
 @given(st.lists(st.binary(max_size=70), max_size=5))
 def test_random_frames_never_raise(frames: list[bytes]) -> None:
     """Every message gets a well-formed reply, or none."""
-    methods = Methods()
+    methods = MethodServer()
     methods.add("double", Params, handle)
 
     reply = methods.answer(frames)
@@ -159,7 +159,7 @@ def test_random_frames_never_raise(frames: list[bytes]) -> None:
 @given(st.binary(max_size=40) | st.just(b"double"), st.binary(max_size=40))
 def test_random_requests_get_an_error_that_can_be_read(method: bytes, params: bytes) -> None:
     """The error has one of the declared codes and a text."""
-    methods = Methods()
+    methods = MethodServer()
     methods.add("double", Params, handle)
 
     reply = methods.answer([b"id", method, params])
@@ -169,7 +169,7 @@ def test_random_requests_get_an_error_that_can_be_read(method: bytes, params: by
         assert error_decoder.decode(reply[2]).message
 
 
-def test_what_would_be_too_large_to_publish_is_refused_as_such(methods: Methods) -> None:
+def test_what_would_be_too_large_to_publish_is_refused_as_such(methods: MethodServer) -> None:
     """A smaller limit than the default is no bug, and the log needs no traceback of it."""
     kind, error = ask(methods, "double", {"how": "large"})
 
@@ -177,7 +177,7 @@ def test_what_would_be_too_large_to_publish_is_refused_as_such(methods: Methods)
     assert error["message"] == "message of 2 bytes on a.: the limit is 1; put large values in a file"
 
 
-def test_a_method_is_for_commanders_unless_it_says_otherwise(methods: Methods) -> None:
+def test_a_method_is_for_commanders_unless_it_says_otherwise(methods: MethodServer) -> None:
     """Who forgets to declare a role has declared the safe one."""
     methods.add("look", Params, handle, role="read")
 
@@ -193,7 +193,7 @@ def test_a_method_is_for_commanders_unless_it_says_otherwise(methods: Methods) -
     assert answers(methods) == {"ok": 3, "unauthorized": 4, "unknown_method": 1}
 
 
-def test_a_refused_role_is_told_what_to_do(methods: Methods) -> None:
+def test_a_refused_role_is_told_what_to_do(methods: MethodServer) -> None:
     """One sentence; the handler is not called."""
     reply = methods.answer([b"id", b"double", msgspec.msgpack.encode({"how": "crash"})], "read")
 
@@ -205,7 +205,7 @@ def test_a_refused_role_is_told_what_to_do(methods: Methods) -> None:
 
 
 def test_a_flood_of_garbage_is_counted_and_is_no_flood_in_the_log(
-    methods: Methods, caplog: pytest.LogCaptureFixture
+    methods: MethodServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A peer decides how much it sends, not how much we write; and nothing of what it sent is written."""
     for _ in range(1000):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.telemetry.logging import JsonFormatter, Repeats, TextFormatter, _Stderr, escaped
+from bus.telemetry.logging import JsonFormatter, RepeatFilter, TextFormatter, _Stderr, escaped
 
 FORGERY = "gone\n2026-01-01 00:00:00,000 runner INFO all is well"
 ACTING = "\u202e\u200b\ufeff\x1b[2J\x9b1m\r\x00\x7f\x85\u2028\u2029"
@@ -98,7 +98,7 @@ def test_a_json_line_is_an_object_with_its_fields() -> None:
 def test_repeats_are_held_back_and_counted() -> None:
     """So many lines of one template a minute; the first of the next says how many did not come."""
     now = 100.0
-    repeats = Repeats(limit=3, clock=lambda: now)
+    repeats = RepeatFilter(limit=3, clock=lambda: now)
 
     passed = [bool(repeats.filter(record("peer %s sends garbage", number))) for number in range(50)]
     assert passed == [True] * 3 + [False] * 47
@@ -118,7 +118,7 @@ def test_repeats_are_held_back_and_counted() -> None:
 
 def test_templates_without_end_take_no_memory_without_end() -> None:
     """A logger that is given made-up templates is bounded too."""
-    repeats = Repeats()
+    repeats = RepeatFilter()
     for number in range(5000):
         assert repeats.filter(record(f"template {number}"))
     assert len(repeats._seen) <= 1000

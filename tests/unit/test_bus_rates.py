@@ -8,7 +8,7 @@ from rich.console import Console
 from bus.console import rates as module
 from bus.console.rates import Rates
 from bus.console.screen import print_event, render
-from bus.console.top import Sight, as_json, as_lines, connection_text, size_text
+from bus.console.top import Snapshot, as_json, as_lines, connection_text, size_text
 from bus.contracts.messages import encode_body
 from bus.subscriber.source import Delivery, SourceState
 from tests.support.helpers import job
@@ -75,7 +75,7 @@ def test_kinds_are_the_first_two_tokens_and_bounded() -> None:
     assert found[module.OTHERS] == module.KEYS_LIMIT + 3
 
 
-def sight() -> Sight:
+def snapshot() -> Snapshot:
     """Make what is seen of two publishers, one of them away."""
     clock = Clock()
     rates = Rates(clock)
@@ -83,25 +83,25 @@ def sight() -> Sight:
         rates.take("variant.status.e.1.", 1000)
     clock.now += 1
     states = [SourceState("tcp://h:1", True, 0, 0, 0), SourceState("tcp://h:2", False, 7, 3, 1)]
-    return Sight(1_777_777_777.0, 1.0, rates.rates(), states)
+    return Snapshot(1_777_777_777.0, 1.0, rates.rates(), states)
 
 
 def test_what_is_seen_is_written_for_programs_and_for_people() -> None:
     """One JSON object; plain lines; a table."""
-    document = msgspec.json.decode(as_json(sight()))
+    document = msgspec.json.decode(as_json(snapshot()))
     assert document["topics"][0]["per_second"] == 1500
     assert [one["ready"] for one in document["publishers"]] == [True, False]
 
-    line, trouble = as_lines(sight())
+    line, trouble = as_lines(snapshot())
     assert "variant.status. 1500/s, 1500.0/s over 10 s, 1500 in all, 1.5 MB/s, last 1 s ago" in line
     assert trouble.endswith("tcp://h:2 not connected, 7 behind, 3 fetched again, 1 malformed")
 
     console = Console(file=StringIO(), width=100)
-    console.print(render(sight(), 20))
+    console.print(render(snapshot(), 20))
     table = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
     assert "1,500/s" in table
     assert "tcp://h:2 not connected" in table
-    console.print(render(Sight(1.0, 1.0, [], []), 20))
+    console.print(render(Snapshot(1.0, 1.0, [], []), 20))
 
 
 def test_sizes_and_connections_are_written_shortly() -> None:

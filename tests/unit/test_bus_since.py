@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.console.since import offset_before, parse_duration, parse_since
+from bus.console.start_time import offset_before, parse_duration, parse_since
 from bus.protocol.control import FetchReply
 from bus.protocol.frames import Record
 from bus.protocol.validation import InvalidInputError

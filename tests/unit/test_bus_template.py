@@ -10,7 +10,7 @@ from msgspec.msgpack import Ext
 
 from bus.console.tail import as_json, as_text
 from bus.console.template import Template
-from bus.protocol.json_values import plain
+from bus.protocol.json_values import to_json_value
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.source import Delivery
 
@@ -94,14 +94,14 @@ def test_a_template_that_is_wrong_is_refused_before_any_event(template: str, wor
 )
 def test_what_json_has_no_form_for_is_written_legibly(value: Any, expected: Any) -> None:
     """NaN and infinities as null, bytes in base64, extensions with their code, keys as texts."""
-    assert plain(msgspec.msgpack.encode(value)) == expected
+    assert to_json_value(msgspec.msgpack.encode(value)) == expected
     assert msgspec.json.decode(as_json(event(value)))["body"] == expected
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xc1", b"\x81\xa1\xff\x01", b"\x81\x81\x01\x02\x03", b"\x91" * 5000 + b"\x01"])
 def test_a_body_that_cannot_be_decoded_is_an_error_in_its_place(raw: bytes) -> None:
     """One bad body does not end a tail, whatever the form."""
-    assert "cannot be read" in plain(raw)["error"]
+    assert "cannot be read" in to_json_value(raw)["error"]
     assert "cannot be read" in msgspec.json.decode(as_json(event(raw=raw)))["body"]["error"]
     assert "cannot be read" in as_text(event(raw=raw))
     assert Template("{topic}{body[status]}")(event(raw=raw)) == "a.b."

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from bus.console.command import LEARNING_CONTROL, AddressType, keys_option, runner_option, user_errors
-from bus.console.since import parse_duration
+from bus.console.start_time import parse_duration
 from bus.contracts.requests import (
     ExperimentListParams,
     ExperimentListReply,

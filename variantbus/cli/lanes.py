@@ -6,8 +6,8 @@ from typing import Final
 from bus.contracts.requests import PipelinesReply
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.transport.client import Requester, request
-from bus.transport.keys import Keys, towards
+from bus.transport.client import RequestClient, request
+from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 
 ASK_SECONDS: Final = 2.0
@@ -51,7 +51,7 @@ class LaneWatch:
         """
         self.reason = Reason(runner)
         self._pipeline = pipeline
-        self._requester = Requester(loop, runner, towards(keys, runner))
+        self._requester = RequestClient(loop, runner, curve_for(keys, runner))
         self._timer = loop.every(ASK_SECONDS, self._ask)
         self._ask()
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, is_state_topic
 from bus.protocol import topics
-from bus.protocol.json_values import plain
+from bus.protocol.json_values import to_json_value
 from bus.subscriber.asyncio import AsyncSubscriber
 from bus.subscriber.source import Delivery, Start
 from bus.transport.keys import Keys
@@ -109,7 +109,7 @@ class Feed:
         ]
         if not clients:
             return
-        body = plain(delivery.body)
+        body = to_json_value(delivery.body)
         event = sse("message", {"topic": topic, "body": body})
         for outbox in clients:
             outbox.put(key_of(topic, body), event)
