@@ -1,29 +1,34 @@
 # Everything runs from .venv, which `install` makes; the pinned versions are in constraints.txt.
+# `make` alone prints the targets: a sentence behind `##` is the help of its target.
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz chaos simulate bench interop lint format lock clean
+.PHONY: help install demo test fuzz chaos simulate bench interop lint format lock clean
 
-install: $(STAMP)
+help: ## Print this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with the package and all tools, in the pinned versions.
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
-demo: install ## The whole chain once: runner, learning service, logger, 8 variants x 3 seeds, a contact sheet
+demo: install ## Run the example experiment on a fresh set of services and draw a contact sheet of its pictures.
 	$(BIN)/variantbus demo --data-dir data
 
-test: install ## All tests, on all cores
+test: install ## Run all tests on all cores.
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment
 
-# What is found beside the vectors stays in .fuzz; an input that fails goes where the tests try it again for ever.
-fuzz: install ## Each decoder for FUZZ_SECONDS with atheris, which tests/fuzz uses for a few seconds only
+# What is found beside the vectors stays in .fuzz; an input that fails goes where every later test run tries it again.
+fuzz: install ## Fuzz each decoder for FUZZ_SECONDS (default 300); Linux only.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p .fuzz/$$target tests/fuzz/corpus/$$target tests/fuzz/crashes/$$target && \
@@ -31,31 +36,31 @@ fuzz: install ## Each decoder for FUZZ_SECONDS with atheris, which tests/fuzz us
 			-artifact_prefix=tests/fuzz/crashes/$$target/ .fuzz/$$target tests/fuzz/corpus/$$target || exit 1; \
 	done
 
-chaos: install ## Kill, stop and restart everything at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
+chaos: install ## Kill, stop and restart the services at random for CHAOS_SECONDS; CHAOS_SEED repeats a run.
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
 
-simulate: install ## How far the recommendation can be trusted, on experiments whose best value is known: some minutes
+simulate: install ## Measure how often the recommendation is right, on simulated experiments; takes some minutes.
 	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 
-bench: install ## Speed, side by side with Redis, NATS, plain pyzmq, Celery, huey and dramatiq: about an hour, on an idle machine
+bench: install ## Measure speed beside Redis, NATS, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # The libraries bring their binaries along, so no script of theirs has to run.
-interop: ## What the tests of the Node client need, where npm is installed; elsewhere they are skipped
+interop: ## Install what the tests of the Node client need; without npm those tests are skipped.
 	if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --prefix tests/interop; fi
 
-lint: install ## Style, format and types
+lint: install ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install ## Put the code into form
+format: install ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install ## Renew constraints.txt from what is installed
+lock: install ## Write the installed versions into constraints.txt.
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
-clean: ## Remove what the other targets made
+clean: ## Remove what the other targets made.
 	rm -rf $(VENV) data .fuzz tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
