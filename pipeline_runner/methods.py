@@ -84,11 +84,11 @@ class JobMethods:
         try:
             accepted = self._service.submit(params.jobs)
         except QueueFullError as error:
-            details = {"pipeline": error.pipeline, "room": str(error.room)}
+            details = {"pipeline": error.pipeline, "room": str(error.capacity_left)}
             raise ControlError("unavailable", str(error), details) from None
         self._changed()
-        rooms = {name: self._service.lanes[name].room for name in {job.pipeline for job in params.jobs}}
-        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, rooms=rooms)
+        capacities = {name: self._service.queues[name].capacity_left for name in {job.pipeline for job in params.jobs}}
+        return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, rooms=capacities)
 
     def _check(self, request: JobRequest) -> None:
         size = len(msgspec.msgpack.encode(request))
@@ -143,26 +143,26 @@ class JobMethods:
         return self._view(again, None)
 
     def _pause(self, params: QueueParams) -> QueueReply:
-        self._service.pause(self._lane_name(params.pipeline))
+        self._service.pause(self._queue_name(params.pipeline))
         return self._queue()
 
     def _resume(self, params: QueueParams) -> QueueReply:
-        name = self._lane_name(params.pipeline)
-        if name and self._service.lanes.paused:
+        name = self._queue_name(params.pipeline)
+        if name and self._service.queues.paused:
             raise ControlError("conflict", "the whole queue is paused; resume it without naming a pipeline")
         self._service.resume(name)
         self._changed()
         return self._queue()
 
-    def _lane_name(self, pipeline: str | None) -> str:
+    def _queue_name(self, pipeline: str | None) -> str:
         if pipeline is not None and pipeline not in self._pipelines:
             hint = near_miss(pipeline, list(self._pipelines))
             raise InvalidInputError(f"pipeline: {pipeline!r} is unknown; {hint}")
         return pipeline or ALL
 
     def _queue(self) -> QueueReply:
-        lanes = self._service.lanes
-        return QueueReply(paused=lanes.paused, lanes=lanes.views(time.monotonic()))
+        queues = self._service.queues
+        return QueueReply(paused=queues.paused, lanes=queues.views(time.monotonic()))
 
     def _show(self, params: JobParams) -> JobView:
         job = self._get(params.job_id)
@@ -199,12 +199,12 @@ class JobMethods:
         return job
 
     def _view(self, job: NormalizedJobRecord, behind: int | None) -> JobView:
-        lane = self._service.lanes[job.pipeline]
+        queue = self._service.queues[job.pipeline]
         now, eta = time.monotonic(), None
         if behind is not None:
-            eta = lane.eta(lane.ahead(job.priority, behind), now)
+            eta = queue.eta(queue.ahead(job.priority, behind), now)
         elif job.state == "running" and job.started_at is not None:
-            eta = eta_of_running(time.time() - job.started_at, self._fractions.get(job.job_id, 0.0), lane.mean_seconds)
+            eta = eta_of_running(time.time() - job.started_at, self._fractions.get(job.job_id, 0.0), queue.mean_seconds)
         return JobView(
             job_id=job.job_id,
             pipeline=job.pipeline,
@@ -220,7 +220,7 @@ class JobMethods:
             priority=job.priority,
             faults=job.faults,
             fault=job.fault,
-            waits_for=lane.waits_for(now) if job.state == "queued" else "",
+            waits_for=queue.waits_for(now) if job.state == "queued" else "",
             eta_seconds=eta,
         )
 

@@ -27,7 +27,7 @@ from pipeline_runner.outputs.index import OutputIndex
 from pipeline_runner.outputs.methods import OutputMethods
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.pipelines.registry import stages_of
-from pipeline_runner.queue.capacity import Lanes
+from pipeline_runner.queue.capacity import PipelineQueues
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.retries import fault_of
 from pipeline_runner.queue.service import JobService
@@ -66,10 +66,10 @@ class Runner:
         )
         self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
         self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
-        self._lanes = Lanes(
+        self._queues = PipelineQueues(
             {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
         )
-        self._service = JobService(log, self._lanes)
+        self._service = JobService(log, self._queues)
         index = OutputIndex(log, outputs.root)
         self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
         self._service.write_with_end(index.add)
@@ -85,7 +85,7 @@ class Runner:
             logger.warning("%d jobs that were running when the runner died run again", recovered)
         self._refresher = Refresher(loop, pipelines, self._refreshed)
         for name in self._refresher.names:
-            self._lanes[name].away = f"{name}: its server was not heard of yet"
+            self._queues[name].unreachable = f"{name}: its server was not heard of yet"
         self._add_methods(log.limits.job_bytes)
         OutputMethods(self.publisher.methods, log, index, outputs)
         self._wake()
@@ -133,7 +133,7 @@ class Runner:
             self._write_ends()
             if self._service.cancel_some():
                 self._wake()
-            for job in self._service.claim(self._lanes.open(time.monotonic())):
+            for job in self._service.claim(self._queues.startable(time.monotonic())):
                 if result := self._reuse.find(job):
                     self._results[job.job_id] = result
                     self._wake()
@@ -161,13 +161,13 @@ class Runner:
             if fault := fault_of(results[record.job_id]):
                 faults[record.pipeline] = fault
             else:
-                self._lanes[record.pipeline].note_answer()
+                self._queues[record.pipeline].note_answer()
         for pipeline, fault in faults.items():
             self._hold_up(pipeline, fault)
 
     def _hold_up(self, pipeline: str, fault: JobError) -> None:
         """Start no more jobs of a pipeline for a while, and not before its server answers."""
-        seconds = self._lanes[pipeline].note_fault(time.monotonic(), fault.message)
+        seconds = self._queues[pipeline].note_fault(time.monotonic(), fault.message)
         logger.warning("%s rests for %g s: %s", pipeline, seconds, fault.message)
         self._loop.later(seconds, self._wake)
         if fault.kind == "unreachable" and pipeline in self._refresher.names:
@@ -182,18 +182,18 @@ class Runner:
             self._stages[pipeline] = stages
         if away:
             self._away(pipeline, away)
-        elif self._lanes[pipeline].away:
-            self._lanes[pipeline].away = ""
+        elif self._queues[pipeline].unreachable:
+            self._queues[pipeline].unreachable = ""
             logger.info("%s: its server answers", pipeline)
             self._wake()
 
     def _away(self, pipeline: str, reason: str) -> None:
-        lane = self._lanes[pipeline]
-        if lane.queued or lane.running:
-            if lane.away != reason:
-                logger.warning("%s; %d jobs wait for it", reason, lane.queued)
+        queue = self._queues[pipeline]
+        if queue.queued or queue.running:
+            if queue.unreachable != reason:
+                logger.warning("%s; %d jobs wait for it", reason, queue.queued)
             self._refresher.hurry(pipeline)
-        lane.away = reason
+        queue.unreachable = reason
 
     def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
         self._fractions[job.job_id] = fraction
@@ -203,15 +203,15 @@ class Runner:
         self.publisher.publish_ephemeral(topics.build(JOB_PROGRESS, *tokens), message)
 
     def _points(self) -> Iterator[Point]:
-        yield "variantbus_jobs", {"state": "queued"}, self._lanes.queued
-        yield "variantbus_jobs", {"state": "running"}, self._lanes.running
+        yield "variantbus_jobs", {"state": "queued"}, self._queues.queued
+        yield "variantbus_jobs", {"state": "running"}, self._queues.running
 
     def _offer(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(
             pipelines=self._stages,
             outputs=str(self._outputs.root),
-            queued=self._lanes.queued,
-            running=self._lanes.running,
-            paused=self._lanes.paused,
-            lanes=self._lanes.views(time.monotonic()),
+            queued=self._queues.queued,
+            running=self._queues.running,
+            paused=self._queues.paused,
+            lanes=self._queues.views(time.monotonic()),
         )

@@ -1,7 +1,7 @@
-"""Which pipelines may start jobs now, and how many: plain bookkeeping, told the time, without clock or queue.
+"""Which pipelines may start jobs now, and how many: decisions that are given the time, without a clock or storage.
 
-A pipeline's part of the queue is its lane. A lane is held up by a pause, by a rest after a fault of its server, or by
-a server that does not answer; none of these holds up another lane.
+Each pipeline has a queue of its own. A queue is held by a pause, by a back-off after a fault of its server, or by a
+server that does not answer. None of these holds another queue.
 """
 
 from collections import Counter
@@ -12,132 +12,132 @@ from typing import Final
 from bus.contracts.requests import LaneView
 from pipeline_runner.queue.retries import rest_seconds
 
-SMOOTHING: Final = 0.2  # how much the newest job counts for the mean
+SMOOTHING: Final = 0.2  # weight of the newest job in the moving average
 ALL: Final = ""  # as the name of a pipeline that is paused
 PAUSED: Final = "paused; `variantbus job resume` goes on"
 
 
-class Lane:
-    """One pipeline's part of the queue."""
+class PipelineQueue:
+    """The counts of one pipeline's queue, and what holds it."""
 
-    def __init__(self, concurrency: int, most: int) -> None:
-        """Start open and empty; `concurrency` is how many jobs run at a time, `most` how many may wait."""
-        self.concurrency, self.most = concurrency, most
-        self.waiting: Counter[int] = Counter()  # jobs that wait, by priority
+    def __init__(self, concurrency: int, limit: int) -> None:
+        """Start open and empty; `concurrency` is how many jobs run at a time, `limit` how many may wait."""
+        self.concurrency, self.limit = concurrency, limit
+        self.waiting: Counter[int] = Counter()  # waiting jobs by priority
         self.running = 0
         self.paused = False
-        self.away = ""  # why its server cannot be reached, "" if it can
+        self.unreachable = ""  # why its server cannot be reached, "" if it can
         self._faults = 0  # of its server, in a row
         self._rest_until = 0.0
         self._rest_reason = ""
-        self.mean_seconds: float | None = None  # of its jobs, the newest ones counting most
+        self.mean_seconds: float | None = None  # moving average of how long its jobs take
 
     @property
     def queued(self) -> int:
-        """How many jobs wait."""
+        """The number of waiting jobs."""
         return self.waiting.total()
 
     def note_fault(self, now: float, reason: str) -> float:
-        """Rest after a fault of the server, the longer the more of them came in a row; give the seconds."""
+        """Rest after a fault of the server, longer with each fault in a row; return the seconds."""
         self._faults += 1
         seconds = rest_seconds(self._faults)
         self._rest_until, self._rest_reason = now + seconds, reason
         return seconds
 
     def note_answer(self) -> None:
-        """Forget the faults: the server has done what it is there for, or said why it does not."""
+        """Reset the count of faults: the server did the job, or refused it for a reason of the job."""
         self._faults = 0
 
     def note_duration(self, seconds: float) -> None:
-        """Learn from a job that ended well how long they take."""
+        """Update the moving average with the duration of a completed job."""
         mean = seconds if self.mean_seconds is None else self.mean_seconds
         self.mean_seconds = mean + SMOOTHING * (seconds - mean)
 
-    def rests(self, now: float) -> float:
-        """Give the seconds until its rest is over; 0 if it does not rest."""
+    def rest_left(self, now: float) -> float:
+        """Return the seconds until the rest after a fault is over; 0 if there is none."""
         return max(0.0, self._rest_until - now)
 
     def waits_for(self, now: float) -> str:
-        """Say why nothing is started, "" if it is."""
+        """Return why no job is started, "" if jobs are started."""
         if self.paused:
             return PAUSED
-        if self.away:
-            return self.away
-        rest = self.rests(now)
+        if self.unreachable:
+            return self.unreachable
+        rest = self.rest_left(now)
         return f"rests for {rest:.0f} s after: {self._rest_reason}" if rest else ""
 
     @property
-    def room(self) -> int:
-        """How many more jobs may wait."""
-        return max(0, self.most - self.queued)
+    def capacity_left(self) -> int:
+        """The number of jobs that may still be queued."""
+        return max(0, self.limit - self.queued)
 
-    def free(self, now: float) -> int:
-        """Say how many jobs may be started."""
+    def startable(self, now: float) -> int:
+        """Return how many jobs may be started."""
         return 0 if self.waits_for(now) else max(0, self.concurrency - self.running)
 
     def ahead(self, priority: int, behind: int) -> int:
-        """Say how many jobs run before a waiting one, if it and `behind` others of its priority are the last."""
+        """Return how many jobs run before a waiting one that has `behind` others of its priority after it."""
         higher = sum(count for other, count in self.waiting.items() if other > priority)
         return higher + max(0, self.waiting[priority] - behind - 1)
 
     def eta(self, ahead: int, now: float) -> float | None:
-        """Estimate the seconds until the end of a queued job with so many others before it; None if unknown."""
-        if self.mean_seconds is None or self.paused or self.away:
+        """Estimate the seconds until the end of a queued job with `ahead` jobs before it; None if unknown."""
+        if self.mean_seconds is None or self.paused or self.unreachable:
             return None
-        return self.rests(now) + ((ahead + self.running) // self.concurrency + 1) * self.mean_seconds
+        return self.rest_left(now) + ((ahead + self.running) // self.concurrency + 1) * self.mean_seconds
 
 
-class Lanes:
-    """The lanes by pipeline; of one that is not installed any more, too, as its jobs have to come to an end."""
+class PipelineQueues:
+    """The queues by pipeline; also of a pipeline that is no longer installed, as its jobs must still end."""
 
-    def __init__(self, concurrencies: Mapping[str, int], workers: int, most: int) -> None:
-        """`workers` is the concurrency where nothing else is said, `most` how many jobs may wait in each."""
-        self._workers, self._most = workers, most
+    def __init__(self, concurrencies: Mapping[str, int], workers: int, limit: int) -> None:
+        """`workers` is the concurrency of pipelines that are not listed, `limit` how many jobs may wait in each."""
+        self._workers, self._limit = workers, limit
         self._pauses: AbstractSet[str] = frozenset()
-        self._lanes = {name: Lane(concurrency, most) for name, concurrency in concurrencies.items()}
+        self._queues = {name: PipelineQueue(concurrency, limit) for name, concurrency in concurrencies.items()}
 
-    def __getitem__(self, pipeline: str) -> Lane:
-        """Give a lane."""
-        if pipeline not in self._lanes:
-            self._lanes[pipeline] = Lane(self._workers, self._most)
+    def __getitem__(self, pipeline: str) -> PipelineQueue:
+        """Return the queue of a pipeline."""
+        if pipeline not in self._queues:
+            self._queues[pipeline] = PipelineQueue(self._workers, self._limit)
             self.set_pauses(self._pauses)
-        return self._lanes[pipeline]
+        return self._queues[pipeline]
 
     @property
     def paused(self) -> bool:
-        """Are all lanes paused together?"""
+        """Whether all queues are paused together."""
         return ALL in self._pauses
 
     def set_pauses(self, pauses: AbstractSet[str]) -> None:
-        """Say which pipelines are paused; ALL may be among them."""
+        """Replace the set of paused pipelines; ALL may be in it."""
         self._pauses = pauses
-        for name, lane in self._lanes.items():
-            lane.paused = not pauses.isdisjoint((ALL, name))
+        for name, queue in self._queues.items():
+            queue.paused = not pauses.isdisjoint((ALL, name))
 
     @property
     def queued(self) -> int:
-        """How many jobs wait."""
-        return sum(lane.queued for lane in self._lanes.values())
+        """The number of waiting jobs of all pipelines."""
+        return sum(queue.queued for queue in self._queues.values())
 
     @property
     def running(self) -> int:
-        """How many jobs run."""
-        return sum(lane.running for lane in self._lanes.values())
+        """The number of running jobs of all pipelines."""
+        return sum(queue.running for queue in self._queues.values())
 
-    def open(self, now: float) -> dict[str, int]:
-        """Give the pipelines of which jobs wait and may be started, with how many."""
-        return {name: free for name, lane in self._lanes.items() if lane.queued and (free := lane.free(now))}
+    def startable(self, now: float) -> dict[str, int]:
+        """Return how many jobs may be started, for each pipeline that has waiting jobs and may start some."""
+        return {name: free for name, queue in self._queues.items() if queue.queued and (free := queue.startable(now))}
 
     def views(self, now: float) -> dict[str, LaneView]:
-        """Tell of each lane."""
+        """Return the state of each queue as it goes over the wire."""
         return {
             name: LaneView(
-                queued=lane.queued,
-                running=lane.running,
-                concurrency=lane.concurrency,
-                room=lane.room,
-                paused=lane.paused,
-                waits_for=lane.waits_for(now),
+                queued=queue.queued,
+                running=queue.running,
+                concurrency=queue.concurrency,
+                room=queue.capacity_left,
+                paused=queue.paused,
+                waits_for=queue.waits_for(now),
             )
-            for name, lane in self._lanes.items()
+            for name, queue in self._queues.items()
         }

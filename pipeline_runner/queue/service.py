@@ -1,4 +1,4 @@
-"""The job service: every change of a job's state with its message, and who is told when a job has ended."""
+"""The job service: every change of a job's state with its message, and the completion handlers."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from bus.contracts.requests import JobRequest
 from bus.contracts.topics import JOB_COMPLETED, JOB_QUEUED, JOB_STARTED
 from bus.eventlog.log import BodyTooLargeError, Log, Transaction
 from bus.protocol import topics
-from pipeline_runner.queue.capacity import ALL, Lanes
+from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers
 from pipeline_runner.queue.jobs import (
     NormalizedJobRecord,
@@ -31,58 +31,58 @@ from pipeline_runner.queue.store import JobStore
 
 Clock = Callable[[], float]
 EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
-CANCELS_AT_ONCE: Final = 500
+CANCELS_AT_ONCE: Final = 500  # jobs in one transaction
 
 
 class QueueFullError(Exception):
-    """There is no room for so many jobs of a pipeline; nothing was queued. `room` is for how many there is."""
+    """The queue of a pipeline is full; nothing was queued. `capacity_left` is how many jobs it would take."""
 
-    def __init__(self, pipeline: str, room: int, limit: int) -> None:
-        """Say what to do."""
-        super().__init__(f"{pipeline} has room for {room} more jobs of {limit} (queued_jobs); try again later")
-        self.pipeline, self.room = pipeline, room
+    def __init__(self, pipeline: str, capacity_left: int, limit: int) -> None:
+        """Name the limit."""
+        super().__init__(f"{pipeline} has room for {capacity_left} more jobs of {limit} (queued_jobs); try again later")
+        self.pipeline, self.capacity_left = pipeline, capacity_left
 
 
 class JobService:
-    """Owns the queue. Each change is durable, with its message, before anybody hears of it."""
+    """Owns the queue. Each change is committed together with its message, before anything else sees it."""
 
-    def __init__(self, log: Log, lanes: Lanes | None = None, clock: Clock = time.time) -> None:
-        """Open the queue of a log; `clock` gives unix seconds. The lanes are kept up to date with it."""
+    def __init__(self, log: Log, queues: PipelineQueues | None = None, clock: Clock = time.time) -> None:
+        """Open the jobs of a log and count them in `queues`; `clock` returns unix seconds."""
         self._log, self._clock = log, clock
         self.store = JobStore(log)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
-        self.lanes = lanes or Lanes({}, 1, log.limits.queued_jobs)
+        self.queues = queues or PipelineQueues({}, 1, log.limits.queued_jobs)
         self._handlers = CompletionHandlers()
         self._end_writers: list[EndWriter] = []
         for pipeline, priority, count in self.store.count_queued():
-            self.lanes[pipeline].waiting[priority] = count
+            self.queues[pipeline].waiting[priority] = count
         for record in self.store.running():
             self._count(record, 1)
         self._cancelling = set(self.store.cancels())
         self._pauses = frozenset(self.store.pauses())
-        self.lanes.set_pauses(self._pauses)
+        self.queues.set_pauses(self._pauses)
 
     def write_with_end(self, writer: EndWriter) -> None:
-        """Have something else written in the transaction in which a job ends."""
+        """Call `writer` in the transaction in which a job ends, so that it can write more."""
         self._end_writers.append(writer)
 
     def register_completion_handler(self, handler: CompletionHandler) -> None:
-        """Have a function called with job and result whenever a job has ended; registering twice counts once."""
+        """Call `handler(record, result)` after the commit of each job's end; registering twice counts once."""
         self._handlers.register(handler)
 
     def unregister_completion_handler(self, handler: CompletionHandler) -> None:
-        """Do not call a function any more; an unknown one is no error."""
+        """Stop calling a handler; an unknown one is no error."""
         self._handlers.unregister(handler)
 
     def submit(self, requests: list[JobRequest]) -> int:
-        """Queue jobs and give the number of new ones; known ids are left alone.
+        """Queue jobs and return the number of new ones; jobs with a known id are left as they are.
 
-        Synced to disk: who got the answer may forget the job.
+        Synced to disk: a client that has the answer need not keep the job.
 
         Raises:
-            QueueFullError: there is no room for all that are new; none was queued.
+            QueueFullError: the queue cannot take all new jobs; none was queued.
         """
-        self._check_room(requests)
+        self._check_capacity(requests)
         new = []
         with self._log.transaction(sync=True) as tx:
             for request in requests:
@@ -94,20 +94,23 @@ class JobService:
             self._count(record, 1)
         return len(new)
 
-    def _check_room(self, requests: list[JobRequest]) -> None:
-        """See that all that are new find room; which ones are known is only asked where it matters."""
+    def _check_capacity(self, requests: list[JobRequest]) -> None:
+        """Check that the queues can take all new jobs; known ids are looked up only where it matters."""
         by_pipeline: dict[str, list[str]] = {}
         for request in requests:
             by_pipeline.setdefault(request.pipeline, []).append(request.job_id)
         for pipeline, job_ids in by_pipeline.items():
-            lane = self.lanes[pipeline]
-            if len(job_ids) > lane.room and len(job_ids) - self.store.count_known(job_ids) > lane.room:
-                raise QueueFullError(pipeline, lane.room, lane.most)
+            queue = self.queues[pipeline]
+            if (
+                len(job_ids) > queue.capacity_left
+                and len(job_ids) - self.store.count_known(job_ids) > queue.capacity_left
+            ):
+                raise QueueFullError(pipeline, queue.capacity_left, queue.limit)
 
     def recover(self) -> int:
-        """Put jobs that ran when the runner died back into the queue; give their number. Called once, at start.
+        """Put jobs that were running when the runner died back into the queue; return their number.
 
-        Who brings the runner down again and again fails at last: the jobs behind it have to run, too.
+        Called once, at start. A job that ends the runner again and again fails, so that the jobs behind it run.
         """
         left = self.store.running()
         fault = JobError(kind="crashed", message="the runner died while this job ran")
@@ -123,9 +126,9 @@ class JobService:
         self._moved(left, [*ended, *moved])
         return len(left)
 
-    def claim(self, rooms: Mapping[str, int]) -> list[NormalizedJobRecord]:
-        """Take the jobs that are next for the workers, at most as many of each pipeline as there is room for."""
-        waiting = [record for pipeline, room in rooms.items() for record in self.store.next_queued(pipeline, room)]
+    def claim(self, startable: Mapping[str, int]) -> list[NormalizedJobRecord]:
+        """Start and return the next jobs for the workers, of each pipeline at most as many as `startable` says."""
+        waiting = [record for pipeline, most in startable.items() for record in self.store.next_queued(pipeline, most)]
         if not waiting:
             return []
         taken, ended = [], []
@@ -139,9 +142,9 @@ class JobService:
         return taken
 
     def finish(self, results: Mapping[str, JobResult]) -> list[NormalizedJobRecord]:
-        """Write how runs of jobs ended, then tell the completion handlers; give the jobs as they are now.
+        """Write how runs of jobs ended, then call the completion handlers; return the jobs as they are now.
 
-        One whose run was ended by a fault of its server is back in the queue, in its old place.
+        A job whose run ended with a fault of its server is back in the queue, in its old place.
 
         Raises:
             KeyError: there is no such job.
@@ -161,7 +164,7 @@ class JobService:
         return self._requeue(tx, faulted(record, fault))
 
     def release(self, job_ids: Iterable[str]) -> None:
-        """Put jobs back into the queue that were stopped only because the runner ends."""
+        """Put jobs back into the queue that were stopped only because the runner shuts down."""
         before = [self._get(job_id) for job_id in job_ids]
         with self._log.transaction() as tx:
             after = [
@@ -173,7 +176,7 @@ class JobService:
         self._moved(before, after)
 
     def cancel(self, record: NormalizedJobRecord) -> bool:
-        """Cancel a job, synced to disk: a queued one ends now. Does it have to stop, as it is running?
+        """Cancel a job, synced to disk; return whether it is running and has still to stop. A queued one ends now.
 
         Raises:
             IllegalTransitionError: it has ended already.
@@ -187,10 +190,10 @@ class JobService:
         return runs
 
     def cancel_experiment(self, experiment_id: str) -> tuple[int, list[str]]:
-        """Have all jobs of an experiment cancelled; give their number, and the ids of those that run.
+        """Cancel all jobs of an experiment; return their number, and the ids of those that are running.
 
-        Running ones are marked, so that they do not run a second time. Queued ones end by `cancel_some`, called until
-        it has no more; what is to be done is synced to disk, and goes on after a restart.
+        Running ones are marked, so that they do not run a second time. Queued ones end by `cancel_some`, which is
+        called until it has no more. The request is synced to disk and continues after a restart.
         """
         number = self.store.count_unended(experiment_id)
         running = self.store.unended(experiment_id, "running")
@@ -202,9 +205,9 @@ class JobService:
         return number, [record.job_id for record in running]
 
     def cancel_some(self) -> bool:
-        """Cancel some more jobs of experiments that are being cancelled; are there perhaps others?
+        """Cancel the next batch of jobs of experiments that are being cancelled; return whether more may be left.
 
-        A hundred thousand at once would keep the service from answering for seconds.
+        A hundred thousand in one transaction would block the service for seconds.
         """
         if not self._cancelling:
             return False
@@ -221,10 +224,10 @@ class JobService:
         return bool(self._cancelling)
 
     def retry(self, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        """Have a job run again that has failed or was cancelled; synced to disk.
+        """Queue a failed or cancelled job again, synced to disk; return its new record.
 
         Raises:
-            IllegalTransitionError: it has not ended so.
+            IllegalTransitionError: the job is in another state.
         """
         with self._log.transaction(sync=True) as tx:
             again = self._requeue(tx, retried(record, self._clock()))
@@ -236,7 +239,7 @@ class JobService:
         self._set_pauses(self._pauses | {pipeline})
 
     def resume(self, pipeline: str = ALL) -> None:
-        """Go on with a pipeline, or with all, also those that were paused alone; synced to disk."""
+        """Start jobs of a pipeline again, or of all, including pipelines that were paused alone; synced to disk."""
         self._set_pauses(self._pauses - {pipeline} if pipeline else frozenset())
 
     def _set_pauses(self, pauses: frozenset[str]) -> None:
@@ -244,7 +247,7 @@ class JobService:
             for pipeline in pauses ^ self._pauses:
                 self.store.write_pause(tx, pipeline, paused=pipeline in pauses)
         self._pauses = pauses
-        self.lanes.set_pauses(pauses)
+        self.queues.set_pauses(pauses)
 
     def _get(self, job_id: str) -> NormalizedJobRecord:
         record = self._running.get(job_id) or self.store.get(job_id)
@@ -274,7 +277,7 @@ class JobService:
         try:
             tx.append(topic, _completed(ended))
         except BodyTooLargeError as error:
-            # a message there must be: the result that is too large becomes a failure that says so
+            # the end of a job must be published: a result that is too large becomes a failure that says so
             ended = finished(record, failed_result("too_large", str(error)), self._clock())
             tx.append(topic, _completed(ended))
         self.store.update(tx, ended)
@@ -283,7 +286,7 @@ class JobService:
         return ended
 
     def _moved(self, before: Iterable[NormalizedJobRecord], after: Iterable[NormalizedJobRecord]) -> None:
-        """Keep the lanes up to date with what was committed, and tell who wants to know what has ended."""
+        """Update the counts after a commit, and call the completion handlers for jobs that have ended."""
         for record in before:
             self._count(record, -1)
         for record in after:
@@ -294,17 +297,17 @@ class JobService:
 
     def _learn(self, record: NormalizedJobRecord) -> None:
         if record.result and record.result.reused_from:
-            return  # it took no time
+            return  # a reused result took no time
         if record.result and record.result.success and record.started_at and record.finished_at:
-            self.lanes[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
+            self.queues[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
 
     def _count(self, record: NormalizedJobRecord, change: int) -> None:
-        """Count a job in its lane, where it is in one, or take it out of the count."""
-        lane = self.lanes[record.pipeline]
+        """Add a queued or running job to the counts of its pipeline (+1), or remove it (-1)."""
+        queue = self.queues[record.pipeline]
         if record.state == "queued":
-            lane.waiting[record.priority] += change
+            queue.waiting[record.priority] += change
         elif record.state == "running":
-            lane.running += change
+            queue.running += change
             if change > 0:
                 self._running[record.job_id] = record
             else:

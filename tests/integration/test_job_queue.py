@@ -130,23 +130,23 @@ def test_a_pause_outlives_the_runner(reopen: Open) -> None:
     service.pause()
 
     service, _ = reopen()
-    assert (service.lanes.paused, service.lanes["webui"].paused, service.lanes["embedded"].paused) == (True,) * 3
+    assert (service.queues.paused, service.queues["webui"].paused, service.queues["embedded"].paused) == (True,) * 3
     service.resume()
 
     service, _ = reopen()
-    assert (service.lanes.paused, service.lanes["webui"].paused) == (False, False)
+    assert (service.queues.paused, service.queues["webui"].paused) == (False, False)
 
 
 def test_a_full_queue_refuses_new_jobs_and_knows_old_ones(reopen: Open) -> None:
     """All or none; a repeated submission needs no room."""
     service, log = reopen()
-    service.lanes["embedded"].most = 3
+    service.queues["embedded"].limit = 3
     service.submit([request_for(name) for name in "abc"])
     head = log.head
 
     with pytest.raises(QueueFullError, match="embedded has room for 0 more jobs of 3") as full:
         service.submit([request_for("c"), request_for("d")])
-    assert (full.value.pipeline, full.value.room) == ("embedded", 0)
+    assert (full.value.pipeline, full.value.capacity_left) == ("embedded", 0)
     assert service.submit([request_for("other", pipeline="webui")]) == 1, "another pipeline has room of its own"
     assert service.submit([request_for(name) for name in "abc"]) == 0
     assert log.head == head + 1
@@ -155,12 +155,12 @@ def test_a_full_queue_refuses_new_jobs_and_knows_old_ones(reopen: Open) -> None:
     assert service.submit([request_for("d")]) == 1
 
 
-def test_the_lanes_know_how_many_jobs_wait_and_run(reopen: Open) -> None:
+def test_the_queues_count_how_many_jobs_wait_and_run(reopen: Open) -> None:
     """Through every change of state, and again after a restart."""
     service, _ = reopen()
 
     def counts() -> tuple[int, int]:
-        return service.lanes.queued, service.lanes.running
+        return service.queues.queued, service.queues.running
 
     service.submit([request_for(name) for name in "abcd"])
     assert counts() == (4, 0)

@@ -336,7 +336,7 @@ def test_a_page_of_jobs_ends_where_a_reply_is_large_enough(reopen: Open) -> None
 
 
 def test_waiting_jobs_are_counted(store: JobStore) -> None:
-    """Those that wait, of each pipeline and priority: what lanes begin with."""
+    """Those that wait, of each pipeline and priority: what the queues start with."""
     assert store.count_queued() == [("embedded", 0, 3)]
 
 

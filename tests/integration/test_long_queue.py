@@ -58,7 +58,7 @@ def test_a_long_queue_is_as_fast_as_a_short_one(tmp_path: Path, open_log: Callab
     last = fill(JOBS - 5 * BATCH, JOBS)
     long = usual(service)
 
-    assert service.lanes.queued == JOBS
+    assert service.queues.queued == JOBS
     assert last < 3 * first + 0.01 * TIME_FACTOR, "submitting"
     for what, seconds in long.items():
         assert seconds < 3 * short[what] + 0.01 * TIME_FACTOR, what

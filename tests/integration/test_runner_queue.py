@@ -181,7 +181,7 @@ def test_estimates_are_made_of_the_jobs_before(start_runner: Start) -> None:
     assert time_of_first.started_at is not None
     assert time_of_first.eta_seconds == pytest.approx(time.time() - time_of_first.started_at, abs=0.5)
 
-    runner.call(lambda: runner.service._lanes["local"].note_duration(10.0))
+    runner.call(lambda: runner.service._queues["local"].note_duration(10.0))
 
     listed = {job.job_id: job.eta_seconds for job in ask(runner, "job.list", {}, JobListReply).jobs}
     assert [listed[name] for name in "abc"] == [20.0, 30.0, 40.0]
