@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from bus.protocol.wire import LatestParams, LatestReply
+from bus.protocol.control import LatestParams, LatestReply
 from tests.acceptance.harness import House, ServiceProcess, wait_for_jobs
 from tests.support.helpers import wait_until
 
