@@ -14,7 +14,7 @@ from benchmarks.crew import BenchmarkError, Signals, StoppedError
 from benchmarks.picture import picture
 from benchmarks.results import Result, as_json, as_text, from_json, machine, merged
 from benchmarks.systems import JOB_SYSTEMS, SYSTEMS
-from bus.console.command import EXIT_SIGNAL
+from bus.console.process import EXIT_SIGNAL
 
 MEASUREMENTS: Final = {
     "throughput": chain.throughput,

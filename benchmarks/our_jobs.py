@@ -11,7 +11,7 @@ from benchmarks.ours import SLOWEST
 from benchmarks.role import Parent, Setup
 from benchmarks.workload import PLANNED_REVISION, Checker, Workload
 from bus import request
-from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 
 WORKERS: Final = 2  # the runner's default
 WARM_UP: Final = "warm-up"

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from benchmarks.workload import Workload, completions, planned_jobs
+from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import JobCompleted
-from bus.contracts.requests import JobRequest
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import (
     Config,
     ExperimentDefinition,
@@ -18,7 +19,6 @@ from bus.contracts.messages import (
     VariantStatus,
 )
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.contracts.requests import JobRequest
 from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
 from learning_service.experiments.axes import plan_values

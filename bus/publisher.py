@@ -9,8 +9,8 @@ import msgspec
 
 from bus.contracts.messages import Message, encode_body
 from bus.eventlog import points
-from bus.eventlog.files import LogError
-from bus.eventlog.log import BodyTooLargeError, Log, StorageError
+from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
+from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.addresses import Address
 from bus.protocol.control import (

@@ -6,16 +6,8 @@ from typing import Final
 
 import click
 
-from bus.console.command import (
-    RUNNER_CONTROL,
-    AddressType,
-    announce,
-    check_exposure,
-    configured_limits,
-    service_loop,
-    service_options,
-    user_errors,
-)
+from bus.console.options import RUNNER_CONTROL, AddressType, configured_limits, service_options
+from bus.console.process import announce, check_exposure, service_loop, user_errors
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address

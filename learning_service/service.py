@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from bus import __version__
-from bus.contracts.messages import JobCompleted, JobError, JobResult
-from bus.contracts.requests import (
+from bus.contracts.experiments import (
     ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
     ExperimentParams,
     ExperimentView,
-    JobRequest,
 )
-from bus.eventlog.log import Log, StorageError
+from bus.contracts.jobs import JobRequest
+from bus.contracts.messages import JobCompleted, JobError, JobResult
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError
 from bus.protocol.recovery import Damaged, Notice, Rewound

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from bus.console.command import announce, check_exposure, configured_limits, service_loop, service_options, user_errors
+from bus.console.options import configured_limits, service_options
+from bus.console.process import announce, check_exposure, service_loop, user_errors
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address
 from bus.protocol.validation import InvalidInputError

@@ -8,9 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bus.contracts.lifecycle import IllegalTransitionError
-from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
-from bus.contracts.requests import (
+from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
     JobCheckReply,
@@ -24,6 +22,8 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
+from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
 from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
 from bus.protocol.control import ControlError

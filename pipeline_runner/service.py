@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import Final
 
 from bus import __version__
+from bus.contracts.jobs import PipelinesReply
 from bus.contracts.messages import JobError, JobProgress, JobResult
-from bus.contracts.requests import PipelinesReply
 from bus.contracts.topics import JOB_PROGRESS
-from bus.eventlog.log import Log, StorageError
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.addresses import Address
 from bus.protocol.control import NoParams

@@ -18,7 +18,7 @@ from kombu.serialization import register
 from benchmarks.peers import redis_server
 from benchmarks.peers.redis_jobs import run_job
 from benchmarks.role import Parent, Setup
-from bus.contracts.requests import JobRequest
+from bus.contracts.jobs import JobRequest
 
 BATCH: Final = 500  # messages in a pipeline
 PREFETCH: Final = 64  # tasks that a worker has at a time

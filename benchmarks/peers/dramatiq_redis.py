@@ -15,7 +15,7 @@ from redis import Redis
 from benchmarks.peers import redis_server
 from benchmarks.peers.redis_jobs import run_job
 from benchmarks.role import Parent, Setup, batches
-from bus.contracts.requests import JobRequest
+from bus.contracts.jobs import JobRequest
 
 BATCH: Final = 500  # messages in a pipeline
 THREADS: Final = 2

@@ -13,7 +13,7 @@ from huey import RedisHuey
 from benchmarks.peers import redis_server
 from benchmarks.peers.redis_jobs import run_job
 from benchmarks.role import Parent, Setup, batches
-from bus.contracts.requests import JobRequest
+from bus.contracts.jobs import JobRequest
 
 BATCH: Final = 500  # tasks in one command
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -10,8 +10,8 @@ from typing import Final
 from redis import Redis
 
 from benchmarks.peers.redis_streams import JOBS
+from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import JobCompleted, JobResult, encode_body
-from bus.contracts.requests import JobRequest
 
 _DONE: Final = JobResult(success=True)
 

@@ -8,15 +8,8 @@ from rich.console import Console
 from rich.live import Live
 
 from bus.console import screen
-from bus.console.command import (
-    EXIT_TIMEOUT,
-    AddressType,
-    fail,
-    keys_option,
-    learning_option,
-    runner_option,
-    user_errors,
-)
+from bus.console.options import AddressType, keys_option, learning_option, runner_option
+from bus.console.process import EXIT_TIMEOUT, fail, user_errors
 from bus.console.start_time import parse_since
 from bus.console.tail import TailOptions, TailTimeoutError, as_json, as_text
 from bus.console.tail import tail as tail_events

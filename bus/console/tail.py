@@ -23,8 +23,9 @@ from bus.contracts.messages import (
 from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.protocol.json_values import to_json_value
 from bus.protocol.topics import as_prefix
+from bus.subscriber.base import OnNotice
 from bus.subscriber.source import Delivery, Position, Start
-from bus.subscriber.sync import OnNotice, Subscriber
+from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys
 

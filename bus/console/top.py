@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from bus.console.rates import Rate, Rates
+from bus.subscriber.base import OnNotice
 from bus.subscriber.source import SourceState
-from bus.subscriber.sync import OnNotice, Subscriber
+from bus.subscriber.sync import Subscriber
 from bus.transport.keys import Keys
 
 INTERVAL_SECONDS: Final = 1.0

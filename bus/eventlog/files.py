@@ -7,9 +7,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-
-class LogError(Exception):
-    """A log cannot be used; the text says which and what to do about it."""
+from bus.eventlog.errors import LogError
 
 
 def new_epoch() -> int:

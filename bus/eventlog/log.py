@@ -7,21 +7,21 @@ of sockets: whoever publishes registers with `on_commit` and gets the records on
 import logging
 import sqlite3
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from msgspec import Raw, Struct
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog import sql
-from bus.eventlog.files import LogError, LogFile, boot_id, new_epoch
+from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
+from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
+from bus.eventlog.pages import Listing, Page, checksum, record_of, report_damage, topic_text
 from bus.eventlog.retention import Clock, Trimmer
 from bus.protocol import topics
 from bus.protocol.control import PAGE_LIMIT
@@ -35,35 +35,6 @@ ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many sin
 LAST: Final = b"\xff" * 256  # sorts behind every topic, also a damaged one, which has to be found and told
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
-
-
-class Listing(NamedTuple):
-    """The newest records of some topics; `next` is the `after_topic` of the next page, "" at the end."""
-
-    records: list[Record]
-    next: str
-    damaged: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of the log, complete up to and including the offset `next`; `damaged` ones fail their checksum."""
-
-    records: list[Record]
-    next: int
-    damaged: list[int]
-
-
-class StorageError(Exception):
-    """Nothing can be written now, and nothing was: the disk is full or read-only, or somebody else writes. Try again.
-
-    Any other error of the database is a `LogError`: after a failed sync nobody knows what is on the disk, so the
-    process has to end and read it anew.
-    """
-
-
-class BodyTooLargeError(ValueError):
-    """A message is larger than what subscribers accept; put large data in a file and send a reference."""
 
 
 class Transaction:
@@ -210,10 +181,10 @@ class Log:
         with closing(cursor):
             for offset, topic, time_ns, body, crc in cursor:
                 if checksum(offset, topic, time_ns, body) == crc:
-                    records.append(_record(offset, topic, time_ns, body))
+                    records.append(record_of(offset, topic, time_ns, body))
                     size += len(body)
                 else:
-                    damaged.append(_damaged(offset))
+                    damaged.append(report_damage(offset))
                 if size >= page_bytes:
                     break
         if size >= page_bytes or len(records) + len(damaged) == limit:
@@ -235,10 +206,10 @@ class Log:
             row = self._db.execute(SQL["select_record"], (offset,)).fetchone()
             row = row or self._db.execute(SQL["select_kept"], (topic,)).fetchone()
             if row and checksum(*row[:4]) == row[4]:
-                found.records.append(_record(*row[:4]))
+                found.records.append(record_of(*row[:4]))
                 size += len(row[3])
             elif row:
-                found.damaged.append(_damaged(row[0]))
+                found.damaged.append(report_damage(row[0]))
             if size >= self.limits.page_bytes or seen == limit:
                 return found._replace(next=topic)
         return found
@@ -265,7 +236,7 @@ class Log:
 
     def newest_topics(self, count: int) -> list[tuple[int, str]]:
         """Give offset and topic of the newest `count` records, oldest first."""
-        return [(offset, _text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
+        return [(offset, topic_text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
 
     @property
     def first(self) -> int:
@@ -399,27 +370,8 @@ _PRAGMAS: Final = (
 )
 
 
-def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
-    """CRC-32 over everything that a record says; offset (spread by an odd factor) and time are where it starts."""
-    start = (offset * 0x9E37_79B1 ^ time_ns ^ time_ns >> 32) & 0xFFFF_FFFF
-    return zlib.crc32(body, zlib.crc32(topic, start))
-
-
 def _other_version(path: Path, what: str, known: int) -> str:
     return f"{path} has {what}, this program knows {known}; use the program that wrote it, or move the file away"
-
-
-def _text(topic: bytes) -> str:
-    return topic.decode("ascii", "replace")  # what is not ASCII is damaged
-
-
-def _record(offset: int, topic: bytes, time_ns: int, body: bytes) -> Record:
-    return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
-
-
-def _damaged(offset: int) -> int:
-    logger.error("record %d fails its checksum and is not delivered", offset)
-    return offset
 
 
 def _range(prefix: str) -> dict[str, str | bytes]:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Self
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
+from bus.subscriber.base import OnNotice, SubscriberBase
 from bus.subscriber.source import Delivery, Position, Start
-from bus.subscriber.sync import OnNotice, SubscriberBase
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 

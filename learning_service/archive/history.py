@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from bus.contracts.archive import ExperimentHistory, HistoryParams, HistoryReply, ValueHistory
 from bus.contracts.messages import VariantValue
-from bus.contracts.records import ExperimentHistory, HistoryParams, HistoryReply, ValueHistory
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.transport.server import MethodServer

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from bus.contracts.archive import ImportParams, Records, ResultRecord
 from bus.contracts.messages import JobCompleted, JobError, JobResult, LearningContext
-from bus.contracts.records import ImportParams, Records, ResultRecord
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, identity

@@ -6,8 +6,7 @@ from typing import Final
 
 import msgspec
 
-from bus.contracts.messages import ImageRef
-from bus.contracts.records import (
+from bus.contracts.archive import (
     ComparisonRecord,
     ImportParams,
     ImportReply,
@@ -19,6 +18,7 @@ from bus.contracts.records import (
     RecordsReply,
     ResultRecord,
 )
+from bus.contracts.messages import ImageRef
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.log import Log

@@ -12,8 +12,9 @@ from typing import Final
 
 from msgspec import Raw
 
-from bus.contracts.requests import CancelParams, CancelReply, JobCheckReply, JobRequest, PipelinesReply, SubmitReply
-from bus.eventlog.log import Log, StorageError
+from bus.contracts.jobs import CancelParams, CancelReply, JobCheckReply, JobRequest, PipelinesReply, SubmitReply
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError

@@ -7,8 +7,8 @@ from typing import Final
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
 from bus.contracts.topics import EVENT_REJECTED, VARIANT_PROGRESS
-from bus.eventlog.files import LogError
-from bus.eventlog.log import Log, StorageError
+from bus.eventlog.errors import LogError, StorageError
+from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import Publisher

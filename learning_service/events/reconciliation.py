@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from bus.contracts.jobs import JobParams, JobView
 from bus.contracts.messages import JobCompleted, JobResult
-from bus.contracts.requests import JobParams, JobView
-from bus.eventlog.log import Log, StorageError
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.client import RequestClient
 from bus.transport.loop import Loop

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import asdict
 
+from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import (
     ExperimentDefinition,
     ExperimentStatus,
@@ -16,7 +17,6 @@ from bus.contracts.messages import (
     VariantState,
     VariantStatus,
 )
-from bus.contracts.requests import ExperimentView
 from learning_service.experiments.variants import ENDED, Variant
 
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")

@@ -4,9 +4,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
 from bus.contracts.pipeline_specs import SEED, Pipelines, check_config, check_value, find_stage, variables_of
-from bus.contracts.requests import JobRequest
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
 from learning_service.experiments.space import Space, first_round, space_of

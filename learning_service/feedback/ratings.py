@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 
-from bus.contracts.messages import ImageRated, ImagesCompared
-from bus.contracts.requests import (
+from bus.contracts.experiments import ExperimentParams
+from bus.contracts.feedback import (
     ComparedReply,
     CompareParams,
-    ExperimentParams,
     PairReply,
     RatedReply,
     RateParams,
@@ -19,6 +18,7 @@ from bus.contracts.requests import (
     RatingListReply,
     RatingView,
 )
+from bus.contracts.messages import ImageRated, ImagesCompared
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.log import Log, Transaction
 from bus.protocol import topics

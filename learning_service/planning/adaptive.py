@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.contracts.messages import ExperimentDefinition, VariantValue
 from bus.contracts.pipeline_specs import Pipelines
-from bus.contracts.requests import ExperimentParams, ExperimentView
-from bus.eventlog.files import LogError
-from bus.eventlog.log import Log, StorageError, Transaction
+from bus.eventlog.errors import LogError, StorageError
+from bus.eventlog.log import Log, Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop

@@ -4,8 +4,8 @@ import logging
 import time
 from typing import Final
 
+from bus.contracts.experiments import CreateParams, ExperimentView, PlanParams, PlanReply
 from bus.contracts.messages import ExperimentDefinition, VariantValue
-from bus.contracts.requests import CreateParams, ExperimentView, PlanParams, PlanReply
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Log
 from bus.protocol import topics

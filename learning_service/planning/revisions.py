@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable, VariantValue
-from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss

@@ -9,10 +9,11 @@ from typing import Final
 
 from msgspec.structs import asdict
 
+from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import RecommendationUpdated, decode_body
-from bus.contracts.requests import ExperimentParams
 from bus.contracts.topics import RECOMMENDATION_UPDATED
-from bus.eventlog.log import Log, StorageError
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop

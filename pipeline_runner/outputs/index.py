@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bus.contracts.requests import OutputOwner, OutputView
+from bus.contracts.outputs import OutputOwner, OutputView
 from bus.eventlog import sql
 from bus.eventlog.log import Log, Transaction
 from pipeline_runner.outputs import safe_paths

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bus.contracts.requests import (
+from bus.contracts.outputs import (
     OutputFindParams,
     OutputFindReply,
     OutputOwner,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from bus.contracts.requests import LaneView
+from bus.contracts.jobs import LaneView
 from pipeline_runner.queue.retries import rest_seconds
 
 SMOOTHING: Final = 0.2  # weight of the newest job in the moving average

@@ -5,9 +5,9 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import step
 from bus.contracts.messages import Config, JobError, JobResult, JobState, LearningContext
-from bus.contracts.requests import JobRequest
 
 ERROR_LIMIT: Final = 2000  # characters of an exception's text
 JobEvent = Literal["start", "complete", "fail", "cancel", "requeue", "retry"]

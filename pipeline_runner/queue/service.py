@@ -7,11 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobCompleted, JobError, JobQueued, JobResult, JobStarted, LearningContext, Message
-from bus.contracts.requests import JobRequest
 from bus.contracts.topics import JOB_COMPLETED, JOB_QUEUED, JOB_STARTED
-from bus.eventlog.log import BodyTooLargeError, Log, Transaction
+from bus.eventlog.errors import BodyTooLargeError
+from bus.eventlog.log import Log, Transaction
 from bus.protocol import topics
 from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers

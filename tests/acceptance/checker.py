@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from PIL import Image
 
+from bus.contracts.experiments import ExperimentView
+from bus.contracts.jobs import PipelinesReply
 from bus.contracts.messages import (
     ExperimentStatus,
     ImageRef,
@@ -20,7 +22,6 @@ from bus.contracts.messages import (
     Message,
     VariantStatus,
 )
-from bus.contracts.requests import ExperimentView, PipelinesReply
 from learning_service.experiments.plan import job_id, plan_jobs
 from tests.acceptance.harness import ServiceProcess, view_of
 from tests.support.invariants import Event, decoded, read_log

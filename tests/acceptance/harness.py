@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import psutil
 
-from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.protocol.addresses import parse_address
 from bus.protocol.control import InfoReply
 from bus.transport.client import request

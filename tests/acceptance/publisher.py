@@ -9,7 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from bus.console.command import LOOPBACK, announce, service_loop
+from bus.console.options import LOOPBACK
+from bus.console.process import announce, service_loop
 from bus.contracts.messages import JobQueued
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.contracts.requests import ExperimentListParams, ExperimentListReply, JobListParams, JobListReply
+from bus.contracts.experiments import ExperimentListParams, ExperimentListReply
+from bus.contracts.jobs import JobListParams, JobListReply
 from tests.acceptance.experiments import services
 from tests.acceptance.harness import Finished, House, ServiceProcess, finish, steady_ports
 

@@ -14,8 +14,8 @@ from typing import Final
 
 import pytest
 
+from bus.contracts.jobs import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
 from bus.contracts.messages import Config, JobCompleted
-from bus.contracts.requests import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from tests.acceptance.checker import check_jobs, messages_of, whole_log

@@ -3,7 +3,7 @@
 import json
 import tomllib
 
-from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.transport.client import request
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import House, ServiceProcess, view_of

@@ -1,6 +1,6 @@
 """The queue from the command line: pause, resume, priorities, retry, cancel verbs, what a pipeline takes."""
 
-from bus.contracts.requests import JobParams, JobView
+from bus.contracts.jobs import JobParams, JobView
 from tests.acceptance.experiments import gate, open_gate, program, services, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, finish, view_of, wait_for_jobs
 from tests.support.helpers import wait_until

@@ -5,8 +5,8 @@ import shlex
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, RatingListReply
 from bus.contracts.messages import ImageRated, RatingSummary, decode_body
-from bus.contracts.requests import RatedReply, RateParams, RatingListParams, RatingListReply
 from bus.protocol.control import ControlError, FetchParams, FetchReply
 from bus.transport.client import request
 from tests.acceptance.experiments import pictures, services, submit

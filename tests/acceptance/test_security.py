@@ -2,7 +2,7 @@
 
 import pytest
 
-from bus.contracts.requests import PipelinesReply
+from bus.contracts.jobs import PipelinesReply
 from bus.protocol.addresses import parse_address
 from bus.transport.client import request
 from bus.transport.keys import PEERS, SECRET, Keys

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from bus.contracts.experiments import ExperimentListReply
 from bus.contracts.messages import VariantStatus
-from bus.contracts.requests import ExperimentListReply
 from learning_service.experiments.sharding import owner
 from tests.acceptance.checker import messages_of, whole_log
 from tests.acceptance.experiments import gate, open_gate, program

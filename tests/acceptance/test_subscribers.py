@@ -9,8 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
+from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import VariantStatus, decode_body
-from bus.contracts.requests import ExperimentView
 from bus.subscriber.sync import Start, Subscriber
 from tests.acceptance.checker import whole_log
 from tests.acceptance.experiments import program, services, submit

@@ -5,19 +5,11 @@ from typing import Any
 
 import pytest
 
+from bus.contracts.jobs import PipelinesReply
 from bus.contracts.messages import VariantStatus
-from bus.contracts.requests import PipelinesReply
 from tests.acceptance.checker import check_everything
 from tests.acceptance.experiments import submit
-from tests.acceptance.harness import (
-    COMMAND_SECONDS,
-    ROOT,
-    House,
-    ServiceProcess,
-    steady_ports,
-    view_of,
-    wait_for_jobs,
-)
+from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, ServiceProcess, steady_ports, view_of, wait_for_jobs
 from tests.servers.webui import FakeWebui
 from tests.support.helpers import wait_until
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from bus.contracts.feedback import RatingListReply, RatingView
+from bus.contracts.jobs import JobRequest, SubmitParams, SubmitReply
 from bus.contracts.messages import JobCompleted
-from bus.contracts.requests import JobRequest, RatingListReply, RatingView, SubmitParams, SubmitReply
 from tests.acceptance.checker import messages_of, whole_log
 from tests.acceptance.experiments import gate, open_gate, program, submit
 from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bus.console.command import LEARNING_CONTROL, RUNNER_CONTROL
+from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL
 from bus.contracts import messages
 from bus.contracts.asyncapi import METHODS, PORTS, SERVICES, document
 from bus.contracts.messages import Message

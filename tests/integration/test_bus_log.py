@@ -14,8 +14,9 @@ import pytest
 
 import bus.eventlog.log
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.eventlog.files import LogError
-from bus.eventlog.log import BodyTooLargeError, Log, checksum
+from bus.eventlog.errors import BodyTooLargeError, LogError
+from bus.eventlog.log import Log
+from bus.eventlog.pages import checksum
 from bus.protocol.frames import Record
 from tests.support.helpers import append, deadline, job
 

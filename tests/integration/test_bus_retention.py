@@ -10,7 +10,8 @@ import pytest
 from bus.config.limits import Limits
 from bus.eventlog import newest as newest_index
 from bus.eventlog import retention
-from bus.eventlog.log import Log, StorageError
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.eventlog.retention import Clock
 from tests.support.helpers import append, job
 

@@ -36,7 +36,13 @@ PACKAGES: Final = {
     "variantbus": {"bus", "pipeline_runner", "learning_service"},
 }
 # all that needs more than pyzmq and msgspec
-EXTRAS_IN_BUS: Final = {"console/command.py", "console/main.py", "console/screen.py", "telemetry/prometheus.py"}
+EXTRAS_IN_BUS: Final = {
+    "console/options.py",
+    "console/process.py",
+    "console/main.py",
+    "console/screen.py",
+    "telemetry/prometheus.py",
+}
 
 
 def imported_by(path: Path) -> set[str]:

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from bus.config.limits import Limits
+from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobCompleted, JobResult, JobStarted, LearningContext
-from bus.contracts.requests import JobRequest
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.queue.service import JobService
 from pipeline_runner.queue.store import JobStore

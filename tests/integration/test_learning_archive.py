@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.archive import HistoryReply, RecordsReply
+from bus.contracts.experiments import ExperimentParams
+from bus.contracts.feedback import CompareParams, RatedReply, RateParams
 from bus.contracts.messages import RecommendationUpdated
-from bus.contracts.records import HistoryReply, RecordsReply
-from bus.contracts.requests import CompareParams, ExperimentParams, RatedReply, RateParams
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.client import request

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.feedback import ComparedReply
 from bus.contracts.messages import JobResult
-from bus.contracts.requests import ComparedReply
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference

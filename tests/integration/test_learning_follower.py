@@ -11,13 +11,9 @@ from msgspec.msgpack import decode
 from msgspec.structs import replace
 
 from bus.config.limits import Limits
-from bus.contracts.messages import (
-    JobResult,
-    VariantStatus,
-    decode_body,
-)
-from bus.eventlog.files import LogError
-from bus.eventlog.log import BodyTooLargeError, Log
+from bus.contracts.messages import JobResult, VariantStatus, decode_body
+from bus.eventlog.errors import BodyTooLargeError, LogError
+from bus.eventlog.log import Log
 from bus.protocol.frames import Record
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore

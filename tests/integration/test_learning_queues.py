@@ -6,8 +6,8 @@ import time
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentParams, ExperimentView
 from bus.contracts.pipeline_specs import StageSpec
-from bus.contracts.requests import CreateParams, ExperimentCancelParams, ExperimentParams, ExperimentView
 from bus.protocol.control import ControlError, ErrorCode
 from bus.transport.client import request
 from learning_service.dispatch.links import TRIES

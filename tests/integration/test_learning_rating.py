@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bus.config.limits import Limits
+from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, RatingListReply
 from bus.contracts.messages import ExperimentStatus, ImageRated, RatingSummary
-from bus.contracts.requests import RatedReply, RateParams, RatingListParams, RatingListReply
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.client import request

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.experiments import ExperimentParams
+from bus.contracts.feedback import RatedReply, RateParams
 from bus.contracts.messages import RecommendationUpdated
-from bus.contracts.requests import ExperimentParams, RatedReply, RateParams
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.recommendation import lazy

@@ -3,16 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import (
-    Config,
-    ExperimentStatus,
-    VariantProgress,
-)
-from bus.contracts.requests import (
-    ExperimentListReply,
-    ExperimentParams,
-    ExperimentView,
-)
+from bus.contracts.experiments import ExperimentListReply, ExperimentParams, ExperimentView
+from bus.contracts.messages import Config, ExperimentStatus, VariantProgress
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.sync import Start, Subscriber

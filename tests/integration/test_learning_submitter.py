@@ -3,11 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.requests import (
-    CreateParams,
-    ExperimentCancelParams,
-    ExperimentView,
-)
+from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.experiments.model import Experiment

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import bus.eventlog.log
 from bus.contracts.messages import encode_body
-from bus.eventlog.files import LogError
-from bus.eventlog.log import Log, StorageError
+from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
+from bus.eventlog.log import Log
 from bus.protocol.frames import BODY_LIMIT
 from bus.subscriber.source import Start
 from bus.subscriber.sync import Subscriber
@@ -293,7 +292,7 @@ def test_a_payload_of_any_size_up_to_the_limit_comes_back_byte_by_byte(
     check_subscriber(seen(received), read_log(service.address))
     if size < 0:
         assert len(received[0].body) == BODY_LIMIT
-        with pytest.raises(bus.eventlog.log.BodyTooLargeError):
+        with pytest.raises(BodyTooLargeError):
             service.append(("a.", text + "x"))
 
 

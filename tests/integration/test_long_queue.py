@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.requests import JobRequest
+from bus.contracts.jobs import JobRequest
 from bus.eventlog.log import Log
 from pipeline_runner.queue.service import CANCELS_AT_ONCE, JobService
 from pipeline_runner.queue.store import SQL

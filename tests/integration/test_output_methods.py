@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from PIL import Image
 
+from bus.contracts.jobs import JobListReply
 from bus.contracts.messages import ImageRef
-from bus.contracts.requests import JobListReply, OutputFindReply
+from bus.contracts.outputs import OutputFindReply
 from bus.eventlog.log import Log
 from bus.protocol.control import PAGE_BYTES, ControlError
 from pipeline_runner.outputs.files import thumbnail_path

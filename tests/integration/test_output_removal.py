@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.contracts.requests import OutputFindReply, OutputOwner, OutputOwnersReply, OutputRemoveReply, OutputSweepReply
+from bus.contracts.outputs import OutputFindReply, OutputOwner, OutputOwnersReply, OutputRemoveReply, OutputSweepReply
 from tests.support.factories import context
 from tests.support.helpers import wait_until
 from tests.support.painting_runner import Studio, picture

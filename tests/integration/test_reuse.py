@@ -3,7 +3,7 @@
 import pytest
 
 from bus.contracts.messages import Config, LearningContext
-from bus.contracts.requests import OutputRemoveReply
+from bus.contracts.outputs import OutputRemoveReply
 from pipeline_runner.execution.reuse import Reuse
 from pipeline_runner.pipelines.webui.lists import settings_digest
 from tests.support.factories import context

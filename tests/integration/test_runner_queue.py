@@ -5,8 +5,7 @@ import time
 import pytest
 
 from bus.config.limits import Limits
-from bus.contracts.messages import JobCompleted
-from bus.contracts.requests import (
+from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
     JobListReply,
@@ -16,6 +15,7 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
+from bus.contracts.messages import JobCompleted
 from bus.protocol.control import ControlError
 from tests.support.factories import context, request_for
 from tests.support.held_pipelines import Local, Remote, Start, ask, heard, refusal, show, submit, wait_for

@@ -5,12 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from bus.contracts.jobs import PipelinesReply, SubmitParams, SubmitReply
 from bus.contracts.messages import JobCompleted, JobStarted
-from bus.contracts.requests import (
-    PipelinesReply,
-    SubmitParams,
-    SubmitReply,
-)
 from bus.protocol.control import ControlError
 from pipeline_runner.queue.retries import MAX_FAULTS
 from tests.support.factories import request_for

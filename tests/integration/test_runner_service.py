@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.messages import JobCompleted, JobProgress, JobQueued, JobResult, JobStarted
-from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.contracts.requests import (
+from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
     JobListReply,
@@ -18,6 +16,8 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
+from bus.contracts.messages import JobCompleted, JobProgress, JobQueued, JobResult, JobStarted
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log
 from bus.subscriber.sync import Start, Subscriber
 from bus.transport.loop import Loop

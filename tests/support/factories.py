@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import (
     Config,
     ExperimentDefinition,
@@ -25,7 +26,6 @@ from bus.contracts.messages import (
     VariantValue,
     decode_body,
 )
-from bus.contracts.requests import JobRequest
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.protocol.frames import Record

@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 
+from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, SubmitParams, SubmitReply
 from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.contracts.requests import (
-    JobRequest,
-    JobView,
-    PipelinesReply,
-    SubmitParams,
-    SubmitReply,
-)
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress

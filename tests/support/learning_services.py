@@ -10,6 +10,19 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
+from bus.contracts.experiments import CreateParams, ExperimentParams, ExperimentView
+from bus.contracts.jobs import (
+    CancelParams,
+    CancelReply,
+    JobListReply,
+    JobParams,
+    JobRequest,
+    JobView,
+    LaneView,
+    PipelinesReply,
+    SubmitParams,
+    SubmitReply,
+)
 from bus.contracts.messages import (
     EventRejected,
     ExperimentDefinition,
@@ -20,21 +33,6 @@ from bus.contracts.messages import (
     VariantStatus,
 )
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.contracts.requests import (
-    CancelParams,
-    CancelReply,
-    CreateParams,
-    ExperimentParams,
-    ExperimentView,
-    JobListReply,
-    JobParams,
-    JobRequest,
-    JobView,
-    LaneView,
-    PipelinesReply,
-    SubmitParams,
-    SubmitReply,
-)
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError, ErrorCode, MetricsReply, NoParams, Role

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bus.contracts.jobs import JobRequest, SubmitParams, SubmitReply
 from bus.contracts.messages import Config, ImageRef, JobCompleted, JobResult, LearningContext
+from bus.contracts.outputs import OutputReply
 from bus.contracts.pipeline_specs import StageSpec
-from bus.contracts.requests import JobRequest, OutputReply, SubmitParams, SubmitReply
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.client import request

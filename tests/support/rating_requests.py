@@ -5,8 +5,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from bus.contracts.feedback import ComparedReply, PairReply, RatedReply
 from bus.contracts.messages import ImageRated, ImagesCompared, JobResult, Message, VariantStatus
-from bus.contracts.requests import ComparedReply, PairReply, RatedReply
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, ErrorBody
 from bus.publisher import REFUSALS

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from bus.contracts import messages
+from bus.contracts.experiments import CreateParams
+from bus.contracts.jobs import SubmitParams
 from bus.contracts.messages import LearningContext, decode_body
-from bus.contracts.requests import CreateParams, SubmitParams
 from bus.protocol import topics
 from bus.protocol.control import FetchParams, FetchReply, LatestReply, error_decoder
 from bus.protocol.frames import feed_decoder, heartbeat_decoder

@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import (
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import run_state_machine_as_test
 
 from bus.config.limits import DEFAULT_LIMITS
 from bus.protocol import recovery

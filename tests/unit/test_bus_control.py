@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.eventlog.log import BodyTooLargeError, StorageError
+from bus.eventlog.errors import BodyTooLargeError, StorageError
 from bus.protocol.control import ControlError, ErrorBody, Role, error_decoder
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import REFUSALS

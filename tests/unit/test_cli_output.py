@@ -5,9 +5,9 @@ from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
+from bus.contracts.jobs import JobView
 from bus.contracts.messages import JobError, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.contracts.requests import JobView
 from variantbus.cli.job import job_row, wait_lines
 from variantbus.cli.output import count_text, duration_text, more_text, print_table
 from variantbus.cli.pipelines import away_lines, note, takes

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from bus.console.command import EXIT_REFUSED
+from bus.console.process import EXIT_REFUSED
+from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, RatedReply
 from bus.contracts.messages import ImageRef
-from bus.contracts.requests import ComparedReply, CompareParams, PairReply, RatedReply
 from bus.protocol.control import ControlError
 from variantbus.cli import rate as module
 from variantbus.cli.main import main

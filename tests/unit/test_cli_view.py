@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from bus.contracts.jobs import LaneView, PipelinesReply
 from bus.contracts.messages import ExperimentStatus, Totals
-from bus.contracts.requests import LaneView, PipelinesReply
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
 from variantbus.cli.lanes import Reason, reason_in

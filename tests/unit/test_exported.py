@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
 from bus.contracts.messages import ImageRef, Scalar, Variable
-from bus.contracts.records import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.archive import parts_of

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from bus.contracts.archive import HistoryReply
 from bus.contracts.messages import VariantValue
-from bus.contracts.records import HistoryReply
 from learning_service.archive.history import Stars, look_back, mean_of, star_counts
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.variants import Variant

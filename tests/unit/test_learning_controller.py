@@ -4,14 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import (
-    JobProgress,
-    LearningContext,
-    Scalar,
-    VariantState,
-    VariantValue,
-    decode_body,
-)
+from bus.contracts.messages import JobProgress, LearningContext, Scalar, VariantState, VariantValue, decode_body
 from bus.protocol.validation import InvalidInputError
 from learning_service.events.router import JobEvent, LearningController
 from learning_service.experiments.model import Experiment, experiment_status

@@ -8,27 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.contracts.messages import (
-    JobResult,
-    VariantState,
-    VariantStatus,
-    decode_body,
-    encode_body,
-)
+from bus.contracts.messages import JobResult, VariantState, VariantStatus, decode_body, encode_body
 from learning_service.events.router import JobEvent, Outcome
 from learning_service.experiments.model import variant_status
 from learning_service.experiments.variants import resent
-from tests.support.factories import (
-    CANCELLED,
-    EXPERIMENT,
-    Desk,
-    JobScript,
-    badly,
-    context,
-    counted,
-    desk,
-    well,
-)
+from tests.support.factories import CANCELLED, EXPERIMENT, Desk, JobScript, badly, context, counted, desk, well
 
 ZERO = context(0, 2.0)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from bus.contracts.jobs import PipelinesReply
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.contracts.requests import PipelinesReply
 from bus.protocol.control import ControlError
 from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.experiments.plan import PlannedJob

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
 from bus.contracts.messages import ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
-from bus.contracts.records import PictureRecord, RatingRecord, Records, ResultRecord
 from learning_service.recommendation.evidence import Score
 from tests.support.factories import definition
 from variantbus.reports.exported import Exported

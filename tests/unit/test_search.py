@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.contracts.messages import (
-    ExperimentDefinition,
-    RecommendationUpdated,
-    ValueEstimate,
-    Variable,
-    VariantValue,
-)
+from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated, ValueEstimate, Variable, VariantValue
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.model import SearchState
 from learning_service.experiments.plan import check_search

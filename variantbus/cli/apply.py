@@ -5,17 +5,10 @@ from pathlib import Path
 
 import click
 
-from bus.console.command import (
-    EXIT_REFUSED,
-    EXIT_USAGE,
-    data_dir_option,
-    fail,
-    keys_option,
-    learning_option,
-    user_errors,
-)
+from bus.console.options import data_dir_option, keys_option, learning_option
+from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.tail import printable
-from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request

@@ -8,9 +8,10 @@ from typing import Final, Literal, get_args
 import click
 import msgspec
 
-from bus.console.command import keys_option, learning_option, user_errors
-from bus.contracts.records import ImportParams, ImportReply, Kind, Records, RecordsParams, RecordsReply
-from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.console.options import keys_option, learning_option
+from bus.console.process import user_errors
+from bus.contracts.archive import ImportParams, ImportReply, Kind, Records, RecordsParams, RecordsReply
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request

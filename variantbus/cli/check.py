@@ -8,17 +8,9 @@ from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.command import (
-    EXIT_NO_CONNECTION,
-    EXIT_REFUSED,
-    EXIT_USAGE,
-    fail,
-    keys_option,
-    learning_option,
-    runner_option,
-    user_errors,
-)
 from bus.console.main import SourceType
+from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.process import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.tail import printable
 from bus.protocol.control import ControlError, Metric, MetricsReply, Sample
 from bus.transport.client import REQUEST_SECONDS, request

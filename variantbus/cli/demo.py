@@ -6,8 +6,9 @@ from typing import Final
 
 import click
 
-from bus.console.command import EXIT_UNEXPECTED, data_dir_option, fail, keys_option, pass_on_config, user_errors
-from bus.contracts.requests import ExperimentParams, ExperimentView
+from bus.console.options import data_dir_option, keys_option, pass_on_config
+from bus.console.process import EXIT_UNEXPECTED, fail, user_errors
+from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.experiment import create, end_with, outputs_of, write_sheet

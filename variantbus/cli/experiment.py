@@ -10,18 +10,19 @@ from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.command import EXIT_REFUSED, fail, keys_option, learning_option, runner_option, user_errors
+from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.console.tail import printable
-from bus.contracts.messages import ExperimentDefinition, ExperimentStatus
-from bus.contracts.requests import (
+from bus.contracts.experiments import (
     CreateParams,
     ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
     ExperimentParams,
     ExperimentView,
-    PipelinesReply,
 )
+from bus.contracts.jobs import PipelinesReply
+from bus.contracts.messages import ExperimentDefinition, ExperimentStatus
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import REQUEST_SECONDS, request

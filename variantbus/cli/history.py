@@ -6,9 +6,10 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.command import keys_option, learning_option, user_errors
+from bus.console.options import keys_option, learning_option
+from bus.console.process import user_errors
+from bus.contracts.archive import HistoryParams, HistoryReply
 from bus.contracts.messages import VariantValue
-from bus.contracts.records import HistoryParams, HistoryReply
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import count_text, json_option, json_text, print_table

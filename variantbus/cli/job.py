@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.config.toml_file import read_toml
-from bus.console.command import EXIT_REFUSED, EXIT_TIMEOUT, fail, keys_option, runner_option, user_errors
-from bus.contracts.messages import JobCompleted, JobState
-from bus.contracts.requests import (
+from bus.console.options import keys_option, runner_option
+from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, user_errors
+from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
     JobListParams,
@@ -25,6 +25,7 @@ from bus.contracts.requests import (
     SubmitParams,
     SubmitReply,
 )
+from bus.contracts.messages import JobCompleted, JobState
 from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol.control import InfoReply
 from bus.subscriber.sync import Subscriber

@@ -10,11 +10,11 @@ from typing import Final
 import click
 from rich.table import Table
 
-from bus.console.command import LEARNING_CONTROL, AddressType, keys_option, runner_option, user_errors
+from bus.console.options import LEARNING_CONTROL, AddressType, keys_option, runner_option
+from bus.console.process import user_errors
 from bus.console.start_time import parse_duration
-from bus.contracts.requests import (
-    ExperimentListParams,
-    ExperimentListReply,
+from bus.contracts.experiments import ExperimentListParams, ExperimentListReply
+from bus.contracts.outputs import (
     OutputOwner,
     OutputOwnersParams,
     OutputOwnersReply,

@@ -9,8 +9,9 @@ from typing import Final
 
 import click
 
-from bus.console.command import keys_option, runner_option, user_errors
-from bus.contracts.requests import OutputFindParams, OutputFindReply, OutputView
+from bus.console.options import keys_option, runner_option
+from bus.console.process import user_errors
+from bus.contracts.outputs import OutputFindParams, OutputFindReply, OutputView
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bus.console.command import user_errors
+from bus.console.process import user_errors
 from bus.transport.keys import PEERS, Keys
 
 

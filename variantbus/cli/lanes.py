@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from bus.contracts.requests import PipelinesReply
+from bus.contracts.jobs import PipelinesReply
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import RequestClient, request

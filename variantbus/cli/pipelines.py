@@ -6,9 +6,10 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.command import keys_option, runner_option, user_errors
+from bus.console.options import keys_option, runner_option
+from bus.console.process import user_errors
+from bus.contracts.jobs import LaneView, PipelinesReply
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec, bounds_text
-from bus.contracts.requests import LaneView, PipelinesReply
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys

@@ -10,9 +10,11 @@ from typing import Final, Literal
 import click
 from PIL import Image, UnidentifiedImageError
 
-from bus.console.command import keys_option, learning_option, runner_option, user_errors
+from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.process import user_errors
+from bus.contracts.experiments import ExperimentParams
+from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, RatedReply, RateParams
 from bus.contracts.messages import ImageRef
-from bus.contracts.requests import ComparedReply, CompareParams, ExperimentParams, PairReply, RatedReply, RateParams
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys

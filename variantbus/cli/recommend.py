@@ -5,10 +5,11 @@ from msgspec.structs import asdict
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.command import keys_option, learning_option, user_errors
+from bus.console.options import keys_option, learning_option
+from bus.console.process import user_errors
 from bus.console.tail import printable
+from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
-from bus.contracts.requests import ExperimentParams
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, percent, print_table

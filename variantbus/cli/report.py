@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from bus.console.command import keys_option, learning_option, runner_option, user_errors
+from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.process import user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.archive import export_of

@@ -4,9 +4,10 @@ import tomllib
 
 import click
 
-from bus.console.command import keys_option, learning_option, user_errors
+from bus.console.options import keys_option, learning_option
+from bus.console.process import user_errors
+from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.contracts.messages import Scalar
-from bus.contracts.requests import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys

@@ -2,7 +2,7 @@
 
 import click
 
-from bus.console.command import user_errors
+from bus.console.process import user_errors
 from bus.contracts.asyncapi import document
 from variantbus.cli.output import json_text
 

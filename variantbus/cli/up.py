@@ -11,7 +11,8 @@ from typing import Final
 
 import click
 
-from bus.console.command import check_exposure, data_dir_option, pass_on_config, user_errors
+from bus.console.options import data_dir_option, pass_on_config
+from bus.console.process import check_exposure, user_errors
 from bus.eventlog.files import LogFile
 from bus.transport.sockets import BindError
 from learning_service.__main__ import main as learning

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.console.tail import printable
+from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import (
     ExperimentStatus,
     Message,
@@ -18,7 +19,6 @@ from bus.contracts.messages import (
     VariantStatus,
     VariantValue,
 )
-from bus.contracts.requests import ExperimentView
 
 STYLES: Final[dict[VariantState, str]] = {
     "pending": "dim",

@@ -9,15 +9,8 @@ from typing import Final
 import click
 import uvicorn
 
-from bus.console.command import (
-    HostType,
-    announce,
-    is_loopback,
-    keys_option,
-    learning_option,
-    runner_option,
-    user_errors,
-)
+from bus.console.options import HostType, keys_option, learning_option, runner_option
+from bus.console.process import announce, is_loopback, user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
+from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import ExperimentDefinition
-from bus.contracts.requests import ExperimentParams
 from bus.protocol.validation import InvalidInputError, convert
 from bus.transport.client import request
 from bus.transport.keys import Keys

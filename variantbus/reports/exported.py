@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
+from bus.contracts.fields import NewId
 from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, Scalar, VariantValue
-from bus.contracts.records import PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.requests import NewId
 from bus.protocol.validation import InvalidInputError, convert
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 

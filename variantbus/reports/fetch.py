@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
-from bus.contracts.requests import OutputParams, OutputReply
+from bus.contracts.outputs import OutputParams, OutputReply
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys

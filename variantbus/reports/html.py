@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.messages import ImageRef, RecommendationUpdated
-from bus.contracts.records import PictureRecord, RatingRecord, ResultRecord
 from learning_service.recommendation.evidence import Score
 from variantbus.cli.output import percent
 from variantbus.cli.view import value_text

@@ -6,8 +6,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
+from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ImageRef
-from bus.contracts.requests import ExperimentView
 from variantbus.cli.view import value_text
 
 CELL: Final = 160  # pixels a side

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from bus.contracts.fields import Id, Name, NewId
 from bus.contracts.messages import ExperimentDefinition, ImageRef, VariantValue
-from bus.contracts.requests import Id, Name, NewId
 
 Sha = Annotated[str, Meta(min_length=1, max_length=128)]
 Kind = Literal["results", "pictures", "ratings", "comparisons"]

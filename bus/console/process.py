@@ -1,0 +1,129 @@
+"""The frame around a command: exit codes, errors as sentences, and the loop of a service until a signal.
+
+Needs the extra `cli` (click).
+"""
+
+import gc
+import ipaddress
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+import click
+
+from bus.eventlog.errors import LogError
+from bus.protocol.addresses import AddressError
+from bus.protocol.control import ControlError
+from bus.protocol.topics import TopicError
+from bus.protocol.validation import InvalidInputError
+from bus.transport.keys import Keys
+from bus.transport.loop import Loop
+from bus.transport.sockets import BindError
+
+# Messages form no cycles; a batch of some thousand objects must not be searched for them many times over.
+GC_ALLOCATIONS: Final = 50_000
+EXIT_UNEXPECTED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NO_CONNECTION: Final = 3
+EXIT_REFUSED: Final = 4  # by a service, or a job failed
+EXIT_TIMEOUT: Final = 5
+EXIT_SIGNAL: Final = 128  # plus the signal's number
+FEW_DESCRIPTORS: Final = 1024  # what systems allow at least unless they were told otherwise
+logger = logging.getLogger(__name__)
+
+
+def check_exposure(host: str, keys: Keys | None, *, insecure: bool) -> None:
+    """Check that other machines reach a service only with keys, or because somebody said so.
+
+    Raises:
+        UsageError: they would without.
+    """
+    if keys is None and not insecure and not is_loopback(host):
+        text = f"--host {host} lets other machines in: give --keys (see `variantbus keygen`), or --insecure if all may"
+        raise click.UsageError(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a host; of a name we cannot be sure."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def announce(service: str, **addresses: object) -> None:
+    """Print the one line that says that a process is ready, and where it listens."""
+    parts = " ".join(f"{name}={address}" for name, address in addresses.items())
+    try:
+        click.echo(f"listening service={service} {parts}")  # which flushes
+    except OSError:  # whoever read it has gone, or its disk is full: a service goes on all the same
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Leave nothing that the interpreter would try to write at its end: nobody takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def service_loop() -> Iterator[Loop]:
+    """Make the loop of a service; SIGTERM and SIGINT end it in good order."""
+    gc.freeze()  # what is there now stays
+    gc.set_threshold(GC_ALLOCATIONS)
+    loop = Loop()
+    try:
+        loop.handle_signals()
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if allowed < FEW_DESCRIPTORS:
+            logger.warning("only %d files may be open, of which each client takes two; raise `ulimit -n`", allowed)
+        yield loop
+    finally:
+        loop.close()
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """End the process with one sentence and the right exit status for whatever a user can cause."""
+    try:
+        yield
+    except (InvalidInputError, AddressError, TopicError) as error:
+        fail(str(error), EXIT_USAGE)
+    except UnicodeEncodeError as error:  # what a command line held that is no text
+        fail(f"{error.object!a}: is not UTF-8", EXIT_USAGE)
+    except BindError as error:
+        fail(str(error), EXIT_USAGE)
+    except LogError as error:
+        fail(str(error), EXIT_REFUSED)
+    except ControlError as error:
+        fail(error.message, exit_code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_SIGNAL + signal.SIGINT)
+    except BrokenPipeError:
+        discard_stdout()
+        sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
+    except OSError as error:
+        fail(f"{error.filename or 'file'}: {error.strerror}", EXIT_REFUSED)
+
+
+def exit_code_of(error: ControlError) -> int:
+    """Give the exit status that an error reply stands for."""
+    match error.code:
+        case "invalid_request":
+            return EXIT_USAGE
+        case "unavailable":
+            return EXIT_NO_CONNECTION
+        case "internal":
+            return EXIT_UNEXPECTED
+        case _:
+            return EXIT_REFUSED
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong on stderr, and end."""
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)

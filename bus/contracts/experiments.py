@@ -1,0 +1,96 @@
+"""What can be asked of the learning service about experiments.
+
+`*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from bus.contracts.fields import Id, NewId
+from bus.contracts.messages import (
+    ExperimentDefinition,
+    ExperimentStatus,
+    Index,
+    RecommendationUpdated,
+    Scalar,
+    VariantStatus,
+    VariantValue,
+)
+
+
+class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.create`: the client chooses the id, so that a repeated request plans nothing twice."""
+
+    experiment_id: NewId
+    definition: ExperimentDefinition
+
+
+class PlanParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.plan`: what would come of a definition; nothing is stored."""
+
+    definition: ExperimentDefinition
+
+
+class PlanReply(Struct, frozen=True, kw_only=True):
+    """The values and jobs that are planned first, and how many jobs there may be in all (more if it is adaptive).
+
+    `seconds` estimates the time of all of them one after the other; nil if no such job has run yet.
+    """
+
+    values: list[VariantValue]
+    jobs: int
+    most_jobs: int
+    seconds: float | None
+
+
+class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.show`, and whatever else needs no more than the id."""
+
+    experiment_id: Id
+
+
+class ExperimentCancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.cancel`: jobs that run are stopped, unless `finish_running` lets them come to their end."""
+
+    experiment_id: Id
+    finish_running: bool = False
+
+
+class ExperimentView(ExperimentStatus, frozen=True, kw_only=True, tag="experiment.status"):
+    """One experiment with all that is known of it."""
+
+    variants: list[VariantStatus]
+    recommendation: RecommendationUpdated | None = None
+
+
+class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.rename`: give it another display name; its id stays."""
+
+    experiment_id: Id
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ExtendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.extend`: plan more values of variables (name -> values), more seeds for every variant, or both.
+
+    Values that are there already are not planned again, so a repeated request adds nothing.
+    """
+
+    experiment_id: Id
+    values: dict[str, list[Scalar]] = field(default_factory=dict)
+    jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] | None = None  # in all; nil: as many as now
+
+
+class ExperimentListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.list`: newest first."""
+
+    before: Index | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class ExperimentListReply(Struct, frozen=True, kw_only=True):
+    """One page of experiments; `before` asks for the next one, nil where there is none."""
+
+    experiments: list[ExperimentStatus]
+    before: int | None

@@ -1,0 +1,81 @@
+"""What people say of pictures, as requests: ratings and comparisons.
+
+`*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from bus.contracts.fields import Id
+from bus.contracts.messages import ImageRef, Index
+
+Stars = Annotated[int, Meta(ge=1, le=5)]
+Digits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{4,64}\Z")]  # of a content hash; a unique beginning of it suffices
+Side = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`image.rate`: nil as `stars` takes the rating back."""
+
+    experiment_id: Id
+    image: Digits
+    stars: Stars | None
+    note: Annotated[str, Meta(max_length=2000)] = ""
+
+
+class RatingView(Struct, frozen=True, kw_only=True):
+    """What holds of one image."""
+
+    sha256: str
+    variant_indices: list[int]  # an image may have come of several variants
+    stars: int | None
+    note: str
+    rated_at: float
+
+
+class RatedReply(RatingView, frozen=True, kw_only=True):
+    """`image.rate`, `rating.undo`: what holds of the image now."""
+
+    rated: int  # images of the experiment that are rated; one that came of several variants counts for each
+
+
+class RatingListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rating.list`: oldest first; the next page begins at the `after` of this one."""
+
+    experiment_id: Id
+    after: Index | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class RatingListReply(Struct, frozen=True, kw_only=True):
+    """What holds of each rated image of an experiment; `after` asks for the next page, nil where there is none."""
+
+    ratings: list[RatingView]
+    after: int | None
+
+
+class PairReply(Struct, frozen=True, kw_only=True):
+    """`comparison.next`: the two images to show next, without their values; nil where there are no two to compare."""
+
+    left: ImageRef | None
+    right: ImageRef | None
+    compared: int  # answers so far
+
+
+class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`comparison.add`: which of two images is better."""
+
+    experiment_id: Id
+    left: Side
+    right: Side
+    outcome: Literal["left", "right", "tie", "both_bad"]
+
+
+class ComparedReply(Struct, frozen=True, kw_only=True):
+    """`comparison.add`, `comparison.undo`: the answer that was added, or taken back."""
+
+    left: str
+    right: str
+    outcome: Literal["left", "right", "tie", "both_bad"]
+    compared: int  # answers that there are now

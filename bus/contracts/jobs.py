@@ -1,0 +1,145 @@
+"""What can be asked of the runner about jobs, the queue and pipelines.
+
+`*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from bus.contracts.fields import Id, Name
+from bus.contracts.messages import Config, Index, JobError, JobResult, JobState, LearningContext, Priority
+from bus.contracts.pipeline_specs import StageSpec
+
+
+class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job to run. Submitting the same `job_id` again adds nothing, so a submission may be repeated."""
+
+    job_id: Id
+    pipeline: Name
+    stage: Name
+    config: Config = field(default_factory=dict)
+    learning_context: LearningContext | None = None
+    priority: Priority = 0  # higher ones run first; among equal ones, those that came first
+
+
+class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.submit`: all of these jobs, or none if one is invalid."""
+
+    jobs: Annotated[list[JobRequest], Meta(max_length=1000)]
+
+
+class SubmitReply(Struct, frozen=True, kw_only=True):
+    """How many jobs were new, how many were known already, and for how many more of each pipeline there is room."""
+
+    accepted: int
+    known: int
+    rooms: dict[str, int] = field(default_factory=dict)
+
+
+class JobCheckReply(Struct, frozen=True, kw_only=True):
+    """`job.check` takes what `job.submit` does, and queues nothing: how many jobs could be submitted."""
+
+    checked: int
+
+
+class JobParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.show`, `job.retry`."""
+
+    job_id: Id
+
+
+class JobView(Struct, frozen=True, kw_only=True):
+    """One job with its state.
+
+    `faults` counts the runs that ended by no fault of the job, and `fault` is the newest of them. `waits_for` says
+    why a queued job does not run though it might be its turn, "" if only other jobs are before it. `eta_seconds`
+    estimates the time to its end from those of the jobs before; nil if that is not known.
+    """
+
+    job_id: str
+    pipeline: str
+    stage: str
+    state: JobState
+    attempt: int
+    queued_at: float
+    started_at: float | None
+    finished_at: float | None
+    config: Config
+    learning_context: LearningContext | None
+    result: JobResult | None
+    priority: int = 0
+    faults: int = 0
+    fault: JobError | None = None
+    waits_for: str = ""
+    eta_seconds: float | None = None
+
+
+class JobListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.list`: newest first; the next page begins at the `before` of this one."""
+
+    state: JobState | None = None
+    before: Index | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class JobListReply(Struct, frozen=True, kw_only=True):
+    """One page of jobs; `before` asks for the next one, nil where there is none."""
+
+    jobs: list[JobView]
+    before: int | None
+
+
+class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.cancel`: one job, or all jobs of an experiment that have not ended.
+
+    Running ones are stopped, unless `finish_running` lets them come to their end.
+    """
+
+    job_id: Id | None = None
+    experiment_id: Id | None = None
+    finish_running: bool = False
+
+
+class CancelReply(Struct, frozen=True, kw_only=True):
+    """How many jobs were cancelled, or will be as soon as their pipeline stops."""
+
+    cancelled: int
+
+
+class QueueParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`queue.pause`, `queue.resume`: of one pipeline, or of all. What runs comes to its end."""
+
+    pipeline: Name | None = None
+
+
+class LaneView(Struct, frozen=True, kw_only=True):
+    """The queue of one pipeline; `room` is how many more jobs it takes.
+
+    `waits_for` says why none of its jobs is started now, "" if they are.
+    """
+
+    queued: int
+    running: int
+    concurrency: int
+    room: int
+    paused: bool
+    waits_for: str
+
+
+class QueueReply(Struct, frozen=True, kw_only=True):
+    """The queue after a change: is all of it paused, and each pipeline's part."""
+
+    paused: bool
+    lanes: dict[str, LaneView]
+
+
+class PipelinesReply(Struct, frozen=True, kw_only=True):
+    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is."""
+
+    pipelines: dict[str, dict[str, StageSpec]]
+    outputs: str
+    queued: int
+    running: int
+    paused: bool = False
+    lanes: dict[str, LaneView] = field(default_factory=dict)

@@ -1,0 +1,101 @@
+"""What the subscribers share, however they wait."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from bus.config.limits import Limits
+from bus.protocol import topics
+from bus.protocol.recovery import Notice
+from bus.subscriber.source import Delivery, Position, Source, SourceState, Start
+from bus.transport.keys import Keys, curve_for
+from bus.transport.loop import Loop
+
+logger = logging.getLogger(__name__)
+OnNotice = Callable[[str, str, Notice], None]
+
+
+class SubscriberBase:
+    """What the subscribers share, however they wait: sources, the queue of their events, positions and notices."""
+
+    def __init__(  # noqa: PLR0913 - what each subscriber takes, handed through
+        self,
+        addresses: Sequence[str],
+        prefixes: Sequence[str],
+        *,
+        start: Start,
+        positions: Mapping[tuple[str, str], Position] | None,
+        loop: Loop,
+        on_batch: Callable[[list[Delivery]], None] | None,
+        on_notice: OnNotice | None,
+        limits: Limits,
+        keys: Keys | None,
+    ) -> None:
+        """Connect in the background to the control address of each publisher."""
+        curves = {address: curve_for(keys, address) for address in addresses}  # before anything is opened
+        self._loop, self._queue_limit = loop, limits.queue_events
+        self._on_batch, self._on_notice = on_batch, on_notice
+        self._queue: deque[Delivery] = deque()
+        self._closed = False
+        self.notices: deque[tuple[str, str, Notice]] = deque(maxlen=limits.notices_kept)
+        wanted = topics.disjoint([topics.as_prefix(prefix) for prefix in prefixes])
+        stored = positions or {}
+        self._sources: list[Source] = []
+        for address in dict.fromkeys(addresses):
+            starts = {prefix: stored.get((address, prefix), start) for prefix in wanted}
+            deliver = on_batch or partial(self._enqueue, len(self._sources))
+            self._sources.append(Source(loop, address, starts, deliver, self._notify, limits, curves[address]))
+
+    @property
+    def ready(self) -> bool:
+        """Are all subscriptions active now?"""
+        return all(source.ready for source in self._sources)
+
+    def positions(self) -> dict[tuple[str, str], Position]:
+        """Give how far each (publisher, prefix) has come, idle ones included.
+
+        It may be ahead of what you have taken out of a batch: store the position of the last event that you handled.
+        """
+        return {
+            (source.address, prefix): position
+            for source in self._sources
+            for prefix, position in source.positions().items()
+        }
+
+    def states(self) -> list[SourceState]:
+        """Tell how the connection to each publisher does."""
+        return [source.state() for source in self._sources]
+
+    def close(self) -> None:
+        """Release the sockets; what was not received yet is dropped."""
+        if not self._closed:
+            self._closed = True
+            self._queue.clear()
+            for source in self._sources:
+                source.close()
+
+    def _take_all(self) -> list[Delivery]:
+        batch = list(self._queue)
+        self._queue.clear()
+        return batch
+
+    def _go_on(self) -> None:
+        """Before waiting for more: let those continue that had handed over too much."""
+        if self._closed:
+            raise RuntimeError("the subscriber is closed; make a new one, with the positions that you stored")
+        if len(self._queue) < self._queue_limit:
+            for source in self._sources:
+                source.resume()
+
+    def _enqueue(self, source: int, batch: list[Delivery]) -> None:
+        self._queue.extend(batch)
+        if len(self._queue) >= self._queue_limit:
+            self._sources[source].pause()
+
+    def _notify(self, address: str, prefix: str, notice: Notice) -> None:
+        self.notices.append((address, prefix, notice))
+        if self._on_notice:
+            self._on_notice(address, prefix, notice)
+        else:
+            logger.warning("%s %s: %s", address, prefix or "(everything)", notice)
