@@ -11,6 +11,7 @@ from bus.protocol.addresses import Address
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
+from pipeline_runner.execution.completion_hooks import load_completion_hooks
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import check_url
@@ -103,6 +104,7 @@ def main(  # noqa: PLR0913 - one parameter an option
                 feed=Address(host, feed_port),
                 control=Address(host, control_port),
                 keys=keys,
+                hooks=load_completion_hooks(),
             )
             announce("runner", feed=runner.publisher.feed, control=runner.publisher.control)
             loop.run()

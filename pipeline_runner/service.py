@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -19,6 +19,7 @@ from bus.publisher import Publisher
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
+from pipeline_runner.execution.completion_hooks import CompletionHooks
 from pipeline_runner.execution.refresher import Refresher
 from pipeline_runner.execution.reuse import Reuse
 from pipeline_runner.execution.workers import WorkerPool
@@ -29,12 +30,14 @@ from pipeline_runner.outputs.methods import OutputMethods
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.pipelines.registry import stages_of
 from pipeline_runner.queue.capacity import PipelineQueues
+from pipeline_runner.queue.completion import CompletionHandler
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.retries import fault_of
 from pipeline_runner.queue.service import JobService
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
 JOIN_SECONDS: Final = 0.5  # for questions to servers to be answered then; they are not waited for any longer
+HOOK_SECONDS: Final = 1.0  # for completion hooks to be called for the last jobs at shutdown
 RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
 HELP: Final = {
     "variantbus_jobs": "Jobs of the runner that are queued or running.",
@@ -56,6 +59,7 @@ class Runner:
         feed: Address,
         control: Address,
         keys: Keys | None = None,
+        hooks: Mapping[str, CompletionHandler] | None = None,
     ) -> None:
         """Bind the sockets, and put jobs back into the queue that ran when the last runner died.
 
@@ -73,6 +77,8 @@ class Runner:
         self._service = JobService(log, self._queues)
         index = OutputIndex(log, outputs.root)
         self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
+        self._hooks = CompletionHooks(hooks or {})
+        self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)
         self._service.write_with_end(self._reuse.note_end)
         self._fractions: Fractions = {}
@@ -105,6 +111,7 @@ class Runner:
                 self._service.finish({**self._results, **done})
                 self._service.release([*stopped, *left])
         finally:
+            self._hooks.close(HOOK_SECONDS)
             self.publisher.close()
 
     def _add_methods(self, job_limit: int) -> None:

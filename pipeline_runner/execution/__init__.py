@@ -1,4 +1,4 @@
-"""Jobs while they run: the worker pool, servers that are asked how they are, and results that are used again.
+"""Jobs while they run: the worker pool, checks of servers, reuse of results, and the hooks called after the end.
 
 May import `bus`, `pipeline_runner.queue`, `pipeline_runner.outputs` and `pipeline_runner.pipelines`.
 """
