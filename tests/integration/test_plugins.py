@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
+from bus.contracts.requests import SubmitParams, SubmitReply
 
 from bus.contracts.messages import JobResult
-from bus.contracts.requests import SubmitParams, SubmitReply
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.log import Log
 from bus.transport.loop import Loop
