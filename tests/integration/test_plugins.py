@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
-from bus.contracts.requests import SubmitParams, SubmitReply
 
+from bus.contracts.jobs import SubmitParams, SubmitReply
 from bus.contracts.messages import JobResult
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.log import Log
