@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from bus.contracts.messages import Message, encode_body
 from bus.eventlog import points
 from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
 from bus.eventlog.log import Log
@@ -108,9 +107,9 @@ class Publisher:
         loop.add(self._control_socket, self._on_requests)
         self._beat()
 
-    def publish_ephemeral(self, topic: str, message: Message) -> None:
+    def publish_ephemeral(self, topic: str, message: msgspec.Struct) -> None:
         """Send a message that is not logged: whoever listens gets it, nobody can ask for it later."""
-        body = encode_body(message)
+        body = encode(message)
         frame = encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
         sockets.send_pair(self._feed_socket, topic.encode(), frame)
         self._ephemeral.count(topic, len(body))

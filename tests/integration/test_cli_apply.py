@@ -11,8 +11,9 @@ from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.model import experiment_view
 from tests.support.factories import EXPERIMENT, planned_experiment
 from variantbus.cli import apply as command
+from variantbus.cli.file_changes import History, read_text
 from variantbus.cli.patching import patched
-from variantbus.reports.applied import History, read_text
+from variantbus.client import experiments
 
 TEXT = "# mine\r\n[config]\r\ncfg_scale = 7 # good\r\n"
 
@@ -33,8 +34,9 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, VariantValue | None]:
             objective="stars",
         )
 
-    monkeypatch.setattr(command, "ask_recommendation", ask)
-    monkeypatch.setattr(command, "request", lambda *_, **__: view)
+    for module in (command, experiments):
+        monkeypatch.setattr(module, "ask_recommendation", ask)
+        monkeypatch.setattr(module, "request", lambda *_, **__: view)
     return said
 
 

@@ -31,8 +31,9 @@ from tests.support.learning_services import (
     statuses,
     wait_for,
 )
-from variantbus.cli.archive import export_of, send
-from variantbus.reports.exported import Exported, from_csv, to_csv, under
+from variantbus.cli.archive import send
+from variantbus.client.experiments import export_of
+from variantbus.reports.export import Exported, from_csv, to_csv, under
 
 PLAN = replace(SMALL, jobs_per_variant=2)
 PARAMS = ExperimentParams(experiment_id=EXPERIMENT)

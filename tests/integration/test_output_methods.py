@@ -21,7 +21,7 @@ from pipeline_runner.outputs.files import thumbnail_path
 from tests.support.factories import context
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.painting_runner import Studio, picture
-from variantbus.reports.fetch import fetch_output, fetch_picture
+from variantbus.client.outputs import fetch_output, fetch_picture
 
 PART: int = PAGE_BYTES
 

@@ -9,8 +9,9 @@ from bus.contracts.jobs import JobView
 from bus.contracts.messages import JobError, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from variantbus.cli.job import job_row, wait_lines
-from variantbus.cli.output import count_text, duration_text, more_text, print_table
+from variantbus.cli.output import duration_text, more_text, print_table
 from variantbus.cli.pipelines import away_lines, note, takes
+from variantbus.reports.text import count_text
 
 
 @pytest.mark.parametrize(

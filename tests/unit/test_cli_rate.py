@@ -62,7 +62,7 @@ class Services:
         return ImageRef(sha256=sha256, path="x.png", width=1, height=1) if sha256 in self.pictures else None
 
     def fetch(self, _runner: str, sha256: str, _keys: None) -> Iterator[bytes]:
-        """Take the place of `variantbus.reports.fetch.fetch_output`."""
+        """Take the place of `variantbus.client.outputs.fetch_output`."""
         yield self.pictures[sha256]
 
     def launch(self, path: str) -> int:

@@ -15,7 +15,7 @@ from bus.contracts.messages import ImageRef, Scalar, Variable
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.archive import parts_of
-from variantbus.reports.exported import Exported, from_csv, from_json, to_csv, to_json, under
+from variantbus.reports.export import Exported, from_csv, from_json, to_csv, to_json, under
 
 VALUES: list[Scalar] = [0, False, 7.5, "euler", "7", "=1+1", "", "null", '"x"', "'-", "a,b\n"]
 

@@ -4,7 +4,8 @@ import pytest
 
 from bus.protocol.control import Labels, Metric, Number, Sample
 from tests.support.metrics import ALL_HELP
-from variantbus.cli.check import Health, duration, exit_status
+from variantbus.cli.check import duration, exit_status
+from variantbus.client.health import Health
 from variantbus.reports.health import Problem, Readings, Thresholds, problems_of
 
 THRESHOLDS = Thresholds(max_lag=100, min_free=1 << 20)

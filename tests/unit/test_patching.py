@@ -12,7 +12,8 @@ from bus.contracts.messages import Scalar
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.files import JobFile
-from variantbus.cli.patching import difference, job_text, patched
+from variantbus.cli.patching import difference, patched
+from variantbus.reports.job_file import job_text
 
 TOML = """# my settings
 title = "x"     # stays

@@ -11,7 +11,7 @@ from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRe
 from bus.contracts.messages import ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
 from learning_service.recommendation.evidence import Score
 from tests.support.factories import definition
-from variantbus.reports.exported import Exported
+from variantbus.reports.export import Exported
 from variantbus.reports.html import media_type_of, report_html
 from variantbus.reports.plot import lines_of, scale_of
 

@@ -10,7 +10,7 @@ from bus.protocol.validation import InvalidInputError
 from learning_service.events.router import LearningController
 from learning_service.experiments.sharding import ALL, Shard, owner
 from tests.support.factories import JobScript, context
-from variantbus.cli.files import new_id
+from variantbus.client.experiments import new_id
 
 
 @given(st.text(min_size=1), st.integers(1, 1000))

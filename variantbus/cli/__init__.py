@@ -1,1 +1,4 @@
-"""The `variantbus` command."""
+"""The `variantbus` command: one module for each subcommand or group.
+
+May import everything of ours.
+"""

@@ -9,14 +9,13 @@ from bus.console.options import data_dir_option, keys_option, learning_option
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.tail import printable
 from bus.contracts.experiments import ExperimentParams, ExperimentView
-from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.plan import settings
-from variantbus.cli.patching import difference, job_text, patched
-from variantbus.cli.recommend import ask_recommendation
-from variantbus.reports.applied import History, read_text
+from variantbus.cli.file_changes import History, read_text
+from variantbus.cli.patching import difference, patched
+from variantbus.client.experiments import ask_recommendation, job_of
 
 
 @click.command()
@@ -70,20 +69,6 @@ def apply(  # noqa: PLR0913 - one parameter an option
         if _agreed(before, after, path, yes=yes):
             history.write(path, before, after, experiment_id)
             click.echo(f"applied; `variantbus apply --undo {target}` takes it back", err=True)
-
-
-def job_of(learning: str, experiment_id: str, keys: Keys | None = None) -> str:
-    """Give the ready-to-run job with the recommended value, as TOML.
-
-    Raises:
-        ControlError: there is no recommendation (code `conflict`), or no such experiment.
-    """
-    params = ExperimentParams(experiment_id=experiment_id)
-    view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
-    made = ask_recommendation(learning, experiment_id, keys)
-    if made.value is None:
-        raise ControlError("conflict", made.sentence)
-    return job_text(view.definition, settings(view.definition, made.value), printable(made.sentence))
 
 
 def _undo(history: History, path: Path, *, yes: bool) -> None:

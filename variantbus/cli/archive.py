@@ -10,16 +10,15 @@ import msgspec
 
 from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
-from bus.contracts.archive import ImportParams, ImportReply, Kind, Records, RecordsParams, RecordsReply
-from bus.contracts.experiments import ExperimentParams, ExperimentView
+from bus.contracts.archive import ImportParams, ImportReply, Kind, Records
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.sharding import Shard
-from variantbus.cli.files import new_id
-from variantbus.reports.applied import read_text, replace_text
-from variantbus.reports.exported import Exported, from_csv, from_json, to_csv, to_json, under
+from variantbus.cli.file_changes import read_text, replace_text
+from variantbus.client.experiments import export_of, new_id
+from variantbus.reports.export import Exported, from_csv, from_json, to_csv, to_json, under
 
 PART_BYTES: Final = 1 << 20  # of the records in one request
 IMPORT_SECONDS: Final = 60.0  # for one part; the last one writes them all
@@ -69,35 +68,6 @@ def import_(file: Path, *, as_new: bool, learning: str, keys: Keys | None) -> No
             chosen = new_id(exported.definition.name, Shard.parse(error.details["shard"]))
             send(learning, under(exported, chosen), keys)
         click.echo(chosen)
-
-
-def export_of(learning: str, experiment_id: str, keys: Keys | None) -> Exported:
-    """Ask for all that is known of an experiment, page by page."""
-    view = request(
-        learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
-    )
-    records = Records()
-    for kind in get_args(Kind):
-        getattr(records, kind).extend(_records(learning, experiment_id, kind, keys))
-    return Exported(
-        experiment_id=experiment_id,
-        created_at=view.created_at,
-        definition=view.definition,
-        values=[variant.variant_value for variant in view.variants],
-        records=records,
-        recommendation=view.recommendation,
-    )
-
-
-def _records(learning: str, experiment_id: str, kind: Kind, keys: Keys | None) -> list[object]:
-    found: list[object] = []
-    after: str | None = ""
-    while after is not None:
-        params = RecordsParams(experiment_id=experiment_id, kind=kind, after=after)
-        reply = request(learning, "experiment.records", params, RecordsReply, keys=keys)
-        found += getattr(reply.records, kind)
-        after = reply.after
-    return found
 
 
 def send(learning: str, exported: Exported, keys: Keys | None) -> None:

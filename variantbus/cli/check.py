@@ -12,26 +12,15 @@ from bus.console.main import SourceType
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.tail import printable
-from bus.protocol.control import ControlError, Metric, MetricsReply, Sample
-from bus.transport.client import REQUEST_SECONDS, request
+from bus.protocol.control import Metric, Sample
+from bus.transport.client import REQUEST_SECONDS
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
-from variantbus.reports.health import MIB, Problem, Readings, Thresholds, problems_of
+from variantbus.client.health import Health, ask
+from variantbus.reports.health import MIB, Readings, Thresholds
 
-NOT_ANSWERING: Final = "not_answering"
 UP: Final = "variantbus_up"
 UP_HELP: Final = "1 if the process answered this check."
-
-
-class Health(Struct, frozen=True, kw_only=True):
-    """What one process said, and what is wrong with it."""
-
-    service: str
-    address: str
-    answers: bool
-    version: str | None
-    problems: list[Problem]
-    metrics: list[Metric]
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -109,25 +98,6 @@ def check(  # noqa: PLR0913 - one parameter an option
         else:
             print_text(found)
     sys.exit(exit_status(found))
-
-
-def ask(name: str, address: str, thresholds: Thresholds, timeout: float, keys: Keys | None = None) -> Health:
-    """Ask one process; one that does not answer, or refuses to, is a finding and no error."""
-    try:
-        reply = request(address, "metrics", {}, MetricsReply, timeout, keys=keys)
-    except ControlError as error:
-        code = NOT_ANSWERING if error.code == "unavailable" else error.code
-        problems = [Problem(code=code, detail=error.message)]
-        answers = code != NOT_ANSWERING
-        return Health(service=name, address=address, answers=answers, version=None, problems=problems, metrics=[])
-    return Health(
-        service=reply.service,
-        address=address,
-        answers=True,
-        version=reply.version,
-        problems=problems_of(Readings(reply.metrics), thresholds),
-        metrics=reply.metrics,
-    )
 
 
 def exit_status(found: list[Health]) -> int:

@@ -11,12 +11,12 @@ from bus.console.process import EXIT_UNEXPECTED, fail, user_errors
 from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.experiment import create, end_with, outputs_of, write_sheet
+from variantbus.cli.experiment import end_with, outputs_of, write_sheet
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
-from variantbus.cli.recommend import ask_recommendation
 from variantbus.cli.view import summary_line
+from variantbus.client.experiments import ask_recommendation, create
 
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
 

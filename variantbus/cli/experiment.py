@@ -1,12 +1,9 @@
 """`variantbus experiment …` and `variantbus watch`."""
 
-import time
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import click
-from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +11,6 @@ from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.console.tail import printable
 from bus.contracts.experiments import (
-    CreateParams,
     ExperimentCancelParams,
     ExperimentListParams,
     ExperimentListReply,
@@ -22,26 +18,22 @@ from bus.contracts.experiments import (
     ExperimentView,
 )
 from bus.contracts.jobs import PipelinesReply
-from bus.contracts.messages import ExperimentDefinition, ExperimentStatus
+from bus.contracts.messages import ExperimentStatus
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.transport.client import REQUEST_SECONDS, request
+from bus.transport.client import request
 from bus.transport.keys import Keys
-from learning_service.experiments.axes import plan_values
-from learning_service.experiments.plan import MAX_JOBS
-from learning_service.experiments.sharding import Shard
 from variantbus.cli.archive import export, import_
-from variantbus.cli.files import new_id, read_experiment
+from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.lanes import reason_now
 from variantbus.cli.output import json_option, json_text, limit_option, more_text, print_table
 from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, stop
 from variantbus.cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
-from variantbus.reports.fetch import fetch_picture
+from variantbus.client.experiments import create
+from variantbus.client.outputs import fetch_picture
 from variantbus.reports.sheet import SheetError, contact_sheet
-
-RETRY_SECONDS: Final = 0.1
 
 
 @click.group()
@@ -159,24 +151,6 @@ def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, k
             _show(learning, experiment_id, keys)  # an unknown one would be waited for without end
         followed = experiment_id or _newest(learning, keys)
         _follow_to_the_end(learning, runner, followed, json_lines=json_lines, keys=keys)
-
-
-def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
-    """Have an experiment planned; its values are looked at first, so that a bad file needs no service to be refused."""
-    plan_values(definition, max_variants=MAX_JOBS)
-    params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
-    deadline = time.monotonic() + REQUEST_SECONDS
-    while True:
-        try:
-            return request(learning, "experiment.create", params, ExperimentView, keys=keys)
-        except ControlError as error:
-            if "shard" in error.details:
-                params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
-                continue
-            # a service that has just started has not heard of its runners, or of their servers, yet
-            if error.code != "unavailable" or time.monotonic() > deadline:
-                raise
-            time.sleep(RETRY_SECONDS)
 
 
 def end_with(screen: ExperimentScreen) -> None:

@@ -12,8 +12,9 @@ from bus.contracts.archive import HistoryParams, HistoryReply
 from bus.contracts.messages import VariantValue
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.output import count_text, json_option, json_text, print_table
-from variantbus.cli.view import last_line, value_text
+from variantbus.cli.output import json_option, json_text, print_table
+from variantbus.cli.view import last_line
+from variantbus.reports.text import count_text, value_text
 
 BARS = "▁▂▃▄▅▆▇█"
 

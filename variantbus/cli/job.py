@@ -32,19 +32,13 @@ from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.experiment import outputs_of
-from variantbus.cli.files import JobFile, new_id
+from variantbus.cli.files import JobFile
 from variantbus.cli.job_gc import gc_command
 from variantbus.cli.job_output import output_command
-from variantbus.cli.output import (
-    count_text,
-    duration_text,
-    json_option,
-    json_text,
-    limit_option,
-    more_text,
-    print_table,
-)
+from variantbus.cli.output import duration_text, json_option, json_text, limit_option, more_text, print_table
 from variantbus.cli.view import last_line
+from variantbus.client.experiments import new_id
+from variantbus.reports.text import count_text
 
 
 @click.group()

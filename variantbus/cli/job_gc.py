@@ -25,7 +25,8 @@ from bus.contracts.outputs import (
 )
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.output import count_text, print_table
+from variantbus.cli.output import print_table
+from variantbus.reports.text import count_text
 
 IDS_AT_ONCE: Final = 100
 STEP_SECONDS: Final = 30.0  # for a step on a slow disk

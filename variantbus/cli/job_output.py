@@ -16,7 +16,7 @@ from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.reports.fetch import fetch_output
+from variantbus.client.outputs import fetch_output
 
 _HASH: Final = re.compile(r"[0-9a-f]{8,64}")
 

@@ -35,20 +35,6 @@ def duration_text(seconds: float | None) -> str:
     return " ".join(parts[:2])
 
 
-def percent(share: float | None) -> str:
-    """Write a probability; none that is not 0 or 1 looks like it."""
-    if share is None:
-        return ""
-    if 0 < share < 0.005:  # noqa: PLR2004 - half a per cent
-        return "<1 %"
-    return ">99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"  # noqa: PLR2004 - as above
-
-
-def count_text(count: float, one: str, many: str) -> str:
-    """Write a number with what is counted, in singular or plural."""
-    return f"{count} {one if count == 1 else many}"
-
-
 def more_text(listed: int, limit: int) -> str:
     """Say that there is more than was listed, and how to see it, unless one reply holds no more."""
     return f"… and more: --limit {min(2 * limit, MAX_LISTED)}" if listed == limit < MAX_LISTED else "… and more"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from bus.contracts.messages import ExperimentDefinition, Scalar
+from bus.contracts.messages import Scalar
 from bus.protocol.validation import InvalidInputError
 
 FORMATS: Final = (".toml", ".json")
@@ -58,20 +58,6 @@ def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
     if name in document:
         return (name,)
     raise InvalidInputError(f"{name}: is not in the file; say with --key {name}=PLACE where it belongs")
-
-
-def job_text(definition: ExperimentDefinition, settings: Mapping[str, Scalar], comment: str) -> str:
-    """Write a file that `variantbus job submit` takes: the job of the experiment under these settings."""
-    document = tomlkit.document()
-    for line in comment.splitlines():
-        document.add(tomlkit.comment(line))
-    document["pipeline"] = definition.pipeline
-    document["stage"] = definition.stage
-    if definition.priority:
-        document["priority"] = definition.priority
-    config = {"seed": definition.seed, **definition.config, **settings}
-    document["config"] = {name: value for name, value in config.items() if value is not None}
-    return tomlkit.dumps(document)
 
 
 def difference(before: str, after: str, name: str) -> str:

@@ -18,9 +18,10 @@ from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.output import count_text, json_option, json_text
-from variantbus.reports.fetch import fetch_output
+from variantbus.cli.output import json_option, json_text
+from variantbus.client.outputs import fetch_output
 from variantbus.reports.sheet import BACKGROUND
+from variantbus.reports.text import count_text
 
 DIGITS: Final = 8  # of a hash, for people
 GAP: Final = 16  # pixels between two pictures

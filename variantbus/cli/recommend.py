@@ -8,12 +8,11 @@ from rich.text import Text
 from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
 from bus.console.tail import printable
-from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
-from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.output import json_option, json_text, percent, print_table
-from variantbus.cli.view import value_text
+from variantbus.cli.output import json_option, json_text, print_table
+from variantbus.client.experiments import ask_recommendation
+from variantbus.reports.text import percent, value_text
 
 
 @click.command()
@@ -32,12 +31,6 @@ def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | 
         if any(one.n for one in made.estimates):
             click.echo()
             print_table(estimates_table(made))
-
-
-def ask_recommendation(learning: str, experiment_id: str, keys: Keys | None = None) -> RecommendationUpdated:
-    """Have the learning service say what it recommends now."""
-    params = ExperimentParams(experiment_id=experiment_id)
-    return request(learning, "experiment.recommend", params, RecommendationUpdated, keys=keys)
 
 
 def estimates_table(made: RecommendationUpdated) -> Table:

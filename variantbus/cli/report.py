@@ -8,10 +8,9 @@ from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
-from variantbus.cli.archive import export_of
-from variantbus.cli.recommend import ask_recommendation
-from variantbus.reports.applied import replace_text
-from variantbus.reports.fetch import fetch_picture
+from variantbus.cli.file_changes import replace_text
+from variantbus.client.experiments import ask_recommendation, export_of
+from variantbus.client.outputs import fetch_picture
 from variantbus.reports.html import report_html
 
 

@@ -17,8 +17,8 @@ from bus.contracts.messages import (
     VariantProgress,
     VariantState,
     VariantStatus,
-    VariantValue,
 )
+from variantbus.reports.text import value_text
 
 STYLES: Final[dict[VariantState, str]] = {
     "pending": "dim",
@@ -180,13 +180,6 @@ def summary_line(variant: VariantStatus) -> str:
     if variant.warning:
         parts.append(_warning(variant))
     return ", ".join(parts)
-
-
-def value_text(value: VariantValue) -> str:
-    """Write a value; a map of a two-variable grid as `name value, name value`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items())
-    return str(value)
 
 
 def last_line(text: str) -> str:

@@ -16,7 +16,7 @@ from bus.protocol.json_values import to_json_value
 from bus.subscriber.asyncio import AsyncSubscriber
 from bus.subscriber.source import Delivery, Start
 from bus.transport.keys import Keys
-from variantbus.cli.check import Health
+from variantbus.client.health import Health
 from variantbus.dashboard.outbox import Outbox
 from variantbus.dashboard.services import Services
 

@@ -9,13 +9,10 @@ from bus.contracts.messages import ExperimentDefinition
 from bus.protocol.validation import InvalidInputError, convert
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.apply import job_of
-from variantbus.cli.archive import export_of
-from variantbus.cli.check import Health, ask
-from variantbus.cli.experiment import create
-from variantbus.cli.recommend import ask_recommendation
-from variantbus.reports.exported import Exported, to_csv, to_json
-from variantbus.reports.fetch import fetch_output, fetch_picture
+from variantbus.client.experiments import ask_recommendation, create, export_of, job_of
+from variantbus.client.health import Health, ask
+from variantbus.client.outputs import fetch_output, fetch_picture
+from variantbus.reports.export import Exported, to_csv, to_json
 from variantbus.reports.health import MIB, Thresholds
 from variantbus.reports.html import media_type_of, report_html
 

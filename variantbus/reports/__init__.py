@@ -1,1 +1,4 @@
-"""The report of an experiment: one HTML file with everything in it."""
+"""What people take away: exports, the HTML report, the contact sheet, and what is wrong with a process.
+
+May import `bus`, `learning_service.experiments` and `learning_service.recommendation`.
+"""

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from bus.protocol.control import Labels, Metric, Number
-from variantbus.cli.output import count_text
+from variantbus.reports.text import count_text
 
 SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing
 DESCRIPTORS_SHARE: Final = 0.9  # of those that the process may open; without one no client can connect any more

@@ -11,10 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.messages import ImageRef, RecommendationUpdated
 from learning_service.recommendation.evidence import Score
-from variantbus.cli.output import percent
-from variantbus.cli.view import value_text
-from variantbus.reports.exported import Exported
+from variantbus.reports.export import Exported
 from variantbus.reports.plot import Line, Scale, lines_of, scale_of
+from variantbus.reports.text import percent, value_text
 
 PICTURES: Final = 2000  # in one file; more make it too large to be sent around
 Load = Callable[[ImageRef], bytes | None]

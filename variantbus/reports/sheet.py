@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ImageRef
-from variantbus.cli.view import value_text
+from variantbus.reports.text import value_text
 
 CELL: Final = 160  # pixels a side
 GAP: Final = 8

@@ -1,0 +1,42 @@
+"""How each process is: asked of its control socket."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from bus.protocol.control import ControlError, Metric, MetricsReply
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.reports.health import Problem, Readings, Thresholds, problems_of
+
+NOT_ANSWERING: Final = "not_answering"
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """What one process said, and what is wrong with it."""
+
+    service: str
+    address: str
+    answers: bool
+    version: str | None
+    problems: list[Problem]
+    metrics: list[Metric]
+
+
+def ask(name: str, address: str, thresholds: Thresholds, timeout: float, keys: Keys | None = None) -> Health:
+    """Ask one process; one that does not answer, or refuses to, is a finding and no error."""
+    try:
+        reply = request(address, "metrics", {}, MetricsReply, timeout, keys=keys)
+    except ControlError as error:
+        code = NOT_ANSWERING if error.code == "unavailable" else error.code
+        problems = [Problem(code=code, detail=error.message)]
+        answers = code != NOT_ANSWERING
+        return Health(service=name, address=address, answers=answers, version=None, problems=problems, metrics=[])
+    return Health(
+        service=reply.service,
+        address=address,
+        answers=True,
+        version=reply.version,
+        problems=problems_of(Readings(reply.metrics), thresholds),
+        metrics=reply.metrics,
+    )

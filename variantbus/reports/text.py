@@ -1,0 +1,26 @@
+"""Values and numbers as people read them, in reports and on screens."""
+
+from bus.contracts.messages import (
+    VariantValue,
+)
+
+
+def value_text(value: VariantValue) -> str:
+    """Write a value; a map of a two-variable grid as `name value, name value`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
+
+
+def percent(share: float | None) -> str:
+    """Write a probability; none that is not 0 or 1 looks like it."""
+    if share is None:
+        return ""
+    if 0 < share < 0.005:  # noqa: PLR2004 - half a per cent
+        return "<1 %"
+    return ">99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"  # noqa: PLR2004 - as above
+
+
+def count_text(count: float, one: str, many: str) -> str:
+    """Write a number with what is counted, in singular or plural."""
+    return f"{count} {one if count == 1 else many}"
