@@ -19,7 +19,7 @@ from bus.console.top import as_json as sight_as_json
 from bus.console.top import top as sights
 from bus.protocol.recovery import Notice
 from bus.protocol.topics import as_prefix
-from bus.subscriber.source import Delivery
+from bus.subscriber.delivery import Delivery
 from bus.transport.keys import Keys
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from bus.console.tail import columns, printable
 from bus.console.top import Snapshot, connection_text, size_text
-from bus.subscriber.source import Delivery
+from bus.subscriber.delivery import Delivery
 
 IDLE_SECONDS: Final = 10.0  # from here on a row is dim
 TOPIC_STYLES: Final = {"job": "blue", "variant": "cyan", "experiment": "magenta", "event": "red"}

@@ -24,7 +24,7 @@ from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.protocol.json_values import to_json_value
 from bus.protocol.topics import as_prefix
 from bus.subscriber.base import OnNotice
-from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys

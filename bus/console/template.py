@@ -16,7 +16,7 @@ import msgspec
 
 from bus.protocol.json_values import to_json_value
 from bus.protocol.validation import InvalidInputError, near_miss
-from bus.subscriber.source import Delivery
+from bus.subscriber.delivery import Delivery
 
 FIELDS: Final = ("time", "source", "epoch", "offset", "topic", "body")
 _FIELD = re.compile(r"(?P<name>\w+)(?P<keys>(?:\[[^\[\]]+\])*)")

@@ -8,7 +8,8 @@ from functools import partial
 from bus.config.limits import Limits
 from bus.protocol import topics
 from bus.protocol.recovery import Notice
-from bus.subscriber.source import Delivery, Position, Source, SourceState, Start
+from bus.subscriber.delivery import Delivery, Position, Start
+from bus.subscriber.source import Source, SourceState
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 

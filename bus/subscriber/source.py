@@ -4,13 +4,11 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.contracts.messages import Message, decode_body
 from bus.protocol import topics
 from bus.protocol.addresses import AddressError, parse_address
 from bus.protocol.control import (
@@ -26,6 +24,7 @@ from bus.protocol.control import (
 from bus.protocol.frames import PROTOCOL, Record, feed_decoder, heartbeat_decoder
 from bus.protocol.recovery import Check, Fetch, Info, Latest, Notice, Recovery, Request
 from bus.protocol.validation import InvalidInputError, decode
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
@@ -37,6 +36,7 @@ TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
 QUIET_TICKS: Final = 4  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 ASK_SECONDS: Final = 3.0
+RETURN_SECONDS: Final = 0.25  # for the first question after a stop, which may still reach the process that ends
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 OnError = Callable[[ControlError], None]
@@ -53,42 +53,6 @@ HELP: Final = {
 }
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
-
-
-class Position(NamedTuple):
-    """How far a consumer has got with one prefix of one publisher; store it with what you did."""
-
-    epoch: int | None
-    offset: int
-
-
-class Start(Enum):
-    """Where a subscriber without a stored position begins."""
-
-    BEGINNING = "beginning"  # everything that is kept
-    LATEST = "latest"  # the newest event of each topic, then what follows
-    NOW = "now"  # what is published from now on
-
-
-class Delivery(Struct, frozen=True, gc=False):
-    """One event, once and in order within its prefix. `offset` 0: it was ephemeral, and has no position."""
-
-    source: str
-    prefix: str
-    epoch: int
-    offset: int
-    topic: str
-    time_ns: int
-    body: Raw
-
-    @property
-    def message(self) -> Message | None:
-        """The decoded body; None for a type that this version does not know.
-
-        Raises:
-            InvalidInputError: the body is no message.
-        """
-        return decode_body(self.body)
 
 
 class SourceState(Struct, frozen=True):
@@ -131,6 +95,8 @@ class Source:
         self._quiet_ticks = 0
         self._paused = False
         self._asking = False  # for `info`, to connect
+        self._info_seconds = ASK_SECONDS  # how long an answer to it is awaited
+        self._stopped = False  # the publisher has said that it closes
         self._requester = RequestClient(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
@@ -183,7 +149,10 @@ class Source:
             self._paused = False
             if self._feed is not None:
                 self._loop.add(self._feed, self._on_feed)
-            self._pump()
+            if self._stopped:
+                self._await_return()
+            else:
+                self._pump()
 
     def close(self) -> None:
         """Release the sockets."""
@@ -205,29 +174,44 @@ class Source:
         elif self._quiet_ticks >= QUIET_TICKS:
             logger.warning("%s is silent; connecting anew", self.address)
             self.reconnects += 1
-            self._close_feed()
-            self._requester.close()  # with all that was asked of it
-            self._requester = RequestClient(self._loop, self.address, self._curve)
-            self._asking = False
-            for catchup in self._catchups.values():
-                catchup.forget()
-            self._ask_info()
+            self._reconnect()
         else:
             self._pump()
+
+    def _reconnect(self) -> None:
+        """Make both sockets anew, and forget what was asked: the answers will not come."""
+        self._close_feed()
+        self._requester.close()
+        self._requester = RequestClient(self._loop, self.address, self._curve)
+        self._asking = False
+        for catchup in self._catchups.values():
+            catchup.forget()
+        self._ask_info()
+
+    def _await_return(self) -> None:
+        """Ask for a publisher that has stopped in good order, soon and then less often, until it is back."""
+        logger.info("%s has stopped; waiting until it is back", self.address)
+        self._stopped = False
+        self._info_seconds = RETURN_SECONDS
+        self._reconnect()
 
     def _ask_info(self) -> None:
         """Ask once at a time: what waits in a socket arrives all at once when the publisher comes."""
         if not self._asking:
             self._asking = True
-            self._requester.ask("info", {}, InfoReply, self._connect, self._not_informed, ASK_SECONDS)
+            self._requester.ask("info", {}, InfoReply, self._connect, self._not_informed, self._info_seconds)
 
     def _not_informed(self, error: ControlError) -> None:
         self._asking = False
         self._ignore(error)
+        if self._info_seconds < ASK_SECONDS:  # the publisher may have restarted: do not wait for the next tick
+            self._info_seconds = min(2 * self._info_seconds, ASK_SECONDS)
+            self._ask_info()
 
     def _connect(self, info: InfoReply) -> None:
         """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
         self._asking = False
+        self._info_seconds = ASK_SECONDS
         if self._feed is not None:
             return
         try:
@@ -286,6 +270,8 @@ class Source:
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
+        if self._stopped and not self._paused:
+            self._await_return()
 
     def _on_heartbeat(self, frame: bytes) -> None:
         beat = decode(heartbeat_decoder, frame)
@@ -293,7 +279,8 @@ class Source:
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
             catchup.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
-        self.ready = True
+        self._stopped = beat.info.closing  # also undone by a heartbeat: the publisher is back already
+        self.ready = not self._stopped
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
         message = decode(feed_decoder, frame)

@@ -7,7 +7,7 @@ from typing import Self
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.subscriber.base import OnNotice, SubscriberBase
-from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop

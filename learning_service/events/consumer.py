@@ -12,7 +12,7 @@ from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import Publisher
-from bus.subscriber.source import Delivery, Position
+from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
 from learning_service.events.router import JobEvent, Kind, LearningController, Outcome

@@ -4,7 +4,7 @@ from bus.contracts.messages import EventRejected, JobCompleted
 from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Transaction
 from bus.protocol import topics
-from bus.subscriber.source import Delivery
+from bus.subscriber.delivery import Delivery
 from learning_service.events.router import JobEvent, Outcome
 from learning_service.experiments import variants
 from learning_service.experiments.model import Experiment, experiment_status, variant_status

@@ -13,7 +13,7 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log, Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.subscriber.source import Position
+from bus.subscriber.delivery import Position
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.sharding import ALL, Shard, owner

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from bus.protocol.control import ControlError
-from bus.subscriber.source import Start
+from bus.subscriber.delivery import Start
 from tests.acceptance.checker import check_everything, messages_of
 from tests.acceptance.experiments import program, services
 from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from bus.protocol.addresses import parse_address
-from bus.subscriber.source import Delivery, Start
+from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.loop import Loop

@@ -27,7 +27,8 @@ from bus.protocol.frames import encode
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import Publisher
-from bus.subscriber.source import Delivery, Source, Start
+from bus.subscriber.delivery import Delivery, Start
+from bus.subscriber.source import Source
 from bus.transport import sockets
 from bus.transport.client import _Question, _settle
 from bus.transport.loop import Loop, Timer

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus.protocol.recovery import Rewound
-from bus.subscriber.source import Start
+from bus.subscriber.delivery import Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import Service, collect, names, wait_until
 

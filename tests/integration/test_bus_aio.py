@@ -13,7 +13,7 @@ import pytest
 
 from bus.protocol.recovery import Rewound
 from bus.subscriber.asyncio import AsyncSubscriber
-from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, names
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.protocol import topics
-from bus.subscriber.source import Start
+from bus.subscriber.delivery import Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, names
 from tests.support.invariants import check_subscriber, read_log, seen

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bus.protocol.recovery import Truncated
-from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.loop import Loop
 from tests.support.helpers import deadline, names

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import zmq
 
+from bus.config.limits import Limits
 from bus.contracts.messages import JobQueued
 from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError, LatestParams, LatestReply
 from bus.protocol.recovery import Rewound, Truncated
-from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import TIME_FACTOR, Service, append, collect, deadline, job, names, wait_until
 
@@ -44,6 +45,14 @@ def restart(serve: Serve, service: Service, path: Path) -> Service:
     """Start a service on the ports of one that has ended."""
     service.stop()
     return serve(path, feed=service.publisher.feed, control=service.publisher.control)
+
+
+def wait_for_queue(subscriber: Subscriber) -> None:
+    """Wait until the subscriber has an event that nobody has taken, which pauses it if its queue is full."""
+    limit = deadline()
+    while not subscriber._queue:
+        assert not limit.passed, "no event came"
+        subscriber._loop.step(limit.left)
 
 
 def text(first: int, last: int) -> list[str]:
@@ -331,12 +340,38 @@ def test_nobody_there_is_not_ready(subscribe: Subscribe, serve: Serve, path: Pat
     assert ready(subscriber).ready
 
 
-def test_a_publisher_whose_feed_moves_is_found_again(serve: Serve, subscribe: Subscribe, path: Path) -> None:
-    """Silence on the feed makes the subscriber ask anew where it is."""
+def test_a_publisher_that_stops_and_moves_its_feed_is_found_at_once(
+    serve: Serve, subscribe: Subscribe, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The closing heartbeat makes the subscriber ask anew where the feed is: no silence has to pass before."""
     service = serve(path)
     subscriber = ready(subscribe([service.address], ["a."]))
     fill(service, 1, 1)
     found = collect(subscriber, 1)
+    service.stop()
+    limit = deadline()
+    while subscriber.ready:
+        assert not limit.passed, "the closing heartbeat was not noticed"
+        subscriber.receive(MOMENT)
+    service = serve(path, control=service.publisher.control)
+    fill(service, 2, 3)
+
+    found += collect(subscriber, 2, 20)
+
+    assert names(found) == text(1, 3)
+    assert subscriber._sources[0].reconnects == 0
+    assert "is silent" not in caplog.text
+
+
+def test_a_publisher_that_dies_and_moves_its_feed_is_found_again(
+    serve: Serve, subscribe: Subscribe, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a closing heartbeat, silence on the feed makes the subscriber ask anew where it is."""
+    service = serve(path)
+    subscriber = ready(subscribe([service.address], ["a."]))
+    fill(service, 1, 1)
+    found = collect(subscriber, 1)
+    monkeypatch.setattr(service.publisher, "_beat", lambda **_: None)
     service.stop()
     service = serve(path, control=service.publisher.control)
     fill(service, 2, 3)
@@ -344,6 +379,21 @@ def test_a_publisher_whose_feed_moves_is_found_again(serve: Serve, subscribe: Su
     found += collect(subscriber, 2, 20)
 
     assert names(found) == text(1, 3)
+    assert subscriber._sources[0].reconnects > 0
+
+
+def test_a_publisher_that_restarts_while_the_subscriber_is_busy_is_followed_on(
+    serve: Serve, subscribe: Subscribe, path: Path
+) -> None:
+    """What a full queue has paused goes on at the publisher that came back meanwhile."""
+    service = serve(path)
+    subscriber = ready(subscribe([service.address], ["a."], limits=Limits(queue_events=1)))
+    fill(service, 1, 1)
+    wait_for_queue(subscriber)
+    service = restart(serve, service, path)
+    fill(service, 2, 3)
+
+    assert names(collect(subscriber, 3)) == text(1, 3)
 
 
 def test_many_threads_may_publish_through_one_loop(serve: Serve, subscribe: Subscribe, path: Path) -> None:

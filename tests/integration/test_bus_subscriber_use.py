@@ -10,7 +10,7 @@ import pytest
 
 from bus.config.limits import Limits
 from bus.subscriber import source
-from bus.subscriber.source import Delivery, Start
+from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.loop import Loop
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, deadline, names

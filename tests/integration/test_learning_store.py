@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from bus.config.limits import Limits
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log
-from bus.subscriber.source import Position
+from bus.subscriber.delivery import Position
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started

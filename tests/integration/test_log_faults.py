@@ -14,7 +14,7 @@ from bus.contracts.messages import encode_body
 from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
 from bus.eventlog.log import Log
 from bus.protocol.frames import BODY_LIMIT
-from bus.subscriber.source import Start
+from bus.subscriber.delivery import Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import Service, append, collect, job, names, wait_until
 from tests.support.invariants import WAL_BOUND, check_subscriber, check_writes, read_log, seen

@@ -14,7 +14,7 @@ import pytest
 
 from bus.eventlog.log import Log
 from bus.protocol.recovery import Recovery
-from bus.subscriber.source import Delivery, Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from learning_service.events.consumer import Follower
 from learning_service.storage.store import LearningStore

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from bus.contracts.messages import encode_body
-from bus.subscriber.source import Start
+from bus.subscriber.delivery import Start
 from bus.subscriber.sync import Delivery, Subscriber
 from tests.support.helpers import TIME_FACTOR, Service, deadline, job, wait_until
 from tests.support.invariants import (

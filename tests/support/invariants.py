@@ -30,7 +30,7 @@ from bus.contracts.messages import (
 )
 from bus.eventlog.log import Log
 from bus.protocol.control import FetchParams, FetchReply, InfoReply
-from bus.subscriber.source import Delivery
+from bus.subscriber.delivery import Delivery
 from bus.transport.client import request
 from learning_service.events.router import LearningController
 from learning_service.experiments.axes import plan_values

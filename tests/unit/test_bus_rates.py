@@ -10,7 +10,8 @@ from bus.console.rates import Rates
 from bus.console.screen import print_event, render
 from bus.console.top import Snapshot, as_json, as_lines, connection_text, size_text
 from bus.contracts.messages import encode_body
-from bus.subscriber.source import Delivery, SourceState
+from bus.subscriber.delivery import Delivery
+from bus.subscriber.source import SourceState
 from tests.support.helpers import job
 
 

@@ -12,7 +12,7 @@ from bus.console.tail import as_json, as_text
 from bus.console.template import Template
 from bus.protocol.json_values import to_json_value
 from bus.protocol.validation import InvalidInputError
-from bus.subscriber.source import Delivery
+from bus.subscriber.delivery import Delivery
 
 NOON_NS = int(datetime(2026, 5, 1, 12, 0, 5).astimezone().timestamp() * 10**9)
 

@@ -14,7 +14,7 @@ from bus.contracts.messages import Message, VariantStatus
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_PROGRESS, VARIANT_STATUS
 from bus.protocol import topics
 from bus.protocol.validation import InvalidInputError
-from bus.subscriber.source import Delivery, Start
+from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop

@@ -14,7 +14,7 @@ from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, is_state_top
 from bus.protocol import topics
 from bus.protocol.json_values import to_json_value
 from bus.subscriber.asyncio import AsyncSubscriber
-from bus.subscriber.source import Delivery, Start
+from bus.subscriber.delivery import Delivery, Start
 from bus.transport.keys import Keys
 from variantbus.client.health import Health
 from variantbus.dashboard.outbox import Outbox
