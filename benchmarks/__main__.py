@@ -87,7 +87,7 @@ def main(
 
 
 def _present(systems: Mapping[str, S], names: tuple[str, ...]) -> list[S]:
-    """Give those that are to be measured and can be; say what others lack."""
+    """Return those that are to be measured and can be; say what others lack."""
     present = []
     for system in systems.values():
         if names and system.name not in names:

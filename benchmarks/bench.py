@@ -59,7 +59,7 @@ class Bench:
     say: Callable[[str], None]
 
     def alternating(self, systems: list[S], at_most: int | None = None) -> Iterator[S]:
-        """Give each system once a round; another one begins each time. What takes long gets `at_most` some rounds."""
+        """Return each system once a round; another one begins each time. What takes long gets `at_most` some rounds."""
         for number in range(min(self.rounds, at_most or self.rounds)):
             shift = number % max(1, len(systems))
             yield from systems[shift:] + systems[:shift]

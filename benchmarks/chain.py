@@ -51,7 +51,7 @@ def _throughput(bench: Bench, system: System) -> float:
 
 
 def _delays(bench: Bench, system: System) -> list[float]:
-    """Give milliseconds, event by event: both ends read the one monotonic clock of the machine."""
+    """Return milliseconds, event by event: both ends read the one monotonic clock of the machine."""
     workload = bench.size.latency
     with Crew() as crew:
         setup = Setup(workload=workload, folder=str(crew.folder), interval=bench.size.interval)

@@ -84,7 +84,7 @@ class Child:
 
     @property
     def process(self) -> psutil.Process:
-        """Give its measurable side."""
+        """Return its measurable side."""
         return psutil.Process(self.popen.pid)
 
     def send(self, word: str) -> None:
@@ -133,7 +133,7 @@ class Child:
                     pipe.close()
 
     def tail(self) -> str:
-        """Give the end of what it has printed on stderr."""
+        """Return the end of what it has printed on stderr."""
         text = self._errors.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:]
         return f"--- {self.name}, status {self.popen.poll()}\n{text}"
 
@@ -169,7 +169,7 @@ class Crew:
 
     @property
     def children(self) -> tuple[Child, ...]:
-        """Give all that are here now."""
+        """Return all that are here now."""
         return tuple(self._children)
 
     def dismiss(self, child: Child) -> None:
@@ -190,7 +190,7 @@ class Crew:
             raise BenchmarkError("a process ended in the midst of it\n" + "\n".join(child.tail() for child in dead))
 
     def report(self) -> str:
-        """Give what all have printed on stderr."""
+        """Return what all have printed on stderr."""
         return "\n".join(child.tail() for child in self._children)
 
     def close(self) -> None:
@@ -218,7 +218,7 @@ class CpuTime:
         self._before = self._used()
 
     def seconds(self) -> float:
-        """Give what was used since; the system counts in ticks, and less than one would be no cost at all."""
+        """Return what was used since; the system counts in ticks, and less than one would be no cost at all."""
         return max(TICK_SECONDS, self._used() - self._before)
 
     def _used(self) -> float:

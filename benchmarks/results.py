@@ -36,12 +36,12 @@ class Result:
 
     @property
     def medians(self) -> dict[str, float]:
-        """Give the median over the rounds, of each system."""
+        """Return the median over the rounds, of each system."""
         return {name: statistics.median(rounds) for name, rounds in self.figures.items()}
 
     @property
     def ratios(self) -> dict[str, float]:
-        """Give ours divided by each peer's."""
+        """Return ours divided by each peer's."""
         medians = self.medians
         if OURS not in medians:
             return {}
@@ -57,7 +57,7 @@ class Target:
     peer: str = ""
 
     def judge(self, result: Result) -> tuple[float, bool] | None:
-        """Give the value and whether it reaches the target; None if it was not measured."""
+        """Return the value and whether it reaches the target; None if it was not measured."""
         value = result.ratios.get(self.peer) if self.peer else result.medians.get(OURS)
         if value is None:
             return None
@@ -95,7 +95,7 @@ def machine() -> dict[str, Any]:
 
 
 def as_json(results: Iterable[Result]) -> bytes:
-    """Give one object a measurement."""
+    """Return one object a measurement."""
     rows = [
         {
             "name": result.name,
@@ -115,18 +115,18 @@ def as_json(results: Iterable[Result]) -> bytes:
 
 
 def from_json(text: bytes) -> list[Result]:
-    """Give the measurements of a file that `as_json` has made."""
+    """Return the measurements of a file that `as_json` has made."""
     rows: list[dict[str, Any]] = msgspec.json.decode(text)
     return [Result(row["name"], row["unit"], row["figures"], row["better"], row["machine"]) for row in rows]
 
 
 def merged(older: Iterable[Result], newer: Iterable[Result]) -> list[Result]:
-    """Give all measurements, the newer ones in the place of older ones with their name."""
+    """Return all measurements, the newer ones in the place of older ones with their name."""
     return list({result.name: result for result in (*older, *newer)}.values())
 
 
 def as_text(result: Result) -> str:
-    """Give a measurement as people read it, with its targets."""
+    """Return a measurement as people read it, with its targets."""
     width = max(len(name) for name in result.figures)
     lines = [f"{result.name} ({result.unit}, {result.better} is better)"]
     for name, median in result.medians.items():

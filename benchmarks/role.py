@@ -35,7 +35,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     pause: float = 0.0  # seconds after a batch, so that the next one is larger
 
     def events(self) -> Iterable[tuple[str, JobCompleted]]:
-        """Give topic and message of each event."""
+        """Return topic and message of each event."""
         if not self.prepared:
             return completions(self.workload)
         events = list(completions(self.workload))
@@ -43,7 +43,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         return events
 
     def jobs(self) -> list[JobRequest]:
-        """Give what is submitted of each job."""
+        """Return what is submitted of each job."""
         jobs = [request for _, _, request in planned_jobs(self.workload)]
         gc.freeze()
         return jobs
@@ -91,7 +91,7 @@ class Clock:
         self._interval_ns = round(interval * 1e9)
 
     def left(self) -> float:
-        """Give the seconds until the next event is due; 0 or less if it is."""
+        """Return the seconds until the next event is due; 0 or less if it is."""
         return (self.start + len(self.sent) * self._interval_ns - time.monotonic_ns()) / 1e9
 
     def note(self) -> None:
@@ -100,7 +100,7 @@ class Clock:
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Give items in lists of at most `size`."""
+    """Return items in lists of at most `size`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -38,12 +38,12 @@ class Router:
 
 
 def status_topic(status: VariantStatus) -> str:
-    """Give the topic on which a status is published."""
+    """Return the topic on which a status is published."""
     return topics.build(VARIANT_STATUS, status.experiment_id, status.variant_index)
 
 
 def _planned(workload: Workload, experiment_id: str) -> Experiment:
-    """Give an experiment as `experiment.create` leaves it."""
+    """Return an experiment as `experiment.create` leaves it."""
     plan = workload.definition()
     values = plan_values(plan)
     jobs: dict[int, dict[str, JobPhase]] = {}

@@ -104,7 +104,7 @@ def _our_jobs(crew: Crew, setup: Setup) -> Chain:
 
 
 def _job_peer(name: str, *, processes: int) -> JobSystem:
-    """Give a peer by the name of its library, with the number of worker processes that is best for it here.
+    """Return a peer by the name of its library, with the number of worker processes that is best for it here.
 
     Its module has the roles `submit` and `work`, and is imported by them alone.
     """

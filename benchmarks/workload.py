@@ -82,11 +82,11 @@ class Workload(Struct, frozen=True):
         return self.experiments * self.variants * self.jobs_per_variant
 
     def experiment_ids(self) -> list[str]:
-        """Give the ids: a slug and a suffix, as `variantbus experiment run` makes them."""
+        """Return the ids: a slug and a suffix, as `variantbus experiment run` makes them."""
         return [f"cfg-sweep-{number:06x}" for number in range(self.experiments)]
 
     def definition(self) -> ExperimentDefinition:
-        """Give what a person would write into the experiment file."""
+        """Return what a person would write into the experiment file."""
         values: list[Scalar] = [1.0 + index / 4 for index in range(self.variants)]
         stage, variable, config = PIPELINES[self.pipeline]
         return ExperimentDefinition(
@@ -101,7 +101,7 @@ class Workload(Struct, frozen=True):
 
 
 def planned_jobs(workload: Workload) -> Iterator[tuple[str, PlannedJob, JobRequest]]:
-    """Give every job with its experiment: experiment by experiment, repeat by repeat, each variant in turn."""
+    """Return every job with its experiment: experiment by experiment, repeat by repeat, each variant in turn."""
     plan = workload.definition()
     values = plan_values(plan)
     for experiment_id in workload.experiment_ids():
@@ -110,7 +110,7 @@ def planned_jobs(workload: Workload) -> Iterator[tuple[str, PlannedJob, JobReque
 
 
 def completions(workload: Workload) -> Iterator[tuple[str, JobCompleted]]:
-    """Give topic and message of the end of every job, in the order in which a runner with one queue completes them."""
+    """Return topic and message of the end of every job, in the order in which a runner with one queue completes them."""
     now = FIRST_TIME
     for experiment_id, job, request in planned_jobs(workload):
         now += JOB_SECONDS

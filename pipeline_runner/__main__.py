@@ -25,7 +25,7 @@ class UrlType(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form; the rest only asking can tell."""
+        """Check the form; whether a server is there is seen later."""
         try:
             return check_url(value)
         except InvalidInputError as error:
@@ -84,7 +84,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     webui_auth_file: Path | None,
     comfyui_url: str,
 ) -> None:
-    """Run jobs from a durable queue and publish what becomes of them."""
+    """Run jobs from a durable queue and publish their progress and results."""
     set_up_logging("runner", log_level, log_format)
     check_exposure(host, keys, insecure=insecure)
     servers = {

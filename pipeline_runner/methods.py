@@ -1,4 +1,4 @@
-"""What the runner's control socket answers about jobs and the queue."""
+"""The methods of the runner's control socket for jobs and the queue."""
 
 import logging
 import time
@@ -37,11 +37,11 @@ from pipeline_runner.queue.store import Numbered
 
 Fractions = dict[str, float]  # how far each running job is
 logger = logging.getLogger(__name__)
-LITTLE: Final = 0.05  # of a job; less of it says nothing about how long the rest takes
+LEAST_FRACTION: Final = 0.05  # of a job; less does not allow an estimate of the rest
 
 
 class JobMethods:
-    """Checks what is asked and has the job service do it."""
+    """Checks requests and passes them to the job service."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class JobMethods:
         stop: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
-        """Call `stop` for each running job that is to stop, and `changed` when some may start or be cancelled."""
+        """Call `stop` for each running job that must stop, and `changed` when jobs may start or be cancelled."""
         self._service, self._pipelines, self._stages = service, pipelines, stages
         self._fractions, self._job_limit = fractions, job_limit
         self._stop, self._changed = stop, changed
 
     def add_to(self, methods: MethodServer) -> None:
-        """Answer them from now on."""
+        """Register the methods."""
         methods.add("job.submit", SubmitParams, self._submit)
         methods.add("job.check", SubmitParams, self._check_all, role="read")
         methods.add("job.cancel", CancelParams, self._cancel)
@@ -75,7 +75,7 @@ class JobMethods:
             try:
                 self._check(request)
             except (InvalidInputError, topics.TopicError) as error:
-                # whoever submits many can send the others without this one
+                # a client that submits many can send the others without this one
                 raise ControlError("invalid_request", str(error), {"job": str(number)}) from None
         return JobCheckReply(checked=len(params.jobs))
 
@@ -115,7 +115,7 @@ class JobMethods:
             number, running = self._cancel_job(params.job_id or "")
         else:
             number, running = self._service.cancel_experiment(params.experiment_id)
-            self._service.cancel_some()  # so that a small one is cancelled when the answer comes
+            self._service.cancel_some()  # so that a small experiment is cancelled before the answer
             self._changed()
         if params.finish_running:
             return CancelReply(cancelled=number - len(running))
@@ -133,7 +133,7 @@ class JobMethods:
     def _retry(self, params: JobParams) -> JobView:
         job = self._get(params.job_id)
         if job.learning_context:
-            text = f"{job.job_id} belongs to {job.learning_context.experiment_id}, which has counted its end already"
+            text = f"{job.job_id} belongs to {job.learning_context.experiment_id}, which has already counted its end"
             raise ControlError("conflict", text)
         try:
             again = self._service.retry(job)
@@ -226,7 +226,7 @@ class JobMethods:
 
 
 def eta_of_running(elapsed: float, fraction: float, mean: float | None) -> float | None:
-    """Estimate the seconds until the end of a job by its own progress (0..1), or else by what others took."""
-    if fraction >= LITTLE:
+    """Estimate the seconds until the end of a job by its own progress (0..1), else by the mean of others."""
+    if fraction >= LEAST_FRACTION:
         return max(0.0, elapsed) * (1.0 - fraction) / fraction
     return None if mean is None else max(0.0, mean - elapsed)

@@ -1,4 +1,4 @@
-"""The runner: the job service, its workers and its publisher, joined in one loop."""
+"""The runner: the job service, its workers and its publisher on one loop."""
 
 import logging
 import time
@@ -35,10 +35,10 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.retries import fault_of
 from pipeline_runner.queue.service import JobService
 
-STOP_SECONDS: Final = 3.0  # for running jobs to stop when the runner does; the whole shutdown stays under 5 s
-JOIN_SECONDS: Final = 0.5  # for questions to servers to be answered then; they are not waited for any longer
+STOP_SECONDS: Final = 3.0  # for running jobs to stop at shutdown; the whole shutdown stays under 5 s
+JOIN_SECONDS: Final = 0.5  # for requests to servers that are under way at shutdown
 HOOK_SECONDS: Final = 1.0  # for completion hooks to be called for the last jobs at shutdown
-RETRY_SECONDS: Final = 1.0  # until the next try where the disk is full
+RETRY_SECONDS: Final = 1.0  # between two tries where the disk is full
 HELP: Final = {
     "variantbus_jobs": "Jobs of the runner that are queued or running.",
 }
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class Runner:
-    """Takes jobs from its control socket, runs them, and publishes what becomes of them."""
+    """Takes jobs from its control socket, runs them, and publishes their progress and their ends."""
 
     def __init__(  # noqa: PLR0913 - what it works with and where it listens
         self,
@@ -61,7 +61,7 @@ class Runner:
         keys: Keys | None = None,
         hooks: Mapping[str, CompletionHandler] | None = None,
     ) -> None:
-        """Bind the sockets, and put jobs back into the queue that ran when the last runner died.
+        """Bind the sockets, and requeue the jobs that were running when the last runner died.
 
         Raises:
             BindError: a port is taken.
@@ -92,13 +92,13 @@ class Runner:
             logger.warning("%d jobs that were running when the runner died run again", recovered)
         self._refresher = Refresher(loop, pipelines, self._refreshed)
         for name in self._refresher.names:
-            self._queues[name].unreachable = f"{name}: its server was not heard of yet"
+            self._queues[name].unreachable = f"{name}: its server has not answered yet"
         self._add_methods(log.limits.job_bytes)
         OutputMethods(self.publisher.methods, log, index, outputs)
         self._wake()
 
     def close(self) -> None:
-        """Stop the running jobs without an end, unless they have one: they run again at the next start."""
+        """Stop the running jobs and requeue those that have not ended: they run again at the next start."""
         self._refresher.stop()
         ended, left = self._pool.stop(STOP_SECONDS)
         self._refresher.join(JOIN_SECONDS)
@@ -129,13 +129,13 @@ class Runner:
         self.publisher.metrics.add(self._points, HELP)
 
     def _wake(self) -> None:
-        """Have the work done that there is, in the next turn of the loop; once, however often it is asked for."""
+        """Call `_work` in the next turn of the loop; once, however often this is called."""
         if not self._awake:
             self._awake = True
             self._loop.call(self._work)
 
     def _work(self) -> None:
-        """Write what has ended, cancel some of what is to be cancelled, and give waiting jobs to workers."""
+        """Write the ends of jobs, cancel the next batch, and give waiting jobs to workers."""
         self._awake = False
         try:
             self._write_ends()
@@ -147,14 +147,14 @@ class Runner:
                     self._wake()
                 else:
                     self._pool.start(job)
-            self._write_ends()  # of what is there already: in this turn, before anybody can remove it
+            self._write_ends()  # of reused results: in this turn, before a request can remove their files
         except StorageError as error:
-            # the disk is full: what a job has made is not to be lost
+            # the disk is full: keep the results until they can be written
             logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RETRY_SECONDS, self._wake)
 
     def _ended(self, job_id: str, result: JobResult) -> None:
-        """Collect what has ended in this turn of the loop, to write all of it in one transaction."""
+        """Collect the ends of this turn of the loop, to write all of them in one transaction."""
         self._fractions.pop(job_id, None)
         self._results[job_id] = result
         self._wake()
@@ -174,7 +174,7 @@ class Runner:
             self._hold_up(pipeline, fault)
 
     def _hold_up(self, pipeline: str, fault: JobError) -> None:
-        """Start no more jobs of a pipeline for a while, and not before its server answers."""
+        """Start no more jobs of a pipeline until its rest is over and its server answers."""
         seconds = self._queues[pipeline].note_fault(time.monotonic(), fault.message)
         logger.warning("%s rests for %g s: %s", pipeline, seconds, fault.message)
         self._loop.later(seconds, self._wake)
@@ -182,7 +182,7 @@ class Runner:
             self._away(pipeline, fault.message)
 
     def _refreshed(self, pipeline: str, away: str) -> None:
-        """Take over what a server offers, or that it does not answer."""
+        """Update the stages that a server offers, or note why it does not answer."""
         stages = stages_of(pipeline, self._pipelines[pipeline])
         if stages is None:
             away = f"{pipeline}: cannot say what it takes; see the runner's log"

@@ -55,7 +55,7 @@ def work(parent: Parent, setup: Setup) -> None:
 
 
 def _task(setup: Setup) -> tuple[Any, Any]:
-    """Give the application, and the task that runs a job; the stream has the results."""
+    """Return the application, and the task that runs a job; the stream has the results."""
     register(SERIALIZER, _encode, msgspec.json.decode, "application/json", "utf-8")  # type: ignore[no-untyped-call]  # of kombu
     app: Any = Celery("jobs", broker=redis_server.url(setup))
     app.conf.update(

@@ -29,11 +29,11 @@ class MessagePack(dramatiq.Encoder):
     """A message as MessagePack, which holds a job as it is; JSON, the default, does not take bytes."""
 
     def encode(self, data: dict[str, Any]) -> bytes:
-        """Give the bytes."""
+        """Return the bytes."""
         return msgspec.msgpack.encode(data)
 
     def decode(self, data: bytes) -> dict[str, Any]:
-        """Give the message."""
+        """Return the message."""
         return msgspec.msgpack.decode(data, type=dict[str, Any])
 
 
@@ -73,7 +73,7 @@ def _broker(client: Redis) -> RedisBroker:
 
 
 def _actor(setup: Setup, broker: RedisBroker) -> dramatiq.Actor[[bytes], None]:
-    """Give the actor that runs a job; the stream has the results."""
+    """Return the actor that runs a job; the stream has the results."""
     stream = redis_server.connect(setup)
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE)

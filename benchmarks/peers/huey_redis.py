@@ -43,7 +43,7 @@ def work(parent: Parent, setup: Setup) -> None:
 
 
 def _task(setup: Setup) -> tuple[Any, Any]:
-    """Give the queue, and the task that runs a job; the stream has the results."""
+    """Return the queue, and the task that runs a job; the stream has the results."""
     huey = RedisHuey("jobs", url=redis_server.url(setup), results=False)
     client = redis_server.connect(setup)
 

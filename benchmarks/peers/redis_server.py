@@ -33,10 +33,10 @@ def serve(crew: Crew) -> dict[str, str]:
 
 
 def connect(setup: Setup) -> Redis:
-    """Give a client; it connects with its first command."""
+    """Return a client; it connects with its first command."""
     return Redis(host="127.0.0.1", port=int(setup.addresses["port"]))
 
 
 def url(setup: Setup) -> str:
-    """Give the server's address as libraries take it."""
+    """Return the server's address as libraries take it."""
     return f"redis://127.0.0.1:{setup.addresses['port']}/0"

@@ -132,6 +132,6 @@ def _route(parent: Parent, setup: Setup, *, keep_state: bool) -> None:
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """Give the entries of the one stream that was read; its form depends on the version of redis-py."""
+    """Return the entries of the one stream that was read; its form depends on the version of redis-py."""
     streams = reply.items() if isinstance(reply, dict) else reply or ()
     return [entry for _, entries in streams for entry in entries]

@@ -1,4 +1,4 @@
-"""Asking the servers of pipelines, again and again, whether they are there and what they offer; a thread for each."""
+"""Checks of the servers of pipelines: whether each answers, and what it offers; one thread for each."""
 
 import logging
 import threading
@@ -11,24 +11,24 @@ from bus.transport.loop import Loop
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.jobs import error_text
 
-AWAY_SECONDS: Final = 5.0  # between two questions to a server that does not answer
-HURRY_SECONDS: Final = 1.0  # the same where jobs wait for it
+AWAY_SECONDS: Final = 5.0  # between two checks of a server that does not answer
+HURRY_SECONDS: Final = 1.0  # the same while jobs wait for it
 REASON_LIMIT: Final = 500  # characters of why a server is away
 Answered = Callable[[str, str], None]
 logger = logging.getLogger(__name__)
 
 
 class Refresher:
-    """Calls `refresh` of the pipelines that want it."""
+    """Calls `refresh` of each pipeline that has a server."""
 
     def __init__(self, loop: Loop, pipelines: Mapping[str, Pipeline], answered: Answered) -> None:
-        """Call `answered` in the loop's thread, with the pipeline and why its server is away, "" if it is not."""
+        """Call `answered` in the loop's thread, with the pipeline and why its server cannot be reached, "" if it can."""
         self._loop, self._answered = loop, answered
         self._stopping = False
         self._hurried: set[str] = set()
         self._hurries = {name: threading.Event() for name, one in pipelines.items() if one.refresh_seconds is not None}
         self._threads = [
-            threading.Thread(target=self._ask, args=(name, pipelines[name]), name=f"refresh {name}", daemon=True)
+            threading.Thread(target=self._check, args=(name, pipelines[name]), name=f"refresh {name}", daemon=True)
             for name in self._hurries
         ]
         for thread in self._threads:
@@ -36,28 +36,28 @@ class Refresher:
 
     @property
     def names(self) -> set[str]:
-        """Which pipelines have a server."""
+        """The pipelines that have a server."""
         return set(self._hurries)
 
     def hurry(self, pipeline: str) -> None:
-        """Ask now, and often until the server answers: jobs wait for it."""
+        """Check now, and often until the server answers: jobs wait for it."""
         if pipeline not in self._hurried:
             self._hurried.add(pipeline)
             self._hurries[pipeline].set()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Start no more checks."""
         self._stopping = True
         for hurry in self._hurries.values():
             hurry.set()
 
     def join(self, seconds: float) -> None:
-        """Wait for the threads, together at most so long; one that waits for an answer ends with the process."""
+        """Wait for all threads, at most so long; one that still waits for an answer ends with the process."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _ask(self, name: str, pipeline: Pipeline) -> None:
+    def _check(self, name: str, pipeline: Pipeline) -> None:
         """Run in a thread of its own."""
         hurry = self._hurries[name]
         while not self._stopping:
@@ -73,7 +73,7 @@ class Refresher:
 
 
 def _refresh(name: str, pipeline: Pipeline) -> str:
-    """Refresh a pipeline, whatever it does; give why its server is away."""
+    """Refresh a pipeline and return why its server cannot be reached, "" if it can; never raises."""
     try:
         reason = str(pipeline.refresh())
     except BaseException as error:

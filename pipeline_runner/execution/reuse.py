@@ -1,4 +1,4 @@
-"""Results that are there already: a job of an experiment with the same settings as an earlier one is not run again."""
+"""Reuse of results: a job of an experiment with the settings of an earlier job gets the result of that job."""
 
 import hashlib
 import logging
@@ -20,26 +20,26 @@ from pipeline_runner.queue.store import JobStore
 SQL: Final = sql.load("pipeline_runner.execution", "reuse.sql")
 SCHEMA_VERSION: Final = 1
 logger = logging.getLogger(__name__)
-FILE_LIMIT: Final = 16 << 20  # bytes of one result that are read to see that it is what it was; the loop waits
+FILE_LIMIT: Final = 16 << 20  # bytes: larger results are not reused, as hashing them blocks the loop
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class Reuse:
-    """Knows which job has made the result of which settings.
+    """The index of results by a hash of the settings that made them.
 
-    What decides a result is the pipeline, the stage, the whole configuration with its seed, and what the pipeline says
-    by `identity`. A result is given again only if all of its files are there and have the content that they had.
+    The settings are the pipeline, the stage, the whole configuration with its seed, and the `identity` of the pipeline.
+    A result is reused only if all of its files still exist with the same content.
     """
 
     def __init__(self, log: Log, store: JobStore, pipelines: Mapping[str, Pipeline], root: Path) -> None:
-        """Create the table if it is not there; `root` is the output folder."""
+        """Create the table if needed; `root` is the output folder."""
         self._log, self._store, self._pipelines, self._root = log, store, pipelines, root
         self._keys: dict[str, bytes] = {}  # of the jobs that run
         log.create_tables("reuse", SCHEMA_VERSION, SQL["schema"])
 
     def find(self, record: NormalizedJobRecord) -> JobResult | None:
-        """Give the result of a job that is about to run, if an earlier one has made it."""
+        """Return the result of an earlier job with the settings of one that is about to run, None if there is none."""
         key = self._key(record) if record.learning_context else None
         if key is None:
             return None
@@ -55,7 +55,7 @@ class Reuse:
         return replace(result, seconds=seconds, reused_from=result.reused_from or earlier.job_id)
 
     def note_end(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Note in the transaction of its end what a job has made, unless what decides it has changed meanwhile."""
+        """Index the result of a job in the transaction of its end, unless `identity` changed during the run."""
         key = self._keys.pop(record.job_id, None)
         if key is None or record.result is None:
             return

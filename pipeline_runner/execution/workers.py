@@ -1,4 +1,4 @@
-"""The worker pool: one thread a running job; results and progress come back through the loop."""
+"""The worker pool: one thread for each running job; results and progress come back through the loop."""
 
 import logging
 import math
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerPool:
-    """Runs jobs, as many as it is given. All methods and callbacks belong to the loop's thread.
+    """Runs every job that it is given at once. All methods and callbacks belong to the loop's thread.
 
-    Its threads stay for the next job. They are daemons, so that a pipeline that hangs cannot keep the process.
+    Threads are kept for later jobs. They are daemons, so that a pipeline that hangs cannot keep the process alive.
     """
 
     def __init__(self, loop: Loop, pipelines: Mapping[str, Pipeline], done: Done, report: Report) -> None:
@@ -36,10 +36,10 @@ class WorkerPool:
         self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: dict[str, threading.Event] = {}
-        self._over: dict[str, JobResult] = {}  # of running ones that have ended, though the loop has not heard of it
+        self._over: dict[str, JobResult] = {}  # of jobs that have ended, until the loop has seen it
 
     def start(self, job: NormalizedJobRecord) -> None:
-        """Run a job in a thread that is idle, or in a new one."""
+        """Run a job in an idle thread, or in a new one."""
         stop = self._running[job.job_id] = threading.Event()
         if len(self._running) > len(self._threads):
             self._threads.append(threading.Thread(target=self._work, name=f"worker {len(self._threads)}", daemon=True))
@@ -47,14 +47,14 @@ class WorkerPool:
         self._waiting.put((job, stop))
 
     def cancel(self, job_id: str) -> None:
-        """Ask a running job to stop; its end is reported as any other."""
+        """Ask a running job to stop; its end is reported like any other."""
         if job_id in self._running:
             self._running[job_id].set()
 
     def stop(self, seconds: float) -> tuple[dict[str, JobResult], list[str]]:
-        """Ask all jobs to stop and wait for them. Give the results of those that have ended, and the ids of the others.
+        """Stop all jobs, and return the results of those that ended in time and the ids of the others.
 
-        Nothing of it is reported.
+        `done` is not called for them.
         """
         deadline = time.monotonic() + seconds
         for stop in self._running.values():
@@ -70,7 +70,7 @@ class WorkerPool:
         """Run in a thread of the pool."""
         while taken := self._waiting.get():
             job, stop = taken
-            threading.current_thread().name = job.job_id  # for whoever looks at the process
+            threading.current_thread().name = job.job_id  # for tools that show the threads of a process
             result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
             self._over[job.job_id] = result
             self._loop.call(partial(self._ended, job.job_id, result))
@@ -88,7 +88,7 @@ class WorkerPool:
             now = time.monotonic()
             if now - last >= PROGRESS_GAP:
                 last = now
-                # converted here, where an error is the job's: numbers of numpy cannot be encoded
+                # converted here, where an error fails only the job: numbers of numpy cannot be encoded
                 bounded = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
                 done, total = (None if count is None else min(int(count), INT64_MAX) for count in (step, steps))
                 self._loop.call(lambda: self._report(job, bounded, done, total))
@@ -99,9 +99,9 @@ class WorkerPool:
 def run_job(
     pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stop: threading.Event
 ) -> JobResult:
-    """Run a job to a result, whatever the pipeline does.
+    """Run a job and return its result; an exception of the pipeline is a failure of the job.
 
-    What it returns is encoded once: a result that cannot be would end the runner, at every start again.
+    The result is encoded once here: one that cannot be encoded would end the runner, at every start again.
     """
     if pipeline is None:
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
@@ -111,5 +111,5 @@ def run_job(
     except BaseException as error:
         logger.exception("job %s failed", job.job_id)
         return failed_result("internal", error_text(error))
-    # a pipeline that stopped for us did not fail; one that was done before it noticed is done
+    # a job that stopped on request is cancelled; one that completed before it noticed is completed
     return cancelled_result() if stop.is_set() and not result.success else result

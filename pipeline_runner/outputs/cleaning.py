@@ -88,7 +88,7 @@ class Cleaner:
         return Swept(files, size, None)
 
     def _busy_names(self, *, anew: bool) -> tuple[set[str], set[str]]:
-        """Give the folders of experiments and jobs that are at work, or were within the last minute.
+        """Return the folders of experiments and jobs that are at work, or were within the last minute.
 
         A long queue takes its time to be read. What was queued since has no file yet that is an hour old.
         """
@@ -116,7 +116,7 @@ class Cleaner:
         return Removed(files, size, 0, more=False)
 
     def _folders(self, after: str) -> Iterator[str]:
-        """Give the folders that results can be in, in the order of their names, from that of a path on."""
+        """Return the folders that results can be in, in the order of their names, from that of a path on."""
         start = tuple(after.split("/")[:2])
         for outer in _names(self._root, folders=True):
             if (outer,) < start[:1] or (outer.startswith(".") and outer != THUMBNAILS):
@@ -174,7 +174,7 @@ class Cleaner:
 
 
 def _names(folder: Path, *, folders: bool) -> list[str]:
-    """Give the names of the real folders or of the files in a folder, in order; it need not be there."""
+    """Return the names of the real folders or of the files in a folder, in order; it need not be there."""
     try:
         with os.scandir(folder) as entries:
             found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) == folders]

@@ -115,7 +115,7 @@ class Outputs:
 
 
 def job_folder(job: NormalizedJobRecord) -> Path:
-    """Give the folder of a job's results; whatever the ids contain, it is inside the output folder."""
+    """Return the folder of a job's results; whatever the ids contain, it is inside the output folder."""
     context = job.learning_context
     if context is None:
         return Path("jobs") / id_name(job.job_id)
@@ -124,7 +124,7 @@ def job_folder(job: NormalizedJobRecord) -> Path:
 
 
 def id_name(text: str) -> str:
-    """Give the folder name of an id: percent-encoded; what is too long for one is cut and told apart by its hash."""
+    """Return the folder name of an id: percent-encoded; what is too long for one is cut and told apart by its hash."""
     token = topics.encode_token(text)
     if len(token) <= ID_LIMIT:
         return token
@@ -132,13 +132,13 @@ def id_name(text: str) -> str:
 
 
 def sidecar_path(path: str, sha256: str, job_id: str) -> str:
-    """Give the path of the sidecar of a result. It names the job: two of them may make the same file."""
+    """Return the path of the sidecar of a result. It names the job: two of them may make the same file."""
     # behind the hash, a dot can be a dot
     return f"{path.rpartition('/')[0]}/{sha256}.{id_name(job_id).replace('%2E', '.')}.json"
 
 
 def thumbnail_path(sha256: str) -> str:
-    """Give the path of the thumbnail of a picture; it needs not be there."""
+    """Return the path of the thumbnail of a picture; it needs not be there."""
     return f"{THUMBNAILS}/{sha256[:2]}/{sha256}.webp"
 
 

@@ -71,7 +71,7 @@ def read_kind(data: bytes) -> ImageKind:
 
 
 def with_parameters(data: bytes, kind: ImageKind, text: str) -> bytes:
-    """Give a PNG with the text chunk `parameters`, unless it has one; anything else stays as it is."""
+    """Return a PNG with the text chunk `parameters`, unless it has one; anything else stays as it is."""
     if not text or not data.startswith(PNG_SIGNATURE) or kind.has_parameters:
         return data
     return data[:_HEADER_END] + _text_chunk(PARAMETERS, text) + data[_HEADER_END:]

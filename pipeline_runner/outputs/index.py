@@ -52,7 +52,7 @@ class OutputIndex:
         self.since = self._begin()  # unix seconds; files that were made before may be of jobs it does not know
 
     def _begin(self) -> float:
-        """Give the moment at which the epoch of the log was first seen: a power cut or a restore takes rows away."""
+        """Return the moment at which the epoch of the log was first seen: a power cut or a restore takes rows away."""
         rows = self._log.query(SQL["select_since"], (self._log.epoch,))
         if rows:
             return float(rows[0][0])
@@ -77,11 +77,11 @@ class OutputIndex:
         tx.execute(SQL["insert_ended"], (record.job_id, owner, ended))
 
     def copies(self, sha256: str) -> list[Copy]:
-        """Give the files with a hash."""
+        """Return the files with a hash."""
         return [Copy(*row) for row in self._log.query(SQL["select_copies"], (sha256, COPIES))]
 
     def find(self, prefix: str) -> list[OutputView]:
-        """Give results whose hash begins so, in the order of hashes."""
+        """Return results whose hash begins so, in the order of hashes."""
         end = prefix + "g"  # behind every digit
         return [
             OutputView(sha256=sha256, media_type=media_type, size=size, job_id=job_id, experiment_id=owner)
@@ -91,7 +91,7 @@ class OutputIndex:
         ]
 
     def owners(self, before: float, after: str, limit: int) -> list[str]:
-        """Give experiments with jobs that ended before a time, in order, behind one of them."""
+        """Return experiments with jobs that ended before a time, in order, behind one of them."""
         params = {"before": before, "after": after, "limit": limit}
         return [owner for (owner,) in self._log.query(SQL["select_owners"], params)]
 
@@ -106,7 +106,7 @@ class OutputIndex:
         return bool(self._log.query(SQL["select_unended"], (experiment_id,)))
 
     def busy(self) -> tuple[set[str], set[str]]:
-        """Give the experiments with jobs that are queued or running, and those jobs that belong to none."""
+        """Return the experiments with jobs that are queued or running, and those jobs that belong to none."""
         experiments = self._log.query(SQL["select_busy_experiments"])
         jobs = self._log.query(SQL["select_busy_jobs"])
         return {experiment_id for (experiment_id,) in experiments}, {job_id for (job_id,) in jobs}
@@ -123,7 +123,7 @@ class OutputIndex:
         return Taken(made, len(jobs), more=len(jobs) == limit)
 
     def paths(self, sha256: str) -> set[str]:
-        """Give all files with a hash."""
+        """Return all files with a hash."""
         return {path for (path,) in self._log.query(SQL["select_paths"], (sha256,))}
 
 

@@ -53,7 +53,7 @@ def read_infotext(text: str) -> dict[str, str]:
 
 
 def _next_value(text: str) -> tuple[str, str]:
-    """Split off one value; give it and what stands behind its comma."""
+    """Split off one value; return it and what stands behind its comma."""
     if text.startswith('"'):
         try:
             value, end = json.JSONDecoder().raw_decode(text)

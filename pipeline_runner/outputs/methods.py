@@ -71,7 +71,7 @@ class OutputMethods:
         return OutputFindReply(outputs=self._index.find(params.prefix))
 
     def _owners(self, params: OutputOwnersParams) -> OutputOwnersReply:
-        """Give one page; the jobs of no experiment come first."""
+        """Return one page; the jobs of no experiment come first."""
         before = params.ended_before
         found: list[OutputOwner] = []
         if params.after is None and (outside := self._index.summary(None, before)).jobs:

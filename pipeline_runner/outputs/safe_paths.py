@@ -34,7 +34,7 @@ def read_part(root: Path, path: str, offset: int, limit: int) -> Part:
 
 
 def look_at(root: Path, path: str) -> os.stat_result:
-    """Give size and times of a regular file.
+    """Return size and times of a regular file.
 
     Raises:
         OSError: as for `read_part`.
@@ -68,7 +68,7 @@ def remove_empty(root: Path, path: str) -> bool:
 
 @contextmanager
 def _folder_of(root: Path, path: str) -> Iterator[tuple[int, str]]:
-    """Open the folder of a file step by step; give its descriptor, and the name of the file in it."""
+    """Open the folder of a file step by step; return its descriptor, and the name of the file in it."""
     *steps, name = path.split("/")
     if any(step in ("", ".", "..") or "\0" in step for step in (*steps, name)):
         raise FileNotFoundError(2, "no path below the folder", path)

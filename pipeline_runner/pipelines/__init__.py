@@ -1,4 +1,4 @@
-"""What can run a job; third parties add theirs by the entry point group `variantbus.pipelines`.
+"""The pipelines that run jobs; other packages add theirs by the entry point group `variantbus.pipelines`.
 
 May import `bus`, `pipeline_runner.queue` and `pipeline_runner.outputs`; no pipeline imports another one.
 """

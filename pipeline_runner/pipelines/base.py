@@ -1,6 +1,6 @@
-"""What a pipeline is, and what the runner gives to it.
+"""The base class of a pipeline, and what the runner passes to it.
 
-An entry point of the group `variantbus.pipelines` names a class that is called with a `Setup` and gives a `Pipeline`.
+An entry point of the group `variantbus.pipelines` names a class that is called with a `Setup` and returns a `Pipeline`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,19 +14,19 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 Cancelled = Callable[[], bool]
-"""Asked now and then by a running pipeline: is the job to stop?"""
+"""Called now and then by a running pipeline; returns whether the job must stop."""
 
 
 class Progress(Protocol):
-    """Called by a running pipeline, as often as it likes."""
+    """Called by a running pipeline, as often as it likes; the runner limits the messages."""
 
     def __call__(self, fraction: float, step: int | None = None, steps: int | None = None) -> None:
-        """Report how far the job is, 0..1."""
+        """Report the progress of the job: a fraction from 0 to 1, and step and number of steps if known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
-    """Where an image server is, and the file with `user:password` if it asks for them."""
+    """The address of an image server, and the file with `user:password` if it needs them."""
 
     url: str
     auth_file: Path | None = None
@@ -34,14 +34,14 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a pipeline is made with: where results go, and the servers by the name of the pipeline that uses them."""
+    """What a pipeline is created with: the output folder, and the servers by name of the pipeline that uses them."""
 
     outputs: Outputs
     servers: Mapping[str, ServerAddress] = field(default_factory=dict)
 
 
 class Pipeline:
-    """Runs jobs, each in a thread of its own; a base class, of which `stages` and `run` have to be written.
+    """Runs jobs, each in its own thread. A subclass must define `stages` and `run`.
 
     Attributes:
         concurrency: How many of its jobs run at a time; None for as many as the runner has workers.
@@ -52,7 +52,7 @@ class Pipeline:
     refresh_seconds: float | None = None
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give the stages and what each takes; asked again after each `refresh`."""
+        """Return the stages and what each takes; called again after each `refresh`."""
         raise NotImplementedError
 
     def check(self, stage: str, config: Config) -> None:
@@ -63,18 +63,18 @@ class Pipeline:
         """
 
     def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - for those that need them
-        """Give what decides a result besides stage and configuration; None where that is not known.
+        """Return what decides a result besides stage and configuration, None if that is not known.
 
-        Where it is known, a job of an experiment with settings that a job had before is not run again.
+        If it is known, a job of an experiment with the settings of an earlier job gets the result of that job.
         """
         return None
 
     def refresh(self) -> str:
-        """Read anew what the server offers, in a thread; give why it cannot be reached, "" if it can."""
+        """Read again what the server offers, in a thread; return why it cannot be reached, "" if it can."""
         return ""
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
-        """Run a job to its end; an exception is a failure of the job, never of the runner.
+        """Run a job and return its result; an exception fails the job, never the runner.
 
         The kind of an error says what the runner does next, see `pipeline_runner.queue.retries`.
         """

@@ -131,7 +131,7 @@ class HttpClient:
     def _send(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str], bounds: tuple[float, int]
     ) -> Reply:
-        """Have the whole answer in time; a limit for each read would let one that drips go on for ever."""
+        """Limit the time of the whole answer; a limit for each read would never end a slow drip."""
         seconds, most = bounds
         with Exchange(self.url, method, target, body, self._headers | headers, most) as exchange:
             late = not exchange.wait(seconds)
@@ -165,7 +165,7 @@ class Exchange:
 
     @property
     def done(self) -> bool:
-        """Is the answer there, or is there to be none?"""
+        """Return whether the answer has come, or has failed."""
         return not self._thread.is_alive()
 
     def wait(self, seconds: float) -> bool:
@@ -174,7 +174,7 @@ class Exchange:
         return self.done
 
     def reply(self) -> Reply:
-        """Give the answer, waiting for it.
+        """Wait for the answer and return it.
 
         Raises:
             ServerFault: there is none (`unreachable`), or it is too large.
@@ -245,7 +245,7 @@ def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Give the innermost cause in few words: the outer ones repeat the address."""
+    """Return the innermost cause in short: the outer ones repeat the address."""
     cause: BaseException = error
     while (inner := getattr(cause, "reason", None) or cause.__cause__) and isinstance(inner, BaseException):
         cause = inner
@@ -254,7 +254,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_url(url: str) -> str:
-    """Give the address of a server without a slash at its end.
+    """Return the address of a server without a slash at its end.
 
     Raises:
         InvalidInputError: it is no http:// or https:// URL, or holds a password.
@@ -272,7 +272,7 @@ def check_url(url: str) -> str:
 
 
 def _authorization(address: ServerAddress) -> dict[str, str]:
-    """Give the header of basic authentication; the file is for its owner alone."""
+    """Return the header of basic authentication; the file is for its owner alone."""
     if address.auth_file is None:
         return {}
     path = address.auth_file

@@ -20,7 +20,7 @@ class NoopPipeline(Pipeline):
         """Need nothing."""
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give `run`, whose one variable changes nothing."""
+        """Return `run`, whose one variable changes nothing."""
         return _STAGES
 
     def run(self, _job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:

@@ -22,7 +22,7 @@ _OUT_OF_MEMORY: Final = ("outofmemory", "out of memory", "memoryerror", "not eno
 
 
 def refusal_kind(status: int, words: str, *, by_server: bool) -> str:
-    """Give the kind of error of an answer that is no success; `by_server` is False if others speak for the server."""
+    """Return the kind of error of an answer that is no success; `by_server` is False if a proxy answered for the server."""
     if status in _LOCKED or (status in _OF_A_PROXY and not by_server):
         return "unreachable"
     if status in _BUSY:
@@ -33,7 +33,7 @@ def refusal_kind(status: int, words: str, *, by_server: bool) -> str:
 
 
 def is_out_of_memory(words: str) -> bool:
-    """Do the name and the text of an exception say that memory did not suffice?"""
+    """Return whether name and text of an exception mean that memory ran out."""
     return any(mark in words.lower() for mark in _OUT_OF_MEMORY)
 
 

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_pipelines(setup: Setup) -> dict[str, Pipeline]:
-    """Make every pipeline that is installed; one that cannot be loaded is logged and left out."""
+    """Create every installed pipeline; one that cannot be loaded is logged and left out."""
     pipelines: dict[str, Pipeline] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
@@ -30,7 +30,7 @@ def load_pipelines(setup: Setup) -> dict[str, Pipeline]:
 
 
 def stages_of(name: str, pipeline: Pipeline) -> dict[str, StageSpec] | None:
-    """Give what a pipeline takes, in a form that can be sent; None, with a word in the log, if it says nonsense."""
+    """Return what a pipeline takes, in a form that can be sent; None, with a log message, if it is invalid."""
     try:
         stages = convert(msgspec.to_builtins(dict(pipeline.stages())), dict[str, StageSpec])
         msgspec.msgpack.encode(stages)
@@ -41,7 +41,7 @@ def stages_of(name: str, pipeline: Pipeline) -> dict[str, StageSpec] | None:
 
 
 class _Numbers(msgspec.Struct):
-    """What a pipeline says of itself in numbers."""
+    """The numbers among the attributes of a pipeline."""
 
     concurrency: Annotated[int, msgspec.Meta(ge=1)] | None
     refresh_seconds: Annotated[float, msgspec.Meta(gt=0)] | None

@@ -1,4 +1,4 @@
-"""Numbers that servers tell, as far as a message can hold them: JSON knows larger ones, and Python reads infinities."""
+"""Values from the JSON of servers, checked: a message cannot hold its largest numbers, nor infinities."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ from bus.contracts.messages import INT64_MAX, Scalar
 
 
 def whole(value: Any) -> int | None:
-    """Give a whole number, None if it is none, or has more than 64 bits; some servers count in floats."""
+    """Return an integer of at most 64 bits, None if the value is none; some servers count in floats."""
     found = number(value)
     if found is None or not float(found).is_integer():
         return None
@@ -15,7 +15,7 @@ def whole(value: Any) -> int | None:
 
 
 def number(value: Any) -> int | float | None:
-    """Give a finite number, None if it is none; true and false are none."""
+    """Return a finite number, None if the value is none; booleans are no numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -25,7 +25,7 @@ def number(value: Any) -> int | float | None:
 
 
 def scalar(value: Any) -> Scalar | None:
-    """Give a text, a truth value or a number; None if it is none of them, or has more than 64 bits."""
+    """Return a string, boolean or number; None for anything else, and for more than 64 bits."""
     if isinstance(value, str | bool):
         return value
     return whole(value) if isinstance(value, int) else number(value)

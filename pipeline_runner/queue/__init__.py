@@ -1,4 +1,4 @@
-"""The queue of jobs: their life cycle, its tables, the capacity of each pipeline, retries.
+"""The queue of jobs: their life cycle and tables, the capacity of each pipeline, retries, completion handlers.
 
 May import `bus`.
 """

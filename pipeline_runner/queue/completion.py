@@ -1,4 +1,4 @@
-"""Who is told when a job has ended: plain functions, called one after another. No socket, no file."""
+"""Completion handlers: functions that are called, one after another, when a job has ended."""
 
 import logging
 from collections.abc import Callable
@@ -11,19 +11,19 @@ logger = logging.getLogger(__name__)
 
 
 class CompletionHandlers:
-    """The functions that want to know; none of them can hurt another one, or the job."""
+    """The registered functions; an exception in one affects neither the others nor the job."""
 
     def __init__(self) -> None:
         """Start with none."""
         self._handlers: list[CompletionHandler] = []
 
     def register(self, handler: CompletionHandler) -> None:
-        """Have a function called with job and result whenever a job has ended; registering twice counts once."""
+        """Call `handler(record, result)` whenever a job has ended; registering twice counts once."""
         if handler not in self._handlers:
             self._handlers.append(handler)
 
     def unregister(self, handler: CompletionHandler) -> None:
-        """Do not call a function any more; an unknown one is no error."""
+        """Stop calling a handler; an unknown one is no error."""
         if handler in self._handlers:
             self._handlers.remove(handler)
 

@@ -23,7 +23,7 @@ TRANSITIONS: Final[dict[JobState, dict[JobEvent, JobState]]] = {
 
 
 class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job with everything that is known of it; a job of a learning experiment carries its `learning_context`."""
+    """All that is known of a job; a job of a learning experiment carries its `learning_context`."""
 
     job_id: str
     pipeline: str
@@ -33,7 +33,7 @@ class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True)
     priority: int = 0  # higher ones run first
     state: JobState = "queued"
     attempt: int = 0  # how often a worker has taken it
-    faults: int = 0  # runs that ended by a fault of the server, or with the death of the runner
+    faults: int = 0  # runs that ended by a fault of the server or a crash of the runner
     fault: JobError | None = None  # the newest of them
     cancel_requested: bool = False  # no transition: the pipeline has to stop first
     queued_at: float = 0.0
@@ -56,7 +56,7 @@ def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
 
 
 def transition(state: JobState, event: JobEvent) -> JobState:
-    """Give the state of a job after an event.
+    """Return the state of a job after an event.
 
     Raises:
         IllegalTransitionError: the event cannot happen in this state.
@@ -65,46 +65,46 @@ def transition(state: JobState, event: JobEvent) -> JobState:
 
 
 def started(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
-    """Give the record after a worker took it."""
+    """Return the record after a worker took it."""
     state = transition(record.state, "start")
     return replace(record, state=state, attempt=record.attempt + 1, started_at=now)
 
 
 def requeued(record: NormalizedJobRecord) -> NormalizedJobRecord:
-    """Give the record after the runner was ended under it: it runs again, in its old place."""
+    """Return the record of a job that was stopped before its end: it runs again, in its old place."""
     return replace(record, state=transition(record.state, "requeue"), started_at=None)
 
 
 def faulted(record: NormalizedJobRecord, fault: JobError) -> NormalizedJobRecord:
-    """Give the record after a run that was not its own fault: as `requeued`, but it is counted."""
+    """Return the record after a run that failed by a fault of the server or runner: as `requeued`, but counted."""
     return replace(requeued(record), faults=record.faults + 1, fault=fault)
 
 
 def retried(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
-    """Give the record after a person had it run again; it goes on counting attempts, not faults."""
+    """Return the record of a job that a person runs again; attempts are counted on, faults start at zero."""
     state = transition(record.state, "retry")
     changes: dict[str, object] = dict.fromkeys(("started_at", "finished_at", "result", "fault"))
     return replace(record, state=state, faults=0, cancel_requested=False, queued_at=now, **changes)
 
 
 def finished(record: NormalizedJobRecord, result: JobResult, now: float) -> NormalizedJobRecord:
-    """Give the record after its end: well, with an error, or cancelled, as the result says."""
+    """Return the record after its end: completed, failed or cancelled, as the result says."""
     event: JobEvent = "cancel" if result.cancelled else "complete" if result.success else "fail"
     return replace(record, state=transition(record.state, event), result=result, finished_at=now)
 
 
 def cancelled_result() -> JobResult:
-    """Give the result of a cancelled job."""
+    """Return the result of a cancelled job."""
     return JobResult(success=False, cancelled=True)
 
 
 def failed_result(kind: str, message: str) -> JobResult:
-    """Give the result of a failed job."""
+    """Return the result of a failed job."""
     return JobResult(success=False, error=JobError(kind=kind, message=message))
 
 
 def error_text(error: BaseException) -> str:
-    """Give type and text of whatever a pipeline has raised, in a form that can be sent; some cannot even say it."""
+    """Return type and text of an exception of a pipeline, cut and cleaned so that a message can carry it."""
     try:
         text = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - its own __str__ is broken

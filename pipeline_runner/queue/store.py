@@ -27,7 +27,7 @@ class JobStore:
         log.create_tables("runner", SCHEMA_VERSION, SQL["schema"])
 
     def insert(self, tx: Transaction, record: NormalizedJobRecord) -> bool:
-        """Add a job; False if its id is known, and then nothing changes."""
+        """Add a job and return whether it is new; a known id changes nothing."""
         experiment_id = record.learning_context.experiment_id if record.learning_context else None
         row = (record.job_id, experiment_id, record.pipeline, record.priority, record.state, _encode(record))
         return tx.execute(SQL["insert"], row).rowcount == 1
@@ -37,20 +37,20 @@ class JobStore:
         tx.execute(SQL["update"], (record.state, _encode(record), record.job_id))
 
     def get(self, job_id: str) -> NormalizedJobRecord | None:
-        """Give one job."""
+        """Return a job, None if its id is unknown."""
         rows = self._log.query(SQL["select"], (job_id,))
         return _decode(rows[0][1]) if rows else None
 
     def next_queued(self, pipeline: str, count: int) -> list[NormalizedJobRecord]:
-        """Give the jobs of a pipeline that are next: by priority, and then those that have waited longest."""
+        """Return the next jobs of a pipeline: by priority, then oldest first."""
         return [_decode(row[0]) for row in self._log.query(SQL["select_next"], (pipeline, count))]
 
     def running(self) -> list[NormalizedJobRecord]:
-        """Give the running jobs."""
+        """Return the running jobs."""
         return [_decode(row[0]) for row in self._log.query(SQL["select_running"])]
 
     def unended(self, experiment_id: str, state: JobState, limit: int = INT64_MAX) -> list[NormalizedJobRecord]:
-        """Give queued or running jobs of an experiment, oldest first."""
+        """Return queued or running jobs of an experiment, oldest first."""
         return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
 
     def count_unended(self, experiment_id: str) -> int:
@@ -58,26 +58,26 @@ class JobStore:
         return int(self._log.query(SQL["count_unended"], (experiment_id,))[0][0])
 
     def cancels(self) -> list[str]:
-        """Give the experiments whose jobs are being cancelled."""
+        """Return the experiments whose jobs are being cancelled."""
         return [experiment_id for (experiment_id,) in self._log.query(SQL["select_cancels"])]
 
     def write_cancel(self, tx: Transaction, experiment_id: str, *, done: bool) -> None:
-        """Note that the jobs of an experiment are to be cancelled, or that they are."""
+        """Write that the jobs of an experiment must be cancelled, or (`done`) that all are."""
         tx.execute(SQL["delete_cancel"] if done else SQL["insert_cancel"], (experiment_id,))
 
     def page(self, state: JobState | None, before: int | None, limit: int) -> tuple[list[Numbered], int | None]:
-        """Give jobs with their numbers, newest first, up to the limits of a reply, and the `before` of the next."""
+        """Return jobs with their numbers, newest first, up to the limits of a reply, and `before` of the next page."""
         statement = SQL["select_page_by_state"] if state else SQL["select_page"]
         params = {"before": INT64_MAX if before is None else before, "limit": limit}
         rows, more = self._log.query_page(statement, {**params, "state": state} if state else params, limit)
         return [(number, _decode(record)) for number, record in rows], rows[-1][0] if more else None
 
     def number_of(self, job_id: str) -> int:
-        """Give the number of a job that is there."""
+        """Return the number of a job that exists."""
         return int(self._log.query(SQL["select"], (job_id,))[0][0])
 
     def behind(self, number: int, record: NormalizedJobRecord) -> int:
-        """Count the queued jobs of the pipeline and priority of a queued one that run after it."""
+        """Count the queued jobs of the same pipeline and priority that run after a queued one."""
         return int(self._log.query(SQL["count_behind"], (record.pipeline, record.priority, number))[0][0])
 
     def count_queued(self) -> list[tuple[str, int, int]]:
@@ -85,13 +85,13 @@ class JobStore:
         return self._log.query(SQL["count_queued"])
 
     def count_known(self, job_ids: Iterable[str]) -> int:
-        """Count which of some ids are known."""
+        """Count how many of some ids are known."""
         return int(self._log.query(SQL["count_known"], (json.dumps(list(job_ids)),))[0][0])
 
     def pauses(self) -> set[str]:
-        """Give the pipelines that are paused; "" is all of them."""
+        """Return the pipelines that are paused; "" is all of them."""
         return {pipeline for (pipeline,) in self._log.query(SQL["select_pauses"])}
 
     def write_pause(self, tx: Transaction, pipeline: str, *, paused: bool) -> None:
-        """Note that a pipeline is paused, or that it is not."""
+        """Write that a pipeline is paused, or that it is not."""
         tx.execute(SQL["insert_pause"] if paused else SQL["delete_pause"], (pipeline,))

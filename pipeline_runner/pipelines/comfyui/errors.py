@@ -53,7 +53,7 @@ def node_errors_text(node_errors: Any) -> str:
 
 
 def dropped_outputs(node_errors: Any) -> set[str]:
-    """Give the output nodes that the server leaves out because of errors before them, though it took the prompt."""
+    """Return the output nodes that the server leaves out because of errors before them, though it took the prompt."""
     nodes = node_errors if isinstance(node_errors, dict) else {}
     told = (entry for entry in nodes.values() if isinstance(entry, dict))
     return {str(node_id) for entry in told for node_id in _list(entry.get("dependent_outputs"))}
@@ -83,7 +83,7 @@ def _input_name(error: Mapping[str, Any]) -> str:
 
 
 def _detail(error: Mapping[str, Any]) -> str:
-    """Give the details but for the name of the input, which stands before them already."""
+    """Return the details but for the name of the input, which stands before them already."""
     extra = error.get("extra_info")
     name = str(extra.get("input_name", "")) if isinstance(extra, dict) else ""
     return str(error.get("details") or "").removeprefix(name).lstrip(":,- ")

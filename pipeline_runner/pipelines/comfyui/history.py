@@ -61,14 +61,14 @@ def read_ended(entry: Any) -> Ended:
 
 
 def chosen_images(ended: Ended, output_nodes: tuple[str, ...]) -> list[ImageFile]:
-    """Give the pictures that count: those of the named nodes, else all that are saved and no mere preview."""
+    """Return the pictures that count: those of the named nodes, else all that are saved and no mere preview."""
     if output_nodes:
         return [image for image in ended.images if image.node in output_nodes]
     return [image for image in ended.images if image.type == "output"]
 
 
 def _messages(written: Any) -> dict[str, dict[str, Any]]:
-    """Give what the server logged of the prompt, by name."""
+    """Return what the server logged of the prompt, by name."""
     pairs = [pair for pair in _list(written) if isinstance(pair, list) and len(pair) == len(("name", "data"))]
     return {str(name): _map(data) for name, data in pairs}
 

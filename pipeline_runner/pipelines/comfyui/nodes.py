@@ -43,11 +43,11 @@ class Nodes:
         return class_type in self._raw
 
     def names(self) -> list[str]:
-        """Give the names of all classes."""
+        """Return the names of all classes."""
         return list(self._raw)
 
     def find(self, class_type: str) -> NodeInfo:
-        """Give what is known of a class; nodes describe themselves, and not all of them well."""
+        """Return what is known of a class; nodes describe themselves, and not all of them well."""
         if class_type not in self._found:
             try:
                 self._found[class_type] = _one_class.decode(self._raw[class_type])
@@ -56,7 +56,7 @@ class Nodes:
         return self._found[class_type]
 
     def inputs_of(self, workflow: Workflow) -> Inputs:
-        """Check that the server has every node of a workflow; give what the inputs of each variable take.
+        """Check that the server has every node of a workflow; return what the inputs of each variable take.
 
         Raises:
             InvalidInputError: naming the field and what to do.
@@ -90,7 +90,7 @@ def check_against(nodes: Nodes, workflow: Workflow, config: Config) -> None:
 
 
 def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
-    """Give what an input takes, as far as it can be known; None for any scalar."""
+    """Return what an input takes, as far as it can be known; None for any scalar."""
     match _described_input(info, name):
         case [kind, dict() as options, *_]:
             return _spec(kind, options)
@@ -101,7 +101,7 @@ def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
 
 
 def output_nodes(nodes: Nodes, graph: Graph) -> list[str]:
-    """Give the nodes that end a workflow: what does not lead to one of them is not executed."""
+    """Return the nodes that end a workflow: what does not lead to one of them is not executed."""
     return [node_id for node_id, node in graph.items() if nodes.find(node["class_type"]).output_node]
 
 
@@ -158,7 +158,7 @@ def _spec(kind: object, options: dict[str, Any]) -> VariableSpec | None:
 
 
 def _choice(choices: object, options: dict[str, Any]) -> VariableSpec | None:
-    """Give the spec of a list of choices; None where the list is not all: files can be uploaded to some."""
+    """Return the spec of a list of choices; None where the list is not all: files can be uploaded to some."""
     if not isinstance(choices, list) or any(key.endswith("_upload") and value for key, value in options.items()):
         return None
     if all(isinstance(choice, str) for choice in choices):

@@ -46,7 +46,7 @@ class ComfyuiPipeline(Pipeline):
         self._away = f"ComfyUI has not answered yet; {HINT}"
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
+        """Return the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
         return {"workflow": STAGE if self._nodes else replace(STAGE, unavailable=self._away)}
 
     def check(self, _stage: str, config: Config) -> None:
@@ -93,7 +93,7 @@ class ComfyuiPipeline(Pipeline):
         return self._fetch(job, verdict) if isinstance(verdict, Harvest) else verdict
 
     def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
-        """Send the picture files; give what the nodes that load them are to be told."""
+        """Send the picture files; return what the nodes that load them are to be told."""
         return {
             target: self.server.upload(read_file(f"config.images.{target}", path), path.suffix.lower())
             for target, path in workflow.images.items()

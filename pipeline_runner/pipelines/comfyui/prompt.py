@@ -35,7 +35,7 @@ class Stopped(Exception):  # noqa: N818 - no error: the job ends with this resul
 
 
 def prompt_id_of(job_id: str, queued_at: float, attempt: int, number: int) -> str:
-    """Give the id of a prompt, which is the same whoever computes it: a runner that was killed finds its own again.
+    """Return the id of a prompt, which is the same whoever computes it: a runner that was killed finds its own again.
 
     `queued_at` is another one when a person has a job run again: what it left before it ended is not looked for.
     """
@@ -43,7 +43,7 @@ def prompt_id_of(job_id: str, queued_at: float, attempt: int, number: int) -> st
 
 
 def client_id_of(job_id: str) -> str:
-    """Give the name under which the server tells of a job, the same for all its attempts."""
+    """Return the name under which the server tells of a job, the same for all its attempts."""
     return uuid.uuid5(NAMESPACE, job_id).hex
 
 

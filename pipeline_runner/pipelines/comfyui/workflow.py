@@ -84,7 +84,7 @@ def read_workflow(data: bytes, config: Config) -> Workflow:
 
 
 def values_of(workflow: Workflow, config: Config) -> dict[Target, Scalar]:
-    """Give what a configuration puts into the nodes; what it leaves out keeps the workflow's own value."""
+    """Return what a configuration puts into the nodes; what it leaves out keeps the workflow's own value."""
     return {
         target: value
         for name, targets in workflow.inputs.items()
@@ -94,7 +94,7 @@ def values_of(workflow: Workflow, config: Config) -> dict[Target, Scalar]:
 
 
 def patched(graph: Graph, values: Mapping[Target, Scalar]) -> Graph:
-    """Give a copy of the nodes with values put in."""
+    """Return a copy of the nodes with values put in."""
     copied = copy.deepcopy(graph)
     for target, value in values.items():
         copied[target.node]["inputs"][target.input] = value
@@ -102,18 +102,18 @@ def patched(graph: Graph, values: Mapping[Target, Scalar]) -> Graph:
 
 
 def effective_values(workflow: Workflow, graph: Graph) -> Config:
-    """Give the value of each variable as some nodes have it; of several targets, the first one's."""
+    """Return the value of each variable as some nodes have it; of several targets, the first one's."""
     found = {name: input_of(graph, targets[0]) for name, targets in workflow.inputs.items()}
     return {name: _sendable(value) for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
 def input_of(graph: Graph, target: Target) -> Any:
-    """Give what an input has, None if it is not there."""
+    """Return what an input has, None if it is not there."""
     return graph.get(target.node, {}).get("inputs", {}).get(target.input)
 
 
 def seed_inputs(graph: Graph) -> list[Target]:
-    """Give the inputs that look like seeds; for one that another node feeds, the whole numbers of that node."""
+    """Return the inputs that look like seeds; for one that another node feeds, the whole numbers of that node."""
     found: list[Target] = []
     for node_id, node in graph.items():
         for name in SEED_INPUTS:
@@ -126,7 +126,7 @@ def seed_inputs(graph: Graph) -> list[Target]:
 
 
 def own_inputs(graph: Graph, node_id: str) -> list[Target]:
-    """Give the inputs of a node that no other node feeds."""
+    """Return the inputs of a node that no other node feeds."""
     inputs = graph[node_id]["inputs"] if node_id in graph else {}
     return [Target(node_id, name) for name, value in inputs.items() if _source(value) is None]
 
@@ -158,7 +158,7 @@ def _no_json(constant: str) -> NoReturn:
 
 
 def _sendable(value: Scalar) -> Scalar:
-    """Give what a message can hold: a seed in a workflow may have 64 bits and no sign."""
+    """Return what a message can hold: a seed in a workflow may have 64 bits and no sign."""
     return str(value) if scalar(value) is None else value
 
 
@@ -232,7 +232,7 @@ def _check_targets(workflow: Workflow) -> None:
 
 
 def _source(value: object) -> str | None:
-    """Give the node that feeds an input, None if the input has a value of its own."""
+    """Return the node that feeds an input, None if the input has a value of its own."""
     match value:
         case [str() | int() as node_id, int()]:
             return str(node_id)

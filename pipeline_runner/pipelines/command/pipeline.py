@@ -57,7 +57,7 @@ class CommandPipeline(Pipeline):
         kill_leftovers(self._work)
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give the one stage, `run`; its variables are the placeholders of its command."""
+        """Return the one stage, `run`; its variables are the placeholders of its command."""
         return _STAGES
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
@@ -104,7 +104,7 @@ class CommandPipeline(Pipeline):
 
 
 def fill_in(config: Config, provided: dict[str, str]) -> list[str]:
-    """Give the arguments with every `{placeholder}` replaced; one that has no value stays as it is."""
+    """Return the arguments with every `{placeholder}` replaced; one that has no value stays as it is."""
     template = config["command"]
     values = {**{key: _argument(value) for key, value in config.items()}, **provided}
     parts = template if isinstance(template, list) else [template]
@@ -163,7 +163,7 @@ def _tail(path: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Give the regular files of a folder; a link could point anywhere."""
+    """Return the regular files of a folder; a link could point anywhere."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

@@ -87,7 +87,7 @@ def kill_leftovers(work: Path) -> None:
 
 
 def _noted(note: Path) -> int | None:
-    """Give the leader that a note names, if it still runs."""
+    """Return the leader that a note names, if it still runs."""
     try:
         noted = msgspec.json.decode(note.read_bytes(), type=_Note)
         same = psutil.Process(noted.pid).create_time() == noted.created  # else the number was given again
@@ -97,7 +97,7 @@ def _noted(note: Path) -> int | None:
 
 
 def _found(folder: Path) -> int | None:
-    """Give the leader of what was started for a folder: its runner may have died before it had written the note."""
+    """Return the leader of what was started for a folder: its runner may have died before it had written the note."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # it has ended, or is not ours
             if process.environ().get(MARK) == str(folder):

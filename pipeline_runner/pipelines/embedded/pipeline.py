@@ -64,7 +64,7 @@ class EmbeddedPipeline(Pipeline):
         self._outputs = setup.outputs
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give `txt2img`, and `img2img` from a picture file on the runner's machine."""
+        """Return `txt2img`, and `img2img` from a picture file on the runner's machine."""
         return _STAGES
 
     def check(self, _stage: str, config: Config) -> None:

@@ -66,7 +66,7 @@ def read_answer(stage: str, reply: Reply) -> Answer:
 
 
 def effective_of(answer: Answer) -> Config:
-    """Give what the server says that it used, under our names."""
+    """Return what the server says that it used, under our names."""
     info, parameters = answer.info, answer.parameters
     found = {
         "prompt": _first(info, "all_prompts") or info.get("prompt"),

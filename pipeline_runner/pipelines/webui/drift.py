@@ -56,7 +56,7 @@ def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
 
 
 def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
-    """Give the difference that makes a job worthless for its experiment: in the very variable that it varies."""
+    """Return the difference that makes a job worthless for its experiment: in the very variable that it varies."""
     if context is None:
         return None
     value = context.variant_value
@@ -162,7 +162,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _stem(name: str) -> str:
-    """Give the name of a file without folder and suffix, as servers report it with or without."""
+    """Return the name of a file without folder and suffix, as servers report it with or without."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")
 

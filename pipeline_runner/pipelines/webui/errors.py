@@ -47,7 +47,7 @@ def _is_of_the_request(name: str, words: str) -> bool:
 
 
 def _parsed(data: bytes) -> Any:
-    """Give the JSON, None if it is none: a proxy's page."""
+    """Return the JSON, None if it is none: a proxy's page."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -55,13 +55,13 @@ def _parsed(data: bytes) -> Any:
 
 
 def _name(body: Any) -> str:
-    """Give the name of the server's exception, if it tells."""
+    """Return the name of the server's exception, if it tells."""
     found = body.get("error") if isinstance(body, dict) else None
     return found if isinstance(found, str) and found != "HTTPException" else ""
 
 
 def _text(body: Any) -> str:
-    """Give the first words for people that are there: `errors`, `message`, or `detail`, which is a text or a list."""
+    """Return the first words for people that are there: `errors`, `message`, or `detail`, which is a text or a list."""
     if not isinstance(body, dict):
         return str(body)
     for key in ("errors", "message", "detail"):

@@ -37,7 +37,7 @@ class Generation:
         self._tasks_known = "force_task_id" in payload
 
     def run(self, progress: Progress, cancelled: Cancelled) -> tuple[Reply, Watch]:
-        """Give the answer, and what was seen meanwhile.
+        """Return the answer, and what was seen meanwhile.
 
         Raises:
             ServerFault: there is no answer (`unreachable`), or it took too long (`timeout`).
@@ -134,7 +134,7 @@ class _Looker:
         self._thread.start()
 
     def take(self) -> Sight | None:
-        """Give what was seen since the last time, if anything."""
+        """Return what was seen since the last time, if anything."""
         sight, self._sight = self._sight, None
         return sight
 

@@ -78,7 +78,7 @@ class WebuiJob:
         return answer
 
     def _judged(self, outputs: Outputs, answer: Answer, kind: ImageKind, seconds: float) -> JobResult:
-        """Give the result: failed, if the server took something else for the variable of the job's experiment."""
+        """Return the result: failed, if the server took something else for the variable of the job's experiment."""
         config, size = self._job.config, (kind.width, kind.height)
         found = self._differences(answer, size)
         warnings = tuple(str(one) for one in found)

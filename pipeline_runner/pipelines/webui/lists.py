@@ -118,7 +118,7 @@ def read_lists(client: HttpClient) -> Lists:
 
 
 def settings_digest(lists: Lists, config: Config) -> str:
-    """Give a hash of all settings of a server that may decide a picture: all of them, as nobody knows which do not.
+    """Return a hash of all settings of a server that may decide a picture: all of them, as nobody knows which do not.
 
     Where the configuration names the model, that one counts, and not the one that happens to be loaded.
     """

@@ -85,7 +85,7 @@ def _check_lora(config: Config, lists: Lists) -> None:
 
 
 def build(stage: str, config: Config, lists: Lists, init: InitImage | None, task_id: str) -> dict[str, Any]:
-    """Give the request of a job.
+    """Return the request of a job.
 
     Raises:
         InvalidInputError: the server has not got what the job asks for.
@@ -133,7 +133,7 @@ def _value(knob: Knob, value: ConfigValue, lists: Lists) -> Any:
 
 
 def _canonical(kind: str, value: ConfigValue, lists: Lists) -> str:
-    """Give the server's own name: it would take an alias for unknown, and something else in its place."""
+    """Return the server's own name: it would take an alias for unknown, and something else in its place."""
     spellings = lists.names[kind].spellings
     if str(value) not in spellings:
         raise InvalidInputError(f"config: {value!r} is not among the {kind} of the server any more")

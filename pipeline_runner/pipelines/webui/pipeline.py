@@ -35,7 +35,7 @@ class WebuiPipeline(Pipeline):
         self._reason = f"webui: {self._address.url} has not been asked yet; try again in a moment"
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give txt2img, img2img and upscale with what the server offers for each."""
+        """Return txt2img, img2img and upscale with what the server offers for each."""
         lists = self._lists
         return unavailable(self._reason) if lists is None else stages_of(lists)
 

@@ -204,22 +204,22 @@ KNOBS: Final = (
 
 
 def knobs_of(stage: str, lists: Lists) -> dict[str, Knob]:
-    """Give the variables of a stage that a server has."""
+    """Return the variables of a stage that a server has."""
     return {knob.name: knob for knob in KNOBS if stage in knob.stages and _offered(knob, lists)}
 
 
 def stages_of(lists: Lists) -> dict[str, StageSpec]:
-    """Give what each stage takes on a server."""
+    """Return what each stage takes on a server."""
     return {name: _spec(name, stage, lists) for name, stage in STAGES.items()}
 
 
 def unavailable(reason: str) -> dict[str, StageSpec]:
-    """Give the stages of a server that has not been read, with the reason."""
+    """Return the stages of a server that has not been read, with the reason."""
     return {name: StageSpec(unavailable=reason) for name in STAGES}
 
 
 def timeout_of(config: Config) -> float:
-    """Give the seconds that a job may take."""
+    """Return the seconds that a job may take."""
     found = config.get("timeout_seconds")
     return float(found) if isinstance(found, int | float) else DEFAULT_TIMEOUT
 
