@@ -110,7 +110,7 @@ def planned_jobs(workload: Workload) -> Iterator[tuple[str, PlannedJob, JobReque
 
 
 def completions(workload: Workload) -> Iterator[tuple[str, JobCompleted]]:
-    """Return topic and message of the end of every job, in the order in which a runner with one queue completes them."""
+    """Return topic and message of the end of every job, in the order of a runner with one queue."""
     now = FIRST_TIME
     for experiment_id, job, request in planned_jobs(workload):
         now += JOB_SECONDS

@@ -22,7 +22,7 @@ _OUT_OF_MEMORY: Final = ("outofmemory", "out of memory", "memoryerror", "not eno
 
 
 def refusal_kind(status: int, words: str, *, by_server: bool) -> str:
-    """Return the kind of error of an answer that is no success; `by_server` is False if a proxy answered for the server."""
+    """Return the kind of error of an answer that is no success; `by_server` is False where a proxy answered."""
     if status in _LOCKED or (status in _OF_A_PROXY and not by_server):
         return "unreachable"
     if status in _BUSY:
