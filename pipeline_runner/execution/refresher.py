@@ -22,7 +22,7 @@ class Refresher:
     """Calls `refresh` of each pipeline that has a server."""
 
     def __init__(self, loop: Loop, pipelines: Mapping[str, Pipeline], answered: Answered) -> None:
-        """Call `answered` in the loop's thread, with the pipeline and why its server is unreachable, "" if it is not."""
+        """Call `answered` in the loop's thread, with pipeline and why its server is unreachable, "" if it is not."""
         self._loop, self._answered = loop, answered
         self._stopping = False
         self._hurried: set[str] = set()
