@@ -7,7 +7,7 @@ from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus.contracts.messages import JobCompleted, VariantStatus, decode_body
 from bus.contracts.topics import VARIANT_STATUS
 from bus.protocol import topics
-from learning_service.events.router import LearningController
+from learning_service.events.router import Applied, LearningController
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.model import Experiment, variant_status
 from learning_service.experiments.plan import job_id, plan_jobs
@@ -20,7 +20,8 @@ class Router:
     def __init__(self, workload: Workload) -> None:
         """Plan all experiments."""
         experiments = {name: _planned(workload, name) for name in workload.experiment_ids()}
-        self._controller = LearningController(experiments.get)
+        self._experiments = experiments
+        self._controller = LearningController()
 
     def route(self, body: bytes) -> tuple[Variant, VariantStatus]:
         """Apply an event, and give the variant's new state with what is published of it.
@@ -31,9 +32,10 @@ class Router:
         message = decode_body(body)
         if not isinstance(message, JobCompleted):
             raise TypeError(f"{type(message).__name__} instead of a job.completed")
-        outcome = self._controller.handle(message)
-        if outcome.kind != "applied" or outcome.experiment is None or outcome.variant is None:
-            raise ValueError(f"{message.job_id}: {outcome.kind} {outcome.reason} {outcome.detail}")
+        outcome = self._controller.handle(message, self._experiments.get)
+        if not isinstance(outcome, Applied):
+            raise ValueError(f"{message.job_id}: {outcome}")  # noqa: TRY004 - a fault of the benchmark, no wrong type
+        outcome.experiment.put(outcome.variant)
         return outcome.variant, variant_status(outcome.experiment, outcome.variant)
 
 

@@ -34,7 +34,6 @@ from learning_service.events import consumer
 from learning_service.events.consumer import Follower
 from learning_service.events.reconciliation import Reconciler
 from learning_service.events.router import LearningController
-from learning_service.events.unit_of_work import Changes
 from learning_service.experiments import variants
 from learning_service.experiments.model import Experiment, experiment_status, experiment_view
 from learning_service.experiments.plan import job_request
@@ -45,6 +44,7 @@ from learning_service.planning.creation import Creation
 from learning_service.planning.revisions import Revisions
 from learning_service.recommendation.service import Recommender
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore
+from learning_service.storage.unit_of_work import unit_of_work
 
 RESEND_SECONDS: Final = 1.0  # until the next try where the disk is full
 logger = logging.getLogger(__name__)
@@ -69,7 +69,6 @@ class LearningService:
         )
         self._log, self._loop, self._selection, self._keys = log, loop, selection, keys
         controller = LearningController(
-            self._store.find,
             experiments=selection.experiments,
             variant_indices=selection.variants,
             discover=selection.discover,
@@ -160,14 +159,10 @@ class LearningService:
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
         runners = self._selection.runners if experiment.discovered else self._store.runners_of(params.experiment_id)
-        try:
-            with self._log.transaction(sync=True) as tx:
-                for runner in (UNASSIGNED, *runners):
-                    self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
-                self._search.end(tx, experiment, "it was cancelled")
-        except BaseException:
-            self._store.forget()
-            raise
+        with unit_of_work(self._log, self._store, sync=True) as work:
+            for runner in (UNASSIGNED, *runners):
+                self._store.write_cancel(work.tx, params.experiment_id, runner, finish_running=params.finish_running)
+            self._search.end(work, experiment, "it was cancelled")
         self._submitter.pump()
         return experiment_view(self._store.get(params.experiment_id))
 
@@ -186,20 +181,13 @@ class LearningService:
         by_variant: dict[int, list[str]] = {}
         for row in unsent:
             by_variant.setdefault(row.planned.variant_index, []).append(row.job_id)
-        experiment.updated_at = time.time()
-        try:
-            with self._log.transaction() as tx:
-                changes = Changes(tx, self._store)
-                for index, names in by_variant.items():
-                    variant = variants.cancelled(experiment.variants[index], names, experiment.updated_at)
-                    experiment.put(variant)
-                    changes.publish(experiment, variant)
-                changes.write()
-                self._store.withdraw(tx, unsent)
-                self._store.acknowledge(tx, known)
-        except BaseException:
-            self._store.forget()
-            raise
+        now = time.time()
+        with unit_of_work(self._log, self._store) as work:
+            draft = work.draft(experiment.experiment_id)
+            for index, names in by_variant.items():
+                work.put(draft, variants.cancelled(experiment.variants[index], names, now), now)
+            self._store.withdraw(work.tx, unsent)
+            self._store.acknowledge(work.tx, known)
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
@@ -245,17 +233,15 @@ class LearningService:
         """Send a runner again what it has not finished: its log is another one, or lost its end."""
         logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
         try:
-            with self._log.transaction() as tx:
+            with unit_of_work(self._log, self._store) as work:
                 for experiment, index, rows in self._store.unended_of(runner):
-                    self._store.resend(tx, rows)
-                    variant = variants.resent(experiment.variants[index], [row.job_id for row in rows])
-                    experiment.put(variant)
-                    for row in rows:
-                        experiment.progress.pop(row.job_id, None)
-                    self._store.write_variants(tx, {(experiment.experiment_id, index): variant})
-                self._store.repeat_cancels(tx, runner)
+                    draft = work.draft(experiment.experiment_id)
+                    names = [row.job_id for row in rows]
+                    draft.put(variants.resent(experiment.variants[index], names))
+                    draft.moved += names
+                    self._store.resend(work.tx, rows)
+                self._store.repeat_cancels(work.tx, runner)
         except StorageError as error:  # the disk is full
-            self._store.forget()
             logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
             self._loop.later(RESEND_SECONDS, lambda: self._resend(runner))
             return

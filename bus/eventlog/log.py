@@ -45,6 +45,7 @@ class Transaction:
         self._db = db
         self._body_limit = body_limit
         self.appended: list[tuple[str, int, Raw]] = []
+        self.committed: list[Callable[[], None]] = []  # what `after_commit` was given
 
     def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
         """Run one statement of the service's own tables."""
@@ -53,6 +54,13 @@ class Transaction:
     def executemany(self, statement: str, rows: Any) -> None:
         """Run one statement for many rows."""
         self._db.executemany(statement, rows)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once this transaction is on disk, before its messages are sent; not at all if it fails.
+
+        The callback must not open a transaction: its messages would be sent before those of this one.
+        """
+        self.committed.append(callback)
 
     def append(self, topic: str, message: Struct) -> None:
         """Publish a message when this transaction commits.
@@ -143,6 +151,9 @@ class Log:
         if records:
             self.head = records[-1].offset
             self._index.note((record.offset, record.topic) for record in records)
+        for committed in tx.committed:
+            committed()
+        if records:
             for callback in self._on_commit:
                 callback(records)
             if self._index.due:

@@ -140,7 +140,6 @@ class Archive:
         try:
             self._make(joined([_decode_part(body) for (body,) in rows]))
         except BaseException:
-            self._store.forget()
             with self._log.transaction() as tx:
                 tx.execute(SQL["delete_parts"], (params.experiment_id,))
             raise

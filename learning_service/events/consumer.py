@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
@@ -15,10 +15,11 @@ from bus.publisher import Publisher
 from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
-from learning_service.events.router import JobEvent, Kind, LearningController, Outcome
-from learning_service.events.unit_of_work import Changes
+from learning_service.events.router import JobEvent, Label, LearningController, Outcome, Rejected, failure
+from learning_service.events.staging import rejection, stage
 from learning_service.experiments.model import variant_fraction
 from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import unit_of_work
 
 RETRY_SECONDS: Final = 1.0
 HELP: Final = {
@@ -49,10 +50,10 @@ class Follower:
         self._publisher, self._controller = publisher, controller
         self._waiting: deque[Delivery] = deque()
         self._blocked = self._overflown = False
-        self._counts: Counter[tuple[Kind, str]] = Counter()  # outcomes with their reasons since the start
+        self._counts: Counter[Label] = Counter()  # outcomes with their reasons since the start
 
     def points(self) -> Iterator[Point]:
-        """Tell for the metrics what became of events, and how many wait."""
+        """Return for the metrics what became of events, and how many wait."""
         for (kind, reason), count in self._counts.items():
             yield "variantbus_events_routed_total", {"outcome": kind, "reason": reason}, count
         yield "variantbus_events_waiting", {}, len(self._waiting)
@@ -68,34 +69,15 @@ class Follower:
                 self._waiting.append(delivery)
         self._work_off()
 
-    def apply_local(self, events: list[JobEvent]) -> None:
-        """Apply events that no feed brought: jobs that a runner refused, or was asked for.
+    def apply_local(self, events: Sequence[JobEvent]) -> None:
+        """Apply events that no feed brought: jobs that a runner refused, or how jobs ended as a runner says.
 
         One that cannot be applied is rejected, and the others are applied.
-        """
-        try:
-            self._transact_local(events)
-        except (StorageError, LogError, MemoryError):
-            self._store.forget()
-            raise
-        except Exception as error:
-            logger.exception("%d events failed", len(events))
-            self._store.forget()
-            if len(events) > 1:
-                for event in events:
-                    self.apply_local([event])
-            else:
-                self._reject_alone(None, error)
 
-    def _transact_local(self, events: list[JobEvent]) -> None:
-        outcomes: list[Outcome] = []
-        with self._log.transaction() as tx:
-            changes = Changes(tx, self._store)
-            for event in events:
-                outcomes.append(self._controller.handle(event))
-                _write(changes, event, outcomes[-1], None)
-            changes.write()
-        self._count(outcomes)
+        Raises:
+            StorageError: nothing can be written now, and nothing was applied.
+        """
+        self._apply(events)
 
     def reject_damaged(self, offset: int) -> None:
         """Publish that a record of a runner's log is damaged: whatever it said has not been counted."""
@@ -130,54 +112,51 @@ class Follower:
             self._overflown = False
             self._on_overflow()
 
-    def _apply(self, batch: list[Delivery]) -> None:
+    def _apply(self, batch: Sequence[Delivery | JobEvent]) -> None:
         """Apply a batch; if one event makes it fail, that one is rejected and the others are applied."""
         try:
             self._transact(batch)
         except (StorageError, LogError, MemoryError):
-            self._store.forget()
             raise
         except Exception as error:
             logger.exception("a batch of %d events failed", len(batch))
-            self._store.forget()
             if len(batch) > 1:
-                for delivery in batch:
-                    self._apply([delivery])
+                for one in batch:
+                    self._apply([one])
             else:
                 self._reject_alone(batch[0], error)
 
-    def _transact(self, batch: list[Delivery]) -> None:
+    def _transact(self, batch: Sequence[Delivery | JobEvent]) -> None:
         self._store.trim()
         outcomes: list[Outcome] = []
-        with self._log.transaction() as tx:
-            changes = Changes(tx, self._store)
-            for delivery in batch:
+        with unit_of_work(self._log, self._store) as work:
+            for one in batch:
+                delivery = one if isinstance(one, Delivery) else None
+                outcome: Outcome
                 try:
-                    message = delivery.message
+                    message = one.message if isinstance(one, Delivery) else one
                 except InvalidInputError as error:
-                    message, outcome = None, Outcome("rejected", "malformed", str(error))
+                    event, outcome = None, Rejected("malformed", str(error))
                 else:
                     if not isinstance(message, JobQueued | JobStarted | JobCompleted):
                         continue
-                    outcome = self._controller.handle(message)
-                _write(changes, message, outcome, delivery)
+                    event, outcome = message, self._controller.handle(message, work.find)
+                stage(work, self._store, outcome, event, delivery)
                 outcomes.append(outcome)
-            changes.write()
-            self._store.write_positions(tx, _positions(batch))
+            self._store.write_positions(work.tx, _positions(batch))
         self._count(outcomes)
 
     def _count(self, outcomes: list[Outcome]) -> None:
         """Count what became of events, once that is on disk: a batch that fails is tried again."""
         for outcome in outcomes:
-            self._counts[outcome.kind, outcome.reason] += 1
+            self._counts[outcome.label] += 1
 
-    def _reject_alone(self, delivery: Delivery | None, error: Exception) -> None:
-        """Reject an event that cannot be applied, and go on behind it; None for one that no feed brought."""
-        outcome = Outcome("rejected", "handler_error", f"{type(error).__name__}: {error}"[:500])
+    def _reject_alone(self, one: Delivery | JobEvent, error: Exception) -> None:
+        """Reject an event that cannot be applied, and go on with the next one."""
+        outcome = failure(error)
         with self._log.transaction() as tx:
-            _write(Changes(tx, self._store), None, outcome, delivery)
-            if delivery:
-                self._store.write_positions(tx, _positions([delivery]))
+            tx.append(EVENT_REJECTED, rejection(outcome, None, one if isinstance(one, Delivery) else None))
+            self._store.write_positions(tx, _positions([one]))
         self._count([outcome])
 
     def _relay_progress(self, delivery: Delivery) -> None:
@@ -188,8 +167,9 @@ class Follower:
         if not isinstance(message, JobProgress) or message.learning_context is None:
             return
         context = message.learning_context
-        experiment = self._controller.note_progress(message)
+        experiment = self._controller.find_running(message, self._store.find)
         if experiment:
+            experiment.progress[message.job_id] = (context.variant_index, message.fraction)
             progress = VariantProgress(
                 experiment_id=context.experiment_id,
                 variant_index=context.variant_index,
@@ -200,16 +180,6 @@ class Follower:
             self._publisher.publish_ephemeral(topic, progress)
 
 
-def _write(changes: Changes, event: JobEvent | None, outcome: Outcome, delivery: Delivery | None) -> None:
-    """Have an event's outcome written and published."""
-    if outcome.kind == "rejected":
-        changes.reject(event, outcome, delivery)
-    elif outcome.kind == "late" and delivery:
-        changes.keep_late(outcome, delivery)
-    elif outcome.kind == "applied" and event:
-        changes.apply(event, outcome)
-
-
-def _positions(batch: list[Delivery]) -> dict[tuple[str, str], Position]:
-    """Give where a batch ends in each stream."""
-    return {(one.source, one.prefix): Position(one.epoch, one.offset) for one in batch}
+def _positions(batch: Sequence[Delivery | JobEvent]) -> dict[tuple[str, str], Position]:
+    """Return where a batch ends in each stream."""
+    return {(one.source, one.prefix): Position(one.epoch, one.offset) for one in batch if isinstance(one, Delivery)}

@@ -16,7 +16,7 @@
 """
 
 from collections.abc import Callable, Collection
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,142 +38,177 @@ from learning_service.experiments.variants import Variant
 
 JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]
+Label = tuple[Kind, str]  # what became of an event, and why
 Find = Callable[[str], Experiment | None]
 DISCOVERED_JOBS: Final = 10_000  # of one variant; a planned one has at most 256
+ERROR_LIMIT: Final = 500  # characters
 
 
-class Outcome(Struct, frozen=True, gc=False):
-    """What became of an event. Applied: the experiment, and the variant as it is now."""
+class Applied(Struct, frozen=True, gc=False):
+    """The event changes a variant. `experiment` is as it was found, or as it was adopted from the event."""
 
-    kind: Kind
-    reason: str = ""
-    detail: str = ""
-    experiment: Experiment | None = None
-    variant: Variant | None = None
-    told: bool = False  # its status says something new, and is published
-    adopted: bool = False  # the experiment was discovered by this event
+    label: ClassVar[Label] = ("applied", "")
+    event: JobEvent
+    experiment: Experiment
+    variant: Variant  # its new state
+    time: float  # when it happened
+    is_news: bool  # the variant's status says something new, and is published
+    is_adopted: bool = False
+
+
+class Ignored(Struct, frozen=True, gc=False):
+    """The event concerns nobody here, or is known."""
+
+    reason: str
+
+    @property
+    def label(self) -> Label:
+        """What became of the event, and why."""
+        return "ignored", self.reason
+
+
+class Rejected(Struct, frozen=True, gc=False):
+    """The event contradicts the plan, or cannot be handled; that is published."""
+
+    reason: str
+    detail: str
+
+    @property
+    def label(self) -> Label:
+        """What became of the event, and why."""
+        return "rejected", self.reason
+
+
+class Late(Struct, frozen=True, gc=False):
+    """The event came after the end of its variant."""
+
+    label: ClassVar[Label] = ("late", "variant_has_ended")
+    experiment_id: str
+    variant_index: int
+
+
+Outcome = Applied | Ignored | Rejected | Late
 
 
 class LearningController:
-    """Routes the events of runners to the variants of experiments."""
+    """Decides what becomes of the events of runners; it changes nothing itself."""
 
     def __init__(
         self,
-        find: Find,
         *,
         experiments: Collection[str] = (),
         variant_indices: Collection[int] = (),
         discover: bool = False,
         shard: Shard = ALL,
     ) -> None:
-        """Look experiments up by `find`; follow those of a shard, and only some, or some variants, if any are named."""
-        self._find = find
+        """Follow the experiments of a shard, and only some, or some variants, if any are named."""
         self._experiments = frozenset(experiments)
         self._indices = frozenset(variant_indices)
         self._discover, self._shard = discover, shard
 
-    def handle(self, event: JobEvent) -> Outcome:
-        """Apply an event to the experiment that it belongs to; whatever happens, the outcome says so."""
+    def handle(self, event: JobEvent, find: Find) -> Outcome:
+        """Return what becomes of an event; `find` looks up experiments as they are now. It raises nothing."""
         try:
-            return self._route(event)
+            return self._route(event, find)
         except Exception as error:  # noqa: BLE001 - one bad event never stops the service; the outcome is published
-            return Outcome("rejected", "handler_error", f"{type(error).__name__}: {error}"[:500])
+            return failure(error)
 
-    def note_progress(self, event: JobProgress) -> Experiment | None:
-        """Remember how far a running job is; None if it concerns no variant that runs."""
+    def find_running(self, event: JobProgress, find: Find) -> Experiment | None:
+        """Return the experiment of a running job, None if the event concerns none."""
         context = event.learning_context
         if context is None or not self.follows(context):
             return None
-        experiment = self._find(context.experiment_id)
+        experiment = find(context.experiment_id)
         variant = experiment.variants.get(context.variant_index) if experiment else None
-        if experiment is None or variant is None or variant.jobs.get(event.job_id) != "running":
-            return None
-        experiment.progress[event.job_id] = (context.variant_index, event.fraction)
-        return experiment
+        return experiment if variant and variant.jobs.get(event.job_id) == "running" else None
 
     def follows(self, context: LearningContext) -> bool:
-        """Is this one of the experiments and variants that this service follows?"""
+        """Return whether this is one of the experiments and variants that this service follows."""
         return (
             (not self._experiments or context.experiment_id in self._experiments)
             and (not self._indices or context.variant_index in self._indices)
             and self._shard.owns(context.experiment_id)
         )
 
-    def _route(self, event: JobEvent) -> Outcome:
+    def _route(self, event: JobEvent, find: Find) -> Outcome:
+        """Find the experiment, the variant and the job of an event."""
         context = event.learning_context
         if context is None:
-            return Outcome("ignored", "no_learning_context")
+            return Ignored("no_learning_context")
         if not self.follows(context):
-            return Outcome("ignored", "not_followed")
-        experiment = self._find(context.experiment_id)
-        adopted = experiment is None and self._discover
+            return Ignored("not_followed")
+        experiment = find(context.experiment_id)
         if experiment is None:
-            if not adopted:
-                return Outcome("rejected", "unknown_experiment", context.experiment_id)
-            experiment = _adopt(event, context)
-        return _place(experiment, context, event, adopted=adopted)
+            if not self._discover:
+                return Rejected("unknown_experiment", context.experiment_id)
+            return _grow(_adopted(event, context), None, context, event)
+        variant = experiment.variants.get(context.variant_index)
+        if variant and event.job_id in variant.jobs:
+            return _difference(experiment, variant, context) or _advance(experiment, variant, event)
+        return _grow(experiment, variant, context, event)
 
 
-def _place(experiment: Experiment, context: LearningContext, event: JobEvent, *, adopted: bool) -> Outcome:
-    """Find the variant and the job of an event in a plan."""
-    known = experiment.variants.get(context.variant_index)
-    refused = _compare(experiment, known, context)
-    if refused:
-        return refused
-    if known and event.job_id in known.jobs:
-        return _apply(experiment, known, event)
-    extended = _extended(experiment, known, context, event)
-    if isinstance(extended, Outcome):
-        return extended
-    return _apply(experiment, extended, event, grown=True, adopted=adopted)
+def failure(error: Exception) -> Rejected:
+    """Return what becomes of an event that cannot be handled."""
+    return Rejected("handler_error", f"{type(error).__name__}: {error}"[:ERROR_LIMIT])
 
 
-def _compare(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Outcome | None:
-    """Compare a context with the plan; an outcome only if they differ."""
+def _difference(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Rejected | None:
+    """Return how a context differs from the plan, None if it does not."""
     index, name = context.variant_index, context.variable_under_test
     if name != experiment.definition.variable_name:
-        return Outcome("rejected", "variable_differs", f"{name!r} instead of {experiment.definition.variable_name!r}")
+        return Rejected("variable_differs", f"{name!r} instead of {experiment.definition.variable_name!r}")
     if index < 0:
-        return Outcome("rejected", "index_out_of_range", f"{index} is negative")
+        return Rejected("index_out_of_range", f"{index} is negative")
     if variant is None:
         if experiment.discovered:
             return None
-        return Outcome("rejected", "index_out_of_range", f"{index} is not in 0..{len(experiment.variants) - 1}")
-    told, planned = context.variant_value, variant.value
-    if told != planned or isinstance(told, bool) != isinstance(planned, bool):  # True == 1
-        return Outcome("rejected", "value_differs", f"{told!r} instead of {planned!r}")
+        return Rejected("index_out_of_range", f"{index} is not in 0..{len(experiment.variants) - 1}")
+    reported, planned = context.variant_value, variant.value
+    if reported != planned or isinstance(reported, bool) != isinstance(planned, bool):  # True == 1
+        return Rejected("value_differs", f"{reported!r} instead of {planned!r}")
     return None
 
 
-def _apply(
-    experiment: Experiment, variant: Variant, event: JobEvent, *, grown: bool = False, adopted: bool = False
-) -> Outcome:
-    """Apply an event to a variant, whose plan may have `grown` by it."""
+def _advance(experiment: Experiment, variant: Variant, event: JobEvent) -> Outcome:
+    """Move a variant on by an event of one of its jobs."""
     job_id = event.job_id
     if variant.jobs[job_id] in variants.GONE:
-        return Outcome("ignored", "job_already_applied", job_id)
+        return Ignored("job_already_applied")
+    time = _time(event)
     try:
         if isinstance(event, JobCompleted):
-            now, changed = event.finished_at, variants.job_ended(variant, event)
+            changed = variants.job_ended(variant, event)
         elif isinstance(event, JobStarted):
-            now, changed = event.started_at, variants.started(variant, job_id, event.started_at)
+            changed = variants.started(variant, job_id, time)
         else:
-            now, changed = event.queued_at, variants.queued(variant, job_id, event.queued_at)
-    except IllegalTransitionError as error:
-        return Outcome("late", "variant_has_ended", str(error), experiment, variant)
-    if grown and changed.revision == variant.revision:
-        changed = replace(changed, revision=changed.revision + 1)
-    experiment.put(changed)
-    experiment.progress.pop(job_id, None)
-    experiment.updated_at = max(experiment.updated_at, now)
-    if experiment.started_at is None and not isinstance(event, JobQueued):
-        experiment.started_at = now
-    told = changed.revision != variant.revision
-    return Outcome("applied", experiment=experiment, variant=changed, told=told, adopted=adopted)
+            changed = variants.queued(variant, job_id, time)
+    except IllegalTransitionError:
+        return Late(experiment.experiment_id, variant.index)
+    return Applied(event, experiment, changed, time, changed.revision != variant.revision)
 
 
-def _adopt(event: JobEvent, context: LearningContext) -> Experiment:
-    """Make an experiment of what a context tells."""
+def _grow(experiment: Experiment, variant: Variant | None, context: LearningContext, event: JobEvent) -> Outcome:
+    """Add a job to the plan of a discovered experiment, and move its variant on; a plan of ours does not grow."""
+    if different := _difference(experiment, variant, context):
+        return different
+    if not experiment.discovered:
+        return Rejected("unplanned_job", event.job_id)
+    if variant is None:
+        grown = Variant(index=context.variant_index, value=context.variant_value, jobs={event.job_id: "planned"})
+    elif variant.planned >= DISCOVERED_JOBS:
+        return Rejected("too_many_jobs", f"{variant.planned} jobs have been seen of this variant")
+    else:
+        grown = variants.extended(variant, event.job_id)
+    outcome = _advance(experiment, grown, event)
+    if isinstance(outcome, Applied):  # one more job in the plan is news
+        revised = outcome.variant if outcome.is_news else replace(outcome.variant, revision=grown.revision + 1)
+        return replace(outcome, variant=revised, is_news=True, is_adopted=not experiment.variants)
+    return outcome
+
+
+def _adopted(event: JobEvent, context: LearningContext) -> Experiment:
+    """Return an experiment made of what a context says, without variants yet."""
     definition = ExperimentDefinition(
         name=context.experiment_name or context.experiment_id,
         pipeline=event.pipeline,
@@ -183,24 +218,7 @@ def _adopt(event: JobEvent, context: LearningContext) -> Experiment:
     return Experiment(context.experiment_id, definition, created_at=_time(event), discovered=True)
 
 
-def _extended(
-    experiment: Experiment, variant: Variant | None, context: LearningContext, event: JobEvent
-) -> Variant | Outcome:
-    """Give a variant of a discovered experiment with the job of an event in its plan; a plan of ours does not grow."""
-    if not experiment.discovered:
-        return Outcome("rejected", "unplanned_job", event.job_id)
-    if variant is None:
-        return Variant(index=context.variant_index, value=context.variant_value, jobs={event.job_id: "planned"})
-    if variant.planned >= DISCOVERED_JOBS:
-        return Outcome("rejected", "too_many_jobs", f"{variant.planned} jobs have been seen of this variant")
-    return variants.extended(variant, event.job_id)
-
-
 def _time(event: JobEvent) -> float:
-    match event:
-        case JobQueued():
-            return event.queued_at
-        case JobStarted():
-            return event.started_at
-        case JobCompleted():
-            return event.finished_at
+    if isinstance(event, JobCompleted):
+        return event.finished_at
+    return event.started_at if isinstance(event, JobStarted) else event.queued_at

@@ -1,7 +1,6 @@
 """An experiment in memory: its plan, its variants, and what is published of them."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import asdict
@@ -17,6 +16,7 @@ from bus.contracts.messages import (
     VariantState,
     VariantStatus,
 )
+from learning_service.experiments.counts import Counts
 from learning_service.experiments.variants import ENDED, Variant
 
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
@@ -33,11 +33,7 @@ class SearchState(NamedTuple):
 
 
 class Experiment:
-    """One experiment. It changes in memory first; if the transaction fails, it is read again from the store.
-
-    Its counts are brought up to date by what has changed since they were last asked for, so that an event costs the
-    same in a plan of any size.
-    """
+    """One experiment, as it was last committed; what is not committed yet is a `Draft`."""
 
     def __init__(
         self,
@@ -56,31 +52,22 @@ class Experiment:
         self.revision = 0
         self.search: SearchState | None = None  # of an adaptive one
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
-        self.variants: dict[int, Variant] = {}
-        self._uncounted: dict[int, Variant | None] = {}  # what has changed, as it was when it was counted
-        self._states: Counter[VariantState] = Counter()
-        self._counts = [0] * 5
+        self.counts = Counts()
+        self.changed: dict[int, Variant] = {}  # what was put here; of a draft, what differs from its base
+        self.variants: Mapping[int, Variant] = self.changed
         for variant in variants:
             self.put(variant)
 
     def put(self, variant: Variant) -> None:
         """Add a variant, or replace its state."""
-        self._uncounted.setdefault(variant.index, self.variants.get(variant.index))
-        self.variants[variant.index] = variant
+        self.counts.change(self.variants.get(variant.index), variant)
+        self.changed[variant.index] = variant
 
-    def _count(self) -> None:
-        """Count what has changed."""
-        for index, before in self._uncounted.items():
-            after = self.variants[index]
-            self._states[after.status] += 1
-            was = (0,) * 5
-            if before:
-                self._states[before.status] -= 1
-                was = _job_counts(before)
-            self._counts = [
-                count + new - old for count, new, old in zip(self._counts, _job_counts(after), was, strict=True)
-            ]
-        self._uncounted.clear()
+    def note_event(self, now: float, *, has_started: bool) -> None:
+        """Note when an event of a job happened; the first job that has started starts the experiment."""
+        self.updated_at = max(self.updated_at, now)
+        if has_started and self.started_at is None:
+            self.started_at = now
 
     @property
     def status(self) -> VariantState:
@@ -89,8 +76,7 @@ class Experiment:
         return "running" if self.is_searching and state in ENDED else state
 
     def _state_of_variants(self) -> VariantState:
-        self._count()
-        present = {state for state, count in self._states.items() if count}
+        present = self.counts.states.keys()
         for state in ONE_STATE:
             if present == {state}:
                 return state
@@ -100,17 +86,17 @@ class Experiment:
 
     @property
     def has_ended(self) -> bool:
-        """Has every planned job ended, and will no more be planned?"""
+        """Whether every planned job has ended, and no more will be planned."""
         return self.status in ENDED
 
     @property
     def is_idle(self) -> bool:
-        """Has every planned job ended?"""
+        """Whether every planned job has ended."""
         return self._state_of_variants() in ENDED
 
     @property
     def is_searching(self) -> bool:
-        """Does it plan more by itself?"""
+        """Whether it plans more by itself."""
         return self.search is not None and self.search.state == "searching"
 
     @property
@@ -120,25 +106,12 @@ class Experiment:
 
     @property
     def totals(self) -> Totals:
-        """Count variants and jobs."""
-        self._count()
-        jobs, running, completed, failed, cancelled = self._counts
-        return Totals(
-            variants=len(self.variants),
-            jobs=jobs,
-            running=running,
-            completed=completed,
-            failed=failed,
-            cancelled=cancelled,
-        )
-
-
-def _job_counts(variant: Variant) -> tuple[int, int, int, int, int]:
-    return variant.planned, variant.running, variant.completed, variant.failed, variant.cancelled
+        """The numbers of variants and jobs."""
+        return self.counts.totals()
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:
-    """Give what is published of an experiment."""
+    """Return what is published of an experiment."""
     counts = experiment.totals
     return ExperimentStatus(
         experiment_id=experiment.experiment_id,
@@ -164,7 +137,7 @@ def _search_status(experiment: Experiment) -> SearchStatus | None:
 
 
 def experiment_view(experiment: Experiment, recommendation: RecommendationUpdated | None = None) -> ExperimentView:
-    """Give all that is known of an experiment."""
+    """Return all that is known of an experiment."""
     return ExperimentView(
         **asdict(experiment_status(experiment)),
         variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
@@ -173,7 +146,7 @@ def experiment_view(experiment: Experiment, recommendation: RecommendationUpdate
 
 
 def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
-    """Give what is published of a variant: its whole state."""
+    """Return what is published of a variant: its whole state."""
     means = {name: total / count for name, (total, count) in variant.metric_sums.items()}
     return VariantStatus(
         experiment_id=experiment.experiment_id,
@@ -200,14 +173,14 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
 
 
 def variant_fraction(experiment: Experiment, context: LearningContext) -> float:
-    """Give how far a variant is, 0..1, counting running jobs by their own progress."""
+    """Return how far a variant is, 0..1, counting running jobs by their own progress."""
     variant = experiment.variants[context.variant_index]
     running = sum(fraction for index, fraction in experiment.progress.values() if index == variant.index)
     return min(1.0, (variant.ended + running) / max(1, variant.planned))
 
 
 def _eta(experiment: Experiment, counts: Totals) -> float | None:
-    """Estimate the seconds left from the rate at which jobs have ended so far; None before the first one has."""
+    """Return the seconds left, by the rate at which jobs have ended so far; None before the first one has."""
     ended = counts.completed + counts.failed + counts.cancelled
     left = counts.jobs - ended
     if left == 0:

@@ -20,18 +20,18 @@ from bus.contracts.feedback import (
 )
 from bus.contracts.messages import ImageRated, ImagesCompared
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
-from learning_service.events.unit_of_work import Changes
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import UnitOfWork, unit_of_work
 
 
 class RatingDesk:
@@ -54,18 +54,18 @@ class RatingDesk:
         experiment = self._get(params.experiment_id)
         sha256 = one_picture(params, self._store.results.find_pictures(params.experiment_id, params.image))
         rating = RatingRow(sha256, params.stars, params.note, time.time())
-        with self._judging(experiment) as tx:
-            self._store.judgements.rate(tx, params.experiment_id, rating)
-            return self._publish(tx, experiment, rating)
+        with self._judging(experiment) as work:
+            self._store.judgements.rate(work.tx, params.experiment_id, rating)
+            return self._publish(work, experiment, rating)
 
     def _undo_rating(self, params: ExperimentParams) -> RatedReply:
         experiment, judgements = self._get(params.experiment_id), self._store.judgements
-        with self._judging(experiment) as tx:
-            sha256 = judgements.undo_rating(tx, params.experiment_id)
+        with self._judging(experiment) as work:
+            sha256 = judgements.undo_rating(work.tx, params.experiment_id)
             if sha256 is None:
                 raise ControlError("not_found", f"{params.experiment_id} has no rating to undo; see `variantbus rate`")
             now_holds = judgements.rating(params.experiment_id, sha256)
-            return self._publish(tx, experiment, now_holds or RatingRow(sha256, None, "", time.time()))
+            return self._publish(work, experiment, now_holds or RatingRow(sha256, None, "", time.time()))
 
     def _list(self, params: RatingListParams) -> RatingListReply:
         experiment_id = self._get(params.experiment_id).experiment_id
@@ -97,19 +97,19 @@ class RatingDesk:
         experiment = self._get(params.experiment_id)
         preference = self._preference(params)
         comparison = ComparisonRow(preference, time.time())
-        with self._judging(experiment) as tx:
-            self._store.judgements.compare(tx, params.experiment_id, comparison)
-            tx.append(*_compared(params.experiment_id, comparison))
+        with self._judging(experiment) as work:
+            self._store.judgements.compare(work.tx, params.experiment_id, comparison)
+            work.tx.append(*_compared(params.experiment_id, comparison))
             return self._compared_reply(params.experiment_id, preference)
 
     def _undo_comparison(self, params: ExperimentParams) -> ComparedReply:
         experiment = self._get(params.experiment_id)
-        with self._judging(experiment) as tx:
-            undone = self._store.judgements.undo_comparison(tx, params.experiment_id)
+        with self._judging(experiment) as work:
+            undone = self._store.judgements.undo_comparison(work.tx, params.experiment_id)
             if undone is None:
                 text = f"{params.experiment_id} has no comparison to undo; see `variantbus compare`"
                 raise ControlError("not_found", text)
-            tx.append(*_compared(params.experiment_id, undone, undo=True))
+            work.tx.append(*_compared(params.experiment_id, undone, undo=True))
             return self._compared_reply(params.experiment_id, undone.preference)
 
     def _get(self, experiment_id: str) -> Experiment:
@@ -117,20 +117,16 @@ class RatingDesk:
         return self._store.get(experiment_id)
 
     @contextmanager
-    def _judging(self, experiment: Experiment) -> Iterator[Transaction]:
-        """Open the transaction of one judgement, after which the recommendation is another one perhaps."""
-        try:
-            with self._log.transaction(sync=True) as tx:
-                yield tx
-                self._store.stale.mark(tx, [experiment.experiment_id])
-        except BaseException:
-            self._store.forget()
-            raise
+    def _judging(self, experiment: Experiment) -> Iterator[UnitOfWork]:
+        """Open the transaction of one judgement, after which the recommendation may be another one."""
+        with unit_of_work(self._log, self._store, sync=True) as work:
+            yield work
+            self._store.stale.mark(work.tx, [experiment.experiment_id])
 
-    def _publish(self, tx: Transaction, experiment: Experiment, rating: RatingRow) -> RatedReply:
+    def _publish(self, work: UnitOfWork, experiment: Experiment, rating: RatingRow) -> RatedReply:
         """Publish what holds of a picture, and each variant that it came of."""
         indices = self._store.results.variants_of(experiment.experiment_id, rating.sha256)
-        changes = Changes(tx, self._store)
+        draft = work.draft(experiment.experiment_id)
         for index in indices:
             message = ImageRated(
                 experiment_id=experiment.experiment_id,
@@ -140,16 +136,15 @@ class RatingDesk:
                 note=rating.note,
                 rated_at=rating.rated_at,
             )
-            tx.append(topics.build(IMAGE_RATED, experiment.experiment_id, index), message)
-            changes.rate(experiment, index, time.time())
-        changes.write()
+            work.tx.append(topics.build(IMAGE_RATED, experiment.experiment_id, index), message)
+            work.rate(draft, index, time.time())
         return RatedReply(
             sha256=rating.sha256,
             variant_indices=indices,
             stars=rating.stars,
             note=rating.note,
             rated_at=rating.rated_at,
-            rated=sum(variant.rating.count for variant in experiment.variants.values() if variant.rating),
+            rated=sum(variant.rating.count for variant in draft.variants.values() if variant.rating),
         )
 
     def _preference(self, params: CompareParams) -> Preference:

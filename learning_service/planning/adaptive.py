@@ -9,13 +9,12 @@ from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.contracts.messages import ExperimentDefinition, VariantValue
 from bus.contracts.pipeline_specs import Pipelines
 from bus.eventlog.errors import LogError, StorageError
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
 from bus.transport.server import MethodServer
 from learning_service.dispatch.dispatcher import Submitter
-from learning_service.events.unit_of_work import Changes
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space
 from learning_service.experiments.space import Point, Space, first_round
@@ -26,6 +25,7 @@ from learning_service.recommendation.service import Recommender
 from learning_service.search.lazy import load_sampler
 from learning_service.search.policy import More, Situation, decide, waits_for
 from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import UnitOfWork, unit_of_work
 
 RETRY_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
@@ -69,10 +69,10 @@ class AdaptiveSearch:
         load_sampler()
         return first_round(plan_space(definition, pipelines)), SearchState("searching")
 
-    def end(self, tx: Transaction, experiment: Experiment, reason: str) -> None:
-        """Have nothing more proposed, where a search goes on; whoever opened the transaction forgets what failed."""
+    def end(self, work: UnitOfWork, experiment: Experiment, reason: str) -> None:
+        """End a search that goes on."""
         if experiment.is_searching:
-            self._write(tx, experiment, SearchState("stopped", reason))
+            self._stage(work, experiment, SearchState("stopped", reason))
 
     def _stop(self, params: ExperimentParams) -> ExperimentView:
         experiment = self._store.get(params.experiment_id)
@@ -144,20 +144,14 @@ class AdaptiveSearch:
         """Write and publish how far a search is, if that is news."""
         if search == experiment.search:
             return
-        try:
-            with self._log.transaction(sync=sync) as tx:
-                self._write(tx, experiment, search)
-        except BaseException:
-            self._store.forget()
-            raise
+        with unit_of_work(self._log, self._store, sync=sync) as work:
+            self._stage(work, experiment, search)
         logger.info("experiment %s: %s: %s", experiment.experiment_id, search.state, search.reason)
 
-    def _write(self, tx: Transaction, experiment: Experiment, search: SearchState) -> None:
-        experiment.search = search
-        experiment.updated_at = max(experiment.updated_at, time.time())
-        changes = Changes(tx, self._store)
-        changes.note(experiment)
-        changes.write()
+    def _stage(self, work: UnitOfWork, experiment: Experiment, search: SearchState) -> None:
+        draft = work.draft(experiment.experiment_id)
+        draft.search = search
+        work.publish(draft, time.time())
 
 
 def tried_points(space: Space, variants: Iterable[Variant]) -> dict[Point, int]:

@@ -12,7 +12,6 @@ from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.server import MethodServer
 from learning_service.dispatch.dispatcher import Submitter
-from learning_service.events.unit_of_work import Changes
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, axis_values, identity
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
@@ -28,6 +27,7 @@ from learning_service.experiments.plan import (
 )
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore, job_kind
+from learning_service.storage.unit_of_work import unit_of_work
 
 
 class Revisions:
@@ -98,7 +98,7 @@ class Revisions:
             self._submitter.check(kind, firsts)
         now = time.time()
         changed = [Variant(index=index, value=value, jobs={}) for index, value in added.items()]
-        by_index = experiment.variants | {variant.index: variant for variant in changed}
+        by_index = dict(experiment.variants) | {variant.index: variant for variant in changed}
         touched = [by_index[index] for index in dict.fromkeys(job.variant_index for job in jobs)]
         mine: dict[int, list[str]] = {}
         for job in jobs:
@@ -154,27 +154,21 @@ class Revisions:
         search: SearchState | None = None,
     ) -> None:
         """Write and publish the changed variants with their new jobs, whatever their number, or nothing."""
-        try:
-            with self._log.transaction(sync=True) as tx:
-                if definition != experiment.definition:
-                    experiment.definition = definition
-                    self._store.write_definition(tx, experiment)
-                experiment.search = search or experiment.search
-                experiment.updated_at = max(experiment.updated_at, now)
-                self._store.stale.mark(tx, [experiment.experiment_id])  # there may be more candidates, or fewer scores
-                self._store.results.remove(tx, experiment.experiment_id, forgotten)
-                self._store.add_jobs(tx, experiment, [(job_id(experiment.experiment_id, job), job) for job in jobs])
-                if jobs:  # which go on after a cancel; another name does not
-                    self._store.forget_cancels(tx, experiment.experiment_id)
-                changes = Changes(tx, self._store)
-                changes.note(experiment)
-                for variant in changed:
-                    experiment.put(variant)
-                    changes.publish(experiment, variant)
-                changes.write()
-        except BaseException:
-            self._store.forget()
-            raise
+        name, store = experiment.experiment_id, self._store
+        with unit_of_work(self._log, store, sync=True) as work:
+            draft = work.draft(name)
+            if definition != experiment.definition:
+                draft.definition = definition
+                store.write_definition(work.tx, draft)
+            draft.search = search or experiment.search
+            store.stale.mark(work.tx, [name])  # there may be more candidates, or fewer scores
+            store.results.remove(work.tx, name, forgotten)
+            store.add_jobs(work.tx, draft, [(job_id(name, job), job) for job in jobs])
+            if jobs:  # which go on after a cancel; another name does not
+                store.forget_cancels(work.tx, name)
+            work.publish(draft, now)
+            for variant in changed:
+                work.put(draft, variant, now)
         self._submitter.pump()
 
 

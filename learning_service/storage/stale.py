@@ -1,6 +1,7 @@
 """Which recommendations have to be made anew: written with what made them stale, so that a crash forgets none."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from bus.eventlog import sql
@@ -16,14 +17,14 @@ class StaleMarks:
     def __init__(self, log: Log) -> None:
         """Create the table if it is not there."""
         self._log = log
-        self.on_mark: Callable[[str], None] = lambda _: None  # called within the transaction, with an experiment's id
+        self.on_mark: Callable[[str], None] = lambda _: None  # called after the commit
         log.create_tables("stale", SCHEMA_VERSION, SQL["schema"])
 
     def mark(self, tx: Transaction, experiment_ids: Iterable[str]) -> None:
         """Note that something has changed."""
         for experiment_id in experiment_ids:
             tx.execute(SQL["insert_stale"], (experiment_id,))
-            self.on_mark(experiment_id)
+            tx.after_commit(partial(self.on_mark, experiment_id))
 
     def clear(self, tx: Transaction, experiment_id: str) -> None:
         """Note that the recommendation is made anew."""

@@ -88,17 +88,13 @@ class LearningStore:
         return experiment
 
     def keep(self, experiment: Experiment) -> None:
-        """Find an experiment that has just been inserted as this very object, as its revision goes on."""
+        """Keep an experiment in memory that has just been committed."""
         self._cache[experiment.experiment_id] = experiment
 
     def trim(self) -> None:
         """Drop the oldest from memory; never within a transaction, which writes only at its end."""
         while len(self._cache) > self._log.limits.experiments_in_memory:
             del self._cache[next(iter(self._cache))]
-
-    def forget(self) -> None:
-        """Drop what is in memory: a transaction has failed, and the disk knows better."""
-        self._cache.clear()
 
     def page(self, before: int | None, limit: int) -> tuple[list[Experiment], int | None]:
         """Give experiments, newest first, up to the limits of a reply, and the `before` of the next page."""

@@ -1,5 +1,6 @@
 """The learning service's tables."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.store import SQL, JobRow, LearningStore
+from learning_service.storage.unit_of_work import unit_of_work
 from tests.support.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
 
 
@@ -50,18 +52,33 @@ def test_an_unknown_experiment_is_none(log: Log) -> None:
     assert LearningStore(log).find("nobody") is None
 
 
-def test_what_a_failed_transaction_changed_in_memory_is_forgotten(log: Log) -> None:
-    """The disk knows better."""
+def test_what_a_failed_transaction_staged_is_forgotten(log: Log) -> None:
+    """It is seen only within its unit of work, and the experiment in memory changes after the commit."""
     store = filled(log)
-    found = store.find(EXPERIMENT)
-    assert found is not None
-    found.put(replace(found.variants[0], completed=7))
+    before = store.get(EXPERIMENT)
+    variant = replace(before.variants[0], completed=7)
+    marked: list[str] = []
+    store.stale.on_mark = marked.append
 
-    store.forget()
+    with contextlib.suppress(ZeroDivisionError), unit_of_work(log, store) as work:
+        work.put(work.draft(EXPERIMENT), variant, 9.0)
+        store.stale.mark(work.tx, [EXPERIMENT])
+        staged = work.find(EXPERIMENT)
+        assert staged is not None
+        assert (staged.variants[0].completed, before.variants[0].completed) == (7, 0)
+        raise ZeroDivisionError
 
-    again = store.find(EXPERIMENT)
-    assert again is not None
-    assert again.variants[0].completed == 0
+    assert (store.get(EXPERIMENT).variants[0].completed, before.updated_at, marked) == (0, 1.0, [])
+
+    with unit_of_work(log, store) as work:
+        work.put(work.draft(EXPERIMENT), variant, 9.0)
+        store.stale.mark(work.tx, [EXPERIMENT])
+        assert (before.variants[0].completed, marked) == (0, [])
+
+    assert (before.variants[0].completed, before.updated_at, before.revision, marked) == (7, 9.0, 2, [EXPERIMENT])
+    assert before.totals.completed == 7
+    again = LearningStore(log).get(EXPERIMENT)
+    assert (again.variants, again.totals, again.revision) == (before.variants, before.totals, 2)
 
 
 def test_memory_is_trimmed_only_when_asked(log: Log) -> None:

@@ -14,6 +14,7 @@ from bus.contracts.messages import (
     ImageRef,
     JobCompleted,
     JobError,
+    JobProgress,
     JobQueued,
     JobResult,
     JobStarted,
@@ -30,7 +31,7 @@ from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.protocol.frames import Record
 from bus.transport.loop import Loop
-from learning_service.events.router import JobEvent, LearningController, Outcome
+from learning_service.events.router import Applied, JobEvent, LearningController, Outcome
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import JobPhase, Variant
@@ -185,14 +186,20 @@ class Desk:
 
     def __post_init__(self) -> None:
         """Make the controller."""
-        self.controller = LearningController(self.experiments.get, **self.options)
+        self.controller = LearningController(**self.options)
 
     def handle(self, event: JobEvent) -> Outcome:
         """Route one event."""
-        outcome = self.controller.handle(event)
-        if outcome.adopted and outcome.experiment:
-            self.experiments[outcome.experiment.experiment_id] = outcome.experiment
+        outcome = self.controller.handle(event, self.experiments.get)
+        if isinstance(outcome, Applied):
+            experiment = self.experiments.setdefault(outcome.experiment.experiment_id, outcome.experiment)
+            experiment.put(outcome.variant)
+            experiment.note_event(outcome.time, has_started=not isinstance(event, JobQueued))
         return outcome
+
+    def find_running(self, event: JobProgress) -> Experiment | None:
+        """Return the experiment that the progress of a job belongs to."""
+        return self.controller.find_running(event, self.experiments.get)
 
     def variant(self, index: int = 0, experiment: str = EXPERIMENT) -> Variant:
         """Give the present state of a variant."""
@@ -205,8 +212,8 @@ def desk(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1, **options: Any
 
 
 def judged(outcome: Outcome) -> tuple[str, str]:
-    """Give what is counted of an outcome."""
-    return outcome.kind, outcome.reason
+    """Return what is counted of an outcome."""
+    return outcome.label
 
 
 def request_for(

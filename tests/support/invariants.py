@@ -32,7 +32,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.subscriber.delivery import Delivery
 from bus.transport.client import request
-from learning_service.events.router import LearningController
+from learning_service.events.router import Applied, LearningController
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.model import Experiment, variant_status
 from learning_service.experiments.variants import Variant
@@ -157,13 +157,15 @@ def fold(
         ],
         created_at=created_at,
     )
-    controller = LearningController({experiment_id: experiment}.get)
+    controller = LearningController()
     for event in events:
         if not isinstance(event.message, JobQueued | JobStarted | JobCompleted):
             continue
         mark = event.message.learning_context
         if mark and mark.experiment_id == experiment_id:
-            controller.handle(event.message)
+            outcome = controller.handle(event.message, {experiment_id: experiment}.get)
+            if isinstance(outcome, Applied):
+                experiment.put(outcome.variant)
     return experiment
 
 

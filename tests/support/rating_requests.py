@@ -12,10 +12,11 @@ from bus.protocol.control import ControlError, ErrorBody
 from bus.publisher import REFUSALS
 from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
-from learning_service.events.unit_of_work import Changes
+from learning_service.events.staging import stage
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
 from learning_service.feedback.ratings import RatingDesk
 from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import unit_of_work
 from tests.support.factories import EXPERIMENT, JobScript, context, messages, planned_experiment, well
 
 VALUES: Final = (2.0, 4.0, 8.0)
@@ -34,7 +35,7 @@ class Judging:
         """Have each job give pictures; those that are left out do not end."""
         self.log, self.store = log, LearningStore(log)
         self.judged: list[str] = []  # what whoever draws conclusions was told, by judgements alone
-        self._controller = LearningController(self.store.find)
+        self._controller = LearningController()
         self._methods = MethodServer(REFUSALS)
         RatingDesk(log, self.store).register(self._methods)
         if pictures is None:
@@ -52,10 +53,8 @@ class Judging:
         self.store.stale.on_mark = lambda _: None
         event = JobScript(context(index, VALUES[index], repeat=repeat), job_id(EXPERIMENT, PlannedJob(index, repeat)))
         completed = event.completed(result)
-        with self.log.transaction() as tx:
-            changes = Changes(tx, self.store)
-            changes.apply(completed, self._controller.handle(completed))
-            changes.write()
+        with unit_of_work(self.log, self.store) as work:
+            stage(work, self.store, self._controller.handle(completed, work.find), completed, None)
 
     def ask(self, method: str, kind: type[T], **params: Any) -> T:
         """Ask as a client does."""

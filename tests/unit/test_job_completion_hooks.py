@@ -10,7 +10,7 @@ import pytest
 
 from bus.contracts.messages import JobCompleted, JobResult, LearningContext, VariantValue, decode_body, encode_body
 from bus.protocol.validation import convert
-from learning_service.events.router import LearningController
+from learning_service.events.router import Applied, LearningController
 from pipeline_runner.queue.completion import CompletionHandlers
 from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result, finished, new_record, started
 from tests.support.factories import EXPERIMENT, JobScript, context, planned_experiment, record_of, request_for, well
@@ -187,8 +187,10 @@ def routed(mark: LearningContext, *, follows: tuple[str, ...] = ()) -> tuple[str
     """Complete a job with this context at a controller; give kind, reason, and the completed jobs of each variant."""
     experiment = planned_experiment((2.0, 4.0))
     known = {EXPERIMENT: experiment}
-    outcome = LearningController(known.get, experiments=follows).handle(JobScript(mark).completed())
-    return outcome.kind, outcome.reason, [variant.completed for variant in experiment.variants.values()]
+    outcome = LearningController(experiments=follows).handle(JobScript(mark).completed(), known.get)
+    if isinstance(outcome, Applied):
+        experiment.put(outcome.variant)
+    return *outcome.label, [variant.completed for variant in experiment.variants.values()]
 
 
 def test_the_controller_updates_the_right_variant_of_its_own_experiment() -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import JobProgress, LearningContext, Scalar, VariantState, VariantValue, decode_body
 from bus.protocol.validation import InvalidInputError
-from learning_service.events.router import JobEvent, LearningController
+from learning_service.events.router import Applied, JobEvent, Late, LearningController, Rejected
 from learning_service.experiments.model import Experiment, experiment_status
 from learning_service.experiments.variants import ENDED
 from tests.support.factories import (
@@ -39,8 +39,7 @@ def test_an_unknown_experiment_is_rejected() -> None:
     """The outcome names the experiment."""
     outcome = desk().handle(JobScript(context(experiment="exp-10")).completed())
 
-    assert judged(outcome) == ("rejected", "unknown_experiment")
-    assert outcome.detail == "exp-10"
+    assert outcome == Rejected("unknown_experiment", "exp-10")
 
 
 @pytest.mark.parametrize(
@@ -52,8 +51,7 @@ def test_an_index_out_of_range_is_rejected(index: int, detail: str) -> None:
 
     outcome = at.handle(JobScript(context(index)).completed())
 
-    assert judged(outcome) == ("rejected", "index_out_of_range")
-    assert outcome.detail == detail
+    assert outcome == Rejected("index_out_of_range", detail)
     assert [at.variant(0).completed, at.variant(1).completed] == [0, 0]
 
 
@@ -71,8 +69,7 @@ def test_another_variable_is_rejected() -> None:
     """The outcome says what it was and what was planned."""
     outcome = desk().handle(JobScript(context(variable="steps")).completed())
 
-    assert judged(outcome) == ("rejected", "variable_differs")
-    assert outcome.detail == "'steps' instead of 'cfg_scale'"
+    assert outcome == Rejected("variable_differs", "'steps' instead of 'cfg_scale'")
 
 
 @pytest.mark.parametrize(
@@ -85,8 +82,7 @@ def test_another_value_is_rejected(planned: Scalar, reported: VariantValue) -> N
 
     outcome = at.handle(JobScript(context(0, reported)).completed())
 
-    assert judged(outcome) == ("rejected", "value_differs")
-    assert outcome.detail == f"{reported!r} instead of {planned!r}"
+    assert outcome == Rejected("value_differs", f"{reported!r} instead of {planned!r}")
     assert at.variant().completed == 0
 
 
@@ -122,8 +118,8 @@ def test_an_event_after_the_end_of_its_variant_is_late(status: VariantState, kin
 
     outcome = at.handle(event)
 
+    assert outcome == Late(EXPERIMENT, 0)
     assert judged(outcome) == ("late", "variant_has_ended")
-    assert (outcome.experiment, outcome.variant) == (at.experiments[EXPERIMENT], before)
     assert at.variant() == before
 
 
@@ -133,7 +129,7 @@ def test_a_success_adds_images_and_metrics() -> None:
 
     outcome = at.handle(JobScript(ZERO).completed(well("a", "b", match=0.5)))
 
-    assert judged(outcome) == ("applied", "")
+    assert isinstance(outcome, Applied)
     assert outcome.variant == at.variant()
     assert (at.variant().completed, at.variant().images) == (1, (image("a"), image("b")))
     assert at.variant().metric_sums == {"match": (0.5, 1)}
@@ -177,14 +173,13 @@ def test_a_handler_that_raises_rejects_the_event_and_the_next_one_is_fine() -> N
             raise ZeroDivisionError("a bug of ours")
         return experiment
 
-    controller = LearningController(find)
+    controller = LearningController()
 
-    refused = controller.handle(JobScript(ZERO).completed())
+    refused = controller.handle(JobScript(ZERO).completed(), find)
     broken = False
-    fine = controller.handle(JobScript(ZERO).completed())
+    fine = controller.handle(JobScript(ZERO).completed(), find)
 
-    assert judged(refused) == ("rejected", "handler_error")
-    assert refused.detail == "ZeroDivisionError: a bug of ours"
+    assert refused == Rejected("handler_error", "ZeroDivisionError: a bug of ours")
     assert judged(fine) == ("applied", "")
 
 
@@ -197,8 +192,7 @@ def test_a_job_that_was_not_planned_is_rejected() -> None:
 
     outcome = at.handle(JobScript(ZERO, "stranger").completed())
 
-    assert judged(outcome) == ("rejected", "unplanned_job")
-    assert outcome.detail == "stranger"
+    assert outcome == Rejected("unplanned_job", "stranger")
     assert at.variant().completed == 0
 
 
@@ -258,8 +252,8 @@ def test_discovery_adopts_an_experiment_from_a_context() -> None:
 
     outcome = at.handle(JobScript(ONE).queued())
 
-    assert judged(outcome) == ("applied", "")
-    assert outcome.adopted
+    assert isinstance(outcome, Applied)
+    assert outcome.is_adopted
     assert outcome.variant == at.variant(1)
     adopted = at.experiments[EXPERIMENT]
     assert (adopted.definition.name, adopted.definition.variable_name) == ("CFG sweep", "cfg_scale")
@@ -283,7 +277,7 @@ def test_a_discovered_experiment_grows_with_what_is_seen_of_it() -> None:
 
     outcomes = [at.handle(JobScript(mark, name).queued()) for mark, name in [(ZERO, "a"), (ZERO, "b"), (ONE, "c")]]
 
-    assert [outcome.adopted for outcome in outcomes] == [True, False, False]
+    assert [isinstance(outcome, Applied) and outcome.is_adopted for outcome in outcomes] == [True, False, False]
     assert (at.variant(0).jobs, at.variant(1).jobs) == ({"a": "queued", "b": "queued"}, {"c": "queued"})
     assert (at.variant(0).planned, at.variant(1).planned) == (2, 1)
     assert experiment_status(at.experiments[EXPERIMENT]).totals.jobs == 3
@@ -331,6 +325,18 @@ def test_discovery_does_not_open_a_planned_experiment() -> None:
     assert judged(desk(discover=True).handle(JobScript(ZERO, "stranger").queued())) == ("rejected", "unplanned_job")
 
 
+def test_the_router_changes_nothing() -> None:
+    """The outcome says what is to be changed; the experiment stays as it is until somebody commits that."""
+    experiment = planned_experiment()
+    before = (dict(experiment.variants), experiment.updated_at, experiment.started_at, experiment.totals)
+
+    outcome = LearningController().handle(JobScript(ZERO).completed(), {EXPERIMENT: experiment}.get)
+
+    assert isinstance(outcome, Applied)
+    assert (outcome.experiment, outcome.variant.completed, outcome.time) == (experiment, 1, 13.0)
+    assert (dict(experiment.variants), experiment.updated_at, experiment.started_at, experiment.totals) == before
+
+
 # progress
 
 
@@ -344,11 +350,10 @@ def test_progress_is_noted_of_a_running_job() -> None:
     at = desk()
     at.handle(JobScript(ZERO).started())
 
-    assert at.controller.note_progress(progress(ZERO)) is at.experiments[EXPERIMENT]
-    assert at.experiments[EXPERIMENT].progress == {"exp-1.0.0.0": (0, 0.5)}
+    assert at.find_running(progress(ZERO)) is at.experiments[EXPERIMENT]
 
     at.handle(JobScript(ZERO).completed())
-    assert at.experiments[EXPERIMENT].progress == {}
+    assert at.find_running(progress(ZERO)) is None
 
 
 @pytest.mark.parametrize("mark", [ONE, context(7)])
@@ -357,8 +362,7 @@ def test_progress_of_a_job_that_names_another_variant_is_dropped(mark: LearningC
     at = desk()
     at.handle(JobScript(ZERO).started())
 
-    assert at.controller.note_progress(replace(progress(ZERO), learning_context=mark)) is None
-    assert at.experiments[EXPERIMENT].progress == {}
+    assert at.find_running(replace(progress(ZERO), learning_context=mark)) is None
 
 
 @pytest.mark.parametrize("mark", [None, ZERO, ONE, context(experiment="exp-10")])
@@ -366,4 +370,4 @@ def test_other_progress_is_dropped(mark: LearningContext | None) -> None:
     """Without a context, of a job that does not run, not followed, or of an unknown experiment: it is nobody's."""
     at = desk(variant_indices=(0,))
 
-    assert at.controller.note_progress(progress(mark)) is None
+    assert at.find_running(progress(mark)) is None

@@ -63,8 +63,8 @@ def test_a_new_id_belongs_to_the_shard_that_is_asked_for() -> None:
 
 def test_what_belongs_to_others_is_not_followed() -> None:
     """Not even adopted, where strange experiments are."""
-    mine, other = (LearningController(lambda _: None, discover=True, shard=Shard(number, 2)) for number in (1, 2))
+    mine, other = (LearningController(discover=True, shard=Shard(number, 2)) for number in (1, 2))
     event = JobScript(context(experiment="cfg-sweep-k3f9ax")).completed()
 
-    assert mine.handle(event).kind == "applied"
-    assert (other.handle(event).kind, other.handle(event).reason) == ("ignored", "not_followed")
+    assert mine.handle(event, lambda _: None).label == ("applied", "")
+    assert other.handle(event, lambda _: None).label == ("ignored", "not_followed")

@@ -1,0 +1,122 @@
+"""What one transaction changes: the state of experiments, the messages that follow from it, and what becomes stale."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bus.contracts.messages import JobCompleted
+from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
+from bus.eventlog.log import Log, Transaction
+from bus.protocol import topics
+from learning_service.experiments import variants
+from learning_service.experiments.draft import Draft
+from learning_service.experiments.model import Experiment, experiment_status, variant_status
+from learning_service.experiments.variants import Variant
+from learning_service.storage.store import LearningStore
+
+
+@contextmanager
+def unit_of_work(log: Log, store: LearningStore, *, sync: bool = False) -> Iterator["UnitOfWork"]:
+    """Open a transaction and collect what it changes; `sync` makes it survive a power cut.
+
+    Raises:
+        StorageError: nothing can be written now.
+    """
+    with log.transaction(sync=sync) as tx:
+        work = UnitOfWork(tx, store)
+        yield work
+        work.write()
+
+
+class UnitOfWork:
+    """Stages changes until they are committed.
+
+    What is in memory changes only after the commit, so a transaction that fails is forgotten as a whole. Each variant
+    is written once, in its newest state, and each experiment published once, after its variants.
+    """
+
+    def __init__(self, tx: Transaction, store: LearningStore) -> None:
+        """Made by `unit_of_work`."""
+        self.tx, self._store = tx, store
+        self._drafts: dict[str, Draft] = {}
+        self._published: dict[str, Draft] = {}
+        self._ended: list[JobCompleted] = []
+        tx.after_commit(self._commit)
+
+    def find(self, experiment_id: str) -> Experiment | None:
+        """Return an experiment with what has been staged of it."""
+        return self._drafts.get(experiment_id) or self._store.find(experiment_id)
+
+    def draft(self, experiment_id: str) -> Draft:
+        """Return an experiment to be changed; its changed variants are written.
+
+        Raises:
+            ControlError: there is none of that id (code `not_found`).
+        """
+        draft = self._drafts.get(experiment_id)
+        if draft is None:
+            draft = self._drafts[experiment_id] = Draft(self._store.get(experiment_id))
+        return draft
+
+    def insert(self, experiment: Experiment) -> Draft:
+        """Add a new experiment, which has no jobs to be sent, and return it to be changed."""
+        self._store.insert(self.tx, experiment, [])
+        draft = self._drafts[experiment.experiment_id] = Draft(experiment)
+        return draft
+
+    def publish(self, draft: Draft, now: float) -> None:
+        """Write and publish an experiment, whether or not any of its variants changes."""
+        draft.updated_at = max(draft.updated_at, now)
+        self._published[draft.experiment_id] = draft
+
+    def put(self, draft: Draft, variant: Variant, now: float, *, is_news: bool = True) -> None:
+        """Change a variant; its status is published if it is news, that of its experiment always."""
+        draft.put(variant)
+        self.publish(draft, now)
+        if is_news:
+            topic = topics.build(VARIANT_STATUS, draft.experiment_id, variant.index)
+            self.tx.append(topic, variant_status(draft, variant))
+
+    def end_job(self, job: JobCompleted) -> None:
+        """Keep the result of a job; the recommendation about its experiment becomes stale."""
+        self._ended.append(job)
+
+    def rate(self, draft: Draft, index: int, now: float) -> None:
+        """Count the ratings of a variant's pictures anew, and publish the variant if they say something else."""
+        summary = self._store.judgements.summary(draft.experiment_id, index)
+        variant = draft.variants[index]
+        if summary != variant.rating:
+            self.put(draft, variants.rated(variant, summary, now), now)
+
+    def write(self) -> None:
+        """Write what was staged, as the last thing before the commit."""
+        if self._ended:
+            self._store.results.write(self.tx, self._ended)
+            self._store.stale.mark(
+                self.tx, {job.learning_context.experiment_id for job in self._ended if job.learning_context}
+            )
+            self._rate_ended()
+        self._store.write_variants(
+            self.tx,
+            {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()},
+        )
+        for name, draft in self._published.items():
+            draft.revision += 1
+            self._store.write_experiment(self.tx, draft)
+            self.tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(draft))
+
+    def _rate_ended(self) -> None:
+        """Count the ratings of pictures that jobs have made once more: those of the same content are rated already."""
+        # a rating is of a picture that was there already, so some variant of the experiment has one
+        rated = {name: draft for name, draft in self._drafts.items() if draft.counts.rated}
+        for job in self._ended if rated else ():
+            context = job.learning_context
+            if context is None or context.experiment_id not in rated:
+                continue
+            for image in job.result.images:
+                if self._store.judgements.rating(context.experiment_id, image.sha256):
+                    self.rate(rated[context.experiment_id], context.variant_index, job.finished_at)
+
+    def _commit(self) -> None:
+        for draft in self._drafts.values():
+            draft.commit()
+            self._store.keep(draft.base)
