@@ -222,6 +222,11 @@ class House:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def shadow_our_modules(self) -> None:
+        """Write files into the test's folder that are called as our modules are, as a user's own may be."""
+        for name in ("bus", "learning_service", "numpy", "pipeline_runner", "queue", "supervisor", "variantbus", "zmq"):
+            self.write(f"{name}.py", f"raise SystemExit('{name}.py of the working folder was imported')\n")
+
     def close(self) -> None:
         """End all processes: ask, wait, force. None may be left that the test did not leave to us."""
         for running in reversed(self.started):

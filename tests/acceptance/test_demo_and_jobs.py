@@ -20,8 +20,12 @@ def wait_for_end(learning: ServiceProcess, experiment_id: str) -> None:
 
 
 def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -> None:
-    """`variantbus demo` ends with 0, one line a variant, and leaves the pictures, the sheet and no process."""
+    """`variantbus demo` ends with 0, one line a variant, and leaves the pictures, the sheet and no process.
+
+    Files of the working folder that are called as our modules are do not matter.
+    """
     data = house.folder / "tmp"
+    house.shadow_our_modules()
 
     out = house.run("demo", "--data-dir", data).out
 

@@ -12,6 +12,14 @@ STOP_SECONDS: Final = 6.0  # a service drains and ends within 5
 TAIL_LINES: Final = 15
 
 
+def python_module(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module with our interpreter.
+
+    `-P`: a file of the working folder, such as a user's own `bus.py`, must not be imported in place of ours.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 class StartError(Exception):
     """A process did not come up; the text has the end of what it wrote."""
 
@@ -24,7 +32,7 @@ class Children:
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, name: str, module: str, *arguments: str) -> dict[str, str]:
-        """Start `python -m module` and give the addresses of its `listening` line.
+        """Start a module and return the addresses of its `listening` line.
 
         Raises:
             StartError: it ended, or said nothing for 30 s.
@@ -73,7 +81,7 @@ class Children:
         log = self.logs / f"{name}.log"
         with log.open("a", encoding="utf-8") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own modules
-                [sys.executable, "-m", module, *arguments],
+                python_module(module, *arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from bus.eventlog.files import LogFile
 from bus.transport.sockets import BindError
 from learning_service.__main__ import main as learning
 from pipeline_runner.__main__ import main as runner
+from variantbus.cli.processes import python_module
 from variantbus.dashboard.__main__ import check_password
 from variantbus.dashboard.__main__ import main as dashboard
 
@@ -80,7 +82,7 @@ def _check_port(name: str, host: str, port: int) -> None:
 
 def _supervise(config: Path) -> int:
     """Run the supervisor to its end; whatever ends us, also a closed terminal, ends it in good order."""
-    arguments = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)]
+    arguments = python_module("supervisor.supervisord", "--configuration", str(config))
     process = subprocess.Popen(arguments, start_new_session=True)  # noqa: S603 - our own interpreter
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: process.terminate())
@@ -99,9 +101,9 @@ def supervisor_config(folder: Path) -> configparser.RawConfigParser:
     }
     if os.geteuid() == 0:
         config["supervisord"]["user"] = "root"  # it warns otherwise: it was not asked to become somebody else
-    for priority, (name, module) in enumerate(PROGRAMS.items(), 1):
+    for priority, (name, words) in enumerate(PROGRAMS.items(), 1):
         config[f"program:{name}"] = {
-            "command": _escaped(f'"{sys.executable}" -m {" ".join(module)}'),
+            "command": _escaped(shlex.join(python_module(*words))),
             "priority": str(priority),
             "autorestart": "true",
             "startsecs": str(SETTLED_SECONDS),
