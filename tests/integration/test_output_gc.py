@@ -2,22 +2,18 @@
 
 import contextlib
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.contracts.messages import JobState
 from pipeline_runner.outputs import safe_paths
-from pipeline_runner.outputs.cleaning import LONE_SECONDS
 from pipeline_runner.outputs.files import thumbnail_path
-from pipeline_runner.outputs.index import OutputIndex
 from tests.support.factories import context
 from tests.support.runner_archive import ENDED, LATER, Archive
 
@@ -176,161 +172,6 @@ def test_a_file_that_cannot_be_removed_does_not_stop_the_rest(
     monkeypatch.setattr(safe_paths, "unlink", unlink)
     assert archive.sweep() == (1, 3)
     assert archive.folders() == {"jobs"}
-
-
-def lone(archive: Archive, folder: str = "exp-9/variant-00_x") -> list[Path]:
-    """Write what a runner leaves that died between writing and committing."""
-    digest = hashlib.sha256(b"lone").hexdigest()
-    names = [f"{digest}.png", f"{digest}.job-9.json", f".{digest}.png.0a1b2c3d", digest]
-    paths = [archive.root / folder / name for name in names]
-    paths.append(archive.root / thumbnail_path(digest))
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"lone")
-    return paths
-
-
-@pytest.mark.parametrize("limit", [1, 2, 1000])
-def test_files_that_no_job_refers_to_go(archive: Archive, limit: int) -> None:
-    """With their folders; whatever the size of a step, and not when they are only counted."""
-    archive.job("a", context(), b"red")
-    archive.job("b", None, b"red", b"green")
-    kept = archive.names()
-    lone(archive)
-    lone(archive, "jobs/gone")
-    before = archive.names()
-
-    assert archive.sweep(limit, dry_run=True) == (9, 36)
-    assert archive.names() == before
-    assert archive.sweep(limit) == (9, 36)
-
-    assert archive.names() == kept
-    assert archive.folders() == {"exp-1", "exp-1/variant-00_cfg_scale-2.0", "jobs", "jobs/b"}
-
-
-def test_names_that_sort_around_a_slash_are_all_looked_at(archive: Archive) -> None:
-    """Folders come in the order of their names, not of their paths."""
-    for folder in ("a-b/variant-0", "a/variant-0", "a/variant-0-1", "a%2F/variant-0", "a0/variant-0"):
-        lone(archive, folder)
-
-    archive.sweep(1)
-
-    assert archive.names() == set()
-
-
-def test_files_that_may_be_needed_soon_stay(archive: Archive) -> None:
-    """Those of the last hour, and all of a job that has not ended."""
-    archive.job("a", context(), b"red", state="running")
-    archive.job("b", None, b"green", state="queued")
-    kept = archive.names() - {thumbnail_path(hashlib.sha256(one).hexdigest()) for one in (b"red", b"green")}
-
-    archive.sweep()
-    assert archive.names() == kept
-
-    lone(archive)
-    before = archive.names()
-    archive.ahead = LONE_SECONDS - 60
-    assert archive.sweep() == (0, 0)
-    assert archive.names() == before
-
-
-def test_who_is_at_work_is_asked_once_for_a_sweep(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for each step, as the queue may be long; but again for one that takes minutes."""
-    for number in range(4):
-        archive.job(f"job-{number}", None, b"red%d" % number)
-    asked = []
-    busy = OutputIndex.busy
-
-    def ask(index: OutputIndex) -> tuple[set[str], set[str]]:
-        asked.append(index)
-        return busy(index)
-
-    monkeypatch.setattr(OutputIndex, "busy", ask)
-
-    first = archive.cleaner.sweep("", 1, dry_run=True)
-    second = archive.cleaner.sweep(first.after or "", 1, dry_run=True)
-    assert len(asked) == 1
-    archive.ahead += 61
-    archive.cleaner.sweep(second.after or "", 1, dry_run=True)
-    assert len(asked) == 2
-    archive.cleaner.sweep("", 1, dry_run=True)
-    assert len(asked) == 3
-
-
-def test_files_from_before_the_database_stay(archive: Archive) -> None:
-    """Who has put a database away and begun anew keeps the pictures of the old one."""
-    for path in lone(archive):
-        os.utime(path, (archive.index.since - 1, archive.index.since - 1))
-
-    assert archive.sweep() == (0, 0)
-    assert len(archive.names()) == 5
-
-
-def test_after_a_power_cut_or_a_restore_no_older_file_is_taken_for_a_lone_one(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The log has a new epoch then: rows may be gone of jobs that others know of. A mere restart changes nothing."""
-    began = archive.index.since
-    monkeypatch.setattr("time.time", lambda: began + 1000.5)
-    assert OutputIndex(archive.log, archive.root).since == began
-
-    archive.log.epoch += 1
-    assert OutputIndex(archive.log, archive.root).since == began + 1000
-    monkeypatch.setattr("time.time", lambda: began + 2000.5)
-    assert OutputIndex(archive.log, archive.root).since == began + 1000
-
-
-def test_files_of_others_stay(archive: Archive) -> None:
-    """A contact sheet, a caption beside a picture, a hidden folder, the working folder of a program, and links."""
-    record = archive.job("a", context(), b"red")
-    assert record.result
-    picture = archive.root / record.result.images[0].path
-    digest = hashlib.sha256(b"lone").hexdigest()
-    others = [
-        archive.root / "exp-1/contact-sheet.png",
-        picture.with_suffix(".txt"),
-        picture.parent / "note.txt",
-        picture.parent / f"copy of {digest}.png",
-        picture.parent / f"deeper/{digest}.png",
-        archive.root / f".work/job.1/{digest}.png",
-        archive.root / f".git/objects/{digest}",
-        archive.root / f"{digest}.png",
-        archive.root.parent / f"elsewhere/variant-00/{digest}.png",
-    ]
-    for path in others:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"lone")
-    (archive.root / "linked").symlink_to(archive.root.parent / "elsewhere")
-    (archive.root / "exp-1/variant-77").symlink_to(others[-1].parent)
-    link = picture.parent / f"{digest}.link"
-    link.symlink_to(picture)
-
-    assert archive.sweep() == (0, 0)
-
-    assert all(path.exists() for path in (*others, link))
-    archive.check()
-
-
-def test_a_name_that_is_no_text_does_not_stop_the_sweep(archive: Archive) -> None:
-    """Where the next step begins has to travel; no file of ours has such a name."""
-    lone(archive, "a/variant-0")
-    folder = os.fsencode(archive.root)
-    for name in (b"a/variant-0/\xff.png", b"\xff/variant-0/x", b"b/\xff/x"):
-        (Path(os.fsdecode(folder + b"/" + name))).parent.mkdir(parents=True, exist_ok=True)
-        Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"x")
-    after: str | None = ""
-    while after is not None:
-        after = archive.cleaner.sweep(after, 1, dry_run=False).after
-        msgspec.msgpack.encode(after)
-
-    assert len(archive.names()) == 3
-
-
-def test_a_sweep_of_nothing_is_nothing(archive: Archive) -> None:
-    """The folder is made with the first result."""
-    assert archive.sweep() == (0, 0)
-    assert archive.cleaner.sweep("../../etc/passwd", 10, dry_run=False).files == 0
-    assert archive.cleaner.sweep("/", 10, dry_run=False).files == 0
 
 
 def dying(calls: int) -> Callable[[Path, str], None]:
