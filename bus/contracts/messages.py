@@ -328,6 +328,24 @@ _decoder: Decoder[Message] = Decoder(Message)
 _tag_decoder = Decoder(_Tag)
 
 
+def subject_of(message: Message) -> str:
+    """Return what a message is about beside its topic: a newer one of the same topic and subject replaces it.
+
+    "" where the topic says it all, as with the state of a variant.
+    """
+    match message:
+        case JobQueued() | JobStarted() | JobProgress() | JobCompleted():
+            return message.job_id
+        case ImageRated():
+            return message.sha256
+        case ImagesCompared():
+            return f"{message.left} {message.right}"
+        case EventRejected():
+            return f"{message.topic} {message.offset}"
+        case _:
+            return ""
+
+
 def encode_body(message: Message) -> bytes:
     """Encode a message as the msgpack map that travels as `body`."""
     return _encoder.encode(message)

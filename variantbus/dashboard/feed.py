@@ -10,9 +10,11 @@ from typing import Final
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, is_state_topic
+from bus.contracts.messages import subject_of
+from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS
 from bus.protocol import topics
 from bus.protocol.json_values import to_json_value
+from bus.protocol.validation import InvalidInputError
 from bus.subscriber.asyncio import AsyncSubscriber
 from bus.subscriber.delivery import Delivery, Start
 from bus.transport.keys import Keys
@@ -109,17 +111,17 @@ class Feed:
         ]
         if not clients:
             return
-        body = to_json_value(delivery.body)
-        event = sse("message", {"topic": topic, "body": body})
+        key = key_of(delivery)
+        event = sse("message", {"topic": topic, "body": to_json_value(delivery.body)})
         for outbox in clients:
-            outbox.put(key_of(topic, body), event)
+            outbox.put(key, event)
 
     async def _look(self) -> None:
         """Ask the processes how they are, as long as somebody looks at the page."""
         while True:
             if self._clients:
                 found = await run_in_threadpool(self._services.health)
-                self._health = sse("system", [told(one) for one in found])
+                self._health = sse("system", [shown_health(one) for one in found])
                 for outbox in self._clients:
                     outbox.put("system", self._health)
             await asyncio.sleep(HEALTH_SECONDS)
@@ -132,17 +134,17 @@ def _see_end(task: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def key_of(topic: str, body: object) -> str:
-    """Say what an event is the state of: of a status its topic, else the job, picture or refusal that it is about."""
-    if is_state_topic(topic):
-        return topic
-    named = body if isinstance(body, dict) else {}
-    parts = (named.get(name, "") for name in ("job_id", "sha256", "left", "right", "topic", "offset"))
-    return " ".join((topic, *map(str, parts)))
+def key_of(delivery: Delivery) -> str:
+    """Return what an event is the newest state of: its topic and subject; what cannot be read stands for itself."""
+    try:
+        message = delivery.message
+    except InvalidInputError:
+        message = None
+    return f"{delivery.topic} {subject_of(message) if message else delivery.offset}"
 
 
-def told(health: Health) -> dict[str, object]:
-    """Give what the page shows of a process."""
+def shown_health(health: Health) -> dict[str, object]:
+    """Return what the page shows of a process."""
     shown = {
         metric.name: [[sample.labels, sample.value] for sample in metric.samples]
         for metric in health.metrics
