@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Raw
 
 from bus.contracts.jobs import CancelParams, CancelReply, JobCheckReply, JobRequest, PipelinesReply, SubmitReply
+from bus.contracts.messages import JobCompleted
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
@@ -23,6 +24,7 @@ from bus.transport.client import RequestClient, request
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
+from learning_service.dispatch.requests import is_known, refusal, request_of
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
 
 BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
@@ -44,26 +46,24 @@ logger = logging.getLogger(__name__)
 class Submitter:
     """Sends what the store says is to be sent."""
 
-    def __init__(  # noqa: PLR0913 - what it is wired to
+    def __init__(
         self,
         log: Log,
         store: LearningStore,
         loop: Loop,
         addresses: list[str],
         *,
-        request_of: Callable[[JobRow], JobRequest],
-        is_known: Callable[[JobRow], bool],
-        refused: Callable[[JobRow, str], None],
+        refused: Callable[[JobCompleted], None],
         unsent: Callable[[list[JobRow]], None],
         keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
-        `request_of` gives what is sent of a job, unless it `is_known` that a runner has it; `refused` is told when one
-        does not want a job, and `unsent` when jobs were cancelled that it is not to be sent any more.
+        `refused` is called with the end of a job that a runner does not take, `unsent` with jobs that were cancelled
+        before a runner had them.
         """
         self._log, self._store, self._loop, self._keys = log, store, loop, keys
-        self._request_of, self._is_known, self._refused, self._unsent = request_of, is_known, refused, unsent
+        self._refused, self._unsent = refused, unsent
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
         self._requesters = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
@@ -178,7 +178,7 @@ class Submitter:
 
     def _send(self, link: RunnerLink) -> None:
         while rows := self._store.unacknowledged(link.address, link.batch, but=link.held):
-            known = [row for row in rows if self._is_known(row)]
+            known = [row for row in rows if is_known(self._store, row)]
             if not known:
                 self._submit(link, link.fitting(rows))
                 return
@@ -188,7 +188,7 @@ class Submitter:
             self._cancel(link, *cancel)
 
     def _submit(self, link: RunnerLink, waiting: list[JobRow]) -> None:
-        jobs = _fitting(map(self._request_of, waiting))
+        jobs = _fitting(request_of(self._store, row) for row in waiting)
         rows = waiting[: len(jobs)]
 
         def accepted(reply: SubmitReply) -> None:
@@ -220,8 +220,11 @@ class Submitter:
             self._loop.later(RETRY_SECONDS, lambda: self._rested(link))
             return
         with _tried_again():
-            if row and not self._is_known(row):
-                self._refused(row, error.message)  # it has ended: it is not sent again
+            if row and not is_known(self._store, row):
+                logger.error("job %s was refused: %s", row.job_id, error.message)
+                self._refused(
+                    refusal(request_of(self._store, row), error.message)
+                )  # it has ended: it is not sent again
             self.pump()
 
     def _rested(self, link: RunnerLink) -> None:

@@ -15,13 +15,13 @@ from bus.publisher import Publisher
 from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
+from bus.transport.retry import retry_later
 from learning_service.events.router import JobEvent, Label, LearningController, Outcome, Rejected, failure
 from learning_service.events.staging import rejection, stage
 from learning_service.experiments.model import variant_fraction
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import unit_of_work
 
-RETRY_SECONDS: Final = 1.0
 HELP: Final = {
     "variantbus_events_routed_total": "What became of the events of runners.",
     "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
@@ -98,9 +98,8 @@ class Follower:
                 self._apply(batch)
             except StorageError as error:
                 # the disk is full or read-only: the events stay here, and the runner's log has them anyway
-                logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
                 self._blocked = True
-                self._loop.later(RETRY_SECONDS, self._unblock)
+                retry_later(self._loop, error, self._unblock)
                 return
             for _ in batch:
                 self._waiting.popleft()

@@ -12,11 +12,11 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.client import RequestClient
 from bus.transport.loop import Loop
+from bus.transport.retry import RETRY_SECONDS, retry_later
 from bus.transport.sockets import CurveClient
 from learning_service.storage.store import LearningStore
 
 ASK_SECONDS: Final = 3.0
-RETRY_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -50,8 +50,7 @@ class Reconciler:
             with self._log.transaction() as tx:
                 self._store.begin_reconcile(tx, runner)
         except StorageError as error:
-            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
-            self._loop.later(RETRY_SECONDS, lambda: self.ask(runner))
+            retry_later(self._loop, error, lambda: self.ask(runner))
             return
         self._noted.add(runner)
         self._loop.call(lambda: self._begin(runner))

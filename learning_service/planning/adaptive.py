@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable
-from typing import Final
+from functools import partial
 
 from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.contracts.messages import ExperimentDefinition, VariantValue
@@ -13,6 +13,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
+from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
 from learning_service.dispatch.dispatcher import Submitter
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
@@ -27,7 +28,6 @@ from learning_service.search.policy import More, Situation, decide, waits_for
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork, unit_of_work
 
-RETRY_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ class AdaptiveSearch:
         self._submitter, self._revisions, self._recommender = submitter, revisions, recommender
         recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
         for experiment_id in store.searches.searching():
-            self._look_later(experiment_id, 0)
+            loop.call(partial(self._look, experiment_id))
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
@@ -85,9 +85,6 @@ class AdaptiveSearch:
         self._note(experiment, SearchState("stopped", "a person stopped it"), sync=True)
         return experiment_view(experiment)
 
-    def _look_later(self, experiment_id: str, seconds: float) -> None:
-        self._loop.later(seconds, lambda: self._look(experiment_id))
-
     def _look(self, experiment_id: str) -> None:
         """Go on if all that was planned has ended, and the recommendation says so."""
         self._store.trim()
@@ -101,9 +98,8 @@ class AdaptiveSearch:
                 self._go_on(experiment)
             except InvalidInputError as error:  # a runner does not take a value any more
                 self._note(experiment, SearchState("stopped", str(error)))
-        except StorageError as error:  # the disk is full
-            logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
-            self._look_later(experiment_id, RETRY_SECONDS)
+        except StorageError as error:
+            retry_later(self._loop, error, lambda: self._look(experiment_id))
         except (LogError, MemoryError):
             raise
         except Exception:

@@ -17,6 +17,7 @@ from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
+from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
@@ -25,7 +26,6 @@ from learning_service.storage.store import LearningStore
 
 REST_SECONDS: Final = 0.2  # between two of one experiment, as jobs may end by the hundred
 SHARE: Final = 5  # and so many times what the last one took: others have their turns
-RETRY_SECONDS: Final = 1.0  # where the disk is full
 RESTS_KEPT: Final = 1000
 MANY_VALUES: Final = 200  # it takes a tenth of a second for so many, and 8 s for 1000
 logger = logging.getLogger(__name__)
@@ -137,9 +137,8 @@ class Recommender:
                     self._store.stale.clear(tx, experiment_id)
                 if made and made != self.latest(experiment_id):
                     tx.append(topics.build(RECOMMENDATION_UPDATED, experiment_id), made)
-        except StorageError as error:  # the disk is full
-            logger.error("cannot write %s: %s; trying again", self._log.path, error)  # noqa: TRY400 - no bug of ours
-            self._loop.later(RETRY_SECONDS, lambda: self._soon(experiment_id))
+        except StorageError as error:
+            retry_later(self._loop, error, lambda: self._soon(experiment_id))
             return
         experiment = self._store.find(experiment_id)
         if experiment and not self._is_old:

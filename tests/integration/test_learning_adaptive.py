@@ -207,7 +207,7 @@ def test_a_search_goes_on_where_the_last_service_left_it(house: House) -> None:
 
 def test_a_full_disk_stops_no_search(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next round is planned when there is room."""
-    monkeypatch.setattr("learning_service.planning.adaptive.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
     runner, learning = started(house, replace(PLAN, budget=16))
     revisions = learning.service._search._revisions
     plan_more, tries = revisions.plan_more, itertools.count()

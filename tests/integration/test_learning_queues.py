@@ -313,6 +313,6 @@ def test_many_jobs_are_cancelled_in_steps_that_a_crash_may_interrupt(
 
 
 def _cancel_and_die(learning: Hosted[LearningService]) -> None:
-    view = learning.service._cancel(ExperimentCancelParams(experiment_id=EXPERIMENT))
+    view = learning.service._cancellation._cancel(ExperimentCancelParams(experiment_id=EXPERIMENT))
     assert view.totals.cancelled == 7
     learning.loop.stop()

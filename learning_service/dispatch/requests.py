@@ -1,0 +1,38 @@
+"""What is sent to a runner of a job, and what is known of it."""
+
+import time
+
+from bus.contracts.jobs import JobRequest
+from bus.contracts.messages import JobCompleted, JobError, JobResult
+from learning_service.experiments.plan import job_request
+from learning_service.storage.store import JobRow, LearningStore
+
+
+def request_of(store: LearningStore, row: JobRow) -> JobRequest:
+    """Return what is submitted to a runner for a job."""
+    experiment = store.get(row.experiment_id)
+    value = experiment.variants[row.planned.variant_index].value
+    return job_request(row.experiment_id, experiment.definition, value, row.planned)
+
+
+def is_known(store: LearningStore, row: JobRow) -> bool:
+    """Return whether the events of a job say that a runner has it, or that it has ended."""
+    variant = store.get(row.experiment_id).variants[row.planned.variant_index]
+    return variant.jobs[row.job_id] != "planned"
+
+
+def refusal(request: JobRequest, message: str) -> JobCompleted:
+    """Return the end of a job that its runner does not take: its pipeline was changed since the job was planned."""
+    now = time.time()
+    return JobCompleted(
+        job_id=request.job_id,
+        stage=request.stage,
+        pipeline=request.pipeline,
+        attempt=0,
+        learning_context=request.learning_context,
+        config=request.config,
+        result=JobResult(success=False, error=JobError(kind="invalid_request", message=message)),
+        queued_at=now,
+        started_at=None,
+        finished_at=now,
+    )

@@ -1,0 +1,39 @@
+"""Sending a runner its unfinished jobs again: its log is another one, or lost its end."""
+
+import logging
+from collections.abc import Callable
+
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
+from bus.transport.loop import Loop
+from bus.transport.retry import retry_later
+from learning_service.experiments import variants
+from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import unit_of_work
+
+logger = logging.getLogger(__name__)
+
+
+class Resending:
+    """Marks jobs and cancels so that they are sent again."""
+
+    def __init__(self, log: Log, store: LearningStore, loop: Loop, pump: Callable[[], None]) -> None:
+        """`pump` sends what is marked."""
+        self._log, self._store, self._loop, self._pump = log, store, loop, pump
+
+    def resend(self, runner: str) -> None:
+        """Send a runner again what it has not finished, as soon as that can be written."""
+        logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
+        try:
+            with unit_of_work(self._log, self._store) as work:
+                for experiment, index, rows in self._store.unended_of(runner):
+                    draft = work.draft(experiment.experiment_id)
+                    names = [row.job_id for row in rows]
+                    draft.put(variants.resent(experiment.variants[index], names))
+                    draft.moved += names
+                    self._store.resend(work.tx, rows)
+                self._store.repeat_cancels(work.tx, runner)
+        except StorageError as error:
+            retry_later(self._loop, error, lambda: self.resend(runner))
+            return
+        self._loop.call(self._pump)

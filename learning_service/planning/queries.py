@@ -1,0 +1,29 @@
+"""What can be asked about experiments without changing them."""
+
+from bus.contracts.experiments import ExperimentListParams, ExperimentListReply, ExperimentParams, ExperimentView
+from bus.transport.server import MethodServer
+from learning_service.experiments.model import experiment_status, experiment_view
+from learning_service.recommendation.service import Recommender
+from learning_service.storage.store import LearningStore
+
+
+class Queries:
+    """Shows one experiment, or lists all."""
+
+    def __init__(self, store: LearningStore, recommender: Recommender) -> None:
+        """Wire the parts."""
+        self._store, self._recommender = store, recommender
+
+    def register(self, methods: MethodServer) -> None:
+        """Answer requests."""
+        methods.add("experiment.show", ExperimentParams, self._show, role="read")
+        methods.add("experiment.list", ExperimentListParams, self._list, role="read")
+
+    def _show(self, params: ExperimentParams) -> ExperimentView:
+        self._store.trim()
+        experiment = self._store.get(params.experiment_id)
+        return experiment_view(experiment, self._recommender.latest(params.experiment_id))
+
+    def _list(self, params: ExperimentListParams) -> ExperimentListReply:
+        page, before = self._store.page(params.before, params.limit)
+        return ExperimentListReply(experiments=[experiment_status(one) for one in page], before=before)
