@@ -1,7 +1,8 @@
 """A brokerless message bus: every publisher keeps its log, and subscribers verify that they missed nothing.
 
-The parts, from the inside out: `messages` and `topics` (what is said), `wire` (how it looks in frames), `log` (the
-truth, on disk), `catchup` (the decisions of a subscriber, without I/O), `publisher` and `subscriber` (the sockets).
+From the inside out: `protocol` (frames, topics, the decisions of recovery: pure), `eventlog` (what is kept, on disk),
+`transport` (sockets, requests, keys), then `publisher` and `subscriber`. None of these knows `contracts`, our messages,
+except that a `Delivery` can decode one. `config`, `telemetry` and `console` (`python -m bus`) are for all of them.
 """
 
 from bus.eventlog.log import Log
