@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test fuzz chaos simulate bench interop lint format lock clean
+.PHONY: help install demo test unit integration acceptance browser fuzz chaos simulate bench interop lint format lock clean
 
 help: ## Print this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with the package and all tools, in the pinned versions.
 
@@ -21,8 +21,22 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install ## Run the example experiment on a fresh set of services and draw a contact sheet of its pictures.
 	$(BIN)/variantbus demo --data-dir data
 
-test: install ## Run all tests on all cores.
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+test: install ## Run all tests on all cores, or with TEST=path those of a file, a folder or a `file::test`.
+	$(PYTEST) $(TEST)
+
+unit: install ## Run the tests that need no socket, process or database: half a minute.
+	$(PYTEST) tests/unit
+
+integration: install ## Run the tests of parts that work together in one process.
+	$(PYTEST) tests/integration
+
+acceptance: install ## Run the tests that start the commands as processes.
+	$(PYTEST) tests/acceptance
+
+browser: install ## Run the tests of the dashboard in Chromium; without it they are skipped.
+	$(PYTEST) tests/browser
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment
