@@ -1,4 +1,4 @@
-"""Removing what jobs have made: rows first, in one transaction, then files.
+"""Removal of results: rows first, in one transaction, then files.
 
 A crash in between leaves files that no row names; `sweep` finds them, and those of a job that died before its end.
 """
@@ -16,15 +16,15 @@ from pipeline_runner.outputs import safe_paths
 from pipeline_runner.outputs.files import THUMBNAILS, UNFINISHED, id_name, sidecar_path, thumbnail_path
 from pipeline_runner.outputs.index import Made, OutputIndex
 
-LONE_SECONDS: Final = 3600.0  # a file that no row names may be that of a job which is about to end
-BUSY_SECONDS: Final = 60.0  # for which it is remembered who is at work
+UNREFERENCED_SECONDS: Final = 3600.0  # a file without a row may belong to a job that is about to end
+BUSY_SECONDS: Final = 60.0  # for which the list of owners with unended jobs is kept
 JOBS: Final = "jobs"  # the folder of jobs of no experiment
 _OURS: Final = re.compile(r"(?P<sha256>[0-9a-f]{64})(?:\..*)?", re.DOTALL)
 logger = logging.getLogger(__name__)
 
 
 class Removed(NamedTuple):
-    """What went: results with their bytes, and jobs; `more` if there is more to do."""
+    """What was removed: results with their bytes, and jobs; `more` if there is more to do."""
 
     files: int
     bytes: int
@@ -33,7 +33,7 @@ class Removed(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What went of the files that no job refers to; `after` is the last one looked at, None at the end."""
+    """Which unreferenced files were removed; `after` is the last one checked, None at the end."""
 
     files: int
     bytes: int
@@ -41,16 +41,16 @@ class Swept(NamedTuple):
 
 
 class Cleaner:
-    """Removes results in steps, in the runner's loop, so that no job can begin or end meanwhile."""
+    """Removes results in steps, in the runner's loop, so that no job can start or end during a step."""
 
     def __init__(self, log: Log, index: OutputIndex, root: Path, clock: Callable[[], float] = time.time) -> None:
-        """Use the output folder; `clock` gives unix seconds."""
+        """Use the output folder; `clock` returns unix seconds."""
         self._log, self._index, self._root, self._clock = log, index, root, clock
         self._busy: tuple[set[str], set[str]] = set(), set()
         self._busy_at = 0.0  # when they were read
 
     def remove(self, owners: list[str | None], before: float, limit: int) -> Removed:
-        """Remove jobs that ended before a time, and what they made; an experiment that is at work stays as it is."""
+        """Remove jobs that ended before a time, and their results; an experiment with unended jobs stays whole."""
         made: list[Made] = []
         jobs, more = 0, False
         with self._log.transaction() as tx:
@@ -66,7 +66,7 @@ class Cleaner:
         return self._remove_files(made)._replace(jobs=jobs, more=more)
 
     def sweep(self, after: str, limit: int, *, dry_run: bool) -> Swept:
-        """Remove files that look like ours, that no row names, and that have not been written to for an hour.
+        """Remove files named like results that no row refers to and that have not changed for an hour.
 
         At most `limit` files behind the path `after` are looked at. Files from before the index began are left alone:
         a database that was put away, restored or cut short knew them, and the learning service may do so still.
@@ -88,7 +88,7 @@ class Cleaner:
         return Swept(files, size, None)
 
     def _busy_names(self, *, anew: bool) -> tuple[set[str], set[str]]:
-        """Return the folders of experiments and jobs that are at work, or were within the last minute.
+        """Return the folders of experiments and jobs that are unended, or were within the last minute.
 
         A long queue takes its time to be read. What was queued since has no file yet that is an hour old.
         """
@@ -100,7 +100,7 @@ class Cleaner:
         return self._busy
 
     def _remove_files(self, made: list[Made]) -> Removed:
-        """Remove files that rows have named, but for those that another row names still."""
+        """Remove files of removed rows, except those that another row still refers to."""
         files = size = 0
         for one in made:
             self._unlink(sidecar_path(one.path, one.sha256, one.job_id))
@@ -132,7 +132,7 @@ class Cleaner:
                 yield f"{folder}/{name}"
 
     def _lone(self, path: str) -> os.stat_result | None:
-        """Look at a file if it is one of ours, is old enough, and nobody needs it.
+        """Return the status of a file if it is named like a result, old enough and unreferenced.
 
         What is called like a result that is there is left alone: a person may have written it.
         """
@@ -147,12 +147,12 @@ class Cleaner:
         return self._old(path)
 
     def _old(self, path: str) -> os.stat_result | None:
-        """Look at a file if it is not from before the index, and nobody has written to it for an hour."""
+        """Return the status of a file that is newer than the index and has not changed for an hour, else None."""
         try:
             found = safe_paths.look_at(self._root, path)
         except OSError:
             return None
-        return found if self._index.since <= found.st_mtime < self._clock() - LONE_SECONDS else None
+        return found if self._index.begins_at <= found.st_mtime < self._clock() - UNREFERENCED_SECONDS else None
 
     def _unlink(self, path: str) -> bool:
         try:
@@ -185,6 +185,6 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
 
 
 def _is_busy(folder: str, experiments: set[str], jobs: set[str]) -> bool:
-    """Does a job that is queued or running write into a folder?"""
+    """Return whether an unended job may write into a folder."""
     outer, _, inner = folder.partition("/")
     return outer in experiments or (outer == JOBS and inner in jobs)

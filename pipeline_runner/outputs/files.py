@@ -1,4 +1,4 @@
-"""The output folder: files named by their content, each with a JSON sidecar that says where it comes from.
+"""The output folder: files named by the hash of their content, each with a JSON sidecar about its origin.
 
 <root>/<experiment>/variant-03_cfg_scale-6.5/<sha256>.png and <sha256>.<job>.json
 <root>/.thumbnails/<2 hex>/<sha256>.webp, which is empty where the picture itself is small enough
@@ -38,7 +38,7 @@ class Outputs:
         self.root = root
 
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
-        """Remove what was being written for a job when the runner died; to be called before any job runs.
+        """Remove partly written files of a job of a runner that died; called before any job runs.
 
         What cannot be removed now is found by a sweep later.
         """
@@ -73,7 +73,7 @@ class Outputs:
         size: tuple[int, int],
         seed: int | None,
     ) -> ImageRef:
-        """Write a result and its sidecar, and give the reference that travels in messages.
+        """Write a result and its sidecar; return the reference for messages.
 
         `size` is width and height in pixels, (0, 0) for what is no image.
         """
@@ -96,7 +96,7 @@ class Outputs:
         return image
 
     def _save_thumbnail(self, sha256: str, data: bytes) -> None:
-        """Write the thumbnail of a picture; what cannot be one has none, and that is no failure of the job."""
+        """Write the thumbnail of a picture; a file that cannot be decoded has none, which does not fail the job."""
         path = self.root / thumbnail_path(sha256)
         try:
             if path.exists():
@@ -124,7 +124,7 @@ def job_folder(job: NormalizedJobRecord) -> Path:
 
 
 def id_name(text: str) -> str:
-    """Return the folder name of an id: percent-encoded; what is too long for one is cut and told apart by its hash."""
+    """Return the folder name of an id: percent-encoded; a long one is cut and made unique by its hash."""
     token = topics.encode_token(text)
     if len(token) <= ID_LIMIT:
         return token
@@ -138,7 +138,7 @@ def sidecar_path(path: str, sha256: str, job_id: str) -> str:
 
 
 def thumbnail_path(sha256: str) -> str:
-    """Return the path of the thumbnail of a picture; it needs not be there."""
+    """Return the path of the thumbnail of a picture; the file need not exist."""
     return f"{THUMBNAILS}/{sha256[:2]}/{sha256}.webp"
 
 

@@ -17,7 +17,7 @@ FORMATS: Final = {"PNG": ("image/png", ".png"), "JPEG": ("image/jpeg", ".jpg"), 
 
 
 class NoImageError(ValueError):
-    """The bytes are no picture that we know, or only part of one."""
+    """The bytes are no picture of a known format, or only part of one."""
 
 
 class TooLargeError(NoImageError):
@@ -36,7 +36,7 @@ class ImageKind(NamedTuple):
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """Open a picture that somebody else has made, for as long as it is worked with; its pixels are not decoded yet.
+    """Open an untrusted picture for the length of a `with` block; its pixels are not decoded yet.
 
     Raises:
         NoImageError: it is no PNG, JPEG or WebP, cannot be decoded, or has too many pixels (`TooLargeError`).
@@ -50,7 +50,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooLargeError(f"a picture of over {MOST_PIXELS} pixels") from error
     except Exception as error:
-        # Pillow's decoders raise anything on bytes that are made to hurt
+        # Pillow's decoders may raise anything on malicious bytes
         raise NoImageError(f"{len(data)} bytes that are no whole PNG, JPEG or WebP picture") from error
 
 
@@ -60,7 +60,7 @@ def _check_pixels(image: Image.Image) -> None:
 
 
 def read_kind(data: bytes) -> ImageKind:
-    """Say what a picture is by its own bytes, decoding all of it: half a picture is none.
+    """Return format and size of a picture, decoding all of it: a truncated picture is refused.
 
     Raises:
         NoImageError: as for `opened`.

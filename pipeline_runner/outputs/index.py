@@ -1,4 +1,4 @@
-"""What jobs have made, by the hash of its content: tables in the same file as the runner's log."""
+"""The index of results by the hash of their content: tables in the same file as the runner's log."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner.outputs", "index.sql")
 SCHEMA_VERSION: Final = 1
-COPIES: Final = 100  # files with the same hash that are tried where some are gone
+COPIES: Final = 100  # files with the same hash that are tried where some are missing
 MATCHES: Final = 10
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -26,7 +26,7 @@ class Copy(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What one job has made; two jobs of a variant may have made the same file."""
+    """The results of one job; two jobs of a variant may have made the same file."""
 
     sha256: str
     path: str
@@ -35,7 +35,7 @@ class Made(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What was taken out of the tables; `more` if the limit was reached."""
+    """The rows that were removed; `more` if the limit was reached."""
 
     made: list[Made]
     jobs: int
@@ -43,16 +43,16 @@ class Taken(NamedTuple):
 
 
 class OutputIndex:
-    """Reads and writes what jobs have made; every write happens in a transaction of the log."""
+    """Reads and writes the results of jobs; every write happens in a transaction of the log."""
 
     def __init__(self, log: Log, root: Path) -> None:
         """Create the tables if they are not there; `root` is the output folder."""
         self._log, self._root = log, root
         log.create_tables("outputs", SCHEMA_VERSION, SQL["schema"])
-        self.since = self._begin()  # unix seconds; files that were made before may be of jobs it does not know
+        self.begins_at = self._begin()  # unix seconds; older files may belong to jobs that it does not know
 
     def _begin(self) -> float:
-        """Return the moment at which the epoch of the log was first seen: a power cut or a restore takes rows away."""
+        """Return when the current epoch of the log was first seen: a power cut or a restore may lose older rows."""
         rows = self._log.query(SQL["select_since"], (self._log.epoch,))
         if rows:
             return float(rows[0][0])
@@ -63,7 +63,7 @@ class OutputIndex:
         return now
 
     def add(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Note the end of a job with those of its results that are files of ours: a plug-in may name anything."""
+        """Add the end of a job with its results, without paths outside the output folder: a plug-in may name any."""
         owner, ended = _owner(record), record.finished_at
         for image in record.result.images if record.result else ():
             if not _HASH.fullmatch(image.sha256) or not image.path.rpartition("/")[2].startswith(image.sha256):
@@ -81,7 +81,7 @@ class OutputIndex:
         return [Copy(*row) for row in self._log.query(SQL["select_copies"], (sha256, COPIES))]
 
     def find(self, prefix: str) -> list[OutputView]:
-        """Return results whose hash begins so, in the order of hashes."""
+        """Return results whose hash starts with a prefix, in the order of hashes."""
         end = prefix + "g"  # behind every digit
         return [
             OutputView(sha256=sha256, media_type=media_type, size=size, job_id=job_id, experiment_id=owner)
@@ -96,13 +96,13 @@ class OutputIndex:
         return [owner for (owner,) in self._log.query(SQL["select_owners"], params)]
 
     def summary(self, owner: str | None, before: float) -> OutputOwner:
-        """Count an owner's jobs that ended before a time, and what they have made."""
+        """Count an owner's jobs that ended before a time, and their results."""
         ((jobs,),) = self._log.query(SQL["count_jobs"], (owner, before))
         ((files, size),) = self._log.query(SQL["count_files"], (owner, before))
         return OutputOwner(experiment_id=owner, jobs=jobs, files=files, bytes=size)
 
     def is_at_work(self, experiment_id: str) -> bool:
-        """Has an experiment a job that is queued or running?"""
+        """Return whether an experiment has a job that is queued or running."""
         return bool(self._log.query(SQL["select_unended"], (experiment_id,)))
 
     def busy(self) -> tuple[set[str], set[str]]:
@@ -112,7 +112,7 @@ class OutputIndex:
         return {experiment_id for (experiment_id,) in experiments}, {job_id for (job_id,) in jobs}
 
     def take(self, tx: Transaction, owner: str | None, before: float, limit: int) -> Taken:
-        """Forget jobs of an owner that ended before a time, with what they made: their results first."""
+        """Remove the rows of an owner's jobs that ended before a time: their results first."""
         made = [Made(*row) for row in tx.execute(SQL["select_removable"], (owner, before, limit))]
         tx.executemany(SQL["delete_output"], [(one.sha256, one.path, one.job_id) for one in made])
         if len(made) == limit:

@@ -1,4 +1,4 @@
-"""What can be asked about results: their bytes by hash, whose they are, and to remove what nobody needs."""
+"""The methods of the control socket for results: read by hash, list owners, remove and sweep."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ class OutputMethods:
     """The methods `output…`. A path never comes from a request: hashes and ids are looked up in the index."""
 
     def __init__(self, methods: MethodServer, log: Log, index: OutputIndex, outputs: Outputs) -> None:
-        """Answer them."""
+        """Register the methods."""
         self._root, self._index = outputs.root, index
         self._part_bytes = log.limits.page_bytes
         self._cleaner = Cleaner(log, index, outputs.root)
@@ -56,7 +56,7 @@ class OutputMethods:
                 why = error.strerror or str(error)
             else:
                 return _reply(params, copy.media_type, part)
-        raise ControlError("not_found", f"{params.sha256}: somebody removed or replaced its file ({why})")
+        raise ControlError("not_found", f"{params.sha256}: its file was removed or replaced ({why})")
 
     def _thumbnail(self, params: OutputParams) -> OutputReply | None:
         """Read a thumbnail; None where the result itself is small enough to be one."""

@@ -1,4 +1,4 @@
-"""Files below a folder, by a path that somebody else has written down: no link on the way is followed."""
+"""Files below a folder by an untrusted path: no symbolic link is followed."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ def read_part(root: Path, path: str, offset: int, limit: int) -> Part:
         OSError: it is not there, is no regular file, or a link is on the way.
     """
     with _folder_of(root, path) as (folder, name):
-        # a named pipe would be waited for
+        # without O_NONBLOCK, opening a named pipe would block
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
         found = os.fstat(file)
@@ -57,7 +57,7 @@ def unlink(root: Path, path: str) -> None:
 
 
 def remove_empty(root: Path, path: str) -> bool:
-    """Remove a folder if there is nothing in it; was it removed?"""
+    """Remove a folder if it is empty; return whether it was removed."""
     try:
         with _folder_of(root, path) as (folder, name):
             os.rmdir(name, dir_fd=folder)

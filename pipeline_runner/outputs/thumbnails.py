@@ -15,7 +15,7 @@ _SIXTEEN_BITS: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def thumbnail(data: bytes) -> bytes:
-    """Return a picture as a small WebP, upright; nothing if it is small enough. Of an animation, the first frame.
+    """Return a picture as a small upright WebP, b"" if it is small already; of an animation, the first frame.
 
     Raises:
         NoImageError: it cannot be decoded, or is too large to be.

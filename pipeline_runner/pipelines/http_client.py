@@ -1,4 +1,4 @@
-"""Asking an image server over HTTP: one request, one answer, and no exception but `ServerFault`."""
+"""HTTP requests to an image server; the only exception is `ServerFault`."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines import ServerAddress
 
 CONNECT_SECONDS: Final = 5.0
-LIST_SECONDS: Final = 10.0  # for what is answered at once
+LIST_SECONDS: Final = 10.0  # for requests that are answered at once
 # of an answer once it is unpacked
 LIST_BYTES: Final = 64 << 20  # tens of thousands of names
 PICTURE_BYTES: Final = 512 << 20  # a batch of large pictures in base64 is below
@@ -48,7 +48,7 @@ class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, wit
 
 
 class NoAnswer(ServerFault):
-    """The server said nothing, or not all of it in time."""
+    """The answer did not come in time, or not all of it."""
 
 
 class Reply(NamedTuple):
@@ -59,7 +59,7 @@ class Reply(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Did it do what it was asked for?"""
+        """Whether the status is a success (2xx)."""
         return 200 <= self.status < 300  # noqa: PLR2004 - as HTTP says
 
     def json(self) -> Any:
@@ -89,7 +89,7 @@ class HttpClient:
     """
 
     def __init__(self, address: ServerAddress) -> None:
-        """Remember where it is; nothing is asked yet.
+        """Keep the address; nothing is sent yet.
 
         Raises:
             InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
@@ -114,7 +114,7 @@ class HttpClient:
         return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, {}, (seconds, most))
 
     def post(self, path: str, body: object, *, seconds: float = LIST_SECONDS) -> Reply:
-        """Send JSON, once: nobody knows what became of a request whose answer is missing. It raises as `get` does."""
+        """Send JSON, once: a request without an answer may have been executed. It raises as `get` does."""
         return self._send("POST", path, _json(body), _JSON_HEADERS, (seconds, LIST_BYTES))
 
     def long_post(self, path: str, body: object) -> "Exchange":
@@ -152,7 +152,7 @@ class Exchange:
         self._outcome: Reply | ServerFault = NoAnswer("unreachable", f"the connection to {url} was closed")
         self._socket: socket.socket | None = None
         self._closed = False
-        self.connected = False  # has the server ever been reached?
+        self.connected = False  # whether the server was reached
         self._lock = threading.Lock()  # `close` finds the socket, or the thread finds that it is closed
         self._thread = threading.Thread(target=self._run, name=f"{method} {target}", daemon=True)
         self._thread.start()
@@ -169,7 +169,7 @@ class Exchange:
         return not self._thread.is_alive()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the answer, so long at most; say whether it is there."""
+        """Wait for the answer at most so long; return whether it has come."""
         self._thread.join(seconds)
         return self.done
 
@@ -185,7 +185,7 @@ class Exchange:
         return self._outcome
 
     def close(self) -> None:
-        """Leave the answer, if it is not there yet."""
+        """Abandon the answer, if it has not come."""
         with self._lock:
             self._closed = True
             if self._socket:

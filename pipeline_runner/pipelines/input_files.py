@@ -1,4 +1,4 @@
-"""Files that a configuration names: whatever is in their place, they are read within bounds.
+"""Files that a configuration names, read within bounds whatever is in their place.
 
 A job is checked in the runner's loop, so a pipe must not be waited for there, and a device has no end.
 """

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from pipeline_runner.outputs.cleaning import LONE_SECONDS
+from pipeline_runner.outputs.cleaning import UNREFERENCED_SECONDS
 from pipeline_runner.outputs.files import thumbnail_path
 from pipeline_runner.outputs.index import OutputIndex
 from tests.support.factories import context
@@ -77,7 +77,7 @@ def test_files_that_may_be_needed_soon_stay(archive: Archive) -> None:
 
     lone(archive)
     before = archive.names()
-    archive.ahead = LONE_SECONDS - 60
+    archive.ahead = UNREFERENCED_SECONDS - 60
     assert archive.sweep() == (0, 0)
     assert archive.names() == before
 
@@ -108,7 +108,7 @@ def test_who_is_at_work_is_asked_once_for_a_sweep(archive: Archive, monkeypatch:
 def test_files_from_before_the_database_stay(archive: Archive) -> None:
     """Who has put a database away and begun anew keeps the pictures of the old one."""
     for path in lone(archive):
-        os.utime(path, (archive.index.since - 1, archive.index.since - 1))
+        os.utime(path, (archive.index.begins_at - 1, archive.index.begins_at - 1))
 
     assert archive.sweep() == (0, 0)
     assert len(archive.names()) == 5
@@ -118,14 +118,14 @@ def test_after_a_power_cut_or_a_restore_no_older_file_is_taken_for_a_lone_one(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has a new epoch then: rows may be gone of jobs that others know of. A mere restart changes nothing."""
-    began = archive.index.since
+    began = archive.index.begins_at
     monkeypatch.setattr("time.time", lambda: began + 1000.5)
-    assert OutputIndex(archive.log, archive.root).since == began
+    assert OutputIndex(archive.log, archive.root).begins_at == began
 
     archive.log.epoch += 1
-    assert OutputIndex(archive.log, archive.root).since == began + 1000
+    assert OutputIndex(archive.log, archive.root).begins_at == began + 1000
     monkeypatch.setattr("time.time", lambda: began + 2000.5)
-    assert OutputIndex(archive.log, archive.root).since == began + 1000
+    assert OutputIndex(archive.log, archive.root).begins_at == began + 1000
 
 
 def test_files_of_others_stay(archive: Archive) -> None:

@@ -10,14 +10,14 @@ from msgspec.structs import replace
 from bus.contracts.messages import JobResult, JobState, LearningContext
 from bus.eventlog.log import Log
 from pipeline_runner.outputs import safe_paths
-from pipeline_runner.outputs.cleaning import LONE_SECONDS, Cleaner
+from pipeline_runner.outputs.cleaning import UNREFERENCED_SECONDS, Cleaner
 from pipeline_runner.outputs.files import Outputs, sidecar_path, thumbnail_path
 from pipeline_runner.outputs.index import OutputIndex
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.store import JobStore
 from tests.support.factories import record_of
 
-LATER: Final = 2 * LONE_SECONDS
+LATER: Final = 2 * UNREFERENCED_SECONDS
 ENDED: Final[tuple[JobState, ...]] = ("completed", "failed", "cancelled")
 
 

@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from pipeline_runner.pipelines.http_client import Reply
-from pipeline_runner.pipelines.webui.watch import Sight, Watch, sight_of
+from pipeline_runner.pipelines.webui.watch import ServerState, Watch, server_state
 
 
-def running(timestamp: str = "2", *, fraction: float = 0.5, halted: bool = False, task: Any = "untold") -> Sight:
-    """Give the sight of a job that runs."""
-    return Sight(busy=True, timestamp=timestamp, fraction=fraction, halted=halted, task=task)
+def running(timestamp: str = "2", *, fraction: float = 0.5, halted: bool = False, task: Any = "unknown") -> ServerState:
+    """Give the state of a job that runs."""
+    return ServerState(busy=True, timestamp=timestamp, fraction=fraction, halted=halted, task=task)
 
 
-IDLE = Sight(timestamp="1")
+IDLE = ServerState(timestamp="1")
 
 
-def watched(*sights: Sight, idle_before: bool = True) -> Watch:
+def watched(*sights: ServerState, idle_before: bool = True) -> Watch:
     """Look several times."""
     watch = Watch(idle_before=idle_before)
-    for sight in sights:
-        watch.see(sight)
+    for state in sights:
+        watch.update(state)
     return watch
 
 
@@ -31,7 +31,7 @@ def watched(*sights: Sight, idle_before: bool = True) -> Watch:
     [
         ([running(task="active")], False, True),
         ([running(task="waiting")], True, False),
-        ([Sight(timestamp="2", task="active")], True, False),
+        ([ServerState(timestamp="2", task="active")], True, False),
         ([running()], True, True),
         ([running()], False, False),
         ([IDLE, running()], True, True),
@@ -42,7 +42,7 @@ def watched(*sights: Sight, idle_before: bool = True) -> Watch:
     ],
 )
 def test_our_job_is_known_by_its_task_or_as_the_first_after_idleness(
-    sights: list[Sight], idle_before: bool, mine: bool
+    sights: list[ServerState], idle_before: bool, mine: bool
 ) -> None:
     """In doubt it is somebody else's, which must not be interrupted."""
     assert watched(*sights, idle_before=idle_before).mine == mine
@@ -52,8 +52,8 @@ def test_progress_never_falls_and_never_says_that_it_is_done() -> None:
     """The server drops to 0 at the end; what others do is not ours."""
     watch = watched(running(fraction=0.4))
     seen = []
-    for sight in (running(fraction=0.2), running(fraction=1.0), IDLE, running("9", fraction=0.5)):
-        watch.see(sight)
+    for state in (running(fraction=0.2), running(fraction=1.0), IDLE, running("9", fraction=0.5)):
+        watch.update(state)
         seen.append(watch.fraction)
 
     assert seen == [0.4, 0.99, 0.99, 0.99]
@@ -61,7 +61,7 @@ def test_progress_never_falls_and_never_says_that_it_is_done() -> None:
 
 def test_an_interrupted_job_is_known_by_its_timestamp() -> None:
     """The marks stay until the next job begins: those of the job before are not ours."""
-    watch = watched(Sight(timestamp="1", halted=True), running("2"), running("2", halted=True), running("3"))
+    watch = watched(ServerState(timestamp="1", halted=True), running("2"), running("2", halted=True), running("3"))
 
     assert watch.was_halted("2")
     assert watch.was_halted("1")
@@ -72,7 +72,7 @@ def test_without_a_timestamp_in_the_answer_the_job_that_was_ours_counts() -> Non
     """Upscaling reports nothing of its run; what was never seen was not interrupted."""
     assert watched(running("2", halted=True)).was_halted("")
     assert not watched(IDLE).was_halted("")
-    assert not watched(Sight(timestamp="", halted=True)).was_halted("")
+    assert not watched(ServerState(timestamp="", halted=True)).was_halted("")
 
 
 def reply(body: Any, status: int = 200) -> Reply:
@@ -83,23 +83,23 @@ def reply(body: Any, status: int = 200) -> Reply:
 STATE = {"job_count": 1, "job_timestamp": "5", "sampling_step": 3, "sampling_steps": 20}
 
 
-def test_both_answers_make_one_sight() -> None:
+def test_both_answers_make_one_state() -> None:
     """The progress of our own task counts before that of whatever runs."""
-    sight = sight_of(
+    state = server_state(
         reply({"progress": 0.2, "state": STATE}), reply({"active": True, "queued": False, "progress": 0.3})
     )
 
-    assert sight == Sight(busy=True, timestamp="5", fraction=0.3, step=3, steps=20, task="active")
+    assert state == ServerState(busy=True, timestamp="5", fraction=0.3, step=3, steps=20, task="active")
 
 
 @pytest.mark.parametrize(("told", "step"), [(2**64, None), (10**400, None), (3.0, 3), (2.5, None), (True, None)])
 def test_a_step_that_no_message_can_hold_is_none(told: float, step: int | None) -> None:
     """Progress is a hint, and must not cost the job."""
-    sight = sight_of(reply({"progress": told, "state": {**STATE, "sampling_step": told}}), None)
+    state = server_state(reply({"progress": told, "state": {**STATE, "sampling_step": told}}), None)
 
-    assert sight is not None
-    assert sight.step == step
-    assert math.isfinite(sight.fraction)
+    assert state is not None
+    assert state.step == step
+    assert math.isfinite(state.fraction)
 
 
 @pytest.mark.parametrize(
@@ -113,22 +113,22 @@ def test_a_step_that_no_message_can_hold_is_none(told: float, step: int | None) 
 )
 def test_the_state_tells_whether_something_runs(state: dict[str, Any], busy: bool, halted: bool) -> None:
     """It is busy from the moment when it prepares."""
-    sight = sight_of(reply({"progress": None, "state": state}), None)
+    found = server_state(reply({"progress": None, "state": state}), None)
 
-    assert sight is not None
-    assert (sight.busy, sight.halted, sight.task) == (busy, halted, "untold")
+    assert found is not None
+    assert (found.busy, found.halted, found.task) == (busy, halted, "unknown")
 
 
 @pytest.mark.parametrize("progress", [reply({}, 500), reply([]), reply({"state": None})])
-def test_an_answer_that_says_nothing_is_no_sight(progress: Reply) -> None:
+def test_an_answer_that_says_nothing_is_no_state(progress: Reply) -> None:
     """Nothing is concluded from it."""
-    assert sight_of(progress, None) is None
+    assert server_state(progress, None) is None
 
 
 @pytest.mark.parametrize("task", [reply({}, 500), reply([])])
 def test_a_page_that_cannot_tell_of_tasks_is_as_none(task: Reply) -> None:
     """Then the other rule holds."""
-    sight = sight_of(reply({"state": STATE, "progress": 0.1}), task)
+    state = server_state(reply({"state": STATE, "progress": 0.1}), task)
 
-    assert sight is not None
-    assert sight.task == "untold"
+    assert state is not None
+    assert state.task == "unknown"

@@ -1,4 +1,4 @@
-"""What the server says went wrong, in one sentence and with the kind that `pipeline_runner.queue.retries` knows."""
+"""The server's errors as one sentence and a kind of `pipeline_runner.queue.retries`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,7 +28,7 @@ _MISFITS: Final = ("shapes cannot be multiplied", "size of tensor", "size mismat
 
 
 def refusal_text(body: Any) -> str:
-    """Put a refused prompt into words: what is wrong with which node, else the error of the whole."""
+    """Describe why a prompt was refused: by node and input, else the error of the whole prompt."""
     found = body if isinstance(body, dict) else {}
     nodes = node_errors_text(found.get("node_errors"))
     if nodes:
@@ -40,7 +40,7 @@ def refusal_text(body: Any) -> str:
 
 
 def node_errors_text(node_errors: Any) -> str:
-    """Put the errors of nodes into words, "" if there are none."""
+    """Describe the errors of nodes, "" if there are none."""
     nodes = node_errors if isinstance(node_errors, dict) else {}
     texts = [
         _joined(f"node {node_id} ({told.get('class_type')}){_input_name(error)}", error.get("message"), _detail(error))
@@ -60,7 +60,7 @@ def dropped_outputs(node_errors: Any) -> set[str]:
 
 
 def execution_error(data: Mapping[str, Any]) -> JobError:
-    """Judge an exception in a node.
+    """Return kind and text of the error for an exception in a node.
 
     Most repeat themselves with the same values; what is not known to do so is tried again, as a driver or a disk may
     have failed.
@@ -83,7 +83,7 @@ def _input_name(error: Mapping[str, Any]) -> str:
 
 
 def _detail(error: Mapping[str, Any]) -> str:
-    """Return the details but for the name of the input, which stands before them already."""
+    """Return the details without the name of the input, which is written before them."""
     extra = error.get("extra_info")
     name = str(extra.get("input_name", "")) if isinstance(extra, dict) else ""
     return str(error.get("details") or "").removeprefix(name).lstrip(":,- ")

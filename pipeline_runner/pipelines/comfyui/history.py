@@ -1,4 +1,4 @@
-"""How a prompt has ended, read from the server's `GET /history/ID`, which decides."""
+"""How a prompt has ended, read from the server's `GET /history/ID`, the only authority for it."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
@@ -42,7 +42,7 @@ class Ended:
 
 
 def read_ended(entry: Any) -> Ended:
-    """Read an entry of the history. Whatever it lacks is left out: nodes and versions write what they like."""
+    """Read an entry of the history. Any part may be missing: it differs by node and version."""
     told = _map(entry)
     messages = _messages(_map(told.get("status")).get("messages"))
     failed = _map(told.get("status")).get("status_str", "success") != "success"
@@ -61,7 +61,7 @@ def read_ended(entry: Any) -> Ended:
 
 
 def chosen_images(ended: Ended, output_nodes: tuple[str, ...]) -> list[ImageFile]:
-    """Return the pictures that count: those of the named nodes, else all that are saved and no mere preview."""
+    """Return the pictures that count: those of the named nodes, else all that are saved, without previews."""
     if output_nodes:
         return [image for image in ended.images if image.node in output_nodes]
     return [image for image in ended.images if image.type == "output"]

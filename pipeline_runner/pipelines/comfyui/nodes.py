@@ -1,4 +1,4 @@
-"""What the nodes of a server take, as its `GET /object_info` tells."""
+"""The node classes of a server and the inputs they take, from its `GET /object_info`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ Inputs = Mapping[str, Sequence[VariableSpec | None]]
 
 
 class NodeInfo(Struct, frozen=True):
-    """What we need to know of a class of nodes."""
+    """The parts of a node class that are used here."""
 
     input: Any = None
     output_node: Any = False
@@ -39,7 +39,7 @@ class Nodes:
         self._inputs: WeakKeyDictionary[Workflow, Inputs] = WeakKeyDictionary()
 
     def __contains__(self, class_type: str) -> bool:
-        """Does the server have this class?"""
+        """Return whether the server has this class."""
         return class_type in self._raw
 
     def names(self) -> list[str]:
@@ -47,7 +47,7 @@ class Nodes:
         return list(self._raw)
 
     def find(self, class_type: str) -> NodeInfo:
-        """Return what is known of a class; nodes describe themselves, and not all of them well."""
+        """Return a class, with defaults for what its description lacks: custom nodes describe themselves."""
         if class_type not in self._found:
             try:
                 self._found[class_type] = _one_class.decode(self._raw[class_type])
@@ -101,7 +101,7 @@ def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
 
 
 def output_nodes(nodes: Nodes, graph: Graph) -> list[str]:
-    """Return the nodes that end a workflow: what does not lead to one of them is not executed."""
+    """Return the output nodes of a workflow: only nodes that lead to one of them are executed."""
     return [node_id for node_id, node in graph.items() if nodes.find(node["class_type"]).output_node]
 
 
@@ -115,7 +115,7 @@ def _check_classes(nodes: Nodes, workflow: Workflow) -> None:
 
 
 def _distinct(specs: Iterable[VariableSpec | None]) -> list[VariableSpec | None]:
-    """Leave out what is there already: a seed may go to hundreds of inputs that take the same."""
+    """Return the specs without duplicates: a seed may go to hundreds of inputs of one kind."""
     found: list[VariableSpec | None] = []
     for spec in specs:
         if spec not in found:

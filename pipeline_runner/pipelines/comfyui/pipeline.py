@@ -38,7 +38,7 @@ class ComfyuiPipeline(Pipeline):
     refresh_seconds = REFRESH_SECONDS
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where results go and where the server is; it is not asked yet."""
+        """Keep the output folder and the address of the server; nothing is sent yet."""
         self._outputs = setup.outputs
         self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
         self._nodes: Nodes | None = None  # until the server has answered for the first time
@@ -46,7 +46,7 @@ class ComfyuiPipeline(Pipeline):
         self._away = f"ComfyUI has not answered yet; {HINT}"
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Return the one stage, `workflow`; nothing can be planned before the server has told what its nodes take."""
+        """Return the one stage, `workflow`; it is unavailable until the server has described its nodes."""
         return {"workflow": STAGE if self._nodes else replace(STAGE, unavailable=self._away)}
 
     def check(self, _stage: str, config: Config) -> None:
@@ -56,7 +56,7 @@ class ComfyuiPipeline(Pipeline):
             check_against(self._nodes, workflow, config)
 
     def refresh(self) -> str:
-        """See whether the server answers, by its smallest answer.
+        """Check whether the server answers, with its smallest request.
 
         What its nodes take is only read at first, after it was away (it may have other nodes now), and every few
         minutes (there may be other models).
@@ -93,7 +93,7 @@ class ComfyuiPipeline(Pipeline):
         return self._fetch(job, verdict) if isinstance(verdict, Harvest) else verdict
 
     def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
-        """Send the picture files; return what the nodes that load them are to be told."""
+        """Upload the picture files; return the values for the nodes that load them."""
         return {
             target: self.server.upload(read_file(f"config.images.{target}", path), path.suffix.lower())
             for target, path in workflow.images.items()

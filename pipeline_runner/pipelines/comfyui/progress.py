@@ -1,4 +1,4 @@
-"""What the server tells while a prompt runs. It is a hint: messages may be lost, and the history decides."""
+"""The progress of a running prompt. It is a hint: messages may be lost, and the history decides."""
 
 import json
 import time
@@ -20,7 +20,7 @@ _ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 
 
 class Steps(NamedTuple):
-    """How far the node is that runs."""
+    """The progress of the running node."""
 
     done: float
     total: float
@@ -64,7 +64,7 @@ class ProgressFeed:
     """The websocket of one job, connected again when it drops. Without it a job only has no progress."""
 
     def __init__(self, url: str, client_id: str) -> None:
-        """Connect if possible: the server tells only the client that submits, so this comes first."""
+        """Connect if possible, before the prompt is submitted: only the client that submits gets its messages."""
         self._url = f"{url}?clientId={client_id}"
         self._open = ExitStack()
         self._connection: ClientConnection | None = None
@@ -72,7 +72,7 @@ class ProgressFeed:
         self._connect()
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return the connection."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -16,10 +16,10 @@ from pipeline_runner.pipelines.http_client import ServerFault
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 
 TICK_SECONDS: Final = 0.1  # at most until a cancellation is noticed
-POLL_SECONDS: Final = 1.0  # between two looks at the history, whatever the websocket says
-QUEUE_SECONDS: Final = 5.0  # between two looks at the queue, whose answer holds the prompts of all users
+POLL_SECONDS: Final = 1.0  # between two polls of the history, whatever the websocket says
+QUEUE_SECONDS: Final = 5.0  # between two polls of the queue, whose answer holds the prompts of all users
 WITHDRAW_SECONDS: Final = 2.0
-ROUNDS: Final = 2  # of a job whose memory did not suffice: the second one after all models were unloaded
+ROUNDS: Final = 2  # of a job that ran out of memory: the second one after all models were unloaded
 LOOK_BACK: Final = 5  # attempts whose prompts are looked for
 NAMESPACE: Final = uuid.UUID("6d1b2f0e-6f0a-4a53-9d8c-3d5f2f7c9b11")
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Stopped(Exception):  # noqa: N818 - no error: the job ends with this resul
 
 
 def prompt_id_of(job_id: str, queued_at: float, attempt: int, number: int) -> str:
-    """Return the id of a prompt, which is the same whoever computes it: a runner that was killed finds its own again.
+    """Return the id of a prompt. It depends only on the job, so that a restarted runner finds its prompt again.
 
     `queued_at` is another one when a person has a job run again: what it left before it ended is not looked for.
     """
@@ -43,7 +43,7 @@ def prompt_id_of(job_id: str, queued_at: float, attempt: int, number: int) -> st
 
 
 def client_id_of(job_id: str) -> str:
-    """Return the name under which the server tells of a job, the same for all its attempts."""
+    """Return the client id for the messages about a job, the same for all its attempts."""
     return uuid.uuid5(NAMESPACE, job_id).hex
 
 
@@ -66,7 +66,7 @@ class PromptRun:
         self.node_errors = ""  # of outputs that the server left out
 
     def run(self) -> Ended:
-        """Have the prompt executed, once more without models in memory if it did not fit.
+        """Execute the prompt; if memory runs out, unload all models and execute it once more.
 
         Raises:
             Stopped: the job was cancelled, or took too long.
@@ -87,7 +87,7 @@ class PromptRun:
             return ended
 
     def _left_behind(self) -> str | None:
-        """Find what an earlier attempt, whose runner ended or lost the server, has left there and is of use.
+        """Find a usable prompt that an earlier attempt has left at the server.
 
         A runner that ends in good order withdraws its prompt, if the server hears of it in time.
         """
@@ -115,7 +115,7 @@ class PromptRun:
         return prompt_id_of(self._job.job_id, self._job.queued_at, attempt, number)
 
     def _check_outputs(self, accepted: Accepted) -> None:
-        """Go on without the outputs that the server left out, unless one of them is asked for."""
+        """Continue without the outputs that the server left out, unless one of them is requested."""
         self.node_errors = node_errors_text(accepted.node_errors)
         missing = dropped_outputs(accepted.node_errors).intersection(self._workflow.output_nodes)
         if missing:
@@ -147,7 +147,7 @@ class PromptRun:
             next_poll = time.monotonic() + POLL_SECONDS
 
     def _check_known(self, prompt_id: str) -> Ended | None:
-        """See that the prompt is somewhere; it may have ended since the history was asked."""
+        """Check that the server still has the prompt; it may have ended since the last poll of the history."""
         queue = self._server.queue()
         if prompt_id in queue.running or prompt_id in queue.pending:
             return None
@@ -168,7 +168,7 @@ class PromptRun:
             raise Stopped(failed_result("timeout", text))
 
     def _withdraw(self, prompt_id: str) -> None:
-        """Take our prompt from the queue, or interrupt it while it is the one that runs; nobody else's."""
+        """Remove our prompt from the queue, or interrupt it while it runs; never a prompt of others."""
         limit = time.monotonic() + WITHDRAW_SECONDS
         try:
             while time.monotonic() < limit:
@@ -178,6 +178,6 @@ class PromptRun:
                     return
                 if prompt_id not in queue.pending:
                     return
-                self._server.dequeue(prompt_id)  # and look again: it may have begun meanwhile
+                self._server.dequeue(prompt_id)  # and poll again: it may have started meanwhile
         except ServerFault as fault:
             logger.warning("prompt %s cannot be withdrawn: %s", prompt_id, fault.message)

@@ -14,7 +14,7 @@ ADVICE: Final = "lower the size or the batch, or end what else uses the GPU"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
-    """What a job that went well is worth, but for its pictures, which are still at the server."""
+    """The result of a successful job, without its pictures, which are still at the server."""
 
     images: list[ImageFile]
     effective: Config
@@ -25,7 +25,7 @@ class Harvest:
 def judge(
     ended: Ended, job: NormalizedJobRecord, workflow: Workflow, graph: Graph, node_errors: str
 ) -> JobResult | Harvest:
-    """Say why the job has failed, or what there is to fetch; `graph` is what was sent."""
+    """Return the result of a failed job, or the pictures to fetch; `graph` is what was sent."""
     if ended.state == "interrupted":
         return failed_result("interrupted", "somebody interrupted the prompt at the server")
     if ended.error:

@@ -38,7 +38,7 @@ class ComfyServer:
     """One server. Every method raises `ServerFault` where it gets no usable answer."""
 
     def __init__(self, address: ServerAddress) -> None:
-        """Remember where it is."""
+        """Keep the address."""
         self._http = HttpClient(address)
 
     @property
@@ -47,7 +47,7 @@ class ComfyServer:
         return f"ws{self._http.url.removeprefix('http')}/ws"
 
     def ping(self) -> None:
-        """See whether it answers; the smallest answer that only ComfyUI gives."""
+        """Check that it answers, with the smallest request that only ComfyUI knows."""
         told = _checked(self._http.get("/prompt"), "/prompt").json()
         if not isinstance(told, dict) or "exec_info" not in told:
             raise ServerFault("unreachable", f"{self._http.url} answers, but is no ComfyUI")
@@ -76,13 +76,13 @@ class ComfyServer:
         return Accepted(told["prompt_id"], told.get("node_errors"))
 
     def history(self, prompt_id: str) -> Ended | None:
-        """Ask how a prompt has ended; None while it has not, or if the server does not know it."""
+        """Return how a prompt has ended; None while it runs, or if the server does not know it."""
         path = f"/history/{quote(prompt_id, safe='')}"
         told = _checked(self._http.get(path), path).json()
         return read_ended(told[prompt_id]) if isinstance(told, dict) and prompt_id in told else None
 
     def queue(self) -> Queue:
-        """Ask what it has yet to do."""
+        """Return the running and the waiting prompts."""
         told = _checked(self._http.get("/queue"), "/queue").json()
         found = told if isinstance(told, dict) else {}
         return Queue(_ids(found.get("queue_running")), _ids(found.get("queue_pending")))
@@ -96,7 +96,7 @@ class ComfyServer:
         _checked(self._http.post("/interrupt", {"prompt_id": prompt_id}), "/interrupt")
 
     def free(self) -> None:
-        """Have it unload all models and give back their memory, before it takes the next prompt."""
+        """Unload all models and free their memory before the next prompt."""
         _checked(self._http.post("/free", {"unload_models": True, "free_memory": True}), "/free")
 
     def view(self, image: ImageFile) -> bytes:
@@ -106,7 +106,7 @@ class ComfyServer:
         return _checked(reply, f"/view of {image.filename}").data
 
     def upload(self, data: bytes, suffix: str) -> str:
-        """Put a picture into its input folder, and give the name by which a node finds it there.
+        """Upload a picture into its input folder; return the name by which a node finds it there.
 
         It is named by its content: sent again it changes nothing, and it never takes the place of somebody's file.
         """
@@ -123,7 +123,7 @@ class ComfyServer:
 
 
 def _checked(reply: Reply, what: str) -> Reply:
-    """Let an answer pass that says yes."""
+    """Return an answer that is a success; raise for any other."""
     if reply.ok:
         return reply
     try:

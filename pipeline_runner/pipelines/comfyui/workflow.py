@@ -84,7 +84,7 @@ def read_workflow(data: bytes, config: Config) -> Workflow:
 
 
 def values_of(workflow: Workflow, config: Config) -> dict[Target, Scalar]:
-    """Return what a configuration puts into the nodes; what it leaves out keeps the workflow's own value."""
+    """Return the values that a configuration sets in the nodes; other inputs keep the workflow's value."""
     return {
         target: value
         for name, targets in workflow.inputs.items()
@@ -108,7 +108,7 @@ def effective_values(workflow: Workflow, graph: Graph) -> Config:
 
 
 def input_of(graph: Graph, target: Target) -> Any:
-    """Return what an input has, None if it is not there."""
+    """Return the value of an input, None if it does not exist."""
     return graph.get(target.node, {}).get("inputs", {}).get(target.input)
 
 
@@ -158,7 +158,7 @@ def _no_json(constant: str) -> NoReturn:
 
 
 def _sendable(value: Scalar) -> Scalar:
-    """Return what a message can hold: a seed in a workflow may have 64 bits and no sign."""
+    """Return a value that a message can hold: a seed in a workflow may be unsigned with 64 bits."""
     return str(value) if scalar(value) is None else value
 
 
@@ -241,13 +241,13 @@ def _source(value: object) -> str | None:
 
 
 def _instead(graph: Graph, source: str) -> str:
-    """Say where a linked input comes from, and what may be mapped there."""
+    """Return an error text: which node feeds a linked input, and which of its inputs may be mapped."""
     own = " or ".join(str(target) for target in own_inputs(graph, source))
     return f"{described(graph, source)}; map {own or 'an input of a node before it'}"
 
 
 def _check_seed(workflow: Workflow) -> None:
-    """Have the seed mapped where there is one: the server answers a prompt that it has had before from its cache."""
+    """Require that a seed is mapped if there is one: the server answers a repeated prompt from its cache."""
     candidates = seed_inputs(workflow.graph)
     if SEED in workflow.inputs or not candidates:
         return

@@ -1,4 +1,4 @@
-"""The `command` pipeline: any program is a pipeline, one process a job.
+"""The `command` pipeline: runs any program, one process for each job.
 
     [config]
     command = ["my-tool", "--steps", "{steps}", "--out", "{output_dir}/result.png"]
@@ -132,7 +132,7 @@ def _argument(value: ConfigValue) -> str:
 
 
 def _wait(group: ProcessGroup, timeout: float, cancelled: Cancelled) -> JobResult | None:
-    """Wait for the program; a result only if it was not left to end by itself."""
+    """Wait for the program; return a result only if it was ended by a cancellation or the timeout."""
     deadline = time.monotonic() + timeout
     while not group.wait(POLL_SECONDS):
         if cancelled():

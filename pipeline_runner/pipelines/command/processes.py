@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Note(msgspec.Struct):
-    """Which process it is: numbers are given again, but not with the same time of creation."""
+    """The identity of a process: process ids are reused, but not with the same time of creation."""
 
     pid: int
     created: float
@@ -61,7 +61,7 @@ class ProcessGroup:
         return self._process.returncode or 0
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the program at most so long; has it ended?"""
+        """Wait for the program at most so long; return whether it has ended."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -77,7 +77,7 @@ class ProcessGroup:
 
 
 def kill_leftovers(work: Path) -> None:
-    """End the programs that a dead runner has left in its working folders, and remove these folders."""
+    """End the programs that a killed runner has left in its working folders, and remove these folders."""
     for folder in work.glob("*/"):
         leader = _noted(folder / NOTE) or _found(folder)
         if leader:

@@ -1,4 +1,4 @@
-"""The API of AUTOMATIC1111's web UI and of Forge, which are told apart by what they answer, never by their version.
+"""The API of AUTOMATIC1111's web UI and of Forge, which are distinguished by their answers, never by version.
 
 | decision, pure | shell |
 |---|---|

@@ -1,4 +1,4 @@
-"""The picture in an answer of the web UI, and what the answer says of how it was made."""
+"""The picture in an answer of the web UI, and the settings that the answer reports."""
 
 import base64
 import binascii
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def job_timestamp(self) -> str:
-        """When the server began with it, as it also says while a job runs."""
+        """When the server started the job; the same value as in its progress."""
         return str(self.info.get("job_timestamp") or "")
 
 
@@ -66,7 +66,7 @@ def read_answer(stage: str, reply: Reply) -> Answer:
 
 
 def effective_of(answer: Answer) -> Config:
-    """Return what the server says that it used, under our names."""
+    """Return the settings that the server reports, under our names."""
     info, parameters = answer.info, answer.parameters
     found = {
         "prompt": _first(info, "all_prompts") or info.get("prompt"),

@@ -1,4 +1,4 @@
-"""The drift guard: what was asked for against what the server says that it used.
+"""The drift guard: compares the requested settings with those that the server reports.
 
 The web UI takes something else for a name that it does not know, and answers 200. What it does not report is no
 difference.
@@ -22,7 +22,7 @@ _OF_LORA: Final = ("lora", "lora_strength", "prompt")
 
 
 class Difference(NamedTuple):
-    """One thing that the server did otherwise, and the variables whose experiment this spoils."""
+    """One difference from the request, and the variables whose experiments it spoils."""
 
     name: str
     asked: object
@@ -30,7 +30,7 @@ class Difference(NamedTuple):
     spoils: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Say it to people."""
+        """Return one sentence for people."""
         return f"{self.name}: asked for {self.asked!r}, the server used {self.used!r}"
 
 
@@ -56,7 +56,7 @@ def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
 
 
 def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
-    """Return the difference that makes a job worthless for its experiment: in the very variable that it varies."""
+    """Return the difference in the variable that the job's experiment varies, None if there is none."""
     if context is None:
         return None
     value = context.variant_value
@@ -85,7 +85,7 @@ def _sampling(config: Config, lists: Lists, answer: Answer) -> Iterator[Differen
     if known is None or not isinstance(schedule, str) or used is None:
         return
     asked = known.spellings.get(schedule, schedule)
-    # Automatic is whatever suits the sampler, and is reported by that name
+    # Automatic is the schedule of the sampler, and the report names that one
     if asked != AUTOMATIC and known.spellings.get(used, used) != asked:
         spoils = ("scheduler", "sampler_name") if name in lists.combined else ("scheduler",)
         yield Difference("scheduler", schedule, used, spoils)
@@ -150,7 +150,7 @@ def _sizes(config: Config, answer: Answer, size: Size, init: InitImage | None) -
 
 
 def _near(one: int, other: int, grid: int) -> bool:
-    """Is it the same length, but for rounding to the grid?"""
+    """Return whether two sides are equal, apart from rounding to the grid."""
     return abs(one - other) < max(grid, 2)
 
 
@@ -162,7 +162,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _stem(name: str) -> str:
-    """Return the name of a file without folder and suffix, as servers report it with or without."""
+    """Return the name of a file without folder and suffix, which only some servers report."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")
 

@@ -1,4 +1,4 @@
-"""What a refusal of the web UI means: plain rules over status and body, for all the shapes that they have."""
+"""What a refusal of the web UI means: rules over status and body, in all their shapes."""
 
 import json
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from pipeline_runner.pipelines.http_client import Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 
-# exceptions of the server that the request brings about, whatever its state
+# exceptions of the server that the request causes, whatever the state of the server
 _OF_THE_REQUEST: Final = ("KeyError", "AssertionError", "ValidationError", "ScriptNotFound")
 _WORDS_OF_THE_REQUEST: Final = ("invalid encoded image", "could not find upscaler", "init image not found")
 _NO_API: Final = "has no API; start the web UI with --api"
@@ -17,11 +17,11 @@ _AUTH: Final = (
 
 
 def fault_of(reply: Reply, url: str) -> ServerFault:
-    """Say what an answer means that is no success: kind and text."""
+    """Return kind and text of the error for an answer that is no success."""
     body = _parsed(reply.data)
     name, text = _name(body), _text(body)
     words = one_line(": ".join(filter(None, (name, text)))) or f"status {reply.status}"
-    # where nothing of the API is there, its server was started otherwise, and may be again as it was
+    # no API at all: the server was started without it, and may be started with it again
     by_server = body is not None and text.lower() != "not found"
     kind = refusal_kind(reply.status, words, by_server=by_server)
     if kind == "server_error" and _is_of_the_request(name, words.lower()):
@@ -40,14 +40,14 @@ def _told(reply: Reply, url: str, words: str, *, by_server: bool) -> str:
 
 
 def _is_of_the_request(name: str, words: str) -> bool:
-    """Does the request bring about what the server takes for a failure of its own?"""
+    """Return whether the request caused what the server reports as its own failure."""
     if any(mark in name for mark in _OF_THE_REQUEST) or any(mark in words for mark in _WORDS_OF_THE_REQUEST):
         return True
     return "model '" in words and "not found" in words
 
 
 def _parsed(data: bytes) -> Any:
-    """Return the JSON, None if it is none: a proxy's page."""
+    """Return the body as JSON, None if it is none, such as the page of a proxy."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -55,13 +55,13 @@ def _parsed(data: bytes) -> Any:
 
 
 def _name(body: Any) -> str:
-    """Return the name of the server's exception, if it tells."""
+    """Return the name of the server's exception, if it is in the answer."""
     found = body.get("error") if isinstance(body, dict) else None
     return found if isinstance(found, str) and found != "HTTPException" else ""
 
 
 def _text(body: Any) -> str:
-    """Return the first words for people that are there: `errors`, `message`, or `detail`, which is a text or a list."""
+    """Return the message for people: of `errors`, `message` or `detail` (a text or a list) the first that is set."""
     if not isinstance(body, dict):
         return str(body)
     for key in ("errors", "message", "detail"):

@@ -1,4 +1,4 @@
-"""One job at the server: the request, a look at it every second, and its end by the answer or by us."""
+"""One job at the server: the request, a poll of its progress every second, and its end by the answer or by us."""
 
 import logging
 import threading
@@ -9,15 +9,15 @@ from typing import Any, Final
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.http_client import Exchange, HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.lists import API
-from pipeline_runner.pipelines.webui.watch import NOT_FOUND, Sight, Watch, sight_of
+from pipeline_runner.pipelines.webui.watch import NOT_FOUND, ServerState, Watch, server_state
 
 TICK_SECONDS: Final = 0.05
-LOOK_SECONDS: Final = 1.0  # between two looks at the progress
-STOP_LOOK_SECONDS: Final = 0.2  # while we want our job to end
+POLL_SECONDS: Final = 1.0  # between two polls of the progress
+STOP_POLL_SECONDS: Final = 0.2  # the same while our job must end
 ASK_SECONDS: Final = 5.0  # for an answer about the progress
 LOAD_SECONDS: Final = 60.0  # for a model to be moved
 INTERRUPT_AGAIN_SECONDS: Final = 5.0
-LEAVE_SECONDS: Final = 600.0  # a job that has not ended so long after we wanted it is left to the server
+LEAVE_SECONDS: Final = 600.0  # after a stop request; a job that has not ended then is left to the server
 _PROGRESS: Final = {"skip_current_image": "true"}
 TIMED_OUT: Final = "interrupted, as it took longer than it may; raise config.timeout_seconds, or ask for less"
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Generation:
         self._tasks_known = "force_task_id" in payload
 
     def run(self, progress: Progress, cancelled: Cancelled) -> tuple[Reply, Watch]:
-        """Return the answer, and what was seen meanwhile.
+        """Send the request; return its answer and what the polls have shown.
 
         Raises:
             ServerFault: there is no answer (`unreachable`), or it took too long (`timeout`).
@@ -45,48 +45,48 @@ class Generation:
         """
         if cancelled():
             raise JobCancelled
-        before = self._look()
+        before = self._poll()
         watch = Watch(idle_before=before is not None and not before.busy)
         with self._client.long_post(self._path, self._payload) as post:
-            looker = _Looker(self._look)
+            poller = _Poller(self._poll)
             try:
                 while not post.wait(TICK_SECONDS):
-                    if sight := looker.take():
-                        watch.see(sight)
+                    if state := poller.take():
+                        watch.update(state)
                         if watch.mine:
-                            progress(watch.fraction, sight.step, sight.steps)
+                            progress(watch.fraction, state.step, state.steps)
                     if end := self._end_of(cancelled):
-                        looker.close()
+                        poller.close()
                         self._stop(watch, post)
                         raise end
             finally:
-                looker.close()
+                poller.close()
             reply = post.reply()
-        if sight := self._look():  # the marks of an interruption stay until the next job begins
-            watch.see(sight)
+        if state := self._poll():  # the marks of an interruption stay until the next job begins
+            watch.update(state)
         return reply, watch
 
     def _end_of(self, cancelled: Cancelled) -> Exception | None:
-        """Say why our job has to end now, if it has to."""
+        """Return the reason why our job must end now, None if it may go on."""
         if cancelled():
             return JobCancelled()
         return ServerFault("timeout", TIMED_OUT) if time.monotonic() > self._deadline else None
 
     def _stop(self, watch: Watch, post: Exchange) -> None:
-        """Interrupt our own job as soon as it is the one that runs, and wait for its answer."""
+        """Interrupt our own job as soon as it runs, and wait for its answer."""
         leave = time.monotonic() + LEAVE_SECONDS
         again = 0.0
         while not post.done and time.monotonic() < leave:
-            if sight := self._look():
-                watch.see(sight)
+            if state := self._poll():
+                watch.update(state)
                 if watch.mine and time.monotonic() >= again and not post.wait(0) and self._interrupt():
                     again = time.monotonic() + INTERRUPT_AGAIN_SECONDS
-            post.wait(STOP_LOOK_SECONDS)
+            post.wait(STOP_POLL_SECONDS)
         if not post.done:
             logger.warning("the job on %s did not end; its connection is closed", self._client.url)
 
     def _interrupt(self) -> bool:
-        """Say whether the server has heard of it."""
+        """Interrupt what runs; return whether the server took the request."""
         try:
             self._client.post(f"{API}/interrupt", {}, seconds=ASK_SECONDS)
         except ServerFault as fault:
@@ -94,11 +94,11 @@ class Generation:
             return False
         return True
 
-    def _look(self) -> Sight | None:
-        """Ask what runs, then at once whether it is ours; None if the server says nothing now."""
+    def _poll(self) -> ServerState | None:
+        """Ask what runs, then at once whether it is ours; None if the server does not answer now."""
         try:
             progress = self._client.get(f"{API}/progress", _PROGRESS, seconds=ASK_SECONDS)
-            return sight_of(progress, self._ask_for_task() if self._tasks_known else None)
+            return server_state(progress, self._ask_for_task() if self._tasks_known else None)
         except ServerFault:
             return None
 
@@ -112,37 +112,37 @@ class Generation:
 
 
 def free_memory(client: HttpClient) -> None:
-    """Have the server free the graphics card, unless somebody's job runs there, from which it would take the model."""
+    """Unload and reload the model to free the graphics card, unless a job runs there, which would lose it."""
     try:
-        sight = sight_of(client.get(f"{API}/progress", _PROGRESS, seconds=ASK_SECONDS), None)
-        if sight and not sight.busy:
+        state = server_state(client.get(f"{API}/progress", _PROGRESS, seconds=ASK_SECONDS), None)
+        if state and not state.busy:
             client.post(f"{API}/unload-checkpoint", {}, seconds=LOAD_SECONDS)
             client.post(f"{API}/reload-checkpoint", {}, seconds=LOAD_SECONDS)  # it would stay in main memory
     except ServerFault as fault:
         logger.warning("cannot free the server's memory: %s", fault.message)
 
 
-class _Looker:
-    """Looks every second in a thread of its own, so that a slow server does not keep the job's thread."""
+class _Poller:
+    """Polls the server every second in its own thread, so that a slow server does not block the job's thread."""
 
-    def __init__(self, look: Callable[[], Sight | None]) -> None:
-        """Start; the first look is in a second."""
-        self._look = look
-        self._sight: Sight | None = None
+    def __init__(self, poll: Callable[[], ServerState | None]) -> None:
+        """Start; the first poll is in a second."""
+        self._poll = poll
+        self._state: ServerState | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress of the web UI", daemon=True)
         self._thread.start()
 
-    def take(self) -> Sight | None:
-        """Return what was seen since the last time, if anything."""
-        sight, self._sight = self._sight, None
-        return sight
+    def take(self) -> ServerState | None:
+        """Return the newest state since the last call, None if there is none."""
+        state, self._state = self._state, None
+        return state
 
     def close(self) -> None:
-        """End, as soon as the look that goes on is over."""
+        """Stop after the poll that is under way."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            self._sight = self._look()
+        while not self._stop.wait(POLL_SECONDS):
+            self._state = self._poll()

@@ -35,7 +35,7 @@ class WebuiJob:
         self._deadline = time.monotonic() + timeout_of(job.config)
 
     def run(self, outputs: Outputs, progress: Progress, cancelled: Cancelled) -> JobResult:
-        """Make the picture, compare it with what was asked for, and save it.
+        """Make the picture, compare its settings with the request, and save it.
 
         Raises:
             InvalidInputError: the server has not got what the job asks for.
@@ -64,7 +64,7 @@ class WebuiJob:
             raise ServerFault("oom", f"{fault.message}; {SMALLER}") from None
 
     def _ask(self, progress: Progress, cancelled: Cancelled, number: int) -> Answer:
-        """Send the request once; each has a task id of its own, as a failed one seems active for ever."""
+        """Send the request once, each time with a new task id: the server reports a failed one as active forever."""
         stage, job = self._job.stage, self._job
         task_id = f"task({job.job_id}.{job.attempt}.{number})"
         payload = build(stage, job.config, self._lists, self._init, task_id)
@@ -78,7 +78,7 @@ class WebuiJob:
         return answer
 
     def _judged(self, outputs: Outputs, answer: Answer, kind: ImageKind, seconds: float) -> JobResult:
-        """Return the result: failed, if the server took something else for the variable of the job's experiment."""
+        """Return the result: failed if the server used another value of the variable of the job's experiment."""
         config, size = self._job.config, (kind.width, kind.height)
         found = self._differences(answer, size)
         warnings = tuple(str(one) for one in found)

@@ -67,7 +67,7 @@ class Names(NamedTuple):
 
     @property
     def also(self) -> tuple[str, ...]:
-        """What is accepted besides the names."""
+        """The other spellings that are accepted."""
         listed = set(self.choices)
         return tuple(spelling for spelling in self.spellings if spelling not in listed)
 
@@ -101,7 +101,7 @@ class Lists:
 
 
 def read_lists(client: HttpClient) -> Lists:
-    """Ask a server for all of it.
+    """Read all lists of a server.
 
     Raises:
         ServerFault: it does not answer as a web UI with an API does.
@@ -118,9 +118,9 @@ def read_lists(client: HttpClient) -> Lists:
 
 
 def settings_digest(lists: Lists, config: Config) -> str:
-    """Return a hash of all settings of a server that may decide a picture: all of them, as nobody knows which do not.
+    """Return a hash of all settings of a server, as any of them may decide a picture.
 
-    Where the configuration names the model, that one counts, and not the one that happens to be loaded.
+    If the configuration names the model, that one counts instead of the one that is loaded.
     """
     options = dict(lists.options)
     model = None
@@ -143,7 +143,7 @@ def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:
 
 
 def parse_lists(answers: Mapping[str, Any]) -> Lists:
-    """Make lists of the answers, by the last part of their path; None where there is no such path.
+    """Read the lists from the answers, by the last part of their path; None where the server has no such path.
 
     Raises:
         msgspec.ValidationError: they have another form than those of a web UI.
@@ -188,7 +188,7 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
 def _entries(answers: Mapping[str, Any], name: str, kind: type[T]) -> list[T] | None:
     """Read one list, None where there is none.
 
-    An entry in another form is left out: an extension may have put it there, and the others are of use without it.
+    An entry in another form is left out: an extension may have added it.
     """
     told = answers.get(name)
     if told is None:
@@ -203,7 +203,7 @@ def _entries(answers: Mapping[str, Any], name: str, kind: type[T]) -> list[T] | 
 
 
 def _names(known: Mapping[str, Iterable[str | None]]) -> Names:
-    """Join names with their other spellings; one that could mean two of them is none."""
+    """Join names with their other spellings, without those that could mean two names."""
     spellings: dict[str, str] = {name: name for name in known}
     ambiguous = set()
     for name, others in known.items():
@@ -214,7 +214,7 @@ def _names(known: Mapping[str, Iterable[str | None]]) -> Names:
 
 
 def _checkpoint(one: _Model) -> tuple[Checkpoint, list[str]]:
-    """Read a model, with all that people and the server call it."""
+    """Read a model with all its names."""
     title, path = one.title, PurePosixPath((one.filename or one.title).replace("\\", "/"))
     short, sha256 = one.hash or "", one.sha256 or ""
     plain = title.removesuffix(f" [{short}]") if short else title

@@ -1,4 +1,4 @@
-"""From the configuration of a job to the request that the web UI takes, by the entries of the registry."""
+"""Builds the request for the web UI from the configuration of a job, by the entries of the registry."""
 
 import base64
 import copy
@@ -50,7 +50,7 @@ def _picture(version: FileVersion) -> InitImage:
 
 
 def check_request(stage: str, config: Config, lists: Lists) -> None:
-    """Refuse what types and bounds cannot express, and would make something else than was asked for.
+    """Refuse what types and bounds cannot express and would make another picture than requested.
 
     Raises:
         InvalidInputError: naming the field and what to do.
@@ -72,7 +72,7 @@ def check_request(stage: str, config: Config, lists: Lists) -> None:
 
 
 def _check_lora(config: Config, lists: Lists) -> None:
-    """See to it that the LoRA which is put behind the prompt is read as one, and only once."""
+    """Check that the LoRA which is appended to the prompt is read as one, and only once."""
     if "lora" not in config:
         return
     prompt, spellings = str(config.get("prompt", "")), lists.names["loras"].spellings
@@ -133,7 +133,7 @@ def _value(knob: Knob, value: ConfigValue, lists: Lists) -> Any:
 
 
 def _canonical(kind: str, value: ConfigValue, lists: Lists) -> str:
-    """Return the server's own name: it would take an alias for unknown, and something else in its place."""
+    """Return the server's own name: it would replace an alias, which it does not know, by something else."""
     spellings = lists.names[kind].spellings
     if str(value) not in spellings:
         raise InvalidInputError(f"config: {value!r} is not among the {kind} of the server any more")

@@ -22,16 +22,16 @@ HOW_TO_START: Final = "start the web UI with --api, or the runner with VARIANTBU
 
 
 class WebuiPipeline(Pipeline):
-    """Makes pictures at a web UI, one at a time, as it does; what can be varied is what it offers."""
+    """Makes pictures at a web UI, one at a time as the server does; its variables are what the server offers."""
 
     concurrency = 1
     refresh_seconds = REFRESH_SECONDS
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where the server is; `refresh` asks it."""
+        """Keep the address of the server; `refresh` contacts it."""
         self._address = setup.servers.get("webui", DEFAULT_ADDRESS)
         self._outputs = setup.outputs
-        self._lists: Lists | None = None  # what was read last; it stays while the server is away
+        self._lists: Lists | None = None  # as last read; kept while the server is unreachable
         self._reason = f"webui: {self._address.url} has not been asked yet; try again in a moment"
 
     def stages(self) -> Mapping[str, StageSpec]:
@@ -54,7 +54,7 @@ class WebuiPipeline(Pipeline):
         return self._reason
 
     def check(self, stage: str, config: Config) -> None:
-        """Refuse what would give another picture than was asked for, and a picture to start from that is none.
+        """Refuse what would make another picture than requested, and an invalid `init_image`.
 
         Raises:
             InvalidInputError: naming the field and what to do.
@@ -64,7 +64,7 @@ class WebuiPipeline(Pipeline):
             check_request(stage, config, self._lists)
 
     def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
-        """The server's own settings decide what a job leaves open; a picture to begin with may change."""
+        """Return a hash of the server's settings, as they decide what a job leaves open; None with `init_image`."""
         lists = self._lists
         if lists is None or "init_image" in config:
             return None

@@ -1,4 +1,4 @@
-"""What can be varied in each stage, as data: plans are checked against it, and jobs are built from the same entries."""
+"""The variables of each stage, as data: plans are checked against them, and requests are built from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -204,7 +204,7 @@ KNOBS: Final = (
 
 
 def knobs_of(stage: str, lists: Lists) -> dict[str, Knob]:
-    """Return the variables of a stage that a server has."""
+    """Return the variables of a stage that a server supports."""
     return {knob.name: knob for knob in KNOBS if stage in knob.stages and _offered(knob, lists)}
 
 
