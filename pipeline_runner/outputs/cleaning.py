@@ -80,7 +80,7 @@ class Cleaner:
                 if seen == limit:
                     return Swept(files, size, after)
                 seen, after = seen + 1, path
-                found = self._lone(path)
+                found = self._unreferenced(path)
                 if found and (dry_run or self._unlink(path)):
                     files, size = files + 1, size + found.st_size
             if not dry_run:
@@ -131,10 +131,10 @@ class Cleaner:
             if (*folder.split("/"), name) > start:
                 yield f"{folder}/{name}"
 
-    def _lone(self, path: str) -> os.stat_result | None:
+    def _unreferenced(self, path: str) -> os.stat_result | None:
         """Return the status of a file if it is named like a result, old enough and unreferenced.
 
-        What is called like a result that is there is left alone: a person may have written it.
+        A file with another name is left alone, as a person may have written it.
         """
         folder, _, name = path.rpartition("/")
         match = _OURS.fullmatch(name)

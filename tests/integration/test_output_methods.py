@@ -133,7 +133,7 @@ def test_a_file_that_somebody_removed_is_not_found(studio: Studio) -> None:
     code, text = studio.refusal("output", sha256=image.sha256)
 
     assert code == "not_found"
-    assert text == f"{image.sha256}: somebody removed or replaced its file (No such file or directory)"
+    assert text == f"{image.sha256}: its file was removed or replaced (No such file or directory)"
 
 
 def test_another_copy_is_served_where_one_is_gone(studio: Studio) -> None:
