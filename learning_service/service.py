@@ -23,7 +23,7 @@ from learning_service.events.consumer import Follower
 from learning_service.events.reconciliation import Reconciler
 from learning_service.events.router import LearningController
 from learning_service.experiments.selection import Selection
-from learning_service.feedback.ratings import RatingDesk
+from learning_service.feedback.ratings import FeedbackService
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.cancellation import Cancellation
 from learning_service.planning.creation import Creation
@@ -91,7 +91,7 @@ class LearningService:
         self._cancellation = Cancellation(log, self._store, self._submitter, self._search, selection.runners)
         self._cancellation.register(methods)
         Queries(self._store, self._recommender).register(methods)
-        RatingDesk(log, self._store).register(methods)
+        FeedbackService(log, self._store).register(methods)
         self._recommender.register(methods)
         Archive(log, self._store, selection.shard, selection.max_variants).register(methods)
         History(log, self._store).register(methods)

@@ -52,7 +52,7 @@ class _Sum(NamedTuple):
 
 
 def star_counts(rows: Iterable[tuple[str, int, int, int]]) -> dict[tuple[str, int], Stars]:
-    """Give how many pictures of each experiment and variant have 1, 2 … 5 stars: rows of both, stars and count."""
+    """Return how many pictures of each experiment and variant have 1, 2 … 5 stars: rows of both, stars and count."""
     counts: dict[tuple[str, int], list[int]] = {}
     for experiment_id, index, stars, count in rows:
         counts.setdefault((experiment_id, index), [0] * 5)[stars - 1] += count
@@ -127,7 +127,7 @@ def _value(name: str, one: _Sum) -> ValueHistory:
 
 
 def mean_of(stars: Stars) -> float | None:
-    """Give the mean of ratings; None if there is none."""
+    """Return the mean of ratings; None if there is none."""
     count = sum(stars)
     return sum(number * many for number, many in enumerate(stars, 1)) / count if count else None
 

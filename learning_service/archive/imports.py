@@ -75,7 +75,7 @@ def joined(parts: Sequence[ImportParams]) -> ImportParams:
 
 
 def completed_jobs(whole: ImportParams) -> list[JobCompleted]:
-    """Give the ends of the jobs as their runner would have told them, oldest first."""
+    """Return the ends of the jobs as their runner would have told them, oldest first."""
     definition, records = whole.definition, whole.records
     by_job: dict[str, list[int]] = {}
     for place, picture in enumerate(records.pictures):
@@ -112,7 +112,7 @@ def completed_jobs(whole: ImportParams) -> list[JobCompleted]:
 
 
 def variants_of(whole: ImportParams, ended: Iterable[JobCompleted]) -> list[Variant]:
-    """Give the variants after the ends of their jobs; a seed of which nothing is known counts as cancelled."""
+    """Return the variants after the ends of their jobs; a seed of which nothing is known counts as cancelled."""
     by_variant: dict[int, list[JobCompleted]] = {}
     for job in ended:
         if job.learning_context:

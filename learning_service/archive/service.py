@@ -183,7 +183,7 @@ class Archive:
 
 
 def comparison_row(record: ComparisonRecord) -> ComparisonRow:
-    """Give a comparison as it is stored."""
+    """Return a comparison as it is stored."""
     left = Picture(variant_index=record.left_variant, repeat_index=record.left_repeat, sha256=record.left)
     right = Picture(variant_index=record.right_variant, repeat_index=record.right_repeat, sha256=record.right)
     return ComparisonRow(Preference(left=left, right=right, outcome=record.outcome), record.compared_at)

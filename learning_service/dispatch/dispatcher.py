@@ -74,11 +74,11 @@ class Submitter:
         self._poll()
 
     def pipelines(self) -> RunnerPipelines:
-        """Give what the runners offer together."""
+        """Return what the runners offer together."""
         return offered_together(self._links)
 
     def check(self, kind: str, jobs: Iterable[JobRequest]) -> None:
-        """Have a runner look at jobs of a kind before they are planned: only it sees its files, and knows its server.
+        """Let a runner check jobs of a kind before they are planned: only it sees its files, and knows its server.
 
         It is waited for, but not for long; where none can be asked now, they are looked at when they are sent.
 
@@ -109,7 +109,7 @@ class Submitter:
                     self._send(link)
 
     def points(self) -> Iterator[Point]:
-        """Tell for the metrics which runners answer, and what waits for one."""
+        """Return for the metrics which runners answer, and what waits for one."""
         for link in self._links:
             yield "variantbus_runner_up", {"runner": link.address}, int(link.alive)
         self._strangers = self._strangers and self._strangers & self._store.runners_with_work()
@@ -126,13 +126,13 @@ class Submitter:
 
     def _poll(self) -> None:
         for link in self._links:
-            if not link.asked:
+            if not link.is_asking:
                 self._ask_pipelines(link)
 
     def _ask_pipelines(self, link: RunnerLink) -> None:
         def answered(reply: PipelinesReply) -> None:
-            link.asked = False
-            link.told(reply)
+            link.is_asking = False
+            link.note_queue(reply)
             if link.pipelines != reply.pipelines:
                 with _tried_again(), self._log.transaction() as tx:
                     self._store.write_runner(tx, link.address, reply.pipelines)
@@ -143,16 +143,16 @@ class Submitter:
             self.pump()
 
         def failed(error: ControlError) -> None:
-            link.asked = False
+            link.is_asking = False
             if link.alive:
                 logger.warning("runner %s: %s; its jobs wait", link.address, error.message)
             link.alive = False
 
-        link.asked = True
+        link.is_asking = True
         self._requesters[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
 
     def _withdraw(self) -> bool:
-        """Take back some jobs that were cancelled before a runner had them; are there perhaps others?"""
+        """Withdraw some jobs that were cancelled before a runner had them; return whether there may be others."""
         for address in (UNASSIGNED, *(link.address for link in self._links if not link.busy)):
             if rows := self._store.cancelled_unsent(address, CANCELS_AT_ONCE):
                 self._unsent(rows)
@@ -193,7 +193,7 @@ class Submitter:
 
         def accepted(reply: SubmitReply) -> None:
             link.busy, link.batch = False, BATCH
-            link.rooms |= reply.rooms
+            link.capacity |= reply.rooms
             with _tried_again():
                 with self._log.transaction() as tx:
                     self._store.acknowledge(tx, rows)
@@ -204,7 +204,7 @@ class Submitter:
             if error.code in JOB_FAULTS:
                 self._blame(link, error, rows)
             elif "pipeline" in error.details:  # somebody else was faster
-                link.rooms[error.details["pipeline"]] = 0  # until it tells again
+                link.capacity[error.details["pipeline"]] = 0  # until the next reply
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
 
@@ -222,9 +222,8 @@ class Submitter:
         with _tried_again():
             if row and not is_known(self._store, row):
                 logger.error("job %s was refused: %s", row.job_id, error.message)
-                self._refused(
-                    refusal(request_of(self._store, row), error.message)
-                )  # it has ended: it is not sent again
+                # it has ended by that, and is not sent again
+                self._refused(refusal(request_of(self._store, row), error.message))
             self.pump()
 
     def _rested(self, link: RunnerLink) -> None:
@@ -261,7 +260,7 @@ def _tried_again() -> Iterator[None]:
 
 
 def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
-    """Give what is sent of the first of some jobs, as many as fit into a request."""
+    """Return what is sent of the first of some jobs, as many as fit into a request."""
     encoded: list[Raw] = []
     size = 0
     for job in jobs:

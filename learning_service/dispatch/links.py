@@ -21,36 +21,36 @@ class RunnerLink:
         self.address = address
         self.alive = False
         self.busy = False  # a submission or a cancel is on its way, or it rests after a fault
-        self.asked = False  # its pipelines are
+        self.is_asking = False  # its pipelines are
         self.batch = BATCH  # jobs in the next request
-        self.load = 0  # jobs in its queue, running, or assigned to it since it told
-        self.rooms: dict[str, int] = {}  # how many more jobs each pipeline takes; an older runner does not tell
+        self.load = 0  # jobs in its queue, running, or assigned to it since then
+        self.capacity: dict[str, int] = {}  # how many more jobs each pipeline takes; an older runner does not say
         self._tried, self._tries = 0, 0  # the job at which it failed last, and how often
         self.offer(pipelines)
 
     def offer(self, pipelines: RunnerPipelines) -> None:
-        """Note what it offers."""
+        """Record what it offers."""
         self.pipelines = pipelines
         specs = {job_kind(name, stage): (name, spec) for name, of in pipelines.items() for stage, spec in of.items()}
         self._kinds = {kind: name for kind, (name, _) in specs.items()}
         # what it cannot check now, as it has never heard of the server, is left out
         self.available = {kind: name for kind, (name, spec) in specs.items() if not spec.unavailable}
 
-    def told(self, reply: PipelinesReply) -> None:
-        """Note how long its queue is."""
+    def note_queue(self, reply: PipelinesReply) -> None:
+        """Record how long its queue is."""
         self.load = reply.queued + reply.running
-        self.rooms = {name: lane.room for name, lane in reply.lanes.items()}
+        self.capacity = {name: lane.room for name, lane in reply.lanes.items()}
 
     @property
     def held(self) -> set[str]:
         """The kinds of jobs that it offers, but does not take now: they wait, and no others."""
-        return {kind for kind, name in self._kinds.items() if kind not in self.available or self._room(name) < 1}
+        return {kind for kind, name in self._kinds.items() if kind not in self.available or self._capacity(name) < 1}
 
     def spare(self, unsent: Sequence[JobRow]) -> Counter[str]:
-        """Give how many more jobs of each pipeline it can be given, when some are still to be sent to it."""
+        """Return how many more jobs of each pipeline it can be given, when some are still to be sent to it."""
         if len(unsent) >= BATCH:
             return Counter()  # it has enough to do, and another one may be free before it
-        left = Counter({name: self._room(name) for name in self.pipelines})
+        left = Counter({name: self._capacity(name) for name in self.pipelines})
         left.subtract(self._kinds[row.kind] for row in unsent if row.kind in self._kinds)
         return left
 
@@ -62,7 +62,7 @@ class RunnerLink:
             name = self._kinds.get(row.kind)
             if name is not None:
                 counts[name] += 1
-            if name is None or counts[name] <= self._room(name):
+            if name is None or counts[name] <= self._capacity(name):
                 fitting.append(row)
         return fitting
 
@@ -80,17 +80,17 @@ class RunnerLink:
         return rows[0] if len(rows) == 1 else None
 
     def gives_up(self, row: JobRow) -> bool:
-        """Count that the runner failed at a job; was that once too often?"""
+        """Count that the runner failed at a job; return whether that was once too often."""
         self._tries = self._tries + 1 if self._tried == row.number else 1
         self._tried = row.number
         return self._tries >= TRIES
 
-    def _room(self, pipeline: str) -> int:
-        return self.rooms.get(pipeline, INT64_MAX)
+    def _capacity(self, pipeline: str) -> int:
+        return self.capacity.get(pipeline, INT64_MAX)
 
 
 def kinds_taken(spare: Mapping[RunnerLink, Counter[str]]) -> set[str]:
-    """Give the kinds of jobs that some runner can be given now."""
+    """Return the kinds of jobs that some runner can be given now."""
     return {kind for link, left in spare.items() for kind, name in link.available.items() if left[name] > 0}
 
 
@@ -108,7 +108,7 @@ def share_out(rows: Iterable[JobRow], spare: Mapping[RunnerLink, Counter[str]]) 
 
 
 def offered_together(links: Iterable[RunnerLink]) -> RunnerPipelines:
-    """Give what runners offer together: where several have a stage, one that can be planned for now."""
+    """Return what runners offer together: where several have a stage, one that can be planned for now."""
     offered: RunnerPipelines = {}
     for link in links:
         for name, stages in link.pipelines.items():

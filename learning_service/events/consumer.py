@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Follower:
-    """Takes what subscribers deliver, and nothing of it is lost if the disk is full for a while."""
+    """Applies what subscribers deliver; nothing of it is lost while the disk is full."""
 
     def __init__(
         self,

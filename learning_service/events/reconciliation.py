@@ -43,7 +43,7 @@ class Reconciler:
                 self._begin(runner)
 
     def ask(self, runner: str) -> None:
-        """Ask a runner how its jobs ended: it could not give all of its events. Many such notices are one round."""
+        """Ask a runner how its jobs ended: it could not give all of its events. Several notices are one round."""
         if runner in self._noted:
             return
         try:
@@ -133,7 +133,7 @@ class _Round:
 
 
 def as_event(job: JobView) -> JobCompleted | None:
-    """Give the event that said how a job ended; None for one that has not."""
+    """Return the event that said how a job ended; None for one that has not."""
     if job.state not in ("completed", "failed", "cancelled") or job.finished_at is None:
         return None
     return JobCompleted(

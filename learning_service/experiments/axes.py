@@ -19,7 +19,7 @@ def plan_values(
     max_variants: int = MAX_VARIANTS,
     offered: Mapping[str, VariableSpec | None] | None = None,
 ) -> list[VariantValue]:
-    """Give the values of the variants, in order; of a grid all pairs, as maps, the first variable changing slowest.
+    """Return the values of the variants, in order; of a grid all pairs, as maps, the first variable changing slowest.
 
     `offered` is what the pipeline takes, without which `values = "all"` stands for no value.
 
@@ -35,7 +35,7 @@ def plan_values(
 
 
 def axes_of(definition: ExperimentDefinition) -> list[tuple[str, Variable]]:
-    """Give the variables, each with the place where it stands in the definition.
+    """Return the variables, each with the place where it stands in the definition.
 
     Raises:
         InvalidInputError: there is none, or they make no grid.
@@ -57,7 +57,7 @@ def axis_values(
     max_variants: int = MAX_VARIANTS,
     offered: Mapping[str, VariableSpec | None] | None = None,
 ) -> list[Scalar]:
-    """Give the values of one variable, in order."""
+    """Return the values of one variable, in order."""
     in_range = [name for name in ("start", "stop", "step") if getattr(variable, name) is not None]
     if variable.values is None:
         values = _range(where, variable, max_variants)
@@ -86,7 +86,7 @@ def axis_values(
 
 
 def identity(value: VariantValue) -> object:
-    """Give what tells values apart: 1 and 1.0 are the same value, 1 and true are two."""
+    """Return what tells values apart: 1 and 1.0 are the same value, 1 and true are two."""
     if isinstance(value, dict):
         return tuple((name, isinstance(part, bool), part) for name, part in sorted(value.items()))
     return isinstance(value, bool), value

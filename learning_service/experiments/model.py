@@ -64,7 +64,7 @@ class Experiment:
         self.changed[variant.index] = variant
 
     def note_event(self, now: float, *, has_started: bool) -> None:
-        """Note when an event of a job happened; the first job that has started starts the experiment."""
+        """Record when an event of a job happened; the first job that has started starts the experiment."""
         self.updated_at = max(self.updated_at, now)
         if has_started and self.started_at is None:
             self.started_at = now

@@ -36,7 +36,7 @@ def parse_job_id(name: str) -> PlannedJob:
 
 
 def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = False) -> list[PlannedJob]:
-    """Give the jobs of all variants, repeat by repeat, so that every variant shows something early.
+    """Return the jobs of all variants, repeat by repeat, so that every variant shows something early.
 
     Where another value takes the pipeline long (`slow`), variant by variant: it is changed as seldom as can be.
     """
@@ -49,7 +49,7 @@ def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = F
 
 
 def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
-    """Does it take the pipeline long to go from one value of a variable to another, as from model to model?"""
+    """Return whether the pipeline takes long to go from one value to another, as from model to model."""
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     variables = variables_of(spec, definition.config)
     specs = [variables.get(knob.name) for knob in definition.knobs]
@@ -57,19 +57,19 @@ def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
 
 
 def settings(definition: ExperimentDefinition, value: VariantValue) -> dict[str, Scalar]:
-    """Give what a variant sets: variable -> value."""
+    """Return what a variant sets: variable -> value."""
     return value if isinstance(value, dict) else {definition.variable_name: value}
 
 
 def job_config(definition: ExperimentDefinition, value: VariantValue, repeat_index: int) -> Config:
-    """Give the whole configuration of a job: the same seeds under every variant, and only the variables differ."""
+    """Return the whole configuration of a job: the same seeds under every variant, and only the variables differ."""
     return {**definition.config, SEED: definition.seed + repeat_index, **settings(definition, value)}
 
 
 def job_request(
     experiment_id: str, definition: ExperimentDefinition, value: VariantValue, job: PlannedJob
 ) -> JobRequest:
-    """Give what is submitted to a runner for a planned job."""
+    """Return what is submitted to a runner for a planned job."""
     return JobRequest(
         job_id=job_id(experiment_id, job),
         pipeline=definition.pipeline,
@@ -88,7 +88,7 @@ def job_request(
 
 
 def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
-    """Give all values that an adaptive experiment chooses from.
+    """Return all values that an adaptive experiment chooses from.
 
     Raises:
         InvalidInputError: they are all that a pipeline offers, and no runner offers it now.

@@ -34,7 +34,7 @@ class Shard(NamedTuple):
         return f"{self.number}/{self.total}"
 
     def owns(self, experiment_id: str) -> bool:
-        """Does an experiment belong to this one?"""
+        """Return whether an experiment belongs to this one."""
         return owner(experiment_id, self.total) == self.number
 
 
@@ -42,7 +42,7 @@ ALL: Final = Shard(1, 1)
 
 
 def owner(experiment_id: str, count: int) -> int:
-    """Give the number of the shard that an experiment belongs to, 1..count.
+    """Return the number of the shard that an experiment belongs to, 1..count.
 
     The first 8 bytes of the BLAKE2b-512 hash of the id in UTF-8, as a big-endian number, modulo `count`, plus 1.
     """

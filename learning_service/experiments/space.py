@@ -24,13 +24,13 @@ class Axis(Struct, frozen=True, kw_only=True, gc=False):
     ordered: bool
 
     def beside(self, place: int) -> list[int]:
-        """Give the places next to one: of numbers the one above and below, of all else every other one."""
+        """Return the places next to one: of numbers the one above and below, of all else every other one."""
         if self.ordered:
             return [near for near in (place - 1, place + 1) if 0 <= near < len(self.values)]
         return [near for near in range(len(self.values)) if near != place]
 
     def distance(self, one: int, other: int) -> float:
-        """Give how far two places are from each other, 0..1; what has no order is always as far as can be."""
+        """Return how far two places are from each other, 0..1; what has no order is always as far as can be."""
         if self.ordered:
             return abs(one - other) / max(1, len(self.values) - 1)
         return float(one != other)
@@ -42,16 +42,16 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
     axes: tuple[Axis, ...]
 
     def points(self) -> Iterable[Point]:
-        """Give all points, the last axis changing fastest."""
+        """Return all points, the last axis changing fastest."""
         return product(*(range(len(axis.values)) for axis in self.axes))
 
     def value(self, point: Point) -> VariantValue:
-        """Give the value of a point, as a plan has it."""
+        """Return the value of a point, as a plan has it."""
         parts = {axis.name: axis.values[place] for axis, place in zip(self.axes, point, strict=True)}
         return parts if len(parts) > 1 else next(iter(parts.values()))
 
     def finder(self) -> Callable[[VariantValue], Point | None]:
-        """Give the function that finds the point of a value; None for what is not in this space."""
+        """Return the function that finds the point of a value; None for what is not in this space."""
         places = {axis.name: {identity(one): at for at, one in enumerate(axis.values)} for axis in self.axes}
 
         def find(value: VariantValue) -> Point | None:
@@ -63,13 +63,13 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
         return find
 
     def neighbours(self, point: Point) -> list[Point]:
-        """Give the points that differ from one on one axis, and there by as little as can be."""
+        """Return the points that differ from one on one axis, and there by as little as can be."""
         return [
             _moved(point, number, near) for number, axis in enumerate(self.axes) for near in axis.beside(point[number])
         ]
 
     def halves(self, point: Point, tried: Mapping[Point, int]) -> list[Point]:
-        """Give the points halfway between one and the next tried one on each side, the widest gap first.
+        """Return the points halfway between one and the next tried one on each side, the widest gap first.
 
         Of an axis without order it is all that was not tried.
         """
@@ -85,7 +85,7 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
         return sorted(found, key=lambda near: (-self.distance(point, near), near))
 
     def distance(self, one: Point, other: Point) -> float:
-        """Give how far two points are from each other, the axes added up."""
+        """Return how far two points are from each other, the axes added up."""
         return sum(axis.distance(at, there) for axis, at, there in zip(self.axes, one, other, strict=True))
 
 
@@ -103,7 +103,7 @@ def space_of(definition: ExperimentDefinition, offered: Mapping[str, VariableSpe
 
 
 def first_round(space: Space) -> list[VariantValue]:
-    """Give what is tried before anything is known: some values of each axis, spread evenly, the ends among them."""
+    """Return what is tried before anything is known: some values of each axis, spread evenly, the ends among them."""
     most = FIRST if len(space.axes) == 1 else FIRST_OF_GRID
     return [space.value(point) for point in product(*(_spread(len(axis.values), most) for axis in space.axes))]
 
@@ -126,7 +126,7 @@ def _moved(point: Point, axis: int, place: int) -> Point:
 
 
 def _gap(point: Point, axis: int, side: Iterable[int], tried: Mapping[Point, int]) -> list[Point]:
-    """Give the points on one side of a point, up to the next tried one."""
+    """Return the points on one side of a point, up to the next tried one."""
     gap: list[Point] = []
     for place in side:
         near = _moved(point, axis, place)

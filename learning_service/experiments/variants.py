@@ -49,7 +49,7 @@ ERROR_LIMIT: Final = 4000  # characters of an error text
 
 
 def transition(status: VariantState, event: VariantEvent) -> VariantState:
-    """Give the status of a variant after an event.
+    """Return the status of a variant after an event.
 
     Raises:
         IllegalTransitionError: the event cannot happen in this status.
@@ -92,30 +92,30 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 def queued(variant: Variant, job_id: str, now: float) -> Variant:
-    """Give the variant after a job of it came into a queue; also again, when its runner died under it."""
+    """Return the variant after a job of it came into a queue; also again, when its runner died under it."""
     return _moved(variant, job_id, "queued", transition(variant.status, "job_queued"), now)
 
 
 def started(variant: Variant, job_id: str, now: float) -> Variant:
-    """Give the variant after a job of it started."""
+    """Return the variant after a job of it started."""
     return _moved(variant, job_id, "running", transition(variant.status, "job_started"), now)
 
 
 def extended(variant: Variant, job_id: str) -> Variant:
-    """Give the variant with one more job in its plan; the event that brings it makes the revision of this change."""
+    """Return the variant with one more job in its plan; the event that brings it makes the revision of this change."""
     status = EXTENDED.get(variant.status, "running")
     return replace(variant, status=status, jobs={**variant.jobs, job_id: "planned"})
 
 
 def planned_more(variant: Variant, job_ids: Iterable[str], now: float) -> Variant:
-    """Give the variant, a new one perhaps, with more jobs in its plan."""
+    """Return the variant, a new one perhaps, with more jobs in its plan."""
     status = EXTENDED.get(variant.status, "running")
     jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "planned")}
     return replace(variant, status=status, jobs=jobs, revision=variant.revision + 1, updated_at=now)
 
 
 def retried(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
-    """Give the variant after others were planned for failed jobs of it: old id -> new id."""
+    """Return the variant after others were planned for failed jobs of it: old id -> new id."""
     replaced: dict[str, JobPhase] = dict.fromkeys(again, "replaced")
     failed = variant.failed - len(again)
     return replace(
@@ -128,26 +128,26 @@ def retried(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
 
 
 def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:
-    """Give the variant after jobs of it were lost at their runner: those that have not ended are to be sent again."""
+    """Return the variant after jobs of it were lost at their runner: those that have not ended are to be sent again."""
     lost: dict[str, JobPhase] = {job_id: "planned" for job_id in job_ids if variant.jobs.get(job_id) not in GONE}
     jobs = {**variant.jobs, **lost}
     return replace(variant, jobs=jobs, running=list(jobs.values()).count("running"))
 
 
 def cancelled(variant: Variant, job_ids: Sequence[str], now: float) -> Variant:
-    """Give the variant after jobs of it were cancelled that no runner had yet."""
+    """Return the variant after jobs of it were cancelled that no runner had yet."""
     jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
     counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
     return _ended(variant, jobs, counts, now)
 
 
 def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:
-    """Give the variant after somebody has rated one of its pictures."""
+    """Return the variant after somebody has rated one of its pictures."""
     return replace(variant, rating=rating, revision=variant.revision + 1, updated_at=max(variant.updated_at, now))
 
 
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
-    """Give the variant after one of its jobs ended, well or not."""
+    """Return the variant after one of its jobs ended, well or not."""
     result, now = job.result, job.finished_at
     jobs: dict[str, JobPhase] = {**variant.jobs, job.job_id: "ended"}
     running = variant.running - (variant.jobs[job.job_id] == "running")
@@ -175,7 +175,7 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
 
 
 def seconds_of(job: JobCompleted) -> float | None:
-    """Give what a completed job took, in seconds: what its pipeline says, else from its start to its end."""
+    """Return what a completed job took, in seconds: what its pipeline says, else from its start to its end."""
     if not job.result.success:
         return None
     seconds = job.result.seconds
@@ -201,7 +201,7 @@ def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) 
 def _ended(
     variant: Variant, jobs: dict[str, JobPhase], counts: tuple[int, int, int], now: float, **changes: object
 ) -> Variant:
-    """Give the variant with jobs that ended; `counts`: completed, failed, cancelled. See whether it was the last."""
+    """Return the variant with jobs that ended; `counts`: completed, failed, cancelled. With the last one it ends."""
     completed, failed, cancelled = counts
     event: VariantEvent = "job_ended"
     if completed + failed + cancelled >= len(jobs) - variant.replaced:

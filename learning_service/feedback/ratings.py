@@ -34,7 +34,7 @@ from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork, unit_of_work
 
 
-class RatingDesk:
+class FeedbackService:
     """Takes ratings and comparisons, and takes them back; each is an event, in the transaction that writes it."""
 
     def __init__(self, log: Log, store: LearningStore) -> None:
@@ -159,7 +159,7 @@ class RatingDesk:
         return Preference(left=pair[0], right=pair[1], outcome=params.outcome)
 
     def _sides(self, params: CompareParams, name: str) -> list[Picture]:
-        """Give the pictures of the experiment that have the hash of one side."""
+        """Return the pictures of the experiment that have the hash of one side."""
         sha256 = getattr(params, name)
         rows = self._store.results.find_pictures(params.experiment_id, sha256)
         if not rows:
@@ -176,7 +176,7 @@ class RatingDesk:
 
 
 def one_picture(params: RateParams, found: Sequence[PictureRow]) -> str:
-    """Give the hash of the one picture that was meant.
+    """Return the hash of the one picture that was meant.
 
     Raises:
         ControlError: there is none (code `not_found`).
@@ -193,7 +193,7 @@ def one_picture(params: RateParams, found: Sequence[PictureRow]) -> str:
 def choose_sides(
     lefts: Sequence[Picture], rights: Sequence[Picture], judged: Sequence[Preference]
 ) -> tuple[Picture, Picture] | None:
-    """Say which variants a comparison is about where a picture came of several; None if all are of one variant.
+    """Return which variants a comparison is about where a picture came of several; None if all are of one variant.
 
     It is the pair that was judged least, so that in the end all are, and among these one of the same seed.
     """
@@ -217,7 +217,7 @@ def _no_picture(experiment_id: str, sha256: str) -> str:
 
 
 def _compared(experiment_id: str, comparison: ComparisonRow, *, undo: bool = False) -> tuple[str, ImagesCompared]:
-    """Give topic and message of a comparison, or of its end."""
+    """Return topic and message of a comparison, or of its end."""
     said = comparison.preference
     message = ImagesCompared(
         experiment_id=experiment_id,

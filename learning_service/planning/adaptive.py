@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 class AdaptiveSearch:
-    """Looks at an adaptive experiment whenever its recommendation was made anew.
+    """Decides how an adaptive experiment goes on, whenever its recommendation was made anew.
 
     The jobs that it plans and the count that is held against the budget are written in one transaction, so the budget
-    holds whenever the service is killed.
+    holds even if the service is killed in between.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class AdaptiveSearch:
         methods.add("experiment.stop", ExperimentParams, self._stop)
 
     def begin(self, definition: ExperimentDefinition, pipelines: Pipelines) -> tuple[list[VariantValue], SearchState]:
-        """Give the values of the first round, and the state that the search begins with.
+        """Return the values of the first round, and the state that the search begins with.
 
         Raises:
             ControlError: what a search needs is not installed (code `unavailable`).
@@ -151,7 +151,7 @@ class AdaptiveSearch:
 
 
 def tried_points(space: Space, variants: Iterable[Variant]) -> dict[Point, int]:
-    """Give what was planned, with the seeds of each, however they ended."""
+    """Return what was planned, with the seeds of each, however they ended."""
     find = space.finder()
     return {
         point: len({parse_job_id(name).repeat_index for name in variant.jobs})

@@ -116,7 +116,7 @@ class Creation:
         return values, search, pipelines
 
     def _seconds_a_job(self, definition: ExperimentDefinition) -> float | None:
-        """Give what a job of the pipeline took on average in the newest experiments; None if there was none."""
+        """Return what a job of the pipeline took on average in the newest experiments; None if there was none."""
         page, _ = self._store.page(None, RECENT)
         alike = [one for one in page if one.definition.pipeline == definition.pipeline]
         variants = [variant for one in alike for variant in one.variants.values()]

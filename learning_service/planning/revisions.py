@@ -175,7 +175,7 @@ class Revisions:
 def extended_definition(
     experiment: Experiment, more: Mapping[str, Sequence[Scalar]], jobs_per_variant: int | None
 ) -> ExperimentDefinition:
-    """Give the definition with more values and seeds; ranges and `all` become the lists that they stood for.
+    """Return the definition with more values and seeds; ranges and `all` become the lists that they stood for.
 
     Raises:
         InvalidInputError: a variable is not one of the experiment's, or fewer seeds than now are wanted.
@@ -198,7 +198,7 @@ def extended_definition(
 
 
 def _extended_knob(experiment: Experiment, where: str, knob: Variable, more: Sequence[Scalar]) -> Variable:
-    """Give a variable with more values; where it gets none, it stays as a person wrote it."""
+    """Return a variable with more values; where it gets none, it stays as a person wrote it."""
     if not more:
         return knob
     if knob.values == "all":
@@ -214,7 +214,7 @@ def _extended_knob(experiment: Experiment, where: str, knob: Variable, more: Seq
 def missing_jobs(
     experiment: Experiment, values: Sequence[VariantValue], jobs_per_variant: int
 ) -> tuple[list[PlannedJob], dict[int, VariantValue]]:
-    """Give the jobs that values lack, repeat by repeat, and the new variants among them, by their new indices."""
+    """Return the jobs that values lack, repeat by repeat, and the new variants among them, by their new indices."""
     indices = {identity(variant.value): index for index, variant in experiment.variants.items()}
     following = max(indices.values(), default=-1) + 1
     added: dict[int, VariantValue] = {}

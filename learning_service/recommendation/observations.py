@@ -37,7 +37,7 @@ def observe(experiment: Experiment, results: Results, judgements: Judgements) ->
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:
-    """Give what makes a value good."""
+    """Return what makes a value good."""
     match definition.objective:
         case "stars":
             return STARS
@@ -48,7 +48,7 @@ def objective_of(definition: ExperimentDefinition) -> Objective:
 
 
 def candidates(experiment: Experiment) -> list[Candidate]:
-    """Give the values of the plan, with the seconds that a job takes under each."""
+    """Return the values of the plan, with the seconds that a job takes under each."""
     return [
         Candidate(
             index=variant.index,
@@ -60,7 +60,7 @@ def candidates(experiment: Experiment) -> list[Candidate]:
 
 
 def star_scores(ratings: Iterable[RatingRow], pictures: Iterable[PictureRow]) -> list[Score]:
-    """Give a score for each rated picture; one that came of several jobs counts for each of them."""
+    """Return a score for each rated picture; one that came of several jobs counts for each of them."""
     stars = {row.sha256: row.stars for row in ratings if row.stars is not None}
     return [
         Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=stars[row.sha256])
@@ -70,7 +70,7 @@ def star_scores(ratings: Iterable[RatingRow], pictures: Iterable[PictureRow]) ->
 
 
 def metric_scores(results: Iterable[ResultRow], name: str) -> list[Score]:
-    """Give a score for each completed job that reports a metric."""
+    """Return a score for each completed job that reports a metric."""
     found = (
         (row, row.seconds if name == SECONDS and name not in row.metrics else row.metrics.get(name))
         for row in results

@@ -25,7 +25,7 @@ class Pair(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: int) -> Pair | None:
-    """Give the pair to ask about next, or None if there are no two values with pictures that differ.
+    """Return the pair to ask about next, or None if there are no two values with pictures that differ.
 
     One and the same picture under two values is no question, and two values are none that give the same picture under
     each seed. No pair of pictures is asked about again before all others were; pictures of one seed come before others,
@@ -65,7 +65,7 @@ def _key(one: Picture, other: Picture) -> tuple[Picture, Picture]:
 
 
 def _rounds(pictures: list[list[Picture]], asked: Counter[tuple[Picture, Picture]]) -> Array:
-    """Give how much was asked of each two values: 0 - not yet all of one seed, 1 - not yet all, 2 and up - all.
+    """Return how much was asked of each two values: 0 - not yet all of one seed, 1 - not yet all, 2 and up - all.
 
     Only places above the diagonal count, and of these not where each seed gives the same picture; the others are
     infinite.
@@ -108,7 +108,7 @@ def _alike(places: dict[Picture, int]) -> Array:
 
 
 def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:
-    """Give what is gained by asking about each two values; only the order counts."""
+    """Return what is gained by asking about each two values; only the order counts."""
     wins, ties = tally(judged, variants)
     shown = (wins + wins.T + ties).sum(axis=1)
     if shown.min() < WARM_UP:

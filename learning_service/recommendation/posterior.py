@@ -52,14 +52,14 @@ class Posterior:
         return self._scores(self.weights @ self.means)
 
     def interval(self) -> tuple[Array, Array]:
-        """Give `low` and `high` of each mean score."""
+        """Return `low` and `high` of each mean score."""
         mean = self.weights @ self.means
         spread = np.sqrt(self.weights @ (self.variances + (self.means - mean) ** 2))
         reach = float(stdtrit(self.dof, (1 + INTERVAL) / 2)) * spread
         return self._scores(mean - reach), self._scores(mean + reach)
 
     def good(self, margin: float) -> Array:
-        """Give for each value the probability that no other is better by more than `margin`."""
+        """Return for each value the probability that no other is better by more than `margin`."""
         scales = self._scales()
         means, variances = self.means[:, None], self.spreads[:, None] * scales[:, None]
         pieces = -(-means.size * len(scales) * STEPS // AT_ONCE)
@@ -73,12 +73,12 @@ class Posterior:
         return found
 
     def best(self) -> Array:
-        """Give for each value the probability that it is the best; they add up to 1."""
+        """Return for each value the probability that it is the best; they add up to 1."""
         found = self.good(0.0)
         return np.asarray(found / found.sum(), np.float64)
 
     def difference(self, one: int, other: int) -> tuple[float, float]:
-        """Give mean and variance of by how much `one` is better than `other`."""
+        """Return mean and variance of by how much `one` is better than `other`."""
         gaps = self.means[:, one] - self.means[:, other]
         gap = float(self.weights @ gaps)
         spread = self.spreads[:, one] + self.spreads[:, other]
@@ -89,7 +89,7 @@ class Posterior:
             return np.asarray(np.clip((numbers + self.centre) * self.unit, -LARGEST, LARGEST), np.float64)
 
     def _scales(self) -> Array:
-        """Give factors on the variances that together make a t distribution out of normal ones."""
+        """Return factors on the variances that together make a t distribution out of normal ones."""
         if np.isinf(self.dof):
             return np.ones(1)
         half = self.dof / 2
@@ -97,14 +97,14 @@ class Posterior:
 
 
 def weigh(log_weights: Array) -> tuple[NDArray[np.bool_], Array]:
-    """Give which assumptions are kept, and their weights; what is far less likely than the best one is left out."""
+    """Return which assumptions are kept, and their weights; what is far less likely than the best one is left out."""
     weights = np.exp(log_weights - log_weights.max())
     kept = weights >= NEGLIGIBLE
     return kept, weights[kept] / weights[kept].sum()
 
 
 def spreads(own: Array, rows: Array) -> Array:
-    """Give variances whose sums fit those of all differences best, by least squares.
+    """Return variances whose sums fit those of all differences best, by least squares.
 
     `own` are the variances of the values, `rows` the sums of the rows of their covariance matrix, on the last axis.
     """
@@ -119,7 +119,7 @@ def spreads(own: Array, rows: Array) -> Array:
 
 
 def _good(means: Array, variances: Array, margin: float) -> Array:
-    """Give the probability that each of independent normal values is at most `margin` below every other."""
+    """Return the probability that each of independent normal values is at most `margin` below every other."""
     deviations = np.sqrt(np.maximum(variances, TINY))
     low = (means - REACH * deviations).max(axis=-1, keepdims=True) - margin
     high = (means + REACH * deviations).max(axis=-1, keepdims=True)

@@ -43,7 +43,7 @@ def tally(preferences: Sequence[Preference], variants: Sequence[int]) -> tuple[A
 
 
 def fit_preferences(wins: Array, ties: Array) -> Posterior:
-    """Give the belief about values, of which `wins[a, b]` times a was preferred to b; `ties` is symmetric."""
+    """Return the belief about values, of which `wins[a, b]` times a was preferred to b; `ties` is symmetric."""
     parts = [_assume(wins, ties, deviation) for deviation in DEVIATIONS]
     log_weights, means, own, spread, ease = (np.array(part) for part in zip(*parts, strict=True))
     kept, weights = weigh(log_weights)
@@ -58,12 +58,12 @@ def fit_preferences(wins: Array, ties: Array) -> Posterior:
 
 
 def share_won(worth: Array) -> Array:
-    """Give how often a value of this worth is preferred to one of mean worth, leaving ties out."""
+    """Return how often a value of this worth is preferred to one of mean worth, leaving ties out."""
     return np.asarray(expit(worth), np.float64)
 
 
 def _assume(wins: Array, ties: Array, deviation: float) -> tuple[float, Array, Array, Array, float]:
-    """Give log weight, means, their variances, spreads, and what one more preference tells of two like values."""
+    """Return log weight, means, their variances, spreads, and what one more preference tells of two like values."""
     values = len(wins)
     prior = np.diag(np.append(np.full(values, deviation**-2.0), TIE_DEVIATION**-2.0))
     point = np.zeros(values + 1)
@@ -94,7 +94,7 @@ def _assume(wins: Array, ties: Array, deviation: float) -> tuple[float, Array, A
 
 
 def _chances(point: Array) -> tuple[Array, Array]:
-    """Give the chances of a win and of a tie, of each value against each."""
+    """Return the chances of a win and of a tie, of each value against each."""
     gap = (point[:-1, None] - point[None, :-1]) / 2
     utilities = np.stack(np.broadcast_arrays(gap, -gap, point[-1]))
     utilities -= utilities.max(axis=0)
@@ -104,7 +104,7 @@ def _chances(point: Array) -> tuple[Array, Array]:
 
 
 def _slopes(point: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
-    """Give gradient and negative second derivatives of the log likelihood, by worths and c."""
+    """Return gradient and negative second derivatives of the log likelihood, by worths and c."""
     win, tie = _chances(point)
     met = wins + wins.T + ties
     half = win + tie / 2

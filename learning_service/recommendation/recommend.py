@@ -133,7 +133,7 @@ def _tested(plan: list[Candidate], indexes: list[int]) -> list[Candidate]:
 
 
 def _margin(objective: Objective, posterior: Posterior) -> float:
-    """Give the difference that is too small to matter, in the numbers of the belief."""
+    """Return the difference that is too small to matter, in the numbers of the belief."""
     if objective.kind == "preference":
         return PREFERENCE_MARGIN
     if objective.kind == "stars":
@@ -144,7 +144,7 @@ def _margin(objective: Objective, posterior: Posterior) -> float:
 def _estimates(
     plan: list[Candidate], evidence: _Evidence, objective: Objective, best: Array | None
 ) -> tuple[ValueEstimate, ...]:
-    """Give what is known of each value of the plan."""
+    """Return what is known of each value of the plan."""
     mean, low, high = _display(evidence, objective)
     known = {
         candidate.index: ValueEstimate(
@@ -162,7 +162,7 @@ def _estimates(
 
 
 def _display(evidence: _Evidence, objective: Objective) -> tuple[Array, Array | None, Array | None]:
-    """Give mean, low and high of each tested value, as people read them."""
+    """Return mean, low and high of each tested value, as people read them."""
     if evidence.posterior is None:
         return evidence.means * (-1 if objective.minimize else 1), None, None
     mean = evidence.posterior.mean

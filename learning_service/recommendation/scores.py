@@ -54,7 +54,7 @@ class _Table:
 
 
 def fit_scores(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, prior: Noise) -> Posterior:
-    """Give the belief about the values of these scores, of which there are at least two.
+    """Return the belief about the values of these scores, of which there are at least two.
 
     `values` and `seeds` number what the scores belong to from 0 without holes.
     """
@@ -95,7 +95,7 @@ def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, 
 
 
 def _assume(table: _Table, seed_ratio: float) -> tuple[Array, Array, Array, Array, Array]:
-    """Give log weights, means, their variances, spreads and noise under one ratio of the seeds, by that of the values.
+    """Return log weights, means, variances, spreads and noise under one ratio of the seeds, by that of the values.
 
     The precision of the values is a + t * c, where a comes from the scores, c takes off the general mean and t is the
     inverse square of their ratio. One set of axes makes a + c and c diagonal at once, and so it for every t.
@@ -135,5 +135,5 @@ def _assume(table: _Table, seed_ratio: float) -> tuple[Array, Array, Array, Arra
 
 
 def _log_half_cauchy(ratio: Array | float) -> Array:
-    """Give the density of a half-Cauchy ratio for each step of its logarithm."""
+    """Return the density of a half-Cauchy ratio for each step of its logarithm."""
     return np.asarray(np.log(ratio) - np.log1p(np.square(ratio)), np.float64)

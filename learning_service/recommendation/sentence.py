@@ -15,7 +15,7 @@ NOUNS: Final = {"stars": "rating", "metric": "result", "preference": "comparison
 
 
 def no_verdict(variable: str, tested: Sequence[VariantValue], objective: Objective) -> str:
-    """Say why there is nothing to compare: fewer than two values are tested."""
+    """Return why there is nothing to compare: fewer than two values are tested."""
     noun = NOUNS[objective.kind]
     if not tested:
         return f"no {noun}s yet"
@@ -25,7 +25,7 @@ def no_verdict(variable: str, tested: Sequence[VariantValue], objective: Objecti
 def verdict_text(
     verdict: Verdict, variable: str, values: Sequence[VariantValue], objective: Objective, *, total: int, untested: int
 ) -> str:
-    """Say what is recommended, how sure that is, what may be best too, and what would decide.
+    """Return what is recommended, how sure that is, what may be best too, and what would decide.
 
     `values` are those of the verdict, in its places.
     """
@@ -51,7 +51,7 @@ def verdict_text(
 
 
 def value_text(value: VariantValue) -> str:
-    """Give a value as a person writes it."""
+    """Return a value as a person writes it."""
     if isinstance(value, dict):
         return " with ".join(f"{name} {value_text(part)}" for name, part in value.items()) or "{}"
     if isinstance(value, bool):
@@ -65,7 +65,7 @@ def value_text(value: VariantValue) -> str:
 
 
 def percent(probability: float) -> str:
-    """Give a probability in whole percent, and never as a certainty."""
+    """Return a probability in whole percent, and never as a certainty."""
     whole = round(100 * probability)
     if whole >= 100:  # noqa: PLR2004 - percent
         return "over 99 %"
@@ -86,13 +86,13 @@ def _leading(verdict: Verdict, variable: str, names: list[str], count: str) -> s
 
 
 def _assurance(verdict: Verdict) -> list[str]:
-    """Say why the evidence is strong, where the probability to be best does not show it."""
+    """Return why the evidence is strong, where the probability to be best does not show it."""
     best, good = (float(chances[verdict.leader]) for chances in (verdict.best, verdict.good))
     return [f"{percent(good)} that no other is noticeably better"] if good > best + CLOSE else []
 
 
 def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
-    """Say what may be best too, and how much more would decide."""
+    """Return what may be best too, and how much more would decide."""
     rest = verdict.open if len(verdict.named) <= NAMED_LIMIT else (*verdict.named[1:], *verdict.open)
     doubts = []
     if 0 < len(rest) <= NAMED_LIMIT:
@@ -109,7 +109,7 @@ def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
 
 
 def _within(objective: Objective) -> str:
-    """Say what is too small to matter."""
+    """Return what is too small to matter."""
     return {
         "stars": "within a quarter of a star of the best",
         "metric": "within a quarter of the scatter of one value",

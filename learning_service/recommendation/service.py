@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 class Recommender:
     """Watches the marks of `StaleMarks`; a failure of its own costs neither a rating nor the service.
 
-    It thinks in a thread of its own, about one experiment at a time, as that may take seconds.
+    The statistics run in another thread, for one experiment at a time, as they may take seconds.
     """
 
     def __init__(self, log: Log, store: LearningStore, loop: Loop) -> None:
@@ -42,10 +42,10 @@ class Recommender:
         self._log, self._store, self._loop = log, store, loop
         self._waiting: set[str] = set()
         self._rests: dict[str, float] = {}  # until when
-        self._busy: str | None = None  # the experiment that is thought about
+        self._busy: str | None = None  # the experiment whose recommendation is being made
         self._is_old = False  # something of it has changed meanwhile
         self._queue: deque[str] = deque()
-        self._is_told = False  # that the statistics are not installed
+        self._is_warned = False  # that the statistics are not installed
         self.on_made: Callable[[Experiment, RecommendationUpdated | None], None] = lambda _experiment, _made: None
         store.stale.on_mark = self._soon
         for experiment_id in store.stale.all():
@@ -56,7 +56,7 @@ class Recommender:
         methods.add("experiment.recommend", ExperimentParams, self._recommend, role="read")
 
     def latest(self, experiment_id: str) -> RecommendationUpdated | None:
-        """Give the newest one that was published; None if there was none yet."""
+        """Return the newest one that was published; None if there was none yet."""
         topic = topics.build(RECOMMENDATION_UPDATED, experiment_id)
         for record in self._log.latest(topic, 1).records:
             message = decode_body(record.body)
@@ -77,7 +77,7 @@ class Recommender:
         return make_recommendation(experiment, seen)
 
     def _soon(self, experiment_id: str) -> None:
-        """Make a recommendation in a later turn of the loop, as now its reason is not committed yet."""
+        """Make a recommendation soon, but not at once: many jobs may end in one moment."""
         if experiment_id == self._busy:
             self._is_old = True
         if experiment_id in self._waiting:
@@ -120,9 +120,9 @@ class Recommender:
         now = time.monotonic()
         self._rests[experiment_id] = now + max(REST_SECONDS, SHARE * (now - began))
         if isinstance(made, ControlError):  # no statistics: the mark stays, for when they are installed
-            if not self._is_told:
+            if not self._is_warned:
                 logger.warning("no recommendations: %s", made.message)
-            self._is_told = True
+            self._is_warned = True
         elif isinstance(made, Exception):
             logger.error("no recommendation for %s", experiment_id, exc_info=made)
         else:

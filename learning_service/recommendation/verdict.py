@@ -77,7 +77,7 @@ def decide(posterior: Posterior, counts: Array, seconds: Array, margin: float, *
 
 
 def more_needed(posterior: Posterior, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:
-    """Give how many further observations of leader and rivals would probably decide; nil if over 100 of each.
+    """Return how many further observations of leader and rivals would probably decide; nil if over 100 of each.
 
     A preposterior calculation (Raiffa and Schlaifer 1961) in closed form. The difference between leader and rival is
     believed to be normal with mean d and variance v. After r more looks at it, of which each has the variance s, the
@@ -99,7 +99,7 @@ def more_needed(posterior: Posterior, leader: int, rivals: Sequence[int], margin
 
 
 def _fastest(equals: tuple[int, ...], seconds: Array, leader: int) -> int:
-    """Give the fastest of the values that are equally good, if it is noticeably faster than the leader."""
+    """Return the fastest of the values that are equally good, if it is noticeably faster than the leader."""
     known = [one for one in equals if not np.isnan(seconds[one])]
     if not known or leader not in known:
         return leader

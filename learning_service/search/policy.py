@@ -50,11 +50,11 @@ class Propose(Protocol):
     def __call__(
         self, space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int
     ) -> list[Point]:
-        """Give up to `count` points that were not tried."""
+        """Return up to `count` points that were not tried."""
 
 
 def decide(situation: Situation, propose: Propose) -> More | SearchState:
-    """Give what to plan next, or how the search has ended."""
+    """Return what to plan next, or how the search has ended."""
     definition, space, answer = situation.definition, situation.space, situation.answer
     find = space.finder()
     estimates = {
@@ -107,7 +107,7 @@ def waits_for(
 
 
 def contenders(estimates: Mapping[Point, ValueEstimate], tried: Mapping[Point, int], most: int) -> list[Point]:
-    """Give the likeliest values that may be best, at least two where there are, and at most so many."""
+    """Return the likeliest values that may be best, at least two where there are, and at most so many."""
     order = sorted(
         (point for point in estimates if tried.get(point, MOST_SEEDS) < MOST_SEEDS),
         key=lambda point: (-(estimates[point].p_best or 0.0), point),
@@ -157,5 +157,5 @@ def _is_sure(answer: RecommendationUpdated, stop_p_best: float) -> bool:
 
 
 def _can_repeat(definition: ExperimentDefinition) -> bool:
-    """May a value have another seed? Not where the seed itself is the variable."""
+    """Return whether a value may have another seed: not where the seed itself is the variable."""
     return all(knob.name != SEED for knob in definition.knobs)

@@ -22,7 +22,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def propose(
     space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int
 ) -> list[Point]:
-    """Give up to `count` points that were not tried yet, those first that promise most.
+    """Return up to `count` points that were not tried yet, those first that promise most.
 
     `scores` are the means of the points that have any, of which more is better; `seed` decides what is left to chance.
     """

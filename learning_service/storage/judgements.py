@@ -37,30 +37,30 @@ class Judgements:
         log.create_tables("judgements", SCHEMA_VERSION, SQL["schema"])
 
     def rate(self, tx: Transaction, experiment_id: str, rating: RatingRow) -> None:
-        """Note a rating; it replaces the earlier one of the same picture."""
+        """Record a rating; it replaces the earlier one of the same picture."""
         tx.execute(SQL["insert_rating"], (experiment_id, *rating))
 
     def ratings(self, experiment_id: str) -> list[RatingRow]:
-        """Give what holds of each rated picture, oldest first."""
+        """Return what holds of each rated picture, oldest first."""
         return [_rating(row) for row in self._log.query(SQL["select_ratings"], (experiment_id, 0))]
 
     def ratings_page(self, experiment_id: str, after: int, limit: int) -> tuple[list[RatingRow], int | None]:
-        """Give some of that, up to the limits of a reply, and the `after` of the next page."""
+        """Return some of that, up to the limits of a reply, and the `after` of the next page."""
         rows, more = self._log.query_page(SQL["select_ratings"], (experiment_id, after), limit)
         return [_rating(row) for row in rows], rows[-1][0] if more else None
 
     def summary(self, experiment_id: str, variant_index: int) -> RatingSummary | None:
-        """Give mean and count of what holds of the pictures of a variant; None if none of them is rated."""
+        """Return mean and count of what holds of the pictures of a variant; None if none of them is rated."""
         ((mean, count),) = self._log.query(SQL["select_summary"], (experiment_id, variant_index))
         return RatingSummary(mean=mean, count=count) if count else None
 
     def rating(self, experiment_id: str, sha256: str) -> RatingRow | None:
-        """Give what holds of one picture."""
+        """Return what holds of one picture."""
         rows = self._log.query(SQL["select_rating"], (experiment_id, sha256))
         return RatingRow(*rows[0]) if rows else None
 
     def undo_rating(self, tx: Transaction, experiment_id: str) -> str | None:
-        """Take back the newest rating; give the picture that it was of, None if there is none."""
+        """Take back the newest rating; return the picture that it was of, None if there is none."""
         rows = self._log.query(SQL["select_newest_rating"], (experiment_id,))
         if not rows:
             return None
@@ -69,14 +69,14 @@ class Judgements:
         return str(sha256)
 
     def compare(self, tx: Transaction, experiment_id: str, comparison: ComparisonRow) -> None:
-        """Note what somebody said of two pictures."""
+        """Record what somebody said of two pictures."""
         said = comparison.preference
         sides = [(side.sha256, side.variant_index, side.repeat_index) for side in (said.left, said.right)]
         row = (experiment_id, *sides[0], *sides[1], said.outcome, comparison.compared_at)
         tx.execute(SQL["insert_comparison"], row)
 
     def comparisons(self, experiment_id: str) -> list[ComparisonRow]:
-        """Give all comparisons of an experiment, oldest first."""
+        """Return all comparisons of an experiment, oldest first."""
         return [_comparison(row) for row in self._log.query(SQL["select_comparisons"], (experiment_id,))]
 
     def count_comparisons(self, experiment_id: str) -> int:
@@ -84,7 +84,7 @@ class Judgements:
         return int(self._log.query(SQL["count_comparisons"], (experiment_id,))[0][0])
 
     def undo_comparison(self, tx: Transaction, experiment_id: str) -> ComparisonRow | None:
-        """Take back the newest comparison, and give it; None if there is none."""
+        """Take back the newest comparison, and return it; None if there is none."""
         rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
         if not rows:
             return None

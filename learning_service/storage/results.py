@@ -53,7 +53,7 @@ class Results:
         log.create_tables("results", SCHEMA_VERSION, SQL["schema"])
 
     def write(self, tx: Transaction, jobs: Iterable[JobCompleted]) -> None:
-        """Note how jobs ended; each has a learning context."""
+        """Record how jobs ended; each has a learning context."""
         results, pictures = [], []
         for job in jobs:
             context, result = job.learning_context, job.result
@@ -74,19 +74,19 @@ class Results:
         tx.executemany(SQL["upsert_picture"], pictures)
 
     def all(self, experiment_id: str) -> list[ResultRow]:
-        """Give how the jobs of an experiment ended, variant by variant and seed by seed."""
+        """Return how the jobs of an experiment ended, variant by variant and seed by seed."""
         return _result_rows(self._log.query(SQL["select_results"], (experiment_id,)))
 
     def pictures(self, experiment_id: str) -> list[PictureRow]:
-        """Give the pictures of an experiment, variant by variant and seed by seed."""
+        """Return the pictures of an experiment, variant by variant and seed by seed."""
         return _picture_rows(self._log.query(SQL["select_pictures"], (experiment_id,)))
 
     def find_pictures(self, experiment_id: str, prefix: str) -> list[PictureRow]:
-        """Give the pictures of an experiment whose hash begins with some hexadecimal digits."""
+        """Return the pictures of an experiment whose hash begins with some hexadecimal digits."""
         return _picture_rows(self._log.query(SQL["find_pictures"], (experiment_id, prefix, prefix + "g")))
 
     def variants_of(self, experiment_id: str, sha256: str) -> list[int]:
-        """Give the variants that a picture came of."""
+        """Return the variants that a picture came of."""
         return sorted({index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))})
 
     def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:

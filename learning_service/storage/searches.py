@@ -19,14 +19,14 @@ class Searches:
         log.create_tables("adaptive", SCHEMA_VERSION, SQL["schema"])
 
     def write(self, tx: Transaction, experiment_id: str, search: SearchState) -> None:
-        """Note how far a search is."""
+        """Record how far a search is."""
         tx.execute(SQL["upsert_search"], (experiment_id, *search))
 
     def find(self, experiment_id: str) -> SearchState | None:
-        """Give how far the search of an experiment is; None for one that is not adaptive."""
+        """Return how far the search of an experiment is; None for one that is not adaptive."""
         rows = self._log.query(SQL["select_search"], (experiment_id,))
         return SearchState(*rows[0]) if rows else None
 
     def searching(self) -> list[str]:
-        """Give the experiments whose search has not ended."""
+        """Return the experiments whose search has not ended."""
         return [experiment_id for (experiment_id,) in self._log.query(SQL["select_searching"])]

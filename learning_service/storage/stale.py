@@ -21,19 +21,19 @@ class StaleMarks:
         log.create_tables("stale", SCHEMA_VERSION, SQL["schema"])
 
     def mark(self, tx: Transaction, experiment_ids: Iterable[str]) -> None:
-        """Note that something has changed."""
+        """Record that something has changed."""
         for experiment_id in experiment_ids:
             tx.execute(SQL["insert_stale"], (experiment_id,))
             tx.after_commit(partial(self.on_mark, experiment_id))
 
     def clear(self, tx: Transaction, experiment_id: str) -> None:
-        """Note that the recommendation is made anew."""
+        """Record that the recommendation is made anew."""
         tx.execute(SQL["delete_stale"], (experiment_id,))
 
     def all(self) -> list[str]:
-        """Give the experiments that are marked."""
+        """Return the experiments that are marked."""
         return [experiment_id for (experiment_id,) in self._log.query(SQL["select_stale"])]
 
     def has(self, experiment_id: str) -> bool:
-        """Is an experiment marked?"""
+        """Return whether an experiment is marked."""
         return bool(self._log.query(SQL["is_stale"], (experiment_id,)))

@@ -65,14 +65,14 @@ class LearningStore:
             raise InvalidInputError(f"shard: {text}; let them end under the shard that they were planned in")
 
     def find(self, experiment_id: str) -> Experiment | None:
-        """Give an experiment, from memory or from disk."""
+        """Return an experiment, from memory or from disk."""
         experiment = self._cache.get(experiment_id) or self._read(experiment_id)
         if experiment:
             self._cache[experiment_id] = experiment
         return experiment
 
     def get(self, experiment_id: str) -> Experiment:
-        """Give an experiment that somebody asks for.
+        """Return an experiment that somebody asks for.
 
         Raises:
             ControlError: there is none of that id (code `not_found`).
@@ -97,7 +97,7 @@ class LearningStore:
             del self._cache[next(iter(self._cache))]
 
     def page(self, before: int | None, limit: int) -> tuple[list[Experiment], int | None]:
-        """Give experiments, newest first, up to the limits of a reply, and the `before` of the next page."""
+        """Return experiments, newest first, up to the limits of a reply, and the `before` of the next page."""
         params = (INT64_MAX if before is None else before, limit)
         rows, more = self._log.query_page(SQL["select_experiments"], params, limit)
         found = [one for _, experiment_id, _ in rows if (one := self.find(experiment_id))]
@@ -149,7 +149,7 @@ class LearningStore:
         tx.execute(SQL["update_definition"], (_encode(experiment.definition), experiment.experiment_id))
 
     def created_as(self, experiment_id: str) -> ExperimentDefinition | None:
-        """Give the definition as it was first, None where it is that still."""
+        """Return the definition as it was first, None where it is that still."""
         rows = self._log.query(SQL["select_created_as"], (experiment_id,))
         return _decode_definition(rows[0][0]) if rows else None
 
@@ -174,13 +174,13 @@ class LearningStore:
         tx.execute(SQL["trim_late"], (experiment_id, self._log.limits.late_events))
 
     def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
-        """Give jobs of some kinds that no runner was chosen for, in the order of their turn."""
+        """Return jobs of some kinds that no runner was chosen for, in the order of their turn."""
         # kind by kind: those of a kind that nobody takes now may be many, and are not even passed over
         rows = [row for kind in kinds for row in _job_rows(self._log.query(SQL["select_unassigned"], (kind, limit)))]
         return sorted(rows, key=lambda row: (-row.priority, row.number))[:limit]
 
     def cancelled_unsent(self, runner: str, limit: int) -> list[JobRow]:
-        """Give jobs that a runner does not have yet, of experiments that it is to cancel; or those of no runner."""
+        """Return jobs that a runner does not have yet, of experiments that it is to cancel; or those of no runner."""
         return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner, limit)))
 
     def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
@@ -188,7 +188,7 @@ class LearningStore:
         tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
 
     def unacknowledged(self, runner: str, limit: int, *, but: Iterable[str] = ()) -> list[JobRow]:
-        """Give jobs that a runner is to be sent, but for some kinds, in the order of their turn."""
+        """Return jobs that a runner is to be sent, but for some kinds, in the order of their turn."""
         return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
 
     def count_unassigned(self) -> int:
@@ -196,7 +196,7 @@ class LearningStore:
         return int(self._log.query(SQL["count_unassigned"])[0][0])
 
     def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Note that a runner has jobs on its disk."""
+        """Record that a runner has jobs on its disk."""
         tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
 
     def withdraw(self, tx: Transaction, rows: list[JobRow]) -> None:
@@ -204,7 +204,7 @@ class LearningStore:
         tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
 
     def unended(self) -> list[str]:
-        """Give the ids of all jobs that have not ended."""
+        """Return the ids of all jobs that have not ended."""
         found: list[str] = []
         for (experiment_id,) in self._log.query(SQL["select_open"]):
             experiment = self.find(experiment_id)
@@ -216,7 +216,7 @@ class LearningStore:
         return found
 
     def unended_of(self, runner: str) -> Iterator[tuple[Experiment, int, list[JobRow]]]:
-        """Give the jobs of a runner that have not ended, by experiment and variant."""
+        """Return the jobs of a runner that have not ended, by experiment and variant."""
         for (experiment_id,) in self._log.query(SQL["select_open_of_runner"], (runner,)):
             experiment = self.find(experiment_id)
             rows = _job_rows(self._log.query(SQL["select_jobs_of_runner"], (experiment_id, runner)))
@@ -229,69 +229,69 @@ class LearningStore:
                     yield experiment, index, [row for row in mine if phases[row.job_id] not in GONE]
 
     def resend(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Have jobs sent again to the runner that was chosen for them."""
+        """Mark jobs, so that they are sent again to the runner that was chosen for them."""
         tx.executemany(SQL["resend_job"], [(row.number,) for row in rows])
 
     def repeat_cancels(self, tx: Transaction, runner: str) -> None:
-        """Have a runner told again what was cancelled."""
+        """Mark what was cancelled, so that a runner is told once more."""
         tx.execute(SQL["repeat_cancels"], (runner,))
 
     def positions(self) -> dict[tuple[str, str], Position]:
-        """Give how far each runner was read."""
+        """Return how far each runner was read."""
         rows = self._log.query(SQL["select_positions"])
         return {(source, prefix): Position(epoch, offset) for source, prefix, epoch, offset in rows}
 
     def write_positions(self, tx: Transaction, positions: dict[tuple[str, str], Position]) -> None:
-        """Note how far runners were read."""
+        """Record how far runners were read."""
         tx.executemany(SQL["upsert_position"], [(*key, *position) for key, position in positions.items()])
 
     def runners(self) -> dict[str, RunnerPipelines]:
-        """Give what each runner offered when it last answered."""
+        """Return what each runner offered when it last answered."""
         return {address: _decode_pipelines(blob) for address, blob in self._log.query(SQL["select_runners"])}
 
     def write_runner(self, tx: Transaction, address: str, pipelines: RunnerPipelines) -> None:
-        """Note what a runner offers."""
+        """Record what a runner offers."""
         tx.execute(SQL["upsert_runner"], (address, _encode(pipelines)))
 
     def runners_of(self, experiment_id: str) -> list[str]:
-        """Give the runners that were chosen for jobs of an experiment."""
+        """Return the runners that were chosen for jobs of an experiment."""
         return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
 
     def runners_with_work(self) -> set[str]:
-        """Give the runners that were chosen for jobs of experiments which have not ended."""
+        """Return the runners that were chosen for jobs of experiments which have not ended."""
         return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
 
     def write_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
-        """Note that a runner is to cancel an experiment; what runs may come to its end with `finish_running`."""
+        """Record that a runner is to cancel an experiment; what runs may come to its end with `finish_running`."""
         tx.execute(SQL["insert_cancel"], (experiment_id, runner, finish_running))
 
     def next_cancel(self, runner: str) -> tuple[str, bool] | None:
-        """Give an experiment that a runner is to cancel, and whether what runs may come to its end."""
+        """Return an experiment that a runner is to cancel, and whether what runs may come to its end."""
         rows = self._log.query(SQL["select_cancel"], {"runner": runner})
         return (str(rows[0][0]), bool(rows[0][1])) if rows else None
 
     def finish_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
-        """Note that a runner has cancelled an experiment as it was told."""
+        """Record that a runner has cancelled an experiment."""
         tx.execute(SQL["finish_cancel"], (experiment_id, runner, finish_running))
 
     def is_cancelling(self, experiment_id: str) -> bool:
-        """Has a runner still to cancel an experiment?"""
+        """Return whether a runner still has to cancel an experiment."""
         return bool(self._log.query(SQL["select_cancelling"], (experiment_id,)))
 
     def forget_cancels(self, tx: Transaction, experiment_id: str) -> None:
-        """Have an experiment go on that was cancelled."""
+        """Let an experiment go on that was cancelled."""
         tx.execute(SQL["delete_cancels"], (experiment_id,))
 
     def begin_reconcile(self, tx: Transaction, runner: str) -> None:
-        """Note that a runner has to be asked how its jobs ended."""
+        """Record that a runner has to be asked how its jobs ended."""
         tx.execute(SQL["insert_reconcile"], (runner,))
 
     def reconciles(self) -> list[str]:
-        """Give the runners that have to be asked how their jobs ended."""
+        """Return the runners that have to be asked how their jobs ended."""
         return [runner for (runner,) in self._log.query(SQL["select_reconciles"])]
 
     def finish_reconcile(self, tx: Transaction, runner: str) -> None:
-        """Note that a runner has been asked."""
+        """Record that a runner has been asked."""
         tx.execute(SQL["delete_reconcile"], (runner,))
 
     def _read(self, experiment_id: str) -> Experiment | None:
@@ -312,7 +312,7 @@ class LearningStore:
 
 
 def job_kind(pipeline: str, stage: str) -> str:
-    """Give what a runner has to offer for a job."""
+    """Return what a runner has to offer for a job."""
     return f"{pipeline}/{stage}"
 
 

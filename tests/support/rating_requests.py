@@ -14,7 +14,7 @@ from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
 from learning_service.events.staging import stage
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
-from learning_service.feedback.ratings import RatingDesk
+from learning_service.feedback.ratings import FeedbackService
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import unit_of_work
 from tests.support.factories import EXPERIMENT, JobScript, context, messages, planned_experiment, well
@@ -37,7 +37,7 @@ class Judging:
         self.judged: list[str] = []  # what whoever draws conclusions was told, by judgements alone
         self._controller = LearningController()
         self._methods = MethodServer(REFUSALS)
-        RatingDesk(log, self.store).register(self._methods)
+        FeedbackService(log, self.store).register(self._methods)
         if pictures is None:
             pictures = {(index, repeat): (10 * index + repeat,) for index in range(len(VALUES)) for repeat in (0, 1)}
         if self.store.find(EXPERIMENT) is None:

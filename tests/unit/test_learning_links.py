@@ -20,7 +20,7 @@ def link(pipelines: RunnerPipelines, rooms: dict[str, int] | None = None, *, que
     """Give a runner that has told what it offers."""
     one = RunnerLink("tcp://a:1", pipelines)
     lanes = {name: lane(room) for name, room in (rooms or {}).items()}
-    one.told(PipelinesReply(pipelines=pipelines, outputs="/", queued=queue, running=0, lanes=lanes))
+    one.note_queue(PipelinesReply(pipelines=pipelines, outputs="/", queued=queue, running=0, lanes=lanes))
     return one
 
 
