@@ -1,5 +1,6 @@
 """The dashboard as a process: what it answers, what it refuses, and that a slow browser slows nobody."""
 
+import errno
 import http.client
 import json
 import re
@@ -45,10 +46,14 @@ class Dashboard:
             return response.status, response.read().decode("utf-8", "replace"), told
 
     def raw(self, request: bytes) -> bytes:
-        """Send bytes as they are, and give all that comes until the connection is closed."""
+        """Send bytes as they are, and return all that comes until the connection is closed."""
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE * TIME_FACTOR) as connection:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
+            try:
+                connection.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:  # the server has reset the connection; read what it sent
+                    raise
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

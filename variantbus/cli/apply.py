@@ -79,7 +79,7 @@ def _undo(history: History, path: Path, *, yes: bool) -> None:
 
 
 def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
-    """Show what changes, and ask; False if nothing does."""
+    """Show what changes, and ask; return False if nothing changes."""
     shown = difference(before, after, path.name)
     if not shown:
         click.echo(f"{path} has it already", err=True)
@@ -93,12 +93,12 @@ def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
 
 
 def printable_lines(text: str) -> str:
-    """Give lines without what could act on a terminal."""
+    """Return the lines without control characters, which could act on a terminal."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _places(texts: tuple[str, ...], names: list[str]) -> dict[str, str]:
-    """Read `NAME=PLACE`; with one name, the place alone will do."""
+    """Read `NAME=PLACE`; with a single name, the place alone is enough."""
     places = {}
     for text in texts:
         name, sign, place = text.partition("=")

@@ -34,7 +34,7 @@ Format = Literal["json", "csv"]
 @learning_option
 @keys_option
 def export(experiment_id: str, *, output: Path | None, wanted: Format | None, learning: str, keys: Keys | None) -> None:
-    """Write all that is known of an experiment: jobs, pictures by their hashes, ratings, recommendation."""
+    """Write everything about an experiment: jobs, pictures by their hashes, ratings, recommendation."""
     with user_errors():
         form = wanted or _format_of(output)
         exported = export_of(learning, experiment_id, keys)
@@ -52,7 +52,7 @@ def export(experiment_id: str, *, output: Path | None, wanted: Format | None, le
 @learning_option
 @keys_option
 def import_(file: Path, *, as_new: bool, learning: str, keys: Keys | None) -> None:
-    """Make an experiment of what `export` has written; print its id. Its jobs do not run again."""
+    """Create an experiment from a file of `export`; print its id. Its jobs do not run again."""
     with user_errors():
         text = read_text(file)
         try:
@@ -71,7 +71,7 @@ def import_(file: Path, *, as_new: bool, learning: str, keys: Keys | None) -> No
 
 
 def send(learning: str, exported: Exported, keys: Keys | None) -> None:
-    """Send an experiment part by part; it is there when the last one has come, or not at all."""
+    """Send an experiment in parts; it exists once the last part has arrived, or not at all."""
     parts = parts_of(exported.records)
     for number, records in enumerate(parts):
         params = ImportParams(
@@ -87,7 +87,7 @@ def send(learning: str, exported: Exported, keys: Keys | None) -> None:
 
 
 def parts_of(records: Records) -> list[Records]:
-    """Divide records so that each part fits into a request."""
+    """Yield the records in parts that each fit into a request."""
     parts = [Records()]
     size = 0
     for kind, one in chain.from_iterable(((kind, one) for one in getattr(records, kind)) for kind in get_args(Kind)):

@@ -101,7 +101,7 @@ def check(  # noqa: PLR0913 - one parameter an option
 
 
 def exit_status(found: list[Health]) -> int:
-    """Give the status that says the worst of all."""
+    """Return the exit status of the most serious problem."""
     if any(not one.answers for one in found):
         return EXIT_NO_CONNECTION
     return EXIT_REFUSED if any(one.problems for one in found) else 0
@@ -124,7 +124,7 @@ def _up(*, answers: bool) -> Metric:
 
 
 def print_text(found: list[Health]) -> None:
-    """Print one line that says it all, which is what Nagios shows, then a table, then what is wrong."""
+    """Print a summary line, which is what Nagios shows, then a table, then the problems."""
     problems = [f"{one.service}: {printable(problem.detail)}" for one in found for problem in one.problems]
     click.echo(f"not ok: {problems[0]}" if problems else "ok")
     for problem in problems[1:]:
@@ -157,7 +157,7 @@ def _row(one: Health) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Say a time in its largest unit: 12 s, 5 min, 3 h, 40 d."""
+    """Return a duration in its largest unit: 12 s, 5 min, 3 h, 40 d."""
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"

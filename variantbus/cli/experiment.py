@@ -154,14 +154,14 @@ def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, k
 
 
 def end_with(screen: ExperimentScreen) -> None:
-    """End as the experiment did: status 4 if a job failed. The reasons have been shown with the variants."""
+    """Exit as the experiment ended: with status 4 if a job failed. The reasons were shown with the variants."""
     failed = sum(variant.failed for variant in screen.variants.values())
     if failed:
         fail(f"{failed} jobs failed" if failed > 1 else "a job failed", EXIT_REFUSED)
 
 
 def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | None = None) -> None:
-    """Draw and write the contact sheet, of thumbnails that the runner gives."""
+    """Draw the contact sheet from the runner's thumbnails, and write it."""
     contact_sheet(view, lambda image: fetch_picture(runner, image.sha256, keys)).save(target)
 
 
@@ -185,7 +185,7 @@ def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_l
 
 
 def _newest(learning: str, keys: Keys | None) -> str:
-    """Give the newest experiment that has not ended, else the newest one."""
+    """Return the newest experiment that has not ended, else the newest one."""
     found = request(learning, "experiment.list", ExperimentListParams(), ExperimentListReply, keys=keys).experiments
     if not found:
         raise ControlError("not_found", "there is no experiment yet; start one with `variantbus experiment run FILE`")

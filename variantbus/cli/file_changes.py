@@ -34,7 +34,7 @@ class History:
         self._folder = folder
 
     def write(self, path: Path, before: str, after: str, experiment_id: str) -> None:
-        """Change a file, unless somebody else has; the record is on disk before.
+        """Change a file, unless something else changed it since it was read; the record is written first.
 
         Raises:
             InvalidInputError: the file is not as it was.
@@ -56,7 +56,7 @@ class History:
             raise
 
     def newest(self, path: Path) -> tuple[Path, Applied]:
-        """Give the newest change of a file, with the file of its record.
+        """Return the newest change of a file, with the file of its record.
 
         Raises:
             InvalidInputError: there is none, or the file was edited since.
@@ -70,7 +70,7 @@ class History:
         raise InvalidInputError(f"{path}: nothing was applied to it that could be undone")
 
     def undo(self, kept: Path, record: Applied) -> None:
-        """Make a file what it was, and forget the change."""
+        """Restore a file to what it was, and delete the record of the change."""
         replace_text(Path(record.path), record.before)
         kept.unlink()
 
@@ -82,7 +82,7 @@ def _replace_unchanged(path: Path, before: str, after: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read a file as it is, line ends included.
+    """Return the text of a file, line ends unchanged.
 
     Raises:
         InvalidInputError: it cannot be read, or is no text.
@@ -120,5 +120,5 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def digest_of(text: str) -> str:
-    """Give the hash of a text."""
+    """Return the hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -28,7 +28,7 @@ FOLLOWED: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, VARIANT_PROGRESS)
 def follow(
     learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None = None
 ) -> ExperimentScreen:
-    """Show an experiment until it has ended, and give its last state; the runner is asked why its jobs wait."""
+    """Show an experiment until it has ended, and return its last state; the runner is asked why its jobs wait."""
     screen = ExperimentScreen()
     prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
     try:
@@ -61,7 +61,7 @@ def _complete(screen: ExperimentScreen) -> bool:
 
 @contextmanager
 def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Reason]:
-    """Give the reason why the jobs wait, which is kept up to date while the loop runs."""
+    """Return the reason why the jobs wait, which is kept up to date while the loop runs."""
     watch: LaneWatch | None = None
     with suppress(InvalidInputError):  # the key of the runner is not known here: the following needs only the other one
         watch = LaneWatch(loop, runner, lambda: screen.pipeline, keys)
@@ -74,7 +74,7 @@ def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None
 
 @contextmanager
 def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Delivery]], None]]:
-    """Give the function that takes deliveries and shows them: redrawn on a terminal, else line by line."""
+    """Return the function that takes deliveries and shows them: redrawn on a terminal, else line by line."""
     console = Console()
     if json_lines or not console.is_terminal:
         wait = Wait()
@@ -100,7 +100,7 @@ def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Del
 
 
 def _progress_of(variant: VariantStatus | None) -> tuple[object, ...]:
-    """Give what is worth a line: not every job that starts."""
+    """Return what is worth a line: not every job that starts."""
     return (variant.status, variant.completed, variant.failed, variant.cancelled) if variant else ()
 
 

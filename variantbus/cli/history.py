@@ -86,7 +86,7 @@ def experiments_table(reply: HistoryReply) -> Table:
 
 
 def bars(counts: tuple[int, ...]) -> str:
-    """Draw a distribution, a letter a count; what is there at all has a bar."""
+    """Return a distribution as bars, one character for each count; a count above zero always has a bar."""
     most = max(counts)
     if not most:
         return ""

@@ -111,7 +111,7 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
 @runner_option
 @keys_option
 def show(job_id: str, *, runner: str, keys: Keys | None) -> None:
-    """Show all that is known of a job, as JSON."""
+    """Show everything about a job, as JSON."""
     with user_errors():
         click.echo(json_text(request(runner, "job.show", JobParams(job_id=job_id), JobView, keys=keys)))
 
@@ -121,7 +121,7 @@ def show(job_id: str, *, runner: str, keys: Keys | None) -> None:
 @runner_option
 @keys_option
 def retry(job_id: str, *, runner: str, keys: Keys | None) -> None:
-    """Have a job run again that has failed or was cancelled."""
+    """Run a job again that failed or was cancelled."""
     with user_errors():
         request(runner, "job.retry", JobParams(job_id=job_id), JobView, keys=keys)
         click.echo(f"{job_id} is queued again", err=True)
@@ -146,7 +146,7 @@ def pause(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
 @runner_option
 @keys_option
 def resume(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
-    """Go on after `job pause`."""
+    """Start jobs again after `job pause`."""
     with user_errors():
         reply = request(runner, "queue.resume", QueueParams(pipeline=pipeline), QueueReply, keys=keys)
         click.echo(f"resumed; {_counts(reply, pipeline)}", err=True)
@@ -164,7 +164,7 @@ def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
 
 
 def job_row(job: JobView, now: float) -> list[str | Text]:
-    """Give a job as a row of the list; `now` in unix seconds.
+    """Return a job as a row of the list; `now` in unix seconds.
 
     Its age is the time since it was submitted, its note how it failed; why it waits is said once for all, below.
     """
@@ -179,7 +179,7 @@ def job_row(job: JobView, now: float) -> list[str | Text]:
 
 
 def wait_lines(jobs: list[JobView]) -> list[str]:
-    """Say for each pipeline why its jobs wait."""
+    """Print for each pipeline why its jobs wait."""
     reasons = {
         job.pipeline: last_line(job.waits_for).removeprefix(f"{job.pipeline}: ") for job in jobs if job.waits_for
     }

@@ -48,7 +48,7 @@ def output_command(sha256: str, *, output: Path | None, thumbnail: bool, runner:
 
 
 def resolve(runner: str, digits: str, keys: Keys | None) -> str:
-    """Give the whole hash of a result by its first digits.
+    """Return the whole hash of a result by its first digits.
 
     Raises:
         InvalidInputError: they are no digits of a hash, or those of several.

@@ -12,7 +12,7 @@ from bus.transport.keys import PEERS, Keys
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), envvar="VARIANTBUS_KEYS")
 def keygen(folder: Path) -> None:
-    """Make the keys of this machine in FOLDER, and print the public one.
+    """Create the keys of this machine in FOLDER, and print the public one.
 
     One folder is enough for all services and commands of a machine. docs/security.md goes on from here.
     """

@@ -28,20 +28,20 @@ class Reason:
         self.text, self._silences = text, 0
 
     def miss(self) -> None:
-        """Note that no answer came."""
+        """Record that no answer came."""
         self._silences += 1
         if self._silences >= SILENCES:
             self.text = self._silence
 
     def note_progress(self) -> None:
-        """Jobs go on, so who is silent has no part in them: another runner may have them all."""
+        """Record that jobs make progress: a runner that does not answer may have none of them."""
         self._silences = 0
         if self.text == self._silence:
             self.text = ""
 
 
 class LaneWatch:
-    """Asks a runner again and again why it starts no job of a pipeline."""
+    """Asks a runner periodically why it starts no job of a pipeline."""
 
     def __init__(self, loop: Loop, runner: str, pipeline: Callable[[], str], keys: Keys | None = None) -> None:
         """Ask at once, and every two seconds; `pipeline` gives its name, "" while that is not known.
@@ -56,7 +56,7 @@ class LaneWatch:
         self._ask()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._timer.cancel()
         self._requester.close()
 
@@ -82,11 +82,11 @@ def reason_now(runner: str, pipeline: str, keys: Keys | None = None) -> str:
 
 
 def reason_in(reply: PipelinesReply, pipeline: str) -> str:
-    """Read out of an answer why the jobs of a pipeline wait."""
+    """Return why the jobs of a pipeline wait, according to an answer; "" if they do not."""
     lane = reply.lanes.get(pipeline)
     return lane.waits_for if lane else ""
 
 
 def silence_of(runner: str) -> str:
-    """Say that nobody is there."""
+    """Return the reason for a runner that does not answer."""
     return f"the runner at {runner} does not answer"

@@ -39,7 +39,7 @@ class LateCommands(Mapping[str, click.Command]):
     """Commands by name, each imported when it is asked for."""
 
     def __getitem__(self, name: str) -> click.Command:
-        """Import one."""
+        """Import a command and return it."""
         module, _, attribute = COMMANDS[name].partition(":")
         try:
             command: click.Command = getattr(importlib.import_module(module), attribute)
@@ -48,11 +48,11 @@ class LateCommands(Mapping[str, click.Command]):
         return command
 
     def __iter__(self) -> Iterator[str]:
-        """Give the names."""
+        """Return the names of the commands."""
         return iter(COMMANDS)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of commands."""
         return len(COMMANDS)
 
 

@@ -18,12 +18,12 @@ limit_option = click.option(
 
 
 def json_text(value: object) -> str:
-    """Write one JSON document, indented."""
+    """Return one indented JSON document."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def duration_text(seconds: float | None) -> str:
-    """Write a duration as people say it, in at most two units; "" if it is not known."""
+    """Return a duration in at most two units; "" if it is not known."""
     if seconds is None:
         return ""
     left = max(0, round(seconds))
@@ -36,7 +36,7 @@ def duration_text(seconds: float | None) -> str:
 
 
 def more_text(listed: int, limit: int) -> str:
-    """Say that there is more than was listed, and how to see it, unless one reply holds no more."""
+    """Return a line that there is more than was listed, and how to see it, unless one reply holds no more."""
     return f"… and more: --limit {min(2 * limit, MAX_LISTED)}" if listed == limit < MAX_LISTED else "… and more"
 
 

@@ -18,7 +18,7 @@ Path = tuple[str, ...]
 
 
 def patched(text: str, suffix: str, settings: Mapping[str, Scalar], keys: Mapping[str, str]) -> str:
-    """Give the text with the settings in it: name -> value. `keys` says where, for names that are not found.
+    """Return the text with the settings in it: name -> value. `keys` says where, for names that are not found.
 
     A name is looked for in `config`, as in the files of jobs, and then at the top. TOML keeps its comments and its
     layout, JSON its indentation.
@@ -42,7 +42,7 @@ def patched(text: str, suffix: str, settings: Mapping[str, Scalar], keys: Mappin
 
 
 def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
-    """Say where a setting stands, or is to stand.
+    """Return where a setting stands, or is to stand.
 
     Raises:
         InvalidInputError: there is no place for it, or the file varies it.
@@ -61,7 +61,7 @@ def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
 
 
 def difference(before: str, after: str, name: str) -> str:
-    """Show what changes, as `diff -u` does; "" if nothing does."""
+    """Return what changes, as `diff -u` shows it; "" if nothing changes."""
     names = f"{name} now", f"{name} then"
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=2)
     return "\n".join(lines)

@@ -56,7 +56,7 @@ def _print_stages(stages: dict[str, StageSpec]) -> None:
 
 
 def away_lines(stages: dict[str, StageSpec]) -> list[str]:
-    """Say why nothing can be planned now: once, however many stages wait for the same server."""
+    """Return why nothing can be planned now: each reason once, however many stages wait for the same server."""
     return [why for why in dict.fromkeys(last_line(spec.unavailable) for spec in stages.values()) if why]
 
 
@@ -86,7 +86,7 @@ def stage_table(stage: str, spec: StageSpec) -> Table:
 
 
 def takes(variable: VariableSpec) -> str:
-    """Say in few words which values a variable takes."""
+    """Return in few words which values a variable takes."""
     if variable.choices:
         shown = ", ".join(str(choice) for choice in variable.choices[:CHOICES_SHOWN])
         more = len(variable.choices) - CHOICES_SHOWN
@@ -97,7 +97,7 @@ def takes(variable: VariableSpec) -> str:
 
 
 def note(name: str, spec: StageSpec, variable: VariableSpec) -> str:
-    """Say what else there is to know of a key."""
+    """Return what else there is to know of a key."""
     parts = ["config only"] if name in spec.config else []
     parts += ["required"] if name in spec.required else []
     parts += [f"with {' and '.join(variable.needs)}"] if variable.needs else []

@@ -51,19 +51,19 @@ class Children:
         return dict(word.split("=", 1) for word in words[1:])
 
     def start_logger(self, name: str, module: str, *arguments: str) -> Path:
-        """Start a process that only writes, and give the file that it writes to."""
+        """Start a process that only writes, and return the file that it writes to."""
         target = self.logs / f"{name}.jsonl"
         with target.open("w", encoding="utf-8") as stdout:
             self._spawn(name, module, arguments, stdout.fileno())
         return target
 
     def __enter__(self) -> Self:
-        """Make the folder for what the processes write."""
+        """Create the folder for the output of the processes."""
         self.logs.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop all: ask, then force."""
+        """Stop all processes: first by SIGTERM, then by SIGKILL."""
         for process in reversed(self._running):
             process.terminate()
         for process in reversed(self._running):

@@ -1,4 +1,4 @@
-"""`variantbus rate`, `compare` and `undo`: what a person says of pictures."""
+"""`variantbus rate`, `compare` and `undo`: how a person rates pictures."""
 
 import io
 import itertools
@@ -84,7 +84,7 @@ def undo(experiment_id: str, *, comparison: bool, as_json: bool, learning: str, 
 @runner_option
 @keys_option
 def compare(experiment_id: str, *, opens: bool, learning: str, runner: str, keys: Keys | None) -> None:
-    """Say which of two pictures is better, pair after pair, without seeing their values.
+    """Choose the better of two pictures, pair after pair, without seeing their values.
 
     Each pair is one PNG, whose path is printed; it is there until the next one comes.
     """
@@ -107,7 +107,7 @@ class _Session:
     """One person at the keyboard, and the services."""
 
     def __init__(self, experiment_id: str, learning: str, runner: str, keys: Keys | None) -> None:
-        """Ask nothing yet."""
+        """Keep what to ask, and whom; nothing is sent yet."""
         self._experiment = ExperimentParams(experiment_id=experiment_id)
         self._learning, self._runner, self._keys = learning, runner, keys
 
@@ -120,7 +120,7 @@ class _Session:
         return pair.left, pair.right
 
     def picture(self, image: ImageRef) -> Image.Image:
-        """Fetch a picture, in full: what tells two values apart may be small."""
+        """Fetch a picture in full size: the difference between two values may be small."""
         data = b"".join(fetch_output(self._runner, image.sha256, self._keys))
         try:
             with Image.open(io.BytesIO(data)) as opened:
@@ -129,7 +129,7 @@ class _Session:
             raise ControlError("conflict", f"{image.sha256} is no picture that can be shown") from None
 
     def answer(self, left: ImageRef, right: ImageRef) -> bool:
-        """Ask which is better, and pass it on; False if the person wants no more."""
+        """Ask which is better and send the answer; return False if the person wants to stop."""
         answer = self._ask()
         if answer == "quit":
             return False
@@ -159,7 +159,7 @@ class _Session:
 
 
 def read_answer(line: bytes) -> Answer | None:
-    """Understand a letter or its whole word, in any case; None if it is neither. No line at all: quit."""
+    """Return the choice of a letter or its whole word, in any case; None if it is neither. End of input: quit."""
     if not line:
         return "quit"
     word = line.decode(errors="replace").strip().lower().replace(" ", "_")
@@ -167,19 +167,19 @@ def read_answer(line: bytes) -> Answer | None:
 
 
 def rated_text(reply: RatedReply) -> str:
-    """Say what holds of a picture now."""
+    """Return the rating of a picture as a sentence."""
     said = count_text(reply.stars, "star", "stars") if reply.stars else "not rated"
     return f"{reply.sha256[:DIGITS]}: {said}; {count_text(reply.rated, 'picture', 'pictures')} rated"
 
 
 def undone_text(reply: ComparedReply) -> str:
-    """Say which comparison was taken back."""
+    """Return which comparison was taken back, as a sentence."""
     said = f"{reply.left[:DIGITS]} beside {reply.right[:DIGITS]}: {reply.outcome.replace('_', ' ')}"
     return f"took back {said}; {reply.compared} compared"
 
 
 def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
-    """Join two pictures, each in its own size and on the middle line; nothing of where they came from is kept."""
+    """Join two pictures side by side, each in its own size and vertically centred, without their metadata."""
     height = max(left.height, right.height)
     joined = Image.new("RGB", (left.width + GAP + right.width, height), BACKGROUND)
     joined.paste(left, (0, (height - left.height) // 2))

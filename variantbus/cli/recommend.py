@@ -21,7 +21,7 @@ from variantbus.reports.text import percent, value_text
 @learning_option
 @keys_option
 def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
-    """Say which value of an experiment is best, how sure that is, and what would make it surer."""
+    """Show which value of an experiment is best, how certain that is, and what would make it more certain."""
     with user_errors():
         made = ask_recommendation(learning, experiment_id, keys)
         if as_json:

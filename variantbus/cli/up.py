@@ -1,4 +1,4 @@
-"""`variantbus up`: all services under one supervisor, which starts a process again that dies."""
+"""`variantbus up`: all services under one supervisor, which restarts a process that dies."""
 
 import configparser
 import os
@@ -54,7 +54,7 @@ def up(data_dir: Path) -> None:
 
 
 def check_first(folder: Path) -> None:
-    """Find what no restart would cure: a wrong setting, a port that is taken, a second instance.
+    """Check for what no restart would cure: a wrong setting, a port that is taken, a second instance.
 
     Raises:
         UsageError, BindError, LogError: with what to do about it.
@@ -81,7 +81,7 @@ def _check_port(name: str, host: str, port: int) -> None:
 
 
 def _supervise(config: Path) -> int:
-    """Run the supervisor to its end; whatever ends us, also a closed terminal, ends it in good order."""
+    """Run the supervisor until it ends; any signal that ends us, also of a closed terminal, stops it cleanly."""
     arguments = python_module("supervisor.supervisord", "--configuration", str(config))
     process = subprocess.Popen(arguments, start_new_session=True)  # noqa: S603 - our own interpreter
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -118,5 +118,5 @@ def supervisor_config(folder: Path) -> configparser.RawConfigParser:
 
 
 def _escaped(text: object) -> str:
-    """Double the percent signs, which supervisord expands."""
+    """Return the text with its percent signs doubled, as supervisord expands them."""
     return str(text).replace("%", "%%")

@@ -38,7 +38,7 @@ REASON_LINES: Final = 2  # more, where it is said why everything waits, or how f
 
 @dataclass(slots=True)
 class ExperimentScreen:
-    """The newest state of an experiment; older messages that come late change nothing."""
+    """The newest state of an experiment; older messages that arrive late change nothing."""
 
     experiment: ExperimentStatus | None = None
     variants: dict[int, VariantStatus] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class ExperimentScreen:
     waits_for: str = ""  # why its runner starts none of its jobs, as far as is known
 
     def take(self, message: Message | None) -> VariantStatus | None:
-        """Take a message; give it back if it is a variant's new state."""
+        """Apply a message; return it if it is a variant's new state."""
         match message:
             case ExperimentStatus() if not self.experiment or message.revision > self.experiment.revision:
                 self.experiment = message
@@ -62,12 +62,12 @@ class ExperimentScreen:
 
     @property
     def has_ended(self) -> bool:
-        """Have all variants ended, and has the experiment itself been told to have?"""
+        """Whether all variants have ended, and the end of the experiment itself was received."""
         return self.experiment is not None and self.experiment.status in ENDED
 
     @property
     def has_pictures(self) -> bool:
-        """Is there anything to draw a contact sheet of?"""
+        """Whether there is any picture for a contact sheet."""
         return any(image.width and image.height for variant in self.variants.values() for image in variant.images)
 
     @property
@@ -77,7 +77,7 @@ class ExperimentScreen:
 
     @property
     def reason(self) -> str:
-        """Why nothing goes on, in one line for people; "" if it does, or if it has all been done."""
+        """Why no job starts, in one line; "" if jobs start or all have ended."""
         return "" if self.has_ended else last_line(self.waits_for)
 
     def render(self, height: int | None = None) -> RenderableType:
@@ -91,14 +91,14 @@ class ExperimentScreen:
 
 
 class Wait:
-    """What is said of a wait where no table is drawn: that it begins, and that it is over."""
+    """What is printed of a wait where no table is drawn: that it begins, and that it is over."""
 
     def __init__(self) -> None:
         """Nothing waits yet."""
         self._waits = False
 
     def news(self, screen: ExperimentScreen) -> str:
-        """Give the line that is new, "" if there is none: a rest that counts its seconds is told once."""
+        """Return the line that is new, "" if there is none: a wait that counts its seconds is shown once."""
         waited, self._waits = self._waits, bool(screen.reason)
         if self._waits and not waited:
             return f"waits: {screen.reason}"
@@ -113,7 +113,7 @@ def window(variants: list[VariantStatus], rows: int) -> list[VariantStatus]:
 
 
 def screen_of(view: ExperimentView) -> ExperimentScreen:
-    """Make the screen of an answer to `experiment.show`."""
+    """Return the screen for an answer to `experiment.show`."""
     screen = ExperimentScreen(experiment=view)
     for variant in view.variants:
         screen.take(variant)
@@ -154,7 +154,7 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
 
 
 def _note(variant: VariantStatus) -> Text:
-    """Give the newest error, else the newest warning, with how many jobs have one."""
+    """Return the newest error, else the newest warning, with how many jobs have one."""
     if variant.error:
         return Text(last_line(variant.error), style="red")
     return Text(_warning(variant), style="yellow")
@@ -165,7 +165,7 @@ def _warning(variant: VariantStatus) -> str:
 
 
 def summary_line(variant: VariantStatus) -> str:
-    """Say in one line of plain text what became of a variant."""
+    """Return in one line of plain text how a variant ended."""
     parts = [
         f"{variant.variable_under_test} = {printable(value_text(variant.variant_value))}",
         f"{variant.status}",
@@ -183,19 +183,19 @@ def summary_line(variant: VariantStatus) -> str:
 
 
 def last_line(text: str) -> str:
-    """Give the last line that says something, without what could act on a terminal."""
+    """Return the last line that is not blank, without control characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return printable(lines[-1]) if lines else ""
 
 
 def counts_text(completed: int, failed: int, cancelled: int, planned: int, unit: str = "") -> str:
-    """Write how many jobs are completed of how many, and what became of the others that ended."""
+    """Return how many jobs are completed of how many, and how the others ended."""
     others = [f"{count} {word}" for count, word in ((failed, "failed"), (cancelled, "cancelled")) if count]
     return ", ".join([f"{completed}/{planned}{unit}", *others])
 
 
 def search_line(experiment: ExperimentStatus | None) -> str:
-    """Say how far an adaptive experiment is, "" for any other one."""
+    """Return how far an adaptive experiment is, "" for any other one."""
     if experiment is None or experiment.search is None:
         return ""
     search = experiment.search

@@ -24,7 +24,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 def ask(name: str, address: str, thresholds: Thresholds, timeout: float, keys: Keys | None = None) -> Health:
-    """Ask one process; one that does not answer, or refuses to, is a finding and no error."""
+    """Return the health of one process; one that does not answer, or refuses to, is a problem and no error."""
     try:
         reply = request(address, "metrics", {}, MetricsReply, timeout, keys=keys)
     except ControlError as error:

@@ -13,7 +13,7 @@ PART_SECONDS: Final = 10.0  # for one part of about 1 MiB
 
 
 def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool = False) -> Iterator[bytes]:
-    """Give the parts of a result, or of its thumbnail, as they come.
+    """Yield the parts of a result, or of its thumbnail, as they arrive.
 
     Raises:
         ControlError: the runner has it not, or (behind the last part) it was not what its hash says.
@@ -32,7 +32,7 @@ def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool
 
 
 def fetch_picture(runner: str, sha256: str, keys: Keys | None) -> bytes | None:
-    """Give a picture for a screen, small if it can be; None if the runner has it not."""
+    """Return a picture for a screen, small if possible; None if the runner does not have it."""
     for thumbnail in (True, False):
         try:
             return b"".join(fetch_output(runner, sha256, keys, thumbnail=thumbnail))

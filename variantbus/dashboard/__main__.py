@@ -25,15 +25,15 @@ STOP_SECONDS: Final = 2  # for open pages; they connect again by themselves
 
 
 class PageServer(uvicorn.Server):
-    """Lets the streams of events end when it ends, which they would not do by themselves."""
+    """A server that ends the streams of events when it stops, as they would not end by themselves."""
 
     def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
-        """Take what makes the streams."""
+        """Keep the feed, whose streams are to end."""
         super().__init__(config)
         self._feed = feed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End."""
+        """End the streams, then the server."""
         self._feed.end()
         await super().shutdown(sockets)
 
@@ -127,7 +127,7 @@ def main(  # noqa: PLR0913 - one parameter an option
 
 
 def check_password(host: str, path: Path | None) -> str | None:
-    """Read the password, which there need not be on this machine's own address.
+    """Return the password, which the loopback address does not need.
 
     Raises:
         UsageError: other machines would come in without one.
@@ -158,7 +158,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def names_of(port: int) -> list[str]:
-    """Give what a browser on this machine calls us."""
+    """Return the host names under which a browser on this machine may call us."""
     return [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
 
 

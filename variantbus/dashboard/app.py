@@ -39,7 +39,7 @@ class Pages:
         self._index = (STATIC / "index.html").read_text(encoding="utf-8").replace("{token}", token)
 
     def routes(self) -> list[Route | Mount]:
-        """Give all that is answered."""
+        """Return all routes."""
         ask = self._services
         one = "/api/experiments/{experiment_id}"
         changes = [Route(f"{one}/{what}", _json(partial(_change, ask, what)), methods=["POST"]) for what in CHANGES]
@@ -87,7 +87,7 @@ class Pages:
 
 
 def make_app(services: Services, feed: Feed, token: str) -> Starlette:
-    """Make the application, which follows the bus as long as it runs."""
+    """Return the application, which follows the bus as long as it runs."""
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
         return feed.running()
@@ -97,7 +97,7 @@ def make_app(services: Services, feed: Feed, token: str) -> Starlette:
 
 
 def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
-    """Make an endpoint that answers in JSON; whatever a service refuses is a sentence with a fitting status."""
+    """Return an endpoint that answers in JSON; what a service refuses is a sentence with a fitting status."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -115,7 +115,7 @@ def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
 
 
 def _file(make: Callable[[str], str], media_type: str) -> Callable[[Request], Any]:
-    """Make an endpoint whose answer a browser saves; it never shows it as a page of ours."""
+    """Return an endpoint whose answer a browser saves and never shows as a page of ours."""
 
     async def endpoint(request: Request) -> Response:
         name = _id(request)
@@ -150,7 +150,7 @@ def _before(request: Request) -> int | None:
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    """Answer what is asked for nowhere, without an echo of it."""
+    """Answer an unknown path, without an echo of it."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     return _error(status, "there is nothing here" if status == 404 else "this cannot be asked")  # noqa: PLR2004
 

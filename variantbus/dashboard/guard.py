@@ -105,7 +105,7 @@ def check_origin(headers: Headers) -> Refusal | None:
 
 
 def is_password(authorization: str, password: str) -> bool:
-    """Is this a header `Authorization: Basic …` with the password?"""
+    """Return whether this is a header `Authorization: Basic …` with the password."""
     kind, _, encoded = authorization.partition(" ")
     if kind.lower() != "basic":
         return False
@@ -129,7 +129,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Take no more of a body than is allowed, whatever its length was said to be."""
+    """Return a receiver that disconnects once a body is over the limit, whatever length was declared."""
     left = BODY_LIMIT
 
     async def receiving() -> Message:

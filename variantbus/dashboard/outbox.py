@@ -21,12 +21,12 @@ class Outbox:
         self.is_closed = False
 
     def close(self) -> None:
-        """Wake up whoever waits, for the last time."""
+        """Wake up the waiting stream for the last time."""
         self.is_closed = True
         self._filled.set()
 
     def put(self, key: str, event: bytes) -> None:
-        """Have an event sent; one with the same key that still waits is not."""
+        """Queue an event; it replaces one with the same key that still waits."""
         if self._is_behind:
             return
         self._waiting.pop(key, None)  # behind those that came before it
@@ -36,13 +36,13 @@ class Outbox:
         self._filled.set()
 
     def reload(self) -> None:
-        """Have the browser told to ask for everything anew, in place of all that waits."""
+        """Replace all that waits by a request that the browser loads everything again."""
         self._waiting.clear()
         self._is_behind = True
         self._filled.set()
 
     async def take(self, seconds: float) -> list[bytes] | None:
-        """Give all that waits, an empty list after so many seconds without any; None: all is to be asked anew."""
+        """Return all that waits, an empty list after a timeout in seconds; None: everything is to be loaded again."""
         try:
             await asyncio.wait_for(self._filled.wait(), seconds)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""What browsers may have asked of the runner and the learning service; each call waits for its answer."""
+"""What browsers may ask the runner and the learning service; each call waits for its answer."""
 
 from typing import Any, Final
 
@@ -36,35 +36,35 @@ class Services:
     """Asks them; every error is a `ControlError` or an `InvalidInputError` with a sentence for people."""
 
     def __init__(self, runner: str, learning: str, keys: Keys | None) -> None:
-        """Remember where they are."""
+        """Keep the addresses of the services."""
         self.runner, self.learning, self._keys = runner, learning, keys
 
     def experiments(self, before: int | None) -> Any:
-        """List experiments, newest first."""
+        """Return experiments, newest first."""
         return self._ask("experiment.list", {"before": before, "limit": 200})
 
     def experiment(self, experiment_id: str) -> Any:
-        """Give one with its variants."""
+        """Return an experiment with its variants."""
         return self._ask("experiment.show", ExperimentParams(experiment_id=experiment_id))
 
     def records(self, experiment_id: str) -> Exported:
-        """Give how its jobs ended, and what people have said."""
+        """Return how its jobs ended, and its ratings and comparisons."""
         return export_of(self.learning, experiment_id, self._keys)
 
     def recommendation(self, experiment_id: str) -> Any:
-        """Give what is recommended now."""
+        """Return what is recommended now."""
         return ask_recommendation(self.learning, experiment_id, self._keys)
 
     def pair(self, experiment_id: str) -> Any:
-        """Give the pictures to compare next."""
+        """Return the pictures to compare next."""
         return self._ask("comparison.next", ExperimentParams(experiment_id=experiment_id))
 
     def pipelines(self) -> Any:
-        """Give what the runner offers."""
+        """Return the pipelines of the runner."""
         return request(self.runner, "pipelines", {}, dict, keys=self._keys)
 
     def plan(self, body: Any) -> Any:
-        """Say what would come of a definition."""
+        """Return what would be planned of a definition."""
         return self._ask("experiment.plan", {"definition": definition_of(body)})
 
     def create(self, body: Any) -> Any:
@@ -78,30 +78,30 @@ class Services:
         return self._ask(CHANGES[what], {**body, "experiment_id": experiment_id})
 
     def export(self, experiment_id: str, form: str) -> str:
-        """Give an export as a document or a table."""
+        """Return an export as a document or a table."""
         exported = self.records(experiment_id)
         return to_csv(exported) if form == "csv" else to_json(exported)
 
     def report(self, experiment_id: str) -> str:
-        """Give the report."""
+        """Return the report as an HTML page."""
         made = ask_recommendation(self.learning, experiment_id, self._keys)
         return report_html(
             self.records(experiment_id), made, lambda image: fetch_picture(self.runner, image.sha256, self._keys)
         )
 
     def job(self, experiment_id: str) -> str:
-        """Give the ready-to-run job with the recommended value."""
+        """Return the ready-to-run job with the recommended value."""
         return job_of(self.learning, experiment_id, self._keys)
 
     def picture(self, sha256: str, *, thumbnail: bool) -> tuple[bytes, str]:
-        """Give a picture, or something small to show in its place, with its media type."""
+        """Return a picture, or its thumbnail, with its media type."""
         data = fetch_picture(self.runner, sha256, self._keys) if thumbnail else None
         if data is None:
             data = b"".join(fetch_output(self.runner, sha256, self._keys))
         return data, media_type_of(data)
 
     def health(self) -> list[Health]:
-        """Ask both how they are; one that does not answer is a finding."""
+        """Return the health of both; one that does not answer is a problem."""
         addresses = {"runner": self.runner, "learning": self.learning}
         return [ask(name, address, THRESHOLDS, HEALTH_SECONDS, self._keys) for name, address in addresses.items()]
 

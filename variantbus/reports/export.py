@@ -38,7 +38,7 @@ class Exported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def to_json(exported: Exported) -> str:
-    """Write the document that `from_json` reads."""
+    """Return the document that `from_json` reads."""
     return msgspec.json.format(msgspec.json.encode(exported), indent=2).decode() + "\n"
 
 
@@ -124,7 +124,7 @@ def from_csv(text: str) -> Exported:
 
 
 def under(exported: Exported, experiment_id: str) -> Exported:
-    """Give an exported experiment another id, and its jobs those that the learning service would have given."""
+    """Return the export under another id, its jobs with the ids that the learning service would have given."""
     rounds: dict[tuple[int, int], int] = {}
     names: dict[str, str] = {}
     for one in sorted(exported.records.results, key=lambda one: one.finished_at):
@@ -217,7 +217,7 @@ def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
 
 
 def _told(value: Scalar) -> object:
-    """Write a value so that `_value` reads it: a text that looks like something else stands in quotes."""
+    """Return a value as text that `_value` reads: a text that looks like something else stands in quotes."""
     if isinstance(value, bool):
         return json.dumps(value)
     return json.dumps(value) if isinstance(value, str) and _value(value) != value else value

@@ -37,16 +37,16 @@ class Readings:
         self._samples = {metric.name: metric.samples for metric in metrics}
 
     def all(self, name: str) -> list[tuple[Labels, Number]]:
-        """Give every value of a name with its labels."""
+        """Return every value of a name with its labels."""
         return [(sample.labels, sample.value) for sample in self._samples.get(name, [])]
 
     def get(self, name: str, **labels: str) -> Number | None:
-        """Give one value, None if the process does not tell it."""
+        """Return one value, None if the process does not report it."""
         return next((value for found, value in self.all(name) if labels.items() <= found.items()), None)
 
 
 def problems_of(readings: Readings, thresholds: Thresholds) -> list[Problem]:
-    """Give all that is wrong, most serious first."""
+    """Return all problems, most serious first."""
     return [
         Problem(code=condition.__name__.lstrip("_"), detail=detail)
         for condition in _CONDITIONS

@@ -70,7 +70,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load) -> 
 
 
 def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen: list[Score]) -> list[Row]:
-    """Give a row for each value, in the order of the plan."""
+    """Return a row for each value, in the order of the plan."""
     seconds = _seconds(exported.records.results)
     lines = lines_of(made.estimates, seen, scale)
     rows = []
@@ -95,7 +95,7 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
 
 
 def grid_of(exported: Exported, load: Load) -> tuple[list[int], dict[tuple[int, int], list[Cell]]]:
-    """Give the seeds, and the pictures by variant and seed."""
+    """Return the seeds, and the pictures by variant and seed."""
     ratings = {rating.sha256: rating for rating in exported.records.ratings}
     cells: dict[tuple[int, int], list[Cell]] = {}
     shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
@@ -110,7 +110,7 @@ def grid_of(exported: Exported, load: Load) -> tuple[list[int], dict[tuple[int, 
 
 
 def scores_of(exported: Exported, objective: str) -> list[Score]:
-    """Give what was seen of each value, as far as it is numbers."""
+    """Return the numeric observations of each value."""
     if objective == "stars":
         stars = {rating.sha256: rating.stars for rating in exported.records.ratings}
         return [
@@ -137,7 +137,7 @@ def _cell(picture: PictureRecord, ratings: Mapping[str, RatingRecord], load: Loa
 
 
 def media_type_of(data: bytes) -> str:
-    """Tell the kinds of pictures apart that a browser is to show; all else is shown as none."""
+    """Return the media type of a picture that a browser may show; anything else is `application/octet-stream`."""
     if data.startswith(b"\x89PNG"):
         return "image/png"
     if data.startswith(b"\xff\xd8"):
@@ -146,7 +146,7 @@ def media_type_of(data: bytes) -> str:
 
 
 def _seconds(results: list[ResultRecord]) -> dict[int, float]:
-    """Give the mean time of a completed job of each variant."""
+    """Return the mean time of a completed job of each variant."""
     sums: dict[int, tuple[float, int]] = {}
     for one in results:
         if one.seconds is not None:

@@ -8,7 +8,7 @@ from bus.contracts.messages import ExperimentDefinition, Scalar
 
 
 def job_text(definition: ExperimentDefinition, settings: Mapping[str, Scalar], comment: str) -> str:
-    """Write a file that `variantbus job submit` takes: the job of the experiment under these settings."""
+    """Return the text of a file for `variantbus job submit`: the job of the experiment under these settings."""
     document = tomlkit.document()
     for line in comment.splitlines():
         document.add(tomlkit.comment(line))

@@ -20,7 +20,7 @@ class Scale(NamedTuple):
     ticks: tuple[float, ...]
 
     def at(self, number: float) -> float:
-        """Give the place of a number, 0..100."""
+        """Return the place of a number, 0..100."""
         return 100 * (number - self.low) / (self.high - self.low)
 
 
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 def scale_of(numbers: Iterable[float], objective: str) -> Scale:
-    """Give a scale on which all numbers have a place: 1 to 5 for stars, 0 to 1 for shares, else round numbers."""
+    """Return a scale for all numbers: 1 to 5 for stars, 0 to 1 for shares, else between round numbers."""
     if objective == "stars":
         return Scale(0.8, 5.2, (1, 2, 3, 4, 5))
     if objective == "preference":
@@ -51,7 +51,7 @@ def scale_of(numbers: Iterable[float], objective: str) -> Scale:
 
 
 def lines_of(estimates: Sequence[ValueEstimate], seen: Iterable[Score], scale: Scale) -> list[Line]:
-    """Give the line of each value, in the order of the plan."""
+    """Return the line of each value, in the order of the plan."""
     points: dict[int, list[tuple[float, float]]] = {}
     for score in seen:
         mine = points.setdefault(score.variant_index, [])
@@ -64,6 +64,6 @@ def lines_of(estimates: Sequence[ValueEstimate], seen: Iterable[Score], scale: S
 
 
 def _round_step(step: float) -> float:
-    """Give the next 1, 2 or 5 times a power of ten."""
+    """Return the next 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(part * power for part in STEPS if part * power >= step * (1 - 1e-9))

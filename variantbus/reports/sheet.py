@@ -104,7 +104,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _picture(image: ImageRef | None, load: Load) -> Image.Image | None:
-    """Fit a picture into a cell; None if it is missing or damaged."""
+    """Return a picture that fits into a cell; None if it is missing or damaged."""
     data = load(image) if image else None
     if data is None:
         return None

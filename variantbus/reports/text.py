@@ -6,14 +6,14 @@ from bus.contracts.messages import (
 
 
 def value_text(value: VariantValue) -> str:
-    """Write a value; a map of a two-variable grid as `name value, name value`."""
+    """Return a value as text; a map of a two-variable grid as `name value, name value`."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {part}" for name, part in value.items())
     return str(value)
 
 
 def percent(share: float | None) -> str:
-    """Write a probability; none that is not 0 or 1 looks like it."""
+    """Return a probability as per cent; only exactly 0 and 1 look like it."""
     if share is None:
         return ""
     if 0 < share < 0.005:  # noqa: PLR2004 - half a per cent
@@ -22,5 +22,5 @@ def percent(share: float | None) -> str:
 
 
 def count_text(count: float, one: str, many: str) -> str:
-    """Write a number with what is counted, in singular or plural."""
+    """Return a number with what is counted, in singular or plural."""
     return f"{count} {one if count == 1 else many}"
