@@ -108,14 +108,14 @@ class Publisher:
         self._beat()
 
     def publish_ephemeral(self, topic: str, message: msgspec.Struct) -> None:
-        """Send a message that is not logged: whoever listens gets it, nobody can ask for it later."""
+        """Send a message that is not logged: present subscribers get it, and it cannot be fetched later."""
         body = encode(message)
         frame = encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
         sockets.send_pair(self._feed_socket, topic.encode(), frame)
         self._ephemeral.count(topic, len(body))
 
     def close(self) -> None:
-        """Say that we are closing, and release the sockets; the log stays open."""
+        """Send the closing heartbeat, and release the sockets; the log stays open."""
         self._timer.cancel()
         self._beat(closing=True)
         self._loop.remove(self._control_socket)
@@ -158,7 +158,7 @@ class Publisher:
             self._trim()
 
     def _trim(self) -> None:
-        """Have the log remove what is too old or too much, now and then some, between other work."""
+        """Remove from the log what is too old or too much, in small steps between other work."""
         self._trimming = None
         if self._feed_socket.closed:
             return
@@ -227,7 +227,7 @@ class Publisher:
         )
 
     def _heartbeat(self, _params: NoParams) -> dict[str, str]:
-        """Beat now, or as soon as the gap to the last one allows; many wishes are granted by one beat."""
+        """Send a heartbeat now, or as soon as the rate limit allows; one heartbeat answers many requests."""
         wait = self._last_beat + 1 / self._log.limits.heartbeats_a_second - time.monotonic()
         if wait <= 0:
             self._beat()

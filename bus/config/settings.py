@@ -85,7 +85,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
-    """Give the defaults of a command's options by their names; `command` is that of a service, or any other."""
+    """Return the defaults of a command's options by their names; `command` is that of a service, or any other."""
     found: dict[str, Any] = {
         "data_dir": _expanded(settings.data_dir),
         "keys": _expanded(settings.keys),

@@ -29,7 +29,7 @@ class SourceType(AddressType):
     name = "source"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Let the two names stand; check anything else as an address."""
+        """Return one of the two names, or a checked address."""
         return value if value in ("runner", "learning") else super().convert(value, param, ctx)
 
 
@@ -170,7 +170,7 @@ def _printer(template: str | None, *, json_lines: bool) -> Callable[[Delivery], 
 
 
 def _tell(address: str, _prefix: str, notice: Notice) -> None:
-    """Say on stderr what a publisher cannot give."""
+    """Write to stderr what a publisher cannot give."""
     click.echo(f"{address}: {notice}", err=True)
 
 
@@ -186,7 +186,7 @@ def _addresses(sources: tuple[str, ...], prefix: str, runner: str, learning: str
 
 
 def _speakers(prefix: str) -> list[str]:
-    """Tell from a topic who publishes it."""
+    """Return who publishes a topic."""
     first = prefix.partition(".")[0]
     if first == "job":
         return ["runner"]

@@ -110,13 +110,13 @@ def _with_config(command: F) -> F:
 
 
 def configured_limits() -> Limits:
-    """Give the bounds that the config file of the present command sets."""
+    """Return the bounds that the config file of the present command sets."""
     found = click.get_current_context().meta.get(_CONFIG)
     return found[1].limits if found else DEFAULT_LIMITS
 
 
 def pass_on_config() -> None:
-    """Have the processes that this command starts read the same config file."""
+    """Make the processes that this command starts read the same config file."""
     found = click.get_current_context().meta.get(_CONFIG)
     if found:
         os.environ["VARIANTBUS_CONFIG"] = str(found[0])

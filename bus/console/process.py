@@ -49,7 +49,7 @@ def check_exposure(host: str, keys: Keys | None, *, insecure: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a host; of a name we cannot be sure."""
+    """Return whether only this machine reaches a host; of a name we cannot be sure."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -72,7 +72,7 @@ def discard_stdout() -> None:
 
 @contextmanager
 def service_loop() -> Iterator[Loop]:
-    """Make the loop of a service; SIGTERM and SIGINT end it in good order."""
+    """Return the loop of a service; SIGTERM and SIGINT end it in good order."""
     gc.freeze()  # what is there now stays
     gc.set_threshold(GC_ALLOCATIONS)
     loop = Loop()
@@ -111,7 +111,7 @@ def user_errors() -> Iterator[None]:
 
 
 def exit_code_of(error: ControlError) -> int:
-    """Give the exit status that an error reply stands for."""
+    """Return the exit status that an error reply stands for."""
     match error.code:
         case "invalid_request":
             return EXIT_USAGE
@@ -124,6 +124,6 @@ def exit_code_of(error: ControlError) -> int:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong on stderr, and end."""
+    """Write to stderr what is wrong, and end."""
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)

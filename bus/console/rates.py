@@ -60,7 +60,7 @@ class Rates:
         counter.last_seen = now
 
     def rates(self) -> list[Rate]:
-        """Give the present rates, by topic."""
+        """Return the present rates, by topic."""
         now = self._clock()
         second = self._second(now)
         measured = min(WINDOW_SECONDS, second)

@@ -73,7 +73,7 @@ def _date_or_time(text: str, now: datetime) -> datetime | None:
 
 
 def offset_before(moment: datetime, first: int, head: int, fetch: Callable[[int], FetchReply]) -> int:
-    """Find the offset behind which the events from a moment on are; `fetch(after)` gives the first event behind one."""
+    """Return the offset behind which the events from a moment on are; `fetch(after)` returns the next event."""
     time_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000  # exact, as a float is not
     low, high = first - 1, head  # up to `low` all is older; behind `high` nothing is
     while low < high:
@@ -87,7 +87,7 @@ def offset_before(moment: datetime, first: int, head: int, fetch: Callable[[int]
 
 
 def _first_behind(after: int, until: int, fetch: Callable[[int], FetchReply]) -> tuple[int, int] | None:
-    """Give offset and time of the first event in (after, until] that can be read; damaged ones are passed over."""
+    """Return offset and time of the first event in (after, until] that can be read; damaged ones are passed over."""
     while after < until:
         reply = fetch(after)
         if reply.events:

@@ -57,7 +57,7 @@ def tail(
     on_notice: OnNotice,
     keys: Keys | None = None,
 ) -> Iterator[Delivery]:
-    """Give events until one of the options ends it; `on_silence` is called once if a publisher is not there yet.
+    """Yield events until one of the options ends it; `on_silence` is called once if a publisher is not there yet.
 
     `on_notice` is told what a publisher cannot give.
 
@@ -108,7 +108,7 @@ def _for_ever(subscriber: Subscriber, timeout: float | None, on_silence: Callabl
 
 
 def _until(subscriber: Subscriber, heads: dict[str, int], timeout: float | None) -> Iterator[Delivery]:
-    """Give events up to the head that each publisher had at first."""
+    """Yield events up to the head that each publisher had at first."""
     deadline = time.monotonic() + timeout if timeout is not None else None
     while not _reached(subscriber, heads) and (deadline is None or time.monotonic() < deadline):
         for delivery in subscriber.receive(POLL_SECONDS):
@@ -119,7 +119,7 @@ def _until(subscriber: Subscriber, heads: dict[str, int], timeout: float | None)
 
 
 def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
-    """Tell whether everything up to the heads has been handed over; without a first heartbeat, nothing has."""
+    """Return whether everything up to the heads has been handed over; without a first heartbeat, nothing has."""
     positions = subscriber.positions()
     return len(positions) == len(heads) and all(
         position.offset >= heads[address] and position.epoch is not None for (address, _), position in positions.items()
@@ -127,7 +127,7 @@ def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
 
 
 def as_json(delivery: Delivery) -> str:
-    """Write an event as one line of JSON; `time` is unix seconds. See `json_values` for what JSON cannot hold."""
+    """Return an event as one line of JSON; `time` is unix seconds. See `json_values` for what JSON cannot hold."""
     return msgspec.json.encode(
         {
             "source": delivery.source,
@@ -141,12 +141,12 @@ def as_json(delivery: Delivery) -> str:
 
 
 def as_text(delivery: Delivery) -> str:
-    """Write an event as one line for people: time, offset, topic, and what it says in short."""
+    """Return an event as one line for people: time, offset, topic, and what it says in short."""
     return " ".join(columns(delivery)).rstrip()
 
 
 def columns(delivery: Delivery) -> tuple[str, str, str, str]:
-    """Give what a line for people says: time, offset, topic, summary."""
+    """Return what a line for people says: time, offset, topic, summary."""
     clock = datetime.fromtimestamp(delivery.time_ns / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
     offset = str(delivery.offset) if delivery.offset else "-"
     try:
@@ -157,7 +157,7 @@ def columns(delivery: Delivery) -> tuple[str, str, str, str]:
 
 
 def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of message
-    """Say in a few words what a message says."""
+    """Return what a message says, in a few words."""
     match message:
         case JobQueued() | JobStarted():
             return f"{printable(message.job_id)} attempt {message.attempt}"

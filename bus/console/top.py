@@ -29,7 +29,7 @@ class Snapshot:
 def top(
     addresses: list[str], prefix: str, seconds: float | None, on_notice: OnNotice, keys: Keys | None = None
 ) -> Iterator[Snapshot]:
-    """Measure what is published from now on, and tell once a second; the last time after `seconds`."""
+    """Measure what is published from now on, and report once a second; the last time after `seconds`."""
     rates = Rates(time.monotonic)
     begin = time.monotonic()
     end = begin + seconds if seconds is not None else None
@@ -63,7 +63,7 @@ def as_lines(snapshot: Snapshot) -> list[str]:
 
 
 def connection_text(state: SourceState) -> str:
-    """Say how the connection to a publisher does."""
+    """Return the state of the connection to a publisher as a text."""
     parts = ["connected" if state.ready else "not connected"]
     parts += [f"{state.lag} behind"] if state.lag else []
     parts += [f"{state.refetched} fetched again"] if state.refetched else []

@@ -214,7 +214,7 @@ class _Schemas:
         return dict(next(ref for known, ref in self._refs if known == kind))
 
     def feed_frame(self, body: type[Struct]) -> Json:
-        """Give the schema of the second frame of a feed message with this body."""
+        """Return the schema of the second frame of a feed message with this body."""
         frame: Json = self.all[FeedFrame.__name__]
         return {**frame, "title": f"{body.__name__}Frame", "items": [*frame["items"][:-1], self.of(body)]}
 

@@ -12,7 +12,7 @@ class IllegalTransitionError(Exception):
 
 
 def step(thing: str, table: Mapping[S, Mapping[E, S]], state: S, event: E) -> S:
-    """Give the state after an event; `thing` names in the error what the table is about.
+    """Return the state after an event; `thing` names in the error what the table is about.
 
     Raises:
         IllegalTransitionError: the table does not have it.

@@ -67,7 +67,7 @@ Pipelines = Mapping[str, Mapping[str, StageSpec]]
 
 
 def find_stage(pipelines: Pipelines, pipeline: str, stage: str) -> StageSpec:
-    """Give the spec of a stage.
+    """Return the spec of a stage.
 
     Raises:
         InvalidInputError: there is no such pipeline, or it has no such stage.
@@ -84,7 +84,7 @@ def find_stage(pipelines: Pipelines, pipeline: str, stage: str) -> StageSpec:
 
 
 def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | None]:
-    """Give the variables of a stage under a configuration; a placeholder, or a key of the map, takes any scalar (None).
+    """Return the variables of a stage under a configuration; a placeholder or key of the map takes any scalar (None).
 
     Raises:
         InvalidInputError: the stage has a template or a map, and the configuration has none or something else there.
@@ -104,7 +104,7 @@ def _mapped(spec: StageSpec, config: Config) -> list[str]:
 
 
 def _named(spec: StageSpec, config: Config, key: str) -> ConfigValue:
-    """Give the value of the key that makes variables, checked."""
+    """Return the value of the key that makes variables, checked."""
     if not key:
         return None
     if key not in config:

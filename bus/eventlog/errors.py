@@ -6,7 +6,7 @@ class LogError(Exception):
 
 
 class StorageError(Exception):
-    """Nothing can be written now, and nothing was: the disk is full or read-only, or somebody else writes. Try again.
+    """Nothing can be written now, and nothing was: the disk is full or read-only, or another process writes. Try again.
 
     Any other error of the database is a `LogError`: after a failed sync nobody knows what is on the disk, so the
     process has to end and read it anew.

@@ -11,13 +11,13 @@ from bus.eventlog.errors import LogError
 
 
 def new_epoch() -> int:
-    """Make a random 63-bit number, never 0."""
+    """Return a random 63-bit number, never 0."""
     return secrets.randbits(62) + (1 << 62)
 
 
 @cache
 def boot_id() -> str:
-    """Identify this boot of the machine; where the system cannot tell, every opening counts as a new boot."""
+    """Return what identifies this boot of the machine; where that is not known, every opening is a new boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -25,7 +25,7 @@ def boot_id() -> str:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Tell one file from another of the same name; (0, 0) if there is none."""
+    """Return what tells a file from another of the same name; (0, 0) if there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -64,12 +64,12 @@ class LogFile:
 
     @staticmethod
     def _holder(path: Path) -> str:
-        """Name the process that noted itself in the lock file."""
+        """Return the process that is noted in the lock file."""
         pid = path.with_suffix(".lock").read_text(encoding="ascii", errors="replace").strip()
         return f"process {pid}" if pid.isdigit() else "another process"
 
     def read_head(self) -> tuple[int | None, int]:
-        """Give epoch and head as last noted; (None, 0) if nothing is."""
+        """Return epoch and head as last noted; (None, 0) if nothing is."""
         fields = os.pread(self._head, 64, 0).split()
         try:
             epoch, head = (int(field) for field in fields)

@@ -1,7 +1,7 @@
 """The log: one SQLite file in which a service writes its state and, in the same transaction, what it publishes.
 
 So there is never a state change without its message, nor a message without its state change. The log knows nothing
-of sockets: whoever publishes registers with `on_commit` and gets the records once they are safe.
+of sockets: a publisher registers with `on_commit` and gets the records once they are safe.
 """
 
 import logging
@@ -160,7 +160,7 @@ class Log:
                 self._write_index()
 
     def on_commit(self, callback: Callable[[list[Record]], None]) -> None:
-        """Have the records of each transaction handed over after its commit, in order."""
+        """Call back with the records of each transaction after its commit, in order."""
         self._on_commit.append(callback)
 
     def query(self, statement: str, params: Any = ()) -> list[Any]:
@@ -168,7 +168,7 @@ class Log:
         return self._db.execute(statement, params).fetchall()
 
     def query_page(self, statement: str, params: Any, limit: int) -> tuple[list[Any], bool]:
-        """Read rows up to `limit`, or until their last columns, which are blobs, fill a page; is there perhaps more?"""
+        """Return up to `limit` rows, whose last columns (blobs) fill at most a page, and whether there may be more."""
         rows, size = [], 0
         with closing(self._db.execute(statement, params)) as cursor:
             for row in cursor:
@@ -179,7 +179,7 @@ class Log:
         return rows, False
 
     def fetch(self, prefix: str, after: int, until: int | None = None, limit: int = PAGE_LIMIT) -> Page:
-        """Give the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
+        """Return the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
 
         At most `scan_events` records are looked at; `Page.next` says how far the page is complete.
         """
@@ -203,11 +203,11 @@ class Log:
         return Page(records, max(after, until), damaged)
 
     def newest(self, prefix: str) -> int:
-        """Give the newest offset with a prefix, 0 if there is none."""
+        """Return the newest offset with a prefix, 0 if there is none."""
         return self._index.newest(prefix)
 
     def latest(self, prefix: str, limit: int, after_topic: str = "") -> Listing:
-        """Give the newest record of each topic with a prefix, in topic order, behind `after_topic`.
+        """Return the newest record of each topic with a prefix, in topic order, behind `after_topic`.
 
         At most `limit` and about 1 MiB of them.
         """
@@ -226,7 +226,7 @@ class Log:
         return found
 
     def trim(self) -> bool:
-        """Remove some of what is older or more than the retention allows, for some milliseconds; is there more?
+        """Remove, for some milliseconds, what the retention does not allow; return whether there is more.
 
         The newest record of each topic of `keep_newest` stays, and `latest` returns it.
 
@@ -246,7 +246,7 @@ class Log:
         return False
 
     def newest_topics(self, count: int) -> list[tuple[int, str]]:
-        """Give offset and topic of the newest `count` records, oldest first."""
+        """Return offset and topic of the newest `count` records, oldest first."""
         return [(offset, topic_text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
 
     @property
@@ -295,7 +295,7 @@ class Log:
             self._synced = full
 
     def _store(self, appended: list[tuple[str, int, Raw]]) -> list[Record]:
-        """Give messages their offsets and write them; offsets have no holes, as only this object gives them out."""
+        """Return messages their offsets and write them; offsets have no holes, as only this object gives them out."""
         if not appended:
             return []
         records = [Record(self.head + n, *message) for n, message in enumerate(appended, 1)]
@@ -340,7 +340,7 @@ class Log:
         self._settle_epoch()
 
     def _is_new(self) -> bool:
-        """Tell a file that is being created (also one whose creation was cut off) from a foreign or an emptied one."""
+        """Return whether a file is being created (also one whose creation was cut off), and not foreign or emptied."""
         tables = {name for (name,) in self._db.execute(SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
         return unknown and tables <= {"log", "latest", "kept", "indexed", "epochs", "closing", "scopes"}

@@ -33,7 +33,7 @@ class NewestIndex:
 
     @property
     def due(self) -> bool:
-        """Should the table be written?"""
+        """Whether the table should be written now."""
         return len(self._lag) >= LAG_TOPICS or self._end - self._written >= LAG_RECORDS
 
     def write(self) -> None:
@@ -50,12 +50,12 @@ class NewestIndex:
         self._written = self._end
 
     def newest(self, prefix: str) -> int:
-        """Give the newest offset with a prefix, 0 if there is none."""
+        """Return the newest offset with a prefix, 0 if there is none."""
         written = self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0] or 0
         return max((offset for topic, offset in self._lag.items() if topic.startswith(prefix)), default=written)
 
     def page(self, prefix: str, after_topic: str, limit: int) -> list[tuple[str, int]]:
-        """Give topics with a prefix and their newest offsets, in topic order, behind `after_topic`."""
+        """Return topics with a prefix and their newest offsets, in topic order, behind `after_topic`."""
         params = {"after_topic": after_topic, "limit": limit, **_range(prefix)}
         found = dict(self._db.execute(SQL["select_page"], params))
         found |= {
@@ -65,7 +65,7 @@ class NewestIndex:
 
 
 def indexed(db: sqlite3.Connection) -> int:
-    """Give the offset up to which the table of newest records is complete."""
+    """Return the offset up to which the table of newest records is complete."""
     return int(db.execute(SQL["select_indexed"]).fetchone()[0])
 
 

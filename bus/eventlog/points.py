@@ -25,7 +25,7 @@ STALE_SECONDS: Final = 30.0  # services try every second to write what waits; a 
 
 
 def log_points(log: Log) -> Iterator[Point]:
-    """Tell of a log: its ends, its size, and the room around it."""
+    """Yield the points of a log: its ends, its size, and the room around it."""
     yield "variantbus_log_info", {"epoch": str(log.epoch)}, 1
     yield "variantbus_log_head_offset", {}, log.head
     first = log.first

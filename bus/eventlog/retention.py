@@ -37,7 +37,7 @@ class Clock:
         self._trusted_from = 0.0
 
     def now(self) -> float | None:
-        """Give unix seconds; None for an hour after the clock was set."""
+        """Return unix seconds; None for an hour after the clock was set."""
         wall, steady = self._wall(), self._steady()
         jump = wall - steady - self._difference
         if abs(jump) > CLOCK_SLACK:
@@ -56,7 +56,7 @@ class Trimmer:
         db.create_function("is_kept", 1, lambda topic: topic.startswith(keep_newest), deterministic=True)
 
     def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
-        """Give the offset up to which the next step removes, and why; None if there is nothing to remove."""
+        """Return the offset up to which the next step removes, and why; None if there is nothing to remove."""
         limits = self._limits
         too_large = bool(limits.retain_bytes) and self._size() > limits.retain_bytes
         now = self._clock.now()
@@ -73,13 +73,13 @@ class Trimmer:
         return (cut, "size" if too_large else "age") if cut else None
 
     def remove(self, cut: int) -> int:
-        """Remove records up to an offset, in the caller's transaction; give how many."""
+        """Remove records up to an offset, in the caller's transaction; return how many."""
         self._db.execute(SQL["keep"], (cut,))
         self._db.execute(SQL["delete_latest"], {"cut": cut})
         return self._db.execute(SQL["delete"], (cut,)).rowcount
 
     def _size(self) -> int:
-        """Give the bytes in use; the file does not shrink, its free pages are used again."""
+        """Return the bytes in use; the file does not shrink, its free pages are used again."""
         pages, free, size = (
             self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )

@@ -19,7 +19,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        """Write it as ZeroMQ wants it."""
+        """Return it as ZeroMQ wants it."""
         return f"tcp://{self.host}:{self.port}"
 
 

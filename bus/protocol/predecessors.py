@@ -24,7 +24,7 @@ class Predecessors:
             self.link(topic, offset)
 
     def link(self, topic: str, offset: int) -> list[int | None]:
-        """Give `chain` for a message: for each of its prefixes the offset before this one; and remember this one."""
+        """Return `chain` for a message: for each of its prefixes the offset before this one; and remember this one."""
         newest, absent = self._newest, self._absent
         chain: list[int | None] = []
         for prefix in topics.prefixes(topic):
@@ -35,7 +35,7 @@ class Predecessors:
         return chain
 
     def newest(self, prefix: str) -> int | None:
-        """Give the newest offset with this prefix, 0 if there is none, None if it is not known."""
+        """Return the newest offset with this prefix, 0 if there is none, None if it is not known."""
         return self._newest.get(prefix, self._absent)
 
     def _forget(self) -> None:

@@ -6,7 +6,7 @@ prefix, so a message is handed over only when its predecessor was. Otherwise it 
 the publisher for. A lost *last* message is found by the head that heartbeats carry.
 
 What retention has taken is found by `first`, the oldest offset that the log still has. Compaction keeps the newest
-event of status topics for ever; so a consumer that has fallen behind `first` is told, gets those of the newest events
+event of state topics; so a consumer that has fallen behind `first` gets a notice, gets those of the newest events
 that lie between its offset and `first` (by `latest`), and goes on at `first`.
 
 The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `listed`, `failed`), then takes what is
@@ -64,11 +64,11 @@ class Truncated:
 
     @property
     def count(self) -> int:
-        """Upper bound of the number of events lost."""
+        """The upper bound of the number of events lost."""
         return self.first - self.after - 1
 
     def __str__(self) -> str:
-        """Say it to people."""
+        """Return a sentence for people."""
         if self.count == 1:
             return f"retention has removed event {self.after + 1}; at most 1 event is gone"
         span = f"events {self.after + 1} to {self.first - 1}"
@@ -83,7 +83,7 @@ class Rewound:
     to: int
 
     def __str__(self) -> str:
-        """Say it to people."""
+        """Return a sentence for people."""
         return f"the log is another one or lost its end: reading goes on behind event {self.to}, it was at {self.at}"
 
 
@@ -94,7 +94,7 @@ class Damaged:
     offset: int
 
     def __str__(self) -> str:
-        """Say it to people."""
+        """Return a sentence for people."""
         return f"event {self.offset} is damaged in the publisher's log and cannot be delivered"
 
 
@@ -102,7 +102,7 @@ Notice = Truncated | Rewound | Damaged
 
 
 def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
-    """Where a consumer that stopped at (epoch, offset) goes on, given the epochs of the log, oldest first.
+    """Return where a consumer that stopped at (epoch, offset) goes on, given the epochs of the log, oldest first.
 
     Each later epoch began at the head that survived; what the consumer saw beyond is gone at the publisher and its
     offsets were given out again. An epoch that is not listed belongs to another log (or is too old): from the start.
@@ -263,26 +263,26 @@ class Recovery(Generic[T]):
             self._take_over(listing)
 
     def failed(self, request: Request) -> None:
-        """Give a request up (no answer in time, or an error), so that it is asked again."""
+        """Give up a request (no answer in time, or an error), so that it is asked again."""
         if request is self._outstanding:
             self._outstanding = None
 
     def take(self) -> list[T]:
-        """Hand over what is ready, in order, once."""
+        """Return what is ready, in order, once."""
         ready, self._ready = self._ready, []
         return ready
 
     def take_notices(self) -> list[Notice]:
-        """Hand over what could not be delivered, or must be delivered again, once."""
+        """Return what could not be delivered, or must be delivered again, once."""
         notices, self._notices = self._notices, []
         return notices
 
     def forget(self) -> None:
-        """Give up whatever is asked: the connection is made anew."""
+        """Forget the open request: the connection is made anew."""
         self._outstanding = None
 
     def request(self) -> Request | None:
-        """Say what to ask now, None while an answer is awaited or nothing is missing."""
+        """Return what to ask now; None while an answer is awaited or nothing is missing."""
         if self._outstanding is None:
             self._outstanding = wanted = self._wanted()
             fetching = isinstance(wanted, Fetch)
@@ -309,7 +309,7 @@ class Recovery(Generic[T]):
         return Check(self.offset) if self.head > self.offset else None
 
     def _behind(self, first: int) -> bool:
-        """Has retention overtaken us? Then the newest events of what it took are asked for before anything else."""
+        """Return whether retention has overtaken us: then `latest` comes before all else."""
         self._first = max(self._first, first)
         return self.offset is not None and self._first - 1 > self.offset
 
@@ -344,7 +344,7 @@ class Recovery(Generic[T]):
         self._outstanding = None
 
     def _answers(self, request: Request, epoch: int) -> bool:
-        """Is this the answer that is awaited, and of our epoch?"""
+        """Return whether this is the answer that is awaited, and of our epoch."""
         if request is not self._outstanding:
             return False
         self._outstanding = None

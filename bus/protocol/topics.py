@@ -54,19 +54,19 @@ def check(topic: str) -> None:
 
 
 def split(topic: str) -> tuple[str, ...]:
-    """Give the decoded tokens of a topic."""
+    """Return the decoded tokens of a topic."""
     return tuple(decode_token(token) for token in topic[:-1].split("."))
 
 
 @lru_cache(maxsize=65_536)
 def prefixes(topic: str) -> tuple[str, ...]:
-    """Give every whole-token prefix of a topic, shortest first; the last one is the topic itself."""
+    """Return every whole-token prefix of a topic, shortest first; the last one is the topic itself."""
     ends = [index + 1 for index, char in enumerate(topic) if char == "."]
     return tuple(topic[:end] for end in ends)
 
 
 def as_prefix(text: str) -> str:
-    """Turn what a person types (`variant.status`, with or without the last dot, or nothing) into a prefix."""
+    """Return what a person types (`variant.status`, with or without the last dot, or nothing) into a prefix."""
     prefix = text if not text or text.endswith(".") else text + "."
     if prefix:
         check(prefix)
@@ -74,12 +74,12 @@ def as_prefix(text: str) -> str:
 
 
 def after_prefix(prefix: str) -> str:
-    """Give the first string that sorts behind every topic with this prefix: `/` is the ASCII neighbour of `.`."""
+    """Return the first string that sorts behind every topic with this prefix: `/` is the ASCII neighbour of `.`."""
     return prefix[:-1] + "/" if prefix else "\x7f"
 
 
 def disjoint(wanted: list[str]) -> list[str]:
-    """Drop prefixes that another one covers, so that each message belongs to exactly one of the rest."""
+    """Return the prefixes that no other one covers, so that each message belongs to exactly one of the rest."""
     kept: list[str] = []
     for one in sorted(set(wanted)):  # a prefix sorts right before all that it covers
         if not kept or not one.startswith(kept[-1]):

@@ -38,7 +38,7 @@ def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
 
 
 def near_miss(word: str, known: list[str]) -> str:
-    """Say what was perhaps meant, else what there is: the end of a sentence about an unknown word."""
+    """Return what was perhaps meant, else what there is: the end of a sentence about an unknown word."""
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -50,7 +50,7 @@ def near_miss(word: str, known: list[str]) -> str:
 
 
 def explain(error: BaseException, kind: Any) -> str:
-    """Put a decoding error into words of the person who wrote the input."""
+    """Return a decoding error in the words of the person who wrote the input."""
     if isinstance(error, RecursionError):
         return "input: nested too deeply"
     if not isinstance(error, msgspec.ValidationError):
@@ -71,7 +71,7 @@ def _join(where: str, name: str) -> str:
 
 
 def _fields_at(kind: Any, path: str) -> list[str]:
-    """Give the field names of the Struct that stands at a path such as `variable` or `jobs[...].context`."""
+    """Return the field names of the Struct that stands at a path such as `variable` or `jobs[...].context`."""
     for step in filter(None, re.sub(r"\[.*?\]", ".[]", path).split(".")):
         hints = get_type_hints(_struct_in(kind)) if step != "[]" and _struct_in(kind) else {}
         kind = hints.get(step, kind)

@@ -70,7 +70,7 @@ class AsyncSubscriber(SubscriberBase):
         return self.ready
 
     async def receive(self, timeout: float | None = None) -> list[Delivery]:  # noqa: ASYNC109 - not an error either
-        """Wait for events and give all that are there; an empty list after `timeout` seconds.
+        """Wait for events and return all that are there; an empty list after `timeout` seconds.
 
         Raises:
             RuntimeError: the subscriber is closed, or another task receives already.
@@ -79,11 +79,11 @@ class AsyncSubscriber(SubscriberBase):
         return self._take_all()
 
     def __aiter__(self) -> Self:
-        """Give events for ever; whoever leaves the loop and comes back misses none."""
+        """Yield events without end; leaving the loop and coming back misses none."""
         return self
 
     async def __anext__(self) -> Delivery:
-        """Give the next event; it may be cancelled and called again."""
+        """Return the next event; it may be cancelled and called again."""
         self._given += 1
         if self._given % EVENTS_A_TURN == 0:
             await asyncio.sleep(0)  # other tasks get their turns
@@ -100,7 +100,7 @@ class AsyncSubscriber(SubscriberBase):
             self._loop.close()
 
     async def __aenter__(self) -> Self:
-        """Use it in an `async with` block, which closes it."""
+        """Return itself: the `async with` block closes it."""
         return self
 
     async def __aexit__(self, *_: object) -> None:

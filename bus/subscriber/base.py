@@ -50,11 +50,11 @@ class SubscriberBase:
 
     @property
     def ready(self) -> bool:
-        """Are all subscriptions active now?"""
+        """Whether all subscriptions are active now."""
         return all(source.ready for source in self._sources)
 
     def positions(self) -> dict[tuple[str, str], Position]:
-        """Give how far each (publisher, prefix) has come, idle ones included.
+        """Return how far each (publisher, prefix) has come, idle ones included.
 
         It may be ahead of what you have taken out of a batch: store the position of the last event that you handled.
         """
@@ -65,7 +65,7 @@ class SubscriberBase:
         }
 
     def states(self) -> list[SourceState]:
-        """Tell how the connection to each publisher does."""
+        """Return the state of the connection to each publisher."""
         return [source.state() for source in self._sources]
 
     def close(self) -> None:

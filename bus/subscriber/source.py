@@ -102,7 +102,7 @@ class Source:
         self._ask_info()
 
     def positions(self) -> dict[str, Position]:
-        """Give how far each prefix is handed over; also an idle prefix moves on, as the head is verified."""
+        """Return how far each prefix is handed over; also an idle prefix moves on, as the head is verified."""
         return {
             prefix: Position(catchup.epoch, catchup.offset)
             for prefix, catchup in self._catchups.items()
@@ -110,7 +110,7 @@ class Source:
         }
 
     def points(self) -> Iterator[Point]:
-        """Tell how the following goes. A lag is not known before the first heartbeat."""
+        """Yield the points of this source. A lag is not known before the first heartbeat."""
         mine = {"publisher": self.address}
         for prefix, catchup in self._catchups.items():
             if catchup.offset is not None and catchup.epoch is not None:
@@ -127,7 +127,7 @@ class Source:
             yield "variantbus_consumer_notices_total", {**mine, "kind": kind}, count
 
     def state(self) -> SourceState:
-        """Tell how the connection does."""
+        """Return the state of the connection."""
         followed = [catchup for catchup in self._catchups.values() if catchup.offset is not None]
         return SourceState(
             address=self.address,
@@ -138,7 +138,7 @@ class Source:
         )
 
     def pause(self) -> None:
-        """Hand over no more for now, but for what is asked already; what is published meanwhile waits or is fetched."""
+        """Hand over no more for now, except replies under way; what is published meanwhile waits or is fetched."""
         self._paused = True
         if self._feed is not None:
             self._loop.remove(self._feed)
@@ -209,7 +209,7 @@ class Source:
             self._ask_info()
 
     def _connect(self, info: InfoReply) -> None:
-        """Subscribe to the prefixes, then to the heartbeat: whoever hears one knows that all subscriptions hold."""
+        """Subscribe to the prefixes, then to the heartbeat: receiving one proves that all subscriptions are active."""
         self._asking = False
         self._info_seconds = ASK_SECONDS
         if self._feed is not None:
@@ -230,7 +230,7 @@ class Source:
         self._urge()
 
     def _urge(self) -> None:
-        """Ask for heartbeats until one arrives: those before our subscription was active have passed us by."""
+        """Ask for heartbeats until one arrives: earlier ones were sent before our subscription was active."""
         if self._feed is not None and not self.ready:
             self._ask_heartbeat()
             self._loop.later(URGE_SECONDS, self._urge)
@@ -299,7 +299,7 @@ class Source:
             self._catchups[prefix].message(epoch, offset, previous, delivery)
 
     def _prefix_of(self, topic: str) -> str | None:
-        """Find which of our prefixes a topic belongs to."""
+        """Return which of our prefixes a topic belongs to."""
         if len(self._prefixes) == 1:
             return self._prefixes[0]
         return next((one for one in topics.prefixes(topic) if one in self._catchups), None)

@@ -75,7 +75,7 @@ class Subscriber(SubscriberBase):
         return self.ready
 
     def receive(self, timeout: float | None = None) -> list[Delivery]:
-        """Wait for events and give all that are there; an empty list after `timeout` seconds.
+        """Wait for events and return all that are there; an empty list after `timeout` seconds.
 
         Raises:
             RuntimeError: the subscriber is closed.
@@ -84,13 +84,13 @@ class Subscriber(SubscriberBase):
         return self._take_all()
 
     def __iter__(self) -> Iterator[Delivery]:
-        """Give events for ever; whoever leaves the loop and comes back misses none."""
+        """Yield events without end; leaving the loop and coming back misses none."""
         while True:
             self._wait(None)
             yield self._queue.popleft()
 
     def points(self) -> Iterator[Point]:
-        """Tell for the metrics of a service how the following goes."""
+        """Yield the points of all sources, for the metrics of a service."""
         for source in self._sources:
             yield from source.points()
 
@@ -102,7 +102,7 @@ class Subscriber(SubscriberBase):
                 self._loop.close()
 
     def __enter__(self) -> Self:
-        """Use it in a `with` block, which closes it."""
+        """Return itself: the `with` block closes it."""
         return self
 
     def __exit__(self, *_: object) -> None:

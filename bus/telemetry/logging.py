@@ -30,7 +30,7 @@ def set_up_logging(service: str, level: str, style: LogFormat = "text") -> None:
 
 
 def escaped(text: str) -> str:
-    """Make one line of a text: whatever ends a line or acts on a terminal becomes an escape."""
+    """Return a text as one line: whatever ends a line or acts on a terminal becomes an escape."""
     return _ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -42,7 +42,7 @@ class TextFormatter(logging.Formatter):
         super().__init__(f"%(asctime)s {service} %(levelname)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Return one record as a line."""
         record.message = escaped(record.getMessage()) + _held_back(record)
         record.asctime = self.formatTime(record)
         lines = [self.formatMessage(record)]
@@ -60,7 +60,7 @@ class JsonFormatter(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Return one record as a line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -88,7 +88,7 @@ class RepeatFilter(logging.Filter):
         self._seen: dict[tuple[str, str], list[float]] = {}  # when its minute began, lines since, held back
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let a record pass or not; the first of the next minute tells how many were held back."""
+        """Return whether a record passes; the first of the next minute says how many were held back."""
         if record.levelno < logging.WARNING:
             return True
         now = self._clock()

@@ -1,4 +1,4 @@
-"""What a process counts and measures, gathered when somebody asks: the control method `metrics`.
+"""What a process counts and measures, gathered on request: the control method `metrics`.
 
 The objects that know keep plain numbers; each gives them as points (name, labels, value). Names follow the conventions
 of Prometheus: base units, and `_total` at the end of what only grows until the process ends.
@@ -44,7 +44,7 @@ class Metrics:
         self._help: dict[str, str] = {}
 
     def add(self, provider: Provider, help_texts: Mapping[str, str]) -> None:
-        """Call a function for its points whenever somebody asks; `help_texts` declares the names that it uses."""
+        """Call a function for its points at each request; `help_texts` declares the names that it uses."""
         self._providers.append(provider)
         self._help |= help_texts
 
@@ -86,7 +86,7 @@ class Traffic:
             entry[1] += len(record.body)
 
     def points(self, events: str, size: str | None = None) -> Iterator[Point]:
-        """Give the numbers of events, and of bytes, under these names."""
+        """Yield the numbers of events, and of bytes, under these names."""
         for kind, (count, total) in self._kinds.items():
             labels = {"topic": kind}
             yield events, labels, count
@@ -104,7 +104,7 @@ class Traffic:
 
 
 def process_points(version: str) -> Provider:
-    """Tell of the process: what runs, since when, and what it uses. What the system does not tell is left out."""
+    """Return the provider of the points of the process: what runs, since when, and what it uses."""
     started = time.monotonic()
     info = {
         "version": version,

@@ -32,7 +32,7 @@ logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how mu
 
 
 class Authenticator:
-    """Lets the keys of a folder's `peers` in, and nobody else."""
+    """Admits the keys of a folder's `peers`, and no others."""
 
     def __init__(self, keys: Keys, loop: Loop) -> None:
         """Answer libzmq's questions from now on; before a socket is bound with `server`."""
@@ -46,7 +46,7 @@ class Authenticator:
         loop.add(self._socket, self._on_requests)
 
     def role_of(self, user: str) -> Role | None:
-        """Give what a key may do now: nothing (None) if it is not listed, or not any more.
+        """Return what a key may do now: nothing (None) if it is not listed, or not any more.
 
         The User-Id of a frame is the key of its sender.
         """
@@ -57,7 +57,7 @@ class Authenticator:
             return None
 
     def points(self) -> Iterator[Point]:
-        """Tell how many connections were let in, and how many were not."""
+        """Yield how many connections were let in, and how many were not."""
         for outcome, count in (("admitted", self.admitted), ("denied", self.denied)):
             yield "variantbus_connections_total", {"outcome": outcome}, count
 

@@ -130,7 +130,7 @@ def request(
     *,
     keys: Keys | None = None,
 ) -> R:
-    """Ask one question and wait for the answer; with `keys` if the service wants them.
+    """Send one request and return its reply; with `keys` if the service wants them.
 
     Raises:
         ControlError: the service refuses, or (code `unavailable`) does not answer within `timeout` seconds.

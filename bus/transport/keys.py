@@ -111,14 +111,14 @@ class Keys:
         return cls(folder, public, secret, PeersFile(folder / PEERS))
 
     def role_of(self, public: str) -> Role | None:
-        """Give what a client's key may do now; None for one that is not listed. Our own may command."""
+        """Return what a client's key may do now; None for one that is not listed. Our own may command."""
         client = self.peers.now().clients.get(public)
         if client:
             return client.role
         return "command" if public == self.public else None
 
     def curve_for(self, address: str) -> CurveClient:
-        """Give what a socket needs that connects to an address. A service on this machine has our own key.
+        """Return what a socket needs that connects to an address. A service on this machine has our own key.
 
         Raises:
             InvalidInputError: nothing says which key the service there has.
@@ -134,7 +134,7 @@ class Keys:
 
 
 def curve_for(keys: Keys | None, address: str) -> CurveClient | None:
-    """Give what a socket needs that connects to an address: nothing without keys."""
+    """Return what a socket needs that connects to an address: nothing without keys."""
     return keys.curve_for(address) if keys else None
 
 
@@ -156,7 +156,7 @@ class PeersFile:
         self._peers = self._read()
 
     def now(self) -> Peers:
-        """Give the list; while the file makes no sense, as it was before."""
+        """Return the list; while the file makes no sense, as it was before."""
         state = self._state()
         if state != self._seen:
             try:
@@ -217,7 +217,7 @@ def parse_peers(text: str, where: str = PEERS) -> Peers:
 
 
 def check_key(text: str, where: str) -> str:
-    """Check that a text is a key, and give it without white space around it; the text itself is never repeated.
+    """Check that a text is a key, and return it without white space around it; the text itself is never repeated.
 
     Raises:
         InvalidInputError: it is not 40 characters of Z85.
@@ -251,7 +251,7 @@ def check_curve() -> None:
 def _read(path: Path, forbidden: int, limit: int = 1000) -> str:
     """Read a small file that must not be open to others; what is checked is what is read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for ever
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait without end
     except FileNotFoundError:
         if path.name == PEERS:
             raise

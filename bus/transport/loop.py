@@ -75,7 +75,7 @@ class Loop:
         return self._schedule(Timer(time.monotonic() + seconds, seconds, callback))
 
     def call(self, callback: Callback) -> None:
-        """Have something called in the loop's thread, soon; safe from any thread."""
+        """Call a function in the loop's thread, soon; safe from any thread."""
         self._calls.append(callback)
         if self._waking:  # it will look at the calls after this one was added
             return
@@ -98,11 +98,11 @@ class Loop:
         return busy
 
     def due_in(self) -> float:
-        """Give the seconds until the next timer is due; 0 or less if one is."""
+        """Return the seconds until the next timer is due; 0 or less if one is."""
         return self._timers[0][0] - time.monotonic() if self._timers else MAX_WAIT
 
     def descriptors(self) -> list[int]:
-        """Give what another event loop can watch: when one is readable, there is something to do in `step`.
+        """Return what another event loop can watch: when one is readable, there is something to do in `step`.
 
         Those of ZeroMQ sockets tell of changes only: watch them after a `step` that had nothing to do.
         """
@@ -145,7 +145,7 @@ class Loop:
         return timer
 
     def _run_timers(self) -> bool:
-        """Call what is due; was anything?"""
+        """Call what is due; return whether anything was."""
         now = time.monotonic()
         any_due = bool(self._timers) and self._timers[0][0] <= now
         while self._timers and self._timers[0][0] <= now:

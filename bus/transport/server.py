@@ -70,7 +70,7 @@ class MethodServer:
         self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
 
     def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes] | None:
-        """Answer `[request id, method, params]`; None for what has not even this form and so cannot be answered.
+        """Return the reply to `[request id, method, params]`; None where the form is so wrong that none is possible.
 
         `role` is what the client may do: nothing if it is None, everything where there are no keys.
         """
@@ -90,7 +90,7 @@ class MethodServer:
         return [request_id, b"ok", result]
 
     def points(self) -> Iterator[Point]:
-        """Tell how many requests were answered, and how."""
+        """Yield how many requests were answered, and how."""
         for (method, code), count in self._answered.items():
             yield "variantbus_requests_total", {"method": method, "code": code}, count
         for reason, count in self._dropped.items():

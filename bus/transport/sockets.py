@@ -87,7 +87,7 @@ def _bind(socket: Socket, address: Address) -> Address:
 def bind_feed(
     address: Address, *, high_water: int = DEFAULT_LIMITS.feed_send_messages, curve: CurveServer | None = None
 ) -> tuple[Socket, Address]:
-    """Make the PUB socket: it never blocks; a subscriber that stalls loses messages, notices and fetches them.
+    """Return the PUB socket: it never blocks; a subscriber that stalls loses messages, notices and fetches them.
 
     Raises:
         BindError: the port is taken or the host is not ours.
@@ -101,7 +101,7 @@ def bind_feed(
 def bind_control(
     address: Address, limits: Limits = DEFAULT_LIMITS, *, curve: CurveServer | None = None
 ) -> tuple[Socket, Address]:
-    """Make the ROUTER socket; a larger request than the limit cuts the peer off.
+    """Return the ROUTER socket; a larger request than the limit cuts the peer off.
 
     Raises:
         BindError: the port is taken or the host is not ours.
@@ -116,7 +116,7 @@ def bind_control(
 def connect_feed(
     address: str, curve: CurveClient | None = None, *, high_water: int = DEFAULT_LIMITS.feed_receive_messages
 ) -> Socket:
-    """Make a SUB socket."""
+    """Return a SUB socket."""
     socket = _connecting(zmq.SUB, address, curve)
     socket.sndhwm = 0  # above it libzmq silently drops subscriptions
     socket.rcvhwm = high_water
@@ -125,7 +125,7 @@ def connect_feed(
 
 
 def connect_control(address: str, curve: CurveClient | None = None) -> Socket:
-    """Make a DEALER socket; whoever waits in vain closes it, so that no stale request is delivered late."""
+    """Return a DEALER socket; close it after a time-out, so that no stale request is delivered later."""
     socket = _connecting(zmq.DEALER, address, curve)
     socket.connect(address)
     return socket
@@ -149,7 +149,7 @@ def send_pair(socket: Socket, first: bytes, second: bytes) -> None:
 
 
 def send_frames(socket: Socket, frames: list[bytes]) -> bool:
-    """Send a message without waiting; False if the peer is gone or its queue is full."""
+    """Send a message without waiting; return False if the peer is gone or its queue is full."""
     try:
         for frame in frames[:-1]:
             _send(socket, frame, _SNDMORE | _NOBLOCK)
@@ -160,7 +160,7 @@ def send_frames(socket: Socket, frames: list[bytes]) -> bool:
 
 
 def receive(socket: Socket) -> list[bytes] | None:
-    """Receive one message if there is one, with all its frames."""
+    """Return one message with all its frames; None if there is none."""
     try:
         frames = [_recv(socket, _NOBLOCK)]
     except zmq.Again:
@@ -179,7 +179,7 @@ class Request(NamedTuple):
 
 
 def receive_request(socket: Socket, most: int, *, secure: bool) -> Request | None:
-    """Receive one request if there is one; of too many frames, only `most + 1` are kept."""
+    """Return one request, None if there is none; of too many frames, only `most + 1` are kept."""
     try:
         sender = socket.recv(_NOBLOCK, copy=False)
     except zmq.Again:
