@@ -88,7 +88,7 @@ class Child:
         return psutil.Process(self.popen.pid)
 
     def send(self, word: str) -> None:
-        """Tell it what to do."""
+        """Send it a command."""
         if self.popen.stdin is None:
             raise BenchmarkError(f"{self.name} has no stdin")
         with contextlib.suppress(BrokenPipeError):  # it has ended: whoever waits for it hears why

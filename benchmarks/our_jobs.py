@@ -53,7 +53,7 @@ def consume(parent: Parent, setup: Setup) -> None:
 
 
 def _warm_up(control: str) -> None:
-    """Have one job done, so that the learning service knows its runner.
+    """Run one job, so that the learning service knows its runner.
 
     Raises:
         BenchmarkError: it does not end in time.

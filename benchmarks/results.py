@@ -81,7 +81,7 @@ TARGETS: Final = (
 
 
 def machine() -> dict[str, Any]:
-    """Say on what this ran: without it a figure says nothing."""
+    """Return the machine and versions of this run, without which a figure means nothing."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

@@ -95,7 +95,7 @@ class Clock:
         return (self.start + len(self.sent) * self._interval_ns - time.monotonic_ns()) / 1e9
 
     def note(self) -> None:
-        """Note that an event is sent now."""
+        """Count an event that is sent now."""
         self.sent.append(time.monotonic_ns())
 
 

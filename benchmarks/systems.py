@@ -55,7 +55,7 @@ class Peer(Protocol):
     __name__: str
 
     def missing(self) -> str:
-        """Say why it cannot run here, "" if it can."""
+        """Return why it cannot run here, "" if it can."""
 
     def serve(self, crew: Crew) -> dict[str, str]:
         """Start its server, and say where it is."""

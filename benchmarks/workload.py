@@ -177,5 +177,5 @@ class Checker:
 
     @property
     def done(self) -> bool:
-        """Has every variant come to its end?"""
+        """Return whether every variant has ended."""
         return self._ended == self.workload.experiments * self.workload.variants

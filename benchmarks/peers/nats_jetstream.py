@@ -129,7 +129,7 @@ async def _fetched(stream: JetStreamContext, parent: Parent) -> AsyncIterator[li
 
 
 async def _pushed(stream: JetStreamContext, parent: Parent) -> AsyncIterator[list[Msg]]:
-    """Have each message pushed as it comes: the way with the least delay."""
+    """Subscribe with push delivery, which has the least delay."""
     config = ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=UNLIMITED)
     subscription = await stream.subscribe(
         f"{JOBS}.completed.>", durable=DURABLE, stream=JOBS, config=config, manual_ack=True

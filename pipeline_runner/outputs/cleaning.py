@@ -134,7 +134,7 @@ class Cleaner:
     def _unreferenced(self, path: str) -> os.stat_result | None:
         """Return the status of a file if it is named like a result, old enough and unreferenced.
 
-        A file with another name is left alone, as a person may have written it.
+        A file with the name of a referenced result stays, as does any other name: a person may have written it.
         """
         folder, _, name = path.rpartition("/")
         match = _OURS.fullmatch(name)
