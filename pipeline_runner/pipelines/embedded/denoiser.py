@@ -31,7 +31,7 @@ def named_pictures(prompt: str) -> NDArray[np.bool_]:
 
 
 def knows(prompt: str) -> bool:
-    """Tell whether a prompt names any colour or shape of the picture set."""
+    """Return whether a prompt names any colour or shape of the picture set."""
     return not named_pictures(prompt).all()
 
 
