@@ -19,6 +19,9 @@ from bus.telemetry.logging import RepeatFilter
 from bus.transport import authentication, server
 from bus.transport.loop import Loop
 from tests.support.helpers import Service, is_open, wait_until
+from tests.support.interrupts import restore_interrupts
+
+restore_interrupts()
 
 settings.register_profile(
     "variantbus",
