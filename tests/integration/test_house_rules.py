@@ -159,7 +159,7 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
     """`variantbus up` and `honcho start` start the same."""
     lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
     procfile = dict(line.split(": ", 1) for line in lines)
-    assert procfile == {name: f"python -m {' '.join(words)}" for name, words in PROGRAMS.items()}
+    assert procfile == {name: f"python -P -m {' '.join(words)}" for name, words in PROGRAMS.items()}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from bus.contracts.jobs import LaneView, PipelinesReply
 from bus.contracts.messages import ExperimentStatus, Totals
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
-from variantbus.cli.lanes import Reason, reason_in
 from variantbus.cli.view import ExperimentScreen, Wait, summary_line
+from variantbus.cli.waiting import Reason, reason_in
 
 AWAY = "no web UI at http://127.0.0.1:7860"
 RUNNING = ExperimentStatus(

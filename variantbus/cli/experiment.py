@@ -26,11 +26,11 @@ from bus.transport.keys import Keys
 from variantbus.cli.archive import export, import_
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
-from variantbus.cli.lanes import reason_now
 from variantbus.cli.output import json_option, json_text, limit_option, more_text, print_table
 from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, stop
 from variantbus.cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
+from variantbus.cli.waiting import reason_now
 from variantbus.client.experiments import create
 from variantbus.client.outputs import fetch_picture
 from variantbus.reports.sheet import SheetError, contact_sheet

@@ -18,8 +18,8 @@ from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
-from variantbus.cli.lanes import LaneWatch, Reason
 from variantbus.cli.view import ExperimentScreen, Wait, search_line, summary_line
+from variantbus.cli.waiting import Reason, ReasonWatch
 
 REFRESH_SECONDS: Final = 0.1
 FOLLOWED: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, VARIANT_PROGRESS)
@@ -62,9 +62,9 @@ def _complete(screen: ExperimentScreen) -> bool:
 @contextmanager
 def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Reason]:
     """Return the reason why the jobs wait, which is kept up to date while the loop runs."""
-    watch: LaneWatch | None = None
+    watch: ReasonWatch | None = None
     with suppress(InvalidInputError):  # the key of the runner is not known here: the following needs only the other one
-        watch = LaneWatch(loop, runner, lambda: screen.pipeline, keys)
+        watch = ReasonWatch(loop, runner, lambda: screen.pipeline, keys)
     if watch is None:
         yield Reason(runner)
         return

@@ -40,7 +40,7 @@ class Reason:
             self.text = ""
 
 
-class LaneWatch:
+class ReasonWatch:
     """Asks a runner periodically why it starts no job of a pipeline."""
 
     def __init__(self, loop: Loop, runner: str, pipeline: Callable[[], str], keys: Keys | None = None) -> None:
