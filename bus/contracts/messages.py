@@ -209,7 +209,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     @property
     def variable_name(self) -> str:
         """What contexts and statuses call the variable under test; of a grid `FIRST x SECOND`."""
-        return " x ".join(knob.name for knob in self.knobs)
+        return self.variable.name if self.variable else " x ".join(knob.name for knob in self.variables)
 
 
 class Totals(Struct, frozen=True, kw_only=True, gc=False):

@@ -14,18 +14,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog import sql
-from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
+from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
 from bus.eventlog.pages import Listing, Page, checksum, record_of, report_damage, topic_text
 from bus.eventlog.retention import Clock, Trimmer
+from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from bus.protocol.control import PAGE_LIMIT
-from bus.protocol.frames import Epochs, Record, encode
+from bus.protocol.frames import Epochs, Record
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus.eventlog", "log.sql")
@@ -35,45 +36,6 @@ ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many sin
 LAST: Final = b"\xff" * 256  # sorts behind every topic, also a damaged one, which has to be found and told
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
-
-
-class Transaction:
-    """State and messages that become durable together, or not at all."""
-
-    def __init__(self, db: sqlite3.Connection, body_limit: int) -> None:
-        """Made by `Log.transaction`."""
-        self._db = db
-        self._body_limit = body_limit
-        self.appended: list[tuple[str, int, Raw]] = []
-        self.committed: list[Callable[[], None]] = []  # what `after_commit` was given
-
-    def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
-        """Run one statement of the service's own tables."""
-        return self._db.execute(statement, params)
-
-    def executemany(self, statement: str, rows: Any) -> None:
-        """Run one statement for many rows."""
-        self._db.executemany(statement, rows)
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call back once this transaction is on disk, before its messages are sent; not at all if it fails.
-
-        The callback must not open a transaction: its messages would be sent before those of this one.
-        """
-        self.committed.append(callback)
-
-    def append(self, topic: str, message: Struct) -> None:
-        """Publish a message when this transaction commits.
-
-        Raises:
-            BodyTooLargeError: the encoded message is over the limit; the transaction can go on without it.
-            TopicError: the topic breaks the rules.
-        """
-        topics.check(topic)
-        body = encode(message)
-        if len(body) > self._body_limit:
-            raise BodyTooLargeError(f"message of {len(body)} bytes on {topic}: the limit is {self._body_limit}")
-        self.appended.append((topic, time.time_ns(), Raw(body)))
 
 
 class Log:
@@ -135,19 +97,31 @@ class Log:
             self._db.execute("BEGIN IMMEDIATE")
             tx = Transaction(self._db, self.limits.body_bytes)
             yield tx
+            for prepare in tx.committing:
+                prepare()
             records = self._store(tx.appended)
             self._db.execute("COMMIT")
         except BaseException as error:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _TRANSIENT:
-                self.failed_at = time.monotonic()
-                self.write_failures += 1
-                raise StorageError(f"{self.path} cannot be written: {error}") from error
-            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-                raise LogError(f"{self.path} failed: {error}; start again, which reads what is on the disk") from error
+            if failure := self._failure(error):
+                raise failure from error
             raise
         self.failed_at = None
+        self._publish(tx, records)
+
+    def _failure(self, error: BaseException) -> StorageError | LogError | None:
+        """Return what an error of the database means to the caller; None for an error of another kind."""
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _TRANSIENT:
+            self.failed_at = time.monotonic()
+            self.write_failures += 1
+            return StorageError(f"{self.path} cannot be written: {error}")
+        if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+            return LogError(f"{self.path} failed: {error}; start again, which reads what is on the disk")
+        return None
+
+    def _publish(self, tx: Transaction, records: list[Record]) -> None:
+        """Tell who wants to know what was committed."""
         if records:
             self.head = records[-1].offset
             self._index.note((record.offset, record.topic) for record in records)

@@ -9,7 +9,7 @@ from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from learning_service.experiments import variants
 from learning_service.storage.store import LearningStore
-from learning_service.storage.unit_of_work import unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +25,15 @@ class Resending:
         """Send a runner again what it has not finished, as soon as that can be written."""
         logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
         try:
-            with unit_of_work(self._log, self._store) as work:
+            with self._log.transaction() as tx:
+                work = UnitOfWork(tx, self._store)
                 for experiment, index, rows in self._store.unended_of(runner):
                     draft = work.draft(experiment.experiment_id)
                     names = [row.job_id for row in rows]
                     draft.put(variants.resent(experiment.variants[index], names))
                     draft.moved += names
-                    self._store.resend(work.tx, rows)
-                self._store.repeat_cancels(work.tx, runner)
+                    self._store.resend(tx, rows)
+                self._store.repeat_cancels(tx, runner)
         except StorageError as error:
             retry_later(self._loop, error, lambda: self.resend(runner))
             return

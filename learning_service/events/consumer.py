@@ -20,7 +20,7 @@ from learning_service.events.router import JobEvent, Label, LearningController, 
 from learning_service.events.staging import rejection, stage
 from learning_service.experiments.model import variant_fraction
 from learning_service.storage.store import LearningStore
-from learning_service.storage.unit_of_work import unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 
 HELP: Final = {
     "variantbus_events_routed_total": "What became of the events of runners.",
@@ -128,7 +128,8 @@ class Follower:
     def _transact(self, batch: Sequence[Delivery | JobEvent]) -> None:
         self._store.trim()
         outcomes: list[Outcome] = []
-        with unit_of_work(self._log, self._store) as work:
+        with self._log.transaction() as tx:
+            work = UnitOfWork(tx, self._store)
             for one in batch:
                 delivery = one if isinstance(one, Delivery) else None
                 outcome: Outcome
@@ -142,7 +143,7 @@ class Follower:
                     event, outcome = message, self._controller.handle(message, work.find)
                 stage(work, self._store, outcome, event, delivery)
                 outcomes.append(outcome)
-            self._store.write_positions(work.tx, _positions(batch))
+            self._store.write_positions(tx, _positions(batch))
         self._count(outcomes)
 
     def _count(self, outcomes: list[Outcome]) -> None:

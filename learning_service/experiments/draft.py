@@ -14,10 +14,13 @@ class Draft(Experiment):
 
     def __init__(self, base: Experiment) -> None:
         """Begin with nothing changed."""
-        super().__init__(base.experiment_id, base.definition, created_at=base.created_at, discovered=base.discovered)
+        # not by way of `super()`, which would make first what is replaced here: there is a draft for each event
         self.base = base
+        self.experiment_id, self.definition = base.experiment_id, base.definition
+        self.created_at, self.discovered = base.created_at, base.discovered
         self.updated_at, self.started_at, self.revision = base.updated_at, base.started_at, base.revision
         self.search, self.progress, self.counts = base.search, base.progress, base.counts.copy()
+        self.changed = {}
         self.variants = _Overlay(base.variants, self.changed)
         self.moved: list[str] = []  # jobs whose progress says nothing any more
 

@@ -31,7 +31,7 @@ from learning_service.recommendation.lazy import load_statistics
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
-from learning_service.storage.unit_of_work import UnitOfWork, unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class FeedbackService:
@@ -119,9 +119,10 @@ class FeedbackService:
     @contextmanager
     def _judging(self, experiment: Experiment) -> Iterator[UnitOfWork]:
         """Open the transaction of one judgement, after which the recommendation may be another one."""
-        with unit_of_work(self._log, self._store, sync=True) as work:
+        with self._log.transaction(sync=True) as tx:
+            work = UnitOfWork(tx, self._store)
             yield work
-            self._store.stale.mark(work.tx, [experiment.experiment_id])
+            self._store.stale.mark(tx, [experiment.experiment_id])
 
     def _publish(self, work: UnitOfWork, experiment: Experiment, rating: RatingRow) -> RatedReply:
         """Publish what holds of a picture, and each variant that it came of."""

@@ -26,7 +26,7 @@ from learning_service.recommendation.service import Recommender
 from learning_service.search.lazy import load_sampler
 from learning_service.search.policy import More, Situation, decide, waits_for
 from learning_service.storage.store import LearningStore
-from learning_service.storage.unit_of_work import UnitOfWork, unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,8 @@ class AdaptiveSearch:
         """Write and publish how far a search is, if that is news."""
         if search == experiment.search:
             return
-        with unit_of_work(self._log, self._store, sync=sync) as work:
+        with self._log.transaction(sync=sync) as tx:
+            work = UnitOfWork(tx, self._store)
             self._stage(work, experiment, search)
         logger.info("experiment %s: %s: %s", experiment.experiment_id, search.state, search.reason)
 

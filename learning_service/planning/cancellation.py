@@ -13,7 +13,7 @@ from learning_service.experiments import variants
 from learning_service.experiments.model import experiment_view
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore
-from learning_service.storage.unit_of_work import unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class Cancellation:
@@ -43,9 +43,10 @@ class Cancellation:
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
         runners = self._runners if experiment.discovered else self._store.runners_of(params.experiment_id)
-        with unit_of_work(self._log, self._store, sync=True) as work:
+        with self._log.transaction(sync=True) as tx:
+            work = UnitOfWork(tx, self._store)
             for runner in (UNASSIGNED, *runners):
-                self._store.write_cancel(work.tx, params.experiment_id, runner, finish_running=params.finish_running)
+                self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
             self._search.end(work, experiment, "it was cancelled")
         self._submitter.pump()
         return experiment_view(self._store.get(params.experiment_id))
@@ -58,9 +59,10 @@ class Cancellation:
         for row in unsent:
             by_variant.setdefault(row.planned.variant_index, []).append(row.job_id)
         now = time.time()
-        with unit_of_work(self._log, self._store) as work:
+        with self._log.transaction() as tx:
+            work = UnitOfWork(tx, self._store)
             draft = work.draft(experiment_id)
             for index, names in by_variant.items():
                 work.put(draft, variants.cancelled(draft.variants[index], names, now), now)
-            self._store.withdraw(work.tx, unsent)
-            self._store.acknowledge(work.tx, known)
+            self._store.withdraw(tx, unsent)
+            self._store.acknowledge(tx, known)

@@ -27,7 +27,7 @@ from learning_service.experiments.plan import (
 )
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore, job_kind
-from learning_service.storage.unit_of_work import unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class Revisions:
@@ -155,17 +155,18 @@ class Revisions:
     ) -> None:
         """Write and publish the changed variants with their new jobs, whatever their number, or nothing."""
         name, store = experiment.experiment_id, self._store
-        with unit_of_work(self._log, store, sync=True) as work:
+        with self._log.transaction(sync=True) as tx:
+            work = UnitOfWork(tx, store)
             draft = work.draft(name)
             if definition != experiment.definition:
                 draft.definition = definition
-                store.write_definition(work.tx, draft)
+                store.write_definition(tx, draft)
             draft.search = search or experiment.search
-            store.stale.mark(work.tx, [name])  # there may be more candidates, or fewer scores
-            store.results.remove(work.tx, name, forgotten)
-            store.add_jobs(work.tx, draft, [(job_id(name, job), job) for job in jobs])
+            store.stale.mark(tx, [name])  # there may be more candidates, or fewer scores
+            store.results.remove(tx, name, forgotten)
+            store.add_jobs(tx, draft, [(job_id(name, job), job) for job in jobs])
             if jobs:  # which go on after a cancel; another name does not
-                store.forget_cancels(work.tx, name)
+                store.forget_cancels(tx, name)
             work.publish(draft, now)
             for variant in changed:
                 work.put(draft, variant, now)

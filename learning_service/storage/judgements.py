@@ -4,7 +4,8 @@ from typing import Final, NamedTuple
 
 from bus.contracts.messages import RatingSummary
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from learning_service.experiments.judgements import ComparisonOutcome, Picture, Preference
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")

@@ -8,7 +8,8 @@ import msgspec
 
 from bus.contracts.messages import ImageRef, JobCompleted
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from learning_service.experiments.variants import seconds_of
 
 SQL: Final = sql.load("learning_service.storage", "results.sql")

@@ -3,7 +3,8 @@
 from typing import Final
 
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from learning_service.experiments.model import SearchState
 
 SQL: Final = sql.load("learning_service.storage", "searches.sql")

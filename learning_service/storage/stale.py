@@ -5,7 +5,8 @@ from functools import partial
 from typing import Final
 
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 
 SQL: Final = sql.load("learning_service.storage", "stale.sql")
 SCHEMA_VERSION: Final = 1

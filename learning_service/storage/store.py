@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from bus.contracts.messages import INT64_MAX, ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.delivery import Position

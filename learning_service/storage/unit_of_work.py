@@ -1,11 +1,8 @@
 """What one transaction changes: the state of experiments, the messages that follow from it, and what becomes stale."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from bus.contracts.messages import JobCompleted
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from learning_service.experiments import variants
 from learning_service.experiments.draft import Draft
@@ -14,32 +11,21 @@ from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore
 
 
-@contextmanager
-def unit_of_work(log: Log, store: LearningStore, *, sync: bool = False) -> Iterator["UnitOfWork"]:
-    """Open a transaction and collect what it changes; `sync` makes it survive a power cut.
-
-    Raises:
-        StorageError: nothing can be written now.
-    """
-    with log.transaction(sync=sync) as tx:
-        work = UnitOfWork(tx, store)
-        yield work
-        work.write()
-
-
 class UnitOfWork:
-    """Stages changes until they are committed.
+    """Stages the changes of one transaction until it is committed.
 
-    What is in memory changes only after the commit, so a transaction that fails is forgotten as a whole. Each variant
-    is written once, in its newest state, and each experiment published once, after its variants.
+    They are written at its end. What is in memory changes only after the commit, so a transaction that fails is
+    forgotten as a whole. Each variant is written once, in its newest state, and each experiment published once, after
+    its variants.
     """
 
     def __init__(self, tx: Transaction, store: LearningStore) -> None:
-        """Made by `unit_of_work`."""
+        """Start with nothing staged; the transaction writes it at its end."""
         self.tx, self._store = tx, store
         self._drafts: dict[str, Draft] = {}
         self._published: dict[str, Draft] = {}
         self._ended: list[JobCompleted] = []
+        tx.before_commit(self._write)
         tx.after_commit(self._commit)
 
     def find(self, experiment_id: str) -> Experiment | None:
@@ -87,8 +73,7 @@ class UnitOfWork:
         if summary != variant.rating:
             self.put(draft, variants.rated(variant, summary, now), now)
 
-    def write(self) -> None:
-        """Write what was staged, as the last thing before the commit."""
+    def _write(self) -> None:
         if self._ended:
             self._store.results.write(self.tx, self._ended)
             self._store.stale.mark(

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import JobResult
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from bus.contracts.outputs import OutputOwner, OutputView
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 

@@ -12,7 +12,8 @@ from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobCompleted, JobError, JobQueued, JobResult, JobStarted, LearningContext, Message
 from bus.contracts.topics import JOB_COMPLETED, JOB_QUEUED, JOB_STARTED
 from bus.eventlog.errors import BodyTooLargeError
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers

@@ -8,7 +8,8 @@ import msgspec
 
 from bus.contracts.messages import INT64_MAX, JobState
 from bus.eventlog import sql
-from bus.eventlog.log import Log, Transaction
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner.queue", "store.sql")

@@ -15,7 +15,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.store import SQL, JobRow, LearningStore
-from learning_service.storage.unit_of_work import unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
 
 
@@ -60,9 +60,10 @@ def test_what_a_failed_transaction_staged_is_forgotten(log: Log) -> None:
     marked: list[str] = []
     store.stale.on_mark = marked.append
 
-    with contextlib.suppress(ZeroDivisionError), unit_of_work(log, store) as work:
+    with contextlib.suppress(ZeroDivisionError), log.transaction() as tx:
+        work = UnitOfWork(tx, store)
         work.put(work.draft(EXPERIMENT), variant, 9.0)
-        store.stale.mark(work.tx, [EXPERIMENT])
+        store.stale.mark(tx, [EXPERIMENT])
         staged = work.find(EXPERIMENT)
         assert staged is not None
         assert (staged.variants[0].completed, before.variants[0].completed) == (7, 0)
@@ -70,9 +71,10 @@ def test_what_a_failed_transaction_staged_is_forgotten(log: Log) -> None:
 
     assert (store.get(EXPERIMENT).variants[0].completed, before.updated_at, marked) == (0, 1.0, [])
 
-    with unit_of_work(log, store) as work:
+    with log.transaction() as tx:
+        work = UnitOfWork(tx, store)
         work.put(work.draft(EXPERIMENT), variant, 9.0)
-        store.stale.mark(work.tx, [EXPERIMENT])
+        store.stale.mark(tx, [EXPERIMENT])
         assert (before.variants[0].completed, marked) == (0, [])
 
     assert (before.variants[0].completed, before.updated_at, before.revision, marked) == (7, 9.0, 2, [EXPERIMENT])

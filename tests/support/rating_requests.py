@@ -16,7 +16,7 @@ from learning_service.events.staging import stage
 from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
 from learning_service.feedback.ratings import FeedbackService
 from learning_service.storage.store import LearningStore
-from learning_service.storage.unit_of_work import unit_of_work
+from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, messages, planned_experiment, well
 
 VALUES: Final = (2.0, 4.0, 8.0)
@@ -53,7 +53,8 @@ class Judging:
         self.store.stale.on_mark = lambda _: None
         event = JobScript(context(index, VALUES[index], repeat=repeat), job_id(EXPERIMENT, PlannedJob(index, repeat)))
         completed = event.completed(result)
-        with unit_of_work(self.log, self.store) as work:
+        with self.log.transaction() as tx:
+            work = UnitOfWork(tx, self.store)
             stage(work, self.store, self._controller.handle(completed, work.find), completed, None)
 
     def ask(self, method: str, kind: type[T], **params: Any) -> T:

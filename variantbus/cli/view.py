@@ -10,14 +10,7 @@ from rich.text import Text
 
 from bus.console.tail import printable
 from bus.contracts.experiments import ExperimentView
-from bus.contracts.messages import (
-    ExperimentStatus,
-    Message,
-    Totals,
-    VariantProgress,
-    VariantState,
-    VariantStatus,
-)
+from bus.contracts.messages import ExperimentStatus, Message, Totals, VariantProgress, VariantState, VariantStatus
 from variantbus.reports.text import value_text
 
 STYLES: Final[dict[VariantState, str]] = {

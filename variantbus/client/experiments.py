@@ -10,11 +10,7 @@ from msgspec.structs import replace
 
 from bus.console.tail import printable
 from bus.contracts.archive import Kind, Records, RecordsParams, RecordsReply
-from bus.contracts.experiments import (
-    CreateParams,
-    ExperimentParams,
-    ExperimentView,
-)
+from bus.contracts.experiments import CreateParams, ExperimentParams, ExperimentView
 from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated
 from bus.protocol.control import ControlError
 from bus.transport.client import REQUEST_SECONDS, request

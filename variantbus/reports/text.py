@@ -1,8 +1,6 @@
 """Values and numbers as people read them, in reports and on screens."""
 
-from bus.contracts.messages import (
-    VariantValue,
-)
+from bus.contracts.messages import VariantValue
 
 
 def value_text(value: VariantValue) -> str:
