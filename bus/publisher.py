@@ -1,6 +1,5 @@
 """The publishing half: a log, the PUB socket that carries it fast, and the ROUTER socket that answers for it."""
 
-import logging
 import time
 from collections.abc import Iterator
 from typing import Final, TypeVar
@@ -32,6 +31,7 @@ from bus.transport import authentication, server, sockets
 from bus.transport.authentication import Authenticator
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop, Timer
+from bus.transport.retry import log_transient
 from bus.transport.server import REQUEST_FRAMES, MethodServer, Refusal
 from bus.transport.sockets import Socket
 
@@ -51,7 +51,6 @@ REFUSALS: Final = {
     BodyTooLargeError: Refusal("too_large", "put large values in a file"),
     StorageError: Refusal("unavailable", "make room and try again"),
 }
-logger = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -165,7 +164,7 @@ class Publisher:
         try:
             more = self._log.trim()
         except StorageError as error:  # the next tick tries again
-            logger.error("retention: %s", error)  # noqa: TRY400 - no bug of ours
+            log_transient(error)
             return
         if more:
             self._trimming = self._loop.later(TRIM_GAP, self._trim)

@@ -19,6 +19,7 @@ from bus.publisher import Publisher
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
+from bus.transport.retry import retry_later
 from pipeline_runner.execution.completion_hooks import CompletionHooks
 from pipeline_runner.execution.refresher import Refresher
 from pipeline_runner.execution.reuse import Reuse
@@ -38,7 +39,6 @@ from pipeline_runner.queue.service import JobService
 STOP_SECONDS: Final = 3.0  # for running jobs to stop at shutdown; the whole shutdown stays under 5 s
 JOIN_SECONDS: Final = 0.5  # for requests to servers that are under way at shutdown
 HOOK_SECONDS: Final = 1.0  # for completion hooks to be called for the last jobs at shutdown
-RETRY_SECONDS: Final = 1.0  # between two tries where the disk is full
 HELP: Final = {
     "variantbus_jobs": "Jobs of the runner that are queued or running.",
 }
@@ -150,8 +150,7 @@ class Runner:
             self._write_ends()  # of reused results: in this turn, before a request can remove their files
         except StorageError as error:
             # the disk is full: keep the results until they can be written
-            logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
-            self._loop.later(RETRY_SECONDS, self._wake)
+            retry_later(self._loop, error, self._wake)
 
     def _ended(self, job_id: str, result: JobResult) -> None:
         """Collect the ends of this turn of the loop, to write all of them in one transaction."""

@@ -1,4 +1,4 @@
-"""Once more, when a transaction could not be written: the disk may have room again then."""
+"""Transient errors: a transaction that could not be written now is tried again, as the disk may have room then."""
 
 import logging
 from typing import Final
@@ -11,5 +11,10 @@ logger = logging.getLogger(__name__)
 
 def retry_later(loop: Loop, error: Exception, action: Callback) -> None:
     """Log a transient error, and call `action` again in a second."""
-    logger.error("%s; trying again", error)
+    log_transient(error)
     loop.later(RETRY_SECONDS, action)
+
+
+def log_transient(error: Exception) -> None:
+    """Log a transient error whose action is repeated by a timer anyway."""
+    logger.error("%s; trying again", error)

@@ -23,12 +23,13 @@ from bus.telemetry.metrics import Point
 from bus.transport.client import RequestClient, request
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
+from bus.transport.retry import log_transient
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.dispatch.requests import is_known, refusal, request_of
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
 
 BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
-RETRY_SECONDS: Final = 1.0
+PUMP_SECONDS: Final = 1.0  # what could not be sent or written is tried again as often
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
 ASK_SECONDS: Final = 3.0
@@ -70,7 +71,7 @@ class Submitter:
         self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
-        self._timers = [loop.every(RETRY_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
+        self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
 
     def pipelines(self) -> RunnerPipelines:
@@ -217,7 +218,7 @@ class Submitter:
         if row and error.code == "internal" and not link.gives_up(row):
             logger.warning("runner %s: %s; trying again", link.address, error.message)
             link.busy = True  # it rests for a while, whatever else is going on
-            self._loop.later(RETRY_SECONDS, lambda: self._rested(link))
+            self._loop.later(PUMP_SECONDS, lambda: self._rested(link))
             return
         with _tried_again():
             if row and not is_known(self._store, row):
@@ -256,7 +257,7 @@ def _tried_again() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        logger.error("cannot write: %s; trying again", error)  # noqa: TRY400 - no bug of ours
+        log_transient(error)
 
 
 def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:

@@ -263,7 +263,7 @@ def test_a_full_disk_does_not_end_the_runner(
     runner: Hosted[Runner], held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a job has made is written when there is room again, once; then the next job starts."""
-    monkeypatch.setattr("pipeline_runner.service.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.05)
     submit(runner, one(), one("two"))
     wait_for(runner, "one", "running")
     pages = runner.call(lambda: runner.log.query("PRAGMA page_count"))[0][0]

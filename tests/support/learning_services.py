@@ -285,7 +285,7 @@ class House:
 @contextmanager
 def open_house(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Give a house in which everything that is repeated each second is repeated ten times as often."""
-    for name, seconds in (("RETRY_SECONDS", 0.1), ("POLL_SECONDS", 0.2), ("ASK_SECONDS", 0.5 * TIME_FACTOR)):
+    for name, seconds in (("PUMP_SECONDS", 0.1), ("POLL_SECONDS", 0.2), ("ASK_SECONDS", 0.5 * TIME_FACTOR)):
         monkeypatch.setattr(f"learning_service.dispatch.dispatcher.{name}", seconds)
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
     monkeypatch.setattr("bus.subscriber.source.TICK_SECONDS", 0.1)
