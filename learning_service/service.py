@@ -16,7 +16,7 @@ from bus.transport.loop import Loop
 from learning_service.archive.history import History
 from learning_service.archive.service import Archive
 from learning_service.dispatch import dispatcher
-from learning_service.dispatch.dispatcher import Submitter
+from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.dispatch.resending import Resending
 from learning_service.events import consumer
 from learning_service.events.consumer import Follower
@@ -60,7 +60,7 @@ class LearningService:
             shard=selection.shard,
         )
         self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
-        self._submitter = Submitter(
+        self._dispatcher = Dispatcher(
             log,
             self._store,
             loop,
@@ -69,26 +69,26 @@ class LearningService:
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
             keys=keys,
         )
-        self._resending = Resending(log, self._store, loop, self._submitter.pump)
+        self._resending = Resending(log, self._store, loop, self._dispatcher.pump)
         self._reconciler = Reconciler(
             log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), curves=curves
         )
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
         methods = self.publisher.methods
-        revisions = Revisions(log, self._store, self._submitter, selection.max_variants)
+        revisions = Revisions(log, self._store, self._dispatcher, selection.max_variants)
         revisions.register(methods)
         self._search = AdaptiveSearch(
             log,
             self._store,
             loop,
-            submitter=self._submitter,
+            dispatcher=self._dispatcher,
             revisions=revisions,
             recommender=self._recommender,
         )
         self._search.register(methods)
-        Creation(log, loop, self._store, self._submitter, self._search, selection).register(methods)
-        self._cancellation = Cancellation(log, self._store, self._submitter, self._search, selection.runners)
+        Creation(log, loop, self._store, self._dispatcher, self._search, selection).register(methods)
+        self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, selection.runners)
         self._cancellation.register(methods)
         Queries(self._store, self._recommender).register(methods)
         FeedbackService(log, self._store).register(methods)
@@ -101,12 +101,12 @@ class LearningService:
         """Stop; all that was applied is on disk, all else is in the runners' logs."""
         self._subscriber.close()
         self._reconciler.close()
-        self._submitter.close()
+        self._dispatcher.close()
         self.publisher.close()
 
     def _points(self) -> Iterator[Point]:
         yield from self._follower.points()
-        yield from self._submitter.points()
+        yield from self._dispatcher.points()
         yield from self._subscriber.points()
 
     def _subscribe(self) -> Subscriber:

@@ -44,7 +44,7 @@ HELP: Final = {
 logger = logging.getLogger(__name__)
 
 
-class Submitter:
+class Dispatcher:
     """Sends what the store says is to be sent."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Submitter:
     def pump(self) -> None:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
         self._store.trim()
-        with _tried_again():
+        with _retrying_on_full_disk():
             if self._withdraw():
                 self._loop.call(self.pump)  # others have their turn before it goes on
                 return
@@ -135,7 +135,7 @@ class Submitter:
             link.is_asking = False
             link.note_queue(reply)
             if link.pipelines != reply.pipelines:
-                with _tried_again(), self._log.transaction() as tx:
+                with _retrying_on_full_disk(), self._log.transaction() as tx:
                     self._store.write_runner(tx, link.address, reply.pipelines)
                 link.offer(reply.pipelines)
             if not link.alive:
@@ -165,12 +165,12 @@ class Submitter:
     def _assign(self) -> None:
         """Choose runners for the jobs that wait for one."""
         # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
-        spare = {
-            link: link.spare(self._store.unacknowledged(link.address, BATCH, but=link.held))
+        remaining = {
+            link: link.remaining(self._store.unacknowledged(link.address, BATCH, but=link.blocked))
             for link in self._links
             if link.alive
         }
-        chosen = share_out(self._store.unassigned(kinds_taken(spare), BATCH), spare)
+        chosen = share_out(self._store.unassigned(kinds_taken(remaining), BATCH), remaining)
         if chosen:
             # synced: after a power cut a job must not go to a second runner
             with self._log.transaction(sync=True) as tx:
@@ -178,7 +178,7 @@ class Submitter:
                     self._store.assign(tx, mine, link.address)
 
     def _send(self, link: RunnerLink) -> None:
-        while rows := self._store.unacknowledged(link.address, link.batch, but=link.held):
+        while rows := self._store.unacknowledged(link.address, link.batch, but=link.blocked):
             known = [row for row in rows if is_known(self._store, row)]
             if not known:
                 self._submit(link, link.fitting(rows))
@@ -195,7 +195,7 @@ class Submitter:
         def accepted(reply: SubmitReply) -> None:
             link.busy, link.batch = False, BATCH
             link.capacity |= reply.rooms
-            with _tried_again():
+            with _retrying_on_full_disk():
                 with self._log.transaction() as tx:
                     self._store.acknowledge(tx, rows)
                 self.pump()
@@ -203,7 +203,7 @@ class Submitter:
         def failed(error: ControlError) -> None:
             link.busy = False
             if error.code in JOB_FAULTS:
-                self._blame(link, error, rows)
+                self._on_refused(link, error, rows)
             elif "pipeline" in error.details:  # somebody else was faster
                 link.capacity[error.details["pipeline"]] = 0  # until the next reply
             else:
@@ -212,15 +212,15 @@ class Submitter:
         link.busy = True
         self._requesters[link.address].ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
 
-    def _blame(self, link: RunnerLink, error: ControlError, rows: list[JobRow]) -> None:
+    def _on_refused(self, link: RunnerLink, error: ControlError, rows: list[JobRow]) -> None:
         """Fail the one job that keeps a request from being taken, or look for it."""
-        row = link.blame(error, rows)
+        row = link.find_refused(error, rows)
         if row and error.code == "internal" and not link.gives_up(row):
             logger.warning("runner %s: %s; trying again", link.address, error.message)
             link.busy = True  # it rests for a while, whatever else is going on
             self._loop.later(PUMP_SECONDS, lambda: self._rested(link))
             return
-        with _tried_again():
+        with _retrying_on_full_disk():
             if row and not is_known(self._store, row):
                 logger.error("job %s was refused: %s", row.job_id, error.message)
                 # it has ended by that, and is not sent again
@@ -234,7 +234,7 @@ class Submitter:
     def _cancel(self, link: RunnerLink, experiment_id: str, finish_running: bool) -> None:
         def done(_reply: CancelReply) -> None:
             link.busy = False
-            with _tried_again():
+            with _retrying_on_full_disk():
                 self._finish_cancel(link.address, experiment_id, finish_running)
                 self.pump()
 
@@ -252,7 +252,7 @@ class Submitter:
 
 
 @contextmanager
-def _tried_again() -> Iterator[None]:
+def _retrying_on_full_disk() -> Iterator[None]:
     """Go on when the disk is full: what could not be noted is done once more, and adds nothing at the runner."""
     try:
         yield

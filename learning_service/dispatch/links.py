@@ -42,11 +42,11 @@ class RunnerLink:
         self.capacity = {name: lane.room for name, lane in reply.lanes.items()}
 
     @property
-    def held(self) -> set[str]:
+    def blocked(self) -> set[str]:
         """The kinds of jobs that it offers, but does not take now: they wait, and no others."""
         return {kind for kind, name in self._kinds.items() if kind not in self.available or self._capacity(name) < 1}
 
-    def spare(self, unsent: Sequence[JobRow]) -> Counter[str]:
+    def remaining(self, unsent: Sequence[JobRow]) -> Counter[str]:
         """Return how many more jobs of each pipeline it can be given, when some are still to be sent to it."""
         if len(unsent) >= BATCH:
             return Counter()  # it has enough to do, and another one may be free before it
@@ -66,7 +66,7 @@ class RunnerLink:
                 fitting.append(row)
         return fitting
 
-    def blame(self, error: ControlError, rows: Sequence[JobRow]) -> JobRow | None:
+    def find_refused(self, error: ControlError, rows: Sequence[JobRow]) -> JobRow | None:
         """Find the job for which a request was refused, as it is taken whole or not at all.
 
         None if that is not known yet: where the runner does not say which one it was, smaller and smaller requests
@@ -89,20 +89,20 @@ class RunnerLink:
         return self.capacity.get(pipeline, INT64_MAX)
 
 
-def kinds_taken(spare: Mapping[RunnerLink, Counter[str]]) -> set[str]:
+def kinds_taken(remaining: Mapping[RunnerLink, Counter[str]]) -> set[str]:
     """Return the kinds of jobs that some runner can be given now."""
-    return {kind for link, left in spare.items() for kind, name in link.available.items() if left[name] > 0}
+    return {kind for link, left in remaining.items() for kind, name in link.available.items() if left[name] > 0}
 
 
-def share_out(rows: Iterable[JobRow], spare: Mapping[RunnerLink, Counter[str]]) -> dict[RunnerLink, list[JobRow]]:
-    """Choose for each job the runner with the shortest queue that takes it now; `spare` and the loads follow."""
+def share_out(rows: Iterable[JobRow], remaining: Mapping[RunnerLink, Counter[str]]) -> dict[RunnerLink, list[JobRow]]:
+    """Choose for each job the runner with the shortest queue that takes it now; `remaining` and the loads follow."""
     chosen: dict[RunnerLink, list[JobRow]] = {}
     for row in rows:
-        able = [link for link, left in spare.items() if left[link.available.get(row.kind, "")] > 0]
+        able = [link for link, left in remaining.items() if left[link.available.get(row.kind, "")] > 0]
         if able:
             link = min(able, key=lambda one: one.load)
             link.load += 1
-            spare[link][link.available[row.kind]] -= 1
+            remaining[link][link.available[row.kind]] -= 1
             chosen.setdefault(link, []).append(row)
     return chosen
 

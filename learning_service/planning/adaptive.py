@@ -15,7 +15,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
-from learning_service.dispatch.dispatcher import Submitter
+from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space
 from learning_service.experiments.space import Point, Space, first_round
@@ -44,13 +44,13 @@ class AdaptiveSearch:
         store: LearningStore,
         loop: Loop,
         *,
-        submitter: Submitter,
+        dispatcher: Dispatcher,
         revisions: Revisions,
         recommender: Recommender,
     ) -> None:
         """Go on with the searches that the last service left."""
         self._log, self._store, self._loop = log, store, loop
-        self._submitter, self._revisions, self._recommender = submitter, revisions, recommender
+        self._dispatcher, self._revisions, self._recommender = dispatcher, revisions, recommender
         recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
         for experiment_id in store.searches.searching():
             loop.call(partial(self._look, experiment_id))
@@ -120,7 +120,7 @@ class AdaptiveSearch:
         except ControlError as error:  # it was installed when the experiment was planned
             self._note(experiment, SearchState("searching", error.message))
             return
-        space = plan_space(definition, self._submitter.pipelines())
+        space = plan_space(definition, self._dispatcher.pipelines())
         situation = Situation(
             experiment_id=name,
             definition=definition,

@@ -7,7 +7,7 @@ from bus.contracts.experiments import ExperimentCancelParams, ExperimentView
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.server import MethodServer
-from learning_service.dispatch.dispatcher import Submitter
+from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.dispatch.requests import is_known
 from learning_service.experiments import variants
 from learning_service.experiments.model import experiment_view
@@ -20,10 +20,10 @@ class Cancellation:
     """Notes durably what every runner has to cancel; the dispatcher tells them until it is done."""
 
     def __init__(
-        self, log: Log, store: LearningStore, submitter: Submitter, search: AdaptiveSearch, runners: Sequence[str]
+        self, log: Log, store: LearningStore, dispatcher: Dispatcher, search: AdaptiveSearch, runners: Sequence[str]
     ) -> None:
         """`runners` are those that are followed: any of them may have jobs of a discovered experiment."""
-        self._log, self._store, self._submitter = log, store, submitter
+        self._log, self._store, self._dispatcher = log, store, dispatcher
         self._search, self._runners = search, runners
 
     def register(self, methods: MethodServer) -> None:
@@ -48,7 +48,7 @@ class Cancellation:
             for runner in (UNASSIGNED, *runners):
                 self._store.write_cancel(tx, params.experiment_id, runner, finish_running=params.finish_running)
             self._search.end(work, experiment, "it was cancelled")
-        self._submitter.pump()
+        self._dispatcher.pump()
         return experiment_view(self._store.get(params.experiment_id))
 
     def _cancel_unsent(self, experiment_id: str, rows: Sequence[JobRow]) -> None:

@@ -12,7 +12,7 @@ from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
 from bus.transport.server import MethodServer
-from learning_service.dispatch.dispatcher import Submitter
+from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import (
     Experiment,
     SearchState,
@@ -39,12 +39,12 @@ class Creation:
         log: Log,
         loop: Loop,
         store: LearningStore,
-        submitter: Submitter,
+        dispatcher: Dispatcher,
         search: AdaptiveSearch,
         selection: Selection,
     ) -> None:
         """Wire the parts."""
-        self._log, self._loop, self._store, self._submitter = log, loop, store, submitter
+        self._log, self._loop, self._store, self._dispatcher = log, loop, store, dispatcher
         self._search, self._selection = search, selection
 
     def register(self, methods: MethodServer) -> None:
@@ -95,21 +95,21 @@ class Creation:
                 topic = topics.build(VARIANT_STATUS, params.experiment_id, variant.index)
                 tx.append(topic, variant_status(experiment, variant))
         logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
-        self._loop.call(self._submitter.pump)
+        self._loop.call(self._dispatcher.pump)
         return experiment_view(self._store.get(params.experiment_id))
 
     def _checked(
         self, experiment_id: str, definition: ExperimentDefinition
     ) -> tuple[list[VariantValue], SearchState | None, RunnerPipelines]:
         """Check a definition; give the values that are planned first, and what the runners offer."""
-        pipelines = self._submitter.pipelines()
+        pipelines = self._dispatcher.pipelines()
         if not pipelines:
             addresses = ", ".join(self._selection.runners)
             raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
         values = check_plan(definition, pipelines, self._selection.max_variants)
         # the jobs of a variant differ only in their seeds
         firsts = (job_request(experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values))
-        self._submitter.check(job_kind(definition.pipeline, definition.stage), firsts)
+        self._dispatcher.check(job_kind(definition.pipeline, definition.stage), firsts)
         search = None
         if definition.mode == "adaptive":
             values, search = self._search.begin(definition, pipelines)

@@ -11,7 +11,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.server import MethodServer
-from learning_service.dispatch.dispatcher import Submitter
+from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, axis_values, identity
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
@@ -33,9 +33,9 @@ from learning_service.storage.unit_of_work import UnitOfWork
 class Revisions:
     """Changes plans; what is there already is kept, and each change is one transaction."""
 
-    def __init__(self, log: Log, store: LearningStore, submitter: Submitter, max_variants: int) -> None:
+    def __init__(self, log: Log, store: LearningStore, dispatcher: Dispatcher, max_variants: int) -> None:
         """Wire the parts."""
-        self._log, self._store, self._submitter, self._max_variants = log, store, submitter, max_variants
+        self._log, self._store, self._dispatcher, self._max_variants = log, store, dispatcher, max_variants
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
@@ -63,7 +63,7 @@ class Revisions:
 
     def _extend(self, params: ExtendParams) -> ExperimentView:
         experiment = self._changeable(params.experiment_id)
-        pipelines = self._submitter.pipelines()
+        pipelines = self._dispatcher.pipelines()
         if not pipelines:
             raise ControlError("unavailable", "no runner has answered yet; start one and try again")
         definition = extended_definition(experiment, params.values, params.jobs_per_variant)
@@ -95,7 +95,7 @@ class Revisions:
             for index, value in added.items()
         )
         if added:
-            self._submitter.check(kind, firsts)
+            self._dispatcher.check(kind, firsts)
         now = time.time()
         changed = [Variant(index=index, value=value, jobs={}) for index, value in added.items()]
         by_index = dict(experiment.variants) | {variant.index: variant for variant in changed}
@@ -170,7 +170,7 @@ class Revisions:
             work.publish(draft, now)
             for variant in changed:
                 work.put(draft, variant, now)
-        self._submitter.pump()
+        self._dispatcher.pump()
 
 
 def extended_definition(

@@ -233,7 +233,7 @@ def test_a_value_that_a_runner_does_not_take_any_more_ends_the_search(
     def refuse(*_: object) -> None:
         raise InvalidInputError("config.cfg_scale: not today")
 
-    monkeypatch.setattr(learning.service._submitter, "check", refuse)
+    monkeypatch.setattr(learning.service._dispatcher, "check", refuse)
     work(runner, set(), around(4.5))
     ended = wait_for(learning, "completed")
     assert ended.search is not None

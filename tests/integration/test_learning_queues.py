@@ -34,7 +34,7 @@ AWAY = {"embedded": {"txt2img": StageSpec(unavailable="embedded: nobody answers"
 
 def alive(learning: Hosted[LearningService]) -> bool:
     """Have all runners answered?"""
-    return learning.call(lambda: all(link.alive for link in learning.service._submitter._links))
+    return learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links))
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -74,12 +74,12 @@ def test_jobs_that_no_runner_can_take_now_are_assigned_when_one_can(house: House
 
 def available(learning: Hosted[LearningService]) -> list[set[str]]:
     """Give the kinds of jobs of which each runner knows what they take."""
-    return learning.call(lambda: [set(link.available) for link in learning.service._submitter._links])
+    return learning.call(lambda: [set(link.available) for link in learning.service._dispatcher._links])
 
 
 def held(learning: Hosted[LearningService]) -> list[set[str]]:
     """Give the kinds of jobs that each runner offers, but cannot take now."""
-    return learning.call(lambda: [link.held for link in learning.service._submitter._links])
+    return learning.call(lambda: [link.blocked for link in learning.service._dispatcher._links])
 
 
 def test_an_urgent_experiment_overtakes_one_that_waits_for_room(house: House) -> None:
@@ -167,7 +167,7 @@ def test_a_passing_fault_of_a_runner_fails_no_job(house: House) -> None:
     create(learning)
 
     def taken() -> bool:
-        learning.call(learning.service._submitter.pump)  # as whenever the other one takes something
+        learning.call(learning.service._dispatcher.pump)  # as whenever the other one takes something
         return sorted(runner.jobs) == ALL
 
     wait_until(taken, what="the jobs")

@@ -163,7 +163,7 @@ def test_a_cancel_counts_no_job_that_has_got_further_without_being_sent(house: H
     learning = house.learning(first.address)
     create(learning, experiment_id="earlier")
     first.stop()
-    wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
+    wait_until(lambda: learning.call(lambda: not learning.service._dispatcher._links[0].alive), what="the loss")
     create(learning, replace(SMALL, jobs_per_variant=2))
     other = house.scripted(first, pipelines=("other",))
     other.publish(JobScript(context(0)).completed(), JobScript(context(1, 4.0)).started())

@@ -34,7 +34,7 @@ def numbers_of(jobs: Iterable[JobRow]) -> list[int]:
     return [row.number for row in jobs]
 
 
-def test_what_has_no_room_or_no_server_is_held_and_nothing_else() -> None:
+def test_what_has_no_room_or_no_server_is_blocked_and_nothing_else() -> None:
     """A negative room is none; an older runner that tells of no room has it."""
     offered = {
         "webui": {"txt2img": AWAY, "img2img": KNOWN},
@@ -43,19 +43,19 @@ def test_what_has_no_room_or_no_server_is_held_and_nothing_else() -> None:
         "free": {"run": KNOWN},
     }
 
-    assert link(offered, {"full": 0, "odd": -7, "nobody": 3}).held == {"webui/txt2img", "full/run", "odd/run"}
-    assert link(offered).held == {"webui/txt2img"}
+    assert link(offered, {"full": 0, "odd": -7, "nobody": 3}).blocked == {"webui/txt2img", "full/run", "odd/run"}
+    assert link(offered).blocked == {"webui/txt2img"}
 
 
 def test_a_runner_can_be_given_what_it_has_room_for_on_top_of_what_it_was_given() -> None:
     """The stages of a pipeline share their room; what it does not offer any more counts for nothing."""
     one = link({"a": {"x": KNOWN, "y": KNOWN}, "b": {"x": KNOWN}}, {"a": 5, "b": 1})
 
-    left = one.spare([*rows("a/x", [1, 2]), *rows("a/y", [3]), *rows("b/x", [4, 5]), *rows("gone/x", [6])])
+    left = one.remaining([*rows("a/x", [1, 2]), *rows("a/y", [3]), *rows("b/x", [4, 5]), *rows("gone/x", [6])])
 
     assert (left["a"], left["b"]) == (2, -1)
     assert kinds_taken({one: left}) == {"a/x", "a/y"}
-    assert kinds_taken({one: one.spare(rows("b/x", range(BATCH)))}) == set()
+    assert kinds_taken({one: one.remaining(rows("b/x", range(BATCH)))}) == set()
 
 
 def test_a_request_has_no_more_jobs_of_a_pipeline_than_there_is_room_for() -> None:
@@ -71,9 +71,9 @@ def test_jobs_are_shared_out_to_the_shortest_queue_that_takes_them() -> None:
     away = link({"webui": {"txt2img": AWAY}})
     full = link({"webui": {"txt2img": KNOWN}}, {"webui": 2}, queue=1)
     long = link({"webui": {"txt2img": KNOWN}}, {"webui": 3}, queue=2)
-    spare = {one: one.spare([]) for one in (away, full, long)}
+    remaining = {one: one.remaining([]) for one in (away, full, long)}
 
-    chosen = share_out([*rows("webui/txt2img", range(1, 8)), *rows("other/x", [8])], spare)
+    chosen = share_out([*rows("webui/txt2img", range(1, 8)), *rows("other/x", [8])], remaining)
 
     assert {one: numbers_of(mine) for one, mine in chosen.items()} == {full: [1, 2], long: [3, 4, 5]}
     assert (full.load, long.load) == (3, 5)
@@ -91,9 +91,9 @@ def test_the_job_that_an_error_names_is_to_blame_and_those_before_it_go_first() 
     """No smaller request is needed to find it."""
     one, jobs = link({}), rows("a/x", range(1, 9))
 
-    assert one.blame(ControlError("invalid_request", "", {"job": "5"}), jobs) == jobs[5]
+    assert one.find_refused(ControlError("invalid_request", "", {"job": "5"}), jobs) == jobs[5]
     assert one.batch == 5
-    assert one.blame(ControlError("invalid_request", "", {"job": "0"}), jobs) == jobs[0]
+    assert one.find_refused(ControlError("invalid_request", "", {"job": "0"}), jobs) == jobs[0]
     assert one.batch == BATCH
 
 
@@ -105,12 +105,12 @@ def test_where_no_job_is_named_smaller_requests_find_it(told: str | None) -> Non
 
     sizes = []
     while len(jobs) > 1:
-        assert one.blame(error, jobs) is None
+        assert one.find_refused(error, jobs) is None
         jobs = jobs[: one.batch]
         sizes.append(len(jobs))
 
     assert sizes == [4, 2, 1]
-    assert one.blame(error, jobs) == jobs[0]
+    assert one.find_refused(error, jobs) == jobs[0]
     assert one.batch == 1
 
 

@@ -135,7 +135,7 @@ def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed
     runner = house.scripted()
     methods = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1_000_000)
     learning = house.learning(runner.address)
-    wait_until(lambda: learning.call(lambda: learning.service._submitter._links[0].alive), what="the runner")
+    wait_until(lambda: learning.call(lambda: learning.service._dispatcher._links[0].alive), what="the runner")
     runner.service.publisher.methods = methods
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
@@ -158,7 +158,7 @@ def test_each_job_goes_to_exactly_one_runner_with_the_shortest_queue_that_offers
     busy, idle, other = house.scripted(), house.scripted(), house.scripted(pipelines=("other",))
     busy.queue = 1000
     learning = house.learning(busy.address, idle.address, other.address)
-    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
 
     create(learning)
 
@@ -170,7 +170,7 @@ def test_jobs_are_shared_between_runners_that_have_equally_much_to_do(house: Hou
     """Each job is at exactly one of them."""
     runners = [house.scripted(), house.scripted()]
     learning = house.learning(*(runner.address for runner in runners))
-    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
 
     create(learning, replace(SMALL, jobs_per_variant=5))
 
@@ -184,11 +184,11 @@ def test_a_job_stays_with_its_runner_while_that_is_away(house: House) -> None:
     first, second = house.scripted(), house.scripted()
     second.queue = 1000
     learning = house.learning(first.address, second.address)
-    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
     create(learning)
     wait_until(lambda: sorted(first.jobs) == ALL, what="the jobs at the first runner")
     first.stop()
-    wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
+    wait_until(lambda: learning.call(lambda: not learning.service._dispatcher._links[0].alive), what="the loss")
 
     create(learning, experiment_id="later")
     wait_until(lambda: len(second.jobs) == 2, what="the later jobs at the second runner")
@@ -201,12 +201,12 @@ def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(house: House) 
     first, second = house.scripted(), house.scripted()
     learning = house.learning(first.address, second.address)
     create(learning, experiment_id="earlier")
-    wait_until(lambda: learning.call(lambda: all(link.pipelines for link in learning.service._submitter._links)))
+    wait_until(lambda: learning.call(lambda: all(link.pipelines for link in learning.service._dispatcher._links)))
     for one in (learning, first, second):
         one.stop()
     learning = house.learning(first.address, second.address)
     create(learning)
-    wait_until(lambda: learning.call(lambda: learning.service._submitter._requesters[first.address]._count >= 2))
+    wait_until(lambda: learning.call(lambda: learning.service._dispatcher._requesters[first.address]._count >= 2))
 
     back = house.scripted(second)
 
@@ -220,7 +220,7 @@ def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(house: House, capl
     create(learning, experiment_id="earlier")
     wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
     runner.stop()
-    wait_until(lambda: learning.call(lambda: not learning.service._submitter._links[0].alive), what="the loss")
+    wait_until(lambda: learning.call(lambda: not learning.service._dispatcher._links[0].alive), what="the loss")
     create(learning, replace(SMALL, jobs_per_variant=100))
     query(learning, "CREATE TABLE room (x)")
     query(learning, TOO_MUCH)
@@ -281,7 +281,7 @@ def test_a_job_goes_to_the_runner_that_offers_its_stage(house: House) -> None:
     first, second = house.scripted(), house.scripted()
     first.stages = {"img2img": STAGES["txt2img"]}
     learning = house.learning(first.address, second.address)
-    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._submitter._links)))
+    wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
 
     create(learning)
     create(learning, replace(SMALL, stage="img2img"), experiment_id="exp-2")
