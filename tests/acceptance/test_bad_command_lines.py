@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.acceptance.harness import VARIANTBUS, Finished, House, finish, steady_ports
+from tests.acceptance.in_process import run_in_process
 from tests.support.helpers import TIME_FACTOR
 from variantbus.cli.main import main
 
@@ -115,7 +116,7 @@ def test_a_file_that_is_strange_inside_is_refused(house: House, content: bytes, 
     """Empty, with a NUL, or nested five thousand deep."""
     file = house.folder / "strange.toml"
     file.write_bytes(content)
-    assert words in refusal(house.run("experiment", "run", file, *NOWHERE, code=2))
+    assert words in refusal(run_in_process(house, "experiment", "run", file, *NOWHERE, code=2))
 
 
 @pytest.mark.fault(item="B32")
@@ -123,7 +124,7 @@ def test_a_byte_order_mark_is_skipped(house: House) -> None:
     """As some editors write it: the file is read, and only the service is missing."""
     file = house.folder / "bom.toml"
     file.write_bytes(b'\xef\xbb\xbfname = "x"\r\n[variable]\r\nname = "cfg_scale"\r\nvalues = [1, 2]\r\n')
-    assert "no answer" in refusal(house.run("experiment", "run", file, *NOWHERE, code=3))
+    assert "no answer" in refusal(run_in_process(house, "experiment", "run", file, *NOWHERE, code=3))
 
 
 def loop(folder: Path) -> Path:
@@ -153,7 +154,7 @@ def dangling(folder: Path) -> Path:
 )
 def test_a_path_that_is_no_file_is_refused(house: House, make: Callable[[Path], Path], words: str) -> None:
     """A folder, links that lead nowhere, and a device without an end, of which only so much is read."""
-    assert words in refusal(house.run("experiment", "run", make(house.folder), *NOWHERE, code=2))
+    assert words in refusal(run_in_process(house, "experiment", "run", make(house.folder), *NOWHERE, code=2))
 
 
 @pytest.mark.fault(item="B46")

@@ -10,6 +10,7 @@ from bus.contracts.experiments import ExperimentListParams, ExperimentListReply
 from bus.contracts.jobs import JobListParams, JobListReply
 from tests.acceptance.experiments import services
 from tests.acceptance.harness import Finished, House, ServiceProcess, finish, steady_ports
+from tests.acceptance.in_process import run_in_process
 
 GOOD = """
 name = "Good"
@@ -37,8 +38,8 @@ class Services:
         self.learning = house.learning(self.runner, "--max-variants", "10")
 
     def refuse(self, *arguments: str | Path, code: int = 2) -> str:
-        """Run a command that must be refused, see to it that nothing was submitted, and give what it says."""
-        sentence = sentence_of(self.house.run(*arguments, code=code))
+        """Run a command that must be refused, check that nothing was submitted, and return what it says."""
+        sentence = sentence_of(run_in_process(self.house, *arguments, code=code))
         experiments = self.learning.ask("experiment.list", ExperimentListParams(), ExperimentListReply)
         jobs = self.runner.ask("job.list", JobListParams(), JobListReply)
         assert (experiments.experiments, jobs.jobs) == ([], []), "something was submitted"
@@ -250,6 +251,35 @@ def test_a_job_that_is_unknown_is_refused(refusing: Services, command: str) -> N
 def test_watching_where_there_is_no_experiment_says_how_to_start_one(refusing: Services) -> None:
     """`watch` without an ID needs at least one experiment."""
     assert "variantbus experiment run" in refusing.refuse("watch", code=4)
+
+
+PROCESSES = {
+    "an experiment": ("experiment run {folder}/experiment.toml", 2, "nmae: unknown key; did you mean 'name'?"),
+    "a job": ("job submit {folder}/job.toml", 2, "config.steps: 0 is out of bounds"),
+    "a file": ("experiment run {folder}/missing.toml", 2, "cannot be read (No such file or directory)"),
+    "a command": ("experimet", 2, "Did you mean 'experiment'?"),
+    "an option": ("experiment run --folow x.toml", 2, "Did you mean '--follow'?"),
+    "an unknown experiment": ("watch none", 4, "'none' is unknown"),
+    "a timeout": ("tail --count 5 --timeout 1", 5, "only 0 of 5 events came"),
+}
+
+
+@pytest.mark.fault(item="B33")
+@pytest.mark.fault(item="B43")
+@pytest.mark.parametrize(("line", "code", "words"), PROCESSES.values(), ids=PROCESSES)
+def test_a_process_refuses_in_the_same_words(
+    refusing: Services, tmp_path: Path, line: str, code: int, words: str
+) -> None:
+    """The other tests call the command in their own process: a real one has the same status, stdout and stderr."""
+    (tmp_path / "experiment.toml").write_text(GOOD.replace("name", "nmae", 1), encoding="utf-8")
+    (tmp_path / "job.toml").write_text("[config]\nsteps = 0", encoding="utf-8")
+    arguments = line.format(folder=tmp_path).split()
+
+    finished = refusing.house.run(*arguments, code=code)
+
+    called = run_in_process(refusing.house, *arguments, code=code)
+    assert (finished.out, finished.err) == (called.out, called.err)
+    assert words in sentence_of(finished)
 
 
 SERVICES = {"runner": "pipeline_runner", "learning": "learning_service"}

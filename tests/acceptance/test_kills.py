@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,7 @@ from bus.protocol.control import ControlError
 from tests.acceptance.checker import check_everything, outputs_of
 from tests.acceptance.experiments import gate, open_gate, pictures, program, submit
 from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, steady_ports, view_of, wait_for_jobs
-from tests.support.helpers import wait_until
+from tests.support.helpers import POLL_SECONDS, wait_until
 
 
 def start_both(house: House) -> tuple[ServiceProcess, ServiceProcess]:
@@ -74,7 +75,8 @@ def test_no_picture_is_half_written_when_the_runner_is_killed_while_it_writes(ho
     experiment_id = submit(house, pictures(values=4, jobs=4, steps=2, size=128))
     outputs = outputs_of(runner)
     for head in (18, 30):
-        wait_until(lambda least=head: is_writing(runner, outputs, least), COMMAND_SECONDS, what="a file")  # type: ignore[misc]
+        writes = partial(is_writing, runner, outputs, head)
+        wait_until(writes, COMMAND_SECONDS, what="a file", longest_poll=POLL_SECONDS)
         runner.kill()
         runner.start()
 

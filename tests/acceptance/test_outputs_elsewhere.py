@@ -21,6 +21,7 @@ from tests.acceptance.harness import (
     steady_ports,
     view_of,
 )
+from tests.acceptance.in_process import run_in_process
 from tests.acceptance.test_bad_input import sentence_of
 from tests.support.helpers import TIME_FACTOR
 from variantbus.reports.sheet import CELL, GAP, HEADING, SIDE, TITLE
@@ -147,8 +148,8 @@ def test_a_bad_hash_is_one_sentence(house: House) -> None:
     runner = house.runner(ports=steady_ports())
 
     for word, code, sentence in BAD.values():
-        assert sentence_of(house.run("job", "output", word, code=code)) == sentence
-    nowhere = house.run("job", "output", "0" * 64, "-o", "no/where.png", code=2)
+        assert sentence_of(run_in_process(house, "job", "output", word, code=code)) == sentence
+    nowhere = run_in_process(house, "job", "output", "0" * 64, "-o", "no/where.png", code=2)
     assert sentence_of(nowhere) == "--output: no/where.png must be in a folder that exists"
     runner.kill()
     assert "no answer from" in sentence_of(house.run("job", "output", "0" * 64, code=3))
@@ -258,5 +259,5 @@ def test_gc_removes_nothing_while_a_learning_service_is_away(house: House) -> No
 def test_a_bad_age_is_one_sentence(house: House) -> None:
     """Before anybody is asked."""
     for word in ("soon", "7", "-1d"):
-        sentence = sentence_of(house.run("job", "gc", "--older-than", word, code=2))
+        sentence = sentence_of(run_in_process(house, "job", "gc", "--older-than", word, code=2))
         assert f"{word!r} is no duration; write for example 7d, 12h or 1h30m" in sentence

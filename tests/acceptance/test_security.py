@@ -8,6 +8,7 @@ from bus.transport.client import request
 from bus.transport.keys import PEERS, SECRET, Keys
 from tests.acceptance.experiments import pictures, services
 from tests.acceptance.harness import Finished, House, finish
+from tests.acceptance.in_process import run_in_process
 from tests.support.helpers import wait_until
 from tests.support.key_folders import enrol, write_peers
 
@@ -103,7 +104,7 @@ def test_a_learning_service_without_the_runners_key_does_not_start(house: House)
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.1.2.3", "somewhere.example"])  # noqa: S104 - refused
 def test_other_machines_come_in_only_with_keys_or_on_purpose(house: House, service: str, host: str) -> None:
     """Before a file or a port is opened."""
-    finished = house.run(service, "--host", host, "--data-dir", house.folder / "data", code=2)
+    finished = run_in_process(house, service, "--host", host, "--data-dir", house.folder / "data", code=2)
 
     assert "lets other machines in: give --keys (see `variantbus keygen`), or --insecure" in error_of(finished)
     assert not (house.folder / "data").exists()
@@ -112,7 +113,7 @@ def test_other_machines_come_in_only_with_keys_or_on_purpose(house: House, servi
 @pytest.mark.parametrize("host", ["", "*", "eth 0", "1.2.3.4:5", "tcp://1.2.3.4", "[::", "a/b"])
 def test_what_is_no_host_is_refused(house: House, host: str) -> None:
     """With what to write instead."""
-    assert "is no host; write an IP address" in error_of(house.run("runner", "--host", host, code=2))
+    assert "is no host; write an IP address" in error_of(run_in_process(house, "runner", "--host", host, code=2))
 
 
 def test_up_refuses_what_its_services_would(house: House) -> None:

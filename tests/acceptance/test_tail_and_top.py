@@ -12,6 +12,7 @@ import pytest
 from bus.protocol.control import FetchParams, FetchReply
 from tests.acceptance.experiments import program, services, submit
 from tests.acceptance.harness import VARIANTBUS, House, ServiceProcess, wait_for_jobs
+from tests.acceptance.in_process import run_in_process
 from tests.support.helpers import wait_until
 
 
@@ -66,7 +67,7 @@ REFUSED = {
 @pytest.mark.parametrize(("line", "words"), REFUSED.values(), ids=REFUSED)
 def test_words_that_make_no_sense_are_refused(house: House, line: str, words: str) -> None:
     """With status 2 and one sentence, before anything is asked."""
-    assert words in house.run("tail", *line.split(), code=2).err
+    assert words in run_in_process(house, "tail", *line.split(), code=2).err
 
 
 def test_on_a_terminal_lines_have_colours(house: House, learning: ServiceProcess) -> None:

@@ -23,6 +23,8 @@ from bus.transport.server import MethodServer
 T = TypeVar("T")
 TIME_FACTOR: Final = float(os.environ.get("VARIANTBUS_TEST_TIME_FACTOR", "1"))
 POLL_SECONDS: Final = 0.002
+POLL_SHARE: Final = 0.1  # of the time waited so far, up to this:
+LONGEST_POLL_SECONDS: Final = 0.02
 PATIENCE: Final = 10.0  # seconds that anything which must happen may take; only a failing test takes so long
 LOCALHOST: Final = Address("127.0.0.1", 0)
 
@@ -50,12 +52,23 @@ def deadline(seconds: float = PATIENCE) -> Deadline:
     return Deadline(seconds)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = PATIENCE, *, what: str = "the condition") -> None:
-    """Poll until a condition holds; fail the test if that takes too long."""
-    limit = deadline(seconds)
+def wait_until(
+    condition: Callable[[], object],
+    seconds: float = PATIENCE,
+    *,
+    what: str = "the condition",
+    longest_poll: float = LONGEST_POLL_SECONDS,
+) -> None:
+    """Poll until a condition holds; fail the test if that takes too long.
+
+    The pauses grow with the time that was waited, up to `longest_poll` seconds: many conditions ask a service, which
+    then needs the time of the processor for its answers that it needs for what is waited for.
+    """
+    limit, begin = deadline(seconds), time.monotonic()
     while not condition():
         assert not limit.passed, f"{what} did not come true within {seconds * TIME_FACTOR:g} s"
-        time.sleep(POLL_SECONDS)
+        waited = time.monotonic() - begin
+        time.sleep(min(longest_poll, POLL_SECONDS + POLL_SHARE * waited))
 
 
 def call_in(loop: Loop, function: Callable[[], T]) -> T:
