@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import House
+from tests.support.workspace import Workspace
 
 
 @pytest.fixture
-def house(tmp_path: Path, no_leaks: None) -> Iterator[House]:  # noqa: ARG001 - asked for what it does
+def workspace(tmp_path: Path, no_leaks: None) -> Iterator[Workspace]:  # noqa: ARG001 - asked for what it does
     """Give a folder and the means to start processes in it; all of them have ended afterwards."""
-    house = House(tmp_path)
-    yield house
-    house.close()
+    workspace = Workspace(tmp_path)
+    yield workspace
+    workspace.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -22,7 +22,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the end of every process's stderr into the report of a failure."""
     report = yield
-    house = getattr(item, "funcargs", {}).get("house")
-    if report.failed and isinstance(house, House):
-        report.sections.append(("stderr of the processes", house.report()))
+    workspace = getattr(item, "funcargs", {}).get("workspace")
+    if report.failed and isinstance(workspace, Workspace):
+        report.sections.append(("stderr of the processes", workspace.report()))
     return report

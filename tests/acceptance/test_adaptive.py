@@ -1,8 +1,8 @@
 """Adaptive experiments from the command line on: as good as the whole grid with fewer jobs, also through `kill -9`."""
 
-from tests.acceptance.experiments import services, submit
-from tests.acceptance.harness import COMMAND_SECONDS, House, steady_ports, view_of, wait_for_jobs
+from tests.support.experiment_files import services, submit
 from tests.support.helpers import wait_until
+from tests.support.workspace import COMMAND_SECONDS, Workspace, steady_ports, view_of, wait_for_jobs
 
 SEEDS = 2
 RANGE = """
@@ -35,15 +35,15 @@ seed = 7
 ADAPTIVE = definition(f'mode = "adaptive"\nbudget = {BUDGET}')
 
 
-def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs(house: House) -> None:
+def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs(workspace: Workspace) -> None:
     """What it recommends is within one step of the grid's best, and hardly worse; a stopped one ends with its round."""
-    _, learning = services(house)
-    grid = submit(house, definition(""), "grid.toml")
-    stopped = submit(house, ADAPTIVE, "stopped.toml")
-    house.run("experiment", "stop", stopped)
-    path = house.write("adaptive.toml", ADAPTIVE)
+    _, learning = services(workspace)
+    grid = submit(workspace, definition(""), "grid.toml")
+    stopped = submit(workspace, ADAPTIVE, "stopped.toml")
+    workspace.run("experiment", "stop", stopped)
+    path = workspace.write("adaptive.toml", ADAPTIVE)
 
-    followed = house.run("experiment", "run", path, "--follow", seconds=2 * COMMAND_SECONDS)
+    followed = workspace.run("experiment", "run", path, "--follow", seconds=2 * COMMAND_SECONDS)
     wait_for_jobs(learning, grid, GRID_JOBS)
 
     found = view_of(learning, followed.err.split()[0])
@@ -61,15 +61,15 @@ def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs
     assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in followed.err
     wait_for_jobs(learning, stopped, 10)
     assert (view_of(learning, stopped).status, view_of(learning, stopped).totals.jobs) == ("completed", 10)
-    shown = house.run("experiment", "show", found.experiment_id).out
+    shown = workspace.run("experiment", "show", found.experiment_id).out
     assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in shown
 
 
-def test_a_search_survives_kills_and_keeps_its_budget(house: House) -> None:
+def test_a_search_survives_kills_and_keeps_its_budget(workspace: Workspace) -> None:
     """The learning service is killed while jobs run, and when a round has just ended."""
-    runner = house.runner("--workers", "2")
-    learning = house.learning(runner, ports=steady_ports())
-    experiment_id = submit(house, ADAPTIVE)
+    runner = workspace.runner("--workers", "2")
+    learning = workspace.learning(runner, ports=steady_ports())
+    experiment_id = submit(workspace, ADAPTIVE)
     for jobs in (3, 10, 17):
         wait_for_jobs(learning, experiment_id, jobs)
         learning.kill()
@@ -78,7 +78,7 @@ def test_a_search_survives_kills_and_keeps_its_budget(house: House) -> None:
     wait_until(lambda: view_of(learning, experiment_id).status == "completed", COMMAND_SECONDS, what="its end")
 
     ended = view_of(learning, experiment_id)
-    ran = house.run("job", "list", "--json", "--limit", "100").json
+    ran = workspace.run("job", "list", "--json", "--limit", "100").json
     assert ended.search is not None
     assert ended.search.state in ("decided", "exhausted")
     assert len(ran) == len({job["job_id"] for job in ran}) == ended.search.spent == ended.totals.completed <= BUDGET

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.acceptance.harness import VARIANTBUS, Finished, House, finish, steady_ports
-from tests.acceptance.in_process import run_in_process
 from tests.support.helpers import TIME_FACTOR
+from tests.support.in_process import run_in_process
+from tests.support.workspace import VARIANTBUS, Finished, Workspace, finish, steady_ports
 from variantbus.cli.main import main
 
 NOWHERE = ("--learning", "tcp://127.0.0.1:9")
@@ -80,19 +80,19 @@ def test_an_address_that_libzmq_would_misread_is_refused(address: str) -> None:
 
 @pytest.mark.fault(item="B39")
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "tcp://no-such-host.invalid:5571", "tcp://127.0.0.1:9"])
-def test_an_address_where_nobody_is_ends_in_time(house: House, address: str) -> None:
+def test_an_address_where_nobody_is_ends_in_time(workspace: Workspace, address: str) -> None:
     """Connecting never fails in ZeroMQ; asking has a time limit, and the sentence names the address."""
-    finished = house.run("experiment", "list", "--learning", address, code=3, seconds=20)
+    finished = workspace.run("experiment", "list", "--learning", address, code=3, seconds=20)
     assert address in refusal(finished)
 
 
 @pytest.mark.fault(item="B45")
-def test_an_argument_that_is_no_utf8_is_refused(house: House) -> None:
+def test_an_argument_that_is_no_utf8_is_refused(workspace: Workspace) -> None:
     """It can be no id and no prefix, and it is shown without breaking the terminal."""
     commands: list[list[str | bytes]] = [["experiment", "show", b"\xff\xfe", *NOWHERE], ["tail", b"job.\xff"]]
     for words in commands:
         done = subprocess.run(
-            [VARIANTBUS, *words], capture_output=True, timeout=30 * TIME_FACTOR, check=False, env=house.environment
+            [VARIANTBUS, *words], capture_output=True, timeout=30 * TIME_FACTOR, check=False, env=workspace.environment
         )
         assert done.returncode in (2, 3), done
         assert b"Traceback" not in done.stderr, done
@@ -112,19 +112,19 @@ def test_an_argument_that_is_no_utf8_is_refused(house: House) -> None:
     ],
     ids=["empty", "NUL", "lists", "tables", "dotted keys"],
 )
-def test_a_file_that_is_strange_inside_is_refused(house: House, content: bytes, words: str) -> None:
+def test_a_file_that_is_strange_inside_is_refused(workspace: Workspace, content: bytes, words: str) -> None:
     """Empty, with a NUL, or nested five thousand deep."""
-    file = house.folder / "strange.toml"
+    file = workspace.folder / "strange.toml"
     file.write_bytes(content)
-    assert words in refusal(run_in_process(house, "experiment", "run", file, *NOWHERE, code=2))
+    assert words in refusal(run_in_process(workspace, "experiment", "run", file, *NOWHERE, code=2))
 
 
 @pytest.mark.fault(item="B32")
-def test_a_byte_order_mark_is_skipped(house: House) -> None:
+def test_a_byte_order_mark_is_skipped(workspace: Workspace) -> None:
     """As some editors write it: the file is read, and only the service is missing."""
-    file = house.folder / "bom.toml"
+    file = workspace.folder / "bom.toml"
     file.write_bytes(b'\xef\xbb\xbfname = "x"\r\n[variable]\r\nname = "cfg_scale"\r\nvalues = [1, 2]\r\n')
-    assert "no answer" in refusal(run_in_process(house, "experiment", "run", file, *NOWHERE, code=3))
+    assert "no answer" in refusal(run_in_process(workspace, "experiment", "run", file, *NOWHERE, code=3))
 
 
 def loop(folder: Path) -> Path:
@@ -152,13 +152,13 @@ def dangling(folder: Path) -> Path:
         (lambda _: Path("-"), "cannot be read (No such file or directory)"),
     ],
 )
-def test_a_path_that_is_no_file_is_refused(house: House, make: Callable[[Path], Path], words: str) -> None:
+def test_a_path_that_is_no_file_is_refused(workspace: Workspace, make: Callable[[Path], Path], words: str) -> None:
     """A folder, links that lead nowhere, and a device without an end, of which only so much is read."""
-    assert words in refusal(run_in_process(house, "experiment", "run", make(house.folder), *NOWHERE, code=2))
+    assert words in refusal(run_in_process(workspace, "experiment", "run", make(workspace.folder), *NOWHERE, code=2))
 
 
 @pytest.mark.fault(item="B46")
-def test_a_file_may_come_through_a_pipe(house: House) -> None:
+def test_a_file_may_come_through_a_pipe(workspace: Workspace) -> None:
     """As from `<(command)` of a shell: it has no size, and is read to its end."""
     done = subprocess.run(
         [VARIANTBUS, "experiment", "run", "/dev/stdin", *NOWHERE],
@@ -166,7 +166,7 @@ def test_a_file_may_come_through_a_pipe(house: House) -> None:
         capture_output=True,
         timeout=30 * TIME_FACTOR,
         check=False,
-        env=house.environment,
+        env=workspace.environment,
     )
     assert done.returncode == 2
     assert b"nam: unknown key" in done.stderr
@@ -175,11 +175,16 @@ def test_a_file_may_come_through_a_pipe(house: House) -> None:
 @pytest.mark.fault(item="B46")
 @pytest.mark.fault(item="F46")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_output_that_cannot_be_written_is_one_sentence(house: House) -> None:
+def test_output_that_cannot_be_written_is_one_sentence(workspace: Workspace) -> None:
     """The disk behind stdout is full."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [VARIANTBUS, "spec"], stdout=full, stderr=subprocess.PIPE, timeout=30, check=False, env=house.environment
+            [VARIANTBUS, "spec"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+            env=workspace.environment,
         )
     assert done.returncode != 0
     assert b"Traceback" not in done.stderr
@@ -188,12 +193,12 @@ def test_output_that_cannot_be_written_is_one_sentence(house: House) -> None:
 
 @pytest.mark.fault(item="B47")
 @pytest.mark.parametrize("module", ["pipeline_runner", "learning_service"])
-def test_ctrl_c_at_any_moment_of_the_start_ends_quietly(house: House, module: str) -> None:
+def test_ctrl_c_at_any_moment_of_the_start_ends_quietly(workspace: Workspace, module: str) -> None:
     """While modules are read, files opened or sockets bound: no traceback, and a status that says so or 0."""
     for delay in (0.05, 0.15, 0.25, 0.35, 0.5):
         ports = [str(port) for port in steady_ports()]
-        arguments = ["--data-dir", str(house.folder / "data"), "--feed-port", ports[0], "--control-port", ports[1]]
-        running = house.start(module, sys.executable, "-m", module, *arguments)
+        arguments = ["--data-dir", str(workspace.folder / "data"), "--feed-port", ports[0], "--control-port", ports[1]]
+        running = workspace.start(module, sys.executable, "-m", module, *arguments)
         try:
             running.popen.wait(delay * TIME_FACTOR)
         except subprocess.TimeoutExpired:

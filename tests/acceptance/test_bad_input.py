@@ -8,9 +8,9 @@ import pytest
 
 from bus.contracts.experiments import ExperimentListParams, ExperimentListReply
 from bus.contracts.jobs import JobListParams, JobListReply
-from tests.acceptance.experiments import services
-from tests.acceptance.harness import Finished, House, ServiceProcess, finish, steady_ports
-from tests.acceptance.in_process import run_in_process
+from tests.support.experiment_files import services
+from tests.support.in_process import run_in_process
+from tests.support.workspace import Finished, ServiceProcess, Workspace, finish, steady_ports
 
 GOOD = """
 name = "Good"
@@ -31,15 +31,15 @@ MANY = ", ".join(str(number) for number in range(1, 12))
 class Services:
     """A runner and a learning service that refuse all that these tests send, so that one pair serves all of them."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         """Start both; the learning service takes at most ten variants."""
-        self.house = house
-        self.runner = house.runner()
-        self.learning = house.learning(self.runner, "--max-variants", "10")
+        self.workspace = workspace
+        self.runner = workspace.runner()
+        self.learning = workspace.learning(self.runner, "--max-variants", "10")
 
     def refuse(self, *arguments: str | Path, code: int = 2) -> str:
         """Run a command that must be refused, check that nothing was submitted, and return what it says."""
-        sentence = sentence_of(run_in_process(self.house, *arguments, code=code))
+        sentence = sentence_of(run_in_process(self.workspace, *arguments, code=code))
         experiments = self.learning.ask("experiment.list", ExperimentListParams(), ExperimentListReply)
         jobs = self.runner.ask("job.list", JobListParams(), JobListReply)
         assert (experiments.experiments, jobs.jobs) == ([], []), "something was submitted"
@@ -59,9 +59,9 @@ def sentence_of(finished: Finished) -> str:
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Give services that are still empty after each test."""
-    house = House(tmp_path_factory.mktemp("refusing"))
-    yield Services(house)
-    house.close()
+    workspace = Workspace(tmp_path_factory.mktemp("refusing"))
+    yield Services(workspace)
+    workspace.close()
 
 
 EXPERIMENTS = {
@@ -275,9 +275,9 @@ def test_a_process_refuses_in_the_same_words(
     (tmp_path / "job.toml").write_text("[config]\nsteps = 0", encoding="utf-8")
     arguments = line.format(folder=tmp_path).split()
 
-    finished = refusing.house.run(*arguments, code=code)
+    finished = refusing.workspace.run(*arguments, code=code)
 
-    called = run_in_process(refusing.house, *arguments, code=code)
+    called = run_in_process(refusing.workspace, *arguments, code=code)
     assert (finished.out, finished.err) == (called.out, called.err)
     assert words in sentence_of(finished)
 
@@ -287,14 +287,14 @@ SERVICES = {"runner": "pipeline_runner", "learning": "learning_service"}
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("kind", ["feed", "control"])
-def test_a_port_that_is_taken_is_reported(house: House, service: str, kind: str) -> None:
+def test_a_port_that_is_taken_is_reported(workspace: Workspace, service: str, kind: str) -> None:
     """The sentence names the address and what to do; the exit status is 2."""
-    other = house.runner()
+    other = workspace.runner()
     taken = (other.feed if kind == "feed" else other.control).rpartition(":")[2]
     ports = {"feed": "0", "control": "0", kind: taken}
 
-    finished = house.run(
-        *(service, "--data-dir", house.folder / "second"),
+    finished = workspace.run(
+        *(service, "--data-dir", workspace.folder / "second"),
         *("--feed-port", ports["feed"], "--control-port", ports["control"]),
         code=2,
     )
@@ -307,11 +307,11 @@ def test_a_port_that_is_taken_is_reported(house: House, service: str, kind: str)
 
 @pytest.mark.fault(item="F22")
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_data_folder_that_is_in_use_is_reported(house: House, service: str) -> None:
+def test_a_data_folder_that_is_in_use_is_reported(workspace: Workspace, service: str) -> None:
     """A second process on the same files ends with status 4; the first one goes on."""
-    first: ServiceProcess = services(house)[list(SERVICES).index(service)]
+    first: ServiceProcess = services(workspace)[list(SERVICES).index(service)]
 
-    finished = house.run(service, "--data-dir", first.data, "--feed-port", "0", "--control-port", "0", code=4)
+    finished = workspace.run(service, "--data-dir", first.data, "--feed-port", "0", "--control-port", "0", code=4)
 
     holder = first.process.popen.pid
     assert f"is in use by process {holder}; stop that one or choose another --data-dir" in sentence_of(finished)
@@ -319,54 +319,54 @@ def test_a_data_folder_that_is_in_use_is_reported(house: House, service: str) ->
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_data_folder_below_a_file_is_refused(house: House, service: str) -> None:
+def test_a_data_folder_below_a_file_is_refused(workspace: Workspace, service: str) -> None:
     """A folder that cannot be made is one sentence, with status 4."""
-    file = house.write("file", "")
+    file = workspace.write("file", "")
 
-    finished = house.run(service, "--data-dir", file / "data", "--feed-port", "0", "--control-port", "0", code=4)
+    finished = workspace.run(service, "--data-dir", file / "data", "--feed-port", "0", "--control-port", "0", code=4)
 
     assert "cannot write to" in sentence_of(finished)
     assert "--data-dir" in finished.err
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_file_in_place_of_the_data_folder_is_refused(house: House, service: str) -> None:
+def test_a_file_in_place_of_the_data_folder_is_refused(workspace: Workspace, service: str) -> None:
     """The option itself says that it wants a folder."""
-    assert "is a file" in sentence_of(house.run(service, "--data-dir", house.write("file", ""), code=2))
+    assert "is a file" in sentence_of(workspace.run(service, "--data-dir", workspace.write("file", ""), code=2))
 
 
 @pytest.mark.fault(item="F13")
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_data_folder_that_cannot_be_written_is_refused(house: House, service: str) -> None:
+def test_a_data_folder_that_cannot_be_written_is_refused(workspace: Workspace, service: str) -> None:
     """The sentence says which folder, and what to do."""
-    folder = house.folder / "locked"
+    folder = workspace.folder / "locked"
     folder.mkdir(mode=0o500)
 
-    finished = house.run(service, "--data-dir", folder, "--feed-port", "0", "--control-port", "0", code=4)
+    finished = workspace.run(service, "--data-dir", folder, "--feed-port", "0", "--control-port", "0", code=4)
 
     assert f"cannot write to {folder}" in sentence_of(finished)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_database_of_somebody_else_is_left_alone(house: House, service: str) -> None:
+def test_a_database_of_somebody_else_is_left_alone(workspace: Workspace, service: str) -> None:
     """A file that is no log of ours is refused and stays as it is."""
-    (house.folder / "data").mkdir()
-    foreign = house.write(f"data/{service}.db", "this is no database\n" * 100)
+    (workspace.folder / "data").mkdir()
+    foreign = workspace.write(f"data/{service}.db", "this is no database\n" * 100)
     before = foreign.read_bytes()
 
-    finished = house.run(service, "--data-dir", foreign.parent, "--feed-port", "0", "--control-port", "0", code=4)
+    finished = workspace.run(service, "--data-dir", foreign.parent, "--feed-port", "0", "--control-port", "0", code=4)
 
     assert str(foreign) in sentence_of(finished)
     assert foreign.read_bytes() == before
 
 
 @pytest.mark.fault(item="B39")
-def test_a_service_that_is_away_is_reported_by_every_command(house: House) -> None:
+def test_a_service_that_is_away_is_reported_by_every_command(workspace: Workspace) -> None:
     """The exit status is 3, and the sentence says which address does not answer and what to do."""
-    for service in services(house, steady=True):
+    for service in services(workspace, steady=True):
         service.kill()
-    good, job = house.write("good.toml", GOOD), house.write("job.toml", 'pipeline = "embedded"')
+    good, job = workspace.write("good.toml", GOOD), workspace.write("job.toml", 'pipeline = "embedded"')
     lines: list[tuple[str | Path, ...]] = [
         ("experiment", "run", good),
         ("experiment", "list"),
@@ -378,7 +378,7 @@ def test_a_service_that_is_away_is_reported_by_every_command(house: House) -> No
         ("tail", "--all", "--exit-at-end"),
     ]
 
-    for running in [house.command(*line) for line in lines]:  # at once, as each of them waits for some seconds
+    for running in [workspace.command(*line) for line in lines]:  # at once, as each of them waits for some seconds
         running.wait(20)
         finished = finish(running)
         assert finished.code == 3, finished
@@ -386,13 +386,13 @@ def test_a_service_that_is_away_is_reported_by_every_command(house: House) -> No
         assert "variantbus up" in finished.err
 
 
-def test_a_learning_service_without_a_runner_refuses_to_plan(house: House) -> None:
+def test_a_learning_service_without_a_runner_refuses_to_plan(workspace: Workspace) -> None:
     """Nothing can be checked before a runner has told what it offers; status 3, and the sentence says so."""
-    runner = house.runner(ports=steady_ports())
+    runner = workspace.runner(ports=steady_ports())
     runner.kill()
-    house.learning(runner)
+    workspace.learning(runner)
 
-    sentence = sentence_of(house.run("experiment", "run", house.write("good.toml", GOOD), code=3))
+    sentence = sentence_of(workspace.run("experiment", "run", workspace.write("good.toml", GOOD), code=3))
 
     assert f"no runner has answered yet at {runner.control}" in sentence
 
@@ -402,11 +402,11 @@ def test_fewer_events_than_asked_for_is_a_timeout(refusing: Services) -> None:
     assert refusing.refuse("tail", "--count", "5", "--timeout", "1", code=5) == "only 0 of 5 events came"
 
 
-def test_a_tail_says_that_it_waits_for_somebody_who_is_away(house: House) -> None:
+def test_a_tail_says_that_it_waits_for_somebody_who_is_away(workspace: Workspace) -> None:
     """It goes on waiting, as whoever comes later is heard then, but it does not do so in silence."""
-    runner, _ = services(house, steady=True)
+    runner, _ = services(workspace, steady=True)
     runner.kill()
 
-    finished = house.run("tail", "job", "--timeout", "3")
+    finished = workspace.run("tail", "job", "--timeout", "3")
 
     assert finished.err == f"waiting for {runner.control} to answer; if they are there, they may want --keys\n"

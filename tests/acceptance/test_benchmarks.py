@@ -14,8 +14,8 @@ import pytest
 from benchmarks.systems import JOB_SYSTEMS, OURS
 from benchmarks.workload import Checker, LostEventError, Workload
 from bus.contracts.messages import VariantStatus
-from tests.acceptance.harness import House, Running, finish
 from tests.support.helpers import wait_until
+from tests.support.workspace import Running, Workspace, finish
 
 ROOT = Path(__file__).parents[2]
 CHAIN = {"chain-throughput", "latency-p50", "latency-p99"}
@@ -23,10 +23,10 @@ JOB_PEERS = [name for name in JOB_SYSTEMS if name != OURS]
 GROWTH = {f"growth-{what}-{tracked}" for what in ("cost", "resident") for tracked in (2, 5)}
 
 
-def start(house: House, *options: str, peer: str = "pyzmq") -> Running:
+def start(workspace: Workspace, *options: str, peer: str = "pyzmq") -> Running:
     """Start the benchmark with tiny counts; its folders come into the test's own."""
     words = (sys.executable, "-m", "benchmarks", "--quick", "--system", "ours", "--system", peer, *options)
-    return house.start("bench", *words, environment={"PYTHONPATH": str(ROOT), "TMPDIR": str(house.folder)})
+    return workspace.start("bench", *words, environment={"PYTHONPATH": str(ROOT), "TMPDIR": str(workspace.folder)})
 
 
 def children(running: Running) -> list[psutil.Process]:
@@ -37,9 +37,9 @@ def children(running: Running) -> list[psutil.Process]:
         return []
 
 
-def measured(house: House) -> dict[str, dict[str, Any]]:
+def measured(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """Give what the benchmark has written down, by measurement."""
-    rows: list[dict[str, Any]] = json.loads((house.folder / "results" / "latest.json").read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = json.loads((workspace.folder / "results" / "latest.json").read_text(encoding="utf-8"))
     return {row["name"]: row for row in rows}
 
 
@@ -66,18 +66,18 @@ def status(revision: int, completed: int, state: Literal["running", "completed"]
     )
 
 
-def leftovers(house: House) -> list[Path]:
+def leftovers(workspace: Workspace) -> list[Path]:
     """Give what the benchmark has left in the temporary folder."""
-    return list(house.folder.glob("variantbus-bench-*"))
+    return list(workspace.folder.glob("variantbus-bench-*"))
 
 
-def test_every_measurement_runs_and_is_written_down(house: House) -> None:
+def test_every_measurement_runs_and_is_written_down(workspace: Workspace) -> None:
     """All measurements come out, with medians, ratios, single rounds and the machine, and as a picture."""
-    running = start(house, "--rounds", "1", "--output", str(house.folder / "results"))
+    running = start(workspace, "--rounds", "1", "--output", str(workspace.folder / "results"))
     running.wait(100)
     finished = finish(running)
     assert finished.code == 0, finished
-    by_name = measured(house)
+    by_name = measured(workspace)
     read = {"catch-up-subscriber", "catch-up-rebuilt-service", "fan-out-1", "fan-out-3"}
     assert set(by_name) == CHAIN | read | GROWTH | {"growth-cost-ratio", "growth-memory", "jobs"}
     throughput = by_name["chain-throughput"]
@@ -85,28 +85,28 @@ def test_every_measurement_runs_and_is_written_down(house: House) -> None:
     assert len(throughput["figures"]["ours"]) == throughput["rounds"] == 1
     assert throughput["targets"][0]["peer"] == "pyzmq"
     assert throughput["machine"]["cores"]
-    picture = house.folder / "results" / "latest.svg"
+    picture = workspace.folder / "results" / "latest.svg"
     assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - we have drawn it ourselves
-    assert leftovers(house) == []
+    assert leftovers(workspace) == []
 
 
 @pytest.mark.parametrize("peer", JOB_PEERS)
-def test_jobs_run_beside_a_peer(house: House, peer: str) -> None:
+def test_jobs_run_beside_a_peer(workspace: Workspace, peer: str) -> None:
     """The jobs of ours and of each peer come through, and what was measured before is kept."""
     if missing := JOB_SYSTEMS[peer].missing():
         pytest.skip(missing)
-    output = ("--rounds", "1", "--output", str(house.folder / "results"))
+    output = ("--rounds", "1", "--output", str(workspace.folder / "results"))
     for options in (("--only", "latency"), ("--only", "jobs", "--merge")):
-        running = start(house, *options, *output, peer=peer)
+        running = start(workspace, *options, *output, peer=peer)
         running.wait(100)
         finished = finish(running)
         assert finished.code == 0, finished
-    by_name = measured(house)
+    by_name = measured(workspace)
     assert set(by_name) == {"latency-p50", "latency-p99", "jobs"}
     assert set(by_name["jobs"]["figures"]) == {"ours", peer}
     assert [target["peer"] for target in by_name["jobs"]["targets"]] == [peer]
     assert by_name["latency-p50"]["machine"]["date"] < by_name["jobs"]["machine"]["date"]
-    assert leftovers(house) == []
+    assert leftovers(workspace) == []
 
 
 @pytest.mark.parametrize(
@@ -140,19 +140,19 @@ def test_a_subscriber_is_done_when_every_variant_has_ended() -> None:
     assert checker.done
 
 
-def test_an_interrupted_benchmark_leaves_nothing_behind(house: House) -> None:
+def test_an_interrupted_benchmark_leaves_nothing_behind(workspace: Workspace) -> None:
     """Ctrl-C in the midst of it ends every process and removes every folder."""
-    running = start(house, "--only", "throughput", "--rounds", "50")
+    running = start(workspace, "--only", "throughput", "--rounds", "50")
     wait_until(lambda: len(children(running)) > 1, 30, what="its processes")
     running.send(signal.SIGINT)
     assert running.wait(30) == 128 + signal.SIGINT
-    wait_until(lambda: not house.left(), what="the end of all processes")
-    assert leftovers(house) == []
+    wait_until(lambda: not workspace.left(), what="the end of all processes")
+    assert leftovers(workspace) == []
 
 
-def test_a_process_that_dies_is_a_loud_failure(house: House) -> None:
+def test_a_process_that_dies_is_a_loud_failure(workspace: Workspace) -> None:
     """If a process of a measurement dies, the benchmark fails, says which one, and ends the others."""
-    running = start(house, "--only", "throughput", "--rounds", "50")
+    running = start(workspace, "--only", "throughput", "--rounds", "50")
 
     def kill_the_service() -> bool:
         """Kill it, if it is there; in a round that is ending anyway, that is no fault."""
@@ -166,4 +166,4 @@ def test_a_process_that_dies_is_a_loud_failure(house: House) -> None:
     finished = finish(running)
     assert finished.code == 1, finished
     assert "learning, status -9" in finished.err, finished
-    assert leftovers(house) == []
+    assert leftovers(workspace) == []

@@ -9,17 +9,14 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from bus.protocol.control import ControlError
 from bus.subscriber.delivery import Start
-from tests.acceptance.checker import check_everything, messages_of
-from tests.acceptance.experiments import program, services
-from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of
-from tests.acceptance.recorder import read
+from tests.support.checker import check_everything, messages_of
+from tests.support.experiment_files import program, services
 from tests.support.helpers import wait_until
 from tests.support.invariants import (
     Event,
@@ -32,21 +29,23 @@ from tests.support.invariants import (
     decoded,
     read_log,
 )
+from tests.support.recorder import read
+from tests.support.workspace import COMMAND_SECONDS, ROOT, Running, ServiceProcess, Workspace, view_of
 
 SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "10"))
 SEED: Final = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 RECORDERS: Final = {"everything": "", "statuses": "variant.status"}
 DRAIN_SECONDS: Final = 60.0  # the jobs that are left have to run
-RECORDER: Final = str(Path(__file__).with_name("recorder.py"))
+RECORDER: Final = str(ROOT / "tests" / "support" / "recorder.py")
 
 
 class Cast:
     """The processes that faults happen to."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         """Start them all."""
-        self.house = house
-        self.runner, self.learning = services(house, steady=True)
+        self.workspace = workspace
+        self.runner, self.learning = services(workspace, steady=True)
         self.recorders = {name: self.record(name) for name in RECORDERS}
         self.stopped: list[Running] = []
         self.dead: set[str] = set()
@@ -56,8 +55,8 @@ class Cast:
     def record(self, name: str) -> Running:
         """Start a subscriber that stores events with its position."""
         addresses = [self.runner.control, self.learning.control]
-        database = str(self.house.folder / f"{name}.db")
-        return self.house.start(
+        database = str(self.workspace.folder / f"{name}.db")
+        return self.workspace.start(
             name, sys.executable, RECORDER, database, Start.BEGINNING.value, RECORDERS[name], *addresses
         )
 
@@ -100,8 +99,8 @@ class Cast:
     def submit(self) -> None:
         """Plan an experiment; where somebody is away, nobody knows whether it was planned."""
         self.submitted += 1
-        file = self.house.write(f"{self.submitted}.toml", program(values=3, jobs=6, script="sleep 0.02"))
-        self.house.command("experiment", "run", file)
+        file = self.workspace.write(f"{self.submitted}.toml", program(values=3, jobs=6, script="sleep 0.02"))
+        self.workspace.command("experiment", "run", file)
 
     def carry_on(self) -> None:
         """Continue all that were stopped."""
@@ -117,9 +116,9 @@ class Cast:
             self.start(name)
 
 
-def recorded(house: House, name: str, service: ServiceProcess) -> list[Seen]:
+def recorded(workspace: Workspace, name: str, service: ServiceProcess) -> list[Seen]:
     """Give what a recorder has of a service."""
-    events = read(house.folder / f"{name}.db")
+    events = read(workspace.folder / f"{name}.db")
     return [Seen(None, one.offset, one.topic, one.body) for one in events if one.source == service.control]
 
 
@@ -128,7 +127,7 @@ def drain(cast: Cast) -> list[str]:
 
     def has_ended() -> bool:
         try:
-            ids = experiments(cast.house)
+            ids = experiments(cast.workspace)
             return all(view_of(cast.learning, one).status == "completed" for one in ids)
         except ControlError:
             return False
@@ -138,16 +137,16 @@ def drain(cast: Cast) -> list[str]:
         for service in (cast.runner, cast.learning):
             count = sum(one.topic.startswith(prefix) for one in read_log(service.control))
             wait_until(
-                lambda n=name, s=service, least=count: len(recorded(cast.house, n, s)) >= least,  # type: ignore[misc]
+                lambda n=name, s=service, least=count: len(recorded(cast.workspace, n, s)) >= least,  # type: ignore[misc]
                 DRAIN_SECONDS,
                 what=f"{count} events at {name}",
             )
-    return experiments(cast.house)
+    return experiments(cast.workspace)
 
 
-def experiments(house: House) -> list[str]:
+def experiments(workspace: Workspace) -> list[str]:
     """Give all that were planned."""
-    listed = house.run("experiment", "list", "--json", "--limit", "1000").json
+    listed = workspace.run("experiment", "list", "--json", "--limit", "1000").json
     return [one["experiment_id"] for one in listed]
 
 
@@ -159,7 +158,7 @@ def check_all(cast: Cast, ids: list[str]) -> None:
         bodies = [one.body for one in log]
         check_writes(log, bodies, [])  # nothing twice
         for name, prefix in RECORDERS.items():
-            received = recorded(cast.house, name, service)
+            received = recorded(cast.workspace, name, service)
             check_subscriber(received, log, prefix)
             check_never_reused([one._replace(epoch=None) for one in log], received)
         check_bounds(service.process.popen.pid, service.data / f"{kind}.db")
@@ -172,10 +171,10 @@ def check_all(cast: Cast, ids: list[str]) -> None:
 
 
 @pytest.mark.timeout(180 + 3 * SECONDS)
-def test_random_faults_for_a_while_leave_nothing_wrong(house: House) -> None:
+def test_random_faults_for_a_while_leave_nothing_wrong(workspace: Workspace) -> None:
     """Kill, stop, continue and restart the runner, the learning service and subscribers; then all invariants hold."""
     chance = random.Random(SEED)  # noqa: S311 - it can be repeated
-    cast = Cast(house)
+    cast = Cast(workspace)
     try:
         cast.submit()
         end = time.monotonic() + SECONDS
@@ -183,7 +182,7 @@ def test_random_faults_for_a_while_leave_nothing_wrong(house: House) -> None:
             cast.act(chance)
             time.sleep(chance.random() * 0.4)  # faults have no condition to wait for: their pace is part of the chance
         cast.heal()
-        for command in [one for one in house.started if "-experiment" in one.name]:
+        for command in [one for one in workspace.started if "-experiment" in one.name]:
             assert command.wait(COMMAND_SECONDS) in (0, 3, 5), command.errors()
         check_all(cast, drain(cast))
     except BaseException:

@@ -9,7 +9,7 @@ import pytest
 from bus.contracts.messages import ImageRef, Message, VariantStatus
 from learning_service.experiments.model import variant_status
 from learning_service.experiments.variants import Variant
-from tests.acceptance.checker import check_files, check_jobs, check_life, check_revisions, torn_files
+from tests.support.checker import check_files, check_jobs, check_life, check_revisions, torn_files
 from tests.support.factories import EXPERIMENT, JobScript, context, planned_experiment, planned_jobs
 from tests.support.invariants import Event, check_offsets
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.acceptance.checker import outputs_of
-from tests.acceptance.harness import House, view_of
 from tests.servers.comfyui import FakeComfy
+from tests.support.checker import outputs_of
 from tests.support.comfyui_jobs import EXAMPLE
 from tests.support.helpers import wait_until
+from tests.support.workspace import Workspace, view_of
 
 VALUES = [3, 5.5, 8]
 SEEDS = [7, 8]
@@ -47,13 +47,13 @@ prompt = "6.text"
 """
 
 
-def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: House, fake: FakeComfy) -> None:
+def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(workspace: Workspace, fake: FakeComfy) -> None:
     """`experiment run --follow` ends well, and each picture lies under the value that the server was asked for."""
-    runner = house.runner("--comfyui-url", fake.url)
-    learning = house.learning(runner)
-    file = house.write("experiment.toml", experiment(EXAMPLE))
+    runner = workspace.runner("--comfyui-url", fake.url)
+    learning = workspace.learning(runner)
+    file = workspace.write("experiment.toml", experiment(EXAMPLE))
 
-    followed = house.run("experiment", "run", file, "--follow")
+    followed = workspace.run("experiment", "run", file, "--follow")
 
     view = view_of(learning, followed.err.split()[0])
     assert [(variant.status, variant.completed) for variant in view.variants] == [("completed", len(SEEDS))] * 3
@@ -72,39 +72,39 @@ def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(house: Hou
 
 
 def test_a_value_that_the_server_does_not_take_is_refused_before_anything_is_stored(
-    house: House, fake: FakeComfy
+    workspace: Workspace, fake: FakeComfy
 ) -> None:
     """The server is never asked for it: one sentence, status 2, and no experiment that could only fail."""
-    runner = house.runner("--comfyui-url", fake.url)
-    learning = house.learning(runner)
-    file = house.write("experiment.toml", experiment(EXAMPLE, values=[3, 500]))
+    runner = workspace.runner("--comfyui-url", fake.url)
+    learning = workspace.learning(runner)
+    file = workspace.write("experiment.toml", experiment(EXAMPLE, values=[3, 500]))
 
-    refused = house.run("experiment", "run", file, "--follow", code=2)
+    refused = workspace.run("experiment", "run", file, "--follow", code=2)
 
     assert refused.err == "Error: config.cfg_scale: 500 is out of bounds; allowed: 0 to 100\n"
-    assert house.run("experiment", "list", "--json", "--learning", learning.control).json == []
+    assert workspace.run("experiment", "list", "--json", "--learning", learning.control).json == []
     assert fake.prompts == []
 
 
-def test_nothing_is_planned_without_a_server(house: House, fake: FakeComfy) -> None:
+def test_nothing_is_planned_without_a_server(workspace: Workspace, fake: FakeComfy) -> None:
     """Status 3 and one sentence: where ComfyUI was looked for, and what to do."""
     fake.stop()
-    runner = house.runner("--comfyui-url", fake.url)
-    house.learning(runner)
-    file = house.write("experiment.toml", experiment(EXAMPLE))
+    runner = workspace.runner("--comfyui-url", fake.url)
+    workspace.learning(runner)
+    file = workspace.write("experiment.toml", experiment(EXAMPLE))
 
-    refused = house.run("experiment", "run", file, code=3)
+    refused = workspace.run("experiment", "run", file, code=3)
 
     assert "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set" in refused.err
 
 
-def test_a_runner_that_is_killed_takes_its_running_prompt_over(house: House, fake: FakeComfy) -> None:
+def test_a_runner_that_is_killed_takes_its_running_prompt_over(workspace: Workspace, fake: FakeComfy) -> None:
     """The prompt goes on at the server meanwhile, and is not submitted a second time."""
-    runner = house.runner("--comfyui-url", fake.url)
-    learning = house.learning(runner)
+    runner = workspace.runner("--comfyui-url", fake.url)
+    learning = workspace.learning(runner)
     fake.hold()
-    file = house.write("experiment.toml", experiment(EXAMPLE, values=[3]))
-    experiment_id = house.run("experiment", "run", file).out.strip()
+    file = workspace.write("experiment.toml", experiment(EXAMPLE, values=[3]))
+    experiment_id = workspace.run("experiment", "run", file).out.strip()
     wait_until(lambda: fake.running, 30, what="the start of the prompt")
 
     runner.kill()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bus.protocol.addresses import parse_address
-from tests.acceptance.experiments import pictures, services, submit
-from tests.acceptance.harness import House, Running, ServiceProcess, view_of
+from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.workspace import Running, ServiceProcess, Workspace, view_of
 
 SHA = re.compile(r"[0-9a-f]{64}")
 PAGES = 200
@@ -22,9 +22,9 @@ PAGES = 200
 class Dashboard:
     """A dashboard process, and questions to it."""
 
-    def __init__(self, house: House, *options: str) -> None:
+    def __init__(self, workspace: Workspace, *options: str) -> None:
         """Start it."""
-        self.process: Running = house.command("dashboard", "--port", "0", *options)
+        self.process: Running = workspace.command("dashboard", "--port", "0", *options)
         line = self.process.wait_for_line("listening")
         self.address = line.split("http=http://")[1]
         self.port = int(self.address.rpartition(":")[2])
@@ -58,18 +58,18 @@ class Dashboard:
 
 
 @pytest.fixture
-def town(house: House) -> "Town":
+def deployment(workspace: Workspace) -> "Deployment":
     """Give runner, learning service and dashboard."""
-    runner, learning = services(house)
-    return house, runner, learning, Dashboard(house)
+    runner, learning = services(workspace)
+    return workspace, runner, learning, Dashboard(workspace)
 
 
-Town = tuple[House, ServiceProcess, ServiceProcess, Dashboard]
+Deployment = tuple[Workspace, ServiceProcess, ServiceProcess, Dashboard]
 
 
-def test_all_that_a_page_asks_for_is_answered(town: Town) -> None:
+def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
     """From the plan to the report; each is the services' own answer."""
-    house, _, learning, page = town
+    workspace, _, learning, page = deployment
     definition = {
         "name": "<img src=x onerror=alert(1)>",
         "variable": {"name": "cfg_scale", "values": [1, 2]},
@@ -108,7 +108,7 @@ def test_all_that_a_page_asks_for_is_answered(town: Town) -> None:
     assert (refused[0], "stars: expected" in refused[1]) == (400, True)
     assert page.ask("GET", "/api/experiments/nobody")[0] == 404
     assert page.ask("POST", "/api/experiments", {"definition": {"nam": 1}})[0] == 400
-    assert house.left() != []
+    assert workspace.left() != []
 
 
 PATHS = (
@@ -129,10 +129,10 @@ PATHS = (
 
 
 @pytest.mark.fault(item="B53")
-def test_no_path_leads_to_a_file(town: Town) -> None:
+def test_no_path_leads_to_a_file(deployment: Deployment) -> None:
     """What is not there, and what must not be seen, get the same answer, without an echo."""
     for path in PATHS:
-        status, text, _ = town[3].ask("GET", path)
+        status, text, _ = deployment[3].ask("GET", path)
 
         assert status == 404, path
         assert "passwd" not in text
@@ -141,19 +141,19 @@ def test_no_path_leads_to_a_file(town: Town) -> None:
 
 @pytest.mark.fault(item="B59")
 @pytest.mark.fault(item="B60")
-def test_numbers_are_numbers(town: Town) -> None:
+def test_numbers_are_numbers(deployment: Deployment) -> None:
     """Anything else is a sentence."""
     for query in ("NaN", "-1", "1e400", "1" * 30, "%F0%9F%98%80", "1;drop%20table%20ratings", ""):
-        status, text, _ = town[3].ask("GET", f"/api/experiments?before={query}")
+        status, text, _ = deployment[3].ask("GET", f"/api/experiments?before={query}")
 
         assert (status, "before" in text) == (400, True), query
 
 
 @pytest.mark.fault(item="B58")
 @pytest.mark.fault(item="B62")
-def test_strange_requests_end_the_connection_and_nothing_else(town: Town) -> None:
+def test_strange_requests_end_the_connection_and_nothing_else(deployment: Deployment) -> None:
     """Large headers, a broken length, HTTP/0.9, bytes that are no HTTP; the page is served as before."""
-    page = town[3]
+    page = deployment[3]
     host = f"Host: {page.address}\r\n".encode()
     for request in (
         b"GET / HTTP/1.1\r\n" + host + b"x: " + b"y" * 1_000_000 + b"\r\n\r\n",
@@ -171,9 +171,9 @@ def test_strange_requests_end_the_connection_and_nothing_else(town: Town) -> Non
     assert page.ask("GET", "/")[0] == 200
 
 
-def test_two_hundred_pages_are_served_and_slow_ones_slow_nobody(town: Town) -> None:
+def test_two_hundred_pages_are_served_and_slow_ones_slow_nobody(deployment: Deployment) -> None:
     """Half of them never read; an experiment goes through, the other half hears of its end."""
-    house, _, learning, page = town
+    workspace, _, learning, page = deployment
     request = f"GET /api/events HTTP/1.1\r\nHost: {page.address}\r\n\r\n".encode()
     with ExitStack() as stack:
         pages = [
@@ -194,23 +194,23 @@ def test_two_hundred_pages_are_served_and_slow_ones_slow_nobody(town: Town) -> N
             return all(wanted in heard[number] for number in range(0, PAGES, 2))
 
         wait_until(lambda: listen(b"event: hello"), what="the pages")
-        name = submit(house, pictures(values=2, jobs=2))
+        name = submit(workspace, pictures(values=2, jobs=2))
         wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
 
         wait_until(lambda: listen(b'"status":"completed"'), what="the news")
     assert page.ask("GET", "/")[0] == 200
 
 
-def test_an_address_that_others_reach_needs_a_password(house: House) -> None:
+def test_an_address_that_others_reach_needs_a_password(workspace: Workspace) -> None:
     """Without one it does not start; with one it asks for it."""
-    services(house)
-    refused = house.run("dashboard", "--host", "0.0.0.0", "--port", "0", code=2)  # noqa: S104 - refused
+    services(workspace)
+    refused = workspace.run("dashboard", "--host", "0.0.0.0", "--port", "0", code=2)  # noqa: S104 - refused
     assert "give --password-file" in refused.err
-    house.write("short", "1234\n")
-    assert "fewer than 8 characters" in house.run("dashboard", "--password-file", "short", code=2).err
-    house.write("password", "open sesame\n")
+    workspace.write("short", "1234\n")
+    assert "fewer than 8 characters" in workspace.run("dashboard", "--password-file", "short", code=2).err
+    workspace.write("password", "open sesame\n")
 
-    process = house.command("dashboard", "--host", "0.0.0.0", "--port", "0", "--password-file", "password")  # noqa: S104
+    process = workspace.command("dashboard", "--host", "0.0.0.0", "--port", "0", "--password-file", "password")  # noqa: S104
     port = int(process.wait_for_line("listening").rpartition(":")[2])
     codes = []
     for headers in ({}, {"authorization": "Basic bWU6b3BlbiBzZXNhbWU="}):
@@ -222,11 +222,11 @@ def test_an_address_that_others_reach_needs_a_password(house: House) -> None:
     assert "open sesame" not in process.errors()
 
 
-def test_a_port_that_is_taken_is_a_sentence(town: Town) -> None:
+def test_a_port_that_is_taken_is_a_sentence(deployment: Deployment) -> None:
     """With what to do."""
-    house, runner, *_ = town
+    workspace, runner, *_ = deployment
 
-    taken = house.run("dashboard", "--port", str(parse_address(runner.control).port), code=2)
+    taken = workspace.run("dashboard", "--port", str(parse_address(runner.control).port), code=2)
 
     assert "cannot bind port" in taken.err
     assert "choose another --port" in taken.err

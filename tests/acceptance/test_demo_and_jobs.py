@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from bus.contracts.messages import JobStarted
-from tests.acceptance.checker import check_counts, check_picture, messages_of, whole_log
-from tests.acceptance.experiments import gate, pictures, program, services, submit
-from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, view_of, wait_for_jobs
+from tests.support.checker import check_counts, check_picture, messages_of, whole_log
+from tests.support.experiment_files import gate, pictures, program, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.workspace import COMMAND_SECONDS, ServiceProcess, Workspace, view_of, wait_for_jobs
 
 ENDED = {"completed", "partial", "failed", "cancelled"}
 
@@ -19,15 +19,15 @@ def wait_for_end(learning: ServiceProcess, experiment_id: str) -> None:
     wait_until(lambda: view_of(learning, experiment_id).status in ENDED, COMMAND_SECONDS, what="the end")
 
 
-def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -> None:
+def test_the_demo_shows_every_variant_and_where_the_pictures_are(workspace: Workspace) -> None:
     """`variantbus demo` ends with 0, one line a variant, and leaves the pictures, the sheet and no process.
 
     Files of the working folder that are called as our modules are do not matter.
     """
-    data = house.folder / "tmp"
-    house.shadow_our_modules()
+    data = workspace.folder / "tmp"
+    workspace.shadow_our_modules()
 
-    out = house.run("demo", "--data-dir", data).out
+    out = workspace.run("demo", "--data-dir", data).out
 
     table, answer, places = out.strip().split("\n\n")[-3:]
     assert answer.startswith("cfg_scale 1")
@@ -41,14 +41,14 @@ def test_the_demo_shows_every_variant_and_where_the_pictures_are(house: House) -
         check_picture(picture, (128, 128))
     check_picture(told["contact sheet"])
     assert told["all events"].read_text(encoding="utf-8").count('"job.completed.') == 24
-    assert house.left() == []
-    again = house.run("demo", "--data-dir", data).out
+    assert workspace.left() == []
+    again = workspace.run("demo", "--data-dir", data).out
     assert again.count("completed, 3/3 jobs") >= 8, "a second one finds what the first one left, and runs all the same"
 
 
-def test_a_demo_that_is_kept_serves_its_page_until_it_is_interrupted(house: House) -> None:
+def test_a_demo_that_is_kept_serves_its_page_until_it_is_interrupted(workspace: Workspace) -> None:
     """Then all of it has ended."""
-    demo = house.command("demo", "--keep", "--data-dir", house.folder / "tmp")
+    demo = workspace.command("demo", "--keep", "--data-dir", workspace.folder / "tmp")
     demo.wait_for_line("Ctrl-C", COMMAND_SECONDS)
     page = next(line.split()[1] for line in demo.text().splitlines() if line.startswith("dashboard"))
     with urlopen(f"{page}/api/experiments", timeout=PATIENCE * TIME_FACTOR) as reply:  # noqa: S310 - our own page
@@ -58,30 +58,30 @@ def test_a_demo_that_is_kept_serves_its_page_until_it_is_interrupted(house: Hous
 
     assert [one["status"] for one in listed] == ["completed"]
     assert demo.wait() == 130
-    assert house.left() == []
+    assert workspace.left() == []
 
 
-def test_whoever_has_followed_is_told_how_to_see_the_pictures(house: House) -> None:
+def test_whoever_has_followed_is_told_how_to_see_the_pictures(workspace: Workspace) -> None:
     """The last line on stderr is a command that works; with `--json`, or without pictures, there is none."""
-    services(house)
-    experiment = house.write("experiment.toml", pictures(values=1, jobs=1))
+    services(workspace)
+    experiment = workspace.write("experiment.toml", pictures(values=1, jobs=1))
 
-    command = house.run("experiment", "run", experiment, "--follow").err.splitlines()[-1]
+    command = workspace.run("experiment", "run", experiment, "--follow").err.splitlines()[-1]
 
     assert command.startswith("pictures: variantbus experiment sheet ")
-    assert house.run(*command.split()[2:]).out.endswith(".png\n")
-    assert "pictures" not in house.run("watch", command.split()[-1], "--json").err
-    text_only = house.write("program.toml", program(values=1, jobs=1))
-    assert "pictures" not in house.run("experiment", "run", text_only, "--follow").err
-    assert house.run("experiment", "list", "--limit", "1").err == "… and more: --limit 2\n"
+    assert workspace.run(*command.split()[2:]).out.endswith(".png\n")
+    assert "pictures" not in workspace.run("watch", command.split()[-1], "--json").err
+    text_only = workspace.write("program.toml", program(values=1, jobs=1))
+    assert "pictures" not in workspace.run("experiment", "run", text_only, "--follow").err
+    assert workspace.run("experiment", "list", "--limit", "1").err == "… and more: --limit 2\n"
 
 
-def test_a_failing_program_fails_its_variant_with_its_own_words(house: House) -> None:
+def test_a_failing_program_fails_its_variant_with_its_own_words(workspace: Workspace) -> None:
     """`experiment run --follow` ends with 4, and the error has the end of what the program wrote to stderr."""
-    _, learning = services(house)
+    _, learning = services(workspace)
     text = program(values=3, jobs=2, script='if [ "$1" = 1 ]; then echo "the paint is dry" >&2; exit 1; fi')
 
-    finished = house.run("experiment", "run", house.write("experiment.toml", text), "--follow", code=4)
+    finished = workspace.run("experiment", "run", workspace.write("experiment.toml", text), "--follow", code=4)
 
     view = view_of(learning, finished.err.split()[0])
     assert [variant.status for variant in view.variants] == ["completed", "failed", "completed"]
@@ -91,25 +91,25 @@ def test_a_failing_program_fails_its_variant_with_its_own_words(house: House) ->
     assert "Traceback" not in finished.err
 
 
-def test_a_variant_whose_jobs_differ_is_partial(house: House) -> None:
+def test_a_variant_whose_jobs_differ_is_partial(workspace: Workspace) -> None:
     """Where some jobs end well and some do not, the variant is partial and says why."""
-    _, learning = services(house)
+    _, learning = services(workspace)
     text = program(values=1, jobs=2, script='test "$2" = 7 || exit 3')
 
-    house.run("experiment", "run", house.write("experiment.toml", text), "--follow", code=4)
+    workspace.run("experiment", "run", workspace.write("experiment.toml", text), "--follow", code=4)
 
-    newest = house.run("experiment", "list", "--json").json[0]["experiment_id"]
+    newest = workspace.run("experiment", "list", "--json").json[0]["experiment_id"]
     (variant,) = view_of(learning, newest).variants
     assert (variant.status, variant.completed, variant.failed, variant.error) == ("partial", 1, 1, "exit status 3")
 
 
-def test_an_experiment_that_is_cancelled_stops_and_nothing_runs_on(house: House) -> None:
+def test_an_experiment_that_is_cancelled_stops_and_nothing_runs_on(workspace: Workspace) -> None:
     """`experiment cancel` in mid-run: every job has an end, and no program is left."""
-    runner, learning = services(house)
-    experiment_id = submit(house, program(values=3, jobs=8, script=gate(house, 2)))
+    runner, learning = services(workspace)
+    experiment_id = submit(workspace, program(values=3, jobs=8, script=gate(workspace, 2)))
     wait_for_jobs(learning, experiment_id, 6)
 
-    house.run("experiment", "cancel", experiment_id)
+    workspace.run("experiment", "cancel", experiment_id)
 
     wait_for_end(learning, experiment_id)
     view = view_of(learning, experiment_id)
@@ -117,56 +117,58 @@ def test_an_experiment_that_is_cancelled_stops_and_nothing_runs_on(house: House)
     totals = view.totals
     assert (totals.completed, totals.cancelled, totals.failed, totals.running) == (6, 18, 0, 0)
     check_counts(whole_log(runner), view)
-    wait_until(lambda: len(house.left()) == 2, what="the end of the programs")
+    wait_until(lambda: len(workspace.left()) == 2, what="the end of the programs")
     started = len(messages_of(whole_log(runner), JobStarted))
-    assert house.run("experiment", "cancel", experiment_id, code=4).err.endswith(f"ended already: {view.status}\n")
+    assert workspace.run("experiment", "cancel", experiment_id, code=4).err.endswith(f"ended already: {view.status}\n")
     assert len(messages_of(whole_log(runner), JobStarted)) == started
 
 
-def test_an_experiment_can_be_cancelled_while_its_runner_is_away(house: House) -> None:
+def test_an_experiment_can_be_cancelled_while_its_runner_is_away(workspace: Workspace) -> None:
     """The cancel is kept until the runner is back, and then done."""
-    runner, learning = services(house, steady=True)
-    experiment_id = submit(house, program(values=2, jobs=4, script="sleep 30"))
+    runner, learning = services(workspace, steady=True)
+    experiment_id = submit(workspace, program(values=2, jobs=4, script="sleep 30"))
     wait_until(lambda: view_of(learning, experiment_id).totals.running == 2, what="the first jobs")
     assert runner.terminate() == 0
 
-    house.run("experiment", "cancel", experiment_id)
+    workspace.run("experiment", "cancel", experiment_id)
     runner.start()
 
     wait_for_end(learning, experiment_id)
     assert view_of(learning, experiment_id).totals.cancelled == 8
 
 
-def test_a_single_job_can_be_cancelled(house: House) -> None:
+def test_a_single_job_can_be_cancelled(workspace: Workspace) -> None:
     """`job cancel` ends a running job and a queued one; `job submit --wait` of a cancelled one ends with 4."""
-    house.runner("--workers", "1")
+    workspace.runner("--workers", "1")
     text = 'pipeline = "command"\nstage = "run"\n[config]\ncommand = ["sleep", "60"]\n'
-    file = house.write("job.toml", text)
-    waiting = house.command("job", "submit", file, "--wait")
+    file = workspace.write("job.toml", text)
+    waiting = workspace.command("job", "submit", file, "--wait")
     wait_until(lambda: waiting.err.read_text().strip(), what="the id of the job")
-    running, queued = waiting.err.read_text().strip(), house.run("job", "submit", file).out.strip()
-    wait_until(lambda: house.run("job", "show", running).json["state"] == "running", 20, what="its start")
+    running, queued = waiting.err.read_text().strip(), workspace.run("job", "submit", file).out.strip()
+    wait_until(lambda: workspace.run("job", "show", running).json["state"] == "running", 20, what="its start")
 
     for job_id in (queued, running):
-        house.run("job", "cancel", job_id)
+        workspace.run("job", "cancel", job_id)
 
     assert waiting.wait(20) == 4
     assert "the job was cancelled" in waiting.errors()
-    states = {one["job_id"]: one["state"] for one in house.run("job", "list", "--json").json}
+    states = {one["job_id"]: one["state"] for one in workspace.run("job", "list", "--json").json}
     assert states == {running: "cancelled", queued: "cancelled"}
-    assert "ended already" in house.run("job", "cancel", running, code=4).err
+    assert "ended already" in workspace.run("job", "cancel", running, code=4).err
 
 
-def test_a_job_that_fails_says_why(house: House) -> None:
+def test_a_job_that_fails_says_why(workspace: Workspace) -> None:
     """`job submit --wait` ends with 4 and the reason; one that takes too long ends with 5 and goes on."""
-    house.runner()
+    workspace.runner()
     head = 'pipeline = "command"\nstage = "run"\n[config]\n'
-    broken = house.write("broken.toml", head + 'command = ["sh", "-c", "echo no paint >&2; exit 7"]\n')
-    absent = house.write("absent.toml", head + 'command = ["no-such-program"]\n')
-    slow = house.write("slow.toml", head + 'command = ["sleep", "60"]\n')
-    limited = house.write("limited.toml", head + 'command = ["sleep", "60"]\ntimeout_seconds = 0.2\n')
+    broken = workspace.write("broken.toml", head + 'command = ["sh", "-c", "echo no paint >&2; exit 7"]\n')
+    absent = workspace.write("absent.toml", head + 'command = ["no-such-program"]\n')
+    slow = workspace.write("slow.toml", head + 'command = ["sleep", "60"]\n')
+    limited = workspace.write("limited.toml", head + 'command = ["sleep", "60"]\ntimeout_seconds = 0.2\n')
 
-    assert "Error: exit status 7: no paint" in house.run("job", "submit", broken, "--wait", code=4).err
-    assert "cannot start 'no-such-program'" in house.run("job", "submit", absent, "--wait", code=4).err
-    assert "was ended after 0.2 s" in house.run("job", "submit", limited, "--wait", code=4).err
-    assert "has not ended within 0.5 s" in house.run("job", "submit", slow, "--wait", "--timeout", "0.5", code=5).err
+    assert "Error: exit status 7: no paint" in workspace.run("job", "submit", broken, "--wait", code=4).err
+    assert "cannot start 'no-such-program'" in workspace.run("job", "submit", absent, "--wait", code=4).err
+    assert "was ended after 0.2 s" in workspace.run("job", "submit", limited, "--wait", code=4).err
+    assert (
+        "has not ended within 0.5 s" in workspace.run("job", "submit", slow, "--wait", "--timeout", "0.5", code=5).err
+    )

@@ -18,16 +18,16 @@ from bus.contracts.jobs import CancelParams, CancelReply, JobParams, JobRequest,
 from bus.contracts.messages import Config, JobCompleted
 from bus.protocol.control import ControlError
 from bus.transport.client import request
-from tests.acceptance.checker import check_jobs, messages_of, whole_log
-from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, Running, ServiceProcess
 from tests.servers.webui import FakeWebui
+from tests.support.checker import check_jobs, messages_of, whole_log
 from tests.support.factories import context
 from tests.support.helpers import wait_until
+from tests.support.workspace import COMMAND_SECONDS, ROOT, Running, ServiceProcess, Workspace
 
 # every point is tried in CI; elsewhere some of them, others each time
 STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "12"))
 RECOVERY_POINTS: Final = 24  # of a start; what follows is the life of a job
-SCRIPT: Final = str(ROOT / "tests" / "acceptance" / "dying_runner.py")
+SCRIPT: Final = str(ROOT / "tests" / "support" / "dying_runner.py")
 PICTURE: Final = str(ROOT / "docs" / "images" / "contact-sheet.png")
 # a program that is done at once: what is tried here is what the runner does before and after
 COPY: Final[Config] = {"command": ["/bin/cp", PICTURE, "{output_dir}/picture.png"]}
@@ -81,11 +81,11 @@ def states(control: str, jobs: list[JobRequest]) -> set[str]:
         return {""}
 
 
-def die_at(house: House, scenario: Scenario, point: int, data: Path) -> bool:
+def die_at(workspace: Workspace, scenario: Scenario, point: int, data: Path) -> bool:
     """Run the jobs in a runner that dies at a point; False if all of them ended before it was reached."""
     reached = data.with_suffix(".reached")
     options = ["--data-dir", str(data), "--feed-port", "0", "--control-port", "0", "--workers", "1"]
-    dying: Running = house.start(
+    dying: Running = workspace.start(
         f"dying-{point}", sys.executable, SCRIPT, scenario.begin, str(point), str(reached), *options
     )
     wait_until(lambda: not dying.lives or "listening" in dying.text(), COMMAND_SECONDS, what=f"start at point {point}")
@@ -101,13 +101,13 @@ def die_at(house: House, scenario: Scenario, point: int, data: Path) -> bool:
     return reached.exists()
 
 
-def die_everywhere(house: House, scenario: Scenario, share: int = 0, shares: int = 1) -> None:
+def die_everywhere(workspace: Workspace, scenario: Scenario, share: int = 0, shares: int = 1) -> None:
     """Let runners die at every point of a share of them, and check each time what the next one makes of it."""
     point = first = share + 1 + shares * random.randrange(min(STRIDE, 5))  # noqa: S311 - which points are tried
     while True:
-        data = house.folder / f"point-{point}"
-        died = die_at(house, scenario, point, data)
-        runner = house.runner("--workers", "1", data=data)
+        data = workspace.folder / f"point-{point}"
+        died = die_at(workspace, scenario, point, data)
+        runner = workspace.runner("--workers", "1", data=data)
         wait_until(partial(scenario.act, runner.control, scenario.jobs), what="the same again")
         ended = partial(states, runner.control, scenario.jobs)
         wait_until(lambda ended=ended: ended() == {scenario.state}, COMMAND_SECONDS, what=f"the end after {point}")  # type: ignore[misc]  # bound now
@@ -139,30 +139,30 @@ def check(runner: ServiceProcess, scenario: Scenario, outputs: Path, point: int)
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", range(4))
-def test_a_runner_that_dies_at_any_point_ends_each_job_once(house: House, share: int) -> None:
+def test_a_runner_that_dies_at_any_point_ends_each_job_once(workspace: Workspace, share: int) -> None:
     """After the restart there is exactly one `job.completed` for each job, and no picture is half written."""
     jobs = [job(number, "command", "run", COPY) for number in range(2)]
 
-    die_everywhere(house, Scenario("submit", jobs, submit), share, 4)
+    die_everywhere(workspace, Scenario("submit", jobs, submit), share, 4)
 
 
 @pytest.mark.timeout(600)
-def test_a_runner_that_dies_while_it_cancels_cancels_each_job_once(house: House) -> None:
+def test_a_runner_that_dies_while_it_cancels_cancels_each_job_once(workspace: Workspace) -> None:
     """Whatever of the wish was on disk, and whoever repeats it: each job is cancelled, once."""
     jobs = [job(number, "command", "run", WAIT) for number in range(3)]
 
-    die_everywhere(house, Scenario("cancel_experiment", jobs, cancel, "cancelled"))
+    die_everywhere(workspace, Scenario("cancel_experiment", jobs, cancel, "cancelled"))
 
 
 @pytest.mark.timeout(600)
-def test_a_runner_that_dies_at_an_image_server_ends_each_job_once(house: House) -> None:
+def test_a_runner_that_dies_at_an_image_server_ends_each_job_once(workspace: Workspace) -> None:
     """The server makes some pictures twice, but one of them is the job's, and it is whole."""
     with fake_webui() as server:
-        house.environment["VARIANTBUS_WEBUI_URL"] = server.url
+        workspace.environment["VARIANTBUS_WEBUI_URL"] = server.url
         config: Config = {"prompt": "a star", "steps": 2, "seed": 7}
         jobs = [job(0, "webui", "txt2img", config)]
 
-        die_everywhere(house, Scenario("claim", jobs, submit))
+        die_everywhere(workspace, Scenario("claim", jobs, submit))
 
 
 @contextmanager
@@ -176,15 +176,15 @@ def fake_webui() -> Iterator[FakeWebui]:
 
 
 @pytest.mark.timeout(600)
-def test_a_runner_that_dies_while_it_recovers_ends_each_job_once(house: House) -> None:
+def test_a_runner_that_dies_while_it_recovers_ends_each_job_once(workspace: Workspace) -> None:
     """A second death, at any point of the start after the first one, changes nothing."""
     jobs = [job(number, "command", "run", COPY) for number in range(2)]
     for point in range(1 + random.randrange(min(STRIDE, 5)), RECOVERY_POINTS, STRIDE):  # noqa: S311 - the same
-        data = house.folder / f"point-{point}"
-        assert die_at(house, Scenario("finish", jobs, submit), 1, data), "it dies with a job that has run"
+        data = workspace.folder / f"point-{point}"
+        assert die_at(workspace, Scenario("finish", jobs, submit), 1, data), "it dies with a job that has run"
         data.with_suffix(".reached").unlink()
-        die_at(house, Scenario("start", jobs, submit), point, data)
-        runner = house.runner("--workers", "1", data=data)
+        die_at(workspace, Scenario("start", jobs, submit), point, data)
+        runner = workspace.runner("--workers", "1", data=data)
         wait_until(partial(submit, runner.control, jobs), what="the same again")
         ended = partial(states, runner.control, jobs)
         wait_until(lambda ended=ended: ended() == {"completed"}, COMMAND_SECONDS, what=f"the end after {point}")  # type: ignore[misc]  # bound now

@@ -15,8 +15,8 @@ import pytest
 from bus.protocol.addresses import Address, parse_address
 from bus.protocol.control import REQUEST_LIMIT, ControlError, InfoReply
 from bus.transport.client import request
-from tests.acceptance.harness import House, ServiceProcess
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.workspace import ServiceProcess, Workspace
 from tests.support.zmtp_peer import Peer, connected, frame
 
 FLOOD_SECONDS: Final = 1.0
@@ -25,9 +25,9 @@ DESCRIPTORS: Final = 60
 
 
 @pytest.fixture
-def runner(house: House) -> ServiceProcess:
+def runner(workspace: Workspace) -> ServiceProcess:
     """Start a runner."""
-    return house.runner()
+    return workspace.runner()
 
 
 def memory(service: ServiceProcess) -> int:

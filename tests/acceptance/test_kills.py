@@ -9,16 +9,16 @@ import psutil
 import pytest
 
 from bus.protocol.control import ControlError
-from tests.acceptance.checker import check_everything, outputs_of
-from tests.acceptance.experiments import gate, open_gate, pictures, program, submit
-from tests.acceptance.harness import COMMAND_SECONDS, House, ServiceProcess, steady_ports, view_of, wait_for_jobs
+from tests.support.checker import check_everything, outputs_of
+from tests.support.experiment_files import gate, open_gate, pictures, program, submit
 from tests.support.helpers import POLL_SECONDS, wait_until
+from tests.support.workspace import COMMAND_SECONDS, ServiceProcess, Workspace, steady_ports, view_of, wait_for_jobs
 
 
-def start_both(house: House) -> tuple[ServiceProcess, ServiceProcess]:
+def start_both(workspace: Workspace) -> tuple[ServiceProcess, ServiceProcess]:
     """Start a runner and a learning service on ports where they can be started again."""
-    runner = house.runner(ports=steady_ports())
-    return runner, house.learning(runner, ports=steady_ports())
+    runner = workspace.runner(ports=steady_ports())
+    return runner, workspace.learning(runner, ports=steady_ports())
 
 
 def wait_for_end(learning: ServiceProcess, experiment_id: str) -> None:
@@ -31,16 +31,16 @@ def wait_for_end(learning: ServiceProcess, experiment_id: str) -> None:
     wait_until(has_ended, COMMAND_SECONDS, what=f"the end of {experiment_id}")
 
 
-def test_a_killed_learning_service_catches_up_and_counts_every_job_once(house: House) -> None:
+def test_a_killed_learning_service_catches_up_and_counts_every_job_once(workspace: Workspace) -> None:
     """The learning service is killed in mid-run; jobs end without it, and the next one has counted them all."""
-    runner, learning = start_both(house)
-    experiment_id = submit(house, program(values=5, jobs=8, script=gate(house, 2)))
+    runner, learning = start_both(workspace)
+    experiment_id = submit(workspace, program(values=5, jobs=8, script=gate(workspace, 2)))
     wait_for_jobs(learning, experiment_id, 10)
     before, head = view_of(learning, experiment_id), learning.head
 
     learning.kill()
     seen = runner.head
-    open_gate(house)
+    open_gate(workspace)
     wait_until(lambda: runner.head > seen + 20, COMMAND_SECONDS, what="jobs that end unseen")
     learning.start()
 
@@ -52,27 +52,27 @@ def test_a_killed_learning_service_catches_up_and_counts_every_job_once(house: H
     check_everything(runner, learning, experiment_id)
 
 
-def test_a_killed_runner_runs_its_unfinished_jobs_again_under_their_ids(house: House) -> None:
+def test_a_killed_runner_runs_its_unfinished_jobs_again_under_their_ids(workspace: Workspace) -> None:
     """The runner is killed in mid-run; the jobs that ran then run again, one attempt later, and end once."""
-    runner, learning = start_both(house)
-    experiment_id = submit(house, program(values=5, jobs=6, script=gate(house, 2)))
+    runner, learning = start_both(workspace)
+    experiment_id = submit(workspace, program(values=5, jobs=6, script=gate(workspace, 2)))
     wait_for_jobs(learning, experiment_id, 10)
     wait_until(lambda: view_of(learning, experiment_id).totals.running == 2, what="jobs that run")
 
     runner.kill()
-    open_gate(house)
+    open_gate(workspace)
     runner.start()
 
     wait_for_end(learning, experiment_id)
     check_everything(runner, learning, experiment_id)
-    attempts = [job["attempt"] for job in house.run("job", "list", "--json", "--limit", "100").json]
+    attempts = [job["attempt"] for job in workspace.run("job", "list", "--json", "--limit", "100").json]
     assert sorted(attempts) == [1] * 28 + [2] * 2, "exactly the two that ran were taken again"
 
 
-def test_no_picture_is_half_written_when_the_runner_is_killed_while_it_writes(house: House) -> None:
+def test_no_picture_is_half_written_when_the_runner_is_killed_while_it_writes(workspace: Workspace) -> None:
     """Whenever the runner dies, a file under its final name is whole."""
-    runner, learning = start_both(house)
-    experiment_id = submit(house, pictures(values=4, jobs=4, steps=2, size=128))
+    runner, learning = start_both(workspace)
+    experiment_id = submit(workspace, pictures(values=4, jobs=4, steps=2, size=128))
     outputs = outputs_of(runner)
     for head in (18, 30):
         writes = partial(is_writing, runner, outputs, head)
@@ -91,11 +91,11 @@ def is_writing(runner: ServiceProcess, outputs: Path, head: int) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_both_services_survive_kills_at_random_moments(house: House, seed: int) -> None:
+def test_both_services_survive_kills_at_random_moments(workspace: Workspace, seed: int) -> None:
     """Both are killed several times, whenever a random number of events has been logged; all jobs count once."""
     chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
-    runner, learning = start_both(house)
-    experiment_id = submit(house, program(values=6, jobs=8, script="sleep 0.05"))
+    runner, learning = start_both(workspace)
+    experiment_id = submit(workspace, program(values=6, jobs=8, script="sleep 0.05"))
     moments = sorted(chance.sample(range(10, 120), 6))
     for moment in moments:
         wait_until(has_logged(runner, moment), COMMAND_SECONDS, what=f"event {moment}")
@@ -121,27 +121,27 @@ def has_logged(service: ServiceProcess, head: int) -> Callable[[], bool]:
     return condition
 
 
-def test_what_a_killed_runner_left_running_is_ended_by_the_next_one(house: House) -> None:
+def test_what_a_killed_runner_left_running_is_ended_by_the_next_one(workspace: Workspace) -> None:
     """A program whose runner was killed does not run beside its second attempt."""
-    runner, learning = start_both(house)
-    experiment_id = submit(house, program(values=1, jobs=1, script="sleep 60"))
-    wait_until(lambda: sleeping(house), what="the program's start")
-    left_behind = sleeping(house)
+    runner, learning = start_both(workspace)
+    experiment_id = submit(workspace, program(values=1, jobs=1, script="sleep 60"))
+    wait_until(lambda: sleeping(workspace), what="the program's start")
+    left_behind = sleeping(workspace)
 
     runner.kill()
     assert all(one.is_running() for one in left_behind), "a runner that is killed cannot end its programs"
     runner.start()
 
     wait_until(lambda: not any(one.is_running() for one in left_behind), what="the end of what was left behind")
-    wait_until(lambda: sleeping(house), what="the second attempt")
-    house.run("experiment", "cancel", experiment_id)
+    wait_until(lambda: sleeping(workspace), what="the second attempt")
+    workspace.run("experiment", "cancel", experiment_id)
     wait_for_end(learning, experiment_id)
-    wait_until(lambda: not sleeping(house), what="the end of the second attempt")
+    wait_until(lambda: not sleeping(workspace), what="the end of the second attempt")
 
 
-def sleeping(house: House) -> list[psutil.Process]:
+def sleeping(workspace: Workspace) -> list[psutil.Process]:
     """Find the programs of jobs that sleep."""
-    return [process for process in house.left() if name_of(process) == "sleep"]
+    return [process for process in workspace.left() if name_of(process) == "sleep"]
 
 
 def name_of(process: psutil.Process) -> str:

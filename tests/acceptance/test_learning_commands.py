@@ -5,9 +5,9 @@ import tomllib
 
 from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.transport.client import request
-from tests.acceptance.experiments import program, services, submit
-from tests.acceptance.harness import House, ServiceProcess, view_of
+from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import wait_until
+from tests.support.workspace import ServiceProcess, Workspace, view_of
 
 SWEEP = """
 name = "CFG = sweep"
@@ -32,64 +32,64 @@ def wait_for(learning: ServiceProcess, experiment_id: str, status: str) -> Exper
     return request(learning.control, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView)
 
 
-def test_from_a_sweep_to_a_setting_in_a_file(house: House) -> None:
+def test_from_a_sweep_to_a_setting_in_a_file(workspace: Workspace) -> None:
     """Recommend, apply, submit the printed job, undo; export, import, report, history: all of one experiment."""
-    _, learning = services(house)
-    name = submit(house, SWEEP)
+    _, learning = services(workspace)
+    name = submit(workspace, SWEEP)
     wait_for(learning, name, "completed")
 
-    made = house.run("recommend", name, "--json").json
+    made = workspace.run("recommend", name, "--json").json
     assert list(made) == KEYS
     assert made["value"] == 1
     assert [one["value"] for one in made["estimates"]] == [0, 1, 8]
     assert sorted(made["estimates"][0]) == ["high", "low", "mean", "n", "p_best", "value"]
-    assert made["sentence"] in house.run("recommend", name).out
-    assert made["sentence"] in house.run("experiment", "show", name).out
+    assert made["sentence"] in workspace.run("recommend", name).out
+    assert made["sentence"] in workspace.run("experiment", "show", name).out
 
-    printed = house.run("apply", name).out
+    printed = workspace.run("apply", name).out
     assert tomllib.loads(printed)["config"] == {
         "prompt": "a blue star", "steps": 8, "width": 48, "height": 48, "seed": 7, "cfg_scale": 1,
     }  # fmt: skip
-    house.run("job", "submit", house.write("best.toml", printed), "--wait")
-    settings = house.write("settings.toml", "cfg_scale = 7 # mine\n")
-    house.run("apply", name, "--to", settings, "--yes", "--data-dir", house.folder / "data")
+    workspace.run("job", "submit", workspace.write("best.toml", printed), "--wait")
+    settings = workspace.write("settings.toml", "cfg_scale = 7 # mine\n")
+    workspace.run("apply", name, "--to", settings, "--yes", "--data-dir", workspace.folder / "data")
     assert settings.read_text() == "cfg_scale = 1 # mine\n"
-    house.run("apply", "--undo", settings, "--yes", "--data-dir", house.folder / "data")
+    workspace.run("apply", "--undo", settings, "--yes", "--data-dir", workspace.folder / "data")
     assert settings.read_text() == "cfg_scale = 7 # mine\n"
 
     exports = []
     for suffix in ("csv", "json"):
-        house.run("experiment", "export", name, "-o", f"x.{suffix}")
-        copy = house.run("experiment", "import", f"x.{suffix}", "--as-new").out.strip()
-        again = json.loads(house.run("experiment", "export", copy).out)
+        workspace.run("experiment", "export", name, "-o", f"x.{suffix}")
+        copy = workspace.run("experiment", "import", f"x.{suffix}", "--as-new").out.strip()
+        again = json.loads(workspace.run("experiment", "export", copy).out)
         exports.append(again["records"])
         assert again["values"] == [0, 1, 8]
     assert [len(one["results"]) for one in exports] == [9, 9]
-    assert house.run("experiment", "import", "x.json").out.strip() == name
-    page = house.folder / house.run("experiment", "report", name).out.strip()
+    assert workspace.run("experiment", "import", "x.json").out.strip() == name
+    page = workspace.folder / workspace.run("experiment", "report", name).out.strip()
     assert page.read_text(encoding="utf-8").count("data:image/") == 9
-    told = house.run("history", "--variable", "cfg_scale", "--json").json
+    told = workspace.run("history", "--variable", "cfg_scale", "--json").json
     assert (len(told["experiments"]), told["images"]) == (3, 27)
 
 
-def test_an_experiment_is_mended_and_extended(house: House) -> None:
+def test_an_experiment_is_mended_and_extended(workspace: Workspace) -> None:
     """Failed jobs run once more; new values and seeds beside what is there; the name changes, and the id stays."""
-    _, learning = services(house)
-    name = submit(house, program(values=2, jobs=1, script=f"test -e {house.folder}/mended || exit 3"))
+    _, learning = services(workspace)
+    name = submit(workspace, program(values=2, jobs=1, script=f"test -e {workspace.folder}/mended || exit 3"))
     wait_for(learning, name, "failed")
-    house.write("mended", "")
+    workspace.write("mended", "")
 
-    assert "retrying 2 jobs" in house.run("experiment", "retry", name).err
+    assert "retrying 2 jobs" in workspace.run("experiment", "retry", name).err
     wait_for(learning, name, "completed")
-    extended = house.run("experiment", "extend", name, "--values", "level=7", "--seeds", "2").err
+    extended = workspace.run("experiment", "extend", name, "--values", "level=7", "--seeds", "2").err
     assert "planned 4 more jobs, for 1 more value" in extended
-    house.run("experiment", "rename", name, "Another = name")
+    workspace.run("experiment", "rename", name, "Another = name")
 
     view = wait_for(learning, name, "completed")
     assert (view.experiment_name, view.totals.completed, view.totals.failed) == ("Another = name", 6, 0)
     assert [one.variant_value for one in view.variants] == [0, 1, 7]
-    assert "there is nothing to retry" in house.run("experiment", "retry", name, code=4).err
+    assert "there is nothing to retry" in workspace.run("experiment", "retry", name, code=4).err
     assert (
         "--values: 'level'; write for example"
-        in house.run("experiment", "extend", name, "--values", "level", code=2).err
+        in workspace.run("experiment", "extend", name, "--values", "level", code=2).err
     )

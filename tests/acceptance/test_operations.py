@@ -16,26 +16,26 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bus.protocol.control import ControlError, InfoReply, MetricsReply
 from bus.transport.client import request
-from tests.acceptance.experiments import program, services, submit
-from tests.acceptance.harness import House, ServiceProcess, steady_ports, wait_for_jobs
+from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.workspace import ServiceProcess, Workspace, steady_ports, wait_for_jobs
 from variantbus.reports.health import Readings
 
 STOP_SECONDS: Final = 5.0
 AT_ONCE_SECONDS: Final = 1.0
 
 
-def test_check_says_that_all_is_well_and_what_is_not(house: House) -> None:
+def test_check_says_that_all_is_well_and_what_is_not(workspace: Workspace) -> None:
     """Status 0, 4 beyond a threshold, 3 for a process that does not answer; each in text, JSON and for Prometheus."""
-    runner, learning = services(house)
-    wait_for_jobs(learning, submit(house, program(values=2, jobs=2)), 4)
+    runner, learning = services(workspace)
+    wait_for_jobs(learning, submit(workspace, program(values=2, jobs=2)), 4)
 
-    text = house.run("check").out.splitlines()
+    text = workspace.run("check").out.splitlines()
     assert text[0] == "ok"
     assert [line.split()[0] for line in text[1:]] == ["service", "runner", "learning"]
-    report = house.run("check", "--json").json
+    report = workspace.run("check", "--json").json
     assert (report["ok"], [one["service"] for one in report["services"]]) == (True, ["runner", "learning"])
-    page = house.run("check", "--format", "prometheus").out
+    page = workspace.run("check", "--format", "prometheus").out
     families = {family.name: family for family in text_string_to_metric_families(page)}
     assert {sample.labels["service"]: sample.value for sample in families["variantbus_up"].samples} == {
         "runner": 1,
@@ -48,32 +48,32 @@ def test_check_says_that_all_is_well_and_what_is_not(house: House) -> None:
     ]
     assert completed == [4]
 
-    assert house.run("check", "--min-free", str(1 << 40), code=4).out.startswith("not ok: runner: only ")
+    assert workspace.run("check", "--min-free", str(1 << 40), code=4).out.startswith("not ok: runner: only ")
     assert runner.terminate() == 0
-    gone = house.run("check", "--timeout", "0.5", "--json", code=3).json
+    gone = workspace.run("check", "--timeout", "0.5", "--json", code=3).json
     assert [problem["code"] for problem in gone["services"][0]["problems"]] == ["not_answering"]
-    assert house.run("check", "--from", "learning").out.startswith("ok")
-    page = house.run("check", "--format", "prometheus", "--timeout", "0.5", code=3).out
+    assert workspace.run("check", "--from", "learning").out.startswith("ok")
+    page = workspace.run("check", "--format", "prometheus", "--timeout", "0.5", code=3).out
     assert f'variantbus_up{{address="{runner.control}",service="runner"}} 0.0' in page
 
 
-def test_check_finds_jobs_at_a_runner_that_is_not_followed_any_more(house: House) -> None:
+def test_check_finds_jobs_at_a_runner_that_is_not_followed_any_more(workspace: Workspace) -> None:
     """They would wait for ever, and nobody would know why."""
-    runner, learning = services(house)
-    submit(house, program(values=1, jobs=1, script="sleep 60"))
+    runner, learning = services(workspace)
+    submit(workspace, program(values=1, jobs=1, script="sleep 60"))
     wait_until(lambda: runner.head >= 2, what="the job's start")
     assert learning.terminate() == 0
-    other = house.runner("--data-dir", str(house.folder / "other"))
-    house.learning(other)
+    other = workspace.runner("--data-dir", str(workspace.folder / "other"))
+    workspace.learning(other)
 
-    found = house.run("check", "--json", code=4).json
+    found = workspace.run("check", "--json", code=4).json
 
     (problem,) = found["services"][1]["problems"]
     assert problem["code"] == "runner_unfollowed"
     assert runner.control in problem["detail"]
 
 
-def test_a_config_file_sets_limits_and_ports(house: House) -> None:
+def test_a_config_file_sets_limits_and_ports(workspace: Workspace) -> None:
     """A service reads it, and a command finds the service by it."""
     feed, control = steady_ports()
     text = f"""
@@ -84,17 +84,17 @@ address = "tcp://127.0.0.1:{control}"
 [limits]
 page_events = 7
 """
-    config = house.write("settings.toml", text)
-    data = str(house.folder / "data")
-    running = house.command("runner", "--config", config, "--data-dir", data)
+    config = workspace.write("settings.toml", text)
+    data = str(workspace.folder / "data")
+    running = workspace.command("runner", "--config", config, "--data-dir", data)
     assert running.wait_for_line("listening").endswith(f"control=tcp://127.0.0.1:{control}")
     info = request(f"tcp://127.0.0.1:{control}", "info", {}, InfoReply)
     assert info.limits["page"] == 7
-    assert house.run("job", "list", "--config", config, "--json").json == []
+    assert workspace.run("job", "list", "--config", config, "--json").json == []
     assert running.terminate() == 0
 
-    house.write("settings.toml", text.replace("page_events", "page_event"))
-    refused = house.run("runner", "--config", config, "--data-dir", data, code=2)
+    workspace.write("settings.toml", text.replace("page_events", "page_event"))
+    refused = workspace.run("runner", "--config", config, "--data-dir", data, code=2)
     assert refused.err.strip() == f"Error: {config}: limits.page_event: unknown key; did you mean 'page_events'?"
 
 
@@ -113,9 +113,9 @@ def dropped(control: str) -> float:
     return readings.get("variantbus_requests_dropped_total", reason="frames") or 0
 
 
-def test_json_logs_are_one_object_a_line_and_do_not_flood(house: House) -> None:
+def test_json_logs_are_one_object_a_line_and_do_not_flood(workspace: Workspace) -> None:
     """However much garbage comes, ten lines a minute say so."""
-    runner = house.runner("--log-format", "json", "--log-level", "debug")
+    runner = workspace.runner("--log-format", "json", "--log-level", "debug")
     send_garbage(runner.control, 200)
     wait_until(lambda: dropped(runner.control) == 200, what="the garbage")
     assert runner.terminate() == 0
@@ -132,24 +132,32 @@ def test_json_logs_are_one_object_a_line_and_do_not_flood(house: House) -> None:
 @pytest.mark.fault(item="F46")
 @pytest.mark.fault(item="B47")
 @pytest.mark.parametrize("redirect", ["2>&1 | head -1", "2>/dev/full", ">/dev/full 2>&1", "2>&-", ">&- 2>&- <&-"])
-def test_a_service_goes_on_when_nobody_takes_what_it_says(house: House, redirect: str) -> None:
+def test_a_service_goes_on_when_nobody_takes_what_it_says(workspace: Workspace, redirect: str) -> None:
     """A pipe whose reader has gone, a full disk and closed descriptors cost lines, not the service, nor its files."""
     feed, control = steady_ports()
-    words = [sys.executable, "-m", "pipeline_runner", "--data-dir", str(house.folder / "data"), "--log-level", "debug"]
+    words = [
+        sys.executable,
+        "-m",
+        "pipeline_runner",
+        "--data-dir",
+        str(workspace.folder / "data"),
+        "--log-level",
+        "debug",
+    ]
     words += ["--feed-port", str(feed), "--control-port", str(control)]
-    status = house.folder / "status"
-    house.start("shell", "sh", "-c", f"{{ {shlex.join(words)}; echo $? > {status}; }} {redirect}")
+    status = workspace.folder / "status"
+    workspace.start("shell", "sh", "-c", f"{{ {shlex.join(words)}; echo $? > {status}; }} {redirect}")
     address = f"tcp://127.0.0.1:{control}"
     wait_until(lambda: answers(address), 20, what="an answer")
 
     send_garbage(address, 200)
     wait_until(lambda: dropped(address) == 200, what="the garbage")
 
-    (service,) = [one for one in house.left() if "pipeline_runner" in one.cmdline() and one.name() != "sh"]
+    (service,) = [one for one in workspace.left() if "pipeline_runner" in one.cmdline() and one.name() != "sh"]
     service.send_signal(signal.SIGTERM)
     wait_until(lambda: status.exists() and status.read_text(encoding="ascii"), what="the end")
     assert status.read_text(encoding="ascii") == "0\n"
-    for file in (house.folder / "data").glob("runner.*"):
+    for file in (workspace.folder / "data").glob("runner.*"):
         assert b"dropped" not in file.read_bytes(), f"{file.name} got what was meant for stderr"
 
 
@@ -187,11 +195,11 @@ def flood(service: ServiceProcess) -> Iterator[None]:
 
 
 @pytest.mark.fault(item="F7")
-def test_sigterm_ends_services_in_time_under_load_and_with_stalled_peers(house: House) -> None:
+def test_sigterm_ends_services_in_time_under_load_and_with_stalled_peers(workspace: Workspace) -> None:
     """Within five seconds and with status 0, though clients ask and ask, and neither they nor a subscriber read."""
-    runner, learning = services(house)
-    submit(house, program(values=20, jobs=20))
-    stalled = house.command("tail", "--all", "--json")
+    runner, learning = services(workspace)
+    submit(workspace, program(values=20, jobs=20))
+    stalled = workspace.command("tail", "--all", "--json")
     wait_until(stalled.text, 20, what="the first event")
     stalled.send(signal.SIGSTOP)
     with flood(learning), flood(runner):
@@ -206,11 +214,11 @@ def runner_has_run(runner: ServiceProcess) -> bool:
 
 
 @pytest.mark.fault(item="F7")
-def test_a_second_sigterm_ends_a_service_at_once(house: House) -> None:
+def test_a_second_sigterm_ends_a_service_at_once(workspace: Workspace) -> None:
     """While the first one still waits for a program that does not want to end."""
-    runner, learning = services(house)
-    submit(house, program(values=1, jobs=1, script="trap '' TERM; sleep 5"))
-    wait_until(lambda: runner.head >= 2 and len(house.left()) > 2, what="the program's start")
+    runner, learning = services(workspace)
+    submit(workspace, program(values=1, jobs=1, script="trap '' TERM; sleep 5"))
+    wait_until(lambda: runner.head >= 2 and len(workspace.left()) > 2, what="the program's start")
     runner.process.send(signal.SIGTERM)
     wait_until(lambda: not answers(runner.control), what="the end of its answers")
     assert runner.process.lives
@@ -220,13 +228,13 @@ def test_a_second_sigterm_ends_a_service_at_once(house: House) -> None:
 
     assert time.monotonic() - begin < AT_ONCE_SECONDS * TIME_FACTOR
     assert learning.terminate() == 0
-    wait_until(lambda: house.left() == [], 20, what="the end of the program, which nobody waits for")
+    wait_until(lambda: workspace.left() == [], 20, what="the end of the program, which nobody waits for")
 
 
-def test_a_low_limit_of_open_files_is_said_at_the_start(house: House) -> None:
+def test_a_low_limit_of_open_files_is_said_at_the_start(workspace: Workspace) -> None:
     """Before clients that come in vain are the first to notice."""
     words = shlex.join([sys.executable, "-m", "pipeline_runner", "--data-dir", "data", "--feed-port", "0"])
-    running = house.start("limited", "sh", "-c", f"ulimit -n 200; exec {words} --control-port 0")
+    running = workspace.start("limited", "sh", "-c", f"ulimit -n 200; exec {words} --control-port 0")
     running.wait_for_line("listening")
 
     assert "only 200 files may be open" in running.errors()

@@ -11,9 +11,9 @@ import pytest
 import zmq
 
 from bus.subscriber.sync import Start, Subscriber
-from tests.acceptance.experiments import program, services, submit
-from tests.acceptance.harness import House, ServiceProcess, wait_for_jobs
+from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import TIME_FACTOR, deadline
+from tests.support.workspace import ServiceProcess, Workspace, wait_for_jobs
 
 HEARTBEAT: Final = b"~heartbeat."
 PATIENCE_MS: Final = int(10_000 * TIME_FACTOR)
@@ -95,13 +95,13 @@ def prefixes(topic: str) -> list[str]:
     return [topic[: end + 1] for end, char in enumerate(topic) if char == "."]
 
 
-def test_a_plain_subscriber_gets_every_event_and_can_prove_it(house: House, client: PlainClient) -> None:
+def test_a_plain_subscriber_gets_every_event_and_can_prove_it(workspace: Workspace, client: PlainClient) -> None:
     """After a heartbeat nothing is missed, and the chain of each message names its predecessors."""
-    _, learning = services(house)
+    _, learning = services(workspace)
     client.connect(learning.control)
     client.subscribe(b"variant.status.")
 
-    experiment_id = submit(house, program(values=3, jobs=4))
+    experiment_id = submit(workspace, program(values=3, jobs=4))
 
     newest: dict[str, int] = {}
     events = []
@@ -138,10 +138,10 @@ def our_own(learning: ServiceProcess, experiment_id: str, number: int) -> list[l
     return read
 
 
-def test_a_plain_client_asks_what_a_log_holds(house: House, client: PlainClient) -> None:
+def test_a_plain_client_asks_what_a_log_holds(workspace: Workspace, client: PlainClient) -> None:
     """`info`, `check`, `fetch` and `latest` agree about the log, and `fetch` gives it page by page."""
-    _, learning = services(house)
-    experiment_id = submit(house, program(values=3, jobs=2))
+    _, learning = services(workspace)
+    experiment_id = submit(workspace, program(values=3, jobs=2))
     wait_for_jobs(learning, experiment_id, 6)
     client.connect(learning.control)
 
@@ -187,10 +187,10 @@ def test_a_plain_client_asks_what_a_log_holds(house: House, client: PlainClient)
     ],
 )
 def test_a_wrong_request_gets_an_error_that_names_what_is_wrong(
-    house: House, client: PlainClient, method: bytes, params: bytes, code: str, word: str
+    workspace: Workspace, client: PlainClient, method: bytes, params: bytes, code: str, word: str
 ) -> None:
     """Errors are a map of code, message and details, and the service goes on."""
-    client.connect(house.learning(house.runner()).control)
+    client.connect(workspace.learning(workspace.runner()).control)
 
     status, error = client.ask_raw(method, params)
 

@@ -18,10 +18,7 @@ from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.loop import Loop
-from tests.acceptance.experiments import program, services, submit
-from tests.acceptance.harness import House, Running, steady_ports, view_of
-from tests.acceptance.publisher import PublishParams
-from tests.acceptance.recorder import read
+from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import TIME_FACTOR, Deadline, wait_until
 from tests.support.invariants import (
     RECOVERY_SECONDS,
@@ -32,26 +29,29 @@ from tests.support.invariants import (
     read_log,
     seen,
 )
+from tests.support.publisher import PublishParams
+from tests.support.recorder import read
+from tests.support.workspace import ROOT, Running, Workspace, steady_ports, view_of
 
-HERE: Final = Path(__file__).parent
+SUPPORT: Final = ROOT / "tests" / "support"
 CROWD: Final = 200
 
 
 class PublisherProcess:
     """`publisher.py` on steady ports, so that it can be started again."""
 
-    def __init__(self, house: House, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, workspace: Workspace, environment: dict[str, str] | None = None) -> None:
         """Start it."""
-        self._house, self._environment = house, environment
+        self._workspace, self._environment = workspace, environment
         self._ports = steady_ports()
-        self.database = house.folder / "publisher.db"
+        self.database = workspace.folder / "publisher.db"
         self.start()
 
     def start(self) -> None:
         """Start it, again where it was."""
         feed, control = (str(port) for port in self._ports)
-        arguments = [sys.executable, str(HERE / "publisher.py"), str(self.database), feed, control]
-        self.process = self._house.start("publisher", *arguments, environment=self._environment)
+        arguments = [sys.executable, str(SUPPORT / "publisher.py"), str(self.database), feed, control]
+        self.process = self._workspace.start("publisher", *arguments, environment=self._environment)
         self.process.wait_for_line("listening")
         self.address = f"tcp://127.0.0.1:{control}"
 
@@ -70,22 +70,22 @@ class PublisherProcess:
         return request(self.address, "publish", PublishParams(count, size), dict[str, int], 20 * TIME_FACTOR)["head"]
 
 
-def record(house: House, name: str, publisher: PublisherProcess) -> Running:
+def record(workspace: Workspace, name: str, publisher: PublisherProcess) -> Running:
     """Start a subscriber process that stores what it gets."""
-    arguments = [str(house.folder / f"{name}.db"), Start.BEGINNING.value, "", publisher.address]
-    recorder = house.start(name, sys.executable, str(HERE / "recorder.py"), *arguments)
+    arguments = [str(workspace.folder / f"{name}.db"), Start.BEGINNING.value, "", publisher.address]
+    recorder = workspace.start(name, sys.executable, str(SUPPORT / "recorder.py"), *arguments)
     recorder.wait_for_line("ready")
     return recorder
 
 
-def recorded(house: House, name: str) -> list[Seen]:
+def recorded(workspace: Workspace, name: str) -> list[Seen]:
     """Give what it has stored."""
-    return [Seen(None, one.offset, one.topic, one.body) for one in read(house.folder / f"{name}.db")]
+    return [Seen(None, one.offset, one.topic, one.body) for one in read(workspace.folder / f"{name}.db")]
 
 
-def wait_for_event(house: House, name: str, offset: int) -> None:
+def wait_for_event(workspace: Workspace, name: str, offset: int) -> None:
     """Wait until a recorder has an event."""
-    db = sqlite3.connect(f"file:{house.folder / name}.db?mode=ro", uri=True)
+    db = sqlite3.connect(f"file:{workspace.folder / name}.db?mode=ro", uri=True)
     statement = 'SELECT coalesce(max("offset"), 0) FROM events'
     try:
         wait_until(
@@ -98,34 +98,34 @@ def wait_for_event(house: House, name: str, offset: int) -> None:
 
 
 @pytest.mark.fault(item="F6")
-def test_a_stopped_subscriber_costs_its_high_water_mark_and_holds_up_nobody(house: House) -> None:
+def test_a_stopped_subscriber_costs_its_high_water_mark_and_holds_up_nobody(workspace: Workspace) -> None:
     """60 MB are published past it: the publisher stays small, others get all at once, and it fetches what it missed."""
-    publisher = PublisherProcess(house)
-    stopped = record(house, "stopped", publisher)
-    record(house, "other", publisher)
+    publisher = PublisherProcess(workspace)
+    stopped = record(workspace, "stopped", publisher)
+    record(workspace, "other", publisher)
     publisher.publish(1000, 1000)
-    wait_for_event(house, "stopped", 1000)
+    wait_for_event(workspace, "stopped", 1000)
     before = publisher.memory
 
     stopped.send(signal.SIGSTOP)
     for _ in range(60):
         head = publisher.publish(1000, 1000)
         assert publisher.memory < before + (48 << 20), "more than the high-water mark waits for it"
-    wait_for_event(house, "other", head)
+    wait_for_event(workspace, "other", head)
     stopped.send(signal.SIGCONT)
-    wait_for_event(house, "stopped", head)
+    wait_for_event(workspace, "stopped", head)
 
     log = read_log(publisher.address)
     for name in ("other", "stopped"):
-        check_subscriber(recorded(house, name), log)
+        check_subscriber(recorded(workspace, name), log)
     check_bounds(publisher.pid, publisher.database)
 
 
 @pytest.mark.fault(item="F14")
 @pytest.mark.skipif(sys.platform != "linux", reason="no limits of another process can be set here")
-def test_a_publisher_without_descriptors_serves_those_it_has(house: House) -> None:
+def test_a_publisher_without_descriptors_serves_those_it_has(workspace: Workspace) -> None:
     """Whoever is connected is served on; when others have gone, new ones are too."""
-    publisher = PublisherProcess(house)
+    publisher = PublisherProcess(workspace)
     address = parse_address(publisher.address)
     with Subscriber([publisher.address], start=Start.BEGINNING) as subscriber:
         assert subscriber.wait_ready()
@@ -159,11 +159,11 @@ def many_files() -> Iterator[None]:
 
 @pytest.mark.fault(item="F23")
 def test_a_crowd_of_subscribers_follows_a_publisher_that_is_killed_and_started_again(
-    house: House,
+    workspace: Workspace,
     many_files: None,  # noqa: ARG001 - asked for what it does
 ) -> None:
     """200 subscribers connect anew with jitter, and all of them have everything soon after."""
-    publisher = PublisherProcess(house)
+    publisher = PublisherProcess(workspace)
     publisher.publish(500)
     loop = Loop()
     lists: list[list[Delivery]] = [[] for _ in range(CROWD)]
@@ -205,16 +205,16 @@ def faketime() -> Path | None:
 
 @pytest.mark.fault(item="F30")
 @pytest.mark.skipif(faketime() is None, reason="needs libfaketime, which is for Linux")
-def test_a_process_whose_wall_clock_jumps_beats_and_publishes_on(house: House) -> None:
+def test_a_process_whose_wall_clock_jumps_beats_and_publishes_on(workspace: Workspace) -> None:
     """An hour ahead, an hour back, 1970 and 2040: heartbeats, timers and offsets take no notice."""
-    moment = house.write("moment", "+0")
+    moment = workspace.write("moment", "+0")
     environment = {
         "LD_PRELOAD": str(faketime()),
         "FAKETIME_TIMESTAMP_FILE": str(moment),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    publisher = PublisherProcess(house, environment)
+    publisher = PublisherProcess(workspace, environment)
     with Subscriber([publisher.address], start=Start.BEGINNING) as subscriber:
         assert subscriber.wait_ready()
         found: list[Delivery] = []
@@ -233,9 +233,9 @@ def test_a_process_whose_wall_clock_jumps_beats_and_publishes_on(house: House) -
 
 
 @pytest.mark.fault(item="F7")
-def test_a_publisher_under_load_ends_within_a_second_and_keeps_what_was_committed(house: House) -> None:
+def test_a_publisher_under_load_ends_within_a_second_and_keeps_what_was_committed(workspace: Workspace) -> None:
     """SIGTERM while requests are under way: the one that is being answered is finished, and the status is 0."""
-    publisher = PublisherProcess(house)
+    publisher = PublisherProcess(workspace)
     head = 0
     for _ in range(20):
         head = publisher.publish(500, 500)
@@ -248,11 +248,11 @@ def test_a_publisher_under_load_ends_within_a_second_and_keeps_what_was_committe
 
 @pytest.mark.fault(item="F39")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of descriptors here")
-def test_what_a_runner_starts_inherits_none_of_its_files_and_sockets(house: House) -> None:
+def test_what_a_runner_starts_inherits_none_of_its_files_and_sockets(workspace: Workspace) -> None:
     """A program that outlives its runner holds neither the lock, nor the database, nor a port."""
-    runner, learning = services(house)
+    runner, learning = services(workspace)
     script = 'for one in /proc/self/fd/*; do readlink $one; done > "$3/open.txt"'
-    experiment_id = submit(house, program(values=1, jobs=1, script=script))
+    experiment_id = submit(workspace, program(values=1, jobs=1, script=script))
     wait_until(lambda: view_of(learning, experiment_id).status == "completed", what="the end")
 
     listed = [path.read_text(encoding="utf-8") for path in runner.data.rglob("*.txt")]

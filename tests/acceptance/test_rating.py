@@ -9,9 +9,17 @@ from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, Rat
 from bus.contracts.messages import ImageRated, RatingSummary, decode_body
 from bus.protocol.control import ControlError, FetchParams, FetchReply
 from bus.transport.client import request
-from tests.acceptance.experiments import pictures, services, submit
-from tests.acceptance.harness import COMMAND_SECONDS, VARIANTBUS, House, ServiceProcess, finish, view_of, wait_for_jobs
+from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import wait_until
+from tests.support.workspace import (
+    COMMAND_SECONDS,
+    VARIANTBUS,
+    ServiceProcess,
+    Workspace,
+    finish,
+    view_of,
+    wait_for_jobs,
+)
 from variantbus.cli.rate import QUESTION
 
 CLIENTS = 4
@@ -48,20 +56,20 @@ def rate_until_killed(learning: ServiceProcess, experiment_id: str, images: list
     return set(answered)
 
 
-def test_what_a_person_says_of_pictures_survives_kill(house: House) -> None:
+def test_what_a_person_says_of_pictures_survives_kill(workspace: Workspace) -> None:
     """rate, undo, compare; then `kill -9` under several clients takes nothing that was answered."""
-    _, learning = services(house, steady=True)
-    experiment = submit(house, pictures(values=3, jobs=1))
+    _, learning = services(workspace, steady=True)
+    experiment = submit(workspace, pictures(values=3, jobs=1))
     wait_for_jobs(learning, experiment, 3)
     images = [image.sha256 for variant in view_of(learning, experiment).variants for image in variant.images]
 
     first, second, _ = images
-    assert house.run("rate", experiment, first[:12].upper(), "4").err == f"{first[:8]}: 4 stars; 1 picture rated\n"
-    rated = house.run("rate", experiment, second, "1", "--note", "too dark", "--json").json
+    assert workspace.run("rate", experiment, first[:12].upper(), "4").err == f"{first[:8]}: 4 stars; 1 picture rated\n"
+    rated = workspace.run("rate", experiment, second, "1", "--note", "too dark", "--json").json
     assert (rated["sha256"], rated["stars"], rated["note"], rated["rated"]) == (second, 1, "too dark", 2)
-    assert house.run("undo", experiment).err == f"{second[:8]}: not rated; 1 picture rated\n"
+    assert workspace.run("undo", experiment).err == f"{second[:8]}: not rated; 1 picture rated\n"
     command = f"printf 'l\\nt\\nu\\nr\\nq\\n' | {shlex.quote(VARIANTBUS)} compare {experiment}"
-    comparing = house.start("compare", "/bin/sh", "-c", command)
+    comparing = workspace.start("compare", "/bin/sh", "-c", command)
     assert comparing.wait() == 0, comparing.errors()
     assert len(finish(comparing).out.splitlines()) == 5
     assert finish(comparing).err.endswith(
@@ -79,4 +87,4 @@ def test_what_a_person_says_of_pictures_survives_kill(house: House) -> None:
     for variant in view_of(learning, experiment).variants:
         (stars,) = (newest[image.sha256][0] or 0 for image in variant.images)
         assert variant.rating == RatingSummary(mean=stars, count=1)
-    assert "; 1 compared\n" in house.run("undo", experiment, "--comparison").err
+    assert "; 1 compared\n" in workspace.run("undo", experiment, "--comparison").err

@@ -6,40 +6,40 @@ from typing import Final
 
 import pytest
 
-from tests.acceptance.experiments import pictures, services, submit
-from tests.acceptance.harness import ROOT, House, wait_for_jobs
+from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import wait_until
+from tests.support.workspace import ROOT, Workspace, wait_for_jobs
 
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES: Final = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS: Final = re.findall(r"^ {4}variantbus (.*?)(?: {2,}#.*)?$", README, re.MULTILINE)
 
 
-def test_the_plain_subscriber_prints_what_variants_become(house: House) -> None:
+def test_the_plain_subscriber_prints_what_variants_become(workspace: Workspace) -> None:
     """Ten lines with pyzmq and msgspec alone are a working client."""
-    runner, learning = services(house)
-    example = house.write("plain.py", EXAMPLES[0].replace("tcp://127.0.0.1:5570", learning.feed))
-    client = house.start("plain", sys.executable, str(example))
+    runner, learning = services(workspace)
+    example = workspace.write("plain.py", EXAMPLES[0].replace("tcp://127.0.0.1:5570", learning.feed))
+    client = workspace.start("plain", sys.executable, str(example))
     # a plain SUB socket misses what is published before it is connected: experiments go on until it has seen one end
     seen = 0
     while "completed 1/1" not in client.text():
         seen += 1
         assert seen < 20, client.errors()
-        experiment_id = submit(house, pictures(values=2, jobs=1))
+        experiment_id = submit(workspace, pictures(values=2, jobs=1))
         wait_for_jobs(learning, experiment_id, 2)
     assert runner.head
 
 
-def test_the_library_subscriber_prints_the_present_state_and_what_follows(house: House) -> None:
+def test_the_library_subscriber_prints_the_present_state_and_what_follows(workspace: Workspace) -> None:
     """The example with the library sees an experiment that ended before it was started."""
-    _, learning = services(house)
-    wait_for_jobs(learning, submit(house, pictures(values=3, jobs=1)), 3)
-    example = house.write("library.py", EXAMPLES[1].replace("tcp://127.0.0.1:5571", learning.control))
-    client = house.start("library", sys.executable, str(example))
+    _, learning = services(workspace)
+    wait_for_jobs(learning, submit(workspace, pictures(values=3, jobs=1)), 3)
+    example = workspace.write("library.py", EXAMPLES[1].replace("tcp://127.0.0.1:5571", learning.control))
+    client = workspace.start("library", sys.executable, str(example))
     wait_until(lambda: client.text().count("status='completed'") == 3, what="three completed variants")
 
 
 @pytest.mark.parametrize("command", sorted({re.split(r" (?=-)| [A-Z]| [a-z./_]+\.toml", line)[0] for line in COMMANDS}))
-def test_every_command_of_the_readme_exists(house: House, command: str) -> None:
+def test_every_command_of_the_readme_exists(workspace: Workspace, command: str) -> None:
     """`--help` of each command that the README shows."""
-    assert "Usage:" in house.run(*command.split(), "--help").out
+    assert "Usage:" in workspace.run(*command.split(), "--help").out

@@ -5,19 +5,19 @@ from collections import Counter
 from bus.contracts.experiments import ExperimentListReply
 from bus.contracts.messages import VariantStatus
 from learning_service.experiments.sharding import owner
-from tests.acceptance.checker import messages_of, whole_log
-from tests.acceptance.experiments import gate, open_gate, program
-from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of
+from tests.support.checker import messages_of, whole_log
+from tests.support.experiment_files import gate, open_gate, program
 from tests.support.helpers import wait_until
+from tests.support.workspace import ServiceProcess, Workspace, steady_ports, view_of
 
 SHARDS = 3
 EXPERIMENTS = 9
 
 
-def shard(house: House, runner: ServiceProcess, number: int) -> ServiceProcess:
+def shard(workspace: Workspace, runner: ServiceProcess, number: int) -> ServiceProcess:
     """Start one of the services, with a data folder of its own."""
     options = ("--runner", runner.control, "--shard", f"{number}/{SHARDS}")
-    return ServiceProcess(house, "learning_service", options, steady_ports(), house.folder / f"shard-{number}")
+    return ServiceProcess(workspace, "learning_service", options, steady_ports(), workspace.folder / f"shard-{number}")
 
 
 def known(service: ServiceProcess) -> list[str]:
@@ -25,19 +25,19 @@ def known(service: ServiceProcess) -> list[str]:
     return [one.experiment_id for one in service.ask("experiment.list", {}, ExperimentListReply).experiments]
 
 
-def test_each_experiment_is_planned_followed_and_told_by_exactly_one_service(house: House) -> None:
+def test_each_experiment_is_planned_followed_and_told_by_exactly_one_service(workspace: Workspace) -> None:
     """Whichever service a client asks for it; also where one of them is killed in mid-run and comes back."""
-    runner = house.runner("--workers", "24")  # so that no experiment waits for the gate of another one
-    services = [shard(house, runner, number + 1) for number in range(SHARDS)]
-    file = house.write("experiment.toml", program(values=2, jobs=2, script=gate(house, 1)))
+    runner = workspace.runner("--workers", "24")  # so that no experiment waits for the gate of another one
+    services = [shard(workspace, runner, number + 1) for number in range(SHARDS)]
+    file = workspace.write("experiment.toml", program(values=2, jobs=2, script=gate(workspace, 1)))
     ids = [
-        house.run("experiment", "run", file, "--learning", services[number % SHARDS].control).out.strip()
+        workspace.run("experiment", "run", file, "--learning", services[number % SHARDS].control).out.strip()
         for number in range(EXPERIMENTS)
     ]
     killed = services[1]
     wait_until(lambda: view_of(killed, ids[1]).totals.completed, what="the end of a job")
     killed.kill()
-    open_gate(house)
+    open_gate(workspace)
     killed.start()
 
     for number, experiment_id in enumerate(ids):
@@ -48,22 +48,24 @@ def test_each_experiment_is_planned_followed_and_told_by_exactly_one_service(hou
     for number, service in enumerate(services):
         told = {one.experiment_id for one in messages_of(whole_log(service), VariantStatus)}
         assert told == {name for name in ids if owner(name, SHARDS) == number + 1}
-    elsewhere = house.run("experiment", "show", ids[0], "--learning", services[1].control, code=4)
+    elsewhere = workspace.run("experiment", "show", ids[0], "--learning", services[1].control, code=4)
     assert f"belongs to shard 1/{SHARDS}; ask that learning service" in elsewhere.err
 
 
-def test_a_database_is_not_taken_over_by_another_shard(house: House) -> None:
+def test_a_database_is_not_taken_over_by_another_shard(workspace: Workspace) -> None:
     """Its experiments would be followed by nobody; the sentence names one."""
-    runner = house.runner()
-    services = [shard(house, runner, number) for number in (1, 2)]
-    file = house.write("experiment.toml", program(values=2, script=gate(house, 0)))
-    names = [house.run("experiment", "run", file, "--learning", service.control).out.strip() for service in services]
+    runner = workspace.runner()
+    services = [shard(workspace, runner, number) for number in (1, 2)]
+    file = workspace.write("experiment.toml", program(values=2, script=gate(workspace, 0)))
+    names = [
+        workspace.run("experiment", "run", file, "--learning", service.control).out.strip() for service in services
+    ]
     services[0].terminate()
 
-    other = house.command(
+    other = workspace.command(
         "learning", "--shard", f"2/{SHARDS}", "--data-dir", services[0].data, "--feed-port", "0", "--control-port", "0"
     )
 
     assert other.wait() == 2
     assert f"has 1 of other shards that have not ended, such as {names[0]}" in other.errors()
-    open_gate(house)
+    open_gate(workspace)

@@ -3,7 +3,6 @@
 import signal
 import sys
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,28 +11,30 @@ import pytest
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import VariantStatus, decode_body
 from bus.subscriber.sync import Start, Subscriber
-from tests.acceptance.checker import whole_log
-from tests.acceptance.experiments import program, services, submit
-from tests.acceptance.harness import COMMAND_SECONDS, House, Running, ServiceProcess, view_of, wait_for_jobs
-from tests.acceptance.recorder import Recorded, read
+from tests.support.checker import whole_log
+from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import wait_until
 from tests.support.invariants import check_offsets
+from tests.support.recorder import Recorded, read
+from tests.support.workspace import COMMAND_SECONDS, ROOT, Running, ServiceProcess, Workspace, view_of, wait_for_jobs
 
-RECORDER = Path(__file__).with_name("recorder.py")
+RECORDER = str(ROOT / "tests" / "support" / "recorder.py")
 
 
-def start_recorder(house: House, name: str, start: Start, *services: ServiceProcess, prefix: str = "") -> Running:
+def start_recorder(
+    workspace: Workspace, name: str, start: Start, *services: ServiceProcess, prefix: str = ""
+) -> Running:
     """Start a subscriber that records, and wait until it is subscribed."""
     addresses = [service.control for service in services]
-    database = str(house.folder / f"{name}.db")
-    recorder = house.start(name, sys.executable, str(RECORDER), database, start.value, prefix, *addresses)
+    database = str(workspace.folder / f"{name}.db")
+    recorder = workspace.start(name, sys.executable, RECORDER, database, start.value, prefix, *addresses)
     recorder.wait_for_line("ready")
     return recorder
 
 
-def recorded(house: House, name: str) -> list[Recorded]:
+def recorded(workspace: Workspace, name: str) -> list[Recorded]:
     """Give what a recorder has stored so far."""
-    return read(house.folder / f"{name}.db")
+    return read(workspace.folder / f"{name}.db")
 
 
 def of(service: ServiceProcess, events: list[Recorded]) -> list[Recorded]:
@@ -41,20 +42,20 @@ def of(service: ServiceProcess, events: list[Recorded]) -> list[Recorded]:
     return [event for event in events if event.source == service.control]
 
 
-def wait_for_all(house: House, name: str, *services: ServiceProcess) -> None:
+def wait_for_all(workspace: Workspace, name: str, *services: ServiceProcess) -> None:
     """Wait until a recorder of everything has the newest event of each service."""
     for service in services:
         head = service.head
         wait_until(
-            lambda one=service, end=head: any(event.offset == end for event in of(one, recorded(house, name))),  # type: ignore[misc]
+            lambda one=service, end=head: any(event.offset == end for event in of(one, recorded(workspace, name))),  # type: ignore[misc]
             COMMAND_SECONDS,
             what=f"event {head} at {name}",
         )
 
 
-def check_complete(house: House, name: str, service: ServiceProcess) -> None:
+def check_complete(workspace: Workspace, name: str, service: ServiceProcess) -> None:
     """Check that a recorder has every event of a service's log, once, in order, and unchanged."""
-    events = of(service, recorded(house, name))
+    events = of(service, recorded(workspace, name))
     check_offsets([event.offset for event in events], service.head)
     assert [(event.offset, event.topic, decode_body(event.body)) for event in events] == whole_log(service)
 
@@ -76,48 +77,48 @@ def states_of(view: ExperimentView) -> dict[int, VariantStatus]:
     return {variant.variant_index: variant for variant in view.variants}
 
 
-def test_subscribers_that_come_early_late_or_after_the_end_agree(house: House) -> None:
+def test_subscribers_that_come_early_late_or_after_the_end_agree(workspace: Workspace) -> None:
     """Whoever subscribes before the run, in mid-run or after its end has the state that `experiment show` gives."""
-    runner, learning = services(house)
-    start_recorder(house, "early", Start.NOW, runner, learning)
-    experiment_id = submit(house, program(values=4, jobs=8, script="sleep 0.05"))
+    runner, learning = services(workspace)
+    start_recorder(workspace, "early", Start.NOW, runner, learning)
+    experiment_id = submit(workspace, program(values=4, jobs=8, script="sleep 0.05"))
     wait_for_jobs(learning, experiment_id, 10)
-    start_recorder(house, "middle", Start.LATEST, learning, prefix="variant.status")
-    start_recorder(house, "reader", Start.BEGINNING, runner, learning)
+    start_recorder(workspace, "middle", Start.LATEST, learning, prefix="variant.status")
+    start_recorder(workspace, "reader", Start.BEGINNING, runner, learning)
     wait_for_jobs(learning, experiment_id, 32)
-    start_recorder(house, "late", Start.LATEST, learning, prefix="variant.status")
+    start_recorder(workspace, "late", Start.LATEST, learning, prefix="variant.status")
 
     expected = states_of(view_of(learning, experiment_id))
     for name in ("early", "middle", "reader", "late"):
-        wait_until(lambda one=name: final_states(recorded(house, one)) == expected, COMMAND_SECONDS)  # type: ignore[misc]
-    assert len(recorded(house, "late")) == len(expected), "who comes after the end needs one event a variant"
+        wait_until(lambda one=name: final_states(recorded(workspace, one)) == expected, COMMAND_SECONDS)  # type: ignore[misc]
+    assert len(recorded(workspace, "late")) == len(expected), "who comes after the end needs one event a variant"
     for name in ("early", "reader"):
-        wait_for_all(house, name, runner, learning)
+        wait_for_all(workspace, name, runner, learning)
         for service in (runner, learning):
-            check_complete(house, name, service)
+            check_complete(workspace, name, service)
 
 
 @pytest.mark.fault(item="F6")
-def test_a_subscriber_that_was_stopped_until_its_connection_broke_misses_nothing(house: House) -> None:
+def test_a_subscriber_that_was_stopped_until_its_connection_broke_misses_nothing(workspace: Workspace) -> None:
     """A stopped subscriber loses its connection and what is sent then; continued, it fetches exactly that."""
-    runner, learning = services(house, workers=4)
-    stopped = start_recorder(house, "stopped", Start.NOW, runner, learning)
-    experiment_id = submit(house, program(values=10, jobs=30))
+    runner, learning = services(workspace, workers=4)
+    stopped = start_recorder(workspace, "stopped", Start.NOW, runner, learning)
+    experiment_id = submit(workspace, program(values=10, jobs=30))
     wait_for_jobs(learning, experiment_id, 20)
 
     stopped.send(signal.SIGSTOP)
     wait_until(lambda: not connected(runner, stopped) and not connected(learning, stopped), 30, what="disconnection")
     missed = [service.head for service in (runner, learning)]
-    second = submit(house, program(values=5, jobs=30))
+    second = submit(workspace, program(values=5, jobs=30))
     wait_for_jobs(learning, experiment_id, 300)
     wait_for_jobs(learning, second, 150)
     assert all(service.head > head + 150 for service, head in zip((runner, learning), missed, strict=True))
     stopped.send(signal.SIGCONT)
 
-    wait_for_all(house, "stopped", runner, learning)
+    wait_for_all(workspace, "stopped", runner, learning)
     for service in (runner, learning):
-        check_complete(house, "stopped", service)
-    both = [one for one in recorded(house, "stopped") if f".{experiment_id}." in one.topic]
+        check_complete(workspace, "stopped", service)
+    both = [one for one in recorded(workspace, "stopped") if f".{experiment_id}." in one.topic]
     assert final_states(both) == states_of(view_of(learning, experiment_id))
 
 
@@ -133,30 +134,30 @@ def connections(running: Running) -> list[Any]:
     return [one for one in all_of_them if one.status == psutil.CONN_ESTABLISHED]
 
 
-def test_a_subscriber_that_is_killed_goes_on_where_it_stopped(house: House) -> None:
+def test_a_subscriber_that_is_killed_goes_on_where_it_stopped(workspace: Workspace) -> None:
     """A subscriber that stores positions with its effects is killed twice, and has every event once."""
-    runner, learning = services(house)
-    recorder = start_recorder(house, "killed", Start.BEGINNING, runner, learning)
+    runner, learning = services(workspace)
+    recorder = start_recorder(workspace, "killed", Start.BEGINNING, runner, learning)
     experiments = []
     for _ in range(2):
-        experiments.append(submit(house, program(values=4, jobs=8, script="sleep 0.05")))
+        experiments.append(submit(workspace, program(values=4, jobs=8, script="sleep 0.05")))
         wait_for_jobs(learning, experiments[-1], 8)
         recorder.kill()
         wait_for_jobs(learning, experiments[-1], 32)
-        recorder = start_recorder(house, "killed", Start.BEGINNING, runner, learning)
+        recorder = start_recorder(workspace, "killed", Start.BEGINNING, runner, learning)
 
-    wait_for_all(house, "killed", runner, learning)
+    wait_for_all(workspace, "killed", runner, learning)
     for service in (runner, learning):
-        check_complete(house, "killed", service)
+        check_complete(workspace, "killed", service)
     for experiment_id in experiments:
-        mine = [one for one in recorded(house, "killed") if f".{experiment_id}." in one.topic]
+        mine = [one for one in recorded(workspace, "killed") if f".{experiment_id}." in one.topic]
         assert final_states(mine) == states_of(view_of(learning, experiment_id))
 
 
-def test_subscribers_of_one_variant_get_that_one_only(house: House) -> None:
+def test_subscribers_of_one_variant_get_that_one_only(workspace: Workspace) -> None:
     """A prefix of whole tokens narrows what is sent: variant 1 is not variant 11."""
-    _, learning = services(house)
-    experiment_id = submit(house, program(values=12, jobs=1))
+    _, learning = services(workspace)
+    experiment_id = submit(workspace, program(values=12, jobs=1))
     wait_for_jobs(learning, experiment_id, 12)
     prefix = f"variant.status.{experiment_id}.1."
 

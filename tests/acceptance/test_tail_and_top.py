@@ -10,39 +10,39 @@ import psutil
 import pytest
 
 from bus.protocol.control import FetchParams, FetchReply
-from tests.acceptance.experiments import program, services, submit
-from tests.acceptance.harness import VARIANTBUS, House, ServiceProcess, wait_for_jobs
-from tests.acceptance.in_process import run_in_process
+from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import wait_until
+from tests.support.in_process import run_in_process
+from tests.support.workspace import VARIANTBUS, ServiceProcess, Workspace, wait_for_jobs
 
 
 @pytest.fixture
-def learning(house: House) -> ServiceProcess:
+def learning(workspace: Workspace) -> ServiceProcess:
     """Run the services with one experiment that has ended."""
-    _, learning = services(house)
-    wait_for_jobs(learning, submit(house, program(values=4, jobs=5)), 20)
+    _, learning = services(workspace)
+    wait_for_jobs(learning, submit(workspace, program(values=4, jobs=5)), 20)
     return learning
 
 
-def test_the_log_can_be_read_from_a_moment_on(house: House, learning: ServiceProcess) -> None:
+def test_the_log_can_be_read_from_a_moment_on(workspace: Workspace, learning: ServiceProcess) -> None:
     """`--since` begins at the first event of that time; a duration back, and a time of day, are other words for it."""
     times = [event.time_ns for event in learning.ask("fetch", FetchParams(), FetchReply).events]
     microseconds = times[len(times) // 2] // 1000
     middle = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
     words = ("tail", "--from", "learning", "--exit-at-end", "--json", "--since")
 
-    lines = house.run(*words, middle.isoformat()).lines
+    lines = workspace.run(*words, middle.isoformat()).lines
     after = [number for number, time in enumerate(times, 1) if time >= microseconds * 1000]
     assert [line["offset"] for line in lines] == after
     assert 0 < len(after) < len(times)
-    assert len(house.run(*words, "1h").lines) == len(times)
-    assert len(house.run(*words, (middle - timedelta(hours=1)).isoformat(sep=" ")).lines) == len(times)
-    assert house.run(*words, "0s").lines == []
+    assert len(workspace.run(*words, "1h").lines) == len(times)
+    assert len(workspace.run(*words, (middle - timedelta(hours=1)).isoformat(sep=" ")).lines) == len(times)
+    assert workspace.run(*words, "0s").lines == []
 
 
-def test_a_template_makes_lines(house: House, learning: ServiceProcess) -> None:
+def test_a_template_makes_lines(workspace: Workspace, learning: ServiceProcess) -> None:
     """One line an event, in the words of the user."""
-    lines = house.run(
+    lines = workspace.run(
         *("tail", "variant.status", "--all", "--exit-at-end"),
         *("--format", r"{offset}\t{body[variant_index]} {body[status]} {body[completed]}/{body[planned]}{body[none]}"),
     ).out.splitlines()
@@ -65,12 +65,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("line", "words"), REFUSED.values(), ids=REFUSED)
-def test_words_that_make_no_sense_are_refused(house: House, line: str, words: str) -> None:
+def test_words_that_make_no_sense_are_refused(workspace: Workspace, line: str, words: str) -> None:
     """With status 2 and one sentence, before anything is asked."""
-    assert words in run_in_process(house, "tail", *line.split(), code=2).err
+    assert words in run_in_process(workspace, "tail", *line.split(), code=2).err
 
 
-def test_on_a_terminal_lines_have_colours(house: House, learning: ServiceProcess) -> None:
+def test_on_a_terminal_lines_have_colours(workspace: Workspace, learning: ServiceProcess) -> None:
     """And none with NO_COLOR."""
     del learning
     shown = []
@@ -78,8 +78,8 @@ def test_on_a_terminal_lines_have_colours(house: House, learning: ServiceProcess
         ours, theirs = pty.openpty()
         os.set_blocking(ours, False)
         path, words = os.ttyname(theirs), f"{VARIANTBUS} tail variant.status --all --exit-at-end"
-        shell = house.start(
-            "shell", "sh", "-c", f"{words} >{path}", environment={**house.environment, "TERM": "xterm", **no_color}
+        shell = workspace.start(
+            "shell", "sh", "-c", f"{words} >{path}", environment={**workspace.environment, "TERM": "xterm", **no_color}
         )
         text = b""
 
@@ -102,11 +102,11 @@ def test_on_a_terminal_lines_have_colours(house: House, learning: ServiceProcess
     assert "\x1b[" not in shown[1].replace("\x1b[2m", "").replace("\x1b[0m", "")
 
 
-def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(house: House, learning: ServiceProcess) -> None:
+def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(workspace: Workspace, learning: ServiceProcess) -> None:
     """A position beyond the end of the log, as of a log that has been replaced: the tail goes back, and says so."""
     head = learning.head
 
-    tail = house.command("tail", "--from", "learning", "--after", str(head + 5), "--timeout", "4")
+    tail = workspace.command("tail", "--from", "learning", "--after", str(head + 5), "--timeout", "4")
 
     assert tail.wait() == 0
     assert tail.errors() == (
@@ -115,13 +115,13 @@ def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(house: House, le
     )
 
 
-def test_top_counts_what_is_published(house: House, learning: ServiceProcess) -> None:
+def test_top_counts_what_is_published(workspace: Workspace, learning: ServiceProcess) -> None:
     """As JSON, one object a second; also by `python -m bus top`."""
-    counting = house.command("top", "--seconds", "6", "--json")
-    plain = house.start("bus", sys.executable, "-m", "bus", "top", "job", "--seconds", "4")
+    counting = workspace.command("top", "--seconds", "6", "--json")
+    plain = workspace.start("bus", sys.executable, "-m", "bus", "top", "job", "--seconds", "4")
     wait_until(counting.lines, what="the first line")
     before = learning.head
-    wait_for_jobs(learning, submit(house, program(values=2, jobs=5)), 10)
+    wait_for_jobs(learning, submit(workspace, program(values=2, jobs=5)), 10)
 
     assert counting.wait() == 0, counting.errors()
     lines = counting.lines()
@@ -136,11 +136,11 @@ def test_top_counts_what_is_published(house: House, learning: ServiceProcess) ->
     assert "variant.status" not in plain.text()
 
 
-def test_top_ends_with_an_interrupt(house: House, learning: ServiceProcess) -> None:
+def test_top_ends_with_an_interrupt(workspace: Workspace, learning: ServiceProcess) -> None:
     """Ctrl-C is status 130, without a traceback."""
     del learning
-    top = house.command("top")
-    plain = house.command("tail", "--all")
+    top = workspace.command("top")
+    plain = workspace.command("tail", "--all")
     wait_until(plain.text, what="the first line")
     wait_until(lambda: _is_connected(top.popen.pid), what="the connection of top")
     for running in (top, plain):

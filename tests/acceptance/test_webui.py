@@ -7,11 +7,19 @@ import pytest
 
 from bus.contracts.jobs import PipelinesReply
 from bus.contracts.messages import VariantStatus
-from tests.acceptance.checker import check_everything
-from tests.acceptance.experiments import submit
-from tests.acceptance.harness import COMMAND_SECONDS, ROOT, House, ServiceProcess, steady_ports, view_of, wait_for_jobs
 from tests.servers.webui import FakeWebui
+from tests.support.checker import check_everything
+from tests.support.experiment_files import submit
 from tests.support.helpers import wait_until
+from tests.support.workspace import (
+    COMMAND_SECONDS,
+    ROOT,
+    ServiceProcess,
+    Workspace,
+    steady_ports,
+    view_of,
+    wait_for_jobs,
+)
 
 EXPERIMENT = """
 name = "At the web UI"
@@ -37,10 +45,10 @@ def server(no_leaks: None) -> Iterator[FakeWebui]:  # noqa: ARG001 - it looks af
     server.close()
 
 
-def services(house: House, url: str) -> tuple[ServiceProcess, ServiceProcess]:
+def services(workspace: Workspace, url: str) -> tuple[ServiceProcess, ServiceProcess]:
     """Start a runner that uses a web UI, and a learning service."""
-    runner = house.runner("--webui-url", url)
-    return runner, house.learning(runner)
+    runner = workspace.runner("--webui-url", url)
+    return runner, workspace.learning(runner)
 
 
 def wait_for_server(runner: ServiceProcess) -> None:
@@ -52,10 +60,10 @@ def wait_for_server(runner: ServiceProcess) -> None:
     wait_until(read, COMMAND_SECONDS, what="the web UI's lists")
 
 
-def run(house: House, text: str, code: int = 0) -> str:
+def run(workspace: Workspace, text: str, code: int = 0) -> str:
     """Run an experiment to its end and give its id."""
-    file = house.write("experiment.toml", text)
-    return house.run("experiment", "run", file, "--follow", code=code).err.split()[0]
+    file = workspace.write("experiment.toml", text)
+    return workspace.run("experiment", "run", file, "--follow", code=code).err.split()[0]
 
 
 def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -68,12 +76,12 @@ def variants(learning: ServiceProcess, experiment_id: str) -> tuple[VariantStatu
     return tuple(view_of(learning, experiment_id).variants)
 
 
-def test_a_sampler_sweep_sends_each_sampler_with_the_same_seeds(house: House, server: FakeWebui) -> None:
+def test_a_sampler_sweep_sends_each_sampler_with_the_same_seeds(workspace: Workspace, server: FakeWebui) -> None:
     """The example file: one job a value and seed, which differ in nothing else, and a picture of each."""
-    runner, learning = services(house, server.url)
+    runner, learning = services(workspace, server.url)
     wait_for_server(runner)
 
-    experiment_id = run(house, (ROOT / "examples" / "webui_sampler.toml").read_text(encoding="utf-8"))
+    experiment_id = run(workspace, (ROOT / "examples" / "webui_sampler.toml").read_text(encoding="utf-8"))
 
     jobs = server.sent()
     samplers = ("Euler", "Euler a", "DPM++ 2M", "DPM++ SDE")
@@ -87,12 +95,12 @@ def test_a_sampler_sweep_sends_each_sampler_with_the_same_seeds(house: House, se
     assert [(one.status, len(one.images)) for one in variants(learning, experiment_id)] == [("completed", 3)] * 4
 
 
-def test_a_lora_strength_sweep_sends_each_strength(house: House, server: FakeWebui) -> None:
+def test_a_lora_strength_sweep_sends_each_strength(workspace: Workspace, server: FakeWebui) -> None:
     """It stands in the prompt, where the server reads it."""
-    runner, learning = services(house, server.url)
+    runner, learning = services(workspace, server.url)
     wait_for_server(runner)
 
-    experiment_id = run(house, EXPERIMENT.format(name="lora_strength", values=[0, 0.5, 1.25]) + 'lora = "detail"\n')
+    experiment_id = run(workspace, EXPERIMENT.format(name="lora_strength", values=[0, 0.5, 1.25]) + 'lora = "detail"\n')
 
     assert sorted(job["prompt"] for job in server.sent()) == sorted(
         f"a blue star <lora:detail:{strength}>" for strength in (0, 0.5, 1.25) for _ in range(2)
@@ -100,39 +108,41 @@ def test_a_lora_strength_sweep_sends_each_strength(house: House, server: FakeWeb
     check_everything(runner, learning, experiment_id)
 
 
-def test_a_value_that_the_server_has_not_is_refused_before_anything_is_queued(house: House, server: FakeWebui) -> None:
+def test_a_value_that_the_server_has_not_is_refused_before_anything_is_queued(
+    workspace: Workspace, server: FakeWebui
+) -> None:
     """With what was perhaps meant."""
-    runner, _ = services(house, server.url)
+    runner, _ = services(workspace, server.url)
     wait_for_server(runner)
-    file = house.write("experiment.toml", EXPERIMENT.format(name="sampler_name", values=["Euler", "Euler b"]))
+    file = workspace.write("experiment.toml", EXPERIMENT.format(name="sampler_name", values=["Euler", "Euler b"]))
 
-    refused = house.run("experiment", "run", file, code=2)
+    refused = workspace.run("experiment", "run", file, code=2)
 
     assert "variable.values[1]: 'Euler b' is not offered; did you mean 'Euler" in refused.err
     assert server.sent() == []
 
 
-def test_a_value_that_the_server_substitutes_fails_its_variant(house: House, server: FakeWebui) -> None:
+def test_a_value_that_the_server_substitutes_fails_its_variant(workspace: Workspace, server: FakeWebui) -> None:
     """The others have their pictures; the reason is that of the variant."""
-    runner, learning = services(house, server.url)
+    runner, learning = services(workspace, server.url)
     wait_for_server(runner)
-    server.bench.substitute = {"sampler_name": "DPM++ 2M"}
+    server.worker.substitute = {"sampler_name": "DPM++ 2M"}
 
-    experiment_id = run(house, EXPERIMENT.format(name="sampler_name", values=["DPM++ 2M", "Euler"]), code=4)
+    experiment_id = run(workspace, EXPERIMENT.format(name="sampler_name", values=["DPM++ 2M", "Euler"]), code=4)
 
     good, bad = variants(learning, experiment_id)
     assert (good.status, bad.status, bad.images) == ("completed", "failed", ())
     assert "sampler_name: asked for 'Euler', the server used 'DPM++ 2M'" in (bad.error or "")
 
 
-def test_a_server_that_is_not_there_is_told_and_found_when_it_comes(house: House) -> None:
+def test_a_server_that_is_not_there_is_told_and_found_when_it_comes(workspace: Workspace) -> None:
     """Nothing can be planned before, and the sentence says what to do."""
     port, _ = steady_ports()
-    runner, _ = services(house, f"http://127.0.0.1:{port}")
-    file = house.write("experiment.toml", EXPERIMENT.format(name="cfg_scale", values=[2, 3]))
+    runner, _ = services(workspace, f"http://127.0.0.1:{port}")
+    file = workspace.write("experiment.toml", EXPERIMENT.format(name="cfg_scale", values=[2, 3]))
 
     def refusal() -> str:
-        return house.run("experiment", "run", file, code=3).err
+        return workspace.run("experiment", "run", file, code=3).err
 
     wait_until(
         lambda: "start the web UI with --api, or the runner with VARIANTBUS_WEBUI_URL set" in refusal(),
@@ -141,21 +151,21 @@ def test_a_server_that_is_not_there_is_told_and_found_when_it_comes(house: House
     server = FakeWebui(port=port)
     try:
         wait_for_server(runner)
-        run(house, file.read_text(encoding="utf-8"))
+        run(workspace, file.read_text(encoding="utf-8"))
         assert sorted(job["cfg_scale"] for job in server.sent()) == [2, 2, 3, 3]
     finally:
         server.close()
 
 
-def test_a_server_that_dies_in_mid_run_costs_no_job(house: House) -> None:
+def test_a_server_that_dies_in_mid_run_costs_no_job(workspace: Workspace) -> None:
     """The others wait until it is there again, and the one that it had begun runs anew."""
     port, _ = steady_ports()
     server = FakeWebui(port=port)
     server.hold()
     try:
-        runner, learning = services(house, server.url)
+        runner, learning = services(workspace, server.url)
         wait_for_server(runner)
-        experiment_id = submit(house, EXPERIMENT.format(name="cfg_scale", values=[2, 3]))
+        experiment_id = submit(workspace, EXPERIMENT.format(name="cfg_scale", values=[2, 3]))
         wait_until(server.sent, COMMAND_SECONDS, what="a job")
     finally:
         server.close()

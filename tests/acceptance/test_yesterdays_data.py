@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from bus.protocol.control import LatestParams, LatestReply
-from tests.acceptance.harness import House, ServiceProcess, wait_for_jobs
 from tests.support.helpers import wait_until
+from tests.support.workspace import ServiceProcess, Workspace, wait_for_jobs
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
 VERSIONS: Final = sorted(path.name for path in FIXTURES.glob("version-*.tar.xz"))
@@ -23,37 +23,37 @@ def topics(learning: ServiceProcess, prefix: str) -> set[str]:
     return {record.topic for record in reply.events}
 
 
-def shown(house: House, experiment_id: str) -> Any:
+def shown(workspace: Workspace, experiment_id: str) -> Any:
     """Return an experiment as `show` prints it, without what changes with time."""
-    document = house.run("experiment", "show", experiment_id, "--json").json
+    document = workspace.run("experiment", "show", experiment_id, "--json").json
     return {key: value for key, value in document.items() if key not in CHANGES}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_earlier_version_s_data_is_opened_and_its_work_goes_on(house: House, version: str) -> None:
+def test_an_earlier_version_s_data_is_opened_and_its_work_goes_on(workspace: Workspace, version: str) -> None:
     """Experiments, ratings, the comparison and pictures are there; unfinished jobs run; the answer is the same."""
     with tarfile.open(FIXTURES / version) as archive:
-        archive.extractall(house.folder, filter="data")
-    before = json.loads((house.folder / "data" / "answers.json").read_text(encoding="utf-8"))
+        archive.extractall(workspace.folder, filter="data")
+    before = json.loads((workspace.folder / "data" / "answers.json").read_text(encoding="utf-8"))
     ended, running = before["ended"]["experiment_id"], before["running"]["experiment_id"]
     assert before["running"]["status"] == "running"
 
     port = int(before["runner"].rsplit(":", 1)[1])  # by which the learning service knows it
-    runner = house.runner(ports=(0, port))
-    learning = house.learning(runner)
-    assert shown(house, ended) == {key: value for key, value in before["ended"].items() if key not in CHANGES}
-    assert house.run("recommend", ended, "--json").json == before["recommend"]
+    runner = workspace.runner(ports=(0, port))
+    learning = workspace.learning(runner)
+    assert shown(workspace, ended) == {key: value for key, value in before["ended"].items() if key not in CHANGES}
+    assert workspace.run("recommend", ended, "--json").json == before["recommend"]
     for variant in before["ended"]["variants"]:
         for image in variant["images"]:
-            assert (house.folder / "data" / "outputs" / image["path"]).is_file()
-    assert "; 0 compared\n" in house.run("undo", ended, "--comparison").err
+            assert (workspace.folder / "data" / "outputs" / image["path"]).is_file()
+    assert "; 0 compared\n" in workspace.run("undo", ended, "--comparison").err
 
     wait_for_jobs(learning, running, before["running"]["totals"]["jobs"])
-    assert shown(house, running)["status"] == "completed"
+    assert shown(workspace, running)["status"] == "completed"
 
     every_status = topics(learning, "variant.status.")
     assert len(every_status) == len(before["ended"]["variants"]) + len(before["running"]["variants"])
     learning.terminate()
-    learning = house.learning(runner, "--config", str(house.write("limits.toml", RETENTION)))
+    learning = workspace.learning(runner, "--config", str(workspace.write("limits.toml", RETENTION)))
     wait_until(lambda: learning.info.first > 1, what="the retention of old events")
     assert topics(learning, "variant.status.") == every_status  # the newest event of a status topic stays

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.acceptance.conftest import house, pytest_runtest_makereport
+from tests.acceptance.conftest import pytest_runtest_makereport, workspace
 from tests.support.helpers import PATIENCE, TIME_FACTOR
 
-__all__ = ["house", "pytest_runtest_makereport"]
+__all__ = ["pytest_runtest_makereport", "workspace"]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

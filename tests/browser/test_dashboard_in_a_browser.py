@@ -11,11 +11,11 @@ from playwright.sync_api import Locator, Page, expect
 from bus.contracts.feedback import RatingListReply, RatingView
 from bus.contracts.jobs import JobRequest, SubmitParams, SubmitReply
 from bus.contracts.messages import JobCompleted
-from tests.acceptance.checker import messages_of, whole_log
-from tests.acceptance.experiments import gate, open_gate, program, submit
-from tests.acceptance.harness import House, ServiceProcess, steady_ports, view_of
+from tests.support.checker import messages_of, whole_log
+from tests.support.experiment_files import gate, open_gate, program, submit
 from tests.support.factories import context
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.workspace import ServiceProcess, Workspace, steady_ports, view_of
 
 EVIL = "<img src=x onerror=alert(1)>"
 LARGE = """
@@ -32,15 +32,15 @@ step = 1
 WAIT = PATIENCE * TIME_FACTOR * 1000  # ms
 
 
-class Town:
+class Deployment:
     """Runner, learning service and dashboard, which clients find again after a restart."""
 
-    def __init__(self, house: House, workers: int = 2) -> None:
+    def __init__(self, workspace: Workspace, workers: int = 2) -> None:
         """Start them."""
-        self.house = house
-        self.runner = house.runner("--workers", str(workers), ports=steady_ports())
-        self.learning = house.learning(self.runner, ports=steady_ports())
-        process = house.command("dashboard", "--port", "0")
+        self.workspace = workspace
+        self.runner = workspace.runner("--workers", str(workers), ports=steady_ports())
+        self.learning = workspace.learning(self.runner, ports=steady_ports())
+        process = workspace.command("dashboard", "--port", "0")
         self.url = process.wait_for_line("listening").split("http=")[1]
 
     def open(self, page: Page, place: str = "") -> None:
@@ -50,14 +50,14 @@ class Town:
 
 
 @pytest.fixture
-def town(house: House) -> Town:
+def deployment(workspace: Workspace) -> Deployment:
     """Start all processes."""
-    return Town(house)
+    return Deployment(workspace)
 
 
-def planned(page: Page, town: Town, name: str, values: str, seeds: int) -> str:
+def planned(page: Page, deployment: Deployment, name: str, values: str, seeds: int) -> str:
     """Plan an experiment by the form, and give its id."""
-    town.open(page, "new")
+    deployment.open(page, "new")
     page.get_by_label("Name", exact=True).fill(name)
     page.locator("[name='a values']").fill(values)
     page.locator("[name=jobs]").fill(str(seeds))
@@ -76,9 +76,9 @@ def cells(page: Page, state: str) -> Locator:
 
 
 @pytest.mark.fault(item="B54")
-def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, town: Town) -> None:
+def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment: Deployment) -> None:
     """Plan, run, cells fill, rate by keyboard, the answer changes; kill -9, a restart, and the page is right again."""
-    experiment_id = planned(page, town, EVIL, "1, 2", 2)
+    experiment_id = planned(page, deployment, EVIL, "1, 2", 2)
     expect(page.locator("h1")).to_have_text(EVIL)
     expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
 
@@ -98,10 +98,10 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, town: Town)
     expect(page.locator(".rating .facts")).to_have_text("3 of 4 rated", timeout=WAIT)
     note.fill("still here")
 
-    town.learning.kill()
+    deployment.learning.kill()
     expect(page.locator("#banner")).to_contain_text("learning does not answer", timeout=WAIT)
     expect(note).to_have_value("still here")
-    town.learning.start()
+    deployment.learning.start()
     expect(page.locator("#banner")).to_be_hidden(timeout=WAIT)
     page.keyboard.press("Tab")
     page.locator("h1").click()
@@ -118,8 +118,8 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, town: Town)
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Answer").click()
     expect(page.locator(".plot tbody tr")).to_have_count(2)
-    wait_until(lambda: 1 in [one.stars for one in ratings(town.learning, experiment_id)], what="the star")
-    assert len(ratings(town.learning, experiment_id)) == 4
+    wait_until(lambda: 1 in [one.stars for one in ratings(deployment.learning, experiment_id)], what="the star")
+    assert len(ratings(deployment.learning, experiment_id)) == 4
     assert before.startswith(("cfg_scale", "no ", "too few"))
 
 
@@ -128,9 +128,9 @@ def ratings(learning: ServiceProcess, experiment_id: str) -> list[RatingView]:
     return learning.ask("rating.list", {"experiment_id": experiment_id}, RatingListReply).ratings
 
 
-def test_two_pictures_are_compared_blind(page: Page, town: Town) -> None:
+def test_two_pictures_are_compared_blind(page: Page, deployment: Deployment) -> None:
     """By keys, with a tie and an undo; the values are nowhere to be read."""
-    planned(page, town, "pairs", "1, 2", 2)
+    planned(page, deployment, "pairs", "1, 2", 2)
     expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
     page.get_by_role("link", name="Rate").click()
     page.get_by_label("two at a time").check()
@@ -146,9 +146,9 @@ def test_two_pictures_are_compared_blind(page: Page, town: Town) -> None:
     expect(facts).to_have_text("2 answers", timeout=WAIT)
 
 
-def test_two_values_are_compared_under_one_zoom(page: Page, town: Town) -> None:
+def test_two_values_are_compared_under_one_zoom(page: Page, deployment: Deployment) -> None:
     """Under a slider, flipped by a key; both layers move together. Arrow keys walk through the grid."""
-    planned(page, town, "viewer", "1, 2", 2)
+    planned(page, deployment, "viewer", "1, 2", 2)
     expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
     page.locator(".cell").first.click()
     about, layers = page.locator(".viewer .about"), page.locator(".viewer .stage img")
@@ -174,10 +174,10 @@ def test_two_values_are_compared_under_one_zoom(page: Page, town: Town) -> None:
     expect(page.locator(".viewer")).to_have_count(0)
 
 
-def test_the_grid_is_filtered_and_a_strange_event_is_told(page: Page, town: Town) -> None:
+def test_the_grid_is_filtered_and_a_strange_event_is_told(page: Page, deployment: Deployment) -> None:
     """Only values with failures; on the page of the system, what was rejected and why."""
-    experiment_id = submit(town.house, program(values=3, jobs=1, script="test $1 -ne 1 || exit 3"))
-    town.open(page, f"e/{experiment_id}/grid")
+    experiment_id = submit(deployment.workspace, program(values=3, jobs=1, script="test $1 -ne 1 || exit 3"))
+    deployment.open(page, f"e/{experiment_id}/grid")
     expect(cells(page, "failed")).to_have_count(1, timeout=WAIT)
     page.get_by_label("Show").select_option("failed")
     expect(page.locator(".columns .heading")).to_have_text(["1"])
@@ -186,52 +186,52 @@ def test_the_grid_is_filtered_and_a_strange_event_is_told(page: Page, town: Town
     expect(page.locator(".process.well")).to_have_count(2, timeout=WAIT)
     mark = context(experiment="nobody")
     job = JobRequest(job_id="stray", pipeline="noop", stage="run", config={"level": 1.0}, learning_context=mark)
-    town.runner.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
+    deployment.runner.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
     expect(page.get_by_role("cell", name="unknown_experiment").first).to_be_visible(timeout=WAIT)
 
 
-def test_a_failed_cell_tells_its_reason_and_can_be_retried(page: Page, town: Town) -> None:
+def test_a_failed_cell_tells_its_reason_and_can_be_retried(page: Page, deployment: Deployment) -> None:
     """And a running one shows that it runs; extending adds columns."""
-    script = f"if [ ! -e {town.house.folder}/mended ]; then echo out of memory >&2; exit 3; fi"
-    experiment_id = submit(town.house, program(values=2, jobs=1, script=script))
-    town.open(page, f"e/{experiment_id}/grid")
+    script = f"if [ ! -e {deployment.workspace.folder}/mended ]; then echo out of memory >&2; exit 3; fi"
+    experiment_id = submit(deployment.workspace, program(values=2, jobs=1, script=script))
+    deployment.open(page, f"e/{experiment_id}/grid")
     expect(cells(page, "failed")).to_have_count(2, timeout=WAIT)
     expect(cells(page, "failed").first).to_contain_text("out of memory")
 
-    town.house.write("mended", "")
+    deployment.workspace.write("mended", "")
     page.get_by_role("button", name="Retry failed").click()
     expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
     page.get_by_role("button", name="Extend").click()
     page.locator("dialog input[name=level]").fill("7")
     page.get_by_role("button", name="Plan them").click()
     expect(cells(page, "completed")).to_have_count(3, timeout=WAIT)
-    assert view_of(town.learning, experiment_id).status == "completed"
+    assert view_of(deployment.learning, experiment_id).status == "completed"
 
 
-def test_a_page_that_was_open_is_right_after_all_processes_died(page: Page, house: House) -> None:
+def test_a_page_that_was_open_is_right_after_all_processes_died(page: Page, workspace: Workspace) -> None:
     """Runner and learning service are killed in mid-run; jobs go on, and the page with them, without a reload."""
-    town = Town(house)
-    experiment_id = submit(house, program(values=2, jobs=2, script=gate(house, 1)))
-    town.open(page, f"e/{experiment_id}/grid")
+    deployment = Deployment(workspace)
+    experiment_id = submit(workspace, program(values=2, jobs=2, script=gate(workspace, 1)))
+    deployment.open(page, f"e/{experiment_id}/grid")
     expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
 
-    town.runner.kill()
-    town.learning.kill()
+    deployment.runner.kill()
+    deployment.learning.kill()
     expect(page.locator("#banner")).to_contain_text("do not answer", timeout=WAIT)
-    open_gate(house)
-    town.runner.start()
-    town.learning.start()
+    open_gate(workspace)
+    deployment.runner.start()
+    deployment.learning.start()
 
     expect(cells(page, "completed")).to_have_count(4, timeout=WAIT)
     expect(page.locator(".head .chip")).to_have_text("completed", timeout=WAIT)
     expect(page.locator("#banner")).to_be_hidden(timeout=WAIT)
 
 
-def test_a_large_grid_keeps_few_cells_in_the_page_and_scrolls(page: Page, house: House) -> None:
+def test_a_large_grid_keeps_few_cells_in_the_page_and_scrolls(page: Page, workspace: Workspace) -> None:
     """A hundred values with twenty seeds: only what is in sight is drawn, and the last corner comes into sight."""
-    town = Town(house, workers=4)
-    experiment_id = submit(house, LARGE)
-    town.open(page, f"e/{experiment_id}/grid")
+    deployment = Deployment(workspace, workers=4)
+    experiment_id = submit(workspace, LARGE)
+    deployment.open(page, f"e/{experiment_id}/grid")
     expect(page.locator(".columns .heading")).to_have_count(100, timeout=WAIT)
     expect(page.locator(".cell").first).to_be_visible(timeout=WAIT)
 
@@ -246,18 +246,18 @@ def test_a_large_grid_keeps_few_cells_in_the_page_and_scrolls(page: Page, house:
     assert time.monotonic() - began < 2 * TIME_FACTOR
 
 
-def test_a_cell_is_painted_soon_after_its_event(page: Page, town: Town) -> None:
+def test_a_cell_is_painted_soon_after_its_event(page: Page, deployment: Deployment) -> None:
     """From `job.completed` to the picture's place in the page: the median is at most 100 ms."""
-    experiment_id = submit(town.house, program(values=10, jobs=3, script="sleep 0.2"))
+    experiment_id = submit(deployment.workspace, program(values=10, jobs=3, script="sleep 0.2"))
     page.add_init_script(Path(__file__).with_name("painted.js").read_text(encoding="utf-8"))
-    town.open(page, f"e/{experiment_id}/grid")
+    deployment.open(page, f"e/{experiment_id}/grid")
     expect(cells(page, "completed")).to_have_count(30, timeout=WAIT)
-    wait_until(lambda: view_of(town.learning, experiment_id).status == "completed", what="the end")
+    wait_until(lambda: view_of(deployment.learning, experiment_id).status == "completed", what="the end")
 
     painted: dict[str, float] = page.evaluate("() => window.painted")
     ended = {
         f"{one.learning_context.variant_index}.{one.learning_context.repeat_index}": one.finished_at
-        for one in messages_of(whole_log(town.runner), JobCompleted)
+        for one in messages_of(whole_log(deployment.runner), JobCompleted)
         if one.learning_context
     }
     delays = [painted[key] / 1000 - at for key, at in ended.items() if painted.get(key, 0) > 0]

@@ -14,25 +14,25 @@ from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.service import JobService
 from pipeline_runner.service import Runner
 from tests.servers.webui import FakeWebui
-from tests.support.comfyui_jobs import Bench, open_bench
-from tests.support.factories import Hosted
+from tests.support.comfyui_jobs import ComfyuiJobs, open_comfyui_jobs
+from tests.support.factories import ServiceThread
 from tests.support.held_pipelines import Local, Remote, Start
 from tests.support.helpers import LOCALHOST, Service
 from tests.support.job_queues import Open
-from tests.support.learning_services import House, open_house
+from tests.support.learning_services import Services, open_services
 from tests.support.lossy_relay import Policy, Relay
-from tests.support.painting_runner import Studio
+from tests.support.painting_runner import PaintingRunner
 
 
 @pytest.fixture
-def house(
+def services(
     no_leaks: None,  # noqa: ARG001 - it looks after us
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[House]:
-    """Give a house, and stop whatever is left in it."""
-    with open_house(tmp_path, monkeypatch) as house:
-        yield house
+) -> Iterator[Services]:
+    """Return the means to start services in threads; those that are left are stopped."""
+    with open_services(tmp_path, monkeypatch) as services:
+        yield services
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def comfy(
     no_leaks: None,  # noqa: ARG001 - it looks after us
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Bench]:
+) -> Iterator[ComfyuiJobs]:
     """Give the comfyui pipeline at a fake server."""
-    with open_bench(tmp_path, monkeypatch) as bench:
-        yield bench
+    with open_comfyui_jobs(tmp_path, monkeypatch) as jobs:
+        yield jobs
 
 
 @pytest.fixture
@@ -97,11 +97,11 @@ def fake_webui(no_leaks: None) -> Iterator[Callable[..., FakeWebui]]:  # noqa: A
 
 
 @pytest.fixture
-def studio(no_leaks: None, tmp_path: Path) -> Iterator[Studio]:  # noqa: ARG001 - it looks after us
-    """Give a runner with a painter."""
-    studio = Studio(tmp_path)
-    yield studio
-    studio.runner.stop()
+def painting_runner(no_leaks: None, tmp_path: Path) -> Iterator[PaintingRunner]:  # noqa: ARG001 - it looks after us
+    """Return a runner with the painting pipeline."""
+    painting_runner = PaintingRunner(tmp_path)
+    yield painting_runner
+    painting_runner.runner.stop()
 
 
 @pytest.fixture
@@ -133,9 +133,9 @@ def start_runner(
     remote: Remote,
 ) -> Iterator[Start]:
     """Start a runner with one worker, again and again on the same file."""
-    runners: list[Hosted[Runner]] = []
+    runners: list[ServiceThread[Runner]] = []
 
-    def hosted(limits: Limits | None = None, more: dict[str, Pipeline] | None = None) -> Hosted[Runner]:
+    def hosted(limits: Limits | None = None, more: dict[str, Pipeline] | None = None) -> ServiceThread[Runner]:
         def make(log: Log, loop: Loop) -> Runner:
             log.limits = limits or log.limits
             pipelines: dict[str, Pipeline] = {"local": local, "remote": remote, **(more or {})}
@@ -144,7 +144,7 @@ def start_runner(
 
         for runner in runners:
             runner.stop()
-        runners.append(Hosted(tmp_path / "runner.db", make))
+        runners.append(ServiceThread(tmp_path / "runner.db", make))
         return runners[-1]
 
     yield hosted

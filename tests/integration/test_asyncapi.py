@@ -19,7 +19,7 @@ from bus.protocol.frames import FeedFrame
 from bus.transport.server import MethodServer
 from learning_service.__main__ import main as learning_command
 from pipeline_runner.__main__ import main as runner_command
-from tests.support.learning_services import Held, House
+from tests.support.learning_services import HeldPipeline, Services
 from variantbus.cli.main import main
 
 ROOT: Final = Path(__file__).parents[2]
@@ -187,10 +187,10 @@ def check_methods(service: str, methods: MethodServer) -> None:
             assert returned == documented[name].result, name
 
 
-def test_the_methods_are_those_that_the_services_answer(house: House) -> None:
+def test_the_methods_are_those_that_the_services_answer(services: Services) -> None:
     """Names, parameters and results are those of the services' own code."""
-    runner = house.runner(Held())
-    learning = house.learning(str(runner.service.publisher.control))
+    runner = services.runner(HeldPipeline())
+    learning = services.learning(str(runner.service.publisher.control))
 
     check_methods("runner", runner.service.publisher.methods)
     check_methods("learning", learning.service.publisher.methods)

@@ -1,16 +1,16 @@
 """The comfyui pipeline when a job runs again: what an earlier attempt left at the server is found, or rightly not."""
 
 from tests.servers.comfyui import OUT_OF_MEMORY
-from tests.support.comfyui_jobs import Bench, error_of, prompt_id
+from tests.support.comfyui_jobs import ComfyuiJobs, error_of, prompt_id
 from tests.support.helpers import wait_until
 
 
-def is_waited_for(comfy: Bench) -> bool:
+def is_waited_for(comfy: ComfyuiJobs) -> bool:
     """Is the first prompt of the job asked for again and again? Once would only say that it is looked for."""
     return len(comfy.fake.asked("GET", f"/history/{prompt_id(1, 0)}")) > 2
 
 
-def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(comfy: Bench) -> None:
+def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(comfy: ComfyuiJobs) -> None:
     """The server has queued it, though nobody heard so: the next attempt takes it over."""
     comfy.fake.behaviour.lost_replies = 1
 
@@ -21,7 +21,7 @@ def test_a_prompt_whose_answer_was_lost_is_not_submitted_twice(comfy: Bench) -> 
     assert comfy.fake.executed == [prompt_id(1, 0)]
 
 
-def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: Bench) -> None:
+def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: ComfyuiJobs) -> None:
     """The third attempt takes over what the first one left running."""
     comfy.fake.hold()
     comfy.fake.behaviour.lost_replies = 1
@@ -37,7 +37,7 @@ def test_a_runner_that_was_killed_finds_its_running_prompt_again(comfy: Bench) -
     assert len(comfy.fake.prompts) == 1
 
 
-def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(comfy: Bench) -> None:
+def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(comfy: ComfyuiJobs) -> None:
     """What was interrupted or failed runs anew, even if it was still running when it was found."""
     comfy.fake.hold()
     comfy.fake.behaviour.lost_replies = 1
@@ -54,7 +54,7 @@ def test_an_earlier_prompt_that_ended_badly_is_not_taken_for_the_answer(comfy: B
     assert comfy.fake.executed == [prompt_id(2, 0)]
 
 
-def test_the_second_run_of_a_job_without_memory_is_found_again(comfy: Bench) -> None:
+def test_the_second_run_of_a_job_without_memory_is_found_again(comfy: ComfyuiJobs) -> None:
     """The first one is in the history as well, and its failure does not hide the success of the second."""
     comfy.fake.behaviour.errors.append(OUT_OF_MEMORY)
     comfy.fake.behaviour.cut_views = 1
@@ -65,7 +65,7 @@ def test_the_second_run_of_a_job_without_memory_is_found_again(comfy: Bench) -> 
     assert comfy.fake.executed == [prompt_id(1, 1)]
 
 
-def test_the_whole_job_is_the_same_after_a_failed_attempt(comfy: Bench) -> None:
+def test_the_whole_job_is_the_same_after_a_failed_attempt(comfy: ComfyuiJobs) -> None:
     """A failure in the history does not stand for the next attempt."""
     comfy.fake.behaviour.errors.append(("OSError", "disk"))
     assert error_of(comfy.run(comfy.config()))[0] == "server_error"
@@ -75,7 +75,7 @@ def test_the_whole_job_is_the_same_after_a_failed_attempt(comfy: Bench) -> None:
     assert comfy.fake.executed == [prompt_id(2, 0)]
 
 
-def test_a_job_that_a_person_runs_again_begins_anew(comfy: Bench) -> None:
+def test_a_job_that_a_person_runs_again_begins_anew(comfy: ComfyuiJobs) -> None:
     """It has ended already, so nothing that it left at the server stands for the new run."""
     assert comfy.run(comfy.config()).success
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.comfyui_jobs import Bench, error_of
+from tests.support.comfyui_jobs import ComfyuiJobs, error_of
 from tests.support.helpers import wait_until
 
 
-def test_a_running_prompt_is_interrupted_alone(comfy: Bench) -> None:
+def test_a_running_prompt_is_interrupted_alone(comfy: ComfyuiJobs) -> None:
     """A cancelled job stops its own prompt by name, and leaves no picture."""
     comfy.fake.hold()
     job = comfy.start(comfy.config())
@@ -25,7 +25,9 @@ def test_a_running_prompt_is_interrupted_alone(comfy: Bench) -> None:
 
 
 @pytest.mark.parametrize("targeted", [True, False])
-def test_a_waiting_prompt_is_taken_out_of_the_queue_and_the_running_one_goes_on(comfy: Bench, targeted: bool) -> None:
+def test_a_waiting_prompt_is_taken_out_of_the_queue_and_the_running_one_goes_on(
+    comfy: ComfyuiJobs, targeted: bool
+) -> None:
     """A cancelled job that has not begun interrupts nobody, not even where an interrupt stops whatever runs."""
     comfy.fake.behaviour.targeted_interrupt = targeted
     comfy.fake.hold()
@@ -43,7 +45,7 @@ def test_a_waiting_prompt_is_taken_out_of_the_queue_and_the_running_one_goes_on(
     wait_until(lambda: other in comfy.fake.executed, what="the end of the other prompt")
 
 
-def test_a_prompt_that_takes_too_long_is_withdrawn(comfy: Bench) -> None:
+def test_a_prompt_that_takes_too_long_is_withdrawn(comfy: ComfyuiJobs) -> None:
     """After `timeout_seconds` the job has failed, and its prompt does not run on."""
     comfy.fake.hold()
 

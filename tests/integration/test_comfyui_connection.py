@@ -9,7 +9,7 @@ from pipeline_runner.pipelines import ServerAddress
 from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
 from pipeline_runner.pipelines.http_client import ServerFault
-from tests.support.comfyui_jobs import Bench, error_of, example, inputs, prompt_id
+from tests.support.comfyui_jobs import ComfyuiJobs, error_of, example, inputs, prompt_id
 from tests.support.factories import Reports
 from tests.support.helpers import wait_until
 
@@ -17,7 +17,7 @@ PAGE = b"<html>502 Bad Gateway</html>"
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_without_a_websocket_the_history_decides(comfy: Bench, *, accepted: bool) -> None:
+def test_without_a_websocket_the_history_decides(comfy: ComfyuiJobs, *, accepted: bool) -> None:
     """A refused or dropped websocket costs the progress, not the job."""
     comfy.fake.behaviour.websocket = accepted
     comfy.fake.hold()
@@ -34,7 +34,7 @@ def test_without_a_websocket_the_history_decides(comfy: Bench, *, accepted: bool
     assert job.result.success
 
 
-def test_a_websocket_that_drops_is_connected_again(comfy: Bench) -> None:
+def test_a_websocket_that_drops_is_connected_again(comfy: ComfyuiJobs) -> None:
     """Progress goes on under the same client id."""
     comfy.fake.hold()
     reports = Reports()
@@ -51,7 +51,7 @@ def test_a_websocket_that_drops_is_connected_again(comfy: Bench) -> None:
     assert job.result.success
 
 
-def test_a_server_that_goes_away_leaves_the_job_to_be_run_again(comfy: Bench) -> None:
+def test_a_server_that_goes_away_leaves_the_job_to_be_run_again(comfy: ComfyuiJobs) -> None:
     """Whatever the moment, the runner learns that the server, and not the job, is at fault."""
     comfy.fake.hold()
     job = comfy.start(comfy.config())
@@ -63,7 +63,7 @@ def test_a_server_that_goes_away_leaves_the_job_to_be_run_again(comfy: Bench) ->
     assert error_of(comfy.run(comfy.config()))[0] == "unreachable"
 
 
-def test_a_job_runs_anew_at_a_server_that_was_started_again(comfy: Bench) -> None:
+def test_a_job_runs_anew_at_a_server_that_was_started_again(comfy: ComfyuiJobs) -> None:
     """The next attempt finds nothing of the first one and submits its own prompt."""
     comfy.fake.hold()
     job = comfy.start(comfy.config())
@@ -78,7 +78,7 @@ def test_a_job_runs_anew_at_a_server_that_was_started_again(comfy: Bench) -> Non
 
 
 @pytest.mark.parametrize("path", ["/prompt", "/history", "/view", "/queue"])
-def test_behind_a_page_of_a_proxy_the_server_is_away(comfy: Bench, path: str) -> None:
+def test_behind_a_page_of_a_proxy_the_server_is_away(comfy: ComfyuiJobs, path: str) -> None:
     """Jobs wait for it; status and beginning of the page are shown."""
     exact = f"/history/{prompt_id(2, 0)}" if path == "/history" else path
     comfy.fake.behaviour.answers[exact] = deque([(502, PAGE)])
@@ -102,14 +102,14 @@ def test_behind_a_page_of_a_proxy_the_server_is_away(comfy: Bench, path: str) ->
         (400, b'{"error": "no"}', "invalid_request"),
     ],
 )
-def test_a_status_says_whether_the_job_is_to_blame(comfy: Bench, status: int, body: bytes, kind: str) -> None:
+def test_a_status_says_whether_the_job_is_to_blame(comfy: ComfyuiJobs, status: int, body: bytes, kind: str) -> None:
     """A proxy that is started again, or asks for a password, ends no job."""
     comfy.fake.behaviour.answers["/prompt"] = deque([(status, body)])
 
     assert error_of(comfy.run(comfy.config()))[0] == kind
 
 
-def test_a_picture_that_is_cut_in_the_middle_is_fetched_again_by_the_next_attempt(comfy: Bench) -> None:
+def test_a_picture_that_is_cut_in_the_middle_is_fetched_again_by_the_next_attempt(comfy: ComfyuiJobs) -> None:
     """Half a picture is none; the next attempt finds the prompt in the history and executes nothing."""
     comfy.fake.behaviour.cut_views = 1
 
@@ -120,7 +120,7 @@ def test_a_picture_that_is_cut_in_the_middle_is_fetched_again_by_the_next_attemp
     assert comfy.fake.executed == [prompt_id(1, 0)]
 
 
-def test_of_several_pictures_all_are_saved_or_none(comfy: Bench) -> None:
+def test_of_several_pictures_all_are_saved_or_none(comfy: ComfyuiJobs) -> None:
     """A job whose second picture cannot be fetched has no first one either."""
     graph = example()
     graph["5"]["inputs"]["batch_size"] = 2
@@ -146,7 +146,7 @@ class SlowServer(ComfyServer):
         return super().history(prompt_id)
 
 
-def test_an_answer_that_comes_late_is_asked_for_again(comfy: Bench) -> None:
+def test_an_answer_that_comes_late_is_asked_for_again(comfy: ComfyuiJobs) -> None:
     """A server that loads a model may be silent for long, which is not the end of its prompt."""
     comfy.pipeline.server = server = SlowServer(ServerAddress(url=comfy.fake.url))
 
@@ -154,7 +154,7 @@ def test_an_answer_that_comes_late_is_asked_for_again(comfy: Bench) -> None:
     assert server.slow == 0
 
 
-def test_a_slow_answer_is_no_slow_job(comfy: Bench) -> None:
+def test_a_slow_answer_is_no_slow_job(comfy: ComfyuiJobs) -> None:
     """Where no answer can be done without, the job is run again; `timeout` is for its own limit."""
     comfy.pipeline.server = SlowServer(ServerAddress(url=comfy.fake.url))
 
@@ -164,7 +164,7 @@ def test_a_slow_answer_is_no_slow_job(comfy: Bench) -> None:
 # older servers
 
 
-def test_a_server_that_chooses_its_own_ids_is_followed_by_them(comfy: Bench) -> None:
+def test_a_server_that_chooses_its_own_ids_is_followed_by_them(comfy: ComfyuiJobs) -> None:
     """Before they took the client's id, servers gave one of their own in the answer."""
     comfy.fake.behaviour.keeps_prompt_ids = False
     comfy.fake.hold()
@@ -178,7 +178,7 @@ def test_a_server_that_chooses_its_own_ids_is_followed_by_them(comfy: Bench) -> 
     assert comfy.run(comfy.config(seed=8), name="job-2").success
 
 
-def test_a_history_without_status_counts_by_its_pictures(comfy: Bench) -> None:
+def test_a_history_without_status_counts_by_its_pictures(comfy: ComfyuiJobs) -> None:
     """Very old servers tell only outputs."""
     comfy.fake.behaviour.status = False
 
@@ -188,7 +188,7 @@ def test_a_history_without_status_counts_by_its_pictures(comfy: Bench) -> None:
     assert json.loads(json.dumps(result.effective)) == {"seed": 7, "cfg_scale": 7.0, "steps": 20}
 
 
-def test_a_seed_of_64_bits_in_the_workflow_can_be_told(comfy: Bench) -> None:
+def test_a_seed_of_64_bits_in_the_workflow_can_be_told(comfy: ComfyuiJobs) -> None:
     """Its own seed may be larger than any number in a message; it is told as a text."""
     graph = example()
     graph["3"]["inputs"]["seed"] = 2**64 - 1

@@ -7,7 +7,7 @@ from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
 from tests.servers.comfyui import OUT_OF_MEMORY
 from tests.servers.comfyui_nodes import Graph
-from tests.support.comfyui_jobs import Bench, error_of, example, prompt_id
+from tests.support.comfyui_jobs import ComfyuiJobs, error_of, example, prompt_id
 from tests.support.factories import Reports, context
 from tests.support.helpers import wait_until
 
@@ -17,7 +17,7 @@ PAGE = b"<html>502 Bad Gateway</html>"
 # what the server refuses or cannot do
 
 
-def test_a_refused_prompt_is_explained_in_one_message(comfy: Bench) -> None:
+def test_a_refused_prompt_is_explained_in_one_message(comfy: ComfyuiJobs) -> None:
     """Every node with an error is named with its input and the server's own words; nothing is tried again."""
     graph = example()
     graph["4"]["inputs"]["ckpt_name"] = "gone.safetensors"
@@ -29,7 +29,7 @@ def test_a_refused_prompt_is_explained_in_one_message(comfy: Bench) -> None:
     assert "node 4 (CheckpointLoaderSimple), input ckpt_name: Value not in list: 'gone.safetensors' not in" in text
 
 
-def test_a_node_that_is_not_installed_is_named_by_the_server_too(comfy: Bench) -> None:
+def test_a_node_that_is_not_installed_is_named_by_the_server_too(comfy: ComfyuiJobs) -> None:
     """A refusal without errors of nodes is told as well."""
     graph = {**example(), "20": {"class_type": "Missing", "inputs": {}}}
 
@@ -47,7 +47,7 @@ def second_output() -> Graph:
     return graph
 
 
-def test_an_output_that_was_left_out_is_a_warning(comfy: Bench) -> None:
+def test_an_output_that_was_left_out_is_a_warning(comfy: ComfyuiJobs) -> None:
     """The server may take a prompt without one of its outputs; the job says so."""
     result = comfy.run(comfy.config(second_output()))
 
@@ -56,7 +56,7 @@ def test_an_output_that_was_left_out_is_a_warning(comfy: Bench) -> None:
     assert "node 22 (EmptyLatentImage), input width: Value 1 smaller than min of 16" in warning
 
 
-def test_an_output_that_is_wanted_and_was_left_out_is_a_failure(comfy: Bench) -> None:
+def test_an_output_that_is_wanted_and_was_left_out_is_a_failure(comfy: ComfyuiJobs) -> None:
     """Nothing is executed for a job that cannot give what it is for."""
     comfy.fake.hold()
 
@@ -79,7 +79,7 @@ def test_an_output_that_is_wanted_and_was_left_out_is_a_failure(comfy: Bench) ->
     ],
 )
 def test_an_exception_in_a_node_is_judged_by_whether_it_would_come_again(
-    comfy: Bench, error: tuple[str, str], kind: str
+    comfy: ComfyuiJobs, error: tuple[str, str], kind: str
 ) -> None:
     """What the values cause fails at once; what the machine may have caused is tried again by the runner."""
     comfy.fake.behaviour.errors.append(error)
@@ -91,7 +91,7 @@ def test_an_exception_in_a_node_is_judged_by_whether_it_would_come_again(
     assert comfy.pictures() == []
 
 
-def test_a_prompt_without_memory_runs_again_after_the_models_are_unloaded(comfy: Bench) -> None:
+def test_a_prompt_without_memory_runs_again_after_the_models_are_unloaded(comfy: ComfyuiJobs) -> None:
     """Once is bad luck: the second run has an id of its own, and its picture is the job's."""
     comfy.fake.behaviour.errors.append(OUT_OF_MEMORY)
 
@@ -103,7 +103,7 @@ def test_a_prompt_without_memory_runs_again_after_the_models_are_unloaded(comfy:
     assert ids == [prompt_id(1, number) for number in range(2)]
 
 
-def test_a_prompt_that_never_has_memory_fails_with_advice(comfy: Bench) -> None:
+def test_a_prompt_that_never_has_memory_fails_with_advice(comfy: ComfyuiJobs) -> None:
     """Twice is a fact, with a kind of its own."""
     comfy.fake.behaviour.always = OUT_OF_MEMORY
 
@@ -118,7 +118,7 @@ def test_a_prompt_that_never_has_memory_fails_with_advice(comfy: Bench) -> None:
 # what others do
 
 
-def test_a_prompt_that_somebody_else_interrupted_is_no_result(comfy: Bench) -> None:
+def test_a_prompt_that_somebody_else_interrupted_is_no_result(comfy: ComfyuiJobs) -> None:
     """A person at the server pressed stop: the job has failed, with that reason."""
     comfy.fake.hold()
     job = comfy.start(comfy.config())
@@ -130,7 +130,7 @@ def test_a_prompt_that_somebody_else_interrupted_is_no_result(comfy: Bench) -> N
     assert comfy.pictures() == []
 
 
-def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(comfy: Bench) -> None:
+def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(comfy: ComfyuiJobs) -> None:
     """The job waits behind another user's prompt, and neither its progress nor its end is taken for its own."""
     comfy.fake.hold()
     other = comfy.fake.submit_for_another()
@@ -146,7 +146,7 @@ def test_prompts_of_others_are_waited_for_and_not_mistaken_for_ours(comfy: Bench
     assert comfy.fake.executed == [other, prompt_id(1, 0)]
 
 
-def test_a_cleared_queue_is_noticed(comfy: Bench) -> None:
+def test_a_cleared_queue_is_noticed(comfy: ComfyuiJobs) -> None:
     """A prompt that is neither in the queue nor in the history will never end; the runner is to begin anew."""
     comfy.fake.hold()
     other = comfy.fake.submit_for_another()
@@ -176,7 +176,7 @@ class LateServer(ComfyServer):
 
 
 def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
-    comfy: Bench, monkeypatch: pytest.MonkeyPatch
+    comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not yet in the history, then no more in the queue: the history is asked once more before it counts as lost."""
     monkeypatch.setattr("pipeline_runner.pipelines.comfyui.prompt.QUEUE_SECONDS", 0.0)
@@ -189,7 +189,7 @@ def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
 # what is cached or substituted
 
 
-def test_the_same_prompt_again_gives_no_picture_and_the_reason_is_told(comfy: Bench) -> None:
+def test_the_same_prompt_again_gives_no_picture_and_the_reason_is_told(comfy: ComfyuiJobs) -> None:
     """The server executes nothing that it has had before; without outputs that is a failure, not a silent success."""
     assert comfy.run(comfy.config()).success
 
@@ -199,7 +199,7 @@ def test_the_same_prompt_again_gives_no_picture_and_the_reason_is_told(comfy: Be
     assert "map the seed in config.inputs" in text
 
 
-def test_a_cached_picture_counts_but_its_time_does_not(comfy: Bench) -> None:
+def test_a_cached_picture_counts_but_its_time_does_not(comfy: ComfyuiJobs) -> None:
     """Newer servers name the old picture again: it is the right one, made in no time."""
     comfy.fake.behaviour.repeats_cached_outputs = True
     first = comfy.run(comfy.config())
@@ -211,7 +211,7 @@ def test_a_cached_picture_counts_but_its_time_does_not(comfy: Bench) -> None:
     assert ["cache" in warning for warning in second.warnings] == [True]
 
 
-def test_a_workflow_without_any_seed_says_that_jobs_are_alike(comfy: Bench) -> None:
+def test_a_workflow_without_any_seed_says_that_jobs_are_alike(comfy: ComfyuiJobs) -> None:
     """Where nothing is random there is no seed to map, and it makes no difference to a job."""
     graph: Graph = {
         "10": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
@@ -229,7 +229,7 @@ def test_a_workflow_without_any_seed_says_that_jobs_are_alike(comfy: Bench) -> N
 
 @pytest.mark.parametrize(("variable", "succeeds"), [("cfg_scale", False), ("steps", True)])
 def test_another_value_than_the_one_that_was_asked_for_is_noticed(
-    comfy: Bench, variable: str, *, succeeds: bool
+    comfy: ComfyuiJobs, variable: str, *, succeeds: bool
 ) -> None:
     """Of the variable under test it is a failure, as the picture would be filed under a wrong value; else a warning."""
     comfy.fake.behaviour.substituted["3", "cfg"] = 5.0
@@ -245,7 +245,7 @@ def test_another_value_than_the_one_that_was_asked_for_is_noticed(
     assert not succeeds or result.effective["cfg_scale"] == 5.0
 
 
-def test_a_number_that_the_server_rounds_is_noticed(comfy: Bench) -> None:
+def test_a_number_that_the_server_rounds_is_noticed(comfy: ComfyuiJobs) -> None:
     """7.5 steps become 7 without a word; whoever gets past the check is told."""
     result = comfy.run(comfy.config(steps=7.5))
 

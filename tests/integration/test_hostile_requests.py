@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.strategies import changed
 from tests.fuzz.targets import check_answer
-from tests.support.learning_services import Held, House
+from tests.support.learning_services import HeldPipeline, Services
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +48,10 @@ def hostile() -> list[bytes]:
 
 
 @pytest.fixture
-def answering(house: House) -> list[Any]:
+def answering(services: Services) -> list[Any]:
     """Give what answers for a runner and a learning service, and what of theirs is called in their threads."""
-    runner = house.runner(Held())
-    learning = house.learning(str(runner.service.publisher.control))
+    runner = services.runner(HeldPipeline())
+    learning = services.learning(str(runner.service.publisher.control))
     return [(runner, runner.service.publisher.methods), (learning, learning.service.publisher.methods)]
 
 

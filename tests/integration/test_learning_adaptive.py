@@ -17,9 +17,9 @@ from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
-from tests.support.factories import EXPERIMENT, Hosted, badly, well
+from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
 from tests.support.helpers import deadline, wait_until
-from tests.support.learning_services import SMALL, House, ScriptedRunner, address_of, create, show, wait_for
+from tests.support.learning_services import SMALL, ScriptedRunner, Services, address_of, create, show, wait_for
 
 PARAMS = ExperimentParams(experiment_id=EXPERIMENT)
 PLAN = replace(
@@ -38,10 +38,12 @@ def around(best: float) -> Callable[[float, int], float]:
     return lambda value, repeat: 1 - abs(value - best) / 4 + 0.01 * ((7 * repeat + int(4 * value)) % 3)
 
 
-def started(house: House, plan: ExperimentDefinition = PLAN) -> tuple[ScriptedRunner, Hosted[LearningService]]:
+def started(
+    services: Services, plan: ExperimentDefinition = PLAN
+) -> tuple[ScriptedRunner, ServiceThread[LearningService]]:
     """Start a service and a runner that has the jobs of the first round."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, plan)
     wait_until(lambda: len(runner.jobs) >= FIRST, what="the first round")
     return runner, learning
@@ -57,7 +59,7 @@ def work(runner: ScriptedRunner, done: set[str], score: Callable[[float, int], f
         done.add(name)
 
 
-def search_of(learning: Hosted[LearningService]) -> SearchStatus:
+def search_of(learning: ServiceThread[LearningService]) -> SearchStatus:
     """Ask how far the search is."""
     search = show(learning).search
     assert search is not None
@@ -65,7 +67,10 @@ def search_of(learning: Hosted[LearningService]) -> SearchStatus:
 
 
 def run(
-    runner: ScriptedRunner, learning: Hosted[LearningService], done: set[str], score: Callable[[float, int], float]
+    runner: ScriptedRunner,
+    learning: ServiceThread[LearningService],
+    done: set[str],
+    score: Callable[[float, int], float],
 ) -> ExperimentView:
     """Work until the search has ended."""
     limit = deadline(30)
@@ -75,14 +80,14 @@ def run(
     return show(learning)
 
 
-def ask(learning: Hosted[LearningService], method: str, params: object = PARAMS) -> ExperimentView:
+def ask(learning: ServiceThread[LearningService], method: str, params: object = PARAMS) -> ExperimentView:
     """Ask for a change."""
     return request(address_of(learning), method, params, ExperimentView)
 
 
-def test_an_adaptive_experiment_finds_the_best_value_by_itself(house: House) -> None:
+def test_an_adaptive_experiment_finds_the_best_value_by_itself(services: Services) -> None:
     """It plans round after round, is running all the time, and ends when it is sure."""
-    runner, learning = started(house)
+    runner, learning = started(services)
 
     ended = run(runner, learning, set(), around(4.5))
 
@@ -99,9 +104,9 @@ def test_an_adaptive_experiment_finds_the_best_value_by_itself(house: House) -> 
     assert revisions == sorted(set(revisions))
 
 
-def test_the_budget_is_spent_and_not_more(house: House) -> None:
+def test_the_budget_is_spent_and_not_more(services: Services) -> None:
     """Failed jobs count; what was tried is kept."""
-    runner, learning = started(house, replace(PLAN, budget=13))
+    runner, learning = started(services, replace(PLAN, budget=13))
 
     ended = run(runner, learning, set(), around(4.5))
 
@@ -111,9 +116,9 @@ def test_the_budget_is_spent_and_not_more(house: House) -> None:
     assert (ended.status, len(runner.jobs)) == ("completed", 13)
 
 
-def test_a_failed_job_that_is_retried_counts_in_the_budget(house: House) -> None:
+def test_a_failed_job_that_is_retried_counts_in_the_budget(services: Services) -> None:
     """There is no room for it when all is spent."""
-    runner, learning = started(house, replace(PLAN, budget=10))
+    runner, learning = started(services, replace(PLAN, budget=10))
     for name in sorted(runner.jobs):
         runner.finish(name, badly() if name == "exp-1.0.0.0" else well(name, score=0.5))
     wait_for(learning, "partial")
@@ -122,9 +127,9 @@ def test_a_failed_job_that_is_retried_counts_in_the_budget(house: House) -> None
         ask(learning, "experiment.retry")
 
 
-def test_where_every_job_fails_the_search_stops(house: House) -> None:
+def test_where_every_job_fails_the_search_stops(services: Services) -> None:
     """It does not try one value after the other without end."""
-    runner, learning = started(house)
+    runner, learning = started(services)
     for name in sorted(runner.jobs):
         runner.finish(name, badly())
 
@@ -135,9 +140,9 @@ def test_where_every_job_fails_the_search_stops(house: House) -> None:
     assert "score" in ended.search.reason
 
 
-def test_a_search_that_is_stopped_plans_no_more_and_what_is_planned_ends(house: House) -> None:
+def test_a_search_that_is_stopped_plans_no_more_and_what_is_planned_ends(services: Services) -> None:
     """A second stop is refused, and so is one of a plain experiment."""
-    runner, learning = started(house)
+    runner, learning = started(services)
 
     stopped = ask(learning, "experiment.stop")
     assert stopped.status != "completed"
@@ -152,10 +157,10 @@ def test_a_search_that_is_stopped_plans_no_more_and_what_is_planned_ends(house: 
         ask(learning, "experiment.stop", ExperimentParams(experiment_id="plain"))
 
 
-def test_cancelling_ends_the_search_and_more_values_begin_it_again(house: House) -> None:
+def test_cancelling_ends_the_search_and_more_values_begin_it_again(services: Services) -> None:
     """As an experiment that was cancelled goes on when it is extended."""
     stars = replace(PLAN, objective="stars")
-    runner, learning = started(house, stars)
+    runner, learning = started(services, stars)
     done: set[str] = set()
     work(runner, done, around(4.5))
     wait_until(lambda: "ratings" in search_of(learning).reason, what="that it waits")
@@ -171,9 +176,9 @@ def test_cancelling_ends_the_search_and_more_values_begin_it_again(house: House)
     assert search_of(learning).state == "searching"
 
 
-def test_stars_are_waited_for_and_then_the_search_goes_on(house: House) -> None:
+def test_stars_are_waited_for_and_then_the_search_goes_on(services: Services) -> None:
     """All pictures of a round are rated before the next one is planned."""
-    runner, learning = started(house, replace(PLAN, objective="stars"))
+    runner, learning = started(services, replace(PLAN, objective="stars"))
     done: set[str] = set()
     for name in sorted(runner.jobs):
         runner.finish(name, well(f"{len(done):064x}"))
@@ -189,26 +194,26 @@ def test_stars_are_waited_for_and_then_the_search_goes_on(house: House) -> None:
     assert search_of(learning).reason.startswith("tries cfg_scale ")
 
 
-def test_a_search_goes_on_where_the_last_service_left_it(house: House) -> None:
+def test_a_search_goes_on_where_the_last_service_left_it(services: Services) -> None:
     """A job ends while no service runs; nothing is planned twice, and the budget holds."""
-    runner, learning = started(house, replace(PLAN, budget=18))
+    runner, learning = started(services, replace(PLAN, budget=18))
     done: set[str] = set()
     while len(runner.jobs) == FIRST:
         work(runner, done, around(4.5))
     learning.stop()
     work(runner, done, around(4.5))
 
-    again = house.learning(runner.address)
+    again = services.learning(runner.address)
     ended = run(runner, again, done, around(4.5))
 
     assert ended.search is not None
     assert (ended.search.state, ended.search.spent, len(runner.jobs)) == ("exhausted", 18, 18)
 
 
-def test_a_full_disk_stops_no_search(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_no_search(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next round is planned when there is room."""
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
-    runner, learning = started(house, replace(PLAN, budget=16))
+    runner, learning = started(services, replace(PLAN, budget=16))
     revisions = learning.service._search._revisions
     plan_more, tries = revisions.plan_more, itertools.count()
 
@@ -225,10 +230,10 @@ def test_a_full_disk_stops_no_search(house: House, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_value_that_a_runner_does_not_take_any_more_ends_the_search(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reason is the runner's own sentence."""
-    runner, learning = started(house)
+    runner, learning = started(services)
 
     def refuse(*_: object) -> None:
         raise InvalidInputError("config.cfg_scale: not today")
@@ -240,10 +245,10 @@ def test_a_value_that_a_runner_does_not_take_any_more_ends_the_search(
     assert (ended.search.state, ended.search.reason) == ("stopped", "config.cfg_scale: not today")
 
 
-def test_without_optuna_an_adaptive_experiment_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_an_adaptive_experiment_is_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says what to install; plain experiments are planned as ever."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, SMALL, "plain")
     monkeypatch.setitem(sys.modules, "learning_service.search.propose", None)
 
@@ -253,10 +258,10 @@ def test_without_optuna_an_adaptive_experiment_is_refused(house: House, monkeypa
     assert caught.value.code == "unavailable"
 
 
-def test_a_budget_below_the_first_round_is_refused(house: House) -> None:
+def test_a_budget_below_the_first_round_is_refused(services: Services) -> None:
     """Nothing is stored of it."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     with pytest.raises(ControlError, match="budget: 9 is less than the 10 jobs of the first round"):
         create(learning, replace(PLAN, budget=9))
     with pytest.raises(ControlError, match="is unknown"):

@@ -18,11 +18,11 @@ from learning_service.archive.history import SQL, star_counts
 from learning_service.service import LearningService
 from learning_service.storage.judgements import RatingRow
 from learning_service.storage.store import LearningStore
-from tests.support.factories import EXPERIMENT, Hosted, badly, well
+from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     SMALL,
-    House,
+    Services,
     address_of,
     create,
     query,
@@ -44,10 +44,10 @@ def sha(index: int, repeat: int) -> str:
     return f"{index}{repeat}" * 32
 
 
-def judged(house: House) -> Hosted[LearningService]:
+def judged(services: Services) -> ServiceThread[LearningService]:
     """Give a service with an experiment of which three jobs gave pictures, and one failed; two pictures are rated."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, PLAN)
     wait_until(lambda: len(runner.jobs) == 4, what="the jobs")
     for index, repeat in ((0, 0), (0, 1), (1, 0)):
@@ -62,27 +62,27 @@ def judged(house: House) -> Hosted[LearningService]:
     return learning
 
 
-def recommend(learning: Hosted[LearningService]) -> RecommendationUpdated:
+def recommend(learning: ServiceThread[LearningService]) -> RecommendationUpdated:
     """Ask for a recommendation."""
     return request(address_of(learning), "experiment.recommend", PARAMS, RecommendationUpdated)
 
 
-def export(learning: Hosted[LearningService], experiment_id: str = EXPERIMENT) -> Exported:
+def export(learning: ServiceThread[LearningService], experiment_id: str = EXPERIMENT) -> Exported:
     """Export without the recommendation, which is made anew wherever the records are."""
     return replace(export_of(address_of(learning), experiment_id, None), recommendation=None)
 
 
 @pytest.fixture
-def other(house: House, tmp_path: Path) -> Hosted[LearningService]:
+def other(services: Services, tmp_path: Path) -> ServiceThread[LearningService]:
     """Start a second, empty service."""
     folder = tmp_path / "other"
     folder.mkdir()
-    return house.learning(house.scripted().address, folder=folder)
+    return services.learning(services.scripted().address, folder=folder)
 
 
-def test_what_is_imported_is_exported_as_it_was(house: House, other: Hosted[LearningService]) -> None:
+def test_what_is_imported_is_exported_as_it_was(services: Services, other: ServiceThread[LearningService]) -> None:
     """Jobs, pictures, ratings, comparisons; statuses, stars and recommendation follow, and nothing runs again."""
-    learning = judged(house)
+    learning = judged(services)
     exported = export(learning)
 
     send(address_of(other), exported, None)
@@ -103,18 +103,18 @@ def test_what_is_imported_is_exported_as_it_was(house: House, other: Hosted[Lear
     assert made[0].estimates == made[1].estimates
 
 
-def test_a_table_brings_all_but_the_comparisons(house: House, other: Hosted[LearningService]) -> None:
+def test_a_table_brings_all_but_the_comparisons(services: Services, other: ServiceThread[LearningService]) -> None:
     """From a spreadsheet, as from a document."""
-    exported = export(judged(house))
+    exported = export(judged(services))
 
     send(address_of(other), from_csv(to_csv(exported)), None)
 
     assert export(other) == replace(exported, records=replace(exported.records, comparisons=[]))
 
 
-def test_a_known_id_with_other_records_is_a_conflict(house: House) -> None:
+def test_a_known_id_with_other_records_is_a_conflict(services: Services) -> None:
     """Nothing is changed; under a new id it is another experiment, which can be rated."""
-    learning = judged(house)
+    learning = judged(services)
     exported = export(learning)
     changed = replace(exported, definition=replace(exported.definition, seed=7))
     before = show(learning)
@@ -132,9 +132,9 @@ def test_a_known_id_with_other_records_is_a_conflict(house: House) -> None:
     assert query(learning, "SELECT count(*) FROM import_parts") == [(0,)]
 
 
-def test_a_seed_of_which_nothing_is_known_is_cancelled(house: House) -> None:
+def test_a_seed_of_which_nothing_is_known_is_cancelled(services: Services) -> None:
     """As of an experiment that was exported while it ran."""
-    learning = judged(house)
+    learning = judged(services)
     exported = under(export(learning), "half-1")
     records = replace(exported.records, results=exported.records.results[:1], pictures=[], ratings=[], comparisons=[])
 
@@ -157,10 +157,10 @@ def test_a_seed_of_which_nothing_is_known_is_cancelled(house: House) -> None:
     ],
 )
 def test_records_that_fit_no_plan_are_refused(
-    house: House, change: Callable[[Exported], Exported], message: str
+    services: Services, change: Callable[[Exported], Exported], message: str
 ) -> None:
     """Nothing is stored of them."""
-    learning = judged(house)
+    learning = judged(services)
     exported = replace(export(learning), experiment_id="exp-1")
 
     with pytest.raises(ControlError) as refused:
@@ -170,9 +170,9 @@ def test_records_that_fit_no_plan_are_refused(
     assert query(learning, "SELECT count(*) FROM import_parts") == [(0,)]
 
 
-def test_records_come_page_by_page(house: House) -> None:
+def test_records_come_page_by_page(services: Services) -> None:
     """Each kind by its own order, and each one once."""
-    learning = judged(house)
+    learning = judged(services)
     for kind, count in (("results", 4), ("pictures", 3), ("ratings", 2), ("comparisons", 1)):
         found, after = [], ""
         while after is not None:
@@ -184,9 +184,9 @@ def test_records_come_page_by_page(house: House) -> None:
         assert found == getattr(export(learning).records, kind)
 
 
-def test_looking_back_counts_the_newest_rating_of_each_picture(house: House) -> None:
+def test_looking_back_counts_the_newest_rating_of_each_picture(services: Services) -> None:
     """Over all experiments, or those of one variable."""
-    learning = judged(house)
+    learning = judged(services)
     for stars in (1, 4):
         params = RateParams(experiment_id=EXPERIMENT, image=sha(0, 0), stars=stars)
         request(address_of(learning), "image.rate", params, RatedReply)

@@ -14,7 +14,7 @@ from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.feedback.ratings import choose_sides
 from tests.support.factories import EXPERIMENT, image, well
-from tests.support.rating_requests import Judging, sha
+from tests.support.feedback_requests import FeedbackRequests, sha
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def log(tmp_path: Path, open_log: Callable[[Path], Log]) -> Log:
     return open_log(tmp_path / "learning.db")
 
 
-def shown(judging: Judging) -> tuple[int, int]:
+def shown(feedback: FeedbackRequests) -> tuple[int, int]:
     """Give the numbers of the two pictures that are to be compared next."""
-    pair = judging.pair()
+    pair = feedback.pair()
     assert pair.left
     assert pair.right
     return int(pair.left.sha256[:4], 16), int(pair.right.sha256[:4], 16)
@@ -33,45 +33,45 @@ def shown(judging: Judging) -> tuple[int, int]:
 
 def test_each_question_is_another_one_until_all_were_asked(log: Log) -> None:
     """Of three values with two seeds there are six pairs of one seed; the same question stays until it is answered."""
-    judging = Judging(log)
+    feedback = FeedbackRequests(log)
     asked = []
     for count in range(6):
-        assert judging.pair().compared == count
-        asked.append(shown(judging))
-        assert shown(judging) == asked[-1]
-        assert judging.compare(*asked[-1]).compared == count + 1
+        assert feedback.pair().compared == count
+        asked.append(shown(feedback))
+        assert shown(feedback) == asked[-1]
+        assert feedback.compare(*asked[-1]).compared == count + 1
 
     assert len({frozenset(pair) for pair in asked}) == 6
     assert all(one % 10 == other % 10 for one, other in asked)
-    assert judging.judged == [EXPERIMENT] * 6
+    assert feedback.judged == [EXPERIMENT] * 6
 
 
 def test_the_same_experiment_asks_the_same_after_a_restart(log: Log, open_log: Callable[[Path], Log]) -> None:
     """What is drawn depends on the id alone, in any process."""
-    judging = Judging(log)
-    judging.compare(*shown(judging))
-    pair = judging.pair()
+    feedback = FeedbackRequests(log)
+    feedback.compare(*shown(feedback))
+    pair = feedback.pair()
     log.close()
 
-    assert Judging(open_log(log.path)).pair() == pair
+    assert FeedbackRequests(open_log(log.path)).pair() == pair
 
 
 def test_a_comparison_is_an_event_and_its_undo_another_one(log: Log) -> None:
     """The newest one first; with nothing left there is nothing to undo."""
-    judging = Judging(log)
-    judging.compare(0, 10)
-    judging.compare(20, 11, "both_bad")
+    feedback = FeedbackRequests(log)
+    feedback.compare(0, 10)
+    feedback.compare(20, 11, "both_bad")
 
-    undone = [judging.ask("comparison.undo", ComparedReply) for _ in range(2)]
+    undone = [feedback.ask("comparison.undo", ComparedReply) for _ in range(2)]
 
     assert [(one.left, one.right, one.outcome, one.compared) for one in undone] == [
         (sha(20), sha(11), "both_bad", 1),
         (sha(0), sha(10), "left", 0),
     ]
-    assert judging.compared() == [(0, 1, "left"), (2, 1, "both_bad"), (2, 1, None), (0, 1, None)]
+    assert feedback.compared() == [(0, 1, "left"), (2, 1, "both_bad"), (2, 1, None), (0, 1, None)]
     with pytest.raises(ControlError, match="exp-1 has no comparison to undo"):
-        judging.ask("comparison.undo", ComparedReply)
-    assert len(judging.judged) == 4
+        feedback.ask("comparison.undo", ComparedReply)
+    assert len(feedback.judged) == 4
 
 
 @pytest.mark.parametrize(
@@ -85,53 +85,53 @@ def test_a_comparison_is_an_event_and_its_undo_another_one(log: Log) -> None:
 )
 def test_what_compares_no_two_variants_is_refused(log: Log, left: int, right: int, code: str, text: str) -> None:
     """In a sentence that names the side, and nothing is written."""
-    judging = Judging(log)
+    feedback = FeedbackRequests(log)
     with pytest.raises(ControlError) as refused:
-        judging.compare(left, right)
+        feedback.compare(left, right)
     assert refused.value.code == code
     assert refused.value.message.startswith(text)
-    assert judging.compared() == []
+    assert feedback.compared() == []
 
 
 def test_without_two_different_pictures_there_is_no_question(log: Log) -> None:
     """None has ended, one has, and then a second value that gives the very same picture; then one that differs."""
-    judging = Judging(log, {})
-    assert (judging.pair().left, judging.pair().right) == (None, None)
+    feedback = FeedbackRequests(log, {})
+    assert (feedback.pair().left, feedback.pair().right) == (None, None)
     for index, number in ((0, 5), (1, 5)):
-        judging.end(index, 0, well(sha(number)))
-        assert judging.pair().left is None
-    judging.end(2, 0, well(sha(6)))
-    assert set(shown(judging)) == {5, 6}
+        feedback.end(index, 0, well(sha(number)))
+        assert feedback.pair().left is None
+    feedback.end(2, 0, well(sha(6)))
+    assert set(shown(feedback)) == {5, 6}
 
 
 def test_a_picture_of_two_variants_is_compared_for_both(log: Log) -> None:
     """Values 0 and 1 give one picture, so two questions look alike: each answer is kept for another pair."""
-    judging = Judging(log, {(0, 0): (5,), (1, 0): (5,), (2, 0): (6,)})
+    feedback = FeedbackRequests(log, {(0, 0): (5,), (1, 0): (5,), (2, 0): (6,)})
 
     for _ in range(4):
-        judging.compare(*shown(judging))
+        feedback.compare(*shown(feedback))
 
-    assert sorted(sorted(pair[:2]) for pair in judging.compared()) == [[0, 2], [0, 2], [1, 2], [1, 2]]
+    assert sorted(sorted(pair[:2]) for pair in feedback.compared()) == [[0, 2], [0, 2], [1, 2], [1, 2]]
 
 
 def test_what_is_no_picture_is_not_shown(log: Log) -> None:
     """A file without width and height can be rated, not put beside another."""
-    judging = Judging(log, {(0, 0): (5,)})
+    feedback = FeedbackRequests(log, {(0, 0): (5,)})
     text = replace(image(sha(6)), width=0, height=0, media_type="text/plain")
-    judging.end(1, 0, JobResult(success=True, images=(text,)))
+    feedback.end(1, 0, JobResult(success=True, images=(text,)))
 
-    assert judging.pair().left is None
-    assert judging.rate(sha(6), 3).rated == 1
+    assert feedback.pair().left is None
+    assert feedback.rate(sha(6), 3).rated == 1
 
 
 def test_without_scipy_the_sentence_says_what_to_install(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers can be given all the same."""
-    judging = Judging(log)
+    feedback = FeedbackRequests(log)
     monkeypatch.setitem(sys.modules, "learning_service.recommendation.pairs", None)
     with pytest.raises(ControlError, match=r"pip install 'variantbus\[learning\]'") as refused:
-        judging.pair()
+        feedback.pair()
     assert refused.value.code == "unavailable"
-    assert judging.compare(0, 10).compared == 1
+    assert feedback.compare(0, 10).compared == 1
 
 
 def test_sides_are_of_the_pair_that_was_judged_least_and_of_one_seed() -> None:

@@ -8,16 +8,16 @@ from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
-from tests.support.factories import EXPERIMENT, Hosted, JobScript, context
+from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, context
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
     STAGES,
     TOO_MUCH,
-    Held,
-    House,
+    HeldPipeline,
     LossyMethodServer,
+    Services,
     address_of,
     create,
     fill_up,
@@ -31,14 +31,14 @@ from tests.support.learning_services import (
 )
 
 
-def test_a_submission_is_repeated_until_its_reply_arrives_and_adds_nothing(house: House) -> None:
+def test_a_submission_is_repeated_until_its_reply_arrives_and_adds_nothing(services: Services) -> None:
     """The runner has the jobs, but its reply is lost: each job runs once all the same."""
-    pipeline = Held()
+    pipeline = HeldPipeline()
     pipeline.released = True
-    runner = house.runner(pipeline)
+    runner = services.runner(pipeline)
     lossy = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1)
     runner.service.publisher.methods = lossy
-    learning = house.learning(str(runner.service.publisher.control))
+    learning = services.learning(str(runner.service.publisher.control))
     create(learning)
 
     wait_for(learning, "completed")
@@ -48,11 +48,11 @@ def test_a_submission_is_repeated_until_its_reply_arrives_and_adds_nothing(house
     assert jobs_in(runner) == ALL
 
 
-def test_without_any_runner_an_experiment_cannot_be_checked(house: House) -> None:
+def test_without_any_runner_an_experiment_cannot_be_checked(services: Services) -> None:
     """The refusal says where a runner was looked for; once one appears, the same request is good."""
-    away = house.scripted()
+    away = services.scripted()
     away.stop()
-    learning = house.learning(away.address)
+    learning = services.learning(away.address)
     params = CreateParams(experiment_id=EXPERIMENT, definition=SMALL)
 
     with pytest.raises(ControlError) as refused:
@@ -60,31 +60,31 @@ def test_without_any_runner_an_experiment_cannot_be_checked(house: House) -> Non
     assert refused.value.code == "unavailable"
     assert away.address in refused.value.message
 
-    appeared = house.scripted(away)
+    appeared = services.scripted(away)
     create(learning)
     wait_until(lambda: sorted(appeared.jobs) == ALL, what="the jobs at the runner")
 
 
-def test_an_experiment_can_be_planned_while_its_runner_is_away(house: House) -> None:
+def test_an_experiment_can_be_planned_while_its_runner_is_away(services: Services) -> None:
     """What the runner offers is remembered; the jobs go to it when it is back."""
-    first = house.scripted()
-    learning = house.learning(first.address)
+    first = services.scripted()
+    learning = services.learning(first.address)
     create(learning, experiment_id="earlier")
     first.stop()
     learning.stop()
-    learning = house.learning(first.address)
+    learning = services.learning(first.address)
 
     assert create(learning).status == "pending"
-    again = house.scripted(first)
+    again = services.scripted(first)
 
     wait_until(lambda: set(ALL) <= set(again.jobs), what="the jobs at the runner")
 
 
-def test_a_runner_that_refuses_a_job_fails_its_variant_with_the_message(house: House) -> None:
+def test_a_runner_that_refuses_a_job_fails_its_variant_with_the_message(services: Services) -> None:
     """Nothing waits for ever: the jobs count as failed, with the runner's own words."""
-    runner = house.scripted()
+    runner = services.scripted()
     runner.refusal = "jobs[0]: config.cfg_scale: unknown key"
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning)
 
     ended = wait_for(learning, "failed")
@@ -93,10 +93,10 @@ def test_a_runner_that_refuses_a_job_fails_its_variant_with_the_message(house: H
     assert rejections(learning) == []
 
 
-def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(house: House) -> None:
+def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(services: Services) -> None:
     """Its disk was replaced: what had ended stays so, the rest is submitted once more, and counted once."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the first submission")
     runner.finish(ALL[0])
@@ -105,13 +105,13 @@ def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(house: House)
     _experiment(learning).progress[ALL[1]] = (1, 0.5)
     runner.stop()
 
-    new = house.scripted(runner)
+    new = services.scripted(runner)
     wait_until(lambda: new.jobs, what="the second submission")
     assert list(new.jobs) == [ALL[1]]
     assert (show(learning).totals.completed, show(learning).totals.running) == (1, 0)
     assert _experiment(learning).progress == {}
     learning.stop()
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     assert (show(learning).totals.completed, show(learning).totals.running) == (1, 0)
     new.publish(JobScript(context(1, 4.0)).queued(), JobScript(context(1, 4.0)).started())
     wait_until(lambda: show(learning).totals.running == 1, what="the second start")
@@ -123,18 +123,18 @@ def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(house: House)
     assert revisions == list(range(1, len(revisions) + 1))
 
 
-def _experiment(learning: Hosted[LearningService]) -> Experiment:
+def _experiment(learning: ServiceThread[LearningService]) -> Experiment:
     """Give the example experiment as it is in memory."""
     found = learning.call(lambda: learning.service._store.find(EXPERIMENT))
     assert found is not None
     return found
 
 
-def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed_it(house: House) -> None:
+def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed_it(services: Services) -> None:
     """Its reply was lost and its end was not: there is nothing left to send, not even to a runner with a new log."""
-    runner = house.scripted()
+    runner = services.scripted()
     methods = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1_000_000)
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     wait_until(lambda: learning.call(lambda: learning.service._dispatcher._links[0].alive), what="the runner")
     runner.service.publisher.methods = methods
     create(learning)
@@ -144,7 +144,7 @@ def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed
     assert query(learning, "SELECT job_id FROM jobs WHERE NOT acknowledged") == [(name,) for name in ALL]
     runner.stop()
 
-    new = house.scripted(runner)
+    new = services.scripted(runner)
     wait_until(lambda: ALL[1] in new.jobs, what="the job that is left")
     new.finish(ALL[1])
 
@@ -153,11 +153,11 @@ def test_a_job_that_has_ended_is_not_sent_again_to_a_runner_that_never_confirmed
     assert list(new.jobs) == [ALL[1]]
 
 
-def test_each_job_goes_to_exactly_one_runner_with_the_shortest_queue_that_offers_it(house: House) -> None:
+def test_each_job_goes_to_exactly_one_runner_with_the_shortest_queue_that_offers_it(services: Services) -> None:
     """The busy runner and the one without the pipeline get nothing while the idle one has less to do."""
-    busy, idle, other = house.scripted(), house.scripted(), house.scripted(pipelines=("other",))
+    busy, idle, other = services.scripted(), services.scripted(), services.scripted(pipelines=("other",))
     busy.queue = 1000
-    learning = house.learning(busy.address, idle.address, other.address)
+    learning = services.learning(busy.address, idle.address, other.address)
     wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
 
     create(learning)
@@ -166,10 +166,10 @@ def test_each_job_goes_to_exactly_one_runner_with_the_shortest_queue_that_offers
     assert (busy.jobs, other.jobs) == ({}, {})
 
 
-def test_jobs_are_shared_between_runners_that_have_equally_much_to_do(house: House) -> None:
+def test_jobs_are_shared_between_runners_that_have_equally_much_to_do(services: Services) -> None:
     """Each job is at exactly one of them."""
-    runners = [house.scripted(), house.scripted()]
-    learning = house.learning(*(runner.address for runner in runners))
+    runners = [services.scripted(), services.scripted()]
+    learning = services.learning(*(runner.address for runner in runners))
     wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
 
     create(learning, replace(SMALL, jobs_per_variant=5))
@@ -179,11 +179,11 @@ def test_jobs_are_shared_between_runners_that_have_equally_much_to_do(house: Hou
     assert not set(runners[0].jobs) & set(runners[1].jobs)
 
 
-def test_a_job_stays_with_its_runner_while_that_is_away(house: House) -> None:
+def test_a_job_stays_with_its_runner_while_that_is_away(services: Services) -> None:
     """It may be running there: no second runner ever gets it."""
-    first, second = house.scripted(), house.scripted()
+    first, second = services.scripted(), services.scripted()
     second.queue = 1000
-    learning = house.learning(first.address, second.address)
+    learning = services.learning(first.address, second.address)
     wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
     create(learning)
     wait_until(lambda: sorted(first.jobs) == ALL, what="the jobs at the first runner")
@@ -196,27 +196,29 @@ def test_a_job_stays_with_its_runner_while_that_is_away(house: House) -> None:
     assert sorted(second.jobs) == ["later.0.0.0", "later.1.0.0"]
 
 
-def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(house: House) -> None:
+def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(services: Services) -> None:
     """While all are away no runner is chosen, so the jobs do not wait for one that never returns."""
-    first, second = house.scripted(), house.scripted()
-    learning = house.learning(first.address, second.address)
+    first, second = services.scripted(), services.scripted()
+    learning = services.learning(first.address, second.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: learning.call(lambda: all(link.pipelines for link in learning.service._dispatcher._links)))
     for one in (learning, first, second):
         one.stop()
-    learning = house.learning(first.address, second.address)
+    learning = services.learning(first.address, second.address)
     create(learning)
     wait_until(lambda: learning.call(lambda: learning.service._dispatcher._requesters[first.address]._count >= 2))
 
-    back = house.scripted(second)
+    back = services.scripted(second)
 
     wait_until(lambda: set(ALL) <= set(back.jobs), what="the jobs at the runner that came back")
 
 
-def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
     """Jobs wait until it can be noted which runner they go to."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
     runner.stop()
@@ -226,7 +228,7 @@ def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(house: House, capl
     query(learning, TOO_MUCH)
     fill_up(learning)
 
-    again = house.scripted(runner, again=True)
+    again = services.scripted(runner, again=True)
     wait_until(lambda: caplog.text.count("disk is full; trying again") > 2, what="several tries")
     assert len(again.jobs) < 200
     query(learning, "DROP TRIGGER too_much")
@@ -236,12 +238,12 @@ def test_a_full_disk_does_not_end_a_service_that_assigns_jobs(house: House, capl
 
 
 def test_a_full_disk_does_not_end_a_service_whose_jobs_are_refused(
-    house: House, caplog: pytest.LogCaptureFixture
+    services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What cannot be counted as failed is submitted again, and counted when there is room."""
-    runner = house.scripted()
+    runner = services.scripted()
     runner.refusal = "x" * 100_000
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     runner.before_submit = lambda: fill_up(learning)
     create(learning, replace(SMALL, jobs_per_variant=50))
 
@@ -254,11 +256,11 @@ def test_a_full_disk_does_not_end_a_service_whose_jobs_are_refused(
 
 
 def test_a_full_disk_does_not_end_a_service_whose_runner_has_a_new_log(
-    house: House, caplog: pytest.LogCaptureFixture
+    services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The jobs are sent again as soon as that can be noted."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the first submission")
     runner.publish(JobScript(context()).queued(), JobScript(context()).started())
@@ -268,7 +270,7 @@ def test_a_full_disk_does_not_end_a_service_whose_runner_has_a_new_log(
     query(learning, TOO_MUCH)
     fill_up(learning)
 
-    new = house.scripted(runner)
+    new = services.scripted(runner)
     wait_until(lambda: "disk is full; trying again" in caplog.text, what="the first try")
     query(learning, "DROP TRIGGER too_much")
     make_room(learning)
@@ -276,11 +278,11 @@ def test_a_full_disk_does_not_end_a_service_whose_runner_has_a_new_log(
     wait_until(lambda: sorted(new.jobs) == ALL, what="the second submission")
 
 
-def test_a_job_goes_to_the_runner_that_offers_its_stage(house: House) -> None:
+def test_a_job_goes_to_the_runner_that_offers_its_stage(services: Services) -> None:
     """Two runners have a pipeline of the same name; a plan is checked against both, whatever their order."""
-    first, second = house.scripted(), house.scripted()
+    first, second = services.scripted(), services.scripted()
     first.stages = {"img2img": STAGES["txt2img"]}
-    learning = house.learning(first.address, second.address)
+    learning = services.learning(first.address, second.address)
     wait_until(lambda: learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links)))
 
     create(learning)
@@ -291,11 +293,11 @@ def test_a_job_goes_to_the_runner_that_offers_its_stage(house: House) -> None:
     assert {job.stage for job in second.jobs.values()} == {"txt2img"}
 
 
-def test_a_refused_job_is_not_sent_again_after_a_restart(house: House) -> None:
+def test_a_refused_job_is_not_sent_again_after_a_restart(services: Services) -> None:
     """It has failed: a runner that would take it by now is not asked, also when the crash came before it was noted."""
-    runner = house.scripted()
+    runner = services.scripted()
     runner.refused = {ALL[1]}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: show(learning).totals.failed == 1, what="the failure of the refused job")
     wait_until(lambda: query(learning, "SELECT * FROM jobs WHERE NOT acknowledged") == [], what="the note of it")
@@ -303,7 +305,7 @@ def test_a_refused_job_is_not_sent_again_after_a_restart(house: House) -> None:
     learning.stop()
     runner.refused = set()
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning, experiment_id="later")
 
     wait_until(lambda: "later.1.0.0" in runner.jobs, what="the jobs planned later")
@@ -312,26 +314,26 @@ def test_a_refused_job_is_not_sent_again_after_a_restart(house: House) -> None:
     assert query(learning, "SELECT * FROM jobs WHERE NOT acknowledged AND experiment_id = 'exp-1'") == []
 
 
-def test_jobs_that_others_planned_are_never_sent(house: House) -> None:
+def test_jobs_that_others_planned_are_never_sent(services: Services) -> None:
     """A discovered experiment is only watched, also when its runner comes back with an empty log."""
-    runner = house.scripted()
-    learning = house.learning(runner.address, discover=True)
+    runner = services.scripted()
+    learning = services.learning(runner.address, discover=True)
     script = JobScript(context(), "mine")
     runner.publish(script.queued(), script.started())
     wait_for(learning, "running")
     runner.stop()
 
-    new = house.scripted(runner)
+    new = services.scripted(runner)
     create(learning, experiment_id="exp-2")
 
     wait_until(lambda: len(new.jobs) == 2, what="the planned jobs")
     assert {job.learning_context.experiment_id for job in new.jobs.values() if job.learning_context} == {"exp-2"}
 
 
-def test_what_runs_comes_to_its_end_if_a_person_wants_it_so(house: House) -> None:
+def test_what_runs_comes_to_its_end_if_a_person_wants_it_so(services: Services) -> None:
     """The wish is passed on to the runner; a stricter one afterwards, too."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
 

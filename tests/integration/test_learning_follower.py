@@ -22,7 +22,7 @@ from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
-    House,
+    Services,
     create,
     fill_up,
     make_room,
@@ -35,10 +35,10 @@ from tests.support.learning_services import (
 )
 
 
-def test_a_service_goes_on_where_the_last_one_stopped(house: House) -> None:
+def test_a_service_goes_on_where_the_last_one_stopped(services: Services) -> None:
     """What happened while it was down is caught up, and nothing is applied twice."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=2))
     wait_until(lambda: len(runner.jobs) == 4, what="the jobs")
     runner.finish("exp-1.0.0.0", well("a"))
@@ -47,7 +47,7 @@ def test_a_service_goes_on_where_the_last_one_stopped(house: House) -> None:
     runner.finish("exp-1.0.1.0", well("b"))
     runner.finish("exp-1.1.0.0", badly())
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     runner.finish("exp-1.1.1.0", well("c"))
     wait_for(learning, "partial")
 
@@ -61,10 +61,10 @@ def test_a_service_goes_on_where_the_last_one_stopped(house: House) -> None:
         assert revisions == list(range(1, len(revisions) + 1))
 
 
-def test_state_position_and_messages_are_written_in_one_transaction(house: House) -> None:
+def test_state_position_and_messages_are_written_in_one_transaction(services: Services) -> None:
     """Whenever anything of an event is on disk, all of it is: the position, the counts and the status."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     learning.call(lambda: setattr(learning.log, "limits", Limits(waiting_events=5)))
     create(learning, replace(SMALL, jobs_per_variant=20))
     wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
@@ -88,10 +88,10 @@ def test_state_position_and_messages_are_written_in_one_transaction(house: House
 
 
 @pytest.mark.fault(item="F11")
-def test_a_full_disk_holds_events_back_until_there_is_room(house: House) -> None:
+def test_a_full_disk_holds_events_back_until_there_is_room(services: Services) -> None:
     """Nothing is lost or counted twice, the service lives on and still answers."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=100))
     wait_until(lambda: len(runner.jobs) == 200, what="the jobs")
     fill_up(learning)
@@ -107,10 +107,10 @@ def test_a_full_disk_holds_events_back_until_there_is_room(house: House) -> None
     assert rejections(learning) == []
 
 
-def test_an_event_that_makes_the_transaction_fail_is_rejected_alone(house: House) -> None:
+def test_an_event_that_makes_the_transaction_fail_is_rejected_alone(services: Services) -> None:
     """The others of its batch are applied, and it is published as rejected, with its place in the runner's log."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=3))
     wait_until(lambda: len(runner.jobs) == 6, what="the jobs")
     half, other = (
@@ -135,10 +135,10 @@ def test_an_event_that_makes_the_transaction_fail_is_rejected_alone(house: House
 
 
 @pytest.mark.fault(item="B30")
-def test_refused_events_are_published_with_their_place_and_reason(house: House) -> None:
+def test_refused_events_are_published_with_their_place_and_reason(services: Services) -> None:
     """Whoever looks for a lost job finds why it was not counted."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
 
@@ -177,10 +177,10 @@ def _publish_garbage(log: Log) -> None:
         tx.append("job.completed.exp-1.1.", Loose({"variant_index": 0.5}))
 
 
-def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> None:
+def test_a_late_event_is_kept_for_the_history(services: Services, tmp_path: Path) -> None:
     """Its body is stored, and the variant stays as it is."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
     learning.stop()
@@ -191,7 +191,7 @@ def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> N
         store.write_variants(tx, {(EXPERIMENT, 0): ended})
     log.close()
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     runner.finish(ALL[0])
     wait_until(lambda: query(learning, "SELECT variant_index FROM late_events") == [(0,)], what="the late event")
 
@@ -200,10 +200,10 @@ def test_a_late_event_is_kept_for_the_history(house: House, tmp_path: Path) -> N
     assert decode_body(kept[0]) == JobScript(context()).completed()
 
 
-def test_more_events_than_can_wait_for_a_full_disk_are_read_again(house: House) -> None:
+def test_more_events_than_can_wait_for_a_full_disk_are_read_again(services: Services) -> None:
     """Memory stays bounded, and when there is room nothing is missing and nothing counted twice."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     learning.call(lambda: setattr(learning.log, "limits", Limits(waiting_events=5)))
     create(learning, replace(SMALL, jobs_per_variant=20))
     wait_until(lambda: len(runner.jobs) == 40, what="the jobs")
@@ -221,10 +221,10 @@ def test_more_events_than_can_wait_for_a_full_disk_are_read_again(house: House) 
     assert wait_for(learning, "completed").totals.completed == 40
 
 
-def test_a_damaged_record_of_a_runner_is_published_as_rejected(house: House) -> None:
+def test_a_damaged_record_of_a_runner_is_published_as_rejected(services: Services) -> None:
     """Whatever it said is not counted, and that is said."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     learning.stop()
@@ -233,7 +233,7 @@ def test_a_damaged_record_of_a_runner_is_published_as_rejected(house: House) -> 
     runner.views.clear()  # nor does the runner know any more how they ended; see test_learning_reconciler.py
     runner.service.call(lambda: runner.service.log._db.execute('UPDATE log SET crc = crc + 1 WHERE "offset" = 1'))
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
 
     wait_until(lambda: show(learning).totals.completed == 1, what="the event that is whole")
     wait_until(lambda: [(one.reason, one.offset) for one in rejections(learning)] == [("damaged_record", 1)])
@@ -249,11 +249,11 @@ def failing(error: Exception) -> Callable[..., None]:
 
 
 def test_an_end_that_was_asked_for_and_cannot_be_applied_is_rejected(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not end the service, and is published with the error."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     monkeypatch.setattr(learning.service._store, "write_variants", failing(BodyTooLargeError("too large")))
@@ -265,10 +265,10 @@ def test_an_end_that_was_asked_for_and_cannot_be_applied_is_rejected(
     assert show(learning).totals.completed == 0
 
 
-def test_a_failing_disk_is_no_fault_of_an_event(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_is_no_fault_of_an_event(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service ends instead of rejecting an event that is good; nothing of it is counted."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     failure = sqlite3.OperationalError("disk I/O error")

@@ -12,14 +12,14 @@ from bus.protocol.control import ControlError, ErrorCode
 from bus.transport.client import request
 from learning_service.dispatch.links import TRIES
 from learning_service.service import LearningService
-from tests.support.factories import EXPERIMENT, Hosted, JobScript, context
+from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, context
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
-    House,
     LossyMethodServer,
     ScriptedRunner,
+    Services,
     address_of,
     create,
     name_job,
@@ -32,18 +32,18 @@ from tests.support.learning_services import (
 AWAY = {"embedded": {"txt2img": StageSpec(unavailable="embedded: nobody answers")}}
 
 
-def alive(learning: Hosted[LearningService]) -> bool:
+def alive(learning: ServiceThread[LearningService]) -> bool:
     """Have all runners answered?"""
     return learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links))
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_two_runners_the_one_without_the_server_gets_nothing(house: House, order: int) -> None:
+def test_of_two_runners_the_one_without_the_server_gets_nothing(services: Services, order: int) -> None:
     """Its jobs would wait for ever; the order in which the runners are named makes no difference."""
-    without, within = house.scripted(), house.scripted()
+    without, within = services.scripted(), services.scripted()
     without.offers = AWAY
     within.queue = 1000  # it is the longer queue
-    learning = house.learning(*[without.address, within.address][::order])
+    learning = services.learning(*[without.address, within.address][::order])
     wait_until(lambda: alive(learning), what="both runners")
 
     create(learning, replace(SMALL, jobs_per_variant=5))
@@ -52,10 +52,10 @@ def test_of_two_runners_the_one_without_the_server_gets_nothing(house: House, or
     assert without.jobs == {}
 
 
-def test_jobs_that_no_runner_can_take_now_are_assigned_when_one_can(house: House) -> None:
+def test_jobs_that_no_runner_can_take_now_are_assigned_when_one_can(services: Services) -> None:
     """Until then they wait without a runner, as nobody knows which server answers first."""
-    first, second = house.scripted(), house.scripted()
-    learning = house.learning(first.address, second.address)
+    first, second = services.scripted(), services.scripted()
+    learning = services.learning(first.address, second.address)
     wait_until(lambda: alive(learning), what="both runners")
     first.rooms = {"embedded": 0}
     second.rooms = {"embedded": -3}  # what makes no sense is no room either
@@ -72,21 +72,21 @@ def test_jobs_that_no_runner_can_take_now_are_assigned_when_one_can(house: House
     assert first.jobs == {}
 
 
-def available(learning: Hosted[LearningService]) -> list[set[str]]:
+def available(learning: ServiceThread[LearningService]) -> list[set[str]]:
     """Give the kinds of jobs of which each runner knows what they take."""
     return learning.call(lambda: [set(link.available) for link in learning.service._dispatcher._links])
 
 
-def held(learning: Hosted[LearningService]) -> list[set[str]]:
+def held(learning: ServiceThread[LearningService]) -> list[set[str]]:
     """Give the kinds of jobs that each runner offers, but cannot take now."""
     return learning.call(lambda: [link.blocked for link in learning.service._dispatcher._links])
 
 
-def test_an_urgent_experiment_overtakes_one_that_waits_for_room(house: House) -> None:
+def test_an_urgent_experiment_overtakes_one_that_waits_for_room(services: Services) -> None:
     """The jobs carry its priority, and those that are planned before it and not yet sent come after it."""
-    runner = house.scripted()
+    runner = services.scripted()
     runner.rooms = {"embedded": 3}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=4))
     wait_until(lambda: len(runner.jobs) == 3, what="the jobs that there is room for")
     create(learning, replace(SMALL, priority=100), experiment_id="urgent")
@@ -102,11 +102,11 @@ def test_an_urgent_experiment_overtakes_one_that_waits_for_room(house: House) ->
     assert sent[:3] + sent[5:] == [f"exp-1.{variant}.{repeat}.0" for repeat in range(4) for variant in range(2)]
 
 
-def test_a_full_pipeline_keeps_no_other_one_waiting(house: House) -> None:
+def test_a_full_pipeline_keeps_no_other_one_waiting(services: Services) -> None:
     """Each has its own part of the queue."""
-    runner = house.scripted(pipelines=("embedded", "webui"))
+    runner = services.scripted(pipelines=("embedded", "webui"))
     runner.rooms = {"embedded": 100, "webui": 1}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, pipeline="webui", priority=100), "served")
 
     create(learning)
@@ -117,12 +117,12 @@ def test_a_full_pipeline_keeps_no_other_one_waiting(house: House) -> None:
     wait_until(lambda: "served.1.0.0" in runner.jobs, what="the job that waited")
 
 
-def test_a_runner_that_tells_of_room_and_has_none_is_given_the_other_jobs(house: House) -> None:
+def test_a_runner_that_tells_of_room_and_has_none_is_given_the_other_jobs(services: Services) -> None:
     """What makes no sense keeps only the jobs of that pipeline waiting."""
-    runner = house.scripted(pipelines=("embedded", "webui"))
+    runner = services.scripted(pipelines=("embedded", "webui"))
     runner.refused, runner.refuses_with = {"served.0.0.0", "served.1.0.0"}, "unavailable"
     runner.details = lambda _number, job: {"pipeline": job.pipeline, "room": "5"}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, pipeline="webui", priority=100), "served")
 
     create(learning)
@@ -133,13 +133,15 @@ def test_a_runner_that_tells_of_room_and_has_none_is_given_the_other_jobs(house:
 
 @pytest.mark.parametrize("code", ["invalid_request", "too_large", "internal"])
 @pytest.mark.parametrize("named", [True, False])
-def test_a_job_that_is_not_taken_fails_without_its_neighbours(house: House, code: ErrorCode, *, named: bool) -> None:
+def test_a_job_that_is_not_taken_fails_without_its_neighbours(
+    services: Services, code: ErrorCode, *, named: bool
+) -> None:
     """A request is taken whole or not at all: the error names the job, or smaller requests find it."""
-    runner = house.scripted()
+    runner = services.scripted()
     runner.refused, runner.refuses_with = {"exp-1.1.20.0"}, code
     if named:
         runner.details = name_job
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
 
     create(learning, replace(SMALL, jobs_per_variant=50))
 
@@ -150,9 +152,9 @@ def test_a_job_that_is_not_taken_fails_without_its_neighbours(house: House, code
     assert runner.requests < 40
 
 
-def test_a_passing_fault_of_a_runner_fails_no_job(house: House) -> None:
+def test_a_passing_fault_of_a_runner_fails_no_job(services: Services) -> None:
     """It is tried a few times, each time a while later, however much is going on at another runner."""
-    runner, other = house.scripted(), house.scripted(pipelines=("other",))
+    runner, other = services.scripted(), services.scripted(pipelines=("other",))
     runner.refused, runner.refuses_with, runner.details = set(ALL), "internal", name_job
     times: list[float] = []
 
@@ -162,7 +164,7 @@ def test_a_passing_fault_of_a_runner_fails_no_job(house: House) -> None:
             runner.refused = set()
 
     runner.before_submit = recover
-    learning = house.learning(runner.address, other.address)
+    learning = services.learning(runner.address, other.address)
     wait_until(lambda: alive(learning), what="both runners")
     create(learning)
 
@@ -175,11 +177,11 @@ def test_a_passing_fault_of_a_runner_fails_no_job(house: House) -> None:
     assert min(after - before for before, after in itertools.pairwise(times)) > 0.05
 
 
-def test_a_full_queue_gets_what_it_has_room_for_and_is_not_pressed(house: House) -> None:
+def test_a_full_queue_gets_what_it_has_room_for_and_is_not_pressed(services: Services) -> None:
     """The rest waits here until jobs have run there; nothing is refused, and nothing is asked in vain."""
-    runner = house.scripted()
+    runner = services.scripted()
     runner.rooms = {"embedded": 3}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=4))
 
     wait_until(lambda: len(runner.jobs) == 3, what="the jobs that there is room for")
@@ -199,10 +201,10 @@ def ticks_of(runner: ScriptedRunner) -> float:
     return runner.service.call(lambda: runner.service.publisher.methods._answered["pipelines", "ok"])
 
 
-def test_somebody_else_who_fills_the_queue_is_no_failure(house: House) -> None:
+def test_somebody_else_who_fills_the_queue_is_no_failure(services: Services) -> None:
     """What was refused for want of room is sent again when there is some."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: runner.jobs, what="the first jobs")
 
@@ -219,10 +221,10 @@ def test_somebody_else_who_fills_the_queue_is_no_failure(house: House) -> None:
     assert show(learning).totals.failed == 0
 
 
-def test_a_server_that_was_never_heard_of_keeps_only_its_own_jobs_waiting(house: House) -> None:
+def test_a_server_that_was_never_heard_of_keeps_only_its_own_jobs_waiting(services: Services) -> None:
     """A runner that was started again cannot check them yet; jobs of other pipelines overtake them."""
-    runner = house.scripted(pipelines=("embedded", "webui"))
-    learning = house.learning(runner.address)
+    runner = services.scripted(pipelines=("embedded", "webui"))
+    learning = services.learning(runner.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: runner.jobs, what="that the runner is known")
     runner.rooms = {"webui": 0}
@@ -245,10 +247,10 @@ def test_a_server_that_was_never_heard_of_keeps_only_its_own_jobs_waiting(house:
     wait_until(lambda: {"served.0.0.0", "served.1.0.0"} <= set(runner.jobs), what="the jobs that waited")
 
 
-def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(house: House) -> None:
+def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(services: Services) -> None:
     """Nothing of them is sent any more, and the experiment has ended."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, experiment_id="earlier")
     wait_until(lambda: runner.jobs, what="that the runner is known")
     runner.rooms = {"embedded": 0}
@@ -269,10 +271,10 @@ def lose_replies(runner: ScriptedRunner) -> None:
 
 
 @pytest.mark.parametrize("heard", [True, False])
-def test_a_cancel_reaches_a_full_runner_whose_reply_was_lost(house: House, *, heard: bool) -> None:
+def test_a_cancel_reaches_a_full_runner_whose_reply_was_lost(services: Services, *, heard: bool) -> None:
     """Its jobs are not sent again, as it is full: what is not known to be there is cancelled here as well."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     wait_until(lambda: alive(learning), what="the runner")
     runner.rooms = {"embedded": len(ALL)}
     lose_replies(runner)
@@ -292,18 +294,18 @@ def test_a_cancel_reaches_a_full_runner_whose_reply_was_lost(house: House, *, he
 
 
 def test_many_jobs_are_cancelled_in_steps_that_a_crash_may_interrupt(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between them the service answers, and nothing of the experiment is sent; a new start goes on."""
     monkeypatch.setattr("learning_service.dispatch.dispatcher.CANCELS_AT_ONCE", 7)
-    runner = house.scripted()
+    runner = services.scripted()
     runner.rooms = {"embedded": 0}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=50))
     learning.call(lambda: _cancel_and_die(learning))
     learning.stop()
     runner.rooms = {}
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
 
     assert wait_for(learning, "cancelled").totals.cancelled == 100
     assert query(learning, "SELECT * FROM jobs") == []
@@ -312,7 +314,7 @@ def test_many_jobs_are_cancelled_in_steps_that_a_crash_may_interrupt(
     assert len(statuses(learning)) < 25  # variant by variant: each is told of a few times, not at every step
 
 
-def _cancel_and_die(learning: Hosted[LearningService]) -> None:
+def _cancel_and_die(learning: ServiceThread[LearningService]) -> None:
     view = learning.service._cancellation._cancel(ExperimentCancelParams(experiment_id=EXPERIMENT))
     assert view.totals.cancelled == 7
     learning.loop.stop()

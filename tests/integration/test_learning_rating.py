@@ -16,66 +16,66 @@ from bus.transport.client import request
 from learning_service.storage.judgements import SQL as RATINGS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL
 from tests.support.factories import EXPERIMENT, well
+from tests.support.feedback_requests import FeedbackRequests, sha
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.support.learning_services import ALL, House, address_of, create, query, show, wait_for
-from tests.support.rating_requests import Judging, sha
+from tests.support.learning_services import ALL, Services, address_of, create, query, show, wait_for
 
 CLIENTS = 8
 RATINGS = 1000  # of all clients
 
 
 @pytest.fixture
-def judging(tmp_path: Path, open_log: Callable[[Path], Log]) -> Judging:
+def feedback(tmp_path: Path, open_log: Callable[[Path], Log]) -> FeedbackRequests:
     """Give the experiment with six pictures."""
-    return Judging(open_log(tmp_path / "learning.db"))
+    return FeedbackRequests(open_log(tmp_path / "learning.db"))
 
 
-def test_a_rating_is_an_event_and_changes_its_variant(judging: Judging) -> None:
+def test_a_rating_is_an_event_and_changes_its_variant(feedback: FeedbackRequests) -> None:
     """The reply says what holds; image.rated, variant.status and experiment.status are in the log."""
-    first = judging.rate(sha(10), 4, "sharp")
-    second = judging.rate("000b", 1)
+    first = feedback.rate(sha(10), 4, "sharp")
+    second = feedback.rate("000b", 1)
 
     assert (first.sha256, first.variant_indices, first.stars, first.note) == (sha(10), [1], 4, "sharp")
     assert (first.rated, second.rated) == (1, 2)
-    assert judging.rated() == [(1, "000a", 4), (1, "000b", 1)]
-    assert judging.ratings() == {1: (2.5, 2)}
-    told = judging.logged("experiment.status.")
+    assert feedback.rated() == [(1, "000a", 4), (1, "000b", 1)]
+    assert feedback.ratings() == {1: (2.5, 2)}
+    told = feedback.logged("experiment.status.")
     assert [one.revision for one in told[-2:] if isinstance(one, ExperimentStatus)] == [8, 9]
-    assert judging.judged == [EXPERIMENT, EXPERIMENT]
+    assert feedback.judged == [EXPERIMENT, EXPERIMENT]
 
 
-def test_the_newest_rating_holds_and_can_be_taken_back(judging: Judging) -> None:
+def test_the_newest_rating_holds_and_can_be_taken_back(feedback: FeedbackRequests) -> None:
     """A picture counts once, and not at all after nil."""
-    judging.rate(sha(0), 1)
-    judging.rate(sha(0), 5)
-    assert judging.ratings() == {0: (5.0, 1)}
+    feedback.rate(sha(0), 1)
+    feedback.rate(sha(0), 5)
+    assert feedback.ratings() == {0: (5.0, 1)}
 
-    taken_back = judging.rate(sha(0), None)
+    taken_back = feedback.rate(sha(0), None)
 
     assert (taken_back.stars, taken_back.rated) == (None, 0)
-    assert judging.ratings() == {}
-    assert judging.rated() == [(0, "0000", 1), (0, "0000", 5), (0, "0000", None)]
+    assert feedback.ratings() == {}
+    assert feedback.rated() == [(0, "0000", 1), (0, "0000", 5), (0, "0000", None)]
 
 
-def test_undo_goes_back_step_by_step(judging: Judging) -> None:
+def test_undo_goes_back_step_by_step(feedback: FeedbackRequests) -> None:
     """Each time the newest rating of the experiment is removed, and what holds of its picture then is published."""
-    judging.rate(sha(0), 2, "dull")
-    judging.rate(sha(20), 3)
-    judging.rate(sha(0), 5)
+    feedback.rate(sha(0), 2, "dull")
+    feedback.rate(sha(20), 3)
+    feedback.rate(sha(0), 5)
 
-    undone = [judging.ask("rating.undo", RatedReply) for _ in range(3)]
+    undone = [feedback.ask("rating.undo", RatedReply) for _ in range(3)]
 
     assert [(one.sha256[:4], one.stars, one.note, one.rated) for one in undone] == [
         ("0000", 2, "dull", 2),
         ("0014", None, "", 1),
         ("0000", None, "", 0),
     ]
-    assert judging.rated()[3:] == [(0, "0000", 2), (2, "0014", None), (0, "0000", None)]
-    assert judging.ratings() == {}
+    assert feedback.rated()[3:] == [(0, "0000", 2), (2, "0014", None), (0, "0000", None)]
+    assert feedback.ratings() == {}
     with pytest.raises(ControlError, match="exp-1 has no rating to undo") as refused:
-        judging.ask("rating.undo", RatedReply)
+        feedback.ask("rating.undo", RatedReply)
     assert refused.value.code == "not_found"
-    assert len(judging.judged) == 6
+    assert len(feedback.judged) == 6
 
 
 @pytest.mark.parametrize(
@@ -96,84 +96,84 @@ def test_undo_goes_back_step_by_step(judging: Judging) -> None:
     ],
 )
 def test_what_cannot_be_rated_is_refused_in_a_sentence(
-    judging: Judging, params: dict[str, object], code: str, text: str
+    feedback: FeedbackRequests, params: dict[str, object], code: str, text: str
 ) -> None:
     """And nothing is written."""
-    head = judging.log.head
+    head = feedback.log.head
     with pytest.raises(ControlError) as refused:
-        judging.ask("image.rate", RatedReply, **params)
+        feedback.ask("image.rate", RatedReply, **params)
     assert refused.value.code == code
     assert refused.value.message.startswith(text)
-    assert (judging.log.head, judging.judged) == (head, [])
+    assert (feedback.log.head, feedback.judged) == (head, [])
 
 
 def test_digits_of_several_pictures_are_not_enough(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
     """The sentence counts them; more digits do."""
-    judging = Judging(open_log(tmp_path / "learning.db"), {(0, 0): (1,)})
+    feedback = FeedbackRequests(open_log(tmp_path / "learning.db"), {(0, 0): (1,)})
     alike = sha(1)[:40] + "f" * 24
-    judging.end(1, 0, well(alike))
+    feedback.end(1, 0, well(alike))
 
     with pytest.raises(ControlError, match="image: 2 pictures begin with '0001'; give more digits"):
-        judging.rate("0001", 3)
-    assert judging.rate(alike[:41], 3).sha256 == alike
+        feedback.rate("0001", 3)
+    assert feedback.rate(alike[:41], 3).sha256 == alike
 
 
 def test_a_picture_of_two_variants_counts_for_both(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
     """Also for one whose job gives it after it was rated."""
-    judging = Judging(open_log(tmp_path / "learning.db"), {(0, 0): (7,), (2, 0): (7, 8)})
+    feedback = FeedbackRequests(open_log(tmp_path / "learning.db"), {(0, 0): (7,), (2, 0): (7, 8)})
 
-    both = judging.rate(sha(7), 4)
+    both = feedback.rate(sha(7), 4)
     assert (both.variant_indices, both.rated) == ([0, 2], 2)
-    assert judging.rated() == [(0, "0007", 4), (2, "0007", 4)]
-    judging.end(1, 0, well(sha(7), sha(9)))
+    assert feedback.rated() == [(0, "0007", 4), (2, "0007", 4)]
+    feedback.end(1, 0, well(sha(7), sha(9)))
 
-    assert judging.ratings() == {0: (4.0, 1), 1: (4.0, 1), 2: (4.0, 1)}
-    assert judging.rate(sha(9), 1).rated == 4
-    assert judging.ratings()[1] == (2.5, 2)
+    assert feedback.ratings() == {0: (4.0, 1), 1: (4.0, 1), 2: (4.0, 1)}
+    assert feedback.rate(sha(9), 1).rated == 4
+    assert feedback.ratings()[1] == (2.5, 2)
 
 
-def test_the_list_comes_in_pages(judging: Judging) -> None:
+def test_the_list_comes_in_pages(feedback: FeedbackRequests) -> None:
     """What holds, oldest first, as much as a reply takes; what was taken back is not in it."""
-    judging.log.limits = Limits(page_bytes=65_536)
+    feedback.log.limits = Limits(page_bytes=65_536)
     for number, stars in ((0, 1), (1, 2), (10, 3), (11, 4), (0, 5)):
-        judging.rate(sha(number), stars, "é" * 2000)
-    judging.rate(sha(11), None)
+        feedback.rate(sha(number), stars, "é" * 2000)
+    feedback.rate(sha(11), None)
 
     pages, after = list[RatingListReply](), None
     while not pages or after is not None:
-        pages.append(judging.ask("rating.list", RatingListReply, after=after, limit=2))
+        pages.append(feedback.ask("rating.list", RatingListReply, after=after, limit=2))
         after = pages[-1].after
 
     assert [[one.sha256[:4] for one in page.ratings] for page in pages] == [["0001", "000a"], ["0000"]]
     (last,) = pages[1].ratings
     assert (last.variant_indices, last.stars, last.note) == ([0], 5, "é" * 2000)
-    judging.log.limits = Limits(page_bytes=3000)
-    assert len(judging.ask("rating.list", RatingListReply).ratings) == 1
+    feedback.log.limits = Limits(page_bytes=3000)
+    assert len(feedback.ask("rating.list", RatingListReply).ratings) == 1
 
 
-def test_a_rating_that_cannot_be_written_leaves_nothing_behind(judging: Judging) -> None:
+def test_a_rating_that_cannot_be_written_leaves_nothing_behind(feedback: FeedbackRequests) -> None:
     """Neither in memory nor on disk, and the next one counts from there."""
-    judging.rate(sha(0), 2)
-    judging.log._db.execute("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no'); END")
+    feedback.rate(sha(0), 2)
+    feedback.log._db.execute("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no'); END")
     with pytest.raises(ControlError) as failed:
-        judging.rate(sha(1), 4)
+        feedback.rate(sha(1), 4)
     assert failed.value.code == "internal"
-    judging.log._db.execute("DROP TRIGGER full")
+    feedback.log._db.execute("DROP TRIGGER full")
 
-    assert judging.ratings() == {0: (2.0, 1)}
-    assert judging.rate(sha(1), 3).rated == 2
-    assert judging.ratings() == {0: (2.5, 2)}
+    assert feedback.ratings() == {0: (2.0, 1)}
+    assert feedback.rate(sha(1), 3).rated == 2
+    assert feedback.ratings() == {0: (2.5, 2)}
 
 
-def test_what_was_said_is_there_after_a_restart(judging: Judging, open_log: Callable[[Path], Log]) -> None:
+def test_what_was_said_is_there_after_a_restart(feedback: FeedbackRequests, open_log: Callable[[Path], Log]) -> None:
     """Ratings, their sums, and the comparisons."""
-    judging.rate(sha(0), 2)
-    judging.rate(sha(10), 5, "best")
-    judging.compare(0, 10, "right")
-    listed, said = judging.ask("rating.list", RatingListReply), judging.ratings()
-    judging.log.close()
+    feedback.rate(sha(0), 2)
+    feedback.rate(sha(10), 5, "best")
+    feedback.compare(0, 10, "right")
+    listed, said = feedback.ask("rating.list", RatingListReply), feedback.ratings()
+    feedback.log.close()
 
-    again = Judging(open_log(judging.log.path))
+    again = FeedbackRequests(open_log(feedback.log.path))
 
     assert again.ask("rating.list", RatingListReply) == listed
     assert again.ratings() == said
@@ -183,18 +183,18 @@ def test_what_was_said_is_there_after_a_restart(judging: Judging, open_log: Call
 @pytest.mark.parametrize(
     ("statement", "count"), [(RATINGS_SQL["select_summary"], 2), (RESULTS_SQL["select_variants_of"], 2)]
 )
-def test_a_rating_looks_only_at_its_own_variants(judging: Judging, statement: str, count: int) -> None:
+def test_a_rating_looks_only_at_its_own_variants(feedback: FeedbackRequests, statement: str, count: int) -> None:
     """However many pictures and ratings an experiment has: each step follows an index beyond the experiment."""
-    plan = [row[3] for row in judging.log.query(f"EXPLAIN QUERY PLAN {statement}", (EXPERIMENT,) * count)]
+    plan = [row[3] for row in feedback.log.query(f"EXPLAIN QUERY PLAN {statement}", (EXPERIMENT,) * count)]
     steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
     assert steps
     assert all(re.search(r"\(experiment_id=\? AND |\(rowid=\?\)", step) for step in steps), plan
 
 
-def test_many_clients_at_once_lose_no_rating(house: House) -> None:
+def test_many_clients_at_once_lose_no_rating(services: Services) -> None:
     """A thousand ratings from several clients are a thousand events; the last of each picture holds everywhere."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     for number, name in enumerate(ALL):

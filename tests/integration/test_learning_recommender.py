@@ -14,27 +14,27 @@ from bus.transport.client import request
 from learning_service.recommendation import lazy
 from learning_service.recommendation.service import make_recommendation
 from learning_service.service import LearningService
-from tests.support.factories import EXPERIMENT, Hosted, well
+from tests.support.factories import EXPERIMENT, ServiceThread, well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.support.learning_services import SMALL, House, ScriptedRunner, address_of, create, query, show
+from tests.support.learning_services import SMALL, ScriptedRunner, Services, address_of, create, query, show
 
 METRIC = replace(SMALL, objective="match", jobs_per_variant=3)
 STARS = replace(SMALL, jobs_per_variant=2)
 
 
-def recommend(learning: Hosted[LearningService]) -> RecommendationUpdated:
+def recommend(learning: ServiceThread[LearningService]) -> RecommendationUpdated:
     """Ask for a recommendation."""
     params = ExperimentParams(experiment_id=EXPERIMENT)
     return request(address_of(learning), "experiment.recommend", params, RecommendationUpdated)
 
 
-def published(learning: Hosted[LearningService]) -> list[RecommendationUpdated]:
+def published(learning: ServiceThread[LearningService]) -> list[RecommendationUpdated]:
     """Give the recommendations that were published."""
     found = learning.logged("recommendation.updated.exp-1.")
     return [message for message in found if isinstance(message, RecommendationUpdated)]
 
 
-def wait_settled(learning: Hosted[LearningService]) -> None:
+def wait_settled(learning: ServiceThread[LearningService]) -> None:
     """Wait until nothing is stale."""
     wait_until(lambda: not query(learning, "SELECT * FROM stale"), what="the recommendation")
 
@@ -52,16 +52,16 @@ def run(runner: ScriptedRunner, repeats: int) -> None:
         runner.finish(name, well(sha(index, repeat), match=0.5 + 0.25 * index + 0.01 * repeat))
 
 
-def rate(learning: Hosted[LearningService], index: int, repeat: int, stars: int | None) -> None:
+def rate(learning: ServiceThread[LearningService], index: int, repeat: int, stars: int | None) -> None:
     """Rate the picture of a job."""
     params = RateParams(experiment_id=EXPERIMENT, image=sha(index, repeat), stars=stars)
     request(address_of(learning), "image.rate", params, RatedReply)
 
 
-def test_a_metric_decides_as_soon_as_the_jobs_have_ended(house: House) -> None:
+def test_a_metric_decides_as_soon_as_the_jobs_have_ended(services: Services) -> None:
     """The newest recommendation is part of the experiment's view, and the same as on request."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, METRIC)
 
     assert (recommend(learning).value, recommend(learning).tier) == (None, "none")
@@ -76,10 +76,10 @@ def test_a_metric_decides_as_soon_as_the_jobs_have_ended(house: House) -> None:
     assert show(learning).recommendation == made == published(learning)[-1]
 
 
-def test_each_rating_that_changes_the_answer_is_followed_by_it(house: House) -> None:
+def test_each_rating_that_changes_the_answer_is_followed_by_it(services: Services) -> None:
     """Stars of people; what is taken back counts no more. Completed jobs without a rating say nothing."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     wait_until(lambda: show(learning).totals.completed == 4, what="the end")
@@ -101,11 +101,11 @@ def test_each_rating_that_changes_the_answer_is_followed_by_it(house: House) -> 
 
 
 def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rating was on disk, and with it the mark that it was not thought of yet."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     wait_until(lambda: show(learning).totals.completed == 4, what="the end")
@@ -117,14 +117,14 @@ def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
         assert query(learning, "SELECT * FROM stale") == [(EXPERIMENT,)]
         learning.stop()
 
-    again = house.learning(runner.address)
+    again = services.learning(runner.address)
 
     wait_settled(again)
     assert [one.n for one in published(again)[-1].estimates] == [2, 2]
 
 
 def test_the_service_answers_while_it_thinks_and_a_rating_meanwhile_is_thought_of_too(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand values take seconds; no mark is cleared that came after what was thought about."""
     thinking, go_on = threading.Event(), threading.Event()
@@ -135,8 +135,8 @@ def test_the_service_answers_while_it_thinks_and_a_rating_meanwhile_is_thought_o
         return make_recommendation(*about)
 
     monkeypatch.setattr("learning_service.recommendation.service.make_recommendation", slow)
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     rate_when_there(learning)
@@ -149,15 +149,15 @@ def test_the_service_answers_while_it_thinks_and_a_rating_meanwhile_is_thought_o
     assert [one.n for one in published(learning)[-1].estimates] == [1, 1]
 
 
-def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_statistics_all_else_goes_on(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratings are kept, and who asks is told what to install."""
 
     def missing() -> None:
         raise ControlError("unavailable", "pip install 'variantbus[learning]'")
 
     monkeypatch.setattr("learning_service.recommendation.service.load_statistics", missing)
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     rate_when_there(learning)
@@ -171,15 +171,15 @@ def test_without_the_statistics_all_else_goes_on(house: House, monkeypatch: pyte
     assert recommend(learning).tier == "none"
 
 
-def test_a_failure_of_the_statistics_stops_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_statistics_stops_nothing(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is logged; the next rating is taken, and makes a recommendation again."""
 
     def broken() -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("learning_service.recommendation.service.load_statistics", broken)
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, STARS)
     run(runner, 2)
     rate_when_there(learning)
@@ -191,7 +191,7 @@ def test_a_failure_of_the_statistics_stops_nothing(house: House, monkeypatch: py
     assert [one.n for one in published(learning)[-1].estimates] == [1, 1]
 
 
-def rate_when_there(learning: Hosted[LearningService]) -> None:
+def rate_when_there(learning: ServiceThread[LearningService]) -> None:
     """Rate one picture as soon as all are known."""
     wait_until(lambda: show(learning).totals.completed == 4, what="the end")
     rate(learning, 0, 0, 3)

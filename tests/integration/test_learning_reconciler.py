@@ -4,13 +4,13 @@ from bus.contracts.messages import EventRejected
 from bus.protocol.control import ControlError
 from tests.support.factories import JobScript, badly, messages
 from tests.support.helpers import wait_until
-from tests.support.learning_services import ALL, House, ScriptedRunner, create, query, show, wait_for
+from tests.support.learning_services import ALL, ScriptedRunner, Services, create, query, show, wait_for
 
 
-def away(house: House) -> ScriptedRunner:
+def away(services: Services) -> ScriptedRunner:
     """Give a runner whose learning service has planned two jobs and gone away before they ended."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     runner.publish(JobScript(None).queued())
@@ -19,14 +19,14 @@ def away(house: House) -> ScriptedRunner:
     return runner
 
 
-def test_the_ends_that_retention_took_are_asked_for(house: House) -> None:
+def test_the_ends_that_retention_took_are_asked_for(services: Services) -> None:
     """Each is counted once; a job that still runs is left to its event."""
-    runner = away(house)
+    runner = away(services)
     runner.finish(ALL[0])
     runner.publish(*(JobScript(None, f"alone-{number}").queued() for number in range(5)))
     runner.forget()
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
 
     wait_until(lambda: show(learning).totals.completed == 1, what="the end of the first job")
     wait_until(lambda: query(learning, "SELECT runner FROM reconciles") == [], what="the end of the questions")
@@ -37,37 +37,37 @@ def test_the_ends_that_retention_took_are_asked_for(house: House) -> None:
     assert (ended.totals.completed, ended.totals.failed) == (1, 1)
 
 
-def test_a_damaged_end_is_asked_for(house: House) -> None:
+def test_a_damaged_end_is_asked_for(services: Services) -> None:
     """The record cannot be read; its offset is published, and the runner says what it was."""
-    runner = away(house)
+    runner = away(services)
     runner.finish(ALL[0])
     runner.service.call(
         lambda: runner.service.log._db.execute("UPDATE log SET crc = crc + 1 WHERE topic LIKE '%exp-1%'")
     )
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
 
     wait_until(lambda: show(learning).totals.completed == 1, what="the end of the first job")
     rejected = messages(learning.call(lambda: learning.service.publisher._log.fetch("event.rejected.", 0).records))
     assert [one.reason for one in rejected if isinstance(one, EventRejected)] == ["damaged_record"]
 
 
-def test_the_questions_go_on_after_a_restart(house: House) -> None:
+def test_the_questions_go_on_after_a_restart(services: Services) -> None:
     """The position has moved on by then, so nothing but the note on disk tells that there is something to ask."""
-    runner = away(house)
+    runner = away(services)
     runner.finish(ALL[0])
     runner.publish(*(JobScript(None, f"alone-{number}").queued() for number in range(5)))
     runner.forget()
     known, runner.views = runner.views, _Silent()
     runner.publish(JobScript(None, "after").queued())
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     wait_until(lambda: runner.shown, what="the first question")
     wait_until(lambda: query(learning, 'SELECT max("offset") FROM positions') == [(8,)], what="the last event")
     assert show(learning).totals.completed == 0
     learning.stop()
 
     runner.views = known
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
 
     wait_until(lambda: show(learning).totals.completed == 1, what="the end of the first job")
     wait_until(lambda: query(learning, "SELECT runner FROM reconciles") == [], what="the end of the questions")

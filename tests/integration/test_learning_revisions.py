@@ -8,13 +8,13 @@ from bus.contracts.messages import ExperimentDefinition, Variable
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.service import LearningService
-from tests.support.factories import EXPERIMENT, Hosted, JobScript, badly, definition, well
+from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, badly, definition, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
-    House,
     ScriptedRunner,
+    Services,
     address_of,
     create,
     query,
@@ -32,32 +32,34 @@ GRID = replace(
 )
 
 
-def change(learning: Hosted[LearningService], method: str, params: object = PARAMS) -> ExperimentView:
+def change(learning: ServiceThread[LearningService], method: str, params: object = PARAMS) -> ExperimentView:
     """Ask for a change of the plan."""
     return request(address_of(learning), method, params, ExperimentView)
 
 
-def extend(learning: Hosted[LearningService], seeds: int | None = None, **values: list[float | str]) -> ExperimentView:
+def extend(
+    learning: ServiceThread[LearningService], seeds: int | None = None, **values: list[float | str]
+) -> ExperimentView:
     """Plan more values, or more seeds."""
     params = ExtendParams(experiment_id=EXPERIMENT, values=dict(values), jobs_per_variant=seeds)
     return change(learning, "experiment.extend", params)
 
 
 def started(
-    house: House, plan: ExperimentDefinition = SMALL, jobs: list[str] = ALL
-) -> tuple[ScriptedRunner, Hosted[LearningService]]:
+    services: Services, plan: ExperimentDefinition = SMALL, jobs: list[str] = ALL
+) -> tuple[ScriptedRunner, ServiceThread[LearningService]]:
     """Start a service and a runner that has the jobs of the plan."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, plan)
     wait_until(lambda: set(jobs) <= set(runner.jobs), what="the jobs")
     return runner, learning
 
 
-def test_a_grid_has_a_variant_for_each_pair_and_its_jobs_set_both(house: House) -> None:
+def test_a_grid_has_a_variant_for_each_pair_and_its_jobs_set_both(services: Services) -> None:
     """The first variable changes slowest; an event of a job finds its variant by the map of its values."""
     jobs = [f"exp-1.{index}.0.0" for index in range(4)]
-    runner, learning = started(house, GRID, jobs)
+    runner, learning = started(services, GRID, jobs)
 
     configs = [{name: runner.jobs[job].config[name] for name in ("cfg_scale", "prompt")} for job in jobs]
     for job in jobs:
@@ -74,9 +76,9 @@ def test_a_grid_has_a_variant_for_each_pair_and_its_jobs_set_both(house: House) 
     assert {one.variable_under_test for one in ended.variants} == {"cfg_scale x prompt"}
 
 
-def test_more_values_of_a_grid_come_behind_those_that_are_there(house: House) -> None:
+def test_more_values_of_a_grid_come_behind_those_that_are_there(services: Services) -> None:
     """An index says the same coordinates for ever."""
-    _, learning = started(house, GRID, [])
+    _, learning = started(services, GRID, [])
     before = [one.variant_value for one in show(learning).variants]
 
     after = extend(learning, prompt=["c"])
@@ -88,9 +90,9 @@ def test_more_values_of_a_grid_come_behind_those_that_are_there(house: House) ->
     ]
 
 
-def test_an_ended_experiment_goes_on_with_more_values_and_seeds(house: House) -> None:
+def test_an_ended_experiment_goes_on_with_more_values_and_seeds(services: Services) -> None:
     """What is there stays as it is, and only what is missing is planned; again adds nothing."""
-    runner, learning = started(house)
+    runner, learning = started(services)
     for job in ALL:
         runner.finish(job, well(job))
     wait_for(learning, "completed")
@@ -123,10 +125,10 @@ def test_an_ended_experiment_goes_on_with_more_values_and_seeds(house: House) ->
     ],
 )
 def test_an_extension_that_makes_no_sense_changes_nothing(
-    house: House, seeds: int | None, values: dict[str, list[float | str]], message: str
+    services: Services, seeds: int | None, values: dict[str, list[float | str]], message: str
 ) -> None:
     """It is checked as a new plan is, before anything is stored."""
-    _, learning = started(house, replace(SMALL, jobs_per_variant=2), [])
+    _, learning = started(services, replace(SMALL, jobs_per_variant=2), [])
     before = show(learning)
 
     with pytest.raises(ControlError, match=message):
@@ -135,9 +137,9 @@ def test_an_extension_that_makes_no_sense_changes_nothing(
     assert show(learning) == before
 
 
-def test_only_failed_jobs_are_retried_under_new_ids(house: House) -> None:
+def test_only_failed_jobs_are_retried_under_new_ids(services: Services) -> None:
     """The failure is gone from the counts, and an event of the replaced job that comes late changes nothing."""
-    runner, learning = started(house)
+    runner, learning = started(services)
     runner.finish(ALL[0], well("a"))
     runner.finish(ALL[1], badly("out of memory"))
     wait_for(learning, "partial")
@@ -159,16 +161,16 @@ def test_only_failed_jobs_are_retried_under_new_ids(house: House) -> None:
     assert revisions == list(range(1, len(revisions) + 1))
 
 
-def test_a_retry_survives_the_end_of_the_service(house: House) -> None:
+def test_a_retry_survives_the_end_of_the_service(services: Services) -> None:
     """Plan and counts are one transaction."""
-    runner, learning = started(house)
+    runner, learning = started(services)
     runner.finish(ALL[0], badly())
     runner.finish(ALL[1], badly())
     wait_for(learning, "failed")
     retried = change(learning, "experiment.retry")
     learning.stop()
 
-    again = house.learning(runner.address)
+    again = services.learning(runner.address)
 
     assert [(one.planned, one.failed) for one in show(again).variants] == [(1, 0), (1, 0)]
     assert show(again).totals == retried.totals
@@ -179,9 +181,9 @@ def test_a_retry_survives_the_end_of_the_service(house: House) -> None:
     assert wait_for(again, "completed").totals.completed == 2
 
 
-def test_a_cancelled_experiment_can_be_extended(house: House) -> None:
+def test_a_cancelled_experiment_can_be_extended(services: Services) -> None:
     """The cancel was of the jobs that were planned then."""
-    runner, learning = started(house)
+    runner, learning = started(services)
     change(learning, "experiment.cancel")
     wait_until(lambda: runner.cancels, what="the cancel")
     wait_until(lambda: not query(learning, "SELECT * FROM cancels WHERE done = 0"), what="its end")
@@ -192,9 +194,9 @@ def test_a_cancelled_experiment_can_be_extended(house: House) -> None:
     assert runner.cancels == [EXPERIMENT]
 
 
-def test_a_renamed_experiment_keeps_its_id_and_its_jobs(house: House) -> None:
+def test_a_renamed_experiment_keeps_its_id_and_its_jobs(services: Services) -> None:
     """Jobs under way carry the old name, and are counted all the same; to create it again is no conflict."""
-    runner, learning = started(house)
+    runner, learning = started(services)
 
     renamed = change(learning, "experiment.rename", RenameParams(experiment_id=EXPERIMENT, name="<b>CFG</b> ünd more"))
     runner.finish(ALL[0])
@@ -209,9 +211,9 @@ def test_a_renamed_experiment_keeps_its_id_and_its_jobs(house: House) -> None:
     assert refused.value.code == "conflict"
 
 
-def test_another_name_takes_no_cancel_back(house: House) -> None:
+def test_another_name_takes_no_cancel_back(services: Services) -> None:
     """A runner that is away hears of the cancel all the same, when it is back."""
-    runner, learning = started(house)
+    runner, learning = started(services)
     runner.stop()
     change(learning, "experiment.cancel")
 
@@ -219,14 +221,14 @@ def test_another_name_takes_no_cancel_back(house: House) -> None:
 
     with pytest.raises(ControlError, match="is still being cancelled"):
         extend(learning, cfg_scale=[9.0])
-    back = house.scripted(runner, again=True)
+    back = services.scripted(runner, again=True)
     wait_until(lambda: back.cancels == [EXPERIMENT], what="the cancel")
 
 
-def test_what_this_service_did_not_plan_cannot_be_extended(house: House) -> None:
+def test_what_this_service_did_not_plan_cannot_be_extended(services: Services) -> None:
     """Nobody knows its plan."""
-    runner = house.scripted()
-    learning = house.learning(runner.address, discover=True)
+    runner = services.scripted()
+    learning = services.learning(runner.address, discover=True)
     create(learning, experiment_id="other")
     wait_until(lambda: "other.0.0.0" in runner.jobs, what="a job")
     mark = runner.jobs["other.0.0.0"].learning_context

@@ -15,8 +15,8 @@ from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
-    Held,
-    House,
+    HeldPipeline,
+    Services,
     address_of,
     create,
     jobs_in,
@@ -29,12 +29,12 @@ from tests.support.learning_services import (
 )
 
 
-def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(house: House) -> None:
+def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(services: Services) -> None:
     """Every job runs once, every variant ends with its images and metrics, and the revisions have no hole."""
-    pipeline = Held()
+    pipeline = HeldPipeline()
     pipeline.released = True
-    runner = house.runner(pipeline)
-    learning = house.learning(str(runner.service.publisher.control))
+    runner = services.runner(pipeline)
+    learning = services.learning(str(runner.service.publisher.control))
 
     created = create(learning, replace(SMALL, jobs_per_variant=2))
     assert (created.status, created.totals.jobs, created.revision) == ("pending", 4, 1)
@@ -50,11 +50,11 @@ def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(house: House) -> N
     assert (published[-1].status, published[-1].totals.completed) == ("completed", 4)
 
 
-def test_progress_is_passed_on(house: House) -> None:
+def test_progress_is_passed_on(services: Services) -> None:
     """While a job runs, whoever watches sees how far its variant is."""
-    pipeline = Held()
-    runner = house.runner(pipeline)
-    learning = house.learning(str(runner.service.publisher.control))
+    pipeline = HeldPipeline()
+    runner = services.runner(pipeline)
+    learning = services.learning(str(runner.service.publisher.control))
     with Subscriber([address_of(learning)], ["variant.progress"], start=Start.NOW) as subscriber:
         assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
         wait_until(lambda: learning.call(lambda: learning.service._subscriber.ready), what="the subscription")
@@ -68,10 +68,10 @@ def test_progress_is_passed_on(house: House) -> None:
     assert (progress.job_id, progress.fraction) == ("exp-1.0.0.0", 0.5)
 
 
-def test_creating_again_gives_the_same_experiment(house: House) -> None:
+def test_creating_again_gives_the_same_experiment(services: Services) -> None:
     """A client that lost the reply repeats its request; nothing is planned twice."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     first = create(learning)
     wait_until(lambda: runner.jobs, what="the jobs")
 
@@ -85,9 +85,9 @@ def test_creating_again_gives_the_same_experiment(house: House) -> None:
     assert query(learning, "SELECT count(*) FROM jobs") == [(2,)]
 
 
-def test_creating_another_experiment_with_a_known_id_is_a_conflict(house: House) -> None:
+def test_creating_another_experiment_with_a_known_id_is_a_conflict(services: Services) -> None:
     """The first one is not touched."""
-    learning = house.learning(house.scripted().address)
+    learning = services.learning(services.scripted().address)
     create(learning)
 
     with pytest.raises(ControlError) as refused:
@@ -97,9 +97,9 @@ def test_creating_another_experiment_with_a_known_id_is_a_conflict(house: House)
     assert len(show(learning).variants) == 2
 
 
-def test_a_plan_that_no_runner_would_take_is_not_stored(house: House) -> None:
+def test_a_plan_that_no_runner_would_take_is_not_stored(services: Services) -> None:
     """The refusal names the field."""
-    learning = house.learning(house.scripted().address)
+    learning = services.learning(services.scripted().address)
 
     with pytest.raises(ControlError) as refused:
         create(learning, definition([1.0], name="cfg_scal"))
@@ -112,9 +112,9 @@ def test_a_plan_that_no_runner_would_take_is_not_stored(house: House) -> None:
     assert learning.logged() == []
 
 
-def test_experiments_are_listed_newest_first(house: House) -> None:
+def test_experiments_are_listed_newest_first(services: Services) -> None:
     """Page by page."""
-    learning = house.learning(house.scripted().address)
+    learning = services.learning(services.scripted().address)
     for name in ("one", "two", "three"):
         create(learning, experiment_id=name)
 
@@ -126,17 +126,17 @@ def test_experiments_are_listed_newest_first(house: House) -> None:
     assert rest.before is None
 
 
-def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
+def test_cancelling_ends_what_no_runner_has_at_once(services: Services) -> None:
     """With the runner away, all variants are cancelled in the reply; a second cancel is a conflict.
 
     When the runner is back, it is sent nothing of it.
     """
-    away = house.scripted()
-    learning = house.learning(away.address)
+    away = services.scripted()
+    learning = services.learning(away.address)
     create(learning, experiment_id="earlier")
     for one in (learning, away):
         one.stop()
-    learning = house.learning(away.address)
+    learning = services.learning(away.address)
     create(learning)
     params = ExperimentParams(experiment_id=EXPERIMENT)
 
@@ -149,7 +149,7 @@ def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
     assert refused.value.code == "conflict"
     assert query(learning, "SELECT * FROM jobs WHERE experiment_id = 'exp-1'") == []
 
-    back = house.scripted(away, again=True)
+    back = services.scripted(away, again=True)
     create(learning, experiment_id="later")
     wait_until(lambda: {"later.0.0.0", "later.1.0.0"} <= set(back.jobs), what="the jobs planned later")
     assert not set(ALL) & set(back.jobs)
@@ -157,15 +157,15 @@ def test_cancelling_ends_what_no_runner_has_at_once(house: House) -> None:
     assert query(learning, "SELECT ended FROM experiments WHERE experiment_id = 'exp-1'") == [(1,)]
 
 
-def test_a_cancel_counts_no_job_that_has_got_further_without_being_sent(house: House) -> None:
+def test_a_cancel_counts_no_job_that_has_got_further_without_being_sent(services: Services) -> None:
     """As after the loss of the service's file: an experiment created again, whose jobs a runner still does."""
-    first = house.scripted()
-    learning = house.learning(first.address)
+    first = services.scripted()
+    learning = services.learning(first.address)
     create(learning, experiment_id="earlier")
     first.stop()
     wait_until(lambda: learning.call(lambda: not learning.service._dispatcher._links[0].alive), what="the loss")
     create(learning, replace(SMALL, jobs_per_variant=2))
-    other = house.scripted(first, pipelines=("other",))
+    other = services.scripted(first, pipelines=("other",))
     other.publish(JobScript(context(0)).completed(), JobScript(context(1, 4.0)).started())
     wait_until(lambda: show(learning).totals.running == 1, what="the events")
 
@@ -181,10 +181,10 @@ def test_a_cancel_counts_no_job_that_has_got_further_without_being_sent(house: H
     assert not {"exp-1.0.0.0", "exp-1.0.1.0", "exp-1.1.0.0", "exp-1.1.1.0"} & set(other.jobs)
 
 
-def test_cancelling_ends_what_runs_at_a_runner(house: House) -> None:
+def test_cancelling_ends_what_runs_at_a_runner(services: Services) -> None:
     """The runner stops the running job and drops the queued one; both come back as cancelled."""
-    runner = house.runner(Held())
-    learning = house.learning(str(runner.service.publisher.control))
+    runner = services.runner(HeldPipeline())
+    learning = services.learning(str(runner.service.publisher.control))
     create(learning)
     wait_until(lambda: show(learning).totals.running == 1, what="the start of a job")
 
@@ -195,27 +195,27 @@ def test_cancelling_ends_what_runs_at_a_runner(house: House) -> None:
     wait_until(lambda: query(learning, "SELECT * FROM cancels WHERE NOT done") == [], what="the end of the cancel")
 
 
-def test_a_cancel_is_repeated_until_the_runner_has_answered(house: House) -> None:
+def test_a_cancel_is_repeated_until_the_runner_has_answered(services: Services) -> None:
     """It is on disk: also a new service sends it."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: query(learning, "SELECT count(*) FROM jobs WHERE acknowledged") == [(2,)], what="the jobs")
     runner.stop()
     request(address_of(learning), "experiment.cancel", ExperimentParams(experiment_id=EXPERIMENT), ExperimentView)
     learning.stop()
 
-    learning = house.learning(runner.address)
-    again = house.scripted(runner, again=True)
+    learning = services.learning(runner.address)
+    again = services.scripted(runner, again=True)
 
     wait_until(lambda: again.cancels == [EXPERIMENT], what="the cancel")
     wait_until(lambda: query(learning, "SELECT * FROM cancels WHERE NOT done") == [], what="the note of it")
 
 
-def test_discovery_adopts_what_a_runner_does_for_others(house: House) -> None:
+def test_discovery_adopts_what_a_runner_does_for_others(services: Services) -> None:
     """The experiment grows with its jobs, survives a restart, and its revision has no hole or repetition."""
-    runner = house.scripted()
-    learning = house.learning(runner.address, discover=True)
+    runner = services.scripted()
+    learning = services.learning(runner.address, discover=True)
     a, b = JobScript(context(), "a"), JobScript(context(0, 2.0), "b")
     runner.publish(a.queued(), JobScript(context(0, 9.0), "wrong").queued())
     wait_until(lambda: len(rejections(learning)) == 1, what="the first events")
@@ -224,7 +224,7 @@ def test_discovery_adopts_what_a_runner_does_for_others(house: House) -> None:
     assert query(learning, "SELECT ended FROM experiments") == [(1,)]
     learning.stop()
 
-    learning = house.learning(runner.address, discover=True)
+    learning = services.learning(runner.address, discover=True)
     runner.publish(b.queued())
     wait_for(learning, "running")
     assert query(learning, "SELECT ended FROM experiments") == [(0,)]
@@ -240,10 +240,10 @@ def test_discovery_adopts_what_a_runner_does_for_others(house: House) -> None:
     assert revisions == list(range(1, len(revisions) + 1))
 
 
-def test_a_cancel_of_a_discovered_experiment_reaches_all_runners(house: House) -> None:
+def test_a_cancel_of_a_discovered_experiment_reaches_all_runners(services: Services) -> None:
     """Nobody has told where all of its jobs are, so each runner that is followed is told, also one that is away."""
-    first, second = house.scripted(), house.scripted()
-    learning = house.learning(first.address, second.address, discover=True)
+    first, second = services.scripted(), services.scripted()
+    learning = services.learning(first.address, second.address, discover=True)
     script = JobScript(context(), "mine")
     first.publish(script.queued(), script.started())
     wait_for(learning, "running")
@@ -253,17 +253,17 @@ def test_a_cancel_of_a_discovered_experiment_reaches_all_runners(house: House) -
     wait_until(lambda: first.cancels == [EXPERIMENT], what="the cancel at the first runner")
     first.publish(script.completed(CANCELLED))
     assert wait_for(learning, "cancelled").totals.cancelled == 1
-    again = house.scripted(second, again=True)
+    again = services.scripted(second, again=True)
 
     wait_until(lambda: again.cancels == [EXPERIMENT], what="the cancel at the second runner")
     wait_until(lambda: query(learning, "SELECT * FROM cancels WHERE NOT done") == [], what="the note of it")
     assert (first.jobs, again.jobs) == ({}, {})
 
 
-def test_a_narrow_service_leaves_the_rest_alone(house: House) -> None:
+def test_a_narrow_service_leaves_the_rest_alone(services: Services) -> None:
     """Followed by experiment and variant, it subscribes to nothing else, so there is nothing to ignore."""
-    runner = house.scripted()
-    learning = house.learning(runner.address, discover=True, experiments=("exp-1",), variants=(0,))
+    runner = services.scripted()
+    learning = services.learning(runner.address, discover=True, experiments=("exp-1",), variants=(0,))
 
     runner.publish(
         JobScript(context(1, 4.0)).completed(),
@@ -296,7 +296,7 @@ def test_narrowing_becomes_topic_prefixes(selection: Selection, prefixes: list[s
     assert selection.prefixes() == prefixes
 
 
-class Picky(Held):
+class Picky(HeldPipeline):
     """A pipeline that sees what a plan cannot express."""
 
     def check(self, _stage: str, config: Config) -> None:
@@ -305,10 +305,10 @@ class Picky(Held):
             raise InvalidInputError("config.prompt: there is nothing to see; write another one")
 
 
-def test_what_only_the_runner_sees_is_refused_before_anything_is_stored(house: House) -> None:
+def test_what_only_the_runner_sees_is_refused_before_anything_is_stored(services: Services) -> None:
     """Such as a file that is not there: with its own words, and no experiment that could only fail is left."""
-    runner = house.runner(Picky())
-    learning = house.learning(str(runner.service.publisher.control))
+    runner = services.runner(Picky())
+    learning = services.learning(str(runner.service.publisher.control))
     create(learning, experiment_id="good")
     plan = replace(SMALL, config={"prompt": "nothing"})
 
@@ -323,10 +323,10 @@ def test_what_only_the_runner_sees_is_refused_before_anything_is_stored(house: H
         show(learning, "bad")
 
 
-def test_warnings_of_jobs_are_told_with_their_variant(house: House) -> None:
+def test_warnings_of_jobs_are_told_with_their_variant(services: Services) -> None:
     """What a server did otherwise than asked is seen where people look."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
 

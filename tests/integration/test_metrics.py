@@ -18,14 +18,14 @@ from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.prometheus import exposition
 from bus.transport.client import request
 from learning_service.service import LearningService
-from tests.support.factories import Hosted
+from tests.support.factories import ServiceThread
 from tests.support.helpers import PATIENCE, Service, collect, wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
     TOO_MUCH,
-    Held,
-    House,
+    HeldPipeline,
+    Services,
     address_of,
     create,
     fill_up,
@@ -130,15 +130,15 @@ def test_a_subscriber_tells_its_gaps_and_its_lag(serve: Serve, subscribe: Subscr
     assert found["variantbus_consumer_reconnects_total"] == found["variantbus_consumer_malformed_total"] == 0
 
 
-def routed(learning: Hosted[LearningService], outcome: str, reason: str = "") -> Any:
+def routed(learning: ServiceThread[LearningService], outcome: str, reason: str = "") -> Any:
     """Ask how many events had an outcome."""
     return reading(address_of(learning), "variantbus_events_routed_total", outcome=outcome, reason=reason)
 
 
-def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
+def test_a_batch_that_is_tried_again_is_counted_once(services: Services) -> None:
     """What became of an event counts when it is on disk."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=1))
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     query(learning, "CREATE TABLE room (bytes BLOB)")
@@ -159,10 +159,10 @@ def test_a_batch_that_is_tried_again_is_counted_once(house: House) -> None:
     assert reading(address_of(learning), "variantbus_log_writable") == 1
 
 
-def test_the_learning_service_tells_of_its_runners(house: House) -> None:
+def test_the_learning_service_tells_of_its_runners(services: Services) -> None:
     """Which answer, what waits for one, how far each was read; and one that is not followed any more."""
-    first, second = house.scripted(), house.scripted(pipelines=())
-    learning = house.learning(first.address, second.address)
+    first, second = services.scripted(), services.scripted(pipelines=())
+    learning = services.learning(first.address, second.address)
     create(learning)
     wait_until(lambda: sorted(first.jobs) == ALL, what="the jobs")
     first.finish(ALL[0])
@@ -178,16 +178,16 @@ def test_the_learning_service_tells_of_its_runners(house: House) -> None:
     assert found.all("variantbus_runner_unfollowed") == []
     learning.stop()
 
-    learning = house.learning(second.address)
+    learning = services.learning(second.address)
     found = Readings(metrics_of(address_of(learning)))
     assert found.all("variantbus_runner_unfollowed") == [({"runner": first.address}, 1)]
 
 
-def test_a_runner_tells_its_queue(house: House) -> None:
+def test_a_runner_tells_its_queue(services: Services) -> None:
     """Queued and running; it knows no consumers, and tells none."""
-    held = Held()
-    runner = house.runner(held)
-    learning = house.learning(str(runner.service.publisher.control))
+    held = HeldPipeline()
+    runner = services.runner(held)
+    learning = services.learning(str(runner.service.publisher.control))
     create(learning)
     address = str(runner.service.publisher.control)
     wait_until(lambda: reading(address, "variantbus_jobs", state="running") == 1, what="a running job")

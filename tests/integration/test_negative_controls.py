@@ -31,7 +31,7 @@ from tests.support.invariants import (
     read_log,
     seen,
 )
-from tests.support.learning_services import House, create
+from tests.support.learning_services import Services, create
 from tests.support.lossy_relay import Policy, Relay, lose_every_third, repeat_everything
 
 Serve = Callable[..., Service]
@@ -199,15 +199,15 @@ def die(_follower: Follower, _batch: list[Delivery]) -> None:
 
 @pytest.mark.parametrize(("dies", "complaint"), [(die, None), (positions_first, "the database differs")])
 def test_a_learning_service_that_stores_its_position_alone_is_noticed(
-    house: House,
+    services: Services,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     dies: Callable[[Follower, list[Delivery]], None],
     complaint: str | None,
 ) -> None:
     """After a kill its state is the fold of the events up to its position only if both were one transaction."""
-    runner = house.scripted()
-    learning = house.learning(runner.address)
+    runner = services.scripted()
+    learning = services.learning(runner.address)
     create(learning)
     wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
     with monkeypatch.context() as broken:
@@ -217,7 +217,7 @@ def test_a_learning_service_that_stores_its_position_alone_is_noticed(
     with pytest.raises(DiedError):
         learning.stop()
 
-    learning = house.learning(runner.address)
+    learning = services.learning(runner.address)
     runner.finish("exp-1.1.0.0", well("b", score=0.2))
     wait_until(lambda: _position(learning.log.path) == 2, what="both events")
     learning.stop()

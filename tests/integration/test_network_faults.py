@@ -19,7 +19,7 @@ from tests.support.invariants import (
     read_log,
     seen,
 )
-from tests.support.tcp_proxy import Behaviour, Proxy
+from tests.support.tcp_proxy import NetworkFaults, Proxy
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -37,9 +37,9 @@ class Line:
         self.address = str(self.control.address)
         self.published = 0
 
-    def behave(self, behaviour: Behaviour) -> None:
+    def set_faults(self, faults: NetworkFaults) -> None:
         """Change what happens on both connections."""
-        self.feed.behaviour = self.control.behaviour = behaviour
+        self.feed.faults = self.control.faults = faults
 
     def publish(self, count: int) -> None:
         """Log some events, of which each has a size of its own."""
@@ -80,23 +80,28 @@ def drain(subscriber: Subscriber, line: Line, found: list[Delivery], seconds: fl
 @pytest.mark.fault(item="F25")
 @pytest.mark.fault(item="F26")
 @pytest.mark.parametrize(
-    "behaviour",
-    [Behaviour(latency=0.1), Behaviour(slice=1), Behaviour(slice=7, latency=0.02), Behaviour(cut_after=3000)],
+    "faults",
+    [
+        NetworkFaults(latency=0.1),
+        NetworkFaults(slice=1),
+        NetworkFaults(slice=7, latency=0.02),
+        NetworkFaults(cut_after=3000),
+    ],
     ids=["latency", "one byte at a time", "slices", "cut in mid-frame"],
 )
 def test_a_bad_line_delays_and_breaks_and_nothing_is_lost(
-    line: Line, subscribe: Subscribe, behaviour: Behaviour
+    line: Line, subscribe: Subscribe, faults: NetworkFaults
 ) -> None:
     """While the line is bad and after it has healed: all events, once, in order, and no part of one."""
     subscriber = subscribe([line.address], start=Start.BEGINNING)
     line.publish(20)
     found: list[Delivery] = []
     drain(subscriber, line, found)
-    line.behave(behaviour)
+    line.set_faults(faults)
     for _ in range(10):
         line.publish(10)
         found += subscriber.receive(0.05)
-    line.behave(Behaviour())
+    line.set_faults(NetworkFaults())
 
     drain(subscriber, line, found)
 
@@ -132,14 +137,14 @@ def test_a_partition_without_a_word_is_noticed_and_healed(line: Line, subscribe:
     found: list[Delivery] = []
     drain(subscriber, line, found)
     assert subscriber.wait_ready()
-    line.behave(Behaviour(blackhole=kind == "blackhole", hold=kind == "hold"))
+    line.set_faults(NetworkFaults(blackhole=kind == "blackhole", hold=kind == "hold"))
     began = time.monotonic()
     while subscriber.ready:
         line.publish(1)
         found += subscriber.receive(0.1)
         assert time.monotonic() - began < 2 * SILENCE * TIME_FACTOR, "the silence was not noticed"
     line.publish(100)
-    line.behave(Behaviour())
+    line.set_faults(NetworkFaults())
 
     drain(subscriber, line, found)
 
@@ -159,7 +164,7 @@ def test_a_partition_leaves_no_half_open_connection_at_the_publisher(line: Line,
         return sum(one.laddr.port in ports and one.status == psutil.CONN_ESTABLISHED for one in own)
 
     assert peers() == 2
-    line.behave(Behaviour(blackhole=True, refuse=True))
+    line.set_faults(NetworkFaults(blackhole=True, refuse=True))
     subscriber.close()
 
     wait_until(lambda: peers() == 0, 20, what="the end of the half-open connections")
@@ -175,11 +180,11 @@ def test_flipped_bits_never_end_a_subscriber(line: Line, subscribe: Subscribe) -
     line.publish(20)
     found: list[Delivery] = []
     drain(subscriber, line, found)
-    line.behave(Behaviour(flip=0.2))
+    line.set_faults(NetworkFaults(flip=0.2))
     for _ in range(60):
         line.publish(5)
         subscriber.receive(0.01)
-    line.behave(Behaviour())
+    line.set_faults(NetworkFaults())
     after = subscribe([line.address], start=Start.BEGINNING)
 
     healed: list[Delivery] = []

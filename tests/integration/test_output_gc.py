@@ -15,7 +15,7 @@ from bus.contracts.messages import JobState
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.outputs.files import thumbnail_path
 from tests.support.factories import context
-from tests.support.runner_archive import ENDED, LATER, Archive
+from tests.support.runner_storage import ENDED, LATER, RunnerStorage
 
 CONTENTS: Final = (b"red", b"green", b"blue")
 
@@ -25,137 +25,137 @@ class Crash(BaseException):
 
 
 @pytest.fixture
-def archive(no_leaks: None, tmp_path: Path) -> Iterator[Archive]:  # noqa: ARG001 - it looks after us
-    """Give an archive with nothing in it."""
-    archive = Archive(tmp_path)
-    yield archive
-    archive.log.close()
+def storage(no_leaks: None, tmp_path: Path) -> Iterator[RunnerStorage]:  # noqa: ARG001 - it looks after us
+    """Return a storage with nothing in it."""
+    storage = RunnerStorage(tmp_path)
+    yield storage
+    storage.log.close()
 
 
-def test_an_experiment_goes_with_all_its_files(archive: Archive) -> None:
+def test_an_experiment_goes_with_all_its_files(storage: RunnerStorage) -> None:
     """Pictures, sidecars, thumbnails, folders and the records of its jobs; nothing of another one."""
-    archive.job("a", context(0, 1.0), b"red", b"green")
-    archive.job("b", context(1, 2.0), b"blue", state="failed")
-    archive.job("c", context(experiment="exp-10"), b"white")
-    archive.job("d", None, b"black")
+    storage.job("a", context(0, 1.0), b"red", b"green")
+    storage.job("b", context(1, 2.0), b"blue", state="failed")
+    storage.job("c", context(experiment="exp-10"), b"white")
+    storage.job("d", None, b"black")
 
-    assert archive.remove(["exp-1"]) == (3, len(b"redgreenblue"), 2)
+    assert storage.remove(["exp-1"]) == (3, len(b"redgreenblue"), 2)
 
-    assert archive.jobs() == ["c", "d"]
-    assert archive.names() == archive.expected()
-    assert len(archive.names()) == 6
-    assert archive.folders() == {"exp-10", "exp-10/variant-00_cfg_scale-2.0", "jobs", "jobs/d"}
+    assert storage.jobs() == ["c", "d"]
+    assert storage.names() == storage.expected()
+    assert len(storage.names()) == 6
+    assert storage.folders() == {"exp-10", "exp-10/variant-00_cfg_scale-2.0", "jobs", "jobs/d"}
 
 
-def test_jobs_outside_any_experiment_go_by_their_age(archive: Archive) -> None:
+def test_jobs_outside_any_experiment_go_by_their_age(storage: RunnerStorage) -> None:
     """Only those that ended before."""
-    archive.job("old", None, b"red", ended=10.0)
-    archive.job("edge", None, b"green", ended=20.0)
-    archive.job("new", None, b"blue", ended=30.0)
+    storage.job("old", None, b"red", ended=10.0)
+    storage.job("edge", None, b"green", ended=20.0)
+    storage.job("new", None, b"blue", ended=30.0)
 
-    assert archive.remove([None], before=20.0) == (1, 3, 1)
+    assert storage.remove([None], before=20.0) == (1, 3, 1)
 
-    assert archive.jobs() == ["edge", "new"]
-    assert archive.names() == archive.expected()
+    assert storage.jobs() == ["edge", "new"]
+    assert storage.names() == storage.expected()
 
 
-def test_nothing_goes_that_is_not_named(archive: Archive) -> None:
+def test_nothing_goes_that_is_not_named(storage: RunnerStorage) -> None:
     """No owner, no removal; an unknown one neither."""
-    archive.job("a", context(), b"red")
-    archive.job("b", None, b"red")
+    storage.job("a", context(), b"red")
+    storage.job("b", None, b"red")
 
-    assert archive.remove([]) == archive.remove(["exp-2", ""]) == (0, 0, 0)
+    assert storage.remove([]) == storage.remove(["exp-2", ""]) == (0, 0, 0)
 
-    assert archive.jobs() == ["a", "b"]
-    archive.check()
+    assert storage.jobs() == ["a", "b"]
+    storage.check()
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
-def test_an_experiment_that_is_at_work_stays_whole(archive: Archive, state: JobState) -> None:
+def test_an_experiment_that_is_at_work_stays_whole(storage: RunnerStorage, state: JobState) -> None:
     """A job that has not ended may be about to name a file that an ended one has made too."""
-    archive.job("a", context(repeat=0), b"red")
-    archive.job("b", context(repeat=1), b"red", state=state)
+    storage.job("a", context(repeat=0), b"red")
+    storage.job("b", context(repeat=1), b"red", state=state)
 
-    assert archive.remove(["exp-1"]) == (0, 0, 0)
+    assert storage.remove(["exp-1"]) == (0, 0, 0)
 
-    assert archive.jobs() == ["a", "b"]
-    archive.check()
+    assert storage.jobs() == ["a", "b"]
+    storage.check()
 
 
-def test_a_file_of_two_jobs_goes_with_the_last(archive: Archive) -> None:
+def test_a_file_of_two_jobs_goes_with_the_last(storage: RunnerStorage) -> None:
     """Each takes its own sidecar along."""
-    archive.job("a", context(repeat=0), b"red", ended=10.0)
-    archive.job("b", context(repeat=1), b"red", ended=20.0)
+    storage.job("a", context(repeat=0), b"red", ended=10.0)
+    storage.job("b", context(repeat=1), b"red", ended=20.0)
 
-    assert archive.remove(["exp-1"], before=15.0) == (0, 0, 1)
-    archive.check()
-    assert archive.names() == archive.expected()
+    assert storage.remove(["exp-1"], before=15.0) == (0, 0, 1)
+    storage.check()
+    assert storage.names() == storage.expected()
 
-    assert archive.remove(["exp-1"]) == (1, 3, 1)
-    assert archive.names() == set()
+    assert storage.remove(["exp-1"]) == (1, 3, 1)
+    assert storage.names() == set()
 
 
-def test_a_thumbnail_goes_with_the_last_picture_of_its_hash(archive: Archive) -> None:
+def test_a_thumbnail_goes_with_the_last_picture_of_its_hash(storage: RunnerStorage) -> None:
     """Two experiments may have made the same picture."""
-    archive.job("a", context(), b"red")
-    archive.job("b", context(experiment="exp-2"), b"red")
+    storage.job("a", context(), b"red")
+    storage.job("b", context(experiment="exp-2"), b"red")
 
-    archive.remove(["exp-1"])
-    archive.check()
+    storage.remove(["exp-1"])
+    storage.check()
 
-    archive.remove(["exp-2"])
-    assert archive.names() == set()
+    storage.remove(["exp-2"])
+    assert storage.names() == set()
 
 
-def test_a_thumbnail_that_a_job_has_just_made_stays(archive: Archive) -> None:
+def test_a_thumbnail_that_a_job_has_just_made_stays(storage: RunnerStorage) -> None:
     """The job that found it there has not ended yet; the next sweep takes it if nobody needs it."""
-    archive.job("a", context(), b"red")
-    archive.ahead = 0.0
+    storage.job("a", context(), b"red")
+    storage.ahead = 0.0
 
-    archive.remove(["exp-1"])
-    assert archive.names() == {thumbnail_path(hashlib.sha256(b"red").hexdigest())}
+    storage.remove(["exp-1"])
+    assert storage.names() == {thumbnail_path(hashlib.sha256(b"red").hexdigest())}
 
-    archive.ahead = LATER
-    assert archive.sweep() == (1, len(b"small"))
-    assert archive.names() == set()
+    storage.ahead = LATER
+    assert storage.sweep() == (1, len(b"small"))
+    assert storage.names() == set()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
-def test_a_step_is_bounded_and_the_steps_are_the_whole(archive: Archive, limit: int) -> None:
+def test_a_step_is_bounded_and_the_steps_are_the_whole(storage: RunnerStorage, limit: int) -> None:
     """Also within one job that has made much."""
-    archive.job("a", context(), *(b"%d" % number for number in range(5)))
-    archive.job("b", context(1), b"red")
-    archive.job("c", None)
-    archive.job("d", None, b"blue")
+    storage.job("a", context(), *(b"%d" % number for number in range(5)))
+    storage.job("b", context(1), b"red")
+    storage.job("c", None)
+    storage.job("d", None, b"blue")
 
-    assert archive.remove(["exp-1", None], limit=limit) == (7, 5 + 3 + 4, 4)
+    assert storage.remove(["exp-1", None], limit=limit) == (7, 5 + 3 + 4, 4)
 
-    assert (archive.jobs(), archive.names()) == ([], set())
+    assert (storage.jobs(), storage.names()) == ([], set())
 
 
-def test_a_job_whose_record_is_gone_can_be_submitted_again(archive: Archive) -> None:
+def test_a_job_whose_record_is_gone_can_be_submitted_again(storage: RunnerStorage) -> None:
     """Its id is new again."""
-    record = archive.job("a", None, b"red")
-    archive.remove([None])
+    record = storage.job("a", None, b"red")
+    storage.remove([None])
 
-    with archive.log.transaction() as tx:
-        assert archive.store.insert(tx, record)
+    with storage.log.transaction() as tx:
+        assert storage.store.insert(tx, record)
 
 
-def test_a_file_that_is_gone_already_is_no_trouble(archive: Archive) -> None:
+def test_a_file_that_is_gone_already_is_no_trouble(storage: RunnerStorage) -> None:
     """What somebody removed by hand is not counted."""
-    record = archive.job("a", None, b"red", b"green")
+    record = storage.job("a", None, b"red", b"green")
     assert record.result
-    (archive.root / record.result.images[0].path).unlink()
+    (storage.root / record.result.images[0].path).unlink()
 
-    assert archive.remove([None]) == (1, len(b"green"), 1)
+    assert storage.remove([None]) == (1, len(b"green"), 1)
 
 
 def test_a_file_that_cannot_be_removed_does_not_stop_the_rest(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    storage: RunnerStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log names it, and a later sweep tries it again."""
-    archive.job("a", None, b"red", b"green")
+    storage.job("a", None, b"red", b"green")
     stuck = hashlib.sha256(b"red").hexdigest() + ".bin"
     unlink = safe_paths.unlink
 
@@ -165,13 +165,13 @@ def test_a_file_that_cannot_be_removed_does_not_stop_the_rest(
         unlink(root, path)
 
     monkeypatch.setattr(safe_paths, "unlink", refuse)
-    assert archive.remove([None]) == (1, len(b"green"), 1)
+    assert storage.remove([None]) == (1, len(b"green"), 1)
     assert f"cannot remove jobs/a/{stuck}" in caplog.text
-    assert archive.names() == {f"jobs/a/{stuck}"}
+    assert storage.names() == {f"jobs/a/{stuck}"}
 
     monkeypatch.setattr(safe_paths, "unlink", unlink)
-    assert archive.sweep() == (1, 3)
-    assert archive.folders() == {"jobs"}
+    assert storage.sweep() == (1, 3)
+    assert storage.folders() == {"jobs"}
 
 
 def dying(calls: int) -> Callable[[Path, str], None]:
@@ -189,37 +189,37 @@ def dying(calls: int) -> Callable[[Path, str], None]:
 
 @pytest.mark.parametrize("calls", range(8))
 def test_a_crash_between_rows_and_files_leaves_nothing_behind_for_good(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch, calls: int
+    storage: RunnerStorage, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     """Whatever was removed before it, what others need is there, and the next gc takes the rest."""
-    archive.job("a", context(0), b"red", b"green")
-    archive.job("b", context(1), b"red")
-    archive.job("c", context(experiment="exp-2"), b"red")
-    archive.job("d", None, b"green", ended=2000.0)
+    storage.job("a", context(0), b"red", b"green")
+    storage.job("b", context(1), b"red")
+    storage.job("c", context(experiment="exp-2"), b"red")
+    storage.job("d", None, b"green", ended=2000.0)
     with monkeypatch.context() as patched:
         patched.setattr(safe_paths, "unlink", dying(calls))
         with contextlib.suppress(Crash):
-            archive.remove(["exp-1"])
-    archive.check()
-    assert archive.jobs() == ["c", "d"], "the rows go first, all at once"
+            storage.remove(["exp-1"])
+    storage.check()
+    assert storage.jobs() == ["c", "d"], "the rows go first, all at once"
 
-    archive.sweep()
+    storage.sweep()
 
-    archive.check()
-    assert archive.names() == archive.expected()
+    storage.check()
+    assert storage.names() == storage.expected()
 
 
-def test_a_crash_before_the_commit_takes_nothing(archive: Archive) -> None:
+def test_a_crash_before_the_commit_takes_nothing(storage: RunnerStorage) -> None:
     """Rows and files are as they were."""
-    archive.job("a", context(), b"red")
-    archive.log.query("CREATE TEMP TRIGGER die BEFORE DELETE ON jobs BEGIN SELECT raise(ABORT, 'dead'); END")
-    before = archive.names()
+    storage.job("a", context(), b"red")
+    storage.log.query("CREATE TEMP TRIGGER die BEFORE DELETE ON jobs BEGIN SELECT raise(ABORT, 'dead'); END")
+    before = storage.names()
 
     with pytest.raises(Exception, match="dead"):
-        archive.remove(["exp-1"])
+        storage.remove(["exp-1"])
 
-    assert (archive.jobs(), archive.names()) == (["a"], before)
-    archive.check()
+    assert (storage.jobs(), storage.names()) == (["a"], before)
+    storage.check()
 
 
 JOBS = st.lists(
@@ -249,25 +249,25 @@ def test_whatever_is_removed_what_others_refer_to_is_there(jobs: list[Any], step
     """Jobs that were not named, or had not ended by then, keep their record and every file, through crashes too."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         patched.setattr("os.fsync", lambda _descriptor: None)
-        archive = Archive(Path(folder))
+        storage = RunnerStorage(Path(folder))
         kept: dict[str, tuple[str | None, JobState, float]] = {}
         for number, (owner, index, data, state, ended) in enumerate(jobs):
             mark = context(index, experiment=owner) if owner is not None else None
-            archive.job(f"job-{number}", mark, *data, state=state, ended=ended)
+            storage.job(f"job-{number}", mark, *data, state=state, ended=ended)
             kept[f"job-{number}"] = (owner, state, ended)
         try:
             for owners, before, limit, calls in steps:
                 with patched.context() as dead:
                     dead.setattr(safe_paths, "unlink", dying(calls))
                     with contextlib.suppress(Crash):
-                        archive.remove(owners, before, limit)
-                archive.sweep(limit)
-                archive.check()
+                        storage.remove(owners, before, limit)
+                storage.sweep(limit)
+                storage.check()
                 busy = {owner for owner, state, _ in kept.values() if owner is not None and state not in ENDED}
                 for name, (owner, state, ended) in list(kept.items()):
                     if owner in owners and owner not in busy and state in ENDED and ended < before:
                         kept.pop(name)
                         continue
-                    assert name in archive.jobs()
+                    assert name in storage.jobs()
         finally:
-            archive.log.close()
+            storage.log.close()

@@ -8,20 +8,20 @@ import pytest
 from bus.contracts.outputs import OutputFindReply, OutputOwner, OutputOwnersReply, OutputRemoveReply, OutputSweepReply
 from tests.support.factories import context
 from tests.support.helpers import wait_until
-from tests.support.painting_runner import Studio, picture
+from tests.support.painting_runner import PaintingRunner, picture
 
 
-def test_owners_are_told_page_by_page(studio: Studio) -> None:
+def test_owners_are_told_page_by_page(painting_runner: PaintingRunner) -> None:
     """First what belongs to no experiment, then each experiment, in order; those that are at work are left out."""
     for name, owner in (("a", None), ("b", "exp-1"), ("c", "exp-1"), ("d", "exp-10"), ("e", "exp-2")):
-        studio.paint(name, context(experiment=owner) if owner else None)
+        painting_runner.paint(name, context(experiment=owner) if owner else None)
     busy = "UPDATE jobs SET state = 'running' WHERE job_id = 'd'"
-    studio.runner.call(lambda: studio.runner.log.query(busy))
+    painting_runner.runner.call(lambda: painting_runner.runner.log.query(busy))
     found: list[OutputOwner] = []
     after: str | None = None
     for _ in range(4):
         params = {"ended_before": 2.0**40, "after": after, "limit": 1}
-        page = studio.ask("output.owners", params, OutputOwnersReply)
+        page = painting_runner.ask("output.owners", params, OutputOwnersReply)
         found, after = found + page.owners, page.after
     size = len(picture())
 
@@ -31,40 +31,42 @@ def test_owners_are_told_page_by_page(studio: Studio) -> None:
         ("exp-1", 2, 1, size),
         ("exp-2", 1, 1, size),
     ]
-    assert studio.ask("output.owners", {"ended_before": 1.0}, OutputOwnersReply).owners == []
+    assert painting_runner.ask("output.owners", {"ended_before": 1.0}, OutputOwnersReply).owners == []
 
 
-def test_results_are_removed_and_not_found_any_more(studio: Studio) -> None:
+def test_results_are_removed_and_not_found_any_more(painting_runner: PaintingRunner) -> None:
     """Those that the request names; and a job of that id can be submitted and run again."""
-    gone, left = studio.paint("a"), studio.paint("b", context())
-    studio.painter.data = [b"other"]
-    other = studio.paint("c", context(experiment="exp-2"))
+    gone, left = painting_runner.paint("a"), painting_runner.paint("b", context())
+    painting_runner.painter.data = [b"other"]
+    other = painting_runner.paint("c", context(experiment="exp-2"))
 
-    reply = studio.ask(
+    reply = painting_runner.ask(
         "output.remove", {"ended_before": 2.0**40, "outside": True, "experiment_ids": ["exp-2"]}, OutputRemoveReply
     )
 
     assert msgspec.to_builtins(reply) == {"files": 2, "bytes": len(picture()) + 5, "jobs": 2, "more": False}
-    assert studio.output(left.sha256).data == picture()
-    assert not (studio.root / gone.path).exists()
-    assert studio.refusal("output", sha256=other.sha256)[0] == "not_found"
-    assert studio.refusal("job.show", job_id="a")[0] == "not_found"
-    studio.submit("c", context(experiment="exp-2"))
-    wait_until(lambda: studio.ask("output.find", {"prefix": other.sha256}, OutputFindReply).outputs, what="its end")
-    assert studio.output(other.sha256).data == b"other"
+    assert painting_runner.output(left.sha256).data == picture()
+    assert not (painting_runner.root / gone.path).exists()
+    assert painting_runner.refusal("output", sha256=other.sha256)[0] == "not_found"
+    assert painting_runner.refusal("job.show", job_id="a")[0] == "not_found"
+    painting_runner.submit("c", context(experiment="exp-2"))
+    wait_until(
+        lambda: painting_runner.ask("output.find", {"prefix": other.sha256}, OutputFindReply).outputs, what="its end"
+    )
+    assert painting_runner.output(other.sha256).data == b"other"
 
 
-def test_a_sweep_leaves_what_is_new(studio: Studio) -> None:
+def test_a_sweep_leaves_what_is_new(painting_runner: PaintingRunner) -> None:
     """The method does as asked; a file of the last hour may be that of a job which is about to end."""
-    studio.paint()
-    lone = studio.root / "exp-9" / "variant-00_x" / f"{'0' * 64}.png"
+    painting_runner.paint()
+    lone = painting_runner.root / "exp-9" / "variant-00_x" / f"{'0' * 64}.png"
     lone.parent.mkdir(parents=True)
     lone.write_bytes(b"lone")
 
-    swept = studio.ask("output.sweep", {}, OutputSweepReply)
+    swept = painting_runner.ask("output.sweep", {}, OutputSweepReply)
 
     assert msgspec.to_builtins(swept) == {"files": 0, "bytes": 0, "after": None}
-    assert studio.ask("output.sweep", {"limit": 1}, OutputSweepReply).after is not None
+    assert painting_runner.ask("output.sweep", {"limit": 1}, OutputSweepReply).after is not None
     assert lone.exists()
 
 
@@ -83,11 +85,13 @@ def test_a_sweep_leaves_what_is_new(studio: Studio) -> None:
         ("output.sweep", {"path": "/"}, "path"),
     ],
 )
-def test_bad_requests_to_remove_are_refused(studio: Studio, method: str, params: dict[str, Any], field: str) -> None:
+def test_bad_requests_to_remove_are_refused(
+    painting_runner: PaintingRunner, method: str, params: dict[str, Any], field: str
+) -> None:
     """The sentence begins with the field, and nothing goes."""
-    image = studio.paint()
+    image = painting_runner.paint()
 
-    code, text = studio.refusal(method, **params)
+    code, text = painting_runner.refusal(method, **params)
 
     assert (code, text.startswith(field)) == ("invalid_request", True), text
-    assert studio.output(image.sha256).data == picture()
+    assert painting_runner.output(image.sha256).data == picture()

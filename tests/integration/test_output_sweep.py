@@ -13,25 +13,25 @@ from pipeline_runner.outputs.cleaning import UNREFERENCED_SECONDS
 from pipeline_runner.outputs.files import thumbnail_path
 from pipeline_runner.outputs.index import OutputIndex
 from tests.support.factories import context
-from tests.support.runner_archive import Archive
+from tests.support.runner_storage import RunnerStorage
 
 CONTENTS: Final = (b"red", b"green", b"blue")
 
 
 @pytest.fixture
-def archive(no_leaks: None, tmp_path: Path) -> Iterator[Archive]:  # noqa: ARG001 - it looks after us
-    """Give an archive with nothing in it."""
-    archive = Archive(tmp_path)
-    yield archive
-    archive.log.close()
+def storage(no_leaks: None, tmp_path: Path) -> Iterator[RunnerStorage]:  # noqa: ARG001 - it looks after us
+    """Return a storage with nothing in it."""
+    storage = RunnerStorage(tmp_path)
+    yield storage
+    storage.log.close()
 
 
-def lone(archive: Archive, folder: str = "exp-9/variant-00_x") -> list[Path]:
+def lone(storage: RunnerStorage, folder: str = "exp-9/variant-00_x") -> list[Path]:
     """Write what a runner leaves that died between writing and committing."""
     digest = hashlib.sha256(b"lone").hexdigest()
     names = [f"{digest}.png", f"{digest}.job-9.json", f".{digest}.png.0a1b2c3d", digest]
-    paths = [archive.root / folder / name for name in names]
-    paths.append(archive.root / thumbnail_path(digest))
+    paths = [storage.root / folder / name for name in names]
+    paths.append(storage.root / thumbnail_path(digest))
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"lone")
@@ -39,53 +39,53 @@ def lone(archive: Archive, folder: str = "exp-9/variant-00_x") -> list[Path]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1000])
-def test_files_that_no_job_refers_to_go(archive: Archive, limit: int) -> None:
+def test_files_that_no_job_refers_to_go(storage: RunnerStorage, limit: int) -> None:
     """With their folders; whatever the size of a step, and not when they are only counted."""
-    archive.job("a", context(), b"red")
-    archive.job("b", None, b"red", b"green")
-    kept = archive.names()
-    lone(archive)
-    lone(archive, "jobs/gone")
-    before = archive.names()
+    storage.job("a", context(), b"red")
+    storage.job("b", None, b"red", b"green")
+    kept = storage.names()
+    lone(storage)
+    lone(storage, "jobs/gone")
+    before = storage.names()
 
-    assert archive.sweep(limit, dry_run=True) == (9, 36)
-    assert archive.names() == before
-    assert archive.sweep(limit) == (9, 36)
+    assert storage.sweep(limit, dry_run=True) == (9, 36)
+    assert storage.names() == before
+    assert storage.sweep(limit) == (9, 36)
 
-    assert archive.names() == kept
-    assert archive.folders() == {"exp-1", "exp-1/variant-00_cfg_scale-2.0", "jobs", "jobs/b"}
+    assert storage.names() == kept
+    assert storage.folders() == {"exp-1", "exp-1/variant-00_cfg_scale-2.0", "jobs", "jobs/b"}
 
 
-def test_names_that_sort_around_a_slash_are_all_looked_at(archive: Archive) -> None:
+def test_names_that_sort_around_a_slash_are_all_looked_at(storage: RunnerStorage) -> None:
     """Folders come in the order of their names, not of their paths."""
     for folder in ("a-b/variant-0", "a/variant-0", "a/variant-0-1", "a%2F/variant-0", "a0/variant-0"):
-        lone(archive, folder)
+        lone(storage, folder)
 
-    archive.sweep(1)
+    storage.sweep(1)
 
-    assert archive.names() == set()
+    assert storage.names() == set()
 
 
-def test_files_that_may_be_needed_soon_stay(archive: Archive) -> None:
+def test_files_that_may_be_needed_soon_stay(storage: RunnerStorage) -> None:
     """Those of the last hour, and all of a job that has not ended."""
-    archive.job("a", context(), b"red", state="running")
-    archive.job("b", None, b"green", state="queued")
-    kept = archive.names() - {thumbnail_path(hashlib.sha256(one).hexdigest()) for one in (b"red", b"green")}
+    storage.job("a", context(), b"red", state="running")
+    storage.job("b", None, b"green", state="queued")
+    kept = storage.names() - {thumbnail_path(hashlib.sha256(one).hexdigest()) for one in (b"red", b"green")}
 
-    archive.sweep()
-    assert archive.names() == kept
+    storage.sweep()
+    assert storage.names() == kept
 
-    lone(archive)
-    before = archive.names()
-    archive.ahead = UNREFERENCED_SECONDS - 60
-    assert archive.sweep() == (0, 0)
-    assert archive.names() == before
+    lone(storage)
+    before = storage.names()
+    storage.ahead = UNREFERENCED_SECONDS - 60
+    assert storage.sweep() == (0, 0)
+    assert storage.names() == before
 
 
-def test_who_is_at_work_is_asked_once_for_a_sweep(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_at_work_is_asked_once_for_a_sweep(storage: RunnerStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for each step, as the queue may be long; but again for one that takes minutes."""
     for number in range(4):
-        archive.job(f"job-{number}", None, b"red%d" % number)
+        storage.job(f"job-{number}", None, b"red%d" % number)
     asked = []
     busy = OutputIndex.busy
 
@@ -95,87 +95,87 @@ def test_who_is_at_work_is_asked_once_for_a_sweep(archive: Archive, monkeypatch:
 
     monkeypatch.setattr(OutputIndex, "busy", ask)
 
-    first = archive.cleaner.sweep("", 1, dry_run=True)
-    second = archive.cleaner.sweep(first.after or "", 1, dry_run=True)
+    first = storage.cleaner.sweep("", 1, dry_run=True)
+    second = storage.cleaner.sweep(first.after or "", 1, dry_run=True)
     assert len(asked) == 1
-    archive.ahead += 61
-    archive.cleaner.sweep(second.after or "", 1, dry_run=True)
+    storage.ahead += 61
+    storage.cleaner.sweep(second.after or "", 1, dry_run=True)
     assert len(asked) == 2
-    archive.cleaner.sweep("", 1, dry_run=True)
+    storage.cleaner.sweep("", 1, dry_run=True)
     assert len(asked) == 3
 
 
-def test_files_from_before_the_database_stay(archive: Archive) -> None:
+def test_files_from_before_the_database_stay(storage: RunnerStorage) -> None:
     """Who has put a database away and begun anew keeps the pictures of the old one."""
-    for path in lone(archive):
-        os.utime(path, (archive.index.begins_at - 1, archive.index.begins_at - 1))
+    for path in lone(storage):
+        os.utime(path, (storage.index.begins_at - 1, storage.index.begins_at - 1))
 
-    assert archive.sweep() == (0, 0)
-    assert len(archive.names()) == 5
+    assert storage.sweep() == (0, 0)
+    assert len(storage.names()) == 5
 
 
 def test_after_a_power_cut_or_a_restore_no_older_file_is_taken_for_a_lone_one(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
+    storage: RunnerStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has a new epoch then: rows may be gone of jobs that others know of. A mere restart changes nothing."""
-    began = archive.index.begins_at
+    began = storage.index.begins_at
     monkeypatch.setattr("time.time", lambda: began + 1000.5)
-    assert OutputIndex(archive.log, archive.root).begins_at == began
+    assert OutputIndex(storage.log, storage.root).begins_at == began
 
-    archive.log.epoch += 1
-    assert OutputIndex(archive.log, archive.root).begins_at == began + 1000
+    storage.log.epoch += 1
+    assert OutputIndex(storage.log, storage.root).begins_at == began + 1000
     monkeypatch.setattr("time.time", lambda: began + 2000.5)
-    assert OutputIndex(archive.log, archive.root).begins_at == began + 1000
+    assert OutputIndex(storage.log, storage.root).begins_at == began + 1000
 
 
-def test_files_of_others_stay(archive: Archive) -> None:
+def test_files_of_others_stay(storage: RunnerStorage) -> None:
     """A contact sheet, a caption beside a picture, a hidden folder, the working folder of a program, and links."""
-    record = archive.job("a", context(), b"red")
+    record = storage.job("a", context(), b"red")
     assert record.result
-    picture = archive.root / record.result.images[0].path
+    picture = storage.root / record.result.images[0].path
     digest = hashlib.sha256(b"lone").hexdigest()
     others = [
-        archive.root / "exp-1/contact-sheet.png",
+        storage.root / "exp-1/contact-sheet.png",
         picture.with_suffix(".txt"),
         picture.parent / "note.txt",
         picture.parent / f"copy of {digest}.png",
         picture.parent / f"deeper/{digest}.png",
-        archive.root / f".work/job.1/{digest}.png",
-        archive.root / f".git/objects/{digest}",
-        archive.root / f"{digest}.png",
-        archive.root.parent / f"elsewhere/variant-00/{digest}.png",
+        storage.root / f".work/job.1/{digest}.png",
+        storage.root / f".git/objects/{digest}",
+        storage.root / f"{digest}.png",
+        storage.root.parent / f"elsewhere/variant-00/{digest}.png",
     ]
     for path in others:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"lone")
-    (archive.root / "linked").symlink_to(archive.root.parent / "elsewhere")
-    (archive.root / "exp-1/variant-77").symlink_to(others[-1].parent)
+    (storage.root / "linked").symlink_to(storage.root.parent / "elsewhere")
+    (storage.root / "exp-1/variant-77").symlink_to(others[-1].parent)
     link = picture.parent / f"{digest}.link"
     link.symlink_to(picture)
 
-    assert archive.sweep() == (0, 0)
+    assert storage.sweep() == (0, 0)
 
     assert all(path.exists() for path in (*others, link))
-    archive.check()
+    storage.check()
 
 
-def test_a_name_that_is_no_text_does_not_stop_the_sweep(archive: Archive) -> None:
+def test_a_name_that_is_no_text_does_not_stop_the_sweep(storage: RunnerStorage) -> None:
     """Where the next step begins has to travel; no file of ours has such a name."""
-    lone(archive, "a/variant-0")
-    folder = os.fsencode(archive.root)
+    lone(storage, "a/variant-0")
+    folder = os.fsencode(storage.root)
     for name in (b"a/variant-0/\xff.png", b"\xff/variant-0/x", b"b/\xff/x"):
         (Path(os.fsdecode(folder + b"/" + name))).parent.mkdir(parents=True, exist_ok=True)
         Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"x")
     after: str | None = ""
     while after is not None:
-        after = archive.cleaner.sweep(after, 1, dry_run=False).after
+        after = storage.cleaner.sweep(after, 1, dry_run=False).after
         msgspec.msgpack.encode(after)
 
-    assert len(archive.names()) == 3
+    assert len(storage.names()) == 3
 
 
-def test_a_sweep_of_nothing_is_nothing(archive: Archive) -> None:
+def test_a_sweep_of_nothing_is_nothing(storage: RunnerStorage) -> None:
     """The folder is made with the first result."""
-    assert archive.sweep() == (0, 0)
-    assert archive.cleaner.sweep("../../etc/passwd", 10, dry_run=False).files == 0
-    assert archive.cleaner.sweep("/", 10, dry_run=False).files == 0
+    assert storage.sweep() == (0, 0)
+    assert storage.cleaner.sweep("../../etc/passwd", 10, dry_run=False).files == 0
+    assert storage.cleaner.sweep("/", 10, dry_run=False).files == 0

@@ -22,7 +22,7 @@ from pipeline_runner.pipelines.comfyui.prompt import client_id_of
 from pipeline_runner.pipelines.input_files import read_file
 from pipeline_runner.pipelines.registry import load_pipelines
 from tests.servers.comfyui_nodes import Graph
-from tests.support.comfyui_jobs import EXAMPLE, INPUTS, SAMPLER, Bench, example, inputs, with_subgraph
+from tests.support.comfyui_jobs import EXAMPLE, INPUTS, SAMPLER, ComfyuiJobs, example, inputs, with_subgraph
 from tests.support.factories import Reports, context
 from tests.support.helpers import wait_until
 from variantbus.cli.files import read_experiment
@@ -60,7 +60,9 @@ def test_the_pipeline_is_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", INPUTS)
-def test_two_jobs_that_differ_in_a_variable_differ_in_nothing_else_at_the_server(comfy: Bench, variable: str) -> None:
+def test_two_jobs_that_differ_in_a_variable_differ_in_nothing_else_at_the_server(
+    comfy: ComfyuiJobs, variable: str
+) -> None:
     """Each variable of the map reaches its inputs with exactly the planned value, and touches no other."""
     first, second = VALUES[variable]
     for value in (first, second):
@@ -87,7 +89,7 @@ def test_two_jobs_that_differ_in_a_variable_differ_in_nothing_else_at_the_server
     ],
 )
 def test_nodes_of_subgraphs_and_lists_of_inputs_are_reached(
-    comfy: Bench, targets: ConfigValue, values: tuple[Scalar, Scalar]
+    comfy: ComfyuiJobs, targets: ConfigValue, values: tuple[Scalar, Scalar]
 ) -> None:
     """A node id may have a colon, and one variable may go to several nodes; nothing else changes."""
     seeds: list[Scalar] = [f"{SAMPLER}.seed", "57:8.noise_seed"]
@@ -102,7 +104,7 @@ def test_nodes_of_subgraphs_and_lists_of_inputs_are_reached(
     assert graphs == [put_in(seeded, targets, value) for value in values]
 
 
-def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: Bench) -> None:
+def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: ComfyuiJobs) -> None:
     """The picture is the server's own with one more chunk, `parameters`; values, time and sidecar come along."""
     config = comfy.config(cfg_scale=4.5, inputs=inputs("cfg_scale", "steps", "prompt"), prompt="a star")
 
@@ -122,7 +124,7 @@ def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: Bench) -
     assert len(list(path.parent.glob("*.json"))) == 1
 
 
-def test_progress_is_that_of_our_own_prompt(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_that_of_our_own_prompt(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps come as they are done; previews and messages about other prompts are passed over."""
     monkeypatch.setattr(
         "pipeline_runner.pipelines.comfyui.prompt.POLL_SECONDS", 60.0
@@ -137,7 +139,7 @@ def test_progress_is_that_of_our_own_prompt(comfy: Bench, monkeypatch: pytest.Mo
     assert comfy.fake.prompts[0]["client_id"] == client_id_of("job-1")
 
 
-def test_a_batch_gives_all_its_pictures(comfy: Bench) -> None:
+def test_a_batch_gives_all_its_pictures(comfy: ComfyuiJobs) -> None:
     """Whatever an output node saves belongs to the job."""
     graph = example()
     graph["5"]["inputs"]["batch_size"] = 3
@@ -152,7 +154,7 @@ def preview_too() -> Graph:
     return {**example(), "12": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}
 
 
-def test_previews_do_not_count(comfy: Bench) -> None:
+def test_previews_do_not_count(comfy: ComfyuiJobs) -> None:
     """Of a workflow that saves and previews, only the saved picture is fetched."""
     result = comfy.run(comfy.config(preview_too()))
 
@@ -160,7 +162,7 @@ def test_previews_do_not_count(comfy: Bench) -> None:
     assert [request.query["type"] for request in comfy.fake.asked("GET", "/view")] == ["output"]
 
 
-def test_the_nodes_that_are_named_count(comfy: Bench) -> None:
+def test_the_nodes_that_are_named_count(comfy: ComfyuiJobs) -> None:
     """`output_nodes` may name a preview node, and then nothing else is fetched."""
     config = comfy.config(preview_too(), output_nodes=[12])
     comfy.check(config)
@@ -178,7 +180,7 @@ def img2img() -> Graph:
     return graph
 
 
-def test_a_picture_file_is_uploaded_and_named_to_its_node(comfy: Bench) -> None:
+def test_a_picture_file_is_uploaded_and_named_to_its_node(comfy: ComfyuiJobs) -> None:
     """It goes into a folder of ours under the hash of its content, and the node is told that name."""
     file = comfy.folder / "My photo.PNG"
     Image.new("RGB", (8, 8)).save(file)
@@ -195,7 +197,7 @@ def test_a_picture_file_is_uploaded_and_named_to_its_node(comfy: Bench) -> None:
     assert [prompt["prompt"]["10"]["inputs"]["image"] for prompt in comfy.fake.prompts] == [name, name]
 
 
-def test_the_example_is_taken(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_is_taken(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever starts the runner in the checkout can run it as it is."""
     monkeypatch.chdir(EXAMPLE.parents[1])
     definition = read_experiment(EXAMPLE.with_name("comfyui_cfg.toml"))
@@ -236,7 +238,7 @@ def test_the_example_is_taken(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_the_server_would_refuse_is_refused_before_a_job_is_queued(
-    comfy: Bench, changes: Config, text: str
+    comfy: ComfyuiJobs, changes: Config, text: str
 ) -> None:
     """One sentence names the field and what to do, and the server is not bothered with it."""
     with pytest.raises(InvalidInputError) as refused:
@@ -246,7 +248,7 @@ def test_what_the_server_would_refuse_is_refused_before_a_job_is_queued(
     assert comfy.fake.asked("POST", "/prompt") == []
 
 
-def test_a_node_that_the_server_lacks_is_named(comfy: Bench) -> None:
+def test_a_node_that_the_server_lacks_is_named(comfy: ComfyuiJobs) -> None:
     """Whoever lacks a custom node is told which one."""
     graph = example()
     graph["20"] = {"class_type": "KSamplr", "inputs": {}}
@@ -255,7 +257,7 @@ def test_a_node_that_the_server_lacks_is_named(comfy: Bench) -> None:
         comfy.check(comfy.config(graph))
 
 
-def test_a_workflow_without_an_output_is_refused(comfy: Bench) -> None:
+def test_a_workflow_without_an_output_is_refused(comfy: ComfyuiJobs) -> None:
     """Such a workflow would be executed without doing anything."""
     graph = example()
     del graph["9"]
@@ -264,7 +266,7 @@ def test_a_workflow_without_an_output_is_refused(comfy: Bench) -> None:
         comfy.check(comfy.config(graph))
 
 
-def test_nothing_is_planned_before_the_server_has_answered(tmp_path: Path, comfy: Bench) -> None:
+def test_nothing_is_planned_before_the_server_has_answered(tmp_path: Path, comfy: ComfyuiJobs) -> None:
     """A stage of a server that was never reached says why; once it was, jobs may wait for it."""
     comfy.fake.stop()
     pipeline = ComfyuiPipeline(Setup(outputs=Outputs(tmp_path), servers={"comfyui": ServerAddress(url=comfy.fake.url)}))
@@ -283,7 +285,7 @@ def test_nothing_is_planned_before_the_server_has_answered(tmp_path: Path, comfy
 
 
 def test_the_large_list_of_nodes_is_read_only_when_it_may_have_changed(
-    comfy: Bench, monkeypatch: pytest.MonkeyPatch
+    comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is read at first, after the server was away, and when it is some minutes old; not at each refresh."""
     for _ in range(3):
@@ -304,7 +306,7 @@ def test_the_large_list_of_nodes_is_read_only_when_it_may_have_changed(
     assert len(comfy.fake.asked("GET", "/object_info")) == 3
 
 
-def test_another_server_is_no_comfyui(comfy: Bench) -> None:
+def test_another_server_is_no_comfyui(comfy: ComfyuiJobs) -> None:
     """An address at which something else answers is said to be wrong."""
     comfy.fake.behaviour.answers["/prompt"] = deque([(200, b"{}"), (200, b"<html>"), (404, b"not here")])
 
@@ -313,7 +315,7 @@ def test_another_server_is_no_comfyui(comfy: Bench) -> None:
     assert "answered 404 to /prompt: not here" in comfy.pipeline.refresh()
 
 
-def test_no_job_waits_for_another_of_ours(comfy: Bench) -> None:
+def test_no_job_waits_for_another_of_ours(comfy: ComfyuiJobs) -> None:
     """A pipeline with one place is never asked to run two jobs, and a job leaves neither thread nor connection."""
     assert comfy.pipeline.concurrency == 1
     threads = threading.active_count()
@@ -324,7 +326,7 @@ def test_no_job_waits_for_another_of_ours(comfy: Bench) -> None:
     wait_until(lambda: threading.active_count() <= threads + 1, what="the end of the threads")
 
 
-def test_one_node_with_what_only_python_writes_does_not_hide_the_others(comfy: Bench) -> None:
+def test_one_node_with_what_only_python_writes_does_not_hide_the_others(comfy: ComfyuiJobs) -> None:
     """A model file whose name is no text, and a bound that is infinite."""
     odd = {"input": {"required": {"x": [["a\udcff"]], "y": ["FLOAT", {"max": float("inf")}]}}}
     comfy.fake.object_info["Odd"] = odd
@@ -334,7 +336,7 @@ def test_one_node_with_what_only_python_writes_does_not_hide_the_others(comfy: B
     comfy.check(comfy.config())
 
 
-def test_the_checks_of_a_batch_read_the_workflow_once(comfy: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_of_a_batch_read_the_workflow_once(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are made in the runner's loop; a file that has changed since is read again, for another mapping too."""
     read = []
 

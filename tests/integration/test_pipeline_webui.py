@@ -146,7 +146,7 @@ def test_a_job_becomes_a_file_with_its_parameters(tmp_path: Path, fake_webui: Fa
 def test_a_server_may_encode_otherwise(tmp_path: Path, fake_webui: Fake, form: str, media_type: str) -> None:
     """The media type is that of the bytes."""
     server = fake_webui()
-    server.bench.image_format = form
+    server.worker.image_format = form
 
     (image,) = run(pipeline_of(tmp_path, server)).images
 
@@ -156,7 +156,7 @@ def test_a_server_may_encode_otherwise(tmp_path: Path, fake_webui: Fake, form: s
 def test_a_grid_and_what_extensions_add_are_no_result(tmp_path: Path, fake_webui: Fake) -> None:
     """There is one picture a job."""
     server = fake_webui()
-    server.bench.grid, server.bench.appended = True, 2
+    server.worker.grid, server.worker.appended = True, 2
 
     (image,) = run(pipeline_of(tmp_path, server)).images
 

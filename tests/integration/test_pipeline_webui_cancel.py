@@ -84,10 +84,10 @@ def files(root: Path) -> list[Path]:
 def test_our_running_job_is_interrupted(tmp_path: Path, fake_webui: Fake, page: bool, same_second: bool) -> None:
     """The half picture of the answer is not saved, though its status is 200."""
     server = fake_webui(page=page)
-    server.bench.same_second = same_second
+    server.worker.same_second = same_second
     server.hold()
     job = Started(tmp_path, server)
-    wait_until(lambda: server.bench.state.sampling_step, what="the job's start")
+    wait_until(lambda: server.worker.state.sampling_step, what="the job's start")
 
     job.cancel()
 
@@ -102,7 +102,7 @@ def test_upscaling_has_no_task_and_is_interrupted_all_the_same(tmp_path: Path, f
     server.hold()
     config: Config = {"init_image": picture(tmp_path), "upscaler": "Lanczos"}
     job = Started(tmp_path, server, config, "upscale")
-    wait_until(lambda: server.bench.state.job_count == 1, what="the job's start")
+    wait_until(lambda: server.worker.state.job_count == 1, what="the job's start")
 
     job.cancel()
 
@@ -116,7 +116,7 @@ def test_a_job_behind_somebody_elses_is_interrupted_only_when_it_runs(tmp_path: 
     server.hold()
     other = server.other_job()
     job = Started(tmp_path, server)
-    wait_until(lambda: len(server.bench.fifo) == 2, what="our job in the queue")
+    wait_until(lambda: len(server.worker.fifo) == 2, what="our job in the queue")
 
     job.cancel()
     several_looks(server)
@@ -135,12 +135,12 @@ def test_without_the_page_a_job_behind_somebody_elses_interrupts_nobody(tmp_path
     server.hold()
     other = server.other_job()
     job = Started(tmp_path, server)
-    wait_until(lambda: len(server.bench.fifo) == 2, what="our job in the queue")
+    wait_until(lambda: len(server.worker.fifo) == 2, what="our job in the queue")
 
     job.cancel()
     several_looks(server)
     other.finish()
-    wait_until(lambda: server.bench.state.job_timestamp.endswith("2"), what="our job's start")
+    wait_until(lambda: server.worker.state.job_timestamp.endswith("2"), what="our job's start")
     several_looks(server)
     assert interrupts(server) == 0
     server.release()
@@ -156,7 +156,7 @@ def test_a_job_of_somebody_else_behind_ours_is_left_alone(tmp_path: Path, fake_w
     server = fake_webui()
     server.hold()
     job = Started(tmp_path, server)
-    wait_until(lambda: server.bench.state.sampling_step, what="the job's start")
+    wait_until(lambda: server.worker.state.sampling_step, what="the job's start")
     other = server.other_job()
 
     job.cancel()
@@ -175,11 +175,11 @@ def test_a_task_that_seems_active_for_ever_interrupts_nobody(tmp_path: Path, fak
     failed = Started(tmp_path, server).end()
     assert failed is not None
     assert failed.error is not None
-    assert server.bench.current_task is not None
+    assert server.worker.current_task is not None
     server.hold()
     other = server.other_job()
     again = Started(tmp_path, server)
-    wait_until(lambda: len(server.bench.fifo) == 2, what="our job in the queue")
+    wait_until(lambda: len(server.worker.fifo) == 2, what="our job in the queue")
 
     again.cancel()
     several_looks(server)
@@ -221,7 +221,7 @@ def test_a_server_that_does_not_end_the_job_is_left(
     server.canned[f"{API}/interrupt"] = (status, b"{}")
     server.hold()
     job = Started(tmp_path, server)
-    wait_until(lambda: server.bench.state.sampling_step, what="the job's start")
+    wait_until(lambda: server.worker.state.sampling_step, what="the job's start")
 
     job.cancel()
 
@@ -234,7 +234,7 @@ def test_a_server_that_cannot_be_interrupted_ends_by_itself(tmp_path: Path, fake
     server.canned[f"{API}/interrupt"] = (500, b"")
     server.hold()
     job = Started(tmp_path, server)
-    wait_until(lambda: server.bench.state.sampling_step, what="the job's start")
+    wait_until(lambda: server.worker.state.sampling_step, what="the job's start")
     job.cancel()
     wait_until(lambda: interrupts(server), what="the interruption")
     server.release()
@@ -248,7 +248,7 @@ def test_a_slow_server_does_not_keep_the_job_from_noticing_its_cancellation(tmp_
     server = fake_webui()
     server.hold()
     job = Started(tmp_path, server)
-    wait_until(lambda: server.bench.state.sampling_step, what="the job's start")
+    wait_until(lambda: server.worker.state.sampling_step, what="the job's start")
     server.deaf = True
     before = looks(server)
     wait_until(lambda: looks(server) > before, what="a look that is not answered")

@@ -52,7 +52,7 @@ def test_a_job_whose_own_variable_was_substituted_has_failed(
 ) -> None:
     """The server answers 200; the picture is not kept, and the text says what was used and what to do."""
     server = fake_webui()
-    server.bench.substitute = used
+    server.worker.substitute = used
     result = run(pipeline_of(tmp_path, server), {**CONFIG, **config}, mark=context(variable=variable))
 
     kind, text = failure(result)
@@ -68,7 +68,7 @@ def test_another_substitution_is_a_warning(
 ) -> None:
     """The job of an experiment on something else, or of none, has its picture and says what was used."""
     server = fake_webui()
-    server.bench.substitute = used
+    server.worker.substitute = used
     pipeline = pipeline_of(tmp_path, server)
 
     for mark in (context(variable="eta"), None):
@@ -81,7 +81,7 @@ def test_another_substitution_is_a_warning(
 def test_forge_that_drops_a_module_is_noticed(tmp_path: Path, fake_webui: Fake) -> None:
     """It says nothing of a name that it has not found."""
     server = fake_webui(forge=True)
-    server.bench.substitute = {"modules": ["clip_l.safetensors"]}
+    server.worker.substitute = {"modules": ["clip_l.safetensors"]}
     config: Config = {**CONFIG, "vae": "ae.safetensors"}
 
     assert failure(run(pipeline_of(tmp_path, server), config, mark=context(variable="vae")))[0] == "substituted"
@@ -90,7 +90,7 @@ def test_forge_that_drops_a_module_is_noticed(tmp_path: Path, fake_webui: Fake) 
 def test_an_upscaled_picture_that_came_back_as_it_was_is_noticed(tmp_path: Path, fake_webui: Fake) -> None:
     """For an experiment on the upscaler or the factor it has failed."""
     server = fake_webui()
-    server.bench.substitute = {"factor": 1}
+    server.worker.substitute = {"factor": 1}
     config: Config = {"init_image": picture(tmp_path), "upscaler": "Lanczos"}
     result = run(pipeline_of(tmp_path, server), config, stage="upscale", mark=context(variable="upscaler"))
 
@@ -111,12 +111,12 @@ def test_an_old_server_runs_its_combined_names(tmp_path: Path, fake_webui: Fake)
 def test_a_server_that_does_not_say_what_it_used_is_told(tmp_path: Path, fake_webui: Fake) -> None:
     """Nothing was compared."""
     server = fake_webui()
-    answer = server.bench.diffuse
+    answer = server.worker.diffuse
 
     def silent(fields: Any, name: str) -> dict[str, Any]:
         return {**answer(fields, name), "info": "{}"}
 
-    server.bench.diffuse = silent  # type: ignore[method-assign]  # of this one server
+    server.worker.diffuse = silent  # type: ignore[method-assign]  # of this one server
 
     assert run(pipeline_of(tmp_path, server)).warnings == ("info: the server does not say what it used",)
 
@@ -153,14 +153,14 @@ def test_the_model_is_not_taken_from_somebody_elses_job(tmp_path: Path, fake_web
     server = fake_webui()
     pipeline = pipeline_of(tmp_path, server)
     server.fail(500, OOM)
-    original = server.bench._fail_if_told
+    original = server.worker._fail_if_told
 
     def then_others() -> None:
-        if server.bench.failures:
+        if server.worker.failures:
             server.other_job()  # behind ours, in front of our second try
         original()
 
-    server.bench._fail_if_told = then_others  # type: ignore[method-assign]  # of this one server
+    server.worker._fail_if_told = then_others  # type: ignore[method-assign]  # of this one server
     wait_for_second = [False]
 
     def cancelled() -> bool:
@@ -218,7 +218,7 @@ def test_a_server_that_dies_under_the_job_is_unreachable(tmp_path: Path, fake_we
     pipeline = pipeline_of(tmp_path, server)
 
     def cancelled() -> bool:
-        if server.bench.state.job:
+        if server.worker.state.job:
             server._server.cut()
         return False
 
@@ -243,7 +243,7 @@ def test_a_job_that_somebody_interrupts_has_failed(tmp_path: Path, fake_webui: F
     server.hold()
 
     def cancelled() -> bool:
-        if server.bench.state.sampling_step and not server.bench.state.interrupted:
+        if server.worker.state.sampling_step and not server.worker.state.interrupted:
             getattr(server, how)()
         return False
 

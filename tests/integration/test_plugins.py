@@ -24,7 +24,7 @@ from pipeline_runner.pipelines.registry import stages_of
 from pipeline_runner.queue.completion import CompletionHandler
 from pipeline_runner.queue.jobs import NormalizedJobRecord, new_record
 from pipeline_runner.service import Runner
-from tests.support.factories import Hosted, record_of, request_for, well
+from tests.support.factories import ServiceThread, record_of, request_for, well
 from tests.support.held_pipelines import ask
 from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, wait_until
 
@@ -56,7 +56,7 @@ def run_noop(folder: Path, hooks: dict[str, CompletionHandler], job_id: str) -> 
         pipelines: dict[str, Pipeline] = {"noop": NoopPipeline(Setup(outputs=outputs))}
         return Runner(log, loop, pipelines, outputs, workers=1, feed=LOCALHOST, control=LOCALHOST, hooks=hooks)
 
-    hosted = Hosted(folder / "runner.db", make)
+    hosted = ServiceThread(folder / "runner.db", make)
     try:
         request = request_for(job_id, pipeline="noop", stage="run", config={"level": 1})
         ask(hosted, "job.submit", SubmitParams(jobs=[request]), SubmitReply)

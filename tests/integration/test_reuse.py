@@ -7,7 +7,7 @@ from bus.contracts.outputs import OutputRemoveReply
 from pipeline_runner.execution.reuse import Reuse
 from pipeline_runner.pipelines.webui.lists import settings_digest
 from tests.support.factories import context
-from tests.support.painting_runner import Studio, picture
+from tests.support.painting_runner import PaintingRunner, picture
 from tests.support.webui_jobs import CONFIG, lists_of
 
 MINE = context(experiment="exp-1")
@@ -15,14 +15,14 @@ OTHER = context(experiment="exp-2")
 
 
 @pytest.fixture
-def painting(studio: Studio) -> Studio:
-    """Give a studio whose painter says what decides its pictures, and one picture of the first experiment."""
-    studio.painter.told = "v1"
-    studio.paint("a", MINE)
-    return studio
+def painting(painting_runner: PaintingRunner) -> PaintingRunner:
+    """Give a runner whose pipeline says what decides its pictures, and one picture of the first experiment."""
+    painting_runner.painter.told = "v1"
+    painting_runner.paint("a", MINE)
+    return painting_runner
 
 
-def test_the_same_settings_give_the_same_result_without_a_run(painting: Studio) -> None:
+def test_the_same_settings_give_the_same_result_without_a_run(painting: PaintingRunner) -> None:
     """It says which job made it; its time is that of the run."""
     again = painting.result("b", OTHER)
     third = painting.result("c", OTHER)
@@ -39,7 +39,7 @@ def test_the_same_settings_give_the_same_result_without_a_run(painting: Studio) 
     ("identity", "mark", "seed"), [("v2", OTHER, 1), (None, OTHER, 1), ("v1", None, 1), ("v1", OTHER, 2)]
 )
 def test_whatever_differs_is_made_again(
-    painting: Studio, identity: str | None, mark: LearningContext | None, seed: int
+    painting: PaintingRunner, identity: str | None, mark: LearningContext | None, seed: int
 ) -> None:
     """Another version, another seed; what nobody can tell; and every job that belongs to no experiment."""
     painting.painter.told = identity
@@ -51,7 +51,7 @@ def test_whatever_differs_is_made_again(
 
 
 @pytest.mark.parametrize("damage", ["gone", "other"])
-def test_a_file_that_is_not_what_it_was_is_made_again(painting: Studio, damage: str) -> None:
+def test_a_file_that_is_not_what_it_was_is_made_again(painting: PaintingRunner, damage: str) -> None:
     """And from then on the new one is given."""
     path = next(painting.root.rglob("exp-1/**/*.png"))
     if damage == "gone":
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_what_it_was_is_made_again(painting: Studio, damage: 
     assert (second.reused_from, third.reused_from) == (None, "b")
 
 
-def test_a_result_stays_as_long_as_any_experiment_has_it(painting: Studio) -> None:
+def test_a_result_stays_as_long_as_any_experiment_has_it(painting: PaintingRunner) -> None:
     """Removing the one that made it takes nothing from the other, and a third one still gets it."""
     again = painting.result("b", OTHER)
 
@@ -82,28 +82,30 @@ def test_a_result_stays_as_long_as_any_experiment_has_it(painting: Studio) -> No
     assert painting.result("d", OTHER).reused_from is None
 
 
-def test_what_changes_during_a_run_is_not_kept(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_changes_during_a_run_is_not_kept(
+    painting_runner: PaintingRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The picture may be of before or of after."""
     said = iter(["before", "after", "after", "after", "after", "after"])
-    monkeypatch.setattr(studio.painter, "identity", lambda *_: next(said))
+    monkeypatch.setattr(painting_runner.painter, "identity", lambda *_: next(said))
 
-    results = [studio.result(name, MINE).reused_from for name in ("a", "b", "c")]
+    results = [painting_runner.result(name, MINE).reused_from for name in ("a", "b", "c")]
 
     assert results == [None, None, "b"]
 
 
-def test_a_pipeline_that_fails_to_say_is_run(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_that_fails_to_say_is_run(painting_runner: PaintingRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plug-in may do anything."""
 
     def broken(*_: object) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(studio.painter, "identity", broken)
+    monkeypatch.setattr(painting_runner.painter, "identity", broken)
 
-    assert [studio.result(name, MINE).reused_from for name in ("a", "b")] == [None, None]
+    assert [painting_runner.result(name, MINE).reused_from for name in ("a", "b")] == [None, None]
 
 
-def test_reuse_survives_a_restart(painting: Studio) -> None:
+def test_reuse_survives_a_restart(painting: PaintingRunner) -> None:
     """It is written with the end of the job."""
     log, service = painting.runner.log, painting.runner.service
     fresh = painting.runner.call(lambda: Reuse(log, service._service.store, service._pipelines, painting.root))

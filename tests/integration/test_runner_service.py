@@ -27,12 +27,12 @@ from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
 from pipeline_runner.pipelines.registry import load_pipelines
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import Runner
-from tests.support.factories import Hosted, context, request_for, well
+from tests.support.factories import ServiceThread, context, request_for, well
 from tests.support.held_pipelines import ask, refusal, show, wait_for
 from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline, wait_until
 
 
-class Held(Pipeline):
+class HeldPipeline(Pipeline):
     """A pipeline whose jobs run until they are cancelled, or let go."""
 
     def __init__(self) -> None:
@@ -56,29 +56,29 @@ class Held(Pipeline):
         return well(*(f"{job.job_id} {number}" for number in range(self.images)))
 
 
-Start_ = Callable[[], Hosted[Runner]]
+Start_ = Callable[[], ServiceThread[Runner]]
 
 
 @pytest.fixture
-def held() -> Held:
+def held() -> HeldPipeline:
     """Give the pipeline of the runner."""
-    return Held()
+    return HeldPipeline()
 
 
 @pytest.fixture
-def start(no_leaks: None, tmp_path: Path, held: Held) -> Iterator[Start_]:  # noqa: ARG001 - it looks after us
+def start(no_leaks: None, tmp_path: Path, held: HeldPipeline) -> Iterator[Start_]:  # noqa: ARG001 - it looks after us
     """Start a runner, again and again on the same file."""
-    runners: list[Hosted[Runner]] = []
+    runners: list[ServiceThread[Runner]] = []
 
     def make(log: Log, loop: Loop) -> Runner:
         outputs = Outputs(tmp_path / "outputs")
         pipelines: dict[str, Pipeline] = {"held": held, "embedded": EmbeddedPipeline(Setup(outputs=outputs))}
         return Runner(log, loop, pipelines, outputs, workers=1, feed=LOCALHOST, control=LOCALHOST)
 
-    def hosted() -> Hosted[Runner]:
+    def hosted() -> ServiceThread[Runner]:
         for runner in runners:
             runner.stop()
-        runners.append(Hosted(tmp_path / "runner.db", make))
+        runners.append(ServiceThread(tmp_path / "runner.db", make))
         return runners[-1]
 
     yield hosted
@@ -87,12 +87,12 @@ def start(no_leaks: None, tmp_path: Path, held: Held) -> Iterator[Start_]:  # no
 
 
 @pytest.fixture
-def runner(start: Start_) -> Hosted[Runner]:
+def runner(start: Start_) -> ServiceThread[Runner]:
     """Give a runner with one worker."""
     return start()
 
 
-def submit(runner: Hosted[Runner], *jobs: JobRequest) -> SubmitReply:
+def submit(runner: ServiceThread[Runner], *jobs: JobRequest) -> SubmitReply:
     """Submit jobs."""
     reply = ask(runner, "job.submit", SubmitParams(jobs=list(jobs)), SubmitReply)
     assert isinstance(reply, SubmitReply)
@@ -104,7 +104,7 @@ def one(name: str = "one", **config: Any) -> JobRequest:
     return request_for(name, pipeline="held", config=config)
 
 
-def test_a_submitted_job_runs_and_its_picture_is_on_disk(runner: Hosted[Runner], tmp_path: Path) -> None:
+def test_a_submitted_job_runs_and_its_picture_is_on_disk(runner: ServiceThread[Runner], tmp_path: Path) -> None:
     """From submission to file, with queued, started and completed in the log."""
     assert submit(runner, request_for("one", mark=context())) == SubmitReply(
         accepted=1, known=0, rooms={"embedded": 99_999}
@@ -117,14 +117,14 @@ def test_a_submitted_job_runs_and_its_picture_is_on_disk(runner: Hosted[Runner],
     assert [type(message) for message in runner.logged("job.")] == [JobQueued, JobStarted, JobCompleted]
 
 
-def test_submitting_again_is_known(runner: Hosted[Runner]) -> None:
+def test_submitting_again_is_known(runner: ServiceThread[Runner]) -> None:
     """A client that lost the reply hears so."""
     submit(runner, one())
 
     assert submit(runner, one(), one("two")) == SubmitReply(accepted=1, known=1, rooms={"held": 99_999})
 
 
-def test_one_invalid_job_refuses_all(runner: Hosted[Runner]) -> None:
+def test_one_invalid_job_refuses_all(runner: ServiceThread[Runner]) -> None:
     """The sentence names the field, and nothing is queued."""
     code, message = refusal(runner, "job.submit", SubmitParams(jobs=[one(), one("two", stepps=1)]))
 
@@ -145,7 +145,7 @@ def test_one_invalid_job_refuses_all(runner: Hosted[Runner]) -> None:
     ids=["pipeline", "stage", "empty id", "long id", "large config"],
 )
 def test_a_job_that_could_not_run_or_be_published_is_refused(
-    runner: Hosted[Runner], changes: dict[str, Any], message: str
+    runner: ServiceThread[Runner], changes: dict[str, Any], message: str
 ) -> None:
     """Before it is queued."""
     job = request_for("one", **{"pipeline": "held", "config": {}, **changes})
@@ -156,7 +156,7 @@ def test_a_job_that_could_not_run_or_be_published_is_refused(
     assert message in text
 
 
-def test_a_queued_job_is_cancelled_at_once(runner: Hosted[Runner]) -> None:
+def test_a_queued_job_is_cancelled_at_once(runner: ServiceThread[Runner]) -> None:
     """It never starts."""
     submit(runner, one(), one("two"))
     wait_for(runner, "one", "running")
@@ -166,7 +166,7 @@ def test_a_queued_job_is_cancelled_at_once(runner: Hosted[Runner]) -> None:
     assert (show(runner, "two").state, show(runner, "two").started_at) == ("cancelled", None)
 
 
-def test_a_running_job_is_stopped_and_the_next_one_starts(runner: Hosted[Runner]) -> None:
+def test_a_running_job_is_stopped_and_the_next_one_starts(runner: ServiceThread[Runner]) -> None:
     """A cancel frees its worker."""
     submit(runner, one(), one("two"))
     wait_for(runner, "one", "running")
@@ -177,7 +177,7 @@ def test_a_running_job_is_stopped_and_the_next_one_starts(runner: Hosted[Runner]
     wait_for(runner, "two", "running")
 
 
-def test_an_experiment_is_cancelled_whole(runner: Hosted[Runner]) -> None:
+def test_an_experiment_is_cancelled_whole(runner: ServiceThread[Runner]) -> None:
     """Running and queued jobs of it end; those of others stay; asking again cancels nothing more."""
     marks = {"a": context(), "b": context(1, 4.0), "c": context(experiment="exp-10")}
     submit(runner, *(request_for(name, pipeline="held", config={}, mark=mark) for name, mark in marks.items()))
@@ -192,7 +192,7 @@ def test_an_experiment_is_cancelled_whole(runner: Hosted[Runner]) -> None:
     assert ask(runner, "job.cancel", params, CancelReply) == CancelReply(cancelled=0)
 
 
-def test_a_cancel_that_cannot_be_is_refused(runner: Hosted[Runner], held: Held) -> None:
+def test_a_cancel_that_cannot_be_is_refused(runner: ServiceThread[Runner], held: HeldPipeline) -> None:
     """An ended job, an unknown one, both kinds of target or none."""
     held.released = True
     submit(runner, one())
@@ -204,7 +204,7 @@ def test_a_cancel_that_cannot_be_is_refused(runner: Hosted[Runner], held: Held) 
     assert refusal(runner, "job.cancel", CancelParams(job_id="a", experiment_id="b"))[0] == "invalid_request"
 
 
-def test_jobs_are_listed_page_by_page(runner: Hosted[Runner]) -> None:
+def test_jobs_are_listed_page_by_page(runner: ServiceThread[Runner]) -> None:
     """Newest first; a page that is full says where the next begins."""
     submit(runner, *(one(f"job-{number}") for number in range(3)))
 
@@ -217,7 +217,7 @@ def test_jobs_are_listed_page_by_page(runner: Hosted[Runner]) -> None:
     assert [job.job_id for job in ask(runner, "job.list", {"state": "running"}, JobListReply).jobs] == ["job-0"]
 
 
-def test_a_runner_tells_what_it_offers_and_how_busy_it_is(runner: Hosted[Runner], tmp_path: Path) -> None:
+def test_a_runner_tells_what_it_offers_and_how_busy_it_is(runner: ServiceThread[Runner], tmp_path: Path) -> None:
     """Learning services plan and choose by it."""
     submit(runner, one(), one("two"), one("three"))
     wait_for(runner, "one", "running")
@@ -229,7 +229,7 @@ def test_a_runner_tells_what_it_offers_and_how_busy_it_is(runner: Hosted[Runner]
     assert (reply.queued, reply.running, reply.outputs) == (2, 1, str(tmp_path / "outputs"))
 
 
-def test_progress_is_published_but_not_logged(runner: Hosted[Runner]) -> None:
+def test_progress_is_published_but_not_logged(runner: ServiceThread[Runner]) -> None:
     """Whoever listens hears it; the topic has experiment and variant."""
     with Subscriber([str(runner.service.publisher.control)], ["job.progress"], start=Start.NOW) as subscriber:
         assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
@@ -243,7 +243,7 @@ def test_progress_is_published_but_not_logged(runner: Hosted[Runner]) -> None:
     assert runner.logged("job.progress.") == []
 
 
-def test_a_runner_that_is_stopped_runs_its_jobs_again_at_the_next_start(start: Start_, held: Held) -> None:
+def test_a_runner_that_is_stopped_runs_its_jobs_again_at_the_next_start(start: Start_, held: HeldPipeline) -> None:
     """The running one has no end, keeps its id and has one attempt more; the queued one follows."""
     first = start()
     submit(first, one(), one("two"))
@@ -260,7 +260,7 @@ def test_a_runner_that_is_stopped_runs_its_jobs_again_at_the_next_start(start: S
 
 
 def test_a_full_disk_does_not_end_the_runner(
-    runner: Hosted[Runner], held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    runner: ServiceThread[Runner], held: HeldPipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a job has made is written when there is room again, once; then the next job starts."""
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.05)

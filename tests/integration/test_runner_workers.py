@@ -41,7 +41,7 @@ class Fake(Pipeline):
 
 
 @dataclass
-class Bench:
+class PoolHarness:
     """A pool with what it reported, driven by the test's own thread."""
 
     loop: Loop
@@ -63,15 +63,15 @@ class Bench:
         return self.ended[name]
 
 
-Start = Callable[[Work], Bench]
+Start = Callable[[Work], PoolHarness]
 
 
 @pytest.fixture
-def bench(loop: Loop) -> Iterator[Start]:
+def start_pool(loop: Loop) -> Iterator[Start]:
     """Make a pool for a function; its threads are stopped at the end."""
-    made: list[Bench] = []
+    made: list[PoolHarness] = []
 
-    def make(work: Work) -> Bench:
+    def make(work: Work) -> PoolHarness:
         def done(job_id: str, result: JobResult) -> None:
             one.threads.add(threading.get_ident())
             one.ended[job_id] = result
@@ -81,7 +81,7 @@ def bench(loop: Loop) -> Iterator[Start]:
             one.reports.append((job.job_id, fraction, step, steps))
 
         pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report)
-        one = Bench(loop, pool)
+        one = PoolHarness(loop, pool)
         made.append(one)
         return one
 
@@ -99,7 +99,7 @@ def until_cancelled(_job: NormalizedJobRecord, _progress: Progress, cancelled: C
     return cancelled_result()
 
 
-def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(bench: Start) -> None:
+def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(start_pool: Start) -> None:
     """Nothing that owns a socket or the database is touched by a worker."""
     where = []
 
@@ -108,7 +108,7 @@ def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(bench: Start) ->
         progress(0.5)
         return well(job.job_id)
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of("job-1"))
 
     assert at.result_of() == well("job-1")
@@ -117,7 +117,7 @@ def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(bench: Start) ->
     assert at.threads == {threading.get_ident()}
 
 
-def test_threads_stay_for_the_next_job(bench: Start) -> None:
+def test_threads_stay_for_the_next_job(start_pool: Start) -> None:
     """There are as many as jobs ran at a time, and no more."""
     threads: set[int] = set()
 
@@ -125,7 +125,7 @@ def test_threads_stay_for_the_next_job(bench: Start) -> None:
         threads.add(threading.get_ident())
         return well()
 
-    at = bench(work)
+    at = start_pool(work)
     for number in range(20):
         at.pool.start(record_of(f"job-{number}"))
         at.result_of(f"job-{number}")
@@ -143,7 +143,7 @@ def test_threads_stay_for_the_next_job(bench: Start) -> None:
     ],
 )
 def test_a_pipeline_that_raises_fails_its_job(
-    bench: Start, error: BaseException, message: str, caplog: pytest.LogCaptureFixture
+    start_pool: Start, error: BaseException, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever a pipeline raises, also to end the program, the job has failed and its worker is free again."""
     caplog.set_level(logging.CRITICAL)  # a captured surrogate could not be reported by the test's own process
@@ -151,7 +151,7 @@ def test_a_pipeline_that_raises_fails_its_job(
     def work(_job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
         raise error
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of())
 
     result = at.result_of()
@@ -171,9 +171,9 @@ def test_a_pipeline_that_raises_fails_its_job(
     ],
     ids=["nothing", "a map", "true", "what cannot be encoded", "a lone surrogate", "a huge number"],
 )
-def test_a_pipeline_that_returns_no_result_fails_its_job(bench: Start, returned: Any) -> None:
+def test_a_pipeline_that_returns_no_result_fails_its_job(start_pool: Start, returned: Any) -> None:
     """A plug-in that forgets its return value, or returns what cannot be encoded, does not end the runner."""
-    at = bench(lambda _job, _progress, _cancelled: cast("JobResult", returned))
+    at = start_pool(lambda _job, _progress, _cancelled: cast("JobResult", returned))
     at.pool.start(record_of())
 
     result = at.result_of()
@@ -185,9 +185,9 @@ def test_a_pipeline_that_returns_no_result_fails_its_job(bench: Start, returned:
         assert (result.success, result.error.kind) == (False, "internal")
 
 
-def test_a_job_of_a_pipeline_that_is_gone_fails(bench: Start) -> None:
+def test_a_job_of_a_pipeline_that_is_gone_fails(start_pool: Start) -> None:
     """The queue may hold jobs of a plug-in that was uninstalled."""
-    at = bench(until_cancelled)
+    at = start_pool(until_cancelled)
     at.pool.start(record_of(pipeline="plug-in"))
 
     result = at.result_of()
@@ -196,9 +196,9 @@ def test_a_job_of_a_pipeline_that_is_gone_fails(bench: Start) -> None:
     assert "'plug-in' is not installed any more" in result.error.message
 
 
-def test_a_cancelled_job_stops_and_is_cancelled(bench: Start) -> None:
+def test_a_cancelled_job_stops_and_is_cancelled(start_pool: Start) -> None:
     """The pipeline is asked to stop, and its end is reported as any other."""
-    at = bench(until_cancelled)
+    at = start_pool(until_cancelled)
     at.pool.start(record_of("one"))
     at.pool.start(record_of("two"))
 
@@ -208,42 +208,42 @@ def test_a_cancelled_job_stops_and_is_cancelled(bench: Start) -> None:
     assert "two" not in at.ended
 
 
-def test_a_pipeline_that_fails_because_it_was_stopped_did_not_fail(bench: Start) -> None:
+def test_a_pipeline_that_fails_because_it_was_stopped_did_not_fail(start_pool: Start) -> None:
     """An error in a job that is being cancelled is a cancellation."""
 
     def work(job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         until_cancelled(job, progress, cancelled)
         return badly("interrupted")
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of())
     at.pool.cancel("job-1")
 
     assert at.result_of() == cancelled_result()
 
 
-def test_a_pipeline_that_was_done_before_it_noticed_is_done(bench: Start) -> None:
+def test_a_pipeline_that_was_done_before_it_noticed_is_done(start_pool: Start) -> None:
     """A picture that exists is not thrown away."""
 
     def work(job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         until_cancelled(job, progress, cancelled)
         return well("a")
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of())
     at.pool.cancel("job-1")
 
     assert at.result_of() == well("a")
 
 
-def test_cancelling_an_unknown_job_does_nothing(bench: Start) -> None:
+def test_cancelling_an_unknown_job_does_nothing(start_pool: Start) -> None:
     """It may have ended a moment ago."""
-    at = bench(until_cancelled)
+    at = start_pool(until_cancelled)
     at.pool.cancel("nobody")
     assert at.ended == {}
 
 
-def test_progress_is_reported_at_most_five_times_a_second(bench: Start) -> None:
+def test_progress_is_reported_at_most_five_times_a_second(start_pool: Start) -> None:
     """However often a pipeline reports, the first is passed on at once, and then one for each gap."""
     began, ended = [], []
 
@@ -256,7 +256,7 @@ def test_progress_is_reported_at_most_five_times_a_second(bench: Start) -> None:
         ended.append(time.monotonic())
         return well()
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of())
     at.result_of()
 
@@ -265,7 +265,7 @@ def test_progress_is_reported_at_most_five_times_a_second(bench: Start) -> None:
     assert at.reports[0] == ("job-1", 1e-9, 1, 10**9)
 
 
-def test_each_job_has_its_own_share_of_progress(bench: Start) -> None:
+def test_each_job_has_its_own_share_of_progress(start_pool: Start) -> None:
     """A chatty job does not silence another one."""
 
     def work(job: NormalizedJobRecord, progress: Progress, _cancelled: Cancelled) -> JobResult:
@@ -273,7 +273,7 @@ def test_each_job_has_its_own_share_of_progress(bench: Start) -> None:
             progress(0.5)
         return well(job.job_id)
 
-    at = bench(work)
+    at = start_pool(work)
     for name in ("one", "two"):
         at.pool.start(record_of(name))
         at.result_of(name)
@@ -285,14 +285,14 @@ def test_each_job_has_its_own_share_of_progress(bench: Start) -> None:
     ("said", "reported"),
     [(-0.5, 0.0), (0.25, 0.25), (7.0, 1.0), (float("nan"), 0.0), (np.float32(0.5), 0.5), (np.int64(1), 1.0)],
 )
-def test_progress_is_a_fraction(bench: Start, said: float, reported: float) -> None:
+def test_progress_is_a_fraction(start_pool: Start, said: float, reported: float) -> None:
     """Whatever a pipeline says, what is published is 0..1."""
 
     def work(_job: NormalizedJobRecord, progress: Progress, _cancelled: Cancelled) -> JobResult:
         progress(said)
         return well()
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of())
     at.result_of()
 
@@ -300,9 +300,9 @@ def test_progress_is_a_fraction(bench: Start, said: float, reported: float) -> N
     assert type(at.reports[0][1]) is float
 
 
-def test_stopping_reports_no_end(bench: Start) -> None:
+def test_stopping_reports_no_end(start_pool: Start) -> None:
     """The jobs are to run again at the next start, so nobody may hear that they were cancelled."""
-    at = bench(until_cancelled)
+    at = start_pool(until_cancelled)
     at.pool.start(record_of("one"))
     at.pool.start(record_of("two"))
 
@@ -310,7 +310,7 @@ def test_stopping_reports_no_end(bench: Start) -> None:
     assert at.ended == {}
 
 
-def test_stopping_does_not_wait_for_a_pipeline_that_hangs(bench: Start) -> None:
+def test_stopping_does_not_wait_for_a_pipeline_that_hangs(start_pool: Start) -> None:
     """It is counted, and its thread is a daemon that cannot keep the process."""
     release = threading.Event()
     kept = []
@@ -320,7 +320,7 @@ def test_stopping_does_not_wait_for_a_pipeline_that_hangs(bench: Start) -> None:
         release.wait(PATIENCE * TIME_FACTOR)
         return well()
 
-    at = bench(work)
+    at = start_pool(work)
     at.pool.start(record_of("hangs"))
     try:
         assert at.pool.stop(0.05) == ({}, ["hangs"])

@@ -40,7 +40,7 @@ class Item:
 
 
 @dataclass
-class Behaviour:
+class ServerBehaviour:
     """What is to go wrong, or to be as in an older version; a test sets it."""
 
     keeps_prompt_ids: bool = True  # older servers choose their own
@@ -63,7 +63,7 @@ class FakeComfy:
 
     def __init__(self) -> None:
         """Listen on a free port."""
-        self.behaviour = Behaviour()
+        self.behaviour = ServerBehaviour()
         self.requests: list[Request] = []
         self.prompts: list[dict[str, Any]] = []  # the bodies of all prompts that were taken
         self.executed: list[str] = []  # the ids of those that ran to their end

@@ -43,8 +43,8 @@ class FakeWebui(Site):
         """Die: connections are cut, jobs and threads end; once suffices."""
         self._server.shutdown()
         self._server.cut()
-        self.bench.closing = True
-        self.bench.notify()
+        self.worker.closing = True
+        self.worker.notify()
         for other in self._others:
             other.finish()
         self._server.server_close()
@@ -52,7 +52,7 @@ class FakeWebui(Site):
 
     def other_job(self) -> OtherJob:
         """Queue a job of somebody else."""
-        self._others.append(OtherJob(self.bench))
+        self._others.append(OtherJob(self.worker))
         return self._others[-1]
 
     def sent(self, stage: str = "txt2img") -> list[Any]:

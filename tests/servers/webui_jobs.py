@@ -93,7 +93,7 @@ class Refused(Exception):  # noqa: N818 - an answer, no error of the fake
 
 
 @dataclass
-class Bench:
+class JobWorker:
     """The one place where jobs are worked on.
 
     Attributes:

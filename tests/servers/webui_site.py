@@ -15,7 +15,7 @@ from tests.servers.webui_jobs import (
     SCHEDULERS,
     UPSCALERS,
     VAES,
-    Bench,
+    JobWorker,
     Refused,
     title,
 )
@@ -75,16 +75,16 @@ class Request(NamedTuple):
 class OtherJob:
     """A job of somebody else, in the same queue; it runs until `finish`, or until somebody interrupts it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, worker: JobWorker) -> None:
         """Queue it."""
-        self._bench = bench
+        self._bench = worker
         self._free = False
         self.interrupted = False
         self.runs = False
-        waiting = len(bench.fifo)
+        waiting = len(worker.fifo)
         self.thread = threading.Thread(target=self._run, name="somebody's job")
         self.thread.start()
-        wait_until(lambda: self.runs or len(bench.fifo) > waiting, what="somebody's job in the queue")
+        wait_until(lambda: self.runs or len(worker.fifo) > waiting, what="somebody's job in the queue")
 
     def finish(self) -> None:
         """Let it end."""
@@ -106,7 +106,7 @@ class Site:
     ) -> None:
         """`page` is not `--nowebui`, `api` is `--api`; up to 1.9.0 of the web UI there are no `schedulers`."""
         self.forge, self.schedulers, self.page, self.api, self.loras = forge, schedulers, page, api, loras
-        self.bench = Bench(modern=schedulers, forge=forge)
+        self.worker = JobWorker(modern=schedulers, forge=forge)
         self.stuck_progress: float | None = None
         self.taken: list[dict[str, Any]] = []  # of each job the fields that are known here
         self.deaf = False  # too busy to answer how far it is
@@ -123,27 +123,27 @@ class Site:
 
     def hold(self) -> None:
         """Let jobs stand still before their last step."""
-        self.bench.held = True
+        self.worker.held = True
 
     def release(self) -> None:
         """Let them go on."""
-        self.bench.held = False
-        self.bench.notify()
+        self.worker.held = False
+        self.worker.notify()
 
     def fail(self, status: int, body: Any) -> None:
         """Have the next job fail with this answer; call it twice for two jobs."""
-        self.bench.failures.append((status, body))
+        self.worker.failures.append((status, body))
 
     def interrupt(self) -> dict[str, Any]:
         """Interrupt whatever runs."""
-        self.bench.state.interrupted = True
-        self.bench.notify()
+        self.worker.state.interrupted = True
+        self.worker.notify()
         return {}
 
     def skip(self) -> None:
         """Skip whatever runs."""
-        self.bench.state.skipped = True
-        self.bench.notify()
+        self.worker.state.skipped = True
+        self.worker.notify()
 
     def answer(self, request: Request) -> Any:
         """Give the answer to a request, as JSON has it."""
@@ -160,9 +160,9 @@ class Site:
             ("POST", "skip"): lambda _: self.skip(),
             ("POST", "unload-checkpoint"): lambda _: {},
             ("POST", "reload-checkpoint"): lambda _: {},
-            ("POST", "txt2img"): lambda body: self.bench.diffuse(self._fields(_BASE | _HIRES, body), "txt2img"),
+            ("POST", "txt2img"): lambda body: self.worker.diffuse(self._fields(_BASE | _HIRES, body), "txt2img"),
             ("POST", "img2img"): self._img2img,
-            ("POST", "extra-single-image"): lambda body: self.bench.upscale(self._fields(_EXTRAS, body)),
+            ("POST", "extra-single-image"): lambda body: self.worker.upscale(self._fields(_EXTRAS, body)),
         }
         if self.schedulers:
             routes["GET", "schedulers"] = lambda _: [
@@ -189,7 +189,7 @@ class Site:
         fields = self._fields(_BASE | _IMAGE, body)
         if not fields["init_images"]:
             raise Refused(404, {"error": "HTTPException", "detail": "Init image not found", "body": "", "errors": ""})
-        return self.bench.diffuse(fields, "img2img")
+        return self.worker.diffuse(fields, "img2img")
 
     def _fields(self, known: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         """Check types as pydantic does; what is unknown is dropped, and an unknown setting is an error."""
@@ -206,9 +206,9 @@ class Site:
         return {name: body.get(name, default) for name, default in fields.items()}
 
     def _progress(self) -> dict[str, Any]:
-        state = self.bench.state
-        with self.bench.changed:
-            self.bench.changed.wait_for(lambda: not self.deaf or self.bench.closing)
+        state = self.worker.state
+        with self.worker.changed:
+            self.worker.changed.wait_for(lambda: not self.deaf or self.worker.closing)
         fraction = 0.0
         if state.job_count:
             fraction = 0.01 + 0.98 * state.sampling_step / (state.sampling_steps or 1)
@@ -216,10 +216,10 @@ class Site:
         return {"progress": fraction, "eta_relative": 0, "state": asdict(state), "current_image": None}
 
     def _task(self, task: str) -> dict[str, Any]:
-        bench = self.bench
-        active = task == bench.current_task
+        worker = self.worker
+        active = task == worker.current_task
         progress = self._progress()["progress"] if active else None
-        return {"active": active, "queued": task in bench.pending, "completed": task in bench.finished} | {
+        return {"active": active, "queued": task in worker.pending, "completed": task in worker.finished} | {
             "progress": progress
         }
 

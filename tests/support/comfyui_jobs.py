@@ -59,7 +59,7 @@ def with_subgraph() -> Graph:
 
 
 def prompt_id(attempt: int, number: int, queued_at: float = QUEUED_AT) -> str:
-    """Give the id of a prompt of the job that `Bench.run` runs unless told otherwise."""
+    """Give the id of a prompt of the job that `ComfyuiJobs.run` runs unless told otherwise."""
     return prompt_id_of("job-1", queued_at, attempt, number)
 
 
@@ -68,7 +68,7 @@ def inputs(*names: str) -> dict[str, Scalar | list[Scalar]]:
     return {name: INPUTS[name] for name in ("seed", *names)}
 
 
-class Bench:
+class ComfyuiJobs:
     """A pipeline at a fake server, and a folder for its files."""
 
     def __init__(self, folder: Path, fake: FakeComfy) -> None:
@@ -144,16 +144,16 @@ class Background:
 
 
 @contextmanager
-def open_bench(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def open_comfyui_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ComfyuiJobs]:
     """Give a pipeline that knows its fake server, and asks it more often than it would."""
     for name, seconds in (("prompt.POLL_SECONDS", 0.05), ("prompt.QUEUE_SECONDS", 0.1), ("prompt.TICK_SECONDS", 0.02)):
         monkeypatch.setattr(f"pipeline_runner.pipelines.comfyui.{name}", seconds)
     monkeypatch.setattr("pipeline_runner.pipelines.comfyui.progress.RECONNECT_SECONDS", 0.1)
     fake = FakeComfy()
-    bench = Bench(folder, fake)
+    jobs = ComfyuiJobs(folder, fake)
     try:
-        assert bench.pipeline.refresh() == ""
-        yield bench
+        assert jobs.pipeline.refresh() == ""
+        yield jobs
     finally:
         fake.release()
         fake.stop()

@@ -178,7 +178,7 @@ def counted(experiment: Experiment) -> tuple[VariantState, Totals]:
 
 
 @dataclass
-class Desk:
+class RouterHarness:
     """A controller with the experiments that it finds; an adopted one is kept, as the follower does."""
 
     experiments: dict[str, Experiment] = field(default_factory=dict)
@@ -206,9 +206,9 @@ class Desk:
         return self.experiments[experiment].variants[index]
 
 
-def desk(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1, **options: Any) -> Desk:
+def router_harness(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1, **options: Any) -> RouterHarness:
     """Give a controller that knows the example experiment."""
-    return Desk({EXPERIMENT: planned_experiment(values, jobs=jobs)}, options)
+    return RouterHarness({EXPERIMENT: planned_experiment(values, jobs=jobs)}, options)
 
 
 def judged(outcome: Outcome) -> tuple[str, str]:
@@ -280,7 +280,7 @@ class Closeable(Protocol):
 S = TypeVar("S", bound=Closeable)
 
 
-class Hosted(Generic[S]):
+class ServiceThread(Generic[S]):
     """A service with its log and loop, in a thread of its own, as in its process."""
 
     def __init__(self, path: Path, make: Callable[[Log, Loop], S]) -> None:

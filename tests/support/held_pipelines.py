@@ -15,7 +15,7 @@ from bus.transport.client import request
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.service import Runner
-from tests.support.factories import Hosted, well
+from tests.support.factories import ServiceThread, well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, deadline, wait_until
 
 SPEC = {"run": StageSpec(variables={"level": VariableSpec(kind="int")})}
@@ -125,19 +125,19 @@ class Speechless(Exception):  # noqa: N818 - it is about its text
         raise RuntimeError("no words")
 
 
-def ask(runner: Hosted[Runner], method: str, params: object, reply: type[Any]) -> Any:
+def ask(runner: ServiceThread[Runner], method: str, params: object, reply: type[Any]) -> Any:
     """Ask the runner."""
     return request(str(runner.service.publisher.control), method, params, reply)
 
 
-def refusal(runner: Hosted[Runner], method: str, params: object) -> tuple[str, str]:
+def refusal(runner: ServiceThread[Runner], method: str, params: object) -> tuple[str, str]:
     """Give code and text of a refusal."""
     with pytest.raises(ControlError) as refused:
         ask(runner, method, params, dict[str, Any])
     return refused.value.code, refused.value.message
 
 
-def submit(runner: Hosted[Runner], *names: str, pipeline: str = "local", priority: int = 0) -> SubmitReply:
+def submit(runner: ServiceThread[Runner], *names: str, pipeline: str = "local", priority: int = 0) -> SubmitReply:
     """Submit jobs by their names."""
     jobs = [
         JobRequest(job_id=name, pipeline=pipeline, stage="run", config={"level": 1}, priority=priority)
@@ -148,23 +148,23 @@ def submit(runner: Hosted[Runner], *names: str, pipeline: str = "local", priorit
     return reply
 
 
-def show(runner: Hosted[Runner], name: str) -> JobView:
+def show(runner: ServiceThread[Runner], name: str) -> JobView:
     """Ask how a job is."""
     view = ask(runner, "job.show", {"job_id": name}, JobView)
     assert isinstance(view, JobView)
     return view
 
 
-def wait_for(runner: Hosted[Runner], name: str, state: str) -> JobView:
+def wait_for(runner: ServiceThread[Runner], name: str, state: str) -> JobView:
     """Wait until a job is in a state."""
     wait_until(lambda: show(runner, name).state == state, what=f"{name} {state}")
     return show(runner, name)
 
 
-def heard(runner: Hosted[Runner], remote: Remote) -> None:
+def heard(runner: ServiceThread[Runner], remote: Remote) -> None:
     """Let the server be there, and wait until the runner knows it."""
     remote.away = ""
     wait_until(lambda: not ask(runner, "pipelines", {}, PipelinesReply).lanes["remote"].waits_for, what="the server")
 
 
-Start = Callable[..., Hosted[Runner]]
+Start = Callable[..., ServiceThread[Runner]]

@@ -46,7 +46,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import Runner
-from tests.support.factories import EXPERIMENT, Hosted, JobScript, definition, well
+from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, definition, well
 from tests.support.helpers import LOCALHOST, TIME_FACTOR, Service, deadline, wait_until
 
 STAGES = {"txt2img": StageSpec(variables={"cfg_scale": VariableSpec(kind="float"), "prompt": VariableSpec(kind="str")})}
@@ -195,7 +195,7 @@ class LossyMethodServer(MethodServer):
         return reply
 
 
-class Held(Pipeline):
+class HeldPipeline(Pipeline):
     """A pipeline whose jobs run until the test lets them, or until they are cancelled."""
 
     def __init__(self) -> None:
@@ -230,7 +230,7 @@ class Stoppable(Protocol):
 T = TypeVar("T", bound=Stoppable)
 
 
-class House:
+class Services:
     """Starts runners and learning services in threads, and stops what is left."""
 
     def __init__(self, folder: Path) -> None:
@@ -252,7 +252,7 @@ class House:
             path = place.service.log.path
         return self._kept(ScriptedRunner(path, place, pipelines=pipelines))
 
-    def runner(self, pipeline: Pipeline) -> Hosted[Runner]:
+    def runner(self, pipeline: Pipeline) -> ServiceThread[Runner]:
         """Start a real runner with one pipeline and one worker."""
         outputs = Outputs(self._folder / "outputs")
 
@@ -260,9 +260,9 @@ class House:
             pipelines = {"embedded": pipeline}
             return Runner(log, loop, pipelines, outputs, workers=1, feed=LOCALHOST, control=LOCALHOST)
 
-        return self._kept(Hosted(self._folder / "runner.db", make))
+        return self._kept(ServiceThread(self._folder / "runner.db", make))
 
-    def learning(self, *runners: str, folder: Path | None = None, **selection: Any) -> Hosted[LearningService]:
+    def learning(self, *runners: str, folder: Path | None = None, **selection: Any) -> ServiceThread[LearningService]:
         """Start a learning service, perhaps with a folder of its own."""
 
         def make(log: Log, loop: Loop) -> LearningService:
@@ -270,7 +270,7 @@ class House:
                 log, loop, Selection(runners=list(runners), **selection), feed=LOCALHOST, control=LOCALHOST
             )
 
-        return self._kept(Hosted((folder or self._folder) / "learning.db", make))
+        return self._kept(ServiceThread((folder or self._folder) / "learning.db", make))
 
     def stop(self) -> None:
         """Stop all, the newest first."""
@@ -283,29 +283,29 @@ class House:
 
 
 @contextmanager
-def open_house(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    """Give a house in which everything that is repeated each second is repeated ten times as often."""
+def open_services(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """Return services that repeat ten times as often what they usually repeat each second."""
     for name, seconds in (("PUMP_SECONDS", 0.1), ("POLL_SECONDS", 0.2), ("ASK_SECONDS", 0.5 * TIME_FACTOR)):
         monkeypatch.setattr(f"learning_service.dispatch.dispatcher.{name}", seconds)
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
     monkeypatch.setattr("bus.subscriber.source.TICK_SECONDS", 0.1)
     monkeypatch.setattr("bus.subscriber.source.ASK_SECONDS", 0.5 * TIME_FACTOR)
-    house = House(folder)
+    services = Services(folder)
     try:
-        yield house
+        yield services
     finally:
-        house.stop()
+        services.stop()
 
 
 # asking the learning service
 
 
-def address_of(learning: Hosted[LearningService]) -> str:
+def address_of(learning: ServiceThread[LearningService]) -> str:
     """Give the control address of a learning service."""
     return str(learning.service.publisher.control)
 
 
-def outcomes(learning: Hosted[LearningService]) -> dict[str, int]:
+def outcomes(learning: ServiceThread[LearningService]) -> dict[str, int]:
     """Return what became of events since the service started, such as {"ignored no_learning_context": 1}."""
     metrics = request(address_of(learning), "metrics", {}, MetricsReply).metrics
     samples = [one for metric in metrics if metric.name == "variantbus_events_routed_total" for one in metric.samples]
@@ -313,7 +313,7 @@ def outcomes(learning: Hosted[LearningService]) -> dict[str, int]:
 
 
 def create(
-    learning: Hosted[LearningService], plan: ExperimentDefinition = SMALL, experiment_id: str = EXPERIMENT
+    learning: ServiceThread[LearningService], plan: ExperimentDefinition = SMALL, experiment_id: str = EXPERIMENT
 ) -> ExperimentView:
     """Create the example experiment, as soon as a runner has told what it offers."""
     params = CreateParams(experiment_id=experiment_id, definition=plan)
@@ -326,14 +326,14 @@ def create(
                 raise
 
 
-def show(learning: Hosted[LearningService], experiment_id: str = EXPERIMENT) -> ExperimentView:
+def show(learning: ServiceThread[LearningService], experiment_id: str = EXPERIMENT) -> ExperimentView:
     """Ask how an experiment is."""
     return request(
         address_of(learning), "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView
     )
 
 
-def wait_for(learning: Hosted[LearningService], status: str, experiment_id: str = EXPERIMENT) -> ExperimentView:
+def wait_for(learning: ServiceThread[LearningService], status: str, experiment_id: str = EXPERIMENT) -> ExperimentView:
     """Wait until an experiment has a status."""
     views: list[ExperimentView] = []
 
@@ -350,22 +350,22 @@ def wait_for(learning: Hosted[LearningService], status: str, experiment_id: str 
     return views[-1]
 
 
-def statuses(learning: Hosted[LearningService], prefix: str = "variant.status.") -> list[VariantStatus]:
+def statuses(learning: ServiceThread[LearningService], prefix: str = "variant.status.") -> list[VariantStatus]:
     """Give what was published of variants."""
     return [message for message in learning.logged(prefix) if isinstance(message, VariantStatus)]
 
 
-def rejections(learning: Hosted[LearningService]) -> list[EventRejected]:
+def rejections(learning: ServiceThread[LearningService]) -> list[EventRejected]:
     """Give the events that were refused."""
     return [message for message in learning.logged("event.rejected.") if isinstance(message, EventRejected)]
 
 
-def query(learning: Hosted[LearningService], statement: str) -> list[tuple[Any, ...]]:
+def query(learning: ServiceThread[LearningService], statement: str) -> list[tuple[Any, ...]]:
     """Ask the service's own tables."""
     return learning.call(lambda: learning.log.query(statement))
 
 
-def jobs_in(runner: Hosted[Runner], state: JobState | None = None) -> list[str]:
+def jobs_in(runner: ServiceThread[Runner], state: JobState | None = None) -> list[str]:
     """Give the jobs of a real runner."""
     reply = request(str(runner.service.publisher.control), "job.list", {"state": state}, JobListReply)
     return sorted(job.job_id for job in reply.jobs)
@@ -377,12 +377,12 @@ CREATE TRIGGER too_much AFTER UPDATE ON jobs BEGIN INSERT INTO room VALUES (zero
 """
 
 
-def fill_up(learning: Hosted[LearningService]) -> None:
+def fill_up(learning: ServiceThread[LearningService]) -> None:
     """Leave no room in the service's file."""
     pages = query(learning, "PRAGMA page_count")[0][0]
     query(learning, f"PRAGMA max_page_count = {pages}")
 
 
-def make_room(learning: Hosted[LearningService]) -> None:
+def make_room(learning: ServiceThread[LearningService]) -> None:
     """Let the file grow again."""
     query(learning, "PRAGMA max_page_count = 1000000")

@@ -19,7 +19,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.service import Runner
-from tests.support.factories import Hosted
+from tests.support.factories import ServiceThread
 from tests.support.helpers import LOCALHOST, wait_until
 
 
@@ -30,7 +30,7 @@ def picture(size: tuple[int, int] = (500, 400)) -> bytes:
     return buffer.getvalue()
 
 
-class Painter(Pipeline):
+class PaintingPipeline(Pipeline):
     """Its jobs give what the test says."""
 
     def __init__(self, outputs: Outputs) -> None:
@@ -59,20 +59,20 @@ class Painter(Pipeline):
         return JobResult(success=True, images=(*images, *self.named))
 
 
-class Studio:
-    """A runner with a painter, and questions to it."""
+class PaintingRunner:
+    """A runner with the painting pipeline, and questions to it."""
 
     def __init__(self, folder: Path) -> None:
         """Start it."""
         self.root = folder / "outputs"
-        self.painter = Painter(Outputs(self.root))
+        self.painter = PaintingPipeline(Outputs(self.root))
 
         def make(log: Log, loop: Loop) -> Runner:
             pipelines: dict[str, Pipeline] = {"painter": self.painter}
             outputs = self.painter.outputs
             return Runner(log, loop, pipelines, outputs, workers=2, feed=LOCALHOST, control=LOCALHOST)
 
-        self.runner = Hosted(folder / "runner.db", make)
+        self.runner = ServiceThread(folder / "runner.db", make)
         self.address = str(self.runner.service.publisher.control)
 
     def ask(self, method: str, params: object, reply: type[Any] = dict) -> Any:

@@ -1,6 +1,6 @@
 """A TCP proxy that does to a connection what bad networks do, in a thread of its own.
 
-`behaviour` may be changed at any time, for connections that exist as well: see `Behaviour`.
+`faults` may be changed at any time, for connections that exist as well: see `NetworkFaults`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ TURN_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class NetworkFaults:
     """What happens to bytes on their way, in both directions."""
 
     latency: float = 0.0  # seconds that each chunk waits
@@ -51,10 +51,10 @@ class _Pipe:
 class Proxy:
     """Listens on a port of its own and passes on to one address."""
 
-    def __init__(self, target: Address, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, target: Address, faults: NetworkFaults | None = None) -> None:
         """Start the thread; `address` is what clients are given."""
         self.target = target
-        self.behaviour = behaviour or Behaviour()
+        self.faults = faults or NetworkFaults()
         self._chance = random.Random(26)  # noqa: S311 - a test that can be repeated
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
@@ -100,7 +100,7 @@ class Proxy:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
-        if self.behaviour.refuse:
+        if self.faults.refuse:
             _reset(client)
             return
         try:
@@ -124,23 +124,23 @@ class Proxy:
             return
         except OSError:
             chunk = b""
-        if not chunk and self.behaviour.blackhole:
+        if not chunk and self.faults.blackhole:
             self._selector.unregister(source)  # the other end does not hear of it
             self._silent.append(self._pipes.pop(source))
         elif not chunk:
             self._drop(pipe)
-        elif not self.behaviour.blackhole:
-            pipe.waiting.append((time.monotonic() + self.behaviour.latency, self._spoiled(chunk)))
+        elif not self.faults.blackhole:
+            pipe.waiting.append((time.monotonic() + self.faults.latency, self._spoiled(chunk)))
 
     def _spoiled(self, chunk: bytes) -> bytes:
-        if self._chance.random() >= self.behaviour.flip:
+        if self._chance.random() >= self.faults.flip:
             return chunk
         spoiled = bytearray(chunk)
         spoiled[self._chance.randrange(len(spoiled))] ^= 1 << self._chance.randrange(8)
         return bytes(spoiled)
 
     def _write(self, pipe: _Pipe) -> None:
-        how = self.behaviour
+        how = self.faults
         while pipe.waiting and not how.hold and pipe.waiting[0][0] <= time.monotonic():
             due, chunk = pipe.waiting.popleft()
             part = chunk[: how.slice]

@@ -12,14 +12,14 @@ from learning_service.experiments.variants import ENDED
 from tests.support.factories import (
     CANCELLED,
     EXPERIMENT,
-    Desk,
     JobScript,
+    RouterHarness,
     badly,
     context,
-    desk,
     image,
     judged,
     planned_experiment,
+    router_harness,
     well,
 )
 
@@ -32,12 +32,12 @@ ONE = context(1, 4.0)
 
 def test_a_job_without_a_context_is_ignored() -> None:
     """A job outside any experiment concerns nobody here."""
-    assert judged(desk().handle(JobScript(None).completed())) == ("ignored", "no_learning_context")
+    assert judged(router_harness().handle(JobScript(None).completed())) == ("ignored", "no_learning_context")
 
 
 def test_an_unknown_experiment_is_rejected() -> None:
     """The outcome names the experiment."""
-    outcome = desk().handle(JobScript(context(experiment="exp-10")).completed())
+    outcome = router_harness().handle(JobScript(context(experiment="exp-10")).completed())
 
     assert outcome == Rejected("unknown_experiment", "exp-10")
 
@@ -47,12 +47,12 @@ def test_an_unknown_experiment_is_rejected() -> None:
 )
 def test_an_index_out_of_range_is_rejected(index: int, detail: str) -> None:
     """A negative index does not count from the end, and a large one is not the last."""
-    at = desk()
+    harness = router_harness()
 
-    outcome = at.handle(JobScript(context(index)).completed())
+    outcome = harness.handle(JobScript(context(index)).completed())
 
     assert outcome == Rejected("index_out_of_range", detail)
-    assert [at.variant(0).completed, at.variant(1).completed] == [0, 0]
+    assert [harness.variant(0).completed, harness.variant(1).completed] == [0, 0]
 
 
 @pytest.mark.parametrize("index", [True, 1.0, 1.5, "1", None, [1]])
@@ -67,7 +67,7 @@ def test_an_index_that_is_no_whole_number_is_refused_at_decoding(index: object) 
 
 def test_another_variable_is_rejected() -> None:
     """The outcome says what it was and what was planned."""
-    outcome = desk().handle(JobScript(context(variable="steps")).completed())
+    outcome = router_harness().handle(JobScript(context(variable="steps")).completed())
 
     assert outcome == Rejected("variable_differs", "'steps' instead of 'cfg_scale'")
 
@@ -78,89 +78,93 @@ def test_another_variable_is_rejected() -> None:
 )
 def test_another_value_is_rejected(planned: Scalar, reported: VariantValue) -> None:
     """True is not 1 and "2" is not 2, whatever Python says."""
-    at = desk([planned])
+    harness = router_harness([planned])
 
-    outcome = at.handle(JobScript(context(0, reported)).completed())
+    outcome = harness.handle(JobScript(context(0, reported)).completed())
 
     assert outcome == Rejected("value_differs", f"{reported!r} instead of {planned!r}")
-    assert at.variant().completed == 0
+    assert harness.variant().completed == 0
 
 
 @pytest.mark.parametrize(("planned", "reported"), [(1, 1.0), (1.0, 1), (True, True), ("euler", "euler"), (0.1, 0.1)])
 def test_the_same_value_is_accepted(planned: Scalar, reported: Scalar) -> None:
     """1 and 1.0 are the same value: encoders of other languages do not tell them apart."""
-    at = desk([planned])
+    harness = router_harness([planned])
 
-    assert judged(at.handle(JobScript(context(0, reported)).completed())) == ("applied", "")
-    assert at.variant().completed == 1
+    assert judged(harness.handle(JobScript(context(0, reported)).completed())) == ("applied", "")
+    assert harness.variant().completed == 1
 
 
 def test_a_job_that_is_already_applied_is_ignored() -> None:
     """The second completion of a job changes nothing."""
-    at = desk(jobs=2)
-    at.handle(JobScript(ZERO).completed(well("a")))
-    before = at.variant()
+    harness = router_harness(jobs=2)
+    harness.handle(JobScript(ZERO).completed(well("a")))
+    before = harness.variant()
 
-    outcome = at.handle(JobScript(ZERO).completed(well("b")))
+    outcome = harness.handle(JobScript(ZERO).completed(well("b")))
 
     assert judged(outcome) == ("ignored", "job_already_applied")
-    assert at.variant() == before
+    assert harness.variant() == before
 
 
 @pytest.mark.parametrize("status", sorted(ENDED))
 @pytest.mark.parametrize("kind", ["queued", "started", "completed"])
 def test_an_event_after_the_end_of_its_variant_is_late(status: VariantState, kind: str) -> None:
     """It is kept for the history (the outcome names the variant), and the state stays as it is."""
-    at = desk()
-    before = replace(at.variant(), status=status)
-    at.experiments[EXPERIMENT].put(before)
+    harness = router_harness()
+    before = replace(harness.variant(), status=status)
+    harness.experiments[EXPERIMENT].put(before)
     event: JobEvent = getattr(JobScript(ZERO), kind)()
 
-    outcome = at.handle(event)
+    outcome = harness.handle(event)
 
     assert outcome == Late(EXPERIMENT, 0)
     assert judged(outcome) == ("late", "variant_has_ended")
-    assert at.variant() == before
+    assert harness.variant() == before
 
 
 def test_a_success_adds_images_and_metrics() -> None:
     """The outcome carries the changed variant."""
-    at = desk()
+    harness = router_harness()
 
-    outcome = at.handle(JobScript(ZERO).completed(well("a", "b", match=0.5)))
+    outcome = harness.handle(JobScript(ZERO).completed(well("a", "b", match=0.5)))
 
     assert isinstance(outcome, Applied)
-    assert outcome.variant == at.variant()
-    assert (at.variant().completed, at.variant().images) == (1, (image("a"), image("b")))
-    assert at.variant().metric_sums == {"match": (0.5, 1)}
-    assert at.variant().status == "completed"
+    assert outcome.variant == harness.variant()
+    assert (harness.variant().completed, harness.variant().images) == (1, (image("a"), image("b")))
+    assert harness.variant().metric_sums == {"match": (0.5, 1)}
+    assert harness.variant().status == "completed"
 
 
 def test_a_failure_is_counted_with_its_error() -> None:
     """The error text is kept for people."""
-    at = desk()
+    harness = router_harness()
 
-    at.handle(JobScript(ZERO).completed(badly("out of memory")))
+    harness.handle(JobScript(ZERO).completed(badly("out of memory")))
 
-    assert (at.variant().status, at.variant().failed, at.variant().error) == ("failed", 1, "out of memory")
+    assert (harness.variant().status, harness.variant().failed, harness.variant().error) == (
+        "failed",
+        1,
+        "out of memory",
+    )
 
 
 def test_a_failure_without_an_error_is_an_unknown_error() -> None:
     """There is always a text."""
-    at = desk()
+    harness = router_harness()
 
-    at.handle(JobScript(ZERO).completed(badly(None)))
+    harness.handle(JobScript(ZERO).completed(badly(None)))
 
-    assert at.variant().error == "Unknown error"
+    assert harness.variant().error == "Unknown error"
 
 
 def test_a_cancelled_job_is_counted_as_cancelled() -> None:
     """It is no failure."""
-    at = desk()
+    harness = router_harness()
 
-    at.handle(JobScript(ZERO).completed(CANCELLED))
+    harness.handle(JobScript(ZERO).completed(CANCELLED))
 
-    assert (at.variant().status, at.variant().failed, at.variant().cancelled) == ("cancelled", 0, 1)
+    assert (harness.variant().status, harness.variant().failed, harness.variant().cancelled) == ("cancelled", 0, 1)
 
 
 def test_a_handler_that_raises_rejects_the_event_and_the_next_one_is_fine() -> None:
@@ -188,23 +192,23 @@ def test_a_handler_that_raises_rejects_the_event_and_the_next_one_is_fine() -> N
 
 def test_a_job_that_was_not_planned_is_rejected() -> None:
     """Somebody else's job that claims our variant is not counted."""
-    at = desk()
+    harness = router_harness()
 
-    outcome = at.handle(JobScript(ZERO, "stranger").completed())
+    outcome = harness.handle(JobScript(ZERO, "stranger").completed())
 
     assert outcome == Rejected("unplanned_job", "stranger")
-    assert at.variant().completed == 0
+    assert harness.variant().completed == 0
 
 
 def test_a_job_that_is_planned_for_another_variant_is_rejected() -> None:
     """Counted where its context says, it would end one variant too early and leave the other one waiting for ever."""
-    at = desk()
+    harness = router_harness()
     script = JobScript(ZERO, JobScript(ONE).name)
 
-    outcome = at.handle(script.completed())
+    outcome = harness.handle(script.completed())
 
     assert judged(outcome) == ("rejected", "unplanned_job")
-    assert [at.variant(0).completed, at.variant(1).completed] == [0, 0]
+    assert [harness.variant(0).completed, harness.variant(1).completed] == [0, 0]
 
 
 # narrowing
@@ -212,32 +216,32 @@ def test_a_job_that_is_planned_for_another_variant_is_rejected() -> None:
 
 def test_narrowed_to_an_experiment_others_are_ignored() -> None:
     """`--experiment` makes the rest no business of this service, known or not."""
-    at = desk(experiments=("exp-10",))
+    harness = router_harness(experiments=("exp-10",))
 
-    assert judged(at.handle(JobScript(ZERO).completed())) == ("ignored", "not_followed")
-    assert at.variant().completed == 0
+    assert judged(harness.handle(JobScript(ZERO).completed())) == ("ignored", "not_followed")
+    assert harness.variant().completed == 0
 
 
 def test_narrowed_to_variants_others_are_ignored() -> None:
     """`--variants` leaves the other variants of the same experiment to another service."""
-    at = desk(variant_indices=(1,))
+    harness = router_harness(variant_indices=(1,))
 
-    outcomes = [at.handle(JobScript(mark).completed()) for mark in (ZERO, ONE)]
+    outcomes = [harness.handle(JobScript(mark).completed()) for mark in (ZERO, ONE)]
 
     assert [judged(outcome) for outcome in outcomes] == [("ignored", "not_followed"), ("applied", "")]
 
 
 def test_narrowed_to_the_first_variant_it_is_followed() -> None:
     """Index 0 alone is a narrowing, too."""
-    at = desk(variant_indices=(0,))
+    harness = router_harness(variant_indices=(0,))
 
-    assert judged(at.handle(JobScript(ZERO).completed())) == ("applied", "")
-    assert judged(at.handle(JobScript(ONE).completed())) == ("ignored", "not_followed")
+    assert judged(harness.handle(JobScript(ZERO).completed())) == ("applied", "")
+    assert judged(harness.handle(JobScript(ONE).completed())) == ("ignored", "not_followed")
 
 
 def test_the_id_of_an_experiment_is_compared_whole() -> None:
     """Following exp-1 does not follow exp-10."""
-    controller = desk(experiments=("exp-1",)).controller
+    controller = router_harness(experiments=("exp-1",)).controller
 
     assert controller.follows(context(experiment="exp-1"))
     assert not controller.follows(context(experiment="exp-10"))
@@ -248,52 +252,52 @@ def test_the_id_of_an_experiment_is_compared_whole() -> None:
 
 def test_discovery_adopts_an_experiment_from_a_context() -> None:
     """The first event of an unknown experiment makes it known, with what its context says."""
-    at = Desk(options={"discover": True})
+    harness = RouterHarness(options={"discover": True})
 
-    outcome = at.handle(JobScript(ONE).queued())
+    outcome = harness.handle(JobScript(ONE).queued())
 
     assert isinstance(outcome, Applied)
     assert outcome.is_adopted
-    assert outcome.variant == at.variant(1)
-    adopted = at.experiments[EXPERIMENT]
+    assert outcome.variant == harness.variant(1)
+    adopted = harness.experiments[EXPERIMENT]
     assert (adopted.definition.name, adopted.definition.variable_name) == ("CFG sweep", "cfg_scale")
     assert (adopted.discovered, adopted.created_at) == (True, 10.0)
-    assert at.variant(1).jobs == {"exp-1.1.0.0": "queued"}
-    assert (at.variant(1).value, at.variant(1).planned, at.variant(1).status) == (4.0, 1, "queued")
+    assert harness.variant(1).jobs == {"exp-1.1.0.0": "queued"}
+    assert (harness.variant(1).value, harness.variant(1).planned, harness.variant(1).status) == (4.0, 1, "queued")
 
 
 def test_discovery_names_an_experiment_by_its_id_where_it_has_no_name() -> None:
     """An empty display name does not make an invalid definition."""
-    at = Desk(options={"discover": True})
+    harness = RouterHarness(options={"discover": True})
 
-    at.handle(JobScript(replace(ONE, experiment_name="")).queued())
+    harness.handle(JobScript(replace(ONE, experiment_name="")).queued())
 
-    assert at.experiments[EXPERIMENT].definition.name == EXPERIMENT
+    assert harness.experiments[EXPERIMENT].definition.name == EXPERIMENT
 
 
 def test_a_discovered_experiment_grows_with_what_is_seen_of_it() -> None:
     """New jobs and new variants are added to the plan, whatever the jobs are called."""
-    at = Desk(options={"discover": True})
+    harness = RouterHarness(options={"discover": True})
 
-    outcomes = [at.handle(JobScript(mark, name).queued()) for mark, name in [(ZERO, "a"), (ZERO, "b"), (ONE, "c")]]
+    outcomes = [harness.handle(JobScript(mark, name).queued()) for mark, name in [(ZERO, "a"), (ZERO, "b"), (ONE, "c")]]
 
     assert [isinstance(outcome, Applied) and outcome.is_adopted for outcome in outcomes] == [True, False, False]
-    assert (at.variant(0).jobs, at.variant(1).jobs) == ({"a": "queued", "b": "queued"}, {"c": "queued"})
-    assert (at.variant(0).planned, at.variant(1).planned) == (2, 1)
-    assert experiment_status(at.experiments[EXPERIMENT]).totals.jobs == 3
+    assert (harness.variant(0).jobs, harness.variant(1).jobs) == ({"a": "queued", "b": "queued"}, {"c": "queued"})
+    assert (harness.variant(0).planned, harness.variant(1).planned) == (2, 1)
+    assert experiment_status(harness.experiments[EXPERIMENT]).totals.jobs == 3
 
 
 def test_a_discovered_variant_is_extended_after_its_end() -> None:
     """A further job brings it back, and its end ends it again."""
-    at = Desk(options={"discover": True})
-    at.handle(JobScript(ZERO, "a").completed())
-    assert at.variant().status == "completed"
+    harness = RouterHarness(options={"discover": True})
+    harness.handle(JobScript(ZERO, "a").completed())
+    assert harness.variant().status == "completed"
 
-    at.handle(JobScript(ZERO, "b").queued())
-    assert (at.variant().status, at.variant().planned) == ("running", 2)
+    harness.handle(JobScript(ZERO, "b").queued())
+    assert (harness.variant().status, harness.variant().planned) == ("running", 2)
 
-    at.handle(JobScript(ZERO, "b").completed(badly()))
-    assert (at.variant().status, at.variant().completed, at.variant().failed) == ("partial", 1, 1)
+    harness.handle(JobScript(ZERO, "b").completed(badly()))
+    assert (harness.variant().status, harness.variant().completed, harness.variant().failed) == ("partial", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -306,23 +310,26 @@ def test_a_discovered_variant_is_extended_after_its_end() -> None:
 )
 def test_a_discovered_experiment_has_the_same_rules(mark: LearningContext, reason: str) -> None:
     """What was seen first is the plan that later events are compared with."""
-    at = Desk(options={"discover": True})
-    at.handle(JobScript(ZERO).queued())
+    harness = RouterHarness(options={"discover": True})
+    harness.handle(JobScript(ZERO).queued())
 
-    assert judged(at.handle(JobScript(mark, "other").queued())) == ("rejected", reason)
+    assert judged(harness.handle(JobScript(mark, "other").queued())) == ("rejected", reason)
 
 
 def test_an_experiment_is_not_adopted_from_a_negative_index() -> None:
     """A rejected event makes no experiment."""
-    at = Desk(options={"discover": True})
+    harness = RouterHarness(options={"discover": True})
 
-    assert judged(at.handle(JobScript(context(-1)).queued())) == ("rejected", "index_out_of_range")
-    assert at.experiments == {}
+    assert judged(harness.handle(JobScript(context(-1)).queued())) == ("rejected", "index_out_of_range")
+    assert harness.experiments == {}
 
 
 def test_discovery_does_not_open_a_planned_experiment() -> None:
     """A service that discovers still rejects unplanned jobs of the experiments that it planned."""
-    assert judged(desk(discover=True).handle(JobScript(ZERO, "stranger").queued())) == ("rejected", "unplanned_job")
+    assert judged(router_harness(discover=True).handle(JobScript(ZERO, "stranger").queued())) == (
+        "rejected",
+        "unplanned_job",
+    )
 
 
 def test_the_router_changes_nothing() -> None:
@@ -347,27 +354,27 @@ def progress(mark: LearningContext | None, fraction: float = 0.5) -> JobProgress
 
 def test_progress_is_noted_of_a_running_job() -> None:
     """It belongs to the experiment until the job's next event."""
-    at = desk()
-    at.handle(JobScript(ZERO).started())
+    harness = router_harness()
+    harness.handle(JobScript(ZERO).started())
 
-    assert at.find_running(progress(ZERO)) is at.experiments[EXPERIMENT]
+    assert harness.find_running(progress(ZERO)) is harness.experiments[EXPERIMENT]
 
-    at.handle(JobScript(ZERO).completed())
-    assert at.find_running(progress(ZERO)) is None
+    harness.handle(JobScript(ZERO).completed())
+    assert harness.find_running(progress(ZERO)) is None
 
 
 @pytest.mark.parametrize("mark", [ONE, context(7)])
 def test_progress_of_a_job_that_names_another_variant_is_dropped(mark: LearningContext) -> None:
     """One that has not this job, or is not in the plan."""
-    at = desk()
-    at.handle(JobScript(ZERO).started())
+    harness = router_harness()
+    harness.handle(JobScript(ZERO).started())
 
-    assert at.find_running(replace(progress(ZERO), learning_context=mark)) is None
+    assert harness.find_running(replace(progress(ZERO), learning_context=mark)) is None
 
 
 @pytest.mark.parametrize("mark", [None, ZERO, ONE, context(experiment="exp-10")])
 def test_other_progress_is_dropped(mark: LearningContext | None) -> None:
     """Without a context, of a job that does not run, not followed, or of an unknown experiment: it is nobody's."""
-    at = desk(variant_indices=(0,))
+    harness = router_harness(variant_indices=(0,))
 
-    assert at.find_running(progress(mark)) is None
+    assert harness.find_running(progress(mark)) is None

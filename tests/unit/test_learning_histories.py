@@ -12,7 +12,17 @@ from bus.contracts.messages import JobResult, VariantState, VariantStatus, decod
 from learning_service.events.router import Applied, JobEvent, Outcome
 from learning_service.experiments.model import variant_status
 from learning_service.experiments.variants import resent
-from tests.support.factories import CANCELLED, EXPERIMENT, Desk, JobScript, badly, context, counted, desk, well
+from tests.support.factories import (
+    CANCELLED,
+    EXPERIMENT,
+    JobScript,
+    RouterHarness,
+    badly,
+    context,
+    counted,
+    router_harness,
+    well,
+)
 
 ZERO = context(0, 2.0)
 
@@ -77,9 +87,9 @@ HISTORIES: dict[str, list[Step]] = {
 }
 
 
-def told_of(at: Desk, index: int) -> VariantStatus:
+def told_of(harness: RouterHarness, index: int) -> VariantStatus:
     """Give what would be published of a variant."""
-    return variant_status(at.experiments[EXPERIMENT], at.variant(index))
+    return variant_status(harness.experiments[EXPERIMENT], harness.variant(index))
 
 
 def is_news(outcome: Outcome) -> bool:
@@ -97,40 +107,40 @@ def check_revision(before: VariantStatus, after: VariantStatus, outcome: Outcome
 @pytest.mark.parametrize("steps", HISTORIES.values(), ids=HISTORIES)
 def test_a_history_leads_through_its_states(steps: list[Step]) -> None:
     """Each event has its outcome and status, every job counts once, and each news of a variant is one revision."""
-    at = desk([2.0], jobs=2)
+    harness = router_harness([2.0], jobs=2)
     seen = []
     for step in steps:
-        before = told_of(at, 0)
-        outcome = at.handle(step.event)
-        seen.append((outcome.label[0], at.variant().status))
-        check_revision(before, told_of(at, 0), outcome)
+        before = told_of(harness, 0)
+        outcome = harness.handle(step.event)
+        seen.append((outcome.label[0], harness.variant().status))
+        check_revision(before, told_of(harness, 0), outcome)
 
     assert seen == [(step.kind, step.status) for step in steps]
-    assert at.variant().ended == at.variant().planned == 2
-    assert set(at.variant().jobs.values()) == {"ended"}
-    assert at.variant().running == 0
+    assert harness.variant().ended == harness.variant().planned == 2
+    assert set(harness.variant().jobs.values()) == {"ended"}
+    assert harness.variant().running == 0
 
 
 def test_a_job_that_runs_again_is_queued_in_between() -> None:
     """The phase of a job goes back to queued when its runner died; only its end is final."""
-    at = desk()
+    harness = router_harness()
     phases = []
     for event in (A.queued(), A.started(), A.queued(attempt=1), A.started(attempt=2), A.completed(attempt=2)):
-        at.handle(event)
-        phases.append((at.variant().jobs[A.name], at.experiments[EXPERIMENT].totals.running))
+        harness.handle(event)
+        phases.append((harness.variant().jobs[A.name], harness.experiments[EXPERIMENT].totals.running))
 
     assert phases == [("queued", 0), ("running", 1), ("queued", 0), ("running", 1), ("ended", 0)]
 
 
 def test_the_experiment_starts_with_its_first_job() -> None:
     """Its time of start is that of the first job that started, and stays so."""
-    at = desk(jobs=2)
+    harness = router_harness(jobs=2)
 
     starts, updates = [], []
     for event in (A.queued(at=5.0), A.started(at=11.0), B.started(at=12.0)):
-        at.handle(event)
-        starts.append(at.experiments[EXPERIMENT].started_at)
-        updates.append(at.experiments[EXPERIMENT].updated_at)
+        harness.handle(event)
+        starts.append(harness.experiments[EXPERIMENT].started_at)
+        updates.append(harness.experiments[EXPERIMENT].updated_at)
 
     assert starts == [None, 11.0, 11.0]
     assert updates == [5.0, 11.0, 12.0]
@@ -139,14 +149,14 @@ def test_the_experiment_starts_with_its_first_job() -> None:
 @pytest.mark.parametrize("discover", [False, True])
 def test_the_revision_of_a_variant_grows_by_one_with_each_news_of_it(*, discover: bool) -> None:
     """A second job that starts is none; one that a discovered experiment did not know of is."""
-    at = Desk(options={"discover": True}) if discover else desk([2.0], jobs=2)
-    at.handle(A.queued())
+    harness = RouterHarness(options={"discover": True}) if discover else router_harness([2.0], jobs=2)
+    harness.handle(A.queued())
     told = []
     for event in (A.started(), B.queued(), B.started(), A.completed(), B.completed()):
-        before = told_of(at, 0)
-        outcome = at.handle(event)
+        before = told_of(harness, 0)
+        outcome = harness.handle(event)
         assert outcome.label[0] == "applied"
-        check_revision(before, told_of(at, 0), outcome)
+        check_revision(before, told_of(harness, 0), outcome)
         told.append(is_news(outcome))
 
     assert told == [True, discover, False, True, True]
@@ -194,18 +204,18 @@ def expected_status(endings: list[str]) -> VariantState:
 @given(any_history())
 def test_whatever_arrives_in_whatever_order_every_job_counts_once(plan: Plan) -> None:
     """Interleaved, repeated and reordered events end with the same counts, and each news of a variant is a revision."""
-    at = desk([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
+    harness = router_harness([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
     for event in plan.arrivals:
         assert event.learning_context is not None
         concerned = event.learning_context.variant_index
-        before = {index: told_of(at, index) for index in range(len(plan.endings))}
-        outcome = at.handle(event)
+        before = {index: told_of(harness, index) for index in range(len(plan.endings))}
+        outcome = harness.handle(event)
         assert outcome.label[0] in {"applied", "ignored"}
-        check_revision(before.pop(concerned), told_of(at, concerned), outcome)
-        assert {index: told_of(at, index) for index in before} == before
+        check_revision(before.pop(concerned), told_of(harness, concerned), outcome)
+        assert {index: told_of(harness, index) for index in before} == before
 
     for index, endings in enumerate(plan.endings):
-        variant = at.variant(index)
+        variant = harness.variant(index)
         counts = (variant.completed, variant.failed, variant.cancelled)
         assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))
         assert variant.status == expected_status(endings)
@@ -216,12 +226,12 @@ def test_whatever_arrives_in_whatever_order_every_job_counts_once(plan: Plan) ->
 @given(any_history())
 def test_a_discovered_experiment_counts_the_same(plan: Plan) -> None:
     """Without a plan, from the contexts alone, every variant ends with the same counts and the same status."""
-    at = Desk(options={"discover": True})
+    harness = RouterHarness(options={"discover": True})
     for event in plan.arrivals:
-        at.handle(event)
+        harness.handle(event)
 
     for index, endings in enumerate(plan.endings):
-        variant = at.variant(index)
+        variant = harness.variant(index)
         counts = (variant.completed, variant.failed, variant.cancelled)
         assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))
         assert (variant.planned, variant.status) == (len(endings), expected_status(endings))
@@ -230,18 +240,18 @@ def test_a_discovered_experiment_counts_the_same(plan: Plan) -> None:
 @given(any_history(), st.integers(1, 9), st.integers(1, 9), st.booleans())
 def test_the_totals_are_counted_right_whenever_somebody_asks(plan: Plan, asked: int, lost: int, discover: bool) -> None:
     """Also where a runner loses its log now and then: what had not ended is planned again, and counts once."""
-    planned = desk([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
-    at = Desk(options={"discover": True}) if discover else planned
+    planned = router_harness([float(index) for index in range(len(plan.endings))], jobs=len(plan.endings[0]))
+    harness = RouterHarness(options={"discover": True}) if discover else planned
     for number, event in enumerate(plan.arrivals, 1):
-        at.handle(event)
-        experiment = at.experiments[EXPERIMENT]
+        harness.handle(event)
+        experiment = harness.experiments[EXPERIMENT]
         if number % lost == 0:
             for variant in list(experiment.variants.values()):
                 experiment.put(resent(variant, variant.jobs))
         if number % asked == 0:
             assert (experiment.status, experiment.totals) == counted(experiment)
 
-    experiment = at.experiments[EXPERIMENT]
+    experiment = harness.experiments[EXPERIMENT]
     endings = [end for of_variant in plan.endings for end in of_variant]
     counts = (experiment.totals.completed, experiment.totals.failed, experiment.totals.cancelled)
     assert counts == (endings.count("well"), endings.count("badly"), endings.count("cancelled"))

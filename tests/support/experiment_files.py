@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.acceptance.harness import House, ServiceProcess, steady_ports
+from tests.support.workspace import ServiceProcess, Workspace, steady_ports
 
 SEED: Final = 7  # of the first job of each variant; the next one has 8
 GATE: Final = "gate"
@@ -45,25 +45,25 @@ command = ["sh", "-c", '''{script}; echo "$1 $2" > "$3/result.txt"''', "sh", "{{
 """
 
 
-def gate(house: House, free: int) -> str:
+def gate(workspace: Workspace, free: int) -> str:
     """Write a script whose jobs wait for `open_gate`, but for the first `free` ones of each variant.
 
     So an experiment stands still in mid-run, however fast or slow the machine is.
     """
-    return f"test $2 -lt {SEED + free} || while [ ! -e {house.folder / GATE} ]; do sleep 0.02; done"
+    return f"test $2 -lt {SEED + free} || while [ ! -e {workspace.folder / GATE} ]; do sleep 0.02; done"
 
 
-def open_gate(house: House) -> None:
+def open_gate(workspace: Workspace) -> None:
     """Let the jobs go on that wait."""
-    house.write(GATE, "")
+    workspace.write(GATE, "")
 
 
-def submit(house: House, text: str, name: str = "experiment.toml") -> str:
+def submit(workspace: Workspace, text: str, name: str = "experiment.toml") -> str:
     """Have an experiment planned, and give its id."""
-    return house.run("experiment", "run", house.write(name, text)).out.strip()
+    return workspace.run("experiment", "run", workspace.write(name, text)).out.strip()
 
 
-def services(house: House, *, workers: int = 2, steady: bool = False) -> tuple[ServiceProcess, ServiceProcess]:
+def services(workspace: Workspace, *, workers: int = 2, steady: bool = False) -> tuple[ServiceProcess, ServiceProcess]:
     """Start a runner and a learning service; `steady` if clients will look for them while they are away."""
-    runner = house.runner("--workers", str(workers), ports=steady_ports() if steady else (0, 0))
-    return runner, house.learning(runner, ports=steady_ports() if steady else (0, 0))
+    runner = workspace.runner("--workers", str(workers), ports=steady_ports() if steady else (0, 0))
+    return runner, workspace.learning(runner, ports=steady_ports() if steady else (0, 0))

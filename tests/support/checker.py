@@ -23,8 +23,8 @@ from bus.contracts.messages import (
     VariantStatus,
 )
 from learning_service.experiments.plan import job_id, plan_jobs
-from tests.acceptance.harness import ServiceProcess, view_of
 from tests.support.invariants import Event, decoded, read_log
+from tests.support.workspace import ServiceProcess, view_of
 
 M = TypeVar("M")
 

@@ -1,4 +1,4 @@
-"""The rating desk without sockets: an experiment whose jobs have ended, and what can be asked about its pictures."""
+"""Ratings and comparisons without sockets: an experiment whose jobs have ended, and requests about its pictures."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -28,7 +28,7 @@ def sha(number: int) -> str:
     return f"{number:04x}{number:060x}"
 
 
-class Judging:
+class FeedbackRequests:
     """The example experiment with two jobs a variant; what job R of variant V gives is picture 10 V + R, or as told."""
 
     def __init__(self, log: Log, pictures: Mapping[tuple[int, int], tuple[int, ...]] | None = None) -> None:

@@ -21,7 +21,7 @@ LATER: Final = 2 * UNREFERENCED_SECONDS
 ENDED: Final[tuple[JobState, ...]] = ("completed", "failed", "cancelled")
 
 
-class Archive:
+class RunnerStorage:
     """The tables and the output folder of a runner, without its loop; its clock is hours ahead of the files."""
 
     def __init__(self, folder: Path) -> None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from tests.acceptance.harness import Finished, House
+from tests.support.workspace import Finished, Workspace
 from variantbus.cli.main import main
 
 
-def run_in_process(house: House, *arguments: str | Path, code: int = 0) -> Finished:
-    """Run `variantbus` to its end, which must be as expected, with the folder and the environment of a house."""
+def run_in_process(workspace: Workspace, *arguments: str | Path, code: int = 0) -> Finished:
+    """Run `variantbus` to its end, which must be as expected, with the folder and the environment of a workspace."""
     words = tuple(str(argument) for argument in arguments)
-    ours = dict.fromkeys(key for key in os.environ if key.startswith("VARIANTBUS_")) | house.environment
-    with contextlib.chdir(house.folder), _kept_logging():
+    ours = dict.fromkeys(key for key in os.environ if key.startswith("VARIANTBUS_")) | workspace.environment
+    with contextlib.chdir(workspace.folder), _kept_logging():
         result = CliRunner(env=ours).invoke(main, words, prog_name="variantbus")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception  # a process would have ended with a traceback

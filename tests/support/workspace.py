@@ -25,7 +25,7 @@ from tests.support.helpers import TIME_FACTOR, wait_until
 R = TypeVar("R")
 ROOT: Final = Path(__file__).parents[2]
 VARIANTBUS: Final = str(Path(sys.executable).with_name("variantbus"))
-MARK: Final = "VARIANTBUS_TEST_HOUSE"  # in the environment of all that a test starts, so that nothing hides
+MARK: Final = "VARIANTBUS_TEST_WORKSPACE"  # in the environment of all that a test starts, so that nothing hides
 START_SECONDS: Final = 20.0
 COMMAND_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 8.0
@@ -132,12 +132,17 @@ class ServiceProcess:
     """The runner or the learning service as a process that can be started again where it was."""
 
     def __init__(
-        self, house: "House", module: str, options: Iterable[str], ports: tuple[int, int], data: Path | None = None
+        self,
+        workspace: "Workspace",
+        module: str,
+        options: Iterable[str],
+        ports: tuple[int, int],
+        data: Path | None = None,
     ) -> None:
-        """Start it and wait until it listens; its data is in the house's folder, unless another one is given."""
-        self._house, self._module, self._options = house, module, tuple(options)
+        """Start it and wait until it listens; its data is in the workspace's folder, unless another one is given."""
+        self._workspace, self._module, self._options = workspace, module, tuple(options)
         self._ports = ports
-        self.data = data or house.folder / "data"
+        self.data = data or workspace.folder / "data"
         self.start()
 
     def start(self) -> None:
@@ -145,7 +150,7 @@ class ServiceProcess:
         feed, control = (str(port) for port in self._ports)
         arguments = [sys.executable, "-m", self._module, "--data-dir", str(self.data)]
         arguments += ["--feed-port", feed, "--control-port", control, *self._options]
-        self.process = self._house.start(self._module, *arguments)
+        self.process = self._workspace.start(self._module, *arguments)
         words = self.process.wait_for_line("listening").split()
         addresses = dict(word.split("=", 1) for word in words[1:])
         self.feed, self.control = addresses["feed"], addresses["control"]
@@ -174,7 +179,7 @@ class ServiceProcess:
         return self.info.head
 
 
-class House:
+class Workspace:
     """All processes of one test, with a folder of their own; `close` sees to it that none is left."""
 
     def __init__(self, folder: Path) -> None:
