@@ -46,7 +46,7 @@ class ShardType(click.ParamType[Shard]):
     name = "shard"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
-        """Read it."""
+        """Parse the shard."""
         try:
             return value if isinstance(value, Shard) else Shard.parse(str(value))
         except InvalidInputError as error:

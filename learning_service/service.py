@@ -1,4 +1,4 @@
-"""The learning service: planning, submitting, following and publishing, joined in one loop."""
+"""The learning service: planning, dispatching, consuming and publishing, joined in one loop."""
 
 import logging
 from collections.abc import Iterator
@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 
 
 class LearningService:
-    """Plans experiments, has runners do their jobs, and publishes the state of every variant."""
+    """Plans experiments, sends their jobs to runners, and publishes the state of every variant."""
 
     def __init__(
         self, log: Log, loop: Loop, selection: Selection, *, feed: Address, control: Address, keys: Keys | None = None
     ) -> None:
-        """Bind the sockets and go on where the last service stopped.
+        """Bind the sockets and continue at the stored positions.
 
         Raises:
             BindError: a port is taken.
@@ -98,7 +98,7 @@ class LearningService:
         self.publisher.metrics.add(self._points, {**consumer.HELP, **dispatcher.HELP, **source.HELP})
 
     def close(self) -> None:
-        """Stop; all that was applied is on disk, all else is in the runners' logs."""
+        """Stop; applied events are on disk, all others are in the runners' logs."""
         self._subscriber.close()
         self._reconciler.close()
         self._dispatcher.close()
@@ -123,12 +123,12 @@ class LearningService:
         )
 
     def _read_again(self) -> None:
-        """Go back to the stored positions: more events came than could be kept while the disk was full."""
+        """Subscribe again at the stored positions: events overflowed the buffer while the disk was full."""
         self._subscriber.close()
         self._subscriber = self._subscribe()
 
     def _on_notice(self, runner: str, _prefix: str, notice: Notice) -> None:
-        """Do what can be done about events that a runner cannot give."""
+        """Handle a gap: events that a runner can no longer retransmit."""
         logger.warning("%s: %s", runner, notice)
         if isinstance(notice, Rewound):
             self._resending.resend(runner)

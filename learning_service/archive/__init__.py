@@ -1,4 +1,4 @@
-"""Experiments out of this service and into another, and the history over all experiments.
+"""Export and import of experiments, and the history over all of them.
 
 May import `bus` and, of `learning_service`, `experiments`, `storage`, `events` and `recommendation`.
 """

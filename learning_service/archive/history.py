@@ -1,4 +1,4 @@
-"""Looking back over experiments: which values were liked, how much, and how that went on."""
+"""The history over all experiments: how each value was rated, and how the ratings developed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ NONE: Final[Stars] = (0, 0, 0, 0, 0)
 
 
 class History:
-    """Answers what was seen in all experiments of a service."""
+    """Answers requests for the history over all experiments of a service."""
 
     def __init__(self, log: Log, store: LearningStore) -> None:
         """Wire the parts."""
@@ -41,7 +41,7 @@ class History:
 
 
 class _Sum(NamedTuple):
-    """What is added up for one value."""
+    """The sums for one value."""
 
     value: VariantValue
     experiments: int = 0
@@ -60,7 +60,7 @@ def star_counts(rows: Iterable[tuple[str, int, int, int]]) -> dict[tuple[str, in
 
 
 def look_back(experiments: Iterable[Experiment], counted: Mapping[tuple[str, int], Stars]) -> HistoryReply:
-    """Add up what was seen, in one pass over the variants; experiments stay in their order."""
+    """Return the history: sums from one pass over the variants; the order of experiments is kept."""
     told: list[ExperimentHistory] = []
     sums: dict[tuple[str, object], _Sum] = {}
     images, stars = 0, NONE

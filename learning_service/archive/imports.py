@@ -1,4 +1,4 @@
-"""From the records of an export to an experiment as this service would have it. No socket, no file."""
+"""Build an experiment from the records of an export. No socket, no file."""
 
 from collections.abc import Iterable, Sequence
 
@@ -53,7 +53,7 @@ def _check_place(where: str, params: ImportParams, record: ResultRecord) -> None
 
 
 def joined(parts: Sequence[ImportParams]) -> ImportParams:
-    """Put the parts together, in their order.
+    """Return the parts joined in their order.
 
     Raises:
         InvalidInputError: they are not of one experiment, or there are too many jobs.
@@ -75,7 +75,7 @@ def joined(parts: Sequence[ImportParams]) -> ImportParams:
 
 
 def completed_jobs(whole: ImportParams) -> list[JobCompleted]:
-    """Return the ends of the jobs as their runner would have told them, oldest first."""
+    """Return the ends of the jobs as events that their runner would have published, oldest first."""
     definition, records = whole.definition, whole.records
     by_job: dict[str, list[int]] = {}
     for place, picture in enumerate(records.pictures):
@@ -112,7 +112,7 @@ def completed_jobs(whole: ImportParams) -> list[JobCompleted]:
 
 
 def variants_of(whole: ImportParams, ended: Iterable[JobCompleted]) -> list[Variant]:
-    """Return the variants after the ends of their jobs; a seed of which nothing is known counts as cancelled."""
+    """Return the variants after their jobs ended; a seed without a record counts as cancelled."""
     by_variant: dict[int, list[JobCompleted]] = {}
     for job in ended:
         if job.learning_context:

@@ -1,4 +1,4 @@
-"""Experiments out of this service and into another: all that is known of one, page by page and part by part."""
+"""Export and import of experiments: all records of one, in pages and parts of bounded size."""
 
 import time
 from collections.abc import Callable
@@ -42,10 +42,10 @@ _decode_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
 
 
 class Archive:
-    """Gives the records of experiments, and makes experiments of records."""
+    """Exports the records of experiments, and imports experiments from records."""
 
     def __init__(self, log: Log, store: LearningStore, shard: Shard, max_variants: int) -> None:
-        """Create the table if it is not there; what was begun before the start is dropped."""
+        """Create the table if it is missing; an import that was unfinished at the last stop is dropped."""
         self._log, self._store, self._shard, self._max_variants = log, store, shard, max_variants
         log.create_tables("archive", SCHEMA_VERSION, SQL["schema"])
         with log.transaction() as tx:
@@ -146,7 +146,7 @@ class Archive:
         return ImportReply(parts=there, done=True)
 
     def _make(self, whole: ImportParams) -> None:
-        """Write the experiment with all its records, and publish it, in one transaction."""
+        """Write and publish the experiment with all its records, in one transaction."""
         name, records = whole.experiment_id, whole.records
         known = self._store.find(name)
         if known:
@@ -174,7 +174,7 @@ class Archive:
                 tx.append(topic, variant_status(experiment, variant))
 
     def _compare(self, known: Experiment, whole: ImportParams) -> None:
-        """Refuse to import another experiment with a known id; the same one once more is no error."""
+        """Refuse another experiment under a known id; importing the same one again is idempotent."""
         present = {(row.job_id, row.state, row.finished_at) for row in self._store.results.all(known.experiment_id)}
         coming = {(one.job_id, one.state, one.finished_at) for one in whole.records.results}
         if known.definition != whole.definition or not coming <= present:

@@ -1,6 +1,6 @@
-"""Sending jobs to runners until each has them on disk, and cancels until they are done.
+"""Sends jobs until their runner has stored them, and cancel requests until they are done.
 
-A job is assigned to one runner, durably, before it is sent: a repeated submission adds nothing there, and no second
+A job is assigned to one runner, durably, before it is sent. A repeated submission adds nothing there, and no second
 runner ever gets it.
 """
 
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Sends what the store says is to be sent."""
+    """Assigns the stored jobs to runners and sends them, and the cancel requests."""
 
     def __init__(
         self,
@@ -68,23 +68,25 @@ class Dispatcher:
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
         self._requesters = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
-        self._strangers = store.runners_with_work() - set(addresses)  # no more can come: none but ours are assigned to
+        self._strangers = store.runners_with_work() - set(
+            addresses
+        )  # never grows: jobs are assigned only to followed runners
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
         self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
 
     def pipelines(self) -> RunnerPipelines:
-        """Return what the runners offer together."""
+        """Return the pipelines of all runners together."""
         return offered_together(self._links)
 
     def check(self, kind: str, jobs: Iterable[JobRequest]) -> None:
-        """Let a runner check jobs of a kind before they are planned: only it sees its files, and knows its server.
+        """Ask a runner to check jobs of a kind before they are planned: only the runner sees its files and its server.
 
-        It is waited for, but not for long; where none can be asked now, they are looked at when they are sent.
+        This blocks for a short time at most. If no runner can answer now, jobs are checked when they are submitted.
 
         Raises:
-            InvalidInputError: what the runner says of the first one that it would not take.
+            InvalidInputError: the reason of the runner for the first job that it would refuse.
         """
         link = next((one for one in self._links if one.alive and kind in one.available), None)
         if link is None:
@@ -102,7 +104,7 @@ class Dispatcher:
         self._store.trim()
         with _retrying_on_full_disk():
             if self._withdraw():
-                self._loop.call(self.pump)  # others have their turn before it goes on
+                self._loop.call(self.pump)  # other callbacks run before the next batch
                 return
             self._assign()
             for link in self._links:
@@ -110,7 +112,7 @@ class Dispatcher:
                     self._send(link)
 
     def points(self) -> Iterator[Point]:
-        """Return for the metrics which runners answer, and what waits for one."""
+        """Return the metrics: which runners answer, and how many jobs have no runner."""
         for link in self._links:
             yield "variantbus_runner_up", {"runner": link.address}, int(link.alive)
         self._strangers = self._strangers and self._strangers & self._store.runners_with_work()
@@ -119,7 +121,7 @@ class Dispatcher:
         yield "variantbus_jobs_unassigned", {}, self._store.count_unassigned()
 
     def close(self) -> None:
-        """Stop; what was not sent stays in the store."""
+        """Stop; jobs that were not sent stay in the store."""
         for timer in self._timers:
             timer.cancel()
         for requester in self._requesters.values():
@@ -163,8 +165,8 @@ class Dispatcher:
         return False
 
     def _assign(self) -> None:
-        """Choose runners for the jobs that wait for one."""
-        # one that does not answer gets nothing: it may never come back, and a job stays where it was assigned
+        """Choose runners for the jobs that have none."""
+        # a runner that does not answer gets no job: it may never come back, and an assignment is never changed
         remaining = {
             link: link.remaining(self._store.unacknowledged(link.address, BATCH, but=link.blocked))
             for link in self._links
@@ -184,7 +186,7 @@ class Dispatcher:
                 self._submit(link, link.fitting(rows))
                 return
             with self._log.transaction() as tx:
-                self._store.acknowledge(tx, known)  # the reply to it was lost, or it has ended: it is not sent again
+                self._store.acknowledge(tx, known)  # its reply was lost, or the job has ended: not sent again
         if cancel := self._store.next_cancel(link.address):
             self._cancel(link, *cancel)
 
@@ -204,7 +206,7 @@ class Dispatcher:
             link.busy = False
             if error.code in JOB_FAULTS:
                 self._on_refused(link, error, rows)
-            elif "pipeline" in error.details:  # somebody else was faster
+            elif "pipeline" in error.details:  # another client has filled the queue
                 link.capacity[error.details["pipeline"]] = 0  # until the next reply
             else:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
@@ -213,21 +215,21 @@ class Dispatcher:
         self._requesters[link.address].ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
 
     def _on_refused(self, link: RunnerLink, error: ControlError, rows: list[JobRow]) -> None:
-        """Fail the one job that keeps a request from being taken, or look for it."""
+        """Fail the one job for which a request was refused, or narrow the search for it."""
         row = link.find_refused(error, rows)
         if row and error.code == "internal" and not link.gives_up(row):
             logger.warning("runner %s: %s; trying again", link.address, error.message)
-            link.busy = True  # it rests for a while, whatever else is going on
-            self._loop.later(PUMP_SECONDS, lambda: self._rested(link))
+            link.busy = True  # nothing is sent before the retry
+            self._loop.later(PUMP_SECONDS, lambda: self._retry(link))
             return
         with _retrying_on_full_disk():
             if row and not is_known(self._store, row):
                 logger.error("job %s was refused: %s", row.job_id, error.message)
-                # it has ended by that, and is not sent again
+                # that ends the job, so it is not sent again
                 self._refused(refusal(request_of(self._store, row), error.message))
             self.pump()
 
-    def _rested(self, link: RunnerLink) -> None:
+    def _retry(self, link: RunnerLink) -> None:
         link.busy = False
         self.pump()
 
@@ -253,7 +255,7 @@ class Dispatcher:
 
 @contextmanager
 def _retrying_on_full_disk() -> Iterator[None]:
-    """Go on when the disk is full: what could not be noted is done once more, and adds nothing at the runner."""
+    """Continue when the disk is full: what could not be stored is sent again, which is idempotent at the runner."""
     try:
         yield
     except StorageError as error:
@@ -261,7 +263,7 @@ def _retrying_on_full_disk() -> Iterator[None]:
 
 
 def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
-    """Return what is sent of the first of some jobs, as many as fit into a request."""
+    """Return the encoded jobs that fit into one request, beginning with the first."""
     encoded: list[Raw] = []
     size = 0
     for job in jobs:

@@ -1,4 +1,4 @@
-"""Which runner is given which jobs, and for which one it refuses a request. No socket, no file, no clock."""
+"""Which runner gets which jobs, and which job of a refused request is at fault. No socket, no file, no clock."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,48 +14,48 @@ TRIES: Final = 5  # of a job at which the runner fails; a passing fault of the r
 
 
 class RunnerLink:
-    """One runner as the service that sends it jobs sees it."""
+    """The state of one runner, as the dispatcher knows it."""
 
     def __init__(self, address: str, pipelines: RunnerPipelines) -> None:
         """Start with what the runner offered when it last answered."""
         self.address = address
         self.alive = False
-        self.busy = False  # a submission or a cancel is on its way, or it rests after a fault
-        self.is_asking = False  # its pipelines are
+        self.busy = False  # a submission or a cancel is pending, or a retry is scheduled
+        self.is_asking = False  # a request for its pipelines is pending
         self.batch = BATCH  # jobs in the next request
         self.load = 0  # jobs in its queue, running, or assigned to it since then
-        self.capacity: dict[str, int] = {}  # how many more jobs each pipeline takes; an older runner does not say
+        self.capacity: dict[str, int] = {}  # how many more jobs each pipeline takes; older runners do not report it
         self._tried, self._tries = 0, 0  # the job at which it failed last, and how often
         self.offer(pipelines)
 
     def offer(self, pipelines: RunnerPipelines) -> None:
-        """Record what it offers."""
+        """Record its pipelines."""
         self.pipelines = pipelines
         specs = {job_kind(name, stage): (name, spec) for name, of in pipelines.items() for stage, spec in of.items()}
         self._kinds = {kind: name for kind, (name, _) in specs.items()}
-        # what it cannot check now, as it has never heard of the server, is left out
+        # without the pipelines that it cannot check now, because their server has never answered
         self.available = {kind: name for kind, (name, spec) in specs.items() if not spec.unavailable}
 
     def note_queue(self, reply: PipelinesReply) -> None:
-        """Record how long its queue is."""
+        """Record the length of its queue."""
         self.load = reply.queued + reply.running
         self.capacity = {name: lane.room for name, lane in reply.lanes.items()}
 
     @property
     def blocked(self) -> set[str]:
-        """The kinds of jobs that it offers, but does not take now: they wait, and no others."""
+        """The kinds of jobs that it offers but has no capacity for now."""
         return {kind for kind, name in self._kinds.items() if kind not in self.available or self._capacity(name) < 1}
 
     def remaining(self, unsent: Sequence[JobRow]) -> Counter[str]:
-        """Return how many more jobs of each pipeline it can be given, when some are still to be sent to it."""
+        """Return the capacity of each pipeline that is left after the jobs still to be sent."""
         if len(unsent) >= BATCH:
-            return Counter()  # it has enough to do, and another one may be free before it
+            return Counter()  # it has enough work, and another runner may be free earlier
         left = Counter({name: self._capacity(name) for name in self.pipelines})
         left.subtract(self._kinds[row.kind] for row in unsent if row.kind in self._kinds)
         return left
 
     def fitting(self, rows: Iterable[JobRow]) -> list[JobRow]:
-        """Leave out the jobs for which there is no room; what it does not offer any more is sent, for it to say so."""
+        """Return the jobs within its capacity, and those of pipelines that it no longer offers, for it to refuse."""
         counts = Counter[str]()
         fitting = []
         for row in rows:
@@ -67,10 +67,10 @@ class RunnerLink:
         return fitting
 
     def find_refused(self, error: ControlError, rows: Sequence[JobRow]) -> JobRow | None:
-        """Find the job for which a request was refused, as it is taken whole or not at all.
+        """Return the job for which a request was refused; a request is accepted as a whole or not at all.
 
-        None if that is not known yet: where the runner does not say which one it was, smaller and smaller requests
-        show it.
+        None if that is not known yet: if the runner does not name the job, the requests are halved until one job
+        is left.
         """
         number = _job_number(error, len(rows))
         if number is not None:
@@ -80,7 +80,7 @@ class RunnerLink:
         return rows[0] if len(rows) == 1 else None
 
     def gives_up(self, row: JobRow) -> bool:
-        """Count that the runner failed at a job; return whether that was once too often."""
+        """Count a failure of the runner at a job; return whether the last retry is used up."""
         self._tries = self._tries + 1 if self._tried == row.number else 1
         self._tried = row.number
         return self._tries >= TRIES
@@ -90,12 +90,12 @@ class RunnerLink:
 
 
 def kinds_taken(remaining: Mapping[RunnerLink, Counter[str]]) -> set[str]:
-    """Return the kinds of jobs that some runner can be given now."""
+    """Return the kinds of jobs for which some runner has capacity now."""
     return {kind for link, left in remaining.items() for kind, name in link.available.items() if left[name] > 0}
 
 
 def share_out(rows: Iterable[JobRow], remaining: Mapping[RunnerLink, Counter[str]]) -> dict[RunnerLink, list[JobRow]]:
-    """Choose for each job the runner with the shortest queue that takes it now; `remaining` and the loads follow."""
+    """Return the jobs of each runner; the shortest queue with capacity comes first. Updates `remaining` and the loads."""
     chosen: dict[RunnerLink, list[JobRow]] = {}
     for row in rows:
         able = [link for link, left in remaining.items() if left[link.available.get(row.kind, "")] > 0]
@@ -108,7 +108,7 @@ def share_out(rows: Iterable[JobRow], remaining: Mapping[RunnerLink, Counter[str
 
 
 def offered_together(links: Iterable[RunnerLink]) -> RunnerPipelines:
-    """Return what runners offer together: where several have a stage, one that can be planned for now."""
+    """Return the pipelines of all runners together; of equal stages an available one is preferred."""
     offered: RunnerPipelines = {}
     for link in links:
         for name, stages in link.pipelines.items():
@@ -120,6 +120,6 @@ def offered_together(links: Iterable[RunnerLink]) -> RunnerPipelines:
 
 
 def _job_number(error: ControlError, count: int) -> int | None:
-    """Read which job of a request an error names; a runner may say anything."""
+    """Return which job of a request an error names, None if it names none; the details are not trusted."""
     text = error.details.get("job", "")
     return int(text) if text in map(str, range(count)) else None

@@ -1,4 +1,4 @@
-"""What is sent to a runner of a job, and what is known of it."""
+"""The request that submits a job, and whether a job is known to its runner."""
 
 import time
 
@@ -9,14 +9,14 @@ from learning_service.storage.store import JobRow, LearningStore
 
 
 def request_of(store: LearningStore, row: JobRow) -> JobRequest:
-    """Return what is submitted to a runner for a job."""
+    """Return the request that submits a job."""
     experiment = store.get(row.experiment_id)
     value = experiment.variants[row.planned.variant_index].value
     return job_request(row.experiment_id, experiment.definition, value, row.planned)
 
 
 def is_known(store: LearningStore, row: JobRow) -> bool:
-    """Return whether the events of a job say that a runner has it, or that it has ended."""
+    """Return whether events show that a runner has the job, or that the job has ended."""
     variant = store.get(row.experiment_id).variants[row.planned.variant_index]
     return variant.jobs[row.job_id] != "planned"
 

@@ -1,4 +1,4 @@
-"""Sending a runner its unfinished jobs again: its log is another one, or lost its end."""
+"""Sends a runner its unfinished jobs again after its log was replaced or has lost its end."""
 
 import logging
 from collections.abc import Callable
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 class Resending:
-    """Marks jobs and cancels so that they are sent again."""
+    """Marks jobs and cancel requests to be sent again."""
 
     def __init__(self, log: Log, store: LearningStore, loop: Loop, pump: Callable[[], None]) -> None:
-        """`pump` sends what is marked."""
+        """Wire the parts; `pump` sends the marked jobs."""
         self._log, self._store, self._loop, self._pump = log, store, loop, pump
 
     def resend(self, runner: str) -> None:
-        """Send a runner again what it has not finished, as soon as that can be written."""
+        """Mark the unfinished jobs of a runner and send them again; retried until it can be written."""
         logger.warning("runner %s lost part of its log or has a new one; sending it its unfinished jobs again", runner)
         try:
             with self._log.transaction() as tx:

@@ -1,4 +1,4 @@
-"""The values of variables, from what a person wrote: lists, exact ranges, all that is offered, grids of two."""
+"""The values of variables of a definition: lists, exact ranges, all that a pipeline offers, grids of two."""
 
 import math
 from collections.abc import Mapping
@@ -86,7 +86,7 @@ def axis_values(
 
 
 def identity(value: VariantValue) -> object:
-    """Return what tells values apart: 1 and 1.0 are the same value, 1 and true are two."""
+    """Return a key under which equal values are equal: 1 and 1.0 are one value, 1 and true are two."""
     if isinstance(value, dict):
         return tuple((name, isinstance(part, bool), part) for name, part in sorted(value.items()))
     return isinstance(value, bool), value

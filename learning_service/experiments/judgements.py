@@ -1,4 +1,4 @@
-"""What a person says of two pictures."""
+"""The judgement of a person about two pictures."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ class Picture(Struct, frozen=True, kw_only=True, order=True, gc=False):
 
 
 class Preference(Struct, frozen=True, kw_only=True, order=True, gc=False):
-    """What a person said of two pictures. `both_bad` says no more of which is better than `tie` does."""
+    """Which of two pictures is better. `both_bad` is counted like `tie`."""
 
     left: Picture
     right: Picture

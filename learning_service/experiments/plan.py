@@ -1,4 +1,4 @@
-"""Planning: from what a person wrote to variants and jobs, by plain functions."""
+"""Planning: from a definition to variants and jobs, by pure functions."""
 
 from typing import Final, NamedTuple
 
@@ -31,14 +31,14 @@ def job_id(experiment_id: str, job: PlannedJob) -> str:
 
 
 def parse_job_id(name: str) -> PlannedJob:
-    """Undo `job_id`, but for the experiment."""
+    """Return variant, repeat and retry round of a job id."""
     return PlannedJob(*map(int, name.rsplit(".", 3)[1:]))
 
 
 def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = False) -> list[PlannedJob]:
     """Return the jobs of all variants, repeat by repeat, so that every variant shows something early.
 
-    Where another value takes the pipeline long (`slow`), variant by variant: it is changed as seldom as can be.
+    If the pipeline takes long to change the value (`slow`), variant by variant, so that it changes rarely.
     """
     jobs = [
         PlannedJob(variant_index, repeat_index)
@@ -57,7 +57,7 @@ def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
 
 
 def settings(definition: ExperimentDefinition, value: VariantValue) -> dict[str, Scalar]:
-    """Return what a variant sets: variable -> value."""
+    """Return the settings of a variant: variable -> value."""
     return value if isinstance(value, dict) else {definition.variable_name: value}
 
 
@@ -69,7 +69,7 @@ def job_config(definition: ExperimentDefinition, value: VariantValue, repeat_ind
 def job_request(
     experiment_id: str, definition: ExperimentDefinition, value: VariantValue, job: PlannedJob
 ) -> JobRequest:
-    """Return what is submitted to a runner for a planned job."""
+    """Return the request that submits a planned job."""
     return JobRequest(
         job_id=job_id(experiment_id, job),
         pipeline=definition.pipeline,
@@ -103,7 +103,7 @@ def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
 def check_plan(
     definition: ExperimentDefinition, pipelines: Pipelines, max_variants: int = MAX_VARIANTS
 ) -> list[VariantValue]:
-    """Check a definition against what runners offer, before anything is stored; give the values of its variants.
+    """Check a definition against what runners offer, before anything is stored; return the values of its variants.
 
     Raises:
         InvalidInputError: naming the field and what to do.

@@ -13,7 +13,7 @@ FOLLOWED: Final = (JOB_QUEUED, JOB_STARTED, JOB_COMPLETED, JOB_PROGRESS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What one service follows: all experiments and variants unless some are named; `runners` are addresses."""
+    """What one service follows: everything, unless experiments or variants are named. `runners` are addresses."""
 
     experiments: tuple[str, ...] = ()
     variants: tuple[int, ...] = ()

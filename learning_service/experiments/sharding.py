@@ -30,11 +30,11 @@ class Shard(NamedTuple):
         return cls(number, count)
 
     def __str__(self) -> str:
-        """Write it as a person does."""
+        """Return it as it is written, such as `2/3`."""
         return f"{self.number}/{self.total}"
 
     def owns(self, experiment_id: str) -> bool:
-        """Return whether an experiment belongs to this one."""
+        """Return whether an experiment belongs to this shard."""
         return self.total == 1 or owner(experiment_id, self.total) == self.number
 
 

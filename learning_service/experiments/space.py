@@ -24,13 +24,13 @@ class Axis(Struct, frozen=True, kw_only=True, gc=False):
     ordered: bool
 
     def beside(self, place: int) -> list[int]:
-        """Return the places next to one: of numbers the one above and below, of all else every other one."""
+        """Return the neighbours of a place: for numbers the one above and below, otherwise every other one."""
         if self.ordered:
             return [near for near in (place - 1, place + 1) if 0 <= near < len(self.values)]
         return [near for near in range(len(self.values)) if near != place]
 
     def distance(self, one: int, other: int) -> float:
-        """Return how far two places are from each other, 0..1; what has no order is always as far as can be."""
+        """Return the distance of two places, 0..1; without an order it is always 1 between different ones."""
         if self.ordered:
             return abs(one - other) / max(1, len(self.values) - 1)
         return float(one != other)
@@ -63,7 +63,7 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
         return find
 
     def neighbours(self, point: Point) -> list[Point]:
-        """Return the points that differ from one on one axis, and there by as little as can be."""
+        """Return the neighbours of a point: the points that are one place away on one axis."""
         return [
             _moved(point, number, near) for number, axis in enumerate(self.axes) for near in axis.beside(point[number])
         ]
@@ -71,7 +71,7 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
     def halves(self, point: Point, tried: Mapping[Point, int]) -> list[Point]:
         """Return the points halfway between one and the next tried one on each side, the widest gap first.
 
-        Of an axis without order it is all that was not tried.
+        On an axis without order these are all that were not tried.
         """
         found: list[Point] = []
         for number, axis in enumerate(self.axes):
@@ -85,7 +85,7 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
         return sorted(found, key=lambda near: (-self.distance(point, near), near))
 
     def distance(self, one: Point, other: Point) -> float:
-        """Return how far two points are from each other, the axes added up."""
+        """Return the distance of two points, added up over the axes."""
         return sum(axis.distance(at, there) for axis, at, there in zip(self.axes, one, other, strict=True))
 
 
@@ -103,7 +103,7 @@ def space_of(definition: ExperimentDefinition, offered: Mapping[str, VariableSpe
 
 
 def first_round(space: Space) -> list[VariantValue]:
-    """Return what is tried before anything is known: some values of each axis, spread evenly, the ends among them."""
+    """Return the points of the first round: some values of each axis, spread evenly, with both ends."""
     most = FIRST if len(space.axes) == 1 else FIRST_OF_GRID
     return [space.value(point) for point in product(*(_spread(len(axis.values), most) for axis in space.axes))]
 
@@ -115,7 +115,7 @@ def _axis(name: str, values: list[Scalar]) -> Axis:
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Choose at most so many of a row of places, evenly."""
+    """Return at most so many of a row of places, spread evenly."""
     if count <= most:
         return list(range(count))
     return [round(step * (count - 1) / (most - 1)) for step in range(most)]

@@ -58,7 +58,7 @@ def transition(status: VariantState, event: VariantEvent) -> VariantState:
 
 
 class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """All that is kept of one variant; what is published of it is derived (see `experiments.model`)."""
+    """The stored state of one variant; its published status is derived (see `experiments.model`)."""
 
     index: int
     value: VariantValue
@@ -73,7 +73,7 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     warned: int = 0  # completed jobs with warnings
     warning: str | None = None
     reused: int = 0  # completed jobs whose result an earlier job had made
-    replaced: int = 0  # failed jobs that others were planned for; they are no part of the plan any more
+    replaced: int = 0  # failed jobs that were replaced by a retry; they are no longer part of the plan
     rating: RatingSummary | None = None
     metric_sums: dict[str, tuple[float, int]] = field(default_factory=dict)  # sum and count over completed jobs
     duration_sum: float = 0.0
@@ -92,7 +92,7 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 def queued(variant: Variant, job_id: str, now: float) -> Variant:
-    """Return the variant after a job of it came into a queue; also again, when its runner died under it."""
+    """Return the variant after a job of it was queued; also queued again, after its runner had crashed."""
     return _moved(variant, job_id, "queued", transition(variant.status, "job_queued"), now)
 
 
@@ -115,7 +115,7 @@ def planned_more(variant: Variant, job_ids: Iterable[str], now: float) -> Varian
 
 
 def retried(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
-    """Return the variant after others were planned for failed jobs of it: old id -> new id."""
+    """Return the variant after failed jobs of it were replaced by retries: old id -> new id."""
     replaced: dict[str, JobPhase] = dict.fromkeys(again, "replaced")
     failed = variant.failed - len(again)
     return replace(
@@ -128,26 +128,26 @@ def retried(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
 
 
 def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:
-    """Return the variant after jobs of it were lost at their runner: those that have not ended are to be sent again."""
+    """Return the variant after its runner has lost jobs: those that have not ended are sent again."""
     lost: dict[str, JobPhase] = {job_id: "planned" for job_id in job_ids if variant.jobs.get(job_id) not in GONE}
     jobs = {**variant.jobs, **lost}
     return replace(variant, jobs=jobs, running=list(jobs.values()).count("running"))
 
 
 def cancelled(variant: Variant, job_ids: Sequence[str], now: float) -> Variant:
-    """Return the variant after jobs of it were cancelled that no runner had yet."""
+    """Return the variant after jobs of it were cancelled before any runner had them."""
     jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
     counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
     return _ended(variant, jobs, counts, now)
 
 
 def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:
-    """Return the variant after somebody has rated one of its pictures."""
+    """Return the variant with a new summary of the ratings of its pictures."""
     return replace(variant, rating=rating, revision=variant.revision + 1, updated_at=max(variant.updated_at, now))
 
 
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
-    """Return the variant after one of its jobs ended, well or not."""
+    """Return the variant after one of its jobs ended, with any outcome."""
     result, now = job.result, job.finished_at
     jobs: dict[str, JobPhase] = {**variant.jobs, job.job_id: "ended"}
     running = variant.running - (variant.jobs[job.job_id] == "running")
@@ -175,7 +175,7 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
 
 
 def seconds_of(job: JobCompleted) -> float | None:
-    """Return what a completed job took, in seconds: what its pipeline says, else from its start to its end."""
+    """Return the seconds that a completed job took: as its pipeline reports, else from its start to its end."""
     if not job.result.success:
         return None
     seconds = job.result.seconds
@@ -185,7 +185,7 @@ def seconds_of(job: JobCompleted) -> float | None:
 
 
 def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
-    """Add what one job measured; a number that is not finite would make the mean of all others unknown."""
+    """Return the sums with the metrics of one job; numbers that are not finite would spoil the mean, and are left out."""
     after = dict(sums)
     for name, value in metrics.items():
         before = after.get(name)
@@ -225,7 +225,7 @@ def _ended(
 
 
 def _moved(variant: Variant, job_id: str, phase: JobPhase, status: VariantState, now: float) -> Variant:
-    """Move a job on; of most jobs the status says nothing new, and then its revision stays."""
+    """Return the variant with a job in its next phase; the revision grows only if the status changes."""
     return replace(
         variant,
         status=status,

@@ -1,4 +1,4 @@
-"""What people say of pictures: ratings and comparisons.
+"""Judgements of people about pictures: ratings and comparisons.
 
 May import `bus` and, of `learning_service`, `experiments`, `storage`, `events` and `recommendation`.
 """

@@ -1,4 +1,4 @@
-"""What people say of pictures: stars for one, and which of two is better; on disk before it is answered."""
+"""Judgements about pictures: stars for one, and which of two is better. They are on disk before the reply is sent."""
 
 import time
 import zlib
@@ -35,14 +35,14 @@ from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class FeedbackService:
-    """Takes ratings and comparisons, and takes them back; each is an event, in the transaction that writes it."""
+    """Records and undoes ratings and comparisons; each is published in the transaction that writes it."""
 
     def __init__(self, log: Log, store: LearningStore) -> None:
         """Wire the parts."""
         self._log, self._store = log, store
 
     def register(self, methods: MethodServer) -> None:
-        """Answer the methods."""
+        """Answer requests."""
         methods.add("image.rate", RateParams, self._rate)
         methods.add("rating.list", RatingListParams, self._list, role="read")
         methods.add("rating.undo", ExperimentParams, self._undo_rating)
@@ -118,14 +118,14 @@ class FeedbackService:
 
     @contextmanager
     def _judging(self, experiment: Experiment) -> Iterator[UnitOfWork]:
-        """Open the transaction of one judgement, after which the recommendation may be another one."""
+        """Open the transaction of one judgement, which makes the recommendation stale."""
         with self._log.transaction(sync=True) as tx:
             work = UnitOfWork(tx, self._store)
             yield work
             self._store.stale.mark(tx, [experiment.experiment_id])
 
     def _publish(self, work: UnitOfWork, experiment: Experiment, rating: RatingRow) -> RatedReply:
-        """Publish what holds of a picture, and each variant that it came of."""
+        """Publish the rating of a picture, and each variant that made it."""
         indices = self._store.results.variants_of(experiment.experiment_id, rating.sha256)
         draft = work.draft(experiment.experiment_id)
         for index in indices:
@@ -149,7 +149,7 @@ class FeedbackService:
         )
 
     def _preference(self, params: CompareParams) -> Preference:
-        """Check a comparison, and say of which variants its pictures are."""
+        """Check a comparison; return it with the variants of its pictures."""
         if params.left == params.right:
             raise InvalidInputError("right: it is the same picture as left; compare two different ones")
         lefts, rights = (self._sides(params, name) for name in ("left", "right"))
@@ -160,7 +160,7 @@ class FeedbackService:
         return Preference(left=pair[0], right=pair[1], outcome=params.outcome)
 
     def _sides(self, params: CompareParams, name: str) -> list[Picture]:
-        """Return the pictures of the experiment that have the hash of one side."""
+        """Return the pictures of the experiment with the hash of one side."""
         sha256 = getattr(params, name)
         rows = self._store.results.find_pictures(params.experiment_id, sha256)
         if not rows:
@@ -177,7 +177,7 @@ class FeedbackService:
 
 
 def one_picture(params: RateParams, found: Sequence[PictureRow]) -> str:
-    """Return the hash of the one picture that was meant.
+    """Return the full hash of the picture that a prefix names.
 
     Raises:
         ControlError: there is none (code `not_found`).
@@ -194,9 +194,9 @@ def one_picture(params: RateParams, found: Sequence[PictureRow]) -> str:
 def choose_sides(
     lefts: Sequence[Picture], rights: Sequence[Picture], judged: Sequence[Preference]
 ) -> tuple[Picture, Picture] | None:
-    """Return which variants a comparison is about where a picture came of several; None if all are of one variant.
+    """Return the variants that a comparison is about, if several made a picture; None if all are of one variant.
 
-    It is the pair that was judged least, so that in the end all are, and among these one of the same seed.
+    The pair that was judged least is chosen, so that in the end all are, and of these one with the same seed.
     """
     asked = Counter(frozenset((one.left, one.right)) for one in judged)
     pairs = [(left, right) for left, right in product(lefts, rights) if left.variant_index != right.variant_index]

@@ -1,4 +1,4 @@
-"""What a person asks of an experiment: create, extend, retry, rename, cancel, show; and how adaptive ones go on.
+"""Requests about experiments: create, extend, retry, rename, cancel, show; and the rounds of adaptive ones.
 
 May import every room of `learning_service`.
 """

@@ -1,4 +1,4 @@
-"""Adaptive experiments at the running service: once what was planned has ended, more is planned, or the search ends."""
+"""Adaptive experiments: when all planned jobs have ended, the next round is planned or the search ends."""
 
 import logging
 import time
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class AdaptiveSearch:
-    """Decides how an adaptive experiment goes on, whenever its recommendation was made anew.
+    """Continues an adaptive experiment whenever its recommendation was updated.
 
     The jobs that it plans and the count that is held against the budget are written in one transaction, so the budget
     holds even if the service is killed in between.
@@ -48,7 +48,7 @@ class AdaptiveSearch:
         revisions: Revisions,
         recommender: Recommender,
     ) -> None:
-        """Go on with the searches that the last service left."""
+        """Resume the searches that were under way at the last stop."""
         self._log, self._store, self._loop = log, store, loop
         self._dispatcher, self._revisions, self._recommender = dispatcher, revisions, recommender
         recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
@@ -70,7 +70,7 @@ class AdaptiveSearch:
         return first_round(plan_space(definition, pipelines)), SearchState("searching")
 
     def end(self, work: UnitOfWork, experiment: Experiment, reason: str) -> None:
-        """End a search that goes on."""
+        """Stop a running search."""
         if experiment.is_searching:
             self._stage(work, experiment, SearchState("stopped", reason))
 
@@ -86,17 +86,17 @@ class AdaptiveSearch:
         return experiment_view(experiment)
 
     def _look(self, experiment_id: str) -> None:
-        """Go on if all that was planned has ended, and the recommendation says so."""
+        """Plan the next round or end the search, once all planned jobs have ended and the recommendation is current."""
         self._store.trim()
         experiment = self._store.find(experiment_id)
         if experiment is None or not experiment.is_searching or not experiment.is_idle:
             return
         if self._store.stale.has(experiment_id):
-            return  # it is made anew soon, and then this is called
+            return  # it is updated soon, and then this is called again
         try:
             try:
                 self._go_on(experiment)
-            except InvalidInputError as error:  # a runner does not take a value any more
+            except InvalidInputError as error:  # a runner no longer accepts a value
                 self._note(experiment, SearchState("stopped", str(error)))
         except StorageError as error:
             retry_later(self._loop, error, lambda: self._look(experiment_id))
@@ -137,7 +137,7 @@ class AdaptiveSearch:
             self._note(experiment, decision)
 
     def _note(self, experiment: Experiment, search: SearchState, *, sync: bool = False) -> None:
-        """Write and publish how far a search is, if that is news."""
+        """Write and publish the state of a search if it has changed."""
         if search == experiment.search:
             return
         with self._log.transaction(sync=sync) as tx:
@@ -152,7 +152,7 @@ class AdaptiveSearch:
 
 
 def tried_points(space: Space, variants: Iterable[Variant]) -> dict[Point, int]:
-    """Return what was planned, with the seeds of each, however they ended."""
+    """Return the points that were planned, each with its number of seeds, whatever their outcome."""
     find = space.finder()
     return {
         point: len({parse_job_id(name).repeat_index for name in variant.jobs})

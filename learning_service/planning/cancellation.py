@@ -1,4 +1,4 @@
-"""Cancelling experiments: at once what no runner has, and by the runners what they have."""
+"""Cancels experiments: jobs without a runner at once, all others through their runners."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class Cancellation:
-    """Notes durably what every runner has to cancel; the dispatcher tells them until it is done."""
+    """Stores what each runner has to cancel; the dispatcher sends the requests until they are done."""
 
     def __init__(
         self, log: Log, store: LearningStore, dispatcher: Dispatcher, search: AdaptiveSearch, runners: Sequence[str]
@@ -31,7 +31,7 @@ class Cancellation:
         methods.add("experiment.cancel", ExperimentCancelParams, self._cancel)
 
     def cancel_unsent(self, rows: Sequence[JobRow]) -> None:
-        """Cancel jobs of cancelled experiments that no runner has yet: its queue is full, for example."""
+        """Cancel jobs of cancelled experiments that no runner has yet, for example because its queue is full."""
         by_experiment: dict[str, list[JobRow]] = {}
         for row in rows:
             by_experiment.setdefault(row.experiment_id, []).append(row)
@@ -52,7 +52,7 @@ class Cancellation:
         return experiment_view(self._store.get(params.experiment_id))
 
     def _cancel_unsent(self, experiment_id: str, rows: Sequence[JobRow]) -> None:
-        # one that has got further came to a runner all the same: its own end is counted
+        # a job in another phase has reached a runner after all: its own end is counted
         known = [row for row in rows if is_known(self._store, row)]
         unsent = [row for row in rows if not is_known(self._store, row)]
         by_variant: dict[int, list[str]] = {}

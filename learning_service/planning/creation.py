@@ -1,4 +1,4 @@
-"""Planning experiments: what a definition would become, and having it done."""
+"""Creates experiments: a preview of the plan, and the plan itself."""
 
 import logging
 import time
@@ -101,7 +101,7 @@ class Creation:
     def _checked(
         self, experiment_id: str, definition: ExperimentDefinition
     ) -> tuple[list[VariantValue], SearchState | None, RunnerPipelines]:
-        """Check a definition; give the values that are planned first, and what the runners offer."""
+        """Check a definition; return the values that are planned first, and what the runners offer."""
         pipelines = self._dispatcher.pipelines()
         if not pipelines:
             addresses = ", ".join(self._selection.runners)
@@ -116,7 +116,7 @@ class Creation:
         return values, search, pipelines
 
     def _seconds_a_job(self, definition: ExperimentDefinition) -> float | None:
-        """Return what a job of the pipeline took on average in the newest experiments; None if there was none."""
+        """Return the mean seconds of a job of the pipeline in the newest experiments; None if there was none."""
         page, _ = self._store.page(None, RECENT)
         alike = [one for one in page if one.definition.pipeline == definition.pipeline]
         variants = [variant for one in alike for variant in one.variants.values()]

@@ -1,4 +1,4 @@
-"""What can be asked about experiments without changing them."""
+"""Requests that read experiments without changing them."""
 
 from bus.contracts.experiments import ExperimentListParams, ExperimentListReply, ExperimentParams, ExperimentView
 from bus.transport.server import MethodServer

@@ -1,4 +1,4 @@
-"""What becomes of an experiment after it was planned: more values and seeds, failed jobs once more, another name."""
+"""Changes to a planned experiment: more values and seeds, retries of failed jobs, another name."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class Revisions:
-    """Changes plans; what is there already is kept, and each change is one transaction."""
+    """Changes plans. What was planned before is kept, and each change is one transaction."""
 
     def __init__(self, log: Log, store: LearningStore, dispatcher: Dispatcher, max_variants: int) -> None:
         """Wire the parts."""
@@ -51,7 +51,7 @@ class Revisions:
         *,
         search: SearchState | None = None,
     ) -> Experiment:
-        """Plan the jobs that some values lack, known ones or new ones, up to so many seeds each; note a search with it.
+        """Plan the missing jobs of known or new values, up to so many seeds each; write the state of a search too.
 
         Raises:
             InvalidInputError: it would be more than the budget of the experiment, or than any may have.
@@ -153,7 +153,7 @@ class Revisions:
         forgotten: Iterable[str] = (),
         search: SearchState | None = None,
     ) -> None:
-        """Write and publish the changed variants with their new jobs, whatever their number, or nothing."""
+        """Write and publish the changed variants with their new jobs, in one transaction of any size."""
         name, store = experiment.experiment_id, self._store
         with self._log.transaction(sync=True) as tx:
             work = UnitOfWork(tx, store)
@@ -191,14 +191,14 @@ def extended_definition(
         text = f"{definition.jobs_per_variant} are planned already; give more"
         raise InvalidInputError(f"jobs_per_variant: {text}")
     knobs = tuple(
-        _extended_knob(experiment, where, knob, more.get(knob.name, ())) for where, knob in axes_of(definition)
+        _extended_variable(experiment, where, knob, more.get(knob.name, ())) for where, knob in axes_of(definition)
     )
     if definition.variable:
         return replace(definition, variable=knobs[0], jobs_per_variant=seeds)
     return replace(definition, variables=knobs, jobs_per_variant=seeds)
 
 
-def _extended_knob(experiment: Experiment, where: str, knob: Variable, more: Sequence[Scalar]) -> Variable:
+def _extended_variable(experiment: Experiment, where: str, knob: Variable, more: Sequence[Scalar]) -> Variable:
     """Return a variable with more values; where it gets none, it stays as a person wrote it."""
     if not more:
         return knob
@@ -215,7 +215,7 @@ def _extended_knob(experiment: Experiment, where: str, knob: Variable, more: Seq
 def missing_jobs(
     experiment: Experiment, values: Sequence[VariantValue], jobs_per_variant: int
 ) -> tuple[list[PlannedJob], dict[int, VariantValue]]:
-    """Return the jobs that values lack, repeat by repeat, and the new variants among them, by their new indices."""
+    """Return the missing jobs of values, repeat by repeat, and the new variants by their indices."""
     indices = {identity(variant.value): index for index, variant in experiment.variants.items()}
     following = max(indices.values(), default=-1) + 1
     added: dict[int, VariantValue] = {}

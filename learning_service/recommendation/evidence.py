@@ -1,4 +1,4 @@
-"""What is judged and what came of it: scores, preferences, and the values that they are about."""
+"""The observations: scores and preferences, and the values that they are about."""
 
 from collections.abc import Collection, Sequence
 from math import isfinite
@@ -15,7 +15,7 @@ STARS_MAX: Final = 5
 
 
 class Score(Struct, frozen=True, kw_only=True, gc=False):
-    """What one picture or job is worth: the stars of a person, or a metric of the pipeline."""
+    """The score of one picture or job: the stars of a person, or a metric of the pipeline."""
 
     variant_index: int
     repeat_index: int  # the seed: the same one under every value
@@ -23,7 +23,7 @@ class Score(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Candidate(Struct, frozen=True, kw_only=True, gc=False):
-    """A value of the plan; `seconds` is what a job takes under it on average."""
+    """A value of the plan; `seconds` is the mean duration of its jobs."""
 
     index: int
     value: VariantValue
@@ -39,7 +39,7 @@ class Objective(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def text(self) -> str:
-        """How messages name it: `stars`, `preference`, `maximize prompt_match`."""
+        """Its name in messages: `stars`, `preference`, `maximize prompt_match`."""
         return f"{'minimize' if self.minimize else 'maximize'} {self.name}" if self.kind == "metric" else self.kind
 
 
@@ -48,7 +48,7 @@ PREFERENCE: Final = Objective(kind="preference")
 
 
 def check_scores(scores: Sequence[Score], known: Collection[int], objective: Objective) -> None:
-    """Refuse what is no score of this objective.
+    """Refuse scores that do not belong to this objective.
 
     Raises:
         InvalidInputError: naming the observation and what to do.
@@ -64,7 +64,7 @@ def check_scores(scores: Sequence[Score], known: Collection[int], objective: Obj
 
 
 def check_preferences(preferences: Sequence[Preference], known: Collection[int]) -> None:
-    """Refuse what compares no two values of the plan.
+    """Refuse preferences that do not compare two values of the plan.
 
     Raises:
         InvalidInputError: naming the observation and what to do.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Statistics(NamedTuple):
-    """What the statistics can be asked."""
+    """The functions of the statistics."""
 
     recommend: "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str], Recommendation]"
     next_pair: "Callable[[Sequence[Picture], Sequence[Preference], int], Pair | None]"

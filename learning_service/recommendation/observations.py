@@ -1,4 +1,4 @@
-"""From what is stored of an experiment to what a recommendation is made of. No socket, no file, no clock."""
+"""From the stored records of an experiment to the input of a recommendation. No socket, no file, no clock."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ SECONDS = "seconds"  # the objective that every job reports
 
 
 class Observations(NamedTuple):
-    """What `answer.recommend` takes, but for the name of the variable."""
+    """The arguments of `recommend.recommend`, except for the name of the variable."""
 
     seen: Sequence[Score] | Sequence[Preference]
     candidates: list[Candidate]
@@ -22,7 +22,7 @@ class Observations(NamedTuple):
 
 
 def observe(experiment: Experiment, results: Results, judgements: Judgements) -> Observations:
-    """Gather what there is for the objective of an experiment; nothing else is read."""
+    """Return the observations for the objective of an experiment; nothing else is read."""
     objective = objective_of(experiment.definition)
     name = experiment.experiment_id
     seen: list[Score] | list[Preference]
@@ -37,7 +37,7 @@ def observe(experiment: Experiment, results: Results, judgements: Judgements) ->
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:
-    """Return what makes a value good."""
+    """Return the objective of an experiment."""
     match definition.objective:
         case "stars":
             return STARS
@@ -48,7 +48,7 @@ def objective_of(definition: ExperimentDefinition) -> Objective:
 
 
 def candidates(experiment: Experiment) -> list[Candidate]:
-    """Return the values of the plan, with the seconds that a job takes under each."""
+    """Return the values of the plan, each with the mean seconds of its jobs."""
     return [
         Candidate(
             index=variant.index,
@@ -60,7 +60,7 @@ def candidates(experiment: Experiment) -> list[Candidate]:
 
 
 def star_scores(ratings: Iterable[RatingRow], pictures: Iterable[PictureRow]) -> list[Score]:
-    """Return a score for each rated picture; one that came of several jobs counts for each of them."""
+    """Return a score for each rated picture; a picture that several jobs made counts for each of them."""
     stars = {row.sha256: row.stars for row in ratings if row.stars is not None}
     return [
         Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=stars[row.sha256])

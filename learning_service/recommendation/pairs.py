@@ -1,4 +1,4 @@
-"""Which two pictures to show next, side by side and without their values, to somebody who says which is better."""
+"""Which two pictures to compare next; a person sees them side by side, without their values."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.posterior import Array
 from learning_service.recommendation.preferences import fit_preferences, tally
 
-WARM_UP: Final = 2  # comparisons of each value, before those that contend are preferred
-SAME: Final = 1e-9  # relative difference of what each of two pairs would tell, that is only rounding
+WARM_UP: Final = 2  # comparisons of each value, before the contenders are preferred
+SAME: Final = 1e-9  # relative difference of two gains that is only rounding
 
 
 class Pair(Struct, frozen=True, kw_only=True, gc=False):
@@ -25,7 +25,7 @@ class Pair(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: int) -> Pair | None:
-    """Return the pair to ask about next, or None if there are no two values with pictures that differ.
+    """Return the pair to compare next, or None if there are no two values with pictures that differ.
 
     One and the same picture under two values is no question, and two values are none that give the same picture under
     each seed. No pair of pictures is asked about again before all others were; pictures of one seed come before others,
@@ -65,7 +65,7 @@ def _key(one: Picture, other: Picture) -> tuple[Picture, Picture]:
 
 
 def _rounds(pictures: list[list[Picture]], asked: Counter[tuple[Picture, Picture]]) -> Array:
-    """Return how much was asked of each two values: 0 - not yet all of one seed, 1 - not yet all, 2 and up - all.
+    """Return how often each two values were compared: 0 - not yet all of one seed, 1 - not yet all, 2 and up - all.
 
     Only places above the diagonal count, and of these not where each seed gives the same picture; the others are
     infinite.
@@ -93,7 +93,7 @@ def _rounds(pictures: list[list[Picture]], asked: Counter[tuple[Picture, Picture
 
 
 def _alike(places: dict[Picture, int]) -> Array:
-    """Count the pairs of each two values that are one picture: all of them, and those of one seed."""
+    """Return for each two values the number of pairs with identical pictures: all of them, and those of one seed."""
     size = max(places.values()) + 1
     alike = np.zeros((2, size, size))
     groups: dict[tuple[int, str, int], list[int]] = {}
@@ -108,7 +108,7 @@ def _alike(places: dict[Picture, int]) -> Array:
 
 
 def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:
-    """Return what is gained by asking about each two values; only the order counts."""
+    """Return the gain of one more comparison of each two values; only the order counts."""
     wins, ties = tally(judged, variants)
     shown = (wins + wins.T + ties).sum(axis=1)
     if shown.min() < WARM_UP:
@@ -124,7 +124,7 @@ def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:
 
 
 def _placed(one: Picture, other: Picture, judged: Sequence[Preference], *, swap: bool) -> Pair:
-    """Put on the left whose value was there more seldom; `swap` decides where that says nothing."""
+    """Return the pair with the value on the left that was there less often; `swap` decides between equal counts."""
     lean: Counter[int] = Counter()  # to the left
     for answer in judged:
         lean[answer.left.variant_index] += 1

@@ -1,4 +1,4 @@
-"""What is believed of all values together, and the probabilities that follow from it.
+"""The joint posterior of all values, and the probabilities that follow from it.
 
 A belief is a mixture: one multivariate t distribution (normal where `dof` is infinite) for each assumption about how
 much values and seeds differ, weighted by how well the assumption explains the observations.

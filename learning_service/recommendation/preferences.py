@@ -25,7 +25,7 @@ ITERATIONS: Final = 100
 
 
 def tally(preferences: Sequence[Preference], variants: Sequence[int]) -> tuple[Array, Array]:
-    """Count wins and ties of each variant against each; what concerns another variant is left out."""
+    """Return wins and ties of each variant against each other; comparisons with any other variant are left out."""
     places = {variant: place for place, variant in enumerate(variants)}
     wins, ties = np.zeros((2, len(variants), len(variants)))
     for one in preferences:

@@ -1,4 +1,4 @@
-"""The recommendation: from observations to what `recommendation.updated` says."""
+"""The recommendation: from observations to the content of `recommendation.updated`."""
 
 from collections.abc import Sequence
 from typing import Final, cast
@@ -31,7 +31,7 @@ PREFERENCE_MARGIN: Final = 0.2  # of worth: the better one wins 55 of 100 that a
 
 
 class Recommendation(Struct, frozen=True, kw_only=True, gc=False):
-    """What `RecommendationUpdated` says but for the experiment; `estimates` are in the order of the plan."""
+    """The content of `RecommendationUpdated` without the experiment; `estimates` are in the order of the plan."""
 
     value: VariantValue | None
     p_best: float | None
@@ -57,9 +57,9 @@ def recommend(
     objective: Objective,
     variable: str,
 ) -> Recommendation:
-    """Say which value of a variable is best, how sure that is, and what would make it surer.
+    """Return which value of a variable is best, how sure that is, and how many more observations would decide.
 
-    The answer depends on nothing else, and not on the order of observations or candidates.
+    The result depends only on the arguments, and not on the order of observations or candidates.
 
     Raises:
         InvalidInputError: an observation is none of this objective, or of no candidate.

@@ -1,4 +1,4 @@
-"""Making recommendations anew, soon after each rating and each completed job, and publishing those that differ."""
+"""Updates recommendations soon after each rating and each completed job, and publishes those that changed."""
 
 import logging
 import threading
@@ -25,25 +25,25 @@ from learning_service.recommendation.observations import Observations, observe
 from learning_service.storage.store import LearningStore
 
 REST_SECONDS: Final = 0.2  # between two of one experiment, as jobs may end by the hundred
-SHARE: Final = 5  # and so many times what the last one took: others have their turns
+SHARE: Final = 5  # and so many times the duration of the last one, so that other experiments get their turn
 RESTS_KEPT: Final = 1000
 MANY_VALUES: Final = 200  # it takes a tenth of a second for so many, and 8 s for 1000
 logger = logging.getLogger(__name__)
 
 
 class Recommender:
-    """Watches the marks of `StaleMarks`; a failure of its own costs neither a rating nor the service.
+    """Updates the experiments marked in `StaleMarks`; its failure loses no rating and does not stop the service.
 
     The statistics run in another thread, for one experiment at a time, as they may take seconds.
     """
 
     def __init__(self, log: Log, store: LearningStore, loop: Loop) -> None:
-        """Begin with what was left to do."""
+        """Begin with the experiments that were marked at the last stop."""
         self._log, self._store, self._loop = log, store, loop
         self._waiting: set[str] = set()
-        self._rests: dict[str, float] = {}  # until when
+        self._rests: dict[str, float] = {}  # experiment -> not before this time
         self._busy: str | None = None  # the experiment whose recommendation is being made
-        self._is_old = False  # something of it has changed meanwhile
+        self._is_old = False  # it was marked again meanwhile
         self._queue: deque[str] = deque()
         self._is_warned = False  # that the statistics are not installed
         self.on_made: Callable[[Experiment, RecommendationUpdated | None], None] = lambda _experiment, _made: None
@@ -56,7 +56,7 @@ class Recommender:
         methods.add("experiment.recommend", ExperimentParams, self._recommend, role="read")
 
     def latest(self, experiment_id: str) -> RecommendationUpdated | None:
-        """Return the newest one that was published; None if there was none yet."""
+        """Return the newest published recommendation; None if there is none yet."""
         topic = topics.build(RECOMMENDATION_UPDATED, experiment_id)
         for record in self._log.latest(topic, 1).records:
             message = decode_body(record.body)
@@ -65,7 +65,7 @@ class Recommender:
         return None
 
     def _recommend(self, params: ExperimentParams) -> RecommendationUpdated:
-        """Answer with what holds now; where that takes long to find out, with what held last."""
+        """Answer with an up-to-date recommendation; if that would take long, with the last one."""
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
         known, is_stale = self.latest(params.experiment_id), self._store.stale.has(params.experiment_id)
@@ -77,7 +77,7 @@ class Recommender:
         return make_recommendation(experiment, seen)
 
     def _soon(self, experiment_id: str) -> None:
-        """Make a recommendation soon, but not at once: many jobs may end in one moment."""
+        """Schedule an update: not at once, because many jobs may end in one moment."""
         if experiment_id == self._busy:
             self._is_old = True
         if experiment_id in self._waiting:
@@ -102,7 +102,7 @@ class Recommender:
         experiment = self._store.find(experiment_id)
         seen = self._observe(experiment) if experiment else None
         if experiment is None or seen is None or not (seen.seen or self.latest(experiment_id)):
-            self._end(experiment_id, began, None)  # of nothing that was seen only if it replaces something
+            self._end(experiment_id, began, None)  # one without observations is published only if it replaces another
             return
 
         def run() -> None:
@@ -115,7 +115,7 @@ class Recommender:
         threading.Thread(target=run, name=f"recommend {experiment_id}", daemon=True).start()
 
     def _end(self, experiment_id: str, began: float, made: RecommendationUpdated | Exception | None) -> None:
-        """Publish what was made, unless it is what is known already, and go on with the next one."""
+        """Publish the recommendation if it has changed, and continue with the next experiment."""
         self._busy = None
         now = time.monotonic()
         self._rests[experiment_id] = now + max(REST_SECONDS, SHARE * (now - began))
@@ -147,14 +147,16 @@ class Recommender:
     def _next(self) -> None:
         if self._queue:
             following = self._queue.popleft()
-            self._loop.call(lambda: self._renew(following))  # a call in a call would be thousands deep at a start
+            self._loop.call(
+                lambda: self._renew(following)
+            )  # through the loop: direct calls would nest thousands deep after a start
 
     def _observe(self, experiment: Experiment) -> Observations:
         return observe(experiment, self._store.results, self._store.judgements)
 
 
 def make_recommendation(experiment: Experiment, seen: Observations) -> RecommendationUpdated:
-    """Make a recommendation; what is read of the experiment never changes.
+    """Return a recommendation; this runs in a thread and reads only data that never changes.
 
     Raises:
         ControlError: the statistics are not installed (code `unavailable`).

@@ -1,4 +1,4 @@
-"""From a belief to a decision: who leads, what else may be best, what is as good, and how much more would decide.
+"""From a posterior to a decision: the leader, its rivals, its equals, and how many more observations would decide.
 
 The rule is that of an indifference zone (Bechhofer 1954) in its Bayesian form, the probability of good selection
 (Branke, Chick and Schmidt, Selecting a Selection Procedure, Management Science 53, 2007): a value is *good* if no other

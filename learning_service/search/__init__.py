@@ -1,4 +1,4 @@
-"""How an adaptive experiment goes on, as a pure policy, and the sampler that proposes new values.
+"""The pure policy that decides the next round of an adaptive experiment, and the sampler that proposes new values.
 
 May import `bus.contracts`, `bus.protocol` and `learning_service.experiments`.
 """

@@ -1,6 +1,6 @@
-"""How an adaptive experiment goes on once all that was planned has ended. No socket, no file, no clock.
+"""The next round of an adaptive experiment, once all planned jobs have ended. No socket, no file, no clock.
 
-The best value of those tried is taken for the best of all when the recommendation is sure of it and every value next to
+The best tried value is accepted as the best of all when the recommendation is sure of it and every value next to
 it was tried too: of numbers the one above and below, of all else every other one. Until then new values are tried: two
 that halve the gaps beside the best, and one that the sampler proposes. Where nothing beside the best is left, those
 that may be best get one more seed each, so that they can be told apart.
@@ -20,13 +20,13 @@ from learning_service.experiments.space import Point, Space
 
 VALUES_AT_ONCE: Final = 3  # new ones in a round
 CONTENDERS: Final = 4  # that get another seed in a round
-RIVALS: Final = 2  # at least; one alone tells nothing
+RIVALS: Final = 2  # at least; one alone cannot be compared
 POSSIBLE: Final = 0.05  # that a value is the best: one that is less likely gets no more seeds
 MOST_SEEDS: Final = 256
 
 
 class More(Struct, frozen=True, kw_only=True, gc=False):
-    """What is tried next: these values, with so many seeds each in all."""
+    """The next round: these values, up to so many seeds each in total."""
 
     values: tuple[VariantValue, ...]
     seeds: int
@@ -34,7 +34,7 @@ class More(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Situation(Struct, frozen=True, kw_only=True, gc=False):
-    """All that a decision is made from; every planned job has ended."""
+    """The input of a decision; every planned job has ended."""
 
     experiment_id: str
     definition: ExperimentDefinition
@@ -45,7 +45,7 @@ class Situation(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Propose(Protocol):
-    """What the sampler does; it needs Optuna, so it is imported only when it is used (see `search.lazy`)."""
+    """The type of the sampler; it needs Optuna, so it is imported only when it is used (see `search.lazy`)."""
 
     def __call__(
         self, space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int
@@ -54,7 +54,7 @@ class Propose(Protocol):
 
 
 def decide(situation: Situation, propose: Propose) -> More | SearchState:
-    """Return what to plan next, or how the search has ended."""
+    """Return the next round, or why the search has ended."""
     definition, space, answer = situation.definition, situation.space, situation.answer
     find = space.finder()
     estimates = {
@@ -91,7 +91,7 @@ def decide(situation: Situation, propose: Propose) -> More | SearchState:
 def waits_for(
     definition: ExperimentDefinition, pictures: Collection[tuple[str, int]], rated: Collection[str], comparisons: int
 ) -> str:
-    """Return what people still have to do before there is anything to decide from, "" if nothing.
+    """Return which judgements of people are still missing before the next decision, "" if none.
 
     Each picture has to be rated, or there have to be as many comparisons as pictures. `pictures` are pairs of a
     content hash and a variant index; `rated` are content hashes.
@@ -119,7 +119,7 @@ def contenders(estimates: Mapping[Point, ValueEstimate], tried: Mapping[Point, i
 def _new_points(
     situation: Situation, best: Point, scores: Mapping[Point, float], room: int, propose: Propose
 ) -> list[Point]:
-    """Choose values that were not tried: by halving the gaps beside the best, the last by the sampler."""
+    """Return values that were not tried: some halve the gaps beside the best, the last comes from the sampler."""
     if not room:
         return []
     space, tried = situation.space, situation.tried
@@ -143,7 +143,7 @@ def _more(situation: Situation, points: Iterable[Point], seeds: int, what: str) 
 
 
 def value_text(definition: ExperimentDefinition, value: VariantValue) -> str:
-    """Write a value with the name of its variable, or variables."""
+    """Return a value as text, with the name of each variable."""
     parts = value if isinstance(value, dict) else {definition.variable_name: value}
     return ", ".join(f"{name} {part}" for name, part in parts.items())
 

@@ -1,6 +1,6 @@
 """Which values to try next: Optuna's TPE sampler (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011).
 
-A study is made anew from all that was seen each time it is asked, so it stores nothing, and the same observations give
+The study is rebuilt from all observations for each proposal, so nothing is stored, and the same observations give
 the same proposals. Each axis is a row of places: numbers as integers, whose order the sampler uses, all else as
 categories.
 """
@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from learning_service.experiments.space import Point, Space
 
-ASKED: Final = 8  # proposals that are looked at for each that is wanted: some were tried already
+ASKED: Final = 8  # proposals drawn for each one needed, because some were tried already
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -22,7 +22,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def propose(
     space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int
 ) -> list[Point]:
-    """Return up to `count` points that were not tried yet, those first that promise most.
+    """Return up to `count` points that were not tried yet, the most promising first.
 
     `scores` are the means of the points that have any, of which more is better; `seed` decides what is left to chance.
     """

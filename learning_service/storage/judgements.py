@@ -1,4 +1,4 @@
-"""What people have said of pictures, by experiment and content hash: stars with notes, and comparisons."""
+"""The judgements about pictures, by experiment and content hash: stars with notes, and comparisons."""
 
 from typing import Final, NamedTuple
 
@@ -14,7 +14,7 @@ _Row = tuple[int, int, str, int, int, str, ComparisonOutcome, float]
 
 
 class RatingRow(NamedTuple):
-    """What holds of a picture; no stars: the rating was taken back."""
+    """The current rating of a picture; without stars it was undone."""
 
     sha256: str
     stars: int | None
@@ -23,7 +23,7 @@ class RatingRow(NamedTuple):
 
 
 class ComparisonRow(NamedTuple):
-    """One answer to "which of these two is better?"."""
+    """One comparison of two pictures."""
 
     preference: Preference
     compared_at: float
@@ -42,26 +42,26 @@ class Judgements:
         tx.execute(SQL["insert_rating"], (experiment_id, *rating))
 
     def ratings(self, experiment_id: str) -> list[RatingRow]:
-        """Return what holds of each rated picture, oldest first."""
+        """Return the current rating of each rated picture, oldest first."""
         return [_rating(row) for row in self._log.query(SQL["select_ratings"], (experiment_id, 0))]
 
     def ratings_page(self, experiment_id: str, after: int, limit: int) -> tuple[list[RatingRow], int | None]:
-        """Return some of that, up to the limits of a reply, and the `after` of the next page."""
+        """Return a page of these ratings, up to the limits of a reply, and the `after` of the next page."""
         rows, more = self._log.query_page(SQL["select_ratings"], (experiment_id, after), limit)
         return [_rating(row) for row in rows], rows[-1][0] if more else None
 
     def summary(self, experiment_id: str, variant_index: int) -> RatingSummary | None:
-        """Return mean and count of what holds of the pictures of a variant; None if none of them is rated."""
+        """Return mean and count of the ratings of a variant's pictures; None if none of them is rated."""
         ((mean, count),) = self._log.query(SQL["select_summary"], (experiment_id, variant_index))
         return RatingSummary(mean=mean, count=count) if count else None
 
     def rating(self, experiment_id: str, sha256: str) -> RatingRow | None:
-        """Return what holds of one picture."""
+        """Return the current rating of one picture."""
         rows = self._log.query(SQL["select_rating"], (experiment_id, sha256))
         return RatingRow(*rows[0]) if rows else None
 
     def undo_rating(self, tx: Transaction, experiment_id: str) -> str | None:
-        """Take back the newest rating; return the picture that it was of, None if there is none."""
+        """Undo the newest rating; return its picture, None if there is none."""
         rows = self._log.query(SQL["select_newest_rating"], (experiment_id,))
         if not rows:
             return None
@@ -70,7 +70,7 @@ class Judgements:
         return str(sha256)
 
     def compare(self, tx: Transaction, experiment_id: str, comparison: ComparisonRow) -> None:
-        """Record what somebody said of two pictures."""
+        """Record a comparison of two pictures."""
         said = comparison.preference
         sides = [(side.sha256, side.variant_index, side.repeat_index) for side in (said.left, said.right)]
         row = (experiment_id, *sides[0], *sides[1], said.outcome, comparison.compared_at)
@@ -81,11 +81,11 @@ class Judgements:
         return [_comparison(row) for row in self._log.query(SQL["select_comparisons"], (experiment_id,))]
 
     def count_comparisons(self, experiment_id: str) -> int:
-        """Count the comparisons of an experiment."""
+        """Return the number of comparisons of an experiment."""
         return int(self._log.query(SQL["count_comparisons"], (experiment_id,))[0][0])
 
     def undo_comparison(self, tx: Transaction, experiment_id: str) -> ComparisonRow | None:
-        """Take back the newest comparison, and return it; None if there is none."""
+        """Undo the newest comparison and return it; None if there is none."""
         rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""How each job of an experiment ended, and its pictures: what ratings, answers and exports are about."""
+"""The outcome of each job of an experiment, and its pictures: the input of ratings, recommendations and exports."""
 
 from collections.abc import Iterable
 from math import isfinite
@@ -23,7 +23,7 @@ _decode_image = msgspec.msgpack.Decoder(ImageRef).decode
 
 
 class ResultRow(NamedTuple):
-    """How a job ended; `seconds` is what a completed one took."""
+    """The outcome of a job; `seconds` is the duration of a completed one."""
 
     job_id: str
     variant_index: int
@@ -36,7 +36,7 @@ class ResultRow(NamedTuple):
 
 
 class PictureRow(NamedTuple):
-    """A picture, and the job that it came of. The same picture may stand there twice, if two jobs gave it."""
+    """A picture and the job that made it. The same picture has two rows if two jobs made it."""
 
     sha256: str
     job_id: str
@@ -87,11 +87,11 @@ class Results:
         return _picture_rows(self._log.query(SQL["find_pictures"], (experiment_id, prefix, prefix + "g")))
 
     def variants_of(self, experiment_id: str, sha256: str) -> list[int]:
-        """Return the variants that a picture came of."""
+        """Return the variants that made a picture."""
         return sorted({index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))})
 
     def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:
-        """Forget how jobs ended: others take their places."""
+        """Remove the results of jobs that are replaced by retries."""
         tx.executemany(SQL["delete_result"], [(experiment_id, job_id) for job_id in job_ids])
 
 

@@ -1,4 +1,4 @@
-"""How far the search of each adaptive experiment is, on disk."""
+"""The stored state of the search of each adaptive experiment."""
 
 from typing import Final
 
@@ -20,11 +20,11 @@ class Searches:
         log.create_tables("adaptive", SCHEMA_VERSION, SQL["schema"])
 
     def write(self, tx: Transaction, experiment_id: str, search: SearchState) -> None:
-        """Record how far a search is."""
+        """Write the state of a search."""
         tx.execute(SQL["upsert_search"], (experiment_id, *search))
 
     def find(self, experiment_id: str) -> SearchState | None:
-        """Return how far the search of an experiment is; None for one that is not adaptive."""
+        """Return the state of the search of an experiment; None if it is not adaptive."""
         rows = self._log.query(SQL["select_search"], (experiment_id,))
         return SearchState(*rows[0]) if rows else None
 

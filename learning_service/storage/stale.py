@@ -1,4 +1,4 @@
-"""Which recommendations have to be made anew: written with what made them stale, so that a crash forgets none."""
+"""Which recommendations are stale: marked in the transaction that makes them stale, so that a crash loses none."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,7 +13,7 @@ SCHEMA_VERSION: Final = 1
 
 
 class StaleMarks:
-    """Marks experiments in the transactions of others, and tells whoever makes recommendations."""
+    """Marks experiments in the transactions of others, and notifies the recommender after the commit."""
 
     def __init__(self, log: Log) -> None:
         """Create the table if it is not there."""
@@ -22,13 +22,13 @@ class StaleMarks:
         log.create_tables("stale", SCHEMA_VERSION, SQL["schema"])
 
     def mark(self, tx: Transaction, experiment_ids: Iterable[str]) -> None:
-        """Record that something has changed."""
+        """Mark an experiment: its recommendation is stale."""
         for experiment_id in experiment_ids:
             tx.execute(SQL["insert_stale"], (experiment_id,))
             tx.after_commit(partial(self.on_mark, experiment_id))
 
     def clear(self, tx: Transaction, experiment_id: str) -> None:
-        """Record that the recommendation is made anew."""
+        """Remove the mark: the recommendation was updated."""
         tx.execute(SQL["delete_stale"], (experiment_id,))
 
     def all(self) -> list[str]:

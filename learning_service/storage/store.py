@@ -26,7 +26,7 @@ from learning_service.storage.stale import StaleMarks
 
 SQL: Final = sql.load("learning_service.storage", "store.sql")
 SCHEMA_VERSION: Final = 3
-UNASSIGNED: Final = ""  # as the runner of a cancel: of the jobs that no runner was chosen for
+UNASSIGNED: Final = ""  # the runner of jobs that have none yet, where a cancel is stored
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -36,7 +36,7 @@ _decode_pipelines = msgspec.msgpack.Decoder(RunnerPipelines).decode
 
 
 class JobRow(NamedTuple):
-    """A job that is to be sent to a runner."""
+    """A job to be sent to a runner."""
 
     number: int
     job_id: str
@@ -73,7 +73,7 @@ class LearningStore:
         return experiment
 
     def get(self, experiment_id: str) -> Experiment:
-        """Return an experiment that somebody asks for.
+        """Return the experiment that a request names.
 
         Raises:
             ControlError: there is none of that id (code `not_found`).
@@ -89,7 +89,7 @@ class LearningStore:
         return experiment
 
     def keep(self, experiment: Experiment) -> None:
-        """Keep an experiment in memory that has just been committed."""
+        """Keep a committed experiment in memory."""
         self._cache[experiment.experiment_id] = experiment
 
     def trim(self) -> None:
@@ -130,7 +130,7 @@ class LearningStore:
         tx.executemany(SQL["insert_job"], rows)
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
-        """Write what changes of an experiment."""
+        """Write the columns of an experiment that can change."""
         row = (
             experiment.started_at,
             experiment.updated_at,
@@ -146,11 +146,11 @@ class LearningStore:
             self.searches.write(tx, experiment.experiment_id, experiment.search)
 
     def write_definition(self, tx: Transaction, experiment: Experiment) -> None:
-        """Write a definition that was changed; as it was first is kept."""
+        """Write a changed definition; the original is kept beside it."""
         tx.execute(SQL["update_definition"], (_encode(experiment.definition), experiment.experiment_id))
 
     def created_as(self, experiment_id: str) -> ExperimentDefinition | None:
-        """Return the definition as it was first, None where it is that still."""
+        """Return the original definition; None if it was never changed."""
         rows = self._log.query(SQL["select_created_as"], (experiment_id,))
         return _decode_definition(rows[0][0]) if rows else None
 
@@ -160,7 +160,7 @@ class LearningStore:
         tx.executemany(SQL["upsert_variant"], rows)
 
     def rate_all(self, tx: Transaction, experiment: Experiment) -> None:
-        """Count the ratings of all variants anew, and write those that have any."""
+        """Recount the ratings of all variants, and write the variants that have any."""
         rated = {}
         for index, variant in list(experiment.variants.items()):
             summary = self.judgements.summary(experiment.experiment_id, index)
@@ -170,38 +170,38 @@ class LearningStore:
         self.write_variants(tx, rated)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
-        """Keep an event that came after the end of its variant."""
+        """Keep an event that arrived after its variant had ended."""
         tx.execute(SQL["insert_late"], (experiment_id, variant_index, body))
         tx.execute(SQL["trim_late"], (experiment_id, self._log.limits.late_events))
 
     def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
-        """Return jobs of some kinds that no runner was chosen for, in the order of their turn."""
-        # kind by kind: those of a kind that nobody takes now may be many, and are not even passed over
+        """Return jobs of some kinds that have no runner yet, in queue order."""
+        # kind by kind, so that the many jobs of a kind without capacity are not even scanned
         rows = [row for kind in kinds for row in _job_rows(self._log.query(SQL["select_unassigned"], (kind, limit)))]
         return sorted(rows, key=lambda row: (-row.priority, row.number))[:limit]
 
     def cancelled_unsent(self, runner: str, limit: int) -> list[JobRow]:
-        """Return jobs that a runner does not have yet, of experiments that it is to cancel; or those of no runner."""
+        """Return jobs of experiments to be cancelled that their runner does not have yet; or that have no runner."""
         return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner, limit)))
 
     def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
-        """Choose the runner of jobs."""
+        """Assign jobs to a runner."""
         tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
 
     def unacknowledged(self, runner: str, limit: int, *, but: Iterable[str] = ()) -> list[JobRow]:
-        """Return jobs that a runner is to be sent, but for some kinds, in the order of their turn."""
+        """Return jobs to be sent to a runner, except for some kinds, in queue order."""
         return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
 
     def count_unassigned(self) -> int:
-        """Count the jobs that no runner was chosen for."""
+        """Return the number of jobs that have no runner yet."""
         return int(self._log.query(SQL["count_unassigned"])[0][0])
 
     def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Record that a runner has jobs on its disk."""
+        """Record that a runner has stored jobs."""
         tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
 
     def withdraw(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Take jobs back that no runner has."""
+        """Remove jobs that no runner has."""
         tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
 
     def unended(self) -> list[str]:
@@ -230,44 +230,44 @@ class LearningStore:
                     yield experiment, index, [row for row in mine if phases[row.job_id] not in GONE]
 
     def resend(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Mark jobs, so that they are sent again to the runner that was chosen for them."""
+        """Mark jobs to be sent again to their runner."""
         tx.executemany(SQL["resend_job"], [(row.number,) for row in rows])
 
     def repeat_cancels(self, tx: Transaction, runner: str) -> None:
-        """Mark what was cancelled, so that a runner is told once more."""
+        """Mark cancel requests to be sent again to a runner."""
         tx.execute(SQL["repeat_cancels"], (runner,))
 
     def positions(self) -> dict[tuple[str, str], Position]:
-        """Return how far each runner was read."""
+        """Return the stored position in the log of each runner."""
         rows = self._log.query(SQL["select_positions"])
         return {(source, prefix): Position(epoch, offset) for source, prefix, epoch, offset in rows}
 
     def write_positions(self, tx: Transaction, positions: dict[tuple[str, str], Position]) -> None:
-        """Record how far runners were read."""
+        """Write the positions in the logs of runners."""
         tx.executemany(SQL["upsert_position"], [(*key, *position) for key, position in positions.items()])
 
     def runners(self) -> dict[str, RunnerPipelines]:
-        """Return what each runner offered when it last answered."""
+        """Return the last known pipelines of each runner."""
         return {address: _decode_pipelines(blob) for address, blob in self._log.query(SQL["select_runners"])}
 
     def write_runner(self, tx: Transaction, address: str, pipelines: RunnerPipelines) -> None:
-        """Record what a runner offers."""
+        """Write the pipelines of a runner."""
         tx.execute(SQL["upsert_runner"], (address, _encode(pipelines)))
 
     def runners_of(self, experiment_id: str) -> list[str]:
-        """Return the runners that were chosen for jobs of an experiment."""
+        """Return the runners that have jobs of an experiment."""
         return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
 
     def runners_with_work(self) -> set[str]:
-        """Return the runners that were chosen for jobs of experiments which have not ended."""
+        """Return the runners that have jobs of experiments which have not ended."""
         return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
 
     def write_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
-        """Record that a runner is to cancel an experiment; what runs may come to its end with `finish_running`."""
+        """Record that a runner has to cancel an experiment; with `finish_running` its running jobs may end normally."""
         tx.execute(SQL["insert_cancel"], (experiment_id, runner, finish_running))
 
     def next_cancel(self, runner: str) -> tuple[str, bool] | None:
-        """Return an experiment that a runner is to cancel, and whether what runs may come to its end."""
+        """Return an experiment that a runner has to cancel, and whether running jobs may end normally."""
         rows = self._log.query(SQL["select_cancel"], {"runner": runner})
         return (str(rows[0][0]), bool(rows[0][1])) if rows else None
 
@@ -280,19 +280,19 @@ class LearningStore:
         return bool(self._log.query(SQL["select_cancelling"], (experiment_id,)))
 
     def forget_cancels(self, tx: Transaction, experiment_id: str) -> None:
-        """Let an experiment go on that was cancelled."""
+        """Remove the cancel requests of an experiment that continues."""
         tx.execute(SQL["delete_cancels"], (experiment_id,))
 
     def begin_reconcile(self, tx: Transaction, runner: str) -> None:
-        """Record that a runner has to be asked how its jobs ended."""
+        """Record that the jobs of a runner have to be reconciled."""
         tx.execute(SQL["insert_reconcile"], (runner,))
 
     def reconciles(self) -> list[str]:
-        """Return the runners that have to be asked how their jobs ended."""
+        """Return the runners whose jobs have to be reconciled."""
         return [runner for (runner,) in self._log.query(SQL["select_reconciles"])]
 
     def finish_reconcile(self, tx: Transaction, runner: str) -> None:
-        """Record that a runner has been asked."""
+        """Record that the jobs of a runner are reconciled."""
         tx.execute(SQL["delete_reconcile"], (runner,))
 
     def _read(self, experiment_id: str) -> Experiment | None:
@@ -313,7 +313,7 @@ class LearningStore:
 
 
 def job_kind(pipeline: str, stage: str) -> str:
-    """Return what a runner has to offer for a job."""
+    """Return the kind of a job: the pipeline and stage that a runner has to offer."""
     return f"{pipeline}/{stage}"
 
 
