@@ -95,7 +95,7 @@ def kinds_taken(remaining: Mapping[RunnerLink, Counter[str]]) -> set[str]:
 
 
 def share_out(rows: Iterable[JobRow], remaining: Mapping[RunnerLink, Counter[str]]) -> dict[RunnerLink, list[JobRow]]:
-    """Return the jobs of each runner; the shortest queue with capacity comes first. Updates `remaining` and the loads."""
+    """Return the jobs of each runner, filling the shortest queue with capacity first. Update `remaining`."""
     chosen: dict[RunnerLink, list[JobRow]] = {}
     for row in rows:
         able = [link for link, left in remaining.items() if left[link.available.get(row.kind, "")] > 0]

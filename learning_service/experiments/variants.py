@@ -185,7 +185,7 @@ def seconds_of(job: JobCompleted) -> float | None:
 
 
 def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
-    """Return the sums with the metrics of one job; numbers that are not finite would spoil the mean, and are left out."""
+    """Return the sums with the metrics of one job, without numbers that are not finite, which would spoil the mean."""
     after = dict(sums)
     for name, value in metrics.items():
         before = after.get(name)
