@@ -5,7 +5,7 @@ much values and seeds differ, weighted by how well the assumption explains the o
 
 Only differences between values decide which is best. Within an assumption the values are taken as independent, with
 variances ("spreads") whose sums fit the variances of all differences. With the same seeds under every value that is
-exact; else `tests/unit/test_answer_posterior.py` holds it within 0.02 of random draws. So a
+exact; else `tests/unit/test_recommendation_posterior.py` holds it within 0.02 of random draws. So a
 probability is a sum over one axis: no draws, equal evidence gives equal probabilities, and a hair of evidence moves
 them by a hair.
 """

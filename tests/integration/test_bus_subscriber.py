@@ -1,63 +1,26 @@
 """Publisher and subscriber over real sockets, each in its own thread."""
 
-import shutil
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zmq
 
-from bus.config.limits import Limits
 from bus.contracts.messages import JobQueued
-from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError, LatestParams, LatestReply
-from bus.protocol.recovery import Rewound, Truncated
 from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
-from tests.support.helpers import TIME_FACTOR, Service, append, collect, deadline, job, names, wait_until
+from tests.support.helpers import Service, append, collect, job, names, wait_until
+from tests.support.subscribing import MOMENT, fill, ready, text
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
-MOMENT = 0.05 * TIME_FACTOR  # long enough to see that nothing more comes
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Name the database file."""
     return tmp_path / "test.sqlite"
-
-
-def fill(service: Service, first: int, last: int, topic: str = "a.") -> None:
-    """Publish the events `first` to `last`, each in its own transaction."""
-    for number in range(first, last + 1):
-        service.append((topic, number))
-
-
-def ready(subscriber: Subscriber) -> Subscriber:
-    """Wait until all subscriptions are active."""
-    assert subscriber.wait_ready(10.0 * TIME_FACTOR)
-    return subscriber
-
-
-def restart(serve: Serve, service: Service, path: Path) -> Service:
-    """Start a service on the ports of one that has ended."""
-    service.stop()
-    return serve(path, feed=service.publisher.feed, control=service.publisher.control)
-
-
-def wait_for_queue(subscriber: Subscriber) -> None:
-    """Wait until the subscriber has an event that nobody has taken, which pauses it if its queue is full."""
-    limit = deadline()
-    while not subscriber._queue:
-        assert not limit.passed, "no event came"
-        subscriber._loop.step(limit.left)
-
-
-def text(first: int, last: int) -> list[str]:
-    """Give the names of the events `first` to `last`."""
-    return [str(number) for number in range(first, last + 1)]
 
 
 def test_events_are_delivered_live(serve: Serve, subscribe: Subscribe, path: Path) -> None:
@@ -223,89 +186,6 @@ def test_iterating_gives_events_one_by_one(serve: Serve, subscribe: Subscribe, p
     assert names([next(events), next(events), next(events)]) == text(1, 3)
 
 
-@pytest.mark.parametrize("prefix", ["", "a."])
-def test_a_publisher_that_restarts_is_followed_on(serve: Serve, subscribe: Subscribe, path: Path, prefix: str) -> None:
-    """On the same ports and in the same epoch, also for events that the feed could not carry."""
-    service = serve(path)
-    subscriber = ready(subscribe([service.address], [prefix]))
-    fill(service, 1, 3)
-    found = collect(subscriber, 3)
-    epoch = service.log.epoch
-    service.stop(after=lambda: append(service.log, ("a.", 4)))
-    service = restart(serve, service, path)
-    fill(service, 5, 6)
-
-    found += collect(subscriber, 3)
-
-    assert names(found) == text(1, 6)
-    assert {one.epoch for one in found} == {epoch}
-    assert not subscriber.notices
-
-
-def test_a_new_epoch_that_lost_nothing_is_followed_on(serve: Serve, subscribe: Subscribe, path: Path) -> None:
-    """After a crash of the machine that rolled nothing back, nothing is delivered twice."""
-    service = serve(path)
-    subscriber = ready(subscribe([service.address], ["a."]))
-    fill(service, 1, 3)
-    found = collect(subscriber, 3)
-    service.stop()
-    db = sqlite3.connect(path)
-    with db:
-        db.execute("UPDATE closing SET clean = 0, boot_id = 'an earlier one'")
-    db.close()
-    service = restart(serve, service, path)
-    fill(service, 4, 5)
-
-    found += collect(subscriber, 2)
-
-    assert names(found) == text(1, 5)
-    assert found[0].epoch != found[-1].epoch == service.log.epoch
-    assert subscriber.receive(MOMENT) == []
-    assert not subscriber.notices
-
-
-@pytest.mark.fault(item="F20")
-def test_a_rolled_back_log_is_followed_from_what_survived(serve: Serve, subscribe: Subscribe, path: Path) -> None:
-    """After a power cut that took the end, the consumer is told, and gets the events that took those offsets."""
-    service = serve(path)
-    fill(service, 1, 2)
-    service.stop()
-    backup = path.with_suffix(".backup")
-    shutil.copy(path, backup)
-    service = restart(serve, service, path)
-    subscriber = subscribe([service.address], ["a."], start=Start.BEGINNING)
-    fill(service, 3, 5)
-    assert names(collect(subscriber, 5)) == text(1, 5)
-    service.stop()
-    shutil.copy(backup, path)
-    service = restart(serve, service, path)
-    service.append(("a.", "third again"), ("a.", "fourth again"))
-
-    found = collect(subscriber, 2)
-
-    assert names(found) == ["third again", "fourth again"]
-    assert [one.offset for one in found] == [3, 4]
-    assert list(subscriber.notices) == [(service.address, "a.", Rewound(5, 2))]
-
-
-@pytest.mark.fault(item="F38")
-def test_what_retention_took_is_told_and_the_rest_delivered(serve: Serve, subscribe: Subscribe, path: Path) -> None:
-    """A subscriber that was away too long learns how much it can have missed at most."""
-    service = serve(path)
-    fill(service, 1, 9)
-
-    def retain() -> None:
-        with service.log.transaction() as tx:
-            tx.execute('DELETE FROM log WHERE "offset" <= 6')
-
-    service.call(retain)
-    stored = {(service.address, ""): Position(service.log.epoch, 2)}
-    subscriber = subscribe([service.address], positions=stored)
-
-    assert names(collect(subscriber, 3)) == text(7, 9)
-    assert list(subscriber.notices) == [(service.address, "", Truncated(2, 7))]
-
-
 @pytest.mark.fault(item="F6")
 @pytest.mark.parametrize("prefix", ["", "a."])
 def test_a_subscriber_that_stalls_catches_up(serve: Serve, subscribe: Subscribe, path: Path, prefix: str) -> None:
@@ -328,74 +208,6 @@ def test_a_subscriber_that_stalls_catches_up(serve: Serve, subscribe: Subscribe,
     assert catchup.refetched > 0, "the feed was not overrun: the test needs more events"
 
 
-def test_nobody_there_is_not_ready(subscribe: Subscribe, serve: Serve, path: Path) -> None:
-    """Waiting for readiness ends in time, and a service that starts later is found."""
-    service = serve(path)
-    service.stop()
-    subscriber = subscribe([service.address])
-
-    assert not subscriber.wait_ready(MOMENT)
-    assert subscriber.receive(MOMENT) == []
-    service = restart(serve, service, path)
-    assert ready(subscriber).ready
-
-
-def test_a_publisher_that_stops_and_moves_its_feed_is_found_at_once(
-    serve: Serve, subscribe: Subscribe, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The closing heartbeat makes the subscriber ask anew where the feed is: no silence has to pass before."""
-    service = serve(path)
-    subscriber = ready(subscribe([service.address], ["a."]))
-    fill(service, 1, 1)
-    found = collect(subscriber, 1)
-    service.stop()
-    limit = deadline()
-    while subscriber.ready:
-        assert not limit.passed, "the closing heartbeat was not noticed"
-        subscriber.receive(MOMENT)
-    service = serve(path, control=service.publisher.control)
-    fill(service, 2, 3)
-
-    found += collect(subscriber, 2, 20)
-
-    assert names(found) == text(1, 3)
-    assert subscriber._sources[0].reconnects == 0
-    assert "is silent" not in caplog.text
-
-
-def test_a_publisher_that_dies_and_moves_its_feed_is_found_again(
-    serve: Serve, subscribe: Subscribe, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a closing heartbeat, silence on the feed makes the subscriber ask anew where it is."""
-    service = serve(path)
-    subscriber = ready(subscribe([service.address], ["a."]))
-    fill(service, 1, 1)
-    found = collect(subscriber, 1)
-    monkeypatch.setattr(service.publisher, "_beat", lambda **_: None)
-    service.stop()
-    service = serve(path, control=service.publisher.control)
-    fill(service, 2, 3)
-
-    found += collect(subscriber, 2, 20)
-
-    assert names(found) == text(1, 3)
-    assert subscriber._sources[0].reconnects > 0
-
-
-def test_a_publisher_that_restarts_while_the_subscriber_is_busy_is_followed_on(
-    serve: Serve, subscribe: Subscribe, path: Path
-) -> None:
-    """What a full queue has paused goes on at the publisher that came back meanwhile."""
-    service = serve(path)
-    subscriber = ready(subscribe([service.address], ["a."], limits=Limits(queue_events=1)))
-    fill(service, 1, 1)
-    wait_for_queue(subscriber)
-    service = restart(serve, service, path)
-    fill(service, 2, 3)
-
-    assert names(collect(subscriber, 3)) == text(1, 3)
-
-
 def test_many_threads_may_publish_through_one_loop(serve: Serve, subscribe: Subscribe, path: Path) -> None:
     """Calls handed over from several threads are all done, and the log's order is the delivery's order."""
     service = serve(path)
@@ -415,19 +227,3 @@ def test_many_threads_may_publish_through_one_loop(serve: Serve, subscribe: Subs
     assert [one.offset for one in found] == list(range(1, 61))
     for name in "abc":
         assert names([one for one in found if one.topic == f"{name}."]) == [f"{name}{number}" for number in range(20)]
-
-
-@pytest.mark.fault(item="B24")
-def test_a_control_socket_that_met_the_wrong_peer_is_made_anew(
-    serve: Serve, tmp_path: Path, subscribe: Subscribe
-) -> None:
-    """Libzmq never connects again after it met a socket of another type; the subscriber does."""
-    wrong: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
-    port = wrong.bind_to_random_port("tcp://127.0.0.1")
-    subscriber = subscribe([f"tcp://127.0.0.1:{port}"])
-    assert not subscriber.wait_ready(1.0)
-    wrong.close(0)
-
-    serve(tmp_path / "test.sqlite", control=Address("127.0.0.1", port))
-
-    assert subscriber.wait_ready(deadline(20).left)

@@ -1,7 +1,7 @@
 """The checker `tests.support.invariants` notices what it is there for: the same runs, with something broken on purpose.
 
 Each control has its counterpart, in which nothing is broken and the check passes. That a log which does not sync is
-noticed is in `test_power_cuts.py`; wrong decisions of `Recovery` are in `tests/unit/test_bus_catchup.py`.
+noticed is in `test_power_cuts.py`; wrong decisions of `Recovery` are in `tests/unit/test_bus_recovery_network.py`.
 """
 
 import sqlite3

@@ -20,7 +20,7 @@ from bus.transport import sockets
 from bus.transport.loop import Loop
 from bus.transport.server import MethodServer
 from tests.support.helpers import LOCALHOST, job
-from tests.support.simulated_network import Event, ModelPublisher
+from tests.support.model_publisher import Event, ModelPublisher
 
 BEAT_SECONDS = 0.05
 

@@ -1,0 +1,25 @@
+"""What tests of the log do to its file: fill it, list it, change it without the log."""
+
+import sqlite3
+from pathlib import Path
+
+from bus.eventlog.log import Log
+from tests.support.helpers import append
+
+
+def fill(log: Log, count: int, topic: str = "a.") -> None:
+    """Log `count` messages in one transaction."""
+    append(log, *((topic, n) for n in range(count)))
+
+
+def offsets(log: Log, prefix: str = "", after: int = 0) -> list[int]:
+    """Give the offsets of all records with a prefix."""
+    return [record.offset for record in log.fetch(prefix, after).records]
+
+
+def tamper(path: Path, statement: str, params: tuple[object, ...] = ()) -> None:
+    """Change the file behind the log's back."""
+    db = sqlite3.connect(path)
+    with db:
+        db.execute(statement, params)
+    db.close()

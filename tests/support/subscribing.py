@@ -1,0 +1,41 @@
+"""What tests of subscribers share: events to publish, waiting, and a publisher that is started again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bus.subscriber.sync import Subscriber
+from tests.support.helpers import TIME_FACTOR, Service, deadline
+
+Serve = Callable[..., Service]
+MOMENT = 0.05 * TIME_FACTOR  # long enough to see that nothing more comes
+
+
+def fill(service: Service, first: int, last: int, topic: str = "a.") -> None:
+    """Publish the events `first` to `last`, each in its own transaction."""
+    for number in range(first, last + 1):
+        service.append((topic, number))
+
+
+def ready(subscriber: Subscriber) -> Subscriber:
+    """Wait until all subscriptions are active."""
+    assert subscriber.wait_ready(10.0 * TIME_FACTOR)
+    return subscriber
+
+
+def restart(serve: Serve, service: Service, path: Path) -> Service:
+    """Start a service on the ports of one that has ended."""
+    service.stop()
+    return serve(path, feed=service.publisher.feed, control=service.publisher.control)
+
+
+def wait_for_queue(subscriber: Subscriber) -> None:
+    """Wait until the subscriber has an event that nobody has taken, which pauses it if its queue is full."""
+    limit = deadline()
+    while not subscriber._queue:
+        assert not limit.passed, "no event came"
+        subscriber._loop.step(limit.left)
+
+
+def text(first: int, last: int) -> list[str]:
+    """Give the names of the events `first` to `last`."""
+    return [str(number) for number in range(first, last + 1)]
