@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,8 @@ def sentence_of(finished: Finished) -> str:
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Give services that are still empty after each test."""
-    workspace = Workspace(tmp_path_factory.mktemp("refusing"))
-    yield Services(workspace)
-    workspace.close()
+    with closing(Workspace(tmp_path_factory.mktemp("refusing"))) as workspace:
+        yield Services(workspace)
 
 
 EXPERIMENTS = {
