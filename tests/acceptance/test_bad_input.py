@@ -1,6 +1,5 @@
 """Bad input: one sentence that names the field, the right exit status, no traceback, and nothing is submitted."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,7 @@ from bus.contracts.experiments import ExperimentListParams, ExperimentListReply
 from bus.contracts.jobs import JobListParams, JobListReply
 from tests.support.experiment_files import services
 from tests.support.in_process import run_in_process
-from tests.support.workspace import Finished, ServiceProcess, Workspace, finish, steady_ports
+from tests.support.workspace import Workspace, finish, sentence_of, steady_ports
 
 GOOD = """
 name = "Good"
@@ -26,6 +25,8 @@ values = [2, 4]
 prompt = "a blue star"
 cfg_scale = 1.5
 """
+
+
 MANY = ", ".join(str(number) for number in range(1, 12))
 
 
@@ -45,16 +46,6 @@ class Services:
         jobs = self.runner.ask("job.list", JobListParams(), JobListReply)
         assert (experiments.experiments, jobs.jobs) == ([], []), "something was submitted"
         return sentence
-
-
-def sentence_of(finished: Finished) -> str:
-    """Give the sentence of a refusal; there must be one, and nothing else but a hint at the usage."""
-    assert "Traceback" not in finished.err, finished
-    assert not finished.out, finished
-    said = [line for line in finished.err.splitlines() if not line.startswith(("Usage: ", "Try "))]
-    (sentence,) = [line for line in said if line]
-    assert sentence.startswith("Error: "), finished
-    return sentence.removeprefix("Error: ")
 
 
 @pytest.fixture(scope="module")
@@ -280,85 +271,6 @@ def test_a_process_refuses_in_the_same_words(
     called = run_in_process(refusing.workspace, *arguments, code=code)
     assert (finished.out, finished.err) == (called.out, called.err)
     assert words in sentence_of(finished)
-
-
-SERVICES = {"runner": "pipeline_runner", "learning": "learning_service"}
-
-
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("kind", ["feed", "control"])
-def test_a_port_that_is_taken_is_reported(workspace: Workspace, service: str, kind: str) -> None:
-    """The sentence names the address and what to do; the exit status is 2."""
-    other = workspace.runner()
-    taken = (other.feed if kind == "feed" else other.control).rpartition(":")[2]
-    ports = {"feed": "0", "control": "0", kind: taken}
-
-    finished = workspace.run(
-        *(service, "--data-dir", workspace.folder / "second"),
-        *("--feed-port", ports["feed"], "--control-port", ports["control"]),
-        code=2,
-    )
-
-    assert sentence_of(finished) == (
-        f"cannot bind tcp://127.0.0.1:{taken}: it is taken; stop the other process or choose another port "
-        "(0 picks a free one)"
-    )
-
-
-@pytest.mark.fault(item="F22")
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_data_folder_that_is_in_use_is_reported(workspace: Workspace, service: str) -> None:
-    """A second process on the same files ends with status 4; the first one goes on."""
-    first: ServiceProcess = services(workspace)[list(SERVICES).index(service)]
-
-    finished = workspace.run(service, "--data-dir", first.data, "--feed-port", "0", "--control-port", "0", code=4)
-
-    holder = first.process.popen.pid
-    assert f"is in use by process {holder}; stop that one or choose another --data-dir" in sentence_of(finished)
-    assert first.info.service == service
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_data_folder_below_a_file_is_refused(workspace: Workspace, service: str) -> None:
-    """A folder that cannot be made is one sentence, with status 4."""
-    file = workspace.write("file", "")
-
-    finished = workspace.run(service, "--data-dir", file / "data", "--feed-port", "0", "--control-port", "0", code=4)
-
-    assert "cannot write to" in sentence_of(finished)
-    assert "--data-dir" in finished.err
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_file_in_place_of_the_data_folder_is_refused(workspace: Workspace, service: str) -> None:
-    """The option itself says that it wants a folder."""
-    assert "is a file" in sentence_of(workspace.run(service, "--data-dir", workspace.write("file", ""), code=2))
-
-
-@pytest.mark.fault(item="F13")
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_data_folder_that_cannot_be_written_is_refused(workspace: Workspace, service: str) -> None:
-    """The sentence says which folder, and what to do."""
-    folder = workspace.folder / "locked"
-    folder.mkdir(mode=0o500)
-
-    finished = workspace.run(service, "--data-dir", folder, "--feed-port", "0", "--control-port", "0", code=4)
-
-    assert f"cannot write to {folder}" in sentence_of(finished)
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_database_of_somebody_else_is_left_alone(workspace: Workspace, service: str) -> None:
-    """A file that is no log of ours is refused and stays as it is."""
-    (workspace.folder / "data").mkdir()
-    foreign = workspace.write(f"data/{service}.db", "this is no database\n" * 100)
-    before = foreign.read_bytes()
-
-    finished = workspace.run(service, "--data-dir", foreign.parent, "--feed-port", "0", "--control-port", "0", code=4)
-
-    assert str(foreign) in sentence_of(finished)
-    assert foreign.read_bytes() == before
 
 
 @pytest.mark.fault(item="B39")

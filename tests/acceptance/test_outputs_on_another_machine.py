@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.acceptance.test_bad_input import sentence_of
 from tests.support.checker import check_picture, outputs_of
 from tests.support.experiment_files import pictures, services
 from tests.support.helpers import TIME_FACTOR
@@ -21,6 +20,7 @@ from tests.support.workspace import (
     Finished,
     ServiceProcess,
     Workspace,
+    sentence_of,
     steady_ports,
     view_of,
 )

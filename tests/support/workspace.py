@@ -280,6 +280,16 @@ def finish(running: Running) -> Finished:
     return Finished(tuple(running.arguments[1:]), running.wait(), out, err)
 
 
+def sentence_of(finished: Finished) -> str:
+    """Return the sentence of a refusal; there must be one, and nothing else but a hint at the usage."""
+    assert "Traceback" not in finished.err, finished
+    assert not finished.out, finished
+    said = [line for line in finished.err.splitlines() if not line.startswith(("Usage: ", "Try "))]
+    (sentence,) = [line for line in said if line]
+    assert sentence.startswith("Error: "), finished
+    return sentence.removeprefix("Error: ")
+
+
 def steady_ports(count: int = 2) -> tuple[int, int]:
     """Choose free ports which, while nobody listens there, no outgoing connection can take.
 
