@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test unit integration acceptance browser fuzz chaos simulate bench interop lint format lock clean
+.PHONY: help install demo test unit integration acceptance browser coverage fuzz chaos simulate bench interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ acceptance: install ## Run the tests that start the commands as processes.
 
 browser: install ## Run the tests of the dashboard in Chromium; without it they are skipped.
 	$(PYTEST) tests/browser
+
+# Beside the unit tests those of the log, which is a file. The list of what is held is in pyproject.toml.
+coverage: install ## Hold 100 % of the branches of the protocol, the log and every module that decides.
+	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
+		tests/integration/test_log_faults.py tests/integration/test_metrics.py --cov
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment
@@ -77,4 +82,4 @@ lock: install ## Write the installed versions into constraints.txt.
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean: ## Remove what the other targets made.
-	rm -rf $(VENV) data .fuzz tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data .coverage .fuzz tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

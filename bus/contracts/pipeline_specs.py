@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from msgspec import Struct, field
 
@@ -194,6 +194,8 @@ def _is_a(kind: Kind, value: ConfigValue) -> bool:
             return isinstance(value, list)
         case "map":
             return isinstance(value, dict)
+        case _:  # pragma: no cover - mypy proves that there is no other kind
+            assert_never(kind)
 
 
 def bounds_text(low: float | None, high: float | None) -> str:

@@ -172,19 +172,22 @@ def _difference(experiment: Experiment, variant: Variant | None, context: Learni
 
 def _advance(experiment: Experiment, variant: Variant, event: JobEvent) -> Outcome:
     """Move a variant on by an event of one of its jobs."""
-    job_id = event.job_id
-    if variant.jobs[job_id] in variants.GONE:
+    if variant.jobs[event.job_id] in variants.GONE:
         return Ignored("job_already_applied")
-    time = _time(event)
     try:
-        if isinstance(event, JobCompleted):
-            changed = variants.job_ended(variant, event)
-        elif isinstance(event, JobStarted):
-            changed = variants.started(variant, job_id, time)
-        else:
-            changed = variants.queued(variant, job_id, time)
+        return _applied(experiment, variant, event)
     except IllegalTransitionError:
         return Late(experiment.experiment_id, variant.index)
+
+
+def _applied(experiment: Experiment, variant: Variant, event: JobEvent) -> Applied:
+    time = _time(event)
+    if isinstance(event, JobCompleted):
+        changed = variants.job_ended(variant, event)
+    elif isinstance(event, JobStarted):
+        changed = variants.started(variant, event.job_id, time)
+    else:
+        changed = variants.queued(variant, event.job_id, time)
     return Applied(event, experiment, changed, time, changed.revision != variant.revision)
 
 
@@ -200,11 +203,10 @@ def _grow(experiment: Experiment, variant: Variant | None, context: LearningCont
         return Rejected("too_many_jobs", f"{variant.planned} jobs have been seen of this variant")
     else:
         grown = variants.extended(variant, event.job_id)
-    outcome = _advance(experiment, grown, event)
-    if isinstance(outcome, Applied):  # one more job in the plan is news
-        revised = outcome.variant if outcome.is_news else replace(outcome.variant, revision=grown.revision + 1)
-        return replace(outcome, variant=revised, is_news=True, is_adopted=not experiment.variants)
-    return outcome
+    outcome = _applied(experiment, grown, event)
+    # one more job in the plan is news
+    revised = outcome.variant if outcome.is_news else replace(outcome.variant, revision=grown.revision + 1)
+    return replace(outcome, variant=revised, is_news=True, is_adopted=not experiment.variants)
 
 
 def _adopted(event: JobEvent, context: LearningContext) -> Experiment:

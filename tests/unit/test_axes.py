@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.axes import identity, plan_values
+from learning_service.experiments.axes import axis_values, identity, plan_values
 from learning_service.experiments.plan import check_plan, is_slow
 from tests.support.factories import definition
 
@@ -90,3 +90,8 @@ def test_a_grid_that_makes_no_sense_is_refused(
 def test_identity_tells_values_apart(one: Scalar | dict[str, Scalar], other: Scalar, same: bool) -> None:
     """As people do: 1 and 1.0 are the same setting, 1 and true are two."""
     assert (identity(one) == identity(other)) == same
+
+
+def test_all_values_are_none_yet_where_nobody_has_said_what_there_is() -> None:
+    """The command line reads a file before it has asked a runner."""
+    assert axis_values("variable", MODEL) == []

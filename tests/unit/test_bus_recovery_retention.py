@@ -93,3 +93,18 @@ def test_a_screen_that_opens_late_lists_the_newest_events_first() -> None:
     assert (follower.take(), follower.take_notices()) == (["four", "seven", "eleven"], [])
     assert follower.offset == 12
     assert follower.request() == Check(12)
+
+
+def test_what_was_listed_before_the_chain_proved_that_nothing_was_missed_is_not_delivered() -> None:
+    """Neither an event of an earlier page nor the damage that it reports: our position has passed both."""
+    follower: Recovery[str] = Recovery(epoch=1, offset=3)
+    follower.heartbeat(1, 12, 10, [(1, 0)])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.listed(request, 1, 12, 10, [(8, "of another prefix")], "m.", [7])
+    request = follower.request()
+    assert isinstance(request, Latest)
+    follower.message(1, 13, 3, "thirteen")
+    follower.listed(request, 1, 13, 10, [], "")
+
+    assert (follower.take_notices(), follower.take(), follower.offset) == ([], ["thirteen"], 13)

@@ -98,3 +98,22 @@ def test_the_search_finds_the_first_event_at_or_after_a_moment(data: st.DataObje
     readable = [offset for offset in range(first, len(seconds) + 1) if offset not in damaged]
     assert [one for one in readable if one > found] == [one for one in readable if seconds[one - 1] >= since]
     assert len(asked) <= 8 + 7 * len(damaged)
+
+
+def test_a_day_before_the_calendar_begins_is_no_time() -> None:
+    """Midnight of the year 1 in a zone east of Greenwich is in the year 0."""
+    with pytest.raises(InvalidInputError, match=r"^--since: "):
+        parse_since("0001-01-01", NOW)
+
+
+@pytest.mark.parametrize("next_", [0, 2])
+def test_a_page_without_an_event_is_passed_over_and_one_without_progress_ends(next_: int) -> None:
+    """A publisher that answers nonsense costs one request for each step."""
+    asked: list[int] = []
+
+    def fetch(after: int) -> FetchReply:
+        asked.append(after)
+        return FetchReply(epoch=1, first=1, head=2, next=next_, events=[])
+
+    assert offset_before(datetime(2026, 5, 1, tzinfo=UTC), 1, 2, fetch) == 0
+    assert asked == [1, 0]

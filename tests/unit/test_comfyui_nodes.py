@@ -8,7 +8,9 @@ import pytest
 
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.pipelines.comfyui.nodes import NodeInfo, Nodes, input_spec
+from pipeline_runner.pipelines.comfyui.nodes import NodeInfo, Nodes, check_against, input_spec
+from pipeline_runner.pipelines.comfyui.workflow import Workflow, read_workflow
+from tests.support.comfyui_jobs import example, inputs
 
 
 def spec(told: Any) -> VariableSpec | None:
@@ -91,3 +93,60 @@ def test_what_is_no_list_of_nodes_is_said_to_be_none(data: bytes) -> None:
     """The browser of the server's own page could not read it either."""
     with pytest.raises(msgspec.DecodeError):
         Nodes(data)
+
+
+def described(**changes: Any) -> Nodes:
+    """Return the classes of the example workflow, with these described otherwise, or None for one that is away."""
+    sampler = {"seed": ["INT", {"min": 0}], "cfg": ["FLOAT", {"min": 0.0, "max": 100.0}], "steps": ["INT"]}
+    classes: dict[str, Any] = {node["class_type"]: {"input": {}} for node in example().values()}
+    latent = {"width": ["INT", {"min": 16}], "height": ["INT", {"min": 16}]}
+    classes["EmptyLatentImage"] = {"input": {"required": latent}}
+    classes |= {"KSampler": {"input": {"required": sampler}}, "SaveImage": {"output_node": True}, **changes}
+    return Nodes(json.dumps({name: told for name, told in classes.items() if told is not None}).encode())
+
+
+def workflow_of(**config: Any) -> Workflow:
+    """Return the example with two variables beside the seed, one of which goes to two inputs."""
+    usual: dict[str, Any] = {"workflow": "x.json", "inputs": inputs("cfg_scale", "size")}
+    return read_workflow(json.dumps(example()).encode(), {**usual, **config})
+
+
+def test_the_inputs_of_a_workflow_are_read_once_and_without_duplicates() -> None:
+    """A variable may go to hundreds of inputs of one kind."""
+    nodes, workflow = described(), workflow_of()
+
+    found = nodes.inputs_of(workflow)
+
+    assert found == {
+        "seed": [VariableSpec(kind="int", minimum=0)],
+        "cfg_scale": [VariableSpec(kind="float", minimum=0, maximum=100)],
+        "size": [VariableSpec(kind="int", minimum=16)],
+    }
+    assert nodes.inputs_of(workflow) is found
+
+
+def test_a_configuration_is_checked_against_the_inputs_that_it_sets() -> None:
+    """What it does not set stays as it is in the workflow."""
+    check_against(described(), workflow_of(), {"cfg_scale": 7})
+    with pytest.raises(InvalidInputError, match=r"^config\.cfg_scale: "):
+        check_against(described(), workflow_of(), {"cfg_scale": 101})
+
+
+def test_a_workflow_with_a_node_that_the_server_lacks_is_refused() -> None:
+    """The sentence names it, and the nearest one that is there."""
+    nodes = described(KSampler=None, KSampler2={})
+    with pytest.raises(InvalidInputError, match=r"^config\.workflow: the server lacks node 3 .*mean 'KSampler2'"):
+        nodes.inputs_of(workflow_of())
+
+
+def test_a_workflow_has_to_save_a_picture() -> None:
+    """Only nodes that lead to one that saves are executed."""
+    with pytest.raises(InvalidInputError, match=r"^config\.workflow: it has no node that saves pictures"):
+        described(SaveImage={}).inputs_of(workflow_of())
+
+
+def test_the_nodes_that_count_have_to_save() -> None:
+    """One that saves nothing would end each job without a picture."""
+    described().inputs_of(workflow_of(output_nodes=["9"]))
+    with pytest.raises(InvalidInputError, match=r"^config\.output_nodes: node 3 .* saves nothing"):
+        described().inputs_of(workflow_of(output_nodes=["3"]))

@@ -1,6 +1,7 @@
 """What the end of a prompt means for its job."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,3 +123,25 @@ def test_advice_is_given_where_there_is_some(kind: str) -> None:
 
     assert found == kind
     assert ("lower the size" in text) is (kind == "oom")
+
+
+def test_a_prompt_that_somebody_interrupted_is_a_failure() -> None:
+    """At the server's own page, say: it is no cancel of ours."""
+    assert failure(verdict_of(workflow_of(), state="interrupted")) == (
+        "interrupted",
+        "somebody interrupted the prompt at the server",
+    )
+
+
+def test_outputs_that_were_left_out_and_a_seed_without_a_place_are_warned_of() -> None:
+    """The picture counts; people see what is odd about it."""
+    mapped = workflow_of()
+    seedless = replace(mapped, inputs={"cfg_scale": mapped.inputs["cfg_scale"]})
+
+    verdict = verdict_of(seedless, "node 12 (P): bad")
+
+    assert isinstance(verdict, Harvest)
+    assert verdict.warnings == (
+        "some outputs were left out: node 12 (P): bad",
+        "config.seed: the workflow has no input for it, so all jobs of a variant are the same",
+    )

@@ -9,10 +9,12 @@ from msgspec.structs import replace
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobError, JobResult, JobState
 from pipeline_runner.queue.jobs import (
+    ERROR_LIMIT,
     TRANSITIONS,
     JobEvent,
     NormalizedJobRecord,
     cancelled_result,
+    error_text,
     failed_result,
     faulted,
     finished,
@@ -150,3 +152,22 @@ def test_a_finished_job_keeps_its_result_and_time() -> None:
     record = finished(record_of(), RESULT_OF["fail"], now=30.0)
 
     assert (record.result, record.finished_at) == (RESULT_OF["fail"], 30.0)
+
+
+class _MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no such file"), "ValueError: no such file"),
+        (ValueError("x" * 2 * ERROR_LIMIT), f"ValueError: {'x' * ERROR_LIMIT}"[:ERROR_LIMIT]),
+        (ValueError("half a \ud800"), "ValueError: half a ?"),
+        (_MuteError(), "_MuteError"),
+    ],
+)
+def test_any_exception_of_a_pipeline_has_a_text_that_fits(error: Exception, text: str) -> None:
+    """Cut, without what no message can hold, and also where its own text cannot be made."""
+    assert error_text(error) == text

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from bus.contracts.messages import Totals, VariantState
+from bus.contracts.messages import SearchStatus, Totals, VariantState
 from learning_service.experiments import variants
-from learning_service.experiments.model import Experiment, experiment_status, variant_fraction, variant_status
+from learning_service.experiments.draft import Draft
+from learning_service.experiments.model import (
+    Experiment,
+    SearchState,
+    experiment_status,
+    variant_fraction,
+    variant_status,
+)
 from learning_service.experiments.variants import Variant
 from tests.support.factories import (
     CANCELLED,
@@ -196,3 +204,37 @@ def test_how_far_a_variant_is_counts_its_running_jobs_by_their_progress() -> Non
 
     assert variant_fraction(experiment, context(0)) == 0.375
     assert variant_fraction(experiment, context(1, 4.0)) == 0.225
+
+
+def test_a_search_keeps_an_experiment_running_between_its_rounds() -> None:
+    """All that is planned has ended, but more will be; the status says how far the search is."""
+    experiment = in_states("completed", "completed")
+    experiment.definition = replace(experiment.definition, mode="adaptive", budget=9)
+    experiment.search = SearchState("searching", "tries 3")
+
+    assert (experiment.status, experiment.is_idle, experiment.has_ended) == ("running", True, False)
+    assert experiment_status(experiment).search == SearchStatus(state="searching", budget=9, spent=2, reason="tries 3")
+
+    experiment.search = SearchState("decided", "2 is best")
+    assert (experiment.status, experiment.has_ended) == ("completed", True)
+
+
+def test_a_draft_has_all_variants_and_changes_its_base_at_the_commit_only() -> None:
+    """Those that were changed or added in it, and the others as they are."""
+    base = in_states("completed", "running")
+    changed = Variant(index=1, value=1, jobs=planned_jobs(1), status="failed")
+    added = Variant(index=2, value=2, jobs=planned_jobs(2))
+    draft = Draft(base)
+    draft.put(changed)
+    draft.put(added)
+
+    assert list(draft.variants) == [0, 1, 2]
+    assert len(draft.variants) == 3
+    assert [draft.variants[index] for index in range(3)] == [base.variants[0], changed, added]
+    assert draft.variants.get(3) is None
+    with pytest.raises(KeyError):
+        draft.variants[3]
+    assert list(base.variants) == [0, 1]
+
+    draft.commit()
+    assert list(base.variants.values()) == [base.variants[0], changed, added]

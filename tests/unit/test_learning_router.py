@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import JobProgress, LearningContext, Scalar, VariantState, VariantValue, decode_body
 from bus.protocol.validation import InvalidInputError
-from learning_service.events.router import Applied, JobEvent, Late, LearningController, Rejected
+from learning_service.events.router import DISCOVERED_JOBS, Applied, JobEvent, Late, LearningController, Rejected
 from learning_service.experiments.model import Experiment, experiment_status
 from learning_service.experiments.variants import ENDED
 from tests.support.factories import (
@@ -378,3 +378,15 @@ def test_other_progress_is_dropped(mark: LearningContext | None) -> None:
     harness = router_harness(variant_indices=(0,))
 
     assert harness.find_running(progress(mark)) is None
+
+
+def test_a_discovered_variant_takes_only_so_many_jobs() -> None:
+    """Whatever names its jobs have: a stranger cannot fill the memory."""
+    at = RouterHarness(options={"discover": True})
+    at.handle(JobScript(ZERO).queued())
+    known = at.variant()
+    at.experiments[EXPERIMENT].put(replace(known, jobs=dict.fromkeys(map(str, range(DISCOVERED_JOBS)), "queued")))
+
+    outcome = at.handle(JobScript(ZERO, "one more").queued())
+
+    assert outcome == Rejected("too_many_jobs", f"{DISCOVERED_JOBS} jobs have been seen of this variant")

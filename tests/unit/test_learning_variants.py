@@ -1,5 +1,6 @@
 """The life cycle of a variant: every move of its table, every move that is not in it, and what it counts."""
 
+import math
 from collections.abc import Callable
 from itertools import product
 from typing import get_args
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bus.contracts.lifecycle import IllegalTransitionError
-from bus.contracts.messages import JobResult, VariantState
+from bus.contracts.messages import JobResult, RatingSummary, VariantState
 from learning_service.experiments import variants
 from learning_service.experiments.variants import (
     ENDED,
     ERROR_LIMIT,
     EXTENDED,
     IMAGES_LIMIT,
+    METRIC_NAME_LIMIT,
+    METRICS_LIMIT,
     TRANSITIONS,
     UNKNOWN_ERROR,
     JobPhase,
@@ -304,3 +307,68 @@ def test_the_counts_of_a_variant_are_those_of_the_phases_of_its_jobs(moves: list
 def test_success_decides_whatever_the_error_says() -> None:
     """A result that ended well and has an error text is no failure."""
     assert after(replace(badly("slow"), success=True)).status == "completed"
+
+
+def test_more_jobs_are_one_revision() -> None:
+    """A variant that has ended runs again."""
+    before = after(well())
+
+    changed = variants.planned_more(before, [B.name, C.name], 20.0)
+
+    assert changed == replace(
+        before,
+        status="running",
+        jobs={A.name: "ended", B.name: "planned", C.name: "planned"},
+        revision=before.revision + 1,
+        updated_at=20.0,
+    )
+
+
+@pytest.mark.parametrize(("again", "failed", "error"), [(1, 1, "second"), (2, 0, None)])
+def test_a_job_that_is_retried_is_replaced_by_another(again: int, failed: int, error: str | None) -> None:
+    """It is no failure any more; the error text goes with the last one."""
+    before = after(badly("first"), badly("second"))
+    names = dict(list({A.name: "a.1", B.name: "b.1"}.items())[:again])
+
+    changed = variants.retried(before, names, 20.0)
+
+    assert (changed.failed, changed.replaced, changed.error) == (failed, again, error)
+    assert (changed.status, changed.planned, changed.revision) == ("running", 2, before.revision + 1)
+    assert {name: changed.jobs[name] for name in names} == dict.fromkeys(names, "replaced")
+    assert {name: changed.jobs[name] for name in names.values()} == dict.fromkeys(names.values(), "planned")
+
+
+@pytest.mark.parametrize(("now", "updated_at"), [(20.0, 20.0), (0.5, 1.0)])
+def test_a_rating_is_one_revision(now: float, updated_at: float) -> None:
+    """A clock that was set back does not make the variant older."""
+    rating = RatingSummary(mean=4.5, count=2)
+
+    changed = variants.rated(variant(), rating, now)
+
+    assert changed == replace(variant(), rating=rating, revision=6, updated_at=updated_at)
+
+
+def test_metrics_are_bounded_and_finite() -> None:
+    """A number that is none is left out, as are too long names and too many of them."""
+    many = {f"m{number:03}": 1.0 for number in range(METRICS_LIMIT)}
+
+    odd = after(well(good=1.0, bad=math.nan, **{"x" * (METRIC_NAME_LIMIT + 1): 1.0}))
+    full = after(well(**many), well(m000=2.0, one_more=1.0))
+
+    assert odd.metric_sums == {"good": (1.0, 1)}
+    assert len(full.metric_sums) == METRICS_LIMIT
+    assert full.metric_sums["m000"] == (3.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("result", "seconds"),
+    [(badly(), None), (well(), 2.0), (replace(well(), seconds=0.25), 0.25), (replace(well(), seconds=math.inf), 2.0)],
+)
+def test_a_completed_job_took_what_its_pipeline_says(result: JobResult, seconds: float | None) -> None:
+    """Else the time from its start to its end."""
+    assert variants.seconds_of(A.completed(result)) == seconds
+
+
+def test_a_job_that_never_started_took_no_time() -> None:
+    """A result that was there already has no start."""
+    assert variants.seconds_of(replace(A.completed(), started_at=None)) == 0.0

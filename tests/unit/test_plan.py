@@ -19,7 +19,9 @@ from learning_service.experiments.plan import (
     job_config,
     job_id,
     job_request,
+    parse_job_id,
     plan_jobs,
+    plan_space,
 )
 from tests.support.factories import context, definition
 
@@ -259,3 +261,31 @@ def test_a_definition_is_read_as_a_person_writes_it() -> None:
     }
 
     assert check_plan(convert(plain, ExperimentDefinition), PIPELINES) == [1.0, 1.5, 2.0]
+
+
+@given(st.integers(0, 999), st.integers(0, 255), st.integers(0, 9))
+def test_a_job_id_is_read_as_it_is_written(variant: int, repeat: int, round_: int) -> None:
+    """Whatever the id of the experiment is."""
+    job = PlannedJob(variant, repeat, round_)
+
+    assert parse_job_id(job_id("a-sweep-x9", job)) == job
+
+
+def test_the_space_of_a_search_is_what_is_written_or_what_the_pipeline_lists() -> None:
+    """A pipeline is only needed for `all`."""
+    written = replace(definition(), variable=Variable(name="x", values=[1, 2]))
+    sampler = replace(definition(config={}), variable=Variable(name="sampler_name", values="all"))
+
+    space = plan_space(written, {})
+    assert [space.value(point) for point in space.points()] == [1, 2]
+    space = plan_space(sampler, PIPELINES)
+    assert [space.value(point) for point in space.points()] == ["euler", "heun"]
+
+
+@pytest.mark.parametrize("objective", ["stars", "preference"])
+def test_what_people_like_is_never_minimized(objective: str) -> None:
+    """Fewer stars are not a goal."""
+    plan = replace(definition([1]), goal="minimize", objective=objective)
+
+    with pytest.raises(InvalidInputError, match=f"^goal: more {objective} is always better; leave it out$"):
+        check_plan(plan, PIPELINES)

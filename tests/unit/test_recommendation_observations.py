@@ -1,19 +1,27 @@
 """From results, ratings and comparisons to what a recommendation is made of."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from bus.contracts.messages import Variable, VariantValue
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.variants import Variant
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Score
-from learning_service.recommendation.observations import candidates, metric_scores, objective_of, star_scores
-from learning_service.storage.judgements import RatingRow
-from learning_service.storage.results import PictureRow, ResultRow, State
-from tests.support.factories import EXPERIMENT, definition, image
+from learning_service.recommendation.observations import (
+    Observations,
+    candidates,
+    metric_scores,
+    objective_of,
+    observe,
+    star_scores,
+)
+from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
+from learning_service.storage.results import PictureRow, ResultRow, Results, State
+from tests.support.factories import EXPERIMENT, definition, image, planned_experiment
 
 
 def result(
@@ -113,3 +121,69 @@ def test_a_hundred_thousand_ratings_are_gathered_at_once() -> None:
 
     assert len(found) == len(ratings)
     assert time.process_time() - began < 1
+
+
+class Stored:
+    """Stands in for the tables of results and judgements."""
+
+    def __init__(self, *ratings: RatingRow, comparisons: tuple[ComparisonRow, ...] = ()) -> None:
+        """Keep what people have said."""
+        self._ratings, self._comparisons = list(ratings), list(comparisons)
+        self.read: list[str] = []
+
+    def ratings(self, name: str) -> list[RatingRow]:
+        """Return the ratings."""
+        self.read.append(f"ratings of {name}")
+        return self._ratings
+
+    def comparisons(self, name: str) -> list[ComparisonRow]:
+        """Return the comparisons."""
+        self.read.append(f"comparisons of {name}")
+        return self._comparisons
+
+    def pictures(self, name: str) -> list[PictureRow]:
+        """Return two pictures."""
+        self.read.append(f"pictures of {name}")
+        return [picture("a", 0, 0), picture("b", 1, 0)]
+
+    def all(self, name: str) -> list[ResultRow]:
+        """Return two results."""
+        self.read.append(f"results of {name}")
+        return [result(0, 0, match=0.5), result(1, 0, match=0.25)]
+
+
+def observed(stored: Stored, **changes: Any) -> Observations:
+    """Return what is gathered for the example experiment with another objective."""
+    experiment = planned_experiment()
+    experiment.definition = replace(experiment.definition, **changes)
+    return observe(experiment, cast("Results", stored), cast("Judgements", stored))
+
+
+def test_stars_are_gathered_of_the_pictures() -> None:
+    """Without a rating the pictures are not even read."""
+    stored, unrated = Stored(rating("b", 4)), Stored()
+
+    assert observed(stored).seen == scores((1, 0, 4.0))
+    assert stored.read == ["ratings of exp-1", "pictures of exp-1"]
+    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS)
+    assert unrated.read == ["ratings of exp-1"]
+
+
+def test_a_metric_is_gathered_of_the_results() -> None:
+    """And nothing else is read."""
+    stored = Stored()
+
+    assert observed(stored, objective="match").seen == scores((0, 0, 0.5), (1, 0, 0.25))
+    assert stored.read == ["results of exp-1"]
+
+
+def test_comparisons_count_where_both_values_are_in_the_plan() -> None:
+    """A plan that was read from an older file may lack one."""
+
+    def comparison(left: int, right: int) -> ComparisonRow:
+        sides = (Picture(variant_index=index, repeat_index=0, sha256="a") for index in (left, right))
+        return ComparisonRow(Preference(left=next(sides), right=next(sides), outcome="left"), compared_at=5.0)
+
+    stored = Stored(comparisons=(comparison(0, 1), comparison(0, 7)))
+
+    assert observed(stored, objective="preference").seen == [comparison(0, 1).preference]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from learning_service.experiments.judgements import Picture, Preference
+from learning_service.recommendation import preferences
 from learning_service.recommendation.posterior import Array
 from learning_service.recommendation.preferences import (
     DEVIATIONS,
@@ -79,3 +80,14 @@ def test_a_tie_and_both_bad_say_the_same_of_which_is_better() -> None:
 def test_a_value_of_mean_worth_wins_half() -> None:
     """The share that people read is one half where nothing is known."""
     assert share_won(np.array([0.0])) == pytest.approx([0.5])
+
+
+def test_newton_ends_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point that is not quite the best one is a posterior too; nothing runs without an end."""
+    wins, ties = counts(3, 4)
+    exact = fit_preferences(wins, ties)
+    monkeypatch.setattr(preferences, "ITERATIONS", 3)
+
+    near = fit_preferences(wins, ties)
+
+    assert near.best() == pytest.approx(exact.best(), abs=0.05)

@@ -14,7 +14,7 @@ from learning_service.experiments.model import SearchState
 from learning_service.experiments.plan import check_search
 from learning_service.experiments.space import Point, Space, space_of
 from learning_service.search.lazy import load_sampler
-from learning_service.search.policy import More, Situation, contenders, decide, waits_for
+from learning_service.search.policy import MOST_SEEDS, More, Situation, contenders, decide, waits_for
 from tests.simulation.searches import SHAPES, make_world, plan, search
 
 PLAN = ExperimentDefinition(
@@ -258,3 +258,35 @@ def test_a_search_finds_a_good_value_with_half_the_jobs_of_the_whole_grid() -> N
             jobs += found.jobs
     assert good >= 7
     assert jobs <= 12 * 25
+
+
+def test_what_is_left_of_a_budget_may_be_too_little_for_anything() -> None:
+    """One job is no new value, and every value that was tried has had its seeds."""
+    tried: dict[VariantValue, int] = dict.fromkeys(FIRST, MOST_SEEDS)
+    plan_ = replace(PLAN, budget=5 * MOST_SEEDS + 1)
+
+    assert decide(situation(tried, answer(scored(*FIRST)), plan_), sample) == SearchState(
+        "exhausted", "there is nothing left to try"
+    )
+
+
+def test_the_reason_names_each_variable_of_a_grid() -> None:
+    """So that a reader sees which setting is tried."""
+    axes = (Variable(name="steps", values=[1, 2, 3]), Variable(name="cfg", values=[1, 2, 3]))
+    grid = replace(PLAN, variable=None, variables=axes)
+    space = space_of(grid)
+    points = dict.fromkeys(list(space.points())[::2], 1)
+    told = replace(
+        answer({}),
+        estimates=tuple(
+            ValueEstimate(value=space.value(point), mean=1.0, low=None, high=None, n=1, p_best=0.2) for point in points
+        ),
+    )
+
+    more = decide(
+        Situation(experiment_id="exp", definition=grid, space=space, tried=points, spent=5, answer=told), sample
+    )
+
+    assert isinstance(more, More)
+    written = (f"steps {value['steps']}, cfg {value['cfg']}" for value in more.values if isinstance(value, dict))
+    assert more.reason == f"tries {'; '.join(written)}"

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from bus.protocol.validation import InvalidInputError
 from learning_service.events.router import LearningController
+from learning_service.experiments.selection import Selection
 from learning_service.experiments.sharding import ALL, Shard, owner
 from tests.support.factories import JobScript, context
 from variantbus.client.experiments import new_id
+
+KINDS = ("queued", "started", "completed", "progress")
 
 
 @given(st.text(min_size=1), st.integers(1, 1000))
@@ -68,3 +71,23 @@ def test_what_belongs_to_others_is_not_followed() -> None:
 
     assert mine.handle(event, lambda _: None).label == ("applied", "")
     assert other.handle(event, lambda _: None).label == ("ignored", "not_followed")
+
+
+@pytest.mark.parametrize(
+    ("selection", "prefixes"),
+    [
+        (Selection(), ["job."]),
+        (Selection(variants=(0,)), ["job."]),
+        (
+            Selection(experiments=("a", "b.c")),
+            [f"job.{kind}.{name}." for kind in KINDS for name in ("a", "b%2Ec")],
+        ),
+        (
+            Selection(experiments=("a",), variants=(0, 7)),
+            [f"job.{kind}.a.{index}." for kind in KINDS for index in (0, 7)],
+        ),
+    ],
+)
+def test_what_is_followed_is_subscribed_to_and_nothing_else(selection: Selection, prefixes: list[str]) -> None:
+    """So libzmq filters at the publisher; an id may hold any character."""
+    assert selection.prefixes() == prefixes

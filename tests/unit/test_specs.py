@@ -8,6 +8,7 @@ import pytest
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec, check_config, check_value, find_stage, variables_of
+from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from tests.support.helpers import TIME_FACTOR
 
@@ -219,3 +220,20 @@ def test_a_long_mark_without_an_end_is_read_in_no_time(text: str) -> None:
     check_value("variable.values[0]", VariableSpec(kind="str", loras=("a",)), text)
 
     assert time.monotonic() - began < 0.2 * TIME_FACTOR
+
+
+def test_a_stage_whose_server_is_away_is_not_available() -> None:
+    """What it takes is not known now; the reason is told."""
+    pipelines = {"webui": {"txt2img": StageSpec(unavailable="no answer from http://127.0.0.1:7860")}}
+
+    with pytest.raises(ControlError, match=r"^no answer from http://127\.0\.0\.1:7860$") as refused:
+        find_stage(pipelines, "webui", "txt2img")
+    assert refused.value.code == "unavailable"
+
+
+def test_a_map_is_a_map() -> None:
+    """Not a list of pairs."""
+    spec = StageSpec(config={"inputs": VariableSpec(kind="map")})
+
+    check_config(spec, {"inputs": {"seed": "3.seed"}})
+    assert refusal(spec, {"inputs": ["seed", "3.seed"]}).startswith("config.inputs: ")

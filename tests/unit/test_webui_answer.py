@@ -107,3 +107,13 @@ def test_a_number_that_no_message_can_hold_is_left_out(value: float) -> None:
     assert not {"seed", "steps", "cfg_scale"} & set(effective_of(answer))
     assert effective_of(answer)["sampler_name"] == "Euler"
     msgspec.msgpack.encode(effective_of(answer))
+
+
+@pytest.mark.parametrize(("text", "number"), [("3.5", 3.5), ("3,5", None), ("many", None), ("inf", None)])
+def test_a_setting_that_is_no_number_is_left_out(text: str, number: float | None) -> None:
+    """A fork may write anything there."""
+    info = {**INFO, "infotexts": [f'x\nSteps: 4, Distilled CFG Scale: "{text}", Schedule type: Karras']}
+    found = effective_of(read({"images": [encoded("x")], "info": json.dumps(info)}))
+
+    assert found.get("distilled_cfg_scale") == number
+    assert found["scheduler"] == "Karras"

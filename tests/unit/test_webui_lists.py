@@ -1,14 +1,24 @@
 """What is read from a web UI: names, other spellings, and what one that lacks a list does not offer."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from bus.contracts.pipeline_specs import StageSpec, check_config
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.pipelines.webui.registry import KNOBS, STAGES, stages_of
-from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS, title
+from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
+from pipeline_runner.pipelines.webui.lists import Lists, read_lists, settings_digest
+from pipeline_runner.pipelines.webui.registry import (
+    DEFAULT_TIMEOUT,
+    KNOBS,
+    STAGES,
+    stages_of,
+    timeout_of,
+    unavailable,
+)
+from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS, Refused, title
+from tests.servers.webui_site import Request, Site
 from tests.support.webui_jobs import CONFIG, lists_of
 
 
@@ -188,3 +198,80 @@ def test_every_target_is_the_place_of_one_variable() -> None:
             targets = [knob.target for knob in ours if "<lora" not in knob.target]
             assert len(targets) == len(set(targets)), stage
             assert len(ours) == len({knob.name for knob in ours}), stage
+
+
+class Server:
+    """Stands in for the client of a server: answers of a fake web UI, some of them replaced."""
+
+    url = "http://127.0.0.1:7860"
+
+    def __init__(self, replaced: dict[str, Reply], **options: Any) -> None:
+        """Answer as a server with these options does."""
+        self._site, self._replaced = Site(**options), replaced
+
+    def get(self, path: str) -> Reply:
+        """Answer a request."""
+        name = path.rpartition("/")[2]
+        if name in self._replaced:
+            return self._replaced[name]
+        try:
+            return Reply(200, msgspec.json.encode(self._site.answer(Request("GET", path, {}, None))))
+        except Refused:
+            return Reply(404, b"{}")
+
+
+def read(replaced: dict[str, Reply] | None = None, **options: Any) -> Lists:
+    """Read the lists of a server."""
+    return read_lists(cast("HttpClient", Server(replaced or {}, **options)))
+
+
+@pytest.mark.parametrize("options", [{}, {"forge": True}, {"schedulers": False, "loras": False}])
+def test_lists_that_a_server_need_not_have_may_be_away(options: dict[str, Any]) -> None:
+    """Old servers and forks lack some; what they lack is not offered."""
+    assert read(**options) == lists_of(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "reply", "kind"),
+    [
+        ("loras", Reply(500, b"{}"), "server_error"),
+        ("samplers", Reply(200, b"7"), "server_error"),
+        ("samplers", Reply(200, b"<html>"), "server_error"),
+        ("samplers", Reply(404, b'{"detail": "Not Found"}'), "unreachable"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_a_fault_of_the_server(name: str, reply: Reply, kind: str) -> None:
+    """It fails no job; its pipeline rests until the server answers as a web UI does."""
+    with pytest.raises(ServerFault) as fault:
+        read({name: reply})
+    assert fault.value.kind == kind
+
+
+def test_the_settings_of_a_server_have_one_hash() -> None:
+    """Any setting may decide a picture; a model that the job names counts instead of the loaded one."""
+
+    def load_another(answers: dict[str, Any]) -> None:
+        answers["options"]["sd_model_checkpoint"] = "another.safetensors"
+
+    def skip(answers: dict[str, Any]) -> None:
+        answers["options"]["CLIP_stop_at_last_layers"] = 3
+
+    usual, named = settings_digest(lists_of(), CONFIG), {**CONFIG, "model": "real"}
+
+    assert usual == settings_digest(lists_of(), CONFIG)
+    assert usual != settings_digest(lists_of(load_another), CONFIG)
+    assert settings_digest(lists_of(), named) == settings_digest(lists_of(load_another), named)
+    assert settings_digest(lists_of(), named) == settings_digest(lists_of(), {**CONFIG, "model": "photo_real"})
+    assert settings_digest(lists_of(), named) != settings_digest(lists_of(skip), named)
+    assert settings_digest(lists_of(), named) != settings_digest(lists_of(), {**CONFIG, "model": "gone"})
+
+
+def test_a_server_that_was_not_read_has_stages_without_variables() -> None:
+    """Each says why."""
+    assert unavailable("no answer") == dict.fromkeys(STAGES, StageSpec(unavailable="no answer"))
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(5, 5.0), (0.5, 0.5), (None, DEFAULT_TIMEOUT)])
+def test_a_job_may_say_how_long_it_takes(told: float | None, seconds: float) -> None:
+    """Else there is a default, which a slow card keeps."""
+    assert timeout_of({} if told is None else {"timeout_seconds": told}) == seconds

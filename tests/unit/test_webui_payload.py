@@ -1,5 +1,6 @@
 """Requests to the web UI: what every one has, how values get there, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +8,9 @@ import pytest
 from bus.contracts.messages import Config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.webui.lists import Lists
-from pipeline_runner.pipelines.webui.payload import InitImage, build, check_request
+from pipeline_runner.pipelines.webui.payload import InitImage, build, check_request, read_init_image
 from tests.servers.webui_jobs import title
-from tests.support.webui_jobs import CONFIG, lists_of
+from tests.support.webui_jobs import CONFIG, lists_of, picture
 
 INIT = InitImage(b"picture", 45, 33)
 
@@ -146,3 +147,21 @@ def test_a_model_that_is_gone_is_refused_and_never_replaced() -> None:
 
     with pytest.raises(InvalidInputError, match="'real' is not among the models of the server any more"):
         request({**CONFIG, "model": "real"}, lists=lists_of(gone))
+
+
+def test_a_picture_to_start_from_is_read_with_its_size(tmp_path: Path) -> None:
+    """Without one in the configuration there is none."""
+    path = picture(tmp_path, (40, 24))
+
+    assert read_init_image({}) is None
+    assert read_init_image({"init_image": path}) == InitImage(Path(path).read_bytes(), 40, 24)
+
+
+def test_a_file_that_is_no_picture_is_refused_with_its_path(tmp_path: Path) -> None:
+    """Before the job is sent."""
+    path = tmp_path / "notes.txt"
+    path.write_text("no picture")
+
+    with pytest.raises(InvalidInputError) as refused:
+        read_init_image({"init_image": str(path)})
+    assert str(refused.value).startswith(f"config.init_image: {path} has ")
