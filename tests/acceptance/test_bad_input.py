@@ -1,6 +1,7 @@
 """Bad input: one sentence that names the field, the right exit status, no traceback, and nothing is submitted."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,8 @@ class Services:
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Give services that are still empty after each test."""
-    workspace = Workspace(tmp_path_factory.mktemp("refusing"))
-    yield Services(workspace)
-    workspace.close()
+    with closing(Workspace(tmp_path_factory.mktemp("refusing"))) as workspace:
+        yield Services(workspace)
 
 
 EXPERIMENTS = {

@@ -4,6 +4,9 @@ import os
 import pty
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psutil
@@ -16,33 +19,47 @@ from tests.support.in_process import run_in_process
 from tests.support.workspace import VARIANTBUS, ServiceProcess, Workspace, wait_for_jobs
 
 
-@pytest.fixture
-def learning(workspace: Workspace) -> ServiceProcess:
-    """Run the services with one experiment that has ended."""
+@dataclass(frozen=True)
+class Past:
+    """Services with one experiment that has ended, and the means to start commands that only read."""
+
+    workspace: Workspace
+    learning: ServiceProcess
+
+
+def run_experiment(workspace: Workspace) -> ServiceProcess:
+    """Run an experiment to its end, and return the learning service."""
     _, learning = services(workspace)
     wait_for_jobs(learning, submit(workspace, program(values=4, jobs=5)), 20)
     return learning
 
 
-def test_the_log_can_be_read_from_a_moment_on(workspace: Workspace, learning: ServiceProcess) -> None:
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    """Give services to which nothing happens any more."""
+    with closing(Workspace(tmp_path_factory.mktemp("past"))) as workspace:
+        yield Past(workspace, run_experiment(workspace))
+
+
+def test_the_log_can_be_read_from_a_moment_on(past: Past) -> None:
     """`--since` begins at the first event of that time; a duration back, and a time of day, are other words for it."""
-    times = [event.time_ns for event in learning.ask("fetch", FetchParams(), FetchReply).events]
+    times = [event.time_ns for event in past.learning.ask("fetch", FetchParams(), FetchReply).events]
     microseconds = times[len(times) // 2] // 1000
     middle = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
     words = ("tail", "--from", "learning", "--exit-at-end", "--json", "--since")
 
-    lines = workspace.run(*words, middle.isoformat()).lines
+    lines = past.workspace.run(*words, middle.isoformat()).lines
     after = [number for number, time in enumerate(times, 1) if time >= microseconds * 1000]
     assert [line["offset"] for line in lines] == after
     assert 0 < len(after) < len(times)
-    assert len(workspace.run(*words, "1h").lines) == len(times)
-    assert len(workspace.run(*words, (middle - timedelta(hours=1)).isoformat(sep=" ")).lines) == len(times)
-    assert workspace.run(*words, "0s").lines == []
+    assert len(past.workspace.run(*words, "1h").lines) == len(times)
+    assert len(past.workspace.run(*words, (middle - timedelta(hours=1)).isoformat(sep=" ")).lines) == len(times)
+    assert past.workspace.run(*words, "0s").lines == []
 
 
-def test_a_template_makes_lines(workspace: Workspace, learning: ServiceProcess) -> None:
+def test_a_template_makes_lines(past: Past) -> None:
     """One line an event, in the words of the user."""
-    lines = workspace.run(
+    lines = past.workspace.run(
         *("tail", "variant.status", "--all", "--exit-at-end"),
         *("--format", r"{offset}\t{body[variant_index]} {body[status]} {body[completed]}/{body[planned]}{body[none]}"),
     ).out.splitlines()
@@ -50,7 +67,6 @@ def test_a_template_makes_lines(workspace: Workspace, learning: ServiceProcess) 
     assert len(lines) > 20
     assert sum(line.endswith("completed 5/5") for line in lines) == 4
     assert all("\t" in line for line in lines)
-    assert learning.head
 
 
 REFUSED = {
@@ -70,16 +86,19 @@ def test_words_that_make_no_sense_are_refused(workspace: Workspace, line: str, w
     assert words in run_in_process(workspace, "tail", *line.split(), code=2).err
 
 
-def test_on_a_terminal_lines_have_colours(workspace: Workspace, learning: ServiceProcess) -> None:
+def test_on_a_terminal_lines_have_colours(past: Past) -> None:
     """And none with NO_COLOR."""
-    del learning
     shown = []
     for no_color in ({}, {"NO_COLOR": "1"}):
         ours, theirs = pty.openpty()
         os.set_blocking(ours, False)
         path, words = os.ttyname(theirs), f"{VARIANTBUS} tail variant.status --all --exit-at-end"
-        shell = workspace.start(
-            "shell", "sh", "-c", f"{words} >{path}", environment={**workspace.environment, "TERM": "xterm", **no_color}
+        shell = past.workspace.start(
+            "shell",
+            "sh",
+            "-c",
+            f"{words} >{path}",
+            environment={**past.workspace.environment, "TERM": "xterm", **no_color},
         )
         text = b""
 
@@ -102,21 +121,22 @@ def test_on_a_terminal_lines_have_colours(workspace: Workspace, learning: Servic
     assert "\x1b[" not in shown[1].replace("\x1b[2m", "").replace("\x1b[0m", "")
 
 
-def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(workspace: Workspace, learning: ServiceProcess) -> None:
+def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(past: Past) -> None:
     """A position beyond the end of the log, as of a log that has been replaced: the tail goes back, and says so."""
-    head = learning.head
+    head = past.learning.head
 
-    tail = workspace.command("tail", "--from", "learning", "--after", str(head + 5), "--timeout", "4")
+    tail = past.workspace.command("tail", "--from", "learning", "--after", str(head + 5), "--timeout", "4")
 
     assert tail.wait() == 0
     assert tail.errors() == (
-        f"{learning.control}: the log is another one or lost its end: "
+        f"{past.learning.control}: the log is another one or lost its end: "
         f"reading goes on behind event {head}, it was at {head + 5}\n"
     )
 
 
-def test_top_counts_what_is_published(workspace: Workspace, learning: ServiceProcess) -> None:
+def test_top_counts_what_is_published(workspace: Workspace) -> None:
     """As JSON, one object a second; also by `python -m bus top`."""
+    learning = run_experiment(workspace)
     counting = workspace.command("top", "--seconds", "6", "--json")
     plain = workspace.start("bus", sys.executable, "-m", "bus", "top", "job", "--seconds", "4")
     wait_until(counting.lines, what="the first line")
@@ -136,11 +156,10 @@ def test_top_counts_what_is_published(workspace: Workspace, learning: ServicePro
     assert "variant.status" not in plain.text()
 
 
-def test_top_ends_with_an_interrupt(workspace: Workspace, learning: ServiceProcess) -> None:
+def test_top_ends_with_an_interrupt(past: Past) -> None:
     """Ctrl-C is status 130, without a traceback."""
-    del learning
-    top = workspace.command("top")
-    plain = workspace.command("tail", "--all")
+    top = past.workspace.command("top")
+    plain = past.workspace.command("tail", "--all")
     wait_until(plain.text, what="the first line")
     wait_until(lambda: _is_connected(top.popen.pid), what="the connection of top")
     for running in (top, plain):
