@@ -1,6 +1,6 @@
 """A brokerless message bus: every publisher keeps its log, and subscribers verify that they missed nothing.
 
-From the inside out: `protocol` (frames, topics, the decisions of recovery: pure), `eventlog` (what is kept, on disk),
+From the inside out: `protocol` (frames, topics, the decisions of recovery: pure), `eventlog` (the log on disk),
 `transport` (sockets, requests, keys), then `publisher` and `subscriber`. None of these knows `contracts`, our messages,
 except that a `Delivery` can decode one. `config`, `telemetry` and `console` (`python -m bus`) are for all of them.
 """

@@ -1,4 +1,4 @@
-"""The publishing half: a log, the PUB socket that carries it fast, and the ROUTER socket that answers for it."""
+"""The publisher: a log, the PUB socket of its feed, and the ROUTER socket that answers requests about it."""
 
 import time
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from bus.transport.sockets import Socket
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
-TRIM_GAP: Final = 0.1  # seconds between two steps of retention, so that publishing goes on in between
+TRIM_GAP: Final = 0.1  # seconds between two steps of retention, in which publishing continues
 EPHEMERAL: Final = 0
 DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
 HELP: Final = {
@@ -45,7 +45,7 @@ HELP: Final = {
     "variantbus_events_published_total": "Logged events sent on the feed, by the first two tokens of the topic.",
     "variantbus_events_published_bytes_total": "Bytes of their bodies.",
     "variantbus_events_ephemeral_total": "Events sent on the feed that are not logged.",
-    "variantbus_replies_dropped_total": "Replies that nobody took: the client has gone, or does not read.",
+    "variantbus_replies_dropped_total": "Replies that were dropped: the client is gone, or does not read.",
 }
 REFUSALS: Final = {
     BodyTooLargeError: Refusal("too_large", "put large values in a file"),
@@ -54,7 +54,7 @@ REFUSALS: Final = {
 
 
 class Publisher:
-    """Publishes what its log commits, and answers questions about it.
+    """Publishes the events that its log commits, and answers requests about them.
 
     `info`, `heartbeat`, `check`, `fetch`, `latest` and `metrics` are built in; a service adds its own methods with
     `methods.add`.
@@ -71,7 +71,7 @@ class Publisher:
         control: Address,
         keys: Keys | None = None,
     ) -> None:
-        """Bind both sockets and start to beat. Port 0 picks a free one: read `feed` and `control` afterwards.
+        """Bind both sockets and start the heartbeats. Port 0 picks a free one: read `feed` and `control` afterwards.
 
         With `keys`, only the clients that its `peers` file lists can connect, encrypted, and do what their role allows.
 
@@ -88,7 +88,7 @@ class Publisher:
         self._chain.load(log.newest_topics(known))
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
-        self._damaged: set[int] = set()  # offsets that reading has come across
+        self._damaged: set[int] = set()  # offsets of damaged records found while reading
         self.methods = MethodServer(REFUSALS, fatal=(LogError,))
         self.metrics = Metrics()
         self.metrics.add(process_points(version), metrics.HELP)
@@ -140,10 +140,10 @@ class Publisher:
             raise
 
     def _send_records(self, records: list[Record]) -> None:
-        """Send what was just committed: the hot path."""
+        """Send the records of a commit: the hot path."""
         socket: Socket = self._feed_socket
         if socket.closed:
-            return  # the log outlives us; subscribers fetch this from the next publisher
+            return  # closed: subscribers fetch these records from the next publisher of the log
         epoch, link, encode, send = self._log.epoch, self._chain.link, encode_feed, sockets.send_pair
         for record in records:
             topic, offset = record.topic, record.offset
@@ -157,7 +157,7 @@ class Publisher:
             self._trim()
 
     def _trim(self) -> None:
-        """Remove from the log what is too old or too much, in small steps between other work."""
+        """Apply the retention of the log in small steps between other work."""
         self._trimming = None
         if self._feed_socket.closed:
             return
@@ -192,7 +192,7 @@ class Publisher:
             )
             if request is None:
                 return
-            # asked each time: a key that is taken out of the list loses its rights at once
+            # looked up for each request: a removed key loses its rights at once
             role = self.authenticator.role_of(request.user) if self.authenticator else "command"
             reply = self.methods.answer(request.frames, role)
             if reply and not sockets.send_frames(self._control_socket, [request.sender, *reply]):

@@ -1,4 +1,4 @@
-"""What a process is told before it starts: the bounds of the bus, and the config file that sets them.
+"""Configuration of a process: the bounds of the bus, and the config file that sets them.
 
 May import `bus.protocol`.
 """

@@ -1,7 +1,7 @@
 """Every bound of the bus and its services in one place; the unit is the last word of a name.
 
 The table `[limits]` of the config file sets them; docs/limits.md explains them, and a test compares it with this file.
-Bounds that are facts of protocol 1, and so no setting, are constants of `bus.protocol.wire` and `bus.protocol.topics`.
+Bounds that are facts of protocol 1, and so no setting, are constants in `bus.protocol`.
 """
 
 from typing import Annotated, Final
@@ -35,8 +35,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests_a_turn: Count = 100  # before the loop looks at its other sockets
     heartbeats_a_second: Few = 50  # when clients ask for them
     control_send_messages: Count = 128  # replies of up to a page that wait for a client which does not read them
-    control_receive_messages: Count = 16  # requests of one client that wait; what is beyond waits at the client
-    epochs_kept: Few = 16  # in heartbeats; a consumer of an older one reads again from the start
+    control_receive_messages: Count = 16  # waiting requests of one client; further ones wait at the client
+    epochs_kept: Few = 16  # in heartbeats; a consumer with an older epoch reads again from the start
     chain_prefixes: Large = 100_000  # whose newest event is known, 200 bytes each
     chain_rebuild_events: CountOrNone = 10_000  # newest ones read at start, to know the prefixes again
 
@@ -46,27 +46,31 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retain_newest_events: CountOrNone = 1000  # stay whatever their age and size: a wrong clock empties no log
 
     # the feed
-    feed_send_messages: Large = 10_000  # that wait for a subscriber which stalls; what it misses it fetches
-    feed_receive_messages: Large = 10_000  # that wait in a subscriber
+    feed_send_messages: Large = 10_000  # waiting for a stalled subscriber; the rest is retransmitted on request
+    feed_receive_messages: Large = 10_000  # waiting in a subscriber
     messages_a_turn: Count = 1024  # before a subscriber hands them over
-    pending_messages: Count = 10_000  # live ones that wait for a gap to close; more are dropped and fetched later
-    queue_events: Count = 10_000  # that wait to be received; a publisher that gives more is not read meanwhile
-    notices_kept: Count = 1000  # of what a publisher could not give, until somebody looks
+    pending_messages: Count = 10_000  # live ones waiting behind a gap; more are dropped and retransmitted later
+    queue_events: Count = (
+        10_000  # delivered but not yet received; backpressure: at this bound no more is read from the publisher
+    )
+    notices_kept: Count = 1000  # gaps and rewinds that the owner has not read yet
 
     # the services
     batch_events: Count = 1024  # in one transaction of the learning service
-    waiting_events: Count = 10_000  # while it cannot write; more are read again afterwards
-    experiments_in_memory: Count = 10_000  # the first read goes first, and is read again when it is needed
-    late_events: CountOrNone = 1000  # the newest of an experiment that came after the end of their variant
-    queued_jobs: Count = 100_000  # that wait for one pipeline; who submits more waits until some have run
-    job_bytes: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = 256 * KIB  # beside its result in `job.completed`
+    waiting_events: Count = 10_000  # buffered while it cannot write; more are read again afterwards
+    experiments_in_memory: Count = 10_000  # the oldest is dropped first, and read again when needed
+    late_events: CountOrNone = 1000  # the newest of an experiment that arrived after their variant had ended
+    queued_jobs: Count = 100_000  # waiting for one pipeline; a full queue refuses more
+    job_bytes: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = (
+        256 * KIB
+    )  # its configuration, which `job.completed` contains beside the result
 
 
 DEFAULT_LIMITS: Final = Limits()
 
 
 def check_limits(limits: Limits) -> None:
-    """See that the bounds fit together, which no type can express.
+    """Check bounds that depend on each other, which no type can express.
 
     Raises:
         InvalidInputError: naming the field and what to do.

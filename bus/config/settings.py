@@ -1,4 +1,4 @@
-"""The config file: what it may hold, and what it means to a command. A flag and an environment variable count before.
+"""The config file: its keys, and the defaults that it gives a command. A flag or an environment variable overrides it.
 
 Each key is the option of the same name; a key that is absent leaves the option's default.
 """
@@ -18,7 +18,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What both services take. `address` is where commands find its control socket."""
+    """The settings of both services. `address` is that of the control socket, for commands."""
 
     address: str | UnsetType = UNSET
     feed_port: Port | UnsetType = UNSET
@@ -101,7 +101,7 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
     if command == "runner":
         found |= asdict(settings.runner) | {"webui_auth_file": _expanded(settings.runner.webui_auth_file)}
     elif command == "learning":
-        # who names one runner means that one to be followed, as with the environment variables
+        # the one named runner is followed, as with the environment variables
         followed = [settings.runner.address] if settings.runner.address else UNSET
         mine = settings.learning
         found |= asdict(mine) | {"runners": mine.runners or followed}

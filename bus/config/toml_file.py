@@ -1,4 +1,4 @@
-"""Reading the TOML files that people write: whatever is wrong with one is one sentence that names it."""
+"""Reads TOML files; any error in one is a sentence that names the file and the key."""
 
 import tomllib
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(FILE_LIMIT + 1)  # not by its size: a pipe tells none, and /dev/zero has no end
+            data = file.read(FILE_LIMIT + 1)  # not by its size: a pipe reports none, and /dev/zero has no end
         if len(data) > FILE_LIMIT:
             raise InvalidInputError(
                 f"{path}: larger than {FILE_LIMIT} bytes; large values belong in files of their own"

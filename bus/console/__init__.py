@@ -1,4 +1,4 @@
-"""The commands `tail` and `top`, and what the command lines of all our processes share.
+"""The commands `tail` and `top`, and the parts that the command lines of all our processes share.
 
 May import everything in `bus`.
 """

@@ -41,10 +41,12 @@ sources_option = click.option(
 @click.command("tail")
 @click.argument("prefix", default="")
 @sources_option
-@click.option("--after", type=click.IntRange(0), help="Begin behind this offset.")
-@click.option("--all", "everything", is_flag=True, help="Begin with the oldest event that is kept.")
+@click.option("--after", type=click.IntRange(0), help="Begin after this offset.")
+@click.option("--all", "everything", is_flag=True, help="Begin with the oldest event in the log.")
 @click.option("--since", metavar="TIME", help="Begin at a time, such as 2026-05-01T12:00, 12:00, 10m or 1d (ago).")
-@click.option("--exit-at-end", is_flag=True, help="Stop at the end that the log has now (--all, --after, --since).")
+@click.option(
+    "--exit-at-end", is_flag=True, help="Stop at the present end of the log (needs --all, --after or --since)."
+)
 @click.option("--count", type=click.IntRange(1), help="Stop after so many events.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Stop after so many seconds.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
@@ -71,7 +73,7 @@ def tail(  # noqa: PLR0913 - one parameter an option
     """Print events whose topic begins with PREFIX, such as variant.status or job.completed.
 
     The fields of --format are time, source, epoch, offset, topic and body, with keys in brackets and formats
-    as in Python; what an event does not have prints as nothing. \\t and \\n stand for a tab and a new line.
+    as in Python; a field that an event does not have prints as nothing. \\t and \\n stand for a tab and a new line.
 
     Exit status 5 if --timeout is over before --count is reached, or before the end with --exit-at-end. With
     --exit-at-end, fewer events than --count are no error.
@@ -130,9 +132,9 @@ def top(
     learning: str,
     keys: Keys | None,
 ) -> None:
-    """Show how many events a second come, by the first two tokens of their topic.
+    """Show the events per second, by the first two tokens of their topic.
 
-    Counted are events whose topic begins with PREFIX, from now on, progress included.
+    Count events whose topic begins with PREFIX, from now on, progress included.
 
     \b
     Examples:
@@ -170,7 +172,7 @@ def _printer(template: str | None, *, json_lines: bool) -> Callable[[Delivery], 
 
 
 def _tell(address: str, _prefix: str, notice: Notice) -> None:
-    """Write to stderr what a publisher cannot give."""
+    """Write a notice of lost events to stderr."""
     click.echo(f"{address}: {notice}", err=True)
 
 
@@ -195,7 +197,7 @@ def _speakers(prefix: str) -> list[str]:
 
 @click.group()
 def main() -> None:
-    """Look at the bus."""
+    """Inspect the bus."""
 
 
 main.add_command(tail)

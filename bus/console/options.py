@@ -31,7 +31,7 @@ class AddressType(click.ParamType[str]):
     name = "address"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form; the rest only connecting can tell."""
+        """Check the form; only connecting shows whether it is reachable."""
         try:
             parse_address(value)
         except AddressError as error:
@@ -45,7 +45,7 @@ class HostType(click.ParamType[str]):
     name = "host"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form; whether it is ours only binding can tell."""
+        """Check the form; only binding shows whether it belongs to this machine."""
         host = f"[{value}]" if ":" in value and not value.startswith("[") else value
         try:
             return parse_address(f"tcp://{host}:0").host
@@ -80,7 +80,7 @@ def keys_option(command: F) -> F:
 
 
 def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
-    """Read the config file before any other option, whose default it may give."""
+    """Read the config file before all other options, whose defaults it sets."""
     if ctx.resilient_parsing:
         return
     usual = platformdirs.user_config_path("variantbus") / "variantbus.toml"
@@ -93,7 +93,7 @@ def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None)
 
 
 def _with_config(command: F) -> F:
-    """Add `--config`, once: whatever takes a setting takes it from the config file too."""
+    """Add `--config`, once: every command with a setting also reads it from the config file."""
     if any(one.name == "config" for one in getattr(command, "__click_params__", ())):
         return command
     return click.option(
@@ -116,7 +116,7 @@ def configured_limits() -> Limits:
 
 
 def pass_on_config() -> None:
-    """Make the processes that this command starts read the same config file."""
+    """Pass the config file on to the processes that this command starts."""
     found = click.get_current_context().meta.get(_CONFIG)
     if found:
         os.environ["VARIANTBUS_CONFIG"] = str(found[0])
@@ -155,7 +155,7 @@ learning_option = _address_option("learning", LEARNING_CONTROL, "learning servic
 
 
 def service_options(name: str, feed_port: int) -> Callable[[F], F]:
-    """Add what every service takes: data folder, host, ports, keys, durability, log level and format."""
+    """Add the options of every service: data folder, host, ports, keys, durability, log level and format."""
     port = click.IntRange(0, 65_535)
     prefix = f"VARIANTBUS_{name.upper()}"
 

@@ -25,7 +25,7 @@ from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from bus.transport.sockets import BindError
 
-# Messages form no cycles; a batch of some thousand objects must not be searched for them many times over.
+# Messages form no reference cycles, so the garbage collector need not search each batch for them many times.
 GC_ALLOCATIONS: Final = 50_000
 EXIT_UNEXPECTED: Final = 1
 EXIT_USAGE: Final = 2
@@ -33,15 +33,15 @@ EXIT_NO_CONNECTION: Final = 3
 EXIT_REFUSED: Final = 4  # by a service, or a job failed
 EXIT_TIMEOUT: Final = 5
 EXIT_SIGNAL: Final = 128  # plus the signal's number
-FEW_DESCRIPTORS: Final = 1024  # what systems allow at least unless they were told otherwise
+FEW_DESCRIPTORS: Final = 1024  # the usual minimum of operating systems
 logger = logging.getLogger(__name__)
 
 
 def check_exposure(host: str, keys: Keys | None, *, insecure: bool) -> None:
-    """Check that other machines reach a service only with keys, or because somebody said so.
+    """Check that other machines can reach a service only with keys, unless `--insecure` allows it.
 
     Raises:
-        UsageError: they would without.
+        UsageError: they could without keys.
     """
     if keys is None and not insecure and not is_loopback(host):
         text = f"--host {host} lets other machines in: give --keys (see `variantbus keygen`), or --insecure if all may"
@@ -49,7 +49,7 @@ def check_exposure(host: str, keys: Keys | None, *, insecure: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host; of a name we cannot be sure."""
+    """Return whether only this machine can reach a host; False for a name, which may mean any address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -57,23 +57,23 @@ def is_loopback(host: str) -> bool:
 
 
 def announce(service: str, **addresses: object) -> None:
-    """Print the one line that says that a process is ready, and where it listens."""
+    """Print the one line that announces a ready process and its addresses."""
     parts = " ".join(f"{name}={address}" for name, address in addresses.items())
     try:
         click.echo(f"listening service={service} {parts}")  # which flushes
-    except OSError:  # whoever read it has gone, or its disk is full: a service goes on all the same
+    except OSError:  # the reader has exited, or its disk is full: the service continues
         discard_stdout()
 
 
 def discard_stdout() -> None:
-    """Leave nothing that the interpreter would try to write at its end: nobody takes it."""
+    """Discard buffered output, so that the interpreter does not fail to flush it at exit: its reader is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def service_loop() -> Iterator[Loop]:
     """Return the loop of a service; SIGTERM and SIGINT end it in good order."""
-    gc.freeze()  # what is there now stays
+    gc.freeze()  # objects of the start-up are never collected
     gc.set_threshold(GC_ALLOCATIONS)
     loop = Loop()
     try:
@@ -88,12 +88,12 @@ def service_loop() -> Iterator[Loop]:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """End the process with one sentence and the right exit status for whatever a user can cause."""
+    """End the process with one sentence and the right exit status for every error that a user can cause."""
     try:
         yield
     except (InvalidInputError, AddressError, TopicError) as error:
         fail(str(error), EXIT_USAGE)
-    except UnicodeEncodeError as error:  # what a command line held that is no text
+    except UnicodeEncodeError as error:  # an argument that is not UTF-8
         fail(f"{error.object!a}: is not UTF-8", EXIT_USAGE)
     except BindError as error:
         fail(str(error), EXIT_USAGE)
@@ -124,6 +124,6 @@ def exit_code_of(error: ControlError) -> int:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Write to stderr what is wrong, and end."""
+    """Write an error to stderr, and exit."""
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)

@@ -24,7 +24,7 @@ HEADLINES: Final = 2  # lines of the screen above the rows
 
 
 def print_event(console: Console, delivery: Delivery) -> None:
-    """Print an event as one line, coloured by its topic and by what it says."""
+    """Print an event as one line, coloured by its topic and its content."""
     clock, offset, topic, summary = columns(delivery)
     line = Text.assemble((f"{clock} {offset} ", "dim"), (topic, topic_style(topic)), " ", summary)
     for word, style in WORD_STYLES.items():

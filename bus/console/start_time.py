@@ -1,4 +1,4 @@
-"""Where in a log a moment is: `tail --since`.
+"""The offset of a moment in a log, for `tail --since`.
 
 Times in a log are wall clock, which may step back a little; the search is a binary one and takes them as rising, so
 around such a step it may begin some events early or late.
@@ -73,9 +73,9 @@ def _date_or_time(text: str, now: datetime) -> datetime | None:
 
 
 def offset_before(moment: datetime, first: int, head: int, fetch: Callable[[int], FetchReply]) -> int:
-    """Return the offset behind which the events from a moment on are; `fetch(after)` returns the next event."""
+    """Return the offset after which the events from a moment on begin; `fetch(after)` returns the next event."""
     time_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000  # exact, as a float is not
-    low, high = first - 1, head  # up to `low` all is older; behind `high` nothing is
+    low, high = first - 1, head  # all events up to `low` are older; none after `high` is
     while low < high:
         middle = (low + high) // 2
         event = _first_behind(middle, high, fetch)

@@ -1,4 +1,4 @@
-"""`tail`: print what publishers say, as text for people or as one JSON object a line."""
+"""`tail`: print the events of publishers, as text for people or as one JSON object a line."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ from bus.transport.client import request
 from bus.transport.keys import Keys
 
 POLL_SECONDS: Final = 0.1
-SILENCE_SECONDS: Final = 2.0  # a publisher that is there is ready in milliseconds
+SILENCE_SECONDS: Final = 2.0  # a running publisher is ready in milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class TailOptions:
 
 
 class TailTimeoutError(Exception):
-    """Fewer events than asked for came in time."""
+    """Fewer events than requested arrived in time."""
 
 
 def tail(
@@ -57,12 +57,12 @@ def tail(
     on_notice: OnNotice,
     keys: Keys | None = None,
 ) -> Iterator[Delivery]:
-    """Yield events until one of the options ends it; `on_silence` is called once if a publisher is not there yet.
+    """Yield events until one of the options ends it; `on_silence` is called once if a publisher does not answer yet.
 
-    `on_notice` is told what a publisher cannot give.
+    `on_notice` is called with each gap that a publisher can no longer fill.
 
     Raises:
-        ControlError: a publisher does not answer, where its log has to be asked first.
+        ControlError: a publisher does not answer, where the end of its log is needed first.
         TailTimeoutError: `count` was not reached within `timeout`.
     """
     prefix = as_prefix(options.prefix)
@@ -91,7 +91,7 @@ def tail(
 
 
 def offset_at(address: str, since: datetime, info: InfoReply, keys: Keys | None = None) -> int:
-    """Ask a publisher for the offset behind which the events since a moment are."""
+    """Return the offset after which the events since a moment begin, from requests to the publisher."""
 
     def fetch(after: int) -> FetchReply:
         return request(address, "fetch", FetchParams(after=after, limit=1), FetchReply, keys=keys)
@@ -141,12 +141,12 @@ def as_json(delivery: Delivery) -> str:
 
 
 def as_text(delivery: Delivery) -> str:
-    """Return an event as one line for people: time, offset, topic, and what it says in short."""
+    """Return an event as one line for people: time, offset, topic and summary."""
     return " ".join(columns(delivery)).rstrip()
 
 
 def columns(delivery: Delivery) -> tuple[str, str, str, str]:
-    """Return what a line for people says: time, offset, topic, summary."""
+    """Return the columns of a line for people: time, offset, topic, summary."""
     clock = datetime.fromtimestamp(delivery.time_ns / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
     offset = str(delivery.offset) if delivery.offset else "-"
     try:
@@ -157,7 +157,7 @@ def columns(delivery: Delivery) -> tuple[str, str, str, str]:
 
 
 def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of message
-    """Return what a message says, in a few words."""
+    """Return a summary of a message in a few words."""
     match message:
         case JobQueued() | JobStarted():
             return f"{printable(message.job_id)} attempt {message.attempt}"
@@ -187,5 +187,5 @@ def _end_of(message: JobCompleted) -> str:
 
 
 def printable(text: str) -> str:
-    """Take what could act on a terminal out of foreign text."""
+    """Return foreign text without characters that could control a terminal."""
     return "".join(char if char.isprintable() else " " for char in text)[:200]

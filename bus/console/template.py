@@ -1,8 +1,8 @@
 """`tail --format`: a line from a template such as `{time:%H:%M:%S} {topic} {body[status]}`.
 
 The syntax is that of `str.format` with plain keys alone: a field by its name, then keys in brackets. Attributes,
-which would reach into the program, are refused. What an event does not have prints as nothing, as with kubectl: one
-template serves events of several types.
+which would reach into the program, are refused. A field that an event does not have prints as nothing, as with
+kubectl: one template serves events of several types.
 """
 
 import re
@@ -32,7 +32,7 @@ class Template:
         r"""Check a template; `\t` and `\n` in it stand for a tab and the end of a line.
 
         Raises:
-            InvalidInputError: it is malformed, or names a field that there is not.
+            InvalidInputError: it is malformed, or names an unknown field.
         """
         self._text = re.sub(r"\\[tn\\]", lambda match: _ESCAPES[match[0]], text)
         self._formatter = _Formatter()
@@ -58,7 +58,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A value out of a body: a format that does not suit it leaves it as it is."""
+    """A value from a body; a format that does not fit its type is ignored."""
 
     value: Any
 

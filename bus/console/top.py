@@ -18,7 +18,7 @@ INTERVAL_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What `top` shows at one moment; `seconds` since its start."""
+    """The numbers of `top` at one moment; `seconds` since its start."""
 
     time: float
     seconds: float
@@ -29,7 +29,7 @@ class Snapshot:
 def top(
     addresses: list[str], prefix: str, seconds: float | None, on_notice: OnNotice, keys: Keys | None = None
 ) -> Iterator[Snapshot]:
-    """Measure what is published from now on, and report once a second; the last time after `seconds`."""
+    """Measure new events, and report once a second; the last time after `seconds`."""
     rates = Rates(time.monotonic)
     begin = time.monotonic()
     end = begin + seconds if seconds is not None else None
@@ -41,7 +41,7 @@ def top(
             while (left := stop - time.monotonic()) > 0:
                 for delivery in subscriber.receive(left):
                     rates.take(delivery.topic, len(delivery.topic) + len(delivery.body))
-            due = max(due, time.monotonic() - INTERVAL_SECONDS)  # after a suspend there is nothing to make up for
+            due = max(due, time.monotonic() - INTERVAL_SECONDS)  # after a suspend, missed reports are not repeated
             yield Snapshot(time.time(), time.monotonic() - begin, rates.rates(), subscriber.states())
 
 

@@ -1,4 +1,4 @@
-"""What a log can fail by."""
+"""The errors of a log."""
 
 
 class LogError(Exception):

@@ -1,4 +1,4 @@
-"""The files around a log's database: the lock that keeps a second process out, and the synced note of its head."""
+"""The files around a log's database: the lock that keeps a second process out, and the synced copy of its head."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ def new_epoch() -> int:
 
 @cache
 def boot_id() -> str:
-    """Return what identifies this boot of the machine; where that is not known, every opening is a new boot."""
+    """Return the id of this boot of the machine; where it is not known, every opening counts as a new boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -25,7 +25,7 @@ def boot_id() -> str:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another of the same name; (0, 0) if there is none."""
+    """Return device and inode of a file, which change if it is replaced; (0, 0) if there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -50,7 +50,7 @@ class LogFile:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)  # for whoever finds it taken
+            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)  # for the error message of a second process
             self._head = os.open(path.with_suffix(".head"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             os.close(self._lock)
@@ -64,12 +64,12 @@ class LogFile:
 
     @staticmethod
     def _holder(path: Path) -> str:
-        """Return the process that is noted in the lock file."""
+        """Return the process that the lock file names."""
         pid = path.with_suffix(".lock").read_text(encoding="ascii", errors="replace").strip()
         return f"process {pid}" if pid.isdigit() else "another process"
 
     def read_head(self) -> tuple[int | None, int]:
-        """Return epoch and head as last noted; (None, 0) if nothing is."""
+        """Return the stored epoch and head; (None, 0) if there are none."""
         fields = os.pread(self._head, 64, 0).split()
         try:
             epoch, head = (int(field) for field in fields)
@@ -78,10 +78,10 @@ class LogFile:
         return epoch, head
 
     def write_head(self, epoch: int, head: int) -> None:
-        """Note the head, synced to disk; one small write in place, which a power cut leaves whole or not done.
+        """Write the head and sync it: one small write in place, which a power cut leaves complete or undone.
 
         Raises:
-            LogError: the files are not those that were opened; once, as whoever is told closes the log.
+            LogError: the files are not those that were opened; raised once, as the caller then closes the log.
         """
         self._check_files()
         line = b"%020d %020d\n" % (epoch, head)
@@ -91,7 +91,7 @@ class LogFile:
             self._written = line
 
     def _check_files(self) -> None:
-        """Notice that a file was removed or replaced: SQLite would go on writing where nobody can ever read it."""
+        """Detect that a file was removed or replaced: SQLite would write where nothing can be read again."""
         names = (
             self._path,
             self._path.with_name(f"{self._path.name}-wal"),

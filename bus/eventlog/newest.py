@@ -1,7 +1,7 @@
 """The newest record of each topic: a table that may lag behind the log, and in memory what it lacks.
 
 A row for every message would cost more than the message itself, and most are overwritten at once. So the table is
-brought up to date now and then, many topics at a time; after a crash the lag is read from the end of the log.
+updated now and then, many topics at a time; after a crash the lag is read from the end of the log.
 """
 
 import sqlite3
@@ -20,14 +20,14 @@ class NewestIndex:
     """Knows the offset of the newest record of each topic."""
 
     def __init__(self, db: sqlite3.Connection, records: Iterable[tuple[int, str]]) -> None:
-        """Go on where the table ends; `records` are the (offset, topic) behind `indexed(db)`, in order."""
+        """Continue where the table ends; `records` are the (offset, topic) behind `indexed(db)`, in order."""
         self._db = db
         self._end = self._written = indexed(db)
         self._lag: dict[str, int] = {}
         self.note(records)
 
     def note(self, records: Iterable[tuple[int, str]]) -> None:
-        """Take over records that are in the log for good."""
+        """Add committed records."""
         for offset, topic in records:
             self._lag[topic] = self._end = offset
 
@@ -45,7 +45,7 @@ class NewestIndex:
             self._db.execute(SQL["set_indexed"], (self._end,))
 
     def written(self) -> None:
-        """Forget what the table has."""
+        """Drop from memory what the table now has."""
         self._lag.clear()
         self._written = self._end
 
@@ -55,7 +55,7 @@ class NewestIndex:
         return max((offset for topic, offset in self._lag.items() if topic.startswith(prefix)), default=written)
 
     def page(self, prefix: str, after_topic: str, limit: int) -> list[tuple[str, int]]:
-        """Return topics with a prefix and their newest offsets, in topic order, behind `after_topic`."""
+        """Return topics with a prefix and their newest offsets, in topic order, after `after_topic`."""
         params = {"after_topic": after_topic, "limit": limit, **_range(prefix)}
         found = dict(self._db.execute(SQL["select_page"], params))
         found |= {

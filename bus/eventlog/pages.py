@@ -1,4 +1,4 @@
-"""What reading a log returns: records and their checksums, pages and listings of them."""
+"""The results of reading a log: records and their checksums, pages and listings of them."""
 
 import logging
 import zlib
@@ -30,22 +30,22 @@ class Page:
 
 
 def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
-    """Return the CRC-32 of all that a record says; it starts from the offset (spread by an odd factor) and the time."""
+    """Return the CRC-32 of all fields of a record; it starts from the offset (spread by an odd factor) and the time."""
     start = (offset * 0x9E37_79B1 ^ time_ns ^ time_ns >> 32) & 0xFFFF_FFFF
     return zlib.crc32(body, zlib.crc32(topic, start))
 
 
 def record_of(offset: int, topic: bytes, time_ns: int, body: bytes) -> Record:
-    """Return a row whose checksum was right as a record."""
+    """Return the record of a row whose checksum was verified."""
     return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
 
 
 def report_damage(offset: int) -> int:
-    """Write into the log of the process that a record cannot be delivered, and return its offset."""
+    """Log that a record cannot be delivered, and return its offset."""
     logger.error("record %d fails its checksum and is not delivered", offset)
     return offset
 
 
 def topic_text(topic: bytes) -> str:
-    """Return the topic of a row whose checksum was not looked at."""
-    return topic.decode("ascii", "replace")  # what is not ASCII is damaged
+    """Return the topic of a row whose checksum was not verified."""
+    return topic.decode("ascii", "replace")  # a topic that is not ASCII is damaged

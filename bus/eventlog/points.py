@@ -1,4 +1,4 @@
-"""What a log says of itself for the metrics."""
+"""The metrics of a log."""
 
 import shutil
 import time
@@ -21,7 +21,7 @@ HELP: Final = {
     "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
     "variantbus_log_removed_events_total": "Events that retention has removed.",
 }
-STALE_SECONDS: Final = 30.0  # services try every second to write what waits; a failure of long ago left nothing behind
+STALE_SECONDS: Final = 30.0  # services retry every second, so an old failure has no unwritten transaction
 
 
 def log_points(log: Log) -> Iterator[Point]:

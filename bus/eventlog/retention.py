@@ -1,4 +1,4 @@
-"""Retention: what is too old, or too much, leaves the log at its oldest end, in steps of some milliseconds.
+"""Retention: removes the oldest records by age or size, in steps of some milliseconds.
 
 Of some topics, the newest record is the whole state of something. It is kept whatever its age: `latest` returns it.
 """
@@ -18,13 +18,13 @@ STEP: Final = 500  # records removed in one transaction
 STEP_BYTES: Final = 1 << 20  # of their bodies
 DAY: Final = 86_400.0  # seconds
 CLOCK_SLACK: Final = 60.0  # seconds
-CLOCK_PAUSE: Final = 3600.0  # seconds in which a clock that was set may be set right again
+CLOCK_PAUSE: Final = 3600.0  # seconds in which a wrong clock may be corrected again
 BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first counts a suspend too
 logger = logging.getLogger(__name__)
 
 
 class Clock:
-    """Tells the time of day, and whether it can be trusted: one that was set while we run may be wrong."""
+    """The wall clock, and whether it can be trusted: after it was set while we run, it may be wrong."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Protocol 1 without a socket, a file or a clock: topics, frames, predecessors, and the recovery of what was missed.
+"""Protocol 1 without a socket, a file or a clock: topics, frames, predecessors, and the recovery of missed events.
 
 May import nothing else of ours.
 """

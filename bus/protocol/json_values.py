@@ -1,4 +1,4 @@
-"""Any body as plain data that JSON can express, whoever wrote it."""
+"""Any body as data that JSON can express, also one of another application."""
 
 import base64
 import math

@@ -1,7 +1,7 @@
 """The chain: for each whole-token prefix, the offset of its newest message.
 
-It is what lets a subscriber to any prefix see from one message alone whether it missed the one before. The table is
-bounded; what it has forgotten is nil, which tells the subscriber to ask.
+With it a subscriber to any prefix detects a gap from one message alone. The table is bounded; a forgotten prefix is
+nil, so the subscriber has to ask.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from bus.protocol import topics
 
 
 class Predecessors:
-    """Bounded map from prefix to the offset of its newest message; what was silent for longest is forgotten first."""
+    """Bounded map from prefix to the offset of its newest message; the longest silent prefix is dropped first."""
 
     def __init__(self, max_prefixes: int = 100_000, *, complete: bool = True) -> None:
         """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""

@@ -1,13 +1,13 @@
-"""Catching up, without I/O: what a subscriber decides from feed messages, heartbeats and replies.
+"""Recovery, without I/O: what a subscriber decides from feed messages, heartbeats and replies.
 
 One `Recovery` follows one prefix of one publisher. Its `offset` means: everything of this prefix up to here has been
 handed over. Feed messages may be lost, repeated or out of order; each carries the offset of its predecessor in the
 prefix, so a message is handed over only when its predecessor was. Otherwise it waits, and `request` says what to ask
 the publisher for. A lost *last* message is found by the head that heartbeats carry.
 
-What retention has taken is found by `first`, the oldest offset that the log still has. Compaction keeps the newest
-event of state topics; so a consumer that has fallen behind `first` gets a notice, gets those of the newest events
-that lie between its offset and `first` (by `latest`), and goes on at `first`.
+Events that retention has removed are detected by `first`, the oldest offset that the log still has. Compaction keeps
+the newest event of state topics; so a consumer that has fallen behind `first` gets a notice, then those of the newest
+events that lie between its offset and `first` (by `latest`), and continues at `first`.
 
 The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `listed`, `failed`), then takes what is
 ready (`take`) and what is to be asked (`request`, one question at a time).
@@ -102,7 +102,7 @@ Notice = Truncated | Rewound | Damaged
 
 
 def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
-    """Return where a consumer that stopped at (epoch, offset) goes on, given the epochs of the log, oldest first.
+    """Return where a consumer that stopped at (epoch, offset) continues, given the epochs of the log, oldest first.
 
     Each later epoch began at the head that survived; what the consumer saw beyond is gone at the publisher and its
     offsets were given out again. An epoch that is not listed belongs to another log (or is too old): from the start.
@@ -187,7 +187,7 @@ class Recovery(Generic[T]):
             self._unsure = self.offset is not None and head < self.offset
             self.head, self._first = max(self.head, head), max(self._first, first)
         elif epoch in self._past:
-            self._unsure = True  # a straggler of a dead process, or a restored backup: only asking tells
+            self._unsure = True  # a late message of an ended process, or a restored backup: only `info` shows which
         else:
             self._adopt(epoch, head, first, epochs)
 

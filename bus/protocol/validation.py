@@ -1,4 +1,4 @@
-"""Typed decoding at the door: whatever is wrong with an input becomes one `InvalidInputError` that names the field."""
+"""Typed decoding of input: any error becomes one `InvalidInputError` that names the field."""
 
 import difflib
 import re
@@ -38,7 +38,7 @@ def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
 
 
 def near_miss(word: str, known: list[str]) -> str:
-    """Return what was perhaps meant, else what there is: the end of a sentence about an unknown word."""
+    """Return a suggestion, else the known words: the end of a sentence about an unknown word."""
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -50,7 +50,7 @@ def near_miss(word: str, known: list[str]) -> str:
 
 
 def explain(error: BaseException, kind: Any) -> str:
-    """Return a decoding error in the words of the person who wrote the input."""
+    """Return a decoding error as a sentence for the author of the input."""
     if isinstance(error, RecursionError):
         return "input: nested too deeply"
     if not isinstance(error, msgspec.ValidationError):

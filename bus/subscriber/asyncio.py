@@ -44,7 +44,7 @@ class AsyncSubscriber(SubscriberBase):
         limits: Limits = DEFAULT_LIMITS,
         keys: Keys | None = None,
     ) -> None:
-        """Connect in the background to the control address of each publisher; none need be there yet.
+        """Connect in the background to the control address of each publisher; none has to run yet.
 
         Raises:
             AddressError, TopicError: an address or a prefix breaks its rules.

@@ -1,4 +1,4 @@
-"""What the subscribers share, however they wait."""
+"""The common part of the sync and asyncio subscribers."""
 
 import logging
 from collections import deque
@@ -18,7 +18,7 @@ OnNotice = Callable[[str, str, Notice], None]
 
 
 class SubscriberBase:
-    """What the subscribers share, however they wait: sources, the queue of their events, positions and notices."""
+    """The common part of the subscribers: sources, the queue of their events, positions and notices."""
 
     def __init__(  # noqa: PLR0913 - what each subscriber takes, handed through
         self,
@@ -54,7 +54,7 @@ class SubscriberBase:
         return all(source.ready for source in self._sources)
 
     def positions(self) -> dict[tuple[str, str], Position]:
-        """Return how far each (publisher, prefix) has come, idle ones included.
+        """Return the position in each (publisher, prefix), idle ones included.
 
         It may be ahead of what you have taken out of a batch: store the position of the last event that you handled.
         """
@@ -82,7 +82,7 @@ class SubscriberBase:
         return batch
 
     def _go_on(self) -> None:
-        """Before waiting for more: let those continue that had handed over too much."""
+        """Before waiting for more: resume the sources that were paused by backpressure."""
         if self._closed:
             raise RuntimeError("the subscriber is closed; make a new one, with the positions that you stored")
         if len(self._queue) < self._queue_limit:

@@ -1,4 +1,4 @@
-"""What a subscriber hands over, and where it begins."""
+"""The events that a subscriber delivers, and where it begins."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from bus.contracts.messages import Message, decode_body
 
 
 class Position(NamedTuple):
-    """How far a consumer has got with one prefix of one publisher; store it with what you did."""
+    """The position of a consumer in one prefix of one publisher; store it with the effect of the event."""
 
     epoch: int | None
     offset: int

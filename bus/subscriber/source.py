@@ -56,7 +56,7 @@ logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how mu
 
 
 class SourceState(Struct, frozen=True):
-    """How the connection to one publisher does."""
+    """The state of the connection to one publisher."""
 
     address: str
     ready: bool
@@ -95,8 +95,8 @@ class Source:
         self._quiet_ticks = 0
         self._paused = False
         self._asking = False  # for `info`, to connect
-        self._info_seconds = ASK_SECONDS  # how long an answer to it is awaited
-        self._stopped = False  # the publisher has said that it closes
+        self._info_seconds = ASK_SECONDS  # timeout of its answer
+        self._stopped = False  # the publisher has announced that it closes
         self._requester = RequestClient(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
@@ -144,7 +144,7 @@ class Source:
             self._loop.remove(self._feed)
 
     def resume(self) -> None:
-        """Undo `pause`."""
+        """Continue after `pause`."""
         if self._paused:
             self._paused = False
             if self._feed is not None:
@@ -161,7 +161,7 @@ class Source:
         self._requester.close()
 
     def _tick(self) -> None:
-        """Once a second: notice silence, and ask again what was not answered.
+        """Once a second: detect silence, and repeat unanswered requests.
 
         Silence is counted in ticks, not in seconds: the loop may have stood still (a consumer that is busy, a laptop
         that slept), and then what was sent meanwhile waits in the socket and is read before it is missed.
@@ -179,7 +179,7 @@ class Source:
             self._pump()
 
     def _reconnect(self) -> None:
-        """Make both sockets anew, and forget what was asked: the answers will not come."""
+        """Replace both sockets, and forget open requests: their answers will not arrive."""
         self._close_feed()
         self._requester.close()
         self._requester = RequestClient(self._loop, self.address, self._curve)
@@ -189,14 +189,14 @@ class Source:
         self._ask_info()
 
     def _await_return(self) -> None:
-        """Ask for a publisher that has stopped in good order, soon and then less often, until it is back."""
+        """Ask `info` of a publisher that has closed, soon and then less often, until it is back."""
         logger.info("%s has stopped; waiting until it is back", self.address)
         self._stopped = False
         self._info_seconds = RETURN_SECONDS
         self._reconnect()
 
     def _ask_info(self) -> None:
-        """Ask once at a time: what waits in a socket arrives all at once when the publisher comes."""
+        """Ask `info`, one request at a time: waiting requests would all arrive at once when the publisher starts."""
         if not self._asking:
             self._asking = True
             self._requester.ask("info", {}, InfoReply, self._connect, self._not_informed, self._info_seconds)
@@ -279,7 +279,7 @@ class Source:
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for catchup in self._catchups.values():
             catchup.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
-        self._stopped = beat.info.closing  # also undone by a heartbeat: the publisher is back already
+        self._stopped = beat.info.closing  # a heartbeat resets it too: the publisher is back already
         self.ready = not self._stopped
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
@@ -305,7 +305,7 @@ class Source:
         return next((one for one in topics.prefixes(topic) if one in self._catchups), None)
 
     def _flush(self) -> None:
-        """Hand over what is ready; what is missing is asked for first, so that it comes meanwhile."""
+        """Deliver ready events; missing ones are requested first, so that they arrive meanwhile."""
         self._pump()
         for prefix, catchup in self._catchups.items():
             for notice in catchup.take_notices():

@@ -1,4 +1,4 @@
-"""The subscriber that waits by itself: in a loop of its own, or in that of a service."""
+"""The synchronous subscriber: with a loop of its own, or in the loop of a service."""
 
 import logging
 import time
@@ -20,11 +20,11 @@ class Subscriber(SubscriberBase):
     """Follows topic prefixes at one or several publishers.
 
     Iterate over it, or `receive` batches. Within one prefix of one publisher, events arrive once and in order,
-    whatever the network, a restart or a stall does. To go on where you stopped, store `Position(delivery.epoch,
-    delivery.offset)` for each (`delivery.source`, `delivery.prefix`) together with what you did with the event, and
-    give these `positions` to the next subscriber. For asyncio there is `bus.subscriber.asyncio.AsyncSubscriber`.
+    even after network faults, restarts or stalls. To resume where you stopped, store `Position(delivery.epoch,
+    delivery.offset)` for each (`delivery.source`, `delivery.prefix`) together with the effect of the event, and
+    pass these `positions` to the next subscriber. For asyncio there is `bus.subscriber.asyncio.AsyncSubscriber`.
 
-    `notices` says what a publisher could not give: events that its retention has taken, or that a power cut took.
+    `notices` lists the gaps that a publisher cannot fill: events removed by its retention or lost in a power cut.
     """
 
     def __init__(  # noqa: PLR0913 - all but the addresses have defaults
@@ -40,11 +40,10 @@ class Subscriber(SubscriberBase):
         limits: Limits = DEFAULT_LIMITS,
         keys: Keys | None = None,
     ) -> None:
-        """Connect in the background to the control address of each publisher; none need be there yet.
+        """Connect in the background to the control address of each publisher; none has to run yet.
 
-        A service that has a loop gives it, with `on_batch`, and does not iterate. `on_notice` is called with address,
-        prefix and what the publisher could not give; without it that is logged. `keys` are for publishers that want
-        them.
+        A service passes its loop and `on_batch`, and does not iterate. `on_notice` is called with address,
+        prefix and notice; without it notices are logged. `keys` are for publishers that require them.
 
         Raises:
             AddressError, TopicError: an address or a prefix breaks its rules.

@@ -1,4 +1,4 @@
-"""What a process says of itself: log lines on stderr, and metrics.
+"""Observability of a process: log lines on stderr, and metrics.
 
 May import `bus.protocol`.
 """

@@ -1,4 +1,4 @@
-"""What a service writes to stderr: one line an event that nothing in it can forge, and never a reason to stop."""
+"""Log lines on stderr: one line for each event, safe against forged lines; a failing stderr never stops a service."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ def set_up_logging(service: str, level: str, style: LogFormat = "text") -> None:
 
 
 def escaped(text: str) -> str:
-    """Return a text as one line: whatever ends a line or acts on a terminal becomes an escape."""
+    """Return a text as one line: characters that end a line or control a terminal are escaped."""
     return _ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -52,7 +52,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line for programs; what is given as `extra` becomes fields."""
+    """One JSON object a line for programs; the keys of `extra` become fields."""
 
     def __init__(self, service: str) -> None:
         """Name the service in every line."""
@@ -79,13 +79,13 @@ class JsonFormatter(logging.Formatter):
 
 
 class RepeatFilter(logging.Filter):
-    """Holds back what is repeated too often: at most so many lines a minute of one template, from WARNING on."""
+    """Rate limit: at most so many lines a minute of one template, from WARNING on."""
 
     def __init__(self, limit: int = REPEATS_A_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:
-        """Count from now."""
+        """Start with no counts."""
         super().__init__()
         self._limit, self._clock = limit, clock
-        self._seen: dict[tuple[str, str], list[float]] = {}  # when its minute began, lines since, held back
+        self._seen: dict[tuple[str, str], list[float]] = {}  # start of its minute, lines in it, held back
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record passes; the first of the next minute says how many were held back."""
@@ -131,7 +131,7 @@ def _encodable(text: str) -> str:
 
 
 def _keep_descriptors() -> None:
-    """Open what was closed of stdin, stdout and stderr: a database must not become what messages are written to."""
+    """Open stdin, stdout and stderr if closed: a database must not get one of their descriptors."""
     for descriptor in range(STDERR + 1):
         try:
             os.fstat(descriptor)

@@ -1,6 +1,6 @@
-"""What a process counts and measures, gathered on request: the control method `metrics`.
+"""The metrics of a process, collected on request: the control method `metrics`.
 
-The objects that know keep plain numbers; each gives them as points (name, labels, value). Names follow the conventions
+Each part counts in simple numbers and returns them as points (name, labels, value). Names follow the conventions
 of Prometheus: base units, and `_total` at the end of what only grows until the process ends.
 """
 
@@ -36,7 +36,7 @@ TOPICS_LIMIT: Final = 10_000  # whose kind is remembered
 
 
 class Metrics:
-    """Where the parts of a service say what they have counted."""
+    """The registry of the metrics of a service."""
 
     def __init__(self) -> None:
         """Start with none."""
@@ -44,12 +44,12 @@ class Metrics:
         self._help: dict[str, str] = {}
 
     def add(self, provider: Provider, help_texts: Mapping[str, str]) -> None:
-        """Call a function for its points at each request; `help_texts` declares the names that it uses."""
+        """Register a function that returns points; `help_texts` declares the names that it uses."""
         self._providers.append(provider)
         self._help |= help_texts
 
     def collect(self) -> list[Metric]:
-        """Return all that is known now, in the order in which the names were declared."""
+        """Return all metrics, in the order in which their names were declared."""
         samples: dict[str, list[Sample]] = {name: [] for name in self._help}
         for provider in self._providers:
             for name, labels, value in provider():
@@ -78,7 +78,7 @@ class Traffic:
         entry[1] += size
 
     def count_records(self, records: Sequence[Record]) -> None:
-        """Count what was just sent: the hot path."""
+        """Count sent records: the hot path."""
         known, entry_of = self._by_topic.get, self._entry
         for record in records:
             entry = known(record.topic) or entry_of(record.topic)
@@ -104,7 +104,7 @@ class Traffic:
 
 
 def process_points(version: str) -> Provider:
-    """Return the provider of the points of the process: what runs, since when, and what it uses."""
+    """Return the provider of the points of the process: versions, uptime and resources."""
     started = time.monotonic()
     info = {
         "version": version,

@@ -1,4 +1,4 @@
-"""The text format of Prometheus for what `metrics` answers, on a command line or over HTTP.
+"""The text format of Prometheus for the answer of `metrics`, on a command line or over HTTP.
 
 Needs the extra `metrics` (prometheus-client); nothing else in `bus` does.
 """
@@ -16,14 +16,14 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(answers: Iterable[tuple[Labels, list[Metric]]]) -> str:
-    """Write the metrics of several processes as one page; the labels beside each tell the processes apart."""
+    """Return the metrics of several processes as one page; the labels of each distinguish the processes."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(list(answers)))
     return generate_latest(registry).decode()
 
 
 class _Collector:
-    """Hands over what was measured elsewhere."""
+    """Passes on metrics that were measured elsewhere."""
 
     def __init__(self, answers: list[tuple[Labels, list[Metric]]]) -> None:
         self._answers = answers

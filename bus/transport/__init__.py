@@ -1,4 +1,4 @@
-"""Sockets and what they need: the event loop, the two halves of the control socket, authentication and keys.
+"""Sockets: the event loop, client and server of the control socket, authentication and keys.
 
 May import `bus.protocol`, `bus.config` and `bus.telemetry`.
 """

@@ -19,7 +19,7 @@ from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from bus.transport.sockets import CurveServer
 
-ENDPOINT: Final = "inproc://zeromq.zap.01"  # the name that libzmq looks for
+ENDPOINT: Final = "inproc://zeromq.zap.01"  # the address that libzmq connects to
 VERSION: Final = b"1.0"
 REQUEST_FRAMES: Final = 9  # routing id, delimiter, version, request id, domain, address, identity, mechanism, key
 KEY_BYTES: Final = 32
@@ -28,11 +28,11 @@ HELP: Final = {
     "variantbus_connections_total": "Connections of keys, admitted or denied; where there are keys.",
 }
 logger = logging.getLogger(__name__)
-logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
+logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 
 
 class Authenticator:
-    """Admits the keys of a folder's `peers`, and no others."""
+    """Admits only the keys of a folder's `peers` file."""
 
     def __init__(self, keys: Keys, loop: Loop) -> None:
         """Answer libzmq's questions from now on; before a socket is bound with `server`."""
@@ -46,7 +46,7 @@ class Authenticator:
         loop.add(self._socket, self._on_requests)
 
     def role_of(self, user: str) -> Role | None:
-        """Return what a key may do now: nothing (None) if it is not listed, or not any more.
+        """Return the present role of a key; None if it is not or no longer listed.
 
         The User-Id of a frame is the key of its sender.
         """
@@ -57,7 +57,7 @@ class Authenticator:
             return None
 
     def points(self) -> Iterator[Point]:
-        """Yield how many connections were let in, and how many were not."""
+        """Yield the numbers of admitted and denied connections."""
         for outcome, count in (("admitted", self.admitted), ("denied", self.denied)):
             yield "variantbus_connections_total", {"outcome": outcome}, count
 
@@ -86,7 +86,7 @@ class Authenticator:
 def zap_reply(frames: list[bytes], admit: Callable[[str, str], bool]) -> list[bytes]:
     """Answer a question of libzmq; `admit` is given the client's key and IP address.
 
-    A stranger is told 300, "later": the connection ends without a word after the handshake time (5 s), and libzmq tries
+    An unknown key gets 300, "later": the connection ends silently after the handshake time (5 s), and libzmq tries
     again by itself. After a 400 it never would, so that a client which is enrolled while it runs would stay out.
     """
     request_id = frames[3] if len(frames) > 3 else b""  # noqa: PLR2004 - its place

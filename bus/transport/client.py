@@ -1,4 +1,4 @@
-"""The asking half of the control socket."""
+"""The client of the control socket."""
 
 import time
 from collections.abc import Callable
@@ -35,10 +35,10 @@ class _Question:
 
 
 class RequestClient:
-    """Asks one service; every question ends with exactly one of its two callbacks, unless it is closed before."""
+    """Sends requests to one service; each ends with exactly one of its two callbacks, unless it is closed before."""
 
     def __init__(self, loop: Loop, address: str, curve: CurveClient | None = None) -> None:
-        """Connect in the background; the service need not be there yet. `curve`: see `bus.transport.keys.curve_for`.
+        """Connect in the background; the service does not have to run yet. `curve`: see `bus.transport.keys.curve_for`.
 
         Raises:
             AddressError: `address` is not of the form tcp://HOST:PORT.
@@ -70,7 +70,7 @@ class RequestClient:
         sockets.send_frames(self._socket, [request_id, method.encode(), encode(params)])
 
     def close(self) -> None:
-        """Forget all questions."""
+        """Drop all requests without a callback."""
         for question in self._questions.values():
             question.timer.cancel()
         self._questions.clear()
@@ -93,7 +93,7 @@ class RequestClient:
                 _settle(question, frames[1], frames[2])
 
     def _time_out(self, request_id: bytes, timeout: float) -> None:
-        """Give up; a socket on which nothing came since may be dead, or hold requests that would arrive much later."""
+        """Fail a request, and replace a silent socket: it may be dead or hold requests that would arrive much later."""
         question = self._questions.pop(request_id, None)
         if question is None:
             return
@@ -130,7 +130,7 @@ def request(
     *,
     keys: Keys | None = None,
 ) -> R:
-    """Send one request and return its reply; with `keys` if the service wants them.
+    """Send one request and return its reply; with `keys` if the service requires them.
 
     Raises:
         ControlError: the service refuses, or (code `unavailable`) does not answer within `timeout` seconds.

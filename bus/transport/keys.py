@@ -1,7 +1,7 @@
-"""The keys of one machine: a folder with its CURVE key pair, and a file that says who else there is.
+"""The keys of one machine: a folder with its CURVE key pair, and a file that lists its peers.
 
     secret.key   for its owner alone (mode 0600)
-    public.key   what the others are given
+    public.key   for the other machines
     peers        a line a key: ROLE NAME KEY
 
 Keys are written as Z85, 40 characters, as everywhere around ZeroMQ.
@@ -55,7 +55,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What a `peers` file says: clients by their key, keys of servers by their host."""
+    """The content of a `peers` file: clients by their key, keys of servers by their host."""
 
     clients: dict[str, Client]
     servers: dict[str, str]
@@ -92,7 +92,7 @@ class Keys:
 
     @classmethod
     def generate(cls, folder: Path) -> Self:
-        """Make a new pair in a folder, which nobody else can read.
+        """Create a new pair in a folder that only its owner can read.
 
         Raises:
             InvalidInputError: it has keys already, or is open to others.
@@ -111,14 +111,14 @@ class Keys:
         return cls(folder, public, secret, PeersFile(folder / PEERS))
 
     def role_of(self, public: str) -> Role | None:
-        """Return what a client's key may do now; None for one that is not listed. Our own may command."""
+        """Return the present role of a client's key; None if it is not listed. Our own key may command."""
         client = self.peers.now().clients.get(public)
         if client:
             return client.role
         return "command" if public == self.public else None
 
     def curve_for(self, address: str) -> CurveClient:
-        """Return what a socket needs that connects to an address. A service on this machine has our own key.
+        """Return the CURVE settings of a socket that connects to an address. A service on this machine has our own key.
 
         Raises:
             InvalidInputError: nothing says which key the service there has.
@@ -134,7 +134,7 @@ class Keys:
 
 
 def curve_for(keys: Keys | None, address: str) -> CurveClient | None:
-    """Return what a socket needs that connects to an address: nothing without keys."""
+    """Return the CURVE settings of a socket that connects to an address: None without keys."""
     return keys.curve_for(address) if keys else None
 
 
@@ -143,7 +143,7 @@ class _UnreadableError(InvalidInputError):
 
 
 class PeersFile:
-    """What a `peers` file says at this moment: a line that is taken out counts no more."""
+    """The present content of a `peers` file: a removed line loses its effect at once."""
 
     def __init__(self, path: Path) -> None:
         """Read the file; where there is none, it is empty.
@@ -156,7 +156,7 @@ class PeersFile:
         self._peers = self._read()
 
     def now(self) -> Peers:
-        """Return the list; while the file makes no sense, as it was before."""
+        """Return the list; while the file is invalid, the last valid one."""
         state = self._state()
         if state != self._seen:
             try:
@@ -185,7 +185,7 @@ class PeersFile:
 
 
 def parse_peers(text: str, where: str = PEERS) -> Peers:
-    """Read the lines `ROLE NAME KEY`; empty ones and those that begin with `#` say nothing.
+    """Read the lines `ROLE NAME KEY`; empty ones and those that begin with `#` are ignored.
 
     Raises:
         InvalidInputError: with the number of the line.
@@ -249,7 +249,7 @@ def check_curve() -> None:
 
 
 def _read(path: Path, forbidden: int, limit: int = 1000) -> str:
-    """Read a small file that must not be open to others; what is checked is what is read."""
+    """Return the content of a small file that others must not access; the opened file itself is checked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait without end
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The event loop: one thread that owns all sockets and the database of a service.
 
-Everything that happens, happens in a callback here: a socket or file is readable, a timer is due, another thread has
-handed over a call. There is nothing to lock.
+All work is done in callbacks of this loop: a socket or file is readable, a timer is due, another thread has passed a
+call. So no locks are needed.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Callback = Callable[[], None]
 
 
 class Timer:
-    """A callback that is due once or again and again; `cancel` stops it."""
+    """A callback that is due once or periodically; `cancel` stops it."""
 
     def __init__(self, due: float, period: float | None, callback: Callback) -> None:
         """Made by `Loop.later` and `Loop.every`."""
@@ -33,7 +33,7 @@ class Timer:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Do not call any more."""
+        """Stop calling."""
         self.cancelled = True
 
 
@@ -41,7 +41,7 @@ class Loop:
     """Runs callbacks until `stop`; made and run in one thread."""
 
     def __init__(self) -> None:
-        """Make the poller and the pipe by which other threads and signals wake it."""
+        """Create the poller and the pipe by which other threads and signals wake it."""
         self._poller = zmq.Poller()
         self._readers: dict[Socket | int, Callback] = {}
         self._timers: list[tuple[float, int, Timer]] = []
@@ -53,7 +53,7 @@ class Loop:
         os.set_blocking(self._wake_write, False)
         self.add(self._wake_read, self._woken)
         self._stopped = self._closed = False
-        self._closing = threading.Lock()  # the one thing that other threads share with us: see `call`
+        self._closing = threading.Lock()  # the only data shared with other threads: see `call`
         self._signals: dict[int, object] = {}
 
     def add(self, source: Socket | int, callback: Callback) -> None:
@@ -62,7 +62,7 @@ class Loop:
         self._poller.register(source, zmq.POLLIN)
 
     def remove(self, source: Socket | int) -> None:
-        """Stop watching; before the socket is closed."""
+        """Stop watching; call this before the socket is closed."""
         if self._readers.pop(source, None):
             self._poller.unregister(source)
 
@@ -71,7 +71,7 @@ class Loop:
         return self._schedule(Timer(time.monotonic() + seconds, None, callback))
 
     def every(self, seconds: float, callback: Callback) -> Timer:
-        """Call back again and again, first after one period."""
+        """Call back periodically, first after one period."""
         return self._schedule(Timer(time.monotonic() + seconds, seconds, callback))
 
     def call(self, callback: Callback) -> None:
@@ -102,9 +102,9 @@ class Loop:
         return self._timers[0][0] - time.monotonic() if self._timers else MAX_WAIT
 
     def descriptors(self) -> list[int]:
-        """Return what another event loop can watch: when one is readable, there is something to do in `step`.
+        """Return the descriptors for another event loop: if one is readable, `step` has work to do.
 
-        Those of ZeroMQ sockets tell of changes only: watch them after a `step` that had nothing to do.
+        Those of ZeroMQ sockets report changes only: watch them after a `step` that had nothing to do.
         """
         return [source if isinstance(source, int) else int(source.fd) for source in self._readers]
 
@@ -145,7 +145,7 @@ class Loop:
         return timer
 
     def _run_timers(self) -> bool:
-        """Call what is due; return whether anything was."""
+        """Call the timers that are due; return whether there were any."""
         now = time.monotonic()
         any_due = bool(self._timers) and self._timers[0][0] <= now
         while self._timers and self._timers[0][0] <= now:
@@ -154,7 +154,7 @@ class Loop:
                 continue
             timer.callback()
             if timer.period is not None and not timer.cancelled:
-                # from now, not from when it was due: after a suspend there is nothing to make up for
+                # from now, not from when it was due: after a suspend, missed calls are not repeated
                 timer.due = time.monotonic() + timer.period
                 self._schedule(timer)
         return any_due

@@ -1,6 +1,6 @@
-"""The answering half of the control socket: requests in, replies out, without the socket.
+"""The server of the control socket: from requests to replies, without the socket.
 
-A method is a typed Struct of parameters and a function; whatever arrives becomes a reply, never an exception.
+A method is a typed Struct of parameters and a function; every request gets a reply, never an exception.
 """
 
 import logging
@@ -26,7 +26,7 @@ HELP: Final = {
     "variantbus_requests_dropped_total": "Requests that could not be answered.",
 }
 logger = logging.getLogger(__name__)
-logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
+logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 
 
 class _Method(NamedTuple):
@@ -36,14 +36,14 @@ class _Method(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """How an exception is answered: the code of the error, and what the client can do."""
+    """The reply to an exception: the code of the error, and the advice to the client."""
 
     code: ErrorCode
     advice: str
 
 
 class MethodServer:
-    """The methods of a service by name; `points` tells what was answered, with which code, and what was dropped."""
+    """The methods of a service by name; `points` counts answered requests by code, and dropped ones."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class MethodServer:
     ) -> None:
         """Start with none.
 
-        `refusals`: exceptions of handlers that say what cannot be done now, as errors that the client gets. `fatal`
+        `refusals`: exceptions of handlers for transient errors, with the reply that the client gets. `fatal`
         ones end the process instead of being answered, as `MemoryError` does.
         """
         self._refusals = refusals
@@ -70,7 +70,7 @@ class MethodServer:
         self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
 
     def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes] | None:
-        """Return the reply to `[request id, method, params]`; None where the form is so wrong that none is possible.
+        """Return the reply to `[request id, method, params]`; None if the form is so wrong that no reply is possible.
 
         `role` is what the client may do: nothing if it is None, everything where there are no keys.
         """
@@ -80,7 +80,7 @@ class MethodServer:
             return None
         request_id, method, params = frames
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
-        known = name if name in self._methods else "unknown"  # what others make up is not counted apart
+        known = name if name in self._methods else "unknown"  # unknown method names share one counter
         try:
             result = self._call(name, params, role)
         except ControlError as error:
@@ -90,7 +90,7 @@ class MethodServer:
         return [request_id, b"ok", result]
 
     def points(self) -> Iterator[Point]:
-        """Yield how many requests were answered, and how."""
+        """Yield the numbers of requests by outcome."""
         for (method, code), count in self._answered.items():
             yield "variantbus_requests_total", {"method": method, "code": code}, count
         for reason, count in self._dropped.items():
@@ -98,7 +98,9 @@ class MethodServer:
 
     def _call(self, name: str, params: bytes, role: Role | None) -> bytes:
         if role is None:
-            raise ControlError("unauthorized", "your key is not enrolled any more; have it added to the peers file")
+            raise ControlError(
+                "unauthorized", "your key is no longer enrolled; ask for it to be added to the peers file"
+            )
         if name not in self._methods:
             raise ControlError("unknown_method", f"method {name!r} is unknown; {near_miss(name, list(self._methods))}")
         known = self._methods[name]

@@ -28,7 +28,7 @@ LARGEST_REPLY: Final = 128 << 20  # bytes; twice what a page may have where its 
 
 @dataclass(frozen=True, slots=True)
 class CurveServer:
-    """What a socket needs that is bound with CURVE: its secret key, and the context in which ZAP is answered."""
+    """The CURVE settings of a bound socket: its secret key, and the context in which ZAP is answered."""
 
     context: zmq.Context[Socket]
     secret: bytes = field(repr=False)
@@ -36,7 +36,7 @@ class CurveServer:
 
 @dataclass(frozen=True, slots=True)
 class CurveClient:
-    """What a socket needs that connects with CURVE: its own pair, and the server's public key."""
+    """The CURVE settings of a connecting socket: its own pair, and the server's public key."""
 
     public: bytes
     server: bytes
@@ -50,7 +50,7 @@ class BindError(Exception):
 def _socket(kind: int, linger_ms: int, host: str, context: zmq.Context[Socket] | None = None) -> Socket:
     socket: Socket = (context or zmq.Context.instance()).socket(kind)
     socket.linger = linger_ms
-    socket.ipv6 = host.startswith("[")  # otherwise localhost could mean ::1 alone, where nobody listens
+    socket.ipv6 = host.startswith("[")  # otherwise localhost could mean ::1 alone, where no service listens
     # half-open connections are noticed in 6 s; TTL over 65 s would overflow
     socket.heartbeat_ivl, socket.heartbeat_timeout, socket.heartbeat_ttl = 2000, 6000, 6000
     socket.handshake_ivl = 5000
@@ -66,7 +66,7 @@ def _bound(kind: int, linger_ms: int, host: str, curve: CurveServer | None) -> S
         socket.curve_server, socket.curve_secretkey = True, curve.secret
         socket.setsockopt(
             zmq.ZAP_ENFORCE_DOMAIN, 1
-        )  # without an authenticator nobody is admitted, instead of everybody
+        )  # without an authenticator no client is admitted, instead of every client
     return socket
 
 
@@ -87,7 +87,7 @@ def _bind(socket: Socket, address: Address) -> Address:
 def bind_feed(
     address: Address, *, high_water: int = DEFAULT_LIMITS.feed_send_messages, curve: CurveServer | None = None
 ) -> tuple[Socket, Address]:
-    """Return the PUB socket: it never blocks; a subscriber that stalls loses messages, notices and fetches them.
+    """Return the PUB socket: it never blocks; a stalled subscriber loses messages, detects the gap and fetches them.
 
     Raises:
         BindError: the port is taken or the host is not ours.
@@ -101,7 +101,7 @@ def bind_feed(
 def bind_control(
     address: Address, limits: Limits = DEFAULT_LIMITS, *, curve: CurveServer | None = None
 ) -> tuple[Socket, Address]:
-    """Return the ROUTER socket; a larger request than the limit cuts the peer off.
+    """Return the ROUTER socket; a request over the limit closes the connection of the peer.
 
     Raises:
         BindError: the port is taken or the host is not ours.
@@ -171,7 +171,7 @@ def receive(socket: Socket) -> list[bytes] | None:
 
 
 class Request(NamedTuple):
-    """What came to a control socket; `user` is the public key of the sender, empty without CURVE."""
+    """A request at a control socket; `user` is the public key of the sender, empty without CURVE."""
 
     sender: bytes
     frames: list[bytes]
