@@ -168,7 +168,7 @@ def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition
     """
     waiting = deque(ids)
     loop, deadline = Loop(), time.monotonic() + seconds
-    requester, left = RequestClient(loop, learning), len(ids)
+    client, left = RequestClient(loop, learning), len(ids)
 
     def created(_view: ExperimentView) -> None:
         nonlocal left
@@ -180,7 +180,7 @@ def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition
             experiment_id = waiting.popleft()
             params = CreateParams(experiment_id=experiment_id, definition=plan)
             failed = _again(loop, ask, waiting, experiment_id)
-            requester.ask("experiment.create", params, ExperimentView, created, failed, seconds)
+            client.ask("experiment.create", params, ExperimentView, created, failed, seconds)
 
     try:
         for _ in range(IN_FLIGHT):
@@ -191,7 +191,7 @@ def create_experiments(learning: str, ids: list[str], plan: ExperimentDefinition
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"{left} of {len(ids)} experiments were not created in {seconds:g} s")
     finally:
-        requester.close()
+        client.close()
         loop.close()
 
 

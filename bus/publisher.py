@@ -84,8 +84,8 @@ class Publisher:
         self.authenticator = Authenticator(keys, loop) if keys else None  # before the ports are open
         self._bind(feed, control)
         known = limits.chain_rebuild_events
-        self._chain = Predecessors(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
-        self._chain.load(log.newest_topics(known))
+        self._predecessors = Predecessors(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
+        self._predecessors.load(log.newest_topics(known))
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
         self._damaged: set[int] = set()  # offsets of damaged records found while reading
@@ -144,7 +144,7 @@ class Publisher:
         socket: Socket = self._feed_socket
         if socket.closed:
             return  # closed: subscribers fetch these records from the next publisher of the log
-        epoch, link, encode, send = self._log.epoch, self._chain.link, encode_feed, sockets.send_pair
+        epoch, link, encode, send = self._log.epoch, self._predecessors.link, encode_feed, sockets.send_pair
         for record in records:
             topic, offset = record.topic, record.offset
             send(socket, topic.encode(), encode(epoch, offset, link(topic, offset), record.time_ns, record.body))
@@ -236,7 +236,7 @@ class Publisher:
 
     def _check(self, params: CheckParams) -> CheckReply:
         log, prefix = self._log, _prefix(params.prefix)
-        newest = self._chain.newest(prefix) if prefix else log.head
+        newest = self._predecessors.newest(prefix) if prefix else log.head
         if newest is None:
             newest = log.newest(prefix)
         last = newest if newest > params.after else 0

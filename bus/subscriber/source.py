@@ -88,7 +88,7 @@ class Source:
         self._noticed: Counter[str] = Counter()
         self._loop, self._deliver, self._notify = loop, deliver, notify
         self._limits, self._curve = limits, curve
-        self._catchups = {prefix: self._catchup(prefix, start) for prefix, start in starts.items()}
+        self._recoveries = {prefix: self._new_recovery(prefix, start) for prefix, start in starts.items()}
         self._prefixes = list(starts)
         self._feed: Socket | None = None
         self._heard = time.monotonic()
@@ -97,30 +97,30 @@ class Source:
         self._asking = False  # for `info`, to connect
         self._info_seconds = ASK_SECONDS  # timeout of its answer
         self._stopped = False  # the publisher has announced that it closes
-        self._requester = RequestClient(loop, address, curve)
+        self._client = RequestClient(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
 
     def positions(self) -> dict[str, Position]:
         """Return how far each prefix is handed over; also an idle prefix moves on, as the head is verified."""
         return {
-            prefix: Position(catchup.epoch, catchup.offset)
-            for prefix, catchup in self._catchups.items()
-            if catchup.offset is not None
+            prefix: Position(recovery.epoch, recovery.offset)
+            for prefix, recovery in self._recoveries.items()
+            if recovery.offset is not None
         }
 
     def points(self) -> Iterator[Point]:
         """Yield the points of this source. A lag is not known before the first heartbeat."""
         mine = {"publisher": self.address}
-        for prefix, catchup in self._catchups.items():
-            if catchup.offset is not None and catchup.epoch is not None:
-                lag = max(0, catchup.head - catchup.offset)
+        for prefix, recovery in self._recoveries.items():
+            if recovery.offset is not None and recovery.epoch is not None:
+                lag = max(0, recovery.head - recovery.offset)
                 yield "variantbus_consumer_lag_events", {**mine, "prefix": prefix}, lag
         yield "variantbus_consumer_silence_seconds", mine, time.monotonic() - self._heard
         yield "variantbus_consumer_ready", mine, int(self.ready)
         yield "variantbus_consumer_delivered_total", mine, self.delivered
-        yield "variantbus_consumer_gaps_total", mine, sum(one.gaps for one in self._catchups.values())
-        yield "variantbus_consumer_refetched_total", mine, sum(one.refetched for one in self._catchups.values())
+        yield "variantbus_consumer_gaps_total", mine, sum(one.gaps for one in self._recoveries.values())
+        yield "variantbus_consumer_refetched_total", mine, sum(one.refetched for one in self._recoveries.values())
         yield "variantbus_consumer_malformed_total", mine, self.malformed
         yield "variantbus_consumer_reconnects_total", mine, self.reconnects
         for kind, count in self._noticed.items():
@@ -128,12 +128,12 @@ class Source:
 
     def state(self) -> SourceState:
         """Return the state of the connection."""
-        followed = [catchup for catchup in self._catchups.values() if catchup.offset is not None]
+        followed = [recovery for recovery in self._recoveries.values() if recovery.offset is not None]
         return SourceState(
             address=self.address,
             ready=self.ready,
-            lag=max((max(0, catchup.head - (catchup.offset or 0)) for catchup in followed), default=0),
-            refetched=sum(catchup.refetched for catchup in self._catchups.values()),
+            lag=max((max(0, recovery.head - (recovery.offset or 0)) for recovery in followed), default=0),
+            refetched=sum(recovery.refetched for recovery in self._recoveries.values()),
             malformed=self.malformed,
         )
 
@@ -158,7 +158,7 @@ class Source:
         """Release the sockets."""
         self._timer.cancel()
         self._close_feed()
-        self._requester.close()
+        self._client.close()
 
     def _tick(self) -> None:
         """Once a second: detect silence, and repeat unanswered requests.
@@ -181,11 +181,11 @@ class Source:
     def _reconnect(self) -> None:
         """Replace both sockets, and forget open requests: their answers will not arrive."""
         self._close_feed()
-        self._requester.close()
-        self._requester = RequestClient(self._loop, self.address, self._curve)
+        self._client.close()
+        self._client = RequestClient(self._loop, self.address, self._curve)
         self._asking = False
-        for catchup in self._catchups.values():
-            catchup.forget()
+        for recovery in self._recoveries.values():
+            recovery.forget()
         self._ask_info()
 
     def _await_return(self) -> None:
@@ -199,7 +199,7 @@ class Source:
         """Ask `info`, one request at a time: waiting requests would all arrive at once when the publisher starts."""
         if not self._asking:
             self._asking = True
-            self._requester.ask("info", {}, InfoReply, self._connect, self._not_informed, self._info_seconds)
+            self._client.ask("info", {}, InfoReply, self._connect, self._not_informed, self._info_seconds)
 
     def _not_informed(self, error: ControlError) -> None:
         self._asking = False
@@ -236,7 +236,7 @@ class Source:
             self._loop.later(URGE_SECONDS, self._urge)
 
     def _ask_heartbeat(self) -> None:
-        self._requester.ask("heartbeat", {}, dict[str, str], lambda _: None, self._ignore, ASK_SECONDS)
+        self._client.ask("heartbeat", {}, dict[str, str], lambda _: None, self._ignore, ASK_SECONDS)
 
     def _ignore(self, error: ControlError) -> None:
         """Do nothing: the next tick asks again."""
@@ -277,8 +277,8 @@ class Source:
         beat = decode(heartbeat_decoder, frame)
         _check_version(beat.version)
         self._flush()  # what we have is of the old epoch, if this begins a new one
-        for catchup in self._catchups.values():
-            catchup.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
+        for recovery in self._recoveries.values():
+            recovery.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
         self._stopped = beat.info.closing  # a heartbeat resets it too: the publisher is back already
         self.ready = not self._stopped
 
@@ -296,22 +296,22 @@ class Source:
             tokens = prefix.count(".")
             known = len(chain) >= tokens
             previous = (chain[tokens - 1] if known else None) if tokens else offset - 1
-            self._catchups[prefix].message(epoch, offset, previous, delivery)
+            self._recoveries[prefix].message(epoch, offset, previous, delivery)
 
     def _prefix_of(self, topic: str) -> str | None:
         """Return which of our prefixes a topic belongs to."""
         if len(self._prefixes) == 1:
             return self._prefixes[0]
-        return next((one for one in topics.prefixes(topic) if one in self._catchups), None)
+        return next((one for one in topics.prefixes(topic) if one in self._recoveries), None)
 
     def _flush(self) -> None:
         """Deliver ready events; missing ones are requested first, so that they arrive meanwhile."""
         self._pump()
-        for prefix, catchup in self._catchups.items():
-            for notice in catchup.take_notices():
+        for prefix, recovery in self._recoveries.items():
+            for notice in recovery.take_notices():
                 self._noticed[type(notice).__name__.lower()] += 1
                 self._notify(self.address, prefix, notice)
-            ready = catchup.take()
+            ready = recovery.take()
             if ready:
                 self.delivered += len(ready)
                 self._deliver(ready)
@@ -319,63 +319,63 @@ class Source:
     def _pump(self) -> None:
         if self._paused:
             return
-        for prefix, catchup in self._catchups.items():
-            request = catchup.request()
+        for prefix, recovery in self._recoveries.items():
+            request = recovery.request()
             if request:
-                self._ask(prefix, catchup, request)
+                self._ask(prefix, recovery, request)
 
-    def _ask(self, prefix: str, catchup: Recovery[Delivery], request: Request) -> None:
+    def _ask(self, prefix: str, recovery: Recovery[Delivery], request: Request) -> None:
         def failed(error: ControlError) -> None:
             logger.debug("%s: %s", self.address, error.message)
-            catchup.failed(request)  # the next tick asks again
+            recovery.failed(request)  # the next tick asks again
 
         match request:
             case Info():
-                self._ask_epoch(catchup, request, failed)
+                self._ask_epoch(recovery, request, failed)
             case Check():
-                self._ask_check(prefix, catchup, request, failed)
+                self._ask_check(prefix, recovery, request, failed)
             case Fetch():
-                self._ask_fetch(prefix, catchup, request, failed)
+                self._ask_fetch(prefix, recovery, request, failed)
             case Latest():
-                self._ask_latest(prefix, catchup, request, failed)
+                self._ask_latest(prefix, recovery, request, failed)
 
-    def _ask_epoch(self, catchup: Recovery[Delivery], request: Info, failed: OnError) -> None:
+    def _ask_epoch(self, recovery: Recovery[Delivery], request: Info, failed: OnError) -> None:
         def informed(reply: InfoReply) -> None:
-            catchup.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
+            recovery.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
             self._flush()
 
-        self._requester.ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
+        self._client.ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
 
-    def _ask_check(self, prefix: str, catchup: Recovery[Delivery], request: Check, failed: OnError) -> None:
+    def _ask_check(self, prefix: str, recovery: Recovery[Delivery], request: Check, failed: OnError) -> None:
         def checked(reply: CheckReply) -> None:
-            catchup.checked(request, reply.epoch, reply.head, reply.first, reply.last)
+            recovery.checked(request, reply.epoch, reply.head, reply.first, reply.last)
             self._flush()
 
         params = CheckParams(prefix=prefix, after=request.after)
-        self._requester.ask("check", params, CheckReply, checked, failed, ASK_SECONDS)
+        self._client.ask("check", params, CheckReply, checked, failed, ASK_SECONDS)
 
-    def _ask_fetch(self, prefix: str, catchup: Recovery[Delivery], request: Fetch, failed: OnError) -> None:
+    def _ask_fetch(self, prefix: str, recovery: Recovery[Delivery], request: Fetch, failed: OnError) -> None:
         def fetched(reply: FetchReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
-            catchup.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
+            recovery.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
             self._flush()
 
         params = FetchParams(prefix=prefix, after=request.after, until=request.until)
-        self._requester.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
+        self._client.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
 
-    def _ask_latest(self, prefix: str, catchup: Recovery[Delivery], request: Latest, failed: OnError) -> None:
+    def _ask_latest(self, prefix: str, recovery: Recovery[Delivery], request: Latest, failed: OnError) -> None:
         def listed(reply: LatestReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
-            catchup.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
+            recovery.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
             self._flush()
 
         params = LatestParams(prefix=prefix, after_topic=request.after_topic)
-        self._requester.ask("latest", params, LatestReply, listed, failed, ASK_SECONDS)
+        self._client.ask("latest", params, LatestReply, listed, failed, ASK_SECONDS)
 
     def _delivery(self, prefix: str, epoch: int, row: Record) -> Delivery:
         return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
 
-    def _catchup(self, prefix: str, start: Position | Start) -> Recovery[Delivery]:
+    def _new_recovery(self, prefix: str, start: Position | Start) -> Recovery[Delivery]:
         epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
         latest, pending = start is Start.LATEST, self._limits.pending_messages
         return Recovery(epoch=epoch, offset=offset, everything=not prefix, latest=latest, pending_limit=pending)

@@ -142,13 +142,13 @@ def request(
     replies: list[R] = []
     errors: list[ControlError] = []
     try:
-        requester = RequestClient(loop, address, curve)
+        client = RequestClient(loop, address, curve)
         try:
-            requester.ask(method, params, reply, replies.append, errors.append, timeout)
+            client.ask(method, params, reply, replies.append, errors.append, timeout)
             while not replies and not errors:
                 loop.step()
         finally:
-            requester.close()
+            client.close()
     finally:
         loop.close()
     if errors:

@@ -67,7 +67,7 @@ class Dispatcher:
         self._refused, self._unsent = refused, unsent
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
-        self._requesters = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
+        self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
         self._strangers = store.runners_with_work() - set(
             addresses
         )  # never grows: jobs are assigned only to followed runners
@@ -124,8 +124,8 @@ class Dispatcher:
         """Stop; jobs that were not sent stay in the store."""
         for timer in self._timers:
             timer.cancel()
-        for requester in self._requesters.values():
-            requester.close()
+        for client in self._clients.values():
+            client.close()
 
     def _poll(self) -> None:
         for link in self._links:
@@ -152,7 +152,7 @@ class Dispatcher:
             link.alive = False
 
         link.is_asking = True
-        self._requesters[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+        self._clients[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
 
     def _withdraw(self) -> bool:
         """Withdraw some jobs that were cancelled before a runner had them; return whether there may be others."""
@@ -212,7 +212,7 @@ class Dispatcher:
                 logger.warning("runner %s: %s; trying again", link.address, error.message)
 
         link.busy = True
-        self._requesters[link.address].ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
+        self._clients[link.address].ask("job.submit", {"jobs": jobs}, SubmitReply, accepted, failed, ASK_SECONDS)
 
     def _on_refused(self, link: RunnerLink, error: ControlError, rows: list[JobRow]) -> None:
         """Fail the one job for which a request was refused, or narrow the search for it."""
@@ -246,7 +246,7 @@ class Dispatcher:
 
         link.busy = True
         params = CancelParams(experiment_id=experiment_id, finish_running=finish_running)
-        self._requesters[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+        self._clients[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
 
     def _finish_cancel(self, address: str, experiment_id: str, finish_running: bool) -> None:
         with self._log.transaction() as tx:

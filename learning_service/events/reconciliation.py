@@ -65,8 +65,8 @@ class Reconciler:
         if before := self._rounds.pop(runner, None):
             before.close()
         logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
-        requester = RequestClient(self._loop, runner, self._curves[runner])
-        one = _Round(self._loop, requester, self._store.unended(), self._apply, self._finish)
+        client = RequestClient(self._loop, runner, self._curves[runner])
+        one = _Round(self._loop, client, self._store.unended(), self._apply, self._finish)
         self._rounds[runner] = one
         one.next()
 
@@ -82,12 +82,12 @@ class _Round:
     def __init__(
         self,
         loop: Loop,
-        requester: RequestClient,
+        client: RequestClient,
         jobs: list[str],
         apply: Callable[[JobCompleted], None],
         finish: Callable[[str], None],
     ) -> None:
-        self._loop, self._requester, self._apply, self._finish = loop, requester, apply, finish
+        self._loop, self._client, self._apply, self._finish = loop, client, apply, finish
         self._jobs = deque(jobs)
         self._closed = False
 
@@ -98,16 +98,16 @@ class _Round:
         try:
             if self._jobs:
                 params = JobParams(job_id=self._jobs[0])
-                self._requester.ask("job.show", params, JobView, self._answered, self._failed, ASK_SECONDS)
+                self._client.ask("job.show", params, JobView, self._answered, self._failed, ASK_SECONDS)
             else:
-                self._finish(self._requester.address)
+                self._finish(self._client.address)
         except StorageError as error:
             self._again(str(error))
 
     def close(self) -> None:
         """Stop."""
         self._closed = True
-        self._requester.close()
+        self._client.close()
 
     def _answered(self, job: JobView) -> None:
         completed = as_event(job)
@@ -128,7 +128,7 @@ class _Round:
             self._again(error.message)
 
     def _again(self, reason: str) -> None:
-        logger.warning("runner %s: %s; asking again", self._requester.address, reason)
+        logger.warning("runner %s: %s; asking again", self._client.address, reason)
         self._loop.later(RETRY_SECONDS, self.next)
 
 

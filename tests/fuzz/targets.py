@@ -99,7 +99,7 @@ class Silence:
 
 
 class Asked:
-    """Stands in for a requester: keeps what a source asks, so that an input can be the answer."""
+    """Stands in for a client: keeps what a source asks, so that an input can be the answer."""
 
     def __init__(self, *_: object) -> None:
         """Nothing is asked yet."""
@@ -131,12 +131,12 @@ def source_of(prefix: str, start: Start, incoming: list[list[bytes]]) -> Iterato
         return incoming.pop(0) if incoming else None
 
     with (
-        mock.patch.object(bus.subscriber.source, "Requester", Asked),
+        mock.patch.object(bus.subscriber.source, "RequestClient", Asked),
         mock.patch.object(sockets, "connect_feed", Silence),
         mock.patch.object(sockets, "receive", receive),
     ):
         source = Source(StillLoop(), NOWHERE, {prefix: start}, delivered.extend, lambda *_: None)  # type: ignore[arg-type]  # as much of a loop as it uses
-        asked: Asked = source._requester  # type: ignore[assignment]  # see above
+        asked: Asked = source._client  # type: ignore[assignment]  # see above
         yield source, asked, delivered
 
 

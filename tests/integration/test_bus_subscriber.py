@@ -204,8 +204,8 @@ def test_a_subscriber_that_stalls_catches_up(serve: Serve, subscribe: Subscribe,
     found = collect(subscriber, count, 30)
 
     assert [one.offset for one in found] == list(range(1, count + 1))
-    catchup = subscriber._sources[0]._catchups[prefix]
-    assert catchup.refetched > 0, "the feed was not overrun: the test needs more events"
+    recovery = subscriber._sources[0]._recoveries[prefix]
+    assert recovery.refetched > 0, "the feed was not overrun: the test needs more events"
 
 
 def test_many_threads_may_publish_through_one_loop(serve: Serve, subscribe: Subscribe, path: Path) -> None:

@@ -62,16 +62,16 @@ def test_many_questions_at_once_are_all_answered(serve: Serve, tmp_path: Path) -
     service = serve(tmp_path / "test.db")
     service.append(*(("a.", f"{number} {'x' * 500}") for number in range(1000)))
     loop = Loop()
-    requester = RequestClient(loop, service.address)
+    client = RequestClient(loop, service.address)
     replies: list[FetchReply] = []
     errors: list[ControlError] = []
     for _ in range(300):
-        requester.ask("fetch", {"prefix": "a.", "limit": 100}, FetchReply, replies.append, errors.append, 30)
+        client.ask("fetch", {"prefix": "a.", "limit": 100}, FetchReply, replies.append, errors.append, 30)
 
     while len(replies) + len(errors) < 300:
         loop.step(1)
 
-    requester.close()
+    client.close()
     loop.close()
     assert not errors
     assert {len(one.events) for one in replies} == {100}

@@ -131,10 +131,10 @@ def test_every_command_that_talks_to_a_service_takes_keys() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("request", "Subscriber"):
                 assert "keys" in {word.arg for word in node.keywords}, f"{path}:{node.lineno}"
-    for path in (ROOT / "learning_service").rglob("*.py"):
+    for path in (*(ROOT / "learning_service").rglob("*.py"), *(ROOT / "variantbus").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Requester":
-                assert "towards" in ast.unparse(node) or "_curves" in ast.unparse(node), f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RequestClient":
+                assert "curve" in ast.unparse(node), f"{path}:{node.lineno}"
 
 
 def test_the_experiment_file_of_the_readme_is_valid() -> None:

@@ -206,7 +206,7 @@ def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(services: Serv
         one.stop()
     learning = services.learning(first.address, second.address)
     create(learning)
-    wait_until(lambda: learning.call(lambda: learning.service._dispatcher._requesters[first.address]._count >= 2))
+    wait_until(lambda: learning.call(lambda: learning.service._dispatcher._clients[first.address]._count >= 2))
 
     back = services.scripted(second)
 

@@ -129,13 +129,13 @@ def read_request(vector: Vector) -> Value:
 
 
 def write_request(vector: Vector) -> list[bytes]:
-    """Write a request as our requester does."""
+    """Write a request as our client does."""
     request_id, method, params = vector.value
     return [request_id.encode(), method.encode(), encode(msgspec.convert(params, BUILT_IN[vector.method].params))]
 
 
 def read_reply(vector: Vector) -> Value:
-    """Read a reply as our requester does."""
+    """Read a reply as our client does."""
     request_id, status, result = vector.frames
     decoded = msgspec.msgpack.decode(result, type=BUILT_IN[vector.method].reply)
     # JSON cannot show a body that is still encoded
@@ -161,7 +161,7 @@ def write_reply(vector: Vector) -> list[bytes]:
 
 
 def read_error(vector: Vector) -> Value:
-    """Read an error reply as our requester does."""
+    """Read an error reply as our client does."""
     request_id, status, error = vector.frames
     return [request_id.decode(), status.decode(), plain(error_decoder.decode(error))]
 

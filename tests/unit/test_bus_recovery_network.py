@@ -174,7 +174,7 @@ WRONG: list[tuple[type[Recovery[Event]], type[Network]]] = [
 
 
 @pytest.mark.parametrize(("wrong", "kind"), WRONG)
-def test_the_checker_finds_a_wrong_catch_up(wrong: type[Recovery[Event]], kind: type[Network]) -> None:
+def test_the_checker_finds_a_wrong_recovery(wrong: type[Recovery[Event]], kind: type[Network]) -> None:
     """Negative control: the check fails for classes that ignore the chain, heartbeats, late replies, epochs or gaps."""
     control = type("Control", (kind,), {"follower_class": wrong})
 
@@ -186,7 +186,7 @@ def test_the_checker_finds_a_wrong_catch_up(wrong: type[Recovery[Event]], kind: 
         play_until_it_fails()
 
 
-def test_the_state_machine_finds_a_wrong_catch_up() -> None:
+def test_the_state_machine_finds_a_wrong_recovery() -> None:
     """Negative control for hypothesis' part: it too finds that a class ignores the chain."""
 
     class Control(Network):

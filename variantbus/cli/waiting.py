@@ -51,17 +51,17 @@ class ReasonWatch:
         """
         self.reason = Reason(runner)
         self._pipeline = pipeline
-        self._requester = RequestClient(loop, runner, curve_for(keys, runner))
+        self._client = RequestClient(loop, runner, curve_for(keys, runner))
         self._timer = loop.every(ASK_SECONDS, self._ask)
         self._ask()
 
     def close(self) -> None:
         """Stop asking."""
         self._timer.cancel()
-        self._requester.close()
+        self._client.close()
 
     def _ask(self) -> None:
-        self._requester.ask("pipelines", {}, PipelinesReply, self._hear, self._miss, ANSWER_SECONDS)
+        self._client.ask("pipelines", {}, PipelinesReply, self._hear, self._miss, ANSWER_SECONDS)
 
     def _hear(self, reply: PipelinesReply) -> None:
         self.reason.hear(reason_in(reply, self._pipeline()))
