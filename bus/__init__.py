@@ -1,8 +1,11 @@
 """A brokerless message bus: every publisher keeps its log, and subscribers verify that they missed nothing.
 
-From the inside out: `protocol` (frames, topics, the decisions of recovery: pure), `eventlog` (the log on disk),
-`transport` (sockets, requests, keys), then `publisher` and `subscriber`. None of these knows `contracts`, our messages,
-except that a `Delivery` can decode one. `config`, `telemetry` and `console` (`python -m bus`) are for all of them.
+From the inside out: `protocol` (frames, topics, predecessors, recovery: pure), `eventlog` (the log on disk),
+`transport` (sockets, requests, keys), then `publisher` and `subscriber`. None of these knows the messages of
+`contracts`, except that a `Delivery` can decode one. `config` and `telemetry` are for all of them; `console` is
+`python -m bus`.
+
+May import pyzmq and msgspec, and nothing of ours: `pipeline_runner`, `learning_service` and `variantbus` are above it.
 """
 
 from bus.eventlog.log import Log

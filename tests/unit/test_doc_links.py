@@ -1,4 +1,4 @@
-"""Every relative link of the documentation leads to a file."""
+"""Every relative link and every path in the documentation leads to a file."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,8 @@ PAGES: Final = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+FOLDERS: Final = "bus|pipeline_runner|learning_service|variantbus|tests|benchmarks|examples|docs"
+PATH: Final = re.compile(rf"(?:{FOLDERS})/[\w./-]*|[\w./-]+\.(?:py|md|sql|jinja)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -23,6 +25,14 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
         path = target.partition("#")[0]
         if path and not re.match(r"\w+:", path):
             assert (page.parent / path).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES[:2] + PAGES[3:], ids=lambda page: page.name)  # the changelog names old ones too
+def test_every_path_in_backticks_exists(page: Path) -> None:
+    """A path is written from the root of the repository; of names alone, only modules and SQL are taken for one."""
+    for name in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
+        if name != "__init__.py" and PATH.fullmatch(name):
+            assert (ROOT / name).exists(), name
 
 
 def test_the_index_lists_every_page() -> None:
