@@ -130,7 +130,7 @@ def test_a_failed_job_is_retried_by_hand(start_runner: Start, remote: Remote) ->
     wait_for(runner, "marked", "failed")
     assert refusal(runner, "job.retry", {"job_id": "marked"}) == (
         "conflict",
-        "marked belongs to exp-1, which has counted its end already",
+        "marked belongs to exp-1, which has already counted its end",
     )
 
 

@@ -120,6 +120,7 @@ def test_a_submitted_job_runs_and_its_picture_is_on_disk(runner: ServiceThread[R
 def test_submitting_again_is_known(runner: ServiceThread[Runner]) -> None:
     """A client that lost the reply hears so."""
     submit(runner, one())
+    wait_for(runner, "one", "running")  # it takes no place in the queue any more
 
     assert submit(runner, one(), one("two")) == SubmitReply(accepted=1, known=1, rooms={"held": 99_999})
 
