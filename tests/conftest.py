@@ -82,7 +82,7 @@ def open_log(no_leaks: None) -> Iterator[Callable[..., Log]]:  # noqa: ARG001 - 
 
 @pytest.fixture
 def loop(no_leaks: None) -> Iterator[Loop]:  # noqa: ARG001 - it looks after us
-    """Give a loop for the test's own thread."""
+    """Yield a loop for the test's own thread."""
     loop = Loop()
     yield loop
     loop.close()

@@ -10,7 +10,7 @@ from tests.support.workspace import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path, no_leaks: None) -> Iterator[Workspace]:  # noqa: ARG001 - asked for what it does
-    """Give a folder and the means to start processes in it; all of them have ended afterwards."""
+    """Yield a folder and the means to start processes in it; all of them have ended afterwards."""
     workspace = Workspace(tmp_path)
     yield workspace
     workspace.close()

@@ -18,7 +18,7 @@ NOWHERE = ("--learning", "tcp://127.0.0.1:9")
 
 
 def mistyped(*words: str) -> str:
-    """Give what is said of a command line that is refused before anything is done, so that no process is needed."""
+    """Return what is said of a command line that is refused before anything is done, so that no process is needed."""
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2, result.output
     assert "Error: " in result.stderr, result.stderr
@@ -27,7 +27,7 @@ def mistyped(*words: str) -> str:
 
 
 def refusal(finished: Finished) -> str:
-    """Give what a command that refused has said."""
+    """Return what a command that refused has said."""
     assert "Traceback" not in finished.err, finished
     assert "Error: " in finished.err, finished
     assert not finished.out, finished

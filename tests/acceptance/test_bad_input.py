@@ -50,7 +50,7 @@ class Services:
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Give services that are still empty after each test."""
+    """Yield services that are still empty after each test."""
     with closing(Workspace(tmp_path_factory.mktemp("refusing"))) as workspace:
         yield Services(workspace)
 
@@ -133,12 +133,12 @@ def test_an_experiment_that_makes_no_sense_is_refused(
 
 
 def missing(folder: Path) -> Path:
-    """Give a file that is not there."""
+    """Return a file that is not there."""
     return folder / "missing.toml"
 
 
 def directory(folder: Path) -> Path:
-    """Give a folder in the place of a file."""
+    """Return a folder in the place of a file."""
     return folder
 
 

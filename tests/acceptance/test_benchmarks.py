@@ -30,7 +30,7 @@ def start(workspace: Workspace, *options: str, peer: str = "pyzmq") -> Running:
 
 
 def children(running: Running) -> list[psutil.Process]:
-    """Give the processes that it has started and that still live."""
+    """Return the processes that it has started and that still live."""
     try:
         return psutil.Process(running.popen.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -38,13 +38,13 @@ def children(running: Running) -> list[psutil.Process]:
 
 
 def measured(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    """Give what the benchmark has written down, by measurement."""
+    """Return what the benchmark has written down, by measurement."""
     rows: list[dict[str, Any]] = json.loads((workspace.folder / "results" / "latest.json").read_text(encoding="utf-8"))
     return {row["name"]: row for row in rows}
 
 
 def status(revision: int, completed: int, state: Literal["running", "completed"] = "running") -> VariantStatus:
-    """Give a variant of two jobs as it is published."""
+    """Return a variant of two jobs as it is published."""
     return VariantStatus(
         experiment_id="cfg-sweep-000000",
         experiment_name="CFG sweep",
@@ -67,7 +67,7 @@ def status(revision: int, completed: int, state: Literal["running", "completed"]
 
 
 def leftovers(workspace: Workspace) -> list[Path]:
-    """Give what the benchmark has left in the temporary folder."""
+    """Return what the benchmark has left in the temporary folder."""
     return list(workspace.folder.glob("variantbus-bench-*"))
 
 

@@ -117,13 +117,13 @@ class Cast:
 
 
 def recorded(workspace: Workspace, name: str, service: ServiceProcess) -> list[Seen]:
-    """Give what a recorder has of a service."""
+    """Return what a recorder has of a service."""
     events = read(workspace.folder / f"{name}.db")
     return [Seen(None, one.offset, one.topic, one.body) for one in events if one.source == service.control]
 
 
 def drain(cast: Cast) -> list[str]:
-    """Wait until every experiment has ended and every recorder has everything, and give the experiments."""
+    """Wait until every experiment has ended and every recorder has everything and return the experiments."""
 
     def has_ended() -> bool:
         try:
@@ -145,7 +145,7 @@ def drain(cast: Cast) -> list[str]:
 
 
 def experiments(workspace: Workspace) -> list[str]:
-    """Give all that were planned."""
+    """Return all that were planned."""
     listed = workspace.run("experiment", "list", "--json", "--limit", "1000").json
     return [one["experiment_id"] for one in listed]
 

@@ -76,7 +76,7 @@ def test_a_revision_that_repeats_jumps_or_goes_back_is_noticed(revisions: list[i
 
 
 def status(revision: int) -> VariantStatus:
-    """Give the state of a variant."""
+    """Return the state of a variant."""
     return variant_status(planned_experiment(), Variant(index=0, value=2.0, jobs=planned_jobs(), revision=revision))
 
 

@@ -19,7 +19,7 @@ SEEDS = [7, 8]
 
 @pytest.fixture
 def fake(no_leaks: None) -> Iterator[FakeComfy]:  # noqa: ARG001 - it looks after us
-    """Give a fake ComfyUI server."""
+    """Yield a fake ComfyUI server."""
     fake = FakeComfy()
     yield fake
     fake.release()

@@ -59,7 +59,7 @@ class Dashboard:
 
 @pytest.fixture
 def deployment(workspace: Workspace) -> "Deployment":
-    """Give runner, learning service and dashboard."""
+    """Return runner, learning service and dashboard."""
     runner, learning = services(workspace)
     return workspace, runner, learning, Dashboard(workspace)
 

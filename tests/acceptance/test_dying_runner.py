@@ -45,7 +45,7 @@ class Scenario:
 
 
 def job(number: int, pipeline: str, stage: str, config: Config) -> JobRequest:
-    """Give a job of the example experiment."""
+    """Return a job of the example experiment."""
     mark = context(number, float(number))
     return JobRequest(job_id=f"job-{number}", pipeline=pipeline, stage=stage, config=config, learning_context=mark)
 
@@ -74,7 +74,7 @@ def answered(control: str, method: str, params: object, reply: type[object]) -> 
 
 
 def states(control: str, jobs: list[JobRequest]) -> set[str]:
-    """Give the states of the jobs, "" where there is no answer."""
+    """Return the states of the jobs, "" where there is no answer."""
     try:
         return {request(control, "job.show", JobParams(job_id=one.job_id), JobView, timeout=1.0).state for one in jobs}
     except ControlError:
@@ -167,7 +167,7 @@ def test_a_runner_that_dies_at_an_image_server_ends_each_job_once(workspace: Wor
 
 @contextmanager
 def fake_webui() -> Iterator[FakeWebui]:
-    """Give a fake web UI, and close it."""
+    """Yield a fake web UI, and close it."""
     server = FakeWebui()
     try:
         yield server

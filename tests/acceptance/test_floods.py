@@ -31,12 +31,12 @@ def runner(workspace: Workspace) -> ServiceProcess:
 
 
 def memory(service: ServiceProcess) -> int:
-    """Give the resident bytes of a service."""
+    """Return the resident bytes of a service."""
     return int(psutil.Process(service.process.popen.pid).memory_info().rss)
 
 
 def answers(service: ServiceProcess, seconds: float = PATIENCE * TIME_FACTOR) -> bool:
-    """Does it answer a client that has just come?"""
+    """Return whether it answers a client that has just come."""
     try:
         request(service.control, "info", {}, InfoReply, seconds)
     except ControlError:
@@ -64,7 +64,7 @@ def flood(address: Address, kind: bytes, data: Callable[[], bytes]) -> Iterator[
 
 
 def a_large_request() -> bytes:
-    """Give a request of the greatest size, whose parameters make no sense."""
+    """Return a request of the greatest size, whose parameters make no sense."""
     params = msgspec.msgpack.encode({"x": "y" * (REQUEST_LIMIT - 100)})
     return frame(b"1", more=True) + frame(b"fetch", more=True) + frame(params)
 

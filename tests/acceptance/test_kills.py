@@ -85,7 +85,7 @@ def test_no_picture_is_half_written_when_the_runner_is_killed_while_it_writes(wo
 
 
 def is_writing(runner: ServiceProcess, outputs: Path, head: int) -> bool:
-    """Is a file being written just now? Nine events later at the latest, it is taken for true."""
+    """Return whether a file is being written just now; after nine more events the answer is yes."""
     now = runner.head
     return now >= head + 9 or (now >= head and any(outputs.rglob(".*.png.*")))
 
@@ -110,7 +110,7 @@ def test_both_services_survive_kills_at_random_moments(workspace: Workspace, see
 
 
 def has_logged(service: ServiceProcess, head: int) -> Callable[[], bool]:
-    """Tell whether a service's log has got so far; one that does not answer has not."""
+    """Return a function that says whether a service's log has got so far; one that does not answer has not."""
 
     def condition() -> bool:
         try:
@@ -145,7 +145,7 @@ def sleeping(workspace: Workspace) -> list[psutil.Process]:
 
 
 def name_of(process: psutil.Process) -> str:
-    """Give the name of a process that may end at any moment."""
+    """Return the name of a process that may end at any moment."""
     try:
         return process.name()
     except psutil.NoSuchProcess:

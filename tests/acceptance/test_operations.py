@@ -58,7 +58,7 @@ def test_check_says_that_all_is_well_and_what_is_not(workspace: Workspace) -> No
 
 
 def test_check_finds_jobs_at_a_runner_that_is_not_followed_any_more(workspace: Workspace) -> None:
-    """They would wait for ever, and nobody would know why."""
+    """They would wait forever, and nobody would know why."""
     runner, learning = services(workspace)
     submit(workspace, program(values=1, jobs=1, script="sleep 60"))
     wait_until(lambda: runner.head >= 2, what="the job's start")

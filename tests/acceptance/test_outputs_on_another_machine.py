@@ -29,7 +29,7 @@ from variantbus.reports.sheet import CELL, GAP, HEADING, SIDE, TITLE
 
 @pytest.fixture
 def other_machine(no_leaks: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:  # noqa: ARG001 - it looks after us
-    """Give a second machine: another folder, and nothing of the first one but the addresses of its services."""
+    """Yield a second machine: another folder, and nothing of the first one but the addresses of its services."""
     other = Workspace(tmp_path_factory.mktemp("other_machine"))
     yield other
     other.close()
@@ -44,19 +44,19 @@ def tell(workspace: Workspace, other: Workspace) -> None:
 
 
 def files_of(runner: ServiceProcess) -> list[str]:
-    """Give the files of the runner's output folder."""
+    """Return the files of the runner's output folder."""
     outputs = outputs_of(runner)
     return sorted(str(path.relative_to(outputs)) for path in outputs.rglob("*") if path.is_file())
 
 
 def run_experiment(workspace: Workspace, text: str = "") -> str:
-    """Run an experiment with pictures to its end, and give its id."""
+    """Run an experiment with pictures to its end and return its id."""
     file = workspace.write("experiment.toml", text or pictures(values=3, jobs=2))
     return workspace.run("experiment", "run", file, "--follow").err.split()[0]
 
 
 def run_job(workspace: Workspace) -> dict[str, str]:
-    """Run a job of no experiment to its end, and give its picture."""
+    """Run a job of no experiment to its end and return its picture."""
     image: dict[str, str] = workspace.run("job", "submit", ROOT / "examples" / "job.toml", "--wait", "--json").json[
         "result"
     ]["images"][0]

@@ -34,7 +34,7 @@ class PlainClient:
         self._req.connect(control)
 
     def ask(self, method: bytes, params: object) -> tuple[bytes, Any]:
-        """Ask, and give status and result."""
+        """Ask and return status and result."""
         return self.ask_raw(method, msgspec.msgpack.encode(params))
 
     def ask_raw(self, method: bytes, params: bytes) -> tuple[bytes, Any]:
@@ -71,7 +71,7 @@ class PlainClient:
         assert who["closing"] is False
 
     def messages(self) -> Iterator[tuple[str, list[Any]]]:
-        """Give what arrives on the feed, but for heartbeats."""
+        """Yield what arrives on the feed, but for heartbeats."""
         while True:
             topic, frame = self._sub.recv_multipart()
             if topic != HEARTBEAT:
@@ -84,14 +84,14 @@ class PlainClient:
 
 @pytest.fixture
 def client() -> Iterator[PlainClient]:
-    """Give a client that knows nothing of us but the protocol."""
+    """Yield a client that knows nothing of us but the protocol."""
     client = PlainClient()
     yield client
     client.close()
 
 
 def prefixes(topic: str) -> list[str]:
-    """Give the whole-token prefixes of a topic, shortest first."""
+    """Return the whole-token prefixes of a topic, shortest first."""
     return [topic[: end + 1] for end, char in enumerate(topic) if char == "."]
 
 
@@ -122,7 +122,7 @@ def test_a_plain_subscriber_gets_every_event_and_can_prove_it(workspace: Workspa
 
 
 def done(events: list[list[Any]]) -> set[int]:
-    """Give the variants that have ended."""
+    """Return the variants that have ended."""
     return {body["variant_index"] for _, _, _, body in events if body["status"] == "completed"}
 
 

@@ -66,7 +66,7 @@ class PublisherProcess:
         return psutil.Process(self.pid).memory_info().rss
 
     def publish(self, count: int, size: int = 0) -> int:
-        """Have it publish, and give the head."""
+        """Ask it to publish, and return the head."""
         return request(self.address, "publish", PublishParams(count, size), dict[str, int], 20 * TIME_FACTOR)["head"]
 
 
@@ -79,7 +79,7 @@ def record(workspace: Workspace, name: str, publisher: PublisherProcess) -> Runn
 
 
 def recorded(workspace: Workspace, name: str) -> list[Seen]:
-    """Give what it has stored."""
+    """Return what it has stored."""
     return [Seen(None, one.offset, one.topic, one.body) for one in read(workspace.folder / f"{name}.db")]
 
 

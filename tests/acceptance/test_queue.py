@@ -121,5 +121,5 @@ def test_what_can_be_varied_is_listed(workspace: Workspace) -> None:
 
 
 def overview_names(workspace: Workspace) -> list[str]:
-    """Give the pipelines that the runner has."""
+    """Return the pipelines that the runner has."""
     return list(workspace.run("pipelines", "--json").json["pipelines"])

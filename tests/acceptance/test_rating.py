@@ -27,14 +27,14 @@ BEFORE_THE_KILL = 40  # ratings
 
 
 def events(learning: ServiceProcess) -> list[ImageRated]:
-    """Give the ratings that were published."""
+    """Return the ratings that were published."""
     reply = learning.ask("fetch", FetchParams(prefix="image.rated."), FetchReply)
     found = [decode_body(one.body) for one in reply.events]
     return [one for one in found if isinstance(one, ImageRated)]
 
 
 def rate_until_killed(learning: ServiceProcess, experiment_id: str, images: list[str]) -> set[str]:
-    """Have several clients rate, kill the service under them, and give the notes of what was answered."""
+    """Kill the service under several clients that rate; return the notes of what was answered."""
     answered: list[str] = []
     killed = threading.Event()
 

@@ -16,7 +16,7 @@ KEYS = "VARIANTBUS_KEYS"
 
 
 def make_keys(workspace: Workspace, name: str = "keys") -> Keys:
-    """Have a folder of keys made by the command, and load it."""
+    """Return keys from a folder that the command has made."""
     folder = workspace.folder / name
     public = workspace.run("keygen", folder).out.strip()
     keys = Keys.load(folder)
@@ -32,7 +32,7 @@ def use(workspace: Workspace, keys: Keys | None) -> None:
 
 
 def error_of(finished: Finished) -> str:
-    """Give the sentence of a refusal."""
+    """Return the sentence of a refusal."""
     assert "Traceback" not in finished.err, finished
     (sentence,) = [line for line in finished.err.splitlines() if line.startswith("Error: ")]
     return sentence
@@ -88,7 +88,7 @@ def test_the_whole_chain_runs_with_keys_and_a_second_machine_may_look(workspace:
 
 
 def test_a_learning_service_without_the_runners_key_does_not_start(workspace: Workspace) -> None:
-    """An unknown host is a sentence at once, instead of silence for ever."""
+    """An unknown host is a sentence at once, instead of silence forever."""
     keys = make_keys(workspace)
 
     folder = workspace.folder / "data"
@@ -117,7 +117,7 @@ def test_what_is_no_host_is_refused(workspace: Workspace, host: str) -> None:
 
 
 def test_up_refuses_what_its_services_would(workspace: Workspace) -> None:
-    """Not once a second for ever, but at the start."""
+    """Not once a second forever, but at the start."""
     workspace.environment["VARIANTBUS_HOST"] = "0.0.0.0"  # noqa: S104 - refused
 
     assert "lets other machines in" in error_of(workspace.run("up", "--data-dir", workspace.folder / "data", code=2))

@@ -21,7 +21,7 @@ def shard(workspace: Workspace, runner: ServiceProcess, number: int) -> ServiceP
 
 
 def known(service: ServiceProcess) -> list[str]:
-    """Give the experiments that a service knows."""
+    """Return the experiments that a service knows."""
     return [one.experiment_id for one in service.ask("experiment.list", {}, ExperimentListReply).experiments]
 
 

@@ -33,12 +33,12 @@ def start_recorder(
 
 
 def recorded(workspace: Workspace, name: str) -> list[Recorded]:
-    """Give what a recorder has stored so far."""
+    """Return what a recorder has stored so far."""
     return read(workspace.folder / f"{name}.db")
 
 
 def of(service: ServiceProcess, events: list[Recorded]) -> list[Recorded]:
-    """Give the events of one service."""
+    """Return the events of one service."""
     return [event for event in events if event.source == service.control]
 
 
@@ -61,7 +61,7 @@ def check_complete(workspace: Workspace, name: str, service: ServiceProcess) -> 
 
 
 def final_states(events: list[Recorded]) -> dict[int, VariantStatus]:
-    """Give the newest state of each variant."""
+    """Return the newest state of each variant."""
     states: dict[int, VariantStatus] = {}
     for event in events:
         message = decode_body(event.body)
@@ -73,7 +73,7 @@ def final_states(events: list[Recorded]) -> dict[int, VariantStatus]:
 
 
 def states_of(view: ExperimentView) -> dict[int, VariantStatus]:
-    """Give the states that `experiment show` gives."""
+    """Return the states that `experiment show` gives."""
     return {variant.variant_index: variant for variant in view.variants}
 
 
@@ -123,13 +123,13 @@ def test_a_subscriber_that_was_stopped_until_its_connection_broke_misses_nothing
 
 
 def connected(service: ServiceProcess, subscriber: Running) -> bool:
-    """Has a service still a connection from a subscriber?"""
+    """Return whether a service still has a connection from a subscriber."""
     theirs = {one.laddr.port for one in connections(subscriber)}
     return any(one.raddr.port in theirs for one in connections(service.process))
 
 
 def connections(running: Running) -> list[Any]:
-    """Give the TCP connections of a process that are established."""
+    """Return the TCP connections of a process that are established."""
     all_of_them = psutil.Process(running.popen.pid).net_connections("tcp")
     return [one for one in all_of_them if one.status == psutil.CONN_ESTABLISHED]
 

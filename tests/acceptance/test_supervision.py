@@ -21,7 +21,7 @@ DOWN_SECONDS: Final = 10.0
 
 @pytest.fixture
 def workspace(workspace: Workspace) -> Workspace:
-    """Give a workspace with free ports in its environment, as somebody has whose usual ones are taken."""
+    """Return a workspace with free ports in its environment, as somebody has whose usual ones are taken."""
     for name in ("RUNNER", "LEARNING"):
         feed, control = steady_ports()
         workspace.environment[f"VARIANTBUS_{name}_FEED_PORT"] = str(feed)
@@ -37,7 +37,7 @@ def workspace(workspace: Workspace) -> Workspace:
 
 
 def answers(address: str) -> bool:
-    """Does a service answer?"""
+    """Return whether a service answers."""
     try:
         return bool(request(address, "info", {}, InfoReply, timeout=1.0))
     except ControlError:

@@ -36,7 +36,7 @@ def run_experiment(workspace: Workspace) -> ServiceProcess:
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
-    """Give services to which nothing happens any more."""
+    """Yield services to which nothing happens any more."""
     with closing(Workspace(tmp_path_factory.mktemp("past"))) as workspace:
         yield Past(workspace, run_experiment(workspace))
 
@@ -169,5 +169,5 @@ def test_top_ends_with_an_interrupt(past: Past) -> None:
 
 
 def _is_connected(pid: int) -> bool:
-    """Has a process begun to talk to a service?"""
+    """Return whether a process has begun to talk to a service."""
     return any(one.status == psutil.CONN_ESTABLISHED for one in psutil.Process(pid).net_connections())

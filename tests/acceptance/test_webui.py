@@ -39,7 +39,7 @@ height = 64
 
 @pytest.fixture
 def server(no_leaks: None) -> Iterator[FakeWebui]:  # noqa: ARG001 - it looks after us
-    """Give a fake web UI."""
+    """Yield a fake web UI."""
     server = FakeWebui()
     yield server
     server.close()
@@ -61,18 +61,18 @@ def wait_for_server(runner: ServiceProcess) -> None:
 
 
 def run(workspace: Workspace, text: str, code: int = 0) -> str:
-    """Run an experiment to its end and give its id."""
+    """Run an experiment to its end and return its id."""
     file = workspace.write("experiment.toml", text)
     return workspace.run("experiment", "run", file, "--follow", code=code).err.split()[0]
 
 
 def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Give all of a job but some fields."""
+    """Return all of a job but some fields."""
     return {key: value for key, value in job.items() if key not in names}
 
 
 def variants(learning: ServiceProcess, experiment_id: str) -> tuple[VariantStatus, ...]:
-    """Give the variants of an experiment."""
+    """Return the variants of an experiment."""
     return tuple(view_of(learning, experiment_id).variants)
 
 

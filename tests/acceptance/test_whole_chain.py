@@ -15,7 +15,7 @@ SETTLED = {"completed", "failed", "partial", "cancelled"}
 
 
 def logged_offsets(tail: Running, service: ServiceProcess) -> list[int]:
-    """Give the offsets of the logged events that a `tail --json` has printed of one service."""
+    """Return the offsets of the logged events that a `tail --json` has printed of one service."""
     return [line["offset"] for line in tail.lines() if line["source"] == service.control and line["offset"]]
 
 

@@ -56,7 +56,7 @@ def deployment(workspace: Workspace) -> Deployment:
 
 
 def planned(page: Page, deployment: Deployment, name: str, values: str, seeds: int) -> str:
-    """Plan an experiment by the form, and give its id."""
+    """Plan an experiment by the form and return its id."""
     deployment.open(page, "new")
     page.get_by_label("Name", exact=True).fill(name)
     page.locator("[name='a values']").fill(values)
@@ -71,7 +71,7 @@ def planned(page: Page, deployment: Deployment, name: str, values: str, seeds: i
 
 
 def cells(page: Page, state: str) -> Locator:
-    """Give the cells in a state."""
+    """Return the cells in a state."""
     return page.locator(f".cell.{state}")
 
 
@@ -124,7 +124,7 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
 
 
 def ratings(learning: ServiceProcess, experiment_id: str) -> list[RatingView]:
-    """Give what holds of each picture."""
+    """Return what holds of each picture."""
     return learning.ask("rating.list", {"experiment_id": experiment_id}, RatingListReply).ratings
 
 

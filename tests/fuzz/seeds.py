@@ -12,13 +12,13 @@ ROOT: Final = HERE.parents[1]
 
 
 def vectors(kind: str) -> list[list[bytes]]:
-    """Give the frames of each vector of a file."""
+    """Return the frames of each vector of a file."""
     text = (ROOT / "tests" / "vectors" / f"{kind}.json").read_text(encoding="utf-8")
     return [[bytes.fromhex(frame) for frame in one["hex"]] for one in json.loads(text)]
 
 
 def seeds() -> dict[str, list[bytes]]:
-    """Give the first inputs of each target."""
+    """Return the first inputs of each target."""
     beats, messages = vectors("heartbeats"), vectors("feed")
     answers = [*vectors("replies"), *vectors("errors")]
     info = next(frames for frames in answers if b"epochs" in frames[2])
@@ -39,5 +39,5 @@ def seeds() -> dict[str, list[bytes]]:
 
 
 def kept(target: str) -> list[Path]:
-    """Give the inputs that were worth keeping: what led fuzzing on, and what once failed."""
+    """Return the inputs that were worth keeping: what led fuzzing on, and what once failed."""
     return [path for folder in ("corpus", "crashes") for path in sorted((HERE / folder / target).glob("*"))]

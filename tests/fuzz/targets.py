@@ -124,7 +124,7 @@ class Asked:
 
 @contextmanager
 def source_of(prefix: str, start: Start, incoming: list[list[bytes]]) -> Iterator[tuple[Source, Asked, list[Delivery]]]:
-    """Give a source without a network; whatever it hands over is collected."""
+    """Yield a source without a network; whatever it hands over is collected."""
     delivered: list[Delivery] = []
 
     def receive(_socket: object) -> list[bytes] | None:
@@ -177,7 +177,7 @@ def check_delivered(delivered: list[Delivery]) -> None:
 
 @cache
 def methods() -> MethodServer:
-    """Give the methods of one publisher of this process, with a small log."""
+    """Return the methods of one publisher of this process, with a small log."""
     folder = Path(tempfile.mkdtemp(prefix="variantbus-fuzz-"))
     log, loop = Log(folder / "fuzz.db"), Loop()
     append(log, ("a.", 1), ("b.", 2), ("a.x.", 3))

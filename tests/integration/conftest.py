@@ -56,7 +56,7 @@ def comfy(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ComfyuiJobs]:
-    """Give the comfyui pipeline at a fake server."""
+    """Yield the comfyui pipeline at a fake server."""
     with open_comfyui_jobs(tmp_path, monkeypatch) as jobs:
         yield jobs
 
@@ -78,7 +78,7 @@ def reopen(tmp_path: Path, open_log: Callable[[Path], Log]) -> Open:
 
 @pytest.fixture
 def service(reopen: Open) -> JobService:
-    """Give a service with an empty queue."""
+    """Return a service with an empty queue."""
     return reopen()[0]
 
 
@@ -114,13 +114,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def local() -> Local:
-    """Give the pipeline without a server."""
+    """Return the pipeline without a server."""
     return Local()
 
 
 @pytest.fixture
 def remote() -> Remote:
-    """Give the pipeline with one."""
+    """Return the pipeline with one."""
     return Remote()
 
 

@@ -29,7 +29,7 @@ ROW = re.compile(r"^\| (?P<topics>`[a-z].*?) \| (?P<service>[a-z ]+) \| (?P<logg
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Give every map inside a value."""
+    """Yield every map inside a value."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -39,7 +39,7 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def resolve(ref: str) -> Any:
-    """Give what a reference inside the document points to."""
+    """Return what a reference inside the document points to."""
     start, *steps = ref.split("/")
     assert start == "#", ref
     found: Any = DOCUMENT
@@ -137,7 +137,7 @@ def test_every_message_has_a_channel_and_its_body_in_the_frame() -> None:
 
 
 def from_page() -> dict[str, tuple[str, bool]]:
-    """Give the topics of docs/protocol.md with publisher and whether they are logged."""
+    """Return the topics of docs/protocol.md with publisher and whether they are logged."""
     page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
     found: dict[str, tuple[str, bool]] = {}
     for row in ROW.finditer(page):
@@ -161,7 +161,7 @@ def test_the_channels_are_the_topics_of_the_protocol_page() -> None:
 
 
 def default_of(command: click.Command, option: str) -> object:
-    """Give the default of a command's option."""
+    """Return the default of a command's option."""
     return next(parameter.default for parameter in command.params if parameter.name == option)
 
 

@@ -51,7 +51,7 @@ def fill(service: Service, first: int, last: int) -> None:
 
 
 def text(first: int, last: int) -> list[str]:
-    """Give the names of the events `first` to `last`."""
+    """Return the names of the events `first` to `last`."""
     return [str(number) for number in range(first, last + 1)]
 
 

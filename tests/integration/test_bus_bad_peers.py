@@ -52,7 +52,7 @@ GARBAGE = {
 
 @pytest.fixture(params=["open", "with keys"])
 def keys(request: pytest.FixtureRequest, tmp_path: Path) -> Keys | None:
-    """Have each thing happen to a publisher without and with CURVE."""
+    """Return no keys, then keys: each thing happens to a publisher without and with CURVE."""
     return Keys.generate(tmp_path / "keys") if request.param == "with keys" else None
 
 
@@ -64,7 +64,7 @@ def service(serve: Serve, tmp_path: Path, keys: Keys | None) -> Service:
 
 @pytest.fixture
 def witness(subscribe: Subscribe, service: Service, keys: Keys | None) -> Iterator[Callable[[], None]]:
-    """Give a check that a subscriber which was there before, and a client that comes now, are served on."""
+    """Yield a check that a subscriber which was there before, and a client that comes now, are served on."""
     subscriber = subscribe([service.address], keys=keys)
     assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
     numbers = itertools.count()
@@ -85,7 +85,7 @@ def ask(service: Service, keys: Keys | None) -> InfoReply:
 
 
 def ports(service: Service) -> tuple[Address, Address]:
-    """Give both ports."""
+    """Return both ports."""
     return service.publisher.feed, service.publisher.control
 
 
@@ -321,7 +321,7 @@ def test_a_curve_handshake_that_is_broken_off_or_forged_is_nobody(
 
 
 def connected_dealer(service: Service) -> zmq.Socket[bytes]:
-    """Make a DEALER that fails instead of waiting for ever."""
+    """Make a DEALER that fails instead of waiting forever."""
     dealer: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
     dealer.linger, dealer.rcvtimeo = 0, int(PATIENCE * TIME_FACTOR * 1000)
     dealer.connect(service.address)

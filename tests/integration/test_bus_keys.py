@@ -21,7 +21,7 @@ def keys(tmp_path: Path) -> Keys:
 
 
 def mode(path: Path) -> int:
-    """Give the permission bits."""
+    """Return the permission bits."""
     return path.stat().st_mode & 0o777
 
 

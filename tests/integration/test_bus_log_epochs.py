@@ -57,7 +57,7 @@ with log.transaction() as tx:
 
 
 def kill_a_writer(path: Path) -> int:
-    """Have a process write ten messages, kill it in the middle of a transaction, and give its epoch."""
+    """Kill a process that has written ten messages in the middle of a transaction; return its epoch."""
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(path)],
         stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ TICK = 0.005
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Give both ends of a pipe."""
+    """Yield both ends of a pipe."""
     ends = os.pipe()
     yield ends
     for end in ends:
@@ -103,7 +103,7 @@ def test_more_calls_than_the_pipe_holds_are_all_made(loop: Loop) -> None:
 
 
 def test_no_wake_up_is_lost_while_many_threads_call(loop: Loop) -> None:
-    """Each thread waits for its own call before it makes the next one, so one that is lost stands still for ever."""
+    """Each thread waits for its own call before it makes the next one, so one that is lost stands still forever."""
     rounds, threads = 500, 8
     done: list[int] = []
 

@@ -55,7 +55,7 @@ class PlainClient:
             pass
 
     def receive(self) -> tuple[int, list[int | None], str] | None:
-        """Give offset, chain and job id of the next message; None for a heartbeat, whose head is noted."""
+        """Return offset, chain and job id of the next message; None for a heartbeat, whose head is noted."""
         topic, frame = self.feed.recv_multipart()
         version, epoch, second, third, _, last = msgspec.msgpack.decode(frame)
         assert (version, epoch) == (1, self.info["epoch"])
@@ -68,13 +68,13 @@ class PlainClient:
         return second, third, last["job_id"]
 
     def next_event(self) -> tuple[int, list[int | None], str]:
-        """Give the next message that is no heartbeat."""
+        """Return the next message that is no heartbeat."""
         while (event := self.receive()) is None:
             pass
         return event
 
     def previous(self, offset: int, chain: list[int | None]) -> int | None:
-        """Give the chain value of the prefix."""
+        """Return the chain value of the prefix."""
         tokens = self.prefix.count(".")
         return chain[tokens - 1] if tokens else offset - 1
 

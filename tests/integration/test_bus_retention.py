@@ -38,7 +38,7 @@ class Days:
         )
 
     def clock(self) -> Clock:
-        """Give the clock for retention."""
+        """Return the clock for retention."""
         return Clock(lambda: self._began + self.day * DAY, lambda: self.day * DAY)
 
 
@@ -49,7 +49,7 @@ def today(monkeypatch: pytest.MonkeyPatch) -> Days:
 
 
 def keep(*, days: int = 0, size: int = 0, newest: int = 0) -> Limits:
-    """Say what retention leaves."""
+    """Return limits that say what retention leaves."""
     return Limits(retain_days=days, retain_bytes=size, retain_newest_events=newest)
 
 
@@ -61,7 +61,7 @@ def trimmed(log: Log) -> int:
 
 
 def newest(log: Log, prefix: str = "") -> dict[str, int]:
-    """Give what `latest` says, over pages of two."""
+    """Return what `latest` says, over pages of two."""
     found: dict[str, int] = {}
     after = ""
     while True:

@@ -44,7 +44,7 @@ class Reader:
         return position.offset if position else None
 
     def read_up_to(self, offset: int) -> list[str]:
-        """Run until it has got so far, and give the names of all events so far."""
+        """Run until it has got so far and return the names of all events so far."""
         limit = deadline()
         while self.offset != offset:
             assert not limit.passed, f"at {self.offset} instead of {offset}, with {names(self.found)}"
@@ -59,7 +59,7 @@ class Reader:
 
 @pytest.fixture
 def read(loop: Loop, publisher: HandMadePublisher) -> Iterator[list[Reader]]:
-    """Give a list for the readers, which are closed at the end."""
+    """Yield a list for the readers, which are closed at the end."""
     del loop, publisher  # which outlive them
     readers: list[Reader] = []
     yield readers

@@ -274,7 +274,7 @@ def test_strangers_at_the_gate_are_no_flood_in_the_log(
 
 @pytest.fixture(params=["0.0.0.0", "[::]", "[::1]"])  # noqa: S104 - to every interface, on purpose
 def host(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give a host to bind."""
+    """Return a host to bind."""
     return request.param  # type: ignore[no-any-return]  # one of the above
 
 

@@ -29,7 +29,7 @@ def service(serve: Serve, tmp_path: Path) -> Service:
 
 @pytest.fixture
 def dead(serve: Serve, tmp_path: Path) -> str:
-    """Give an address at which a publisher was, and is no more."""
+    """Return an address at which a publisher was, and is no more."""
     gone = serve(tmp_path / "gone.sqlite")
     gone.stop()
     return gone.address
@@ -96,7 +96,7 @@ def test_waiting_for_a_dead_publisher_does_not_fill_the_memory(
 
 @pytest.fixture
 def interrupting() -> Iterator[Callable[[float], None]]:
-    """Give what presses Ctrl-C after some seconds."""
+    """Yield what presses Ctrl-C after some seconds."""
     timers: list[threading.Timer] = []
 
     def press(seconds: float) -> None:

@@ -6,7 +6,7 @@ from tests.support.helpers import wait_until
 
 
 def is_waited_for(comfy: ComfyuiJobs) -> bool:
-    """Is the first prompt of the job asked for again and again? Once would only say that it is looked for."""
+    """Return whether the first prompt of the job is polled, and not only looked up once."""
     return len(comfy.fake.asked("GET", f"/history/{prompt_id(1, 0)}")) > 2
 
 

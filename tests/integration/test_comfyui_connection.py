@@ -139,7 +139,7 @@ class SlowServer(ComfyServer):
     slow = 1
 
     def history(self, prompt_id: str) -> Ended | None:
-        """Give up waiting, once."""
+        """Return up waiting, once."""
         if self.slow:
             self.slow -= 1
             raise ServerFault("timeout", "no answer within 10 s")

@@ -39,7 +39,7 @@ def test_a_node_that_is_not_installed_is_named_by_the_server_too(comfy: ComfyuiJ
 
 
 def second_output() -> Graph:
-    """Give the example with a second output that the server leaves out, as its size is wrong."""
+    """Return the example with a second output that the server leaves out, as its size is wrong."""
     graph = example()
     graph["22"] = {"class_type": "EmptyLatentImage", "inputs": {"width": 1, "height": 512, "batch_size": 1}}
     graph["21"] = {"class_type": "VAEDecode", "inputs": {"samples": ["22", 0], "vae": ["4", 2]}}

@@ -49,7 +49,7 @@ def hostile() -> list[bytes]:
 
 @pytest.fixture
 def answering(services: Services) -> list[Any]:
-    """Give what answers for a runner and a learning service, and what of theirs is called in their threads."""
+    """Return what answers for a runner and a learning service, and what of theirs is called in their threads."""
     runner = services.runner(HeldPipeline())
     learning = services.learning(str(runner.service.publisher.control))
     return [(runner, runner.service.publisher.methods), (learning, learning.service.publisher.methods)]

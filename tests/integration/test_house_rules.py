@@ -47,7 +47,7 @@ EXTRAS_IN_BUS: Final = {
 
 
 def imported_by(path: Path) -> set[str]:
-    """Give the top-level names that a module imports."""
+    """Return the top-level names that a module imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ def test_the_protocol_page_names_every_topic_and_message() -> None:
 
 
 def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
-    """Give every command by its words."""
+    """Return every command by its words."""
     found: dict[tuple[str, ...], click.Command] = {}
     for name, command in group.commands.items():
         found[*path, name] = command

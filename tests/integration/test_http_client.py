@@ -26,7 +26,7 @@ def client_of(url: str, auth_file: Path | None = None) -> HttpClient:
 
 
 def kind_of(ask: Callable[[], object]) -> str:
-    """Give the kind of the fault with which a request ends."""
+    """Return the kind of the fault with which a request ends."""
     with pytest.raises(ServerFault) as fault:
         ask()
     return fault.value.kind
@@ -34,7 +34,7 @@ def kind_of(ask: Callable[[], object]) -> str:
 
 @contextmanager
 def saying(*answers: bytes) -> Iterator[str]:
-    """Give the URL of a server that says these bytes, one a connection, whatever it is asked, and hangs up."""
+    """Yield the URL of a server that says these bytes, one a connection, whatever it is asked, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -52,7 +52,7 @@ def saying(*answers: bytes) -> Iterator[str]:
 
 @contextmanager
 def dripping(head: bytes) -> Iterator[str]:
-    """Give the URL of a server that says these bytes, and then one after the other until the client has gone."""
+    """Yield the URL of a server that says these bytes, and then one after the other until the client has gone."""
     gone = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -72,7 +72,7 @@ def dripping(head: bytes) -> Iterator[str]:
 
 
 def refused_url() -> str:
-    """Give an address where nobody listens."""
+    """Return an address where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -146,7 +146,7 @@ def test_an_answer_that_does_not_come_in_time_is_a_timeout(fake_webui: Fake) -> 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
 def test_an_answer_that_drips_is_a_timeout(no_leaks: None, head: bytes) -> None:  # noqa: ARG001
-    """The time is for the whole answer, its head included: one byte after the other could take for ever."""
+    """The time is for the whole answer, its head included: one byte after the other could take forever."""
     with dripping(head) as url:
         client = client_of(url)
         assert kind_of(lambda: client.get("/x", seconds=0.3)) == "timeout"

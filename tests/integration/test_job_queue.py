@@ -13,7 +13,7 @@ from tests.support.job_queues import Open, claimed, record_in, states, told
 
 
 def test_a_job_that_kills_the_runner_again_and_again_fails_at_last(reopen: Open) -> None:
-    """It may not keep those behind it from running for ever."""
+    """It may not keep those behind it from running forever."""
     service, _ = reopen()
     service.submit([request_for("deadly"), request_for("next")])
 

@@ -42,7 +42,7 @@ def test_submitting_again_adds_nothing(reopen: Open) -> None:
 
 
 def test_a_job_that_has_ended_is_not_queued_again(service: JobService) -> None:
-    """Its id is known for ever."""
+    """Its id is known forever."""
     service.submit([request_for("one")])
     service.claim(ONE)
     service.finish({"one": well()})
@@ -299,7 +299,7 @@ def test_a_state_and_its_message_are_written_together_or_not_at_all(reopen: Open
 
 @pytest.fixture
 def store(reopen: Open) -> JobStore:
-    """Give a store with five jobs, of which one runs and one is done."""
+    """Return a store with five jobs, of which one runs and one is done."""
     service, _ = reopen()
     marks: list[LearningContext | None] = [context(), context(1), None, context(experiment="exp-10"), context()]
     requests: list[JobRequest] = [request_for(f"job-{number}", mark=mark) for number, mark in enumerate(marks)]

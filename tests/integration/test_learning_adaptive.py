@@ -34,7 +34,7 @@ FIRST = 10  # jobs
 
 
 def around(best: float) -> Callable[[float, int], float]:
-    """Give scores that fall on both sides of the best value, with a little noise."""
+    """Return scores that fall on both sides of the best value, with a little noise."""
     return lambda value, repeat: 1 - abs(value - best) / 4 + 0.01 * ((7 * repeat + int(4 * value)) % 3)
 
 

@@ -45,7 +45,7 @@ def sha(index: int, repeat: int) -> str:
 
 
 def judged(services: Services) -> ServiceThread[LearningService]:
-    """Give a service with an experiment of which three jobs gave pictures, and one failed; two pictures are rated."""
+    """Return a service with an experiment of which three jobs gave pictures, and one failed; two pictures are rated."""
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning, PLAN)

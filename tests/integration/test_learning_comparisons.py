@@ -24,7 +24,7 @@ def log(tmp_path: Path, open_log: Callable[[Path], Log]) -> Log:
 
 
 def shown(feedback: FeedbackRequests) -> tuple[int, int]:
-    """Give the numbers of the two pictures that are to be compared next."""
+    """Return the numbers of the two pictures that are to be compared next."""
     pair = feedback.pair()
     assert pair.left
     assert pair.right

@@ -240,7 +240,7 @@ def test_a_damaged_record_of_a_runner_is_published_as_rejected(services: Service
 
 
 def failing(error: Exception) -> Callable[..., None]:
-    """Give a function that fails so."""
+    """Return a function that fails so."""
 
     def fail(*_: object) -> None:
         raise error

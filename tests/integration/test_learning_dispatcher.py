@@ -81,7 +81,7 @@ def test_an_experiment_can_be_planned_while_its_runner_is_away(services: Service
 
 
 def test_a_runner_that_refuses_a_job_fails_its_variant_with_the_message(services: Services) -> None:
-    """Nothing waits for ever: the jobs count as failed, with the runner's own words."""
+    """Nothing waits forever: the jobs count as failed, with the runner's own words."""
     runner = services.scripted()
     runner.refusal = "jobs[0]: config.cfg_scale: unknown key"
     learning = services.learning(runner.address)
@@ -124,7 +124,7 @@ def test_a_runner_with_a_new_log_is_sent_the_unfinished_jobs_again(services: Ser
 
 
 def _experiment(learning: ServiceThread[LearningService]) -> Experiment:
-    """Give the example experiment as it is in memory."""
+    """Return the example experiment as it is in memory."""
     found = learning.call(lambda: learning.service._store.find(EXPERIMENT))
     assert found is not None
     return found

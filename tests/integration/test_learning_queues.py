@@ -33,13 +33,13 @@ AWAY = {"embedded": {"txt2img": StageSpec(unavailable="embedded: nobody answers"
 
 
 def alive(learning: ServiceThread[LearningService]) -> bool:
-    """Have all runners answered?"""
+    """Return whether all runners have answered."""
     return learning.call(lambda: all(link.alive for link in learning.service._dispatcher._links))
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_two_runners_the_one_without_the_server_gets_nothing(services: Services, order: int) -> None:
-    """Its jobs would wait for ever; the order in which the runners are named makes no difference."""
+    """Its jobs would wait forever; the order in which the runners are named makes no difference."""
     without, within = services.scripted(), services.scripted()
     without.offers = AWAY
     within.queue = 1000  # it is the longer queue
@@ -73,12 +73,12 @@ def test_jobs_that_no_runner_can_take_now_are_assigned_when_one_can(services: Se
 
 
 def available(learning: ServiceThread[LearningService]) -> list[set[str]]:
-    """Give the kinds of jobs of which each runner knows what they take."""
+    """Return the kinds of jobs of which each runner knows what they take."""
     return learning.call(lambda: [set(link.available) for link in learning.service._dispatcher._links])
 
 
 def held(learning: ServiceThread[LearningService]) -> list[set[str]]:
-    """Give the kinds of jobs that each runner offers, but cannot take now."""
+    """Return the kinds of jobs that each runner offers, but cannot take now."""
     return learning.call(lambda: [link.blocked for link in learning.service._dispatcher._links])
 
 

@@ -26,7 +26,7 @@ RATINGS = 1000  # of all clients
 
 @pytest.fixture
 def feedback(tmp_path: Path, open_log: Callable[[Path], Log]) -> FeedbackRequests:
-    """Give the experiment with six pictures."""
+    """Return the experiment with six pictures."""
     return FeedbackRequests(open_log(tmp_path / "learning.db"))
 
 

@@ -29,7 +29,7 @@ def recommend(learning: ServiceThread[LearningService]) -> RecommendationUpdated
 
 
 def published(learning: ServiceThread[LearningService]) -> list[RecommendationUpdated]:
-    """Give the recommendations that were published."""
+    """Return the recommendations that were published."""
     found = learning.logged("recommendation.updated.exp-1.")
     return [message for message in found if isinstance(message, RecommendationUpdated)]
 

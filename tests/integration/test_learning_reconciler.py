@@ -8,7 +8,7 @@ from tests.support.learning_services import ALL, ScriptedRunner, Services, creat
 
 
 def away(services: Services) -> ScriptedRunner:
-    """Give a runner whose learning service has planned two jobs and gone away before they ended."""
+    """Return a runner whose learning service has planned two jobs and gone away before they ended."""
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning)

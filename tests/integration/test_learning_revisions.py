@@ -77,7 +77,7 @@ def test_a_grid_has_a_variant_for_each_pair_and_its_jobs_set_both(services: Serv
 
 
 def test_more_values_of_a_grid_come_behind_those_that_are_there(services: Services) -> None:
-    """An index says the same coordinates for ever."""
+    """An index says the same coordinates forever."""
     _, learning = started(services, GRID, [])
     before = [one.variant_value for one in show(learning).variants]
 

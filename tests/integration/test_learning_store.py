@@ -26,7 +26,7 @@ def log(tmp_path: Path, open_log: Callable[[Path], Log]) -> Log:
 
 
 def filled(log: Log) -> LearningStore:
-    """Give a store with the example experiment and its two jobs."""
+    """Return a store with the example experiment and its two jobs."""
     store = LearningStore(log)
     experiment = planned_experiment()
     jobs = [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)]
@@ -120,7 +120,7 @@ def test_a_page_of_experiments_ends_where_a_reply_is_large_enough(log: Log) -> N
 
 
 def test_the_newest_late_events_of_each_experiment_are_kept(log: Log) -> None:
-    """A runner that repeats itself for ever does not fill the disk."""
+    """A runner that repeats itself forever does not fill the disk."""
     log.limits = Limits(late_events=3)
     store = LearningStore(log)
     with log.transaction() as tx:
@@ -175,7 +175,7 @@ def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -
 
 
 def known(store: LearningStore) -> Experiment:
-    """Give the example experiment."""
+    """Return the example experiment."""
     found = store.find(EXPERIMENT)
     assert found is not None
     return found
@@ -228,7 +228,7 @@ def test_an_experiment_is_noted_as_ended_until_it_is_extended(log: Log) -> None:
 
 
 def noted(log: Log, store: LearningStore) -> tuple[int, set[str], list[tuple[int, list[JobRow]]]]:
-    """Give whether the example experiment is noted as ended, the runners with work, and what the first has left."""
+    """Return whether the example experiment is noted as ended, the runners with work, and what the first has left."""
     ((ended,),) = log.query("SELECT ended FROM experiments")
     left = [(index, rows) for _, index, rows in store.unended_of("tcp://a:1")]
     return ended, store.runners_with_work(), left

@@ -142,7 +142,7 @@ def test_a_database_that_was_copied_without_its_write_ahead_log_is_refused_or_an
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of 2 MiB."""
+    """Yield a file system of 2 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")

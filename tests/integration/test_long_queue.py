@@ -25,7 +25,7 @@ ONCE: Final = {"select_running", "count_queued"}
 
 
 def jobs(first: int, count: int) -> list[JobRequest]:
-    """Give jobs of one experiment, some of them urgent."""
+    """Return jobs of one experiment, some of them urgent."""
     mark = context(0, 1.0)
     return [
         replace(request_for(f"job-{number}", mark=mark, config={"steps": 1}), priority=number % 3)
@@ -34,14 +34,14 @@ def jobs(first: int, count: int) -> list[JobRequest]:
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Give the seconds that a call takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def median(calls: Iterator[float]) -> float:
-    """Give what is usual: another process may have had the processor."""
+    """Return what is usual: another process may have had the processor."""
     return statistics.median(calls)
 
 
@@ -68,7 +68,7 @@ def test_a_long_queue_is_as_fast_as_a_short_one(tmp_path: Path, open_log: Callab
 
 
 def usual(service: JobService) -> dict[str, float]:
-    """Give what the things take that a runner does all the time; the queue is afterwards as it was."""
+    """Return what the things take that a runner does all the time; the queue is afterwards as it was."""
     store = service.store
     (newest,), _ = store.page(None, None, 1)
 
@@ -96,7 +96,7 @@ def test_no_statement_searches_all_jobs(reopen: Open, name: str) -> None:
 
 
 def plan_of(log: Log, statement: str) -> list[str]:
-    """Give how SQLite would run a statement."""
+    """Return how SQLite would run a statement."""
     named = {"before": 1, "limit": 1, "state": "queued"}
     positional = (None,) * statement.partition("\n")[2].count("?")
     rows = log.query(f"EXPLAIN QUERY PLAN {statement}", named if ":before" in statement else positional)

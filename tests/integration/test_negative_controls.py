@@ -60,7 +60,7 @@ class WithoutDeduplication(Recovery[Any]):
 
 
 def run_behind_a_relay(service: Service, subscriber: Subscriber) -> list[Seen]:
-    """Publish through a bad feed and give what the subscriber was handed until it had the last event."""
+    """Publish through a bad feed and return what the subscriber was handed until it had the last event."""
     assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
     found: list[Seen] = []
     for number in range(100):
@@ -118,7 +118,7 @@ class Consumer:
     order: str
 
     def positions(self, source: str) -> dict[tuple[str, str], Position]:
-        """Give where to go on."""
+        """Return where to go on."""
         with sqlite3.connect(self.database) as db:
             db.execute("CREATE TABLE IF NOT EXISTS effects (number INTEGER PRIMARY KEY, offset INTEGER, body BLOB)")
             db.execute("CREATE TABLE IF NOT EXISTS position (only_row INTEGER PRIMARY KEY, epoch INTEGER, at INTEGER)")
@@ -145,7 +145,7 @@ class Consumer:
             db.close()  # which rolls back what was begun
 
     def effects(self) -> list[Seen]:
-        """Give what it has."""
+        """Return what it has."""
         db = sqlite3.connect(self.database)
         rows = db.execute("SELECT offset, body FROM effects ORDER BY number").fetchall()
         db.close()

@@ -63,7 +63,7 @@ class Line:
 
 @pytest.fixture
 def line(serve: Serve, tmp_path: Path) -> Iterator[Line]:
-    """Give a publisher behind proxies."""
+    """Yield a publisher behind proxies."""
     line = Line(serve(tmp_path / "test.db"))
     yield line
     line.close()

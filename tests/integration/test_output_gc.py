@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_removed_does_not_stop_the_rest(
 
 
 def dying(calls: int) -> Callable[[Path, str], None]:
-    """Give an `unlink` that dies instead of its last call."""
+    """Return an `unlink` that dies instead of its last call."""
     unlink, left = safe_paths.unlink, [calls]
 
     def die(root: Path, path: str) -> None:

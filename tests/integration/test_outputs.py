@@ -44,7 +44,7 @@ def save(
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Give every file below a folder, hidden ones too."""
+    """Return every file below a folder, hidden ones too."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -228,7 +228,7 @@ def test_a_job_outside_any_experiment_has_its_own_folder(tmp_path: Path) -> None
 
 
 def marks(strange: str) -> list[LearningContext | None]:
-    """Give contexts with a strange text in each place that a folder is made of."""
+    """Return contexts with a strange text in each place that a folder is made of."""
     return [
         None,
         context(experiment=strange),

@@ -150,7 +150,7 @@ def test_a_batch_gives_all_its_pictures(comfy: ComfyuiJobs) -> None:
 
 
 def preview_too() -> Graph:
-    """Give the example with a preview beside the saved picture."""
+    """Return the example with a preview beside the saved picture."""
     return {**example(), "12": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}
 
 
@@ -172,7 +172,7 @@ def test_the_nodes_that_are_named_count(comfy: ComfyuiJobs) -> None:
 
 
 def img2img() -> Graph:
-    """Give the example as a workflow that begins with a picture."""
+    """Return the example as a workflow that begins with a picture."""
     graph = example()
     graph["10"] = {"class_type": "LoadImage", "inputs": {"image": "example.png"}}
     graph["11"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["10", 0], "vae": ["4", 2]}}

@@ -23,7 +23,7 @@ ECHO = "import json, sys, pathlib; pathlib.Path(sys.argv[1], 'arguments.json').w
 
 
 def python(script: str, *arguments: Scalar, **config: ConfigValue) -> Config:
-    """Give the configuration of a job that runs a script."""
+    """Return the configuration of a job that runs a script."""
     return {"command": [sys.executable, "-c", script, *arguments], **config}
 
 
@@ -37,14 +37,14 @@ def run(root: Path, config: Config, cancel: threading.Event | None = None) -> Jo
 
 
 def error_of(result: JobResult) -> tuple[str, str]:
-    """Give kind and text of a failure."""
+    """Return kind and text of a failure."""
     assert not result.success
     assert result.error is not None
     return result.error.kind, result.error.message
 
 
 def is_gone(pid: int) -> bool:
-    """Has a process ended? A zombie that nobody has fetched yet has."""
+    """Return whether a process has ended, as a zombie has that nobody has fetched yet."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -273,7 +273,7 @@ folder = pathlib.Path(sys.argv[1])
 
 
 def test_a_named_pipe_in_the_output_folder_does_not_stop_the_runner(tmp_path: Path) -> None:
-    """Reading it would wait for ever."""
+    """Reading it would wait forever."""
     result = run(tmp_path, python("import os, sys; os.mkfifo(sys.argv[1] + '/pipe')", "{output_dir}"))
 
     assert (result.success, result.images) == (True, ())

@@ -33,7 +33,7 @@ def make(root: Path, config: Config, *, stage: str = "txt2img") -> JobResult:
 
 
 def sha256(root: Path, config: Config, *, stage: str = "txt2img") -> str:
-    """Run a job that ends well and give the hash of its picture, which is that of the file."""
+    """Run a job that ends well and return the hash of its picture, which is that of the file."""
     result = make(root, config, stage=stage)
     assert result.error is None
     (image,) = result.images

@@ -30,7 +30,7 @@ def unread(root: Path, url: str, auth_file: Path | None = None) -> WebuiPipeline
 
 
 def reason_of(pipeline: WebuiPipeline) -> str:
-    """Give why nothing can be planned."""
+    """Return why nothing can be planned."""
     with pytest.raises(ControlError) as refused:
         find_stage({"webui": pipeline.stages()}, "webui", "txt2img")
     assert refused.value.code == "unavailable"

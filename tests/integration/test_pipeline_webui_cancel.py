@@ -75,7 +75,7 @@ def several_looks(server: FakeWebui) -> None:
 
 
 def files(root: Path) -> list[Path]:
-    """Give all that was saved."""
+    """Return all that was saved."""
     return [path for path in (root / "outputs").rglob("*") if path.is_file()]
 
 
@@ -215,7 +215,7 @@ def test_a_job_that_is_cancelled_before_it_starts_is_not_sent(tmp_path: Path, fa
 def test_a_server_that_does_not_end_the_job_is_left(
     tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    """After a while the connection is closed, so that no thread waits for ever."""
+    """After a while the connection is closed, so that no thread waits forever."""
     monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.LEAVE_SECONDS", 0.2)
     server = fake_webui()
     server.canned[f"{API}/interrupt"] = (status, b"{}")

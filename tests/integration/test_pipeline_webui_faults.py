@@ -18,14 +18,14 @@ OOM = {"error": "OutOfMemoryError", "detail": "", "body": "", "errors": "CUDA ou
 
 
 def failure(result: JobResult) -> tuple[str, str]:
-    """Give kind and text of a failure."""
+    """Return kind and text of a failure."""
     assert result.error is not None, result
     assert not result.success
     return result.error.kind, result.error.message
 
 
 def files(root: Path) -> list[Path]:
-    """Give all that was saved."""
+    """Return all that was saved."""
     return [path for path in root.rglob("*") if path.is_file()]
 
 

@@ -32,7 +32,7 @@ NEEDED: Final[Config] = {
 
 
 def two_values(knob: Knob, spec: VariableSpec) -> list[Scalar]:
-    """Give two values that are allowed."""
+    """Return two values that are allowed."""
     if spec.choices:
         return list(spec.choices[-2:])
     if knob.kind == "bool":
@@ -47,7 +47,7 @@ def two_values(knob: Knob, spec: VariableSpec) -> list[Scalar]:
 
 
 def config_of(stage: str, knob: Knob, folder: Path) -> Config:
-    """Give what the stage and the variable cannot do without."""
+    """Return what the stage and the variable cannot do without."""
     config: Config = {name: NEEDED[name] for name in knob.needs}
     if "init_image" in STAGES[stage].required:
         config["init_image"] = picture(folder)
@@ -57,7 +57,7 @@ def config_of(stage: str, knob: Knob, folder: Path) -> Config:
 
 
 def at(payload: dict[str, Any], target: str) -> Any:
-    """Give what stands at a target."""
+    """Return what stands at a target."""
     found: Any = payload
     for key in target.split("."):
         found = found[key]
@@ -65,7 +65,7 @@ def at(payload: dict[str, Any], target: str) -> Any:
 
 
 def without(payload: dict[str, Any], target: str) -> dict[str, Any]:
-    """Give all but what stands at a target, and but for the id of the job."""
+    """Return all but what stands at a target, and but for the id of the job."""
     *path, last = target.split(".")
     rest = {key: dict(value) if isinstance(value, dict) else value for key, value in payload.items()}
     rest.pop("force_task_id", None)
@@ -103,7 +103,7 @@ def test_a_variable_arrives_at_the_server_and_nothing_else_changes(
 
 
 def as_sent(knob: Knob, value: Scalar) -> object:
-    """Say how a value stands in a request."""
+    """Return a value as it stands in a request."""
     if knob.name == "lora":
         return f"<lora:{value}:1>"
     if knob.name == "lora_strength":

@@ -32,7 +32,7 @@ class Moment:
 
 @pytest.fixture
 def disk(no_leaks: None) -> Iterator[Disk]:  # noqa: ARG001 - it looks after us
-    """Give a disk that can lose power."""
+    """Yield a disk that can lose power."""
     with power_supply() as disk:
         if disk is None:
             pytest.skip("this build of Python hides the functions of its SQLite library")
@@ -40,7 +40,7 @@ def disk(no_leaks: None) -> Iterator[Disk]:  # noqa: ARG001 - it looks after us
 
 
 def body(number: int) -> bytes:
-    """Give the body of an event."""
+    """Return the body of an event."""
     return encode_body(job(number))
 
 
@@ -88,7 +88,7 @@ def check_after(moment: Moment, image: Image, folder: Path, durability: Durabili
 
 
 def read(log: Log) -> list[Seen]:
-    """Give all records."""
+    """Return all records."""
     return [Seen(log.epoch, record.offset, record.topic, bytes(record.body)) for record in log.fetch("", 0).records]
 
 

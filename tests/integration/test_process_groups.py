@@ -46,7 +46,7 @@ def noted(work: Path, content: str) -> Path:
 
 
 def note_of(process: subprocess.Popen[bytes], *, created: float | None = None) -> str:
-    """Give the note of a process, or of one that had the same number before."""
+    """Return the note of a process, or of one that had the same number before."""
     true = psutil.Process(process.pid).create_time()
     return json.dumps({"pid": process.pid, "created": true if created is None else created})
 

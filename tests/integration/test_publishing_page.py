@@ -28,7 +28,7 @@ class Target(msgspec.Struct, frozen=True, tag="room.target"):
 
 @contextmanager
 def running(script: str, *arguments: str) -> Iterator[Iterator[str]]:
-    """Run a script of the example, and give its lines."""
+    """Run a script of the example and return its lines."""
     command = [sys.executable, str(EXAMPLE / script), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=EXAMPLE) as process:
         try:

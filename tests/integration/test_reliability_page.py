@@ -16,7 +16,7 @@ REQUIRED: Final = [*(f"F{number}" for number in FAULTS), *(f"B{number}" for numb
 
 
 def marked_in(path: Path) -> set[str]:
-    """Give the items that the tests of a file are marked with."""
+    """Return the items that the tests of a file are marked with."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.fault":

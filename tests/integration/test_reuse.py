@@ -16,7 +16,7 @@ OTHER = context(experiment="exp-2")
 
 @pytest.fixture
 def painting(painting_runner: PaintingRunner) -> PaintingRunner:
-    """Give a runner whose pipeline says what decides its pictures, and one picture of the first experiment."""
+    """Return a runner whose pipeline says what decides its pictures, and one picture of the first experiment."""
     painting_runner.painter.told = "v1"
     painting_runner.paint("a", MINE)
     return painting_runner

@@ -61,7 +61,7 @@ Start_ = Callable[[], ServiceThread[Runner]]
 
 @pytest.fixture
 def held() -> HeldPipeline:
-    """Give the pipeline of the runner."""
+    """Return the pipeline of the runner."""
     return HeldPipeline()
 
 
@@ -88,7 +88,7 @@ def start(no_leaks: None, tmp_path: Path, held: HeldPipeline) -> Iterator[Start_
 
 @pytest.fixture
 def runner(start: Start_) -> ServiceThread[Runner]:
-    """Give a runner with one worker."""
+    """Return a runner with one worker."""
     return start()
 
 
@@ -100,7 +100,7 @@ def submit(runner: ServiceThread[Runner], *jobs: JobRequest) -> SubmitReply:
 
 
 def one(name: str = "one", **config: Any) -> JobRequest:
-    """Give a job that is held."""
+    """Return a job that is held."""
     return request_for(name, pipeline="held", config=config)
 
 

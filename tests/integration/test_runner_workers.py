@@ -32,7 +32,7 @@ class Fake(Pipeline):
         self._work = work
 
     def stages(self) -> Mapping[str, StageSpec]:
-        """Give none: nobody asks."""
+        """Return none: nobody asks."""
         return {}
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:

@@ -66,7 +66,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def options_of(command: click.Command, *arguments: str | Path) -> dict[str, Any]:
-    """Give what a command makes of its arguments."""
+    """Return what a command makes of its arguments."""
     name = command.name or ""
     return command.make_context(name, [str(argument) for argument in arguments]).params
 

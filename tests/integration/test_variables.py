@@ -29,7 +29,7 @@ SAMPLES: Final[dict[Kind, tuple[Scalar, Scalar]]] = {"str": ("a red circle", "a 
 
 
 def two_values(spec: VariableSpec) -> tuple[Scalar, Scalar]:
-    """Give two values that a variable takes."""
+    """Return two values that a variable takes."""
     if spec.choices:
         return spec.choices[0], spec.choices[-1]
     if spec.kind in SAMPLES:

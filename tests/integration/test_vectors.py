@@ -69,7 +69,7 @@ BUILT_IN: Final = {
 
 
 def plain(value: object) -> Any:
-    """Give a value as JSON has it: maps, arrays, texts and numbers."""
+    """Return a value as JSON has it: maps, arrays, texts and numbers."""
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
@@ -79,7 +79,7 @@ def body_of(value: object) -> msgspec.Raw:
 
 
 def read_topic(vector: Vector) -> Value:
-    """Give the tokens of a topic."""
+    """Return the tokens of a topic."""
     topic = vector.frames[0].decode("ascii")
     topics.check(topic)
     return list(topics.split(topic))
@@ -118,7 +118,7 @@ def write_heartbeat(vector: Vector) -> list[bytes]:
 
 
 def read_request(vector: Vector) -> Value:
-    """Let a method of the control socket take the request, and give what its handler got."""
+    """Let a method of the control socket take the request and return what its handler got."""
     taken: list[object] = []
     methods = MethodServer()
     methods.add(vector.method, BUILT_IN[vector.method].params, taken.append)
@@ -177,7 +177,7 @@ def write_error(vector: Vector) -> list[bytes]:
 
 
 def answered(request_id: str, handler: Callable[[NoParams], object]) -> list[bytes]:
-    """Give the frames with which a method answers."""
+    """Return the frames with which a method answers."""
     methods = MethodServer()
     methods.add("method", NoParams, handler)
     reply = methods.answer([request_id.encode(), b"method", b""])
@@ -251,7 +251,7 @@ def test_every_built_in_method_has_a_request_and_a_reply(serve: Callable[..., Se
 
 
 def examples(text: str) -> list[list[str]]:
-    """Give the frames of each hex block: bytes, two spaces, what they mean; an empty line begins the next frame."""
+    """Return the frames of each hex block: bytes, two spaces, what they mean; an empty line begins the next frame."""
     found = []
     for block in re.findall(r"```hex\n(.*?)\n```", text, re.DOTALL):
         frames = [[re.split(r" {2,}", line)[0] for line in frame.splitlines()] for frame in block.split("\n\n")]

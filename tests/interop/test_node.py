@@ -40,7 +40,7 @@ class NodeClient:
             self._process = subprocess.Popen(words, stdout=out, stderr=err, env={**os.environ, **_curve(service, keys)})
 
     def lines(self, what: str) -> list[dict[str, Any]]:
-        """Give what it has printed of one kind."""
+        """Return what it has printed of one kind."""
         whole = self._out.read_text(encoding="utf-8").rpartition("\n")[0]
         return [line for line in map(json.loads, whole.splitlines()) if line["what"] == what]
 
@@ -136,7 +136,7 @@ class Lossy:
 
 
 def as_read(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """Give offset, topic and job id of what the client has read."""
+    """Return offset, topic and job id of what the client has read."""
     return [(row["offset"], row["topic"], row["job_id"]) for row in rows]
 
 

@@ -35,7 +35,7 @@ class Item:
     interrupted: bool = False
 
     def listed(self) -> list[Any]:
-        """Give it as the server lists it."""
+        """Return it as the server lists it."""
         return [self.number, self.prompt_id, self.graph, {"client_id": self.client_id}, self.outputs]
 
 
@@ -123,7 +123,7 @@ class FakeComfy:
             self._changed.notify_all()
 
     def submit_for_another(self) -> str:
-        """Queue a prompt of another user, and give its id."""
+        """Queue a prompt of another user and return its id."""
         prompt_id = str(uuid.uuid4())
         graph: Graph = {
             "1": {"class_type": "KSampler", "inputs": {"seed": next(self._numbers)}},
@@ -140,7 +140,7 @@ class FakeComfy:
         self._send(item.client_id, "progress", progress)
 
     def asked(self, method: str, path: str) -> list[Request]:
-        """Give the requests for a path."""
+        """Return the requests for a path."""
         return [request for request in self.requests if (request.method, request.path) == (method, path)]
 
     @property
@@ -181,7 +181,7 @@ class FakeComfy:
             return 200, {"queue_running": running, "queue_pending": [item.listed() for item in self._queue]}
 
     def get_history(self, prompt_id: str) -> Answer:
-        """Tell of a prompt that has ended."""
+        """Return the history of a prompt that has ended."""
         with self._changed:
             return 200, {prompt_id: self._history[prompt_id]} if prompt_id in self._history else {}
 
@@ -207,7 +207,7 @@ class FakeComfy:
         return 200, None
 
     def view(self, query: dict[str, str]) -> bytes | None:
-        """Give a file by folder and name."""
+        """Return a file by folder and name."""
         return self._files.get((query.get("type", "output"), query.get("subfolder", ""), query["filename"]))
 
     # what the worker does

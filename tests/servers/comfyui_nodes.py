@@ -64,7 +64,7 @@ OBJECT_INFO: Final = {
 
 
 def validate(graph: Graph) -> tuple[list[str], dict[str, Any] | None, dict[str, Any]]:
-    """Give the outputs that can run, the error if there are none, and the errors by node; values become their types."""
+    """Return the outputs that can run, an error if there are none, and errors by node; values become their types."""
     for node_id, node in graph.items():
         if node.get("class_type") not in OBJECT_INFO:
             message = f"Node '{node.get('class_type')}' not found. The custom node may not be installed."
@@ -97,7 +97,7 @@ def picture(graph: Graph, number: int = 0) -> bytes:
 
 
 def _before(graph: Graph, node_id: str) -> list[str]:
-    """Give a node and all that lead to it."""
+    """Return a node and all that lead to it."""
     found = [node_id]
     for value in graph[node_id]["inputs"].values():
         if isinstance(value, list):

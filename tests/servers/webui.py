@@ -56,11 +56,11 @@ class FakeWebui(Site):
         return self._others[-1]
 
     def sent(self, stage: str = "txt2img") -> list[Any]:
-        """Give the jobs that came, as they were sent."""
+        """Return the jobs that came, as they were sent."""
         return self.bodies(f"{API}/{stage}")
 
     def bodies(self, path: str) -> list[Any]:
-        """Give what was posted to a path."""
+        """Return what was posted to a path."""
         return [request.body for request in self.requests if (request.method, request.path) == ("POST", path)]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

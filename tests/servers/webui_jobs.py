@@ -29,7 +29,7 @@ _TAG: Final = re.compile(r"<lora:([^:>]+)(?::([^>]*))?>")
 
 
 def title(name: str) -> str:
-    """Give the title of a model: its name, and its hash if that is known."""
+    """Return the title of a model: its name, and its hash if that is known."""
     return f"{name} [{MODELS[name]}]" if MODELS[name] else name
 
 
@@ -128,7 +128,7 @@ class JobWorker:
 
     @contextmanager
     def job(self, name: str, task_id: str | None) -> Iterator[None]:
-        """Take a turn; a task whose job fails stays the current one for ever, as in the original."""
+        """Take a turn; a task whose job fails stays the current one forever, as in the original."""
         if task_id:
             self.pending.append(task_id)
         with self.fifo.turn():
@@ -189,7 +189,7 @@ class JobWorker:
             raise Refused(*self.failures.pop(0))
 
     def _used(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Say what is used, with something else for everything unknown, as the original does."""
+        """Return what is used, with something else for everything unknown, as the original does."""
         name, schedule = fields["sampler_name"] or "Euler", fields["scheduler"]
         label = SCHEDULERS.get(schedule) or (schedule if schedule in SCHEDULERS.values() else "Automatic")
         for option in (*SCHEDULERS, *SCHEDULERS.values()) if self.modern else ():

@@ -146,7 +146,7 @@ class Site:
         self.worker.notify()
 
     def answer(self, request: Request) -> Any:
-        """Give the answer to a request, as JSON has it."""
+        """Return the answer to a request, as JSON has it."""
         routes: dict[tuple[str, str], Callable[[Any], Any]] = {
             ("GET", "samplers"): lambda _: [
                 {"name": name, "aliases": ALIASES.get(name, []), "options": {}} for name in self._samplers()

@@ -84,7 +84,7 @@ def answer_of(
 
 
 def best_of(answer: RecommendationUpdated | None) -> VariantValue | None:
-    """Give what is recommended, or else has the best mean."""
+    """Return what is recommended, or else has the best mean."""
     if answer is None or answer.value is not None:
         return answer.value if answer else None
     known = [one for one in answer.estimates if one.mean is not None]
@@ -129,11 +129,11 @@ class World:
     noise: float
 
     def score(self, _index: int, repeat: int, value: VariantValue) -> float:
-        """Give what a job measures."""
+        """Return what a job measures."""
         return float(self.looks[(*self._place(value), repeat)])
 
     def is_good(self, value: VariantValue | None) -> bool:
-        """Is a value no worse than the best by more than the margin of the recommendation?"""
+        """Return whether a value is worse than the best by no more than the margin of the recommendation."""
         return value is not None and bool(
             self.truth.max() - self.truth[self._place(value)] <= METRIC_MARGIN * self.noise
         )
@@ -155,7 +155,7 @@ def make_world(random: np.random.Generator, shape: str, space: Space) -> World:
 
 
 def plan(name: str, budget: int, *, grid: bool) -> ExperimentDefinition:
-    """Give the experiment: a range, or a grid of two."""
+    """Return the experiment: a range, or a grid of two."""
     side = [Variable(name=one, start=1, stop=SIDE, step=1) for one in ("x", "y")]
     return ExperimentDefinition(
         name=name,
@@ -169,7 +169,7 @@ def plan(name: str, budget: int, *, grid: bool) -> ExperimentDefinition:
 
 
 def study(runs: int, shape: str, share: float, *, grid: bool) -> tuple[float, float, float]:
-    """Give the mean jobs of a search whose budget is a share of the whole grid's jobs, and how often each found."""
+    """Return the mean jobs of a search whose budget is a share of the whole grid's jobs, and how often each found."""
     values = SIDE**2 if grid else VALUES
     jobs: list[int] = []
     ours: list[bool] = []

@@ -35,7 +35,7 @@ class Calibration:
         self.true.append(true)
 
     def table(self) -> list[tuple[float, float, int]]:
-        """Give for each tenth what was stated and true on average, and of how many statements."""
+        """Return for each tenth what was stated and true on average, and of how many statements."""
         stated, true = np.array(self.stated), np.array(self.true)
         tenth = np.clip(np.digitize(stated, BINS) - 1, 0, len(BINS) - 2)
         return [
@@ -64,11 +64,11 @@ class Pace:
         self.plain.setdefault(count, []).append(plain)
 
     def rows(self) -> list[tuple[int, float, float]]:
-        """Give both shares by number of observations."""
+        """Return both shares by number of observations."""
         return [(count, float(np.mean(self.ours[count])), float(np.mean(self.plain[count]))) for count in self.ours]
 
     def needed(self, share: float) -> tuple[float, float]:
-        """Give how many observations each way needs to be right this often; nan where all are not enough."""
+        """Return how many observations each way needs to be right this often; nan where all are not enough."""
         counts = list(self.ours)
         return (
             _crossing(counts, [float(np.mean(found)) for found in self.ours.values()], share),
@@ -132,7 +132,7 @@ def study_preferences(runs: int, seed: int) -> Study:
 
 
 def _worlds(runs: int, seed: int) -> Iterator[tuple[World, np.random.Generator]]:
-    """Give so many experiments of each shape, each from a random stream of its own."""
+    """Yield so many experiments of each shape, each from a random stream of its own."""
     for run in range(runs):
         for place, shape in enumerate(SHAPES):
             random = np.random.default_rng([seed, run, place])
@@ -190,13 +190,13 @@ def _is_good(world: World, value: int) -> bool:
 
 
 def _likeliest(answer: Recommendation) -> int:
-    """Give the value that leads, if there is a recommendation yet or not."""
+    """Return the value that leads, if there is a recommendation yet or not."""
     means = [-np.inf if one.mean is None else one.mean for one in answer.estimates]
     return int(np.argmax(means))
 
 
 def _plain_best(scores: list[Score]) -> int:
-    """Give the value with the highest plain mean."""
+    """Return the value with the highest plain mean."""
     values = np.array([one.variant_index for one in scores])
     sums = np.bincount(values, [one.score for one in scores], VALUES)
     counts = np.bincount(values, minlength=VALUES)
@@ -212,7 +212,7 @@ def _by_chance(world: World, random: np.random.Generator) -> Preference:
 
 
 def _crossing(counts: list[int], shares: list[float], share: float) -> float:
-    """Give where a rising line first reaches a share."""
+    """Return where a rising line first reaches a share."""
     for place, reached in enumerate(shares):
         if reached >= share:
             if place == 0:

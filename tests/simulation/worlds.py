@@ -80,7 +80,7 @@ class World:
         return Preference(left=left, right=right, outcome="tie" if abs(gap) < TIE_STARS else outcome)
 
     def is_best(self, tested: list[int]) -> Array:
-        """Give for each tested value 1 if it is the best of them; equally good ones share the 1."""
+        """Return for each tested value 1 if it is the best of them; equally good ones share the 1."""
         truth = self.truth[tested]
         ties = truth >= truth.max() - 1e-9
         return np.asarray(ties / ties.sum(), np.float64)
@@ -100,6 +100,6 @@ def make_world(random: np.random.Generator, shape: str) -> World:
 
 
 def _expected_stars(levels: Array, noise: float) -> Array:
-    """Give the mean of the rounded and clipped stars at each level."""
+    """Return the mean of the rounded and clipped stars at each level."""
     steps = np.arange(STARS_MIN, STARS_MAX) + 0.5
     return np.asarray(STARS_MIN + ndtr((levels[..., None] - steps) / noise).sum(axis=-1), np.float64)

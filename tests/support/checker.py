@@ -35,7 +35,7 @@ def whole_log(service: ServiceProcess) -> list[Event]:
 
 
 def messages_of(events: Iterable[Event], kind: type[M]) -> list[M]:
-    """Give the messages of one type."""
+    """Return the messages of one type."""
     return [event.message for event in events if isinstance(event.message, kind)]
 
 
@@ -118,7 +118,7 @@ def outputs_of(runner: ServiceProcess) -> Path:
 
 
 def check_everything(runner: ServiceProcess, learning: ServiceProcess, experiment_id: str) -> ExperimentView:
-    """Check all that must hold once an experiment is complete, and give its state."""
+    """Check all that must hold once an experiment is complete and return its state."""
     view = view_of(learning, experiment_id)
     assert view.status == "completed"
     assert {variant.status for variant in view.variants} == {"completed"}

@@ -40,13 +40,13 @@ INPUTS: Final[dict[str, Scalar | list[Scalar]]] = {
 
 
 def example() -> Graph:
-    """Give the example workflow: SD 1.5 from a text to a picture."""
+    """Return the example workflow: SD 1.5 from a text to a picture."""
     graph: Graph = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     return graph
 
 
 def with_subgraph() -> Graph:
-    """Give the example with its sampler and its size inside a subgraph, and a refiner that shares its seed."""
+    """Return the example with its sampler and its size inside a subgraph, and a refiner that shares its seed."""
     graph = json.loads(json.dumps(example()).replace('["3", 0]', f'["{SAMPLER}", 0]'))
     graph[SAMPLER] = graph.pop("3")
     refiner = {**graph[SAMPLER]["inputs"], "noise_seed": 0, "add_noise": "enable", "latent_image": [SAMPLER, 0]}
@@ -59,12 +59,12 @@ def with_subgraph() -> Graph:
 
 
 def prompt_id(attempt: int, number: int, queued_at: float = QUEUED_AT) -> str:
-    """Give the id of a prompt of the job that `ComfyuiJobs.run` runs unless told otherwise."""
+    """Return the id of a prompt of the job that `ComfyuiJobs.run` runs unless told otherwise."""
     return prompt_id_of("job-1", queued_at, attempt, number)
 
 
 def inputs(*names: str) -> dict[str, Scalar | list[Scalar]]:
-    """Give the map of some variables of the example, the seed always among them."""
+    """Return the map of some variables of the example, the seed always among them."""
     return {name: INPUTS[name] for name in ("seed", *names)}
 
 
@@ -82,7 +82,7 @@ class ComfyuiJobs:
         return ComfyuiPipeline(setup)
 
     def config(self, graph: Graph | None = None, **changes: ConfigValue) -> Config:
-        """Give a configuration of the example workflow, with cfg_scale and steps mapped."""
+        """Return a configuration of the example workflow, with cfg_scale and steps mapped."""
         path = self.folder / "workflow.json"
         path.write_text(json.dumps(example() if graph is None else graph), encoding="utf-8")
         usual: Config = {"workflow": str(path), "inputs": inputs("cfg_scale", "steps"), "seed": 7}
@@ -114,7 +114,7 @@ class ComfyuiJobs:
         return Background(lambda cancelled: self.run(config, cancelled, **options))
 
     def pictures(self) -> list[Path]:
-        """Give all pictures that were saved."""
+        """Return all pictures that were saved."""
         return sorted((self.folder / "outputs").rglob("*.png"))
 
 
@@ -145,7 +145,7 @@ class Background:
 
 @contextmanager
 def open_comfyui_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ComfyuiJobs]:
-    """Give a pipeline that knows its fake server, and asks it more often than it would."""
+    """Yield a pipeline that knows its fake server, and asks it more often than it would."""
     for name, seconds in (("prompt.POLL_SECONDS", 0.05), ("prompt.QUEUE_SECONDS", 0.1), ("prompt.TICK_SECONDS", 0.02)):
         monkeypatch.setattr(f"pipeline_runner.pipelines.comfyui.{name}", seconds)
     monkeypatch.setattr("pipeline_runner.pipelines.comfyui.progress.RECONNECT_SECONDS", 0.1)
@@ -160,7 +160,7 @@ def open_comfyui_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def error_of(result: JobResult) -> tuple[str, str]:
-    """Give kind and text of a failure."""
+    """Return kind and text of a failure."""
     assert result.error is not None, result
     assert not result.success
     return result.error.kind, result.error.message

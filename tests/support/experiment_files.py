@@ -59,7 +59,7 @@ def open_gate(workspace: Workspace) -> None:
 
 
 def submit(workspace: Workspace, text: str, name: str = "experiment.toml") -> str:
-    """Have an experiment planned, and give its id."""
+    """Plan an experiment and return its id."""
     return workspace.run("experiment", "run", workspace.write(name, text)).out.strip()
 
 

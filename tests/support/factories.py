@@ -51,7 +51,7 @@ def context(
     variable: str = VARIABLE,
     repeat: int = 0,
 ) -> LearningContext:
-    """Give the mark of a job of the example experiment."""
+    """Return the mark of a job of the example experiment."""
     return LearningContext(
         experiment_id=experiment,
         experiment_name="CFG sweep",
@@ -63,17 +63,17 @@ def context(
 
 
 def image(name: str = "a") -> ImageRef:
-    """Give a reference to a picture; what tells it from others is its `sha256`."""
+    """Return a reference to a picture; what tells it from others is its `sha256`."""
     return ImageRef(sha256=name, path=f"exp-1/{name}.png", width=64, height=64, seed=7)
 
 
 def well(*images: str, **metrics: float) -> JobResult:
-    """Give the result of a job that ended well."""
+    """Return the result of a job that ended well."""
     return JobResult(success=True, images=tuple(image(name) for name in images), metrics=metrics)
 
 
 def badly(message: str | None = "out of memory") -> JobResult:
-    """Give the result of a job that failed."""
+    """Return the result of a job that failed."""
     return JobResult(success=False, error=None if message is None else JobError(kind="internal", message=message))
 
 
@@ -130,7 +130,7 @@ class JobScript:
 def definition(
     values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1, name: str = VARIABLE, config: Config | None = None
 ) -> ExperimentDefinition:
-    """Give the definition of the example experiment."""
+    """Return the definition of the example experiment."""
     return ExperimentDefinition(
         name="CFG sweep",
         variable=Variable(name=name, values=list(values)),
@@ -141,12 +141,12 @@ def definition(
 
 
 def planned_jobs(index: int = 0, count: int = 1, experiment: str = EXPERIMENT) -> dict[str, JobPhase]:
-    """Give the jobs of a variant before anything has happened to them."""
+    """Return the jobs of a variant before anything has happened to them."""
     return {job_id(experiment, PlannedJob(index, repeat)): "planned" for repeat in range(count)}
 
 
 def planned_experiment(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1) -> Experiment:
-    """Give the example experiment as it is after its creation."""
+    """Return the example experiment as it is after its creation."""
     listed = list(values)
     plan = definition(listed, jobs=jobs)
     experiment = Experiment(
@@ -202,12 +202,12 @@ class RouterHarness:
         return self.controller.find_running(event, self.experiments.get)
 
     def variant(self, index: int = 0, experiment: str = EXPERIMENT) -> Variant:
-        """Give the present state of a variant."""
+        """Return the present state of a variant."""
         return self.experiments[experiment].variants[index]
 
 
 def router_harness(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1, **options: Any) -> RouterHarness:
-    """Give a controller that knows the example experiment."""
+    """Return a controller that knows the example experiment."""
     return RouterHarness({EXPERIMENT: planned_experiment(values, jobs=jobs)}, options)
 
 
@@ -224,7 +224,7 @@ def request_for(
     config: Config | None = None,
     mark: LearningContext | None = None,
 ) -> JobRequest:
-    """Give a job as it is submitted."""
+    """Return a job as it is submitted."""
     small: Config = {"steps": 2, "width": 16, "height": 16}
     return JobRequest(
         job_id=name,
@@ -243,7 +243,7 @@ def record_of(
     config: Config | None = None,
     mark: LearningContext | None = None,
 ) -> NormalizedJobRecord:
-    """Give a job as its worker gets it."""
+    """Return a job as its worker gets it."""
     return NormalizedJobRecord(
         job_id=name,
         pipeline=pipeline,
@@ -293,11 +293,11 @@ class ServiceThread(Generic[S]):
         self.service = self._made.result(PATIENCE * TIME_FACTOR)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run a function in the service's thread and give its result."""
+        """Run a function in the service's thread and return its result."""
         return call_in(self.loop, function)
 
     def logged(self, prefix: str = "") -> list[Message | None]:
-        """Give the messages of the service's log, oldest first."""
+        """Return the messages of the service's log, oldest first."""
         return self.call(lambda: messages(self.log.fetch(prefix, 0).records))
 
     def stop(self) -> None:

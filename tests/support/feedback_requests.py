@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def sha(number: int) -> str:
-    """Give the hash of a made-up picture; its first four digits are its number."""
+    """Return the hash of a made-up picture; its first four digits are its number."""
     return f"{number:04x}{number:060x}"
 
 
@@ -81,21 +81,21 @@ class FeedbackRequests:
         return self.ask("comparison.add", ComparedReply, left=sha(left), right=sha(right), outcome=outcome)
 
     def logged(self, prefix: str) -> list[Message | None]:
-        """Give what was published."""
+        """Return what was published."""
         return messages(self.log.fetch(prefix, 0).records)
 
     def rated(self) -> list[tuple[int, str, int | None]]:
-        """Give the ratings that were published: variant, first digits, stars."""
+        """Return the ratings that were published: variant, first digits, stars."""
         told = [one for one in self.logged("image.rated.") if isinstance(one, ImageRated)]
         return [(one.variant_index, one.sha256[:4], one.stars) for one in told]
 
     def compared(self) -> list[tuple[int, int, str | None]]:
-        """Give the comparisons that were published: the variants, and the outcome."""
+        """Return the comparisons that were published: the variants, and the outcome."""
         told = [one for one in self.logged("images.compared.") if isinstance(one, ImagesCompared)]
         return [(one.left_variant, one.right_variant, one.outcome) for one in told]
 
     def ratings(self) -> dict[int, tuple[float, int]]:
-        """Give mean and count of each variant: as it was last published, which is as it is kept."""
+        """Return mean and count of each variant: as it was last published, which is as it is kept."""
         newest = {one.variant_index: one for one in self.logged("variant.status.") if isinstance(one, VariantStatus)}
         kept = LearningStore(self.log).get(EXPERIMENT).variants
         assert {index: one.rating for index, one in newest.items()} == {index: kept[index].rating for index in newest}

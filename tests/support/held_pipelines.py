@@ -61,7 +61,7 @@ class Remote(Pipeline):
         self.slow: threading.Event | None = None  # what a run waits for
 
     def stages(self) -> dict[str, StageSpec]:
-        """Say what the server takes, if it was ever heard of."""
+        """Return what the server takes, if it was ever heard of."""
         return SPEC if self.known else {"run": StageSpec(unavailable=self.away)}
 
     def refresh(self) -> str:
@@ -89,7 +89,7 @@ class Nonsense(Remote):
         self.what = what
 
     def stages(self) -> dict[str, StageSpec]:
-        """Say what it takes, or something else."""
+        """Return what it takes, or something else."""
         if self.what == "stages raises" and self.known:
             raise KeyError("a bug")
         if self.what == "stages is no spec" and self.known:
@@ -97,7 +97,7 @@ class Nonsense(Remote):
         return super().stages()
 
     def refresh(self) -> str:
-        """Give a reason, or something else."""
+        """Return a reason, or something else."""
         super().refresh()
         if self.what == "refresh exits":
             raise SystemExit(3)
@@ -131,7 +131,7 @@ def ask(runner: ServiceThread[Runner], method: str, params: object, reply: type[
 
 
 def refusal(runner: ServiceThread[Runner], method: str, params: object) -> tuple[str, str]:
-    """Give code and text of a refusal."""
+    """Return code and text of a refusal."""
     with pytest.raises(ControlError) as refused:
         ask(runner, method, params, dict[str, Any])
     return refused.value.code, refused.value.message

@@ -43,12 +43,12 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Is it too late?"""
+        """Whether it is too late."""
         return self.left <= 0
 
 
 def deadline(seconds: float = PATIENCE) -> Deadline:
-    """Give a time limit, scaled for slow machines."""
+    """Return a time limit, scaled for slow machines."""
     return Deadline(seconds)
 
 
@@ -72,7 +72,7 @@ def wait_until(
 
 
 def call_in(loop: Loop, function: Callable[[], T]) -> T:
-    """Run a function in the thread of a loop and give its result."""
+    """Run a function in the thread of a loop and return its result."""
     result: Future[T] = Future()
 
     def work() -> None:
@@ -100,7 +100,7 @@ def append(log: Log, *records: tuple[str, str | int]) -> None:
 
 
 def is_open(log: Log) -> bool:
-    """Can the log still be read?"""
+    """Return whether the log can still be read."""
     try:
         log.query("SELECT 1")
     except sqlite3.ProgrammingError:
@@ -130,7 +130,7 @@ class Service:
         return str(self.publisher.control)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run a function in the service's thread and give its result."""
+        """Run a function in the service's thread and return its result."""
         return call_in(self.loop, function)
 
     def append(self, *records: tuple[str, str | int]) -> None:
@@ -178,7 +178,7 @@ def collect(subscriber: Subscriber, count: int, seconds: float = PATIENCE) -> li
 
 
 def names(deliveries: list[Delivery]) -> list[str]:
-    """Give the job ids of events that `job` made."""
+    """Return the job ids of events that `job` made."""
     return [str(getattr(delivery.message, "job_id", None)) for delivery in deliveries]
 
 

@@ -78,7 +78,7 @@ def read_log(address: str) -> list[Seen]:
 
 
 def decoded(log: Iterable[Seen]) -> list[Event]:
-    """Give events with their messages; each of them must be one of ours."""
+    """Return events with their messages; each of them must be one of ours."""
     events = []
     for one in log:
         message = decode_body(one.body)
@@ -88,7 +88,7 @@ def decoded(log: Iterable[Seen]) -> list[Event]:
 
 
 def seen(deliveries: Iterable[Delivery]) -> list[Seen]:
-    """Note what a subscriber was handed, but for what is ephemeral."""
+    """Return what a subscriber was handed, except what is ephemeral."""
     return [Seen(one.epoch, one.offset, one.topic, bytes(one.body)) for one in deliveries if one.offset]
 
 
@@ -198,7 +198,7 @@ def check_learner(database: Path, runner: str, events: Sequence[Event]) -> int:
 
 
 def _published(log: Log, topic: str) -> VariantStatus | None:
-    """Give the newest status that was published on a topic."""
+    """Return the newest status that was published on a topic."""
     records = log.latest(topic, 1).records
     message = decode_body(records[0].body) if records else None
     return message if isinstance(message, VariantStatus) else None

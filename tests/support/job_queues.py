@@ -14,7 +14,7 @@ Open = Callable[[], tuple[JobService, Log]]
 
 
 def told(log: Log) -> list[tuple[str, str, int]]:
-    """Give topic, job and attempt of every message in the log."""
+    """Return topic, job and attempt of every message in the log."""
     found = []
     for record, message in zip(log.fetch("", 0).records, messages(log.fetch("", 0).records), strict=True):
         assert isinstance(message, JobQueued | JobStarted | JobCompleted)
@@ -23,12 +23,12 @@ def told(log: Log) -> list[tuple[str, str, int]]:
 
 
 def states(service: JobService, *names: str) -> list[str]:
-    """Give the states of jobs."""
+    """Return the states of jobs."""
     return [record_in(service, name).state for name in names]
 
 
 def record_in(service: JobService, name: str) -> NormalizedJobRecord:
-    """Give a job that is there."""
+    """Return a job that is there."""
     record = service.store.get(name)
     assert record is not None
     return record

@@ -141,7 +141,7 @@ class ScriptedRunner:
         self.publish(self.end_of(name, result))
 
     def end_of(self, name: str, result: JobResult | None = None) -> JobCompleted:
-        """Give the end of a job that was submitted, and tell of it whoever asks for the job."""
+        """Return the end of a job that was submitted, and tell of it whoever asks for the job."""
         ended = JobScript(self.jobs[name].learning_context).completed(result)
         self.views[name] = JobView(
             job_id=name,
@@ -168,12 +168,12 @@ class ScriptedRunner:
 
 
 def lane(room: int) -> LaneView:
-    """Give what a runner tells of a pipeline that takes so many more jobs."""
+    """Return what a runner tells of a pipeline that takes so many more jobs."""
     return LaneView(queued=0, running=0, concurrency=1, room=room, paused=False, waits_for="")
 
 
 def name_job(number: int, _job: JobRequest) -> dict[str, str]:
-    """Say in an error which job of a request it is about."""
+    """Return the details of an error: which job of a request it is about."""
     return {"job": str(number)}
 
 
@@ -301,7 +301,7 @@ def open_services(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
 
 
 def address_of(learning: ServiceThread[LearningService]) -> str:
-    """Give the control address of a learning service."""
+    """Return the control address of a learning service."""
     return str(learning.service.publisher.control)
 
 
@@ -351,12 +351,12 @@ def wait_for(learning: ServiceThread[LearningService], status: str, experiment_i
 
 
 def statuses(learning: ServiceThread[LearningService], prefix: str = "variant.status.") -> list[VariantStatus]:
-    """Give what was published of variants."""
+    """Return what was published of variants."""
     return [message for message in learning.logged(prefix) if isinstance(message, VariantStatus)]
 
 
 def rejections(learning: ServiceThread[LearningService]) -> list[EventRejected]:
-    """Give the events that were refused."""
+    """Return the events that were refused."""
     return [message for message in learning.logged("event.rejected.") if isinstance(message, EventRejected)]
 
 
@@ -366,7 +366,7 @@ def query(learning: ServiceThread[LearningService], statement: str) -> list[tupl
 
 
 def jobs_in(runner: ServiceThread[Runner], state: JobState | None = None) -> list[str]:
-    """Give the jobs of a real runner."""
+    """Return the jobs of a real runner."""
     reply = request(str(runner.service.publisher.control), "job.list", {"state": state}, JobListReply)
     return sorted(job.job_id for job in reply.jobs)
 

@@ -13,7 +13,7 @@ def fill(log: Log, count: int, topic: str = "a.") -> None:
 
 
 def offsets(log: Log, prefix: str = "", after: int = 0) -> list[int]:
-    """Give the offsets of all records with a prefix."""
+    """Return the offsets of all records with a prefix."""
     return [record.offset for record in log.fetch(prefix, after).records]
 
 

@@ -81,16 +81,16 @@ class ModelLog:
         return len(self.events)
 
     def matching(self, prefix: str, after: int, until: int) -> list[Event]:
-        """Give what was ever logged with a prefix in (after, until]."""
+        """Return what was ever logged with a prefix in (after, until]."""
         return [event for event in self.events[after:until] if event.topic.startswith(prefix)]
 
     def newest(self, prefix: str) -> list[Event]:
-        """Give what retention has left of the newest event of each topic, in the order of topics."""
+        """Return what retention has left of the newest event of each topic, in the order of topics."""
         newest = {event.topic: event for event in self.matching(prefix, 0, self.head)}
         return [newest[topic] for topic in sorted(newest) if self.is_known(newest[topic])]
 
     def is_known(self, newest: Event) -> bool:
-        """Has the log still this newest event of its topic? Those of compacted topics are kept for ever."""
+        """Return whether the log still has this newest event of its topic; those of compacted topics stay."""
         return newest.offset >= self.first or newest.topic in COMPACTED
 
 
@@ -113,7 +113,7 @@ class ModelPublisher:
     log = ModelLog(0, [])
 
     def publish(self, topic: str, prefix: str, *, forgotten: bool) -> Message | None:
-        """Log an event, and give the feed message if a subscriber to `prefix` gets it."""
+        """Log an event and return the feed message if a subscriber to `prefix` gets it."""
         self.serial += 1
         before = self.log.matching(prefix, 0, self.log.head)
         event = Event(self.log.head + 1, topic, self.serial)
@@ -128,7 +128,7 @@ class ModelPublisher:
         )
 
     def beat(self) -> Beat:
-        """Say where the log is."""
+        """Return where the log is."""
         return Beat(self.log.epoch, self.log.head, self.log.first, list(self.log.epochs))
 
     def fetch(self, prefix: str, request: Fetch, limit: int) -> Page:

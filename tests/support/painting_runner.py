@@ -46,7 +46,7 @@ class PaintingPipeline(Pipeline):
         return {"paint": StageSpec()}
 
     def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
-        """Tell what the test says."""
+        """Return what the test says."""
         return self.told
 
     def run(self, job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
@@ -86,11 +86,11 @@ class PaintingRunner:
         self.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
 
     def paint(self, name: str = "job-1", mark: LearningContext | None = None) -> ImageRef:
-        """Have a new job run to its end, and give the first picture that its message names."""
+        """Run a new job to its end and return the first picture that its message names."""
         return self.result(name, mark).images[0]
 
     def result(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> JobResult:
-        """Have a new job run to its end, which is a good one."""
+        """Run a new job to its end, which is a good one, and return its result."""
         self.submit(name, mark, seed)
         ended: list[JobCompleted] = []
 
@@ -110,7 +110,7 @@ class PaintingRunner:
         return reply
 
     def refusal(self, method: str, **params: Any) -> tuple[str, str]:
-        """Give code and text of a refusal."""
+        """Return code and text of a refusal."""
         with pytest.raises(ControlError) as refused:
             self.ask(method, params)
         return refused.value.code, refused.value.message

@@ -78,7 +78,7 @@ class Disk:
         assert self._library.sqlite3_vfs_register(self._original, 1) == OK
 
     def images(self, database: Path, chance: random.Random, count: int) -> Iterator[Image]:
-        """Give states after a power cut now: first the one that has only what was synced, then `count` others."""
+        """Yield states after a power cut now: first the one that has only what was synced, then `count` others."""
         wal = database.with_name(f"{database.name}-wal")
         head = database.with_suffix(".head")
         certain = {database.name: self.synced.get(database, b""), head.name: head.read_bytes()}
@@ -124,7 +124,7 @@ class Disk:
 
 @contextmanager
 def power_supply() -> Iterator[Disk | None]:
-    """Give a disk whose syncs are seen; None where the SQLite library hides its functions."""
+    """Yield a disk whose syncs are seen; None where the SQLite library hides its functions."""
     library = ctypes.CDLL(_sqlite3.__file__)
     if not hasattr(library, "sqlite3_vfs_register"):
         yield None

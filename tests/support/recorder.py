@@ -32,7 +32,7 @@ class Recorded(NamedTuple):
 
 
 def read(database: Path) -> list[Recorded]:
-    """Give what a recorder has stored, in the order in which it came."""
+    """Return what a recorder has stored, in the order in which it came."""
     with sqlite3.connect(database) as db:
         rows = db.execute('SELECT source, "offset", topic, body FROM events ORDER BY number').fetchall()
     db.close()

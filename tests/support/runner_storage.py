@@ -42,7 +42,7 @@ class RunnerStorage:
         state: JobState = "completed",
         ended: float = 100.0,
     ) -> NormalizedJobRecord:
-        """Have a job make something and end; one that has not ended has made it all the same."""
+        """Add a job that has made something, whether or not it has ended, and return it."""
         running = record_of(name, mark=mark)
         images = tuple(
             self.outputs.save(running, one, suffix=".bin", media_type="image/png", size=(1, 1), seed=1) for one in data
@@ -59,16 +59,16 @@ class RunnerStorage:
         return record
 
     def names(self) -> set[str]:
-        """Give the paths of all files."""
+        """Return the paths of all files."""
         return {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()}
 
     def folders(self) -> set[str]:
-        """Give the paths of all folders but those of thumbnails."""
+        """Return the paths of all folders but those of thumbnails."""
         found = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_dir()}
         return {one for one in found if not one.startswith(".thumbnails")}
 
     def jobs(self) -> list[str]:
-        """Give the ids of all jobs."""
+        """Return the ids of all jobs."""
         return [name for (name,) in self.log.query("SELECT job_id FROM jobs ORDER BY job_id")]
 
     def check(self) -> None:
@@ -80,12 +80,12 @@ class RunnerStorage:
                 assert (self.root / beside).exists(), beside
 
     def expected(self) -> set[str]:
-        """Give the paths of all files that rows stand for."""
+        """Return the paths of all files that rows stand for."""
         rows = self.log.query("SELECT sha256, path, job_id FROM outputs")
         return {path for row in rows for path in (row[1], sidecar_path(*_order(row)), thumbnail_path(row[0]))}
 
     def sweep(self, limit: int = 1000, *, dry_run: bool = False) -> tuple[int, int]:
-        """Go through the whole folder, and give files and bytes."""
+        """Go through the whole folder and return files and bytes."""
         files = size = 0
         after: str | None = ""
         while after is not None:
@@ -94,7 +94,7 @@ class RunnerStorage:
         return files, size
 
     def remove(self, owners: list[str | None], before: float = 1000.0, limit: int = 1000) -> tuple[int, int, int]:
-        """Remove all that the request names, and give files, bytes and jobs."""
+        """Remove all that the request names and return files, bytes and jobs."""
         files = size = jobs = 0
         more = True
         while more:

@@ -37,5 +37,5 @@ def wait_for_queue(subscriber: Subscriber) -> None:
 
 
 def text(first: int, last: int) -> list[str]:
-    """Give the names of the events `first` to `last`."""
+    """Return the names of the events `first` to `last`."""
     return [str(number) for number in range(first, last + 1)]

@@ -43,14 +43,14 @@ def run(
 
 
 def picture(folder: Path, size: tuple[int, int] = (40, 24)) -> str:
-    """Write a picture to start from, and give its path."""
+    """Write a picture to start from and return its path."""
     path = folder / "start.png"
     Image.new("RGB", size, "red").save(path)
     return str(path)
 
 
 def lists_of(change: Callable[[dict[str, Any]], object] = lambda _: None, **options: Any) -> Lists:
-    """Give the lists of a fake web UI, without a socket; `change` is applied to its answers before."""
+    """Return the lists of a fake web UI, without a socket; `change` is applied to its answers before."""
     site = Site(**options)
     names = ("samplers", "schedulers", "sd-models", "sd-modules", "sd-vae", "loras", "upscalers", "options")
     answers: dict[str, Any] = {name: _answer(site, name) for name in (*names, "latent-upscale-modes")}

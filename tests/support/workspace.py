@@ -78,20 +78,20 @@ class Running:
 
     @property
     def lives(self) -> bool:
-        """Has it not ended?"""
+        """Whether it has not ended."""
         return self.popen.poll() is None
 
     def text(self) -> str:
-        """Give what it has printed on stdout; a line that is being written is left out."""
+        """Return what it has printed on stdout; a line that is being written is left out."""
         text = self.out.read_text(encoding="utf-8", errors="replace")
         return text[: text.rfind("\n") + 1]
 
     def errors(self) -> str:
-        """Give the end of what it has printed on stderr."""
+        """Return the end of what it has printed on stderr."""
         return self.err.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:]
 
     def lines(self) -> list[Any]:
-        """Give the JSON documents that it has printed, one a line."""
+        """Return the JSON documents that it has printed, one a line."""
         return [json.loads(line) for line in self.text().splitlines()]
 
     def wait_for_line(self, word: str, seconds: float = START_SECONDS) -> str:
@@ -106,7 +106,7 @@ class Running:
         return found()
 
     def wait(self, seconds: float = COMMAND_SECONDS) -> int:
-        """Wait for its end and give its exit status."""
+        """Wait for its end and return its exit status."""
         try:
             return self.popen.wait(seconds * TIME_FACTOR)
         except subprocess.TimeoutExpired:
@@ -123,7 +123,7 @@ class Running:
         self.popen.wait()
 
     def terminate(self, seconds: float = STOP_SECONDS) -> int:
-        """Ask it to end, and give its exit status."""
+        """Ask it to end and return its exit status."""
         self.popen.terminate()
         return self.wait(seconds)
 
@@ -161,7 +161,7 @@ class ServiceProcess:
         self.process.kill()
 
     def terminate(self) -> int:
-        """Ask it to end, and give its exit status."""
+        """Ask it to end and return its exit status."""
         return self.process.terminate()
 
     def ask(self, method: str, params: object, reply: type[R]) -> R:
@@ -258,12 +258,12 @@ class Workspace:
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def report(self, some: list[Running] | None = None) -> str:
-        """Give the end of the stderr of processes, for the eyes of whoever looks at a failure."""
+        """Return the end of the stderr of processes, for the eyes of whoever looks at a failure."""
         shown = self.started if some is None else some
         return "\n".join(f"--- {one.name}, status {one.popen.poll()}\n{one.errors()}" for one in shown)
 
     def _known(self, name: str, service: ServiceProcess) -> ServiceProcess:
-        """Tell the commands that come after where a service is."""
+        """Tell later commands where a service is, and return it."""
         self.environment[f"VARIANTBUS_{name}"] = service.control
         return service
 
@@ -275,7 +275,7 @@ class Workspace:
 
 
 def finish(running: Running) -> Finished:
-    """Give the result of a process that has ended."""
+    """Return the result of a process that has ended."""
     out, err = (path.read_text(encoding="utf-8") for path in (running.out, running.err))
     return Finished(tuple(running.arguments[1:]), running.wait(), out, err)
 

@@ -14,19 +14,19 @@ SIGNATURE: Final = b"\xff" + b"\0" * 8 + b"\x7f"
 
 
 def greeting(mechanism: bytes = b"NULL", version: bytes = b"\x03\x00") -> bytes:
-    """Give the 64 bytes that begin a connection."""
+    """Return the 64 bytes that begin a connection."""
     return SIGNATURE + version + mechanism.ljust(20, b"\0") + b"\0" * 32
 
 
 def frame(body: bytes, *, more: bool = False) -> bytes:
-    """Give one frame of a message."""
+    """Return one frame of a message."""
     if len(body) < LONG:
         return bytes([int(more), len(body)]) + body
     return struct.pack(">BQ", 2 + int(more), len(body)) + body
 
 
 def ready(kind: bytes) -> bytes:
-    """Give the command that ends the NULL handshake of a socket of this kind."""
+    """Return the command that ends the NULL handshake of a socket of this kind."""
     body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind + b"\x08Identity\0\0\0\0"
     return bytes([4, len(body)]) + body
 

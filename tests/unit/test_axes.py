@@ -25,7 +25,7 @@ PIPELINES = {"embedded": {"txt2img": SPEC}}
 
 
 def grid(*variables: Variable, **changes: Any) -> ExperimentDefinition:
-    """Give a definition with these variables."""
+    """Return a definition with these variables."""
     return replace(definition(config={}), **{"variable": None, "variables": variables, **changes})
 
 

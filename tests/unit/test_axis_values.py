@@ -10,12 +10,12 @@ from learning_service.experiments.axes import MAX_VARIANTS, axis_values
 
 
 def listed(*values: Scalar) -> Variable:
-    """Give a variable with a list of values."""
+    """Return a variable with a list of values."""
     return Variable(name="x", values=list(values))
 
 
 def ranged(start: Any = None, stop: Any = None, step: Any = None) -> Variable:
-    """Give a variable with a range."""
+    """Return a variable with a range."""
     return Variable(name="x", start=start, stop=stop, step=step)
 
 

@@ -31,7 +31,7 @@ MEBIBYTE: Final = 1 << 20
 
 
 def refused(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> str:
-    """Decode what must be refused, and give the sentence."""
+    """Decode what must be refused and return the sentence."""
     with pytest.raises(InvalidInputError) as caught:
         decode(decoder, data)
     return str(caught.value)

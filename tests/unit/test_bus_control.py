@@ -52,7 +52,7 @@ def methods() -> MethodServer:
 
 
 def ask(methods: MethodServer, method: str, params: object) -> tuple[str, dict[str, Any]]:
-    """Give the status and the result of a request."""
+    """Return the status and the result of a request."""
     reply = methods.answer([b"id", method.encode(), msgspec.msgpack.encode(params)])
     assert reply is not None
     assert reply[0] == b"id"

@@ -115,7 +115,7 @@ names = pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(me
 
 
 def as_map(message: Message) -> dict[str, Any]:
-    """Give a message as the plain map that other languages see."""
+    """Return a message as the plain map that other languages see."""
     plain: dict[str, Any] = msgspec.msgpack.decode(encode_body(message))
     return plain
 

@@ -21,7 +21,7 @@ class Clock:
     now = 100.25
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 

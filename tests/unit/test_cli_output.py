@@ -64,7 +64,7 @@ QUEUED = JobView(
 
 
 def row(job: JobView) -> list[str]:
-    """Give a job's row as plain text."""
+    """Return a job's row as plain text."""
     return [cell.plain if isinstance(cell, Text) else cell for cell in job_row(job, now=1061.0)]
 
 

@@ -110,7 +110,7 @@ def test_an_error_of_which_nothing_is_told_has_a_text_all_the_same() -> None:
 
 
 def entry(**changes: Any) -> dict[str, Any]:
-    """Give the history of a prompt that ended well."""
+    """Return the history of a prompt that ended well."""
     messages = [
         ["execution_start", {"prompt_id": "p", "timestamp": 1000}],
         ["execution_cached", {"nodes": ["4"], "prompt_id": "p", "timestamp": 1001}],

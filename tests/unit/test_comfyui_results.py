@@ -18,7 +18,7 @@ CONFIG: Config = {"workflow": "x.json", "cfg_scale": 7, "seed": 5}
 
 
 def workflow_of(**config: Any) -> Workflow:
-    """Give the example with cfg_scale mapped."""
+    """Return the example with cfg_scale mapped."""
     graph = {**example(), "12": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}
     return read_workflow(json.dumps(graph).encode(), {**CONFIG, "inputs": inputs("cfg_scale"), **config})
 
@@ -39,7 +39,7 @@ def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> Job
 
 
 def failure(verdict: JobResult | Harvest) -> tuple[str, str]:
-    """Give kind and text of a failure."""
+    """Return kind and text of a failure."""
     assert isinstance(verdict, JobResult)
     assert verdict.error is not None
     return verdict.error.kind, verdict.error.message
@@ -93,7 +93,7 @@ def test_what_was_cached_before_the_picture_is_no_matter() -> None:
 
 
 def other(value: Any) -> Graph:
-    """Give nodes that were executed with another guidance."""
+    """Return nodes that were executed with another guidance."""
     graph = example()
     graph["3"]["inputs"] |= {"cfg": value, "seed": 5}
     return graph

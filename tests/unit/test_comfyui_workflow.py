@@ -26,7 +26,7 @@ def read(graph: Any, **config: Any) -> Any:
 
 
 def refusal(graph: Any, **config: Any) -> str:
-    """Give the sentence with which a workflow or its map is refused."""
+    """Return the sentence with which a workflow or its map is refused."""
     with pytest.raises(InvalidInputError) as refused:
         read(graph, **config)
     return str(refused.value)

@@ -6,7 +6,7 @@ from variantbus.dashboard.outbox import Outbox
 
 
 async def taken(outbox: Outbox) -> list[bytes] | None:
-    """Give what is there now."""
+    """Return what is there now."""
     return await outbox.take(0.001)
 
 

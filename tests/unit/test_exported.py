@@ -23,12 +23,12 @@ NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_in
 
 
 def image(name: str) -> ImageRef:
-    """Give a picture."""
+    """Return a picture."""
     return ImageRef(sha256=name, path=f"exp-1/{name}.png", width=64, height=32, seed=100)
 
 
 def example(*values: Scalar, notes: str = "@home", name: str = "x", grid: bool = False) -> Exported:
-    """Give an experiment of which each value has a job with a picture that is rated, but for the last one's."""
+    """Return an experiment of which each value has a job with a picture that is rated, but for the last one's."""
     plan = replace(definition([0]), name="-CFG", variable=Variable(name=name, values=list(values)))
     made = [({name: value, "steps": 4} if grid else value) for value in values]
     if grid:

@@ -15,7 +15,7 @@ from variantbus.cli.history import bars, experiments_table, values_table
 
 
 def experiment(name: str, *values: VariantValue, at: float = 1.0, seconds: float = 2.0) -> Experiment:
-    """Give an experiment of which each value has two pictures, of one job each."""
+    """Return an experiment of which each value has two pictures, of one job each."""
     made = [
         Variant(
             index=index,

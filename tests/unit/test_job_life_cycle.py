@@ -114,7 +114,7 @@ def test_a_retried_job_begins_anew() -> None:
 
 
 def faulted_once() -> NormalizedJobRecord:
-    """Give a job that runs again after a fault."""
+    """Return a job that runs again after a fault."""
     return started(faulted(record_of(), JobError(kind="server_error", message="no")), now=20.0)
 
 

@@ -36,7 +36,7 @@ STATES: list[VariantState] = ["pending", "queued", "running", "completed", "part
 
 
 def in_states(*states: VariantState) -> Experiment:
-    """Give an experiment whose variants are in these states."""
+    """Return an experiment whose variants are in these states."""
     made = [
         Variant(index=index, value=index, jobs=planned_jobs(index), status=state) for index, state in enumerate(states)
     ]
@@ -83,7 +83,7 @@ class Change:
     asked: bool
 
     def variant(self) -> Variant:
-        """Give the variant as it is then."""
+        """Return the variant as it is then."""
         ended = self.completed + self.failed + self.cancelled
         jobs = planned_jobs(self.index, ended + self.running)
         jobs.update(zip(jobs, ["ended"] * ended + ["running"] * self.running, strict=True))  # type: ignore[arg-type]  # they are phases

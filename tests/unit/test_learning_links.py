@@ -17,7 +17,7 @@ AWAY = StageSpec(unavailable="nobody answers")
 
 
 def link(pipelines: RunnerPipelines, rooms: dict[str, int] | None = None, *, queue: int = 0) -> RunnerLink:
-    """Give a runner that has told what it offers."""
+    """Return a runner that has told what it offers."""
     one = RunnerLink("tcp://a:1", pipelines)
     lanes = {name: lane(room) for name, room in (rooms or {}).items()}
     one.note_queue(PipelinesReply(pipelines=pipelines, outputs="/", queued=queue, running=0, lanes=lanes))
@@ -25,12 +25,12 @@ def link(pipelines: RunnerPipelines, rooms: dict[str, int] | None = None, *, que
 
 
 def rows(kind: str, numbers: Iterable[int]) -> list[JobRow]:
-    """Give jobs of a kind."""
+    """Return jobs of a kind."""
     return [JobRow(number, f"job-{number}", "exp-1", kind, 0, PlannedJob(0, number)) for number in numbers]
 
 
 def numbers_of(jobs: Iterable[JobRow]) -> list[int]:
-    """Tell which jobs these are."""
+    """Return which jobs these are."""
     return [row.number for row in jobs]
 
 

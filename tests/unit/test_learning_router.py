@@ -201,7 +201,7 @@ def test_a_job_that_was_not_planned_is_rejected() -> None:
 
 
 def test_a_job_that_is_planned_for_another_variant_is_rejected() -> None:
-    """Counted where its context says, it would end one variant too early and leave the other one waiting for ever."""
+    """Counted where its context says, it would end one variant too early and leave the other one waiting forever."""
     harness = router_harness()
     script = JobScript(ZERO, JobScript(ONE).name)
 
@@ -348,7 +348,7 @@ def test_the_router_changes_nothing() -> None:
 
 
 def progress(mark: LearningContext | None, fraction: float = 0.5) -> JobProgress:
-    """Give the progress of the job that a context belongs to."""
+    """Return the progress of the job that a context belongs to."""
     return JobProgress(job_id=JobScript(mark).name, learning_context=mark, fraction=fraction)
 
 

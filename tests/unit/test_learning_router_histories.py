@@ -88,7 +88,7 @@ HISTORIES: dict[str, list[Step]] = {
 
 
 def told_of(harness: RouterHarness, index: int) -> VariantStatus:
-    """Give what would be published of a variant."""
+    """Return what would be published of a variant."""
     return variant_status(harness.experiments[EXPERIMENT], harness.variant(index))
 
 
@@ -177,7 +177,7 @@ class Plan:
 
 @st.composite
 def any_history(draw: st.DrawFn) -> Plan:
-    """Give each job some queued and started events and at least one completion, all in any order."""
+    """Return each job some queued and started events and at least one completion, all in any order."""
     repeats = draw(st.integers(1, 3))
     ending = st.sampled_from(sorted(ENDINGS))
     endings = draw(st.lists(st.lists(ending, min_size=repeats, max_size=repeats), min_size=1, max_size=3))
@@ -192,7 +192,7 @@ def any_history(draw: st.DrawFn) -> Plan:
 
 
 def expected_status(endings: list[str]) -> VariantState:
-    """Say from the endings alone how a variant ended."""
+    """Return how a variant ended, from the endings alone."""
     kinds = set(endings)
     if kinds == {"well"}:
         return "completed"

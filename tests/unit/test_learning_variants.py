@@ -51,14 +51,14 @@ A, B, C = (JobScript(context(repeat=repeat)) for repeat in range(3))
 
 
 def variant(status: VariantState = "pending", *, planned: int = 2, **counts: int) -> Variant:
-    """Give a variant in a state; the first of its jobs have ended as `counts` say."""
+    """Return a variant in a state; the first of its jobs have ended as `counts` say."""
     jobs = planned_jobs(0, planned)
     jobs.update(dict.fromkeys(list(jobs)[: sum(counts.values())], "ended"))
     return Variant(index=0, value=2.0, jobs=jobs, status=status, revision=5, updated_at=1.0, **counts)  # type: ignore[arg-type]  # counts are counts
 
 
 def after(*results: JobResult, planned: int | None = None) -> Variant:
-    """Give a variant after jobs ended so, one after the other."""
+    """Return a variant after jobs ended so, one after the other."""
     state = variant("running", planned=len(results) if planned is None else planned)
     for repeat, result in enumerate(results):
         state = variants.job_ended(state, JobScript(context(repeat=repeat)).completed(result))
@@ -66,7 +66,7 @@ def after(*results: JobResult, planned: int | None = None) -> Variant:
 
 
 def at_the_end(status: VariantState, event: VariantEvent) -> tuple[Variant, JobResult]:
-    """Give a variant to whose second job it happens as the event says, and how that job ends."""
+    """Return a variant to whose second job it happens as the event says, and how that job ends."""
     match event:
         case "all_completed":
             return variant(status, completed=1), well()
@@ -90,7 +90,7 @@ def moved(state: Variant, event: VariantEvent, result: JobResult) -> Variant:
 
 
 def phase_after(event: VariantEvent) -> JobPhase:
-    """Give the phase of the job that an event is of."""
+    """Return the phase of the job that an event is of."""
     phases: dict[VariantEvent, JobPhase] = {"job_queued": "queued", "job_started": "running"}
     return phases.get(event, "ended")
 

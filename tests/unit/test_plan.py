@@ -52,7 +52,7 @@ PIPELINES = {
 
 
 def commanded(*values: Scalar, command: list[Scalar], name: str = "strength") -> ExperimentDefinition:
-    """Give an experiment that runs a program."""
+    """Return an experiment that runs a program."""
     plan = definition(values, name=name, config={"command": command})
     return replace(plan, pipeline="command", stage="run")
 

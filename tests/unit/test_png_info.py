@@ -70,7 +70,7 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Give kind and body of every chunk of a PNG, whose checksums must be right."""
+    """Return kind and body of every chunk of a PNG, whose checksums must be right."""
     assert data.startswith(PNG_SIGNATURE)
     found, at = [], len(PNG_SIGNATURE)
     while at < len(data):
@@ -130,7 +130,7 @@ PNGS: Final[dict[str, Callable[[], bytes]]] = {
 
 
 def described(data: bytes, text: str) -> bytes:
-    """Give a picture with its parameters."""
+    """Return a picture with its parameters."""
     return with_parameters(data, read_kind(data), text)
 
 

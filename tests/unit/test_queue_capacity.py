@@ -6,7 +6,7 @@ from pipeline_runner.queue.capacity import ALL, PAUSED, PipelineQueue, PipelineQ
 
 
 def waiting(**queued: int) -> PipelineQueues:
-    """Give queues of one job at a time, with so many jobs waiting."""
+    """Return queues of one job at a time, with so many jobs waiting."""
     queues = PipelineQueues(dict.fromkeys(queued, 1), 2, 100)
     for name, count in queued.items():
         queues[name].waiting[0] = count

@@ -27,22 +27,22 @@ from tests.support.factories import EXPERIMENT, definition, image, planned_exper
 def result(
     index: int, repeat: int, state: State = "completed", seconds: float | None = 1.5, **metrics: float
 ) -> ResultRow:
-    """Give how a job ended."""
+    """Return how a job ended."""
     return ResultRow(f"exp-1.{index}.{repeat}.0", index, repeat, state, seconds, 13.0, metrics, None)
 
 
 def picture(name: str, index: int, repeat: int) -> PictureRow:
-    """Give a picture of a job."""
+    """Return a picture of a job."""
     return PictureRow(name, f"exp-1.{index}.{repeat}.0", index, repeat, image(name))
 
 
 def rating(name: str, stars: int | None) -> RatingRow:
-    """Give what holds of a picture."""
+    """Return what holds of a picture."""
     return RatingRow(name, stars, "", 5.0)
 
 
 def scores(*rows: tuple[int, int, float]) -> list[Score]:
-    """Give scores by variant and repeat."""
+    """Return scores by variant and repeat."""
     return [Score(variant_index=index, repeat_index=repeat, score=score) for index, repeat, score in rows]
 
 

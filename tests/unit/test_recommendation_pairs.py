@@ -12,7 +12,7 @@ from learning_service.recommendation.recommend import recommend
 
 
 def pictures(values: int, seeds: int) -> list[Picture]:
-    """Give one picture for each value and seed."""
+    """Return one picture for each value and seed."""
     return [
         Picture(variant_index=value, repeat_index=seed, sha256=f"{value}-{seed}")
         for value in range(values)
@@ -117,7 +117,7 @@ def test_several_pictures_of_one_value_and_seed_are_pictures_of_their_own() -> N
 
 
 def same_under(values: int, names: list[str]) -> list[Picture]:
-    """Give pictures of one seed after another; all values give the same ones, but for the last value."""
+    """Return pictures of one seed after another; all values give the same ones, but for the last value."""
     return [
         Picture(variant_index=value, repeat_index=seed, sha256=name if value < values - 1 else f"other {name}")
         for value in range(values)

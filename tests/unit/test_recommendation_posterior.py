@@ -8,7 +8,7 @@ from learning_service.recommendation.posterior import Array, Posterior, spreads
 
 
 def belief(means: Array, covariance: Array, dof: float = np.inf) -> Posterior:
-    """Give the belief of one multivariate t distribution."""
+    """Return the belief of one multivariate t distribution."""
     own = np.diagonal(covariance)
     return Posterior(
         weights=np.ones(1),
@@ -21,7 +21,7 @@ def belief(means: Array, covariance: Array, dof: float = np.inf) -> Posterior:
 
 
 def crossed(random: np.random.Generator, values: int, seeds: int, share: float) -> tuple[Array, Array]:
-    """Give means and covariance as they come of ratings of a random part of the pictures, with hard and easy seeds."""
+    """Return means and covariance, as from ratings of a random part of the pictures, with hard and easy seeds."""
     counts = (random.random((values, seeds)) < share).astype(float)
     shares = 2.0 / (1 + 2.0 * counts.sum(axis=0))
     precision = np.diag(counts.sum(axis=1)) - (counts * shares) @ counts.T + np.eye(values) - 1 / values

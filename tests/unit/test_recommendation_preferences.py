@@ -19,7 +19,7 @@ RANDOM = np.random.default_rng(3)
 
 
 def counts(values: int, highest: int) -> tuple[Array, Array]:
-    """Give wins and ties of each against each."""
+    """Return wins and ties of each against each."""
     wins = RANDOM.integers(0, highest, (values, values)).astype(float)
     np.fill_diagonal(wins, 0)
     ties = np.triu(RANDOM.integers(0, highest, (values, values)), 1).astype(float)

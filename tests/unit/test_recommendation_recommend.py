@@ -34,23 +34,23 @@ answers = st.lists(
 
 
 def scores(found: Sequence[tuple[int, int, float]]) -> list[Score]:
-    """Give scores of (value, seed, score)."""
+    """Return scores of (value, seed, score)."""
     return [Score(variant_index=value, repeat_index=seed, score=score) for value, seed, score in found]
 
 
 def stars(found: Sequence[tuple[int, int, float]], candidates: Sequence[Candidate] = CANDIDATES) -> Recommendation:
-    """Give what is recommended on stars."""
+    """Return what is recommended on stars."""
     return recommend(scores(found), candidates, STARS, "x")
 
 
 def preferences(found: Sequence[tuple[int, int, str]]) -> list[Preference]:
-    """Give answers of (left, right, outcome), all of one seed."""
+    """Return answers of (left, right, outcome), all of one seed."""
     pictures = [Picture(variant_index=value, repeat_index=0, sha256=str(value)) for value in range(7)]
     return [Preference(left=pictures[left], right=pictures[right], outcome=outcome) for left, right, outcome in found]  # type: ignore[arg-type]  # one of the four words
 
 
 def column(answer: Recommendation, name: str) -> list[float | None]:
-    """Give one number of all estimates."""
+    """Return one number of all estimates."""
     return [getattr(estimate, name) for estimate in answer.estimates]
 
 

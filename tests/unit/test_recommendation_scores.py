@@ -23,7 +23,7 @@ SCORES = np.round(3 + RANDOM.normal(size=20), 2)
 
 
 def in_full(scores: Array, value_ratio: float, seed_ratio: float, prior: Noise) -> tuple[float, Array, Array]:
-    """Give log weight, means and covariance of the values' means by generalised least squares on all observations."""
+    """Return log weight, means and covariance of the values' means by generalised least squares on all observations."""
     values, seeds = np.eye(4)[VALUES[KEPT]], np.eye(5)[SEEDS[KEPT]]
     ones = np.ones((len(scores), 1))
     cover = np.eye(len(scores)) + value_ratio**2 * values @ values.T + seed_ratio**2 * seeds @ seeds.T

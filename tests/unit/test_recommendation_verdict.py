@@ -14,7 +14,7 @@ VALUES: list[VariantValue] = [5, 6, 7, 8]
 
 
 def belief(means: list[float], variance: float, noise: float = 1.0) -> Posterior:
-    """Give independent normal values of one variance."""
+    """Return independent normal values of one variance."""
     spread = np.full((1, len(means)), variance)
     return Posterior(np.ones(1), np.array([means]), spread, spread, np.inf, noise)
 

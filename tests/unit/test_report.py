@@ -50,14 +50,14 @@ class Reader(HTMLParser):
 
 
 def estimate(value: VariantValue, mean: float | None = None) -> ValueEstimate:
-    """Give what is known of a value."""
+    """Return what is known of a value."""
     if mean is None:
         return ValueEstimate(value=value, mean=None, low=None, high=None, n=0, p_best=None)
     return ValueEstimate(value=value, mean=mean, low=mean - 0.5, high=mean + 0.5, n=1, p_best=0.4)
 
 
 def example(values: list[VariantValue], objective: str = "stars") -> tuple[Exported, RecommendationUpdated]:
-    """Give an experiment of which the first value has a picture that is rated, and the second one a failure."""
+    """Return an experiment of which the first value has a picture that is rated, and the second one a failure."""
     picture = ImageRef(sha256="ab" * 32, path="x.png", width=64, height=64, seed=100)
     results = [
         ResultRecord(

@@ -41,7 +41,7 @@ def sample(
 def answer(
     means: Mapping[VariantValue, float], value: VariantValue | None = None, p_best: float = 0.6, tier: str = "some"
 ) -> RecommendationUpdated:
-    """Give a recommendation; all values but the chosen one share what is left of the probability."""
+    """Return a recommendation; all values but the chosen one share what is left of the probability."""
     rest = (1 - p_best) / max(1, len(means) - 1)
     return RecommendationUpdated(
         experiment_id="exp",
@@ -62,7 +62,7 @@ def situation(
     told: RecommendationUpdated | None,
     definition: ExperimentDefinition = PLAN,
 ) -> Situation:
-    """Give what was planned so far, and what is known of it."""
+    """Return what was planned so far, and what is known of it."""
     space = space_of(definition)
     points = {space.finder()(value) or (): seeds for value, seeds in tried.items()}
     return Situation(
@@ -76,7 +76,7 @@ def situation(
 
 
 def scored(*values: int, peak: int = 5) -> dict[VariantValue, float]:
-    """Give scores that fall on both sides of the best value."""
+    """Return scores that fall on both sides of the best value."""
     return {value: -abs(value - peak) / 10 for value in values}
 
 

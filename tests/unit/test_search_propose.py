@@ -16,7 +16,7 @@ GRID = space_of(
 
 
 def seen(space: Space, count: int) -> dict[Point, float]:
-    """Give scores of some points, which are better the nearer they are to the last one."""
+    """Return scores of some points, which are better the nearer they are to the last one."""
     points = random.Random(1).sample(list(space.points()), count)  # noqa: S311 - the same each time
     return {point: float(sum(point)) for point in points}
 

@@ -12,7 +12,7 @@ STEPS = Variable(name="steps", values=[16, 4, 8, 12])
 
 
 def space(*variables: Variable) -> Space:
-    """Give the space of one variable, or of a grid of two."""
+    """Return the space of one variable, or of a grid of two."""
     if len(variables) == 1:
         return space_of(ExperimentDefinition(name="x", variable=variables[0]))
     return space_of(ExperimentDefinition(name="x", variables=variables))

@@ -34,7 +34,7 @@ PIPELINES = {"images": {"img2img": IMAGES}, "command": {"run": PROGRAM}}
 
 
 def refusal(spec: StageSpec, config: Config) -> str:
-    """Give the sentence with which a configuration is refused."""
+    """Return the sentence with which a configuration is refused."""
     with pytest.raises(InvalidInputError) as refused:
         check_config(spec, config)
     return str(refused.value)

@@ -39,7 +39,7 @@ def decoded(data: bytes) -> Image.Image:
 
 
 def is_near(pixel: Any, colour: tuple[int, ...], by: int = 25) -> bool:
-    """Is a pixel about of a colour?"""
+    """Return whether a pixel is about of a colour."""
     return all(abs(one - other) <= by for one, other in zip(pixel, colour, strict=False))
 
 

@@ -34,7 +34,7 @@ def read(body: Any, stage: str = "txt2img") -> Answer:
 
 
 def encoded(text: str) -> str:
-    """Give a picture as it is sent."""
+    """Return a picture as it is sent."""
     return base64.b64encode(text.encode()).decode()
 
 

@@ -23,7 +23,7 @@ from tests.support.webui_jobs import CONFIG, lists_of
 
 
 def offered(**options: Any) -> set[str]:
-    """Give the variables of txt2img that a server has."""
+    """Return the variables of txt2img that a server has."""
     return set(stages_of(lists_of(**options))["txt2img"].variables)
 
 

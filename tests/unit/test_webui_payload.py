@@ -23,7 +23,7 @@ def request(
 
 
 def refusal(config: Config) -> str:
-    """Give the sentence with which a job is refused."""
+    """Return the sentence with which a job is refused."""
     with pytest.raises(InvalidInputError) as refused:
         check_request("txt2img", config, lists_of())
     return str(refused.value)

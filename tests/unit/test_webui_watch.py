@@ -11,7 +11,7 @@ from pipeline_runner.pipelines.webui.watch import ServerState, Watch, server_sta
 
 
 def running(timestamp: str = "2", *, fraction: float = 0.5, halted: bool = False, task: Any = "unknown") -> ServerState:
-    """Give the state of a job that runs."""
+    """Return the state of a job that runs."""
     return ServerState(busy=True, timestamp=timestamp, fraction=fraction, halted=halted, task=task)
 
 
@@ -76,7 +76,7 @@ def test_without_a_timestamp_in_the_answer_the_job_that_was_ours_counts() -> Non
 
 
 def reply(body: Any, status: int = 200) -> Reply:
-    """Give an answer as it comes."""
+    """Return an answer as it comes."""
     return Reply(status, json.dumps(body).encode())
 
 
