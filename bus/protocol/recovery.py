@@ -77,14 +77,14 @@ class Truncated:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """The publisher's log is another one, or lost its end in a power cut: reading goes on from `to`, not `at`."""
+    """The publisher's log is another one, or lost its end in a power cut: reading continues at `to`, not at `at`."""
 
     at: int
     to: int
 
     def __str__(self) -> str:
         """Return a sentence for people."""
-        return f"the log is another one or lost its end: reading goes on behind event {self.to}, it was at {self.at}"
+        return f"the log is another one or lost its end: reading continues after event {self.to}, it was at {self.at}"
 
 
 @dataclass(frozen=True, slots=True)

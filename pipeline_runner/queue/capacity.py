@@ -14,7 +14,7 @@ from pipeline_runner.queue.retries import rest_seconds
 
 SMOOTHING: Final = 0.2  # weight of the newest job in the moving average
 ALL: Final = ""  # as the name of a pipeline that is paused
-PAUSED: Final = "paused; `variantbus job resume` goes on"
+PAUSED: Final = "paused; resume with `variantbus job resume`"
 
 
 class PipelineQueue:

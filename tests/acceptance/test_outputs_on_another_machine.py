@@ -124,9 +124,7 @@ def test_a_result_that_is_damaged_at_the_runner_is_not_taken(workspace: Workspac
 
     finished = other_machine.run("job", "output", image["sha256"], "-o", "picture.png", code=1)
 
-    assert sentence_of(finished) == (
-        f"{image['sha256']}: what came is not what its hash says; look at the runner's disk"
-    )
+    assert sentence_of(finished) == (f"{image['sha256']}: the content does not match its hash; check the runner's disk")
     assert not [path for path in other_machine.folder.iterdir() if "picture" in path.name]
 
 

@@ -36,7 +36,7 @@ def test_a_paused_queue_stays_so_over_a_kill_and_runs_urgent_jobs_first(workspac
     runner.start()
 
     listed = workspace.run("job", "list").out.splitlines()
-    assert listed[-1] == "command waits: paused; `variantbus job resume` goes on"
+    assert listed[-1] == "command waits: paused; resume with `variantbus job resume`"
     assert [line.split()[0] for line in listed[1:-1]] == [urgent, plain]
     first = workspace.run("job", "list", "--limit", "1")
     assert len(first.out.splitlines()) == 3

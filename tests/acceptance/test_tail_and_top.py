@@ -130,7 +130,7 @@ def test_what_a_publisher_cannot_give_is_one_sentence_on_stderr(past: Past) -> N
     assert tail.wait() == 0
     assert tail.errors() == (
         f"{past.learning.control}: the log is another one or lost its end: "
-        f"reading goes on behind event {head}, it was at {head + 5}\n"
+        f"reading continues after event {head}, it was at {head + 5}\n"
     )
 
 

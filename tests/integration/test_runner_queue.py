@@ -34,7 +34,7 @@ def test_a_paused_queue_starts_nothing_and_says_why(start_runner: Start, local: 
     wait_for(runner, "one", "completed")
     runner = start_runner()
 
-    assert show(runner, "two").waits_for == "paused; `variantbus job resume` goes on"
+    assert show(runner, "two").waits_for == "paused; resume with `variantbus job resume`"
     assert ask(runner, "pipelines", {}, PipelinesReply).paused
     assert local.ran == ["one"]
     assert not ask(runner, "queue.resume", {}, QueueReply).paused

@@ -10,7 +10,7 @@ from bus.protocol.recovery import Damaged, Rewound, Truncated
     [
         (Truncated(3, 5), "retention has removed event 4; at most 1 event is gone"),
         (Truncated(3, 10), "retention has removed events 4 to 9; at most 6 events are gone"),
-        (Rewound(10, 7), "the log is another one or lost its end: reading goes on behind event 7, it was at 10"),
+        (Rewound(10, 7), "the log is another one or lost its end: reading continues after event 7, it was at 10"),
         (Damaged(8), "event 8 is damaged in the publisher's log and cannot be delivered"),
     ],
 )

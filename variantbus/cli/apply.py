@@ -1,4 +1,4 @@
-"""`variantbus apply`: the recommended value into a file, or as a job that is ready to run."""
+"""`variantbus apply`: write the recommended value into a file, or print it as a ready-to-run job."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,9 @@ from variantbus.client.experiments import ask_recommendation, job_of
 @click.argument("experiment_id", metavar="[ID]", default="")
 @click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="TOML or JSON file to change.")
 @click.option("--key", "places", multiple=True, metavar="NAME=PLACE", help="Where it belongs: a.b.c; repeatable.")
-@click.option("--undo", "undone", type=click.Path(path_type=Path), metavar="FILE", help="Make FILE what it was before.")
+@click.option(
+    "--undo", "undone", type=click.Path(path_type=Path), metavar="FILE", help="Restore FILE as it was before."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_dir_option
 @learning_option
@@ -38,7 +40,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
     learning: str,
     keys: Keys | None,
 ) -> None:
-    """Apply what is recommended for ID: print the ready-to-run job, or write the value into a file.
+    """Apply the recommendation for ID: print the ready-to-run job, or write the value into a file.
 
     Shows the difference and asks before anything is written.
     """
@@ -79,7 +81,7 @@ def _undo(history: History, path: Path, *, yes: bool) -> None:
 
 
 def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
-    """Show what changes, and ask; return False if nothing changes."""
+    """Show the difference and ask for confirmation; return False if nothing changes."""
     shown = difference(before, after, path.name)
     if not shown:
         click.echo(f"{path} has it already", err=True)
@@ -87,13 +89,13 @@ def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
     click.echo(printable_lines(shown))
     if not yes:
         if not sys.stdin.isatty():
-            fail("nobody is there to be asked; give --yes", EXIT_USAGE)
+            fail("no terminal to confirm on; give --yes", EXIT_USAGE)
         click.confirm("Write it?", abort=True, err=True)
     return True
 
 
 def printable_lines(text: str) -> str:
-    """Return the lines without control characters, which could act on a terminal."""
+    """Return the lines without characters that could control a terminal."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 

@@ -48,7 +48,7 @@ def export(experiment_id: str, *, output: Path | None, wanted: Format | None, le
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--as-new", is_flag=True, help="Give it an id of its own, beside the one that is here.")
+@click.option("--as-new", is_flag=True, help="Import it under a new id, beside the existing one.")
 @learning_option
 @keys_option
 def import_(file: Path, *, as_new: bool, learning: str, keys: Keys | None) -> None:

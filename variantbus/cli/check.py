@@ -39,10 +39,14 @@ class Report(Struct, frozen=True, kw_only=True):
     help="Ask only this one: runner, learning or an address; repeatable. Without it, runner and learning.",
 )
 @click.option(
-    "--max-lag", type=click.IntRange(0), default=10_000, show_default=True, help="Events a service may be behind."
+    "--max-lag", type=click.IntRange(0), default=10_000, show_default=True, help="Events that a service may lag behind."
 )
 @click.option(
-    "--min-free", type=click.IntRange(0), default=256, show_default=True, help="MiB to be free on the disk of a log."
+    "--min-free",
+    type=click.IntRange(0),
+    default=256,
+    show_default=True,
+    help="MiB that must be free on the disk of a log.",
 )
 @click.option(
     "--timeout",
@@ -75,7 +79,7 @@ def check(  # noqa: PLR0913 - one parameter an option
     learning: str,
     keys: Keys | None,
 ) -> None:
-    """Ask each process how it is.
+    """Check the health of each process.
 
     Exit status: 0 all is well, 3 one does not answer, 4 one answers and something is wrong. For cron, Nagios, and the
     probes of Kubernetes.

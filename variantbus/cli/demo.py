@@ -68,12 +68,12 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
     click.echo(f"contact sheet  {sheet}")
     click.echo(f"all events     {events}")
     if keep:
-        click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all of it.")
+        click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all processes.")
         threading.Event().wait()
     end_with(screen)
 
 
 def example(name: str) -> Path:
-    """Find a file of `examples/`: beside the packages in a checkout, inside this one in a wheel."""
+    """Return the path of a file of `examples/`: beside the packages in a checkout, inside this one in a wheel."""
     here = Path(__file__).parent
     return next(path for path in (here / "examples" / name, here.parents[1] / "examples" / name) if path.exists())

@@ -43,13 +43,13 @@ def experiment() -> None:
 
 @experiment.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--follow", "follows", is_flag=True, help="Show it live and end with it: status 4 if a job failed.")
+@click.option("--follow", "follows", is_flag=True, help="Show it live until it ends: status 4 if a job failed.")
 @json_option
 @learning_option
 @runner_option
 @keys_option
 def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str, keys: Keys | None) -> None:
-    """Plan the experiment of FILE and have its jobs run; print its id."""
+    """Plan the experiment of FILE and run its jobs; print its id."""
     with user_errors():
         view = create(learning, read_experiment(file), keys)
         if not follows:
@@ -104,7 +104,7 @@ def show(experiment_id: str, *, as_json: bool, learning: str, runner: str, keys:
 
 @experiment.command()
 @click.argument("experiment_id", metavar="ID")
-@click.option("--finish-running", is_flag=True, help="Let the jobs that run come to their end.")
+@click.option("--finish-running", is_flag=True, help="Let running jobs finish.")
 @learning_option
 @keys_option
 def cancel(experiment_id: str, *, finish_running: bool, learning: str, keys: Keys | None) -> None:
@@ -122,7 +122,7 @@ def cancel(experiment_id: str, *, finish_running: bool, learning: str, keys: Key
 @runner_option
 @keys_option
 def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str, keys: Keys | None) -> None:
-    """Draw all pictures of an experiment into one PNG: a column a value, a row a seed."""
+    """Draw all pictures of an experiment into one PNG: one column for each value, one row for each seed."""
     with user_errors():
         target = output or Path(f"{experiment_id}.png")
         if target.suffix.lower() != ".png" or not target.parent.is_dir():
@@ -148,7 +148,7 @@ def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, k
     """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
     with user_errors():
         if experiment_id:
-            _show(learning, experiment_id, keys)  # an unknown one would be waited for without end
+            _show(learning, experiment_id, keys)  # an unknown one would be awaited without end
         followed = experiment_id or _newest(learning, keys)
         _follow_to_the_end(learning, runner, followed, json_lines=json_lines, keys=keys)
 
@@ -166,7 +166,7 @@ def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | No
 
 
 def outputs_of(runner: str, keys: Keys | None = None) -> Path:
-    """Ask the runner where its pictures are; it is on this machine."""
+    """Return the folder of the pictures, from the runner on this machine."""
     return Path(request(runner, "pipelines", {}, PipelinesReply, keys=keys).outputs)
 
 
@@ -177,7 +177,7 @@ def _show(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentVie
 
 
 def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None) -> None:
-    """Show an experiment until it has ended, say how to see its pictures, and end as it did."""
+    """Show an experiment until it has ended, print how to see its pictures, and exit as it ended."""
     screen = follow(learning, runner, experiment_id, json_lines=json_lines, keys=keys)
     if screen.has_pictures and not json_lines:
         click.echo(f"pictures: variantbus experiment sheet {experiment_id}", err=True)

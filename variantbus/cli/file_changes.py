@@ -1,4 +1,4 @@
-"""What was applied to files, so that it can be undone: one record a change, in the data folder."""
+"""The history of applied changes, for undo: one record for each change, in the data folder."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from msgspec import Struct
 from bus.protocol.validation import InvalidInputError
 
 FILE_LIMIT: Final = 1 << 24  # bytes
-NEW_MODE: Final = 0o644  # of a file that is new; a temporary one would be for its owner alone
+NEW_MODE: Final = 0o644  # of a new file; that of a temporary file would admit only its owner
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class History:
     """The records of changes, newest last."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep them in a folder, which need not be there."""
+        """Keep the records in a folder, which is created when needed."""
         self._folder = folder
 
     def write(self, path: Path, before: str, after: str, experiment_id: str) -> None:
@@ -70,7 +70,7 @@ class History:
         raise InvalidInputError(f"{path}: nothing was applied to it that could be undone")
 
     def undo(self, kept: Path, record: Applied) -> None:
-        """Restore a file to what it was, and delete the record of the change."""
+        """Restore a file as it was, and delete the record of the change."""
         replace_text(Path(record.path), record.before)
         kept.unlink()
 
@@ -98,7 +98,7 @@ def read_text(path: Path) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; its mode stays.
+    """Write a file atomically; its mode is kept.
 
     Raises:
         InvalidInputError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Reading the TOML files that people write."""
+"""Reads the TOML files of jobs and experiments."""
 
 from pathlib import Path
 

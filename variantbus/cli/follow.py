@@ -1,4 +1,4 @@
-"""Following an experiment: subscribed to the learning service, shown as a live table, as lines, or as JSON."""
+"""Follows an experiment at the learning service, and shows it as a live table, as lines, or as JSON."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -46,13 +46,13 @@ def follow(
                 screen.waits_for = reason.text
                 show(screen, batch)
     except KeyboardInterrupt:
-        click.echo(f"the experiment goes on; see `variantbus watch {experiment_id}`", err=True)
+        click.echo(f"the experiment continues; see `variantbus watch {experiment_id}`", err=True)
         raise
     return screen
 
 
 def _complete(screen: ExperimentScreen) -> bool:
-    """Wait for the end of the experiment and of each variant: they come under different prefixes, in any order."""
+    """Wait for the end of the experiment and of each variant: they arrive under different prefixes, in any order."""
     if not screen.has_ended or screen.experiment is None:
         return False
     ended = [variant.completed + variant.failed + variant.cancelled for variant in screen.variants.values()]
@@ -63,7 +63,9 @@ def _complete(screen: ExperimentScreen) -> bool:
 def _reason(loop: Loop, runner: str, screen: ExperimentScreen, keys: Keys | None) -> Iterator[Reason]:
     """Return the reason why the jobs wait, which is kept up to date while the loop runs."""
     watch: ReasonWatch | None = None
-    with suppress(InvalidInputError):  # the key of the runner is not known here: the following needs only the other one
+    with suppress(
+        InvalidInputError
+    ):  # the key of the runner is not known here: following needs only that of the learning service
         watch = ReasonWatch(loop, runner, lambda: screen.pipeline, keys)
     if watch is None:
         yield Reason(runner)
@@ -100,7 +102,7 @@ def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Del
 
 
 def _progress_of(variant: VariantStatus | None) -> tuple[object, ...]:
-    """Return what is worth a line: not every job that starts."""
+    """Return the progress that is worth a new line; the start of a job is not."""
     return (variant.status, variant.completed, variant.failed, variant.cancelled) if variant else ()
 
 

@@ -1,4 +1,4 @@
-"""`variantbus history`: what was liked so far, over all experiments."""
+"""`variantbus history`: the ratings of all experiments."""
 
 from datetime import datetime
 
@@ -26,7 +26,7 @@ BARS = "▁▂▃▄▅▆▇█"
 @learning_option
 @keys_option
 def history(*, variable: str | None, pipeline: str | None, as_json: bool, learning: str, keys: Keys | None) -> None:
-    """Look back over all experiments: how each value was rated, and how that went on."""
+    """Show all experiments so far: how each value was rated, and the trend."""
     with user_errors():
         params = HistoryParams(variable=variable, pipeline=pipeline)
         reply = request(learning, "history", params, HistoryReply, keys=keys)
@@ -45,7 +45,7 @@ def history(*, variable: str | None, pipeline: str | None, as_json: bool, learni
 
 
 def values_table(reply: HistoryReply) -> Table:
-    """Draw one row a value, with the distribution of its stars from 1 to 5."""
+    """Draw one row for each value, with the distribution of its stars from 1 to 5."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("variable", "value"):
         table.add_column(heading, overflow="fold")
@@ -66,7 +66,7 @@ def values_table(reply: HistoryReply) -> Table:
 
 
 def experiments_table(reply: HistoryReply) -> Table:
-    """Draw one row an experiment, oldest first: is it getting better?"""
+    """Draw one row for each experiment, oldest first, so that the trend is visible."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("created", "experiment", "variable"):
         table.add_column(heading, overflow="fold")

@@ -1,4 +1,4 @@
-"""`variantbus job …`: jobs outside any experiment, and a look into the runner's queue."""
+"""`variantbus job …`: jobs outside any experiment, and the runner's queue."""
 
 import time
 from pathlib import Path
@@ -43,7 +43,7 @@ from variantbus.reports.text import count_text
 
 @click.group()
 def job() -> None:
-    """Submit single jobs, look at the runner's queue, fetch results, and make room."""
+    """Submit single jobs, inspect the runner's queue, fetch results, and free disk space."""
 
 
 job.add_command(output_command)
@@ -67,8 +67,8 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             request(runner, "job.submit", params, SubmitReply, keys=keys)
             click.echo(json_text({"job_id": job_id}) if as_json else job_id)
             return
-        request(runner, "info", {}, InfoReply, keys=keys)  # one that is away is reported at once, not after the timeout
-        # subscribed before it is submitted: its end cannot be missed
+        request(runner, "info", {}, InfoReply, keys=keys)  # a missing runner is reported at once, not after the timeout
+        # subscribed before the job is submitted, so its end cannot be missed
         with Subscriber([runner], [JOB_COMPLETED], keys=keys) as subscriber:
             if not subscriber.wait_ready(timeout):
                 fail(f"cannot subscribe at {runner} within {timeout:g} s; nothing was submitted", EXIT_TIMEOUT)
@@ -76,7 +76,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             click.echo(job_id, err=True)
             ended = _wait(subscriber, job_id, timeout)
         if ended is None:
-            fail(f"{job_id} has not ended within {timeout:g} s; it goes on, see `variantbus job show`", EXIT_TIMEOUT)
+            fail(f"{job_id} has not ended within {timeout:g} s; it continues, see `variantbus job show`", EXIT_TIMEOUT)
             return
         _print_end(ended, outputs_of(runner, keys), as_json=as_json)
 
@@ -135,7 +135,7 @@ pipeline_option = click.option("--pipeline", help="Only jobs of this pipeline; o
 @runner_option
 @keys_option
 def pause(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
-    """Start no more jobs until `job resume`, also after a restart; what runs comes to its end."""
+    """Start no more jobs until `job resume`, even after a restart; running jobs finish."""
     with user_errors():
         reply = request(runner, "queue.pause", QueueParams(pipeline=pipeline), QueueReply, keys=keys)
         click.echo(f"paused; {_counts(reply, pipeline)}", err=True)
@@ -166,7 +166,7 @@ def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
 def job_row(job: JobView, now: float) -> list[str | Text]:
     """Return a job as a row of the list; `now` in unix seconds.
 
-    Its age is the time since it was submitted, its note how it failed; why it waits is said once for all, below.
+    Its age is the time since it was submitted, its note how it failed; why jobs wait is printed below the list.
     """
     note = job.fault.message if job.fault and job.state == "queued" else ""
     if job.waits_for:

@@ -1,6 +1,6 @@
 """`variantbus job gc`: removes jobs and pictures that no experiment refers to any more.
 
-It names what goes, never what stays: whatever is created meanwhile cannot be among it.
+It lists what is removed, never what is kept, so nothing that is created meanwhile can be removed.
 """
 
 import time
@@ -33,12 +33,12 @@ STEP_SECONDS: Final = 30.0  # for a step on a slow disk
 
 
 class DurationType(click.ParamType[timedelta]):
-    """How long ago."""
+    """A duration back from now."""
 
     name = "duration"
 
     def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read it."""
+        """Parse the duration."""
         found = value if isinstance(value, timedelta) else parse_duration(value)
         if found is None:
             self.fail(f"{value!r} is no duration; write for example 7d, 12h or 1h30m", param, ctx)
@@ -47,9 +47,13 @@ class DurationType(click.ParamType[timedelta]):
 
 @click.command("gc")
 @click.option(
-    "--older-than", type=DurationType(), default="7d", show_default=True, help="Only jobs that ended longer ago."
+    "--older-than",
+    type=DurationType(),
+    default="7d",
+    show_default=True,
+    help="Only jobs that ended longer ago than this.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would go, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option(
     "--learning",
     "learnings",
@@ -68,12 +72,12 @@ def gc_command(
 ) -> None:
     """Remove ended jobs and their pictures that belong to no experiment, or to one that no learning service knows.
 
-    Files that a crash left in the runner's output folder go too. Name every learning service that uses this runner:
-    if one does not answer, nothing is removed.
+    Files left by a crash in the runner's output folder are removed too. Name every learning service that uses this
+    runner: if one does not answer, nothing is removed.
     """
     with user_errors():
         before = time.time() - older_than.total_seconds()
-        owners = _owners(runner, before, keys)  # before the learning services are asked: what comes later stays
+        owners = _owners(runner, before, keys)  # before the learning services are asked: later jobs are kept
         known = {one for learning in learnings for one in _experiments(learning, keys)}
         lost = [one for one in owners if one.experiment_id not in known]
         if dry_run:
@@ -88,7 +92,7 @@ def gc_command(
 
 
 def _owners(runner: str, before: float, keys: Keys | None) -> list[OutputOwner]:
-    """Ask whose jobs ended before a time."""
+    """Return the experiments with jobs that ended before a time."""
     found: list[OutputOwner] = []
     params = OutputOwnersParams(ended_before=before)
     while True:
@@ -100,7 +104,7 @@ def _owners(runner: str, before: float, keys: Keys | None) -> list[OutputOwner]:
 
 
 def _experiments(learning: str, keys: Keys | None) -> set[str]:
-    """Ask a learning service for the ids of all its experiments."""
+    """Return the ids of all experiments of a learning service."""
     found: set[str] = set()
     before: int | None = None
     while True:
@@ -113,7 +117,7 @@ def _experiments(learning: str, keys: Keys | None) -> set[str]:
 
 
 def _remove(runner: str, lost: list[OutputOwner], before: float, keys: Keys | None) -> OutputRemoveReply:
-    """Remove the jobs of these owners step by step, and count what went."""
+    """Remove the jobs of these owners step by step; return the totals."""
     ids = [one.experiment_id for one in lost if one.experiment_id is not None]
     outside = len(ids) < len(lost)
     steps = [OutputRemoveParams(ended_before=before, outside=True)] if outside else []
@@ -131,7 +135,7 @@ def _remove(runner: str, lost: list[OutputOwner], before: float, keys: Keys | No
 
 
 def _sweep(runner: str, keys: Keys | None, *, dry_run: bool) -> OutputSweepReply:
-    """Go through the whole output folder step by step, and count what went or would."""
+    """Sweep the whole output folder step by step; return the totals, also of a dry run."""
     files = size = 0
     after: str | None = ""
     while after is not None:

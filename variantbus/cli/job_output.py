@@ -28,7 +28,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{8,64}")
 @runner_option
 @keys_option
 def output_command(sha256: str, *, output: Path | None, thumbnail: bool, runner: str, keys: Keys | None) -> None:
-    """Fetch a result by its hash, of which the first 8 digits or more may be given; see `variantbus job show`.
+    """Fetch a result by its hash, or the first 8 or more digits of it; see `variantbus job show`.
 
     It is written to a file, or to stdout if that is no terminal.
     """
@@ -51,7 +51,7 @@ def resolve(runner: str, digits: str, keys: Keys | None) -> str:
     """Return the whole hash of a result by its first digits.
 
     Raises:
-        InvalidInputError: they are no digits of a hash, or those of several.
+        InvalidInputError: they are no digits of a hash, or match several.
         ControlError: the runner has no such result.
     """
     prefix = digits.lower()
@@ -72,7 +72,7 @@ def _listed(found: list[OutputView]) -> str:
 
 
 def _write(target: Path, parts: Iterator[bytes]) -> None:
-    """Write a file that is whole or not there."""
+    """Write a file atomically."""
     with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name[:60]}.", delete=False) as file:
         temporary = Path(file.name)
         try:

@@ -14,7 +14,7 @@ from bus.transport.keys import PEERS, Keys
 def keygen(folder: Path) -> None:
     """Create the keys of this machine in FOLDER, and print the public one.
 
-    One folder is enough for all services and commands of a machine. docs/security.md goes on from here.
+    One folder is enough for all services and commands of a machine. Continue with docs/security.md.
     """
     with user_errors():
         folder = folder.absolute()

@@ -1,4 +1,4 @@
-"""`variantbus`: the command that joins the others."""
+"""`variantbus`: the command with all subcommands."""
 
 import importlib
 import signal
@@ -10,7 +10,7 @@ import click
 
 from bus import __version__
 
-# Where each command is; only the one that is called is imported, as all of them take half a second.
+# The module of each command. Only the called one is imported: importing all takes half a second.
 COMMANDS: Final = {
     "demo": "variantbus.cli.demo:demo",
     "up": "variantbus.cli.up:up",
@@ -65,7 +65,7 @@ def main() -> None:
     First steps:
       variantbus demo                                      everything once, in a minute
       variantbus up                                        the services, until Ctrl-C
-      variantbus experiment run FILE.toml --follow         plan an experiment and see it through
+      variantbus experiment run FILE.toml --follow         plan an experiment and follow it to its end
       variantbus tail variant.status --json
 
     \b

@@ -1,4 +1,4 @@
-"""How commands print."""
+"""The output of commands."""
 
 import re
 from typing import Final
@@ -7,9 +7,9 @@ import click
 import msgspec
 from rich.console import Console, RenderableType
 
-PIPE_WIDTH: Final = 200  # columns where there is no terminal that would say
+PIPE_WIDTH: Final = 200  # columns without a terminal
 
-MAX_LISTED: Final = 1000  # rows that one request gives
+MAX_LISTED: Final = 1000  # rows of one request
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 limit_option = click.option(
@@ -36,7 +36,7 @@ def duration_text(seconds: float | None) -> str:
 
 
 def more_text(listed: int, limit: int) -> str:
-    """Return a line that there is more than was listed, and how to see it, unless one reply holds no more."""
+    """Return a line that tells how to list more rows; "" if one reply cannot hold more."""
     return f"… and more: --limit {min(2 * limit, MAX_LISTED)}" if listed == limit < MAX_LISTED else "… and more"
 
 

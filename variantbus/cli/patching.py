@@ -1,4 +1,4 @@
-"""Settings into the text of a TOML or JSON file, and nothing else of it changed. No file in here."""
+"""Puts settings into the text of a TOML or JSON file, and changes nothing else. No file access."""
 
 import difflib
 import json
@@ -42,7 +42,7 @@ def patched(text: str, suffix: str, settings: Mapping[str, Scalar], keys: Mappin
 
 
 def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
-    """Return where a setting stands, or is to stand.
+    """Return the place of a setting, or the place where it belongs.
 
     Raises:
         InvalidInputError: there is no place for it, or the file varies it.

@@ -33,7 +33,7 @@ KINDS: Final[dict[Kind, str]] = {
 @runner_option
 @keys_option
 def pipelines(name: str, *, as_json: bool, runner: str, keys: Keys | None) -> None:
-    """List the pipelines of the runner, or what one of them takes: variables, their values, where they go."""
+    """List the pipelines of the runner, or the variables of one: their values, and where they go."""
     with user_errors():
         reply = request(runner, "pipelines", {}, PipelinesReply, keys=keys)
         if name and name not in reply.pipelines:
@@ -74,7 +74,7 @@ def overview(reply: PipelinesReply) -> Table:
 
 
 def stage_table(stage: str, spec: StageSpec) -> Table:
-    """List what a stage takes; what an experiment cannot vary comes last."""
+    """List the keys of a stage; those that an experiment cannot vary come last."""
     table = Table(box=None, pad_edge=False, header_style="bold", title=stage, title_justify="left")
     for heading in ("name", "takes", "goes to", "note"):
         table.add_column(heading, overflow="fold")
@@ -97,7 +97,7 @@ def takes(variable: VariableSpec) -> str:
 
 
 def note(name: str, spec: StageSpec, variable: VariableSpec) -> str:
-    """Return what else there is to know of a key."""
+    """Return further remarks about a key."""
     parts = ["config only"] if name in spec.config else []
     parts += ["required"] if name in spec.required else []
     parts += [f"with {' and '.join(variable.needs)}"] if variable.needs else []

@@ -21,7 +21,7 @@ def python_module(module: str, *arguments: str) -> list[str]:
 
 
 class StartError(Exception):
-    """A process did not come up; the text has the end of what it wrote."""
+    """A process did not start; the text has the end of its output."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Children:
         """Start a module and return the addresses of its `listening` line.
 
         Raises:
-            StartError: it ended, or said nothing for 30 s.
+            StartError: it ended, or printed nothing for 30 s.
         """
         process, log = self._spawn(name, module, arguments, subprocess.PIPE)
         # a timer, as reading a line has no time limit: it ends the process, which ends the reading

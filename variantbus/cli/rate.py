@@ -26,7 +26,7 @@ from variantbus.reports.text import count_text
 DIGITS: Final = 8  # of a hash, for people
 GAP: Final = 16  # pixels between two pictures
 NONE: Final = "none"  # as stars: takes a rating back
-NEXT_SECONDS: Final = 30.0  # for the next pair: the first question has the service load its statistics
+NEXT_SECONDS: Final = 30.0  # for the next pair: the service loads its statistics at the first request
 Outcome = Literal["left", "right", "tie", "both_bad"]
 Answer = Outcome | Literal["undo", "quit"]
 QUESTION: Final = "better? [l]eft [r]ight [t]ie [b]oth bad [u]ndo [q]uit: "
@@ -44,14 +44,14 @@ ANSWERS: Final[dict[str, Answer]] = {
 @click.argument("experiment_id", metavar="ID")
 @click.argument("image", metavar="IMAGE")
 @click.argument("stars", type=click.Choice(["1", "2", "3", "4", "5", NONE]), metavar="STARS")
-@click.option("--note", default="", help="What else there is to say of it, at most 2000 characters.")
+@click.option("--note", default="", help="A comment, at most 2000 characters.")
 @json_option
 @learning_option
 @keys_option
 def rate(
     experiment_id: str, image: str, stars: str, *, note: str, as_json: bool, learning: str, keys: Keys | None
 ) -> None:
-    """Give a picture 1 to 5 stars; none takes them back. IMAGE is its hash, or the first 4 or more digits of it."""
+    """Rate a picture with 1 to 5 stars; none removes the rating. IMAGE is its hash, or its first 4 or more digits."""
     with user_errors():
         number = None if stars == NONE else int(stars)
         params = RateParams(experiment_id=experiment_id, image=image.lower(), stars=number, note=note)
@@ -61,12 +61,12 @@ def rate(
 
 @click.command()
 @click.argument("experiment_id", metavar="ID")
-@click.option("--comparison", is_flag=True, help="The newest comparison, not the newest rating.")
+@click.option("--comparison", is_flag=True, help="Undo the newest comparison instead.")
 @json_option
 @learning_option
 @keys_option
 def undo(experiment_id: str, *, comparison: bool, as_json: bool, learning: str, keys: Keys | None) -> None:
-    """Take back the newest rating of an experiment, again and again if you like."""
+    """Undo the newest rating of an experiment; repeat it to undo earlier ones."""
     with user_errors():
         params = ExperimentParams(experiment_id=experiment_id)
         if comparison:
@@ -107,12 +107,12 @@ class _Session:
     """One person at the keyboard, and the services."""
 
     def __init__(self, experiment_id: str, learning: str, runner: str, keys: Keys | None) -> None:
-        """Keep what to ask, and whom; nothing is sent yet."""
+        """Keep the experiment and the addresses; nothing is sent yet."""
         self._experiment = ExperimentParams(experiment_id=experiment_id)
         self._learning, self._runner, self._keys = learning, runner, keys
 
     def pair(self) -> tuple[ImageRef, ImageRef]:
-        """Ask which pair is next."""
+        """Return the next pair from the learning service."""
         pair = request(self._learning, "comparison.next", self._experiment, PairReply, NEXT_SECONDS, keys=self._keys)
         if pair.left is None or pair.right is None:
             name = self._experiment.experiment_id
@@ -149,7 +149,7 @@ class _Session:
         return True
 
     def _ask(self) -> Answer:
-        """Ask until there is an answer; the end of the input is one."""
+        """Return the answer of the person; ask again until it is valid. The end of the input means quit."""
         while True:
             click.echo(QUESTION, nl=False, err=True)
             answer = read_answer(sys.stdin.buffer.readline() if sys.stdin else b"")
@@ -173,7 +173,7 @@ def rated_text(reply: RatedReply) -> str:
 
 
 def undone_text(reply: ComparedReply) -> str:
-    """Return which comparison was taken back, as a sentence."""
+    """Return which comparison was undone, as a sentence."""
     said = f"{reply.left[:DIGITS]} beside {reply.right[:DIGITS]}: {reply.outcome.replace('_', ' ')}"
     return f"took back {said}; {reply.compared} compared"
 

@@ -34,7 +34,7 @@ def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | 
 
 
 def estimates_table(made: RecommendationUpdated) -> Table:
-    """Draw one row a value; the recommended one is bold."""
+    """Draw one row for each value; the recommended one is bold."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("value", overflow="fold")
     for heading in (made.objective, "90 % between", "", "n", "best"):

@@ -1,4 +1,4 @@
-"""`variantbus experiment extend`, `retry`, `stop` and `rename`: what becomes of an experiment after it was planned."""
+"""`variantbus experiment extend`, `retry`, `stop` and `rename`: changes to a planned experiment."""
 
 import tomllib
 
@@ -17,12 +17,12 @@ from bus.transport.keys import Keys
 @click.argument("experiment_id", metavar="ID")
 @click.option("--values", "more", multiple=True, metavar="NAME=V,V…", help="More values of a variable; repeatable.")
 @click.option(
-    "--seeds", type=click.IntRange(1, 256), metavar="N", help="Seeds under every value, those there included."
+    "--seeds", type=click.IntRange(1, 256), metavar="N", help="Seeds under every value, existing ones included."
 )
 @learning_option
 @keys_option
 def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, learning: str, keys: Keys | None) -> None:
-    """Plan more values or seeds; what is there is kept."""
+    """Plan more values or seeds; existing results are kept."""
     with user_errors():
         if not more and seeds is None:
             raise InvalidInputError("nothing to plan: give --values, --seeds or both")
@@ -43,7 +43,7 @@ def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, lear
 @learning_option
 @keys_option
 def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
-    """Run the jobs that failed once more."""
+    """Run the failed jobs once more."""
     with user_errors():
         params = ExperimentParams(experiment_id=experiment_id)
         failed = _ask(learning, "experiment.show", params, keys).totals.failed
@@ -56,7 +56,7 @@ def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
 @learning_option
 @keys_option
 def stop(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
-    """End the search of an adaptive experiment; what is planned comes to its end."""
+    """End the search of an adaptive experiment; planned jobs still run."""
     with user_errors():
         _ask(learning, "experiment.stop", ExperimentParams(experiment_id=experiment_id), keys)
         click.echo(f"{experiment_id} plans no more", err=True)
@@ -68,7 +68,7 @@ def stop(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
 @learning_option
 @keys_option
 def rename(experiment_id: str, *, name: str, learning: str, keys: Keys | None) -> None:
-    """Give an experiment another name; its id stays."""
+    """Change the name of an experiment; its id stays."""
     with user_errors():
         _ask(learning, "experiment.rename", RenameParams(experiment_id=experiment_id, name=name), keys)
         click.echo(f"{experiment_id} is named {name!r} now", err=True)

@@ -1,4 +1,4 @@
-"""The entry point of the `variantbus` command: it says what to install where the extra `cli` is missing."""
+"""The entry point of the `variantbus` command: it names the extra to install if `cli` is missing."""
 
 import importlib.util
 import signal

@@ -36,7 +36,7 @@ STOP_SECONDS: Final = 6
 @click.command()
 @data_dir_option
 def up(data_dir: Path) -> None:
-    """Run the runner, the learning service, the dashboard and a logger until Ctrl-C; what dies is started again.
+    """Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is restarted.
 
     Ports and other settings come from the environment, as each process's --help says.
     """
@@ -54,7 +54,7 @@ def up(data_dir: Path) -> None:
 
 
 def check_first(folder: Path) -> None:
-    """Check for what no restart would cure: a wrong setting, a port that is taken, a second instance.
+    """Check for errors that no restart would cure: a wrong setting, a port in use, a second instance.
 
     Raises:
         UsageError, BindError, LogError: with what to do about it.
@@ -90,7 +90,7 @@ def _supervise(config: Path) -> int:
 
 
 def supervisor_config(folder: Path) -> configparser.RawConfigParser:
-    """Write what supervisord needs: everything goes to our own stdout and stderr, nothing listens."""
+    """Return the configuration of supervisord: all output goes to our own stdout and stderr, and nothing listens."""
     config = configparser.RawConfigParser()
     config["supervisord"] = {
         "nodaemon": "true",
@@ -100,7 +100,7 @@ def supervisor_config(folder: Path) -> configparser.RawConfigParser:
         "pidfile": _escaped(folder / "supervisord.pid"),
     }
     if os.geteuid() == 0:
-        config["supervisord"]["user"] = "root"  # it warns otherwise: it was not asked to become somebody else
+        config["supervisord"]["user"] = "root"  # without it supervisord warns that it does not change its user
     for priority, (name, words) in enumerate(PROGRAMS.items(), 1):
         config[f"program:{name}"] = {
             "command": _escaped(shlex.join(python_module(*words))),

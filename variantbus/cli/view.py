@@ -1,4 +1,4 @@
-"""The live table: what is known of one experiment, and how it looks. No socket and no screen in here."""
+"""The live table: the newest state of one experiment, and its rendering. No socket and no screen."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,8 +25,8 @@ STYLES: Final[dict[VariantState, str]] = {
 WARNING: Final = "yellow"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
-HEADLINES: Final = 5  # lines of the screen that are no variant
-REASON_LINES: Final = 2  # more, where it is said why everything waits, or how far a search is
+HEADLINES: Final = 5  # lines of the screen besides the variants
+REASON_LINES: Final = 2  # more lines, for the reason of a wait or the state of a search
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class ExperimentScreen:
     experiment: ExperimentStatus | None = None
     variants: dict[int, VariantStatus] = field(default_factory=dict)
     fractions: dict[int, float] = field(default_factory=dict)
-    waits_for: str = ""  # why its runner starts none of its jobs, as far as is known
+    waits_for: str = ""  # why its runner starts none of its jobs, if known
 
     def take(self, message: Message | None) -> VariantStatus | None:
         """Apply a message; return it if it is a variant's new state."""
@@ -74,7 +74,7 @@ class ExperimentScreen:
         return "" if self.has_ended else last_line(self.waits_for)
 
     def render(self, height: int | None = None) -> RenderableType:
-        """Draw the table with a line of progress above it; in a low terminal, the part of it that moves."""
+        """Draw the table with a line of progress above it; in a low terminal, only the rows that change."""
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
         variants = [self.variants[index] for index in sorted(self.variants)]
@@ -84,7 +84,7 @@ class ExperimentScreen:
 
 
 class Wait:
-    """What is printed of a wait where no table is drawn: that it begins, and that it is over."""
+    """The lines about a wait, printed where no table is drawn: when it begins, and when it is over."""
 
     def __init__(self) -> None:
         """Nothing waits yet."""

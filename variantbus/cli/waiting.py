@@ -1,4 +1,4 @@
-"""Why the jobs of a pipeline wait: its runner is asked beside the following, which never depends on the answer."""
+"""Why the jobs of a pipeline wait: the runner is asked in the background, and following never depends on it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -12,11 +12,11 @@ from bus.transport.loop import Loop
 
 ASK_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 0.5
-SILENCES: Final = 2  # in a row: a runner that was only busy for a moment is no news
+SILENCES: Final = 2  # failed requests in a row: a runner may be busy for a moment
 
 
 class Reason:
-    """Why the jobs of a pipeline wait, as far as its runner says, or does not; no socket in here."""
+    """Why the jobs of a pipeline wait, from the answers of its runner or their absence; no socket."""
 
     def __init__(self, runner: str) -> None:
         """Nothing is known yet."""
@@ -24,7 +24,7 @@ class Reason:
         self._silence, self._silences = silence_of(runner), 0
 
     def hear(self, text: str) -> None:
-        """Take an answer, "" if nothing waits."""
+        """Record an answer, "" if nothing waits."""
         self.text, self._silences = text, 0
 
     def miss(self) -> None:
@@ -67,12 +67,12 @@ class ReasonWatch:
         self.reason.hear(reason_in(reply, self._pipeline()))
 
     def _miss(self, error: ControlError) -> None:
-        if error.code == "unavailable":  # it may refuse, too: then it is there
+        if error.code == "unavailable":  # an error reply also shows that it is running
             self.reason.miss()
 
 
 def reason_now(runner: str, pipeline: str, keys: Keys | None = None) -> str:
-    """Ask once why a runner starts no job of a pipeline; "" if it does, or cannot be asked."""
+    """Return why a runner starts no job of a pipeline, from one request; "" if it does, or cannot be asked."""
     try:
         return reason_in(request(runner, "pipelines", {}, PipelinesReply, ANSWER_SECONDS, keys=keys), pipeline)
     except ControlError as error:

@@ -1,4 +1,4 @@
-"""What the command line and the dashboard ask of the services, each as one function.
+"""The requests of the command line and the dashboard to the services, each as one function.
 
 May import `bus`, `learning_service.experiments` and `variantbus.reports`.
 """

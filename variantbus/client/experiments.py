@@ -1,4 +1,4 @@
-"""What people ask of the learning service about an experiment, each as one function."""
+"""Requests to the learning service about an experiment, each as one function."""
 
 import re
 import secrets
@@ -51,20 +51,20 @@ def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = 
             if "shard" in error.details:
                 params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
                 continue
-            # a service that has just started has not heard of its runners, or of their servers, yet
+            # a service that has just started does not know its runners, or their servers, yet
             if error.code != "unavailable" or time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_SECONDS)
 
 
 def ask_recommendation(learning: str, experiment_id: str, keys: Keys | None = None) -> RecommendationUpdated:
-    """Return what the learning service recommends now."""
+    """Return the present recommendation of the learning service."""
     params = ExperimentParams(experiment_id=experiment_id)
     return request(learning, "experiment.recommend", params, RecommendationUpdated, keys=keys)
 
 
 def export_of(learning: str, experiment_id: str, keys: Keys | None) -> Exported:
-    """Return all that is known of an experiment, asked for page by page."""
+    """Return all records of an experiment, fetched page by page."""
     view = request(
         learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
     )

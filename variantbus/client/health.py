@@ -1,4 +1,4 @@
-"""How each process is: asked of its control socket."""
+"""The health of each process, from its control socket."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ NOT_ANSWERING: Final = "not_answering"
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """What one process said, and what is wrong with it."""
+    """The answer of one process, and its problems."""
 
     service: str
     address: str

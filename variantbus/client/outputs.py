@@ -16,7 +16,7 @@ def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool
     """Yield the parts of a result, or of its thumbnail, as they arrive.
 
     Raises:
-        ControlError: the runner has it not, or (behind the last part) it was not what its hash says.
+        ControlError: the runner does not have it, or (after the last part) its content does not match the hash.
     """
     offset, digest = 0, hashlib.sha256()
     while True:
@@ -28,7 +28,7 @@ def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool
         if offset >= reply.size or not reply.data:
             break
     if offset != reply.size or not (thumbnail or digest.hexdigest() == sha256):
-        raise ControlError("internal", f"{sha256}: what came is not what its hash says; look at the runner's disk")
+        raise ControlError("internal", f"{sha256}: the content does not match its hash; check the runner's disk")
 
 
 def fetch_picture(runner: str, sha256: str, keys: Keys | None) -> bytes | None:

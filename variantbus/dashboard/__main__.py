@@ -21,7 +21,7 @@ from variantbus.dashboard.guard import Guard
 from variantbus.dashboard.services import Services
 
 PASSWORD_CHARACTERS: Final = 8
-STOP_SECONDS: Final = 2  # for open pages; they connect again by themselves
+STOP_SECONDS: Final = 2  # for open pages, which reconnect automatically
 
 
 class PageServer(uvicorn.Server):
@@ -96,7 +96,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     learning: str,
     keys: Keys | None,
 ) -> None:
-    """Serve the web page: watch experiments live, rate their pictures, and see the answer."""
+    """Serve the web page: watch experiments live, rate their pictures, and see the recommendation."""
     set_up_logging("dashboard", log_level, log_format)
     with user_errors():
         password = check_password(host, password_file)
@@ -122,7 +122,7 @@ def main(  # noqa: PLR0913 - one parameter an option
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         announce("dashboard", http=f"http://{shown}:{bound}")
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)  # uvicorn raises it once more at its end, which is a good one
+            signal.signal(number, lambda *_: None)  # uvicorn raises it once more after a clean stop
         PageServer(config, feed).run(sockets=[listener])
 
 
@@ -130,8 +130,8 @@ def check_password(host: str, path: Path | None) -> str | None:
     """Return the password, which the loopback address does not need.
 
     Raises:
-        UsageError: other machines would come in without one.
-        InvalidInputError: it is too short to keep anybody out.
+        UsageError: other machines could connect without one.
+        InvalidInputError: it is too short.
     """
     if path is None:
         if not is_loopback(host):

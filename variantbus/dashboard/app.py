@@ -1,4 +1,4 @@
-"""The pages and what they ask for: routes, and what becomes of errors."""
+"""The routes of the pages and their requests, and the replies to errors."""
 
 import re
 from collections.abc import Callable
@@ -97,7 +97,7 @@ def make_app(services: Services, feed: Feed, token: str) -> Starlette:
 
 
 def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
-    """Return an endpoint that answers in JSON; what a service refuses is a sentence with a fitting status."""
+    """Return an endpoint that answers in JSON; a refusal of a service becomes a sentence with a fitting status."""
 
     async def endpoint(request: Request) -> Response:
         try:

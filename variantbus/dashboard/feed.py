@@ -39,22 +39,22 @@ logger = logging.getLogger(__name__)
 
 
 class Feed:
-    """Follows runner and learning service, and gives each browser what it looks at."""
+    """Follows runner and learning service, and sends each browser the events of the experiment it shows."""
 
     def __init__(self, services: Services, keys: Keys | None) -> None:
         """Connect to nothing yet."""
         self._services, self._keys = services, keys
-        self._clients: dict[Outbox, str] = {}  # with the experiment that it looks at, "" for none
+        self._clients: dict[Outbox, str] = {}  # with the experiment that it shows, "" for none
         self._health = b""
 
     @property
     def is_full(self) -> bool:
-        """Are there as many browsers as there may be?"""
+        """Whether the maximum number of browsers is connected."""
         return len(self._clients) >= CLIENTS
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow as long as the block lasts."""
+        """Follow the bus within the block."""
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._look())]
         for task in tasks:
             task.add_done_callback(_see_end)
@@ -66,7 +66,7 @@ class Feed:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def events(self, experiment_id: str) -> AsyncIterator[bytes]:
-        """Give what a browser is sent, as server-sent events, until it goes."""
+        """Yield the server-sent events for one browser until it disconnects."""
         outbox = Outbox()
         self._clients[outbox] = experiment_id
         try:
@@ -83,7 +83,7 @@ class Feed:
             del self._clients[outbox]
 
     def end(self) -> None:
-        """Let all browsers go; they connect again by themselves."""
+        """End the streams of all browsers, which reconnect automatically."""
         for outbox in self._clients:
             outbox.close()
 
@@ -97,7 +97,7 @@ class Feed:
                     self._deliver(delivery)
 
     def _reload(self) -> None:
-        """Have all browsers ask for everything anew: a publisher could not give something."""
+        """Make all browsers load a new snapshot: a publisher could not fill a gap."""
         for outbox in self._clients:
             outbox.reload()
 
@@ -117,7 +117,7 @@ class Feed:
             outbox.put(key, event)
 
     async def _look(self) -> None:
-        """Ask the processes how they are, as long as somebody looks at the page."""
+        """Poll the health of the processes while a page is open."""
         while True:
             if self._clients:
                 found = await run_in_threadpool(self._services.health)
@@ -128,14 +128,14 @@ class Feed:
 
 
 def _see_end(task: asyncio.Task[None]) -> None:
-    """End the process if a task has failed: pages would wait for ever for what it gives."""
+    """End the process if a task has failed: pages would wait for its events without end."""
     if not task.cancelled() and (error := task.exception()):
-        logger.error("the dashboard cannot go on", exc_info=error)
+        logger.error("the dashboard cannot continue", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
 
 
 def key_of(delivery: Delivery) -> str:
-    """Return what an event is the newest state of: its topic and subject; what cannot be read stands for itself."""
+    """Return the key of the state that an event replaces: topic and subject; an unreadable event has its own key."""
     try:
         message = delivery.message
     except InvalidInputError:
@@ -144,7 +144,7 @@ def key_of(delivery: Delivery) -> str:
 
 
 def shown_health(health: Health) -> dict[str, object]:
-    """Return what the page shows of a process."""
+    """Return the health of a process as the page shows it."""
     shown = {
         metric.name: [[sample.labels, sample.value] for sample in metric.samples]
         for metric in health.metrics

@@ -1,4 +1,4 @@
-"""Who may ask what: the address that was asked, the page that asks, the password, and what a browser may do with it."""
+"""The checks of each request: host name, origin, token and password; and the security headers of each reply."""
 
 import base64
 import binascii
@@ -31,15 +31,15 @@ class Refusal(NamedTuple):
 
 
 class Guard:
-    """Stands before the application. Whatever it refuses has changed nothing, and is answered without an echo."""
+    """Middleware before the application. A refused request has changed nothing, and its reply does not echo it."""
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], token: str, password: str | None = None) -> None:
-        """`hosts`: what a browser may call us, with the port; none for any, where there is a `password`."""
+        """`hosts`: the allowed host names, with the port; empty allows any, if there is a `password`."""
         self._app, self._hosts = app, frozenset(hosts)
         self._token, self._password = token, password
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse to."""
+        """Answer or refuse a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -71,7 +71,7 @@ class Guard:
         return Refusal(UNAUTHORIZED, "give the password of the dashboard; any name will do")
 
     def _check_change(self, headers: Headers) -> Refusal | None:
-        """A request that may change something comes from our own page, and nobody else can make a browser send it."""
+        """Refuse a change that does not come from our own page; no other page can make a browser send one."""
         if "origin" not in headers and headers.get("sec-fetch-site") != "same-origin":
             return Refusal(403, "only the dashboard's own page may change something")
         if not secrets.compare_digest(headers.get(TOKEN, "").encode(), self._token.encode()):
@@ -88,14 +88,14 @@ UNAUTHORIZED: Final = 401
 
 
 def check_host(named: list[str], hosts: frozenset[str]) -> Refusal | None:
-    """Refuse a request that was made to another name: a stranger's page may have its name point to us."""
+    """Refuse a request that was made to another name: a foreign page may let its name point to us."""
     if len(named) == 1 and (not hosts or named[0].lower() in hosts):
         return None
     return Refusal(421, "this is not a name of the dashboard; see its `listening` line")
 
 
 def check_origin(headers: Headers) -> Refusal | None:
-    """Refuse what another site's page asks for; programs send neither header."""
+    """Refuse the requests of another site's page; programs send neither header."""
     host = headers.get("host", "")
     if any(origin not in (f"http://{host}", f"https://{host}") for origin in headers.getlist("origin")):
         return Refusal(403, "another site's page asks")

@@ -1,15 +1,15 @@
-"""What waits for one browser: bounded, and of each thing only the newest state. No socket in here."""
+"""The queue for one browser: bounded, with only the newest state of each thing. No socket."""
 
 import asyncio
 from typing import Final
 
-LIMIT: Final = 5000  # things of which the newest state waits
+LIMIT: Final = 5000  # things whose newest state waits
 
 
 class Outbox:
     """A queue in which a newer state of a thing takes the place of the older one.
 
-    When even that is too much, all of it is dropped, and `reload` says that the browser is to ask for everything anew.
+    If even that is too much, the queue is dropped, and `reload` tells the browser to load a new snapshot.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -29,20 +29,20 @@ class Outbox:
         """Queue an event; it replaces one with the same key that still waits."""
         if self._is_behind:
             return
-        self._waiting.pop(key, None)  # behind those that came before it
+        self._waiting.pop(key, None)  # at the end of the queue
         self._waiting[key] = event
         if len(self._waiting) > self._limit:
             self.reload()
         self._filled.set()
 
     def reload(self) -> None:
-        """Replace all that waits by a request that the browser loads everything again."""
+        """Replace the queue by a request that the browser loads a new snapshot."""
         self._waiting.clear()
         self._is_behind = True
         self._filled.set()
 
     async def take(self, seconds: float) -> list[bytes] | None:
-        """Return all that waits, an empty list after a timeout in seconds; None: everything is to be loaded again."""
+        """Return all waiting events, none after a timeout in seconds; None if the browser must load a new snapshot."""
         try:
             await asyncio.wait_for(self._filled.wait(), seconds)
         except TimeoutError:

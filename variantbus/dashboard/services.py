@@ -1,4 +1,4 @@
-"""What browsers may ask the runner and the learning service; each call waits for its answer."""
+"""The requests of browsers to the runner and the learning service; each call blocks until its answer."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from variantbus.reports.html import media_type_of, report_html
 
 THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
 HEALTH_SECONDS: Final = 1.5
-# what a page may have done to an experiment, by the last part of its address
+# the changes that a page may request, by the last part of the path
 CHANGES: Final = {
     "cancel": "experiment.cancel",
     "stop": "experiment.stop",
@@ -33,7 +33,7 @@ CHANGES: Final = {
 
 
 class Services:
-    """Asks them; every error is a `ControlError` or an `InvalidInputError` with a sentence for people."""
+    """Sends the requests; every error is a `ControlError` or an `InvalidInputError` with a sentence for people."""
 
     def __init__(self, runner: str, learning: str, keys: Keys | None) -> None:
         """Keep the addresses of the services."""
@@ -48,11 +48,11 @@ class Services:
         return self._ask("experiment.show", ExperimentParams(experiment_id=experiment_id))
 
     def records(self, experiment_id: str) -> Exported:
-        """Return how its jobs ended, and its ratings and comparisons."""
+        """Return the results of its jobs, its ratings and its comparisons."""
         return export_of(self.learning, experiment_id, self._keys)
 
     def recommendation(self, experiment_id: str) -> Any:
-        """Return what is recommended now."""
+        """Return the present recommendation."""
         return ask_recommendation(self.learning, experiment_id, self._keys)
 
     def pair(self, experiment_id: str) -> Any:
@@ -64,7 +64,7 @@ class Services:
         return request(self.runner, "pipelines", {}, dict, keys=self._keys)
 
     def plan(self, body: Any) -> Any:
-        """Return what would be planned of a definition."""
+        """Return the plan of a definition, without storing it."""
         return self._ask("experiment.plan", {"definition": definition_of(body)})
 
     def create(self, body: Any) -> Any:

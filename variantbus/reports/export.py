@@ -16,7 +16,7 @@ from bus.contracts.messages import ExperimentDefinition, ImageRef, Recommendatio
 from bus.protocol.validation import InvalidInputError, convert
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 
-FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would calculate what begins so; OWASP, "CSV Injection"
+FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
 METRIC: Final = "metric."
 COLUMNS: Final = (
     "experiment_id", "name", "variant_index", "repeat_index", "seed", "job_id", "state", "seconds", "finished_at",
@@ -25,7 +25,7 @@ COLUMNS: Final = (
 
 
 class Exported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that is known of an experiment; `values` are those of its variants, by their indices."""
+    """All records of an experiment; `values` are those of its variants, by their indices."""
 
     format: Literal["variantbus experiment"] = "variantbus experiment"
     version: Literal[1] = 1
@@ -57,7 +57,7 @@ def from_json(text: str) -> Exported:
 def to_csv(exported: Exported) -> str:
     """Write a table with a row for each picture, and for each job without one; comparisons are not in it.
 
-    Behind the columns that every experiment has stand its variables and its metrics; the first row has the definition.
+    After the columns of every experiment come its variables and its metrics; the first row has the definition.
     """
     names = [knob.name for knob in exported.definition.knobs]
     metrics = sorted({name for one in exported.records.results for name in one.metrics})
@@ -217,7 +217,7 @@ def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
 
 
 def _told(value: Scalar) -> object:
-    """Return a value as text that `_value` reads: a text that looks like something else stands in quotes."""
+    """Return a value as text that `_value` reads: a text that looks like another type is quoted."""
     if isinstance(value, bool):
         return json.dumps(value)
     return json.dumps(value) if isinstance(value, str) and _value(value) != value else value

@@ -1,4 +1,4 @@
-"""What is wrong with a service, judged by its own numbers: plain functions, each condition with its threshold."""
+"""The problems of a service, judged by its own metrics: pure functions, each condition with its threshold."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MIB: Final = 1 << 20
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """A condition that somebody has to look at: a stable word for programs, a sentence for people."""
+    """A condition that needs attention: a stable code for programs, a sentence for people."""
 
     code: str
     detail: str
@@ -23,7 +23,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Where good ends, in events and bytes."""
+    """The limits of a healthy service, in events and bytes."""
 
     max_lag: int
     min_free: int
@@ -82,7 +82,7 @@ def _few_descriptors(readings: Readings, _: Thresholds) -> Iterator[str]:
 def _publisher_silent(readings: Readings, _: Thresholds) -> Iterator[str]:
     for labels, seconds in readings.all("variantbus_consumer_silence_seconds"):
         if seconds > SILENCE_SECONDS:
-            yield f"nothing was heard of {labels['publisher']} for {seconds:.0f} s; is it running?"
+            yield f"nothing was received from {labels['publisher']} for {seconds:.0f} s; is it running?"
 
 
 def _behind(readings: Readings, thresholds: Thresholds) -> Iterator[str]:

@@ -20,7 +20,7 @@ Load = Callable[[ImageRef], bytes | None]
 
 
 class Row(NamedTuple):
-    """One value: what is known of it."""
+    """The results of one value."""
 
     value: str
     line: Line
@@ -44,7 +44,7 @@ class Cell(NamedTuple):
 
 
 def report_html(exported: Exported, made: RecommendationUpdated, load: Load) -> str:
-    """Write the report; `load` gives the bytes of a picture, or None if it is gone."""
+    """Return the report; `load` returns the bytes of a picture, or None if it is gone."""
     seen = scores_of(exported, made.objective)
     numbers = [number for one in made.estimates for number in (one.mean, one.low, one.high) if number is not None]
     scale = scale_of([*numbers, *(score.score for score in seen)], made.objective)

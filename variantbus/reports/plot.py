@@ -1,4 +1,4 @@
-"""Where things stand in the plot of a report: one line a value, with its estimate, its interval and what was seen."""
+"""The geometry of a report's plot: one line for each value, with its estimate, interval and observations."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ class Scale(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What is drawn of one value, in per cent of width and height; without an estimate there is no mean."""
+    """The line of one value, in per cent of width and height; without an estimate there is no mean."""
 
     mean: float | None
     low: float | None

@@ -1,4 +1,4 @@
-"""The contact sheet: all pictures of an experiment in one PNG, a column a value and a row a seed."""
+"""The contact sheet: all pictures of an experiment in one PNG, one column for each value, one row for each seed."""
 
 import io
 from collections.abc import Callable
@@ -28,9 +28,9 @@ class SheetError(Exception):
 
 
 def contact_sheet(view: ExperimentView, load: Load) -> Image.Image:
-    """Draw the pictures of an experiment; what is missing stays an empty cell.
+    """Draw the pictures of an experiment; a missing one leaves its cell empty.
 
-    `load` gives the bytes of a picture, which may be those of its thumbnail, or None.
+    `load` returns the bytes of a picture or of its thumbnail, or None.
 
     Raises:
         SheetError: no job has given a picture yet.
@@ -81,7 +81,7 @@ def _draw(
 
 
 def _heading(draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, width: int) -> None:
-    """Write the name small and the value large below it, both cut to the cell only if they must be."""
+    """Draw the name small and the value large below it, both shortened only if they do not fit."""
     name, _, value = text.partition("\n")
     x, y = middle
     draw.text((x, y - 12), _fit(draw, name, _font(13), width), PALE, font=_font(13), anchor="mm")

@@ -1,4 +1,4 @@
-"""Values and numbers as people read them, in reports and on screens."""
+"""Values and numbers as text, for reports and screens."""
 
 from bus.contracts.messages import VariantValue
 
