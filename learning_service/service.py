@@ -19,7 +19,7 @@ from learning_service.dispatch import dispatcher
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.dispatch.resending import Resending
 from learning_service.events import consumer
-from learning_service.events.consumer import Follower
+from learning_service.events.consumer import EventConsumer
 from learning_service.events.reconciliation import Reconciler
 from learning_service.events.router import LearningController
 from learning_service.experiments.selection import Selection
@@ -59,19 +59,19 @@ class LearningService:
             discover=selection.discover,
             shard=selection.shard,
         )
-        self._follower = Follower(log, self._store, loop, self.publisher, controller, self._read_again)
+        self._consumer = EventConsumer(log, self._store, loop, self.publisher, controller, self._read_again)
         self._dispatcher = Dispatcher(
             log,
             self._store,
             loop,
             selection.runners,
-            refused=lambda event: self._follower.apply_local([event]),
+            refused=lambda event: self._consumer.apply_local([event]),
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
             keys=keys,
         )
         self._resending = Resending(log, self._store, loop, self._dispatcher.pump)
         self._reconciler = Reconciler(
-            log, self._store, loop, apply=lambda event: self._follower.apply_local([event]), curves=curves
+            log, self._store, loop, apply=lambda event: self._consumer.apply_local([event]), curves=curves
         )
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
@@ -105,7 +105,7 @@ class LearningService:
         self.publisher.close()
 
     def _points(self) -> Iterator[Point]:
-        yield from self._follower.points()
+        yield from self._consumer.points()
         yield from self._dispatcher.points()
         yield from self._subscriber.points()
 
@@ -116,7 +116,7 @@ class LearningService:
             start=Start.BEGINNING,
             positions=self._store.positions(),
             loop=self._loop,
-            on_batch=self._follower.on_batch,
+            on_batch=self._consumer.on_batch,
             on_notice=self._on_notice,
             limits=self._log.limits,
             keys=self._keys,
@@ -134,5 +134,5 @@ class LearningService:
             self._resending.resend(runner)
         else:
             if isinstance(notice, Damaged):
-                self._follower.reject_damaged(notice.offset)
+                self._consumer.reject_damaged(notice.offset)
             self._reconciler.ask(runner)

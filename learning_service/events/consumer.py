@@ -29,7 +29,7 @@ HELP: Final = {
 logger = logging.getLogger(__name__)
 
 
-class Follower:
+class EventConsumer:
     """Applies what subscribers deliver; nothing of it is lost while the disk is full."""
 
     def __init__(

@@ -98,7 +98,7 @@ def test_a_full_disk_holds_events_back_until_there_is_room(services: Services) -
 
     for name in list(runner.jobs):
         runner.finish(name, well(*(f"{name} {number:064}" for number in range(5))))
-    wait_until(lambda: learning.call(lambda: learning.service._follower._blocked), what="the full disk")
+    wait_until(lambda: learning.call(lambda: learning.service._consumer._blocked), what="the full disk")
     assert show(learning).totals.completed < 200
     make_room(learning)
     ended = wait_for(learning, "completed")
@@ -210,11 +210,11 @@ def test_more_events_than_can_wait_for_a_full_disk_are_read_again(services: Serv
     learning.call(lambda: learning.log._db.execute("PRAGMA query_only = ON"))
     first, *others = runner.jobs
     runner.finish(first)
-    wait_until(lambda: learning.call(lambda: learning.service._follower._blocked), what="the first failure")
+    wait_until(lambda: learning.call(lambda: learning.service._consumer._blocked), what="the first failure")
     for name in others:
         runner.finish(name)
-    wait_until(lambda: learning.call(lambda: learning.service._follower._overflown), what="the overflow")
-    assert learning.call(lambda: len(learning.service._follower._waiting)) == 5
+    wait_until(lambda: learning.call(lambda: learning.service._consumer._overflown), what="the overflow")
+    assert learning.call(lambda: len(learning.service._consumer._waiting)) == 5
 
     learning.call(lambda: learning.log._db.execute("PRAGMA query_only = OFF"))
 
@@ -258,7 +258,7 @@ def test_an_end_that_was_asked_for_and_cannot_be_applied_is_rejected(
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     monkeypatch.setattr(learning.service._store, "write_variants", failing(BodyTooLargeError("too large")))
 
-    learning.call(lambda: learning.service._follower.apply_local([runner.end_of(ALL[0])]))
+    learning.call(lambda: learning.service._consumer.apply_local([runner.end_of(ALL[0])]))
 
     (rejected,) = rejections(learning)
     assert (rejected.reason, rejected.offset) == ("handler_error", 0)
@@ -276,7 +276,7 @@ def test_a_failing_disk_is_no_fault_of_an_event(services: Services, monkeypatch:
     monkeypatch.setattr(learning.service._store, "write_variants", failing(failure))
 
     with pytest.raises(LogError):
-        learning.call(lambda: learning.service._follower.apply_local([runner.end_of(ALL[0])]))
+        learning.call(lambda: learning.service._consumer.apply_local([runner.end_of(ALL[0])]))
 
     assert rejections(learning) == []
     assert show(learning).totals.completed == 0

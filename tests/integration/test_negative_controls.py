@@ -16,7 +16,7 @@ from bus.eventlog.log import Log
 from bus.protocol.recovery import Recovery
 from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
-from learning_service.events.consumer import Follower
+from learning_service.events.consumer import EventConsumer
 from learning_service.storage.store import LearningStore
 from tests.support.factories import well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, deadline, wait_until
@@ -183,16 +183,16 @@ def test_a_position_that_is_stored_outside_the_transaction_is_noticed(
         check_subscriber(consumer.effects(), log)
 
 
-def positions_first(follower: Follower, batch: list[Delivery]) -> None:
+def positions_first(consumer: EventConsumer, batch: list[Delivery]) -> None:
     """Apply a batch as no service may: the position goes ahead, and then the process dies."""
-    with follower._log.transaction() as tx:
-        follower._store.write_positions(
+    with consumer._log.transaction() as tx:
+        consumer._store.write_positions(
             tx, {(one.source, one.prefix): Position(one.epoch, one.offset) for one in batch}
         )
     raise DiedError
 
 
-def die(_follower: Follower, _batch: list[Delivery]) -> None:
+def die(_consumer: EventConsumer, _batch: list[Delivery]) -> None:
     """Die before anything of a batch is written."""
     raise DiedError
 
@@ -202,7 +202,7 @@ def test_a_learning_service_that_stores_its_position_alone_is_noticed(
     services: Services,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    dies: Callable[[Follower, list[Delivery]], None],
+    dies: Callable[[EventConsumer, list[Delivery]], None],
     complaint: str | None,
 ) -> None:
     """After a kill its state is the fold of the events up to its position only if both were one transaction."""
@@ -211,7 +211,7 @@ def test_a_learning_service_that_stores_its_position_alone_is_noticed(
     create(learning)
     wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
     with monkeypatch.context() as broken:
-        broken.setattr(Follower, "_apply", dies)
+        broken.setattr(EventConsumer, "_apply", dies)
         runner.finish("exp-1.0.0.0", well("a", score=0.1))
         wait_until(lambda: learning.error, what="the death of the service")
     with pytest.raises(DiedError):
