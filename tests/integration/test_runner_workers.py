@@ -108,13 +108,13 @@ def test_a_job_runs_in_a_thread_of_its_own_and_ends_in_the_loop(start_pool: Star
         progress(0.5)
         return well(job.job_id)
 
-    at = start_pool(work)
-    at.pool.start(record_of("job-1"))
+    harness = start_pool(work)
+    harness.pool.start(record_of("job-1"))
 
-    assert at.result_of() == well("job-1")
+    assert harness.result_of() == well("job-1")
     assert where[0][0] != threading.get_ident()
     assert where[0][1] == "job-1"
-    assert at.threads == {threading.get_ident()}
+    assert harness.threads == {threading.get_ident()}
 
 
 def test_threads_stay_for_the_next_job(start_pool: Start) -> None:
@@ -125,10 +125,10 @@ def test_threads_stay_for_the_next_job(start_pool: Start) -> None:
         threads.add(threading.get_ident())
         return well()
 
-    at = start_pool(work)
+    harness = start_pool(work)
     for number in range(20):
-        at.pool.start(record_of(f"job-{number}"))
-        at.result_of(f"job-{number}")
+        harness.pool.start(record_of(f"job-{number}"))
+        harness.result_of(f"job-{number}")
 
     assert len(threads) == 1
 
@@ -151,10 +151,10 @@ def test_a_pipeline_that_raises_fails_its_job(
     def work(_job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
         raise error
 
-    at = start_pool(work)
-    at.pool.start(record_of())
+    harness = start_pool(work)
+    harness.pool.start(record_of())
 
-    result = at.result_of()
+    result = harness.result_of()
     assert result.error is not None
     assert (result.success, result.error.kind, result.error.message) == (False, "internal", message)
 
@@ -173,10 +173,10 @@ def test_a_pipeline_that_raises_fails_its_job(
 )
 def test_a_pipeline_that_returns_no_result_fails_its_job(start_pool: Start, returned: Any) -> None:
     """A plug-in that forgets its return value, or returns what cannot be encoded, does not end the runner."""
-    at = start_pool(lambda _job, _progress, _cancelled: cast("JobResult", returned))
-    at.pool.start(record_of())
+    harness = start_pool(lambda _job, _progress, _cancelled: cast("JobResult", returned))
+    harness.pool.start(record_of())
 
-    result = at.result_of()
+    result = harness.result_of()
 
     if returned == {"success": True}:
         assert result == JobResult(success=True)  # the same in plain data is a result
@@ -187,10 +187,10 @@ def test_a_pipeline_that_returns_no_result_fails_its_job(start_pool: Start, retu
 
 def test_a_job_of_a_pipeline_that_is_gone_fails(start_pool: Start) -> None:
     """The queue may hold jobs of a plug-in that was uninstalled."""
-    at = start_pool(until_cancelled)
-    at.pool.start(record_of(pipeline="plug-in"))
+    harness = start_pool(until_cancelled)
+    harness.pool.start(record_of(pipeline="plug-in"))
 
-    result = at.result_of()
+    result = harness.result_of()
     assert result.error is not None
     assert result.error.kind == "invalid_request"
     assert "'plug-in' is not installed any more" in result.error.message
@@ -198,14 +198,14 @@ def test_a_job_of_a_pipeline_that_is_gone_fails(start_pool: Start) -> None:
 
 def test_a_cancelled_job_stops_and_is_cancelled(start_pool: Start) -> None:
     """The pipeline is asked to stop, and its end is reported as any other."""
-    at = start_pool(until_cancelled)
-    at.pool.start(record_of("one"))
-    at.pool.start(record_of("two"))
+    harness = start_pool(until_cancelled)
+    harness.pool.start(record_of("one"))
+    harness.pool.start(record_of("two"))
 
-    at.pool.cancel("one")
+    harness.pool.cancel("one")
 
-    assert at.result_of("one") == cancelled_result()
-    assert "two" not in at.ended
+    assert harness.result_of("one") == cancelled_result()
+    assert "two" not in harness.ended
 
 
 def test_a_pipeline_that_fails_because_it_was_stopped_did_not_fail(start_pool: Start) -> None:
@@ -215,11 +215,11 @@ def test_a_pipeline_that_fails_because_it_was_stopped_did_not_fail(start_pool: S
         until_cancelled(job, progress, cancelled)
         return badly("interrupted")
 
-    at = start_pool(work)
-    at.pool.start(record_of())
-    at.pool.cancel("job-1")
+    harness = start_pool(work)
+    harness.pool.start(record_of())
+    harness.pool.cancel("job-1")
 
-    assert at.result_of() == cancelled_result()
+    assert harness.result_of() == cancelled_result()
 
 
 def test_a_pipeline_that_was_done_before_it_noticed_is_done(start_pool: Start) -> None:
@@ -229,18 +229,18 @@ def test_a_pipeline_that_was_done_before_it_noticed_is_done(start_pool: Start) -
         until_cancelled(job, progress, cancelled)
         return well("a")
 
-    at = start_pool(work)
-    at.pool.start(record_of())
-    at.pool.cancel("job-1")
+    harness = start_pool(work)
+    harness.pool.start(record_of())
+    harness.pool.cancel("job-1")
 
-    assert at.result_of() == well("a")
+    assert harness.result_of() == well("a")
 
 
 def test_cancelling_an_unknown_job_does_nothing(start_pool: Start) -> None:
     """It may have ended a moment ago."""
-    at = start_pool(until_cancelled)
-    at.pool.cancel("nobody")
-    assert at.ended == {}
+    harness = start_pool(until_cancelled)
+    harness.pool.cancel("nobody")
+    assert harness.ended == {}
 
 
 def test_progress_is_reported_at_most_five_times_a_second(start_pool: Start) -> None:
@@ -256,13 +256,13 @@ def test_progress_is_reported_at_most_five_times_a_second(start_pool: Start) -> 
         ended.append(time.monotonic())
         return well()
 
-    at = start_pool(work)
-    at.pool.start(record_of())
-    at.result_of()
+    harness = start_pool(work)
+    harness.pool.start(record_of())
+    harness.result_of()
 
     allowed = (ended[0] - began[0]) / PROGRESS_GAP + 1
-    assert 2 <= len(at.reports) <= allowed
-    assert at.reports[0] == ("job-1", 1e-9, 1, 10**9)
+    assert 2 <= len(harness.reports) <= allowed
+    assert harness.reports[0] == ("job-1", 1e-9, 1, 10**9)
 
 
 def test_each_job_has_its_own_share_of_progress(start_pool: Start) -> None:
@@ -273,12 +273,12 @@ def test_each_job_has_its_own_share_of_progress(start_pool: Start) -> None:
             progress(0.5)
         return well(job.job_id)
 
-    at = start_pool(work)
+    harness = start_pool(work)
     for name in ("one", "two"):
-        at.pool.start(record_of(name))
-        at.result_of(name)
+        harness.pool.start(record_of(name))
+        harness.result_of(name)
 
-    assert [name for name, *_ in at.reports] == ["one", "two"]
+    assert [name for name, *_ in harness.reports] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -292,22 +292,22 @@ def test_progress_is_a_fraction(start_pool: Start, said: float, reported: float)
         progress(said)
         return well()
 
-    at = start_pool(work)
-    at.pool.start(record_of())
-    at.result_of()
+    harness = start_pool(work)
+    harness.pool.start(record_of())
+    harness.result_of()
 
-    assert at.reports == [("job-1", reported, None, None)]
-    assert type(at.reports[0][1]) is float
+    assert harness.reports == [("job-1", reported, None, None)]
+    assert type(harness.reports[0][1]) is float
 
 
 def test_stopping_reports_no_end(start_pool: Start) -> None:
     """The jobs are to run again at the next start, so nobody may hear that they were cancelled."""
-    at = start_pool(until_cancelled)
-    at.pool.start(record_of("one"))
-    at.pool.start(record_of("two"))
+    harness = start_pool(until_cancelled)
+    harness.pool.start(record_of("one"))
+    harness.pool.start(record_of("two"))
 
-    assert at.pool.stop(PATIENCE * TIME_FACTOR) == ({"one": cancelled_result(), "two": cancelled_result()}, [])
-    assert at.ended == {}
+    assert harness.pool.stop(PATIENCE * TIME_FACTOR) == ({"one": cancelled_result(), "two": cancelled_result()}, [])
+    assert harness.ended == {}
 
 
 def test_stopping_does_not_wait_for_a_pipeline_that_hangs(start_pool: Start) -> None:
@@ -320,11 +320,11 @@ def test_stopping_does_not_wait_for_a_pipeline_that_hangs(start_pool: Start) -> 
         release.wait(PATIENCE * TIME_FACTOR)
         return well()
 
-    at = start_pool(work)
-    at.pool.start(record_of("hangs"))
+    harness = start_pool(work)
+    harness.pool.start(record_of("hangs"))
     try:
-        assert at.pool.stop(0.05) == ({}, ["hangs"])
+        assert harness.pool.stop(0.05) == ({}, ["hangs"])
     finally:
         release.set()
-    at.run_until(lambda: kept)
+    harness.run_until(lambda: kept)
     assert kept == [True]

@@ -23,18 +23,18 @@ pick = st.integers(0, 1_000_000)  # chooses one of what there is, whatever its n
 class Consumer:
     """Applies what a `Recovery` hands over, and checks it against the publisher's logs."""
 
-    def __init__(self, publisher: ModelPublisher, follower: Recovery[Event], prefix: str) -> None:
+    def __init__(self, publisher: ModelPublisher, recovery: Recovery[Event], prefix: str) -> None:
         """Begin where the `Recovery` begins."""
-        self.publisher, self.follower, self.prefix = publisher, follower, prefix
-        self.start: int | None = follower.offset
-        self.epoch = follower.epoch
+        self.publisher, self.recovery, self.prefix = publisher, recovery, prefix
+        self.start: int | None = recovery.offset
+        self.epoch = recovery.epoch
         self.view: list[Event] = []
         self.gone: list[Truncated] = []
         self.reopened: list[Truncated] = []  # gone, and then a power cut made old events the newest ones again
 
     def take(self) -> None:
         """Take notices, then events, as `bus.subscriber.source` does, and check what we have now."""
-        for notice in self.follower.take_notices():
+        for notice in self.recovery.take_notices():
             if isinstance(notice, Rewound):
                 assert notice.to == min(notice.at, self.surviving()) < notice.at
                 assert self.view == [] or self.view[-1].offset <= notice.at
@@ -46,15 +46,15 @@ class Consumer:
                 assert notice.count >= 1
                 assert notice.first <= max(log.first for log in self.publisher.logs.values())
                 self.gone.append(notice)
-        self.view += self.follower.take()
-        if self.follower.epoch != self.epoch:
+        self.view += self.recovery.take()
+        if self.recovery.epoch != self.epoch:
             self.reopened += self.gone
-        self.epoch = self.follower.epoch
+        self.epoch = self.recovery.epoch
         self.check()
 
     def surviving(self) -> int:
         """Count the events that the log of our old epoch and that of the new one have in common."""
-        old, new = self.publisher.logs.get(self.epoch or 0), self.publisher.logs[self.follower.epoch or 0]
+        old, new = self.publisher.logs.get(self.epoch or 0), self.publisher.logs[self.recovery.epoch or 0]
         if old is None:
             return 0
         assert new.epoch not in dict(old.epochs), "a dead epoch, known as such, was taken up again"
@@ -64,29 +64,29 @@ class Consumer:
     def hear(self, beat: Beat) -> None:
         """Take a heartbeat; whoever starts now, starts at the head of the first one."""
         self.take()  # before the epoch may change
-        self.follower.heartbeat(*beat)
+        self.recovery.heartbeat(*beat)
         self.begin_at(beat)
 
     def learn(self, request: Request, reply: Reply) -> None:
         """Take a reply."""
         self.take()
-        give(self.follower, request, reply)
+        give(self.recovery, request, reply)
         if isinstance(reply, Beat):
             self.begin_at(reply)
-        elif isinstance(reply, Listed) and self.start is None and self.follower.offset is not None:
+        elif isinstance(reply, Listed) and self.start is None and self.recovery.offset is not None:
             # the newest events were listed: only they are here of what came up to the position
             self.start = 0
-            self.gone.append(Truncated(0, self.follower.offset + 1))
+            self.gone.append(Truncated(0, self.recovery.offset + 1))
 
     def begin_at(self, beat: Beat) -> None:
         """Note where a consumer that starts now has started."""
-        if self.start is None and self.follower.offset is not None:
-            assert self.follower.offset == beat.head
+        if self.start is None and self.recovery.offset is not None:
+            assert self.recovery.offset == beat.head
             self.start = beat.head
 
     def check(self) -> None:
         """Everything of the prefix up to the position is here, once and in order, or was named as gone."""
-        epoch, offset = self.follower.epoch, self.follower.offset
+        epoch, offset = self.recovery.epoch, self.recovery.offset
         if epoch is None or offset is None:
             assert self.view == []
             return
@@ -112,34 +112,34 @@ class Consumer:
 
 def settle(publisher: ModelPublisher, consumer: Consumer, limit: int) -> None:
     """Let the quiet phase happen: one heartbeat, then every request is answered."""
-    follower = consumer.follower
+    recovery = consumer.recovery
     consumer.hear(publisher.beat())
     for _ in range(6 * publisher.log.head + 20):
         consumer.take()
-        request = follower.request()
+        request = recovery.request()
         if request is None:
             return
         consumer.learn(request, publisher.answer(consumer.prefix, request, limit))
     pytest.fail("the questions do not end")
 
 
-def give(follower: Recovery[Event], request: Request, reply: Reply) -> None:
+def give(recovery: Recovery[Event], request: Request, reply: Reply) -> None:
     """Hand a reply in."""
     match request, reply:
         case Info(), Beat():
-            follower.informed(request, *reply)
+            recovery.informed(request, *reply)
         case Check(), Checked():
-            follower.checked(request, *reply)
+            recovery.checked(request, *reply)
         case Fetch(), Page():
-            follower.fetched(request, *reply)
+            recovery.fetched(request, *reply)
         case Latest(), Listed():
-            follower.listed(request, *reply)
+            recovery.listed(request, *reply)
 
 
 class Network(RuleBasedStateMachine):
     """Every interleaving of a publisher, a consumer and a bad network, with one epoch and no retention."""
 
-    follower_class: type[Recovery[Event]] = Recovery
+    recovery_class: type[Recovery[Event]] = Recovery
 
     def __init__(self) -> None:
         """Start with nothing under way."""
@@ -161,18 +161,18 @@ class Network(RuleBasedStateMachine):
             self.publisher.publish(topic, prefix, forgotten=False)
         at = start % (len(before) + 1)
         epoch, offset = (self.publisher.log.epoch, at) if at and how == "stored" else (None, 0)
-        follower = self.follower_class(
+        recovery = self.recovery_class(
             epoch=epoch,
             offset=offset if how == "stored" else None,
             everything=not prefix,
             latest=how == "latest",
         )
-        self.consumer = Consumer(self.publisher, follower, prefix)
+        self.consumer = Consumer(self.publisher, recovery, prefix)
 
     @property
-    def follower(self) -> Recovery[Event]:
+    def recovery(self) -> Recovery[Event]:
         """The class under test."""
-        return self.consumer.follower
+        return self.consumer.recovery
 
     @rule(topic=st.sampled_from(TOPICS), forgotten=st.booleans(), arrives=st.booleans())
     def publish(self, topic: str, forgotten: bool, arrives: bool) -> None:
@@ -195,7 +195,7 @@ class Network(RuleBasedStateMachine):
         which %= len(self.feed)
         thing = self.feed[which] if repeated else self.feed.pop(which)
         if isinstance(thing, Message):
-            self.follower.message(*thing)
+            self.recovery.message(*thing)
         else:
             self.consumer.hear(thing)
 
@@ -208,7 +208,7 @@ class Network(RuleBasedStateMachine):
     @rule(answered=st.booleans(), limit=st.integers(1, 3))
     def ask(self, answered: bool, limit: int) -> None:
         """Send what the consumer wants to know; the answer may come at once."""
-        request = self.follower.request()
+        request = self.recovery.request()
         if request is not None:
             self.asked.append(request)
             if answered:
@@ -235,7 +235,7 @@ class Network(RuleBasedStateMachine):
     @rule(which=pick)
     def fail(self, which: int) -> None:
         """A request is given up, though its answer may still come."""
-        self.follower.failed([*self.asked, *(request for request, _ in self.replies)][which % self.under_way])
+        self.recovery.failed([*self.asked, *(request for request, _ in self.replies)][which % self.under_way])
 
     @property
     def under_way(self) -> int:
@@ -245,7 +245,7 @@ class Network(RuleBasedStateMachine):
     @rule()
     def reconnect(self) -> None:
         """The connection is made anew: what was under way is lost, but for answers that were read already."""
-        self.follower.forget()
+        self.recovery.forget()
         self.feed.clear()
         self.asked.clear()
 
@@ -258,28 +258,28 @@ class Network(RuleBasedStateMachine):
     def consumer_restarts(self) -> None:
         """The consumer is killed after it stored its position, and goes on from there."""
         self.consumer.take()
-        old = self.follower
-        new = self.follower_class(
+        old = self.recovery
+        new = self.recovery_class(
             epoch=old.epoch, offset=old.offset, everything=not self.consumer.prefix, latest=old._latest
         )
-        self.consumer.follower = new
+        self.consumer.recovery = new
         self.reconnect()  # it has new sockets, which nothing old can reach
         self.replies.clear()
 
     @rule(limit=st.integers(1, 3))
     def quiet(self, limit: int) -> None:
         """Let the network work for a while: then nothing is missing."""
-        self.follower.forget()  # open questions run into their time limit
+        self.recovery.forget()  # open questions run into their time limit
         settle(self.publisher, self.consumer, limit)
-        assert self.follower.epoch == self.publisher.log.epoch
-        assert self.follower.offset == self.publisher.log.head
+        assert self.recovery.epoch == self.publisher.log.epoch
+        assert self.recovery.offset == self.publisher.log.head
         self.consumer.check_state()
 
     @invariant()
     def pending_is_bounded(self) -> None:
         """No more than the limit waits."""
         if hasattr(self, "consumer"):
-            assert len(self.follower._pending) <= DEFAULT_LIMITS.pending_messages
+            assert len(self.recovery._pending) <= DEFAULT_LIMITS.pending_messages
 
     def teardown(self) -> None:
         """End with the quiet phase."""

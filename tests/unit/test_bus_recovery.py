@@ -30,44 +30,44 @@ def test_a_consumer_resumes_at_the_lowest_point_that_survived(epoch: int | None,
 
 def follow(epoch: int | None = 1, offset: int = 0, head: int = 0, *, everything: bool = False) -> Recovery[str]:
     """Return a `Recovery` that has heard the heartbeat of epoch 1."""
-    follower: Recovery[str] = Recovery(epoch=epoch, offset=offset, everything=everything)
-    follower.heartbeat(1, head, 1, [(1, 0)])
-    return follower
+    recovery: Recovery[str] = Recovery(epoch=epoch, offset=offset, everything=everything)
+    recovery.heartbeat(1, head, 1, [(1, 0)])
+    return recovery
 
 
 def test_a_message_that_follows_the_last_one_is_delivered_without_a_question() -> None:
     """The chain proves that nothing is missing, also across offsets of other prefixes."""
-    follower = follow()
-    follower.message(1, 3, 0, "three")
-    follower.message(1, 9, 3, "nine")
+    recovery = follow()
+    recovery.message(1, 3, 0, "three")
+    recovery.message(1, 9, 3, "nine")
 
-    assert follower.take() == ["three", "nine"]
-    assert follower.take() == []
-    assert follower.request() is None
-    assert (follower.epoch, follower.offset) == (1, 9)
+    assert recovery.take() == ["three", "nine"]
+    assert recovery.take() == []
+    assert recovery.request() is None
+    assert (recovery.epoch, recovery.offset) == (1, 9)
 
 
 def test_a_gap_is_fetched_just_as_far_as_the_chain_says() -> None:
     """What came behind the gap waits, and is not fetched again."""
-    follower = follow()
-    follower.message(1, 9, 4, "nine")
-    request = follower.request()
+    recovery = follow()
+    recovery.message(1, 9, 4, "nine")
+    request = recovery.request()
 
     assert request == Fetch(0, 4)
-    assert follower.request() is None
-    assert follower.take() == []
+    assert recovery.request() is None
+    assert recovery.take() == []
     assert isinstance(request, Fetch)
-    follower.fetched(request, 1, 1, 4, [(2, "two"), (4, "four")])
-    assert follower.take() == ["two", "four", "nine"]
-    assert follower.refetched == 2
+    recovery.fetched(request, 1, 1, 4, [(2, "two"), (4, "four")])
+    assert recovery.take() == ["two", "four", "nine"]
+    assert recovery.refetched == 2
 
 
 def test_a_message_without_a_chain_makes_the_consumer_ask() -> None:
     """The publisher may have forgotten the prefix: then everything before the message is fetched."""
-    follower = follow()
-    follower.message(1, 9, None, "nine")
+    recovery = follow()
+    recovery.message(1, 9, None, "nine")
 
-    assert follower.request() == Fetch(0, 8)
+    assert recovery.request() == Fetch(0, 8)
 
 
 def test_a_lost_last_message_is_found_by_the_heartbeat() -> None:
@@ -84,152 +84,152 @@ def test_a_lost_last_message_is_found_by_the_heartbeat() -> None:
 
 def test_a_head_that_does_not_concern_the_prefix_moves_the_position_on() -> None:
     """So an idle prefix does not fall behind retention."""
-    follower = follow(head=5)
-    request = follower.request()
+    recovery = follow(head=5)
+    request = recovery.request()
     assert isinstance(request, Check)
-    follower.checked(request, 1, 6, 1, 0)
+    recovery.checked(request, 1, 6, 1, 0)
 
-    assert follower.offset == 6
-    assert follower.request() is None
+    assert recovery.offset == 6
+    assert recovery.request() is None
 
 
 def test_a_request_that_failed_is_asked_again() -> None:
     """Nothing is forgotten when the publisher does not answer; its late answer is ignored."""
-    follower = follow(head=2, everything=True)
-    first = follower.request()
+    recovery = follow(head=2, everything=True)
+    first = recovery.request()
     assert isinstance(first, Fetch)
-    follower.failed(first)
-    second = follower.request()
+    recovery.failed(first)
+    second = recovery.request()
 
     assert second == first
-    follower.fetched(first, 1, 1, 2, [(1, "late"), (2, "late")])
-    assert follower.take() == []
+    recovery.fetched(first, 1, 1, 2, [(1, "late"), (2, "late")])
+    assert recovery.take() == []
     assert isinstance(second, Fetch)
-    follower.fetched(second, 1, 1, 2, [(1, "one"), (2, "two")])
-    assert follower.take() == ["one", "two"]
+    recovery.fetched(second, 1, 1, 2, [(1, "one"), (2, "two")])
+    assert recovery.take() == ["one", "two"]
 
 
 def test_messages_before_the_first_heartbeat_are_fetched_later() -> None:
     """Until the epoch is settled, nothing is trusted: the consumer asks which one it is."""
-    follower: Recovery[str] = Recovery(epoch=7, offset=1)
-    follower.message(8, 2, 1, "two")
-    request = follower.request()
+    recovery: Recovery[str] = Recovery(epoch=7, offset=1)
+    recovery.message(8, 2, 1, "two")
+    request = recovery.request()
 
-    assert follower.take() == []
+    assert recovery.take() == []
     assert isinstance(request, Info)
-    follower.informed(request, 8, 2, 1, [(7, 0), (8, 1)])
-    assert follower.request() == Check(1)
+    recovery.informed(request, 8, 2, 1, [(7, 0), (8, 1)])
+    assert recovery.request() == Check(1)
 
 
 def test_a_power_cut_takes_the_consumer_back_to_what_survived() -> None:
     """It is told, and gets what the publisher gave the same offsets to."""
-    follower = follow(offset=10, head=10)
-    follower.heartbeat(2, 8, 1, [(1, 0), (2, 7)])
+    recovery = follow(offset=10, head=10)
+    recovery.heartbeat(2, 8, 1, [(1, 0), (2, 7)])
 
-    assert follower.take_notices() == [Rewound(10, 7)]
-    assert follower.take_notices() == []
-    assert (follower.epoch, follower.offset) == (2, 7)
-    follower.message(2, 8, 7, "eight again")
-    assert follower.take() == ["eight again"]
+    assert recovery.take_notices() == [Rewound(10, 7)]
+    assert recovery.take_notices() == []
+    assert (recovery.epoch, recovery.offset) == (2, 7)
+    recovery.message(2, 8, 7, "eight again")
+    assert recovery.take() == ["eight again"]
 
 
 def test_a_new_epoch_that_lost_nothing_is_no_news() -> None:
     """A consumer that had not seen beyond the start of the new epoch just goes on."""
-    follower = follow(offset=7, head=7)
-    follower.message(1, 9, 8, "of the old epoch")
-    follower.heartbeat(2, 7, 1, [(1, 0), (2, 7)])
+    recovery = follow(offset=7, head=7)
+    recovery.message(1, 9, 8, "of the old epoch")
+    recovery.heartbeat(2, 7, 1, [(1, 0), (2, 7)])
 
-    assert follower.take_notices() == []
-    assert follower.request() is None
-    follower.message(2, 8, 0, "eight")
-    assert follower.take() == ["eight"]
+    assert recovery.take_notices() == []
+    assert recovery.request() is None
+    recovery.message(2, 8, 0, "eight")
+    assert recovery.take() == ["eight"]
 
 
 def test_a_straggling_heartbeat_of_an_old_epoch_changes_nothing() -> None:
     """It may come from a dead process or from a restored backup: only asking tells."""
-    follower = follow()
-    follower.heartbeat(2, 0, 1, [(1, 0), (2, 0)])
-    follower.heartbeat(1, 5, 1, [(1, 0)])
-    request = follower.request()
+    recovery = follow()
+    recovery.heartbeat(2, 0, 1, [(1, 0), (2, 0)])
+    recovery.heartbeat(1, 5, 1, [(1, 0)])
+    request = recovery.request()
 
-    assert follower.epoch == 2
+    assert recovery.epoch == 2
     assert isinstance(request, Info)
-    follower.informed(request, 2, 0, 1, [(1, 0), (2, 0)])
-    assert follower.request() is None
+    recovery.informed(request, 2, 0, 1, [(1, 0), (2, 0)])
+    assert recovery.request() is None
 
 
 @pytest.mark.fault(item="F20")
 def test_a_restored_backup_takes_the_consumer_back_to_its_end() -> None:
     """The same epoch with a head before our position: only asking tells that it is so, then its offsets are read."""
-    follower = follow(offset=10, head=10)
-    follower.heartbeat(1, 5, 1, [(1, 0)])
+    recovery = follow(offset=10, head=10)
+    recovery.heartbeat(1, 5, 1, [(1, 0)])
 
-    request = follower.request()
+    request = recovery.request()
     assert request == Info(10)
-    follower.informed(request, 1, 5, 1, [(1, 0)])
+    recovery.informed(request, 1, 5, 1, [(1, 0)])
 
-    assert follower.take_notices() == [Rewound(10, 5)]
-    follower.message(1, 6, 5, "six")
-    assert follower.take() == ["six"]
+    assert recovery.take_notices() == [Rewound(10, 5)]
+    recovery.message(1, 6, 5, "six")
+    assert recovery.take() == ["six"]
 
 
 def test_a_heartbeat_that_a_reply_has_overtaken_takes_nothing_back() -> None:
     """Its head is old, which the answer to `info` shows."""
-    follower = follow(offset=10, head=10)
-    follower.heartbeat(1, 9, 1, [(1, 0)])
+    recovery = follow(offset=10, head=10)
+    recovery.heartbeat(1, 9, 1, [(1, 0)])
 
-    request = follower.request()
+    request = recovery.request()
     assert isinstance(request, Info)
-    follower.informed(request, 1, 10, 1, [(1, 0)])
+    recovery.informed(request, 1, 10, 1, [(1, 0)])
 
-    assert (follower.take_notices(), follower.offset) == ([], 10)
+    assert (recovery.take_notices(), recovery.offset) == ([], 10)
 
 
 def test_a_damaged_record_is_told_and_passed_over() -> None:
     """Its offset is named, and what follows is delivered."""
-    follower = follow(head=3)
-    request = follower.request()
+    recovery = follow(head=3)
+    request = recovery.request()
     assert request == Check(0)
-    follower.checked(request, 1, 3, 1, 3)
-    request = follower.request()
+    recovery.checked(request, 1, 3, 1, 3)
+    request = recovery.request()
     assert isinstance(request, Fetch)
 
-    follower.fetched(request, 1, 1, 3, [(1, "one"), (3, "three")], [2])
+    recovery.fetched(request, 1, 1, 3, [(1, "one"), (3, "three")], [2])
 
-    assert (follower.take(), follower.take_notices()) == (["one", "three"], [Damaged(2)])
+    assert (recovery.take(), recovery.take_notices()) == (["one", "three"], [Damaged(2)])
 
 
 def test_a_newest_event_that_is_damaged_is_told() -> None:
     """Of what lies behind our offset; with the beginner's listing it is all."""
-    follower = Recovery[str](offset=None, latest=True)
-    follower.heartbeat(1, 9, 1, [(1, 0)])
-    request = follower.request()
+    recovery = Recovery[str](offset=None, latest=True)
+    recovery.heartbeat(1, 9, 1, [(1, 0)])
+    request = recovery.request()
     assert isinstance(request, Latest)
 
-    follower.listed(request, 1, 9, 1, [(4, "four")], "", [7])
+    recovery.listed(request, 1, 9, 1, [(4, "four")], "", [7])
 
-    assert (follower.take(), follower.take_notices()) == (["four"], [Damaged(7)])
+    assert (recovery.take(), recovery.take_notices()) == (["four"], [Damaged(7)])
 
 
 def test_only_so_many_messages_wait_for_a_gap_to_close() -> None:
     """What is dropped beyond the limit is fetched later."""
-    follower = follow()
+    recovery = follow()
     last = DEFAULT_LIMITS.pending_messages + 50
     for offset in range(2, last + 1):
-        follower.message(1, offset, offset - 1, str(offset))
-    assert len(follower._pending) == DEFAULT_LIMITS.pending_messages
+        recovery.message(1, offset, offset - 1, str(offset))
+    assert len(recovery._pending) == DEFAULT_LIMITS.pending_messages
 
-    request = follower.request()
+    request = recovery.request()
     assert isinstance(request, Fetch)
-    follower.fetched(request, 1, 1, 1, [(1, "1")])
-    assert len(follower.take()) == DEFAULT_LIMITS.pending_messages + 1
-    assert follower.request() == Check(DEFAULT_LIMITS.pending_messages + 1)
+    recovery.fetched(request, 1, 1, 1, [(1, "1")])
+    assert len(recovery.take()) == DEFAULT_LIMITS.pending_messages + 1
+    assert recovery.request() == Check(DEFAULT_LIMITS.pending_messages + 1)
 
 
 def test_the_next_offset_needs_no_chain() -> None:
     """A publisher that has forgotten the prefix cannot make the consumer ask where the offsets themselves prove it."""
-    follower = follow(offset=4, head=4)
-    follower.message(1, 5, None, "five")
+    recovery = follow(offset=4, head=4)
+    recovery.message(1, 5, None, "five")
 
-    assert follower.take() == ["five"]
-    assert follower.request() is None
+    assert recovery.take() == ["five"]
+    assert recovery.request() is None

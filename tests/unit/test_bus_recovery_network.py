@@ -176,7 +176,7 @@ WRONG: list[tuple[type[Recovery[Event]], type[Network]]] = [
 @pytest.mark.parametrize(("wrong", "kind"), WRONG)
 def test_the_checker_finds_a_wrong_recovery(wrong: type[Recovery[Event]], kind: type[Network]) -> None:
     """Negative control: the check fails for classes that ignore the chain, heartbeats, late replies, epochs or gaps."""
-    control = type("Control", (kind,), {"follower_class": wrong})
+    control = type("Control", (kind,), {"recovery_class": wrong})
 
     def play_until_it_fails() -> None:
         for seed in range(HISTORIES):
@@ -190,7 +190,7 @@ def test_the_state_machine_finds_a_wrong_recovery() -> None:
     """Negative control for hypothesis' part: it too finds that a class ignores the chain."""
 
     class Control(Network):
-        follower_class = Careless
+        recovery_class = Careless
 
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Control, settings=CONTROL)
