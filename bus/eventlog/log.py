@@ -33,7 +33,7 @@ SQL: Final = sql.load("bus.eventlog", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
 SCHEMA_VERSION: Final = 2
 ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
-LAST: Final = b"\xff" * 256  # sorts behind every topic, also a damaged one, which has to be found and told
+LAST: Final = b"\xff" * 256  # sorts after every topic, also a damaged one, which must be found and reported
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Log:
         """Open or create the file.
 
         `keep_newest`: the beginnings of topics whose newest record is the whole state of something; retention never
-        takes it. `durability`: what a commit survives. `normal`, the death of the process; `full`, a power cut too, for
+        takes it. `durability`: `normal` survives a crash of the process; `full` survives a power cut too, for
         an fsync (some tenths of a millisecond and up) a commit. `limits` say how much is kept, too; see `trim`.
 
         Raises:
@@ -111,7 +111,7 @@ class Log:
         self._publish(tx, records)
 
     def _failure(self, error: BaseException) -> StorageError | LogError | None:
-        """Return what an error of the database means to the caller; None for an error of another kind."""
+        """Return the error to raise for an error of the database; None for an error of another kind."""
         if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _TRANSIENT:
             self.failed_at = time.monotonic()
             self.write_failures += 1
@@ -121,7 +121,7 @@ class Log:
         return None
 
     def _publish(self, tx: Transaction, records: list[Record]) -> None:
-        """Tell who wants to know what was committed."""
+        """Call the observers with the committed records."""
         if records:
             self.head = records[-1].offset
             self._index.note((record.offset, record.topic) for record in records)
@@ -211,7 +211,7 @@ class Log:
         while found := self._trimmer.cut(self.head):
             cut, reason = found
             with self.transaction():
-                self._index.write()  # what is newest decides what is kept
+                self._index.write()  # the newest records decide which are kept
                 removed = self._trimmer.remove(cut)
             self._index.written()
             self.removed[reason] += removed
@@ -290,7 +290,7 @@ class Log:
         return records
 
     def _write_index(self) -> None:
-        """Bring the table of newest records up to date; if nothing can be written now, it lags some more."""
+        """Update the table of newest records; after a transient error it lags further behind."""
         with suppress(StorageError):
             with self.transaction():
                 self._index.write()

@@ -1,4 +1,4 @@
-"""What a service does within one transaction of its log."""
+"""One transaction of a log, for the service that owns it."""
 
 import sqlite3
 import time
@@ -20,8 +20,8 @@ class Transaction:
         self._db = db
         self._body_limit = body_limit
         self.appended: list[tuple[str, int, Raw]] = []
-        self.committing: list[Callable[[], None]] = []  # what `before_commit` was given
-        self.committed: list[Callable[[], None]] = []  # what `after_commit` was given
+        self.committing: list[Callable[[], None]] = []  # callbacks of `before_commit`
+        self.committed: list[Callable[[], None]] = []  # callbacks of `after_commit`
 
     def execute(self, statement: str, params: Any = ()) -> sqlite3.Cursor:
         """Run one statement of the service's own tables."""

@@ -1,4 +1,4 @@
-"""Applying events: each batch changes the state, publishes what follows and moves the position, in one transaction."""
+"""Applies events: each batch changes state, publishes messages and moves the position, in one transaction."""
 
 import logging
 from collections import Counter, deque
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class EventConsumer:
-    """Applies what subscribers deliver; nothing of it is lost while the disk is full."""
+    """Applies the events that subscribers deliver; none is lost while the disk is full."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class EventConsumer:
     ) -> None:
         """Wire the parts; `on_batch` is what the subscriber calls.
 
-        `on_overflow` is called when events had to be dropped: they are to be read again from the stored positions.
+        `on_overflow` is called when events were dropped: they must be read again from the stored positions.
         """
         self._on_overflow = on_overflow
         self._log, self._store, self._loop = log, store, loop
@@ -53,7 +53,7 @@ class EventConsumer:
         self._counts: Counter[Label] = Counter()  # outcomes with their reasons since the start
 
     def points(self) -> Iterator[Point]:
-        """Return for the metrics what became of events, and how many wait."""
+        """Return the metrics: events by outcome, and how many wait."""
         for (kind, reason), count in self._counts.items():
             yield "variantbus_events_routed_total", {"outcome": kind, "reason": reason}, count
         yield "variantbus_events_waiting", {}, len(self._waiting)
@@ -70,7 +70,7 @@ class EventConsumer:
         self._work_off()
 
     def apply_local(self, events: Sequence[JobEvent]) -> None:
-        """Apply events that no feed brought: jobs that a runner refused, or how jobs ended as a runner says.
+        """Apply events that came on no feed: jobs that a runner refused, or ends of jobs that it was asked for.
 
         One that cannot be applied is rejected, and the others are applied.
 
@@ -80,7 +80,7 @@ class EventConsumer:
         self._apply(events)
 
     def reject_damaged(self, offset: int) -> None:
-        """Publish that a record of a runner's log is damaged: whatever it said has not been counted."""
+        """Publish that a record of a runner's log is damaged: its event was not counted."""
         message = EventRejected(
             reason="damaged_record", topic="", offset=offset, job_id=None, detail="it fails its checksum at the runner"
         )
@@ -97,7 +97,7 @@ class EventConsumer:
             try:
                 self._apply(batch)
             except StorageError as error:
-                # the disk is full or read-only: the events stay here, and the runner's log has them anyway
+                # a transient error: the events wait here, and the runner's log has them anyway
                 self._blocked = True
                 retry_later(self._loop, error, self._unblock)
                 return
@@ -112,7 +112,7 @@ class EventConsumer:
             self._on_overflow()
 
     def _apply(self, batch: Sequence[Delivery | JobEvent]) -> None:
-        """Apply a batch; if one event makes it fail, that one is rejected and the others are applied."""
+        """Apply a batch; if an event makes it fail, that event is rejected and the others are applied."""
         try:
             self._transact(batch)
         except (StorageError, LogError, MemoryError):
@@ -147,12 +147,12 @@ class EventConsumer:
         self._count(outcomes)
 
     def _count(self, outcomes: list[Outcome]) -> None:
-        """Count what became of events, once that is on disk: a batch that fails is tried again."""
+        """Count outcomes once they are on disk: a failed batch is tried again."""
         for outcome in outcomes:
             self._counts[outcome.label] += 1
 
     def _reject_alone(self, one: Delivery | JobEvent, error: Exception) -> None:
-        """Reject an event that cannot be applied, and go on with the next one."""
+        """Reject an event that cannot be applied, and continue with the next one."""
         outcome = failure(error)
         with self._log.transaction() as tx:
             tx.append(EVENT_REJECTED, rejection(outcome, None, one if isinstance(one, Delivery) else None))
@@ -181,5 +181,5 @@ class EventConsumer:
 
 
 def _positions(batch: Sequence[Delivery | JobEvent]) -> dict[tuple[str, str], Position]:
-    """Return where a batch ends in each stream."""
+    """Return the position at the end of a batch in each stream."""
     return {(one.source, one.prefix): Position(one.epoch, one.offset) for one in batch if isinstance(one, Delivery)}

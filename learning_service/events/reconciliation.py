@@ -1,4 +1,4 @@
-"""Asking runners for what their logs can no longer tell: the end of jobs whose events were removed or damaged."""
+"""Asks runners for the ends of jobs whose events were removed from their logs or damaged."""
 
 import logging
 from collections import deque
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Asks for all jobs that have not ended, one after another, and goes on with it after a restart."""
+    """Asks for all jobs that have not ended, one after another, and continues after a restart."""
 
     def __init__(
         self,
@@ -31,19 +31,19 @@ class Reconciler:
         apply: Callable[[JobCompleted], None],
         curves: dict[str, CurveClient | None],
     ) -> None:
-        """`apply` takes the end of a job as if its event had come; an end that is known already changes nothing.
+        """`apply` handles the end of a job like its event; applying a known end is idempotent.
 
-        `curves` has the runners that are followed, with what a connection to each needs.
+        `curves` has the followed runners, with the CURVE settings of a connection to each.
         """
         self._log, self._store, self._loop, self._apply, self._curves = log, store, loop, apply, curves
         self._rounds: dict[str, _Round] = {}
-        self._noted: set[str] = set()  # runners of which a round is about to begin
+        self._noted: set[str] = set()  # runners whose round is about to begin
         for runner in store.reconciles():
             if runner in curves:  # otherwise it is not followed now, and may be later
                 self._begin(runner)
 
     def ask(self, runner: str) -> None:
-        """Ask a runner how its jobs ended: it could not give all of its events. Several notices are one round."""
+        """Ask a runner how its jobs ended, after a gap that it cannot fill. Several notices start one round."""
         if runner in self._noted:
             return
         try:
@@ -56,7 +56,7 @@ class Reconciler:
         self._loop.call(lambda: self._begin(runner))
 
     def close(self) -> None:
-        """Stop; the next start goes on."""
+        """Stop; the next start continues."""
         for one in self._rounds.values():
             one.close()
 
@@ -77,7 +77,7 @@ class Reconciler:
 
 
 class _Round:
-    """The questions to one runner."""
+    """The requests to one runner."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Round:
         self._closed = False
 
     def next(self) -> None:
-        """Ask for the next job; what cannot be asked or written now is tried again."""
+        """Ask for the next job; a transient error is retried."""
         if self._closed:
             return
         try:
@@ -121,7 +121,7 @@ class _Round:
             self.next()
 
     def _failed(self, error: ControlError) -> None:
-        if error.code == "not_found":  # it is another runner's, or was never sent
+        if error.code == "not_found":  # it belongs to another runner, or was never sent
             self._jobs.popleft()
             self.next()
         else:
@@ -133,7 +133,7 @@ class _Round:
 
 
 def as_event(job: JobView) -> JobCompleted | None:
-    """Return the event that said how a job ended; None for one that has not."""
+    """Return the event of the end of a job; None if it has not ended."""
     if job.state not in ("completed", "failed", "cancelled") or job.finished_at is None:
         return None
     return JobCompleted(

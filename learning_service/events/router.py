@@ -1,4 +1,4 @@
-"""The router: which event concerns which variant, and what becomes of it. No socket, no file, no clock.
+"""The router: which variant an event belongs to, and its outcome. No socket, no file, no clock.
 
 | event | outcome |
 |---|---|
@@ -11,7 +11,7 @@
 | more jobs of a discovered variant than it may have | rejected |
 | the job has ended already | ignored |
 | the variant has ended already | late: kept in the history, state unchanged |
-| handler raises | rejected with the error; the service goes on |
+| handler raises | rejected with the error; the service continues |
 | else | applied |
 """
 
@@ -38,26 +38,26 @@ from learning_service.experiments.variants import Variant
 
 JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]
-Label = tuple[Kind, str]  # what became of an event, and why
+Label = tuple[Kind, str]  # the outcome of an event, and the reason
 Find = Callable[[str], Experiment | None]
 DISCOVERED_JOBS: Final = 10_000  # of one variant; a planned one has at most 256
 ERROR_LIMIT: Final = 500  # characters
 
 
 class Applied(Struct, frozen=True, gc=False):
-    """The event changes a variant. `experiment` is as it was found, or as it was adopted from the event."""
+    """The event changes a variant. `experiment` is the known one, or the one adopted from the event."""
 
     label: ClassVar[Label] = ("applied", "")
     event: JobEvent
     experiment: Experiment
     variant: Variant  # its new state
     time: float  # when it happened
-    is_news: bool  # the variant's status says something new, and is published
+    is_news: bool  # the variant's status has changed, and is published
     is_adopted: bool = False
 
 
 class Ignored(Struct, frozen=True, gc=False):
-    """The event concerns nobody here, or is known."""
+    """The event belongs to no experiment of this service, or is known."""
 
     reason: str
 
@@ -80,7 +80,7 @@ class Rejected(Struct, frozen=True, gc=False):
 
 
 class Late(Struct, frozen=True, gc=False):
-    """The event came after the end of its variant."""
+    """The event arrived after its variant had ended."""
 
     label: ClassVar[Label] = ("late", "variant_has_ended")
     experiment_id: str
@@ -91,7 +91,7 @@ Outcome = Applied | Ignored | Rejected | Late
 
 
 class LearningController:
-    """Decides what becomes of the events of runners; it changes nothing itself."""
+    """Decides the outcome of the events of runners; it changes nothing itself."""
 
     def __init__(
         self,
@@ -101,13 +101,13 @@ class LearningController:
         discover: bool = False,
         shard: Shard = ALL,
     ) -> None:
-        """Follow the experiments of a shard, and only some, or some variants, if any are named."""
+        """Follow the experiments of a shard, or only the named experiments and variants."""
         self._experiments = frozenset(experiments)
         self._indices = frozenset(variant_indices)
         self._discover, self._shard = discover, shard
 
     def handle(self, event: JobEvent, find: Find) -> Outcome:
-        """Return what becomes of an event; `find` looks up experiments as they are now. It raises nothing."""
+        """Return the outcome of an event; `find` looks up the present state of experiments. It raises nothing."""
         try:
             return self._route(event, find)
         except Exception as error:  # noqa: BLE001 - one bad event never stops the service; the outcome is published
@@ -131,7 +131,7 @@ class LearningController:
         )
 
     def _route(self, event: JobEvent, find: Find) -> Outcome:
-        """Find the experiment, the variant and the job of an event."""
+        """Return the outcome of an event of an experiment: look up its variant and its job."""
         context = event.learning_context
         if context is None:
             return Ignored("no_learning_context")
@@ -149,7 +149,7 @@ class LearningController:
 
 
 def failure(error: Exception) -> Rejected:
-    """Return what becomes of an event that cannot be handled."""
+    """Return the outcome of an event that cannot be handled."""
     return Rejected("handler_error", f"{type(error).__name__}: {error}"[:ERROR_LIMIT])
 
 
@@ -171,7 +171,7 @@ def _difference(experiment: Experiment, variant: Variant | None, context: Learni
 
 
 def _advance(experiment: Experiment, variant: Variant, event: JobEvent) -> Outcome:
-    """Move a variant on by an event of one of its jobs."""
+    """Return the outcome of an event of a planned job: its variant in the next state."""
     if variant.jobs[event.job_id] in variants.GONE:
         return Ignored("job_already_applied")
     try:
@@ -192,7 +192,7 @@ def _applied(experiment: Experiment, variant: Variant, event: JobEvent) -> Appli
 
 
 def _grow(experiment: Experiment, variant: Variant | None, context: LearningContext, event: JobEvent) -> Outcome:
-    """Add a job to the plan of a discovered experiment, and move its variant on; a plan of ours does not grow."""
+    """Return the outcome of an unplanned job: a discovered experiment grows by it; a plan of ours does not."""
     if different := _difference(experiment, variant, context):
         return different
     if not experiment.discovered:
@@ -210,7 +210,7 @@ def _grow(experiment: Experiment, variant: Variant | None, context: LearningCont
 
 
 def _adopted(event: JobEvent, context: LearningContext) -> Experiment:
-    """Return an experiment made of what a context says, without variants yet."""
+    """Return an experiment made from a context, without variants yet."""
     definition = ExperimentDefinition(
         name=context.experiment_name or context.experiment_id,
         pipeline=event.pipeline,

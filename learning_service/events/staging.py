@@ -1,4 +1,4 @@
-"""What follows from the outcome of an event: state, and messages about it."""
+"""The consequences of an outcome: changed state, and messages."""
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobQueued
 from bus.contracts.topics import EVENT_REJECTED
@@ -11,7 +11,7 @@ from learning_service.storage.unit_of_work import UnitOfWork
 def stage(
     work: UnitOfWork, store: LearningStore, outcome: Outcome, event: JobEvent | None, delivery: Delivery | None
 ) -> None:
-    """Stage what an outcome changes; `delivery` is None for an event that no feed brought."""
+    """Stage the changes of an outcome; `delivery` is None for an event that came on no feed."""
     match outcome:
         case Applied():
             _stage_applied(work, outcome)
@@ -32,7 +32,7 @@ def _stage_applied(work: UnitOfWork, outcome: Applied) -> None:
 
 
 def rejection(outcome: Rejected, event: JobEvent | None, delivery: Delivery | None) -> EventRejected:
-    """Return the message that says that an event was rejected."""
+    """Return the message about a rejected event."""
     return EventRejected(
         reason=outcome.reason,
         topic=delivery.topic if delivery else "",

@@ -1,22 +1,22 @@
-"""How many variants are in which state, and how many jobs are in which phase."""
+"""The numbers of variants by state, and of jobs by phase."""
 
 from bus.contracts.messages import Totals, VariantState
 from learning_service.experiments.variants import Variant
 
 
 class Counts:
-    """Counts the variants of one experiment; it is told what changes, so it costs the same in a plan of any size."""
+    """Counts the variants of one experiment; updated by each change, at a cost independent of the plan's size."""
 
     __slots__ = ("cancelled", "completed", "failed", "jobs", "rated", "running", "states")
 
     def __init__(self) -> None:
         """Start with no variants."""
-        self.states: dict[VariantState, int] = {}  # how many variants are in each; absent where none is
+        self.states: dict[VariantState, int] = {}  # number of variants by state; without zeros
         self.jobs = self.running = self.completed = self.failed = self.cancelled = 0
         self.rated = 0  # variants that have a rating
 
     def copy(self) -> "Counts":
-        """Return the same counts, which change by themselves."""
+        """Return an independent copy."""
         copy = Counts.__new__(Counts)
         copy.states = self.states.copy()
         copy.jobs, copy.running, copy.completed = self.jobs, self.running, self.completed
@@ -41,7 +41,7 @@ class Counts:
         self._add(after, 1)
 
     def totals(self) -> Totals:
-        """Return how many variants and jobs there are."""
+        """Return the numbers of variants and jobs."""
         return Totals(
             variants=sum(self.states.values()),
             jobs=self.jobs,

@@ -7,14 +7,14 @@ from learning_service.experiments.variants import Variant
 
 
 class Draft(Experiment):
-    """Reads as the experiment with the changes that are made here; `base` itself changes only by `commit`.
+    """The experiment with uncommitted changes; `base` itself changes only by `commit`.
 
-    It costs as much as it changes, whatever the size of the plan.
+    Its cost depends on the changes, not on the size of the plan.
     """
 
     def __init__(self, base: Experiment) -> None:
         """Begin with nothing changed."""
-        # not by way of `super()`, which would make first what is replaced here: there is a draft for each event
+        # without `super()`, for speed: there is a draft for each event
         self.base = base
         self.experiment_id, self.definition = base.experiment_id, base.definition
         self.created_at, self.discovered = base.created_at, base.discovered
@@ -22,10 +22,10 @@ class Draft(Experiment):
         self.search, self.progress, self.counts = base.search, base.progress, base.counts.copy()
         self.changed = {}
         self.variants = _Overlay(base.variants, self.changed)
-        self.moved: list[str] = []  # jobs whose progress says nothing any more
+        self.moved: list[str] = []  # jobs whose progress is obsolete
 
     def commit(self) -> None:
-        """Change the experiment itself."""
+        """Apply the changes to the experiment itself."""
         base = self.base
         base.definition, base.search, base.counts = self.definition, self.search, self.counts
         base.updated_at, base.started_at, base.revision = self.updated_at, self.started_at, self.revision
@@ -35,7 +35,7 @@ class Draft(Experiment):
 
 
 class _Overlay(Mapping[int, Variant]):
-    """Variants by index: those that were changed, and the others as they are in the base."""
+    """Variants by index: changed ones from here, all others from the base."""
 
     def __init__(self, base: Mapping[int, Variant], changed: Mapping[int, Variant]) -> None:
         self._base, self._changed = base, changed

@@ -26,14 +26,14 @@ SearchProgress = Literal["searching", "decided", "exhausted", "stopped"]
 
 
 class SearchState(NamedTuple):
-    """How far a search is, and in a few words what it tries, why it waits, or why it has ended."""
+    """The state of a search, with a few words: what it tries, why it waits, or why it has ended."""
 
     state: SearchProgress
     reason: str = ""
 
 
 class Experiment:
-    """One experiment, as it was last committed; what is not committed yet is a `Draft`."""
+    """One experiment as last committed; uncommitted changes are in a `Draft`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Experiment:
         created_at: float,
         discovered: bool = False,
     ) -> None:
-        """`discovered`: adopted from a context, so that its plan is what was seen of it."""
+        """`discovered`: adopted from a context, so its plan grows with the jobs that are seen."""
         self.experiment_id, self.definition = experiment_id, definition
         self.created_at, self.discovered = created_at, discovered
         self.updated_at = created_at
@@ -53,7 +53,7 @@ class Experiment:
         self.search: SearchState | None = None  # of an adaptive one
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
         self.counts = Counts()
-        self.changed: dict[int, Variant] = {}  # what was put here; of a draft, what differs from its base
+        self.changed: dict[int, Variant] = {}  # the variants put here; in a draft, those that differ from its base
         self.variants: Mapping[int, Variant] = self.changed
         for variant in variants:
             self.put(variant)
@@ -96,12 +96,12 @@ class Experiment:
 
     @property
     def is_searching(self) -> bool:
-        """Whether it plans more by itself."""
+        """Whether an adaptive search still plans more jobs."""
         return self.search is not None and self.search.state == "searching"
 
     @property
     def spent(self) -> int:
-        """How many jobs were ever planned, those that others replaced included."""
+        """The number of jobs ever planned, replaced ones included."""
         return sum(len(variant.jobs) for variant in self.variants.values())
 
     @property
@@ -111,7 +111,7 @@ class Experiment:
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:
-    """Return what is published of an experiment."""
+    """Return the published status of an experiment."""
     counts = experiment.totals
     return ExperimentStatus(
         experiment_id=experiment.experiment_id,
@@ -137,7 +137,7 @@ def _search_status(experiment: Experiment) -> SearchStatus | None:
 
 
 def experiment_view(experiment: Experiment, recommendation: RecommendationUpdated | None = None) -> ExperimentView:
-    """Return all that is known of an experiment."""
+    """Return the full view of an experiment."""
     return ExperimentView(
         **asdict(experiment_status(experiment)),
         variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
@@ -146,7 +146,7 @@ def experiment_view(experiment: Experiment, recommendation: RecommendationUpdate
 
 
 def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
-    """Return what is published of a variant: its whole state."""
+    """Return the published status of a variant: its whole state."""
     means = {name: total / count for name, (total, count) in variant.metric_sums.items()}
     return VariantStatus(
         experiment_id=experiment.experiment_id,
@@ -173,7 +173,7 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
 
 
 def variant_fraction(experiment: Experiment, context: LearningContext) -> float:
-    """Return how far a variant is, 0..1, counting running jobs by their own progress."""
+    """Return the progress of a variant, 0..1, with running jobs counted by their own progress."""
     variant = experiment.variants[context.variant_index]
     running = sum(fraction for index, fraction in experiment.progress.values() if index == variant.index)
     return min(1.0, (variant.ended + running) / max(1, variant.planned))

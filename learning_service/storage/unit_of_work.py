@@ -1,4 +1,4 @@
-"""What one transaction changes: the state of experiments, the messages that follow from it, and what becomes stale."""
+"""The changes of one transaction: the state of experiments, the resulting messages, and stale recommendations."""
 
 from bus.contracts.messages import JobCompleted
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
@@ -29,7 +29,7 @@ class UnitOfWork:
         tx.after_commit(self._commit)
 
     def find(self, experiment_id: str) -> Experiment | None:
-        """Return an experiment with what has been staged of it."""
+        """Return an experiment with its staged changes."""
         return self._drafts.get(experiment_id) or self._store.find(experiment_id)
 
     def draft(self, experiment_id: str) -> Draft:
@@ -55,7 +55,7 @@ class UnitOfWork:
         self._published[draft.experiment_id] = draft
 
     def put(self, draft: Draft, variant: Variant, now: float, *, is_news: bool = True) -> None:
-        """Change a variant; its status is published if it is news, that of its experiment always."""
+        """Change a variant; its status is published if it has changed, that of its experiment always."""
         draft.put(variant)
         self.publish(draft, now)
         if is_news:
@@ -67,7 +67,7 @@ class UnitOfWork:
         self._ended.append(job)
 
     def rate(self, draft: Draft, index: int, now: float) -> None:
-        """Count the ratings of a variant's pictures anew, and publish the variant if they say something else."""
+        """Recount the ratings of a variant's pictures, and publish the variant if they have changed."""
         summary = self._store.judgements.summary(draft.experiment_id, index)
         variant = draft.variants[index]
         if summary != variant.rating:
@@ -90,7 +90,7 @@ class UnitOfWork:
             self.tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(draft))
 
     def _rate_ended(self) -> None:
-        """Count the ratings of pictures that jobs have made once more: those of the same content are rated already."""
+        """Recount ratings after jobs have made a picture again: the same content may be rated already."""
         # a rating is of a picture that was there already, so some variant of the experiment has one
         rated = {name: draft for name, draft in self._drafts.items() if draft.counts.rated}
         for job in self._ended if rated else ():

@@ -1,24 +1,24 @@
-// Questions to the server of this page. Whatever is refused is an Error whose message is a sentence for people.
+// Requests to the server of this page. A refused request throws an Error whose message is a sentence for people.
 
 const token = document.querySelector('meta[name="token"]').content;
 
-/** Ask for something. */
+/** Send a request that changes nothing. */
 export async function get(path) {
   return answer(await reached(fetch(path, { headers: { accept: "application/json" } })));
 }
 
-/** Have something done. */
+/** Send a request that changes something. */
 export async function post(path, body = {}) {
   const headers = { "content-type": "application/json", "x-token": token };
   return answer(await reached(fetch(path, { method: "POST", headers, body: JSON.stringify(body) })));
 }
 
-/** Give the address of something that belongs to an experiment. */
+/** Return the URL of a part of an experiment. */
 export function of(id, ...parts) {
   return ["/api/experiments", encodeURIComponent(id), ...parts].join("/");
 }
 
-/** Give the address of a picture. */
+/** Return the URL of a picture. */
 export function picture(sha256, thumbnail = true) {
   return `/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
 }

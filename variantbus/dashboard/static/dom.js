@@ -1,4 +1,4 @@
-// Elements by function calls. Text is only ever text: nothing in here parses HTML.
+// Elements by function calls. Text is always inserted as text: nothing here parses HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -23,12 +23,12 @@ function filled(element, properties, children) {
   return element;
 }
 
-/** Put other children into an element. */
+/** Replace the children of an element. */
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
 }
 
-/** Say something in a corner of the page, for a while. */
+/** Show a message in a corner of the page for some seconds. */
 export function say(text, isError = false) {
   const said = document.getElementById("said");
   if (said.children.length > 2) said.firstChild.remove();
@@ -37,20 +37,20 @@ export function say(text, isError = false) {
   setTimeout(() => line.remove(), isError ? 10_000 : 4_000);
 }
 
-/** Write a value of a variant; a map of a grid as `name value, name value`. */
+/** Return a value of a variant as text; a map of a grid as `name value, name value`. */
 export function valueText(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "object") return Object.entries(value).map(([name, part]) => `${name} ${part}`).join(", ");
   return String(value);
 }
 
-/** Write a number with three digits. */
+/** Return a number with three digits. */
 export function numberText(number) {
   if (number === null || number === undefined || !Number.isFinite(number)) return "";
   return Math.abs(number) >= 1000 ? number.toLocaleString("en", { maximumFractionDigits: 0 }) : String(Number(number.toPrecision(3)));
 }
 
-/** Write a probability; none that is not 0 or 1 looks like it. */
+/** Return a probability as text; only exactly 0 and 1 look like it. */
 export function percent(share) {
   if (share === null || share === undefined) return "";
   if (share > 0 && share < 0.005) return "<1 %";
@@ -58,7 +58,7 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
-/** Write a duration as people say it. */
+/** Return a duration as text. */
 export function durationText(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < 60) return `${Math.round(seconds)} s`;

@@ -1,4 +1,4 @@
-// Which view is shown, by the address behind `#`, and what stands above all of them.
+// The router: the part of the URL after `#` selects the view; and the header above all views.
 
 import { h, fill } from "./dom.js";
 import { look, state, watch } from "./state.js";

@@ -1,34 +1,34 @@
-// What is known: asked for once, and kept right by events. Views are told what has changed, once a frame.
+// The state: loaded once as a snapshot and updated by events. Views are notified of changes, once a frame.
 
 import { get, of } from "./api.js";
 
-/** Everything that views show. `open` is the experiment that is looked at, with its variants and cells. */
+/** The data of all views. `open` is the experiment that is shown, with its variants and cells. */
 export const state = { experiments: new Map(), open: null, system: [], rejected: [], isConnected: false, isLoaded: false };
 
 const REJECTED = 50;
 const watchers = new Set();
 let changes = new Set();
 let source = null;
-let waiting = null; // events that come while we ask for the whole state
+let waiting = null; // events that arrive while the snapshot is loaded
 
-/** Have a function called with the set of what has changed; give the function that ends it. */
+/** Call a function with each set of changes; return the function that stops this. */
 export function watch(told) {
   watchers.add(told);
   return () => watchers.delete(told);
 }
 
-/** Look at an experiment, or at none. */
+/** Show an experiment, or none. */
 export function look(id) {
   state.open = id ? { id, status: null, variants: new Map(), cells: new Map(), ratings: new Map(), recommendation: null, error: "" } : null;
   connect();
 }
 
-/** Give the key of a cell. */
+/** Return the key of a cell. */
 export function cellKey(variant, repeat) {
   return `${variant}.${repeat}`;
 }
 
-/** Give the seeds of the open experiment: as many as were planned, or seen. */
+/** Return the seeds of the open experiment: as many as were planned or seen. */
 export function repeats() {
   const open = state.open;
   let most = open?.status?.definition.jobs_per_variant ?? 0;
@@ -55,7 +55,7 @@ function connect() {
     const were = new Map(state.system.map((one) => [one.service, one.answers]));
     state.system = JSON.parse(event.data);
     changed("system");
-    // one that is back may know more than it had told
+    // a process that is back may have events that it had not sent
     if (state.system.some((one) => one.answers && were.get(one.service) === false)) reload();
   });
   source.onerror = () => {
@@ -81,7 +81,7 @@ async function reload() {
     const came = waiting;
     waiting = null;
     came.forEach(take);
-    if (state.open !== open) reload(); // somebody has gone on to another one meanwhile
+    if (state.open !== open) reload(); // another experiment was opened meanwhile
   }
 }
 
@@ -97,7 +97,7 @@ async function loadOpen(open) {
     const mine = (images.get(one.job_id) ?? []).map((picture) => picture.image);
     cells.set(cellKey(one.variant_index, one.repeat_index), cell(one.state, { images: mine, error: one.error, metrics: one.metrics, seconds: one.seconds }));
   }
-  // what the learning service has not applied yet; a failure that it does not know is one that was retried
+  // jobs that the learning service has not applied yet; a failure that it does not know was retried
   for (const [key, known] of open.cells) if (!cells.has(key) && !["failed", "cancelled"].includes(known.state)) cells.set(key, known);
   open.cells = cells;
   open.ratings = new Map(records.records.ratings.map((one) => [one.sha256, one]));
@@ -175,14 +175,14 @@ function moveCell(body, cellState, more = {}) {
   const key = cellKey(context.variant_index, context.repeat_index);
   const known = state.open.cells.get(key);
   const isOver = known && ["completed", "failed", "cancelled"].includes(known.state);
-  if (isOver && cellState === "running" && known.jobId === body.job_id) return; // told late
+  if (isOver && cellState === "running" && known.jobId === body.job_id) return; // an old event
   state.open.cells.set(key, cell(cellState, { ...more, jobId: body.job_id }));
   changed(`cell ${key}`);
 }
 
 function changed(what) {
   if (!changes.size) {
-    // a hidden page has no frames, and is to be right all the same
+    // a hidden page has no frames, but must be up to date too
     const later = document.hidden ? (done) => setTimeout(done, 200) : requestAnimationFrame;
     later(() => {
       const told = changes;

@@ -4,12 +4,12 @@ import { of, picture, post } from "./api.js";
 import { h, fill, say, numberText, stars, valueText } from "./dom.js";
 import { state, watch } from "./state.js";
 
-/** Open it at a cell. `at(column, row)` gives variant, seed and key of a place. */
+/** Open it at a cell. `at(column, row)` returns variant, seed and key of a place. */
 export function openViewer({ across, down, column, row, at }) {
   let other = null; // the place it is compared with
   let zoom = { scale: 1, x: 0, y: 0 };
   let split = 50;
-  let flipped = null; // is the other one shown instead? null: both, as the slider says
+  let flipped = null; // whether the other one is shown instead; null: both, divided by the slider
   const stage = h("div", { class: "stage", onwheel: wheel, onpointerdown: drag });
   const about = h("div", { class: "about" });
   const slider = h("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "How much is seen of each", oninput: () => ((split = Number(slider.value)), (flipped = null), place()) });

@@ -1,4 +1,4 @@
-// The answer: the sentence, a plot of what is known of each value, and what can be done with it.
+// The answer: the sentence, a plot of the estimates of each value, and the actions.
 
 import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent, valueText } from "../dom.js";
@@ -137,7 +137,7 @@ function axis(scale) {
   return s("svg", { height: 20, role: "presentation" }, scale.ticks.map((tick) => s("text", { class: "label", x: `${scale.at(tick)}%`, y: 14, "text-anchor": "middle" }, numberText(tick) || "0")));
 }
 
-/** Give a scale on which everything has a place, with round ticks. */
+/** Return a scale for all numbers, with round ticks. */
 export function scaleOf(made, points) {
   const between = (low, high, ticks) => ({ ticks, at: (number) => (100 * (number - low)) / (high - low) });
   if (made.objective === "stars") return between(0.8, 5.2, [1, 2, 3, 4, 5]);

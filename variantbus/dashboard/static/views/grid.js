@@ -1,11 +1,11 @@
-// The live grid: columns are values and rows are seeds, or the other way round. Only cells in sight are in the page.
+// The live grid: columns are values and rows are seeds, or the other way round. Only visible cells are in the page.
 
 import { of, picture, post } from "../api.js";
 import { h, fill, say, numberText, stars, valueText } from "../dom.js";
 import { cellKey, repeats, state } from "../state.js";
 import { openViewer } from "../viewer.js";
 
-const MARGIN = 1; // cells beside those in sight
+const MARGIN = 1; // cells beyond the visible ones
 const SIZE = { least: 56, most: 400, usual: 150, key: "cell size" };
 
 export function gridView(id) {
@@ -42,7 +42,7 @@ export function gridView(id) {
     return h("option", { value }, text);
   }
 
-  /** Give the variants in the order that is wished for. */
+  /** Return the variants in the selected order. */
   function chosen() {
     const variants = [...state.open.variants.values()];
     const estimates = new Map((state.open.recommendation?.estimates ?? []).map((one) => [valueText(one.value), one]));
@@ -58,7 +58,7 @@ export function gridView(id) {
     return filter.value ? variants.filter(tests[filter.value]) : variants;
   }
 
-  /** Give the two axes: values and seeds; of a grid the values of the first variable, and those of the second with seeds. */
+  /** Return the two axes: values and seeds; of a grid the values of the first variable, and those of the second with seeds. */
   function axes(variants) {
     const seeds = repeats().map((repeat) => ({ kind: "seed", repeat, parts: {} }));
     const isGrid = sort.value === "plan" && !filter.value && typeof variants[0]?.variant_value === "object";
@@ -131,7 +131,7 @@ export function gridView(id) {
     return { variant, repeat, key: variant ? cellKey(variant.variant_index, repeat) : `none ${column} ${row}` };
   }
 
-  /** Give the variant of a point of a grid; an adaptive experiment has not tried all of them. */
+  /** Return the variant at a point of a grid; an adaptive experiment has not tried all of them. */
   function variantOf(parts) {
     const names = Object.keys(parts);
     return [...state.open.variants.values()].find((one) => names.every((name) => one.variant_value[name] === parts[name]));
@@ -217,7 +217,7 @@ export function gridView(id) {
     }
   }
 
-  /** Are there other variants or seeds than those that are drawn? */
+  /** Return whether variants or seeds have changed since they were drawn. */
   function differs() {
     const [values, seeds] = axes(chosen());
     const [across, down] = isTurned ? [seeds, values] : [values, seeds];

@@ -1,9 +1,9 @@
-// A form for a new experiment, made of what the runner's pipelines say they take; the plan is shown before it is sent.
+// The form for a new experiment, built from the variables of the runner's pipelines; shows the plan before it is sent.
 
 import { get, post } from "../api.js";
 import { h, fill, say, durationText, valueText } from "../dom.js";
 
-const PAUSE = 300; // ms after the last key before the plan is asked for
+const PAUSE = 300; // ms from the last key to the request for the plan
 const OBJECTIVES = [["stars", "my stars"], ["preference", "which of two I prefer"], ["seconds", "the time of a job"], ["", "a metric that jobs report"]];
 
 export function planView() {
@@ -121,7 +121,7 @@ function planText(plan, form) {
   return [
     h("p", { class: "big" }, `${plan.values.length} values × ${form.elements.jobs.value} seeds = ${plan.jobs} jobs`),
     plan.most_jobs > plan.jobs ? h("p", {}, `and more, up to ${plan.most_jobs} in all`) : null,
-    h("p", {}, plan.seconds === null ? "How long that takes is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
+    h("p", {}, plan.seconds === null ? "The duration is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
     h("ol", { class: "values", start: 0 }, shown.map((value) => h("li", {}, valueText(value)))),
     more > 0 ? h("p", {}, `… and ${more} more`) : null,
   ];

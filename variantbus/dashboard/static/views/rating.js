@@ -1,4 +1,4 @@
-// Rating by keyboard: one picture after the other with stars, or two side by side. What is half typed stays.
+// Rating by keyboard: one picture after the other with stars, or two side by side. Unfinished input is kept.
 
 import { get, of, picture, post } from "../api.js";
 import { h, fill, say, stars, valueText } from "../dom.js";
@@ -30,7 +30,7 @@ export function ratingView(id) {
   );
   document.addEventListener("keydown", key);
 
-  /** Give the pictures in the order in which they are rated: shuffled where it is blind, the same way each time. */
+  /** Return the pictures in rating order; blind rating shuffles them, always in the same way. */
   function pictures() {
     const found = [];
     for (const variant of state.open.variants.values()) {
@@ -122,7 +122,7 @@ export function ratingView(id) {
     if (!rated || isAsking) return;
     isAsking = true;
     const typed = note.value;
-    note.value = ""; // now: what is typed while we wait is for the next picture
+    note.value = ""; // now: text typed while we wait belongs to the next picture
     try {
       const reply = await post(of(id, "rate"), { image: rated.sha256, stars: number, note: more });
       state.open.ratings.set(rated.sha256, { sha256: rated.sha256, stars: reply.stars, note: reply.note });
@@ -186,7 +186,7 @@ export function ratingView(id) {
   return { element, update, close: () => document.removeEventListener("keydown", key) };
 }
 
-/** Give a number that looks drawn, the same for the same text. */
+/** Return a pseudo-random number, the same for the same text. */
 function hash(text) {
   let sum = 2166136261;
   for (const letter of text) sum = Math.imul(sum ^ letter.codePointAt(0), 16777619);

@@ -1,4 +1,4 @@
-// How the processes are: health, lag, rates, what was rejected and why.
+// The processes: health, lag, rates, and rejected events with reasons.
 
 import { h, fill, durationText, numberText } from "../dom.js";
 import { state } from "../state.js";
