@@ -110,7 +110,7 @@ class Cast:
         self.stopped.clear()
 
     def heal(self) -> None:
-        """Have everybody up and running."""
+        """Continue stopped processes and start dead ones."""
         self.carry_on()
         for name in sorted(self.dead, reverse=True):  # the runner before the learning service, for quicker work
             self.start(name)

@@ -36,7 +36,7 @@ def other_machine(no_leaks: None, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def tell(workspace: Workspace, other: Workspace) -> None:
-    """Tell the other machine where the services are."""
+    """Set the addresses of the services on the other machine."""
     addresses = {key: value for key, value in workspace.environment.items() if key.startswith("VARIANTBUS_")}
     other.environment |= {
         key: addresses[key] for key in ("VARIANTBUS_RUNNER", "VARIANTBUS_LEARNING") if key in addresses

@@ -25,7 +25,7 @@ def make_keys(workspace: Workspace, name: str = "keys") -> Keys:
 
 
 def use(workspace: Workspace, keys: Keys | None) -> None:
-    """Have all that is started from now on use these keys, or none."""
+    """Make all processes that are started from now on use these keys, or none."""
     workspace.environment.pop(KEYS, None)
     if keys:
         workspace.environment[KEYS] = str(keys.folder)

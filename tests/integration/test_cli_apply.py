@@ -20,7 +20,7 @@ TEXT = "# mine\r\n[config]\r\ncfg_scale = 7 # good\r\n"
 
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, VariantValue | None]:
-    """Have the learning service recommend what stands under `value`."""
+    """Fake a learning service that recommends the `value` of the returned map."""
     said: dict[str, VariantValue | None] = {"value": 0}
     view = experiment_view(planned_experiment())
 

@@ -266,7 +266,7 @@ def test_jobs_that_wait_for_room_are_cancelled_without_their_runner(services: Se
 
 
 def lose_replies(runner: ScriptedRunner) -> None:
-    """Have a runner take jobs, and say nothing of it."""
+    """Make a runner accept jobs without publishing any event."""
     runner.service.publisher.methods = LossyMethodServer(runner.service.publisher.methods, b"job.submit", 1_000_000)
 
 

@@ -45,7 +45,7 @@ def sha(index: int, repeat: int) -> str:
 
 
 def run(runner: ScriptedRunner, repeats: int) -> None:
-    """Have all jobs of two variants end; the second variant is better in each."""
+    """End all jobs of two variants; the second variant is better in each."""
     names = {(index, repeat): f"exp-1.{index}.{repeat}.0" for index in (0, 1) for repeat in range(repeats)}
     wait_until(lambda: set(names.values()) <= set(runner.jobs), what="the jobs")
     for (index, repeat), name in names.items():

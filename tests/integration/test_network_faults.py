@@ -30,7 +30,7 @@ class Line:
     """A publisher, and proxies before its two ports."""
 
     def __init__(self, service: Service) -> None:
-        """Have `info` tell the proxy's address as the feed, so that whoever asks through us stays with us."""
+        """Make `info` return the proxy's address as the feed, so that a client of the proxy stays with it."""
         self.service = service
         self.feed, self.control = Proxy(service.publisher.feed), Proxy(service.publisher.control)
         service.publisher.feed = self.feed.address

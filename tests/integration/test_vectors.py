@@ -151,7 +151,7 @@ def read_reply(vector: Vector) -> Value:
 
 
 def write_reply(vector: Vector) -> list[bytes]:
-    """Have a method of the control socket give the result."""
+    """Return the frames of a reply with the result of a method."""
     request_id, _, result = vector.value
     if "events" in result:
         rows = [Record(offset, topic, time_ns, body_of(body)) for offset, topic, time_ns, body in result["events"]]
@@ -167,7 +167,7 @@ def read_error(vector: Vector) -> Value:
 
 
 def write_error(vector: Vector) -> list[bytes]:
-    """Have a method of the control socket refuse."""
+    """Return the frames of the reply of a method that refuses."""
     request_id, _, error = vector.value
 
     def refuse(_params: NoParams) -> NoReturn:

@@ -302,7 +302,7 @@ class FakeComfy:
         return {"images": images}
 
     def _send(self, client_id: str | None, kind: str, data: dict[str, Any]) -> None:
-        """Tell one client; nobody else gets it, and nothing is kept for later."""
+        """Send a message to one client only; nothing is kept for later."""
         if client_id in self.sockets:
             self.sockets[client_id].send(json.dumps({"type": kind, "data": data}))
 

@@ -47,7 +47,7 @@ class ComfyHttpServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that have gone."""
+        """Ignore clients that have disconnected."""
 
 
 class _Posted(Protocol):

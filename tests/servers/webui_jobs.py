@@ -157,7 +157,7 @@ class JobWorker:
         return not (self.state.interrupted or self.state.skipped)
 
     def notify(self) -> None:
-        """Have those who wait look again."""
+        """Wake all waiting threads."""
         with self.changed:
             self.changed.notify_all()
 

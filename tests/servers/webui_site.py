@@ -131,7 +131,7 @@ class Site:
         self.worker.notify()
 
     def fail(self, status: int, body: Any) -> None:
-        """Have the next job fail with this answer; call it twice for two jobs."""
+        """Make the next job fail with this answer; call it twice for two jobs."""
         self.worker.failures.append((status, body))
 
     def interrupt(self) -> dict[str, Any]:

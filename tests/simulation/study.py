@@ -30,7 +30,7 @@ class Calibration:
     true: list[float] = field(default_factory=list)
 
     def add(self, stated: float, true: float) -> None:
-        """Note a statement, and whether it was true (a share of 1, where several values share a first place)."""
+        """Record a statement, and whether it was true (a share of 1, where several values share a first place)."""
         self.stated.append(stated)
         self.true.append(true)
 
@@ -59,7 +59,7 @@ class Pace:
     plain: dict[int, list[bool]] = field(default_factory=dict)
 
     def add(self, count: int, ours: bool, plain: bool) -> None:
-        """Note what was found in one run."""
+        """Record the result of one run."""
         self.ours.setdefault(count, []).append(ours)
         self.plain.setdefault(count, []).append(plain)
 
@@ -89,7 +89,7 @@ class Study:
     tiers: dict[str, list[str]] = field(default_factory=dict)  # at the end, by shape
 
     def add_pace(self, world: World, count: int, ours: bool, plain: bool) -> None:
-        """Note what was found, for the shape and for all."""
+        """Record the result, for the shape and for all."""
         names = [world.shape]
         if world.shape != "no difference":
             names += [ALL, HARD] if world.seed_deviation == max(SEED_DEVIATIONS) else [ALL]

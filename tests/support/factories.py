@@ -261,7 +261,7 @@ class Reports(list[tuple[float, int | None, int | None]]):
     """Takes the progress of a pipeline: fraction, step, and number of steps of each report."""
 
     def __call__(self, fraction: float, step: int | None = None, steps: int | None = None) -> None:
-        """Note one report."""
+        """Record one report."""
         self.append((fraction, step, steps))
 
 

@@ -32,7 +32,7 @@ class FeedbackRequests:
     """The example experiment with two jobs a variant; what job R of variant V gives is picture 10 V + R, or as told."""
 
     def __init__(self, log: Log, pictures: Mapping[tuple[int, int], tuple[int, ...]] | None = None) -> None:
-        """Have each job give pictures; those that are left out do not end."""
+        """End each job with its pictures; jobs that are left out do not end."""
         self.log, self.store = log, LearningStore(log)
         self.judged: list[str] = []  # what whoever draws conclusions was told, by judgements alone
         self._controller = LearningController()

@@ -79,7 +79,7 @@ class Consumer:
             self.gone.append(Truncated(0, self.recovery.offset + 1))
 
     def begin_at(self, beat: Beat) -> None:
-        """Note where a consumer that starts now has started."""
+        """Record the start position of a consumer that starts now."""
         if self.start is None and self.recovery.offset is not None:
             assert self.recovery.offset == beat.head
             self.start = beat.head

@@ -263,7 +263,7 @@ class Workspace:
         return "\n".join(f"--- {one.name}, status {one.popen.poll()}\n{one.errors()}" for one in shown)
 
     def _known(self, name: str, service: ServiceProcess) -> ServiceProcess:
-        """Tell later commands where a service is, and return it."""
+        """Set the address of a service for later commands, and return the service."""
         self.environment[f"VARIANTBUS_{name}"] = service.control
         return service
 
