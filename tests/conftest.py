@@ -1,6 +1,7 @@
 """Settings of hypothesis, and fixtures that track what a test opens and fail if it is left open."""
 
 import gc
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("variantbus")
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist nobody asks
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `--numprocesses auto` starts: more than cores, as many tests wait for processes."""
+    return (os.cpu_count() or 1) * 3 // 2 or 1
 
 
 def pytest_collection_finish() -> None:
