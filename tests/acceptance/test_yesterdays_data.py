@@ -1,7 +1,10 @@
 """A data folder that an earlier version wrote: today's services open it, have all of it, and go on with its work."""
 
+import fcntl
 import json
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +32,15 @@ def shown(workspace: Workspace, experiment_id: str) -> Any:
     return {key: value for key, value in document.items() if key not in CHANGES}
 
 
+@pytest.fixture
+def fixed_port() -> Iterator[None]:
+    """Wait for a second suite on this machine: the data name the runner by its address, so its port cannot be chosen."""
+    with Path(tempfile.gettempdir(), "variantbus-version.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.usefixtures("fixed_port")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_earlier_version_s_data_is_opened_and_its_work_goes_on(workspace: Workspace, version: str) -> None:
     """Experiments, ratings, the comparison and pictures are there; unfinished jobs run; the answer is the same."""
