@@ -34,7 +34,7 @@ def shown(workspace: Workspace, experiment_id: str) -> Any:
 
 @pytest.fixture
 def fixed_port() -> Iterator[None]:
-    """Wait for a second suite on this machine: the data name the runner by its address, so its port cannot be chosen."""
+    """Wait for a second suite on this machine: the data name the runner by its address, so the port is given."""
     with Path(tempfile.gettempdir(), "variantbus-version.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
