@@ -64,9 +64,8 @@ def _bound(kind: int, linger_ms: int, host: str, curve: CurveServer | None) -> S
     socket.zap_domain = b"variantbus"
     if curve:
         socket.curve_server, socket.curve_secretkey = True, curve.secret
-        socket.setsockopt(
-            zmq.ZAP_ENFORCE_DOMAIN, 1
-        )  # without an authenticator no client is admitted, instead of every client
+        # without an authenticator no client is admitted, instead of every client
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
     return socket
 
 

@@ -68,9 +68,8 @@ class Dispatcher:
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
         self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
-        self._strangers = store.runners_with_work() - set(
-            addresses
-        )  # never grows: jobs are assigned only to followed runners
+        # never grows: jobs are assigned only to followed runners
+        self._strangers = store.runners_with_work() - set(addresses)
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
         self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]

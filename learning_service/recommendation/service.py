@@ -147,9 +147,8 @@ class Recommender:
     def _next(self) -> None:
         if self._queue:
             following = self._queue.popleft()
-            self._loop.call(
-                lambda: self._renew(following)
-            )  # through the loop: direct calls would nest thousands deep after a start
+            # through the loop: direct calls would nest thousands deep after a start
+            self._loop.call(lambda: self._renew(following))
 
     def _observe(self, experiment: Experiment) -> Observations:
         return observe(experiment, self._store.results, self._store.judgements)

@@ -126,9 +126,8 @@ def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: ComfyuiJ
 
 def test_progress_is_that_of_our_own_prompt(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps come as they are done; previews and messages about other prompts are passed over."""
-    monkeypatch.setattr(
-        "pipeline_runner.pipelines.comfyui.prompt.POLL_SECONDS", 60.0
-    )  # the end is only told by a message
+    # so that only a message reports the end
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.prompt.POLL_SECONDS", 60.0)
     comfy.fake.behaviour.previews = comfy.fake.behaviour.messages_of_others = True
     reports = Reports()
 
