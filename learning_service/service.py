@@ -65,14 +65,12 @@ class LearningService:
             self._store,
             loop,
             selection.runners,
-            refused=lambda event: self._consumer.apply_local([event]),
+            refused=self._consumer.apply_local,
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
             keys=keys,
         )
         self._resending = Resending(log, self._store, loop, self._dispatcher.pump)
-        self._reconciler = Reconciler(
-            log, self._store, loop, apply=lambda event: self._consumer.apply_local([event]), curves=curves
-        )
+        self._reconciler = Reconciler(log, self._store, loop, apply=self._consumer.apply_local, curves=curves)
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
         methods = self.publisher.methods

@@ -341,7 +341,7 @@ def subject_of(message: Message) -> str:
         case ImagesCompared():
             return f"{message.left} {message.right}"
         case EventRejected():
-            return f"{message.topic} {message.offset}"
+            return f"{message.topic} {message.offset} {message.job_id or ''}"
         case _:
             return ""
 

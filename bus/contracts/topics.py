@@ -16,8 +16,3 @@ EVENT_REJECTED: Final = "event.rejected."
 
 # The newest message of these is the whole state of something: services open their logs so that it is always kept.
 STATE_TOPICS: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, RECOMMENDATION_UPDATED)
-
-
-def is_state_topic(topic: str) -> bool:
-    """Return whether the newest message of a topic is the whole state of something."""
-    return topic.startswith(STATE_TOPICS)

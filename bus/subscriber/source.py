@@ -97,6 +97,7 @@ class Source:
         self._asking = False  # for `info`, to connect
         self._info_seconds = ASK_SECONDS  # timeout of its answer
         self._stopped = False  # the publisher has announced that it closes
+        self._closed = False
         self._client = RequestClient(loop, address, curve)
         self._timer = loop.every(TICK_SECONDS, self._tick)
         self._ask_info()
@@ -155,7 +156,8 @@ class Source:
                 self._pump()
 
     def close(self) -> None:
-        """Release the sockets."""
+        """Release the sockets; what is under way in the present turn of the loop opens none again."""
+        self._closed = True
         self._timer.cancel()
         self._close_feed()
         self._client.close()
@@ -180,6 +182,7 @@ class Source:
 
     def _reconnect(self) -> None:
         """Replace both sockets, and forget open requests: their answers will not arrive."""
+        self._stopped = False
         self._close_feed()
         self._client.close()
         self._client = RequestClient(self._loop, self.address, self._curve)
@@ -191,7 +194,6 @@ class Source:
     def _await_return(self) -> None:
         """Ask `info` of a publisher that has closed, soon and then less often, until it is back."""
         logger.info("%s has stopped; waiting until it is back", self.address)
-        self._stopped = False
         self._info_seconds = RETURN_SECONDS
         self._reconnect()
 
@@ -270,7 +272,7 @@ class Source:
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
-        if self._stopped and not self._paused:
+        if self._stopped and not self._paused and not self._closed:
             self._await_return()
 
     def _on_heartbeat(self, frame: bytes) -> None:

@@ -69,15 +69,13 @@ class EventConsumer:
                 self._waiting.append(delivery)
         self._work_off()
 
-    def apply_local(self, events: Sequence[JobEvent]) -> None:
-        """Apply events that came on no feed: jobs that a runner refused, or ends of jobs that it was asked for.
-
-        One that cannot be applied is rejected, and the others are applied.
+    def apply_local(self, event: JobEvent) -> None:
+        """Apply an event that came on no feed: a job that a runner refused, or the end of a job that it was asked for.
 
         Raises:
-            StorageError: nothing can be written now, and nothing was applied.
+            StorageError: nothing can be written now, and the event was not applied.
         """
-        self._apply(events)
+        self._apply([event])
 
     def reject_damaged(self, offset: int) -> None:
         """Publish that a record of a runner's log is damaged: its event was not counted."""

@@ -42,22 +42,18 @@ ROOMS: Final[dict[str, set[str]]] = {
         "bus",
         "learning_service.experiments",
         "learning_service.storage",
-        "learning_service.events",
     },
     "learning_service.recommendation": {"bus", "learning_service.experiments", "learning_service.storage"},
     "learning_service.feedback": {
         "bus",
         "learning_service.experiments",
         "learning_service.storage",
-        "learning_service.events",
         "learning_service.recommendation",
     },
     "learning_service.archive": {
         "bus",
         "learning_service.experiments",
         "learning_service.storage",
-        "learning_service.events",
-        "learning_service.recommendation",
     },
     "learning_service.planning": {
         "bus",

@@ -11,8 +11,9 @@ import zmq
 from bus.config.limits import Limits
 from bus.protocol.addresses import Address
 from bus.protocol.recovery import Rewound, Truncated
-from bus.subscriber.delivery import Position, Start
+from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
+from bus.transport.loop import Loop
 from tests.support.helpers import Service, append, collect, deadline, names
 from tests.support.subscribing import MOMENT, fill, ready, restart, text, wait_for_queue
 
@@ -191,3 +192,33 @@ def test_a_control_socket_that_met_the_wrong_peer_is_made_anew(
     serve(tmp_path / "test.sqlite", control=Address("127.0.0.1", port))
 
     assert subscriber.wait_ready(deadline(20).left)
+
+
+def test_a_subscriber_that_is_closed_by_its_callback_stays_closed(serve: Serve, path: Path) -> None:
+    """Also where the closing heartbeat arrives in the same turn of the loop: no socket is opened for a return."""
+    service = serve(path)
+    loop = Loop()
+    batches: list[int] = []
+
+    def close(batch: list[Delivery]) -> None:
+        batches.append(len(batch))
+        subscriber.close()
+
+    subscriber = Subscriber([service.address], loop=loop, on_batch=close)
+    limit = deadline()
+    while not subscriber.ready:
+        assert not limit.passed, "the subscription is not ready"
+        loop.step(0.05)
+    service.append(("a.", 1))
+    service.stop()  # the event and the closing heartbeat wait in the socket now
+
+    while not batches:
+        assert not limit.passed, "the event did not come"
+        loop.step(0.05)
+    descriptors = loop.descriptors()
+    loop.step(0.05)
+
+    assert batches == [1]
+    assert loop.descriptors() == descriptors
+    assert all(source._client._socket.closed for source in subscriber._sources)
+    loop.close()

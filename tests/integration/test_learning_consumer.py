@@ -258,7 +258,7 @@ def test_an_end_that_was_asked_for_and_cannot_be_applied_is_rejected(
     wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
     monkeypatch.setattr(learning.service._store, "write_variants", failing(BodyTooLargeError("too large")))
 
-    learning.call(lambda: learning.service._consumer.apply_local([runner.end_of(ALL[0])]))
+    learning.call(lambda: learning.service._consumer.apply_local(runner.end_of(ALL[0])))
 
     (rejected,) = rejections(learning)
     assert (rejected.reason, rejected.offset) == ("handler_error", 0)
@@ -276,7 +276,7 @@ def test_a_failing_disk_is_no_fault_of_an_event(services: Services, monkeypatch:
     monkeypatch.setattr(learning.service._store, "write_variants", failing(failure))
 
     with pytest.raises(LogError):
-        learning.call(lambda: learning.service._consumer.apply_local([runner.end_of(ALL[0])]))
+        learning.call(lambda: learning.service._consumer.apply_local(runner.end_of(ALL[0])))
 
     assert rejections(learning) == []
     assert show(learning).totals.completed == 0

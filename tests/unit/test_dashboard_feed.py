@@ -30,9 +30,9 @@ def progress(job_id: str, fraction: float) -> JobProgress:
     return JobProgress(job_id=job_id, learning_context=None, fraction=fraction)
 
 
-def rejected(offset: int) -> EventRejected:
+def rejected(offset: int, job_id: str | None = None) -> EventRejected:
     """Make the refusal of an event."""
-    return EventRejected(reason="malformed", topic="job.completed.", offset=offset, job_id=None, detail="")
+    return EventRejected(reason="malformed", topic="job.completed.", offset=offset, job_id=job_id, detail="")
 
 
 def compared(left: str, right: str) -> ImagesCompared:
@@ -54,6 +54,7 @@ def rated(sha256: str, stars: int) -> ImageRated:
         (rated("a" * 64, 1), rated("a" * 64, 2), rated("b" * 64, 2)),
         (compared("a", "b"), compared("a", "b"), compared("a", "c")),
         (rejected(1), rejected(1), rejected(2)),
+        (rejected(0, "a"), rejected(0, "a"), rejected(0, "b")),  # of events that came on no feed
     ],
 )
 def test_a_newer_event_about_the_same_subject_replaces_an_older_one(

@@ -13,6 +13,11 @@ PAGES: Final = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+SOURCES: Final = [
+    path
+    for folder in ("bus", "pipeline_runner", "learning_service", "variantbus")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 FOLDERS: Final = "bus|pipeline_runner|learning_service|variantbus|tests|benchmarks|examples|docs"
 PATH: Final = re.compile(rf"(?:{FOLDERS})/[\w./-]*|[\w./-]+\.(?:py|md|sql|jinja)")
 
@@ -40,3 +45,13 @@ def test_the_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for path in (ROOT / "docs").glob("*.md"):
         assert path.name == "index.md" or f"({path.name})" in index, path.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_method_in_backticks_exists(page: Path) -> None:
+    """A page that says `Log.transaction` means a class of ours that has this method."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    classes = set(re.findall(r"^class (\w+)", code, re.MULTILINE))
+    for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)(?:\(\))?`", page.read_text(encoding="utf-8")):
+        if name in classes:
+            assert re.search(rf"^    (?:async )?(?:def )?{method}\b", code, re.MULTILINE), f"{name}.{method}"
