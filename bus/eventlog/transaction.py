@@ -36,10 +36,7 @@ class Transaction:
         self.committing.append(callback)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call back once this transaction is on disk, before its messages are sent; not at all if it fails.
-
-        The callback must not open a transaction: its messages would be sent before those of this one.
-        """
+        """Call back once this transaction is on disk and its messages are sent; not at all if it fails."""
         self.committed.append(callback)
 
     def append(self, topic: str, message: Struct) -> None:

@@ -72,7 +72,8 @@ class Results:
                 for image in result.images
             ]
         tx.executemany(SQL["upsert_result"], results)
-        tx.executemany(SQL["upsert_picture"], pictures)
+        if pictures:
+            tx.executemany(SQL["upsert_picture"], pictures)
 
     def all(self, experiment_id: str) -> list[ResultRow]:
         """Return how the jobs of an experiment ended, variant by variant and seed by seed."""

@@ -7,7 +7,7 @@ from bus.eventlog.log import Log
 from tests.support.helpers import job
 
 
-def test_callbacks_come_after_the_commit_and_before_the_messages(tmp_path: Path) -> None:
+def test_callbacks_come_after_the_commit_and_the_messages(tmp_path: Path) -> None:
     """What is kept in memory changes only then; nothing of a transaction that fails is called."""
     log = Log(tmp_path / "log.db")
     order: list[object] = []
@@ -22,4 +22,4 @@ def test_callbacks_come_after_the_commit_and_before_the_messages(tmp_path: Path)
         raise ZeroDivisionError
     log.close()
 
-    assert order == [("committed", 1), ["a."]]
+    assert order == [["a."], ("committed", 1)]
