@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+
 from bus.contracts.messages import JobStarted
 from tests.support.checker import check_counts, check_picture, messages_of, whole_log
 from tests.support.experiment_files import gate, pictures, program, services, submit
@@ -58,6 +60,18 @@ def check_kept_demo(workspace: Workspace, data: Path) -> None:
 
     assert [one["status"] for one in listed] == ["completed"] * 2
     assert demo.wait() == 130
+    assert workspace.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_ended_in_mid_run_leaves_no_process(workspace: Workspace, number: signal.Signals) -> None:
+    """Also when its terminal is closed: the next demo finds the data folder free."""
+    demo = workspace.command("demo", "--data-dir", workspace.folder / "tmp")
+    wait_until(lambda: len(workspace.left()) > 3, COMMAND_SECONDS, what="the services of the demo")
+
+    demo.send(number)
+
+    assert demo.wait() == 128 + number
     assert workspace.left() == []
 
 

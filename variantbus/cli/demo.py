@@ -1,5 +1,7 @@
 """`variantbus demo`: the whole chain once, on a fresh set of processes."""
 
+import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Final
@@ -7,7 +9,7 @@ from typing import Final
 import click
 
 from bus.console.options import data_dir_option, keys_option, pass_on_config
-from bus.console.process import EXIT_UNEXPECTED, fail, user_errors
+from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, fail, user_errors
 from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.transport.client import request
 from bus.transport.keys import Keys
@@ -33,6 +35,8 @@ def demo(*, keep: bool, data_dir: Path, keys: Keys | None) -> None:
     """
     folder = data_dir.absolute() / "demo"
     pass_on_config()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must not leave the processes behind
+        signal.signal(number, lambda received, _frame: sys.exit(EXIT_SIGNAL + received))
     try:
         with user_errors(), Children(folder / "logs") as children:
             _run(children, folder, keys, keep=keep)
