@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from bus.console.options import RUNNER_CONTROL, AddressType, configured_limits, service_options
-from bus.console.process import announce, check_exposure, service_loop, user_errors
+from bus.console.process import announce, check_exposure, run_service, service_loop, user_errors
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address
@@ -130,4 +130,4 @@ def main(  # noqa: PLR0913 - one parameter an option
 
 
 if __name__ == "__main__":
-    main()
+    run_service(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bus.console.options import configured_limits, service_options
-from bus.console.process import announce, check_exposure, service_loop, user_errors
+from bus.console.process import announce, check_exposure, run_service, service_loop, user_errors
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address
 from bus.protocol.validation import InvalidInputError
@@ -114,4 +114,4 @@ def main(  # noqa: PLR0913 - one parameter an option
 
 
 if __name__ == "__main__":
-    main()
+    run_service(main)

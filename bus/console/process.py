@@ -70,6 +70,12 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def run_service(command: click.Command) -> None:
+    """Run the command of a service as this process; Ctrl-C before its loop runs ends it quietly, with status 130."""
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(EXIT_SIGNAL + signal.SIGINT))  # click would say "Aborted!"
+    command()
+
+
 @contextmanager
 def service_loop() -> Iterator[Loop]:
     """Return the loop of a service; SIGTERM and SIGINT end it in good order."""

@@ -10,7 +10,7 @@ import click
 import uvicorn
 
 from bus.console.options import HostType, keys_option, learning_option, runner_option
-from bus.console.process import announce, is_loopback, user_errors
+from bus.console.process import announce, is_loopback, run_service, user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
@@ -163,4 +163,4 @@ def names_of(port: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_service(main)
