@@ -17,6 +17,7 @@ from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, names
 
+LEAST_CANCELLED = 1000
 T = TypeVar("T")
 Serve = Callable[..., Service]
 MOMENT = 0.05 * TIME_FACTOR  # long enough to see that nothing more comes
@@ -188,21 +189,23 @@ def test_thousands_of_cancellations_under_load_lose_and_repeat_nothing(
         found: list[Delivery] = []
         cancelled = 0
         async with AsyncSubscriber([service.address], ["a."], start=Start.BEGINNING) as subscriber:
-            while not found or found[-1].offset < count:
+            # a busy machine gives few attempts while events come: those that are missing come behind the last event
+            while (left := not found or found[-1].offset < count) or cancelled <= LEAST_CANCELLED:
                 for _ in range(20):
                     try:
                         found += await attempt(subscriber)
                     except (TimeoutError, asyncio.CancelledError):
                         cancelled += 1
-                with contextlib.suppress(TimeoutError):
-                    found += await asyncio.wait_for(receive(subscriber), 1)  # so that it ends in time
+                if left:
+                    with contextlib.suppress(TimeoutError):
+                        found += await asyncio.wait_for(receive(subscriber), 1)  # so that it ends in time
         return found, cancelled
 
     with load(service, count):
         found, cancelled = run(work())
 
     assert [one.offset for one in found] == list(range(1, count + 1))
-    assert cancelled > 1000
+    assert cancelled > LEAST_CANCELLED
 
 
 def test_only_one_task_may_wait(service: Service) -> None:
