@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 import click
 
-from bus.eventlog.errors import LogError
+from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.protocol.addresses import AddressError
 from bus.protocol.control import ControlError
 from bus.protocol.topics import TopicError
@@ -97,14 +97,16 @@ def user_errors() -> Iterator[None]:
     """End the process with one sentence and the right exit status for every error that a user can cause."""
     try:
         yield
-    except (InvalidInputError, AddressError, TopicError) as error:
+    except (InvalidInputError, AddressError, TopicError, BindError) as error:
         fail(str(error), EXIT_USAGE)
     except UnicodeEncodeError as error:  # an argument that is not UTF-8
         fail(f"{error.object!a}: is not UTF-8", EXIT_USAGE)
-    except BindError as error:
-        fail(str(error), EXIT_USAGE)
+    except DiskError as error:
+        fail(str(error), EXIT_UNEXPECTED)
     except LogError as error:
         fail(str(error), EXIT_REFUSED)
+    except StorageError as error:  # at the start; later it is waited for
+        fail(f"{error}; make room and start again", EXIT_REFUSED)
     except ControlError as error:
         fail(error.message, exit_code_of(error))
     except KeyboardInterrupt:

@@ -5,11 +5,17 @@ class LogError(Exception):
     """A log cannot be used; the text says which and what to do about it."""
 
 
+class DiskError(LogError):
+    """The disk of a log or of another file failed while it was in use. Nobody knows what is on it now.
+
+    The process has to end; its next start reads anew what is there.
+    """
+
+
 class StorageError(Exception):
     """Nothing can be written now, and nothing was: the disk is full or read-only, or another process writes. Try again.
 
-    Any other error of the database is a `LogError`: after a failed sync nobody knows what is on the disk, so the
-    process has to end and read it anew.
+    See `bus.eventlog.disk_faults` for what else an error of the disk can mean.
     """
 
 

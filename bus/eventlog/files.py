@@ -1,13 +1,17 @@
 """The files around a log's database: the lock that keeps a second process out, and the synced copy of its head."""
 
 import fcntl
+import logging
 import os
 import secrets
 import uuid
 from functools import cache
 from pathlib import Path
 
-from bus.eventlog.errors import LogError
+from bus.eventlog.disk_faults import disk_fault
+from bus.eventlog.errors import DiskError, LogError
+
+logger = logging.getLogger(__name__)
 
 
 def new_epoch() -> int:
@@ -59,6 +63,7 @@ class LogFile:
                 raise LogError(text) from None
             raise LogError(f"cannot write to {path.parent}: {error.strerror}") from error
         self._written = b""
+        self.head_noted = True  # the last head could be written
         self._path = path
         self._files: dict[Path, tuple[int, int]] = {}  # device and inode of each, once the database is there
 
@@ -80,15 +85,35 @@ class LogFile:
     def write_head(self, epoch: int, head: int) -> None:
         """Write the head and sync it: one small write in place, which a power cut leaves complete or undone.
 
+        What is committed is safe without it. So if it cannot be written now, the log goes on, and says which file.
+
         Raises:
             LogError: the files are not those that were opened; raised once, as the caller then closes the log.
+            DiskError: the disk fails.
         """
-        self._check_files()
-        line = b"%020d %020d\n" % (epoch, head)
-        if line != self._written:
-            os.pwrite(self._head, line, 0)
-            os.fsync(self._head)
-            self._written = line
+        try:
+            self._check_files()
+            line = b"%020d %020d\n" % (epoch, head)
+            if line != self._written:
+                self._written = b""
+                os.pwrite(self._head, line, 0)
+                os.fsync(self._head)
+                self._written = line
+        except OSError as error:
+            self._miss_head(error)
+        else:
+            self.head_noted = True
+
+    def _miss_head(self, error: OSError) -> None:
+        """Say once that the head cannot be noted, and what that means; an error of the device is raised."""
+        path = self._path.with_suffix(".head")
+        fault = disk_fault(error, path)
+        if isinstance(fault, DiskError):
+            raise fault from error
+        if self.head_noted:
+            text = "%s cannot be written: %s; the log goes on, but until it can, a lost end would not be noticed"
+            logger.error(text, path, error.strerror)
+        self.head_noted = False
 
     def _check_files(self) -> None:
         """Detect that a file was removed or replaced: SQLite would write where nothing can be read again."""

@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog import sql
+from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
@@ -34,6 +35,7 @@ APPLICATION_ID: Final = 0x76427573  # "vBus"
 SCHEMA_VERSION: Final = 2
 ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
 LAST: Final = b"\xff" * 256  # sorts after every topic, also a damaged one, which must be found and reported
+STALE_SECONDS: Final = 30.0  # services retry every second, so an old failure has no unwritten transaction
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Log:
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
-        self.failed_at: float | None = None  # monotonic time of a transaction that could not be written, until one is
+        self._failed_at: float | None = None  # monotonic time of a transaction that could not be written, until one is
         self.write_failures = 0
         self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
         self._file = LogFile(path)
@@ -91,6 +93,7 @@ class Log:
 
         Raises:
             StorageError: nothing can be written now.
+            DiskError: the disk failed, and the process has to end.
         """
         try:
             self._set_synchronous(full=sync or self._full)
@@ -104,21 +107,15 @@ class Log:
         except BaseException as error:
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
-            if failure := self._failure(error):
-                raise failure from error
+            fault = database_fault(error, self.path) if isinstance(error, sqlite3.Error) else error
+            if isinstance(fault, StorageError):
+                self._failed_at = time.monotonic()
+                self.write_failures += 1
+            if fault and fault is not error:
+                raise fault from error
             raise
-        self.failed_at = None
+        self._failed_at = None
         self._publish(tx, records)
-
-    def _failure(self, error: BaseException) -> StorageError | LogError | None:
-        """Return the error to raise for an error of the database; None for an error of another kind."""
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _TRANSIENT:
-            self.failed_at = time.monotonic()
-            self.write_failures += 1
-            return StorageError(f"{self.path} cannot be written: {error}")
-        if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-            return LogError(f"{self.path} failed: {error}; start again, which reads what is on the disk")
-        return None
 
     def _publish(self, tx: Transaction, records: list[Record]) -> None:
         """Call the observers with the committed records."""
@@ -136,14 +133,38 @@ class Log:
         """Call back with the records of each transaction after its commit, in order."""
         self._on_commit.append(callback)
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise what an error of the database means: `StorageError` if it may be gone soon, `DiskError` otherwise."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if fault := database_fault(error, self.path):
+                raise fault from error
+            raise
+
     def query(self, statement: str, params: Any = ()) -> list[Any]:
-        """Read from the service's own tables."""
-        return self._db.execute(statement, params).fetchall()
+        """Return rows of the service's own tables.
+
+        Raises:
+            StorageError: nothing can be read now.
+            DiskError: the disk failed, and the process has to end.
+        """
+        try:  # not by `_reading`, which would cost a third of a short query
+            return self._db.execute(statement, params).fetchall()
+        except sqlite3.Error as error:
+            if fault := database_fault(error, self.path):
+                raise fault from error
+            raise
 
     def query_page(self, statement: str, params: Any, limit: int) -> tuple[list[Any], bool]:
-        """Return up to `limit` rows, whose last columns (blobs) fill at most a page, and whether there may be more."""
+        """Return up to `limit` rows, whose last columns (blobs) fill at most a page, and whether there may be more.
+
+        Raises:
+            StorageError, DiskError: as for `query`.
+        """
         rows, size = [], 0
-        with closing(self._db.execute(statement, params)) as cursor:
+        with self._reading(), closing(self._db.execute(statement, params)) as cursor:
             for row in cursor:
                 rows.append(row)
                 size += len(row[-1])
@@ -162,7 +183,7 @@ class Log:
             SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
         )
         records, damaged, size, page_bytes = [], [], 0, self.limits.page_bytes
-        with closing(cursor):
+        with self._reading(), closing(cursor):
             for offset, topic, time_ns, body, crc in cursor:
                 if checksum(offset, topic, time_ns, body) == crc:
                     records.append(record_of(offset, topic, time_ns, body))
@@ -223,6 +244,12 @@ class Log:
         return [(offset, topic_text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
 
     @property
+    def writable(self) -> bool:
+        """Whether the last transaction could be written, and the last head noted; True if nobody has tried lately."""
+        failed = self._failed_at is not None and time.monotonic() - self._failed_at < STALE_SECONDS
+        return not failed and self._file.head_noted
+
+    @property
     def first(self) -> int:
         """The oldest offset that is kept; head + 1 if none is."""
         return self._db.execute(SQL["select_first"]).fetchone()[0] or self.head + 1
@@ -241,7 +268,11 @@ class Log:
             raise LogError(_other_version(self.path, f"version {row[0]} of the {name} tables", version))
 
     def sync_head(self) -> None:
-        """Write the head to the small synced file beside the database; called about once a second."""
+        """Write the head to the small synced file beside the database; called about once a second.
+
+        Raises:
+            LogError: a file of the log was removed or replaced, or its disk failed.
+        """
         self._file.write_head(self.epoch, self.head)
 
     def close(self) -> None:
@@ -337,7 +368,6 @@ class Log:
 
 
 _INSERT_MANY: Final = SQL["insert_record"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
-_TRANSIENT: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _IDENTITY: Final = ("application_id", "user_version")
 _PRAGMAS: Final = (
     "journal_mode = WAL",

@@ -17,11 +17,10 @@ HELP: Final = {
     "variantbus_log_oldest_event_age_seconds": "Age of the oldest event that is kept.",
     "variantbus_log_size_bytes": "Size of the database file (db), and of what waits to be merged into it (wal).",
     "variantbus_log_free_bytes": "Room on the disk of the database.",
-    "variantbus_log_writable": "0 after a transaction that could not be written, until one is or nobody tries.",
+    "variantbus_log_writable": "0 after a transaction or the head could not be written, until it is or nobody tries.",
     "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
     "variantbus_log_removed_events_total": "Events that retention has removed.",
 }
-STALE_SECONDS: Final = 30.0  # services retry every second, so an old failure has no unwritten transaction
 
 
 def log_points(log: Log) -> Iterator[Point]:
@@ -37,8 +36,7 @@ def log_points(log: Log) -> Iterator[Point]:
             yield "variantbus_log_size_bytes", {"file": file}, Path(f"{log.path}{suffix}").stat().st_size
     with suppress(OSError):
         yield "variantbus_log_free_bytes", {}, shutil.disk_usage(log.path.parent).free
-    well = log.failed_at is None or time.monotonic() - log.failed_at > STALE_SECONDS
-    yield "variantbus_log_writable", {}, int(well)
+    yield "variantbus_log_writable", {}, int(log.writable)
     yield "variantbus_log_write_failures_total", {}, log.write_failures
     for reason, count in log.removed.items():
         yield "variantbus_log_removed_events_total", {"reason": reason}, count

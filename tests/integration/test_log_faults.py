@@ -6,12 +6,13 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from bus.contracts.messages import encode_body
-from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
+from bus.eventlog.errors import BodyTooLargeError, DiskError, LogError, StorageError
 from bus.eventlog.log import Log
 from bus.protocol.frames import BODY_LIMIT
 from bus.subscriber.delivery import Start
@@ -215,6 +216,68 @@ def test_a_full_disk_refuses_writes_and_nothing_else_until_there_is_room(
     service.stop()
 
 
+@contextmanager
+def head_file_on(log: Log, device: str) -> Iterator[None]:
+    """Let writes of the head meet the errors of a device; nothing else changes."""
+    kept, other = os.dup(log._file._head), os.open(device, os.O_RDWR)
+    os.dup2(other, log._file._head)
+    yield
+    os.dup2(kept, log._file._head)
+    os.close(kept)
+    os.close(other)
+
+
+@pytest.mark.fault(item="F57")
+def test_a_head_that_cannot_be_noted_is_named_once_and_the_log_goes_on(
+    open_log: OpenLog, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is committed is safe without it; once it can be written, it is."""
+    log = open_log(path)
+    with head_file_on(log, "/dev/full"):
+        for number in range(3):
+            append(log, ("a.", number))
+            log.sync_head()
+            assert not log.writable
+        assert len(log.fetch("", 0).records) == 3
+
+    assert caplog.text.count("test.head cannot be written: No space left on device; the log goes on") == 1
+    log.sync_head()
+    assert log.writable
+    assert log._file.read_head() == (log.epoch, 3)
+
+
+@pytest.mark.fault(item="F55")
+def test_a_head_file_whose_device_fails_ends_the_use_of_the_log(open_log: OpenLog, path: Path) -> None:
+    """After EIO nobody knows what is on the disk: the log cannot be used, but it can be closed."""
+    log = open_log(path)
+    append(log, ("a.", 1))
+
+    with head_file_on(log, "/proc/self/mem"), pytest.raises(DiskError, match=r"test\.head failed: Input/output error"):
+        log.sync_head()
+
+    assert [record.offset for record in log.fetch("", 0).records] == [1]
+
+
+@pytest.mark.fault(item="F55")
+def test_a_full_disk_of_which_sqlite_says_only_that_it_failed_is_waited_for(
+    small_disk: Path, open_log: OpenLog
+) -> None:
+    """The index of the write-ahead log grows in a file of its own: SQLite calls its lack of room an I/O error."""
+    log = open_log(small_disk / "test.db")
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    ballast = small_disk / "ballast"
+    with suppress(OSError):
+        ballast.write_bytes(b"x" * (2 << 20))
+
+    with pytest.raises(StorageError, match="disk I/O error"), log.transaction():
+        raise failure
+
+    ballast.unlink()
+    with pytest.raises(DiskError), log.transaction():
+        raise failure
+
+
 @pytest.mark.fault(item="F36")
 def test_a_long_reader_makes_the_write_ahead_log_grow_and_it_shrinks_afterwards(open_log: OpenLog, path: Path) -> None:
     """Somebody who keeps a read transaction open, as a backup does, holds it; our own readers never do."""
@@ -304,5 +367,5 @@ def test_an_error_after_which_nobody_knows_what_is_on_disk_ends_the_use_of_the_l
     failure = sqlite3.OperationalError("disk I/O error")
     failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
 
-    with pytest.raises(LogError, match="disk I/O error; start again"), log.transaction():
+    with pytest.raises(DiskError, match="disk I/O error; start again"), log.transaction():
         raise failure

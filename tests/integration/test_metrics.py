@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.eventlog.points import STALE_SECONDS
+from bus.eventlog.log import STALE_SECONDS
 from bus.protocol.control import ControlError, Metric, MetricsReply, Sample
 from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.prometheus import exposition
@@ -90,7 +90,7 @@ def test_a_failure_to_write_of_long_ago_is_no_alarm(serve: Serve, tmp_path: Path
     """What waits is tried every second; a single request that was refused on a full disk leaves nothing behind."""
     service = serve(tmp_path / "log.db")
     for seconds, expected in ((1, 0), (STALE_SECONDS + 1, 1)):
-        service.log.failed_at = time.monotonic() - seconds
+        service.log._failed_at = time.monotonic() - seconds
         assert reading(service.address, "variantbus_log_writable") == expected
 
 
