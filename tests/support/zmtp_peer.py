@@ -73,6 +73,11 @@ class Peer:
             return False
         return True
 
+    def reset(self) -> None:
+        """Hang up by a reset, as the system does for a process that was killed before it had read everything."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
     def close(self) -> None:
         """Hang up."""
         self.socket.close()
