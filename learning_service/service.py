@@ -59,7 +59,15 @@ class LearningService:
             discover=selection.discover,
             shard=selection.shard,
         )
-        self._consumer = EventConsumer(log, self._store, loop, self.publisher, controller, self._read_again)
+        self._consumer = EventConsumer(
+            log,
+            self._store,
+            loop,
+            self.publisher,
+            controller,
+            on_overflow=self._read_again,
+            reconcile=lambda runner: self._reconciler.ask(runner),  # noqa: PLW0108 - it is made below
+        )
         self._dispatcher = Dispatcher(
             log,
             self._store,

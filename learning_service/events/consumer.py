@@ -1,14 +1,17 @@
 """Applies events: each batch changes state, publishes messages and moves the position, in one transaction."""
 
 import logging
+import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
 from bus.contracts.topics import EVENT_REJECTED, VARIANT_PROGRESS
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import Publisher
@@ -16,7 +19,15 @@ from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
-from learning_service.events.router import JobEvent, Label, LearningController, Outcome, Rejected, failure
+from learning_service.events.router import (
+    HANDLER_ERROR,
+    JobEvent,
+    Label,
+    LearningController,
+    Outcome,
+    Rejected,
+    failure,
+)
 from learning_service.events.staging import rejection, stage
 from learning_service.experiments.model import variant_fraction
 from learning_service.storage.store import LearningStore
@@ -30,7 +41,11 @@ logger = logging.getLogger(__name__)
 
 
 class EventConsumer:
-    """Applies the events that subscribers deliver; none is lost while the disk is full."""
+    """Applies the events that subscribers deliver; none is lost while nothing can be read or written.
+
+    Only an error of the event itself rejects it. After any other, such as a failed read, the position stays where it
+    is: a transient one is waited for, all others end the process, and the next start reads the event again.
+    """
 
     def __init__(
         self,
@@ -40,12 +55,14 @@ class EventConsumer:
         publisher: Publisher,
         controller: LearningController,
         on_overflow: Callable[[], None],
+        reconcile: Callable[[str], None],
     ) -> None:
         """Wire the parts; `on_batch` is what the subscriber calls.
 
-        `on_overflow` is called when events were dropped: they must be read again from the stored positions.
+        `on_overflow` is called when events were dropped: they must be read again from the stored positions. `reconcile`
+        is called with a runner whose event could not be handled: it has to be asked how its jobs ended.
         """
-        self._on_overflow = on_overflow
+        self._on_overflow, self._reconcile = on_overflow, reconcile
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
         self._waiting: deque[Delivery] = deque()
@@ -86,20 +103,23 @@ class EventConsumer:
             with self._log.transaction() as tx:
                 tx.append(EVENT_REJECTED, message)
         except StorageError as error:
-            logger.error("record %d is damaged, and: %s", offset, error)  # noqa: TRY400 - no bug of ours
-        self._counts["rejected", "damaged_record"] += 1
+            retry_later(self._loop, error, lambda: self.reject_damaged(offset))
+        else:
+            self._counts["rejected", "damaged_record"] += 1
 
     def _work_off(self) -> None:
+        alone = 0  # so many events are applied one by one, as one of them makes its batch fail
         while self._waiting and not self._blocked:
-            batch = [self._waiting[index] for index in range(min(self._log.limits.batch_events, len(self._waiting)))]
+            count = 1 if alone else min(self._log.limits.batch_events, len(self._waiting))
             try:
-                self._apply(batch)
+                applied = self._apply([self._waiting[index] for index in range(count)])
             except StorageError as error:
                 # a transient error: the events wait here, and the runner's log has them anyway
                 self._blocked = True
                 retry_later(self._loop, error, self._unblock)
                 return
-            for _ in batch:
+            alone = max(0, alone - 1) if applied else count
+            for _ in range(count if applied else 0):
                 self._waiting.popleft()
 
     def _unblock(self) -> None:
@@ -109,19 +129,18 @@ class EventConsumer:
             self._overflown = False
             self._on_overflow()
 
-    def _apply(self, batch: Sequence[Delivery | JobEvent]) -> None:
-        """Apply a batch; if an event makes it fail, that event is rejected and the others are applied."""
+    def _apply(self, batch: Sequence[Delivery | JobEvent]) -> bool:
+        """Apply a batch, and reject an event that fails alone; False if one of several fails: nothing was applied."""
         try:
             self._transact(batch)
-        except (StorageError, LogError, MemoryError):
-            raise
         except Exception as error:
+            if not _is_of_event(error):
+                raise
             logger.exception("a batch of %d events failed", len(batch))
             if len(batch) > 1:
-                for one in batch:
-                    self._apply([one])
-            else:
-                self._reject_alone(batch[0], error)
+                return False
+            self._reject_alone(batch[0], error)
+        return True
 
     def _transact(self, batch: Sequence[Delivery | JobEvent]) -> None:
         self._store.trim()
@@ -140,9 +159,16 @@ class EventConsumer:
                         continue
                     event, outcome = message, self._controller.handle(message, work.find)
                 stage(work, self._store, outcome, event, delivery)
+                self._note_failure(tx, outcome, delivery)
                 outcomes.append(outcome)
             self._store.write_positions(tx, _positions(batch))
         self._count(outcomes)
+
+    def _note_failure(self, tx: Transaction, outcome: Outcome, delivery: Delivery | None) -> None:
+        """Record with an event that could not be handled that its runner is to be asked for the end of the job."""
+        if delivery and isinstance(outcome, Rejected) and outcome.reason == HANDLER_ERROR:
+            self._store.begin_reconcile(tx, delivery.source)
+            tx.after_commit(partial(self._reconcile, delivery.source))
 
     def _count(self, outcomes: list[Outcome]) -> None:
         """Count outcomes once they are on disk: a failed batch is tried again."""
@@ -151,9 +177,10 @@ class EventConsumer:
 
     def _reject_alone(self, one: Delivery | JobEvent, error: Exception) -> None:
         """Reject an event that cannot be applied, and continue with the next one."""
-        outcome = failure(error)
+        outcome, delivery = failure(error), one if isinstance(one, Delivery) else None
         with self._log.transaction() as tx:
-            tx.append(EVENT_REJECTED, rejection(outcome, None, one if isinstance(one, Delivery) else None))
+            tx.append(EVENT_REJECTED, rejection(outcome, None, delivery))
+            self._note_failure(tx, outcome, delivery)
             self._store.write_positions(tx, _positions([one]))
         self._count([outcome])
 
@@ -165,7 +192,10 @@ class EventConsumer:
         if not isinstance(message, JobProgress) or message.learning_context is None:
             return
         context = message.learning_context
-        experiment = self._controller.find_running(message, self._store.find)
+        try:
+            experiment = self._controller.find_running(message, self._store.find)
+        except StorageError:  # the next progress follows soon
+            return
         if experiment:
             experiment.progress[message.job_id] = (context.variant_index, message.fraction)
             progress = VariantProgress(
@@ -176,6 +206,13 @@ class EventConsumer:
             )
             topic = topics.build(VARIANT_PROGRESS, context.experiment_id, context.variant_index)
             self._publisher.publish_ephemeral(topic, progress)
+
+
+def _is_of_event(error: Exception) -> bool:
+    """Return whether an event is to blame for an error, as it would fail again: not a failed read, or no memory."""
+    if isinstance(error, sqlite3.Error):  # a value that no column takes, such as one that is not a number
+        return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+    return not isinstance(error, StorageError | LogError | MemoryError | OSError)
 
 
 def _positions(batch: Sequence[Delivery | JobEvent]) -> dict[tuple[str, str], Position]:

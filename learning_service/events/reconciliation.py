@@ -62,11 +62,16 @@ class Reconciler:
 
     def _begin(self, runner: str) -> None:
         self._noted.discard(runner)
+        try:
+            jobs = self._store.unended()
+        except StorageError as error:
+            retry_later(self._loop, error, lambda: self._begin(runner))
+            return
         if before := self._rounds.pop(runner, None):
             before.close()
         logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
         client = RequestClient(self._loop, runner, self._curves[runner])
-        one = _Round(self._loop, client, self._store.unended(), self._apply, self._finish)
+        one = _Round(self._loop, client, jobs, self._apply, self._finish)
         self._rounds[runner] = one
         one.next()
 
@@ -125,6 +130,7 @@ class _Round:
             self._jobs.popleft()
             self.next()
         else:
+            self._jobs.rotate(-1)  # if it is this job whose answer cannot be read, the others are not kept waiting
             self._again(error.message)
 
     def _again(self, reason: str) -> None:

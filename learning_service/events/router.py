@@ -1,5 +1,9 @@
 """The router: which variant an event belongs to, and its outcome. No socket, no file, no clock.
 
+`LearningController.decide` gets the state that it needs, so an error in it comes from the event and that state alone:
+it would come again, and rejects the event. Looking the state up is no part of it: an error of `find` says nothing about
+the event, and passes through `handle`.
+
 | event | outcome |
 |---|---|
 | no learning context | ignored |
@@ -11,7 +15,7 @@
 | more jobs of a discovered variant than it may have | rejected |
 | the job has ended already | ignored |
 | the variant has ended already | late: kept in the history, state unchanged |
-| handler raises | rejected with the error; the service continues |
+| the decision raises | rejected with the error; the service continues and asks the runner how its jobs ended |
 | else | applied |
 """
 
@@ -40,6 +44,7 @@ JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]
 Label = tuple[Kind, str]  # the outcome of an event, and the reason
 Find = Callable[[str], Experiment | None]
+HANDLER_ERROR: Final = "handler_error"
 DISCOVERED_JOBS: Final = 10_000  # of one variant; a planned one has at most 256
 ERROR_LIMIT: Final = 500  # characters
 
@@ -107,9 +112,20 @@ class LearningController:
         self._discover, self._shard = discover, shard
 
     def handle(self, event: JobEvent, find: Find) -> Outcome:
-        """Return the outcome of an event; `find` looks up the present state of experiments. It raises nothing."""
+        """Return the outcome of an event; `find` looks up the state of experiments, and nothing else may raise."""
+        context = event.learning_context
+        if context is None:
+            return Ignored("no_learning_context")
+        if not self.follows(context):
+            return Ignored("not_followed")
+        return self.decide(event, context, find(context.experiment_id))
+
+    def decide(self, event: JobEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
+        """Return the outcome of an event with this context, in this state of its experiment. Pure."""
         try:
-            return self._route(event, find)
+            return self._decide(event, context, experiment)
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - one bad event never stops the service; the outcome is published
             return failure(error)
 
@@ -130,14 +146,7 @@ class LearningController:
             and self._shard.owns(context.experiment_id)
         )
 
-    def _route(self, event: JobEvent, find: Find) -> Outcome:
-        """Return the outcome of an event of an experiment: look up its variant and its job."""
-        context = event.learning_context
-        if context is None:
-            return Ignored("no_learning_context")
-        if not self.follows(context):
-            return Ignored("not_followed")
-        experiment = find(context.experiment_id)
+    def _decide(self, event: JobEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
         if experiment is None:
             if not self._discover:
                 return Rejected("unknown_experiment", context.experiment_id)
@@ -150,7 +159,7 @@ class LearningController:
 
 def failure(error: Exception) -> Rejected:
     """Return the outcome of an event that cannot be handled."""
-    return Rejected("handler_error", f"{type(error).__name__}: {error}"[:ERROR_LIMIT])
+    return Rejected(HANDLER_ERROR, f"{type(error).__name__}: {error}"[:ERROR_LIMIT])
 
 
 def _difference(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Rejected | None:

@@ -88,12 +88,12 @@ class AdaptiveSearch:
     def _look(self, experiment_id: str) -> None:
         """Plan the next round or end the search, once all planned jobs have ended and the recommendation is current."""
         self._store.trim()
-        experiment = self._store.find(experiment_id)
-        if experiment is None or not experiment.is_searching or not experiment.is_idle:
-            return
-        if self._store.stale.has(experiment_id):
-            return  # it is updated soon, and then this is called again
         try:
+            experiment = self._store.find(experiment_id)
+            if experiment is None or not experiment.is_searching or not experiment.is_idle:
+                return
+            if self._store.stale.has(experiment_id):
+                return  # it is updated soon, and then this is called again
             try:
                 self._go_on(experiment)
             except InvalidInputError as error:  # a runner no longer accepts a value

@@ -94,14 +94,20 @@ class Recommender:
             self._queue.append(experiment_id)
             return
         self._waiting.discard(experiment_id)
-        if not self._store.stale.has(experiment_id):
+        began = time.monotonic()
+        try:
+            is_stale, experiment = self._store.stale.has(experiment_id), self._store.find(experiment_id)
+            seen = self._observe(experiment) if experiment and is_stale else None
+            is_worth = seen is not None and bool(seen.seen or self.latest(experiment_id))
+        except StorageError as error:
+            retry_later(self._loop, error, lambda: self._soon(experiment_id))
+            self._next()
+            return
+        if not is_stale:
             self._next()
             return
         self._busy, self._is_old = experiment_id, False
-        began = time.monotonic()
-        experiment = self._store.find(experiment_id)
-        seen = self._observe(experiment) if experiment else None
-        if experiment is None or seen is None or not (seen.seen or self.latest(experiment_id)):
+        if experiment is None or seen is None or not is_worth:
             self._end(experiment_id, began, None)  # one without observations is published only if it replaces another
             return
 
@@ -137,10 +143,10 @@ class Recommender:
                     self._store.stale.clear(tx, experiment_id)
                 if made and made != self.latest(experiment_id):
                     tx.append(topics.build(RECOMMENDATION_UPDATED, experiment_id), made)
+                experiment = self._store.find(experiment_id)
         except StorageError as error:
             retry_later(self._loop, error, lambda: self._soon(experiment_id))
             return
-        experiment = self._store.find(experiment_id)
         if experiment and not self._is_old:
             self.on_made(experiment, made)
 

@@ -1,0 +1,224 @@
+"""A failed read is no fault of an event: it is waited for, or the process ends, and no job's end is passed over."""
+
+import errno
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from bus.contracts.messages import EventRejected, JobCompleted, encode_body
+from bus.eventlog.errors import LogError, StorageError
+from bus.eventlog.log import Log
+from bus.subscriber.delivery import Delivery, Position
+from bus.transport.loop import Loop
+from learning_service.events.consumer import EventConsumer
+from learning_service.events.router import LearningController, Outcome, _advance
+from learning_service.experiments.variants import Variant
+from learning_service.storage.judgements import RatingRow
+from learning_service.storage.store import LearningStore
+from tests.support.factories import EXPERIMENT, JobScript, context, image, messages, planned_experiment, well
+from tests.support.helpers import wait_until
+from tests.support.learning_services import ALL, Services, create, rejections, wait_for
+
+pytestmark = pytest.mark.fault(item="F59")
+RUNNER, PREFIX = "tcp://127.0.0.1:1", "job."
+READS = 3  # of the experiment, its variants and its search: at least so many happen
+
+
+class Bench:
+    """A consumer with its log, its store and its loop, without a socket."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the log."""
+        self.log, self.loop = Log(path), Loop()
+        self.store = LearningStore(self.log)
+        self.asked: list[str] = []
+        self.consumer = EventConsumer(
+            self.log,
+            self.store,
+            self.loop,
+            None,  # type: ignore[arg-type]  # it is for progress alone
+            LearningController(),
+            on_overflow=lambda: None,
+            reconcile=self.asked.append,
+        )
+
+    def deliver(self, offset: int, event: JobCompleted) -> None:
+        """Let an event come from the runner."""
+        self.consumer.on_batch([delivery(offset, event)])
+
+    def variant(self) -> Variant:
+        """Return the first variant as it is on disk."""
+        experiment = LearningStore(self.log).find(EXPERIMENT)
+        assert experiment is not None
+        return experiment.variants[0]
+
+    def position(self) -> Position:
+        """Return how far the runner has been read."""
+        return self.store.positions()[RUNNER, PREFIX]
+
+    def rejected(self) -> list[str]:
+        """Return why events were rejected."""
+        found = messages(self.log.fetch("event.rejected.", 0).records)
+        return [one.reason for one in found if isinstance(one, EventRejected)]
+
+    def close(self) -> None:
+        """Close all."""
+        self.loop.close()
+        self.log.close()
+
+
+@contextmanager
+def bench(path: Path) -> Iterator[Bench]:
+    """Open a consumer, and close it."""
+    opened = Bench(path)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def planned(path: Path) -> None:
+    """Store the example experiment, with a picture that is rated before a second job makes it again."""
+    with bench(path) as one:
+        with one.log.transaction() as tx:
+            one.store.insert(tx, planned_experiment(jobs=2), [])
+            one.store.judgements.rate(tx, EXPERIMENT, RatingRow(image("a").sha256, 5, "", 1.0))
+        one.deliver(1, JobScript(context()).completed(well("a")))
+        with one.log.transaction() as tx:
+            one.store.rate_all(tx, one.store.get(EXPERIMENT))
+
+
+def delivery(offset: int, event: JobCompleted) -> Delivery:
+    """Return an event as a subscriber delivers it."""
+    topic, body = f"job.completed.{EXPERIMENT}.0.", Raw(encode_body(event))
+    return Delivery(RUNNER, PREFIX, epoch=7, offset=offset, topic=topic, time_ns=1, body=body)
+
+
+SECOND = JobScript(context(repeat=1), f"{EXPERIMENT}.0.1.0").completed(well("a"))
+
+
+@contextmanager
+def failing_read(one: Bench, number: int, error: Exception) -> Iterator[list[int]]:
+    """Let the n-th read fail, once; yield the list that gets it when it is reached."""
+    count, read = itertools.count(1), one.log.query
+    failed: list[int] = []
+
+    def query(statement: str, params: Any = ()) -> list[Any]:
+        if next(count) == number:
+            failed.append(number)
+            raise error
+        return read(statement, params)
+
+    one.log.query = query  # type: ignore[method-assign]
+    try:
+        yield failed
+    finally:
+        one.log.query = read  # type: ignore[method-assign]
+
+
+def each_read(folder: Path, check: Callable[[Path, int], bool]) -> None:
+    """Check with each read failing in turn, until there are no more."""
+    reached = 0
+    while check(folder / f"{reached}.db", reached + 1):
+        reached += 1
+    assert reached >= READS
+
+
+def disk_error() -> sqlite3.OperationalError:
+    """Return what SQLite raises if the disk cannot be read."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+    return error
+
+
+def test_a_read_that_fails_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever read it is: the event is applied once, and not rejected."""
+    monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.01)
+
+    def check(path: Path, number: int) -> bool:
+        planned(path)
+        with bench(path) as one:
+            with failing_read(one, number, StorageError("the disk is busy")) as failed:
+                one.deliver(2, SECOND)
+                wait_until(lambda: one.loop.step(0.01) or not one.consumer._blocked, what="another try")
+            assert (one.position().offset, one.rejected()) == (2, [])
+            assert (one.variant().completed, one.variant().status) == (2, "completed")
+            return bool(failed)
+
+    each_read(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LogError("the database failed"),
+        MemoryError(),
+        OSError(errno.EIO, "Input/output error"),
+        disk_error(),
+        sqlite3.DatabaseError("database disk image is malformed"),
+        sqlite3.InterfaceError("bad parameter or other API misuse"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_read_that_fails_for_good_ends_the_process(tmp_path: Path, error: Exception) -> None:
+    """Whichever read it is, nothing is rejected or passed over: the next start applies the event."""
+
+    def check(path: Path, number: int) -> bool:
+        planned(path)
+        with bench(path) as one, failing_read(one, number, error) as failed:
+            with suppress(LogError, MemoryError, OSError, sqlite3.Error):
+                one.deliver(2, SECOND)
+            if not failed:
+                return False
+        with bench(path) as one:
+            assert (one.position().offset, one.variant().completed, one.rejected()) == (1, 1, [])
+            one.deliver(2, SECOND)
+            assert (one.position().offset, one.variant().completed, one.rejected()) == (2, 2, [])
+        return True
+
+    each_read(tmp_path, check)
+
+
+def test_a_value_that_no_column_takes_rejects_its_event_alone(tmp_path: Path) -> None:
+    """It would fail each time. Its runner is asked how its jobs ended, in the same transaction; the others count."""
+    planned(tmp_path / "learning.db")
+    with bench(tmp_path / "learning.db") as one:
+        bad = JobScript(context(repeat=2**63), f"{EXPERIMENT}.0.1.0").completed(well("b"))
+        other = JobScript(context(1, 4.0)).completed(well("c"))
+
+        one.consumer.on_batch([delivery(2, bad), delivery(3, other)])
+
+        assert (one.rejected(), one.asked, one.store.reconciles()) == (["handler_error"], [RUNNER], [RUNNER])
+        assert one.position().offset == 3
+        assert one.store.get(EXPERIMENT).variants[1].completed == 1
+
+
+def test_the_end_of_a_job_that_could_not_be_handled_is_asked_for(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision that fails once: the event is rejected, and the runner says how the job ended."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    create(learning)
+    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    failures = [ZeroDivisionError()]
+
+    def advance(*arguments: Any) -> Outcome:
+        if failures:
+            raise failures.pop()
+        return _advance(*arguments)
+
+    monkeypatch.setattr("learning_service.events.router._advance", advance)
+
+    for name in ALL:
+        runner.finish(name)
+
+    assert wait_for(learning, "completed").totals.completed == 2
+    assert [one.reason for one in rejections(learning)] == ["handler_error"]
+    assert ALL[0] in runner.shown
