@@ -98,7 +98,7 @@ def main(  # noqa: PLR0913 - one parameter an option
             runner = Runner(
                 log,
                 loop,
-                load_pipelines(Setup(outputs=outputs, servers=servers)),
+                load_pipelines(Setup(outputs=outputs, servers=servers, output_bytes=log.limits.output_bytes)),
                 outputs,
                 workers=workers,
                 feed=Address(host, feed_port),

@@ -84,7 +84,7 @@ class Runner:
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self._awake = False  # `_work` is to be called in the next turn of the loop
-        self._pool = WorkerPool(loop, pipelines, self._ended, self._report)
+        self._pool = WorkerPool(loop, pipelines, self._ended, self._report, outputs.take_warnings)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
         recovered = self._service.recover()

@@ -61,6 +61,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     experiments_in_memory: Count = 10_000  # the oldest is dropped first, and read again when needed
     late_events: CountOrNone = 1000  # the newest of an experiment that arrived after their variant had ended
     queued_jobs: Count = 100_000  # waiting for one pipeline; a full queue refuses more
+    output_bytes: Annotated[int, Meta(ge=MIB, le=1 << 50)] = 4 * GIB  # of what a program makes in one job
     # of a job's configuration, which `job.completed` contains beside the result
     job_bytes: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = 256 * KIB
 

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.contracts.messages import INT64_MAX, JobResult
 from bus.protocol.validation import convert
@@ -29,9 +30,19 @@ class WorkerPool:
     Threads are kept for later jobs. They are daemons, so that a pipeline that hangs cannot keep the process alive.
     """
 
-    def __init__(self, loop: Loop, pipelines: Mapping[str, Pipeline], done: Done, report: Report) -> None:
-        """Call `done` with job id and result, and `report` with progress, in the loop's thread."""
-        self._loop, self._pipelines = loop, pipelines
+    def __init__(
+        self,
+        loop: Loop,
+        pipelines: Mapping[str, Pipeline],
+        done: Done,
+        report: Report,
+        warnings: Callable[[str], tuple[str, ...]] = lambda _job_id: (),
+    ) -> None:
+        """Call `done` with job id and result, and `report` with progress, in the loop's thread.
+
+        `warnings` returns, once, what is to be added to those of a job's result.
+        """
+        self._loop, self._pipelines, self._warnings = loop, pipelines, warnings
         self._done, self._report = done, report
         self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -72,6 +83,8 @@ class WorkerPool:
             job, stop = taken
             threading.current_thread().name = job.job_id  # for tools that show the threads of a process
             result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
+            if warnings := self._warnings(job.job_id):
+                result = replace(result, warnings=(*result.warnings, *warnings))
             self._over[job.job_id] = result
             self._loop.call(partial(self._ended, job.job_id, result))
 

@@ -5,8 +5,10 @@
 """
 
 import hashlib
+import io
 import json
 import logging
+import mimetypes
 import os
 import re
 import secrets
@@ -17,8 +19,9 @@ import msgspec
 
 from bus.contracts.messages import ImageRef, VariantValue
 from bus.protocol import topics
-from pipeline_runner.outputs.images import ImageKind, NoImageError, with_parameters
-from pipeline_runner.outputs.thumbnails import thumbnail
+from pipeline_runner.outputs.containers import Size, format_of, size_of
+from pipeline_runner.outputs.images import MEDIA_TYPES, ImageKind, with_parameters
+from pipeline_runner.outputs.thumbnails import Look, look_at
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -27,7 +30,14 @@ NAME_LIMIT: Final = 60
 SUFFIX_LIMIT: Final = 20
 ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 bytes
 THUMBNAILS: Final = ".thumbnails"  # no experiment's folder can have a name that begins so
+PART_BYTES: Final = 1 << 20  # of a file, in memory at a time
+HEAD_BYTES: Final = 64 << 10  # the size of a picture stands in them
+PICTURE_BYTES: Final = 64 << 20  # of a file whose thumbnail is made
 logger = logging.getLogger(__name__)
+
+
+class FileTooLargeError(Exception):
+    """A file has more bytes than a job may make."""
 
 
 class Outputs:
@@ -36,6 +46,7 @@ class Outputs:
     def __init__(self, root: Path) -> None:
         """Use a folder; it is made when the first file is written."""
         self.root = root
+        self._warnings: dict[str, list[str]] = {}  # by job, until it ends
 
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
         """Remove partly written files of a job of a runner that died; called before any job runs.
@@ -70,7 +81,7 @@ class Outputs:
         *,
         suffix: str,
         media_type: str,
-        size: tuple[int, int],
+        size: Size,
         seed: int | None,
     ) -> ImageRef:
         """Write a result and its sidecar; return the reference for messages.
@@ -78,40 +89,64 @@ class Outputs:
         `size` is width and height in pixels, (0, 0) for what is no image.
         """
         sha256 = hashlib.sha256(data).hexdigest()
-        folder = self.root / job_folder(job)
-        path = folder / f"{sha256}{_UNSAFE.sub('-', suffix)[:SUFFIX_LIMIT]}"
-        image = ImageRef(
-            sha256=sha256,
-            path=path.relative_to(self.root).as_posix(),
-            width=size[0],
-            height=size[1],
-            seed=seed,
-            media_type=media_type,
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
-        write_atomically(self.root / sidecar_path(image.path, sha256, job.job_id), _sidecar(job, image))
-        if media_type.startswith("image/"):
-            self._save_thumbnail(sha256, data)
+        image = _reference(job, sha256, suffix, media_type, size, seed)
+        (self.root / job_folder(job)).mkdir(parents=True, exist_ok=True)
+        write_atomically(self.root / image.path, data)
+        self._complete(job, image, look_at(data) if media_type.startswith("image/") else None)
         return image
 
-    def _save_thumbnail(self, sha256: str, data: bytes) -> None:
-        """Write the thumbnail of a picture; a file that cannot be decoded has none, which does not fail the job."""
+    def save_file(self, job: NormalizedJobRecord, source: Path, most: int, *, seed: int | None) -> tuple[ImageRef, int]:
+        """Copy a file as a result, whatever its size, a part at a time; return the reference and its bytes.
+
+        What it is, is told by its content if that is a picture, else by its name.
+
+        Raises:
+            FileTooLargeError: it has more than `most` bytes.
+        """
+        folder = self.root / job_folder(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{secrets.token_hex(32)}.part.{secrets.token_hex(4)}"
+        try:
+            sha256, size = _copy(source, temporary, most)
+            media_type = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
+            look = _look_at(temporary, size, is_called_image=media_type.startswith("image/"))
+            if look and look.media_type:
+                media_type = look.media_type
+            pixels = look.size if look else (0, 0)
+            image = _reference(job, sha256, source.suffix, media_type, pixels, seed)
+            temporary.replace(self.root / image.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._complete(job, image, look)
+        return image, size
+
+    def take_warnings(self, job_id: str) -> tuple[str, ...]:
+        """Return, once, what could not be read of the pictures that a job has saved."""
+        return tuple(dict.fromkeys(self._warnings.pop(job_id, ())))
+
+    def _complete(self, job: NormalizedJobRecord, image: ImageRef, look: Look | None) -> None:
+        """Write what stands beside a result: its sidecar, and of a picture the thumbnail."""
+        write_atomically(self.root / sidecar_path(image.path, image.sha256, job.job_id), _sidecar(job, image))
+        if look is None:
+            return
+        doubt = look.doubt
+        if look.thumbnail is not None:
+            doubt = self._save_thumbnail(image.sha256, look.thumbnail) or doubt
+        if doubt and image.media_type in MEDIA_TYPES:
+            text = f"{image.path.rpartition('/')[2]}: {doubt}; the file is kept as it is"
+            self._warnings.setdefault(job.job_id, []).append(text)
+
+    def _save_thumbnail(self, sha256: str, small: bytes) -> str:
+        """Write a thumbnail, an empty file where the picture is its own; return why it could not be, "" if it was."""
         path = self.root / thumbnail_path(sha256)
         try:
-            if path.exists():
-                path.touch()  # so that it is not removed as an old one before the job has ended
-                return
-            small = thumbnail(data)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if small:
-                write_atomically(path, small)
-            else:
-                path.touch()
-        except NoImageError as error:
-            logger.info("no thumbnail of %s: %s", sha256, error)
+            write_atomically(path, small)
         except OSError as error:
             logger.warning("no thumbnail of %s: %s", sha256, error)
+            return f"it has no thumbnail: {error.strerror or error}"
+        return ""
 
 
 def job_folder(job: NormalizedJobRecord) -> Path:
@@ -154,6 +189,49 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _copy(source: Path, target: Path, most: int) -> tuple[str, int]:
+    """Copy a regular file, synced to disk; return its hash and its size. No link is followed, no pipe waited for."""
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        while part := reader.read(PART_BYTES):
+            size += len(part)
+            if size > most:
+                raise FileTooLargeError(source.name)
+            digest.update(part)
+            _write_all(writer, part)
+        os.fsync(writer.fileno())
+    return digest.hexdigest(), size
+
+
+def _write_all(writer: io.FileIO, part: bytes) -> None:
+    """Write all of it: what is not buffered may be written in part, where a disk is nearly full."""
+    left = memoryview(part)
+    while left:
+        left = left[writer.write(left) :]
+
+
+def _look_at(path: Path, size: int, *, is_called_image: bool) -> Look | None:
+    """Tell what a file is, None if it is no picture; one that is too large to be read has only its size in pixels."""
+    with path.open("rb") as file:
+        data = file.read(HEAD_BYTES)
+        if format_of(data) is None and not is_called_image:
+            return None
+        if size <= PICTURE_BYTES:
+            look = look_at(data + file.read())
+            return look if look.media_type or is_called_image else None
+    return Look(None, size_of(data), None, f"it has no thumbnail, as it is over {PICTURE_BYTES >> 20} MiB")
+
+
+def _reference(
+    job: NormalizedJobRecord, sha256: str, suffix: str, media_type: str, size: Size, seed: int | None
+) -> ImageRef:
+    path = job_folder(job) / f"{sha256}{_UNSAFE.sub('-', suffix)[:SUFFIX_LIMIT]}"
+    return ImageRef(
+        sha256=sha256, path=path.as_posix(), width=size[0], height=size[1], seed=seed, media_type=media_type
+    )
 
 
 def _sidecar(job: NormalizedJobRecord, image: ImageRef) -> bytes:

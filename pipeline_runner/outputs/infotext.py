@@ -16,6 +16,7 @@ _NAMES: Final = {
     "denoising_strength": "Denoising strength",
     "model": "Model",
 }
+LINE_LIMIT: Final = 65_536
 # a last line of fewer than three pairs is a part of the prompt for the web UI
 _FILLERS: Final = ("Software: variantbus", "Format: infotext")
 
@@ -40,9 +41,15 @@ def _quoted(value: ConfigValue) -> str:
 
 
 def read_infotext(text: str) -> dict[str, str]:
-    """Read the `Name: value` pairs of the last line, whoever wrote it; a value in quotes is JSON."""
+    """Read the `Name: value` pairs of the last line, whoever wrote it; a value in quotes is JSON.
+
+    A line that no generator writes, of over `LINE_LIMIT` characters, is read as none.
+    """
     lines = text.strip().splitlines()
-    rest, found = (lines[-1] if lines else "").strip(), {}
+    rest = (lines[-1] if lines else "").strip()
+    found: dict[str, str] = {}
+    if len(rest) > LINE_LIMIT:
+        return found
     while rest:
         name, colon, rest = rest.partition(":")
         if not colon:

@@ -1,11 +1,13 @@
 """Small versions of pictures, for screens that show many of them."""
 
 import io
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from PIL import Image, ImageOps
 
-from pipeline_runner.outputs.images import opened
+from pipeline_runner.outputs.containers import Size, format_of, size_of
+from pipeline_runner.outputs.images import FORMATS, NoImageError, TooLargeError, decoded, pixels_of
 
 EDGE: Final = 384  # pixels: the longest one of a thumbnail
 QUALITY: Final = 80
@@ -14,18 +16,43 @@ MEDIA_TYPE: Final = "image/webp"
 _SIXTEEN_BITS: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
+class Look(NamedTuple):
+    """What could be told of bytes that may be a picture."""
+
+    media_type: str | None  # None: no PNG, JPEG or WebP that can be decoded
+    size: Size
+    thumbnail: bytes | None
+    doubt: str  # what could not be read, "" if all could
+
+
+def look_at(data: bytes) -> Look:
+    """Tell all that can be told of some bytes; never raises."""
+    try:
+        small, doubt = decoded(data, partial(_thumbnail, len(data)))
+    except TooLargeError as error:
+        small, doubt = None, f"it has no thumbnail, as it is {error}"
+    except NoImageError as error:
+        return Look(None, pixels_of(data), None, f"it has no thumbnail, as it is {error}")
+    name = format_of(data)
+    return Look(FORMATS[name][0] if name else None, size_of(data), small, doubt)
+
+
 def thumbnail(data: bytes) -> bytes:
     """Return a picture as a small upright WebP, b"" if it is small already; of an animation, the first frame.
 
     Raises:
         NoImageError: it cannot be decoded, or is too large to be.
     """
-    with opened(data) as image:
-        if max(image.size) <= EDGE and len(data) <= SMALL_BYTES:
-            image.load()
-            return b""
-        image.draft("RGB", (EDGE, EDGE))  # a JPEG is decoded at a fraction of its size
-        return _encode(ImageOps.exif_transpose(_shrunk(image)))
+    return decoded(data, partial(_thumbnail, len(data)))[0]
+
+
+def _thumbnail(size: int, image: Image.Image) -> bytes:
+    if max(image.size) <= EDGE and size <= SMALL_BYTES:
+        image.load()
+        image.getexif()
+        return b""
+    image.draft("RGB", (EDGE, EDGE))  # a JPEG is decoded at a fraction of its size
+    return _encode(ImageOps.exif_transpose(_shrunk(image)))
 
 
 def _shrunk(image: Image.Image) -> Image.Image:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bus.config.limits import DEFAULT_LIMITS
 from bus.contracts.messages import Config, JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from pipeline_runner.outputs.files import Outputs
@@ -34,10 +35,17 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a pipeline is created with: the output folder, and the servers by name of the pipeline that uses them."""
+    """What a pipeline is created with.
+
+    Attributes:
+        outputs: The output folder.
+        servers: The servers by name of the pipeline that uses them.
+        output_bytes: How much one job may make.
+    """
 
     outputs: Outputs
     servers: Mapping[str, ServerAddress] = field(default_factory=dict)
+    output_bytes: int = DEFAULT_LIMITS.output_bytes
 
 
 class Pipeline:

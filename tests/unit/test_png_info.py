@@ -14,7 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bus.contracts.messages import Config
-from pipeline_runner.outputs.images import PNG_SIGNATURE, ImageKind, NoImageError, read_kind, with_parameters
+from pipeline_runner.outputs.containers import PNG_SIGNATURE
+from pipeline_runner.outputs.images import ImageKind, NoImageError, read_kind, with_parameters
 from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.pipelines.embedded import Picture
 from pipeline_runner.pipelines.embedded.pipeline import _png

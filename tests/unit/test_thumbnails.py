@@ -11,7 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline_runner.outputs import images, thumbnails
-from pipeline_runner.outputs.images import PNG_SIGNATURE, NoImageError
+from pipeline_runner.outputs.containers import PNG_SIGNATURE
+from pipeline_runner.outputs.images import NoImageError
 from pipeline_runner.outputs.thumbnails import EDGE, SMALL_BYTES, thumbnail
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)

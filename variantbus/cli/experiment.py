@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +19,7 @@ from bus.contracts.experiments import (
     ExperimentView,
 )
 from bus.contracts.jobs import PipelinesReply
-from bus.contracts.messages import ExperimentStatus
+from bus.contracts.messages import ExperimentStatus, ImageRef
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
@@ -27,6 +28,7 @@ from variantbus.cli.archive import export, import_
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.output import json_option, json_text, limit_option, more_text, print_table
+from variantbus.cli.pictures import read_picture
 from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, stop
 from variantbus.cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
@@ -162,7 +164,12 @@ def end_with(screen: ExperimentScreen) -> None:
 
 def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | None = None) -> None:
     """Draw the contact sheet from the runner's thumbnails, and write it."""
-    contact_sheet(view, lambda image: fetch_picture(runner, image.sha256, keys)).save(target)
+
+    def load(image: ImageRef) -> Image.Image | None:
+        data = fetch_picture(runner, image.sha256, keys)
+        return read_picture(data) if data is not None else None
+
+    contact_sheet(view, load).save(target)
 
 
 def outputs_of(runner: str, keys: Keys | None = None) -> Path:

@@ -1,6 +1,5 @@
 """`variantbus rate`, `compare` and `undo`: how a person rates pictures."""
 
-import io
 import itertools
 import sys
 import tempfile
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import click
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import user_errors
@@ -19,6 +18,7 @@ from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text
+from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_output
 from variantbus.reports.sheet import BACKGROUND
 from variantbus.reports.text import count_text
@@ -122,11 +122,10 @@ class _Session:
     def picture(self, image: ImageRef) -> Image.Image:
         """Fetch a picture in full size: the difference between two values may be small."""
         data = b"".join(fetch_output(self._runner, image.sha256, self._keys))
-        try:
-            with Image.open(io.BytesIO(data)) as opened:
-                return opened.convert("RGB")
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-            raise ControlError("conflict", f"{image.sha256} is no picture that can be shown") from None
+        picture = read_picture(data)
+        if picture is None:
+            raise ControlError("conflict", f"{image.sha256} is no picture that can be shown")
+        return picture
 
     def answer(self, left: ImageRef, right: ImageRef) -> bool:
         """Ask which is better and send the answer; return False if the person wants to stop."""

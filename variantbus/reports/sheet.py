@@ -1,10 +1,9 @@
 """The contact sheet: all pictures of an experiment in one PNG, one column for each value, one row for each seed."""
 
-import io
 from collections.abc import Callable
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ImageRef
@@ -20,7 +19,7 @@ BACKGROUND: Final = "#ffffff"
 INK: Final = "#1a1a1a"
 PALE: Final = "#8a8a8a"
 EMPTY: Final = "#eeeeee"
-Load = Callable[[ImageRef], bytes | None]
+Load = Callable[[ImageRef], Image.Image | None]
 
 
 class SheetError(Exception):
@@ -30,7 +29,7 @@ class SheetError(Exception):
 def contact_sheet(view: ExperimentView, load: Load) -> Image.Image:
     """Draw the pictures of an experiment; a missing one leaves its cell empty.
 
-    `load` returns the bytes of a picture or of its thumbnail, or None.
+    `load` returns a picture or its thumbnail as RGB, or None.
 
     Raises:
         SheetError: no job has given a picture yet.
@@ -105,13 +104,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 def _picture(image: ImageRef | None, load: Load) -> Image.Image | None:
     """Return a picture that fits into a cell; None if it is missing or damaged."""
-    data = load(image) if image else None
-    if data is None:
-        return None
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+    picture = load(image) if image else None
+    if picture is None:
         return None
     scale = CELL / max(picture.size)
     # small pictures keep their pixels visible; large ones are smoothed

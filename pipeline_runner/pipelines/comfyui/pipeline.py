@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bus.contracts.messages import Config, JobResult, Scalar
 from bus.contracts.pipeline_specs import SEED, StageSpec
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.outputs.images import NoImageError, read_kind
+from pipeline_runner.outputs.images import NoImageError, kind_of
 from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
@@ -20,7 +20,7 @@ from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
 from pipeline_runner.pipelines.comfyui.results import Harvest, judge
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
 from pipeline_runner.pipelines.comfyui.workflow import STAGE, Target, Workflow, patched, read_workflow, values_of
-from pipeline_runner.pipelines.http_client import ServerFault
+from pipeline_runner.pipelines.http_client import PICTURE_BYTES, ServerFault
 from pipeline_runner.pipelines.input_files import FileVersion, find_file, read_file
 from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result
 
@@ -101,11 +101,12 @@ class ComfyuiPipeline(Pipeline):
 
     def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult:
         """Fetch all pictures, then save them: a job has all of them or none."""
-        fetched = []
+        fetched, left = [], PICTURE_BYTES  # all of them are in memory together
         for image in harvest.images:
-            data = self.server.view(image)
+            data = self.server.view(image, left)
+            left -= len(data)
             try:
-                fetched.append((data, read_kind(data)))
+                fetched.append((data, kind_of(data)))
             except NoImageError as error:
                 text = f"{image.filename} of node {image.node} has {error}; name other nodes in config.output_nodes"
                 return failed_result("invalid_request", text)

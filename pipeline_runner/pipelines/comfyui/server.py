@@ -12,7 +12,7 @@ from pipeline_runner.pipelines.comfyui.errors import refusal_text
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, read_ended
 from pipeline_runner.pipelines.comfyui.nodes import Nodes
 from pipeline_runner.pipelines.comfyui.workflow import Graph
-from pipeline_runner.pipelines.http_client import PICTURE_BYTES, HttpClient, Reply, ServerFault
+from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 
 TRANSFER_SECONDS: Final = 60.0  # for what is large, or what the server has to think about
@@ -99,10 +99,10 @@ class ComfyServer:
         """Unload all models and free their memory before the next prompt."""
         _checked(self._http.post("/free", {"unload_models": True, "free_memory": True}), "/free")
 
-    def view(self, image: ImageFile) -> bytes:
-        """Fetch a picture as it was saved."""
+    def view(self, image: ImageFile, most: int) -> bytes:
+        """Fetch a picture of at most so many bytes as it was saved."""
         query = {"filename": image.filename, "subfolder": image.subfolder, "type": image.type}
-        reply = self._http.get("/view", query, seconds=TRANSFER_SECONDS, most=PICTURE_BYTES)
+        reply = self._http.get("/view", query, seconds=TRANSFER_SECONDS, most=most)
         return _checked(reply, f"/view of {image.filename}").data
 
     def upload(self, data: bytes, suffix: str) -> str:

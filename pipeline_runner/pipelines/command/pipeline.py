@@ -9,8 +9,8 @@ results; its last line on stdout, if it is a JSON map, gives metrics. A non-zero
 of stderr as its message.
 """
 
+import contextlib
 import json
-import mimetypes
 import os
 import shutil
 import signal
@@ -20,11 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
-
-from bus.contracts.messages import Config, ConfigValue, ImageRef, JobResult
+from bus.contracts.messages import Config, ConfigValue, JobResult
 from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
-from pipeline_runner.outputs.files import id_name
+from pipeline_runner.outputs.files import FileTooLargeError, id_name
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
@@ -32,6 +30,7 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, fa
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 POLL_SECONDS: Final = 0.05
 TAIL_BYTES: Final = 4096
+LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
 _STAGES: Final = {
     "run": StageSpec(
         config={
@@ -53,6 +52,7 @@ class CommandPipeline(Pipeline):
     def __init__(self, setup: Setup) -> None:
         """Keep working folders inside the output folder, and end programs that a dead runner left behind."""
         self._outputs = setup.outputs
+        self._most = setup.output_bytes
         self._work = setup.outputs.root / ".work"
         kill_leftovers(self._work)
 
@@ -81,26 +81,26 @@ class CommandPipeline(Pipeline):
             except (OSError, ValueError) as error:  # ValueError: an argument has a NUL
                 return failed_result("invalid_request", f"config.command: cannot start {arguments[0]!r}: {error}")
             timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
-            ended = _wait(group, float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT, cancelled)
-        if ended:
-            return ended
-        if group.returncode:
-            return failed_result("command_failed", _reason(group.returncode, _tail(work / "stderr")))
-        images = tuple(self._save(job, path) for path in _files(output_dir))
-        metrics = metrics_of(_tail(work / "stdout"))
-        return JobResult(success=True, images=images, metrics=metrics, effective=job.config)
+            seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
+            ended = _wait(group, seconds, cancelled, work, self._most)
+        if not ended and group.returncode:
+            ended = failed_result("command_failed", _reason(group.returncode, _tail(work / "stderr")))
+        elif not ended and _bytes_in(work) > self._most:
+            ended = _too_large(self._most)
+        return ended or self._result(job, output_dir, metrics_of(_tail(work / "stdout")))
 
-    def _save(self, job: NormalizedJobRecord, path: Path) -> ImageRef:
-        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        seed = job.config.get("seed")
-        return self._outputs.save(
-            job,
-            path.read_bytes(),
-            suffix=path.suffix,
-            media_type=media_type,
-            size=_size(path) if media_type.startswith("image/") else (0, 0),
-            seed=seed if isinstance(seed, int) else None,
-        )
+    def _result(self, job: NormalizedJobRecord, output_dir: Path, metrics: dict[str, float]) -> JobResult:
+        """Copy what the program has made; something else may still write there."""
+        seed, left = job.config.get("seed"), self._most
+        images = []
+        for path in _files(output_dir):
+            try:
+                image, size = self._outputs.save_file(job, path, left, seed=seed if isinstance(seed, int) else None)
+            except FileTooLargeError:
+                return _too_large(self._most)
+            images.append(image)
+            left -= size
+        return JobResult(success=True, images=tuple(images), metrics=metrics, effective=job.config)
 
 
 def fill_in(config: Config, provided: dict[str, str]) -> list[str]:
@@ -131,17 +131,29 @@ def _argument(value: ConfigValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _wait(group: ProcessGroup, timeout: float, cancelled: Cancelled) -> JobResult | None:
-    """Wait for the program; return a result only if it was ended by a cancellation or the timeout."""
-    deadline = time.monotonic() + timeout
+def _wait(group: ProcessGroup, timeout: float, cancelled: Cancelled, work: Path, most: int) -> JobResult | None:
+    """Wait for the program; return a result only if it was ended by us."""
+    now = time.monotonic()
+    deadline, look = now + timeout, now + LOOK_SECONDS
     while not group.wait(POLL_SECONDS):
         if cancelled():
             group.kill()
             return cancelled_result()
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             group.kill()
             return failed_result("timeout", f"the program was ended after {timeout:g} s (config.timeout_seconds)")
+        if now > look:
+            if _bytes_in(work) > most:
+                group.kill()
+                return _too_large(most)
+            look = time.monotonic() + LOOK_SECONDS
     return None
+
+
+def _too_large(most: int) -> JobResult:
+    text = f"the program has written more than {most} bytes; it must write less, or raise output_bytes in [limits]"
+    return failed_result("too_large", text)
 
 
 def _reason(returncode: int, stderr: str) -> str:
@@ -167,9 +179,11 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        return (0, 0)
+def _bytes_in(folder: Path) -> int:
+    """Return the size of all files below a folder, as a copy of them would have it; some may go meanwhile."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(f"{path}/{name}").st_size
+    return total

@@ -15,7 +15,7 @@ from bus import __version__
 from bus.contracts.messages import Config, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.outputs.images import NoImageError, opened
+from pipeline_runner.outputs.images import NoImageError, decoded
 from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.pipelines import Cancelled as AskCancelled
 from pipeline_runner.pipelines import Pipeline, Progress, Setup
@@ -135,8 +135,7 @@ def _settings(config: Config) -> Settings:
 def _load(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     data = read_file("config.init_image", path)
     try:
-        with opened(data) as image:
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+        return decoded(data, lambda image: np.asarray(image.convert("RGB"), dtype=np.uint8))[0]
     except NoImageError as error:
         raise InvalidInputError(f"config.init_image: {path} is {error}") from None
 

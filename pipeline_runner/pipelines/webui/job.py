@@ -4,7 +4,7 @@ import time
 
 from bus.contracts.messages import Config, JobError, JobResult
 from pipeline_runner.outputs.files import Outputs
-from pipeline_runner.outputs.images import ImageKind, read_kind
+from pipeline_runner.outputs.images import ImageKind, kind_of
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
@@ -53,7 +53,7 @@ class WebuiJob:
             start = time.perf_counter()
             answer = self._ask_again(progress, cancelled)
         seconds = time.perf_counter() - start
-        return self._judged(outputs, answer, read_kind(answer.image), seconds)
+        return self._judged(outputs, answer, kind_of(answer.image), seconds)
 
     def _ask_again(self, progress: Progress, cancelled: Cancelled) -> Answer:
         try:

@@ -6,7 +6,7 @@ from typing import Final
 from bus.contracts.messages import Config, JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.outputs.images import NoImageError, TooLargeError
+from pipeline_runner.outputs.images import NoImageError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
 from pipeline_runner.pipelines.webui.generation import JobCancelled
@@ -80,8 +80,7 @@ class WebuiPipeline(Pipeline):
         except InvalidInputError as error:
             return failed_result("invalid_request", str(error))
         except NoImageError as error:
-            kind = "invalid_request" if isinstance(error, TooLargeError) else "server_error"
-            return failed_result(kind, f"the server answered with {error}")
+            return failed_result("server_error", f"the server answered with {error}")
         except ServerFault as fault:
             return failed_result(fault.kind, fault.message)
         except JobCancelled:
