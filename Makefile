@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test unit integration acceptance browser coverage fuzz chaos simulate bench interop lint format lock clean
+.PHONY: help install demo test unit integration acceptance browser coverage fuzz chaos bitflips simulate bench interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ fuzz: install ## Fuzz each decoder for FUZZ_SECONDS (default 300); Linux only.
 chaos: install ## Kill, stop and restart the services at random for CHAOS_SECONDS; CHAOS_SEED repeats a run.
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
 
+BITFLIPS ?= 1000
+
+bitflips: install ## Flip BITFLIPS bits (default 1000) of a small data folder, one at a time, and see what becomes of each.
+	$(BIN)/python -m tests.bitflips --trials $(BITFLIPS)
+
 simulate: install ## Measure how often the recommendation is right, on simulated experiments; takes some minutes.
 	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 
@@ -82,4 +87,4 @@ lock: install ## Write the installed versions into constraints.txt.
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean: ## Remove what the other targets made.
-	rm -rf $(VENV) data .coverage .fuzz tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data .coverage .fuzz .bitflips tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,252 @@
+"""A small data folder with everything in it: jobs that ended, run and wait, experiments, ratings, comparisons, cancels.
+
+It is made by the real programs, and kept twice: as they left it when they were ended, and as they left it when they
+were killed, with its write-ahead logs.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bus.contracts.experiments import CreateParams, ExperimentView
+from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, QueueReply, SubmitParams, SubmitReply
+from bus.contracts.messages import Config, ExperimentDefinition, Variable
+from bus.protocol.control import InfoReply
+from bus.transport.client import request
+from learning_service.__main__ import main as learning_command
+from pipeline_runner.__main__ import main as runner_command
+from tests.bitflips.forked import Program, in_child
+from tests.support.helpers import wait_until
+from tests.support.workspace import steady_ports
+
+ENDED: Final = "ended-1"
+CANCELLED: Final = "cancelled-1"
+OPEN: Final = "open-1"
+ALONE: Final = "alone-1"  # a job of no experiment, which has ended
+WAITING: Final = "alone-2"  # one that has not
+KILLED, CLOSED = "killed", "closed"
+PORTS: Final = "ports.json"
+STEP_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where it is, and the ports that its services were started at: their addresses are part of the data."""
+
+    folder: Path
+    runner_ports: tuple[int, int]
+    learning_ports: tuple[int, int]
+
+    @property
+    def runner(self) -> str:
+        """The control address of the runner."""
+        return f"tcp://127.0.0.1:{self.runner_ports[1]}"
+
+    @property
+    def learning(self) -> str:
+        """The control address of the learning service."""
+        return f"tcp://127.0.0.1:{self.learning_ports[1]}"
+
+    @property
+    def gate(self) -> Path:
+        """The file that the programs of the open experiment wait for."""
+        return self.folder / "gate"
+
+    def known(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the ids of all jobs and experiments, and the hashes of all pictures."""
+        planned = [(ENDED, 2), (CANCELLED, 3), (OPEN, 3)]
+        jobs = [
+            f"{name}.{index}.{repeat}.0" for name, values in planned for index in range(values) for repeat in (0, 1)
+        ]
+        pictures = sorted(path.stem for path in (self.folder / CLOSED / "outputs").rglob("*.png"))
+        return [*jobs, ALONE, WAITING], [name for name, _ in planned], pictures
+
+    def start(self, data: Path, *, real: bool = False) -> tuple[Program, Program]:
+        """Start both services on a data folder, their output beside it."""
+
+        def arguments(ports: tuple[int, int]) -> list[str]:
+            return ["--data-dir", str(data), "--feed-port", str(ports[0]), "--control-port", str(ports[1])]
+
+        runner = Program(
+            runner_command,
+            arguments(self.runner_ports),
+            "runner",
+            data.parent,
+            module="pipeline_runner" if real else None,
+        )
+        learning = Program(
+            learning_command,
+            [*arguments(self.learning_ports), "--runner", self.runner],
+            "learning",
+            data.parent,
+            module="learning_service" if real else None,
+        )
+        return runner, learning
+
+
+def make(folder: Path) -> Reference:
+    """Make the data folders `killed` and `closed` in a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    data = folder / "work" / "data"
+    data.parent.mkdir(parents=True)
+    reference = Reference(folder, steady_ports(), steady_ports())
+    both = _started(reference, data)
+    in_child(partial(_first_part, reference), STEP_SECONDS)
+    _ended(both)
+    both = _started(reference, data)
+    in_child(partial(_second_part, reference, data), STEP_SECONDS)
+    for one in both:
+        one.kill()
+    shutil.copytree(data, folder / KILLED)
+    both = _started(reference, data)
+    _ended(both)
+    shutil.copytree(data, folder / CLOSED)
+    reference.gate.touch()
+    (folder / PORTS).write_bytes(msgspec.json.encode(reference, enc_hook=str))
+    return reference
+
+
+def load(folder: Path) -> Reference:
+    """Return the one that was made in a folder."""
+    return msgspec.json.decode((folder / PORTS).read_bytes(), type=Reference, dec_hook=lambda _kind, text: Path(text))
+
+
+def _started(reference: Reference, data: Path) -> tuple[Program, Program]:
+    both = reference.start(data)
+    for one in both:
+        assert one.listens(), one.errors()
+    return both
+
+
+def _ended(both: tuple[Program, Program]) -> None:
+    for one in both:
+        assert one.terminate() == 0, one.errors()
+
+
+def _first_part(reference: Reference) -> None:
+    """Let an experiment and a job come to their end, and judge the pictures."""
+    ask = partial(request, reference.learning)
+    _until_offered(reference)
+    _create(reference, ENDED, _pictures())
+    _submit(reference, ALONE)
+    wait_until(lambda: _view(reference, ENDED).status == "completed", what="the end of the experiment")
+    view = _view(reference, ENDED)
+    images = [image.sha256 for variant in view.variants for image in variant.images]
+    for number, sha256 in enumerate(images):
+        params = {"experiment_id": ENDED, "image": sha256, "stars": number % 5 + 1, "note": f"note {number}"}
+        ask("image.rate", params, dict[str, Any])
+    ask("image.rate", {"experiment_id": ENDED, "image": images[-1], "stars": None}, dict[str, Any])
+    for right, outcome in ((-1, "left"), (-2, "tie")):
+        params = {"experiment_id": ENDED, "left": images[0], "right": images[right], "outcome": outcome}
+        ask("comparison.add", params, dict[str, Any])
+    ask("experiment.rename", {"experiment_id": ENDED, "name": "Another name"}, dict[str, Any])
+    wait_until(lambda: _job(reference, ALONE).state == "completed", what="the end of the job")
+
+
+def _second_part(reference: Reference, data: Path) -> None:
+    """Plan what does not end, cancel some of it, and wait until the heads are noted beside the logs."""
+    ask = partial(request, reference.learning)
+    _until_offered(reference)
+    _create(reference, OPEN, _programs(reference.gate))
+    _create(reference, CANCELLED, _programs(reference.gate))
+    wait_until(lambda: _view(reference, OPEN).totals.running == 2, what="two jobs that run")
+    wait_until(lambda: _queued(reference) == 10, what="the rest in the queue")
+    ask("experiment.cancel", {"experiment_id": CANCELLED}, dict[str, Any])
+    wait_until(lambda: _view(reference, CANCELLED).status == "cancelled", what="the cancel")
+    request(reference.runner, "queue.pause", {"pipeline": "noop"}, QueueReply)
+    _submit(reference, WAITING)
+    for address, name in ((reference.runner, "runner"), (reference.learning, "learning")):
+        wait_until(lambda a=address, n=name: _is_noted(data / f"{n}.head", a), what="the head in its file")  # type: ignore[misc]
+
+
+def _is_noted(head: Path, address: str) -> bool:
+    return int(head.read_text(encoding="ascii").split()[1]) == request(address, "info", {}, InfoReply).head
+
+
+def _queued(reference: Reference) -> int:
+    return request(reference.runner, "pipelines", {}, PipelinesReply).queued
+
+
+def _until_offered(reference: Reference) -> None:
+    def offers() -> bool:
+        params = {"definition": _pictures()}
+        return bool(request(reference.learning, "experiment.plan", params, dict[str, Any]))
+
+    wait_until(lambda: _succeeds(offers), what="what the runner offers")
+
+
+def _succeeds(function: Any) -> bool:
+    try:
+        return bool(function())
+    except Exception:  # noqa: BLE001 - it is tried again
+        return False
+
+
+def _create(reference: Reference, name: str, plan: ExperimentDefinition) -> None:
+    request(reference.learning, "experiment.create", CreateParams(experiment_id=name, definition=plan), dict[str, Any])
+
+
+def _submit(reference: Reference, name: str) -> None:
+    job = JobRequest(job_id=name, pipeline="noop", stage="run", config={"level": 1.5})
+    request(reference.runner, "job.submit", SubmitParams(jobs=[job]), SubmitReply)
+
+
+def _view(reference: Reference, name: str) -> ExperimentView:
+    return request(reference.learning, "experiment.show", {"experiment_id": name}, ExperimentView)
+
+
+def _job(reference: Reference, name: str) -> JobView:
+    return request(reference.runner, "job.show", {"job_id": name}, JobView)
+
+
+def _pictures() -> ExperimentDefinition:
+    config: Config = {"prompt": "a blue star", "steps": 2, "width": 16, "height": 16}
+    return ExperimentDefinition(
+        name="Pictures",
+        variable=Variable(name="cfg_scale", values=[1.0, 4.0]),
+        jobs_per_variant=2,
+        seed=7,
+        config=config,
+    )
+
+
+def _programs(gate: Path) -> ExperimentDefinition:
+    script = f'while [ ! -e {gate} ]; do sleep 0.02; done; echo "$1 $2" > "$3/result.txt"'
+    command: list[bool | int | float | str] = ["sh", "-c", script, "sh", "{level}", "{seed}", "{output_dir}"]
+    return ExperimentDefinition(
+        name="Programs",
+        pipeline="command",
+        stage="run",
+        variable=Variable(name="level", values=[1, 2, 3]),
+        jobs_per_variant=2,
+        seed=7,
+        config={"command": command},
+    )
+
+
+def databases(folder: Path) -> list[Path]:
+    """Return the databases of a data folder."""
+    return sorted(folder.glob("*.db"))
+
+
+def trees(database: Path) -> dict[int, tuple[str, str]]:
+    """Return for each page of a database, with its write-ahead log, the table or index that has it, and its kind.
+
+    A page that is not there is on the freelist.
+    """
+    copy = database.parent / "dbstat"
+    copy.mkdir()
+    try:
+        for file in database.parent.glob(f"{database.name}*"):
+            shutil.copy(file, copy)
+        with closing(sqlite3.connect(copy / database.name)) as db:
+            rows = db.execute("SELECT pageno, name, pagetype FROM dbstat").fetchall()
+    finally:
+        shutil.rmtree(copy)
+    return {number: (name, kind) for number, name, kind in rows}
