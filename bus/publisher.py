@@ -107,7 +107,12 @@ class Publisher:
         self._beat()
 
     def publish_ephemeral(self, topic: str, message: msgspec.Struct) -> None:
-        """Send a message that is not logged: present subscribers get it, and it cannot be fetched later."""
+        """Send a message that is not logged: present subscribers get it, and it cannot be fetched later.
+
+        Raises:
+            RuntimeError: this is a forked child of the process that made the publisher.
+        """
+        self._loop.check_process()
         body = encode(message)
         frame = encode_feed(self._log.epoch, EPHEMERAL, [], time.time_ns(), body)
         sockets.send_pair(self._feed_socket, topic.encode(), frame)
@@ -141,6 +146,7 @@ class Publisher:
 
     def _send_records(self, records: list[Record]) -> None:
         """Send the records of a commit: the hot path."""
+        self._loop.check_process()
         socket: Socket = self._feed_socket
         if socket.closed:
             return  # closed: subscribers fetch these records from the next publisher of the log

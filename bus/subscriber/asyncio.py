@@ -73,7 +73,8 @@ class AsyncSubscriber(SubscriberBase):
         """Wait for events and return all that are there; an empty list after `timeout` seconds.
 
         Raises:
-            RuntimeError: the subscriber is closed, or another task receives already.
+            RuntimeError: the subscriber is closed, another task receives already, or it was made before a fork in the
+                parent of this process.
         """
         await self._step_until(lambda: bool(self._queue), timeout)
         return self._take_all()
@@ -84,6 +85,7 @@ class AsyncSubscriber(SubscriberBase):
 
     async def __anext__(self) -> Delivery:
         """Return the next event; it may be cancelled and called again."""
+        self._loop.check_process()
         self._given += 1
         if self._given % EVENTS_A_TURN == 0:
             await asyncio.sleep(0)  # other tasks get their turns

@@ -83,6 +83,7 @@ class SubscriberBase:
 
     def _go_on(self) -> None:
         """Before waiting for more: resume the sources that were paused by backpressure."""
+        self._loop.check_process()
         if self._closed:
             raise RuntimeError("the subscriber is closed; make a new one, with the positions that you stored")
         if len(self._queue) < self._queue_limit:

@@ -77,7 +77,7 @@ class Subscriber(SubscriberBase):
         """Wait for events and return all that are there; an empty list after `timeout` seconds.
 
         Raises:
-            RuntimeError: the subscriber is closed.
+            RuntimeError: the subscriber is closed, or was made before a fork in the parent of this process.
         """
         self._wait(timeout)
         return self._take_all()
@@ -110,6 +110,7 @@ class Subscriber(SubscriberBase):
 
     def _wait(self, timeout: float | None) -> None:
         """Wait until there is an event, at most `timeout` seconds."""
+        self._loop.check_process()
         if self._queue:
             return
         self._go_on()

@@ -15,12 +15,21 @@ from bus.protocol.validation import InvalidInputError, decode
 from bus.transport import sockets
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop, Timer
-from bus.transport.sockets import CurveClient
+from bus.transport.sockets import CurveClient, Socket
 
 R = TypeVar("R")
 REQUEST_SECONDS: Final = 4.0
 REPLY_FRAMES: Final = 3
 REPLIES_A_TURN: Final = 16  # before the loop looks at its other sockets: each may make us ask for the next page
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """A socket, when something was last heard from it, and how many requests wait for their answer at it."""
+
+    socket: Socket
+    heard: float = 0.0
+    waiting: int = 0
 
 
 @dataclass(slots=True)
@@ -32,6 +41,7 @@ class _Question:
     on_error: Callable[[ControlError], None]
     timer: Timer
     sent: float
+    connection: _Connection
 
 
 class RequestClient:
@@ -48,8 +58,7 @@ class RequestClient:
         self._loop, self._curve = loop, curve
         self._questions: dict[bytes, _Question] = {}
         self._count = 0
-        self._heard = 0.0
-        self._open()
+        self._connection = self._open()
 
     def ask(
         self,
@@ -64,43 +73,59 @@ class RequestClient:
         self._count += 1
         request_id = b"%d" % self._count
         timer = self._loop.later(timeout, lambda: self._time_out(request_id, timeout))
+        connection = self._connection
+        connection.waiting += 1
         self._questions[request_id] = _Question(
-            msgspec.msgpack.Decoder(reply), on_reply, on_error, timer, time.monotonic()
+            msgspec.msgpack.Decoder(reply), on_reply, on_error, timer, time.monotonic(), connection
         )
-        sockets.send_frames(self._socket, [request_id, method.encode(), encode(params)])
+        sockets.send_frames(connection.socket, [request_id, method.encode(), encode(params)])
 
     def close(self) -> None:
         """Drop all requests without a callback."""
-        for question in self._questions.values():
+        for request_id in list(self._questions):
+            self._take(request_id)
+        self._shut(self._connection)
+
+    def _open(self) -> _Connection:
+        connection = _Connection(sockets.connect_control(self.address, self._curve))
+        self._loop.add(connection.socket, lambda: self._on_replies(connection))
+        return connection
+
+    def _shut(self, connection: _Connection) -> None:
+        self._loop.remove(connection.socket)
+        connection.socket.close()
+
+    def _take(self, request_id: bytes) -> _Question | None:
+        """Remove a request, and close its connection if that was replaced and no other waits there."""
+        question = self._questions.pop(request_id, None)
+        if question:
             question.timer.cancel()
-        self._questions.clear()
-        self._loop.remove(self._socket)
-        self._socket.close()
+            connection = question.connection
+            connection.waiting -= 1
+            if not connection.waiting and connection is not self._connection:
+                self._shut(connection)
+        return question
 
-    def _open(self) -> None:
-        self._socket = sockets.connect_control(self.address, self._curve)
-        self._loop.add(self._socket, self._on_replies)
-
-    def _on_replies(self) -> None:
-        socket = self._socket
+    def _on_replies(self, connection: _Connection) -> None:
+        socket = connection.socket
         for _ in range(REPLIES_A_TURN):
-            if socket is not self._socket or socket.closed or (frames := sockets.receive(socket)) is None:
+            if socket.closed or (frames := sockets.receive(socket)) is None:
                 return
-            self._heard = time.monotonic()
-            question = self._questions.pop(frames[0], None) if len(frames) == REPLY_FRAMES else None
+            connection.heard = time.monotonic()
+            question = self._take(frames[0]) if len(frames) == REPLY_FRAMES else None
             if question:
-                question.timer.cancel()
                 _settle(question, frames[1], frames[2])
 
     def _time_out(self, request_id: bytes, timeout: float) -> None:
-        """Fail a request, and replace a silent socket: it may be dead or hold requests that would arrive much later."""
-        question = self._questions.pop(request_id, None)
-        if question is None:
-            return
-        if self._heard < question.sent:
-            self._loop.remove(self._socket)
-            self._socket.close()
-            self._open()
+        """Fail a request, and make a new connection if this one is silent: it may be dead.
+
+        The old one is read until the other requests there have ended, each at its own time, and closed then. So none
+        of them arrives at a service that comes back much later.
+        """
+        question = self._questions[request_id]
+        if question.connection is self._connection and question.connection.heard < question.sent:
+            self._connection = self._open()
+        self._take(request_id)
         text = f"no answer from {self.address} within {timeout:g} s; is the service there? `variantbus up` starts all"
         if self._curve:
             text += "; if it is, check the keys: it must list ours, and our peers file must have its own"

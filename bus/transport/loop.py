@@ -55,6 +55,7 @@ class Loop:
         self._stopped = self._closed = False
         self._closing = threading.Lock()  # the only data shared with other threads: see `call`
         self._signals: dict[int, object] = {}
+        self._process = os.getpid()
 
     def add(self, source: Socket | int, callback: Callback) -> None:
         """Call back whenever a socket or file descriptor is readable."""
@@ -85,7 +86,12 @@ class Loop:
                 os.write(self._wake_write, b"\0")
 
     def step(self, timeout: float = MAX_WAIT) -> bool:
-        """Wait for something to do, at most `timeout` seconds, and do it; False if there was nothing."""
+        """Wait for something to do, at most `timeout` seconds, and do it; False if there was nothing.
+
+        Raises:
+            RuntimeError: this is a forked child of the process that made the loop.
+        """
+        self.check_process()
         wait_ms = 0 if self._calls else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
         ready = self._poller.poll(wait_ms)
         for source, _ in ready:
@@ -96,6 +102,18 @@ class Loop:
         for _ in range(len(self._calls)):
             self._calls.popleft()()
         return busy
+
+    def check_process(self) -> None:
+        """Refuse to work in a forked child, where no socket of the parent does anything: waiting for one would hang.
+
+        Raises:
+            RuntimeError: this process is not the one that made the loop.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "this process was forked from the one that opened these sockets, which do not work here; "
+                "make a new subscriber or publisher in this process, or start it by `spawn` instead"
+            )
 
     def due_in(self) -> float:
         """Return the seconds until the next timer is due; 0 or less if one is."""

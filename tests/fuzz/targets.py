@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest import mock
 
 import msgspec
@@ -30,14 +30,16 @@ from bus.publisher import Publisher
 from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.source import Source
 from bus.transport import sockets
-from bus.transport.client import _Question, _settle
+from bus.transport.client import _Connection, _Question, _settle
 from bus.transport.loop import Loop, Timer
 from bus.transport.server import MethodServer
+from bus.transport.sockets import Socket
 from learning_service.experiments.plan import check_plan
 from tests.support.helpers import LOCALHOST, append
 from variantbus.cli.files import read_experiment
 
 NOWHERE: Final = "tcp://127.0.0.1:9"
+NO_CONNECTION: Final = _Connection(cast(Socket, None))
 STARTS: Final = (("", Start.BEGINNING), ("a.", Start.NOW), ("a.", Start.LATEST))
 PIPELINES: Final = {
     "embedded": {
@@ -110,7 +112,7 @@ class Asked:
         assert method
         assert encode(params)
         timer = Timer(0.0, None, lambda: None)
-        self.questions.append(_Question(msgspec.msgpack.Decoder(reply), on_reply, rest[0], timer, 0.0))
+        self.questions.append(_Question(msgspec.msgpack.Decoder(reply), on_reply, rest[0], timer, 0.0, NO_CONNECTION))
 
     def answer(self, status: bytes, body: bytes) -> None:
         """Answer the oldest question."""
