@@ -220,5 +220,5 @@ def test_a_subscriber_that_is_closed_by_its_callback_stays_closed(serve: Serve, 
 
     assert batches == [1]
     assert loop.descriptors() == descriptors
-    assert all(source._client._socket.closed for source in subscriber._sources)
+    assert all(source._client._connection.socket.closed for source in subscriber._sources)
     loop.close()
