@@ -70,7 +70,8 @@ bench: install ## Measure speed beside Redis, NATS, plain pyzmq, Celery, huey an
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# The libraries bring their binaries along, so no script of theirs has to run.
+# The libraries bring their binaries along, so no script of theirs has to run. Those of the Ruby client are packages of the
+# system: apt install ruby ruby-ffi-rzmq ruby-msgpack
 interop: ## Install what the tests of the Node client need; without npm those tests are skipped.
 	if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --prefix tests/interop; fi
 

@@ -12,8 +12,9 @@ T = TypeVar("T")
 NAMES_SHOWN: Final = 20  # in a sentence; a server may have thousands of models
 # Deep nesting raises RecursionError and bad UTF-8 UnicodeDecodeError, neither of which is a MsgspecError.
 _DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
-_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_PATH = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
+_BIN = re.compile(r"expected `[^`]*\bstr\b[^`]*`, got `bytes`", re.IGNORECASE)
 _MISSING = re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL)
 
 
@@ -56,14 +57,15 @@ def explain(error: BaseException, kind: Any) -> str:
     if not isinstance(error, msgspec.ValidationError):
         return f"input: {str(error)[:200] or type(error).__name__}"
     match = _PATH.match(str(error))
-    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
-    where = path.lstrip(".")
+    what, path, key = match.group("what", "path", "key") if match else (str(error), "", None)
+    where = (path or "").lstrip(".")
     if unknown := _UNKNOWN.search(what):
         word = unknown["field"]
         return f"{_join(where, word[:80])}: unknown key; {near_miss(word, _fields_at(kind, where))}"
     if missing := _MISSING.search(what):
         return f"{_join(where, missing['field'])}: missing; add it"
-    return f"{where or 'input'}: {what[:1].lower()}{what[1:200]}"
+    advice = "; send text as str, not as bin" if _BIN.search(what) else ""
+    return f"{where or 'input'}: {'of a key, ' if key else ''}{what[:1].lower()}{what[1:200]}{advice}"
 
 
 def _join(where: str, name: str) -> str:

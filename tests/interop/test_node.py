@@ -1,19 +1,16 @@
 """A client in Node, written from docs/protocol.md alone, against our publisher: it misses nothing and proves it."""
 
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from bus.protocol import topics
-from bus.transport import sockets
 from bus.transport.keys import Keys
-from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, job, wait_until
+from tests.support.foreign_client import ForeignClient, Lossy, key_variables
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, job
 from tests.support.key_folders import enrol, write_peers
 
 HERE: Final = Path(__file__).parent
@@ -23,116 +20,24 @@ MISSING: Final = NODE is None or not (HERE / "node_modules").is_dir()
 pytestmark = pytest.mark.skipif(
     MISSING and "CI" not in os.environ, reason="needs node and `make interop`, which installs its libraries"
 )
-TOPICS: Final = ("a.x.", "a.y.", "a.f%C3%BCnf.1.", "b.x.")
-Start = Callable[..., "NodeClient"]
-
-
-class NodeClient:
-    """The client as a process, whose lines go to a file: a pipe that nobody reads would stop it."""
-
-    def __init__(self, folder: Path, service: Service, prefix: str, count: int, keys: Keys | None) -> None:
-        """Start it; it ends by itself after `count` events."""
-        assert not MISSING, "node or tests/interop/node_modules is missing; run `make interop`"
-        assert NODE
-        self._out, self._err = folder / "client.out", folder / "client.err"
-        words = [NODE, str(HERE / "client.mjs"), service.address, prefix, str(count), str(PATIENCE * TIME_FACTOR)]
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(words, stdout=out, stderr=err, env={**os.environ, **_curve(service, keys)})
-
-    def lines(self, what: str) -> list[dict[str, Any]]:
-        """Return what it has printed of one kind."""
-        whole = self._out.read_text(encoding="utf-8").rpartition("\n")[0]
-        return [line for line in map(json.loads, whole.splitlines()) if line["what"] == what]
-
-    def wait_for(self, what: str, number: int) -> None:
-        """Wait until it has printed so many lines of one kind."""
-
-        def has_them() -> bool:
-            assert self._process.poll() in (None, 0), self._err.read_text(encoding="utf-8")
-            return len(self.lines(what)) >= number
-
-        wait_until(has_them, what=f"{number} {what} of the client")
-
-    def wait(self) -> None:
-        """Wait for its good end."""
-        status = self._process.wait(PATIENCE * TIME_FACTOR)
-        assert status == 0, self._err.read_text(encoding="utf-8")
-
-    def close(self) -> None:
-        """End it, if it has not ended."""
-        self._process.kill()
-        self._process.wait()
-
-
-def _curve(service: Service, keys: Keys | None) -> dict[str, str]:
-    """Tell the client its keys where only it can see them."""
-    if keys is None:
-        return {}
-    curve = keys.curve_for(service.address)
-    return {
-        "CURVE_PUBLIC": curve.public.decode(),
-        "CURVE_SECRET": curve.secret.decode(),
-        "CURVE_SERVER": curve.server.decode(),
-    }
+Start = Callable[..., ForeignClient]
 
 
 @pytest.fixture
 def start(no_leaks: None, tmp_path: Path) -> Iterator[Start]:  # noqa: ARG001 - it looks after us
-    """Start clients, which are ended with the test."""
-    clients: list[NodeClient] = []
+    """Start clients, which end by themselves after `count` events, or with the test."""
+    assert not MISSING, "node or tests/interop/node_modules is missing; run `make interop`"
+    assert NODE
+    clients: list[ForeignClient] = []
 
-    def make(service: Service, prefix: str, count: int, keys: Keys | None = None) -> NodeClient:
-        clients.append(NodeClient(tmp_path, service, prefix, count, keys))
+    def make(service: Service, prefix: str, count: int, keys: Keys | None = None) -> ForeignClient:
+        words = [NODE, str(HERE / "client.mjs"), service.address, prefix, str(count), str(PATIENCE * TIME_FACTOR)]
+        clients.append(ForeignClient(tmp_path, words, key_variables(service, keys)))
         return clients[-1]
 
     yield make
     for client in clients:
         client.close()
-
-
-class Lossy:
-    """Publishes to all topics in turn, and loses what it is told to lose on its way to the feed, or sends it late."""
-
-    def __init__(self, service: Service, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Stand between the publisher and its socket."""
-        self.lose = False
-        self._service, self._prefix = service, prefix
-        self._published: list[tuple[str, str]] = []
-        self._lost: list[tuple[sockets.Socket, bytes, bytes]] = []
-        self._send = sockets.send_pair
-
-        def send_some(socket: sockets.Socket, topic: bytes, frame: bytes) -> None:
-            if self.lose and topic != topics.HEARTBEAT.encode():
-                self._lost.append((socket, topic, frame))
-            else:
-                self._send(socket, topic, frame)
-
-        monkeypatch.setattr(sockets, "send_pair", send_some)
-
-    def publish(self, number: int, *, lose: bool = False) -> None:
-        """Publish so many events, each in a transaction of its own."""
-        self.lose = lose
-        for _ in range(number):
-            name = len(self._published) + 1
-            topic = TOPICS[name % len(TOPICS)]
-            self._service.append((topic, name))
-            self._published.append((topic, str(name)))
-        self.lose = False
-
-    def send_late(self) -> None:
-        """Send what was lost after all, when it is old."""
-
-        def send_all() -> None:
-            for socket, topic, frame in self._lost:
-                self._send(socket, topic, frame)
-
-        self._service.call(send_all)
-
-    @property
-    def expected(self) -> list[tuple[str, str, str]]:
-        """Offset, topic and job id of what was published under the prefix."""
-        whole = enumerate(self._published, 1)
-        return [(str(offset), topic, name) for offset, (topic, name) in whole if topic.startswith(self._prefix)]
 
 
 def as_read(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:

@@ -154,6 +154,27 @@ def test_keys_that_are_no_text_are_refused(decoder: msgspec.msgpack.Decoder[Any]
     assert refused(decoder, b"\x81" + key + b"\x01")
 
 
+@pytest.mark.fault(item="B69")
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"prefix": b"a."}, "prefix: expected `str`, got `bytes`; send text as str, not as bin"),
+        ({b"prefix": "a."}, "input: of a key, expected `str`, got `bytes`; send text as str, not as bin"),
+        ({"after": b"1"}, "after: expected `int`, got `bytes`"),
+    ],
+)
+def test_text_that_is_sent_as_bin_is_refused_with_advice(params: object, sentence: str) -> None:
+    """Libraries write byte strings so: Ruby's binary ones, Go's []byte."""
+    assert refused(FETCH, encode(params)) == sentence
+
+
+@pytest.mark.fault(item="B69")
+def test_a_key_that_is_bin_is_named_by_its_place() -> None:
+    """Also deep inside."""
+    with pytest.raises(InvalidInputError, match=r"^jobs\[0\]\.config: of a key, expected `str`, got `int`$"):
+        decode(msgspec.msgpack.Decoder(SubmitParams), encode({"jobs": [{"config": {1: 2}}]}))
+
+
 @pytest.mark.fault(item="B2")
 def test_an_unknown_method_is_named_and_cut_short() -> None:
     """However long and strange it is."""
