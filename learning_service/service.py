@@ -17,7 +17,6 @@ from learning_service.archive.history import History
 from learning_service.archive.service import Archive
 from learning_service.dispatch import dispatcher
 from learning_service.dispatch.dispatcher import Dispatcher
-from learning_service.dispatch.resending import Resending
 from learning_service.events import consumer
 from learning_service.events.consumer import EventConsumer
 from learning_service.events.reconciliation import Reconciler
@@ -77,7 +76,6 @@ class LearningService:
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
             keys=keys,
         )
-        self._resending = Resending(log, self._store, loop, self._dispatcher.pump)
         self._reconciler = Reconciler(log, self._store, loop, apply=self._consumer.apply_local, curves=curves)
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
@@ -137,7 +135,7 @@ class LearningService:
         """Handle a gap: events that a runner can no longer retransmit."""
         logger.warning("%s: %s", runner, notice)
         if isinstance(notice, Rewound):
-            self._resending.resend(runner)
+            self._dispatcher.resend(runner)
         else:
             if isinstance(notice, Damaged):
                 self._consumer.reject_damaged(notice.offset)

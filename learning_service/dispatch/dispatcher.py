@@ -16,7 +16,7 @@ from bus.contracts.jobs import CancelParams, CancelReply, JobCheckReply, JobRequ
 from bus.contracts.messages import JobCompleted
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
-from bus.protocol.control import ControlError
+from bus.protocol.control import ControlError, InfoReply
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
@@ -26,6 +26,8 @@ from bus.transport.loop import Loop
 from bus.transport.retry import log_transient
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.dispatch.requests import is_known, refusal, request_of
+from learning_service.dispatch.resending import Resending
+from learning_service.storage.confirmations import LogMark
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
 
 BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
@@ -65,6 +67,7 @@ class Dispatcher:
         """
         self._log, self._store, self._loop, self._keys = log, store, loop, keys
         self._refused, self._unsent = refused, unsent
+        self._resending = Resending(log, store, loop, self.pump)
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
         self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
@@ -110,6 +113,10 @@ class Dispatcher:
                 if link.alive and not link.busy:
                     self._send(link)
 
+    def resend(self, runner: str) -> None:
+        """Send a runner its unfinished jobs again: its log was replaced or has lost its end."""
+        self._resending.resend(runner)
+
     def points(self) -> Iterator[Point]:
         """Return the metrics: which runners answer, and how many jobs have no runner."""
         for link in self._links:
@@ -129,9 +136,21 @@ class Dispatcher:
     def _poll(self) -> None:
         for link in self._links:
             if not link.is_asking:
-                self._ask_pipelines(link)
+                self._ask(link)
 
-    def _ask_pipelines(self, link: RunnerLink) -> None:
+    def _ask(self, link: RunnerLink) -> None:
+        """Ask a runner which log it has, and only then what it offers: so it is sent nothing before that is known."""
+
+        def informed(info: InfoReply) -> None:
+            try:
+                self._resending.compare(link.address, LogMark(info.epoch, info.head), confirms=link.has_confirmed)
+                link.has_confirmed = False
+            except StorageError as error:
+                link.is_asking = False
+                log_transient(error)
+                return
+            self._clients[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+
         def answered(reply: PipelinesReply) -> None:
             link.is_asking = False
             link.note_queue(reply)
@@ -151,7 +170,7 @@ class Dispatcher:
             link.alive = False
 
         link.is_asking = True
-        self._clients[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+        self._clients[link.address].ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
 
     def _withdraw(self) -> bool:
         """Withdraw some jobs that were cancelled before a runner had them; return whether there may be others."""
@@ -195,6 +214,7 @@ class Dispatcher:
 
         def accepted(reply: SubmitReply) -> None:
             link.busy, link.batch = False, BATCH
+            link.has_confirmed = True
             link.capacity |= reply.rooms
             with _retrying_on_full_disk():
                 with self._log.transaction() as tx:
@@ -234,7 +254,7 @@ class Dispatcher:
 
     def _cancel(self, link: RunnerLink, experiment_id: str, finish_running: bool) -> None:
         def done(_reply: CancelReply) -> None:
-            link.busy = False
+            link.busy, link.has_confirmed = False, True
             with _retrying_on_full_disk():
                 self._finish_cancel(link.address, experiment_id, finish_running)
                 self.pump()

@@ -7,6 +7,7 @@ from typing import Final
 from bus.contracts.jobs import PipelinesReply
 from bus.contracts.messages import INT64_MAX
 from bus.protocol.control import ControlError
+from learning_service.storage.confirmations import LogMark
 from learning_service.storage.store import JobRow, RunnerPipelines, job_kind
 
 BATCH: Final = 500  # jobs in one request
@@ -21,7 +22,8 @@ class RunnerLink:
         self.address = address
         self.alive = False
         self.busy = False  # a submission or a cancel is pending, or a retry is scheduled
-        self.is_asking = False  # a request for its pipelines is pending
+        self.is_asking = False  # a request for its log and its pipelines is pending
+        self.has_confirmed = False  # something since it last told how far its log reaches
         self.batch = BATCH  # jobs in the next request
         self.load = 0  # jobs in its queue, running, or assigned to it since then
         self.capacity: dict[str, int] = {}  # how many more jobs each pipeline takes; older runners do not report it
@@ -87,6 +89,15 @@ class RunnerLink:
 
     def _capacity(self, pipeline: str) -> int:
         return self.capacity.get(pipeline, INT64_MAX)
+
+
+def has_lost(confirmed: LogMark | None, now: LogMark) -> bool:
+    """Return whether a runner may have lost what it confirmed: its log is another one now, or ends before that.
+
+    A new epoch counts as another log, though most begin after an ordinary power cut, which takes nothing that was
+    confirmed: a log that dropped damaged rows begins one, too.
+    """
+    return confirmed is None or confirmed.epoch != now.epoch or now.head < confirmed.head
 
 
 def kinds_taken(remaining: Mapping[RunnerLink, Counter[str]]) -> set[str]:

@@ -19,6 +19,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.sharding import ALL, Shard, owner
 from learning_service.experiments.variants import GONE, Variant
+from learning_service.storage.confirmations import Confirmations
 from learning_service.storage.judgements import Judgements
 from learning_service.storage.results import Results
 from learning_service.storage.searches import Searches
@@ -59,7 +60,7 @@ class LearningStore:
         self._cache: dict[str, Experiment] = {}
         log.create_tables("learning", SCHEMA_VERSION, SQL["schema"])
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
-        self.searches = Searches(log)
+        self.searches, self.confirmations = Searches(log), Confirmations(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"

@@ -7,8 +7,9 @@ import pytest
 from bus.contracts.jobs import PipelinesReply
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.control import ControlError
-from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, kinds_taken, offered_together, share_out
+from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, has_lost, kinds_taken, offered_together, share_out
 from learning_service.experiments.plan import PlannedJob
+from learning_service.storage.confirmations import LogMark
 from learning_service.storage.store import JobRow, RunnerPipelines
 from tests.support.learning_services import lane
 
@@ -122,3 +123,21 @@ def test_a_job_at_which_the_runner_fails_is_given_up_after_some_tries_in_a_row()
     assert [one.gives_up(first) for _ in range(TRIES - 1)] == [False] * (TRIES - 1)
     assert not one.gives_up(second)
     assert [one.gives_up(first) for _ in range(TRIES)] == [False] * (TRIES - 1) + [True]
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "now", "lost"),
+    [
+        (None, LogMark(7, 0), True),  # by whom it was confirmed is not known
+        (LogMark(7, 20), LogMark(7, 20), False),
+        (LogMark(7, 20), LogMark(7, 21), False),
+        (LogMark(7, 20), LogMark(7, 19), True),  # an older backup
+        (LogMark(7, 20), LogMark(8, 0), True),  # a new folder
+        (LogMark(7, 20), LogMark(8, 30), True),  # rows may have been dropped
+    ],
+)
+def test_what_a_runner_confirmed_is_in_one_log_up_to_one_offset(
+    confirmed: LogMark | None, now: LogMark, lost: bool
+) -> None:
+    """Another log, or the same one with an earlier end, may not have it."""
+    assert has_lost(confirmed, now) == lost
