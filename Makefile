@@ -63,6 +63,9 @@ BITFLIPS ?= 1000
 bitflips: install ## Flip BITFLIPS bits (default 1000) of a small data folder, one at a time, and see what becomes of each.
 	$(BIN)/python -m tests.bitflips --trials $(BITFLIPS)
 
+stall: install ## Break connections of peers that read nothing, and flood services with resets, for STALL_SECONDS.
+	STALL_SECONDS=$${STALL_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/acceptance/test_stalled_peers.py --timeout=0
+
 simulate: install ## Measure how often the recommendation is right, on simulated experiments; takes some minutes.
 	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 

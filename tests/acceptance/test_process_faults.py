@@ -16,7 +16,6 @@ import pytest
 from bus.protocol.addresses import parse_address
 from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
-from bus.transport.client import request
 from bus.transport.loop import Loop
 from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import TIME_FACTOR, Deadline, wait_until
@@ -29,45 +28,11 @@ from tests.support.invariants import (
     read_log,
     seen,
 )
-from tests.support.publisher import PublishParams
+from tests.support.publisher_process import SUPPORT, PublisherProcess
 from tests.support.recorder import read
-from tests.support.workspace import ROOT, Running, Workspace, steady_ports, view_of
+from tests.support.workspace import Running, Workspace, view_of
 
-SUPPORT: Final = ROOT / "tests" / "support"
 CROWD: Final = 200
-
-
-class PublisherProcess:
-    """`publisher.py` on steady ports, so that it can be started again."""
-
-    def __init__(self, workspace: Workspace, environment: dict[str, str] | None = None) -> None:
-        """Start it."""
-        self._workspace, self._environment = workspace, environment
-        self._ports = steady_ports()
-        self.database = workspace.folder / "publisher.db"
-        self.start()
-
-    def start(self) -> None:
-        """Start it, again where it was."""
-        feed, control = (str(port) for port in self._ports)
-        arguments = [sys.executable, str(SUPPORT / "publisher.py"), str(self.database), feed, control]
-        self.process = self._workspace.start("publisher", *arguments, environment=self._environment)
-        self.process.wait_for_line("listening")
-        self.address = f"tcp://127.0.0.1:{control}"
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self.process.popen.pid
-
-    @property
-    def memory(self) -> int:
-        """Bytes that are resident."""
-        return psutil.Process(self.pid).memory_info().rss
-
-    def publish(self, count: int, size: int = 0) -> int:
-        """Ask it to publish, and return the head."""
-        return request(self.address, "publish", PublishParams(count, size), dict[str, int], 20 * TIME_FACTOR)["head"]
 
 
 def record(workspace: Workspace, name: str, publisher: PublisherProcess) -> Running:
