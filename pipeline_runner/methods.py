@@ -62,7 +62,7 @@ class JobMethods:
     def add_to(self, methods: MethodServer) -> None:
         """Register the methods."""
         methods.add("job.submit", SubmitParams, self._submit)
-        methods.add("job.check", SubmitParams, self._check_all, role="read")
+        methods.add("job.check", SubmitParams, self._check_all)  # it tells which files there are
         methods.add("job.cancel", CancelParams, self._cancel)
         methods.add("job.retry", JobParams, self._retry)
         methods.add("job.show", JobParams, self._show, role="read")

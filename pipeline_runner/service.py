@@ -216,7 +216,7 @@ class Runner:
     def _offer(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(
             pipelines=self._stages,
-            outputs=str(self._outputs.root),
+            outputs=str(self._outputs.root) if self.publisher.methods.role == "command" else "",
             queued=self._queues.queued,
             running=self._queues.running,
             paused=self._queues.paused,

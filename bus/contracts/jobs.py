@@ -38,7 +38,10 @@ class SubmitReply(Struct, frozen=True, kw_only=True):
 
 
 class JobCheckReply(Struct, frozen=True, kw_only=True):
-    """`job.check` takes what `job.submit` does, and queues nothing: how many jobs could be submitted."""
+    """`job.check` takes what `job.submit` does, and queues nothing: how many jobs could be submitted.
+
+    It looks for the files that a configuration names, so it needs the role that submits.
+    """
 
     checked: int
 
@@ -135,7 +138,10 @@ class QueueReply(Struct, frozen=True, kw_only=True):
 
 
 class PipelinesReply(Struct, frozen=True, kw_only=True):
-    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is."""
+    """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is.
+
+    `outputs` is a folder of the runner's machine; "" for a client that may only read.
+    """
 
     pipelines: dict[str, dict[str, StageSpec]]
     outputs: str

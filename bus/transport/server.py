@@ -60,12 +60,13 @@ class MethodServer:
         self._methods: dict[str, _Method] = {}
         self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
         self._dropped: Counter[str] = Counter()  # by reason
+        self.role: Role = "command"  # of the client whose request is being answered
 
     def add(self, name: str, params: type[P], handler: Callable[[P], object], *, role: Role = "command") -> None:
         """Answer a method; the handler gets its parameters validated and returns what msgpack can encode.
 
         It may raise `ControlError`, or `InvalidInputError` for what no type can express. A method that changes nothing
-        has the role `read`.
+        has the role `read`, unless it tells of more than the service's own records, such as which files there are.
         """
         self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
 
@@ -107,6 +108,7 @@ class MethodServer:
         if known.role == "command" and role != "command":
             text = f"{name} needs the role command, your key has {role}; have its line in the peers file changed"
             raise ControlError("unauthorized", text)
+        self.role = role
         try:
             return encode(known.handler(decode(known.decoder, params or EMPTY_MAP)))
         except InvalidInputError as error:
