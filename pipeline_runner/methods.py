@@ -203,8 +203,8 @@ class JobMethods:
         now, eta = time.monotonic(), None
         if behind is not None:
             eta = queue.eta(queue.ahead(job.priority, behind), now)
-        elif job.state == "running" and job.started_at is not None:
-            eta = eta_of_running(time.time() - job.started_at, self._fractions.get(job.job_id, 0.0), queue.mean_seconds)
+        elif (elapsed := self._service.elapsed(job.job_id)) is not None:
+            eta = eta_of_running(elapsed, self._fractions.get(job.job_id, 0.0), queue.mean_seconds)
         return JobView(
             job_id=job.job_id,
             pipeline=job.pipeline,
@@ -228,5 +228,5 @@ class JobMethods:
 def eta_of_running(elapsed: float, fraction: float, mean: float | None) -> float | None:
     """Estimate the seconds until the end of a job by its own progress (0..1), else by the mean of others."""
     if fraction >= LEAST_FRACTION:
-        return max(0.0, elapsed) * (1.0 - fraction) / fraction
+        return elapsed * (1.0 - fraction) / fraction
     return None if mean is None else max(0.0, mean - elapsed)

@@ -74,7 +74,7 @@ class Runner:
         self._queues = PipelineQueues(
             {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
         )
-        self._service = JobService(log, self._queues)
+        self._service = JobService(log, self._queues, steady=time.monotonic)
         index = OutputIndex(log, outputs.root)
         self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
         self._hooks = CompletionHooks(hooks or {})

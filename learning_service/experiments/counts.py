@@ -7,13 +7,14 @@ from learning_service.experiments.variants import Variant
 class Counts:
     """Counts the variants of one experiment; updated by each change, at a cost independent of the plan's size."""
 
-    __slots__ = ("cancelled", "completed", "failed", "jobs", "rated", "running", "states")
+    __slots__ = ("cancelled", "completed", "failed", "jobs", "rated", "running", "seconds", "states")
 
     def __init__(self) -> None:
         """Start with no variants."""
         self.states: dict[VariantState, int] = {}  # number of variants by state; without zeros
         self.jobs = self.running = self.completed = self.failed = self.cancelled = 0
         self.rated = 0  # variants that have a rating
+        self.seconds = 0.0  # what the completed jobs took together
 
     def copy(self) -> "Counts":
         """Return an independent copy."""
@@ -21,6 +22,7 @@ class Counts:
         copy.states = self.states.copy()
         copy.jobs, copy.running, copy.completed = self.jobs, self.running, self.completed
         copy.failed, copy.cancelled, copy.rated = self.failed, self.cancelled, self.rated
+        copy.seconds = self.seconds
         return copy
 
     def change(self, before: Variant | None, after: Variant) -> None:
@@ -57,4 +59,5 @@ class Counts:
         self.completed += sign * variant.completed
         self.failed += sign * variant.failed
         self.cancelled += sign * variant.cancelled
+        self.seconds += sign * variant.duration_sum
         self.rated += sign * (variant.rating is not None)

@@ -20,8 +20,8 @@ from learning_service.experiments.counts import Counts
 from learning_service.experiments.variants import ENDED, Variant
 
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
-
-
+MOST_WAITING: Final = 20  # times the mean duration of a job, in an estimate
+LEAST_SECONDS: Final = 1.0  # of a mean duration there
 SearchProgress = Literal["searching", "decided", "exhausted", "stopped"]
 
 
@@ -180,11 +180,19 @@ def variant_fraction(experiment: Experiment, context: LearningContext) -> float:
 
 
 def _eta(experiment: Experiment, counts: Totals) -> float | None:
-    """Return the seconds left, by the rate at which jobs have ended so far; None before the first one has."""
+    """Return the seconds left, by the rate at which jobs have ended so far; None before the first one has.
+
+    The rate is by the wall clock of the runners, which may have been set since the first job: a job is not taken to
+    occupy the runners for longer than `MOST_WAITING` times the mean of what they took.
+    """
     ended = counts.completed + counts.failed + counts.cancelled
     left = counts.jobs - ended
     if left == 0:
         return 0.0
     if experiment.started_at is None or not ended:
         return None
-    return max(0.0, experiment.updated_at - experiment.started_at) / ended * left
+    a_job = max(0.0, experiment.updated_at - experiment.started_at) / ended
+    if counts.completed:
+        mean = experiment.counts.seconds / counts.completed
+        a_job = min(a_job, max(mean, LEAST_SECONDS) * MOST_WAITING)
+    return a_job * left

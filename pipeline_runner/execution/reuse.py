@@ -52,7 +52,7 @@ class Reuse:
             return None
         seconds = result.seconds
         if seconds is None and earlier.started_at is not None and earlier.finished_at is not None:
-            seconds = earlier.finished_at - earlier.started_at
+            seconds = max(0.0, earlier.finished_at - earlier.started_at)
         return replace(result, seconds=seconds, reused_from=result.reused_from or earlier.job_id)
 
     def note_end(self, tx: Transaction, record: NormalizedJobRecord) -> None:

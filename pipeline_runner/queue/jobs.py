@@ -9,6 +9,7 @@ from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import step
 from bus.contracts.messages import Config, JobError, JobResult, JobState, LearningContext
 
+CLOCK_SLACK: Final = 0.1  # seconds by which the wall clock may differ from the monotonic one over the run of a job
 ERROR_LIMIT: Final = 2000  # characters of an exception's text
 JobEvent = Literal["start", "complete", "fail", "cancel", "requeue", "retry"]
 
@@ -87,10 +88,30 @@ def retried(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
     return replace(record, state=state, faults=0, cancel_requested=False, queued_at=now, **changes)
 
 
-def finished(record: NormalizedJobRecord, result: JobResult, now: float) -> NormalizedJobRecord:
-    """Return the record after its end: completed, failed or cancelled, as the result says."""
+def finished(
+    record: NormalizedJobRecord, result: JobResult, now: float, elapsed: float | None = None
+) -> NormalizedJobRecord:
+    """Return the record after its end: completed, failed or cancelled, as the result says.
+
+    `elapsed` is how long it has run, None if nobody knows.
+    """
     event: JobEvent = "cancel" if result.cancelled else "complete" if result.success else "fail"
-    return replace(record, state=transition(record.state, event), result=result, finished_at=now)
+    start = start_of(record.started_at, now, elapsed)
+    return replace(record, state=transition(record.state, event), result=result, started_at=start, finished_at=now)
+
+
+def start_of(started: float | None, now: float, elapsed: float | None) -> float | None:
+    """Return when a job that ends now has started, by the clock as it is now: it may have been set meanwhile.
+
+    The later time is believed, as a clock that is set is usually wrong before: a machine without a battery begins
+    in 1970.
+    """
+    if started is None:
+        return None
+    if elapsed is None or elapsed < 0:
+        return min(started, now)
+    told = now - started
+    return started if told >= 0 and abs(told - elapsed) <= CLOCK_SLACK else now - elapsed
 
 
 def cancelled_result() -> JobResult:

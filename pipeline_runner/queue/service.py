@@ -48,9 +48,21 @@ class QueueFullError(Exception):
 class JobService:
     """Owns the queue. Each change is committed together with its message, before anything else sees it."""
 
-    def __init__(self, log: Log, queues: PipelineQueues | None = None, clock: Clock = time.time) -> None:
-        """Open the jobs of a log and count them in `queues`; `clock` returns unix seconds."""
+    def __init__(
+        self,
+        log: Log,
+        queues: PipelineQueues | None = None,
+        clock: Clock = time.time,
+        steady: Clock | None = None,
+    ) -> None:
+        """Open the jobs of a log and count them in `queues`.
+
+        `clock` returns unix seconds, and may be set while a job runs; by `steady`, which never is, its duration is
+        measured.
+        """
         self._log, self._clock = log, clock
+        self._steady = steady
+        self._began: dict[str, float] = {}  # when running jobs started, by the steady clock; none of an earlier process
         self.store = JobStore(log)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.queues = queues or PipelineQueues({}, 1, log.limits.queued_jobs)
@@ -141,6 +153,8 @@ class JobService:
                 else:
                     taken.append(self._start(tx, record))
         self._moved(waiting, [*taken, *ended])
+        if self._steady:
+            self._began.update(dict.fromkeys((record.job_id for record in taken), self._steady()))
         return taken
 
     def finish(self, results: Mapping[str, JobResult]) -> list[NormalizedJobRecord]:
@@ -251,6 +265,11 @@ class JobService:
         self._pauses = pauses
         self.queues.set_pauses(pauses)
 
+    def elapsed(self, job_id: str) -> float | None:
+        """Return for how many seconds a job has run, None if it does not run or was started by an earlier process."""
+        began = self._began.get(job_id)
+        return self._steady() - began if self._steady and began is not None else None
+
     def _get(self, job_id: str) -> NormalizedJobRecord:
         record = self._running.get(job_id) or self.store.get(job_id)
         if record is None:
@@ -274,13 +293,13 @@ class JobService:
         return record
 
     def _end(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
-        ended = finished(record, result, self._clock())
+        ended = finished(record, result, self._clock(), self.elapsed(record.job_id))
         topic = _topic(JOB_COMPLETED, ended.learning_context)
         try:
             tx.append(topic, _completed(ended))
         except BodyTooLargeError as error:
             # the end of a job must be published: a result that is too large becomes a failure that says so
-            ended = finished(record, failed_result("too_large", str(error)), self._clock())
+            ended = finished(record, failed_result("too_large", str(error)), self._clock(), self.elapsed(record.job_id))
             tx.append(topic, _completed(ended))
         self.store.update(tx, ended)
         for write in self._end_writers:
@@ -293,6 +312,8 @@ class JobService:
             self._count(record, -1)
         for record in after:
             self._count(record, 1)
+            if record.state != "running":
+                self._began.pop(record.job_id, None)
             if record.result and record.state not in ("queued", "running"):
                 self._learn(record)
                 self._handlers.notify(record, record.result)
@@ -301,7 +322,7 @@ class JobService:
         if record.result and record.result.reused_from:
             return  # a reused result took no time
         if record.result and record.result.success and record.started_at and record.finished_at:
-            self.queues[record.pipeline].note_duration(max(0.0, record.finished_at - record.started_at))
+            self.queues[record.pipeline].note_duration(record.finished_at - record.started_at)
 
     def _count(self, record: NormalizedJobRecord, change: int) -> None:
         """Add a queued or running job to the counts of its pipeline (+1), or remove it (-1)."""

@@ -238,3 +238,18 @@ def test_a_draft_has_all_variants_and_changes_its_base_at_the_commit_only() -> N
 
     draft.commit()
     assert list(base.variants.values()) == [base.variants[0], changed, added]
+
+
+@pytest.mark.fault(item="F65")
+def test_an_estimate_survives_a_clock_that_was_set() -> None:
+    """Thirty years between the first start and the newest end say nothing of the rest."""
+    experiment = planned_experiment((2.0, 4.0), jobs=2)
+    experiment.started_at = 100.0
+    experiment.put(variants.job_ended(experiment.variants[0], JobScript(context(0)).completed()))
+    mean = experiment.variants[0].duration_sum
+
+    for updated in (1e9, 100.0, -1e9):
+        experiment.updated_at = updated
+        eta = experiment_status(experiment).eta_seconds
+        assert eta is not None
+        assert 0.0 <= eta <= 3 * 20 * mean

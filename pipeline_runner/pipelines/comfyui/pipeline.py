@@ -87,10 +87,17 @@ class ComfyuiPipeline(Pipeline):
     def _run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         workflow = _load(job.config)
         graph = patched(workflow.graph, {**values_of(workflow, job.config), **self._upload(workflow)})
+        start = time.monotonic()
         run = PromptRun(self.server, job, workflow, graph, progress, cancelled)
         ended = run.run()
         verdict = judge(ended, job, workflow, graph, run.node_errors)
-        return self._fetch(job, verdict) if isinstance(verdict, Harvest) else verdict
+        if not isinstance(verdict, Harvest):
+            return verdict
+        # by the server's wall clock, which may be set meanwhile; a prompt of an earlier attempt may have begun before
+        seconds = verdict.seconds
+        if seconds is not None and job.attempt == 1:
+            seconds = min(seconds, time.monotonic() - start)
+        return self._fetch(job, verdict, seconds)
 
     def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
         """Upload the picture files; return the values for the nodes that load them."""
@@ -99,7 +106,7 @@ class ComfyuiPipeline(Pipeline):
             for target, path in workflow.images.items()
         }
 
-    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult:
+    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest, seconds: float | None) -> JobResult:
         """Fetch all pictures, then save them: a job has all of them or none."""
         fetched, left = [], PICTURE_BYTES  # all of them are in memory together
         for image in harvest.images:
@@ -122,7 +129,7 @@ class ComfyuiPipeline(Pipeline):
             images=images,
             effective=harvest.effective,
             warnings=harvest.warnings,
-            seconds=harvest.seconds,
+            seconds=seconds,
         )
 
 
