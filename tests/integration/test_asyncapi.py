@@ -196,6 +196,16 @@ def test_the_methods_are_those_that_the_services_answer(services: Services) -> N
     check_methods("learning", learning.service.publisher.methods)
 
 
+def test_the_protocol_page_says_of_each_command_whether_it_may_be_repeated() -> None:
+    """A client that got no answer finds its method in one row."""
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    table = page.partition("| methods | again? |")[2].partition("\n\n")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
+    named = [name for row in rows for name in re.findall(r"`([a-z]+\.[a-z]+)`", row)]
+
+    assert sorted(named) == sorted(method.name for method in METHODS if method.role == "command")
+
+
 def test_the_document_is_the_same_each_time_and_keeps_64_bits() -> None:
     """It can be compared as text, and integers that no double holds stay what they are."""
     text = json.dumps(document())

@@ -74,6 +74,13 @@ def test_a_comparison_is_an_event_and_its_undo_another_one(log: Log) -> None:
     assert len(feedback.judged) == 4
 
 
+def test_an_answer_that_is_sent_twice_counts_twice(log: Log) -> None:
+    """A person may say the same again; so a client without a reply looks at `compared` first."""
+    feedback = FeedbackRequests(log)
+
+    assert [feedback.compare(0, 10).compared for _ in range(2)] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("left", "right", "code", "text"),
     [

@@ -187,7 +187,7 @@ module Variantbus
     # A lost last message shows in no later one, but in the head of the next heartbeat.
     def heartbeat(epoch, head, first, _time_ns, info)
       return disconnect if info["closing"] # its feed may be elsewhere when it is back
-      check_publisher(epoch, info["epochs"]) unless @ready
+      check_publisher(epoch) unless @ready
       raise OtherLog if epoch != @epoch || head < @position
       truncate(first)
       catch_up if head > @position
@@ -291,10 +291,9 @@ module Variantbus
       @position = to
     end
 
-    # The first heartbeat must be of the publisher that told us where its feed is.
-    def check_publisher(epoch, epochs)
-      return if epoch == @connected_epoch || epochs.any? { |one, _start| one == @connected_epoch }
-      disconnect
+    # The first heartbeat must be of the publisher that told us where its feed is; it may have a new epoch by now.
+    def check_publisher(epoch)
+      return if epoch == @connected_epoch || epoch == @control.ask("info")["epoch"]
       raise "the feed belongs to another publisher than #{@address}"
     end
   end
