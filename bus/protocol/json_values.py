@@ -2,13 +2,15 @@
 
 import base64
 import math
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from bus.protocol.validation import InvalidInputError, decode
+from bus.protocol.validation import DECODE_ERRORS, InvalidInputError, decode, explain
 
+DEPTH: Final = 100  # of lists and maps in JSON that a stranger sends
 _decoder = msgspec.msgpack.Decoder(Any, strict=False)
 
 
@@ -22,6 +24,34 @@ def to_json_value(body: msgspec.Raw | bytes) -> Any:
         return _plain(decode(_decoder, body))
     except (InvalidInputError, TypeError) as error:  # TypeError: a map whose key is a map
         return {"error": f"cannot be read: {error}"}
+
+
+def from_json(data: bytes) -> Any:
+    """Decode JSON that a stranger sends; what is returned can be sent on as a message.
+
+    Raises:
+        InvalidInputError: it is no JSON, is nested over `DEPTH` deep, or has a number of more than 64 bits.
+    """
+    try:
+        value = msgspec.json.decode(data)
+        msgspec.msgpack.encode(value)
+    except DECODE_ERRORS as error:
+        raise InvalidInputError(explain(error, None)) from None
+    if _is_deep(value):
+        raise InvalidInputError(explain(RecursionError(), None))
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether lists and maps are nested over `DEPTH` deep: whoever walks through them has to stop somewhere."""
+    level = [value]
+    for _ in range(DEPTH):
+        level = [inner for one in level for inner in _items(one)]
+    return bool(level)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - one a type

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 NAMES_SHOWN: Final = 20  # in a sentence; a server may have thousands of models
 # Deep nesting raises RecursionError and bad UTF-8 UnicodeDecodeError, neither of which is a MsgspecError.
-_DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
+DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
 _BIN = re.compile(r"expected `[^`]*\bstr\b[^`]*`, got `bytes`", re.IGNORECASE)
@@ -26,7 +26,7 @@ def convert(value: object, kind: type[T]) -> T:
     """Turn plain data (of TOML, of JSON) into a Struct, strictly."""
     try:
         return msgspec.convert(value, kind)
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise InvalidInputError(explain(error, kind)) from None
 
 
@@ -34,7 +34,7 @@ def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
     """Decode msgpack of a declared type."""
     try:
         return decoder.decode(data)
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise InvalidInputError(explain(error, decoder.type)) from None
 
 

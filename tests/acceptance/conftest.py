@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dashboard import Dashboard, Deployment
+from tests.support.experiment_files import services
 from tests.support.workspace import Workspace
 
 
@@ -14,6 +16,13 @@ def workspace(tmp_path: Path, no_leaks: None) -> Iterator[Workspace]:  # noqa: A
     workspace = Workspace(tmp_path)
     yield workspace
     workspace.close()
+
+
+@pytest.fixture
+def deployment(workspace: Workspace) -> Deployment:
+    """Return runner, learning service and dashboard."""
+    runner, learning = services(workspace)
+    return workspace, runner, learning, Dashboard(workspace)
 
 
 @pytest.hookimpl(wrapper=True)

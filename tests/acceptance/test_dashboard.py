@@ -1,70 +1,21 @@
 """The dashboard as a process: what it answers, what it refuses, and that a slow browser slows nobody."""
 
-import errno
 import http.client
 import json
 import re
 import socket
 from contextlib import ExitStack, closing
-from typing import Any
 
 import pytest
 
 from bus.protocol.addresses import parse_address
+from tests.support.dashboard import Deployment
 from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.support.workspace import Running, ServiceProcess, Workspace, view_of
+from tests.support.workspace import Workspace, view_of
 
 SHA = re.compile(r"[0-9a-f]{64}")
 PAGES = 200
-
-
-class Dashboard:
-    """A dashboard process, and questions to it."""
-
-    def __init__(self, workspace: Workspace, *options: str) -> None:
-        """Start it."""
-        self.process: Running = workspace.command("dashboard", "--port", "0", *options)
-        line = self.process.wait_for_line("listening")
-        self.address = line.split("http=http://")[1]
-        self.port = int(self.address.rpartition(":")[2])
-        found = re.search(r'name="token" content="([^"]+)"', self.ask("GET", "/")[1])
-        self.token = found[1] if found else ""
-
-    def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, str, dict[str, str]]:
-        """Send one request."""
-        sent = {"x-token": getattr(self, "token", ""), "origin": f"http://{self.address}", **(headers or {})}
-        data = None if body is None else json.dumps(body)
-        if data is not None:
-            sent.setdefault("content-type", "application/json")
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE * TIME_FACTOR)) as connection:
-            connection.request(method, path, data, sent)
-            response = connection.getresponse()
-            told = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, response.read().decode("utf-8", "replace"), told
-
-    def raw(self, request: bytes) -> bytes:
-        """Send bytes as they are, and return all that comes until the connection is closed."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE * TIME_FACTOR) as connection:
-            connection.sendall(request)
-            try:
-                connection.shutdown(socket.SHUT_WR)
-            except OSError as error:
-                if error.errno != errno.ENOTCONN:  # the server has reset the connection; read what it sent
-                    raise
-            return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-@pytest.fixture
-def deployment(workspace: Workspace) -> "Deployment":
-    """Return runner, learning service and dashboard."""
-    runner, learning = services(workspace)
-    return workspace, runner, learning, Dashboard(workspace)
-
-
-Deployment = tuple[Workspace, ServiceProcess, ServiceProcess, Dashboard]
 
 
 def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:

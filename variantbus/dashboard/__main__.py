@@ -16,6 +16,7 @@ from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
 from bus.transport.sockets import BindError
 from variantbus.dashboard.app import make_app
+from variantbus.dashboard.connection import Connection
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.guard import Guard
 from variantbus.dashboard.services import Services
@@ -110,6 +111,8 @@ def main(  # noqa: PLR0913 - one parameter an option
         guarded = Guard(app, hosts=hosts, token=token, password=password)
         config = uvicorn.Config(
             guarded,
+            http=Connection,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bus.protocol.control import ControlError
+from bus.protocol.json_values import from_json
 from bus.protocol.validation import InvalidInputError
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.services import CHANGES, Services
@@ -93,7 +94,9 @@ def make_app(services: Services, feed: Feed, token: str) -> Starlette:
         return feed.running()
 
     handlers: dict[Any, Any] = {HTTPException: _refused, ClientDisconnect: _refused}
-    return Starlette(routes=Pages(services, feed, token).routes(), lifespan=lifespan, exception_handlers=handlers)
+    app = Starlette(routes=Pages(services, feed, token).routes(), lifespan=lifespan, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # a redirection would repeat the path that was asked for
+    return app
 
 
 def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
@@ -101,10 +104,8 @@ def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
 
     async def endpoint(request: Request) -> Response:
         try:
-            body = msgspec.json.decode(await request.body()) if request.method == "POST" else None
+            body = from_json(await request.body()) if request.method == "POST" else None
             found = await run_in_threadpool(answer, request, body)
-        except msgspec.DecodeError:
-            return _error(400, "the request is no JSON")
         except InvalidInputError as error:
             return _error(400, str(error))
         except ControlError as error:
@@ -125,7 +126,7 @@ def _file(make: Callable[[str], str], media_type: str) -> Callable[[Request], An
             status = STATUS.get(error.code, AWAY) if isinstance(error, ControlError) else 400
             return _error(status, str(error))
         plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:100]
-        suffix = request.url.path.rpartition(".")[2]
+        suffix = str(request.scope["path"]).rpartition(".")[2]
         headers = {"content-disposition": f'attachment; filename="{plain}.{suffix}"'}
         return Response(text, media_type=media_type, headers=headers)
 

@@ -4,8 +4,10 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
+import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -114,6 +116,14 @@ def is_password(authorization: str, password: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return secrets.compare_digest(given, password.encode())
+
+
+def reply_bytes(status: int, text: str) -> bytes:
+    """Return a whole reply that closes the connection, for what is refused before it is a request."""
+    body = msgspec.json.encode({"error": text})
+    told = {**HEADERS, "content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in told.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _with_headers(send: Send) -> Send:
