@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test unit integration acceptance browser coverage fuzz chaos bitflips simulate bench interop lint format lock clean
+.PHONY: help install demo test unit integration acceptance browser coverage fuzz chaos bitflips simulate bench soak interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ simulate: install ## Measure how often the recommendation is right, on simulated
 bench: install ## Measure speed beside Redis, NATS, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
+
+SOAK_SECONDS ?= 3600
+
+soak: install ## Load all processes for SOAK_SECONDS (default 3600), and see whether their memory stays flat.
+	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
 
 # The libraries bring their binaries along, so no script of theirs has to run. Those of the Ruby client are packages of the
 # system: apt install ruby ruby-ffi-rzmq ruby-msgpack

@@ -117,6 +117,15 @@ class Child:
         found: dict[str, Any] = json.loads(self.wait_for_line(f'{{"event":"{event}"', seconds))
         return found
 
+    def drain(self) -> int:
+        """Forget the lines that nobody has waited for, and return their number."""
+        number = 0
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._lines.get_nowait()
+                number += 1
+        return number
+
     def stop(self) -> None:
         """Ask it to end, then force it."""
         if self.popen.poll() is None:

@@ -37,7 +37,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     control_send_messages: Count = 128  # replies of up to a page that wait for a client which does not read them
     control_receive_messages: Count = 16  # waiting requests of one client; further ones wait at the client
     epochs_kept: Few = 16  # in heartbeats; a consumer with an older epoch reads again from the start
-    chain_prefixes: Large = 100_000  # whose newest event is known, 200 bytes each
+    chain_prefixes: Large = 20_000  # whose newest event is known, 200 bytes each
     chain_rebuild_events: CountOrNone = 10_000  # newest ones read at start, to know the prefixes again
 
     # retention; see bus/eventlog/retention.py
@@ -58,7 +58,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # the services
     batch_events: Count = 1024  # in one transaction of the learning service
     waiting_events: Count = 10_000  # buffered while it cannot write; more are read again afterwards
-    experiments_in_memory: Count = 10_000  # the oldest is dropped first, and read again when needed
+    experiments_in_memory: Count = 1000  # what was not used for longest is dropped first, and read again when needed
     late_events: CountOrNone = 1000  # the newest of an experiment that arrived after their variant had ended
     queued_jobs: Count = 100_000  # waiting for one pipeline; a full queue refuses more
     output_bytes: Annotated[int, Meta(ge=MIB, le=1 << 50)] = 4 * GIB  # of what a program makes in one job

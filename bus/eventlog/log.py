@@ -95,16 +95,17 @@ class Log:
             StorageError: nothing can be written now.
             DiskError: the disk failed, and the process has to end.
         """
+        tx = Transaction(self._db, self.limits.body_bytes)
         try:
             self._set_synchronous(full=sync or self._full)
             self._db.execute("BEGIN IMMEDIATE")
-            tx = Transaction(self._db, self.limits.body_bytes)
             yield tx
             for prepare in tx.committing:
                 prepare()
             records = self._store(tx.appended)
             self._db.execute("COMMIT")
         except BaseException as error:
+            tx.release()
             if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 self._db.execute("ROLLBACK")
             fault = database_fault(error, self.path) if isinstance(error, sqlite3.Error) else error
@@ -126,6 +127,7 @@ class Log:
                 callback(records)
         for committed in tx.committed:
             committed()
+        tx.release()
         if records and self._index.due:  # a transaction of its own, which has no records
             self._write_index()
 

@@ -39,6 +39,11 @@ class Transaction:
         """Call back once this transaction is on disk and its messages are sent; not at all if it fails."""
         self.committed.append(callback)
 
+    def release(self) -> None:
+        """Forget the callbacks: those who made them refer to this transaction, and a cycle would keep all messages."""
+        self.committing.clear()
+        self.committed.clear()
+
     def append(self, topic: str, message: Struct) -> None:
         """Publish a message when this transaction commits.
 

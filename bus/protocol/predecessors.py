@@ -12,7 +12,7 @@ from bus.protocol import topics
 class Predecessors:
     """Bounded map from prefix to the offset of its newest message; the longest silent prefix is dropped first."""
 
-    def __init__(self, max_prefixes: int = 100_000, *, complete: bool = True) -> None:
+    def __init__(self, max_prefixes: int = 20_000, *, complete: bool = True) -> None:
         """Start empty. `complete` says that nothing was logged before: an absent prefix then has no message (0)."""
         self._newest: dict[str, int] = {}
         self._max = max_prefixes

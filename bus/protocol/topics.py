@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 MAX_TOKENS: Final = 8
 MAX_BYTES: Final = 255
+CACHED: Final = 8192  # topics whose check, or whose prefixes, are remembered: up to 6 MiB in all
 HEARTBEAT: Final = "~heartbeat."  # `~` is always encoded in a token, so no topic of an application can be this one
 
 _STANDS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -35,7 +36,7 @@ def decode_token(token: str) -> str:
         raise TopicError(f"the topic token {token[:80]!r} is not UTF-8") from None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=CACHED)
 def build(base: str, *tokens: str | int) -> str:
     """Extend a topic by tokens: `build("job.completed.", "my exp", 3)` is `job.completed.my%20exp.3.`."""
     topic = base + "".join(encode_token(str(token)) + "." for token in tokens)
@@ -43,7 +44,7 @@ def build(base: str, *tokens: str | int) -> str:
     return topic
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=CACHED)
 def check(topic: str) -> None:
     """Raise `TopicError` unless this is a whole topic (or a whole-token prefix, which looks the same)."""
     if len(topic) > MAX_BYTES or topic.count(".") > MAX_TOKENS or not _TOPIC.fullmatch(topic):
@@ -58,7 +59,7 @@ def split(topic: str) -> tuple[str, ...]:
     return tuple(decode_token(token) for token in topic[:-1].split("."))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=CACHED)
 def prefixes(topic: str) -> tuple[str, ...]:
     """Return every whole-token prefix of a topic, shortest first; the last one is the topic itself."""
     ends = [index + 1 for index, char in enumerate(topic) if char == "."]

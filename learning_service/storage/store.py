@@ -21,6 +21,7 @@ from learning_service.experiments.sharding import ALL, Shard, owner
 from learning_service.experiments.variants import GONE, Variant
 from learning_service.storage.confirmations import Confirmations
 from learning_service.storage.judgements import Judgements
+from learning_service.storage.recent import RecentExperiments
 from learning_service.storage.results import Results
 from learning_service.storage.searches import Searches
 from learning_service.storage.stale import StaleMarks
@@ -57,7 +58,7 @@ class LearningStore:
             InvalidInputError: it has experiments of another shard that have not ended.
         """
         self._log, self._shard = log, shard
-        self._cache: dict[str, Experiment] = {}
+        self._recent = RecentExperiments()
         log.create_tables("learning", SCHEMA_VERSION, SQL["schema"])
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations = Searches(log), Confirmations(log)
@@ -68,9 +69,9 @@ class LearningStore:
 
     def find(self, experiment_id: str) -> Experiment | None:
         """Return an experiment, from memory or from disk."""
-        experiment = self._cache.get(experiment_id) or self._read(experiment_id)
-        if experiment:
-            self._cache[experiment_id] = experiment
+        experiment = self._recent.get(experiment_id)
+        if experiment is None and (experiment := self._read(experiment_id)):
+            self._recent.put(experiment)
         return experiment
 
     def get(self, experiment_id: str) -> Experiment:
@@ -91,12 +92,11 @@ class LearningStore:
 
     def keep(self, experiment: Experiment) -> None:
         """Keep a committed experiment in memory."""
-        self._cache[experiment.experiment_id] = experiment
+        self._recent.put(experiment)
 
     def trim(self) -> None:
-        """Drop the oldest from memory; never within a transaction, which writes only at its end."""
-        while len(self._cache) > self._log.limits.experiments_in_memory:
-            del self._cache[next(iter(self._cache))]
+        """Drop from memory what was not used for longest; never within a transaction, which writes only at its end."""
+        self._recent.trim(self._log.limits.experiments_in_memory)
 
     def page(self, before: int | None, limit: int) -> tuple[list[Experiment], int | None]:
         """Return experiments, newest first, up to the limits of a reply, and the `before` of the next page."""

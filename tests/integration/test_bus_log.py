@@ -1,6 +1,9 @@
 """The log on disk: what is written together, what is refused, and who may open it."""
 
+import contextlib
+import gc
 import sqlite3
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from bus.config.limits import Limits
 from bus.eventlog.errors import BodyTooLargeError, LogError
 from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.protocol.frames import Record
 from tests.support.helpers import job
 from tests.support.log_files import fill, offsets
@@ -171,3 +175,35 @@ def test_durability_is_what_was_asked_for(open_log: OpenLog, path: Path, durabil
             return found
 
     assert [synchronous(sync=False), synchronous(sync=True), synchronous(sync=False)] == [level, 2, level]
+
+
+class Writer:
+    """Writes at the end of a transaction: they refer to each other."""
+
+    def __init__(self, tx: Transaction) -> None:
+        """Register with it."""
+        self.tx = tx
+        tx.before_commit(self.write)
+        tx.after_commit(self.write)
+
+    def write(self) -> None:
+        """Write nothing."""
+
+
+@pytest.mark.fault(item="F69")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_transaction_that_is_over_keeps_nothing_in_memory(open_log: OpenLog, path: Path, *, fails: bool) -> None:
+    """Its messages would wait for the garbage collector, which counts objects and not what they hold."""
+    log = open_log(path)
+    gc.disable()
+    try:
+        with contextlib.suppress(ZeroDivisionError), log.transaction() as tx:
+            writer = weakref.ref(Writer(tx))
+            tx.append("a.", job("j1"))
+            if fails:
+                raise ZeroDivisionError
+        del tx
+
+        assert writer() is None
+    finally:
+        gc.enable()

@@ -92,12 +92,12 @@ def test_memory_is_trimmed_only_when_asked(log: Log) -> None:
     with log.transaction() as tx:
         store.insert(tx, other, [])
 
-    first = store.find(EXPERIMENT)
-    store.find("exp-2")
+    first, second = store.find(EXPERIMENT), store.find("exp-2")
     assert store.find(EXPERIMENT) is first
 
     store.trim()
-    assert store.find(EXPERIMENT) is not first
+    assert store.find(EXPERIMENT) is first  # it was used last
+    assert store.find("exp-2") is not second
 
 
 def test_a_page_of_experiments_ends_where_a_reply_is_large_enough(log: Log) -> None:

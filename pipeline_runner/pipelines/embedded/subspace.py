@@ -12,22 +12,24 @@ Why sampling in these coordinates is exact, not an approximation:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_runner.pipelines.embedded.pictures import draw_pictures
+from pipeline_runner.pipelines.embedded.pictures import COUNT, draw_pictures
 
 Floats = NDArray[np.float64]
 
 REFERENCE_VALUES = 64 * 64 * 3
 """Sigmas are meant for pictures of this many values; other sizes are brought to the same scale."""
 
-_BLOCK = 1024  # whole numbers in -128..127: a sum of 1024 products stays within 2**24, so float32 adds them exactly
-_CACHED_SIZES = 3
+# Columns at a time, in every thread: few, so that it costs little memory. Sums of so many products of whole numbers in
+# -128..127 stay within 2**24, so float32 adds them exactly.
+_BLOCK = 256
+CACHE_BYTES = 128 << 20  # of picture sets; 256x256 takes 203 MiB, and is then the only one
+_spans: "dict[tuple[int, int], Span]" = {}  # by width and height; the one that was used last is the last
 _building = Lock()
 
 
@@ -101,12 +103,19 @@ def span_of(width: int, height: int) -> Span:
         height: Rows.
     """
     with _building:
-        return _cached_span(width, height)
+        if span := _spans.pop((width, height), None):
+            _spans[width, height] = span
+            return span
+        room = CACHE_BYTES - _bytes_of(width, height)
+        while _spans and sum(_bytes_of(*size) for size in _spans) > room:  # before the new one takes its own
+            del _spans[next(iter(_spans))]
+        span = _spans[width, height] = build_span(draw_pictures(width, height))
+        return span
 
 
-@lru_cache(maxsize=_CACHED_SIZES)
-def _cached_span(width: int, height: int) -> Span:
-    return build_span(draw_pictures(width, height))
+def _bytes_of(width: int, height: int) -> int:
+    """Return what a picture set takes: its pixels, and two square matrices."""
+    return COUNT * (width * height * 3 + 2 * 8 * COUNT)
 
 
 def build_span(pictures: NDArray[np.int8]) -> Span:

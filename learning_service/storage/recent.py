@@ -1,0 +1,37 @@
+"""The experiments in memory: those that were needed last."""
+
+from typing import Final
+
+from learning_service.experiments.model import Experiment
+
+JOBS_IN_MEMORY: Final = 100_000  # of all of them together, some 200 bytes each; one experiment may have as many
+
+
+class RecentExperiments:
+    """Keeps experiments in the order of their last use, until `trim` drops those that were not used for longest."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._kept: dict[str, tuple[Experiment, int]] = {}  # with the jobs that it counts for
+        self._jobs = 0
+
+    def get(self, experiment_id: str) -> Experiment | None:
+        """Return an experiment, which now is the one that was used last."""
+        found = self._kept.get(experiment_id)
+        if found is None:
+            return None
+        self.put(found[0])
+        return found[0]
+
+    def put(self, experiment: Experiment) -> None:
+        """Keep an experiment in the place of an older state of it."""
+        _, before = self._kept.pop(experiment.experiment_id, (None, 0))
+        jobs = experiment.counts.jobs
+        self._kept[experiment.experiment_id] = experiment, jobs
+        self._jobs += jobs - before
+
+    def trim(self, limit: int) -> None:
+        """Drop all but the last `limit` experiments, and more while they have too many jobs; the last one stays."""
+        while len(self._kept) > limit or (self._jobs > JOBS_IN_MEMORY and len(self._kept) > 1):
+            _, jobs = self._kept.pop(next(iter(self._kept)))
+            self._jobs -= jobs
