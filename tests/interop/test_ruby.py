@@ -18,7 +18,7 @@ from tests.support.foreign_client import ForeignClient, Lossy, key_variables
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, job
 from tests.support.key_folders import enrol, write_peers
 from tests.support.log_files import tamper
-from tests.support.subscribing import Serve, fill, ready, restart
+from tests.support.subscribing import Serve, fill, ready, restart, serve_again
 
 HERE: Final = Path(__file__).parent / "ruby"
 RUBY: Final = shutil.which("ruby") or "ruby"
@@ -133,14 +133,14 @@ def test_a_ruby_client_follows_a_publisher_that_restarts(
     service.stop()
     backup = path.with_suffix(".backup")
     shutil.copy(path, backup)
-    service = serve(path, control=service.publisher.control)
+    service = serve_again(serve, path, service.publisher.control)
     fill(service, 4, 6)
     found = collect(subscriber, 6)
     client.wait_for("event", 6)
     client.wait_for("ready", 2)
     service.stop()
     shutil.copy(backup, path)
-    service = serve(path, control=service.publisher.control)
+    service = serve_again(serve, path, service.publisher.control)
     fill(service, 7, 7)
     found += collect(subscriber, 1)
     client.wait_for("event", 7)
@@ -162,7 +162,7 @@ def test_a_ruby_client_makes_new_sockets_when_its_publisher_is_silent(
     monkeypatch.setattr(sockets, "send_pair", lambda *_: None)  # not even the closing heartbeat arrives
     service.stop()
     monkeypatch.undo()
-    service = serve(path, control=service.publisher.control)
+    service = serve_again(serve, path, service.publisher.control)
     fill(service, 3, 4)
     client.wait_for("event", 4)
 

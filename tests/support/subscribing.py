@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from bus.protocol.addresses import Address
 from bus.subscriber.sync import Subscriber
-from tests.support.helpers import TIME_FACTOR, Service, deadline
+from bus.transport.sockets import BindError
+from tests.support.helpers import LOCALHOST, TIME_FACTOR, Service, deadline, wait_until
 
 Serve = Callable[..., Service]
 MOMENT = 0.05 * TIME_FACTOR  # long enough to see that nothing more comes
@@ -23,9 +25,24 @@ def ready(subscriber: Subscriber) -> Subscriber:
 
 
 def restart(serve: Serve, service: Service, path: Path) -> Service:
-    """Start a service on the ports of one that has ended."""
+    """Start a service on the ports of one that ends."""
     service.stop()
-    return serve(path, feed=service.publisher.feed, control=service.publisher.control)
+    return serve_again(serve, path, service.publisher.control, service.publisher.feed)
+
+
+def serve_again(serve: Serve, path: Path, control: Address, feed: Address = LOCALHOST) -> Service:
+    """Start a service where one has ended; a connection of another program may have the port for a moment."""
+    started: list[Service] = []
+
+    def bound() -> bool:
+        try:
+            started.append(serve(path, feed=feed, control=control))
+        except BindError:
+            return False
+        return True
+
+    wait_until(bound, what=f"a free port {control.port}")
+    return started[0]
 
 
 def wait_for_queue(subscriber: Subscriber) -> None:
