@@ -74,6 +74,7 @@ class LearningService:
             selection.runners,
             refused=self._consumer.apply_local,
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
+            control=str(self.publisher.control),
             keys=keys,
         )
         self._reconciler = Reconciler(log, self._store, loop, apply=self._consumer.apply_local, curves=curves)

@@ -21,6 +21,8 @@ from bus.contracts.jobs import (
     QueueReply,
     SubmitParams,
     SubmitReply,
+    SubmittersParams,
+    SubmittersReply,
 )
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
@@ -34,6 +36,7 @@ from pipeline_runner.queue.capacity import ALL
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.service import JobService, QueueFullError
 from pipeline_runner.queue.store import Numbered
+from pipeline_runner.submitters import Submitters
 
 Fractions = dict[str, float]  # how far each running job is
 logger = logging.getLogger(__name__)
@@ -58,11 +61,13 @@ class JobMethods:
         self._service, self._pipelines, self._stages = service, pipelines, stages
         self._fractions, self._job_limit = fractions, job_limit
         self._stop, self._changed = stop, changed
+        self._submitters = Submitters()
 
     def add_to(self, methods: MethodServer) -> None:
         """Register the methods."""
         methods.add("job.submit", SubmitParams, self._submit)
         methods.add("job.check", SubmitParams, self._check_all)  # it tells which files there are
+        methods.add("job.submitters", SubmittersParams, self._announce)
         methods.add("job.cancel", CancelParams, self._cancel)
         methods.add("job.retry", JobParams, self._retry)
         methods.add("job.show", JobParams, self._show, role="read")
@@ -89,6 +94,9 @@ class JobMethods:
         self._changed()
         capacities = {name: self._service.queues[name].capacity_left for name in {job.pipeline for job in params.jobs}}
         return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, rooms=capacities)
+
+    def _announce(self, params: SubmittersParams) -> SubmittersReply:
+        return SubmittersReply(shared=self._submitters.announce(params, time.monotonic()))
 
     def _check(self, request: JobRequest) -> None:
         size = len(msgspec.msgpack.encode(request))

@@ -102,6 +102,7 @@ METHODS: Final = (
     Method("metrics", NoParams, MetricsReply, BOTH),
     Method("job.submit", jobs.SubmitParams, jobs.SubmitReply, (RUNNER,), "command"),
     Method("job.check", jobs.SubmitParams, jobs.JobCheckReply, (RUNNER,), "command"),
+    Method("job.submitters", jobs.SubmittersParams, jobs.SubmittersReply, (RUNNER,), "command"),
     Method("job.cancel", jobs.CancelParams, jobs.CancelReply, (RUNNER,), "command"),
     Method("job.retry", jobs.JobParams, jobs.JobView, (RUNNER,), "command"),
     Method("queue.pause", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),

@@ -3,13 +3,15 @@
 `*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import Id, Name
 from bus.contracts.messages import Config, Index, JobError, JobResult, JobState, LearningContext, Priority
 from bus.contracts.pipeline_specs import StageSpec
+
+SUBMITTED_EXPERIMENTS: Final = 1000  # that a learning service names at a time: the newest
 
 
 class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,6 +37,23 @@ class SubmitReply(Struct, frozen=True, kw_only=True):
     accepted: int
     known: int
     rooms: dict[str, int] = field(default_factory=dict)
+
+
+class SubmittersParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.submitters`: a learning service says which experiments it submits jobs of, every few seconds.
+
+    `instance` is another one each time it starts, `control` its control address as people know it.
+    """
+
+    instance: Id
+    control: Annotated[str, Meta(max_length=300)]
+    experiments: Annotated[list[Id], Meta(max_length=SUBMITTED_EXPERIMENTS)]
+
+
+class SubmittersReply(Struct, frozen=True, kw_only=True):
+    """Those of these experiments that other learning services submit jobs of at present, with their addresses."""
+
+    shared: dict[str, list[str]]
 
 
 class JobCheckReply(Struct, frozen=True, kw_only=True):

@@ -7,12 +7,21 @@ runner ever gets it.
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Final
 
 from msgspec import Raw
 
-from bus.contracts.jobs import CancelParams, CancelReply, JobCheckReply, JobRequest, PipelinesReply, SubmitReply
+from bus.contracts.jobs import (
+    CancelParams,
+    CancelReply,
+    JobCheckReply,
+    JobRequest,
+    PipelinesReply,
+    SubmitReply,
+    SubmittersReply,
+)
 from bus.contracts.messages import JobCompleted
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
@@ -24,15 +33,18 @@ from bus.transport.client import RequestClient, request
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from bus.transport.retry import log_transient
+from learning_service.dispatch import sharing
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.dispatch.requests import is_known, refusal, request_of
 from learning_service.dispatch.resending import Resending
+from learning_service.dispatch.sharing import Sharing
 from learning_service.storage.confirmations import LogMark
 from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
 
 BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
 PUMP_SECONDS: Final = 1.0  # what could not be sent or written is tried again as often
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
+POLLS_AN_ANNOUNCEMENT: Final = 2
 CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
 ASK_SECONDS: Final = 3.0
 CHECK_SECONDS: Final = 1.5  # heartbeats wait meanwhile, and three that are missing are a dead service
@@ -42,6 +54,7 @@ HELP: Final = {
     "variantbus_jobs_unassigned": "Planned jobs for which no runner has been chosen yet.",
     "variantbus_runner_up": "1 while a runner answers the learning service.",
     "variantbus_runner_unfollowed": "1 for a runner that has unended jobs but is not followed by the learning service.",
+    **sharing.HELP,
 }
 logger = logging.getLogger(__name__)
 
@@ -49,7 +62,7 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Assigns the stored jobs to runners and sends them, and the cancel requests."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, and whom it tells
         self,
         log: Log,
         store: LearningStore,
@@ -58,15 +71,17 @@ class Dispatcher:
         *,
         refused: Callable[[JobCompleted], None],
         unsent: Callable[[list[JobRow]], None],
+        control: str,
         keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
         `refused` is called with the end of a job that a runner does not take, `unsent` with jobs that were cancelled
-        before a runner had them.
+        before a runner had them. `control` is our own address, for other learning services.
         """
         self._log, self._store, self._loop, self._keys = log, store, loop, keys
         self._refused, self._unsent = refused, unsent
+        self._sharing = Sharing(store, control)
         self._resending = Resending(log, store, loop, self.pump)
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
@@ -125,6 +140,7 @@ class Dispatcher:
         for stranger in self._strangers:
             yield "variantbus_runner_unfollowed", {"runner": stranger}, 1
         yield "variantbus_jobs_unassigned", {}, self._store.count_unassigned()
+        yield from self._sharing.points()
 
     def close(self) -> None:
         """Stop; jobs that were not sent stay in the store."""
@@ -161,6 +177,7 @@ class Dispatcher:
             if not link.alive:
                 logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
                 link.alive = True
+            self._announce(link)
             self.pump()
 
         def failed(error: ControlError) -> None:
@@ -171,6 +188,15 @@ class Dispatcher:
 
         link.is_asking = True
         self._clients[link.address].ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
+
+    def _announce(self, link: RunnerLink) -> None:
+        """Tell a runner now and then whose jobs it gets; one of an older version does not know the method."""
+        if link.announces == 0:
+            with _retrying_on_full_disk():
+                params, noted = self._sharing.announcement(), partial(self._sharing.note, link.address)
+                client = self._clients[link.address]
+                client.ask("job.submitters", params, SubmittersReply, noted, lambda _: None, ASK_SECONDS)
+        link.announces = (link.announces + 1) % POLLS_AN_ANNOUNCEMENT
 
     def _withdraw(self) -> bool:
         """Withdraw some jobs that were cancelled before a runner had them; return whether there may be others."""

@@ -205,6 +205,10 @@ class LearningStore:
         """Remove jobs that no runner has."""
         tx.executemany(SQL["delete_job"], [(row.number,) for row in rows])
 
+    def submitted(self, limit: int) -> list[str]:
+        """Return the newest experiments that have not ended and whose jobs this service submits."""
+        return [experiment_id for (experiment_id,) in self._log.query(SQL["select_submitted"], (limit,))]
+
     def unended(self) -> list[str]:
         """Return the ids of all jobs that have not ended."""
         found: list[str] = []

@@ -132,6 +132,9 @@ UPDATE jobs SET acknowledged = 1 WHERE number = ?;
 -- select_open: the experiments that have not ended, oldest first.
 SELECT experiment_id FROM experiments WHERE NOT ended ORDER BY number;
 
+-- select_submitted: the newest experiments that have not ended and were planned here.
+SELECT experiment_id FROM experiments WHERE NOT ended AND NOT discovered ORDER BY number DESC LIMIT ?;
+
 -- select_open_of_runner: the experiments that have not ended and have jobs at a runner.
 SELECT experiment_id FROM experiments
 WHERE NOT ended AND experiment_id IN (SELECT experiment_id FROM jobs WHERE runner = ?);

@@ -26,6 +26,7 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_jobs_unassigned",
     "variantbus_events_waiting",
     "variantbus_runner_up",
+    "variantbus_experiments_shared",
     "variantbus_runner_unfollowed",
 }
 

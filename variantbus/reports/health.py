@@ -98,6 +98,12 @@ def _runner_unfollowed(readings: Readings, _: Thresholds) -> Iterator[str]:
         yield f"{labels['runner']} has unended jobs, but is not followed; name it with --runner"
 
 
+def _experiments_shared(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, count in readings.all("variantbus_experiments_shared"):
+        what = count_text(count, "experiment is", "experiments are")
+        yield f"{what} run by the learning service at {labels['other']}, too; stop one of the two"
+
+
 def _no_runner(readings: Readings, _: Thresholds) -> Iterator[str]:
     waiting, up = readings.get("variantbus_jobs_unassigned"), readings.all("variantbus_runner_up")
     if waiting and not any(value for _, value in up):
@@ -113,5 +119,6 @@ _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] 
     _publisher_silent,
     _behind,
     _runner_unfollowed,
+    _experiments_shared,
     _no_runner,
 )
