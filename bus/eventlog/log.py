@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -17,13 +17,15 @@ from typing import Any, Final, Literal
 from msgspec import Raw
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.eventlog import sql
+from bus.eventlog import connection, damage, own_tables, sql
+from bus.eventlog.damage import DamagedRow
 from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
 from bus.eventlog.pages import Listing, Page, checksum, record_of, report_damage, topic_text
 from bus.eventlog.retention import Clock, Trimmer
+from bus.eventlog.tables import OWN, Tables
 from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from bus.protocol.control import PAGE_LIMIT
@@ -32,7 +34,6 @@ from bus.protocol.frames import Epochs, Record
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus.eventlog", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
-SCHEMA_VERSION: Final = 2
 ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
 LAST: Final = b"\xff" * 256  # sorts after every topic, also a damaged one, which must be found and reported
 STALE_SECONDS: Final = 30.0  # services retry every second, so an old failure has no unwritten transaction
@@ -256,18 +257,34 @@ class Log:
         """The oldest offset that is kept; head + 1 if none is."""
         return self._db.execute(SQL["select_first"]).fetchone()[0] or self.head + 1
 
-    def create_tables(self, name: str, version: int, schema: str) -> None:
-        """Create a store's own tables in this file, once.
+    def create_tables(self, store: str, statements: Mapping[str, str]) -> None:
+        """Create a store's own tables in this file, bring those of an older version to this one, and check them.
+
+        `statements`: `schema` creates the tables as they are now; each `migration_N` brings version N-1 to N, and the
+        highest N is the version (1 without any). The file is copied before its first migration.
+
+        In a table with a column `crc INTEGER`, behind all others, each row has a checksum, which no statement has to
+        write. Rows that fail it are moved to `damaged_rows`. They are what `damaged_rows` returns, until the store has
+        repaired them and called `mark_repaired`. A new epoch begins, since what others were told may be lost.
 
         Raises:
-            LogError: the file was written by another version of the store.
+            LogError: the tables are of a newer version, are not as this program creates them, or are damaged.
         """
-        row = self._db.execute(SQL["select_scope"], (name,)).fetchone()
-        if row is None:
-            self._db.executescript(schema)
-            self._db.execute(SQL["upsert_scope"], (name, version))
-        elif row[0] != version:
-            raise LogError(_other_version(self.path, f"version {row[0]} of the {name} tables", version))
+        try:
+            damaged = self._tables.open(store, statements)
+            if damaged:
+                self._begin_epoch()
+        except sqlite3.Error as error:
+            raise LogError(f"cannot open {self.path}: {error}; move it away, or restore it from a backup") from error
+
+    def damaged_rows(self, store: str | None = None) -> list[DamagedRow]:
+        """Return the rows of a store (of all stores) that were set aside and are not repaired, oldest first."""
+        with self._reading():
+            return damage.waiting(self._db, store)
+
+    def mark_repaired(self, tx: Transaction, rows: Iterable[DamagedRow]) -> None:
+        """Note, with the repair, that rows are repaired or no longer needed: `damaged_rows` does not return them."""
+        damage.mark_repaired(tx, rows)
 
     def sync_head(self) -> None:
         """Write the head to the small synced file beside the database; called about once a second.
@@ -330,29 +347,30 @@ class Log:
 
     def _open(self) -> None:
         """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""
-        application_id, version = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in _IDENTITY)
+        (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
         new = application_id == 0 and self._is_new()
         if not new and application_id != APPLICATION_ID:
             raise LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
-        if not new and version != SCHEMA_VERSION:
-            raise LogError(_other_version(self.path, f"log version {version}", SCHEMA_VERSION))
-        for pragma in _PRAGMAS:  # only now: the journal mode is written into the file
-            self._db.execute(f"PRAGMA {pragma}")
+        connection.configure(self._db)  # only now: the journal mode is written into the file
         if new:
-            self._db.executescript(SQL["schema"])
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            own_tables.clear(self._db)
+        self._tables = Tables(self._db, self.path)
+        damaged = self._tables.open(OWN, SQL)
+        if new:
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")  # last: until here it counts as new
-        self.head = self._db.execute(SQL["select_head"]).fetchone()[0]
-        self._settle_epoch()
+        noted_epoch, noted_head = self._file.read_head()
+        own_tables.repair(self._db, noted_epoch)
+        self.head, agreed = own_tables.settle_head(self._db, noted_head)
+        self._settle_epoch(doubtful=bool(damaged) or not agreed)
 
     def _is_new(self) -> bool:
         """Return whether a file is being created (also one whose creation was cut off), and not foreign or emptied."""
-        tables = {name for (name,) in self._db.execute(SQL["select_tables"])}
+        tables = {name for (name,) in self._db.execute(own_tables.SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
-        return unknown and tables <= {"log", "latest", "kept", "indexed", "epochs", "closing", "scopes"}
+        return unknown and tables <= {"log", "latest", "kept", "indexed", "epochs", "closing", "scopes", "damaged_rows"}
 
-    def _settle_epoch(self) -> None:
-        """Keep the epoch only if no offset that was given out can have been rolled back."""
+    def _settle_epoch(self, *, doubtful: bool) -> None:
+        """Keep the epoch only if nothing that others were told can have been rolled back; `doubtful`: it can."""
         self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
         left = self._db.execute(SQL["select_closing"]).fetchone()
         noted_epoch, noted_head = self._file.read_head()
@@ -361,33 +379,19 @@ class Log:
             what = "is not the file that was here before" if replaced else "has lost its end"
             logger.error("%s %s: it ends at %d, once it reached %d", self.path, what, self.head, noted_head)
         safe = left is not None and (left[0] or left[1] == boot_id())
-        if not self.epochs or not safe or noted_head > self.head or replaced:
-            self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
-            self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
+        if not self.epochs or not safe or noted_head > self.head or replaced or doubtful:
+            self._begin_epoch()
         self.epoch: int = self.epochs[-1][0]
         self._db.execute(SQL["upsert_closing"], {"clean": 0, "boot_id": boot_id()})
         self.sync_head()
 
+    def _begin_epoch(self) -> None:
+        self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
+        self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
+        self.epoch = self.epochs[-1][0]
+
 
 _INSERT_MANY: Final = SQL["insert_record"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
-_IDENTITY: Final = ("application_id", "user_version")
-_PRAGMAS: Final = (
-    "journal_mode = WAL",
-    "synchronous = FULL",  # while opening; see Log._set_synchronous
-    "journal_size_limit = 67108864",
-    "wal_autocheckpoint = 4000",  # 16 MiB: pages that change often are written once for many commits
-    "busy_timeout = 5000",
-    "cache_size = -16000",
-    "mmap_size = 0",  # a stray pointer or a truncated file would be a crash instead of an error
-    "temp_store = MEMORY",
-    "trusted_schema = OFF",
-    "cell_size_check = ON",
-    "foreign_keys = ON",
-)
-
-
-def _other_version(path: Path, what: str, known: int) -> str:
-    return f"{path} has {what}, this program knows {known}; use the program that wrote it, or move the file away"
 
 
 def _range(prefix: str) -> dict[str, str | bytes]:

@@ -1,49 +1,77 @@
 -- schema: the log, the newest record of each topic, what retention has kept, and the epochs. Services add their own tables to the same file.
+-- A column crc is a checksum of its row (see row_checksums.py); log and kept have that of their record (see pages.py).
 -- AUTOINCREMENT: offsets are never given out again, even when retention has emptied the table.
 -- crc covers offset, time, topic and body: SQLite does not notice a flipped bit in a stored value.
-CREATE TABLE IF NOT EXISTS log (
+CREATE TABLE log (
     "offset" INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
     time_ns INTEGER NOT NULL,
     body BLOB NOT NULL,
     crc INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS latest (
+CREATE TABLE latest (
     topic TEXT PRIMARY KEY,
-    "offset" INTEGER NOT NULL
+    "offset" INTEGER NOT NULL,
+    crc INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kept ( -- newest records of status topics that are no longer in the log
+CREATE TABLE kept ( -- newest records of status topics that are no longer in the log
     topic TEXT PRIMARY KEY,
     "offset" INTEGER NOT NULL,
     time_ns INTEGER NOT NULL,
     body BLOB NOT NULL,
     crc INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS indexed (
+CREATE TABLE indexed (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-    "offset" INTEGER NOT NULL -- up to which latest is complete; grows
+    "offset" INTEGER NOT NULL, -- up to which latest is complete; grows
+    crc INTEGER
 );
-INSERT OR IGNORE INTO indexed (only_row, "offset") VALUES (1, 0);
-CREATE TABLE IF NOT EXISTS epochs (
+INSERT INTO indexed (only_row, "offset") VALUES (1, 0);
+CREATE TABLE epochs (
     number INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL UNIQUE,
-    start INTEGER NOT NULL -- head of the log when this epoch began
+    start INTEGER NOT NULL, -- head of the log when this epoch began
+    crc INTEGER
 );
-CREATE TABLE IF NOT EXISTS closing (
+CREATE TABLE closing (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     clean INTEGER NOT NULL, -- 0 -> 1 at an orderly close, 1 -> 0 at open
-    boot_id TEXT NOT NULL -- of the machine, when the log was last opened
+    boot_id TEXT NOT NULL, -- of the machine, when the log was last opened
+    crc INTEGER
 );
-CREATE TABLE IF NOT EXISTS scopes (
+CREATE TABLE scopes (
     name TEXT PRIMARY KEY, -- a store that has its tables in this file
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    crc INTEGER
 ) WITHOUT ROWID;
+CREATE TABLE damaged_rows ( -- of any store, which have failed their checksum
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    store TEXT NOT NULL,
+    name TEXT NOT NULL, -- of the table
+    key TEXT NOT NULL,
+    row BLOB NOT NULL, -- msgpack: column -> value, as it was found
+    found_at REAL NOT NULL, -- unix seconds
+    repaired_at REAL -- NULL: what it said is lost so far
+);
+
+-- migration_3: rows of state have checksums.
+ALTER TABLE latest ADD COLUMN crc INTEGER;
+ALTER TABLE indexed ADD COLUMN crc INTEGER;
+ALTER TABLE epochs ADD COLUMN crc INTEGER;
+ALTER TABLE closing ADD COLUMN crc INTEGER;
+ALTER TABLE scopes ADD COLUMN crc INTEGER;
+CREATE TABLE damaged_rows (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    store TEXT NOT NULL,
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    row BLOB NOT NULL,
+    found_at REAL NOT NULL,
+    repaired_at REAL
+);
 
 -- insert_record: append one record.
 INSERT INTO log ("offset", topic, time_ns, body, crc) VALUES (?, ?, ?, ?, ?);
-
--- select_head: the newest offset that was ever given out.
-SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0);
 
 -- select_first: the oldest offset that is kept.
 SELECT min("offset") FROM log;
@@ -79,12 +107,3 @@ SELECT clean, boot_id FROM closing;
 -- upsert_closing: note how the log is left.
 INSERT INTO closing (only_row, clean, boot_id) VALUES (1, :clean, :boot_id)
 ON CONFLICT (only_row) DO UPDATE SET clean = :clean, boot_id = :boot_id;
-
--- select_scope: the schema version of a store in this file.
-SELECT version FROM scopes WHERE name = ?;
-
--- upsert_scope: note the schema version of a store in this file.
-INSERT INTO scopes (name, version) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version;
-
--- select_tables: what tables there are.
-SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%';

@@ -1,6 +1,6 @@
 -- upsert: remember the newest record of a topic.
-INSERT INTO latest (topic, "offset") VALUES (?, ?)
-ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset";
+INSERT INTO latest (topic, "offset", crc) VALUES (?1, ?2, row_crc('latest', ?1, ?2))
+ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset", crc = excluded.crc;
 
 -- delete_kept: a topic has a newer record than the one that retention has kept.
 DELETE FROM kept WHERE topic = ?;

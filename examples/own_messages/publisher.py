@@ -19,7 +19,7 @@ class Thermostat:
     def __init__(self, log: Log, loop: Loop, publisher: Publisher) -> None:
         """Offer the method `target.set`."""
         self._log = log
-        log.create_tables("targets", 1, SCHEMA)
+        log.create_tables("targets", {"schema": SCHEMA})
         publisher.methods.add("target.set", SetTarget, self._set_target)
         loop.every(1.0, self._read)
 

@@ -1,10 +1,14 @@
 -- schema: parts of experiments that are being imported; they go when the last one has come.
-CREATE TABLE IF NOT EXISTS import_parts (
+CREATE TABLE import_parts (
     experiment_id TEXT NOT NULL,
     part INTEGER NOT NULL,
     body BLOB NOT NULL, -- msgpack: ImportParams
+    crc INTEGER,
     PRIMARY KEY (experiment_id, part)
 ) WITHOUT ROWID;
+
+-- migration_2: rows have checksums.
+ALTER TABLE import_parts ADD COLUMN crc INTEGER;
 
 -- upsert_part: keep a part.
 INSERT INTO import_parts (experiment_id, part, body) VALUES (?, ?, ?)

@@ -33,7 +33,6 @@ from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.store import LearningStore
 
 SQL: Final = sql.load("learning_service.archive", "archive.sql")
-SCHEMA_VERSION: Final = 1
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_part = msgspec.msgpack.Decoder(ImportParams).decode
@@ -47,7 +46,7 @@ class Archive:
     def __init__(self, log: Log, store: LearningStore, shard: Shard, max_variants: int) -> None:
         """Create the table if it is missing; an import that was unfinished at the last stop is dropped."""
         self._log, self._store, self._shard, self._max_variants = log, store, shard, max_variants
-        log.create_tables("archive", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("archive", SQL)
         with log.transaction() as tx:
             tx.execute(SQL["delete_all_parts"])
         self._pages: dict[Kind, Callable[[RecordsParams], tuple[Records, str, bool]]] = {

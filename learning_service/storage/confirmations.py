@@ -7,7 +7,6 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 
 SQL: Final = sql.load("learning_service.storage", "confirmations.sql")
-SCHEMA_VERSION: Final = 1
 
 
 class LogMark(NamedTuple):
@@ -23,7 +22,7 @@ class Confirmations:
     def __init__(self, log: Log) -> None:
         """Create the table if it is not there."""
         self._log = log
-        log.create_tables("confirmations", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("confirmations", SQL)
 
     def find(self, runner: str) -> LogMark | None:
         """Return the log of a runner when it last confirmed something; None if it never did."""

@@ -1,8 +1,9 @@
 -- schema: the log of each runner when it last confirmed jobs or cancels; another log does not have them.
-CREATE TABLE IF NOT EXISTS confirmations (
+CREATE TABLE confirmations (
     runner TEXT PRIMARY KEY,
     epoch INTEGER NOT NULL,
-    head INTEGER NOT NULL -- its newest offset soon after that
+    head INTEGER NOT NULL, -- its newest offset soon after that
+    crc INTEGER
 ) WITHOUT ROWID;
 
 -- select_confirmation: the log in which a runner has what it confirmed.

@@ -9,7 +9,6 @@ from bus.eventlog.transaction import Transaction
 from learning_service.experiments.judgements import ComparisonOutcome, Picture, Preference
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")
-SCHEMA_VERSION: Final = 1
 _Row = tuple[int, int, str, int, int, str, ComparisonOutcome, float]
 
 
@@ -35,7 +34,7 @@ class Judgements:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        log.create_tables("judgements", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("judgements", SQL)
 
     def rate(self, tx: Transaction, experiment_id: str, rating: RatingRow) -> None:
         """Record a rating; it replaces the earlier one of the same picture."""

@@ -1,15 +1,16 @@
 -- schema: what people have said of pictures. Newer rows hold; to undo is to remove the newest one.
-CREATE TABLE IF NOT EXISTS ratings (
+CREATE TABLE ratings (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment_id TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     stars INTEGER CHECK (stars BETWEEN 1 AND 5), -- NULL: taken back
     note TEXT NOT NULL,
-    rated_at REAL NOT NULL
+    rated_at REAL NOT NULL,
+    crc INTEGER
 );
-CREATE INDEX IF NOT EXISTS ratings_of_picture ON ratings (experiment_id, sha256, number);
-CREATE INDEX IF NOT EXISTS ratings_of_experiment ON ratings (experiment_id, number);
-CREATE TABLE IF NOT EXISTS comparisons (
+CREATE INDEX ratings_of_picture ON ratings (experiment_id, sha256, number);
+CREATE INDEX ratings_of_experiment ON ratings (experiment_id, number);
+CREATE TABLE comparisons (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment_id TEXT NOT NULL,
     left_sha256 TEXT NOT NULL,
@@ -19,9 +20,14 @@ CREATE TABLE IF NOT EXISTS comparisons (
     right_variant INTEGER NOT NULL,
     right_repeat INTEGER NOT NULL,
     outcome TEXT NOT NULL CHECK (outcome IN ('left', 'right', 'tie', 'both_bad')),
-    compared_at REAL NOT NULL
+    compared_at REAL NOT NULL,
+    crc INTEGER
 );
-CREATE INDEX IF NOT EXISTS comparisons_of_experiment ON comparisons (experiment_id, number);
+CREATE INDEX comparisons_of_experiment ON comparisons (experiment_id, number);
+
+-- migration_2: rows have checksums.
+ALTER TABLE ratings ADD COLUMN crc INTEGER;
+ALTER TABLE comparisons ADD COLUMN crc INTEGER;
 
 -- insert_rating: what a person says of a picture.
 INSERT INTO ratings (experiment_id, sha256, stars, note, rated_at) VALUES (?, ?, ?, ?, ?);

@@ -13,7 +13,6 @@ from bus.eventlog.transaction import Transaction
 from learning_service.experiments.variants import seconds_of
 
 SQL: Final = sql.load("learning_service.storage", "results.sql")
-SCHEMA_VERSION: Final = 1
 State = Literal["completed", "failed", "cancelled"]
 _Row = tuple[str, int, int, State, float | None, float, bytes | None, str | None]
 
@@ -51,7 +50,7 @@ class Results:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        log.create_tables("results", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("results", SQL)
 
     def write(self, tx: Transaction, jobs: Iterable[JobCompleted]) -> None:
         """Record how jobs ended; each has a learning context."""

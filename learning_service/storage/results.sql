@@ -1,5 +1,5 @@
 -- schema: how each job of an experiment ended, and the pictures that came of it.
-CREATE TABLE IF NOT EXISTS results (
+CREATE TABLE results (
     experiment_id TEXT NOT NULL,
     job_id TEXT NOT NULL,
     variant_index INTEGER NOT NULL,
@@ -9,18 +9,24 @@ CREATE TABLE IF NOT EXISTS results (
     finished_at REAL NOT NULL,
     metrics BLOB, -- msgpack: name -> number; only where there are any
     error TEXT, -- of a failed job
+    crc INTEGER,
     PRIMARY KEY (experiment_id, job_id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pictures (
+CREATE TABLE pictures (
     experiment_id TEXT NOT NULL,
     sha256 TEXT NOT NULL, -- two jobs may give the same picture
     job_id TEXT NOT NULL,
     variant_index INTEGER NOT NULL,
     repeat_index INTEGER NOT NULL,
     image BLOB NOT NULL, -- msgpack: ImageRef
+    crc INTEGER,
     PRIMARY KEY (experiment_id, sha256, job_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS pictures_of_variant ON pictures (experiment_id, variant_index, sha256);
+CREATE INDEX pictures_of_variant ON pictures (experiment_id, variant_index, sha256);
+
+-- migration_2: rows have checksums.
+ALTER TABLE results ADD COLUMN crc INTEGER;
+ALTER TABLE pictures ADD COLUMN crc INTEGER;
 
 -- upsert_result: note how a job ended.
 INSERT INTO results (experiment_id, job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error)

@@ -8,7 +8,6 @@ from bus.eventlog.transaction import Transaction
 from learning_service.experiments.model import SearchState
 
 SQL: Final = sql.load("learning_service.storage", "searches.sql")
-SCHEMA_VERSION: Final = 1
 
 
 class Searches:
@@ -17,7 +16,7 @@ class Searches:
     def __init__(self, log: Log) -> None:
         """Create the table if it is not there."""
         self._log = log
-        log.create_tables("adaptive", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("adaptive", SQL)
 
     def write(self, tx: Transaction, experiment_id: str, search: SearchState) -> None:
         """Write the state of a search."""

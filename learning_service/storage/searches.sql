@@ -1,10 +1,14 @@
 -- schema: how far the search of each adaptive experiment is.
-CREATE TABLE IF NOT EXISTS adaptive (
+CREATE TABLE adaptive (
     experiment_id TEXT PRIMARY KEY,
     state TEXT NOT NULL CHECK (state IN ('searching', 'decided', 'exhausted', 'stopped')),
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    crc INTEGER
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS adaptive_searching ON adaptive (experiment_id) WHERE state = 'searching';
+CREATE INDEX adaptive_searching ON adaptive (experiment_id) WHERE state = 'searching';
+
+-- migration_2: rows have checksums.
+ALTER TABLE adaptive ADD COLUMN crc INTEGER;
 
 -- upsert_search: write how far a search is.
 INSERT INTO adaptive (experiment_id, state, reason) VALUES (?, ?, ?)

@@ -9,7 +9,6 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 
 SQL: Final = sql.load("learning_service.storage", "stale.sql")
-SCHEMA_VERSION: Final = 1
 
 
 class StaleMarks:
@@ -19,7 +18,7 @@ class StaleMarks:
         """Create the table if it is not there."""
         self._log = log
         self.on_mark: Callable[[str], None] = lambda _: None  # called after the commit
-        log.create_tables("stale", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("stale", SQL)
 
     def mark(self, tx: Transaction, experiment_ids: Iterable[str]) -> None:
         """Mark an experiment: its recommendation is stale."""

@@ -1,7 +1,11 @@
 -- schema: the experiments of which something has changed since their recommendation was made.
-CREATE TABLE IF NOT EXISTS stale (
-    experiment_id TEXT PRIMARY KEY
+CREATE TABLE stale (
+    experiment_id TEXT PRIMARY KEY,
+    crc INTEGER
 ) WITHOUT ROWID;
+
+-- migration_2: rows have checksums.
+ALTER TABLE stale ADD COLUMN crc INTEGER;
 
 -- insert_stale: something has changed.
 INSERT OR IGNORE INTO stale (experiment_id) VALUES (?);

@@ -27,7 +27,6 @@ from learning_service.storage.searches import Searches
 from learning_service.storage.stale import StaleMarks
 
 SQL: Final = sql.load("learning_service.storage", "store.sql")
-SCHEMA_VERSION: Final = 3
 UNASSIGNED: Final = ""  # the runner of jobs that have none yet, where a cancel is stored
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
@@ -59,7 +58,7 @@ class LearningStore:
         """
         self._log, self._shard = log, shard
         self._recent = RecentExperiments()
-        log.create_tables("learning", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations = Searches(log), Confirmations(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]

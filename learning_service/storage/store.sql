@@ -1,5 +1,5 @@
 -- schema: experiments, their variants and jobs, how far each runner was read, and what is still to be sent to one.
-CREATE TABLE IF NOT EXISTS experiments (
+CREATE TABLE experiments (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment_id TEXT NOT NULL UNIQUE,
     definition BLOB NOT NULL,
@@ -9,15 +9,17 @@ CREATE TABLE IF NOT EXISTS experiments (
     started_at REAL,
     updated_at REAL NOT NULL,
     revision INTEGER NOT NULL, -- never goes back
-    ended INTEGER NOT NULL DEFAULT 0 -- 0 -> 1 with its last job, 1 -> 0 when it is extended
+    ended INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 with its last job, 1 -> 0 when it is extended
+    crc INTEGER
 );
-CREATE TABLE IF NOT EXISTS variants (
+CREATE TABLE variants (
     experiment_id TEXT NOT NULL,
     variant_index INTEGER NOT NULL CHECK (variant_index >= 0),
     state BLOB NOT NULL,
+    crc INTEGER,
     PRIMARY KEY (experiment_id, variant_index)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs ( -- what is sent to runners; how far a job is stands in its variant's state
+CREATE TABLE jobs ( -- what is sent to runners; how far a job is stands in its variant's state
     number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
     job_id TEXT NOT NULL,
     experiment_id TEXT NOT NULL,
@@ -28,42 +30,58 @@ CREATE TABLE IF NOT EXISTS jobs ( -- what is sent to runners; how far a job is s
     priority INTEGER NOT NULL, -- that of its experiment
     runner TEXT, -- the one that the job goes to; once chosen it stays, so that it cannot run at two
     acknowledged INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has it on disk, 1 -> 0 when it lost it
+    crc INTEGER,
     UNIQUE (experiment_id, job_id)
 );
-CREATE INDEX IF NOT EXISTS jobs_unassigned ON jobs (kind, priority DESC, number)
+CREATE INDEX jobs_unassigned ON jobs (kind, priority DESC, number)
 WHERE runner IS NULL AND acknowledged = 0;
-CREATE INDEX IF NOT EXISTS jobs_unacknowledged ON jobs (runner, priority DESC, number, kind)
+CREATE INDEX jobs_unacknowledged ON jobs (runner, priority DESC, number, kind)
 WHERE runner IS NOT NULL AND acknowledged = 0;
-CREATE INDEX IF NOT EXISTS jobs_unsent ON jobs (experiment_id, runner, variant_index) WHERE acknowledged = 0;
-CREATE TABLE IF NOT EXISTS positions (
+CREATE INDEX jobs_unsent ON jobs (experiment_id, runner, variant_index) WHERE acknowledged = 0;
+CREATE TABLE positions (
     source TEXT NOT NULL,
     prefix TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     "offset" INTEGER NOT NULL,
+    crc INTEGER,
     PRIMARY KEY (source, prefix)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runners (
+CREATE TABLE runners (
     address TEXT PRIMARY KEY,
-    pipelines BLOB NOT NULL -- what it offered when it last answered
+    pipelines BLOB NOT NULL, -- what it offered when it last answered
+    crc INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS cancels (
+CREATE TABLE cancels (
     experiment_id TEXT NOT NULL,
     runner TEXT NOT NULL, -- '' for the jobs that none was chosen for
     finish_running INTEGER NOT NULL, -- 1: what runs comes to its end; 1 -> 0 when a person wants it at once after all
     done INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 when the runner has done so, 1 -> 0 when it is sent jobs again
+    crc INTEGER,
     PRIMARY KEY (experiment_id, runner)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0; -- unique: in order
-CREATE TABLE IF NOT EXISTS reconciles ( -- runners that have to be asked how their jobs ended; the row goes when all are
-    runner TEXT PRIMARY KEY
+CREATE UNIQUE INDEX cancels_to_do ON cancels (runner, experiment_id) WHERE done = 0; -- unique: in order
+CREATE TABLE reconciles ( -- runners that have to be asked how their jobs ended; the row goes when all are
+    runner TEXT PRIMARY KEY,
+    crc INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS late_events (
+CREATE TABLE late_events (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment_id TEXT NOT NULL,
     variant_index INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    crc INTEGER
 );
-CREATE INDEX IF NOT EXISTS late_events_of_experiment ON late_events (experiment_id);
+CREATE INDEX late_events_of_experiment ON late_events (experiment_id);
+
+-- migration_4: rows have checksums.
+ALTER TABLE experiments ADD COLUMN crc INTEGER;
+ALTER TABLE variants ADD COLUMN crc INTEGER;
+ALTER TABLE jobs ADD COLUMN crc INTEGER;
+ALTER TABLE positions ADD COLUMN crc INTEGER;
+ALTER TABLE runners ADD COLUMN crc INTEGER;
+ALTER TABLE cancels ADD COLUMN crc INTEGER;
+ALTER TABLE reconciles ADD COLUMN crc INTEGER;
+ALTER TABLE late_events ADD COLUMN crc INTEGER;
 
 -- insert_experiment: add an experiment.
 INSERT INTO experiments (experiment_id, definition, created_at, discovered, started_at, updated_at, revision)

@@ -19,7 +19,6 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.store import JobStore
 
 SQL: Final = sql.load("pipeline_runner.execution", "reuse.sql")
-SCHEMA_VERSION: Final = 1
 logger = logging.getLogger(__name__)
 FILE_LIMIT: Final = 16 << 20  # bytes: larger results are not reused, as hashing them blocks the loop
 
@@ -37,7 +36,7 @@ class Reuse:
         """Create the table if needed; `root` is the output folder."""
         self._log, self._store, self._pipelines, self._root = log, store, pipelines, root
         self._keys: dict[str, bytes] = {}  # of the jobs that run
-        log.create_tables("reuse", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("reuse", SQL)
 
     def find(self, record: NormalizedJobRecord) -> JobResult | None:
         """Return the result of an earlier job with the settings of one that is about to run, None if there is none."""

@@ -13,7 +13,6 @@ from pipeline_runner.outputs import safe_paths
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner.outputs", "index.sql")
-SCHEMA_VERSION: Final = 1
 COPIES: Final = 100  # files with the same hash that are tried where some are missing
 MATCHES: Final = 10
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -49,7 +48,7 @@ class OutputIndex:
     def __init__(self, log: Log, root: Path) -> None:
         """Create the tables if they are not there; `root` is the output folder."""
         self._log, self._root = log, root
-        log.create_tables("outputs", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("outputs", SQL)
         self.begins_at = self._begin()  # unix seconds; older files may belong to jobs that it does not know
 
     def _begin(self) -> float:

@@ -1,5 +1,5 @@
 -- schema: what jobs that have ended have made, and when they ended; written in the transaction in which a job ends.
-CREATE TABLE IF NOT EXISTS outputs (
+CREATE TABLE outputs (
     sha256 TEXT NOT NULL,
     path TEXT NOT NULL, -- relative to the output folder, with forward slashes; its name begins with the hash
     job_id TEXT NOT NULL,
@@ -7,19 +7,27 @@ CREATE TABLE IF NOT EXISTS outputs (
     media_type TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     created REAL NOT NULL, -- unix seconds: when the job ended
+    crc INTEGER,
     PRIMARY KEY (sha256, path, job_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS outputs_by_owner ON outputs (experiment_id, created, bytes);
-CREATE TABLE IF NOT EXISTS ended_jobs (
+CREATE INDEX outputs_by_owner ON outputs (experiment_id, created, bytes);
+CREATE TABLE ended_jobs (
     job_id TEXT PRIMARY KEY,
     experiment_id TEXT, -- NULL: it belongs to none
-    ended REAL NOT NULL -- unix seconds
+    ended REAL NOT NULL, -- unix seconds
+    crc INTEGER
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS ended_jobs_by_owner ON ended_jobs (experiment_id, ended);
-CREATE TABLE IF NOT EXISTS outputs_since ( -- one row
+CREATE INDEX ended_jobs_by_owner ON ended_jobs (experiment_id, ended);
+CREATE TABLE outputs_since ( -- one row
     epoch INTEGER NOT NULL, -- of the log, which has another one when rows may have been lost
-    since REAL NOT NULL -- unix seconds: what was made later is known here
+    since REAL NOT NULL, -- unix seconds: what was made later is known here
+    crc INTEGER
 );
+
+-- migration_2: rows have checksums.
+ALTER TABLE outputs ADD COLUMN crc INTEGER;
+ALTER TABLE ended_jobs ADD COLUMN crc INTEGER;
+ALTER TABLE outputs_since ADD COLUMN crc INTEGER;
 
 -- select_since: the moment from which on all results are known, if it is of an epoch.
 SELECT since FROM outputs_since WHERE epoch = ?;

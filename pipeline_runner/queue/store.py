@@ -13,7 +13,6 @@ from bus.eventlog.transaction import Transaction
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner.queue", "store.sql")
-SCHEMA_VERSION: Final = 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
 Numbered = tuple[int, NormalizedJobRecord]
@@ -25,7 +24,7 @@ class JobStore:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
-        log.create_tables("runner", SCHEMA_VERSION, SQL["schema"])
+        log.create_tables("runner", SQL)
 
     def insert(self, tx: Transaction, record: NormalizedJobRecord) -> bool:
         """Add a job and return whether it is new; a known id changes nothing."""

@@ -1,5 +1,5 @@
 -- schema: the jobs. `record` holds the whole job as msgpack; the columns beside it serve look-ups.
-CREATE TABLE IF NOT EXISTS jobs (
+CREATE TABLE jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission, which among equal priorities is that of running
     job_id TEXT NOT NULL UNIQUE,
     experiment_id TEXT, -- of its learning context
@@ -12,17 +12,25 @@ CREATE TABLE IF NOT EXISTS jobs (
         'failed', -- -> queued when a person retries it
         'cancelled' -- -> queued when a person retries it
     )),
-    record BLOB NOT NULL
+    record BLOB NOT NULL,
+    crc INTEGER
 );
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
-CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (pipeline, priority DESC, number) WHERE state = 'queued';
-CREATE INDEX IF NOT EXISTS jobs_unended ON jobs (experiment_id, state, number) WHERE state IN ('queued', 'running');
-CREATE TABLE IF NOT EXISTS cancels ( -- experiments whose jobs are being cancelled, some at a time; the row goes at the end
-    experiment_id TEXT PRIMARY KEY
+CREATE INDEX jobs_by_state ON jobs (state, number);
+CREATE INDEX jobs_in_order ON jobs (pipeline, priority DESC, number) WHERE state = 'queued';
+CREATE INDEX jobs_unended ON jobs (experiment_id, state, number) WHERE state IN ('queued', 'running');
+CREATE TABLE cancels ( -- experiments whose jobs are being cancelled, some at a time; the row goes at the end
+    experiment_id TEXT PRIMARY KEY,
+    crc INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pauses ( -- pipelines of which no job is started; '' is all of them
-    pipeline TEXT PRIMARY KEY
+CREATE TABLE pauses ( -- pipelines of which no job is started; '' is all of them
+    pipeline TEXT PRIMARY KEY,
+    crc INTEGER
 ) WITHOUT ROWID;
+
+-- migration_3: rows have checksums.
+ALTER TABLE jobs ADD COLUMN crc INTEGER;
+ALTER TABLE cancels ADD COLUMN crc INTEGER;
+ALTER TABLE pauses ADD COLUMN crc INTEGER;
 
 -- insert: add a job, unless its id is known.
 INSERT INTO jobs (job_id, experiment_id, pipeline, priority, state, record) VALUES (?, ?, ?, ?, ?, ?)

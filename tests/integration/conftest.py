@@ -1,6 +1,8 @@
 """The fixtures of tests that join services with runners, spoil a feed, or open a queue again and again."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from bus.config.limits import Limits
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import describe, rows
 from bus.transport.loop import Loop
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline
@@ -22,6 +25,23 @@ from tests.support.job_queues import Open
 from tests.support.learning_services import Services, open_services
 from tests.support.lossy_relay import Policy, Relay
 from tests.support.painting_runner import PaintingRunner
+
+
+@pytest.fixture(autouse=True)
+def _intact_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at each log that is closed: whatever was written, by whichever statement, every row has its checksum."""
+
+    def close(log: Log) -> None:
+        wrong = []
+        with suppress(sqlite3.ProgrammingError):  # a test may have closed it
+            names = [name for (name,) in log._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            tables = [table for name in names if (table := describe(log._db, name))]
+            wrong = [(table.name, row) for table in tables for row, intact in rows(log._db, table) if not intact]
+        close_log(log)
+        assert not wrong
+
+    close_log = Log.close
+    monkeypatch.setattr(Log, "close", close)
 
 
 @pytest.fixture

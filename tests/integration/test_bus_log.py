@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def test_state_and_messages_commit_together(open_log: OpenLog, path: Path) -> None:
     """What a transaction writes and what it publishes are both there after reopening."""
     log = open_log(path)
-    log.create_tables("test", 1, STATE)
+    log.create_tables("test", {"schema": STATE})
     with log.transaction() as tx:
         tx.execute("INSERT INTO state VALUES (?)", (1,))
         tx.executemany("INSERT INTO state VALUES (?)", [(2,), (3,)])
@@ -47,7 +47,7 @@ def test_state_and_messages_commit_together(open_log: OpenLog, path: Path) -> No
 def test_a_rolled_back_transaction_leaves_no_message_and_no_hole(open_log: OpenLog, path: Path) -> None:
     """An exception undoes state and messages, tells nobody, and the next message gets the next offset."""
     log = open_log(path)
-    log.create_tables("test", 1, STATE)
+    log.create_tables("test", {"schema": STATE})
     committed: list[Record] = []
     log.on_commit(committed.extend)
     fill(log, 1)
@@ -71,7 +71,7 @@ def test_a_rolled_back_transaction_leaves_no_message_and_no_hole(open_log: OpenL
 def test_a_statement_that_fails_rolls_all_back(open_log: OpenLog, path: Path) -> None:
     """A broken constraint undoes the transaction, and the log goes on."""
     log = open_log(path)
-    log.create_tables("test", 1, STATE)
+    log.create_tables("test", {"schema": STATE})
 
     def fail() -> None:
         with log.transaction() as tx:
@@ -155,13 +155,13 @@ def test_a_body_over_the_limit_is_refused_and_the_transaction_can_go_on(open_log
 
 
 def test_tables_of_a_store_are_made_once_and_their_version_is_kept(open_log: OpenLog, path: Path) -> None:
-    """Another version of the program's tables is refused instead of misread."""
+    """Those of a newer program are refused instead of misread."""
     log = open_log(path)
-    log.create_tables("test", 1, STATE)
-    log.create_tables("test", 1, STATE)
+    log.create_tables("test", {"schema": STATE, "migration_2": "SELECT 1;"})
+    log.create_tables("test", {"schema": STATE, "migration_2": "SELECT 1;"})
 
-    with pytest.raises(LogError, match="has version 1 of the test tables"):
-        log.create_tables("test", 2, STATE)
+    with pytest.raises(LogError, match="has version 2 of the test tables, this program knows 1: a newer program wrote"):
+        log.create_tables("test", {"schema": STATE})
 
 
 @pytest.mark.parametrize(("durability", "level"), [("normal", 1), ("full", 2)])

@@ -54,7 +54,7 @@ def test_a_page_of_a_table_ends_at_either_bound(
 ) -> None:
     """So many rows, or so many bytes in their last columns, and whether to ask again."""
     log = open_log(path, limits=Limits(page_bytes=page_bytes))
-    log.create_tables("notes", 1, "CREATE TABLE note (number INTEGER, body BLOB)")
+    log.create_tables("notes", {"schema": "CREATE TABLE note (number INTEGER, body BLOB)"})
     with log.transaction() as tx:
         tx.executemany("INSERT INTO note VALUES (?, ?)", [(number, bytes(1024)) for number in range(4)])
 

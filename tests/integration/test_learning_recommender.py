@@ -36,7 +36,7 @@ def published(learning: ServiceThread[LearningService]) -> list[RecommendationUp
 
 def wait_settled(learning: ServiceThread[LearningService]) -> None:
     """Wait until nothing is stale."""
-    wait_until(lambda: not query(learning, "SELECT * FROM stale"), what="the recommendation")
+    wait_until(lambda: not query(learning, "SELECT experiment_id FROM stale"), what="the recommendation")
 
 
 def sha(index: int, repeat: int) -> str:
@@ -114,7 +114,7 @@ def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
         for index in (0, 1):
             for repeat in (0, 1):
                 rate(learning, index, repeat, 2 + index)
-        assert query(learning, "SELECT * FROM stale") == [(EXPERIMENT,)]
+        assert query(learning, "SELECT experiment_id FROM stale") == [(EXPERIMENT,)]
         learning.stop()
 
     again = services.learning(runner.address)

@@ -291,7 +291,7 @@ def test_a_prefix_that_is_too_short_or_no_hash_is_refused(painting_runner: Paint
 
 def test_at_most_ten_results_are_found(painting_runner: PaintingRunner) -> None:
     """A prefix of 8 digits is hardly ever that of two; the answer is bounded all the same."""
-    row = "INSERT INTO outputs VALUES ('abcdefab' || hex(randomblob(28)), 'p', 'j', NULL, 'm', 1, 1.0)"
+    row = "INSERT INTO outputs VALUES ('abcdefab' || hex(randomblob(28)), 'p', 'j', NULL, 'm', 1, 1.0, NULL)"
     for _ in range(12):
         painting_runner.runner.call(lambda: painting_runner.runner.log.query(row))
 

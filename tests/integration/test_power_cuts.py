@@ -50,7 +50,7 @@ def write(disk: Disk, path: Path, durability: Durability, *, sync: bool = True) 
     log = Log(path, durability=durability)
     if not sync:
         log.query("PRAGMA synchronous = OFF")  # the negative control: it promises what it does not do
-    log.create_tables("test", 1, STATE)
+    log.create_tables("test", {"schema": STATE})
     moments, safe = [], 0
     for number in range(COMMITS):
         typed = number % 7 == 3
@@ -74,7 +74,7 @@ def check_after(moment: Moment, image: Image, folder: Path, durability: Durabili
     write_image(image, folder)
     log = Log(folder / "test.db", durability=durability)
     try:
-        log.create_tables("test", 1, STATE)  # a cut may come before it was synced
+        log.create_tables("test", {"schema": STATE})  # a cut may come before it was synced
         found = read(log)
         check_offsets([one.offset for one in found], log.head)
         everything = [body(number) for number in range(moment.committed * EVENTS)]

@@ -1,0 +1,58 @@
+"""The copy of a database that is made before its first migration."""
+
+import logging
+import os
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from bus.eventlog.errors import LogError
+
+HEAD: Final = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)"
+PAGES_AT_ONCE: Final = 4096
+logger = logging.getLogger(__name__)
+
+
+def copy_before_migration(db: sqlite3.Connection, path: Path) -> None:
+    """Copy a database to `NAME.before-migration-HEAD`, with the newest offset in its log, unless that is there.
+
+    So the several steps of one migration, also one that was cut off, make one copy.
+
+    Raises:
+        LogError: there is no room for the copy, or it cannot be written.
+    """
+    (head,) = db.execute(HEAD).fetchone()
+    copy = path.with_name(f"{path.name}.before-migration-{head}")
+    if copy.exists():
+        return
+    (pages,), (size,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    unfinished = copy.with_name(f"{copy.name}.unfinished")
+    try:
+        if shutil.disk_usage(path.parent).free < 2 * pages * size:  # the copy, and the rows that are written again
+            raise _no_copy(path, f"it needs {2 * pages * size >> 20} MiB of free space")
+        unfinished.unlink(missing_ok=True)
+        with closing(sqlite3.connect(unfinished)) as target:
+            db.backup(target, pages=PAGES_AT_ONCE)
+        _sync(unfinished)
+        unfinished.rename(copy)
+        _sync(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise _no_copy(path, str(error)) from error
+    logger.info("%s was copied to %s, as this version changes its tables", path, copy)
+
+
+def _no_copy(path: Path, why: str) -> LogError:
+    return LogError(f"{path} was not changed, as no copy of it can be made first: {why}; make room and start again")
+
+
+def _sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

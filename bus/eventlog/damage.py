@@ -1,0 +1,129 @@
+"""Rows of state that fail their checksum: set aside when a store is opened, so that each costs itself alone."""
+
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from bus.eventlog import row_checksums, sql
+from bus.eventlog.errors import LogError
+from bus.eventlog.row_checksums import Table, Value
+from bus.eventlog.transaction import Transaction
+
+SQL: Final = sql.load("bus.eventlog", "damage.sql")
+# What the integrity check says of rows and of indexes, and not of the pages of the table.
+_OF_ROWS: Final = re.compile(
+    r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index|row not in PRIMARY KEY order"
+    r"|CHECK constraint failed|(NULL|NUMERIC|TEXT|non-\w+) value in"
+)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+logger = logging.getLogger(__name__)
+
+
+class DamagedRow(NamedTuple):
+    """A row that was set aside; any of its values may be wrong, missing, or of another type."""
+
+    number: int
+    table: str
+    values: dict[str, Any]  # by column, without the checksum; text that is no UTF-8 comes as bytes
+
+
+def set_aside(db: sqlite3.Connection, store: str, name: str) -> int:
+    """Check a table, move its damaged rows to `damaged_rows`, in the caller's transaction; return how many there were.
+
+    Damaged indexes are made anew.
+
+    Raises:
+        LogError: pages of the table are damaged, so that rows may be missing without a trace.
+    """
+    table = row_checksums.describe(db, name)
+    problems = _problems(db, name)
+    if any(not _OF_ROWS.match(problem) for problem in problems):
+        logger.error("%s: %s; its indexes are made anew", name, problems[0])
+        _renew_indexes(db, name)
+        problems = _problems(db, name)
+        if any(not _OF_ROWS.match(problem) for problem in problems):
+            raise LogError(f"the table {name} is damaged: {problems[0]}")
+    damaged = [values for values, intact in row_checksums.rows(db, table) if not intact] if table else []
+    if table and (damaged or problems):
+        for values in damaged:
+            _note(db, store, table, values)
+        _rebuild(db, table)
+        problems = _problems(db, name)
+    if problems:
+        raise LogError(f"the table {name} is damaged: {problems[0]}")
+    return len(damaged)
+
+
+def waiting(db: sqlite3.Connection, store: str | None) -> list[DamagedRow]:
+    """Return the rows of a store (None: of all) that were set aside and not repaired yet, oldest first."""
+    found = db.execute(SQL["select_waiting"], {"store": store})
+    return [DamagedRow(number, name, _values(row)) for number, name, row in found]
+
+
+def mark_repaired(db: sqlite3.Connection | Transaction, rows: Iterable[DamagedRow]) -> None:
+    """Note, in the caller's transaction, that rows are repaired or no longer needed."""
+    db.executemany(SQL["set_repaired"], [(time.time(), row.number) for row in rows])
+
+
+def _problems(db: sqlite3.Connection, name: str) -> list[str]:
+    """Return what SQLite finds wrong with a table and its indexes, one line each."""
+    found = db.execute(f'PRAGMA integrity_check("{name}")').fetchall()
+    lines = [line for (text,) in found for line in text.splitlines() if not line.startswith("***")]
+    return [] if lines == ["ok"] else lines
+
+
+def _renew_indexes(db: sqlite3.Connection, name: str) -> None:
+    """Make the indexes of a table anew, and not the table: REINDEX alone would write a table WITHOUT ROWID again."""
+    indexes = db.execute(SQL["select_indexes"], (name,)).fetchall()
+    for index, _ in indexes:
+        db.execute(f'DROP INDEX "{index}"')
+    if db.execute(SQL["has_rowid"], (name,)).fetchone():
+        db.execute(f'REINDEX "{name}"')  # those of UNIQUE
+    for _, statement in indexes:
+        db.execute(statement)
+
+
+def _note(db: sqlite3.Connection, store: str, table: Table, values: tuple[Value, ...]) -> None:
+    """Keep a damaged row, and log its key."""
+    row = {column: _plain(value) for column, value in zip(table.columns, values, strict=False)}
+    key = ", ".join(f"{row.get(column)!r:.80}" for column in table.key)
+    logger.error("a row of the table %s fails its checksum and is set aside: %s", table.name, key)
+    db.execute(SQL["insert"], (store, table.name, key, _encode(row), time.time()))
+
+
+def _rebuild(db: sqlite3.Connection, table: Table) -> None:
+    """Empty a table and write its intact rows again: a damaged key may stand where no search would find it."""
+    columns = ", ".join(f'"{column}"' for column in (*table.columns, "crc"))
+    db.execute(SQL["create_intact"].replace("COLUMNS", columns))
+    marks = ", ".join("?" * (len(table.columns) + 1))
+    intact = (values for values, good in row_checksums.rows(db, table) if good)
+    db.executemany(f"INSERT INTO intact VALUES ({marks})", intact)  # noqa: S608 - as many marks as there are columns
+    db.execute(f'DELETE FROM "{table.name}"')  # noqa: S608 - a name of our own, as below
+    db.execute(f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} FROM intact')  # noqa: S608
+    db.execute("DROP TABLE intact")
+
+
+def _plain(value: Value) -> Value:
+    """Return a value that msgpack can write: text that is no UTF-8 as bytes."""
+    if isinstance(value, str) and not value.isascii():
+        raw = value.encode("utf-8", "surrogateescape")
+        with suppress(UnicodeDecodeError):
+            return raw.decode()
+        return raw
+    return value
+
+
+def _values(row: bytes) -> dict[str, Any]:
+    """Return the values of a row that was set aside; none if what was kept of it is damaged, too."""
+    try:
+        found = _decode(row)
+    except (msgspec.DecodeError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

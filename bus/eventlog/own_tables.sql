@@ -1,0 +1,42 @@
+-- select_tables: what tables there are.
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%';
+
+-- restore_epoch: an epoch whose row is lost; it began no earlier than the one before.
+INSERT OR IGNORE INTO epochs (epoch, start) VALUES (:epoch, coalesce((SELECT max(start) FROM epochs), 0));
+
+-- select_records: all records, also those that retention has kept. The casts are those of log.sql.
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc FROM log
+UNION ALL
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc FROM kept;
+
+-- delete_latest: forget the newest records.
+DELETE FROM latest;
+
+-- insert_latest: the newest record of a topic.
+INSERT INTO latest (topic, "offset") VALUES (?, ?);
+
+-- upsert_indexed: all topics are there.
+INSERT INTO indexed (only_row, "offset") VALUES (1, coalesce((SELECT max("offset") FROM log), 0))
+ON CONFLICT (only_row) DO UPDATE SET "offset" = excluded."offset";
+
+-- has_indexed: whether it is known how far the newest records are noted.
+SELECT 1 FROM indexed;
+
+-- select_counter: the newest offset that was ever given out, by SQLite's counter.
+SELECT seq FROM sqlite_sequence WHERE name = 'log';
+
+-- select_last: the newest record.
+SELECT max("offset") FROM log;
+
+-- select_behind: the records that the counter does not know.
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+FROM log WHERE "offset" > ?;
+
+-- delete_record: remove a record.
+DELETE FROM log WHERE "offset" = ?;
+
+-- delete_counter: forget SQLite's counter.
+DELETE FROM sqlite_sequence WHERE name = 'log';
+
+-- insert_counter: set it.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('log', ?);

@@ -1,0 +1,128 @@
+"""The tables of a store in a log's file: created, brought from older versions to this one, and checked when opened."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bus.eventlog import damage, row_checksums, schemas, sql
+from bus.eventlog.copies import copy_before_migration
+from bus.eventlog.errors import LogError
+
+SQL: Final = sql.load("bus.eventlog", "tables.sql")
+OWN: Final = "log"  # the log's own tables, whose version is that of the file
+RECORDS: Final = "log"  # may be gigabytes, so they are checked as they are read
+logger = logging.getLogger(__name__)
+
+
+class Tables:
+    """Opens the tables of each store in one file."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        """Open none yet; `path` is for messages and for the copy that is made before a migration."""
+        self._db, self._path = db, path
+        row_checksums.register(db)
+
+    def open(self, store: str, statements: Mapping[str, str]) -> int:
+        """Create, migrate and check the tables of a store; return how many damaged rows were set aside.
+
+        Raises:
+            LogError: the tables are of a newer version, are not as this program creates them, or are damaged.
+        """
+        schema, newest = statements["schema"], schemas.version_of(statements)
+        version, found = self._version(store), 0
+        if self._is_current(schema) and (version is None or (version < newest and store == OWN)):
+            self._set_version(store, newest)  # the row with the number was damaged, or the number
+        elif version is None:
+            self._create(store, schema, newest)
+        elif version > newest:
+            what = f"{self._path} has version {version} of the {store} tables, this program knows {newest}"
+            copy = f"{self._path.name}.before-migration-…"
+            raise LogError(
+                f"{what}: a newer program wrote them; use that one, or put back the copy {copy} that it made"
+            )
+        elif version < newest:
+            found = self._migrate(store, version, statements)
+        if wrong := schemas.difference(schema, schemas.objects_in(self._db)):
+            raise self._damaged(f"{wrong} is not as this program creates it")
+        found += self._check(store, schemas.tables_of(schema))
+        for table in self._checked(schema):
+            row_checksums.add_triggers(self._db, table)
+        return found
+
+    def _create(self, store: str, schema: str, version: int) -> None:
+        with transaction(self._db):
+            for statement in schemas.split(schema):
+                self._db.execute(statement)
+            for table in self._checked(schema):
+                row_checksums.renew(self._db, table)
+            self._set_version(store, version)
+
+    def _is_current(self, schema: str) -> bool:
+        return schemas.difference(schema, schemas.objects_in(self._db)) is None
+
+    def _migrate(self, store: str, version: int, statements: Mapping[str, str]) -> int:
+        """Bring the tables to the newest version, one version and one transaction at a time.
+
+        Return how many damaged rows were set aside before: a migration gives all rows new checksums.
+        """
+        copy_before_migration(self._db, self._path)
+        there = schemas.objects_in(self._db)
+        found = self._check(store, [name for name in schemas.tables_of(statements["schema"]) if name in there])
+        for step in range(version + 1, schemas.version_of(statements) + 1):
+            if f"migration_{step}" not in statements:
+                raise LogError(f"{self._path} has version {version} of the {store} tables, which is too old")
+            with transaction(self._db):
+                for statement in schemas.split(statements[f"migration_{step}"]):
+                    self._db.execute(statement)
+                for table in self._checked(statements["schema"]):
+                    row_checksums.renew(self._db, table)
+                self._set_version(store, step)
+        logger.info("%s: the %s tables are now of version %d", self._path, store, schemas.version_of(statements))
+        return found
+
+    def _check(self, store: str, names: list[str]) -> int:
+        """Set damaged rows aside; return how many there were."""
+        try:
+            with transaction(self._db):
+                return sum(damage.set_aside(self._db, store, name) for name in names if name != RECORDS)
+        except sqlite3.OperationalError:
+            raise  # a full disk, or one that fails
+        except (LogError, sqlite3.DatabaseError) as error:
+            raise self._damaged(str(error)) from error
+
+    def _checked(self, schema: str) -> Iterator[row_checksums.Table]:
+        """Yield those tables of a schema that have checksums by now."""
+        for name in schemas.tables_of(schema):
+            if table := row_checksums.describe(self._db, name):
+                yield table
+
+    def _damaged(self, what: str) -> LogError:
+        return LogError(f"{self._path} is damaged: {what}; restore it from a backup (`variantbus verify` says more)")
+
+    def _version(self, store: str) -> int | None:
+        """Return the version of a store's tables; None if there are none."""
+        statement, params = ("PRAGMA user_version", ()) if store == OWN else (SQL["select_scope"], (store,))
+        row = self._db.execute(statement, params).fetchone()
+        return row[0] or None if row else None
+
+    def _set_version(self, store: str, version: int) -> None:
+        if store == OWN:
+            self._db.execute(f"PRAGMA user_version = {version}")
+        else:
+            self._db.execute(SQL["upsert_scope"], (store, version))
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit what the block does, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite may have rolled back by itself
+            db.execute("ROLLBACK")
+        raise

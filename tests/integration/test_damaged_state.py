@@ -1,0 +1,238 @@
+"""State rows that fail their checksum: each costs itself, is named, and is handed to its store."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bus.eventlog.errors import LogError
+from bus.eventlog.log import Log
+from tests.support.log_files import fill, offsets, tamper
+
+OpenLog = Callable[..., Log]
+STATE: Final = {
+    "schema": """
+        CREATE TABLE named (name TEXT PRIMARY KEY, value REAL, body BLOB, crc INTEGER) WITHOUT ROWID;
+        CREATE INDEX named_by_value ON named (value, name);
+        CREATE TABLE numbered (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE CHECK (length(name) < 10), crc INTEGER
+        );
+    """
+}
+pytestmark = pytest.mark.fault(item="F52")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name the database file."""
+    return tmp_path / "test.db"
+
+
+@pytest.fixture
+def reopen(open_log: OpenLog, path: Path) -> Callable[[], Log]:
+    """Open the log with the tables of a store."""
+
+    def make() -> Log:
+        log = open_log(path)
+        log.create_tables("test", STATE)
+        return log
+
+    return make
+
+
+@pytest.fixture
+def filled(reopen: Callable[[], Log], path: Path) -> Path:
+    """Return a closed file with three rows in each table, whose statements know nothing of checksums."""
+    log = reopen()
+    with log.transaction() as tx:
+        for n, name in enumerate(("apple", "birch", "cedar"), 1):
+            tx.execute("INSERT INTO named (name, value, body) VALUES (?, ?, ?)", (name, n, bytes(50)))
+            tx.execute("INSERT INTO numbered (name) VALUES (?)", (name,))
+    fill(log, 4)
+    log.close()
+    return path
+
+
+def flip(path: Path, good: bytes, bad: bytes, after: bytes = b"") -> None:
+    """Change bytes of the file where they stand first behind others."""
+    whole = path.read_bytes()
+    at = whole.index(good, whole.index(after))
+    path.write_bytes(whole[:at] + bad + whole[at + len(good) :])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE named SET value = 7 WHERE name = 'birch'",
+        "UPDATE named SET value = '2' || x'ff' WHERE name = 'birch'",
+        "UPDATE named SET body = CAST(x'ff00fe' AS TEXT) WHERE name = 'birch'",
+        "UPDATE named SET name = CAST(x'62c3' AS TEXT) WHERE name = 'birch'",
+        "UPDATE named SET body = NULL WHERE name = 'birch'",
+        "UPDATE named SET crc = NULL WHERE name = 'birch'",
+        "UPDATE named SET crc = 'x' WHERE name = 'birch'",
+    ],
+)
+def test_a_damaged_row_costs_itself(
+    reopen: Callable[[], Log], filled: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    """It is set aside and named, the others are there, and a new epoch begins; after a repair nothing is left of it."""
+    log = reopen()
+    epoch = log.epoch
+    log.close()
+    tamper(filled, damage)
+
+    log = reopen()
+    assert log.query("SELECT name FROM named") == [("apple",), ("cedar",)]
+    assert log.query("SELECT name FROM numbered") == [("apple",), ("birch",), ("cedar",)]
+    assert "a row of the table named fails its checksum and is set aside" in caplog.text
+    assert log.epoch != epoch
+    assert log.epochs[-1] == (log.epoch, 4)
+    (row,) = log.damaged_rows("test")
+    assert row.table == "named"
+    assert set(row.values) == {"name", "value", "body"}
+    assert log.damaged_rows("other") == []
+    assert log.damaged_rows() == [row]
+
+    with log.transaction() as tx:
+        tx.execute("INSERT INTO named (name, value) VALUES ('birch', 2)")
+        log.mark_repaired(tx, [row])
+    assert log.damaged_rows("test") == []
+    log.close()
+    log = reopen()
+    assert log.query("SELECT name FROM named") == [("apple",), ("birch",), ("cedar",)]
+    assert offsets(log) == [1, 2, 3, 4]
+
+
+def test_a_flipped_key_is_found_where_no_search_would_find_it(reopen: Callable[[], Log], filled: Path) -> None:
+    """The row stands out of order in its table and in the index, which are written anew."""
+    flip(filled, b"apple", b"zpple")
+
+    log = reopen()
+
+    left = log.query("SELECT name FROM named ORDER BY value")
+    assert left in ([("birch",), ("cedar",)], [("apple",), ("birch",), ("cedar",)])
+    assert [row.table for row in log.damaged_rows("test")] == ["named"] * (3 - len(left))
+    assert log.query("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_damaged_index_is_made_anew(
+    reopen: Callable[[], Log], filled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is lost by it: the rows are those of the table."""
+    with sqlite3.connect(filled) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'named_by_value'").fetchone()
+    db.close()
+    whole = bytearray(filled.read_bytes())
+    whole[(page - 1) * 4096 + 4] ^= 1  # the number of its entries
+    filled.write_bytes(whole)
+
+    log = reopen()
+
+    assert log.query("SELECT name FROM named ORDER BY value") == [("apple",), ("birch",), ("cedar",)]
+    assert log.damaged_rows() == []
+    assert "its indexes are made anew" in caplog.text
+
+
+def test_damaged_pages_of_a_table_are_refused(reopen: Callable[[], Log], filled: Path) -> None:
+    """Rows may be missing without a trace, so the file is not used."""
+    with sqlite3.connect(filled) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'named'").fetchone()
+    db.close()
+    whole = bytearray(filled.read_bytes())
+    whole[(page - 1) * 4096 + 4] ^= 1
+    filled.write_bytes(whole)
+
+    with pytest.raises(LogError, match=r"test\.db is damaged: the table named .*; restore it from a backup"):
+        reopen()
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b"value REAL", b"value TEXT"),
+        (b"length(name) < 10", b"length(name) < 90"),
+        (b"(value, name)", b"(value, nbme)"),
+    ],
+)
+def test_a_changed_schema_is_refused(reopen: Callable[[], Log], filled: Path, good: bytes, bad: bytes) -> None:
+    """A flipped bit in the text of a CREATE statement must not change what is stored, or how."""
+    flip(filled, good, bad)
+
+    with pytest.raises(LogError, match="restore it from a backup"):
+        reopen()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE latest SET \"offset\" = 1 WHERE topic = 'a.'",
+        'UPDATE indexed SET "offset" = 1000',
+        "DELETE FROM indexed",
+        "UPDATE epochs SET epoch = epoch + 1",
+        "UPDATE closing SET boot_id = boot_id || '1', clean = 1",
+        "UPDATE scopes SET version = 9",
+        "UPDATE scopes SET version = 0",
+        "PRAGMA user_version = 1",
+        "PRAGMA user_version = 2",
+    ],
+)
+def test_damaged_rows_of_the_log_itself_are_made_up_for(reopen: Callable[[], Log], filled: Path, damage: str) -> None:
+    """Readers go on: the epochs that they know are known, the newest records are found, nothing is to be repaired."""
+    log = reopen()
+    epochs = log.epochs
+    log.close()
+    tamper(filled, damage)
+
+    log = reopen()
+
+    assert {epoch for epoch, _ in epochs} <= {epoch for epoch, _ in log.epochs}
+    assert [record.offset for record in log.latest("", 10).records] == [4]
+    assert log.damaged_rows() == []
+    fill(log, 1)
+    assert offsets(log) == [1, 2, 3, 4, 5]
+    assert log.query("SELECT count(*) FROM named") == [(3,)]
+
+
+@pytest.mark.parametrize("counter", [1, 400, "x", None])
+def test_a_wrong_counter_gives_no_offset_twice(reopen: Callable[[], Log], filled: Path, counter: object) -> None:
+    """The newest record decides, and a new epoch says so."""
+    log = reopen()
+    epoch = log.epoch
+    log.close()
+    tamper(filled, "UPDATE sqlite_sequence SET seq = ? WHERE name = 'log'", (counter,))
+
+    log = reopen()
+    fill(log, 1)
+
+    assert offsets(log) == [1, 2, 3, 4, 5]
+    assert log.epoch != epoch
+    log.close()
+    assert reopen().head == 5
+
+
+def test_a_damaged_offset_behind_the_end_is_no_end(reopen: Callable[[], Log], filled: Path) -> None:
+    """The next offset is the one that follows the newest that was given out."""
+    tamper(filled, 'UPDATE log SET "offset" = 1048580 WHERE "offset" = 4')
+    tamper(filled, "UPDATE sqlite_sequence SET seq = 4 WHERE name = 'log'")
+
+    log = reopen()
+
+    assert log.head == 4
+    fill(log, 1)
+    assert log.head == 5
+
+
+def test_damaged_rows_are_kept_through_a_migration(open_log: OpenLog, filled: Path) -> None:
+    """A migration gives all rows new checksums; those that were wrong before are set aside first."""
+    tamper(filled, "UPDATE named SET value = 7 WHERE name = 'birch'")
+    newer = STATE["schema"].replace("body BLOB, crc INTEGER", "body BLOB, crc INTEGER, kind TEXT NOT NULL DEFAULT ''")
+    log = open_log(filled)
+
+    log.create_tables(
+        "test", {"schema": newer, "migration_2": "ALTER TABLE named ADD COLUMN kind TEXT NOT NULL DEFAULT '';"}
+    )
+
+    assert log.query("SELECT name, kind FROM named") == [("apple", ""), ("cedar", "")]
+    assert [row.values["value"] for row in log.damaged_rows("test")] == [7.0]
