@@ -120,14 +120,19 @@ def outputs_of(runner: ServiceProcess) -> Path:
 def check_everything(runner: ServiceProcess, learning: ServiceProcess, experiment_id: str) -> ExperimentView:
     """Check all that must hold once an experiment is complete and return its state."""
     view = view_of(learning, experiment_id)
+    outputs = outputs_of(runner)
+    check_complete(view, whole_log(runner), whole_log(learning), outputs)
+    assert torn_files(outputs) == []
+    return view
+
+
+def check_complete(view: ExperimentView, ran: list[Event], learned: list[Event], outputs: Path) -> None:
+    """Check a complete experiment against the logs of the runner and of the learning service."""
     assert view.status == "completed"
     assert {variant.status for variant in view.variants} == {"completed"}
     assert [variant.completed for variant in view.variants] == [variant.planned for variant in view.variants]
-    done = [event for event in whole_log(runner) if f".{experiment_id}." in event.topic]
-    check_jobs(done, [job_id(experiment_id, job) for job in plan_jobs(view.definition, len(view.variants))])
-    check_revisions(whole_log(learning), experiment_id)
+    done = [event for event in ran if f".{view.experiment_id}." in event.topic]
+    check_jobs(done, [job_id(view.experiment_id, job) for job in plan_jobs(view.definition, len(view.variants))])
+    check_revisions(learned, view.experiment_id)
     check_counts(done, view)
-    outputs = outputs_of(runner)
     check_files(outputs, [image for variant in view.variants for image in variant.images])
-    assert torn_files(outputs) == []
-    return view

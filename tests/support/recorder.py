@@ -1,8 +1,14 @@
 """A subscriber as a process: it stores each event together with its position, so that it can be killed at any time.
 
 Usage: recorder.py DATABASE START PREFIX ADDRESS...
+
+With STALL_SECONDS in its environment it is a slow one: after each batch it does nothing for up to so long, until
+SIGUSR1 comes.
 """
 
+import os
+import random
+import signal
 import sqlite3
 import sys
 from collections.abc import Iterable
@@ -54,8 +60,16 @@ def store(db: sqlite3.Connection, batch: Iterable[Delivery]) -> None:
     db.execute("COMMIT")
 
 
+def stall(seconds: float) -> float:
+    """Do nothing for up to so long and return for how long to do so again: no more if the signal came."""
+    chance = random.SystemRandom().uniform(seconds / 6, seconds) if seconds else 0.0
+    return 0.0 if chance and signal.sigtimedwait([signal.SIGUSR1], chance) else seconds
+
+
 def main(database: str, start: str, prefix: str, *addresses: str) -> None:
     """Record until killed; go on where the last recorder with this database stopped."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    seconds = float(os.environ.get("STALL_SECONDS", "0"))
     db = sqlite3.connect(database, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.executescript(SCHEMA)
@@ -66,6 +80,7 @@ def main(database: str, start: str, prefix: str, *addresses: str) -> None:
             print("ready", flush=True)  # noqa: T201 - what the test waits for
         while True:
             store(db, subscriber.receive())
+            seconds = stall(seconds)
 
 
 if __name__ == "__main__":

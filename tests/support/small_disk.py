@@ -1,0 +1,48 @@
+"""A disk of its own for a data folder, which can be filled to its last byte."""
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+MOST: Final = 1 << 30  # bytes; only what is used takes memory
+LEAST: Final = 4096  # bytes of the last pieces that still fit
+
+
+class SmallDisk:
+    """A file system in memory at a folder; without the right to mount one it is the folder that it was."""
+
+    def __init__(self, folder: Path) -> None:
+        """Mount it; `reason` says why not, if it could not be."""
+        self._folder, self._ballast = folder, folder / "ballast"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={MOST}", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            self.reason = done.stderr.strip() if done.returncode else ""
+        except FileNotFoundError as error:
+            self.reason = str(error)
+
+    def fill(self) -> None:
+        """Leave no room at all."""
+        if self.reason:
+            return
+        with self._ballast.open("ab") as file:
+            size = MOST
+            while size >= LEAST:
+                try:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
+
+    def free(self) -> None:
+        """Make room again."""
+        self._ballast.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmount it."""
+        if not self.reason:
+            subprocess.run(["umount", "--lazy", str(self._folder)], check=True)
