@@ -9,6 +9,8 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -31,11 +33,13 @@ from tests.support.invariants import (
     read_log,
 )
 from tests.support.recorder import read
+from tests.support.small_disk import SmallDisk
 from tests.support.workspace import COMMAND_SECONDS, ServiceProcess, Workspace, view_of
 
 SECONDS: Final = float(os.environ.get("CHAOS_SECONDS", "10"))
 SEED: Final = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 DRAIN_SECONDS: Final = 60.0 + SECONDS / 10  # the jobs that are left have to run
+ENDED: Final = ("completed", "failed", "partial", "cancelled")
 READERS: Final = {**RECORDERS, SLOW: ""}
 
 
@@ -55,10 +59,12 @@ def drain(cast: Cast) -> list[ExperimentView]:
             views.update({one: view_of(cast.learning, one) for one in left})
         except ControlError:
             return False
-        left.difference_update([one for one, view in views.items() if view.status == "completed"])
+        left.difference_update([one for one, view in views.items() if view.status in ENDED])
         return not left
 
     wait_until(has_ended, DRAIN_SECONDS, what="the end of all experiments")
+    unwell = {one: view.variants for one, view in views.items() if view.status != "completed"}
+    assert not unwell, f"jobs have failed: {unwell}"
     wait_until(lambda: is_idle(cast), DRAIN_SECONDS, what="the end of all other jobs")
     logs = {service.control: read_log(service.control) for service in (cast.runner, cast.learning)}
     for name, prefix in READERS.items():
@@ -107,6 +113,7 @@ def check_all(cast: Cast, views: list[ExperimentView]) -> None:
     ran, learned = decoded(logs["runner"]), decoded(logs["learning"])
     assert tailed(cast) == [one.offset for one in ran if one.topic.startswith(TAIL_PREFIX)]
     check_flooded(cast, ran)
+    ended = len(messages_of(ran, JobCompleted))
     outputs = outputs_of(cast.runner)
     ran = [one for one in ran if getattr(one.message, "learning_context", None)]
     for view in views:
@@ -115,30 +122,37 @@ def check_all(cast: Cast, views: list[ExperimentView]) -> None:
     cast.look()
     cast.learning.terminate()
     assert check_learner(cast.learning.data / "learning.db", cast.runner.control, ran) == len(views)
-    print(summary(cast, ran))  # noqa: T201 - `make chaos` shows it
+    print(summary(cast, ended))  # noqa: T201 - `make chaos` shows it
 
 
 def check_flooded(cast: Cast, ran: list[Event]) -> None:
-    """Check that the jobs which were submitted at once have each ended once, if the runner has said that it has them."""
+    """Check that of the jobs which were submitted at once each has ended once, if the runner has confirmed it."""
     ended = Counter(one.job_id for one in messages_of(ran, JobCompleted) if one.learning_context is None)
     assert set(ended.values()) <= {1}, "jobs ended twice"
     assert {name for name, confirmed in cast.flooded.items() if confirmed} <= set(ended) <= set(cast.flooded)
 
 
-def summary(cast: Cast, ran: list[Event]) -> str:
-    """Return how much has happened."""
+def summary(cast: Cast, jobs: int) -> str:
+    """Return how much has happened, and how many jobs have ended."""
     faults = Counter(one.rpartition(" ")[0] for one in cast.history)
-    jobs = len(messages_of(ran, JobCompleted)) + len(cast.flooded)
     told = ", ".join(f"{count} x {name}" for name, count in sorted(faults.items()))
     disk = f"; no disk of its own: {cast.disk.reason}" if cast.disk.reason else ""
     return f"CHAOS_SEED={SEED}, {SECONDS:g} s: {told}; {jobs} jobs, none lost, none twice{disk}"
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Yield the disk of the data; it is there for longer than the processes of the workspace."""
+    disk = SmallDisk(tmp_path / "data")
+    yield disk
+    disk.close()
+
+
 @pytest.mark.timeout(240 + 3 * SECONDS)
-def test_random_faults_for_a_while_leave_nothing_wrong(workspace: Workspace) -> None:
+def test_random_faults_for_a_while_leave_nothing_wrong(disk: SmallDisk, workspace: Workspace) -> None:
     """Kill, stop, continue and restart services and subscribers, fill the disk, flood, be rude; all invariants hold."""
     chance = random.Random(SEED)  # noqa: S311 - it can be repeated
-    cast = Cast(workspace, SECONDS)
+    cast = Cast(workspace, disk, SECONDS)
     try:
         cast.submit()
         end = time.monotonic() + SECONDS

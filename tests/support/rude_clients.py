@@ -7,6 +7,7 @@ import itertools
 import random
 import sys
 import time
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import zmq
@@ -15,7 +16,7 @@ from bus.protocol.addresses import Address, parse_address
 from bus.protocol.frames import encode
 from tests.support.zmtp_peer import connected, frame
 
-AT_ONCE: Final = 8  # clients at a time
+AT_ONCE: Final = 4  # clients at a time
 REQUESTS: Final = 200  # of each
 PAUSE_SECONDS: Final = 0.2
 QUESTIONS: Final = tuple(
@@ -26,17 +27,14 @@ QUESTIONS: Final = tuple(
 
 def ask_raw(address: Address) -> None:
     """Ask on bare sockets, and reset the connections."""
-    clients = [connected(address, b"DEALER") for _ in range(AT_ONCE)]
-    for client in clients:
-        client.socket.settimeout(PAUSE_SECONDS)
-        for number, (method, params) in zip(range(REQUESTS), itertools.cycle(QUESTIONS), strict=False):
-            parts = (frame(b"%d" % number, more=True), frame(method, more=True), frame(params))
-            try:
-                client.send(*parts)
-            except TimeoutError:  # its requests are not taken in any more
-                break
-    for client in clients:
-        client.reset()
+    with ExitStack() as clients:
+        for _ in range(AT_ONCE):
+            client = connected(address, b"DEALER")
+            clients.callback(client.reset)
+            client.socket.settimeout(PAUSE_SECONDS)
+            with suppress(TimeoutError):  # its requests are not taken in any more
+                for number, (method, params) in zip(range(REQUESTS), itertools.cycle(QUESTIONS), strict=False):
+                    client.send(frame(b"%d" % number, more=True), frame(method, more=True), frame(params))
 
 
 def ask_by_library(context: zmq.Context[zmq.Socket[bytes]], address: Address) -> None:
