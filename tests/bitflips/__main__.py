@@ -18,6 +18,7 @@ from typing import Final
 import click
 
 from learning_service.recommendation.lazy import load_statistics
+from learning_service.search.lazy import load_sampler
 from tests.bitflips import reference
 from tests.bitflips.forked import set_environment
 from tests.bitflips.places import Place
@@ -62,6 +63,7 @@ def main(*, trials: int, seed: int, folder: Path, flip: str, workers: int) -> No
 def _prepare(folder: Path) -> None:
     """Import all that the services import later, so that what is forked has it."""
     load_statistics()
+    load_sampler()
     for name, seconds in QUICKER:
         module, _, constant = name.rpartition(".")
         setattr(sys.modules[module], constant, seconds)

@@ -10,7 +10,7 @@ from tests.bitflips.facts import REFUSED, SILENT, Facts, Key
 from tests.bitflips.reference import OPEN, WAITING
 
 Kind = Literal["right", "named", "refused", "WRONG"]
-EXIT_REFUSED: Final = 4
+EXITS: Final = (1, 4)  # of a service that ends for damage, now or at its start; see docs/operations.md
 SERVICES: Final = ("runner", "learning")
 FIRM: Final = {"results", "pictures", "ratings", "comparisons", "rating.list", "output", "thumbnail"}
 LOOSE_OF_JOB: Final = {
@@ -45,7 +45,7 @@ class Ended:
     def refused(self) -> bool:
         """Whether it would not go on, in one sentence."""
         sentences = [line for line in self.errors.splitlines() if line.startswith("Error: ")]
-        return self.status == EXIT_REFUSED and len(sentences) == 1
+        return self.status in EXITS and len(sentences) == 1
 
     @property
     def names_damage(self) -> bool:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
+from PIL import Image
 
 from bus.contracts.experiments import CreateParams, ExperimentView
 from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, QueueReply, SubmitParams, SubmitReply
@@ -26,6 +28,7 @@ from tests.support.helpers import wait_until
 from tests.support.workspace import steady_ports
 
 ENDED: Final = "ended-1"
+SEARCH: Final = "search-1"  # an adaptive one, which has ended, too
 CANCELLED: Final = "cancelled-1"
 OPEN: Final = "open-1"
 ALONE: Final = "alone-1"  # a job of no experiment, which has ended
@@ -65,7 +68,7 @@ class Reference:
             f"{name}.{index}.{repeat}.0" for name, values in planned for index in range(values) for repeat in (0, 1)
         ]
         pictures = sorted(path.stem for path in (self.folder / CLOSED / "outputs").rglob("*.png"))
-        return [*jobs, ALONE, WAITING], [name for name, _ in planned], pictures
+        return [*jobs, ALONE, WAITING], [SEARCH, *(name for name, _ in planned)], pictures
 
     def start(self, data: Path, *, real: bool = False) -> tuple[Program, Program]:
         """Start both services on a data folder, their output beside it."""
@@ -134,8 +137,12 @@ def _first_part(reference: Reference) -> None:
     ask = partial(request, reference.learning)
     _until_offered(reference)
     _create(reference, ENDED, _pictures())
-    _submit(reference, ALONE)
-    wait_until(lambda: _view(reference, ENDED).status == "completed", what="the end of the experiment")
+    _create(reference, SEARCH, _search())
+    picture = reference.folder / "large.png"
+    Image.effect_noise((500, 400), 50).save(picture)  # its thumbnail is a file of its own
+    _submit(reference, ALONE, "command", {"command": ["cp", str(picture), "{output_dir}"]})
+    for name in (ENDED, SEARCH):
+        wait_until(lambda n=name: _view(reference, n).status == "completed", what=f"the end of {name}")  # type: ignore[misc]
     view = _view(reference, ENDED)
     images = [image.sha256 for variant in view.variants for image in variant.images]
     for number, sha256 in enumerate(images):
@@ -160,7 +167,7 @@ def _second_part(reference: Reference, data: Path) -> None:
     ask("experiment.cancel", {"experiment_id": CANCELLED}, dict[str, Any])
     wait_until(lambda: _view(reference, CANCELLED).status == "cancelled", what="the cancel")
     request(reference.runner, "queue.pause", {"pipeline": "noop"}, QueueReply)
-    _submit(reference, WAITING)
+    _submit(reference, WAITING, "noop", {"level": 1.5})
     for address, name in ((reference.runner, "runner"), (reference.learning, "learning")):
         wait_until(lambda a=address, n=name: _is_noted(data / f"{n}.head", a), what="the head in its file")  # type: ignore[misc]
 
@@ -192,8 +199,8 @@ def _create(reference: Reference, name: str, plan: ExperimentDefinition) -> None
     request(reference.learning, "experiment.create", CreateParams(experiment_id=name, definition=plan), dict[str, Any])
 
 
-def _submit(reference: Reference, name: str) -> None:
-    job = JobRequest(job_id=name, pipeline="noop", stage="run", config={"level": 1.5})
+def _submit(reference: Reference, name: str, pipeline: str, config: Config) -> None:
+    job = JobRequest(job_id=name, pipeline=pipeline, stage="run", config=config)
     request(reference.runner, "job.submit", SubmitParams(jobs=[job]), SubmitReply)
 
 
@@ -213,6 +220,12 @@ def _pictures() -> ExperimentDefinition:
         jobs_per_variant=2,
         seed=7,
         config=config,
+    )
+
+
+def _search() -> ExperimentDefinition:
+    return structs.replace(
+        _pictures(), name="Search", jobs_per_variant=1, mode="adaptive", budget=3, objective="prompt_match"
     )
 
 

@@ -60,7 +60,8 @@ def test_another_value_is_wrong_whatever_is_said(key: Key, value: object) -> Non
 def test_a_refusal_is_a_sentence_with_its_status() -> None:
     """A service may refuse its files; a traceback, another status and a service that hangs are wrong."""
     assert judged(runner=GONE, without=(("job", "ended-1.0.0.0", "state"),)) == "refused"
-    assert judged(runner=Ended(1, GONE.errors, asked=False)) == "WRONG"
+    assert judged(runner=Ended(1, "", asked=False)) == "WRONG"
+    assert judged(runner=Ended(3, GONE.errors, asked=False)) == "WRONG"
     assert judged(runner=Ended(-6, "", asked=False)) == "WRONG"
     assert judged(runner=Ended(4, "Traceback (most recent call last):\n" + GONE.errors, asked=False)) == "WRONG"
     assert judged(runner=Ended(None, "", asked=True)) == "WRONG"
