@@ -47,7 +47,7 @@ def curve(samples: Sequence[tuple[float, dict[str, float]]], settled: float) -> 
         )
     last = samples[-1][1]
     below = float(HEIGHT)
-    for name, colour in sorted(zip(last, COLOURS, strict=True), key=lambda pair: last[pair[0]]):
+    for name, colour in sorted(zip(last, COLOURS, strict=False), key=lambda pair: last[pair[0]]):
         points = " ".join(f"{x(at):.1f},{y(one[name]):.1f}" for at, one in samples)
         below = min(y(last[name]) + 4, below - APART)
         parts += [

@@ -30,7 +30,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
         raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
     try:
         return convert(tomllib.loads(text), kind)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{path}: is no valid TOML: {error}") from None
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no error of TOML
+        raise InvalidInputError(f"{path}: is no valid TOML: {error}") from None

@@ -7,7 +7,7 @@ kubectl: one template serves events of several types.
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +21,7 @@ from bus.subscriber.delivery import Delivery
 FIELDS: Final = ("time", "source", "epoch", "offset", "topic", "body")
 _FIELD = re.compile(r"(?P<name>\w+)(?P<keys>(?:\[[^\[\]]+\])*)")
 _KEY = re.compile(r"\[([^\[\]]+)\]")
+_WIDE: Final = re.compile(r"\d{4}")
 _ESCAPES: Final = {r"\t": "\t", r"\n": "\n", r"\\": "\\"}
 _SAMPLE: Final = {"time": datetime(2026, 1, 1), "source": "", "epoch": 1, "offset": 1, "topic": "", "body": {}}  # noqa: DTZ001 - never shown
 
@@ -78,6 +79,16 @@ class _Shown:
 
 class _Formatter(string.Formatter):
     """`str.format` without attributes."""
+
+    def parse(self, format_string: str) -> Iterator[tuple[str, str | None, str | None, str | None]]:
+        """Refuse a width that would fill the memory, or that an event would choose."""
+        for part in super().parse(format_string):
+            spec = part[2] or ""
+            if "{" in spec or _WIDE.search(spec):
+                raise InvalidInputError(
+                    f"--format: {spec[:80]!r}: a width has at most three digits, and no field in it"
+                )
+            yield part
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         del args

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bus.protocol.validation import InvalidInputError
+from bus.protocol.validation import DECODE_ERRORS, InvalidInputError
 
 FILE_LIMIT: Final = 1 << 24  # bytes
 NEW_MODE: Final = 0o644  # of a new file; that of a temporary file would admit only its owner
@@ -62,7 +62,10 @@ class History:
             InvalidInputError: there is none, or the file was edited since.
         """
         for kept in sorted(self._folder.glob("*.json"), reverse=True):
-            record = msgspec.json.decode(kept.read_bytes(), type=Applied)
+            try:
+                record = msgspec.json.decode(kept.read_bytes(), type=Applied)
+            except DECODE_ERRORS as error:
+                raise InvalidInputError(f"{kept}: is damaged; move it away ({error})") from None
             if record.path == str(path):
                 if digest_of(read_text(path)) != record.after_sha256:
                     raise InvalidInputError(f"{path}: was edited since; what it was before is in {kept}")

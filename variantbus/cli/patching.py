@@ -72,7 +72,7 @@ def _read(text: str, suffix: str) -> MutableMapping[str, Any]:
         raise InvalidInputError(f"{suffix or 'no suffix'}: is not one of {', '.join(FORMATS)}; give a file of these")
     try:
         document = tomlkit.parse(text) if suffix == ".toml" else json.loads(text)
-    except (TOMLKitError, json.JSONDecodeError, RecursionError) as error:
+    except (TOMLKitError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"is no valid {suffix[1:].upper()}: {error}") from None
     if not isinstance(document, dict):
         raise InvalidInputError("is no table of names and values; give a file that is")

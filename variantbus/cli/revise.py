@@ -85,7 +85,7 @@ def parse_values(text: str) -> tuple[str, list[Scalar]]:
         raise InvalidInputError(f"--values: {text!r}; write for example cfg_scale=5,6.5")
     try:
         values = tomllib.loads(f"values = [{listed}]")["values"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # a number of 5000 digits is no error of TOML
         values = [_scalar(part.strip()) for part in listed.split(",")]
     if not all(isinstance(value, bool | int | float | str) for value in values):
         raise InvalidInputError(f"--values: {listed!r}: expected numbers, texts, true or false")
@@ -95,7 +95,7 @@ def parse_values(text: str) -> tuple[str, list[Scalar]]:
 def _scalar(text: str) -> Scalar:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, bool | int | float | str) else text
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
 from bus.contracts.fields import NewId
 from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, Scalar, VariantValue
-from bus.protocol.validation import InvalidInputError, convert
+from bus.protocol.validation import DECODE_ERRORS, InvalidInputError, convert
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
@@ -50,7 +50,9 @@ def from_json(text: str) -> Exported:
     """
     try:
         return convert(msgspec.json.decode(text), Exported)
-    except msgspec.DecodeError as error:
+    except InvalidInputError:
+        raise
+    except DECODE_ERRORS as error:
         raise InvalidInputError(f"is no valid JSON: {error}") from None
 
 
@@ -83,12 +85,11 @@ def from_csv(text: str) -> Exported:
         raise InvalidInputError(f"line 1: no column {missing[0]!r}; export it again")
     try:
         rows = [{name: _unescaped(cell) for name, cell in row.items() if cell} for row in reader]
-        first = rows[0]
-        definition = convert(json.loads(first["definition"]), ExperimentDefinition)
     except csv.Error as error:
         raise InvalidInputError(f"line {reader.line_num}: {error}") from None
-    except (KeyError, IndexError, json.JSONDecodeError, AttributeError):
-        raise InvalidInputError("line 2: no definition; export it again") from None
+    except AttributeError:
+        raise InvalidInputError(f"line {reader.line_num}: more cells than columns; export it again") from None
+    definition, experiment_id, created_at = _first_of(rows)
     names = [knob.name for knob in definition.knobs]
     values: dict[int, VariantValue] = {}
     results: dict[str, ResultRecord] = {}
@@ -115,12 +116,24 @@ def from_csv(text: str) -> Exported:
     if sorted(values) != list(range(len(values))):
         raise InvalidInputError("variant_index: some are missing; export it again")
     return Exported(
-        experiment_id=first["experiment_id"],
-        created_at=float(first.get("created_at", 0)),
+        experiment_id=experiment_id,
+        created_at=created_at,
         definition=definition,
         values=[values[index] for index in sorted(values)],
         records=Records(results=list(results.values()), pictures=pictures, ratings=list(ratings.values())),
     )
+
+
+def _first_of(rows: list[dict[str, str]]) -> tuple[ExperimentDefinition, str, float]:
+    """Return what only the first row has: the definition, the id and the time of the experiment."""
+    try:
+        first = rows[0]
+        definition = convert(json.loads(first["definition"]), ExperimentDefinition)
+        return definition, first["experiment_id"], float(first.get("created_at", 0))
+    except InvalidInputError:
+        raise
+    except (LookupError, ValueError, RecursionError):
+        raise InvalidInputError("line 2: no definition; export it again") from None
 
 
 def under(exported: Exported, experiment_id: str) -> Exported:
@@ -226,7 +239,7 @@ def _told(value: Scalar) -> object:
 def _value(text: str) -> Scalar:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, bool | int | float | str) else text
 
