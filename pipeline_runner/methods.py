@@ -27,6 +27,7 @@ from bus.contracts.jobs import (
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
 from bus.contracts.topics import JOB_COMPLETED
+from bus.eventlog.errors import StorageError
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -107,7 +108,7 @@ class JobMethods:
         check_config(find_stage(self._stages(), request.pipeline, request.stage), request.config)
         try:
             self._pipelines[request.pipeline].check(request.stage, request.config)
-        except InvalidInputError:
+        except (InvalidInputError, StorageError):
             raise
         except Exception as error:
             logger.exception("pipeline %s cannot check a job", request.pipeline)

@@ -23,6 +23,7 @@ from bus.transport.retry import retry_later
 from pipeline_runner.execution.completion_hooks import CompletionHooks
 from pipeline_runner.execution.refresher import Refresher
 from pipeline_runner.execution.reuse import Reuse
+from pipeline_runner.execution.room import RoomWatch
 from pipeline_runner.execution.workers import WorkerPool
 from pipeline_runner.methods import Fractions, JobMethods
 from pipeline_runner.outputs.files import Outputs
@@ -33,7 +34,7 @@ from pipeline_runner.pipelines.registry import stages_of
 from pipeline_runner.queue.capacity import PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler
 from pipeline_runner.queue.jobs import NormalizedJobRecord
-from pipeline_runner.queue.retries import fault_of
+from pipeline_runner.queue.retries import fault_of, storage_fault_of
 from pipeline_runner.queue.service import JobService
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop at shutdown; the whole shutdown stays under 5 s
@@ -41,6 +42,7 @@ JOIN_SECONDS: Final = 0.5  # for requests to servers that are under way at shutd
 HOOK_SECONDS: Final = 1.0  # for completion hooks to be called for the last jobs at shutdown
 HELP: Final = {
     "variantbus_jobs": "Jobs of the runner that are queued or running.",
+    "variantbus_outputs_writable": "0 after a result could not be written, until one may be again.",
 }
 logger = logging.getLogger(__name__)
 
@@ -81,10 +83,11 @@ class Runner:
         self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)
         self._service.write_with_end(self._reuse.note_end)
+        self._room = RoomWatch(loop, outputs, self._room_changed)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self._awake = False  # `_work` is to be called in the next turn of the loop
-        self._pool = WorkerPool(loop, pipelines, self._ended, self._report, outputs.take_warnings)
+        self._pool = WorkerPool(loop, pipelines, self._ended, self._report, outputs)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
         recovered = self._service.recover()
@@ -165,12 +168,20 @@ class Runner:
         self._results = {}
         faults: dict[str, JobError] = {}
         for record in after:
+            if full := storage_fault_of(results[record.job_id]):
+                self._room.note_fault(full.message)
+                continue
+            self._room.room.note_result()
             if fault := fault_of(results[record.job_id]):
                 faults[record.pipeline] = fault
             else:
                 self._queues[record.pipeline].note_answer()
         for pipeline, fault in faults.items():
             self._hold_up(pipeline, fault)
+
+    def _room_changed(self, reason: str) -> None:
+        self._queues.hold(reason)
+        self._wake()
 
     def _hold_up(self, pipeline: str, fault: JobError) -> None:
         """Start no more jobs of a pipeline until its rest is over and its server answers."""
@@ -212,6 +223,7 @@ class Runner:
     def _points(self) -> Iterator[Point]:
         yield "variantbus_jobs", {"state": "queued"}, self._queues.queued
         yield "variantbus_jobs", {"state": "running"}, self._queues.running
+        yield "variantbus_outputs_writable", {}, int(not self._room.room.reason)
 
     def _offer(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(

@@ -13,10 +13,13 @@ import msgspec
 from msgspec.structs import replace
 
 from bus.contracts.messages import INT64_MAX, JobResult
+from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol.validation import convert
 from bus.transport.loop import Loop
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
+from pipeline_runner.queue.retries import STORAGE
 
 PROGRESS_GAP: Final = 0.2  # seconds: at most 5 progress messages a second for a job
 Done = Callable[[str, JobResult], None]
@@ -36,13 +39,10 @@ class WorkerPool:
         pipelines: Mapping[str, Pipeline],
         done: Done,
         report: Report,
-        warnings: Callable[[str], tuple[str, ...]] = lambda _job_id: (),
+        outputs: Outputs,
     ) -> None:
-        """Call `done` with job id and result, and `report` with progress, in the loop's thread.
-
-        `warnings` returns, once, what is to be added to those of a job's result.
-        """
-        self._loop, self._pipelines, self._warnings = loop, pipelines, warnings
+        """Call `done` with job id and result, and `report` with progress, in the loop's thread."""
+        self._loop, self._pipelines, self._outputs = loop, pipelines, outputs
         self._done, self._report = done, report
         self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -82,9 +82,11 @@ class WorkerPool:
         while taken := self._waiting.get():
             job, stop = taken
             threading.current_thread().name = job.job_id  # for tools that show the threads of a process
-            result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop)
-            if warnings := self._warnings(job.job_id):
-                result = replace(result, warnings=(*result.warnings, *warnings))
+            try:
+                result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop, self._outputs)
+            except DiskError as error:
+                self._loop.call(partial(_raise, error))  # which ends the process
+                return
             self._over[job.job_id] = result
             self._loop.call(partial(self._ended, job.job_id, result))
 
@@ -109,20 +111,45 @@ class WorkerPool:
         return progress
 
 
+def _raise(error: Exception) -> None:
+    raise error
+
+
 def run_job(
-    pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stop: threading.Event
+    pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stop: threading.Event, outputs: Outputs
 ) -> JobResult:
     """Run a job and return its result; an exception of the pipeline is a failure of the job.
 
     The result is encoded once here: one that cannot be encoded would end the runner, at every start again.
+
+    Raises:
+        DiskError: the disk of the results failed.
     """
     if pipeline is None:
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
     try:
         result = convert(msgspec.to_builtins(pipeline.run(job, progress, stop.is_set)), JobResult)
+        if warnings := outputs.take_warnings(job.job_id):
+            result = replace(result, warnings=(*result.warnings, *warnings))
         msgspec.msgpack.encode(result)
+    except DiskError:
+        raise
     except BaseException as error:
+        outputs.take_warnings(job.job_id)
+        if fault := _storage_fault(error, outputs):
+            return failed_result(STORAGE, str(fault))
         logger.exception("job %s failed", job.job_id)
         return failed_result("internal", error_text(error))
     # a job that stopped on request is cancelled; one that completed before it noticed is completed
     return cancelled_result() if stop.is_set() and not result.success else result
+
+
+def _storage_fault(error: BaseException, outputs: Outputs) -> StorageError | None:
+    """Return why the disk is to blame for an exception of a pipeline, None if it is not.
+
+    An error of a file that a pipeline wrote itself may be of another disk; ours is to blame only if it is full now.
+    """
+    if isinstance(error, StorageError):
+        return error
+    fault = outputs.probe() if isinstance(error, OSError) else None
+    return fault if isinstance(fault, StorageError) else None

@@ -12,12 +12,16 @@ import mimetypes
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bus.contracts.messages import ImageRef, VariantValue
+from bus.eventlog.disk_faults import disk_fault, probe
+from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol import topics
 from pipeline_runner.outputs.containers import Size, format_of, size_of
 from pipeline_runner.outputs.images import MEDIA_TYPES, ImageKind, with_parameters
@@ -87,12 +91,17 @@ class Outputs:
         """Write a result and its sidecar; return the reference for messages.
 
         `size` is width and height in pixels, (0, 0) for what is no image.
+
+        Raises:
+            StorageError: there is no room now; the job is to run again.
+            DiskError: the disk failed; the process is to end.
         """
         sha256 = hashlib.sha256(data).hexdigest()
         image = _reference(job, sha256, suffix, media_type, size, seed)
-        (self.root / job_folder(job)).mkdir(parents=True, exist_ok=True)
-        write_atomically(self.root / image.path, data)
-        self._complete(job, image, look_at(data) if media_type.startswith("image/") else None)
+        with self.writing():
+            (self.root / job_folder(job)).mkdir(parents=True, exist_ok=True)
+            write_atomically(self.root / image.path, data)
+            self._complete(job, image, look_at(data) if media_type.startswith("image/") else None)
         return image
 
     def save_file(self, job: NormalizedJobRecord, source: Path, most: int, *, seed: int | None) -> tuple[ImageRef, int]:
@@ -102,7 +111,27 @@ class Outputs:
 
         Raises:
             FileTooLargeError: it has more than `most` bytes.
+            StorageError, DiskError: as for `save`.
         """
+        with self.writing():
+            return self._save_file(job, source, most, seed)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say of an `OSError` within the `with` block whether the disk of the results is at fault, as `save` does."""
+        try:
+            yield
+        except OSError as error:
+            fault = disk_fault(error, self.root)
+            if fault:
+                raise fault from error
+            raise
+
+    def probe(self) -> StorageError | DiskError | None:
+        """Return why nothing can be written now, None if something can."""
+        return probe(self.root)
+
+    def _save_file(self, job: NormalizedJobRecord, source: Path, most: int, seed: int | None) -> tuple[ImageRef, int]:
         folder = self.root / job_folder(job)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{secrets.token_hex(32)}.part.{secrets.token_hex(4)}"
@@ -144,6 +173,8 @@ class Outputs:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, small)
         except OSError as error:
+            if disk_fault(error, path):
+                raise
             logger.warning("no thumbnail of %s: %s", sha256, error)
             return f"it has no thumbnail: {error.strerror or error}"
         return ""

@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bus.eventlog.disk_faults import disk_fault
+from bus.eventlog.errors import StorageError
 from bus.protocol.validation import InvalidInputError
 
 FILE_BYTES: Final = 64 << 20  # of a picture, or whatever else a configuration names
@@ -26,6 +28,7 @@ def find_file(where: str, path: Path) -> FileVersion:
 
     Raises:
         InvalidInputError: naming the field: it is not there, no regular file, or too large.
+        StorageError: it cannot be read only for now.
     """
     try:
         found = path.stat()
@@ -39,7 +42,7 @@ def read_file(where: str, path: Path) -> bytes:
     """Read a file.
 
     Raises:
-        InvalidInputError: as for `find_file`.
+        InvalidInputError, StorageError: as for `find_file`.
     """
     try:
         # a regular file is read as ever, and a pipe is not waited for
@@ -62,7 +65,11 @@ def _check(where: str, path: Path, found: os.stat_result) -> None:
         raise InvalidInputError(f"{where}: {path.absolute()} is no file of at most {FILE_BYTES >> 20} MiB")
 
 
-def _unreadable(where: str, path: Path, error: Exception) -> InvalidInputError:
+def _unreadable(where: str, path: Path, error: Exception) -> InvalidInputError | StorageError:
+    """Return what to raise: the file is at fault, unless the machine lacks something only for now."""
+    fault = disk_fault(error, path) if isinstance(error, OSError) else None
+    if isinstance(fault, StorageError):
+        return StorageError(f"{where}: {path} cannot be read now: {error}")
     reason = getattr(error, "strerror", None) or str(error)
     hint = "" if path.is_absolute() else "; write an absolute path, as the runner was started elsewhere"
     return InvalidInputError(f"{where}: {path.absolute()} cannot be read by the runner: {reason}{hint}")

@@ -26,6 +26,7 @@ class PipelineQueue:
         self.waiting: Counter[int] = Counter()  # waiting jobs by priority
         self.running = 0
         self.paused = False
+        self.held = ""  # why no job of any pipeline is started
         self.unreachable = ""  # why its server cannot be reached, "" if it can
         self._faults = 0  # of its server, in a row
         self._rest_until = 0.0
@@ -61,6 +62,8 @@ class PipelineQueue:
         """Return why no job is started, "" if jobs are started."""
         if self.paused:
             return PAUSED
+        if self.held:
+            return self.held
         if self.unreachable:
             return self.unreachable
         rest = self.rest_left(now)
@@ -82,7 +85,7 @@ class PipelineQueue:
 
     def eta(self, ahead: int, now: float) -> float | None:
         """Estimate the seconds until the end of a queued job with `ahead` jobs before it; None if unknown."""
-        if self.mean_seconds is None or self.paused or self.unreachable:
+        if self.mean_seconds is None or self.paused or self.held or self.unreachable:
             return None
         return self.rest_left(now) + ((ahead + self.running) // self.concurrency + 1) * self.mean_seconds
 
@@ -94,6 +97,7 @@ class PipelineQueues:
         """`workers` is the concurrency of pipelines that are not listed, `limit` how many jobs may wait in each."""
         self._workers, self._limit = workers, limit
         self._pauses: AbstractSet[str] = frozenset()
+        self._held = ""
         self._queues = {name: PipelineQueue(concurrency, limit) for name, concurrency in concurrencies.items()}
 
     def __getitem__(self, pipeline: str) -> PipelineQueue:
@@ -101,6 +105,7 @@ class PipelineQueues:
         if pipeline not in self._queues:
             self._queues[pipeline] = PipelineQueue(self._workers, self._limit)
             self.set_pauses(self._pauses)
+            self.hold(self._held)
         return self._queues[pipeline]
 
     @property
@@ -113,6 +118,12 @@ class PipelineQueues:
         self._pauses = pauses
         for name, queue in self._queues.items():
             queue.paused = not pauses.isdisjoint((ALL, name))
+
+    def hold(self, reason: str) -> None:
+        """Start no job of any pipeline for a reason; "" ends that."""
+        self._held = reason
+        for queue in self._queues.values():
+            queue.held = reason
 
     @property
     def queued(self) -> int:

@@ -28,7 +28,7 @@ from pipeline_runner.queue.jobs import (
     retried,
     started,
 )
-from pipeline_runner.queue.retries import MAX_FAULTS, fault_of
+from pipeline_runner.queue.retries import MAX_FAULTS, fault_of, storage_fault_of
 from pipeline_runner.queue.store import JobStore
 
 Clock = Callable[[], float]
@@ -172,6 +172,8 @@ class JobService:
         return after
 
     def _judge(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
+        if storage_fault_of(result):
+            return self._stopped(tx, record)
         fault = fault_of(result)
         if fault is None or record.faults + 1 >= MAX_FAULTS:
             return self._end(tx, record, result)
@@ -183,13 +185,14 @@ class JobService:
         """Put jobs back into the queue that were stopped only because the runner shuts down."""
         before = [self._get(job_id) for job_id in job_ids]
         with self._log.transaction() as tx:
-            after = [
-                self._end(tx, record, cancelled_result())
-                if record.cancel_requested
-                else self._requeue(tx, requeued(record))
-                for record in before
-            ]
+            after = [self._stopped(tx, record) for record in before]
         self._moved(before, after)
+
+    def _stopped(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        """Put a job back that was stopped for a reason that is not its own."""
+        if record.cancel_requested:
+            return self._end(tx, record, cancelled_result())
+        return self._requeue(tx, requeued(record))
 
     def cancel(self, record: NormalizedJobRecord) -> bool:
         """Cancel a job, synced to disk; return whether it is running and has still to stop. A queued one ends now.

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from bus.transport.loop import Loop
 from pipeline_runner.execution.workers import PROGRESS_GAP, WorkerPool
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from tests.support.factories import badly, image, record_of, well
@@ -67,7 +69,7 @@ Start = Callable[[Work], PoolHarness]
 
 
 @pytest.fixture
-def start_pool(loop: Loop) -> Iterator[Start]:
+def start_pool(loop: Loop, tmp_path: Path) -> Iterator[Start]:
     """Make a pool for a function; its threads are stopped at the end."""
     made: list[PoolHarness] = []
 
@@ -80,7 +82,7 @@ def start_pool(loop: Loop) -> Iterator[Start]:
             one.threads.add(threading.get_ident())
             one.reports.append((job.job_id, fraction, step, steps))
 
-        pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report)
+        pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report, Outputs(tmp_path))
         one = PoolHarness(loop, pool)
         made.append(one)
         return one

@@ -24,6 +24,7 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_consumer_ready",
     "variantbus_jobs",
     "variantbus_jobs_unassigned",
+    "variantbus_outputs_writable",
     "variantbus_events_waiting",
     "variantbus_runner_up",
     "variantbus_experiments_shared",

@@ -13,6 +13,7 @@ RUNNER = {"runner": "tcp://127.0.0.1:5561"}
 FOLLOWED = {"publisher": "tcp://127.0.0.1:5561"}
 HEALTHY: dict[str, list[tuple[Labels, Number]]] = {
     "variantbus_log_writable": [({}, 1)],
+    "variantbus_outputs_writable": [({}, 1)],
     "variantbus_log_write_failures_total": [({}, 3)],
     "variantbus_log_free_bytes": [({}, 1 << 30)],
     "variantbus_log_damaged_records": [({}, 0)],
@@ -25,6 +26,7 @@ HEALTHY: dict[str, list[tuple[Labels, Number]]] = {
 }
 SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
     "log_not_writable": ("variantbus_log_writable", [({}, 0)], "cannot be written (3 tries failed)"),
+    "outputs_not_writable": ("variantbus_outputs_writable", [({}, 0)], "results cannot be written"),
     "disk_nearly_full": ("variantbus_log_free_bytes", [({}, 1000)], "only 0 MiB are free"),
     "damaged_records": ("variantbus_log_damaged_records", [({}, 2)], "2 records"),
     "few_descriptors": ("process_open_fds", [({}, 91)], "91 of 100 file descriptors"),

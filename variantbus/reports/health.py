@@ -60,6 +60,11 @@ def _log_not_writable(readings: Readings, _: Thresholds) -> Iterator[str]:
         yield f"the log cannot be written ({failures} tries failed); make room on its disk, nothing is lost until then"
 
 
+def _outputs_not_writable(readings: Readings, _: Thresholds) -> Iterator[str]:
+    if readings.get("variantbus_outputs_writable") == 0:
+        yield "results cannot be written; make room on the runner's disk, its jobs wait until then"
+
+
 def _disk_nearly_full(readings: Readings, thresholds: Thresholds) -> Iterator[str]:
     free = readings.get("variantbus_log_free_bytes")
     if free is not None and free < thresholds.min_free:
@@ -113,6 +118,7 @@ def _no_runner(readings: Readings, _: Thresholds) -> Iterator[str]:
 # a condition's name, without the underscore, is the code of its problem
 _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] = (
     _log_not_writable,
+    _outputs_not_writable,
     _disk_nearly_full,
     _damaged_records,
     _few_descriptors,

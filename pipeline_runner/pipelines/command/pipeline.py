@@ -22,6 +22,7 @@ from typing import Final
 
 from bus.contracts.messages import Config, ConfigValue, JobResult
 from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
+from bus.eventlog.disk_faults import disk_fault
 from pipeline_runner.outputs.files import FileTooLargeError, id_name
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers
@@ -65,9 +66,10 @@ class CommandPipeline(Pipeline):
         progress(0.0)
         work = self._work / f"{id_name(job.job_id)}.{job.attempt}"
         output_dir = work / "output"
-        output_dir.mkdir(parents=True, exist_ok=True)
         try:
-            return self._run_in(job, work, output_dir, cancelled)
+            with self._outputs.writing():
+                output_dir.mkdir(parents=True, exist_ok=True)
+                return self._run_in(job, work, output_dir, cancelled)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -79,11 +81,15 @@ class CommandPipeline(Pipeline):
             try:
                 group = ProcessGroup(arguments, work, stdout, stderr)
             except (OSError, ValueError) as error:  # ValueError: an argument has a NUL
+                if isinstance(error, OSError) and disk_fault(error, work):
+                    raise
                 return failed_result("invalid_request", f"config.command: cannot start {arguments[0]!r}: {error}")
             timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
             seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
             ended = _wait(group, seconds, cancelled, work, self._most)
         if not ended and group.returncode:
+            if fault := self._outputs.probe():
+                raise fault  # a program that cannot write ends with any status
             ended = failed_result("command_failed", _reason(group.returncode, _tail(work / "stderr")))
         elif not ended and _bytes_in(work) > self._most:
             ended = _too_large(self._most)
