@@ -4,7 +4,7 @@ import logging
 import re
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +16,7 @@ from bus.eventlog.row_checksums import Table, Value
 from bus.eventlog.transaction import Transaction
 
 SQL: Final = sql.load("bus.eventlog", "damage.sql")
+DERIVED: Final = {"latest"}  # from the records, so that it can be made anew
 # What the integrity check says of rows and of indexes, and not of the pages of the table.
 _OF_ROWS: Final = re.compile(
     r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index|row not in PRIMARY KEY order"
@@ -44,12 +45,14 @@ def set_aside(db: sqlite3.Connection, store: str, name: str) -> int:
     """
     table = row_checksums.describe(db, name)
     problems = _problems(db, name)
-    if any(not _OF_ROWS.match(problem) for problem in problems):
+    if any(_of_pages(problems)):
         logger.error("%s: %s; its indexes are made anew", name, problems[0])
         _renew_indexes(db, name)
         problems = _problems(db, name)
-        if any(not _OF_ROWS.match(problem) for problem in problems):
-            raise LogError(f"the table {name} is damaged: {problems[0]}")
+        if any(_of_pages(problems)) and name in DERIVED:
+            return _renew_table(db, store, name)
+        if found := [*_of_pages(problems), *_of_pages(_problems(db))]:  # what was dropped may have had others' pages
+            raise LogError(f"the table {name} is damaged: {found[0]}")
     damaged = [values for values, intact in row_checksums.rows(db, table) if not intact] if table else []
     if table and (damaged or problems):
         for values in damaged:
@@ -72,11 +75,28 @@ def mark_repaired(db: sqlite3.Connection | Transaction, rows: Iterable[DamagedRo
     db.executemany(SQL["set_repaired"], [(time.time(), row.number) for row in rows])
 
 
-def _problems(db: sqlite3.Connection, name: str) -> list[str]:
-    """Return what SQLite finds wrong with a table and its indexes, one line each."""
-    found = db.execute(f'PRAGMA integrity_check("{name}")').fetchall()
+def _problems(db: sqlite3.Connection, name: str = "") -> list[str]:
+    """Return what SQLite finds wrong with a table and its indexes, or with the whole file, one line each."""
+    found = db.execute(f'PRAGMA integrity_check("{name}")' if name else "PRAGMA integrity_check").fetchall()
     lines = [line for (text,) in found for line in text.splitlines() if not line.startswith("***")]
     return [] if lines == ["ok"] else lines
+
+
+def _of_pages(problems: list[str]) -> Iterator[str]:
+    """Yield those that are about pages."""
+    return (problem for problem in problems if not _OF_ROWS.match(problem))
+
+
+def _renew_table(db: sqlite3.Connection, store: str, name: str) -> int:
+    """Make a table anew, empty; the log will find out what stood there."""
+    (statement,) = db.execute(SQL["select_table"], (name,)).fetchone()
+    db.execute(f'DROP TABLE "{name}"')
+    db.execute(statement)
+    if found := list(_of_pages(_problems(db))):
+        raise LogError(f"the table {name} is damaged: {found[0]}")
+    db.execute(SQL["insert"], (store, name, "", _encode({}), time.time()))
+    logger.error("the table %s is damaged; it is made anew from the log", name)
+    return 1
 
 
 def _renew_indexes(db: sqlite3.Connection, name: str) -> None:

@@ -15,3 +15,6 @@ SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sq
 
 -- has_rowid: whether a table is not its own index.
 SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ? AND NOT wr;
+
+-- select_table: the statement that has created a table.
+SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?;

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from msgspec import Raw
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.eventlog import connection, damage, own_tables, sql
+from bus.eventlog import connection, damage, own_tables, schemas, sql
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import LogError, StorageError
@@ -359,15 +359,15 @@ class Log:
         if new:
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")  # last: until here it counts as new
         noted_epoch, noted_head = self._file.read_head()
-        own_tables.repair(self._db, noted_epoch)
         self.head, agreed = own_tables.settle_head(self._db, noted_head)
+        own_tables.repair(self._db, self.head, noted_epoch)
         self._settle_epoch(doubtful=bool(damaged) or not agreed)
 
     def _is_new(self) -> bool:
         """Return whether a file is being created (also one whose creation was cut off), and not foreign or emptied."""
         tables = {name for (name,) in self._db.execute(own_tables.SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
-        return unknown and tables <= {"log", "latest", "kept", "indexed", "epochs", "closing", "scopes", "damaged_rows"}
+        return unknown and tables <= set(schemas.tables_of(SQL["schema"]))
 
     def _settle_epoch(self, *, doubtful: bool) -> None:
         """Keep the epoch only if nothing that others were told can have been rolled back; `doubtful`: it can."""

@@ -27,6 +27,12 @@ CREATE TABLE indexed (
     crc INTEGER
 );
 INSERT INTO indexed (only_row, "offset") VALUES (1, 0);
+CREATE TABLE removed (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    "offset" INTEGER NOT NULL, -- up to which retention has removed records; grows
+    crc INTEGER
+);
+INSERT INTO removed (only_row, "offset") VALUES (1, 0);
 CREATE TABLE epochs (
     number INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL UNIQUE,
@@ -60,6 +66,10 @@ ALTER TABLE indexed ADD COLUMN crc INTEGER;
 ALTER TABLE epochs ADD COLUMN crc INTEGER;
 ALTER TABLE closing ADD COLUMN crc INTEGER;
 ALTER TABLE scopes ADD COLUMN crc INTEGER;
+CREATE TABLE removed (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), "offset" INTEGER NOT NULL, crc INTEGER);
+INSERT INTO removed (only_row, "offset") VALUES (1, coalesce(
+    (SELECT min("offset") - 1 FROM log), (SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0
+));
 CREATE TABLE damaged_rows (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     store TEXT NOT NULL,

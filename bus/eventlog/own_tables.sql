@@ -15,18 +15,24 @@ DELETE FROM latest;
 -- insert_latest: the newest record of a topic.
 INSERT INTO latest (topic, "offset") VALUES (?, ?);
 
--- upsert_indexed: all topics are there.
-INSERT INTO indexed (only_row, "offset") VALUES (1, coalesce((SELECT max("offset") FROM log), 0))
-ON CONFLICT (only_row) DO UPDATE SET "offset" = excluded."offset";
+-- upsert_indexed: all topics up to an offset are there.
+INSERT INTO indexed (only_row, "offset") VALUES (1, ?) ON CONFLICT (only_row) DO UPDATE SET "offset" = excluded."offset";
 
--- has_indexed: whether it is known how far the newest records are noted.
-SELECT 1 FROM indexed;
+-- count_single: how many of the tables with one row have it.
+SELECT (SELECT count(*) FROM indexed), (SELECT count(*) FROM removed);
+
+-- insert_removed: up to which offset retention has removed records.
+INSERT INTO removed (only_row, "offset") VALUES (1, ?);
 
 -- select_counter: the newest offset that was ever given out, by SQLite's counter.
 SELECT seq FROM sqlite_sequence WHERE name = 'log';
 
 -- select_last: the newest record.
 SELECT max("offset") FROM log;
+
+-- select_all: all records that are in the log, oldest first.
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+FROM log ORDER BY "offset";
 
 -- select_behind: the records that the counter does not know.
 SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc

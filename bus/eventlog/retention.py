@@ -76,6 +76,7 @@ class Trimmer:
         """Remove records up to an offset, in the caller's transaction; return how many."""
         self._db.execute(SQL["keep"], (cut,))
         self._db.execute(SQL["delete_latest"], {"cut": cut})
+        self._db.execute(SQL["set_removed"], (cut,))
         return self._db.execute(SQL["delete"], (cut,)).rowcount
 
     def _size(self) -> int:

@@ -13,3 +13,6 @@ AND "offset" <= :cut AND NOT is_kept(topic);
 
 -- delete: remove records up to an offset.
 DELETE FROM log WHERE "offset" <= ?;
+
+-- set_removed: note up to which offset records were removed.
+UPDATE removed SET "offset" = ?;

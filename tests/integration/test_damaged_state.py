@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,15 @@ def flip(path: Path, good: bytes, bad: bytes, after: bytes = b"") -> None:
     whole = path.read_bytes()
     at = whole.index(good, whole.index(after))
     path.write_bytes(whole[:at] + bad + whole[at + len(good) :])
+
+
+def spoil_page(path: Path, name: str) -> None:
+    """Change the number of entries in the first page of a table or index."""
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    whole = bytearray(path.read_bytes())
+    whole[(page - 1) * 4096 + 4] ^= 1
+    path.write_bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -121,12 +131,7 @@ def test_a_damaged_index_is_made_anew(
     reopen: Callable[[], Log], filled: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is lost by it: the rows are those of the table."""
-    with sqlite3.connect(filled) as db:
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'named_by_value'").fetchone()
-    db.close()
-    whole = bytearray(filled.read_bytes())
-    whole[(page - 1) * 4096 + 4] ^= 1  # the number of its entries
-    filled.write_bytes(whole)
+    spoil_page(filled, "named_by_value")
 
     log = reopen()
 
@@ -137,12 +142,7 @@ def test_a_damaged_index_is_made_anew(
 
 def test_damaged_pages_of_a_table_are_refused(reopen: Callable[[], Log], filled: Path) -> None:
     """Rows may be missing without a trace, so the file is not used."""
-    with sqlite3.connect(filled) as db:
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'named'").fetchone()
-    db.close()
-    whole = bytearray(filled.read_bytes())
-    whole[(page - 1) * 4096 + 4] ^= 1
-    filled.write_bytes(whole)
+    spoil_page(filled, "named")
 
     with pytest.raises(LogError, match=r"test\.db is damaged: the table named .*; restore it from a backup"):
         reopen()
@@ -170,6 +170,8 @@ def test_a_changed_schema_is_refused(reopen: Callable[[], Log], filled: Path, go
         "UPDATE latest SET \"offset\" = 1 WHERE topic = 'a.'",
         'UPDATE indexed SET "offset" = 1000',
         "DELETE FROM indexed",
+        'UPDATE removed SET "offset" = 2',
+        "DELETE FROM removed",
         "UPDATE epochs SET epoch = epoch + 1",
         "UPDATE closing SET boot_id = boot_id || '1', clean = 1",
         "UPDATE scopes SET version = 9",
@@ -212,10 +214,14 @@ def test_a_wrong_counter_gives_no_offset_twice(reopen: Callable[[], Log], filled
     assert reopen().head == 5
 
 
-def test_a_damaged_offset_behind_the_end_is_no_end(reopen: Callable[[], Log], filled: Path) -> None:
-    """The next offset is the one that follows the newest that was given out."""
+@pytest.mark.parametrize("noted", [4, 2])
+def test_a_damaged_offset_behind_the_end_is_no_end(reopen: Callable[[], Log], filled: Path, noted: int) -> None:
+    """The next offset is the one that follows the newest that was given out, also where the head file lags behind."""
     tamper(filled, 'UPDATE log SET "offset" = 1048580 WHERE "offset" = 4')
     tamper(filled, "UPDATE sqlite_sequence SET seq = 4 WHERE name = 'log'")
+    head = filled.with_suffix(".head")
+    epoch = head.read_text(encoding="ascii").split()[0]
+    head.write_text(f"{epoch} {noted:020}\n", encoding="ascii")
 
     log = reopen()
 
