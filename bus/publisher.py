@@ -39,9 +39,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
 TRIM_GAP: Final = 0.1  # seconds between two steps of retention, in which publishing continues
 EPHEMERAL: Final = 0
-DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
 HELP: Final = {
-    "variantbus_log_damaged_records": "Records that were found to fail their checksum, since the start.",
     "variantbus_events_published_total": "Logged events sent on the feed, by the first two tokens of the topic.",
     "variantbus_events_published_bytes_total": "Bytes of their bodies.",
     "variantbus_events_ephemeral_total": "Events sent on the feed that are not logged.",
@@ -84,11 +82,11 @@ class Publisher:
         self.authenticator = Authenticator(keys, loop) if keys else None  # before the ports are open
         self._bind(feed, control)
         known = limits.chain_rebuild_events
-        self._predecessors = Predecessors(limits.chain_prefixes, complete=log.head <= known and log.first <= 1)
-        self._predecessors.load(log.newest_topics(known))
+        newest = log.last_topics(known)
+        self._predecessors = Predecessors(limits.chain_prefixes, complete=len(newest) == log.head)
+        self._predecessors.load(newest)
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
-        self._damaged: set[int] = set()  # offsets of damaged records found while reading
         self.methods = MethodServer(REFUSALS, fatal=(LogError,))
         self.metrics = Metrics()
         self.metrics.add(process_points(version), metrics.HELP)
@@ -252,7 +250,6 @@ class Publisher:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         page = log.fetch(_prefix(params.prefix), params.after, params.until, limit)
-        self._note_damaged(page.damaged)
         return FetchReply(
             epoch=log.epoch,
             first=log.first,
@@ -266,7 +263,6 @@ class Publisher:
         limit = min(max(params.limit, 1), self._log.limits.page_events)
         log = self._log
         found = log.latest(_prefix(params.prefix), limit, params.after_topic)
-        self._note_damaged(found.damaged)
         return LatestReply(
             epoch=log.epoch,
             first=log.first,
@@ -276,9 +272,6 @@ class Publisher:
             damaged=found.damaged,
         )
 
-    def _note_damaged(self, offsets: list[int]) -> None:
-        self._damaged.update(offsets[: max(0, DAMAGED_LIMIT - len(self._damaged))])
-
     def _metrics(self, _params: NoParams) -> MetricsReply:
         return MetricsReply(service=self._service, version=self._version, metrics=self.metrics.collect())
 
@@ -286,7 +279,6 @@ class Publisher:
         yield from self._sent.points("variantbus_events_published_total", "variantbus_events_published_bytes_total")
         yield from self._ephemeral.points("variantbus_events_ephemeral_total")
         yield "variantbus_replies_dropped_total", {}, self._replies_dropped
-        yield "variantbus_log_damaged_records", {}, len(self._damaged)
 
 
 def _prefix(text: str) -> str:

@@ -10,32 +10,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from msgspec import Raw
-
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog import connection, damage, own_tables, schemas, sql
+from bus.eventlog.appending import append, can_append
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.disk_faults import database_fault
-from bus.eventlog.errors import LogError, StorageError
+from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
-from bus.eventlog.pages import Listing, Page, checksum, record_of, report_damage, topic_text
+from bus.eventlog.pages import Listing, Page
+from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
 from bus.eventlog.tables import OWN, Tables
 from bus.eventlog.transaction import Transaction
-from bus.protocol import topics
 from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.frames import Epochs, Record
 
 Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus.eventlog", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
-ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
-LAST: Final = b"\xff" * 256  # sorts after every topic, also a damaged one, which must be found and reported
 STALE_SECONDS: Final = 30.0  # services retry every second, so an old failure has no unwritten transaction
 TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
@@ -77,8 +73,10 @@ class Log:
             self._open()
             self._full = durability == "full"
             self._set_synchronous(full=self._full)
-            self._index = NewestIndex(self._db, self.newest_topics(self.head - indexed(self._db)))
-            self._trimmer = Trimmer(self._db, limits, clock or Clock(), keep_newest)
+            if not can_append(self._db, self._reader, self.head):
+                raise LogError(f"{path} is damaged where its next event would be; restore it from a backup")  # noqa: TRY301 - to release the file
+            self._index = NewestIndex(self._db, self._reader.topics(indexed(self._db), self.head))
+            self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
         except sqlite3.Error as error:
             self._release()
             raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
@@ -103,7 +101,7 @@ class Log:
             yield tx
             for prepare in tx.committing:
                 prepare()
-            records = self._store(tx.appended)
+            records = append(self._db, self.head, tx.appended)
             self._db.execute("COMMIT")
         except BaseException as error:
             tx.release()
@@ -178,26 +176,14 @@ class Log:
     def fetch(self, prefix: str, after: int, until: int | None = None, limit: int = PAGE_LIMIT) -> Page:
         """Return the records with a prefix and an offset in (after, until], at most `limit` and about 1 MiB of them.
 
-        At most `scan_events` records are looked at; `Page.next` says how far the page is complete.
+        At most `scan_events` records are looked at; `Page.next` says how far the page is complete. Of each offset that
+        is not in the page, it is certain that its record has another topic.
+
+        Raises:
+            StorageError, DiskError: as for `query`.
         """
-        after = max(after, self.first - 1)
-        until = min(self.head if until is None else until, self.head, after + self.limits.scan_events)
-        cursor = self._db.execute(
-            SQL["select_range"], {"after": after, "until": until, "limit": limit, **_range(prefix)}
-        )
-        records, damaged, size, page_bytes = [], [], 0, self.limits.page_bytes
-        with self._reading(), closing(cursor):
-            for offset, topic, time_ns, body, crc in cursor:
-                if checksum(offset, topic, time_ns, body) == crc:
-                    records.append(record_of(offset, topic, time_ns, body))
-                    size += len(body)
-                else:
-                    damaged.append(report_damage(offset))
-                if size >= page_bytes:
-                    break
-        if size >= page_bytes or len(records) + len(damaged) == limit:
-            return Page(records, offset, damaged)
-        return Page(records, max(after, until), damaged)
+        with self._reading():
+            return self._reader.page(prefix, after, min(self.head if until is None else until, self.head), limit)
 
     def newest(self, prefix: str) -> int:
         """Return the newest offset with a prefix, 0 if there is none."""
@@ -208,19 +194,8 @@ class Log:
 
         At most `limit` and about 1 MiB of them.
         """
-        found = Listing([], "", [])
-        size = 0
-        for seen, (topic, offset) in enumerate(self._index.page(prefix, after_topic, limit), 1):
-            row = self._db.execute(SQL["select_record"], (offset,)).fetchone()
-            row = row or self._db.execute(SQL["select_kept"], (topic,)).fetchone()
-            if row and checksum(*row[:4]) == row[4]:
-                found.records.append(record_of(*row[:4]))
-                size += len(row[3])
-            elif row:
-                found.damaged.append(report_damage(row[0]))
-            if size >= self.limits.page_bytes or seen == limit:
-                return found._replace(next=topic)
-        return found
+        with self._reading():
+            return self._reader.listing(self._index.page(prefix, after_topic, limit), limit)
 
     def trim(self) -> bool:
         """Remove, for some milliseconds, what the retention does not allow; return whether there is more.
@@ -231,20 +206,35 @@ class Log:
             StorageError: nothing can be written now.
         """
         until = time.monotonic() + TRIM_SECONDS
-        while found := self._trimmer.cut(self.head):
-            cut, reason = found
-            with self.transaction():
-                self._index.write()  # the newest records decide which are kept
-                removed = self._trimmer.remove(cut)
-            self._index.written()
-            self.removed[reason] += removed
-            if time.monotonic() >= until:
-                return True
+        try:
+            while found := self._next_cut():
+                cut, reason = found
+                self.removed[reason] += self._remove(cut)
+                if time.monotonic() >= until:
+                    return True
+        except DiskError as error:
+            if not is_damage(error.__cause__):
+                raise
+            self._trimmer.stop()  # reading goes on
+            logger.error("%s is damaged where retention would remove events, so it stops: %s", self.path, error)  # noqa: TRY400 - no bug of ours
         return False
 
-    def newest_topics(self, count: int) -> list[tuple[int, str]]:
-        """Return offset and topic of the newest `count` records, oldest first."""
-        return [(offset, topic_text(topic)) for offset, topic in self.query(SQL["select_topics"], (self.head - count,))]
+    def _next_cut(self) -> tuple[int, str] | None:
+        with self._reading():
+            return self._trimmer.cut(self.head)
+
+    def _remove(self, cut: int) -> int:
+        """Remove the records up to an offset; return how many there were."""
+        with self.transaction():
+            self._index.write()  # the newest records decide which are kept
+            removed = self._trimmer.remove(cut)
+        self._index.written()
+        self._reader.first = cut + 1
+        return removed
+
+    def last_topics(self, count: int) -> list[tuple[int, str]]:
+        """Return offset and topic of the newest `count` records, oldest first; none that is before a damaged one."""
+        return self._reader.last_topics(self.head - count, self.head)
 
     @property
     def writable(self) -> bool:
@@ -255,7 +245,12 @@ class Log:
     @property
     def first(self) -> int:
         """The oldest offset that is kept; head + 1 if none is."""
-        return self._db.execute(SQL["select_first"]).fetchone()[0] or self.head + 1
+        return self._reader.first
+
+    @property
+    def damaged(self) -> int:
+        """How many damaged records were found since the start."""
+        return len(self._reader.damaged)
 
     def create_tables(self, store: str, statements: Mapping[str, str]) -> None:
         """Create a store's own tables in this file, bring those of an older version to this one, and check them.
@@ -317,27 +312,6 @@ class Log:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self._synced = full
 
-    def _store(self, appended: list[tuple[str, int, Raw]]) -> list[Record]:
-        """Return messages their offsets and write them; offsets have no holes, as only this object gives them out."""
-        if not appended:
-            return []
-        records = [Record(self.head + n, *message) for n, message in enumerate(appended, 1)]
-        rows = [
-            (
-                one.offset,
-                one.topic,
-                one.time_ns,
-                one.body,
-                checksum(one.offset, one.topic.encode(), one.time_ns, one.body),
-            )
-            for one in records
-        ]
-        whole = len(rows) - len(rows) % ROWS_AT_ONCE
-        for start in range(0, whole, ROWS_AT_ONCE):
-            self._db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
-        self._db.executemany(SQL["insert_record"], rows[whole:])
-        return records
-
     def _write_index(self) -> None:
         """Update the table of newest records; after a transient error it lags further behind."""
         with suppress(StorageError):
@@ -360,7 +334,8 @@ class Log:
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")  # last: until here it counts as new
         noted_epoch, noted_head = self._file.read_head()
         self.head, agreed = own_tables.settle_head(self._db, noted_head)
-        own_tables.repair(self._db, self.head, noted_epoch)
+        self._reader = Reader(self._db, self.limits, own_tables.settle_first(self._db, self.head))
+        own_tables.repair(self._db, self._reader, self.head, noted_epoch)
         self._settle_epoch(doubtful=bool(damaged) or not agreed)
 
     def _is_new(self) -> bool:
@@ -389,10 +364,3 @@ class Log:
         self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
         self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
         self.epoch = self.epochs[-1][0]
-
-
-_INSERT_MANY: Final = SQL["insert_record"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
-
-
-def _range(prefix: str) -> dict[str, str | bytes]:
-    return {"low": prefix, "high": topics.after_prefix(prefix) if prefix else LAST}

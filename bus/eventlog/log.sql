@@ -80,31 +80,6 @@ CREATE TABLE damaged_rows (
     repaired_at REAL
 );
 
--- insert_record: append one record.
-INSERT INTO log ("offset", topic, time_ns, body, crc) VALUES (?, ?, ?, ?, ?);
-
--- select_first: the oldest offset that is kept.
-SELECT min("offset") FROM log;
-
--- select_range: records with a topic in [low, high) and an offset in (after, until], oldest first.
--- The casts: a flipped bit can make a value undecodable, or of another type, which must not be an error before its
--- checksum is looked at.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
-FROM log
-WHERE "offset" > :after AND "offset" <= :until AND topic >= :low AND topic < :high
-ORDER BY "offset" LIMIT :limit;
-
--- select_record: one record of the log; casts as above.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
-FROM log WHERE "offset" = ?;
-
--- select_kept: the record that was kept of a topic; casts as above.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
-FROM kept WHERE topic = ?;
-
--- select_topics: offset and topic of the newest records, to rebuild the chain table; cast as above.
-SELECT "offset", CAST(topic AS BLOB) FROM log WHERE "offset" > ? ORDER BY "offset";
-
 -- select_epochs: the newest epochs, oldest first.
 SELECT epoch, start FROM (SELECT number, epoch, start FROM epochs ORDER BY number DESC LIMIT ?) ORDER BY number;
 

@@ -20,7 +20,10 @@ class NewestIndex:
     """Knows the offset of the newest record of each topic."""
 
     def __init__(self, db: sqlite3.Connection, records: Iterable[tuple[int, str]]) -> None:
-        """Continue where the table ends; `records` are the (offset, topic) behind `indexed(db)`, in order."""
+        """Continue where the table ends; `records` are the (offset, topic) behind `indexed(db)`, in order.
+
+        The topic of a damaged record is not known: it is "", which counts as the newest of every prefix.
+        """
         self._db = db
         self._end = self._written = indexed(db)
         self._lag: dict[str, int] = {}
@@ -51,8 +54,9 @@ class NewestIndex:
 
     def newest(self, prefix: str) -> int:
         """Return the newest offset with a prefix, 0 if there is none."""
-        written = self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0] or 0
-        return max((offset for topic, offset in self._lag.items() if topic.startswith(prefix)), default=written)
+        written = self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0]
+        lag = (offset for topic, offset in self._lag.items() if topic.startswith(prefix) or not topic)
+        return max(lag, default=written)
 
     def page(self, prefix: str, after_topic: str, limit: int) -> list[tuple[str, int]]:
         """Return topics with a prefix and their newest offsets, in topic order, after `after_topic`."""

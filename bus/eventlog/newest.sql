@@ -11,8 +11,9 @@ UPDATE indexed SET "offset" = ?;
 -- select_indexed: how far the table is complete.
 SELECT "offset" FROM indexed;
 
--- select_newest: the newest offset of any topic in [low, high).
-SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high;
+-- select_newest: the newest offset of any topic in [low, high), or of an unknown one; 0 if there is none.
+SELECT max(coalesce((SELECT max("offset") FROM latest WHERE topic >= :low AND topic < :high), 0),
+coalesce((SELECT "offset" FROM latest WHERE topic = ''), 0));
 
 -- select_page: topics in [low, high) that sort behind a given one, with their newest offsets.
 SELECT topic, "offset" FROM latest

@@ -6,7 +6,8 @@ from contextlib import closing
 from typing import Final
 
 from bus.eventlog import damage, sql
-from bus.eventlog.pages import checksum, topic_text
+from bus.eventlog.pages import checksum
+from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.tables import OWN, transaction
 
 SQL: Final = sql.load("bus.eventlog", "own_tables.sql")
@@ -21,54 +22,64 @@ def clear(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA user_version = 0")
 
 
-def repair(db: sqlite3.Connection, head: int, noted_epoch: int | None) -> None:
+def repair(db: sqlite3.Connection, reader: Reader, head: int, noted_epoch: int | None) -> None:
     """Make up for the log's own rows that were set aside; `noted_epoch` is the newest one, by the head file.
 
     Without its row `closing` the log counts as not closed, and without its row `scopes` the tables of a store are
     compared with those of the present version. The others are written anew here.
     """
     rows = damage.waiting(db, OWN)
-    has_indexed, has_removed = db.execute(SQL["count_single"]).fetchone()
-    if not rows and has_indexed and has_removed:
+    has_indexed = db.execute(SQL["has_indexed"]).fetchone()
+    if not rows and has_indexed:
         return
     tables = {row.table for row in rows}
     with transaction(db):
         if "latest" in tables or not has_indexed:
-            _rebuild_latest(db, head)
-        if not has_removed:
-            db.execute(SQL["insert_removed"], (_first(db, head) - 1,))
+            _rebuild_latest(db, reader, head)
         if "epochs" in tables and noted_epoch is not None:
             # Its start is unknown: that of an earlier one is safe, as consumers then read more again.
             db.execute(SQL["restore_epoch"], {"epoch": noted_epoch})
         damage.mark_repaired(db, rows)
 
 
-def _rebuild_latest(db: sqlite3.Connection, head: int) -> None:
+def _rebuild_latest(db: sqlite3.Connection, reader: Reader, head: int) -> None:
     """Find the newest record of each topic by reading all of them."""
-    newest: dict[str, int] = {}
-    for offset, topic, time_ns, body, crc in db.execute(SQL["select_records"]):
-        if checksum(offset, topic, time_ns, body) == crc:
-            newest[topic_text(topic)] = max(offset, newest.get(topic_text(topic), 0))
+    newest = {
+        topic.decode(): offset
+        for offset, topic, time_ns, body, crc in db.execute(SQL["select_kept"])
+        if checksum(offset, topic, time_ns, body) == crc
+    }
+    newest |= {topic: offset for offset, topic in reader.topics(0, head)}
     db.execute(SQL["delete_latest"])
     db.executemany(SQL["insert_latest"], newest.items())
     db.execute(SQL["upsert_indexed"], (head,))
 
 
-def _first(db: sqlite3.Connection, head: int) -> int:
-    """Return the offset of the oldest record that is intact; head + 1 if none is."""
+def settle_first(db: sqlite3.Connection, head: int) -> int:
+    """Return the oldest offset that retention has left; if its own row is lost, that of the oldest sound record."""
+    if row := db.execute(SQL["select_removed"]).fetchone():
+        return int(row[0]) + 1
     with closing(db.execute(SQL["select_all"])) as records:
-        return next((row[0] for row in records if checksum(*row[:4]) == row[4]), head + 1)
+        first = next((record[0] for record in records if checksum(*record[:4]) == record[4]), head + 1)
+    db.execute(SQL["insert_removed"], (first - 1,))
+    return int(first)
 
 
 def settle_head(db: sqlite3.Connection, noted: int) -> tuple[int, bool]:
     """Return the newest offset, and whether SQLite's counter says the same as the records; correct the counter.
 
-    When retention has emptied the log, the counter alone knows. Otherwise, where they differ, one of them is damaged,
-    and `noted`, the offset in the head file, decides.
+    When retention has emptied the log, it has noted up to where. Where they differ, one of them is damaged, and
+    `noted`, the offset in the head file, decides.
     """
     counter = next((seq for (seq,) in db.execute(SQL["select_counter"]) if isinstance(seq, int)), 0)
-    (last,) = db.execute(SQL["select_last"]).fetchone()
-    if last in (None, counter):
+    (removed,) = db.execute(SQL["select_removed"]).fetchone() or (counter,)
+    try:
+        (last,) = db.execute(SQL["select_last"]).fetchone()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return counter, True  # the records cannot say anything
+    if counter == (removed if last is None else last):
         return counter, True
     with transaction(db):
         rows = db.execute(SQL["select_behind"], (max(counter, noted),)).fetchall()
@@ -76,7 +87,7 @@ def settle_head(db: sqlite3.Connection, noted: int) -> tuple[int, bool]:
         db.executemany(SQL["delete_record"], strangers)
         (last,) = db.execute(SQL["select_last"]).fetchone()
         last = last or 0
-        head = counter if last <= counter <= last + len(strangers) else max(last, min(counter, noted))
+        head = counter if last <= counter <= last + len(strangers) else max(last, removed, min(counter, noted))
         logger.error("the newest record is %d, the counter says %d; the log continues after %d", last, counter, head)
         for (offset,) in strangers:
             logger.error("a damaged record claims the offset %d, which was never given out; it is removed", offset)

@@ -4,10 +4,9 @@ SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
 -- restore_epoch: an epoch whose row is lost; it began no earlier than the one before.
 INSERT OR IGNORE INTO epochs (epoch, start) VALUES (:epoch, coalesce((SELECT max(start) FROM epochs), 0));
 
--- select_records: all records, also those that retention has kept. The casts are those of log.sql.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc FROM log
-UNION ALL
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc FROM kept;
+-- select_kept: the records that retention has kept. The casts are those of reader.sql.
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
+FROM kept;
 
 -- delete_latest: forget the newest records.
 DELETE FROM latest;
@@ -18,8 +17,11 @@ INSERT INTO latest (topic, "offset") VALUES (?, ?);
 -- upsert_indexed: all topics up to an offset are there.
 INSERT INTO indexed (only_row, "offset") VALUES (1, ?) ON CONFLICT (only_row) DO UPDATE SET "offset" = excluded."offset";
 
--- count_single: how many of the tables with one row have it.
-SELECT (SELECT count(*) FROM indexed), (SELECT count(*) FROM removed);
+-- has_indexed: whether it is known how far the newest records are noted.
+SELECT 1 FROM indexed;
+
+-- select_removed: up to which offset retention has removed records.
+SELECT "offset" FROM removed;
 
 -- insert_removed: up to which offset retention has removed records.
 INSERT INTO removed (only_row, "offset") VALUES (1, ?);
@@ -31,11 +33,11 @@ SELECT seq FROM sqlite_sequence WHERE name = 'log';
 SELECT max("offset") FROM log;
 
 -- select_all: all records that are in the log, oldest first.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
 FROM log ORDER BY "offset";
 
 -- select_behind: the records that the counter does not know.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), CAST(time_ns AS INTEGER), coalesce(CAST(body AS BLOB), x''), crc
+SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
 FROM log WHERE "offset" > ?;
 
 -- delete_record: remove a record.

@@ -1,6 +1,5 @@
 """The results of reading a log: records and their checksums, pages and listings of them."""
 
-import logging
 import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,8 +7,6 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from bus.protocol.frames import Record
-
-logger = logging.getLogger(__name__)
 
 
 class Listing(NamedTuple):
@@ -22,7 +19,7 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of the log, complete up to and including the offset `next`; `damaged` ones fail their checksum."""
+    """Part of the log, complete up to and including the offset `next`; no sound record is left of `damaged`."""
 
     records: list[Record]
     next: int
@@ -38,14 +35,3 @@ def checksum(offset: int, topic: bytes, time_ns: int, body: bytes | Raw) -> int:
 def record_of(offset: int, topic: bytes, time_ns: int, body: bytes) -> Record:
     """Return the record of a row whose checksum was verified."""
     return Record(offset, topic.decode("ascii"), time_ns, Raw(body))
-
-
-def report_damage(offset: int) -> int:
-    """Log that a record cannot be delivered, and return its offset."""
-    logger.error("record %d fails its checksum and is not delivered", offset)
-    return offset
-
-
-def topic_text(topic: bytes) -> str:
-    """Return the topic of a row whose checksum was not verified."""
-    return topic.decode("ascii", "replace")  # a topic that is not ASCII is damaged

@@ -19,6 +19,7 @@ HELP: Final = {
     "variantbus_log_free_bytes": "Room on the disk of the database.",
     "variantbus_log_writable": "0 after a transaction or the head could not be written, until it is or nobody tries.",
     "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
+    "variantbus_log_damaged_records": "Records that were found to be damaged or missing, since the start.",
     "variantbus_log_removed_events_total": "Events that retention has removed.",
 }
 
@@ -38,5 +39,6 @@ def log_points(log: Log) -> Iterator[Point]:
         yield "variantbus_log_free_bytes", {}, shutil.disk_usage(log.path.parent).free
     yield "variantbus_log_writable", {}, int(log.writable)
     yield "variantbus_log_write_failures_total", {}, log.write_failures
+    yield "variantbus_log_damaged_records", {}, log.damaged
     for reason, count in log.removed.items():
         yield "variantbus_log_removed_events_total", {"reason": reason}, count

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from bus.config.limits import Limits
 from bus.eventlog import sql
+from bus.eventlog.reader import Reader
 
 SQL: Final = sql.load("bus.eventlog", "retention.sql")
 STEP: Final = 500  # records removed in one transaction
@@ -50,27 +51,70 @@ class Clock:
 class Trimmer:
     """Removes records from one log; the index of newest records has to be complete up to where it cuts."""
 
-    def __init__(self, db: sqlite3.Connection, limits: Limits, clock: Clock, keep_newest: tuple[str, ...]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, reader: Reader, limits: Limits, clock: Clock, keep_newest: tuple[str, ...]
+    ) -> None:
         """Remove nothing yet; `keep_newest`: the beginnings of topics whose newest record stays."""
-        self._db, self._limits, self._clock = db, limits, clock
+        self._db, self._reader, self._limits, self._clock = db, reader, limits, clock
+        self._stopped = False
+        self._limit = 0  # records from before are old, in nanoseconds
+        self._old = 0  # the offset up to which all are old
+        self._seen = 0  # the offset up to which none is known to be young
         db.create_function("is_kept", 1, lambda topic: topic.startswith(keep_newest), deterministic=True)
+
+    def stop(self) -> None:
+        """Remove nothing more: the file is damaged where the oldest records are."""
+        self._stopped = True
 
     def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
         """Return the offset up to which the next step removes, and why; None if there is nothing to remove."""
         limits = self._limits
+        if self._stopped:
+            return None
         too_large = bool(limits.retain_bytes) and self._size() > limits.retain_bytes
-        now = self._clock.now()
-        old = (now - limits.retain_days * DAY) * 1e9 if limits.retain_days and now is not None else 0
-        cut = size = 0
-        with closing(self._db.execute(SQL["select_oldest"], (STEP,))) as oldest:
-            for offset, time_ns, length in oldest:
-                young = time_ns >= old and not too_large
-                if young or offset > head - limits.retain_newest_events or size > STEP_BYTES:
-                    break
-                cut, size = offset, size + length
+        until = head - limits.retain_newest_events
+        cut = self._step(until if too_large else self._find_old(until))
         if too_large and not cut:
             logger.error("the database is larger than retain_bytes, and holds no event that may go; raise retain_bytes")
         return (cut, "size" if too_large else "age") if cut else None
+
+    def _find_old(self, until: int) -> int:
+        """Return the offset, at most `until`, up to which all records are old; look at those of one step.
+
+        A time in the future is not believed, and a damaged record has none: what follows shows whether they are old.
+        """
+        now = self._clock.now()
+        if not self._limits.retain_days or now is None:
+            return 0
+        limit = int((now - self._limits.retain_days * DAY) * 1e9)
+        if limit < self._limit:  # the clock was set back: what was old may be young
+            self._old = self._seen = 0
+        self._limit, size = limit, 0
+        start = max(self._seen, self._reader.first - 1)
+        with closing(self._reader.rows(start, min(until, start + STEP))) as rows:
+            for offset, row in rows:
+                if row and limit <= row[2] <= (now + CLOCK_SLACK) * 1e9:
+                    break
+                self._seen = offset
+                if row and row[2] < limit:
+                    self._old = offset
+                size += len(row[3]) if row else 0
+                if size > STEP_BYTES:
+                    break
+        return self._old
+
+    def _step(self, until: int) -> int:
+        """Return the offset, at most `until`, up to which one transaction removes; 0 if there is nothing."""
+        first, size = self._reader.first, 0
+        cut = min(until, first + STEP - 1)
+        if cut < first:
+            return 0
+        with closing(self._db.execute(SQL["select_sizes"], (first - 1, cut))) as sizes:
+            for offset, length in sizes:
+                size += length
+                if size > STEP_BYTES:
+                    return int(offset)
+        return cut
 
     def remove(self, cut: int) -> int:
         """Remove records up to an offset, in the caller's transaction; return how many."""

@@ -1,5 +1,5 @@
--- select_oldest: offset, time and size of the oldest records. The cast: a flipped bit can change the type of a value.
-SELECT "offset", CAST(time_ns AS INTEGER), coalesce(length(body), 0) FROM log ORDER BY "offset" LIMIT ?;
+-- select_sizes: offset and size of the records in a range, oldest first.
+SELECT "offset", coalesce(length(body), 0) FROM log WHERE "offset" > ? AND "offset" <= ? ORDER BY "offset";
 
 -- keep: keep the newest records of topics that say a state, up to an offset; a damaged topic is in no index.
 INSERT OR REPLACE INTO kept (topic, "offset", time_ns, body, crc)

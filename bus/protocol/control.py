@@ -13,7 +13,7 @@ from bus.protocol.frames import Epochs, Offset, Record
 REQUEST_LIMIT: Final = 4 << 20  # bytes of one control request
 PAGE_LIMIT: Final = 1000  # events in one fetch reply
 PAGE_BYTES: Final = 1 << 20  # a page ends with the event that takes it over this
-SCAN_LIMIT: Final = 20_000  # log records that one fetch looks at, so that a rare prefix cannot stall the publisher
+SCAN_LIMIT: Final = 5_000  # log records that one fetch looks at, so that a rare prefix cannot stall the publisher
 ID_LIMIT: Final = 64  # bytes of a request id
 
 ErrorCode = Literal[
@@ -95,7 +95,7 @@ class CheckReply(LogState, frozen=True, kw_only=True):
 class FetchReply(LogState, frozen=True, kw_only=True):
     """Answer to `fetch`: complete up to and including the offset `next`.
 
-    `damaged` lists offsets whose record fails its checksum and is therefore not delivered.
+    `damaged` lists offsets whose record is lost: it fails its checksum or cannot be found. Its topic is not known.
     """
 
     next: Offset

@@ -89,7 +89,7 @@ class Rewound:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """The record at this offset fails its checksum at the publisher: it cannot be delivered."""
+    """The record at this offset fails its checksum at the publisher, or is missing there: it cannot be delivered."""
 
     offset: int
 

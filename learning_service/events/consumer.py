@@ -97,7 +97,11 @@ class EventConsumer:
     def reject_damaged(self, offset: int) -> None:
         """Publish that a record of a runner's log is damaged: its event was not counted."""
         message = EventRejected(
-            reason="damaged_record", topic="", offset=offset, job_id=None, detail="it fails its checksum at the runner"
+            reason="damaged_record",
+            topic="",
+            offset=offset,
+            job_id=None,
+            detail="it is damaged or missing in the log of the runner",
         )
         try:
             with self._log.transaction() as tx:

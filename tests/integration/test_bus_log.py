@@ -15,7 +15,7 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.frames import Record
 from tests.support.helpers import job
-from tests.support.log_files import fill, offsets
+from tests.support.log_files import fill, offsets, remove_oldest
 
 OpenLog = Callable[..., Log]
 STATE = "CREATE TABLE state (value INTEGER NOT NULL)"
@@ -108,8 +108,7 @@ def test_offsets_are_never_given_out_again(open_log: OpenLog, path: Path) -> Non
     """Also after retention has emptied the log and it was reopened, offsets go on."""
     log = open_log(path)
     fill(log, 3)
-    with log.transaction() as tx:
-        tx.execute("DELETE FROM log")
+    remove_oldest(log, 3)
     assert (log.first, log.head) == (4, 3)
     log.close()
 

@@ -9,6 +9,7 @@ import pytest
 from bus.eventlog.log import Log
 from bus.protocol.control import PAGE_BYTES, SCAN_LIMIT
 from tests.support.helpers import append, job
+from tests.support.log_files import remove_oldest
 
 OpenLog = Callable[..., Log]
 
@@ -89,8 +90,7 @@ def test_a_fetch_behind_retention_starts_at_the_first_that_is_kept(open_log: Ope
     """Offsets that retention has taken are not searched, and the page is complete beyond them."""
     log = open_log(path)
     fill(log, 5)
-    with log.transaction() as tx:
-        tx.execute('DELETE FROM log WHERE "offset" <= 3')
+    remove_oldest(log, 3)
 
     assert log.first == 4
     assert offsets(log) == [4, 5]

@@ -15,6 +15,7 @@ from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.loop import Loop
 from tests.support.helpers import Service, append, collect, deadline, names
+from tests.support.log_files import remove_oldest
 from tests.support.subscribing import MOMENT, fill, ready, restart, text, wait_for_queue
 
 Serve = Callable[..., Service]
@@ -97,12 +98,7 @@ def test_what_retention_took_is_told_and_the_rest_delivered(serve: Serve, subscr
     """A subscriber that was away too long learns how much it can have missed at most."""
     service = serve(path)
     fill(service, 1, 9)
-
-    def retain() -> None:
-        with service.log.transaction() as tx:
-            tx.execute('DELETE FROM log WHERE "offset" <= 6')
-
-    service.call(retain)
+    service.call(lambda: remove_oldest(service.log, 6))
     stored = {(service.address, ""): Position(service.log.epoch, 2)}
     subscriber = subscribe([service.address], positions=stored)
 

@@ -48,6 +48,7 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import Runner
 from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, definition, well
 from tests.support.helpers import LOCALHOST, TIME_FACTOR, Service, deadline, wait_until
+from tests.support.log_files import remove_oldest
 
 STAGES = {"txt2img": StageSpec(variables={"cfg_scale": VariableSpec(kind="float"), "prompt": VariableSpec(kind="str")})}
 SMALL = definition(config={"prompt": "a blue star"})
@@ -160,7 +161,7 @@ class ScriptedRunner:
 
     def forget(self) -> None:
         """Let retention take all that was logged."""
-        self.service.call(lambda: self.service.log._db.execute("DELETE FROM log"))
+        self.service.call(lambda: remove_oldest(self.service.log, self.service.log.head))
 
     def stop(self) -> None:
         """End in good order."""

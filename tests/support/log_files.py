@@ -17,6 +17,11 @@ def offsets(log: Log, prefix: str = "", after: int = 0) -> list[int]:
     return [record.offset for record in log.fetch(prefix, after).records]
 
 
+def remove_oldest(log: Log, until: int) -> None:
+    """Let retention take the records up to an offset."""
+    log._remove(until)
+
+
 def tamper(path: Path, statement: str, params: tuple[object, ...] = ()) -> None:
     """Change the file behind the log's back."""
     db = sqlite3.connect(path)

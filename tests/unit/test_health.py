@@ -82,7 +82,7 @@ def test_a_single_thing_is_named_in_the_singular() -> None:
 
     details = " ".join(found.detail for found in problems_of(readings(numbers), Thresholds(max_lag=0, min_free=0)))
 
-    for words in ("1 record of the log fails its checksum", "1 event behind", "1 job waits, and no runner"):
+    for words in ("1 record of the log is damaged or missing", "1 event behind", "1 job waits, and no runner"):
         assert words in details
 
 

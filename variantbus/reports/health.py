@@ -74,7 +74,9 @@ def _disk_nearly_full(readings: Readings, thresholds: Thresholds) -> Iterator[st
 def _damaged_records(readings: Readings, _: Thresholds) -> Iterator[str]:
     count = readings.get("variantbus_log_damaged_records")
     if count:
-        damaged = count_text(count, "record of the log fails its checksum", "records of the log fail their checksum")
+        damaged = count_text(
+            count, "record of the log is damaged or missing", "records of the log are damaged or missing"
+        )
         yield f"{damaged}; check the disk, and restore a backup if they matter"
 
 
