@@ -50,7 +50,8 @@ class LogFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise LogError(f"cannot write to {path.parent}: {error.strerror}; choose another --data-dir") from error
+            text = f"cannot write to {error.filename}: {error.strerror}; choose another --data-dir"
+            raise LogError(text) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._lock, 0)
@@ -61,7 +62,8 @@ class LogFile:
             if isinstance(error, BlockingIOError):
                 text = f"{path} is in use by {self._holder(path)}; stop that one or choose another --data-dir"
                 raise LogError(text) from None
-            raise LogError(f"cannot write to {path.parent}: {error.strerror}") from error
+            text = f"cannot write to {error.filename or path.with_suffix('.lock')}: {error.strerror}"
+            raise LogError(text) from error
         self._written = b""
         self.head_noted = True  # the last head could be written
         self._path = path

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,6 +21,7 @@ from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
+from bus.eventlog.opening import check_files, refusal
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
@@ -67,22 +68,19 @@ class Log:
         self.write_failures = 0
         self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
         self._file = LogFile(path)
-        self._absent = not path.exists()
-        self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._open()
-            self._full = durability == "full"
-            self._set_synchronous(full=self._full)
-            if not can_append(self._db, self._reader, self.head):
-                raise LogError(f"{path} is damaged where its next event would be; restore it from a backup")  # noqa: TRY301 - to release the file
-            self._index = NewestIndex(self._db, self._reader.topics(indexed(self._db), self.head))
-            self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
+            with ExitStack() as opened:  # what is closed again if anything fails
+                opened.callback(self._file.close)
+                self._absent = not check_files(path)
+                self._db = opened.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+                self._open()
+                self._full = durability == "full"
+                self._set_synchronous(full=self._full)
+                self._index = NewestIndex(self._db, self._reader.topics(indexed(self._db), self.head))
+                self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
+                opened.pop_all()
         except sqlite3.Error as error:
-            self._release()
-            raise LogError(f"cannot open {path}: {error}; move it away, or restore it from a backup") from error
-        except BaseException:
-            self._release()
-            raise
+            raise refusal(error, path) from error
 
     @contextmanager
     def transaction(self, *, sync: bool = False) -> Iterator[Transaction]:
@@ -270,7 +268,7 @@ class Log:
             if damaged:
                 self._begin_epoch()
         except sqlite3.Error as error:
-            raise LogError(f"cannot open {self.path}: {error}; move it away, or restore it from a backup") from error
+            raise refusal(error, self.path) from error
 
     def damaged_rows(self, store: str | None = None) -> list[DamagedRow]:
         """Return the rows of a store (of all stores) that were set aside and are not repaired, oldest first."""
@@ -324,7 +322,7 @@ class Log:
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
         new = application_id == 0 and self._is_new()
         if not new and application_id != APPLICATION_ID:
-            raise LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
+            raise self._not_a_log()
         connection.configure(self._db)  # only now: the journal mode is written into the file
         if new:
             own_tables.clear(self._db)
@@ -337,12 +335,25 @@ class Log:
         self._reader = Reader(self._db, self.limits, own_tables.settle_first(self._db, self.head))
         own_tables.repair(self._db, self._reader, self.head, noted_epoch)
         self._settle_epoch(doubtful=bool(damaged) or not agreed)
+        if not can_append(self._db, self._reader, self.head):
+            raise LogError(f"{self.path} is damaged where its next event would be; restore it from a backup")
+        if new:  # so that the main file alone is a log, whatever becomes of the others
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _is_new(self) -> bool:
         """Return whether a file is being created (also one whose creation was cut off), and not foreign or emptied."""
         tables = {name for (name,) in self._db.execute(own_tables.SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
         return unknown and tables <= set(schemas.tables_of(SQL["schema"]))
+
+    def _not_a_log(self) -> LogError:
+        head_file, (epoch, head) = self.path.with_suffix(".head"), self._file.read_head()
+        if epoch is None or self._db.execute(own_tables.SQL["select_tables"]).fetchone():
+            return LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
+        return LogError(
+            f"{self.path} is empty, so no variantbus log, but {head_file} says that one with {head} events was here; "
+            "restore it from a backup, or move both away to begin a new one"
+        )
 
     def _settle_epoch(self, *, doubtful: bool) -> None:
         """Keep the epoch only if nothing that others were told can have been rolled back; `doubtful`: it can."""

@@ -37,9 +37,9 @@ def test_where_the_boot_is_not_known_every_opening_is_a_new_one(monkeypatch: pyt
 
 
 def test_a_head_file_that_cannot_be_opened_is_refused_and_the_lock_released(path: Path) -> None:
-    """The sentence names the folder; once the obstacle is gone, the log opens."""
+    """The sentence names the file; once the obstacle is gone, the log opens."""
     path.with_suffix(".head").mkdir()
-    with pytest.raises(LogError, match=f"^cannot write to {path.parent}: Is a directory$"):
+    with pytest.raises(LogError, match=f"^cannot write to {path.with_suffix('.head')}: Is a directory$"):
         Log(path)
 
     path.with_suffix(".head").rmdir()

@@ -1,0 +1,51 @@
+"""What is looked at before a log is opened, and what is said if it cannot be."""
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Final
+
+from bus.eventlog.disk_faults import database_fault
+from bus.eventlog.errors import LogError, StorageError
+from bus.eventlog.reader import is_damage
+
+_LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def check_files(path: Path) -> bool:
+    """Return whether a database is there; check that its files can be opened, of which SQLite would not say which.
+
+    Nobody has it open: to close a file releases the locks that SQLite has on it in the same process.
+
+    Raises:
+        LogError: one of them is no file, or may not be read and written.
+    """
+    for one in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))):
+        try:
+            mode = one.stat().st_mode
+            if not stat.S_ISREG(mode):
+                what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+                raise LogError(f"{one} is {what}; move it away, or choose another --data-dir")
+            os.close(os.open(one, os.O_RDWR | os.O_CLOEXEC))
+        except FileNotFoundError:
+            if one == path:
+                return False
+        except OSError as error:
+            text = (
+                f"cannot open {one}: {error.strerror}; it has to be readable and writable for the user of this process"
+            )
+            raise LogError(text) from error
+    return True
+
+
+def refusal(error: sqlite3.Error, path: Path) -> LogError:
+    """Return what is said if a database cannot be opened, with what to do about it."""
+    if isinstance(database_fault(error, path), StorageError):
+        locked = error.sqlite_errorcode in _LOCKED
+        advice = "end what uses it, and start again" if locked else "make room, or make it writable, and start again"
+    elif is_damage(error) or type(error) is sqlite3.DatabaseError:  # the latter: no database at all
+        advice = "move it away, or restore it from a backup"
+    else:
+        advice = "check its disk, and restore it from a backup if that does not help"
+    return LogError(f"cannot open {path}: {error}; {advice}")
