@@ -10,7 +10,7 @@ from bus.eventlog import points
 from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
 from bus.eventlog.log import Log
 from bus.protocol import topics
-from bus.protocol.addresses import Address
+from bus.protocol.addresses import Address, Advertised
 from bus.protocol.control import (
     CheckParams,
     CheckReply,
@@ -78,6 +78,7 @@ class Publisher:
         """
         self._log, self._loop = log, loop
         self._service, self._version = service, version
+        self._advertised: Advertised | None = None
         limits = log.limits
         self.authenticator = Authenticator(keys, loop) if keys else None  # before the ports are open
         self._bind(feed, control)
@@ -103,6 +104,10 @@ class Publisher:
         log.on_commit(self._send_records)
         loop.add(self._control_socket, self._on_requests)
         self._beat()
+
+    def advertise(self, told: Advertised) -> None:
+        """Tell clients these addresses in `info` and heartbeats instead of the bound ones, as behind NAT."""
+        self._advertised = told
 
     def publish_ephemeral(self, topic: str, message: msgspec.Struct) -> None:
         """Send a message that is not logged: present subscribers get it, and it cannot be fetched later.
@@ -181,7 +186,7 @@ class Publisher:
         info = HeartbeatInfo(
             service=self._service,
             version=self._version,
-            control=str(self.control),
+            control=str((self._advertised and self._advertised.control) or self.control),
             epochs=self._log.epochs,
             closing=closing,
         )
@@ -220,7 +225,7 @@ class Publisher:
             version=self._version,
             protocol=PROTOCOL,
             epochs=self._log.epochs,
-            feed=str(self.feed),
+            feed=str(self._advertised.feed if self._advertised else self.feed),
             limits={
                 "body": self._log.limits.body_bytes,
                 "request": self._log.limits.request_bytes,

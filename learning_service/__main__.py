@@ -6,11 +6,18 @@ from typing import Final
 
 import click
 
-from bus.console.options import RUNNER_CONTROL, AddressType, configured_limits, service_options
+from bus.console.options import (
+    RUNNER_CONTROL,
+    AddressType,
+    configured_limits,
+    feed_option,
+    named_feeds,
+    service_options,
+)
 from bus.console.process import announce, check_exposure, run_service, service_loop, user_errors
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Durability, Log
-from bus.protocol.addresses import Address
+from bus.protocol.addresses import Address, Advertised
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
@@ -66,6 +73,7 @@ class ShardType(click.ParamType[Shard]):
     show_envvar=True,
     help="Control address of a runner to follow and to send jobs to; repeatable.",
 )
+@feed_option("--runner-feed", "runner_feeds", "the runner", envvar="VARIANTBUS_RUNNER_FEEDS", show_envvar=True)
 @click.option("--experiment", "experiments", multiple=True, metavar="ID", help="Follow only this one; repeatable.")
 @click.option("--variants", type=IndexSet(), default=(), help="Follow only these variants, such as 0-3,7.")
 @click.option("--discover", is_flag=True, help="Adopt experiments that this service did not plan.")
@@ -99,7 +107,9 @@ def main(  # noqa: PLR0913 - one parameter an option
     durability: Durability,
     log_level: str,
     log_format: LogFormat,
+    advertise: Advertised | None,
     runners: tuple[str, ...],
+    runner_feeds: tuple[tuple[str, str], ...],
     experiments: tuple[str, ...],
     variants: tuple[int, ...],
     discover: bool,
@@ -119,9 +129,12 @@ def main(  # noqa: PLR0913 - one parameter an option
                 shard=shard,
                 max_variants=max_variants,
                 runners=list(dict.fromkeys(runners)),
+                feeds=named_feeds(runner_feeds),
             )
             feed, control = Address(host, feed_port), Address(host, control_port)
             service = LearningService(log, loop, selection, feed=feed, control=control, keys=keys)
+            if advertise:
+                service.publisher.advertise(advertise)
             announce("learning", feed=service.publisher.feed, control=service.publisher.control)
             loop.run()
             service.close()

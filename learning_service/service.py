@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from bus import __version__
 from bus.eventlog.log import Log
 from bus.protocol.addresses import Address
+from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Damaged, Notice, Rewound
 from bus.publisher import Publisher
 from bus.subscriber import source
@@ -125,6 +126,7 @@ class LearningService:
             on_notice=self._on_notice,
             limits=self._log.limits,
             keys=self._keys,
+            feed=self._selection.feeds,
         )
 
     def _read_again(self) -> None:
@@ -135,6 +137,8 @@ class LearningService:
     def _on_notice(self, runner: str, _prefix: str, notice: Notice) -> None:
         """Handle a gap: events that a runner can no longer retransmit."""
         logger.warning("%s: %s", runner, notice)
+        if isinstance(notice, WrongFeed):
+            return  # nothing is lost; the runner is asked again and again where its feed is
         if isinstance(notice, Rewound):
             self._dispatcher.resend(runner)
         else:

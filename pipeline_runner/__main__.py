@@ -7,7 +7,7 @@ import click
 from bus.console.options import configured_limits, service_options
 from bus.console.process import announce, check_exposure, run_service, service_loop, user_errors
 from bus.eventlog.log import Durability, Log
-from bus.protocol.addresses import Address
+from bus.protocol.addresses import Address, Advertised
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
@@ -79,6 +79,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     durability: Durability,
     log_level: str,
     log_format: LogFormat,
+    advertise: Advertised | None,
     workers: int,
     webui_url: str,
     webui_auth_file: Path | None,
@@ -106,6 +107,8 @@ def main(  # noqa: PLR0913 - one parameter an option
                 keys=keys,
                 hooks=load_completion_hooks(),
             )
+            if advertise:
+                runner.publisher.advertise(advertise)
             announce("runner", feed=runner.publisher.feed, control=runner.publisher.control)
             loop.run()
             runner.close()

@@ -23,6 +23,7 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     address: str | UnsetType = UNSET
     feed_port: Port | UnsetType = UNSET
     control_port: Port | UnsetType = UNSET
+    advertise: str | UnsetType = UNSET
 
 
 class RunnerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +39,7 @@ class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknow
     """The table `[learning]`."""
 
     runners: Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
+    runner_feeds: Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
     shard: str | UnsetType = UNSET
     max_variants: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType = UNSET
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.live import Live
 
 from bus.console import screen
-from bus.console.options import AddressType, keys_option, learning_option, runner_option
-from bus.console.process import EXIT_TIMEOUT, fail, user_errors
+from bus.console.options import AddressType, feed_option, keys_option, learning_option, named_feeds, runner_option
+from bus.console.process import EXIT_TIMEOUT, fail, refuse_wrong_feed, user_errors
 from bus.console.start_time import parse_since
 from bus.console.tail import TailOptions, TailTimeoutError, as_json, as_text
 from bus.console.tail import tail as tail_events
@@ -17,6 +17,7 @@ from bus.console.template import Template
 from bus.console.top import Snapshot, as_lines
 from bus.console.top import as_json as sight_as_json
 from bus.console.top import top as sights
+from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Notice
 from bus.protocol.topics import as_prefix
 from bus.subscriber.delivery import Delivery
@@ -37,10 +38,13 @@ sources_option = click.option(
     "--from", "sources", type=SourceType(), multiple=True, help="runner, learning or an address; repeatable."
 )
 
+feeds_option = feed_option("--feed", "feeds", "the publisher")
+
 
 @click.command("tail")
 @click.argument("prefix", default="")
 @sources_option
+@feeds_option
 @click.option("--after", type=click.IntRange(0), help="Begin after this offset.")
 @click.option("--all", "everything", is_flag=True, help="Begin with the oldest event in the log.")
 @click.option("--since", metavar="TIME", help="Begin at a time, such as 2026-05-01T12:00, 12:00, 10m or 1d (ago).")
@@ -58,6 +62,7 @@ def tail(  # noqa: PLR0913 - one parameter an option
     *,
     prefix: str,
     sources: tuple[str, ...],
+    feeds: tuple[tuple[str, str], ...],
     after: int | None,
     since: str | None,
     everything: bool,
@@ -108,7 +113,7 @@ def tail(  # noqa: PLR0913 - one parameter an option
         )
         show = _printer(template, json_lines=json_lines)
         try:
-            for delivery in tail_events(addresses, options, waiting, _tell, keys):
+            for delivery in tail_events(addresses, options, waiting, _tell, keys, named_feeds(feeds)):
                 show(delivery)
         except TailTimeoutError as error:
             fail(str(error), EXIT_TIMEOUT)
@@ -117,15 +122,17 @@ def tail(  # noqa: PLR0913 - one parameter an option
 @click.command("top")
 @click.argument("prefix", default="")
 @sources_option
+@feeds_option
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so many seconds.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a second, one a line.")
 @runner_option
 @learning_option
 @keys_option
-def top(
+def top(  # noqa: PLR0913 - one parameter an option
     *,
     prefix: str,
     sources: tuple[str, ...],
+    feeds: tuple[tuple[str, str], ...],
     seconds: float | None,
     json_lines: bool,
     runner: str,
@@ -142,7 +149,8 @@ def top(
       variantbus top job --seconds 10 --json
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     with user_errors():
-        seen = sights(_addresses(sources, prefix, runner, learning), as_prefix(prefix), seconds, _tell, keys)
+        addresses = _addresses(sources, prefix, runner, learning)
+        seen = sights(addresses, as_prefix(prefix), seconds, _tell, keys, named_feeds(feeds))
         console = Console()
         if json_lines or not console.is_terminal:
             for snapshot in seen:
@@ -171,8 +179,10 @@ def _printer(template: str | None, *, json_lines: bool) -> Callable[[Delivery], 
     return lambda delivery: click.echo(as_text(delivery))
 
 
-def _tell(address: str, _prefix: str, notice: Notice) -> None:
-    """Write a notice of lost events to stderr."""
+def _tell(address: str, prefix: str, notice: Notice) -> None:
+    """Write a notice of lost events to stderr; end if the feed is another publisher's."""
+    if isinstance(notice, WrongFeed):
+        refuse_wrong_feed(address, prefix, notice)
     click.echo(f"{address}: {notice}", err=True)
 
 

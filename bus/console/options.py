@@ -4,7 +4,7 @@ Needs the extra `cli` (click, platformdirs).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,7 +14,7 @@ import platformdirs
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.config.settings import defaults_for, read_settings
 from bus.console.process import user_errors
-from bus.protocol.addresses import AddressError, parse_address
+from bus.protocol.addresses import AddressError, Advertised, parse_address
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 
@@ -51,6 +51,39 @@ class HostType(click.ParamType[str]):
             return parse_address(f"tcp://{host}:0").host
         except AddressError:
             self.fail(f"{value!r} is no host; write an IP address of this machine, or 0.0.0.0 for all", param, ctx)
+
+
+class FeedType(click.ParamType[tuple[str, str]]):
+    """The address of a feed, alone or behind the control address of its publisher: `CONTROL=FEED`."""
+
+    name = "feed"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the control address, "" if there is none, and the feed."""
+        if isinstance(value, tuple):
+            return value
+        control, equals, feed = value.rpartition("=")
+        try:
+            for one in (control, feed) if equals else (feed,):
+                parse_address(one)
+        except AddressError as error:
+            self.fail(str(error), param, ctx)
+        return control, feed
+
+
+class AdvertiseType(click.ParamType[Advertised]):
+    """The addresses that a service tells its clients."""
+
+    name = "feed[,control]"
+
+    def convert(self, value: str | Advertised, param: click.Parameter | None, ctx: click.Context | None) -> Advertised:
+        """Check the form; who can reach them only the clients know."""
+        try:
+            return value if isinstance(value, Advertised) else Advertised.parse(value)
+        except AddressError as error:
+            self.fail(str(error), param, ctx)
 
 
 class KeysType(click.ParamType[Keys]):
@@ -154,6 +187,32 @@ runner_option = _address_option("runner", RUNNER_CONTROL, "runner")
 learning_option = _address_option("learning", LEARNING_CONTROL, "learning service")
 
 
+def feed_option(name: str, parameter: str, publisher: str, **settings: Any) -> Callable[[F], F]:
+    """Add an option that names feeds; `named_feeds` makes of it what a subscriber takes."""
+    return click.option(
+        name,
+        parameter,
+        type=FeedType(),
+        multiple=True,
+        help=f"Address of the feed of {publisher}, where the one that it tells cannot be reached from here; "
+        "of several, CONTROL=FEED, repeatable.",
+        **settings,
+    )
+
+
+def named_feeds(given: Sequence[tuple[str, str]]) -> str | dict[str, str]:
+    """Return the feeds that a user has named, as a subscriber takes them.
+
+    Raises:
+        InvalidInputError: there are several, and not each has its control address.
+    """
+    if any(not control for control, _ in given):
+        if len(given) > 1:
+            raise InvalidInputError("several feeds are named: write each as CONTROL=FEED")
+        return given[0][1]
+    return dict(given)
+
+
 def service_options(name: str, feed_port: int) -> Callable[[F], F]:
     """Add the options of every service: data folder, host, ports, keys, durability, log level and format."""
     port = click.IntRange(0, 65_535)
@@ -198,6 +257,13 @@ def service_options(name: str, feed_port: int) -> Callable[[F], F]:
                 show_envvar=True,
                 help=f"Port of the {kind} socket; 0 picks a free one.",
             )(command)
+        command = click.option(
+            "--advertise",
+            type=AdvertiseType(),
+            envvar=f"{prefix}_ADVERTISE",
+            show_envvar=True,
+            help="Addresses that clients are told instead of the bound ones, behind NAT, Docker or a forwarded port.",
+        )(command)
         command = click.option(
             "--insecure",
             is_flag=True,

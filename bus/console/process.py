@@ -19,6 +19,8 @@ import click
 from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.protocol.addresses import AddressError
 from bus.protocol.control import ControlError
+from bus.protocol.identity import WrongFeed
+from bus.protocol.recovery import Notice
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
@@ -129,6 +131,17 @@ def exit_code_of(error: ControlError) -> int:
             return EXIT_UNEXPECTED
         case _:
             return EXIT_REFUSED
+
+
+def refuse_wrong_feed(address: str, prefix: str, notice: Notice) -> None:
+    """Take a notice for a command: it ends if the feed is another publisher's; all else is logged.
+
+    Raises:
+        ControlError: nothing will come from this publisher.
+    """
+    if isinstance(notice, WrongFeed):
+        raise ControlError("unavailable", f"{address}: {notice}")
+    logger.warning("%s %s: %s", address, prefix or "(everything)", notice)
 
 
 def fail(message: str, code: int) -> NoReturn:

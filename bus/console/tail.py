@@ -1,7 +1,7 @@
 """`tail`: print the events of publishers, as text for people or as one JSON object a line."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -56,6 +56,7 @@ def tail(
     on_silence: Callable[[], None],
     on_notice: OnNotice,
     keys: Keys | None = None,
+    feed: str | Mapping[str, str] = "",
 ) -> Iterator[Delivery]:
     """Yield events until one of the options ends it; `on_silence` is called once if a publisher does not answer yet.
 
@@ -75,7 +76,7 @@ def tail(
             positions[address, prefix] = Position(info.epoch, offset)
     start = Start.BEGINNING if options.everything else Start.NOW
     with Subscriber(
-        addresses, [prefix], start=start, positions=positions, on_notice=on_notice, keys=keys
+        addresses, [prefix], start=start, positions=positions, on_notice=on_notice, keys=keys, feed=feed
     ) as subscriber:
         if options.exit_at_end:
             events = _until(subscriber, {address: info.head for address, info in infos.items()}, options.timeout)

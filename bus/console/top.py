@@ -1,7 +1,7 @@
 """`top`: rates by topic, live."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,13 +27,18 @@ class Snapshot:
 
 
 def top(
-    addresses: list[str], prefix: str, seconds: float | None, on_notice: OnNotice, keys: Keys | None = None
+    addresses: list[str],
+    prefix: str,
+    seconds: float | None,
+    on_notice: OnNotice,
+    keys: Keys | None = None,
+    feed: str | Mapping[str, str] = "",
 ) -> Iterator[Snapshot]:
     """Measure new events, and report once a second; the last time after `seconds`."""
     rates = Rates(time.monotonic)
     begin = time.monotonic()
     end = begin + seconds if seconds is not None else None
-    with Subscriber(addresses, [prefix], on_notice=on_notice, keys=keys) as subscriber:
+    with Subscriber(addresses, [prefix], on_notice=on_notice, keys=keys, feed=feed) as subscriber:
         due = begin
         while end is None or due < end:
             due += INTERVAL_SECONDS
@@ -65,6 +70,7 @@ def as_lines(snapshot: Snapshot) -> list[str]:
 def connection_text(state: SourceState) -> str:
     """Return the state of the connection to a publisher as a text."""
     parts = ["connected" if state.ready else "not connected"]
+    parts += [state.problem] if state.problem else []
     parts += [f"{state.lag} behind"] if state.lag else []
     parts += [f"{state.refetched} fetched again"] if state.refetched else []
     parts += [f"{state.malformed} malformed"] if state.malformed else []

@@ -19,6 +19,7 @@ from operator import itemgetter
 from typing import Generic, TypeVar
 
 from bus.protocol.frames import Epochs
+from bus.protocol.identity import WrongFeed
 
 T = TypeVar("T")
 
@@ -98,7 +99,7 @@ class Damaged:
         return f"event {self.offset} is damaged in the publisher's log and cannot be delivered"
 
 
-Notice = Truncated | Rewound | Damaged
+Notice = Truncated | Rewound | Damaged | WrongFeed
 
 
 def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:

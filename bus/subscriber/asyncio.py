@@ -33,7 +33,7 @@ class AsyncSubscriber(SubscriberBase):
     For one task at a time. Positions, notices and promises are those of `bus.Subscriber`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the addresses have defaults
         self,
         addresses: Sequence[str],
         prefixes: Sequence[str] = ("",),
@@ -43,12 +43,13 @@ class AsyncSubscriber(SubscriberBase):
         on_notice: OnNotice | None = None,
         limits: Limits = DEFAULT_LIMITS,
         keys: Keys | None = None,
+        feed: str | Mapping[str, str] = "",
     ) -> None:
         """Connect in the background to the control address of each publisher; none has to run yet.
 
         Raises:
             AddressError, TopicError: an address or a prefix breaks its rules.
-            InvalidInputError: the keys do not say which key a publisher has.
+            InvalidInputError: the keys do not say which key a publisher has, or it is not clear whose feed `feed` is.
         """
         super().__init__(
             addresses,
@@ -60,6 +61,7 @@ class AsyncSubscriber(SubscriberBase):
             on_notice=on_notice,
             limits=limits,
             keys=keys,
+            feed=feed,
         )
         self._given = 0  # events, by `__anext__`
         self._leave: Callable[[], None] | None = None  # ends the wait that is under way

@@ -7,7 +7,9 @@ from functools import partial
 
 from bus.config.limits import Limits
 from bus.protocol import topics
+from bus.protocol.addresses import parse_address
 from bus.protocol.recovery import Notice
+from bus.protocol.validation import InvalidInputError
 from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.source import Source, SourceState
 from bus.transport.keys import Keys, curve_for
@@ -32,8 +34,10 @@ class SubscriberBase:
         on_notice: OnNotice | None,
         limits: Limits,
         keys: Keys | None,
+        feed: str | Mapping[str, str],
     ) -> None:
         """Connect in the background to the control address of each publisher."""
+        feeds = feeds_by_address(feed, addresses)
         curves = {address: curve_for(keys, address) for address in addresses}  # before anything is opened
         self._loop, self._queue_limit = loop, limits.queue_events
         self._on_batch, self._on_notice = on_batch, on_notice
@@ -46,7 +50,18 @@ class SubscriberBase:
         for address in dict.fromkeys(addresses):
             starts = {prefix: stored.get((address, prefix), start) for prefix in wanted}
             deliver = on_batch or partial(self._enqueue, len(self._sources))
-            self._sources.append(Source(loop, address, starts, deliver, self._notify, limits, curves[address]))
+            self._sources.append(
+                Source(
+                    loop,
+                    address,
+                    starts,
+                    deliver,
+                    self._notify,
+                    limits,
+                    curves[address],
+                    feed=feeds.get(address, ""),
+                )
+            )
 
     @property
     def ready(self) -> bool:
@@ -101,3 +116,23 @@ class SubscriberBase:
             self._on_notice(address, prefix, notice)
         else:
             logger.warning("%s %s: %s", address, prefix or "(everything)", notice)
+
+
+def feeds_by_address(feed: str | Mapping[str, str], addresses: Sequence[str]) -> dict[str, str]:
+    """Return the feeds that are named by the control addresses of their publishers; one feed is that of the only one.
+
+    Raises:
+        AddressError: one is not of the form tcp://HOST:PORT.
+        InvalidInputError: it is not clear, or not known, whose feed it is.
+    """
+    if not feed:
+        return {}
+    if isinstance(feed, str):
+        if len(set(addresses)) != 1:
+            raise InvalidInputError(f"feed: there are several publishers; name the control address of {feed}, too")
+        feed = {addresses[0]: feed}
+    for control, one in feed.items():
+        parse_address(one)
+        if control not in addresses:
+            raise InvalidInputError(f"feed: {control} is none of the publishers {', '.join(addresses)}")
+    return dict(feed)

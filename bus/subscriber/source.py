@@ -10,21 +10,14 @@ from msgspec import Struct
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.protocol import topics
-from bus.protocol.addresses import AddressError, parse_address
-from bus.protocol.control import (
-    CheckParams,
-    CheckReply,
-    ControlError,
-    FetchParams,
-    FetchReply,
-    InfoReply,
-    LatestParams,
-    LatestReply,
-)
-from bus.protocol.frames import PROTOCOL, Record, feed_decoder, heartbeat_decoder
-from bus.protocol.recovery import Check, Fetch, Info, Latest, Notice, Recovery, Request
+from bus.protocol.addresses import Address, AddressError, parse_address
+from bus.protocol.control import ControlError, InfoReply
+from bus.protocol.frames import PROTOCOL, feed_decoder, heartbeat_decoder
+from bus.protocol.identity import FeedIdentity, WrongFeed
+from bus.protocol.recovery import Notice, Recovery
 from bus.protocol.validation import InvalidInputError, decode
 from bus.subscriber.delivery import Delivery, Position, Start
+from bus.subscriber.questions import ASK_SECONDS, Questions
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
@@ -35,11 +28,9 @@ from bus.transport.sockets import CurveClient, Socket
 TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
 QUIET_TICKS: Final = 4  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
-ASK_SECONDS: Final = 3.0
 RETURN_SECONDS: Final = 0.25  # for the first question after a stop, which may still reach the process that ends
 FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
-OnError = Callable[[ControlError], None]
 HELP: Final = {
     "variantbus_consumer_lag_events": "Offsets between a publisher's head and what has been handed over of a prefix.",
     "variantbus_consumer_silence_seconds": "Time since anything was heard of a publisher.",
@@ -49,7 +40,7 @@ HELP: Final = {
     "variantbus_consumer_refetched_total": "Events that came by fetching, not by the feed.",
     "variantbus_consumer_malformed_total": "Messages of the feed that were dropped as they break the protocol.",
     "variantbus_consumer_reconnects_total": "Connections made anew because the publisher was silent.",
-    "variantbus_consumer_notices_total": "What a publisher could not give: truncated, rewound or damaged.",
+    "variantbus_consumer_notices_total": "What a publisher could not give: truncated, rewound, damaged, wrongfeed.",
 }
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())  # a peer decides how much it sends, not how much we write
@@ -63,12 +54,13 @@ class SourceState(Struct, frozen=True):
     lag: int  # offsets between the publisher's head and what has been handed over
     refetched: int  # events that the feed had lost
     malformed: int  # messages that were dropped as they make no sense
+    problem: str = ""  # why it is not ready, if that is known: a sentence
 
 
 class Source:
     """Follows some prefixes of one publisher and hands over what is ready."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a subscriber was given, handed through
         self,
         loop: Loop,
         address: str,
@@ -77,8 +69,10 @@ class Source:
         notify: Callable[[str, str, Notice], None],
         limits: Limits = DEFAULT_LIMITS,
         curve: CurveClient | None = None,
+        *,
+        feed: str = "",
     ) -> None:
-        """Connect to the publisher's control address in the background; it tells where its feed is.
+        """Connect to the publisher's control address in the background; it tells where its feed is, if `feed` does not.
 
         `starts` has disjoint prefixes; "" is everything.
         """
@@ -87,9 +81,13 @@ class Source:
         self.delivered = self.malformed = self.reconnects = 0
         self._noticed: Counter[str] = Counter()
         self._loop, self._deliver, self._notify = loop, deliver, notify
-        self._limits, self._curve = limits, curve
+        self._limits, self._curve, self._feed_address = limits, curve, feed
         self._recoveries = {prefix: self._new_recovery(prefix, start) for prefix, start in starts.items()}
         self._prefixes = list(starts)
+        self._questions = Questions(address, self._flush)
+        self._identity = FeedIdentity()
+        self._problem = ""
+        self._connected_feed = ""  # its address
         self._feed: Socket | None = None
         self._heard = time.monotonic()
         self._quiet_ticks = 0
@@ -136,6 +134,7 @@ class Source:
             lag=max((max(0, recovery.head - (recovery.offset or 0)) for recovery in followed), default=0),
             refetched=sum(recovery.refetched for recovery in self._recoveries.values()),
             malformed=self.malformed,
+            problem=self._problem,
         )
 
     def pause(self) -> None:
@@ -174,7 +173,8 @@ class Source:
         elif self._feed is None:
             self._ask_info()
         elif self._quiet_ticks >= QUIET_TICKS:
-            logger.warning("%s is silent; connecting anew", self.address)
+            logger.warning("%s with its feed at %s is silent; connecting anew", self.address, self._connected_feed)
+            self._problem = self._problem or f"its feed at {self._connected_feed} is silent"
             self.reconnects += 1
             self._reconnect()
         else:
@@ -217,12 +217,12 @@ class Source:
         if self._feed is not None:
             return
         try:
-            feed = parse_address(info.feed)
+            address = self._feed_address or str(_reachable(parse_address(info.feed), self.address))
         except AddressError as error:
             logger.warning("%s tells a feed that is none: %s", self.address, error)
             return  # the next tick asks again
-        host = parse_address(self.address).host if feed.host in ("0.0.0.0", "[::]") else feed.host  # noqa: S104
-        address = str(feed._replace(host=host))
+        self._identity.connect(info.epoch)
+        self._connected_feed = address
         self._feed = sockets.connect_feed(address, self._curve, high_water=self._limits.feed_receive_messages)
         for prefix in self._prefixes:
             self._feed.subscribe(prefix.encode())
@@ -278,19 +278,35 @@ class Source:
     def _on_heartbeat(self, frame: bytes) -> None:
         beat = decode(heartbeat_decoder, frame)
         _check_version(beat.version)
+        if not self._identity.confirm(beat.epoch):
+            self._doubt_feed()
+            return
+        self._problem = ""
         self._flush()  # what we have is of the old epoch, if this begins a new one
         for recovery in self._recoveries.values():
             recovery.heartbeat(beat.epoch, beat.head, beat.first, beat.info.epochs)
         self._stopped = beat.info.closing  # a heartbeat resets it too: the publisher is back already
         self.ready = not self._stopped
 
+    def _doubt_feed(self) -> None:
+        """Connect anew to a feed whose epoch is not the publisher's: that of one restarted will be, another's not."""
+        self._reconnect()
+        notice = WrongFeed(self._connected_feed)
+        if self._identity.is_wrong and self._problem != str(notice):
+            self._problem = str(notice)
+            self._note("", notice)
+
+    def _note(self, prefix: str, notice: Notice) -> None:
+        self._noticed[type(notice).__name__.lower()] += 1
+        self._notify(self.address, prefix, notice)
+
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
         message = decode(feed_decoder, frame)
         _check_version(message.version)
-        prefix = self._prefix_of(topic)
-        if prefix is None:
-            return
         epoch, offset, chain = message.epoch, message.offset, message.chain
+        prefix = self._prefix_of(topic)
+        if prefix is None or epoch != self._identity.epoch:  # the next heartbeat tells whose it is
+            return
         delivery = Delivery(self.address, prefix, epoch, offset, topic, message.time_ns, message.body)
         if offset == 0:
             ephemeral.append(delivery)
@@ -311,8 +327,7 @@ class Source:
         self._pump()
         for prefix, recovery in self._recoveries.items():
             for notice in recovery.take_notices():
-                self._noticed[type(notice).__name__.lower()] += 1
-                self._notify(self.address, prefix, notice)
+                self._note(prefix, notice)
             ready = recovery.take()
             if ready:
                 self.delivered += len(ready)
@@ -324,63 +339,17 @@ class Source:
         for prefix, recovery in self._recoveries.items():
             request = recovery.request()
             if request:
-                self._ask(prefix, recovery, request)
-
-    def _ask(self, prefix: str, recovery: Recovery[Delivery], request: Request) -> None:
-        def failed(error: ControlError) -> None:
-            logger.debug("%s: %s", self.address, error.message)
-            recovery.failed(request)  # the next tick asks again
-
-        match request:
-            case Info():
-                self._ask_epoch(recovery, request, failed)
-            case Check():
-                self._ask_check(prefix, recovery, request, failed)
-            case Fetch():
-                self._ask_fetch(prefix, recovery, request, failed)
-            case Latest():
-                self._ask_latest(prefix, recovery, request, failed)
-
-    def _ask_epoch(self, recovery: Recovery[Delivery], request: Info, failed: OnError) -> None:
-        def informed(reply: InfoReply) -> None:
-            recovery.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
-            self._flush()
-
-        self._client.ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
-
-    def _ask_check(self, prefix: str, recovery: Recovery[Delivery], request: Check, failed: OnError) -> None:
-        def checked(reply: CheckReply) -> None:
-            recovery.checked(request, reply.epoch, reply.head, reply.first, reply.last)
-            self._flush()
-
-        params = CheckParams(prefix=prefix, after=request.after)
-        self._client.ask("check", params, CheckReply, checked, failed, ASK_SECONDS)
-
-    def _ask_fetch(self, prefix: str, recovery: Recovery[Delivery], request: Fetch, failed: OnError) -> None:
-        def fetched(reply: FetchReply) -> None:
-            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
-            recovery.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
-            self._flush()
-
-        params = FetchParams(prefix=prefix, after=request.after, until=request.until)
-        self._client.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
-
-    def _ask_latest(self, prefix: str, recovery: Recovery[Delivery], request: Latest, failed: OnError) -> None:
-        def listed(reply: LatestReply) -> None:
-            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
-            recovery.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
-            self._flush()
-
-        params = LatestParams(prefix=prefix, after_topic=request.after_topic)
-        self._client.ask("latest", params, LatestReply, listed, failed, ASK_SECONDS)
-
-    def _delivery(self, prefix: str, epoch: int, row: Record) -> Delivery:
-        return Delivery(self.address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
+                self._questions.ask(self._client, prefix, recovery, request)
 
     def _new_recovery(self, prefix: str, start: Position | Start) -> Recovery[Delivery]:
         epoch, offset = start if isinstance(start, Position) else (None, 0 if start is Start.BEGINNING else None)
         latest, pending = start is Start.LATEST, self._limits.pending_messages
         return Recovery(epoch=epoch, offset=offset, everything=not prefix, latest=latest, pending_limit=pending)
+
+
+def _reachable(feed: Address, control: str) -> Address:
+    """Return the address of a feed as a client reaches it, which reaches the control socket at `control`."""
+    return feed._replace(host=parse_address(control).host) if feed.host in ("0.0.0.0", "[::]") else feed  # noqa: S104
 
 
 def _check_version(version: int) -> None:

@@ -39,15 +39,18 @@ class Subscriber(SubscriberBase):
         on_notice: OnNotice | None = None,
         limits: Limits = DEFAULT_LIMITS,
         keys: Keys | None = None,
+        feed: str | Mapping[str, str] = "",
     ) -> None:
         """Connect in the background to the control address of each publisher; none has to run yet.
 
         A service passes its loop and `on_batch`, and does not iterate. `on_notice` is called with address,
-        prefix and notice; without it notices are logged. `keys` are for publishers that require them.
+        prefix and notice; without it notices are logged. `keys` are for publishers that require them. `feed` is the
+        address of the feed where the one that the publisher tells is another one here, as behind a forwarded port;
+        of several publishers, a mapping from control addresses to feeds.
 
         Raises:
             AddressError, TopicError: an address or a prefix breaks its rules.
-            InvalidInputError: the keys do not say which key a publisher has.
+            InvalidInputError: the keys do not say which key a publisher has, or it is not clear whose feed `feed` is.
         """
         self._own_loop = loop is None
         super().__init__(
@@ -60,6 +63,7 @@ class Subscriber(SubscriberBase):
             on_notice=on_notice,
             limits=limits,
             keys=keys,
+            feed=feed,
         )
 
     def wait_ready(self, timeout: float = 10.0) -> bool:

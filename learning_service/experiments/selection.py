@@ -1,5 +1,6 @@
 """The part of all experiments that one learning service follows, and the runners that it follows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +14,10 @@ FOLLOWED: Final = (JOB_QUEUED, JOB_STARTED, JOB_COMPLETED, JOB_PROGRESS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What one service follows: everything, unless experiments or variants are named. `runners` are addresses."""
+    """What one service follows: everything, unless experiments or variants are named.
+
+    `runners` are control addresses; `feeds` names the feeds that are not where their runners say.
+    """
 
     experiments: tuple[str, ...] = ()
     variants: tuple[int, ...] = ()
@@ -21,6 +25,7 @@ class Selection:
     max_variants: int = MAX_VARIANTS
     shard: Shard = ALL
     runners: list[str] = field(default_factory=list)
+    feeds: str | Mapping[str, str] = ""
 
     def prefixes(self) -> list[str]:
         """Return the topics to subscribe to, so that libzmq filters at the publisher."""

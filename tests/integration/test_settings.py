@@ -32,6 +32,7 @@ insecure = false
 address = "tcp://127.0.0.1:2"
 feed_port = 1
 control_port = 2
+advertise = "tcp://127.0.0.1:9"
 workers = 3
 webui_url = "http://127.0.0.1:7861"
 webui_auth_file = "secret"
@@ -40,7 +41,9 @@ comfyui_url = "http://127.0.0.1:8189"
 address = "tcp://127.0.0.1:4"
 feed_port = 3
 control_port = 4
+advertise = "tcp://127.0.0.1:8,tcp://127.0.0.1:7"
 runners = ["tcp://127.0.0.1:2"]
+runner_feeds = ["tcp://127.0.0.1:2=tcp://127.0.0.1:1"]
 shard = "1/3"
 max_variants = 5
 [dashboard]

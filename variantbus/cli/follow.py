@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from bus.console.process import refuse_wrong_feed
 from bus.console.tail import as_json
 from bus.contracts.messages import Message, VariantStatus
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_PROGRESS, VARIANT_STATUS
@@ -34,7 +35,9 @@ def follow(
     try:
         with (
             closing(Loop()) as loop,
-            Subscriber([learning], prefixes, start=Start.LATEST, loop=loop, keys=keys) as subscriber,
+            Subscriber(
+                [learning], prefixes, start=Start.LATEST, loop=loop, on_notice=refuse_wrong_feed, keys=keys
+            ) as subscriber,
             _reason(loop, runner, screen, keys) as reason,
             _shown(json_lines=json_lines) as show,
         ):

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bus.config.toml_file import read_toml
 from bus.console.options import keys_option, runner_option
-from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, user_errors
+from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, refuse_wrong_feed, user_errors
 from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
@@ -69,7 +69,7 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
             return
         request(runner, "info", {}, InfoReply, keys=keys)  # a missing runner is reported at once, not after the timeout
         # subscribed before the job is submitted, so its end cannot be missed
-        with Subscriber([runner], [JOB_COMPLETED], keys=keys) as subscriber:
+        with Subscriber([runner], [JOB_COMPLETED], on_notice=refuse_wrong_feed, keys=keys) as subscriber:
             if not subscriber.wait_ready(timeout):
                 fail(f"cannot subscribe at {runner} within {timeout:g} s; nothing was submitted", EXIT_TIMEOUT)
             request(runner, "job.submit", params, SubmitReply, keys=keys)

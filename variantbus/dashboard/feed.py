@@ -14,6 +14,7 @@ from bus.contracts.messages import subject_of
 from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS
 from bus.protocol import topics
 from bus.protocol.json_values import to_json_value
+from bus.protocol.recovery import Notice
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.asyncio import AsyncSubscriber
 from bus.subscriber.delivery import Delivery, Start
@@ -90,14 +91,15 @@ class Feed:
     async def _follow(self) -> None:
         addresses = [self._services.learning, self._services.runner]
         async with AsyncSubscriber(
-            addresses, PREFIXES, start=Start.NOW, on_notice=lambda *_: self._reload(), keys=self._keys
+            addresses, PREFIXES, start=Start.NOW, on_notice=self._on_notice, keys=self._keys
         ) as subscriber:
             while True:
                 for delivery in await subscriber.receive():
                     self._deliver(delivery)
 
-    def _reload(self) -> None:
+    def _on_notice(self, address: str, _prefix: str, notice: Notice) -> None:
         """Make all browsers load a new snapshot: a publisher could not fill a gap."""
+        logger.warning("%s: %s", address, notice)
         for outbox in self._clients:
             outbox.reload()
 

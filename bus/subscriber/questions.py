@@ -1,0 +1,91 @@
+"""Asks a publisher what a recovery wants to know, and gives it the answers."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from bus.protocol.control import (
+    CheckParams,
+    CheckReply,
+    ControlError,
+    FetchParams,
+    FetchReply,
+    InfoReply,
+    LatestParams,
+    LatestReply,
+)
+from bus.protocol.frames import Record
+from bus.protocol.recovery import Check, Fetch, Info, Latest, Recovery, Request
+from bus.subscriber.delivery import Delivery
+from bus.transport.client import RequestClient
+
+ASK_SECONDS: Final = 3.0
+OnError = Callable[[ControlError], None]
+logger = logging.getLogger(__name__)
+
+
+class Questions:
+    """The requests of one source: each answer goes to its recovery, and then `flush` is called."""
+
+    def __init__(self, address: str, flush: Callable[[], None]) -> None:
+        """Take the publisher's address for the deliveries that are made of its answers."""
+        self._address, self._flush = address, flush
+
+    def ask(self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Request) -> None:
+        """Send a request; if it fails, the recovery wants it again."""
+
+        def failed(error: ControlError) -> None:
+            logger.debug("%s: %s", self._address, error.message)
+            recovery.failed(request)  # the next tick asks again
+
+        match request:
+            case Info():
+                self._ask_epoch(client, recovery, request, failed)
+            case Check():
+                self._ask_check(client, prefix, recovery, request, failed)
+            case Fetch():
+                self._ask_fetch(client, prefix, recovery, request, failed)
+            case Latest():
+                self._ask_latest(client, prefix, recovery, request, failed)
+
+    def _ask_epoch(self, client: RequestClient, recovery: Recovery[Delivery], request: Info, failed: OnError) -> None:
+        def informed(reply: InfoReply) -> None:
+            recovery.informed(request, reply.epoch, reply.head, reply.first, reply.epochs)
+            self._flush()
+
+        client.ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
+
+    def _ask_check(
+        self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Check, failed: OnError
+    ) -> None:
+        def checked(reply: CheckReply) -> None:
+            recovery.checked(request, reply.epoch, reply.head, reply.first, reply.last)
+            self._flush()
+
+        params = CheckParams(prefix=prefix, after=request.after)
+        client.ask("check", params, CheckReply, checked, failed, ASK_SECONDS)
+
+    def _ask_fetch(
+        self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Fetch, failed: OnError
+    ) -> None:
+        def fetched(reply: FetchReply) -> None:
+            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            recovery.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
+            self._flush()
+
+        params = FetchParams(prefix=prefix, after=request.after, until=request.until)
+        client.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
+
+    def _ask_latest(
+        self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Latest, failed: OnError
+    ) -> None:
+        def listed(reply: LatestReply) -> None:
+            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            recovery.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
+            self._flush()
+
+        params = LatestParams(prefix=prefix, after_topic=request.after_topic)
+        client.ask("latest", params, LatestReply, listed, failed, ASK_SECONDS)
+
+    def _delivery(self, prefix: str, epoch: int, row: Record) -> Delivery:
+        return Delivery(self._address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
