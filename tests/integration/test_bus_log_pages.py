@@ -137,6 +137,24 @@ def test_a_row_with_a_wrong_key_is_named_by_its_right_one(open_log: OpenLog, pat
 
 
 @pytest.mark.fault(item="F56")
+@pytest.mark.parametrize("bit", [3, 6])
+def test_a_wrong_key_of_the_oldest_row_does_not_move_the_beginning_of_the_log(
+    open_log: OpenLog, path: Path, bit: int
+) -> None:
+    """The log notes up to where retention has come: what is missing behind that was not removed by it."""
+    table = write(path)
+    path.write_bytes(table.flipped(table.cell_of(b"event-00001") + 2, bit))  # its key takes one byte
+
+    log = open_log(path)
+
+    assert (log.first, check(log)) == (1, [1])
+    assert not log.trim()
+    remove_oldest(log, 10)
+    log.close()
+    assert open_log(path).first == 11
+
+
+@pytest.mark.fault(item="F56")
 def test_many_missing_records_are_named_a_page_at_a_time(
     open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

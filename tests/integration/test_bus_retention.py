@@ -135,6 +135,71 @@ def test_a_clock_that_is_set_removes_nothing(open_log: OpenLog, path: Path) -> N
     assert trimmed(log) == 101  # after an hour it is the time
 
 
+@pytest.mark.fault(item="F30")
+@pytest.mark.parametrize("ahead", [1, 1200])
+def test_times_in_the_future_do_not_hold_up_what_follows(
+    open_log: OpenLog, path: Path, today: Days, ahead: int
+) -> None:
+    """The clock was wrong when they were written: what was published after them, and is old, shows that they are."""
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
+    append(log, ("a.x.", 1))
+    today.day = 1000
+    append(log, *(("a.x.", n) for n in range(ahead)))
+    today.day = 0
+    append(log, ("a.x.", 2))
+    today.day = 1.5
+    append(log, ("a.x.", 3), ("a.x.", 4))
+    today.day = 2
+
+    for _ in range(9):  # one step of the search at a time
+        first = trimmed(log)
+
+    assert first == ahead + 3 == log.head - 1
+
+
+@pytest.mark.fault(item="F30")
+def test_times_in_the_future_before_young_events_stay_with_them(open_log: OpenLog, path: Path, today: Days) -> None:
+    """They were published before them, nobody knows how long: a clock that was set back removes nothing."""
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
+    today.day = 1000
+    append(log, *(("a.x.", n) for n in range(600)))
+    today.day = 2
+    append(log, ("a.x.", 2))
+
+    for _ in range(3):
+        assert trimmed(log) == 1
+
+    today.day = 4
+    append(log, ("a.x.", 3))
+    for _ in range(3):
+        first = trimmed(log)
+    assert first == 602
+
+
+def test_a_clock_that_was_wrong_is_not_followed_any_more(open_log: OpenLog, path: Path) -> None:
+    """What looked old by it is looked at again."""
+    wall, day = time.time(), [100.0]
+    log = open_log(path, limits=keep(days=1), clock=Clock(lambda: wall + day[0] * DAY, lambda: day[0] * DAY))
+    append(log, ("a.x.", 1), ("a.x.", 2))
+    assert log._trimmer._find_old(2) == 2
+
+    day[0] = 0.5
+
+    assert log._trimmer._find_old(2) == 0
+
+
+def test_large_events_are_looked_at_some_at_a_time(open_log: OpenLog, path: Path, today: Days) -> None:
+    """The search for what is old reads them: it takes milliseconds, too."""
+    log = open_log(path, limits=keep(days=1), clock=today.clock())
+    with log.transaction() as tx:
+        for number in range(20):
+            tx.append("a.x.", job(f"{number}{'x' * 400_000}"))
+    today.day = 2
+
+    assert log._trimmer._find_old(20) == 3
+    assert log._trimmer._find_old(20) == 6
+
+
 def test_the_newest_of_each_status_topic_is_never_lost(open_log: OpenLog, path: Path, today: Days) -> None:
     """`latest` gives it from wherever it is; other topics leave it with their last record."""
     log = open_log(path, limits=keep(days=1), clock=today.clock())
