@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 from bus import __version__
+from bus.contracts.messages import JobCompleted
 from bus.eventlog.log import Log
 from bus.protocol.addresses import Address
 from bus.protocol.identity import WrongFeed
@@ -30,6 +31,7 @@ from learning_service.planning.creation import Creation
 from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
 from learning_service.recommendation.service import Recommender
+from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class LearningService:
         """
         curves = {runner: curve_for(keys, runner) for runner in selection.runners}  # before anything is opened
         self._store = LearningStore(log, selection.shard)
+        self._repair = Repair(log, self._store, selection.runners)
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
@@ -78,7 +81,9 @@ class LearningService:
             control=str(self.publisher.control),
             keys=keys,
         )
-        self._reconciler = Reconciler(log, self._store, loop, apply=self._consumer.apply_local, curves=curves)
+        self._reconciler = Reconciler(
+            log, self._store, loop, apply=self._apply_end, curves=curves, lost=lambda: self._repair.lost
+        )
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
         methods = self.publisher.methods
@@ -109,6 +114,11 @@ class LearningService:
         self._reconciler.close()
         self._dispatcher.close()
         self.publisher.close()
+
+    def _apply_end(self, job: JobCompleted) -> None:
+        """Apply the end of a job that a runner was asked for, which may be known but for its result."""
+        self._consumer.apply_local(job)
+        self._repair.fill_in(job)
 
     def _points(self) -> Iterator[Point]:
         yield from self._consumer.points()

@@ -245,6 +245,7 @@ class ExperimentStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag=
     updated_at: float
     revision: int
     search: SearchStatus | None = None  # of an adaptive one
+    damage: tuple[str, ...] = ()  # what damage to the learning service's data has cost it, in words
 
 
 class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ HELP: Final = {
     "variantbus_log_writable": "0 after a transaction or the head could not be written, until it is or nobody tries.",
     "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
     "variantbus_log_damaged_records": "Records that were found to be damaged or missing, since the start.",
+    "variantbus_log_damaged_rows": "Rows of state that were damaged and are not restored.",
     "variantbus_log_removed_events_total": "Events that retention has removed.",
 }
 
@@ -40,5 +42,7 @@ def log_points(log: Log) -> Iterator[Point]:
     yield "variantbus_log_writable", {}, int(log.writable)
     yield "variantbus_log_write_failures_total", {}, log.write_failures
     yield "variantbus_log_damaged_records", {}, log.damaged
+    for table, count in Counter(row.table for row in log.damaged_rows()).items():
+        yield "variantbus_log_damaged_rows", {"table": table}, count
     for reason, count in log.removed.items():
         yield "variantbus_log_removed_events_total", {"reason": reason}, count

@@ -158,14 +158,9 @@ class Dispatcher:
         """Ask a runner which log it has, and only then what it offers: so it is sent nothing before that is known."""
 
         def informed(info: InfoReply) -> None:
-            try:
-                self._resending.compare(link.address, LogMark(info.epoch, info.head), confirms=link.has_confirmed)
-                link.has_confirmed = False
-            except StorageError as error:
-                link.is_asking = False
-                log_transient(error)
-                return
-            self._clients[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
+            link.is_asking = self._compare(link, info)
+            if link.is_asking:
+                self._clients[link.address].ask("pipelines", {}, PipelinesReply, answered, failed, ASK_SECONDS)
 
         def answered(reply: PipelinesReply) -> None:
             link.is_asking = False
@@ -188,6 +183,25 @@ class Dispatcher:
 
         link.is_asking = True
         self._clients[link.address].ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
+
+    def _compare(self, link: RunnerLink, info: InfoReply) -> bool:
+        """Compare the log of a runner with the one that has confirmed its jobs; False if that cannot be done now."""
+        try:
+            self._resending.compare(link.address, LogMark(info.epoch, info.head), confirms=link.has_confirmed)
+        except StorageError as error:
+            log_transient(error)
+            return False
+        link.has_confirmed = False
+        return True
+
+    def _note_confirmation(self, link: RunnerLink) -> None:
+        """Ask a runner up to where its log has what it has just confirmed; without an answer, the next poll does."""
+        link.has_confirmed = True
+
+        def informed(info: InfoReply) -> None:
+            self._compare(link, info)
+
+        self._clients[link.address].ask("info", {}, InfoReply, informed, lambda _: None, ASK_SECONDS)
 
     def _announce(self, link: RunnerLink) -> None:
         """Tell a runner now and then whose jobs it gets; one of an older version does not know the method."""
@@ -240,7 +254,7 @@ class Dispatcher:
 
         def accepted(reply: SubmitReply) -> None:
             link.busy, link.batch = False, BATCH
-            link.has_confirmed = True
+            self._note_confirmation(link)
             link.capacity |= reply.rooms
             with _retrying_on_full_disk():
                 with self._log.transaction() as tx:
@@ -280,7 +294,8 @@ class Dispatcher:
 
     def _cancel(self, link: RunnerLink, experiment_id: str, finish_running: bool) -> None:
         def done(_reply: CancelReply) -> None:
-            link.busy, link.has_confirmed = False, True
+            link.busy = False
+            self._note_confirmation(link)
             with _retrying_on_full_disk():
                 self._finish_cancel(link.address, experiment_id, finish_running)
                 self.pump()

@@ -30,12 +30,15 @@ class Reconciler:
         loop: Loop,
         apply: Callable[[JobCompleted], None],
         curves: dict[str, CurveClient | None],
+        lost: Callable[[], list[str]],
     ) -> None:
         """`apply` handles the end of a job like its event; applying a known end is idempotent.
 
+        `lost` returns the jobs that are asked for though they have ended: their results were lost.
         `curves` has the followed runners, with the CURVE settings of a connection to each.
         """
         self._log, self._store, self._loop, self._apply, self._curves = log, store, loop, apply, curves
+        self._lost = lost
         self._rounds: dict[str, _Round] = {}
         self._noted: set[str] = set()  # runners whose round is about to begin
         for runner in store.reconciles():
@@ -63,7 +66,7 @@ class Reconciler:
     def _begin(self, runner: str) -> None:
         self._noted.discard(runner)
         try:
-            jobs = self._store.unended()
+            jobs = self._store.unended() + self._lost()
         except StorageError as error:
             retry_later(self._loop, error, lambda: self._begin(runner))
             return

@@ -20,6 +20,7 @@ class Draft(Experiment):
         self.created_at, self.discovered = base.created_at, base.discovered
         self.updated_at, self.started_at, self.revision = base.updated_at, base.started_at, base.revision
         self.search, self.progress, self.counts = base.search, base.progress, base.counts.copy()
+        self.damage = base.damage
         self.changed = {}
         self.variants = _Overlay(base.variants, self.changed)
         self.moved: list[str] = []  # jobs whose progress is obsolete

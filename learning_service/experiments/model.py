@@ -51,6 +51,7 @@ class Experiment:
         self.started_at: float | None = None  # of the first job that started
         self.revision = 0
         self.search: SearchState | None = None  # of an adaptive one
+        self.damage: tuple[str, ...] = ()  # what was lost by damage, in words
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
         self.counts = Counts()
         self.changed: dict[int, Variant] = {}  # the variants put here; in a draft, those that differ from its base
@@ -124,6 +125,7 @@ def experiment_status(experiment: Experiment) -> ExperimentStatus:
         updated_at=experiment.updated_at,
         revision=experiment.revision,
         search=_search_status(experiment),
+        damage=experiment.damage,
     )
 
 

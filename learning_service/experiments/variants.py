@@ -166,7 +166,7 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         now,
         running=running,
         images=(variant.images + result.images)[:IMAGES_LIMIT],
-        metric_sums=_add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
+        metric_sums=add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
         duration_sum=variant.duration_sum + (seconds_of(job) or 0.0),
         warned=variant.warned + bool(result.warnings),
         reused=variant.reused + (result.reused_from is not None),
@@ -184,7 +184,7 @@ def seconds_of(job: JobCompleted) -> float | None:
     return max(0.0, seconds)
 
 
-def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
+def add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
     """Return the sums with the metrics of one job, without numbers that are not finite, which would spoil the mean."""
     after = dict(sums)
     for name, value in metrics.items():
@@ -198,6 +198,15 @@ def _add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) 
     return after
 
 
+def end_of(completed: int, failed: int, cancelled: int) -> VariantEvent:
+    """Return what happens to a variant whose jobs have all ended so."""
+    if not failed and not cancelled:
+        return "all_completed"
+    if completed:
+        return "all_ended_mixed"
+    return "all_failed" if failed else "all_cancelled"
+
+
 def _ended(
     variant: Variant, jobs: dict[str, JobPhase], counts: tuple[int, int, int], now: float, **changes: object
 ) -> Variant:
@@ -205,12 +214,7 @@ def _ended(
     completed, failed, cancelled = counts
     event: VariantEvent = "job_ended"
     if completed + failed + cancelled >= len(jobs) - variant.replaced:
-        if not failed and not cancelled:
-            event = "all_completed"
-        elif completed:
-            event = "all_ended_mixed"
-        else:
-            event = "all_failed" if failed else "all_cancelled"
+        event = end_of(completed, failed, cancelled)
     return replace(
         variant,
         status=transition(variant.status, event),

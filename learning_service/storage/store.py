@@ -58,6 +58,7 @@ class LearningStore:
         """
         self._log, self._shard = log, shard
         self._recent = RecentExperiments()
+        self.damage: dict[str, list[str]] = {}  # experiment -> what damage has cost it; see `Repair`
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations = Searches(log), Confirmations(log)
@@ -229,7 +230,7 @@ class LearningStore:
             for row in rows:
                 by_variant.setdefault(row.planned.variant_index, []).append(row)
             for index, mine in by_variant.items():
-                if experiment:
+                if experiment and index in experiment.variants:
                     phases = experiment.variants[index].jobs
                     yield experiment, index, [row for row in mine if phases[row.job_id] not in GONE]
 
@@ -313,6 +314,7 @@ class LearningStore:
         )
         experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
         experiment.search = self.searches.find(experiment_id)
+        experiment.damage = tuple(self.damage.get(experiment_id, ()))
         return experiment
 
 

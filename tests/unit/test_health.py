@@ -33,6 +33,11 @@ SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
     "publisher_silent": ("variantbus_consumer_silence_seconds", [(FOLLOWED, 12.3)], "tcp://127.0.0.1:5561 for 12 s"),
     "behind": ("variantbus_consumer_lag_events", [({**FOLLOWED, "prefix": ""}, 101)], "101 events behind"),
     "runner_unfollowed": ("variantbus_runner_unfollowed", [(RUNNER, 1)], "tcp://127.0.0.1:5561 has unended jobs"),
+    "damaged_rows": (
+        "variantbus_log_damaged_rows",
+        [({"table": "comparisons"}, 2)],
+        "2 rows of the table comparisons were damaged and are lost",
+    ),
     "experiments_shared": (
         "variantbus_experiments_shared",
         [({"other": "tcp://127.0.0.1:5581"}, 2)],

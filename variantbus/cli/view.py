@@ -78,7 +78,9 @@ class ExperimentScreen:
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
         variants = [self.variants[index] for index in sorted(self.variants)]
-        above = HEADLINES + REASON_LINES * (bool(self.reason) + bool(self.experiment.search))
+        above = (
+            HEADLINES + REASON_LINES * (bool(self.reason) + bool(self.experiment.search)) + len(self.experiment.damage)
+        )
         shown = variants if height is None else window(variants, max(1, height - above))
         return Group(_headline(self.experiment, self.reason), variants_table(shown, self.fractions))
 
@@ -209,7 +211,8 @@ def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
     name = Text(last_line(experiment.experiment_name), style="bold")
     search = [Text(search_line(experiment))] if experiment.search else []
     waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
-    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *search, *waits)
+    lost = [Text(printable(what), style=WARNING, no_wrap=True) for what in experiment.damage]
+    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *search, *waits, *lost)
 
 
 def _bar(fraction: float, width: int, status: VariantState) -> ProgressBar:

@@ -80,6 +80,12 @@ def _damaged_records(readings: Readings, _: Thresholds) -> Iterator[str]:
         yield f"{damaged}; check the disk, and restore a backup if they matter"
 
 
+def _damaged_rows(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, count in readings.all("variantbus_log_damaged_rows"):
+        damaged = count_text(count, "row", "rows")
+        yield f"{damaged} of the table {labels['table']} were damaged and are lost; restore a backup if they matter"
+
+
 def _few_descriptors(readings: Readings, _: Thresholds) -> Iterator[str]:
     used, allowed = readings.get("process_open_fds"), readings.get("process_max_fds")
     if used is not None and allowed is not None and used > DESCRIPTORS_SHARE * allowed:
@@ -123,6 +129,7 @@ _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] 
     _outputs_not_writable,
     _disk_nearly_full,
     _damaged_records,
+    _damaged_rows,
     _few_descriptors,
     _publisher_silent,
     _behind,

@@ -1,0 +1,321 @@
+"""Makes up for damaged rows: from the newest published statuses, the other tables, and the runners.
+
+The log sets rows that fail their checksum aside when it opens the tables. None of their values is trusted: what is
+missing is found by comparing the tables with each other and with what was published. A damaged row only tells which of
+several ways to try first, and what to call that which cannot be restored.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from bus.contracts.messages import (
+    ExperimentStatus,
+    JobCompleted,
+    Message,
+    VariantStatus,
+    VariantValue,
+    decode_body,
+)
+from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
+from bus.eventlog import sql
+from bus.eventlog.damage import DamagedRow
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
+from bus.protocol.control import PAGE_LIMIT
+from bus.protocol.validation import InvalidInputError
+from learning_service.experiments import variants
+from learning_service.experiments.axes import MAX_VARIANTS, plan_values
+from learning_service.experiments.model import Experiment, SearchState
+from learning_service.experiments.plan import parse_job_id
+from learning_service.experiments.variants import JobPhase
+from learning_service.storage.judgement_repair import repair_comparisons, repair_ratings
+from learning_service.storage.rebuilding import Evidence, rebuild
+from learning_service.storage.store import LearningStore, job_kind
+from learning_service.storage.unit_of_work import UnitOfWork
+
+SQL: Final = sql.load("learning_service.storage", "repair.sql")
+# What is read or asked for again by itself.
+RENEWED: Final = ("positions", "runners", "confirmations", "reconciles", "stale", "import_parts", "late_events")
+_encode = msgspec.msgpack.Encoder().encode
+logger = logging.getLogger(__name__)
+
+
+class Repair:
+    """Repairs the tables of one learning service when it starts, and fills in what its runners then tell."""
+
+    def __init__(self, log: Log, store: LearningStore, runners: Iterable[str]) -> None:
+        """`runners` are those that are followed: they are asked for what only they know."""
+        self._log, self._store, self._runners = log, store, list(runners)
+        self._waiting = log.damaged_rows()
+        self._lost: set[str] = set()  # jobs that have ended, but whose result or pictures are not here
+        if self._waiting:
+            self._run()
+
+    @property
+    def lost(self) -> list[str]:
+        """The ids of jobs whose ends are known, but not their results: their runner may still know."""
+        return sorted(self._lost)
+
+    def fill_in(self, job: JobCompleted) -> None:
+        """Write the result of a job that was lost here, as its runner tells it.
+
+        Raises:
+            StorageError: nothing can be written now.
+        """
+        context = job.learning_context
+        if job.job_id not in self._lost or context is None or self._store.find(context.experiment_id) is None:
+            return
+        rows = [row for row in self._rows("results", "pictures") if row.values.get("job_id") == job.job_id]
+        if self._lost == {job.job_id}:
+            rows = self._rows("results", "pictures")
+        with self._log.transaction() as tx:
+            self._store.results.write(tx, [job])
+            self._store.stale.mark(tx, [context.experiment_id])
+            work = UnitOfWork(tx, self._store)
+            draft = work.draft(context.experiment_id)
+            if context.variant_index in draft.variants:
+                work.rate(draft, context.variant_index, job.finished_at)
+            self._settle(tx, rows)
+        self._lost.discard(job.job_id)
+
+    def _run(self) -> None:
+        before = len(self._waiting)
+        with self._log.transaction(sync=True) as tx:
+            work = UnitOfWork(tx, self._store)
+            steps: dict[str, Callable[[UnitOfWork], list[DamagedRow]]] = {
+                "experiments": self._experiments,
+                "variants": self._variants,
+                "adaptive": self._searches,
+                "jobs": self._jobs,
+                "cancels": self._cancels,
+                "ratings": lambda work: repair_ratings(self._log, work, self._store, self._rows("ratings")),
+                "comparisons": lambda work: repair_comparisons(self._log, work, self._store, self._rows("comparisons")),
+            }
+            for table, step in steps.items():
+                if self._rows(table):
+                    self._settle(tx, step(work))
+            self._renew(tx)
+            self._find_lost(work)
+            if any(self._rows("results", "pictures")) or before > len(self._waiting):
+                for runner in self._runners:
+                    self._store.begin_reconcile(tx, runner)
+        logger.warning("%d damaged rows of the learning service were made up for", before - len(self._waiting))
+        for row in self._waiting:
+            named = row.values.get("experiment_id")
+            logger.error("a damaged row of the table %s cannot be restored now, of experiment %r", row.table, named)
+            if isinstance(named, str):
+                self._store.damage.setdefault(named, []).append(f"a row of {row.table} was damaged and is lost")
+
+    def _rows(self, *tables: str) -> list[DamagedRow]:
+        return [row for row in self._waiting if row.table in tables]
+
+    def _settle(self, tx: Transaction, rows: list[DamagedRow]) -> None:
+        """Note rows as repaired."""
+        self._log.mark_repaired(tx, rows)
+        done = {row.number for row in rows}
+        self._waiting = [row for row in self._waiting if row.number not in done]
+
+    def _experiments(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Restore experiments from their newest published statuses."""
+        rows, restored = self._rows("experiments"), set()
+        known = set(self._ids())
+        for status in self._newest(EXPERIMENT_STATUS):
+            if isinstance(status, ExperimentStatus) and status.experiment_id not in known:
+                numbers = [
+                    row.values.get("number") for row in rows if row.values.get("experiment_id") == status.experiment_id
+                ]
+                self._restore(work, status, numbers)
+                restored.add(status.experiment_id)
+        return rows if len(restored) >= len(rows) else _named(rows, "experiment_id", restored)
+
+    def _restore(self, work: UnitOfWork, status: ExperimentStatus, numbers: list[Any]) -> None:
+        name, ended = status.experiment_id, status.status in variants.ENDED
+        began = [row.finished_at - (row.seconds or 0.0) for row in self._store.results.all(name)]
+        free = [
+            one for one in numbers if type(one) is int and one > 0 and not self._log.query(SQL["has_number"], (one,))
+        ]
+        row = (
+            free[0] if free else None,
+            name,
+            _encode(status.definition),
+            status.created_at,
+            not ended and not self._log.query(SQL["select_jobs"], (name,)),  # no job of it was ever planned here
+            min(began, default=None),
+            status.updated_at,
+            status.revision,
+            ended,
+        )
+        work.tx.execute(SQL["restore_experiment"], row)
+
+    def _variants(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Restore variants from their newest published statuses and the results of their jobs."""
+        published: dict[str, dict[int, VariantStatus]] = {}
+        for status in self._newest(VARIANT_STATUS):
+            if isinstance(status, VariantStatus):
+                published.setdefault(status.experiment_id, {})[status.variant_index] = status
+        restored, lost = set(), 0
+        for name in self._ids():
+            present = {index for (index,) in self._log.query(SQL["select_indices"], (name,))}
+            planned = self._planned(name)
+            for index in sorted({*published.get(name, {}), *planned} - present):
+                if self._restore_variant(work, name, index, published.get(name, {}).get(index), planned.get(index, [])):
+                    restored.add((name, index))
+                else:  # nothing tells what its jobs are to try
+                    work.tx.execute(SQL["delete_jobs_of"], (name, index))
+                    lost += 1
+        rows = self._rows("variants")
+        if not lost:
+            return rows
+        return [row for row in rows if (row.values.get("experiment_id"), row.values.get("variant_index")) in restored]
+
+    def _restore_variant(
+        self, work: UnitOfWork, name: str, index: int, published: VariantStatus | None, planned: list[str]
+    ) -> bool:
+        draft = work.draft(name)
+        value = published.variant_value if published else _planned_value(draft, index)
+        if value is None:
+            return False
+        results = [row for row in self._store.results.all(name) if row.variant_index == index]
+        pictures = [row for row in self._store.results.pictures(name) if row.variant_index == index]
+        seeds = draft.definition.jobs_per_variant
+        variant = rebuild(Evidence(name, index, value, published, planned, seeds, results, pictures))
+        work.put(draft, replace(variant, revision=variant.revision + 1), variant.updated_at)
+        work.rate(draft, index, variant.updated_at)
+        return True
+
+    def _searches(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Restore how far searches are from the newest published statuses."""
+        restored = set()
+        for status in self._newest(EXPERIMENT_STATUS):
+            if not isinstance(status, ExperimentStatus) or status.search is None:
+                continue
+            experiment = work.find(status.experiment_id)
+            if experiment and experiment.search is None:
+                draft = work.draft(status.experiment_id)
+                draft.search = SearchState(status.search.state, status.search.reason)
+                work.publish(draft, status.updated_at)
+                restored.add(status.experiment_id)
+        rows = self._rows("adaptive")
+        return rows if len(restored) >= len(rows) else _named(rows, "experiment_id", restored)
+
+    def _jobs(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Restore the jobs that have not ended; they are sent again, to the runner that had them if that is known."""
+        rows = self._rows("jobs")
+        assigned = {row.values.get("job_id"): row.values.get("runner") for row in rows}
+        alone = self._runners[0] if len(self._runners) == 1 else None
+        for (name,) in self._log.query(SQL["select_submitting"]):
+            draft = work.draft(name)
+            present = {job_id for job_ids in self._planned(name).values() for job_id in job_ids}
+            kind = job_kind(draft.definition.pipeline, draft.definition.stage)
+            for variant in list(draft.variants.values()):
+                missing = [
+                    one for one, phase in variant.jobs.items() if phase not in variants.GONE and one not in present
+                ]
+                for job_id in missing:
+                    runner = assigned.get(job_id)
+                    place = runner if runner in self._runners else alone
+                    job = (job_id, name, *parse_job_id(job_id), kind, draft.definition.priority, place)
+                    work.tx.execute(SQL["restore_job"], job)
+                if missing:
+                    draft.put(variants.resent(variant, missing))
+        return rows
+
+    def _cancels(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Restore the wish to cancel an experiment at a runner, where another row of the same wish is left."""
+        rows, restored = self._rows("cancels"), set()
+        for name in self._ids():
+            wishes = dict(self._log.query(SQL["select_cancels"], (name,)))
+            experiment = self._store.find(name)
+            if wishes and experiment and not experiment.has_ended:
+                restored.add(name)
+                for runner in {"", *self._store.runners_of(name)} - wishes.keys():
+                    self._store.write_cancel(work.tx, name, runner, finish_running=bool(min(wishes.values())))
+            elif experiment and experiment.has_ended:
+                restored.add(name)
+        return _named(rows, "experiment_id", restored)
+
+    def _renew(self, tx: Transaction) -> None:
+        """Begin again what is read or asked for by itself."""
+        if self._rows("stale"):
+            self._store.stale.mark(tx, self._ids())
+        self._settle(tx, self._rows(*RENEWED))
+
+    def _find_lost(self, work: UnitOfWork) -> None:
+        """Find the jobs whose results or pictures are missing."""
+        open_again = []
+        for row in self._rows("results", "pictures"):
+            experiment_id, job_id = row.values.get("experiment_id"), row.values.get("job_id")
+            experiment = work.find(experiment_id) if isinstance(experiment_id, str) else None
+            phase = _phases(experiment).get(job_id) if experiment and isinstance(job_id, str) else None
+            if phase == "ended":
+                self._lost.add(str(job_id))
+            elif phase:  # its variant was damaged, too; the result comes with the end
+                open_again.append(row)
+            else:  # the row does not tell whose it is
+                for name in self._ids():
+                    self._lost |= self._incomplete(work, name)
+        self._settle(work.tx, open_again)
+
+    def _incomplete(self, work: UnitOfWork, name: str) -> set[str]:
+        """Return the ended jobs without a result, and all ended jobs of variants of which a picture is missing."""
+        experiment = work.find(name)
+        if experiment is None:
+            return set()
+        ended = {one for one, phase in _phases(experiment).items() if phase == "ended"}
+        pictures = {(row.variant_index, row.sha256) for row in self._store.results.pictures(name)}
+        found = ended - {row.job_id for row in self._store.results.all(name)}
+        for variant in experiment.variants.values():
+            if any((variant.index, image.sha256) not in pictures for image in variant.images):
+                found |= ended & variant.jobs.keys()
+        return found
+
+    def _ids(self) -> list[str]:
+        return [name for (name,) in self._log.query(SQL["select_ids"])]
+
+    def _planned(self, name: str) -> dict[int, list[str]]:
+        """Return the jobs of an experiment that were to be sent, by variant."""
+        found: dict[int, list[str]] = {}
+        for job_id, index in self._log.query(SQL["select_jobs"], (name,)):
+            found.setdefault(index, []).append(job_id)
+        return found
+
+    def _newest(self, prefix: str) -> Iterator[Message]:
+        """Yield the newest message of each topic of our own log."""
+        topic = ""
+        while True:
+            page = self._log.latest(prefix, PAGE_LIMIT, topic)
+            for record in page.records:
+                try:
+                    message = decode_body(record.body)
+                except InvalidInputError:
+                    continue
+                if message is not None:
+                    yield message
+            topic = page.next
+            if not topic:
+                return
+
+
+def _named(rows: list[DamagedRow], column: str, values: set[str]) -> list[DamagedRow]:
+    return [row for row in rows if row.values.get(column) in values]
+
+
+def _phases(experiment: Experiment) -> dict[str, JobPhase]:
+    """Return how far each job of an experiment is."""
+    return {name: phase for variant in experiment.variants.values() for name, phase in variant.jobs.items()}
+
+
+def _planned_value(experiment: Experiment, index: int) -> VariantValue | None:
+    """Return the value of a variant by the definition, if that gives all other variants their values, too."""
+    try:
+        values = plan_values(experiment.definition, MAX_VARIANTS, {})
+    except InvalidInputError:
+        return None
+    others = experiment.variants.items()
+    if index < len(values) and all(place < len(values) and values[place] == one.value for place, one in others):
+        return values[index]
+    return None

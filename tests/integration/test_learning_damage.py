@@ -1,0 +1,179 @@
+"""Damaged rows of the learning service cost nothing that is known elsewhere, and what is lost is named."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bus.contracts.experiments import (
+    ExperimentCancelParams,
+    ExperimentListParams,
+    ExperimentListReply,
+    ExperimentView,
+)
+from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams
+from bus.transport.client import request
+from learning_service.service import LearningService
+from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
+from tests.support.helpers import wait_until
+from tests.support.learning_services import (
+    SMALL,
+    ScriptedRunner,
+    Services,
+    address_of,
+    create,
+    query,
+    show,
+    wait_for,
+)
+from variantbus.client.experiments import export_of
+
+pytestmark = pytest.mark.fault(item="F62")
+LAST = "exp-1.1.1.0"
+AA, BB = "aa" * 32, "bb" * 32  # content hashes
+# what flipped bits may hit: a key, or what a row says
+FLIPS = [
+    {"experiments": "definition"},
+    {"experiments": "experiment_id", "adaptive": "state"},
+    {"variants": "state"},
+    {"variants": "variant_index", "results": "finished_at"},
+    {"jobs": "job_id", "pictures": "image"},
+    {"jobs": "kind", "comparisons": "left_sha256"},
+    {"results": "state", "ratings": "stars"},
+    {"results": "job_id", "pictures": "sha256"},
+    {"ratings": "sha256", "comparisons": "outcome"},
+    {"positions": "offset", "runners": "pipelines", "confirmations": "epoch", "jobs": "acknowledged"},
+]
+CHOSEN = {
+    "jobs": "job_id = 'exp-1.1.1.0'",
+    "ratings": "number = (SELECT max(number) FROM ratings)",
+}  # of these, one row
+TEXTS = {"state": "failed", "outcome": "tie", "kind": "other/other"}
+NUMBERS = {"stars": 1, "acknowledged": 0, "offset": 10**6}
+
+
+def flip(path: Path, table: str, column: str, where: str = "TRUE") -> int:
+    """Change a value of every row that a condition names, and leave its checksum; return how many there were."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        rows = db.execute(f'SELECT *, "{column}" AS flipped FROM {table} WHERE {where}')  # noqa: S608 - of this test
+        names = [name for name, *_ in rows.description]
+        key = [name for name, pk in db.execute("SELECT name, pk FROM pragma_table_info(?)", (table,)) if pk]
+        found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+        for row in found:
+            condition = " AND ".join(f'"{name}" = ?' for name in key)
+            statement = f'UPDATE {table} SET "{column}" = ? WHERE {condition}'  # noqa: S608 - the same
+            db.execute(statement, (other(column, row["flipped"]), *(row[name] for name in key)))
+        return len(found)
+
+
+def other(column: str, value: Any) -> Any:
+    """Return what a value has become."""
+    if column in NUMBERS or isinstance(value, int | float):
+        return NUMBERS.get(column, value + 64)
+    if isinstance(value, str):
+        return TEXTS.get(column, chr(ord(value[0]) ^ 1) + value[1:])
+    return bytes([value[0] ^ 0x40]) + value[1:]
+
+
+def judged(services: Services) -> tuple[ScriptedRunner, ServiceThread[LearningService]]:
+    """Return an experiment of which three jobs have ended and one has not, with ratings and comparisons."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=2))
+    wait_until(lambda: query(learning, "SELECT min(acknowledged) FROM jobs") == [(1,)], what="the confirmation")
+    runner.finish("exp-1.0.0.0", well(AA, match=0.5))
+    runner.finish("exp-1.1.0.0", well(BB, match=0.25))
+    runner.finish("exp-1.0.1.0", badly("no memory"))
+    wait_until(lambda: show(learning).totals.failed == 1, what="three ends")
+    wait_until(lambda: query(learning, "SELECT * FROM confirmations"), what="the log of the confirmation")
+    for image, stars in (("aaaa", 5), ("aaaa", None), ("bbbb", 4)):
+        rate = RateParams(experiment_id=EXPERIMENT, image=image, stars=stars)
+        request(address_of(learning), "image.rate", rate, RatedReply)
+    for outcome in ("left", "right"):
+        compare = CompareParams(experiment_id=EXPERIMENT, left=AA, right=BB, outcome=outcome)
+        request(address_of(learning), "comparison.add", compare, ComparedReply)
+    return runner, learning
+
+
+def state_of(learning: ServiceThread[LearningService]) -> tuple[object, ...]:
+    """Return all that the service says of its experiment, but for what counts changes and estimates."""
+    view = show(learning)
+    exported = export_of(address_of(learning), EXPERIMENT, None)
+    variants = [replace(one, revision=0, updated_at=0.0) for one in view.variants]
+    records = exported.records
+    comparisons = sorted((one.left, one.right, one.outcome) for one in records.comparisons)
+    ratings = sorted((one.sha256, one.stars) for one in records.ratings)
+    return view.status, view.definition, view.totals, variants, records.results, records.pictures, ratings, comparisons
+
+
+@pytest.mark.parametrize("flips", FLIPS, ids=lambda flips: "-".join(f"{table}.{flips[table]}" for table in flips))
+def test_a_damaged_row_is_made_up_for(
+    services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture, flips: dict[str, str]
+) -> None:
+    """The service starts, says so, and comes to the same as without the damage."""
+    runner, learning = judged(services)
+    before = state_of(learning)
+    learning.stop()
+    assert sum(flip(tmp_path / "learning.db", *one, CHOSEN.get(one[0], "TRUE")) for one in flips.items())
+
+    learning = services.learning(runner.address)
+
+    wait_until(lambda: state_of(learning) == before, what="the state before the damage")
+    assert "fails its checksum" in caplog.text
+    runner.finish(LAST, well("cccc"))
+    ended = wait_for(learning, "partial")
+    assert (ended.totals.completed, ended.totals.failed, ended.damage) == (3, 1, ())
+    wait_until(lambda: learning.call(learning.log.damaged_rows) == [], what="the repair of all rows")
+
+
+def test_damage_of_one_experiment_does_not_hide_another(services: Services, tmp_path: Path) -> None:
+    """Also where nothing is left to restore it from: the list has the others."""
+    runner, learning = judged(services)
+    create(learning, experiment_id="exp-2")
+    learning.stop()
+    path = tmp_path / "learning.db"
+    flip(path, "experiments", "definition", f"experiment_id = '{EXPERIMENT}'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE log SET body = x'00' WHERE topic = 'experiment.status.exp-1.'")
+
+    learning = services.learning(runner.address)
+
+    reply = request(address_of(learning), "experiment.list", ExperimentListParams(), ExperimentListReply)
+    assert [one.experiment_id for one in reply.experiments] == ["exp-2"]
+    assert [row.table for row in learning.call(learning.log.damaged_rows)] == ["experiments"]
+
+
+def test_what_cannot_be_restored_is_named(services: Services, tmp_path: Path) -> None:
+    """A comparison that the log no longer has is missing, and the experiment says so, also after another start."""
+    runner, learning = judged(services)
+    learning.stop()
+    path = tmp_path / "learning.db"
+    flip(path, "comparisons", "outcome", "outcome = 'left'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM log WHERE topic LIKE 'images.compared.%'")
+
+    for _ in range(2):
+        learning = services.learning(runner.address)
+        assert show(learning).damage == ("a row of comparisons was damaged and is lost",)
+        learning.stop()
+
+
+def test_a_cancel_at_a_runner_is_restored_from_its_other_rows(services: Services, tmp_path: Path) -> None:
+    """What a person wished goes on: the runner is told."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    create(learning)
+    wait_until(lambda: query(learning, "SELECT min(acknowledged) FROM jobs") == [(1,)], what="the confirmation")
+    runner.stop()
+    params = ExperimentCancelParams(experiment_id=EXPERIMENT)
+    request(address_of(learning), "experiment.cancel", params, ExperimentView)
+    learning.stop()
+    assert flip(tmp_path / "learning.db", "cancels", "done", "runner <> ''")
+
+    again = services.scripted(runner, again=True)
+    services.learning(again.address)
+
+    wait_until(lambda: again.cancels == [EXPERIMENT], what="the cancel")
