@@ -9,7 +9,7 @@ from benchmarks.picture import STYLE
 
 WIDTH: Final = 880
 HEIGHT: Final = 360
-LEFT, RIGHT, TOP, BOTTOM = 60, 190, 40, 44
+LEFT, RIGHT, TOP, BOTTOM = 60, 210, 40, 44
 COLOURS: Final = ("#0969da", "#bc4c00", "#1a7f37", "#8250df")
 STEPS_MIB: Final = (5, 10, 20, 50, 100, 200, 500)
 LINES: Final = 6  # of the grid, at most

@@ -72,6 +72,14 @@ def test_widths_without_end(text: str) -> None:
 
 
 @pytest.mark.fault(item="B66")
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'"\xff"', DEEP.encode(), b"1e999", b"%d" % 2**64, b'"\\ud800"'])
+def test_json_of_a_stranger_that_cannot_be_sent_on(data: bytes) -> None:
+    """One sentence, whichever error the decoder or the encoder has for it."""
+    with pytest.raises(InvalidInputError, match=r"^input: "):
+        from_json(data)
+
+
+@pytest.mark.fault(item="B66")
 def test_json_of_a_stranger_is_bounded_in_depth() -> None:
     """The bound is far below what Python itself could walk through."""
     value = from_json(b"[" * DEPTH + b"]" * DEPTH)

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from variantbus.dashboard.guard import reply_bytes
 
 CONNECTIONS: Final = 600  # 500 pages that are open, and what they ask meanwhile
+REFUSED: Final = 100  # more that are told so; further ones are reset, as each takes a file descriptor
 REQUEST_SECONDS: Final = 15.0  # from the beginning of a request to the end of its body
 READ_SECONDS: Final = 60.0  # in which a browser reads something of a reply that waits for it
 LINGER_SECONDS: Final = 2.0  # for a browser to read that it was refused, while it may still send
@@ -28,7 +29,9 @@ class Connection(H11Protocol):
         """Take a connection, or refuse it."""
         super().connection_made(transport)
         self._watch()
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > CONNECTIONS + REFUSED:
+            self.transport.abort()
+        elif len(self.connections) > CONNECTIONS:
             self._end(503, "too many connections; close some pages")
 
     def connection_lost(self, exc: Exception | None) -> None:
