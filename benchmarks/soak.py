@@ -11,17 +11,17 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
 from benchmarks import ours
 from benchmarks.crew import BenchmarkError, Child, Crew, Signals, StoppedError
 from benchmarks.curve import curve
+from benchmarks.flatness import SETTLING, Sample, growth, is_flat, verdict
 from bus import Start, Subscriber, request
 from bus.console.process import EXIT_SIGNAL
 from bus.contracts.experiments import CreateParams, ExperimentListParams, ExperimentParams, ExperimentView
@@ -30,9 +30,6 @@ from bus.contracts.jobs import JobListParams
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
 from bus.protocol.control import ControlError, FetchParams
 
-SETTLING: Final = 1 / 6  # of the run: caches fill, and the allocator finds its level
-COMPARED: Final = 1 / 12  # of the run: its first such part behind the settling is what the rest must not exceed
-TOLERANCE: Final = 0.05
 MIB: Final = 1 << 20
 TURN_SECONDS: Final = 0.5
 VARIANTS: Final = 10
@@ -42,9 +39,12 @@ JOIN_EVERY: Final = 40  # turns: a late joiner
 JOINER_EVENTS: Final = 5000  # that it reads before it goes
 PAGE_SECONDS: Final = 30.0  # that the open page shows one experiment
 PATIENCE_SECONDS: Final = 30.0
+if TYPE_CHECKING:
+    from _csv import Writer
 # small enough that retention has work within minutes
 CONFIG: Final = "[limits]\nretain_bytes = 134_217_728\n"
-Sample = tuple[float, dict[str, float]]  # seconds since the start, MiB of each process
+NAMES: Final = ("runner", "learning service", "dashboard", "tail")
+COLUMNS: Final = ("seconds", *NAMES, *(f"{name}, private" for name in NAMES))
 
 
 class Addresses(NamedTuple):
@@ -166,56 +166,37 @@ def start(crew: Crew) -> tuple[dict[str, Child], Addresses]:
     dashboard = crew.python("dashboard", "variantbus.dashboard", "--port", "0", *services)
     port = int(dashboard.wait_for_line("listening").rpartition(":")[2])
     tail = crew.python("tail", "bus", "tail", *services, "--json")
-    children = {"runner": runner, "learning service": learning, "dashboard": dashboard, "tail": tail}
+    children = dict(zip(NAMES, (runner, learning, dashboard, tail), strict=True))
     return children, Addresses(at_runner, at_learning, port)
 
 
-def soak(crew: Crew, seconds: float, jobs_a_second: int, every: float, table: "csv.DictWriter[str]") -> list[Sample]:
+def soak(crew: Crew, seconds: float, jobs_a_second: int, every: float, table: "Writer") -> list[Sample]:
     """Load the processes for so long, and return the samples, which are written into the table one by one."""
     children, addresses = start(crew)
     load = Load(addresses, jobs_a_second)
     _wait_for_runner(load)
     OpenPage(load, addresses.page)
-    began, samples = time.monotonic(), list[Sample]()
+    began = due = time.monotonic()
+    samples: list[Sample] = []
     while (now := time.monotonic() - began) < seconds:
         if now >= len(samples) * every:
-            resident = {name: child.process.memory_info().rss / MIB for name, child in children.items()}
-            samples.append((now, resident))
-            table.writerow({"seconds": f"{now:.0f}", **{name: f"{mib:.2f}" for name, mib in resident.items()}})
+            samples.append(_sample(now, children))
+            table.writerow([f"{now:.0f}", *(f"{mib:.2f}" for part in samples[-1][1:] for mib in part.values())])
             crew.check()
-        load.turn()
+        try:
+            load.turn()
+        except ControlError as error:  # the machine is busy with other things; whoever has died ends the run
+            click.echo(f"after {now:.0f} s: {error.message}", err=True)
         children["tail"].drain()
-        time.sleep(max(0.0, load.turns * TURN_SECONDS - (time.monotonic() - began)))
+        due = max(due + TURN_SECONDS, time.monotonic())  # what a stall has cost is not made up for
+        time.sleep(max(0.0, due - time.monotonic()))
     return samples
 
 
-def growth(samples: Sequence[Sample], seconds: float) -> dict[str, float]:
-    """Return by which part each process has grown: its highest level later, compared with that behind the settling.
-
-    A level is the median over a twelfth of the run, so that a single sample decides nothing.
-    """
-    part = seconds * COMPARED
-    parts = range(round(SETTLING / COMPARED), round(1 / COMPARED))
-    found = {}
-    for name in samples[0][1]:
-        levels = [median(one[name] for at, one in samples if n * part <= at < (n + 1) * part) for n in parts]
-        found[name] = max(levels) / levels[0] - 1
-    return found
-
-
-def verdict(grown: Mapping[str, float], seconds: float) -> str:
-    """Return the verdict in one line for each process, and one for all."""
-    lines = [f"{name}: {part:+.1%}" for name, part in grown.items()]
-    flat = "flat" if is_flat(grown) else "not flat"
-    lines.append(
-        f"{flat} within {TOLERANCE:.0%} after the first {seconds * SETTLING / 60:g} of {seconds / 60:g} minutes"
-    )
-    return "\n".join(lines)
-
-
-def is_flat(grown: Mapping[str, float]) -> bool:
-    """Return whether no process has grown by more than the tolerance."""
-    return max(grown.values()) <= TOLERANCE
+def _sample(now: float, children: Mapping[str, Child]) -> Sample:
+    found = {name: child.process.memory_info() for name, child in children.items()}
+    resident = {name: one.rss / MIB for name, one in found.items()}
+    return Sample(now, resident, {name: (one.rss - one.shared) / MIB for name, one in found.items()})
 
 
 def _wait_for_runner(load: Load) -> None:
@@ -264,18 +245,17 @@ def main(*, seconds: float, jobs: int, every: float, output: Path) -> None:
     """Load all processes steadily, and see whether their memory stays flat; status 1 if it does not."""
     Signals.note()
     output.mkdir(parents=True, exist_ok=True)
-    names = ["seconds", "runner", "learning service", "dashboard", "tail"]
     try:
         with (output / "soak.csv").open("w", encoding="utf-8", newline="", buffering=1) as file, Crew() as crew:
-            table = csv.DictWriter(file, names, lineterminator="\n")
-            table.writeheader()
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(COLUMNS)
             samples = soak(crew, seconds, jobs, every, table)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from None
     except StoppedError as stopped:
         sys.exit(EXIT_SIGNAL + stopped.args[0])
     grown = growth(samples, seconds)
-    (output / "soak.svg").write_text(curve(samples, seconds * SETTLING), encoding="utf-8")
+    (output / "soak.svg").write_text(curve([one[:2] for one in samples], seconds * SETTLING), encoding="utf-8")
     click.echo(verdict(grown, seconds))
     sys.exit(not is_flat(grown))
 
