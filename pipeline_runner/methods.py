@@ -35,6 +35,7 @@ from bus.transport.server import MethodServer
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.capacity import ALL
 from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.repair import LOST
 from pipeline_runner.queue.service import JobService, QueueFullError
 from pipeline_runner.queue.store import Numbered
 from pipeline_runner.submitters import Submitters
@@ -184,7 +185,8 @@ class JobMethods:
     def _list(self, params: JobListParams) -> JobListReply:
         page, before = self._service.store.page(params.state, params.before, params.limit)
         behind = self._behind(page)
-        return JobListReply(jobs=[self._view(job, behind.get(job.job_id)) for _, job in page], before=before)
+        jobs = [self._view(job, behind.get(job.job_id)) for _, job in page]
+        return JobListReply(jobs=jobs, before=before, damaged=self._service.damaged.names)
 
     def _behind(self, page: list[Numbered]) -> dict[str, int]:
         """Count for each queued job of a page how many of its pipeline and priority run after it.
@@ -203,6 +205,8 @@ class JobMethods:
 
     def _get(self, job_id: str) -> NormalizedJobRecord:
         job = self._service.store.get(job_id)
+        if job is None and job_id in self._service.damaged.names:
+            raise ControlError("not_found", f"job {job_id!r} is lost: {LOST}")
         if job is None:
             raise ControlError("not_found", f"job {job_id!r} is unknown to this runner; see `variantbus job list`")
         return job

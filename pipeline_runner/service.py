@@ -78,6 +78,7 @@ class Runner:
         )
         self._service = JobService(log, self._queues, steady=time.monotonic)
         index = OutputIndex(log, outputs.root)
+        index.repair(self._service.store.ended())
         self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
         self._hooks = CompletionHooks(hooks or {})
         self._service.register_completion_handler(self._hooks.notify)

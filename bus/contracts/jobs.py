@@ -106,10 +106,14 @@ class JobListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class JobListReply(Struct, frozen=True, kw_only=True):
-    """One page of jobs; `before` asks for the next one, nil where there is none."""
+    """One page of jobs; `before` asks for the next one, nil where there is none.
+
+    `damaged` has the ids of jobs of which nothing else is left: their rows fail their checksum.
+    """
 
     jobs: list[JobView]
     before: int | None
+    damaged: list[str] = field(default_factory=list)
 
 
 class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

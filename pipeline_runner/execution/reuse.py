@@ -37,6 +37,9 @@ class Reuse:
         self._log, self._store, self._pipelines, self._root = log, store, pipelines, root
         self._keys: dict[str, bytes] = {}  # of the jobs that run
         log.create_tables("reuse", SQL)
+        if rows := log.damaged_rows("reuse"):
+            with log.transaction() as tx:
+                log.mark_repaired(tx, rows)  # what they named is made again
 
     def find(self, record: NormalizedJobRecord) -> JobResult | None:
         """Return the result of an earlier job with the settings of one that is about to run, None if there is none."""

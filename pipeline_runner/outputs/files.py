@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +23,10 @@ from bus.contracts.messages import ImageRef, VariantValue
 from bus.eventlog.disk_faults import disk_fault, probe
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol import topics
+from pipeline_runner.outputs import safe_paths
 from pipeline_runner.outputs.containers import Size, format_of, size_of
 from pipeline_runner.outputs.images import MEDIA_TYPES, ImageKind, with_parameters
+from pipeline_runner.outputs.intact import sealed
 from pipeline_runner.outputs.thumbnails import Look, look_at
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
@@ -166,12 +168,25 @@ class Outputs:
             text = f"{image.path.rpartition('/')[2]}: {doubt}; the file is kept as it is"
             self._warnings.setdefault(job.job_id, []).append(text)
 
+    def renew_thumbnail(self, path: str, sha256: str) -> bytes | None:
+        """Make the thumbnail of a result anew, and return it; b"" if the result is its own, None if it can have none.
+
+        Raises:
+            OSError: the result cannot be read.
+        """
+        part = safe_paths.read_part(self.root, path, 0, PICTURE_BYTES)
+        small = look_at(part.data).thumbnail if part.size <= PICTURE_BYTES else None
+        if small is not None:
+            with suppress(OSError):  # there is no room: it is made again the next time
+                self._save_thumbnail(sha256, small)
+        return small
+
     def _save_thumbnail(self, sha256: str, small: bytes) -> str:
         """Write a thumbnail, an empty file where the picture is its own; return why it could not be, "" if it was."""
         path = self.root / thumbnail_path(sha256)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, small)
+            write_atomically(path, sealed(small))
         except OSError as error:
             if disk_fault(error, path):
                 raise

@@ -1,7 +1,9 @@
 """The index of results by the hash of their content: tables in the same file as the runner's log."""
 
+import logging
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,6 +17,7 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord
 SQL: Final = sql.load("pipeline_runner.outputs", "index.sql")
 COPIES: Final = 100  # files with the same hash that are tried where some are missing
 MATCHES: Final = 10
+logger = logging.getLogger(__name__)
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -50,6 +53,16 @@ class OutputIndex:
         self._log, self._root = log, root
         log.create_tables("outputs", SQL)
         self.begins_at = self._begin()  # unix seconds; older files may belong to jobs that it does not know
+
+    def repair(self, jobs: Iterable[NormalizedJobRecord]) -> None:
+        """Make up for damaged rows from all jobs that have ended."""
+        rows = self._log.damaged_rows("outputs")
+        if rows:
+            with self._log.transaction(sync=True) as tx:
+                for record in jobs:
+                    self.add(tx, record)
+                self._log.mark_repaired(tx, rows)
+            logger.warning("%d damaged rows of the index of results were made anew from the jobs", len(rows))
 
     def _begin(self) -> float:
         """Return when the current epoch of the log was first seen: a power cut or a restore may lose older rows."""

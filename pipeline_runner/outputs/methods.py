@@ -1,5 +1,7 @@
 """The methods of the control socket for results: read by hash, list owners, remove and sweep."""
 
+import logging
+from contextlib import suppress
 from typing import Final
 
 from bus.contracts.outputs import (
@@ -21,8 +23,10 @@ from bus.transport.server import MethodServer
 from pipeline_runner.outputs import safe_paths, thumbnails
 from pipeline_runner.outputs.cleaning import Cleaner
 from pipeline_runner.outputs.files import Outputs, thumbnail_path
-from pipeline_runner.outputs.index import OutputIndex
+from pipeline_runner.outputs.index import Copy, OutputIndex
+from pipeline_runner.outputs.intact import Intact, unsealed
 
+logger = logging.getLogger(__name__)
 SEE: Final = "see `variantbus job list`"
 
 
@@ -31,7 +35,8 @@ class OutputMethods:
 
     def __init__(self, methods: MethodServer, log: Log, index: OutputIndex, outputs: Outputs) -> None:
         """Register the methods."""
-        self._root, self._index = outputs.root, index
+        self._root, self._index, self._outputs = outputs.root, index, outputs
+        self._intact = Intact(outputs.root)
         self._part_bytes = log.limits.page_bytes
         self._cleaner = Cleaner(log, index, outputs.root)
         methods.add("output", OutputParams, self._output, role="read")
@@ -45,27 +50,39 @@ class OutputMethods:
         if not copies:
             raise ControlError("not_found", f"no job of this runner has made {params.sha256}; {SEE}")
         if params.thumbnail:
-            small = self._thumbnail(params)
+            small = self._thumbnail(params.sha256, copies)
             if small:
-                return small
+                end = params.offset + self._part_bytes
+                return _reply(params, thumbnails.MEDIA_TYPE, safe_paths.Part(small[params.offset : end], len(small)))
+        return self._part(params, copies)
+
+    def _part(self, params: OutputParams, copies: list[Copy]) -> OutputReply:
+        """Read from the first file that has the content of its hash."""
         why = ""
         for copy in copies:
             try:
-                part = safe_paths.read_part(self._root, copy.path, params.offset, self._part_bytes)
+                if self._intact.is_intact(copy.path, params.sha256):
+                    part = safe_paths.read_part(self._root, copy.path, params.offset, self._part_bytes)
+                    return _reply(params, copy.media_type, part)
+                logger.error("%s is damaged: its content does not match its hash", copy.path)
+                why = "is damaged: its content does not match its hash"
             except OSError as error:
-                why = error.strerror or str(error)
-            else:
-                return _reply(params, copy.media_type, part)
-        raise ControlError("not_found", f"{params.sha256}: its file was removed or replaced ({why})")
+                why = why or f"was removed or replaced ({error.strerror or error})"
+        raise ControlError("not_found", f"{params.sha256}: its file {why}")
 
-    def _thumbnail(self, params: OutputParams) -> OutputReply | None:
-        """Read a thumbnail; None where the result itself is small enough to be one."""
-        try:
-            part = safe_paths.read_part(self._root, thumbnail_path(params.sha256), params.offset, self._part_bytes)
-        except OSError:
-            text = f"{params.sha256}: has no thumbnail, as it is no PNG, JPEG or WebP picture that could be read"
-            raise ControlError("not_found", text) from None
-        return _reply(params, thumbnails.MEDIA_TYPE, part) if part.size else None
+    def _thumbnail(self, sha256: str, copies: list[Copy]) -> bytes:
+        """Return a thumbnail, b"" where the result itself is small enough to be one; a damaged one is made anew."""
+        with suppress(OSError):
+            part = safe_paths.read_part(self._root, thumbnail_path(sha256), 0, thumbnails.MOST_BYTES)
+            small = unsealed(part.data)
+            if small is None:
+                logger.error("%s is damaged, and made anew", thumbnail_path(sha256))
+                whole = (copy.path for copy in copies if self._intact.is_intact(copy.path, sha256))
+                small = self._outputs.renew_thumbnail(next(whole, ""), sha256)
+            if small is not None:
+                return small
+        text = f"{sha256}: has no thumbnail, as it is no PNG, JPEG or WebP picture that could be read"
+        raise ControlError("not_found", text)
 
     def _find(self, params: OutputFindParams) -> OutputFindReply:
         return OutputFindReply(outputs=self._index.find(params.prefix))

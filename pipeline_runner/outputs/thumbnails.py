@@ -12,6 +12,7 @@ from pipeline_runner.outputs.images import FORMATS, NoImageError, TooLargeError,
 EDGE: Final = 384  # pixels: the longest one of a thumbnail
 QUALITY: Final = 80
 SMALL_BYTES: Final = 64 << 10  # a picture that is no larger, and has no longer edge, is its own thumbnail
+MOST_BYTES: Final = 1 << 20  # of one: many times what any has
 MEDIA_TYPE: Final = "image/webp"
 _SIXTEEN_BITS: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 

@@ -28,6 +28,7 @@ from pipeline_runner.queue.jobs import (
     retried,
     started,
 )
+from pipeline_runner.queue.repair import DamagedJobs
 from pipeline_runner.queue.retries import MAX_FAULTS, fault_of, storage_fault_of
 from pipeline_runner.queue.store import JobStore
 
@@ -64,6 +65,7 @@ class JobService:
         self._steady = steady
         self._began: dict[str, float] = {}  # when running jobs started, by the steady clock; none of an earlier process
         self.store = JobStore(log)
+        self.damaged = DamagedJobs(log, self.store)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.queues = queues or PipelineQueues({}, 1, log.limits.queued_jobs)
         self._handlers = CompletionHandlers()
@@ -103,6 +105,7 @@ class JobService:
                 record = new_record(request, self._clock())
                 if self.store.insert(tx, record):
                     new.append(record)
+                    self.damaged.note_submitted(tx, record.job_id)
                     tx.append(_topic(JOB_QUEUED, record.learning_context), _queued(record))
         for record in new:
             self._count(record, 1)

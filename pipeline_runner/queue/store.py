@@ -1,13 +1,14 @@
 """The durable queue: the runner's jobs, in the same file as its log."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from bus.contracts.messages import INT64_MAX, JobState
 from bus.eventlog import sql
+from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from pipeline_runner.queue.jobs import NormalizedJobRecord
@@ -16,6 +17,15 @@ SQL: Final = sql.load("pipeline_runner.queue", "store.sql")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
 Numbered = tuple[int, NormalizedJobRecord]
+PAGE: Final = 1000  # rows read at a time
+
+
+def decoded(record: bytes) -> NormalizedJobRecord | None:
+    """Decode a job of unknown bytes, None if they are none."""
+    try:
+        return _decode(record)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 class JobStore:
@@ -36,14 +46,37 @@ class JobStore:
         """Write a job's new state."""
         tx.execute(SQL["update"], (record.state, _encode(record), record.job_id))
 
+    def restore(self, tx: Transaction, number: int | None, record: NormalizedJobRecord) -> None:
+        """Add a job that was there before, in its old place if that is known and free."""
+        taken = number is None or self._log.query(SQL["select_number"], (number,))
+        experiment_id = record.learning_context.experiment_id if record.learning_context else None
+        row = (record.job_id, experiment_id, record.pipeline, record.priority, record.state, _encode(record))
+        tx.execute(SQL["restore"], (None if taken else number, *row))
+
+    def ended(self) -> Iterator[NormalizedJobRecord]:
+        """Return all jobs that have ended, oldest first."""
+        after = 0
+        while rows := self._log.query(SQL["select_from"], (after, PAGE)):
+            yield from (_decode(record) for _, state, record in rows if state not in ("queued", "running"))
+            after = rows[-1][0]
+
     def get(self, job_id: str) -> NormalizedJobRecord | None:
         """Return a job, None if its id is unknown."""
         rows = self._log.query(SQL["select"], (job_id,))
         return _decode(rows[0][1]) if rows else None
 
     def next_queued(self, pipeline: str, count: int) -> list[NormalizedJobRecord]:
-        """Return the next jobs of a pipeline: by priority, then oldest first."""
-        return [_decode(row[0]) for row in self._log.query(SQL["select_next"], (pipeline, count))]
+        """Return the next jobs of a pipeline: by priority, then oldest first.
+
+        Raises:
+            DiskError: a row fails its checksum since it was checked at the start.
+        """
+        rows = self._log.query(SQL["select_next"], (pipeline, count))
+        for job_id, _, intact in rows:
+            if not intact:
+                what = f"{self._log.path}: the row of job {job_id!a} fails its checksum"
+                raise DiskError(f"{what}; start again, which sets it aside")
+        return [_decode(record) for _, record, _ in rows]
 
     def running(self) -> list[NormalizedJobRecord]:
         """Return the running jobs."""
@@ -70,7 +103,8 @@ class JobStore:
         statement = SQL["select_page_by_state"] if state else SQL["select_page"]
         params = {"before": INT64_MAX if before is None else before, "limit": limit}
         rows, more = self._log.query_page(statement, {**params, "state": state} if state else params, limit)
-        return [(number, _decode(record)) for number, record in rows], rows[-1][0] if more else None
+        jobs = [(number, job) for number, record in rows if (job := decoded(record))]
+        return jobs, rows[-1][0] if more else None
 
     def number_of(self, job_id: str) -> int:
         """Return the number of a job that exists."""

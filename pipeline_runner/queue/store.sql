@@ -36,6 +36,15 @@ ALTER TABLE pauses ADD COLUMN crc INTEGER;
 INSERT INTO jobs (job_id, experiment_id, pipeline, priority, state, record) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (job_id) DO NOTHING;
 
+-- restore: add a job with its number, or with a new one.
+INSERT INTO jobs (number, job_id, experiment_id, pipeline, priority, state, record) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- select_number: is there a job with a number?
+SELECT 1 FROM jobs WHERE number = ?;
+
+-- select_from: jobs behind a number, oldest first.
+SELECT number, state, record FROM jobs WHERE number > ? ORDER BY number LIMIT ?;
+
 -- update: write a job's new state.
 UPDATE jobs SET state = ?, record = ? WHERE job_id = ?;
 
@@ -43,7 +52,9 @@ UPDATE jobs SET state = ?, record = ? WHERE job_id = ?;
 SELECT number, record FROM jobs WHERE job_id = ?;
 
 -- select_next: the jobs of a pipeline that are next.
-SELECT record FROM jobs WHERE state = 'queued' AND pipeline = ? ORDER BY priority DESC, number LIMIT ?;
+SELECT
+    job_id, record, crc = row_crc('jobs', number, job_id, experiment_id, pipeline, priority, state, record)
+FROM jobs WHERE state = 'queued' AND pipeline = ? ORDER BY priority DESC, number LIMIT ?;
 
 -- count_behind: how many queued jobs of a pipeline with the priority of one run after it.
 SELECT count(*) FROM jobs WHERE state = 'queued' AND pipeline = ? AND priority = ? AND number > ?;

@@ -330,3 +330,46 @@ def test_jobs_that_make_nothing_are_no_trouble(painting_runner: PaintingRunner) 
     assert painting_runner.runner.call(lambda: painting_runner.runner.log.query("SELECT count(*) FROM outputs")) == [
         (0,)
     ]
+
+
+@pytest.mark.fault(item="F67")
+def test_a_damaged_file_is_refused_and_named(painting_runner: PaintingRunner, caplog: pytest.LogCaptureFixture) -> None:
+    """What has not the content of its hash is never served under it; another file with that content is."""
+    image = painting_runner.paint()
+    path = painting_runner.root / image.path
+    path.write_bytes(picture()[:-1] + b"x")
+
+    with pytest.raises(ControlError, match="is damaged: its content does not match its hash") as caught:
+        painting_runner.output(image.sha256)
+
+    assert caught.value.code == "not_found"
+    assert f"{image.path} is damaged" in caplog.text
+    other = painting_runner.paint("job-2", mark=context(3, 6.5))
+    assert other.sha256 == image.sha256
+    assert painting_runner.output(image.sha256).data == picture()
+    path.write_bytes(picture())
+    (painting_runner.root / other.path).unlink()
+    assert painting_runner.output(image.sha256).data == picture()
+
+
+@pytest.mark.fault(item="F67")
+def test_a_damaged_thumbnail_is_made_anew(painting_runner: PaintingRunner, caplog: pytest.LogCaptureFixture) -> None:
+    """As well as one of an earlier version, which has no checksum; without the picture there is none."""
+    image = painting_runner.paint()
+    small = painting_runner.root / thumbnail_path(image.sha256)
+    whole = small.read_bytes()
+    served = painting_runner.output(image.sha256, thumbnail=True).data
+    assert whole.startswith(served)
+    with Image.open(small) as opened:
+        assert opened.size == Image.open(io.BytesIO(served)).size
+
+    for damaged in (whole[:60] + bytes([whole[60] ^ 1]) + whole[61:], served, whole[:-1], b"RIFF"):
+        small.write_bytes(damaged)
+        assert painting_runner.output(image.sha256, thumbnail=True).data == served
+        assert small.read_bytes() == whole
+    assert "is damaged, and made anew" in caplog.text
+
+    small.write_bytes(served)
+    (painting_runner.root / image.path).unlink()
+    with pytest.raises(ControlError, match="has no thumbnail"):
+        painting_runner.output(image.sha256, thumbnail=True)

@@ -40,6 +40,8 @@ from variantbus.cli.view import last_line
 from variantbus.client.experiments import new_id
 from variantbus.reports.text import count_text
 
+DAMAGED = "damaged, see `job show`"
+
 
 @click.group()
 def job() -> None:
@@ -93,12 +95,16 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
         reply = request(runner, "job.list", JobListParams(state=state, limit=limit), JobListReply, keys=keys)
         if as_json:
             click.echo(json_text(reply.jobs))
+            for name in reply.damaged:
+                click.echo(f"{last_line(name)}: {DAMAGED}", err=True)
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("id", "pipeline", "state", "priority", "attempt", "age", "eta", "note"):
             table.add_column(heading, overflow="fold", no_wrap=heading not in ("priority", "attempt", "note"))
         for one in reply.jobs:
             table.add_row(*job_row(one, time.time()))
+        for name in reply.damaged if state is None else ():
+            table.add_row(Text(name), "", "damaged", "", "", "", "", DAMAGED)
         print_table(table)
         for line in wait_lines(reply.jobs):
             click.echo(line)
