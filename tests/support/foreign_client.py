@@ -27,6 +27,11 @@ class ForeignClient:
             self._process = subprocess.Popen(words, stdout=out, stderr=err, env={**os.environ, **env})
 
     @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
     def errors(self) -> str:
         """What it has written to stderr."""
         return self._err.read_text(encoding="utf-8")

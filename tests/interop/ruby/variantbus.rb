@@ -202,8 +202,8 @@ module Variantbus
 
     # The chain says which event of our prefix comes before this one.
     def message(topic, epoch, offset, chain, time_ns, body)
+      raise OtherLog if epoch != @epoch # a new one, or the feed is another publisher's: the next heartbeat shows which
       return @handler.call(Event.new(:ephemeral, epoch, 0, topic, time_ns, body)) if offset.zero?
-      raise OtherLog if epoch != @epoch
       return if offset <= @position # a repetition
       previous = @width.zero? ? offset - 1 : chain[@width - 1]
       fetch(previous || offset - 1) if previous.nil? || previous > @position
