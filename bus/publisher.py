@@ -166,11 +166,12 @@ class Publisher:
             self._trim()
 
     def _trim(self) -> None:
-        """Apply the retention of the log in small steps between other work."""
+        """Apply the retention of the log in small steps between other work, and look for damage."""
         self._trimming = None
         if self._feed_socket.closed:
             return
         try:
+            self._log.examine()
             more = self._log.trim()
         except StorageError as error:  # the next tick tries again
             log_transient(error)

@@ -78,6 +78,7 @@ class Log:
                 self._set_synchronous(full=self._full)
                 self._index = NewestIndex(self._db, self._reader.topics(indexed(self._db), self.head))
                 self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
+                self._opened_at = self.head
                 opened.pop_all()
         except sqlite3.Error as error:
             raise refusal(error, path) from error
@@ -182,6 +183,15 @@ class Log:
         """
         with self._reading():
             return self._reader.page(prefix, after, min(self.head if until is None else until, self.head), limit)
+
+    def examine(self) -> None:
+        """Read some of the records that were there at the start, once; `damaged` then counts those that are.
+
+        Raises:
+            StorageError, DiskError: as for `query`.
+        """
+        with self._reading():
+            self._reader.examine(self._opened_at)
 
     def newest(self, prefix: str) -> int:
         """Return the newest offset with a prefix, 0 if there is none."""

@@ -19,6 +19,8 @@ from bus.eventlog.pages import Listing, Page, checksum, record_of
 SQL: Final = sql.load("bus.eventlog", "reader.sql")
 SINGLES: Final = 1000  # records that are looked up one by one for one question
 SCAN_BYTES: Final = 4 << 20  # of bodies that one page looks at
+EXAMINED: Final = 500  # records that are examined at a time, in less than a millisecond
+NO_TOPIC: Final = "~"  # no topic begins so
 DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
 Row = tuple[int, bytes, int, bytes, int]  # offset, topic, time_ns, body, checksum
 _PRIMARY: Final = 0xFF  # the part of an extended code that names the kind of error
@@ -34,6 +36,7 @@ class Reader:
         self._db, self._limits = db, limits
         self.first = first
         self.damaged: set[int] = set()
+        self._examined = 0
 
     def page(self, prefix: str, after: int, until: int, limit: int) -> Page:
         """Return the records with a prefix and an offset in (after, until], at most `limit` and about a page of them.
@@ -60,6 +63,12 @@ class Reader:
                     break
         self._note(damaged)
         return Page(records, at, damaged)
+
+    def examine(self, until: int) -> None:
+        """Read the next records, up to an offset, so that damage is known before anybody asks for what is lost."""
+        at = max(self._examined, self.first - 1)
+        if at < until:
+            self._examined = self.page(NO_TOPIC, at, min(until, at + EXAMINED), EXAMINED).next
 
     def listing(self, newest: Iterable[tuple[str, int]], limit: int) -> Listing:
         """Return the newest records of topics, of which topic and offset are given, at most about a page of them.

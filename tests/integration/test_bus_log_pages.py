@@ -175,6 +175,25 @@ def test_many_missing_records_are_named_a_page_at_a_time(
 
 
 @pytest.mark.fault(item="F56")
+def test_damage_is_found_before_anybody_asks_for_what_is_lost(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records that are there at the start are examined once, some at a time."""
+    monkeypatch.setattr(reader, "EXAMINED", 100)
+    write(path)
+    tamper(path, 'DELETE FROM log WHERE "offset" IN (120, 330)')
+    log = open_log(path)
+    append(log, ("work.0.", "new"))
+
+    found = []
+    for _ in range(5):
+        log.examine()
+        found.append(log.damaged)
+
+    assert found == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.fault(item="F56")
 def test_a_damaged_topic_does_not_hide_its_record_from_those_who_want_it(open_log: OpenLog, path: Path) -> None:
     """Who reads one topic is told as well: nobody can know what topic it had."""
     write(path)
