@@ -23,18 +23,19 @@ from bus.contracts.messages import (
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.damage import DamagedRow
+from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import variants
 from learning_service.experiments.axes import MAX_VARIANTS, plan_values
-from learning_service.experiments.model import Experiment, SearchState
+from learning_service.experiments.model import Experiment, SearchState, variant_status
 from learning_service.experiments.plan import parse_job_id
 from learning_service.experiments.variants import JobPhase
 from learning_service.storage.judgement_repair import repair_comparisons, repair_ratings
 from learning_service.storage.rebuilding import Evidence, rebuild
-from learning_service.storage.store import LearningStore, job_kind
+from learning_service.storage.store import LearningStore, is_readable, job_kind
 from learning_service.storage.unit_of_work import UnitOfWork
 
 SQL: Final = sql.load("learning_service.storage", "repair.sql")
@@ -52,8 +53,9 @@ class Repair:
         self._log, self._store, self._runners = log, store, list(runners)
         self._waiting = log.damaged_rows()
         self._lost: set[str] = set()  # jobs that have ended, but whose result or pictures are not here
-        if self._waiting:
-            self._run()
+        unreadable = self._find_unreadable()
+        if self._waiting or unreadable:
+            self._run(unreadable)
 
     @property
     def lost(self) -> list[str]:
@@ -69,9 +71,10 @@ class Repair:
         context = job.learning_context
         if job.job_id not in self._lost or context is None or self._store.find(context.experiment_id) is None:
             return
-        rows = [row for row in self._rows("results", "pictures") if row.values.get("job_id") == job.job_id]
-        if self._lost == {job.job_id}:
-            rows = self._rows("results", "pictures")
+        self._lost.discard(job.job_id)
+        mine = [
+            row for row in self._rows("results", "pictures") if row.values.get("job_id") == job.job_id or not self._lost
+        ]
         with self._log.transaction() as tx:
             self._store.results.write(tx, [job])
             self._store.stale.mark(tx, [context.experiment_id])
@@ -79,36 +82,68 @@ class Repair:
             draft = work.draft(context.experiment_id)
             if context.variant_index in draft.variants:
                 work.rate(draft, context.variant_index, job.finished_at)
-            self._settle(tx, rows)
-        self._lost.discard(job.job_id)
+            self._settle(tx, mine)
+        self._name_lost()
 
-    def _run(self) -> None:
+    def _run(self, unreadable: set[str]) -> None:
         before = len(self._waiting)
+        steps: dict[str, Callable[[UnitOfWork], list[DamagedRow]]] = {
+            "experiments": self._experiments,
+            "variants": self._variants,
+            "adaptive": self._searches,
+            "jobs": self._jobs,
+            "cancels": self._cancels,
+            "ratings": lambda work: repair_ratings(self._log, work, self._store, self._rows("ratings")),
+            "comparisons": lambda work: repair_comparisons(self._log, work, self._store, self._rows("comparisons")),
+        }
         with self._log.transaction(sync=True) as tx:
             work = UnitOfWork(tx, self._store)
-            steps: dict[str, Callable[[UnitOfWork], list[DamagedRow]]] = {
-                "experiments": self._experiments,
-                "variants": self._variants,
-                "adaptive": self._searches,
-                "jobs": self._jobs,
-                "cancels": self._cancels,
-                "ratings": lambda work: repair_ratings(self._log, work, self._store, self._rows("ratings")),
-                "comparisons": lambda work: repair_comparisons(self._log, work, self._store, self._rows("comparisons")),
-            }
+            for name in unreadable:
+                self._remove_unreadable(tx, name)
             for table, step in steps.items():
-                if self._rows(table):
+                if self._rows(table) or (unreadable and table in ("experiments", "variants")):
                     self._settle(tx, step(work))
             self._renew(tx)
             self._find_lost(work)
-            if any(self._rows("results", "pictures")) or before > len(self._waiting):
-                for runner in self._runners:
-                    self._store.begin_reconcile(tx, runner)
-        logger.warning("%d damaged rows of the learning service were made up for", before - len(self._waiting))
+            for runner in self._runners if before > len(self._waiting) or self._lost or unreadable else ():
+                self._store.begin_reconcile(tx, runner)
+        logger.warning("%d damaged rows were made up for", before - len(self._waiting) + len(unreadable))
         for row in self._waiting:
             named = row.values.get("experiment_id")
-            logger.error("a damaged row of the table %s cannot be restored now, of experiment %r", row.table, named)
-            if isinstance(named, str):
-                self._store.damage.setdefault(named, []).append(f"a row of {row.table} was damaged and is lost")
+            logger.error("a damaged row of the table %s is not restored, of experiment %r", row.table, named)
+        self._name_lost()
+
+    def _find_unreadable(self) -> set[str]:
+        """Return the experiments whose rows are intact, but do not make sense, as another program has written them."""
+        found = set()
+        for name in self._ids():
+            try:
+                self._store.find(name)
+            except DiskError as error:
+                logger.error("%s", error)  # noqa: TRY400 - no bug of ours
+                found.add(name)
+            self._store.trim()
+        return found
+
+    def _remove_unreadable(self, tx: Transaction, name: str) -> None:
+        """Remove those rows of an experiment that cannot be read."""
+        for definition in self._log.query(SQL["select_definition"], (name,)):
+            if not is_readable(*definition):
+                tx.execute(SQL["delete_experiment"], (name,))
+        for index, state in self._log.query(SQL["select_states"], (name,)):
+            if not is_readable(state=state):
+                tx.execute(SQL["delete_variant"], (name, index))
+
+    def _name_lost(self) -> None:
+        """Let each experiment say what damage has cost it."""
+        before, self._store.damage = self._store.damage, {}
+        for row in self._waiting:
+            if isinstance(named := row.values.get("experiment_id"), str):
+                what = f"a row of {row.table} was damaged and is not restored"
+                self._store.damage[named] = (*self._store.damage.get(named, ()), what)
+        for name in {*before, *self._store.damage}:
+            if experiment := self._store.find(name):
+                experiment.damage = self._store.damage.get(name, ())
 
     def _rows(self, *tables: str) -> list[DamagedRow]:
         return [row for row in self._waiting if row.table in tables]
@@ -183,7 +218,10 @@ class Repair:
         pictures = [row for row in self._store.results.pictures(name) if row.variant_index == index]
         seeds = draft.definition.jobs_per_variant
         variant = rebuild(Evidence(name, index, value, published, planned, seeds, results, pictures))
-        work.put(draft, replace(variant, revision=variant.revision + 1), variant.updated_at)
+        if published and variant_status(draft, variant) == published:
+            draft.put(variant)
+        else:
+            work.put(draft, replace(variant, revision=variant.revision + 1), variant.updated_at)
         work.rate(draft, index, variant.updated_at)
         return True
 
@@ -265,12 +303,16 @@ class Repair:
         experiment = work.find(name)
         if experiment is None:
             return set()
-        ended = {one for one, phase in _phases(experiment).items() if phase == "ended"}
         pictures = {(row.variant_index, row.sha256) for row in self._store.results.pictures(name)}
-        found = ended - {row.job_id for row in self._store.results.all(name)}
+        results = {row.job_id: row.state for row in self._store.results.all(name)}
+        found: set[str] = set()
         for variant in experiment.variants.values():
+            ended = {one for one, phase in variant.jobs.items() if phase == "ended"}
+            withdrawn = variant.cancelled - sum(results.get(one) == "cancelled" for one in ended)  # they have no result
+            if len(ended - results.keys()) > withdrawn:
+                found |= ended - results.keys()
             if any((variant.index, image.sha256) not in pictures for image in variant.images):
-                found |= ended & variant.jobs.keys()
+                found |= ended
         return found
 
     def _ids(self) -> list[str]:

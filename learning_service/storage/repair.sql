@@ -26,3 +26,15 @@ DELETE FROM jobs WHERE experiment_id = ? AND variant_index = ?;
 
 -- select_cancels: who has to cancel an experiment.
 SELECT runner, finish_running FROM cancels WHERE experiment_id = ?;
+
+-- select_definition: that of an experiment.
+SELECT definition FROM experiments WHERE experiment_id = ?;
+
+-- select_states: those of the variants of an experiment.
+SELECT variant_index, state FROM variants WHERE experiment_id = ?;
+
+-- delete_experiment: one whose definition cannot be read.
+DELETE FROM experiments WHERE experiment_id = ?;
+
+-- delete_variant: one whose state cannot be read.
+DELETE FROM variants WHERE experiment_id = ? AND variant_index = ?;

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bus.contracts.messages import INT64_MAX, ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
+from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
@@ -58,7 +59,7 @@ class LearningStore:
         """
         self._log, self._shard = log, shard
         self._recent = RecentExperiments()
-        self.damage: dict[str, list[str]] = {}  # experiment -> what damage has cost it; see `Repair`
+        self.damage: dict[str, tuple[str, ...]] = {}  # experiment -> what damage has cost it; see `Repair`
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations = Searches(log), Confirmations(log)
@@ -305,17 +306,34 @@ class LearningStore:
         if not rows:
             return None
         _, definition, created_at, discovered, started_at, updated_at, revision = rows[0]
-        experiment = Experiment(
-            experiment_id,
-            _decode_definition(definition),
-            (_decode_variant(state) for (state,) in self._log.query(SQL["select_variants"], (experiment_id,))),
-            created_at=created_at,
-            discovered=bool(discovered),
-        )
+        states = self._log.query(SQL["select_variants"], (experiment_id,))
+        try:
+            experiment = Experiment(
+                experiment_id,
+                _decode_definition(definition),
+                (_decode_variant(state) for (state,) in states),
+                created_at=created_at,
+                discovered=bool(discovered),
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            text = f"{self._log.path}: the experiment {experiment_id} is damaged ({error})"
+            raise DiskError(f"{text}; start again, which restores what can be") from error
         experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
         experiment.search = self.searches.find(experiment_id)
-        experiment.damage = tuple(self.damage.get(experiment_id, ()))
+        experiment.damage = self.damage.get(experiment_id, ())
         return experiment
+
+
+def is_readable(definition: bytes | None = None, state: bytes | None = None) -> bool:
+    """Return whether a stored definition, or the state of a variant, can be decoded."""
+    try:
+        if definition is not None:
+            _decode_definition(definition)
+        if state is not None:
+            _decode_variant(state)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def job_kind(pipeline: str, stage: str) -> str:

@@ -15,8 +15,11 @@ from bus.contracts.experiments import (
     ExperimentView,
 )
 from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams
+from bus.eventlog.errors import DiskError
+from bus.eventlog.log import Log
 from bus.transport.client import request
 from learning_service.service import LearningService
+from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
@@ -157,8 +160,26 @@ def test_what_cannot_be_restored_is_named(services: Services, tmp_path: Path) ->
 
     for _ in range(2):
         learning = services.learning(runner.address)
-        assert show(learning).damage == ("a row of comparisons was damaged and is lost",)
+        assert show(learning).damage == ("a row of comparisons was damaged and is not restored",)
         learning.stop()
+
+
+def test_rows_that_are_intact_but_make_no_sense_are_made_up_for_too(services: Services, tmp_path: Path) -> None:
+    """Another program has written them: reading them ends the process in one sentence; the next start restores them."""
+    runner, learning = judged(services)
+    before = state_of(learning)
+    learning.stop()
+    log = Log(tmp_path / "learning.db")
+    store = LearningStore(log)
+    log.query("UPDATE experiments SET definition = x'c1'")
+    log.query("UPDATE variants SET state = x'c1' WHERE variant_index = 1")
+    with pytest.raises(DiskError, match="the experiment exp-1 is damaged"):
+        store.find(EXPERIMENT)
+    log.close()
+
+    learning = services.learning(runner.address)
+
+    assert state_of(learning) == before
 
 
 def test_a_cancel_at_a_runner_is_restored_from_its_other_rows(services: Services, tmp_path: Path) -> None:
