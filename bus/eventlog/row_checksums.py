@@ -1,12 +1,13 @@
 """Checksums of the rows of state tables: SQLite does not notice a flipped bit in a stored value.
 
 A table is checked if it has a column `crc`: the CRC-32 of its name and of all its other columns, in their order.
-Frequent statements write it themselves (`crc = row_crc('jobs', …)`). Triggers write it for every other one, so that no
-statement can forget it. They are temporary, because only a connection of this program has the function.
+Triggers write it, so that no statement can forget it. They are temporary, because only a connection of this program has
+the function. They cost time, so there are none where all statements that write a table do it themselves.
 """
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple
@@ -16,7 +17,6 @@ import msgspec
 
 Value = int | float | str | bytes | None
 RECORDS: Final = {"log", "kept"}  # whose rows have the checksum of their record (see pages.py)
-WHOLE: Final = 2.0**53  # below it, each whole float is an integer
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -31,11 +31,18 @@ class Table(NamedTuple):
 def row_crc(*values: Value) -> int:
     """Return the CRC-32 of the name of a table and the values of a row; also a function in SQL.
 
-    A whole float counts as an integer: SQLite stores it as one, and so gives 0.0 back for -0.0.
+    The values have to be those that SQLite stores: in a REAL column 5 becomes 5.0, and -0.0 becomes 0.0. Triggers see
+    them so; a statement writes `?1 + 0.0` for such a column.
     """
-    if float in map(type, values):
-        return crc32(_encode([int(v) if type(v) is float and abs(v) < WHOLE and v.is_integer() else v for v in values]))
     return crc32(_encode(values))
+
+
+def checked(name: str, rows: Iterable[tuple[Value, ...]]) -> list[tuple[Value, ...]]:
+    """Return rows of a table, each with its checksum last: for frequent statements, as a function in SQL costs more.
+
+    The values are all columns in their order. A float must not be -0.0 or not a number.
+    """
+    return [(*row, crc32(_encode((name, *row)))) for row in rows]
 
 
 def register(db: sqlite3.Connection) -> None:
@@ -51,6 +58,16 @@ def describe(db: sqlite3.Connection, name: str) -> Table | None:
         return None
     key = sorted((place, column) for column, place in columns if place)
     return Table(name, tuple(one for one in names if one != "crc"), tuple(column for _, column in key) or ("rowid",))
+
+
+def needs_triggers(name: str, statements: Iterable[str]) -> bool:
+    """Return whether some of a store's statements that write a table forget the checksum, or none of them writes it."""
+    writes = re.compile(rf"\b(INTO|UPDATE) {name}\b")
+    found = [text for text in statements if writes.search(text)]
+    forgets = any(
+        ("SET" in text and "crc =" not in text) or ("INSERT" in text and "crc)" not in text) for text in found
+    )
+    return forgets or not found
 
 
 def add_triggers(db: sqlite3.Connection, table: Table) -> None:

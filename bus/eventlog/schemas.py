@@ -19,6 +19,11 @@ def version_of(statements: Mapping[str, str]) -> int:
     return max((int(found[1]) for name in statements if (found := _MIGRATION.fullmatch(name))), default=1)
 
 
+def without(statements: Mapping[str, str]) -> list[str]:
+    """Return the statements of a store that are no part of its schema."""
+    return [text for name, text in statements.items() if name != "schema" and not _MIGRATION.fullmatch(name)]
+
+
 def split(script: str) -> Iterator[str]:
     """Yield the statements of a script: Python's `executescript` would commit the transaction around them."""
     statement = ""

@@ -9,6 +9,7 @@ import msgspec
 from bus.contracts.messages import ImageRef, JobCompleted
 from bus.eventlog import sql
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import checked
 from bus.eventlog.transaction import Transaction
 from learning_service.experiments.variants import seconds_of
 
@@ -63,14 +64,21 @@ class Results:
             metrics = {name: value for name, value in result.metrics.items() if isfinite(value)}
             error = result.error.message if result.error else None
             results.append(
-                (*key, _state(job), seconds_of(job), job.finished_at, _encode(metrics) if metrics else None, error)
+                (
+                    *key,
+                    _state(job),
+                    seconds_of(job),
+                    job.finished_at + 0.0,
+                    _encode(metrics) if metrics else None,
+                    error,
+                )
             )
             experiment_id, job_id, variant_index, repeat_index = key
             pictures += [
                 (experiment_id, image.sha256, job_id, variant_index, repeat_index, _encode(image))
                 for image in result.images
             ]
-        tx.executemany(SQL["upsert_result"], results)
+        tx.executemany(SQL["upsert_result"], checked("results", results))
         if pictures:
             tx.executemany(SQL["upsert_picture"], pictures)
 

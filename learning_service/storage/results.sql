@@ -29,14 +29,15 @@ ALTER TABLE results ADD COLUMN crc INTEGER;
 ALTER TABLE pictures ADD COLUMN crc INTEGER;
 
 -- upsert_result: note how a job ended.
-INSERT INTO results (experiment_id, job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (experiment_id, job_id) DO UPDATE SET state = excluded.state, seconds = excluded.seconds,
-    finished_at = excluded.finished_at, metrics = excluded.metrics, error = excluded.error;
+INSERT INTO results (experiment_id, job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (experiment_id, job_id) DO UPDATE SET variant_index = excluded.variant_index,
+    repeat_index = excluded.repeat_index, state = excluded.state, seconds = excluded.seconds,
+    finished_at = excluded.finished_at, metrics = excluded.metrics, error = excluded.error, crc = excluded.crc;
 
 -- upsert_picture: note a picture of a job.
-INSERT OR IGNORE INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image)
-VALUES (?, ?, ?, ?, ?, ?);
+INSERT OR IGNORE INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image, crc)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc('pictures', ?1, ?2, ?3, ?4, ?5, ?6));
 
 -- select_results: how the jobs of an experiment ended.
 SELECT job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error FROM results

@@ -12,6 +12,7 @@ from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import checked
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
@@ -159,7 +160,7 @@ class LearningStore:
     def write_variants(self, tx: Transaction, variants: Mapping[tuple[str, int], Variant]) -> None:
         """Write variants by experiment and index."""
         rows = [(*key, _encode(variant)) for key, variant in variants.items()]
-        tx.executemany(SQL["upsert_variant"], rows)
+        tx.executemany(SQL["upsert_variant"], checked("variants", rows))
 
     def rate_all(self, tx: Transaction, experiment: Experiment) -> None:
         """Recount the ratings of all variants, and write the variants that have any."""

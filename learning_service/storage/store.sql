@@ -110,8 +110,8 @@ FROM experiments WHERE experiment_id = ?;
 SELECT number, experiment_id, definition FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
 
 -- upsert_variant: write a variant.
-INSERT INTO variants (experiment_id, variant_index, state) VALUES (?, ?, ?)
-ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state;
+INSERT INTO variants (experiment_id, variant_index, state, crc) VALUES (?, ?, ?, ?)
+ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state, crc = excluded.crc;
 
 -- select_variants: the variants of an experiment.
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
@@ -171,8 +171,8 @@ UPDATE cancels SET done = 0 WHERE runner = ?;
 SELECT DISTINCT runner FROM jobs WHERE experiment_id = ? AND runner IS NOT NULL;
 
 -- upsert_position: note how far a runner was read.
-INSERT INTO positions (source, prefix, epoch, "offset") VALUES (?, ?, ?, ?)
-ON CONFLICT (source, prefix) DO UPDATE SET epoch = excluded.epoch, "offset" = excluded."offset";
+INSERT INTO positions (source, prefix, epoch, "offset", crc) VALUES (?1, ?2, ?3, ?4, row_crc('positions', ?1, ?2, ?3, ?4))
+ON CONFLICT (source, prefix) DO UPDATE SET epoch = excluded.epoch, "offset" = excluded."offset", crc = excluded.crc;
 
 -- select_positions: how far each runner was read.
 SELECT source, prefix, epoch, "offset" FROM positions;

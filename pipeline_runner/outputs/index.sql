@@ -39,11 +39,12 @@ DELETE FROM outputs_since;
 INSERT INTO outputs_since (epoch, since) VALUES (?, ?);
 
 -- insert_output: note what a job has made.
-INSERT OR REPLACE INTO outputs (sha256, path, job_id, experiment_id, media_type, bytes, created)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO outputs (sha256, path, job_id, experiment_id, media_type, bytes, created, crc)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, row_crc('outputs', ?1, ?2, ?3, ?4, ?5, ?6, ?7 + 0.0));
 
 -- insert_ended: note that a job has ended.
-INSERT OR REPLACE INTO ended_jobs (job_id, experiment_id, ended) VALUES (?, ?, ?);
+INSERT OR REPLACE INTO ended_jobs (job_id, experiment_id, ended, crc)
+VALUES (?1, ?2, ?3, row_crc('ended_jobs', ?1, ?2, ?3 + 0.0));
 
 -- select_copies: the files with a hash.
 SELECT DISTINCT path, media_type FROM outputs WHERE sha256 = ? LIMIT ?;
