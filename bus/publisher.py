@@ -1,5 +1,6 @@
 """The publisher: a log, the PUB socket of its feed, and the ROUTER socket that answers requests about it."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Final, TypeVar
@@ -26,6 +27,7 @@ from bus.protocol.frames import PROTOCOL, HeartbeatFrame, HeartbeatInfo, Record,
 from bus.protocol.predecessors import Predecessors
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry import metrics
+from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Metrics, Point, Traffic, process_points
 from bus.transport import authentication, server, sockets
 from bus.transport.authentication import Authenticator
@@ -49,6 +51,10 @@ REFUSALS: Final = {
     BodyTooLargeError: Refusal("too_large", "put large values in a file"),
     StorageError: Refusal("unavailable", "make room and try again"),
 }
+
+
+logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 
 
 class Publisher:
@@ -202,11 +208,17 @@ class Publisher:
             )
             if request is None:
                 return
+            if request.is_orphaned():
+                self.methods.drop_orphan()
+                continue
             # looked up for each request: a removed key loses its rights at once
             role = self.authenticator.role_of(request.user) if self.authenticator else "command"
-            reply = self.methods.answer(request.frames, role)
-            if reply and not sockets.send_frames(self._control_socket, [request.sender, *reply]):
+            reply = self.methods.answer(request.frames, role, request.address)
+            outcome = sockets.send_reply(self._control_socket, [request.sender, *reply]) if reply else "sent"
+            if outcome != "sent":
                 self._replies_dropped += 1
+                if outcome == "unread":
+                    logger.warning("%s does not read its replies: one was dropped", request.address())
 
     def _add_methods(self) -> None:
         add = self.methods.add

@@ -12,6 +12,7 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+from bus import publisher
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.subscriber import source
@@ -49,7 +50,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def fresh_minute() -> None:
     """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
-    for logger in (server.logger, authentication.logger, source.logger):
+    for logger in (server.logger, authentication.logger, source.logger, publisher.logger):
         logger.filters[:] = [RepeatFilter()]
 
 

@@ -70,14 +70,19 @@ class MethodServer:
         """
         self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
 
-    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes] | None:
+    def answer(
+        self, frames: list[bytes], role: Role | None = "command", address: Callable[[], str] = lambda: "a client"
+    ) -> list[bytes] | None:
         """Return the reply to `[request id, method, params]`; None if the form is so wrong that no reply is possible.
 
-        `role` is what the client may do: nothing if it is None, everything where there are no keys.
+        `role` is what the client may do: nothing if it is None, everything where there are no keys. `address` is asked
+        where the client is if that is worth a line in the log.
         """
         if len(frames) != REQUEST_FRAMES or len(frames[0]) > ID_LIMIT:
             self._dropped["frames" if len(frames) != REQUEST_FRAMES else "request_id"] += 1
-            logger.warning("a request was dropped: it has not the three frames id, method and parameters")
+            logger.warning(
+                "a request of %s was dropped: it has not the three frames id, method and parameters", address()
+            )
             return None
         request_id, method, params = frames
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
@@ -89,6 +94,10 @@ class MethodServer:
             return [request_id, b"error", _encode_error(error)]
         self._answered[known, "ok"] += 1
         return [request_id, b"ok", result]
+
+    def drop_orphan(self) -> None:
+        """Count a request whose client is gone."""
+        self._dropped["orphaned"] += 1
 
     def points(self) -> Iterator[Point]:
         """Yield the numbers of requests by outcome."""

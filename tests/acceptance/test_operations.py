@@ -125,7 +125,7 @@ def test_json_logs_are_one_object_a_line_and_do_not_flood(workspace: Workspace) 
     assert {line["service"] for line in lines} == {"runner"}
     warnings = [line for line in lines if line["level"] == "warning"]
     assert [line["message"] for line in warnings] == [
-        "a request was dropped: it has not the three frames id, method and parameters"
+        "a request of 127.0.0.1 was dropped: it has not the three frames id, method and parameters"
     ] * 10
 
 

@@ -38,6 +38,7 @@ LONG: Final = SECONDS >= 60
 RESTARTS: Final = 50 if LONG else 1
 EVENTS_EACH: Final = 2000 if LONG else 20_000  # more than sockets and queues take, by the end
 HEARTBEAT_SECONDS: Final = 4.5  # in which a socket with heartbeats of ZMTP, two seconds apart, would have died of them
+MEMORY_LIMIT: Final = 200 << 20
 BUSY: Final = """
 import sys, time
 from pathlib import Path
@@ -162,7 +163,7 @@ def flooding(*floods: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def check_answers(service: Running, address: str, keys: Keys | None = None) -> None:
-    """Ask for `STALL_SECONDS`: a patient client is answered all the time, by the same process."""
+    """Ask for `STALL_SECONDS`: a patient client is answered all the time, by the same process, which stays small."""
     waits: list[float] = []
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
@@ -170,6 +171,8 @@ def check_answers(service: Running, address: str, keys: Keys | None = None) -> N
         request(address, "info", {}, InfoReply, PATIENCE * TIME_FACTOR, keys=keys)
         waits.append(time.monotonic() - began)
         assert service.lives, service.errors()
+        memory = psutil.Process(service.popen.pid).memory_info().rss
+        assert memory < MEMORY_LIMIT, f"{memory >> 20} MiB"
         time.sleep(0.02)
     waits.sort()
     middle, most = waits[len(waits) // 2], waits[-1]

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
 HANDSHAKE_SECONDS = 5.0
 NOT_LONG = 1.0 * TIME_FACTOR
+A_MOMENT = 0.2 * TIME_FACTOR
 QUEUED = 16
 TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(160)
 ZMTP_1 = b"\x01\x00" + b"\x05\x00info"
@@ -158,7 +160,7 @@ def test_any_number_of_frames_is_dropped_and_counted(
         witness()
 
     assert {record.getMessage() for record in caplog.records} <= {
-        "a request was dropped: it has not the three frames id, method and parameters"
+        "a request of 127.0.0.1 was dropped: it has not the three frames id, method and parameters"
     }
 
 
@@ -335,3 +337,28 @@ def test_a_port_scan_is_survived(service: Service, witness: Callable[[], None]) 
             scanner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     witness()
     assert heard(service) == (0, 0)
+
+
+@pytest.mark.fault(item="F48")
+@pytest.mark.parametrize("keys", [None])
+def test_requests_of_clients_that_are_gone_are_not_answered(service: Service, witness: Callable[[], None]) -> None:
+    """They were taken in before the connection was reset, while the service was busy with something else."""
+    free = threading.Event()
+
+    def be_busy() -> None:
+        free.wait(PATIENCE * TIME_FACTOR)
+
+    service.loop.call(be_busy)
+    try:
+        peer = connected(service.publisher.control, b"DEALER")
+        peer.send((frame(b"1", more=True) + frame(b"fetch", more=True) + frame(b"")) * 200)
+        time.sleep(A_MOMENT)  # nothing tells when libzmq has taken them in, and when it has heard of the reset
+        peer.reset()
+        time.sleep(A_MOMENT)
+    finally:
+        free.set()
+    witness()
+    publisher = service.publisher
+    orphaned, unsent = service.call(lambda: (publisher.methods._dropped["orphaned"], publisher._replies_dropped))
+    assert orphaned >= QUEUED
+    assert unsent == 0

@@ -187,9 +187,11 @@ class LossyMethodServer(MethodServer):
         self._methods = methods._methods
         self._lost, self.left = method, count
 
-    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes] | None:
+    def answer(
+        self, frames: list[bytes], role: Role | None = "command", address: Callable[[], str] = lambda: "a client"
+    ) -> list[bytes] | None:
         """Do as asked, and say nothing."""
-        reply = super().answer(frames, role)
+        reply = super().answer(frames, role, address)
         if self.left and frames[1] == self._lost:
             self.left -= 1
             return None
