@@ -212,8 +212,8 @@ def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open
             sha256 = f"{number:064}"
             store.judgements.rate(tx, name, RatingRow(sha256, number % 5 + 1, "", 1.0))
             tx.execute(
-                "INSERT INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image) "
-                "VALUES (?, ?, ?, ?, 0, x'80')",
+                "INSERT INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image, crc) "
+                "VALUES (?1, ?2, ?3, ?4, 0, x'80', row_crc('pictures', ?1, ?2, ?3, ?4, 0, x'80'))",
                 (name, sha256, f"{name}.{number}", index),
             )
     began = time.process_time()

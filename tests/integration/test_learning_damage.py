@@ -172,7 +172,8 @@ def test_rows_that_are_intact_but_make_no_sense_are_made_up_for_too(services: Se
     log = Log(tmp_path / "learning.db")
     store = LearningStore(log)
     log.query("UPDATE experiments SET definition = x'c1'")
-    log.query("UPDATE variants SET state = x'c1' WHERE variant_index = 1")
+    crc = "row_crc('variants', experiment_id, variant_index, x'c1')"
+    log.query(f"UPDATE variants SET state = x'c1', crc = {crc} WHERE variant_index = 1")  # noqa: S608 - no input
     with pytest.raises(DiskError, match="the experiment exp-1 is damaged"):
         store.find(EXPERIMENT)
     log.close()

@@ -5,6 +5,7 @@ import io
 import os
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -291,9 +292,11 @@ def test_a_prefix_that_is_too_short_or_no_hash_is_refused(painting_runner: Paint
 
 def test_at_most_ten_results_are_found(painting_runner: PaintingRunner) -> None:
     """A prefix of 8 digits is hardly ever that of two; the answer is bounded all the same."""
-    row = "INSERT INTO outputs VALUES ('abcdefab' || hex(randomblob(28)), 'p', 'j', NULL, 'm', 1, 1.0, NULL)"
-    for _ in range(12):
-        painting_runner.runner.call(lambda: painting_runner.runner.log.query(row))
+    values = "?1, 'p', 'j', NULL, 'm', 1, 1.0"
+    row = f"INSERT INTO outputs VALUES ({values}, row_crc('outputs', {values}))"  # noqa: S608 - no input
+    log = painting_runner.runner.log
+    for number in range(12):
+        painting_runner.runner.call(partial(log.query, row, (f"abcdefab{number:056}",)))
 
     found = painting_runner.ask("output.find", {"prefix": "abcdefab"}, OutputFindReply).outputs
 
