@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from tests.bitflips.facts import REFUSED, SILENT, Facts, Key
-from tests.bitflips.reference import OPEN, WAITING
+from tests.bitflips.reference import CANCELLED, OPEN, WAITING
 
 Kind = Literal["right", "named", "refused", "WRONG"]
 EXITS: Final = (1, 4)  # of a service that ends for damage, now or at its start; see docs/operations.md
@@ -182,11 +182,14 @@ class Judge:
 
 
 def is_firm(key: Key) -> bool:
-    """Return whether another value is wrong, whatever is said of it; a missing one may be named."""
+    """Return whether another value is wrong, whatever is said of it; a missing one may be named.
+
+    A cancel may be lost with the end of the log: a job that ran all the same has another result.
+    """
     if key[0] in FIRM or key[1] in ("event", "latest"):
         return True
     if key[0] in ("job", "job.list"):
-        return key[2] not in LOOSE_OF_JOB
+        return key[2] not in LOOSE_OF_JOB and not (key[2] == "result" and key[1].startswith(CANCELLED))
     return bool(FIRM_OF_EXPERIMENT & set(key)) and key[2] != "recommendation"
 
 

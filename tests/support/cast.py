@@ -30,7 +30,7 @@ REQUEST_SECONDS: Final = 1.0  # for a flood: who is stopped does not answer
 LIMITS: Final = "[limits]\ncontrol_send_messages = 16\n"
 FAULTS: Final = (
     *["kill", "kill and start", "stop", "continue", "restart", "submit", "submit"],
-    "flood",
+    *["flood", "disk is full", "disk is free"],
 )
 
 
