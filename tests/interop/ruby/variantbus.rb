@@ -117,9 +117,10 @@ module Variantbus
     attr_reader :epoch, :position # every event of the prefix up to here was handed over
 
     # `start` is :beginning, :now (what comes from now on), :latest (first the newest event of each topic), or a stored
-    # position [epoch, offset], which was written in the same transaction as what was done with the event.
-    def initialize(address, prefix, start: :beginning, curve: nil)
-      @address, @prefix, @start = address, prefix, start
+    # position [epoch, offset], which was written in the same transaction as what was done with the event. `feed` is for
+    # forwarded ports: the address of the feed as it is seen from here.
+    def initialize(address, prefix, start: :beginning, feed: nil, curve: nil)
+      @address, @prefix, @start, @feed_here = address, prefix, start, feed
       @width = prefix.count(".")
       @epoch, @position = start if start.is_a?(Array)
       @sockets = Sockets.new(curve)
@@ -139,7 +140,6 @@ module Variantbus
       end
     ensure
       disconnect
-      @control.close
     end
 
     private
@@ -158,7 +158,8 @@ module Variantbus
       settle(info)
       @service, @connected_epoch, @heard = info["service"], info["epoch"], Variantbus.now
       @ready, @patience = false, RETURN
-      @feed = @sockets.connect(ZMQ::SUB, feed_address(info["feed"]))
+      @feed_address = @feed_here || feed_address(info["feed"])
+      @feed = @sockets.connect(ZMQ::SUB, @feed_address)
       @feed.setsockopt(ZMQ::SUBSCRIBE, @prefix)
       @feed.setsockopt(ZMQ::SUBSCRIBE, HEARTBEAT) # last: when one arrives, both subscriptions are active
     end
@@ -169,6 +170,7 @@ module Variantbus
     def disconnect
       @feed&.close
       @feed = nil
+      @control.close
     end
 
     def receive
@@ -294,7 +296,7 @@ module Variantbus
     # The first heartbeat must be of the publisher that told us where its feed is; it may have a new epoch by now.
     def check_publisher(epoch)
       return if epoch == @connected_epoch || epoch == @control.ask("info")["epoch"]
-      raise "the feed belongs to another publisher than #{@address}"
+      raise "the feed at #{@feed_address} belongs to another publisher than #{@address}; name the right one (feed:)"
     end
   end
 end
