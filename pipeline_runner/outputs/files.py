@@ -38,6 +38,7 @@ ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 b
 THUMBNAILS: Final = ".thumbnails"  # no experiment's folder can have a name that begins so
 PART_BYTES: Final = 1 << 20  # of a file, in memory at a time
 HEAD_BYTES: Final = 64 << 10  # the size of a picture stands in them
+MOST_WARNINGS: Final = 20  # of one job; the event of its end has to hold them
 PICTURE_BYTES: Final = 64 << 20  # of a file whose thumbnail is made
 logger = logging.getLogger(__name__)
 
@@ -154,7 +155,9 @@ class Outputs:
 
     def take_warnings(self, job_id: str) -> tuple[str, ...]:
         """Return, once, what could not be read of the pictures that a job has saved."""
-        return tuple(dict.fromkeys(self._warnings.pop(job_id, ())))
+        found = list(dict.fromkeys(self._warnings.pop(job_id, ())))
+        more = len(found) - MOST_WARNINGS
+        return (*found[:MOST_WARNINGS], f"{more} more files are like these") if more > 0 else tuple(found)
 
     def _complete(self, job: NormalizedJobRecord, image: ImageRef, look: Look | None) -> None:
         """Write what stands beside a result: its sidecar, and of a picture the thumbnail."""

@@ -29,7 +29,7 @@ from tests.support.factories import Reports, ServiceThread, context, record_of, 
 from tests.support.held_pipelines import ask, wait_for
 from tests.support.helpers import LOCALHOST, deadline, wait_until
 from tests.support.odd_pictures import plain
-from tests.support.small_disks import fill, small_disk
+from tests.support.small_disk import SmallDisk
 
 JOBS = 240
 MIB = 1 << 20
@@ -81,12 +81,15 @@ def disk(
     impatient: None,  # noqa: ARG001 - it makes rests short
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Path]:
-    """Yield a small disk, and look for room often."""
+) -> Iterator[SmallDisk]:
+    """Yield a disk of 64 MiB, and look for room often."""
     monkeypatch.setattr("pipeline_runner.execution.room.PROBE_SECONDS", 0.05)
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.05)
-    with small_disk(tmp_path / "disk", 64) as folder:
-        yield folder
+    small = SmallDisk(tmp_path / "disk", 64 * MIB)
+    if small.reason:
+        pytest.skip(small.reason)
+    yield small
+    small.close()
 
 
 def submit(runner: ServiceThread[Runner], *jobs: JobRequest) -> None:
@@ -108,17 +111,18 @@ def writable(runner: ServiceThread[Runner]) -> Any:
 @pytest.mark.fault(item="F63")
 @pytest.mark.parametrize("shared", [True, False], ids=["the log is on it too", "the log is elsewhere"])
 def test_jobs_wait_for_room_and_none_fails(
-    disk: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, shared: bool
+    disk: SmallDisk, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, shared: bool
 ) -> None:
     """240 jobs, room for a part of them, then room again."""
     caplog.set_level(logging.INFO)
-    runner = start(disk, (disk if shared else tmp_path) / "runner.db")
+    folder = tmp_path / "disk"
+    runner = start(folder, (folder if shared else tmp_path) / "runner.db")
     try:
         jobs = [
             request_for(f"job-{number}", pipeline="writing", stage="write", config={}, mark=context(0, repeat=number))
             for number in range(JOBS)
         ]
-        ballast = fill(disk, 3 * MIB)
+        disk.fill(3 * MIB)
         submit(runner, *jobs)
         wait_until(lambda: writable(runner) == 0 or not runner.service.publisher._log.writable, what="a full disk")
         if not shared:  # where it may be the log that is full first
@@ -128,7 +132,7 @@ def test_jobs_wait_for_room_and_none_fails(
         assert count(runner, "failed") == 0
         assert 0 < count(runner, "completed") < JOBS
 
-        ballast.unlink()
+        disk.free()
         wait_until(lambda: count(runner, "completed") == JOBS, what="all jobs")
 
         assert writable(runner) == 1
@@ -137,8 +141,8 @@ def test_jobs_wait_for_room_and_none_fails(
         for job in listed:
             assert job.result
             (image,) = job.result.images
-            assert (disk / "outputs" / image.path).read_bytes() == content(job.job_id)
-        files = [path for path in (disk / "outputs").rglob("*") if path.is_file()]
+            assert (folder / "outputs" / image.path).read_bytes() == content(job.job_id)
+        files = [path for path in (folder / "outputs").rglob("*") if path.is_file()]
         assert len(files) == 2 * JOBS, "a sidecar each, and nothing else"
         assert not [path for path in files if UNFINISHED.fullmatch(path.name)]
         held = [one for one in caplog.messages if "jobs wait until there is room" in one]
@@ -149,23 +153,24 @@ def test_jobs_wait_for_room_and_none_fails(
 
 
 @pytest.mark.fault(item="F63")
-def test_a_program_that_meets_the_full_disk_runs_again(disk: Path, tmp_path: Path) -> None:
+def test_a_program_that_meets_the_full_disk_runs_again(disk: SmallDisk, tmp_path: Path) -> None:
     """Its status is its own, but not to be trusted while there is no room."""
-    runner = start(disk, tmp_path / "runner.db")
+    folder = tmp_path / "disk"
+    runner = start(folder, tmp_path / "runner.db")
     try:
         script = "import sys; open(sys.argv[1] + '/a.bin', 'wb').write(b'x' * 2_000_000)"
         config: Config = {"command": [sys.executable, "-c", script, "{output_dir}"]}
-        ballast = fill(disk, MIB)
+        disk.fill(MIB)
         submit(runner, request_for("one", pipeline="command", stage="run", config=config))
         wait_until(lambda: writable(runner) == 0, what="a full disk")
-        ballast.unlink()
+        disk.free()
 
         ended = wait_for(runner, "one", "completed")
 
         assert (ended.faults, ended.attempt > 1) == (0, True)
         assert ended.result
         assert ended.result.images[0].sha256 == hashlib.sha256(b"x" * 2_000_000).hexdigest()
-        assert list((disk / "outputs" / ".work").iterdir()) == []
+        assert list((folder / "outputs" / ".work").iterdir()) == []
     finally:
         runner.stop()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bus.contracts.messages import ImageRef, LearningContext
-from pipeline_runner.outputs.files import Outputs, job_folder, thumbnail_path, write_atomically
+from pipeline_runner.outputs.files import MOST_WARNINGS, Outputs, job_folder, thumbnail_path, write_atomically
 from pipeline_runner.outputs.images import read_kind
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from tests.support.factories import context, record_of
@@ -308,3 +308,17 @@ def test_a_write_that_cannot_rename_cleans_up(tmp_path: Path) -> None:
         write_atomically(target, b"new")
 
     assert files(tmp_path) == {}
+
+
+def test_the_warnings_of_a_job_are_few_whatever_it_makes(tmp_path: Path) -> None:
+    """A thousand broken pictures do not make the event of the job's end too large."""
+    outputs, job = Outputs(tmp_path), record_of()
+    for number in range(MOST_WARNINGS + 5):
+        save(outputs, job, b"no picture %d" % number)
+    save(outputs, job, b"no picture 0")
+
+    warnings = outputs.take_warnings(job.job_id)
+
+    assert len(warnings) == MOST_WARNINGS + 1
+    assert warnings[-1] == "5 more files are like these"
+    assert outputs.take_warnings(job.job_id) == ()

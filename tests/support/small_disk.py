@@ -13,19 +13,19 @@ LEAST: Final = 4096  # bytes of the last pieces that still fit
 class SmallDisk:
     """A file system in memory at a folder; without the right to mount one it is the folder that it was."""
 
-    def __init__(self, folder: Path) -> None:
-        """Mount it; `reason` says why not, if it could not be."""
+    def __init__(self, folder: Path, size: int = MOST) -> None:
+        """Mount it, with so many bytes; `reason` says why not, if it could not be."""
         self._folder, self._ballast = folder, folder / "ballast"
         folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={MOST}", "tmpfs", str(folder)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             self.reason = done.stderr.strip() if done.returncode else ""
         except FileNotFoundError as error:
             self.reason = str(error)
 
-    def fill(self) -> None:
-        """Leave no room at all."""
+    def fill(self, left: int = 0) -> None:
+        """Leave room for so many bytes, or for none at all."""
         if self.reason:
             return
         with self._ballast.open("ab") as file:
@@ -37,6 +37,7 @@ class SmallDisk:
                     if error.errno != errno.ENOSPC:
                         raise
                     size //= 2
+            file.truncate(max(0, file.seek(0, os.SEEK_END) - left))
 
     def free(self) -> None:
         """Make room again."""
