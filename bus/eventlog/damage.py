@@ -110,10 +110,19 @@ def _renew_indexes(db: sqlite3.Connection, name: str) -> None:
         db.execute(statement)
 
 
+def key_of(table: Table, values: tuple[Value, ...]) -> str:
+    """Return what names a row, to be printed."""
+    row = _named(table, values)
+    return ", ".join(f"{row.get(column)!r:.80}" for column in table.key)
+
+
+def _named(table: Table, values: tuple[Value, ...]) -> dict[str, Value]:
+    return {column: _plain(value) for column, value in zip(table.columns, values, strict=False)}
+
+
 def _note(db: sqlite3.Connection, store: str, table: Table, values: tuple[Value, ...]) -> None:
     """Keep a damaged row, and log its key."""
-    row = {column: _plain(value) for column, value in zip(table.columns, values, strict=False)}
-    key = ", ".join(f"{row.get(column)!r:.80}" for column in table.key)
+    row, key = _named(table, values), key_of(table, values)
     logger.error("a row of the table %s fails its checksum and is set aside: %s", table.name, key)
     db.execute(SQL["insert"], (store, table.name, key, _encode(row), time.time()))
 

@@ -37,6 +37,12 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def holder(path: Path) -> str:
+    """Return the process that the lock file of a database names."""
+    pid = path.with_suffix(".lock").read_text(encoding="ascii", errors="replace").strip()
+    return f"process {pid}" if pid.isdigit() else "another process"
+
+
 class LogFile:
     """Holds the lock of a database file, and reads and writes the head file beside it."""
 
@@ -60,7 +66,7 @@ class LogFile:
         except OSError as error:
             os.close(self._lock)
             if isinstance(error, BlockingIOError):
-                text = f"{path} is in use by {self._holder(path)}; stop that one or choose another --data-dir"
+                text = f"{path} is in use by {holder(path)}; stop that one or choose another --data-dir"
                 raise LogError(text) from None
             text = f"cannot write to {error.filename or path.with_suffix('.lock')}: {error.strerror}"
             raise LogError(text) from error
@@ -68,12 +74,6 @@ class LogFile:
         self.head_noted = True  # the last head could be written
         self._path = path
         self._files: dict[Path, tuple[int, int]] = {}  # device and inode of each, once the database is there
-
-    @staticmethod
-    def _holder(path: Path) -> str:
-        """Return the process that the lock file names."""
-        pid = path.with_suffix(".lock").read_text(encoding="ascii", errors="replace").strip()
-        return f"process {pid}" if pid.isdigit() else "another process"
 
     def read_head(self) -> tuple[int | None, int]:
         """Return the stored epoch and head; (None, 0) if there are none."""

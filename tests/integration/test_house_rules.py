@@ -15,6 +15,7 @@ from bus.contracts.messages import ExperimentDefinition, Message
 from bus.eventlog.damage import SQL as DAMAGE_SQL
 from bus.eventlog.own_tables import SQL as OWN_SQL
 from bus.eventlog.tables import SQL as TABLES_SQL
+from bus.eventlog.verification import SQL as VERIFICATION_SQL
 from bus.protocol import topics
 from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
@@ -27,6 +28,7 @@ from learning_service.storage.stale import SQL as STALE_SQL
 from learning_service.storage.store import SQL as LEARNING_SQL
 from pipeline_runner.execution.reuse import SQL as REUSE_SQL
 from pipeline_runner.outputs.index import SQL as OUTPUT_SQL
+from pipeline_runner.outputs.verification import SQL as OUTPUT_VERIFICATION_SQL
 from pipeline_runner.queue.store import SQL as RUNNER_SQL
 from variantbus.cli.files import JobFile, read_experiment
 from variantbus.cli.main import main
@@ -175,6 +177,8 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("bus/eventlog/damage.py", DAMAGE_SQL),
         ("bus/eventlog/own_tables.py", OWN_SQL),
         ("bus/eventlog/tables.py", TABLES_SQL),
+        ("bus/eventlog/verification.py", VERIFICATION_SQL),
+        ("pipeline_runner/outputs/verification.py", OUTPUT_VERIFICATION_SQL),
         ("pipeline_runner/queue/store.py", RUNNER_SQL),
         ("pipeline_runner/outputs/index.py", OUTPUT_SQL),
         ("pipeline_runner/execution/reuse.py", REUSE_SQL),

@@ -11,39 +11,14 @@ from typing import Any, Final
 
 import pytest
 
-import learning_service.archive.service
-import learning_service.storage.confirmations
-import learning_service.storage.judgements
-import learning_service.storage.results
-import learning_service.storage.searches
-import learning_service.storage.stale
-import learning_service.storage.store
-import pipeline_runner.execution.reuse
-import pipeline_runner.outputs.index
-import pipeline_runner.queue.store
 from bus.eventlog import schemas
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
+from variantbus.cli.verify import STORES
 
 OpenLog = Callable[..., Log]
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
 VERSIONS: Final = sorted(path.name for path in FIXTURES.glob("version-*.tar.xz"))
-STORES: Final = {
-    "runner": {
-        "runner": pipeline_runner.queue.store.SQL,
-        "outputs": pipeline_runner.outputs.index.SQL,
-        "reuse": pipeline_runner.execution.reuse.SQL,
-    },
-    "learning": {
-        "learning": learning_service.storage.store.SQL,
-        "results": learning_service.storage.results.SQL,
-        "judgements": learning_service.storage.judgements.SQL,
-        "stale": learning_service.storage.stale.SQL,
-        "adaptive": learning_service.storage.searches.SQL,
-        "confirmations": learning_service.storage.confirmations.SQL,
-        "archive": learning_service.archive.service.SQL,
-    },
-}
 pytestmark = pytest.mark.fault(item="F53")
 
 

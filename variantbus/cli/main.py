@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "tail": "bus.console.main:tail",
     "top": "bus.console.main:top",
     "check": "variantbus.cli.check:check",
+    "verify": "variantbus.cli.verify:verify",
     "keygen": "variantbus.cli.keygen:keygen",
     "spec": "variantbus.cli.spec:spec",
     "runner": "pipeline_runner.__main__:main",

@@ -1,0 +1,67 @@
+"""Compares the output folder with its index, and every result with its hash; it changes nothing."""
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bus.eventlog import sql
+from bus.eventlog.verification import Finding
+from pipeline_runner.outputs import safe_paths
+from pipeline_runner.outputs.files import PART_BYTES, sidecar_path
+
+SQL: Final = sql.load("pipeline_runner.outputs", "verification.sql")
+SIDECAR_BYTES: Final = 16 << 20
+_RESULT: Final = re.compile(r"([0-9a-f]{64})\.(?!.*\.json$)[^.]+")
+AGAIN: Final = "run the job again, or restore the file from a backup"
+
+
+def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
+    """Yield results that are missing or changed, and sidecars that cannot be read; `db` is the runner's."""
+    wrong: dict[str, str | None] = {}
+    for sha256, path, job_id in db.execute(SQL["select_outputs"]):
+        if path not in wrong:
+            wrong[path] = _wrong_with(root, path, sha256)
+            if text := wrong[path]:
+                yield Finding(f"{root.name}/{path}", f"{text}; the job {job_id} made it", AGAIN)
+        sidecar = sidecar_path(path, sha256, job_id)
+        if text := _wrong_with_sidecar(root, sidecar):
+            yield Finding(f"{root.name}/{sidecar}", text, "only what it says of the picture's origin is lost")
+
+
+def unowned(db: sqlite3.Connection, root: Path) -> int:
+    """Return how many files are named like results of which the index knows nothing, such as those of a job cut off."""
+    known = {path for _, path, _ in db.execute(SQL["select_outputs"])}
+    found = (
+        path
+        for path in root.glob("*/*/*")
+        if _RESULT.fullmatch(path.name) and not path.parent.parent.name.startswith(".")
+    )
+    return sum(path.relative_to(root).as_posix() not in known for path in found)
+
+
+def _wrong_with(root: Path, path: str, sha256: str) -> str | None:
+    """Return what is wrong with a result, None if it is what was written."""
+    digest, offset = hashlib.sha256(), 0
+    try:
+        while part := safe_paths.read_part(root, path, offset, PART_BYTES).data:
+            digest.update(part)
+            offset += len(part)
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if digest.hexdigest() == sha256 else "is not what was written: its hash is another one"
+
+
+def _wrong_with_sidecar(root: Path, path: str) -> str | None:
+    try:
+        json.loads(safe_paths.read_part(root, path, 0, SIDECAR_BYTES).data)
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, ValueError, RecursionError) as error:
+        return f"cannot be read: {error}"
+    return None

@@ -1,0 +1,168 @@
+"""`variantbus verify`: it finds what was damaged, says so in a line, and changes not one byte."""
+
+import hashlib
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bus.eventlog.log import Log
+from bus.eventlog.verification import ranges
+from tests.support.log_files import tamper
+from variantbus.cli.main import main
+from variantbus.cli.verify import STORES
+
+FIXTURE: Final = Path(__file__).parents[1] / "fixtures" / "version-1.tar.xz"
+pytestmark = pytest.mark.fault(item="F54")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder of this version, with experiments, ratings and pictures."""
+    folder = tmp_path_factory.mktemp("template")
+    with tarfile.open(FIXTURE) as archive:
+        archive.extractall(folder, filter="data")
+    for service, stores in STORES.items():
+        log = Log(folder / "data" / f"{service}.db")
+        for store, statements in stores.items():
+            log.create_tables(store, statements)
+        log.close()
+    return folder / "data"
+
+
+@pytest.fixture
+def data(template: Path, tmp_path: Path) -> Path:
+    """Return a copy of it."""
+    return Path(shutil.copytree(template, tmp_path / "data"))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return the hash of every file."""
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def verify(data: Path, *options: str) -> Result:
+    """Verify a folder, and check that nothing in it is changed."""
+    before = contents(data)
+    result = CliRunner().invoke(main, ["verify", str(data), *options])
+    assert contents(data) == before
+    assert "Traceback" not in result.output
+    return result
+
+
+def picture(data: Path, pattern: str = "*.png") -> Path:
+    """Return a result."""
+    return min((data / "outputs").glob(f"ended-*/*/{pattern}"))
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip a bit of a file."""
+    whole = bytearray(path.read_bytes())
+    whole[offset] ^= 4
+    path.write_bytes(whole)
+
+
+def test_an_undamaged_folder_is_all_right(data: Path) -> None:
+    """Status 0, and how much was looked at."""
+    result = verify(data)
+
+    assert (result.exit_code, result.output) == (0, "2 databases, 0 findings\n")
+    assert verify(data, "--json").output.startswith(
+        '{\n  "ok": true,\n  "files": [\n    "learning.db",\n    "runner.db"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        ("UPDATE log SET body = body || x'00' WHERE \"offset\" = 7", "event 7 is damaged or missing"),
+        ('DELETE FROM log WHERE "offset" BETWEEN 7 AND 9', "events 7 to 9 are damaged or missing"),
+        ("UPDATE sqlite_sequence SET seq = 5 WHERE name = 'log'", "its counter says 5"),
+        ("UPDATE jobs SET priority = 9 WHERE number = 1", "a row of the table jobs is damaged: 1"),
+        ("UPDATE outputs SET media_type = CAST(x'ff' AS TEXT)", "a row of the table outputs is damaged: "),
+        ("UPDATE epochs SET start = 5", "a row of the table epochs is damaged: 1"),
+        ("UPDATE scopes SET version = 99 WHERE name = 'runner'", "has version 99 of the runner tables"),
+        ("DROP INDEX jobs_by_state", "jobs_by_state is not as this program creates it"),
+        ("PRAGMA application_id = 7", "is no variantbus log; move it away"),
+        ("INSERT INTO damaged_rows VALUES (1, 'runner', 'jobs', '1', x'80', 1.0, NULL)", "a row of jobs was set aside"),
+    ],
+)
+def test_damage_of_a_database_is_a_line_each(data: Path, damage: str, finding: str) -> None:
+    """With the file, and what to do."""
+    tamper(data / "runner.db", damage)
+
+    result = verify(data)
+
+    assert result.exit_code == 4
+    assert any(line.startswith(f"runner.db: {finding}") or finding in line for line in result.output.splitlines())
+    assert result.output.splitlines()[-1].startswith("2 databases, ")
+
+
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        (lambda data: flip(picture(data), 500), "is not what was written"),
+        (lambda data: picture(data).unlink(), "is missing; the job"),
+        (lambda data: picture(data, "*.json").write_bytes(b"{"), "cannot be read: "),
+        (lambda data: picture(data, "*.json").unlink(), ".json: is missing"),
+        (lambda data: (data / "runner.head").write_text("x"), "runner.head: cannot be read"),
+        (lambda data: (data / "runner.head").write_text("7 3"), "runner.head: names the epoch 7"),
+        (lambda data: flip(data / "learning.db", 100), "learning.db: "),
+        (lambda data: (data / "learning.db").write_bytes(b"SQLite format 3\0" + bytes(4000)), "learning.db: "),
+    ],
+)
+def test_damage_of_other_files_is_a_line_each(data: Path, damage: Callable[[Path], object], finding: str) -> None:
+    """Every picture is compared with its hash."""
+    damage(data)
+
+    result = verify(data)
+
+    assert result.exit_code == 4
+    assert finding in result.output
+
+
+def test_what_waits_in_the_write_ahead_log_is_verified_too(data: Path, tmp_path: Path) -> None:
+    """A service was killed: its last commits are not in the main file yet."""
+    killed = tmp_path / "killed"
+    with closing(sqlite3.connect(data / "runner.db", isolation_level=None)) as db:
+        db.execute("UPDATE jobs SET priority = 9 WHERE number = 2")
+        assert Path(f"{data / 'runner.db'}-wal").stat().st_size
+        shutil.copytree(data, killed)
+
+    assert "runner.db: a row of the table jobs is damaged: 2" in verify(killed).output
+
+
+def test_a_file_that_no_job_refers_to_is_counted_and_no_damage(data: Path) -> None:
+    """A job that was cut off may have left it."""
+    shutil.copy(picture(data), picture(data).with_name(f"{'0' * 64}.png"))
+
+    result = verify(data)
+
+    assert result.exit_code == 0
+    assert "1 file in outputs that no job refers to" in result.output
+
+
+def test_a_folder_in_use_or_of_nothing_is_refused(data: Path, open_log: Callable[[Path], Log], tmp_path: Path) -> None:
+    """It says which process has it."""
+    open_log(data / "runner.db")
+    result = CliRunner().invoke(main, ["verify", str(data)])
+    assert result.exit_code == 4
+    assert "runner.db is in use by process " in result.output
+
+    result = CliRunner().invoke(main, ["verify", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "has no database of a service" in result.output
+
+
+def test_numbers_are_told_as_ranges() -> None:
+    """A thousand lost events are one line."""
+    assert ranges([]) == []
+    assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]

@@ -1,0 +1,107 @@
+"""`variantbus verify`: whether a data folder is as it was written."""
+
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+from msgspec import Struct
+
+from bus.console.options import keys_option
+from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
+from bus.console.tail import printable
+from bus.eventlog import verification
+from bus.eventlog.verification import Finding, Stores
+from bus.transport.keys import Keys
+from learning_service.archive.service import SQL as ARCHIVE
+from learning_service.storage.confirmations import SQL as CONFIRMATIONS
+from learning_service.storage.judgements import SQL as JUDGEMENTS
+from learning_service.storage.results import SQL as RESULTS
+from learning_service.storage.searches import SQL as SEARCHES
+from learning_service.storage.stale import SQL as STALE
+from learning_service.storage.store import SQL as LEARNING
+from pipeline_runner.execution.reuse import SQL as REUSE
+from pipeline_runner.outputs import verification as outputs
+from pipeline_runner.outputs.index import SQL as OUTPUTS
+from pipeline_runner.queue.store import SQL as RUNNER
+from variantbus.cli.output import json_option, json_text
+from variantbus.reports.text import count_text
+
+STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that the services give them
+    "runner": {"runner": RUNNER, "outputs": OUTPUTS, "reuse": REUSE},
+    "learning": {
+        "learning": LEARNING,
+        "results": RESULTS,
+        "judgements": JUDGEMENTS,
+        "stale": STALE,
+        "adaptive": SEARCHES,
+        "confirmations": CONFIRMATIONS,
+        "archive": ARCHIVE,
+    },
+}
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What `--json` prints."""
+
+    ok: bool
+    files: list[str]
+    findings: list[Finding]
+    unowned: int
+
+
+@click.command()
+@click.argument("folder", metavar="DATA_DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_option
+@keys_option
+def verify(*, folder: Path, as_json: bool, keys: Keys | None) -> None:
+    """Check the databases and pictures of a data folder, while its services are stopped.
+
+    Every event, row and picture is compared with its checksum. Nothing is changed. The config file is read, and so are
+    the keys, if they are given.
+
+    Exit status: 0 all is as it was written, 4 something is not.
+    """
+    del keys  # to read them was the check
+    with user_errors():
+        found: list[Finding] = []
+        databases, lone = sorted(folder.glob("*.db")), 0
+        if not databases:
+            fail(f"{folder} has no database of a service; give a data folder", EXIT_USAGE)
+        for path in databases:
+            with verification.opened(path) as db:
+                found += verification.verify(db, path, STORES.get(path.stem, {}))
+                if path.stem == "runner":
+                    found += _pictures(db, folder / "outputs")
+                    lone = _unowned(db, folder / "outputs")
+        if as_json:
+            names = [path.name for path in databases]
+            click.echo(json_text(Report(ok=not found, files=names, findings=found, unowned=lone)))
+        else:
+            _print(found, len(databases), lone)
+    sys.exit(EXIT_REFUSED if found else 0)
+
+
+def _pictures(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
+    try:
+        yield from outputs.verify(db, root)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        yield Finding("runner.db", f"its index of pictures cannot be read: {error}", verification.BACKUP)
+
+
+def _unowned(db: sqlite3.Connection, root: Path) -> int:
+    try:
+        return outputs.unowned(db, root)
+    except (sqlite3.Error, UnicodeDecodeError):
+        return 0  # which was said already
+
+
+def _print(found: list[Finding], databases: int, lone: int) -> None:
+    for one in found:
+        click.echo(f"{printable(one.file)}: {printable(one.what)}; {one.advice}")
+    if lone:
+        text = f"{count_text(lone, 'file', 'files')} in outputs that no job refers to"
+        click.echo(f"{text}; `variantbus job gc` removes them", err=True)
+    click.echo(f"{count_text(databases, 'database', 'databases')}, {count_text(len(found), 'finding', 'findings')}")
