@@ -189,7 +189,10 @@ class Outputs:
         path = self.root / thumbnail_path(sha256)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, sealed(small))
+            if small:
+                write_atomically(path, sealed(small))
+            else:
+                path.write_bytes(b"")
         except OSError as error:
             if disk_fault(error, path):
                 raise
