@@ -235,7 +235,7 @@ class Repair:
             if experiment and experiment.search is None:
                 draft = work.draft(status.experiment_id)
                 draft.search = SearchState(status.search.state, status.search.reason)
-                work.publish(draft, status.updated_at)
+                self._store.searches.write(work.tx, status.experiment_id, draft.search)
                 restored.add(status.experiment_id)
         rows = self._rows("adaptive")
         return rows if len(restored) >= len(rows) else _named(rows, "experiment_id", restored)

@@ -15,12 +15,16 @@ from bus.contracts.experiments import (
     ExperimentView,
 )
 from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams
+from bus.contracts.topics import EXPERIMENT_STATUS, STATE_TOPICS
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
+from bus.protocol import topics
 from bus.transport.client import request
+from learning_service.experiments.model import SearchState, experiment_status
 from learning_service.service import LearningService
+from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
-from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
+from tests.support.factories import EXPERIMENT, ServiceThread, badly, planned_experiment, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     SMALL,
@@ -40,7 +44,7 @@ AA, BB = "aa" * 32, "bb" * 32  # content hashes
 # what flipped bits may hit: a key, or what a row says
 FLIPS = [
     {"experiments": "definition"},
-    {"experiments": "experiment_id", "adaptive": "state"},
+    {"experiments": "experiment_id"},
     {"variants": "state"},
     {"variants": "variant_index", "results": "finished_at"},
     {"jobs": "job_id", "pictures": "image"},
@@ -199,3 +203,25 @@ def test_a_cancel_at_a_runner_is_restored_from_its_other_rows(services: Services
     services.learning(again.address)
 
     wait_until(lambda: again.cancels == [EXPERIMENT], what="the cancel")
+
+
+def test_how_far_a_search_was_is_restored_from_its_status(tmp_path: Path) -> None:
+    """It goes on where it was, and nothing is published for that."""
+    path, experiment = tmp_path / "learning.db", planned_experiment()
+    experiment.search = SearchState("searching", "it waits for ratings")
+    log = Log(path, keep_newest=STATE_TOPICS)
+    store = LearningStore(log)
+    with log.transaction() as tx:
+        store.insert(tx, experiment, [])
+        tx.append(topics.build(EXPERIMENT_STATUS, EXPERIMENT), experiment_status(experiment))
+    log.close()
+    assert flip(path, "adaptive", "reason")
+
+    log = Log(path, keep_newest=STATE_TOPICS)
+    store = LearningStore(log)
+    Repair(log, store, [])
+    found = store.find(EXPERIMENT)
+
+    assert found is not None
+    assert (found.search, log.damaged_rows(), log.head) == (experiment.search, [], 1)
+    log.close()
