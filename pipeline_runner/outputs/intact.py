@@ -50,6 +50,11 @@ def sealed(data: bytes) -> bytes:
     return data + _MARK + zlib.crc32(data).to_bytes(4, "big") if data else data
 
 
+def is_broken(data: bytes) -> bool:
+    """Return whether a thumbnail is not what was written; of one of an earlier version, without a checksum, False."""
+    return data[-_SEAL_BYTES:-4] == _MARK and unsealed(data) is None
+
+
 def unsealed(data: bytes) -> bytes | None:
     """Return a thumbnail without its checksum, None if it has none or a wrong one."""
     if not data:

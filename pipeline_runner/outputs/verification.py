@@ -11,7 +11,9 @@ from typing import Final
 from bus.eventlog import sql
 from bus.eventlog.verification import Finding
 from pipeline_runner.outputs import safe_paths
-from pipeline_runner.outputs.files import PART_BYTES, sidecar_path
+from pipeline_runner.outputs.files import PART_BYTES, sidecar_path, thumbnail_path
+from pipeline_runner.outputs.intact import is_broken
+from pipeline_runner.outputs.thumbnails import MOST_BYTES
 
 SQL: Final = sql.load("pipeline_runner.outputs", "verification.sql")
 SIDECAR_BYTES: Final = 16 << 20
@@ -30,6 +32,10 @@ def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
         sidecar = sidecar_path(path, sha256, job_id)
         if text := _wrong_with_sidecar(root, sidecar):
             yield Finding(f"{root.name}/{sidecar}", text, "only what it says of the picture's origin is lost")
+        small = thumbnail_path(sha256)
+        if small not in wrong and _is_broken(root, small):
+            wrong[small] = "is damaged"
+            yield Finding(f"{root.name}/{small}", "is damaged", "nothing: it is made anew when it is asked for")
 
 
 def unowned(db: sqlite3.Connection, root: Path) -> int:
@@ -55,6 +61,13 @@ def _wrong_with(root: Path, path: str, sha256: str) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None if digest.hexdigest() == sha256 else "is not what was written: its hash is another one"
+
+
+def _is_broken(root: Path, path: str) -> bool:
+    try:
+        return is_broken(safe_paths.read_part(root, path, 0, MOST_BYTES).data)
+    except OSError:
+        return False  # not every result has one
 
 
 def _wrong_with_sidecar(root: Path, path: str) -> str | None:

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from pipeline_runner.outputs import images, thumbnails
 from pipeline_runner.outputs.containers import PNG_SIGNATURE
 from pipeline_runner.outputs.images import NoImageError
+from pipeline_runner.outputs.intact import is_broken, sealed, unsealed
 from pipeline_runner.outputs.thumbnails import EDGE, SMALL_BYTES, thumbnail
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -184,3 +185,21 @@ def test_a_decoder_that_breaks_down_is_no_other_error(monkeypatch: pytest.Monkey
 
     with pytest.raises(NoImageError, match="no whole PNG"):
         thumbnail(WHOLE)
+
+
+def test_a_thumbnail_has_a_checksum_behind_its_end() -> None:
+    """Decoders do not look there; a flipped bit anywhere is noticed, and an empty one says nothing."""
+    small = thumbnail(WHOLE)
+    data = sealed(small)
+
+    assert unsealed(data) == small
+    assert decoded(data).size == decoded(small).size
+    assert sealed(b"") == unsealed(b"") == b""
+    assert not is_broken(data)
+    assert not is_broken(b"")
+    for at in range(len(data)):
+        changed = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+        assert unsealed(changed) is None
+        assert is_broken(changed) == (not len(data) - 9 <= at < len(data) - 4), "one without the mark may be an old one"
+    assert unsealed(small) is None
+    assert not is_broken(small)
