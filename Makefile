@@ -41,7 +41,8 @@ browser: install ## Run the tests of the dashboard in Chromium; without it they 
 # Beside the unit tests those of the log, which is a file. The list of what is held is in pyproject.toml.
 coverage: install ## Hold 100 % of the branches of the protocol, the log and every module that decides.
 	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
-		tests/integration/test_log_faults.py tests/integration/test_metrics.py --cov
+		tests/integration/test_log_faults.py tests/integration/test_metrics.py \
+		tests/integration/test_damaged_state.py tests/integration/test_migrations.py --cov
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment

@@ -194,8 +194,13 @@ class Log:
             self._reader.examine(self._opened_at)
 
     def newest(self, prefix: str) -> int:
-        """Return the newest offset with a prefix, 0 if there is none."""
-        return self._index.newest(prefix)
+        """Return the newest offset with a prefix, 0 if there is none.
+
+        Raises:
+            StorageError, DiskError: as for `query`.
+        """
+        with self._reading():
+            return self._index.newest(prefix)
 
     def latest(self, prefix: str, limit: int, after_topic: str = "") -> Listing:
         """Return the newest record of each topic with a prefix, in topic order, behind `after_topic`.
