@@ -31,6 +31,7 @@ from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Metrics, Point, Traffic, process_points
 from bus.transport import authentication, server, sockets
 from bus.transport.authentication import Authenticator
+from bus.transport.handshakes import log_refused
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop, Timer
 from bus.transport.retry import log_transient
@@ -152,6 +153,8 @@ class Publisher:
             if self.authenticator:
                 self.authenticator.close()
             raise
+        for socket in (self._feed_socket, self._control_socket):
+            log_refused(socket)
 
     def _send_records(self, records: list[Record]) -> None:
         """Send the records of a commit: the hot path."""

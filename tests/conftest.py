@@ -18,7 +18,7 @@ from bus.eventlog.log import Log
 from bus.subscriber import source
 from bus.subscriber.sync import Subscriber
 from bus.telemetry.logging import RepeatFilter
-from bus.transport import authentication, server
+from bus.transport import authentication, handshakes, server
 from bus.transport.loop import Loop
 from tests.support.helpers import Service, is_open, wait_until
 from tests.support.interrupts import restore_interrupts
@@ -50,7 +50,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def fresh_minute() -> None:
     """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
-    for logger in (server.logger, authentication.logger, source.logger, publisher.logger):
+    for logger in (server.logger, authentication.logger, handshakes.logger, source.logger, publisher.logger):
         logger.filters[:] = [RepeatFilter()]
 
 
@@ -68,7 +68,7 @@ def no_leaks(tmp_path: Path) -> Iterator[None]:
     threads, sockets = set(threading.enumerate()), _open_sockets()
     yield
     gc.collect()
-    assert _open_sockets() <= sockets, "sockets were left open"
+    wait_until(lambda: _open_sockets() <= sockets, what="the end of all sockets")
     wait_until(lambda: set(threading.enumerate()) <= threads, what="the end of all threads")
     assert _open_files(tmp_path.resolve()) == [], "files were left open"
 
