@@ -69,7 +69,7 @@ class LearningService:
             self.publisher,
             controller,
             on_overflow=self._read_again,
-            reconcile=lambda runner: self._reconciler.ask(runner),  # noqa: PLW0108 - it is made below
+            reconcile=self._reconcile,
         )
         self._dispatcher = Dispatcher(
             log,
@@ -154,4 +154,9 @@ class LearningService:
         else:
             if isinstance(notice, Damaged):
                 self._consumer.reject_damaged(notice.offset)
-            self._reconciler.ask(runner)
+            self._reconcile(runner)
+
+    def _reconcile(self, runner: str) -> None:
+        """Ask a runner how its jobs ended; if that cannot be noted now, the events behind the gap note it."""
+        if not self._reconciler.ask(runner):
+            self._consumer.note_gap(runner)

@@ -66,6 +66,7 @@ class EventConsumer:
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
         self._waiting: deque[Delivery] = deque()
+        self._gaps: set[str] = set()  # runners with a gap that could not be noted
         self._blocked = self._overflown = False
         self._counts: Counter[Label] = Counter()  # outcomes with their reasons since the start
 
@@ -93,6 +94,10 @@ class EventConsumer:
             StorageError: nothing can be written now, and the event was not applied.
         """
         self._apply([event])
+
+    def note_gap(self, runner: str) -> None:
+        """Record with the next events, whose positions lie behind it, that a runner has a gap: it has to be asked."""
+        self._gaps.add(runner)
 
     def reject_damaged(self, offset: int) -> None:
         """Publish that a record of a runner's log is damaged: its event was not counted."""
@@ -165,7 +170,10 @@ class EventConsumer:
                 stage(work, self._store, outcome, event, delivery)
                 self._note_failure(tx, outcome, delivery)
                 outcomes.append(outcome)
+            for runner in self._gaps:
+                self._store.begin_reconcile(tx, runner)
             self._store.write_positions(tx, _positions(batch))
+        self._gaps.clear()
         self._count(outcomes)
 
     def _note_failure(self, tx: Transaction, outcome: Outcome, delivery: Delivery | None) -> None:

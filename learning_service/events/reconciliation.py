@@ -45,18 +45,25 @@ class Reconciler:
             if runner in curves:  # otherwise it is not followed now, and may be later
                 self._begin(runner)
 
-    def ask(self, runner: str) -> None:
-        """Ask a runner how its jobs ended, after a gap that it cannot fill. Several notices start one round."""
+    def ask(self, runner: str) -> bool:
+        """Ask a runner how its jobs ended, after a gap that it cannot fill. Several notices start one round.
+
+        Return whether that is noted on disk; if not, it is tried again.
+        """
         if runner in self._noted:
-            return
+            return True
         try:
             with self._log.transaction() as tx:
                 self._store.begin_reconcile(tx, runner)
         except StorageError as error:
-            retry_later(self._loop, error, lambda: self.ask(runner))
-            return
+            retry_later(self._loop, error, lambda: self._ask_again(runner))
+            return False
         self._noted.add(runner)
         self._loop.call(lambda: self._begin(runner))
+        return True
+
+    def _ask_again(self, runner: str) -> None:
+        self.ask(runner)
 
     def close(self) -> None:
         """Stop; the next start continues."""

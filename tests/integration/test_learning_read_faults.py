@@ -199,6 +199,18 @@ def test_a_value_that_no_column_takes_rejects_its_event_alone(tmp_path: Path) ->
         assert one.store.get(EXPERIMENT).variants[1].completed == 1
 
 
+def test_a_gap_that_could_not_be_noted_is_noted_with_the_events_behind_it(tmp_path: Path) -> None:
+    """So there is never a position behind a gap of which nothing is known after a restart."""
+    planned(tmp_path / "learning.db")
+    with bench(tmp_path / "learning.db") as one:
+        one.consumer.note_gap(RUNNER)
+        assert one.store.reconciles() == []
+        one.deliver(9, SECOND)
+
+    with bench(tmp_path / "learning.db") as one:
+        assert (one.position().offset, one.store.reconciles()) == (9, [RUNNER])
+
+
 def test_the_end_of_a_job_that_could_not_be_handled_is_asked_for(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
