@@ -84,7 +84,7 @@ class Runner:
         self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)
         self._service.write_with_end(self._reuse.note_end)
-        self._room = RoomWatch(loop, outputs, self._room_changed)
+        self._disk = RoomWatch(loop, outputs, self._room_changed)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self._awake = False  # `_work` is to be called in the next turn of the loop
@@ -170,9 +170,9 @@ class Runner:
         faults: dict[str, JobError] = {}
         for record in after:
             if full := storage_fault_of(results[record.job_id]):
-                self._room.note_fault(full.message)
+                self._disk.note_fault(full.message)
                 continue
-            self._room.room.note_result()
+            self._disk.room.note_result()
             if fault := fault_of(results[record.job_id]):
                 faults[record.pipeline] = fault
             else:
@@ -224,7 +224,7 @@ class Runner:
     def _points(self) -> Iterator[Point]:
         yield "variantbus_jobs", {"state": "queued"}, self._queues.queued
         yield "variantbus_jobs", {"state": "running"}, self._queues.running
-        yield "variantbus_outputs_writable", {}, int(not self._room.room.reason)
+        yield "variantbus_outputs_writable", {}, int(not self._disk.room.reason)
 
     def _offer(self, _params: NoParams) -> PipelinesReply:
         return PipelinesReply(

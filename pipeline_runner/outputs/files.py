@@ -12,6 +12,7 @@ import mimetypes
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Final
 import msgspec
 
 from bus.contracts.messages import ImageRef, VariantValue
-from bus.eventlog.disk_faults import disk_fault, probe
+from bus.eventlog.disk_faults import PROBE, disk_fault, probe
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol import topics
 from pipeline_runner.outputs import safe_paths
@@ -129,6 +130,15 @@ class Outputs:
             if fault:
                 raise fault from error
             raise
+
+    def check_room(self) -> None:
+        """Check, without writing, that the disk is not full to its last bytes.
+
+        Raises:
+            StorageError: it is; nothing that was written just now can be trusted to be whole.
+        """
+        if self.root.exists() and shutil.disk_usage(self.root).free < len(PROBE):
+            raise StorageError(f"{self.root} has no room left")
 
     def probe(self) -> StorageError | DiskError | None:
         """Return why nothing can be written now, None if something can."""

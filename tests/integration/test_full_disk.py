@@ -153,12 +153,16 @@ def test_jobs_wait_for_room_and_none_fails(
 
 
 @pytest.mark.fault(item="F63")
-def test_a_program_that_meets_the_full_disk_runs_again(disk: SmallDisk, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [1, 0])
+def test_a_program_that_meets_the_full_disk_runs_again(disk: SmallDisk, tmp_path: Path, status: int) -> None:
     """Its status is its own, but not to be trusted while there is no room."""
     folder = tmp_path / "disk"
     runner = start(folder, tmp_path / "runner.db")
     try:
-        script = "import sys; open(sys.argv[1] + '/a.bin', 'wb').write(b'x' * 2_000_000)"
+        script = (
+            "import sys\ntry:\n open(sys.argv[1] + '/a.bin', 'wb', 0).write(b'x' * 2_000_000)\n"
+            f"except OSError:\n sys.exit({status})\n"
+        )
         config: Config = {"command": [sys.executable, "-c", script, "{output_dir}"]}
         disk.fill(MIB)
         submit(runner, request_for("one", pipeline="command", stage="run", config=config))

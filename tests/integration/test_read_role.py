@@ -16,6 +16,7 @@ from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
 from pipeline_runner.service import Runner
 from tests.support.factories import ServiceThread, request_for
 from tests.support.learning_services import Services
+from variantbus.dashboard.services import Services as DashboardServices
 
 Service = ServiceThread[Runner] | ServiceThread[LearningService]
 READ = sorted((service, method.name) for method in METHODS if method.role == "read" for service in method.services)
@@ -74,6 +75,17 @@ def test_what_looks_for_files_needs_the_role_that_submits(both: dict[str, Servic
         assert str(tmp_path).encode() not in reply
     status, reply = answer(both["runner"], "job.check", {"jobs": [job]}, "command")
     assert b"cannot be read by the runner" in reply
+
+
+@pytest.mark.fault(item="B63")
+def test_a_browser_does_not_hear_where_the_results_are(both: dict[str, Service], tmp_path: Path) -> None:
+    """Though the dashboard may submit."""
+    runner, learning = (str(both[name].service.publisher.control) for name in ("runner", "learning"))
+
+    told = DashboardServices(runner, learning, None).pipelines()
+
+    assert "embedded" in told["pipelines"]
+    assert str(tmp_path) not in repr(told)
 
 
 @pytest.mark.fault(item="B63")

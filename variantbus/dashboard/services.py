@@ -60,8 +60,9 @@ class Services:
         return self._ask("comparison.next", ExperimentParams(experiment_id=experiment_id))
 
     def pipelines(self) -> Any:
-        """Return the pipelines of the runner."""
-        return request(self.runner, "pipelines", {}, dict, keys=self._keys)
+        """Return the pipelines of the runner; where its files are is nothing for a browser."""
+        reply: dict[str, Any] = request(self.runner, "pipelines", {}, dict, keys=self._keys)
+        return {name: value for name, value in reply.items() if name != "outputs"}
 
     def plan(self, body: Any) -> Any:
         """Return the plan of a definition, without storing it."""

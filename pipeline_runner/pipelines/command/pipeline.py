@@ -93,6 +93,7 @@ class CommandPipeline(Pipeline):
             ended = failed_result("command_failed", _reason(group.returncode, _tail(work / "stderr")))
         elif not ended and _bytes_in(work) > self._most:
             ended = _too_large(self._most)
+        self._outputs.check_room()  # a program may have ended well all the same, with half of its files
         return ended or self._result(job, output_dir, metrics_of(_tail(work / "stdout")))
 
     def _result(self, job: NormalizedJobRecord, output_dir: Path, metrics: dict[str, float]) -> JobResult:
