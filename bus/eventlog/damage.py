@@ -55,6 +55,8 @@ def set_aside(db: sqlite3.Connection, store: str, name: str) -> int:
             raise LogError(f"the table {name} is damaged: {found[0]}")
     damaged = [values for values, intact in row_checksums.rows(db, table) if not intact] if table else []
     if table and (damaged or problems):
+        if wrong := wrong_across_tables(db):  # writing it again would free pages of others
+            raise LogError(f"the table {name} is damaged: {wrong}")
         for values in damaged:
             _note(db, store, table, values)
         _rebuild(db, table)
@@ -62,6 +64,17 @@ def set_aside(db: sqlite3.Connection, store: str, name: str) -> int:
     if problems:
         raise LogError(f"the table {name} is damaged: {problems[0]}")
     return len(damaged)
+
+
+def wrong_across_tables(db: sqlite3.Connection) -> str | None:
+    """Return what is wrong with the pages of a file, but with those of no table alone; None if nothing is.
+
+    A page that belongs to two tables, or to none, means that rows of one may be missing, and nothing else shows it.
+    """
+    found = list(_of_pages(_problems(db)))
+    names = [name for (name,) in db.execute(SQL["select_tables"])] if found else []
+    alone = any(any(_of_pages(_problems(db, name))) for name in names)
+    return found[0] if found and not alone else None
 
 
 def waiting(db: sqlite3.Connection, store: str | None) -> list[DamagedRow]:
@@ -77,7 +90,12 @@ def mark_repaired(db: sqlite3.Connection | Transaction, rows: Iterable[DamagedRo
 
 def _problems(db: sqlite3.Connection, name: str = "") -> list[str]:
     """Return what SQLite finds wrong with a table and its indexes, or with the whole file, one line each."""
-    found = db.execute(f'PRAGMA integrity_check("{name}")' if name else "PRAGMA integrity_check").fetchall()
+    try:
+        found = db.execute(f'PRAGMA integrity_check("{name}")' if name else "PRAGMA integrity_check").fetchall()
+    except sqlite3.OperationalError:
+        raise  # the disk fails
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
     lines = [line for (text,) in found for line in text.splitlines() if not line.startswith("***")]
     return [] if lines == ["ok"] else lines
 

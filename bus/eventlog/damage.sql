@@ -18,3 +18,6 @@ SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ? AND NOT wr;
 
 -- select_table: the statement that has created a table.
 SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?;
+
+-- select_tables: all tables.
+SELECT name FROM sqlite_master WHERE type = 'table';

@@ -14,6 +14,7 @@ from bus.eventlog.errors import LogError
 SQL: Final = sql.load("bus.eventlog", "tables.sql")
 OWN: Final = "log"  # the log's own tables, whose version is that of the file
 RECORDS: Final = "log"  # may be gigabytes, so they are checked as they are read
+WHOLE_BYTES: Final = 256 << 20  # of a file whose pages are all checked when it is opened: half a second
 logger = logging.getLogger(__name__)
 
 
@@ -33,6 +34,8 @@ class Tables:
         """
         schema, newest = statements["schema"], schemas.version_of(statements)
         version, found = self._version(store), 0
+        if store == OWN and self._size() <= WHOLE_BYTES and (wrong := damage.wrong_across_tables(self._db)):
+            raise self._damaged(wrong)
         if self._is_current(schema) and (version is None or (version < newest and store == OWN)):
             self._set_version(store, newest)  # the row with the number was damaged, or the number
         elif version is None:
@@ -102,6 +105,10 @@ class Tables:
 
     def _damaged(self, what: str) -> LogError:
         return LogError(f"{self._path} is damaged: {what}; restore it from a backup (`variantbus verify` says more)")
+
+    def _size(self) -> int:
+        pages, size = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * size)
 
     def _version(self, store: str) -> int | None:
         """Return the version of a store's tables; None if there are none."""

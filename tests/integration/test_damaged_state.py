@@ -42,7 +42,11 @@ def reopen(open_log: OpenLog, path: Path) -> Callable[[], Log]:
 
     def make() -> Log:
         log = open_log(path)
-        log.create_tables("test", STATE)
+        try:
+            log.create_tables("test", STATE)
+        except LogError:
+            log.close()
+            raise
         return log
 
     return make
@@ -151,6 +155,34 @@ def test_damaged_pages_of_a_table_are_refused(reopen: Callable[[], Log], filled:
 
     with pytest.raises(LogError, match=r"test\.db is damaged: the table named .*; restore it from a backup"):
         reopen()
+
+
+@pytest.mark.parametrize("name", ["named", "numbered", "named_by_value", "latest", "log", "epochs", "scopes"])
+def test_a_table_that_seems_to_begin_elsewhere_is_refused_and_loses_nothing(
+    reopen: Callable[[], Log], filled: Path, name: str
+) -> None:
+    """Each bit of the page where it begins: another table must not be read, and not be written, in its place."""
+    whole = filled.read_bytes()
+    with closing(sqlite3.connect(filled)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    for bit in range(7):
+        filled.write_bytes(whole)
+        begin_at(filled, name, page ^ 1 << bit)
+        with pytest.raises(LogError, match=r"restore it from a backup|cannot open|is no variantbus log"):
+            reopen()
+        begin_at(filled, name, page)
+        log = reopen()
+        assert log.query("SELECT name FROM named ORDER BY value") == [("apple",), ("birch",), ("cedar",)]
+        assert offsets(log) == [1, 2, 3, 4]
+        assert log.damaged_rows() == []
+        log.close()
+
+
+def begin_at(path: Path, name: str, page: int) -> None:
+    """Say that a table or index begins at another page."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = ?", (page, name))
 
 
 @pytest.mark.parametrize(
