@@ -153,7 +153,7 @@ class LearningService:
             self._dispatcher.resend(runner)
         else:
             if isinstance(notice, Damaged):
-                self._consumer.reject_damaged(notice.offset)
+                self._consumer.reject_damaged(runner, notice.offset)
             self._reconcile(runner)
 
     def _reconcile(self, runner: str) -> None:

@@ -37,6 +37,7 @@ HELP: Final = {
     "variantbus_events_routed_total": "What became of the events of runners.",
     "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
 }
+DAMAGED_KEPT: Final = 10_000  # damaged records that are not published again
 logger = logging.getLogger(__name__)
 
 
@@ -66,6 +67,7 @@ class EventConsumer:
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
         self._waiting: deque[Delivery] = deque()
+        self._damaged: dict[tuple[str, int], None] = {}  # runners with offsets that were published, oldest first
         self._gaps: set[str] = set()  # runners with a gap that could not be noted
         self._blocked = self._overflown = False
         self._counts: Counter[Label] = Counter()  # outcomes with their reasons since the start
@@ -99,8 +101,13 @@ class EventConsumer:
         """Record with the next events, whose positions lie behind it, that a runner has a gap: it has to be asked."""
         self._gaps.add(runner)
 
-    def reject_damaged(self, offset: int) -> None:
-        """Publish that a record of a runner's log is damaged: its event was not counted."""
+    def reject_damaged(self, runner: str, offset: int) -> None:
+        """Publish that a record of a runner's log is damaged: its event was not counted.
+
+        Its topic is not known, so the subscriber reports it for each prefix that it follows; it is published once.
+        """
+        if (runner, offset) in self._damaged:
+            return
         message = EventRejected(
             reason="damaged_record",
             topic="",
@@ -112,9 +119,12 @@ class EventConsumer:
             with self._log.transaction() as tx:
                 tx.append(EVENT_REJECTED, message)
         except StorageError as error:
-            retry_later(self._loop, error, lambda: self.reject_damaged(offset))
+            retry_later(self._loop, error, lambda: self.reject_damaged(runner, offset))
         else:
             self._counts["rejected", "damaged_record"] += 1
+            self._damaged[runner, offset] = None
+            if len(self._damaged) > DAMAGED_KEPT:
+                del self._damaged[next(iter(self._damaged))]
 
     def _work_off(self) -> None:
         alone = 0  # so many events are applied one by one, as one of them makes its batch fail

@@ -237,6 +237,8 @@ def test_a_damaged_record_of_a_runner_is_published_as_rejected(services: Service
 
     wait_until(lambda: show(learning).totals.completed == 1, what="the event that is whole")
     wait_until(lambda: [(one.reason, one.offset) for one in rejections(learning)] == [("damaged_record", 1)])
+    learning.call(lambda: learning.service._consumer.reject_damaged(runner.address, 1))
+    assert len(rejections(learning)) == 1, "once, though each prefix that is followed is told"
 
 
 def failing(error: Exception) -> Callable[..., None]:
