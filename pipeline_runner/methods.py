@@ -37,7 +37,7 @@ from pipeline_runner.queue.capacity import ALL
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.repair import LOST
 from pipeline_runner.queue.service import JobService, QueueFullError
-from pipeline_runner.queue.store import Numbered
+from pipeline_runner.queue.store import DamagedJobError, Numbered
 from pipeline_runner.submitters import Submitters
 
 Fractions = dict[str, float]  # how far each running job is
@@ -204,7 +204,10 @@ class JobMethods:
         return found
 
     def _get(self, job_id: str) -> NormalizedJobRecord:
-        job = self._service.store.get(job_id)
+        try:
+            job = self._service.store.get(job_id)
+        except DamagedJobError as error:
+            raise ControlError("not_found", str(error)) from None
         if job is None and job_id in self._service.damaged.names:
             raise ControlError("not_found", f"job {job_id!r} is lost: {LOST}")
         if job is None:

@@ -16,7 +16,7 @@ from bus.eventlog.transaction import Transaction
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord
-from pipeline_runner.queue.store import JobStore
+from pipeline_runner.queue.store import DamagedJobError, JobStore
 
 SQL: Final = sql.load("pipeline_runner.execution", "reuse.sql")
 logger = logging.getLogger(__name__)
@@ -48,7 +48,10 @@ class Reuse:
             return None
         self._keys[record.job_id] = key
         rows = self._log.query(SQL["select_reusable"], (key,))
-        earlier = self._store.get(rows[0][0]) if rows else None
+        try:
+            earlier = self._store.get(rows[0][0]) if rows else None
+        except DamagedJobError:
+            earlier = None
         result = earlier.result if earlier else None
         if earlier is None or result is None or not result.success or not self._is_intact(result):
             return None

@@ -55,7 +55,7 @@ class DamagedJobs:
         told = _told(self._log, {name for some in names.values() for name in some})
         with self._log.transaction(sync=True) as tx:
             for row in rows:
-                left = [name for name in names.get(row.number, ()) if store.get(name) is None]
+                left = [name for name in names.get(row.number, ()) if not store.knows(name)]
                 record = next((made for name in left if (made := rebuilt(told.get(name, [])))), None)
                 if record:
                     store.restore(tx, _number(row.values), record)

@@ -1,7 +1,9 @@
 """The durable queue: the runner's jobs, in the same file as its log."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -17,6 +19,7 @@ SQL: Final = sql.load("pipeline_runner.queue", "store.sql")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
 Numbered = tuple[int, NormalizedJobRecord]
+logger = logging.getLogger(__name__)
 PAGE: Final = 1000  # rows read at a time
 
 
@@ -26,6 +29,14 @@ def decoded(record: bytes) -> NormalizedJobRecord | None:
         return _decode(record)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+class DamagedJobError(DiskError):
+    """A row has been damaged since it was checked at the start, which sets such a row aside."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name the row."""
+        super().__init__(f"{path}: the row of {what} is damaged; start again, which sets it aside")
 
 
 class JobStore:
@@ -57,34 +68,47 @@ class JobStore:
         """Return all jobs that have ended, oldest first."""
         after = 0
         while rows := self._log.query(SQL["select_from"], (after, PAGE)):
-            yield from (_decode(record) for _, state, record in rows if state not in ("queued", "running"))
+            yield from (self._read(record) for _, state, record in rows if state not in ("queued", "running"))
             after = rows[-1][0]
 
     def get(self, job_id: str) -> NormalizedJobRecord | None:
-        """Return a job, None if its id is unknown."""
+        """Return a job, None if its id is unknown.
+
+        Raises:
+            DamagedJobError: it cannot be read.
+        """
         rows = self._log.query(SQL["select"], (job_id,))
-        return _decode(rows[0][1]) if rows else None
+        return self._read(rows[0][1], f"job {job_id!a}") if rows else None
+
+    def knows(self, job_id: str) -> bool:
+        """Return whether there is a job with an id."""
+        return bool(self._log.query(SQL["select"], (job_id,)))
 
     def next_queued(self, pipeline: str, count: int) -> list[NormalizedJobRecord]:
         """Return the next jobs of a pipeline: by priority, then oldest first.
 
         Raises:
-            DiskError: a row fails its checksum since it was checked at the start.
+            DamagedJobError: a row fails its checksum.
         """
         rows = self._log.query(SQL["select_next"], (pipeline, count))
         for job_id, _, intact in rows:
             if not intact:
-                what = f"{self._log.path}: the row of job {job_id!a} fails its checksum"
-                raise DiskError(f"{what}; start again, which sets it aside")
-        return [_decode(record) for _, record, _ in rows]
+                raise DamagedJobError(self._log.path, f"job {job_id!a}")
+        return [self._read(record) for _, record, _ in rows]
+
+    def _read(self, record: bytes, what: str = "a job") -> NormalizedJobRecord:
+        job = decoded(record)
+        if job is None:
+            raise DamagedJobError(self._log.path, what)
+        return job
 
     def running(self) -> list[NormalizedJobRecord]:
         """Return the running jobs."""
-        return [_decode(row[0]) for row in self._log.query(SQL["select_running"])]
+        return [self._read(row[0]) for row in self._log.query(SQL["select_running"])]
 
     def unended(self, experiment_id: str, state: JobState, limit: int = INT64_MAX) -> list[NormalizedJobRecord]:
         """Return queued or running jobs of an experiment, oldest first."""
-        return [_decode(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
+        return [self._read(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
 
     def count_unended(self, experiment_id: str) -> int:
         """Count the jobs of an experiment that have not ended."""
@@ -99,11 +123,20 @@ class JobStore:
         tx.execute(SQL["delete_cancel"] if done else SQL["insert_cancel"], (experiment_id,))
 
     def page(self, state: JobState | None, before: int | None, limit: int) -> tuple[list[Numbered], int | None]:
-        """Return jobs with their numbers, newest first, up to the limits of a reply, and `before` of the next page."""
+        """Return jobs with their numbers, newest first, up to the limits of a reply, and `before` of the next page.
+
+        One that has been damaged since the start is left out.
+        """
         statement = SQL["select_page_by_state"] if state else SQL["select_page"]
         params = {"before": INT64_MAX if before is None else before, "limit": limit}
         rows, more = self._log.query_page(statement, {**params, "state": state} if state else params, limit)
         jobs = [(number, job) for number, record in rows if (job := decoded(record))]
+        if len(jobs) < len(rows):
+            logger.error(
+                "%s: damaged rows of jobs are left out of a list: %d; start again",
+                self._log.path,
+                len(rows) - len(jobs),
+            )
         return jobs, rows[-1][0] if more else None
 
     def number_of(self, job_id: str) -> int:

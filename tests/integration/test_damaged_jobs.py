@@ -185,10 +185,28 @@ def test_a_row_that_is_damaged_while_the_runner_runs_is_not_run(open_log: Callab
         log._db.execute(f'DROP TRIGGER temp."{name}"')
     log._db.execute("UPDATE jobs SET priority = 1")
 
-    with pytest.raises(DiskError, match="the row of job 'one' fails its checksum; start again"):
+    with pytest.raises(DiskError, match="the row of job 'one' is damaged; start again"):
         service.claim({"embedded": 1})
 
     log._db.execute("DELETE FROM jobs")  # as every closed log is looked at
+
+
+def test_a_record_that_cannot_be_read_while_the_runner_runs_costs_its_row(
+    start: Start, local: Local, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The list answers without it, and who asks for it is told."""
+    local.released.set()
+    runner = start()
+    submit(runner, job("one"), job("two"))
+    whole = [wait_for(runner, name, "completed") for name in ("one", "two")][1]
+    log = runner.service.publisher._log
+    runner.call(lambda: log._db.execute("UPDATE jobs SET record = x'c1' WHERE job_id = 'one'"))
+
+    assert listed(runner).jobs == [whole]
+    code, message = refusal(runner, "job.show", {"job_id": "one"})
+
+    assert (code, "the row of job 'one' is damaged; start again" in message) == ("not_found", True)
+    assert "damaged rows of jobs are left out of a list: 1; start again" in caplog.text
 
 
 def test_the_events_of_a_job_tell_what_it_was() -> None:
