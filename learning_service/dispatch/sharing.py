@@ -38,8 +38,9 @@ class Sharing:
                 others.setdefault(address, set()).add(experiment_id)
         for address, experiments in others.items():
             if new := experiments - before.get(address, set()):
-                text = "%d experiments are run by the learning service at %s as well, such as %s; stop one of the two"
-                logger.warning(text, len(new), address, min(new))
+                others_too = f" and {len(new) - 1} others" if len(new) > 1 else ""
+                text = "experiment %s%s: run by the learning service at %s, too; stop one of the two"
+                logger.warning(text, min(new), others_too, address)
         self._shared[runner] = others
 
     def points(self) -> Iterator[Point]:

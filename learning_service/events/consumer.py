@@ -178,7 +178,8 @@ class EventConsumer:
                         continue
                     event, outcome = message, self._controller.handle(message, work.find)
                 stage(work, self._store, outcome, event, delivery)
-                self._note_failure(tx, outcome, delivery)
+                if isinstance(outcome, Rejected):
+                    self._note_failure(tx, outcome, delivery)
                 outcomes.append(outcome)
             for runner in self._gaps:
                 self._store.begin_reconcile(tx, runner)
@@ -186,9 +187,9 @@ class EventConsumer:
         self._gaps.clear()
         self._count(outcomes)
 
-    def _note_failure(self, tx: Transaction, outcome: Outcome, delivery: Delivery | None) -> None:
+    def _note_failure(self, tx: Transaction, outcome: Rejected, delivery: Delivery | None) -> None:
         """Record with an event that could not be handled that its runner is to be asked for the end of the job."""
-        if delivery and isinstance(outcome, Rejected) and outcome.reason == HANDLER_ERROR:
+        if delivery and outcome.reason == HANDLER_ERROR:
             self._store.begin_reconcile(tx, delivery.source)
             tx.after_commit(partial(self._reconcile, delivery.source))
 

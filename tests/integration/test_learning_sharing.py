@@ -35,8 +35,10 @@ def test_two_services_with_one_experiment_say_so(
 
     for learning in (one, other):
         wait_until(lambda learning=learning: problems(learning) == ["experiments_shared"], what="the problem")  # type: ignore[misc]  # bound now
-        text = f"1 experiments are run by the learning service at {address_of(learning)} as well, such as {EXPERIMENT};"
-        assert text in caplog.text
+        text = (
+            f"experiment {EXPERIMENT}: run by the learning service at {address_of(learning)}, too; stop one of the two"
+        )
+        wait_until(lambda text=text: text in caplog.text, what="the warning of the other one")  # type: ignore[misc]  # bound now
     pipeline.released = True
     wait_for(one, "completed")
     wait_for(other, "completed")
