@@ -30,7 +30,7 @@ def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
             if text := wrong[path]:
                 yield Finding(f"{root.name}/{path}", f"{text}; the job {job_id} made it", AGAIN)
         sidecar = sidecar_path(path, sha256, job_id)
-        if text := _wrong_with_sidecar(root, sidecar):
+        if text := _wrong_with_sidecar(root, sidecar, sha256):
             yield Finding(f"{root.name}/{sidecar}", text, "only what it says of the picture's origin is lost")
         small = thumbnail_path(sha256)
         if small not in wrong and _is_broken(root, small):
@@ -70,11 +70,12 @@ def _is_broken(root: Path, path: str) -> bool:
         return False  # not every result has one
 
 
-def _wrong_with_sidecar(root: Path, path: str) -> str | None:
+def _wrong_with_sidecar(root: Path, path: str, sha256: str) -> str | None:
+    """Return what is wrong with a sidecar; that of a job which took over the result of another is not there."""
     try:
         json.loads(safe_paths.read_part(root, path, 0, SIDECAR_BYTES).data)
     except FileNotFoundError:
-        return "is missing"
+        return None if any((root / path).parent.glob(f"{sha256}.*.json")) else "is missing"
     except (OSError, ValueError, RecursionError) as error:
         return f"cannot be read: {error}"
     return None

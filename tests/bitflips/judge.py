@@ -11,6 +11,7 @@ from tests.bitflips.reference import CANCELLED, OPEN, WAITING
 
 Kind = Literal["right", "named", "refused", "WRONG"]
 EXITS: Final = (1, 4)  # of a service that ends for damage, now or at its start; see docs/operations.md
+EXIT_REFUSED: Final = 4
 SERVICES: Final = ("runner", "learning")
 FIRM: Final = {"results", "pictures", "ratings", "comparisons", "rating.list", "output", "thumbnail"}
 LOOSE_OF_JOB: Final = {
@@ -63,11 +64,20 @@ class Ended:
 
 
 @dataclass
+class Verified:
+    """What `variantbus verify` said of the folder before a service opened it."""
+
+    status: int | None
+    text: str
+
+
+@dataclass
 class Observed:
     """All that was seen in one trial; `broken`: the questions could not be asked."""
 
     facts: Facts
     services: dict[str, Ended]
+    verified: Verified
     broken: str = ""
 
 
@@ -109,10 +119,19 @@ class Judge:
         else:
             self._compare()
         refused = any(one.refused for one in self.observed.services.values())
+        self._check_verified(harmless=not refused and not self.named)
         if self.wrong:
             return Verdict("WRONG", self.wrong)
         kind: Kind = "refused" if refused else "named" if self.named else "right"
         return Verdict(kind, self.wrong)
+
+    def _check_verified(self, *, harmless: bool) -> None:
+        """See that `variantbus verify` has named what was not harmless."""
+        status, text = self.observed.verified.status, self.observed.verified.text
+        if "Traceback" in text or status not in (0, EXIT_REFUSED):
+            self.wrong[f"verify: status {status}"] += 1
+        elif status == 0 and not harmless:
+            self.wrong["verify has found nothing"] += 1
 
     def _compare(self) -> None:
         for key, value in self.expected.facts.items():
@@ -153,7 +172,7 @@ class Judge:
 
     def _compare_one(self, key: Key, value: Any) -> None:
         found = self.observed.facts.get(key, MISSING)
-        if found == value and type(found) is type(value):
+        if (found == value and type(found) is type(value)) or self._is_newer(key, found):
             return
         what = f"{_thing(key)}: {_short(found)} for {_short(value)}"
         refusal = self._refusal(key)
@@ -167,6 +186,10 @@ class Judge:
             self.wrong[what] += 1  # nobody has to do anything for a job that was to run
         elif not self.named:
             self.wrong[f"{_thing(key)}: {refusal or 'other or gone'}, and nobody says so"] += 1
+
+    def _is_newer(self, key: Key, found: Any) -> bool:
+        """Return whether a fact is the newest event of a topic, and was published in the trial."""
+        return key[1:2] == ("latest",) and found is not MISSING and found[0] > self.expected.heads[key[0]]
 
     def _refusal(self, key: Key) -> str | None:
         """Return the error that came in place of a fact, or of the thing that it is of."""

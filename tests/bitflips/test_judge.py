@@ -3,7 +3,7 @@
 import pytest
 
 from tests.bitflips.facts import REFUSED, Facts, Key
-from tests.bitflips.judge import Ended, Expected, Judge, Observed
+from tests.bitflips.judge import Ended, Expected, Judge, Observed, Verified
 
 WELL = Ended(0, "", asked=True)
 SAID = Ended(0, "2026-01-01 runner ERROR 1 row of jobs is damaged\n", asked=True)
@@ -20,12 +20,21 @@ FACTS: Facts = {
 
 
 def judged(
-    changes: Facts | None = None, *, without: tuple[Key, ...] = (), runner: Ended = WELL, learning: Ended = WELL
+    changes: Facts | None = None,
+    *,
+    without: tuple[Key, ...] = (),
+    runner: Ended = WELL,
+    learning: Ended = WELL,
+    verified: int = 4,
 ) -> str:
-    """Return the judgement of a trial in which some facts were others, or gone."""
+    """Return the judgement of a trial in which some facts were others, or gone; and verify had this status."""
     expected = Expected(FACTS, {"runner": 1, "learning": 1}, {"runner": [[7, 0]], "learning": [[8, 0]]})
     facts = {key: value for key, value in FACTS.items() if key not in without} | (changes or {})
-    return Judge(expected, Observed(facts, {"runner": runner, "learning": learning})).verdict().kind
+    return (
+        Judge(expected, Observed(facts, {"runner": runner, "learning": learning}, Verified(verified, "")))
+        .verdict()
+        .kind
+    )
 
 
 def test_what_is_equal_is_right() -> None:
@@ -77,3 +86,10 @@ def test_one_thing_that_is_damaged_costs_no_other() -> None:
         == "named"
     )
     assert judged({("job", "ended-1.0.0.0", REFUSED): "internal: failed; see the log"}, without=(state,)) == "WRONG"
+
+
+def test_verify_has_to_name_what_is_not_harmless() -> None:
+    """Where all is served right, `variantbus verify` may find something or not."""
+    assert judged(verified=0) == judged(verified=4) == "right"
+    assert judged(runner=SAID, verified=0) == "WRONG"
+    assert judged(verified=1) == "WRONG"

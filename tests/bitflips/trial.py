@@ -9,9 +9,10 @@ from typing import Final
 
 from tests.bitflips.facts import Facts, Reader
 from tests.bitflips.forked import Program, in_child
-from tests.bitflips.judge import Ended, Expected, Judge, Observed, Verdict
+from tests.bitflips.judge import Ended, Expected, Judge, Observed, Verdict, Verified
 from tests.bitflips.places import Place, Places
 from tests.bitflips.reference import CLOSED, KILLED, Reference
+from variantbus.cli.main import main as variantbus
 
 ASK_SECONDS: Final = 20.0
 CONTROLS: Final = 3  # runs without a flip, from which is seen what differs each time
@@ -73,6 +74,7 @@ class Trials:
             runs.append(observed.facts)
             wrong = [reason for name, one in observed.services.items() for reason in one.wrongs(name)]
             assert not wrong, (wrong, observed.services)
+            assert observed.verified.status == 0, observed.verified.text
         keys = set().union(*runs)
         volatile = {key for key in keys if any(one.get(key) != runs[0].get(key) or key not in one for one in runs)}
         return Expected(runs[0], heads, epochs, volatile)
@@ -80,6 +82,8 @@ class Trials:
     def _observe(self, folder: Path, *, real: bool = False) -> Observed:
         """Start both services, ask for everything, and end them."""
         reference = self._reference
+        verify = Program(variantbus, ["verify", str(folder / "data")], "verify", folder)
+        verified = Verified(verify.ended(ASK_SECONDS), verify.output() + verify.errors())
         programs = dict(zip(("runner", "learning"), reference.start(folder / "data", real=real), strict=True))
         runs = {name: program.listens() for name, program in programs.items()}
         addresses = {"runner": reference.runner, "learning": reference.learning}
@@ -91,7 +95,7 @@ class Trials:
         except RuntimeError as error:
             broken = str(error)
         ended = {name: _end(program) for name, program in programs.items()}
-        return Observed(facts, ended, broken=broken)
+        return Observed(facts, ended, verified, broken)
 
 
 def _end(program: Program) -> Ended:

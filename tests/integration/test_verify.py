@@ -150,6 +150,18 @@ def test_a_file_that_no_job_refers_to_is_counted_and_no_damage(data: Path) -> No
     assert "1 file in outputs that no job refers to" in result.output
 
 
+def test_a_job_that_took_over_a_result_has_no_sidecar_of_its_own(data: Path) -> None:
+    """A job whose result an earlier one had made names the same file, and nothing is missing."""
+    log = Log(data / "runner.db")
+    outputs = STORES["runner"]["outputs"]
+    log.create_tables("outputs", outputs)
+    rows = log.query("SELECT sha256, path, 'later', experiment_id, media_type, bytes, created FROM outputs")
+    with log.transaction() as tx:
+        tx.executemany(outputs["insert_output"], rows)
+    log.close()
+    assert verify(data).exit_code == 0
+
+
 def test_a_folder_in_use_or_of_nothing_is_refused(data: Path, open_log: Callable[[Path], Log], tmp_path: Path) -> None:
     """It says which process has it."""
     open_log(data / "runner.db")
