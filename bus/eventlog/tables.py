@@ -14,7 +14,7 @@ from bus.eventlog.errors import LogError
 SQL: Final = sql.load("bus.eventlog", "tables.sql")
 OWN: Final = "log"  # the log's own tables, whose version is that of the file
 RECORDS: Final = "log"  # may be gigabytes, so they are checked as they are read
-WHOLE_BYTES: Final = 256 << 20  # of a file whose pages are all checked when it is opened: half a second
+WHOLE_BYTES: Final = 256 << 20  # of a file whose pages are all checked when it is opened: about a second
 logger = logging.getLogger(__name__)
 
 

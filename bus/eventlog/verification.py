@@ -120,11 +120,11 @@ def _records(db: sqlite3.Connection, file: str, *, has_removed: bool) -> Iterato
     """Yield the records that are damaged or missing, as ranges."""
     first, last, counter = db.execute(SQL["select_ends"]).fetchone()
     removed = db.execute(SQL["select_removed"]).fetchone() if has_removed else None
-    at = removed[0] if removed else (first or 1) - 1
-    head = last or counter
+    at = removed[0] if removed and isinstance(removed[0], int) else (first or 1) - 1
+    head = counter if isinstance(counter, int) else last or 0
     if last not in (None, counter):
-        yield Finding(file, f"its newest event is {last}, its counter says {counter}", "its service corrects it")
-        head = min(last, counter) if isinstance(counter, int) else last
+        yield Finding(file, f"its newest event is {last}, its counter says {counter!r:.40}", "its service corrects it")
+        head = min(last, head)
     damaged: list[int] = []
     reader = Reader(db, DEFAULT_LIMITS, at + 1)
     while at < head and len(damaged) < MOST:
