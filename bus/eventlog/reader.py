@@ -20,6 +20,8 @@ SQL: Final = sql.load("bus.eventlog", "reader.sql")
 SINGLES: Final = 1000  # records that are looked up one by one for one question
 SCAN_BYTES: Final = 4 << 20  # of bodies that one page looks at
 EXAMINED: Final = 500  # records that are examined at a time, in less than a millisecond
+LAST_AT_ONCE: Final = 20  # of the newest records, which are read from the end
+LAST_BYTES: Final = 64 << 20  # of their bodies
 NO_TOPIC: Final = "~"  # no topic begins so
 DAMAGED_LIMIT: Final = 10_000  # damaged records that are counted
 Row = tuple[int, bytes, int, bytes, int]  # offset, topic, time_ns, body, checksum
@@ -98,14 +100,18 @@ class Reader:
                 yield offset, row[1].decode() if row else ""
 
     def last_topics(self, after: int, until: int) -> list[tuple[int, str]]:
-        """Return those of `topics` behind the last damaged record."""
+        """Return those of `topics` behind the last damaged record; fewer if their bodies are large."""
         found: list[tuple[int, str]] = []
-        for offset, topic in self.topics(after, until):
-            if topic:
-                found.append((offset, topic))
-            else:
-                found.clear()
-        return found
+        begin, at, unread = max(after, self.first - 1), until, LAST_BYTES
+        while at > begin and unread > 0:
+            start = max(begin, at - LAST_AT_ONCE)
+            for offset, row in reversed(list(self.rows(start, at))):
+                if row is None:
+                    return found[::-1]
+                found.append((offset, row[1].decode()))
+                unread -= len(row[3])
+            at = start
+        return found[::-1]
 
     def rows(self, after: int, until: int) -> Generator[tuple[int, Row | None]]:
         """Yield each offset in (after, until], in order, with its row; None where the record is damaged.

@@ -193,6 +193,19 @@ def test_damage_is_found_before_anybody_asks_for_what_is_lost(
     assert found == [0, 1, 1, 2, 2]
 
 
+def test_a_start_reads_a_bounded_part_of_large_events(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not read has no known predecessors, which subscribers ask for."""
+    monkeypatch.setattr(reader, "LAST_BYTES", 5000)
+    write(path)
+
+    newest = open_log(path).last_topics(1000)
+
+    assert newest == [(offset, topic_of(offset)) for offset in range(EVENTS - len(newest) + 1, EVENTS + 1)]
+    assert 5 <= len(newest) <= 40
+
+
 @pytest.mark.fault(item="F56")
 def test_a_damaged_topic_does_not_hide_its_record_from_those_who_want_it(open_log: OpenLog, path: Path) -> None:
     """Who reads one topic is told as well: nobody can know what topic it had."""
