@@ -39,7 +39,6 @@ RESTARTS: Final = 50 if LONG else 1
 EVENTS_EACH: Final = 2000 if LONG else 20_000  # more than sockets and queues take, by the end
 HEARTBEAT_SECONDS: Final = 4.5  # in which a socket with heartbeats of ZMTP, two seconds apart, would have died of them
 MEMORY_LIMIT: Final = 600 << 20  # replies that four clients do not read: 128 pages of a mebibyte each
-QUIET_MEMORY: Final = 150 << 20
 BUSY: Final = """
 import sys, time
 from pathlib import Path
@@ -194,7 +193,6 @@ def test_a_service_outlives_floods_of_requests_by_clients_that_are_reset(workspa
     address = parse_address(publisher.address)
     with flooding(*[lambda ended: flood_by_resets(address, ended)] * 4):
         check_answers(publisher.process, publisher.address)
-    wait_until(lambda: memory_of(publisher.process) < QUIET_MEMORY, what="memory as before")
     assert publisher.process.terminate() == 0
 
 
@@ -212,7 +210,6 @@ def test_a_service_with_keys_outlives_floods_by_a_key_that_may_only_read(workspa
     proxies = [Proxy(parse_address(runner.control)) for _ in range(2)]
     with flooding(*[lambda ended, one=proxy: flood_by_keys(one, curve, ended) for proxy in proxies]):
         check_answers(runner.process, runner.control, reader)
-    wait_until(lambda: memory_of(runner.process) < QUIET_MEMORY, what="memory as before")
     for proxy in proxies:
         proxy.close()
     assert runner.terminate() == 0
