@@ -24,6 +24,19 @@ MAX_WAIT: Final = 3600.0  # seconds; only an upper bound for poll
 Callback = Callable[[], None]
 
 
+class _Process:
+    """Counts the forks that led to this process; to ask the system for its number would take longer than an event."""
+
+    forks = 0
+
+    @classmethod
+    def count(cls) -> None:
+        cls.forks += 1
+
+
+os.register_at_fork(after_in_child=_Process.count)
+
+
 class Timer:
     """A callback that is due once or periodically; `cancel` stops it."""
 
@@ -55,7 +68,7 @@ class Loop:
         self._stopped = self._closed = False
         self._closing = threading.Lock()  # the only data shared with other threads: see `call`
         self._signals: dict[int, object] = {}
-        self._process = os.getpid()
+        self._forks = _Process.forks
 
     def add(self, source: Socket | int, callback: Callback) -> None:
         """Call back whenever a socket or file descriptor is readable."""
@@ -109,7 +122,7 @@ class Loop:
         Raises:
             RuntimeError: this process is not the one that made the loop.
         """
-        if os.getpid() != self._process:
+        if _Process.forks != self._forks:
             raise RuntimeError(
                 "this process was forked from the one that opened these sockets, which do not work here; "
                 "make a new subscriber or publisher in this process, or start it by `spawn` instead"
