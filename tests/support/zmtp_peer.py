@@ -40,10 +40,14 @@ class Peer:
         What comes in one piece with a greeting libzmq looks at only when more comes.
         """
         self.socket = socket.create_connection(address, timeout=PATIENCE * TIME_FACTOR)
-        for part in sent:
-            self.send(part)
-            if len(part) == GREETING_BYTES:
-                self._read(GREETING_BYTES)
+        try:
+            for part in sent:
+                self.send(part)
+                if len(part) == GREETING_BYTES:
+                    self._read(GREETING_BYTES)
+        except BaseException:
+            self.close()
+            raise
 
     def send(self, *parts: bytes) -> bool:
         """Send; False if the connection is closed by now."""
