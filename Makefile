@@ -42,7 +42,7 @@ browser: install ## Run the tests of the dashboard in Chromium; without it they 
 coverage: install ## Hold 100 % of the branches of the protocol, the log and every module that decides.
 	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
 		tests/integration/test_log_faults.py tests/integration/test_metrics.py \
-		tests/integration/test_damaged_state.py tests/integration/test_migrations.py --cov
+		tests/integration/test_damaged_state.py tests/integration/test_migrations.py tests/integration/test_verify.py --cov
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment

@@ -10,7 +10,7 @@ import pytest
 
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
-from tests.support.log_files import fill, offsets, tamper
+from tests.support.log_files import fill, offsets, spoil_page, tamper
 
 OpenLog = Callable[..., Log]
 STATE: Final = {
@@ -70,15 +70,6 @@ def flip(path: Path, good: bytes, bad: bytes, after: bytes = b"") -> None:
     whole = path.read_bytes()
     at = whole.index(good, whole.index(after))
     path.write_bytes(whole[:at] + bad + whole[at + len(good) :])
-
-
-def spoil_page(path: Path, name: str) -> None:
-    """Change the number of entries in the first page of a table or index."""
-    with closing(sqlite3.connect(path)) as db:
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    whole = bytearray(path.read_bytes())
-    whole[(page - 1) * 4096 + 4] ^= 1
-    path.write_bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +146,66 @@ def test_damaged_pages_of_a_table_are_refused(reopen: Callable[[], Log], filled:
 
     with pytest.raises(LogError, match=r"test\.db is damaged: the table named .*; restore it from a backup"):
         reopen()
+
+
+def test_the_index_of_newest_records_is_made_anew_from_the_log(reopen: Callable[[], Log], filled: Path) -> None:
+    """Its pages may be damaged: all that it says stands in the log."""
+    spoil_page(filled, "latest")
+
+    log = reopen()
+
+    assert [record.offset for record in log.latest("", 10).records] == [4]
+    assert log.damaged_rows() == []
+
+
+def test_a_table_is_not_written_again_where_that_would_free_pages_of_another(
+    reopen: Callable[[], Log], filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a large file this is looked at only when something is wrong."""
+    monkeypatch.setattr("bus.eventlog.tables.WHOLE_BYTES", 0)
+    with closing(sqlite3.connect(filled)) as db:
+        pages = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
+    begin_at(filled, "named", pages["latest"])
+
+    with pytest.raises(LogError, match="the table named is damaged"):
+        reopen()
+
+    begin_at(filled, "named", pages["named"])
+    assert reopen().query("SELECT count(*) FROM named") == [(3,)]
+
+
+def test_a_table_that_breaks_its_own_rules_is_refused(open_log: OpenLog, path: Path) -> None:
+    """Without checksums nobody knows which row is wrong."""
+    log = open_log(path)
+    statements = {"schema": "CREATE TABLE plain (value INTEGER CHECK (value > 0));"}
+    log.create_tables("plain", statements)
+    log.query("PRAGMA ignore_check_constraints = ON")
+    log.query("INSERT INTO plain VALUES (-1)")
+    log.query("PRAGMA ignore_check_constraints = OFF")
+
+    with pytest.raises(LogError, match="the table plain is damaged: CHECK constraint failed"):
+        log.create_tables("plain", statements)
+
+
+def test_a_damaged_note_of_a_damaged_row_has_no_values(reopen: Callable[[], Log], filled: Path) -> None:
+    """Whoever repairs finds nothing, and goes on."""
+    for number, row in enumerate((b"\xc1", b"\x01", "text")):
+        tamper(filled, "INSERT INTO damaged_rows VALUES (?, 'test', 'named', '', ?, 1.0, NULL)", (number + 1, row))
+
+    assert [row.values for row in reopen().damaged_rows("test")] == [{}, {}, {}]
+
+
+def test_an_error_of_the_disk_is_no_damage(open_log: OpenLog, path: Path) -> None:
+    """While tables are looked at, too, it is refused as what it is."""
+    log = open_log(path)
+    log.create_tables("test", STATE)
+    log._db.set_progress_handler(lambda: 1, 1)
+
+    with pytest.raises(LogError, match="interrupted"):
+        log.create_tables("test", STATE)
+
+    log._db.set_progress_handler(None, 0)
+    log.create_tables("test", STATE)
 
 
 @pytest.mark.parametrize("name", ["named", "numbered", "named_by_value", "latest", "log", "epochs", "scopes"])

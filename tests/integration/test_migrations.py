@@ -127,3 +127,12 @@ def test_without_a_copy_nothing_is_changed(
         folder.rmdir()
     open_all(open_log, old).close()
     assert before.items() <= content(old).items()
+
+
+def test_a_version_from_before_the_first_migration_is_refused(open_log: OpenLog, tmp_path: Path) -> None:
+    """Nothing knows how to go on from there."""
+    log = open_log(tmp_path / "test.db")
+    log.create_tables("test", {"schema": "CREATE TABLE t (a);"})
+
+    with pytest.raises(LogError, match="has version 1 of the test tables, which is too old"):
+        log.create_tables("test", {"schema": "CREATE TABLE t (a, b);", "migration_3": "ALTER TABLE t ADD COLUMN b;"})

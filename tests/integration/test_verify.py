@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from bus.eventlog.log import Log
 from bus.eventlog.verification import ranges
-from tests.support.log_files import tamper
+from tests.support.log_files import spoil_page, tamper
 from variantbus.cli.main import main
 from variantbus.cli.verify import STORES
 
@@ -91,6 +91,10 @@ def test_an_undamaged_folder_is_all_right(data: Path) -> None:
         ("UPDATE epochs SET start = 5", "a row of the table epochs is damaged: 1"),
         ("UPDATE scopes SET version = 99 WHERE name = 'runner'", "has version 99 of the runner tables"),
         ("DROP INDEX jobs_by_state", "jobs_by_state is not as this program creates it"),
+        (
+            "INSERT INTO kept VALUES ('variant.status.a.', 3, 1, x'80', 7)",
+            "the newest event of variant.status.a. is damaged",
+        ),
         ("PRAGMA application_id = 7", "is no variantbus log; move it away"),
         ("INSERT INTO damaged_rows VALUES (1, 'runner', 'jobs', '1', x'80', 1.0, NULL)", "a row of jobs was set aside"),
     ],
@@ -115,6 +119,7 @@ def test_damage_of_a_database_is_a_line_each(data: Path, damage: str, finding: s
         (lambda data: picture(data, "*.json").unlink(), ".json: is missing"),
         (lambda data: (data / "runner.head").write_text("x"), "runner.head: cannot be read"),
         (lambda data: (data / "runner.head").write_text("7 3"), "runner.head: names the epoch 7"),
+        (lambda data: spoil_page(data / "learning.db", "variants"), "learning.db: Fragmentation of "),
         (lambda data: flip(data / "learning.db", 100), "learning.db: "),
         (lambda data: (data / "learning.db").write_bytes(b"SQLite format 3\0" + bytes(4000)), "learning.db: "),
     ],
@@ -172,6 +177,24 @@ def test_a_folder_in_use_or_of_nothing_is_refused(data: Path, open_log: Callable
     result = CliRunner().invoke(main, ["verify", str(tmp_path)])
     assert result.exit_code == 2
     assert "has no database of a service" in result.output
+
+
+def test_a_file_that_cannot_be_read_is_refused(data: Path) -> None:
+    """With its name and the reason."""
+    (data / "other.db").mkdir()
+
+    result = CliRunner().invoke(main, ["verify", str(data)])
+
+    assert result.exit_code == 4
+    assert "other.db cannot be read, or not be copied to " in result.output
+
+
+def test_files_that_no_service_has_opened_here_are_verified(data: Path) -> None:
+    """A restored backup has no lock and no head file yet."""
+    for path in (*data.glob("*.lock"), *data.glob("*.head")):
+        path.unlink()
+
+    assert verify(data).exit_code == 0
 
 
 def test_numbers_are_told_as_ranges() -> None:

@@ -1,6 +1,7 @@
 """What tests of the log do to its file: fill it, list it, change it without the log."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from bus.eventlog.log import Log
@@ -28,3 +29,12 @@ def tamper(path: Path, statement: str, params: tuple[object, ...] = ()) -> None:
     with db:
         db.execute(statement, params)
     db.close()
+
+
+def spoil_page(path: Path, name: str) -> None:
+    """Change the number of entries in the first page of a table or index."""
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    whole = bytearray(path.read_bytes())
+    whole[(page - 1) * 4096 + 4] ^= 1
+    path.write_bytes(whole)
