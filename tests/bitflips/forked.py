@@ -97,10 +97,10 @@ class Program:
         return status
 
     def kill(self) -> None:
-        """End it and what it has started as `kill -9` does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.ended(STOP_SECONDS)
+        """End it as `kill -9` does, if it has not ended."""
+        if self.ended(0) is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.ended(STOP_SECONDS)
 
 
 def in_child(function: Callable[[], T], seconds: float) -> T:

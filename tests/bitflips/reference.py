@@ -6,7 +6,8 @@ were killed, with its write-ahead logs.
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,27 +71,23 @@ class Reference:
         pictures = sorted(path.stem for path in (self.folder / CLOSED / "outputs").rglob("*.png"))
         return [*jobs, ALONE, WAITING], [SEARCH, *(name for name, _ in planned)], pictures
 
-    def start(self, data: Path, *, real: bool = False) -> tuple[Program, Program]:
-        """Start both services on a data folder, their output beside it."""
-
-        def arguments(ports: tuple[int, int]) -> list[str]:
-            return ["--data-dir", str(data), "--feed-port", str(ports[0]), "--control-port", str(ports[1])]
-
-        runner = Program(
-            runner_command,
-            arguments(self.runner_ports),
-            "runner",
-            data.parent,
-            module="pipeline_runner" if real else None,
-        )
-        learning = Program(
-            learning_command,
-            [*arguments(self.learning_ports), "--runner", self.runner],
-            "learning",
-            data.parent,
-            module="learning_service" if real else None,
-        )
-        return runner, learning
+    @contextmanager
+    def running(self, data: Path, *, real: bool = False) -> Iterator[dict[str, Program]]:
+        """Start both services on a data folder, their output beside it; none of them outlives the block."""
+        programs: dict[str, Program] = {}
+        try:
+            for name, command, ports in (
+                ("runner", runner_command, self.runner_ports),
+                ("learning", learning_command, self.learning_ports),
+            ):
+                arguments = ["--data-dir", str(data), "--feed-port", str(ports[0]), "--control-port", str(ports[1])]
+                arguments += ["--runner", self.runner] if name == "learning" else []
+                module = command.callback.__module__ if real and command.callback else None
+                programs[name] = Program(command, arguments, name, data.parent, module=module)
+            yield programs
+        finally:
+            for program in programs.values():
+                program.kill()
 
 
 def make(folder: Path) -> Reference:
@@ -99,18 +96,18 @@ def make(folder: Path) -> Reference:
     data = folder / "work" / "data"
     data.parent.mkdir(parents=True)
     reference = Reference(folder, steady_ports(), steady_ports())
-    both = _started(reference, data)
-    in_child(partial(_first_part, reference), STEP_SECONDS)
-    _ended(both)
-    both = _started(reference, data)
-    in_child(partial(_second_part, reference, data), STEP_SECONDS)
-    for one in both:
-        one.kill()
-    shutil.copytree(data, folder / KILLED)
-    both = _started(reference, data)
-    _ended(both)
-    shutil.copytree(data, folder / CLOSED)
-    reference.gate.touch()
+    try:
+        with _started(reference, data) as both:
+            in_child(partial(_first_part, reference), STEP_SECONDS)
+            _end(both)
+        with _started(reference, data):
+            in_child(partial(_second_part, reference, data), STEP_SECONDS)
+        shutil.copytree(data, folder / KILLED)
+        with _started(reference, data) as both:
+            _end(both)
+        shutil.copytree(data, folder / CLOSED)
+    finally:
+        reference.gate.touch()  # what waits for it ends
     (folder / PORTS).write_bytes(msgspec.json.encode(reference, enc_hook=str))
     return reference
 
@@ -120,15 +117,16 @@ def load(folder: Path) -> Reference:
     return msgspec.json.decode((folder / PORTS).read_bytes(), type=Reference, dec_hook=lambda _kind, text: Path(text))
 
 
-def _started(reference: Reference, data: Path) -> tuple[Program, Program]:
-    both = reference.start(data)
-    for one in both:
-        assert one.listens(), one.errors()
-    return both
+@contextmanager
+def _started(reference: Reference, data: Path) -> Iterator[dict[str, Program]]:
+    with reference.running(data) as programs:
+        for one in programs.values():
+            assert one.listens(), one.errors()
+        yield programs
 
 
-def _ended(both: tuple[Program, Program]) -> None:
-    for one in both:
+def _end(programs: dict[str, Program]) -> None:
+    for one in programs.values():
         assert one.terminate() == 0, one.errors()
 
 

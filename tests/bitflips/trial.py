@@ -84,17 +84,17 @@ class Trials:
         reference = self._reference
         verify = Program(variantbus, ["verify", str(folder / "data")], "verify", folder)
         verified = Verified(verify.ended(ASK_SECONDS), verify.output() + verify.errors())
-        programs = dict(zip(("runner", "learning"), reference.start(folder / "data", real=real), strict=True))
-        runs = {name: program.listens() for name, program in programs.items()}
-        addresses = {"runner": reference.runner, "learning": reference.learning}
-        reader = Reader({name: address if runs[name] else None for name, address in addresses.items()})
-        facts: Facts = {}
-        broken = ""
-        try:
-            facts = in_child(partial(reader.read, *reference.known()), ASK_SECONDS)
-        except RuntimeError as error:
-            broken = str(error)
-        ended = {name: _end(program) for name, program in programs.items()}
+        with reference.running(folder / "data", real=real) as programs:
+            runs = {name: program.listens() for name, program in programs.items()}
+            addresses = {"runner": reference.runner, "learning": reference.learning}
+            reader = Reader({name: address if runs[name] else None for name, address in addresses.items()})
+            facts: Facts = {}
+            broken = ""
+            try:
+                facts = in_child(partial(reader.read, *reference.known()), ASK_SECONDS)
+            except RuntimeError as error:
+                broken = str(error)
+            ended = {name: _end(program) for name, program in programs.items()}
         return Observed(facts, ended, verified, broken)
 
 
