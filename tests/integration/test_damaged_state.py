@@ -174,6 +174,19 @@ def test_a_table_is_not_written_again_where_that_would_free_pages_of_another(
     assert reopen().query("SELECT count(*) FROM named") == [(3,)]
 
 
+def test_the_index_of_newest_records_is_not_made_anew_where_more_is_damaged(
+    reopen: Callable[[], Log], filled: Path
+) -> None:
+    """Its pages may be those of another table."""
+    spoil_page(filled, "latest")
+    with closing(sqlite3.connect(filled)) as db:
+        pages = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
+    begin_at(filled, "numbered", pages["log"])
+
+    with pytest.raises(LogError, match="is damaged"):
+        reopen()
+
+
 def test_a_table_that_breaks_its_own_rules_is_refused(open_log: OpenLog, path: Path) -> None:
     """Without checksums nobody knows which row is wrong."""
     log = open_log(path)
@@ -199,12 +212,15 @@ def test_an_error_of_the_disk_is_no_damage(open_log: OpenLog, path: Path) -> Non
     """While tables are looked at, too, it is refused as what it is."""
     log = open_log(path)
     log.create_tables("test", STATE)
-    log._db.set_progress_handler(lambda: 1, 1)
+    begun: list[str] = []
+    log._db.set_trace_callback(begun.append)
+    log._db.set_progress_handler(lambda: int("integrity_check" in begun[-1]), 1)
 
     with pytest.raises(LogError, match="interrupted"):
         log.create_tables("test", STATE)
 
     log._db.set_progress_handler(None, 0)
+    log._db.set_trace_callback(None)
     log.create_tables("test", STATE)
 
 

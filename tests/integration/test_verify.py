@@ -95,6 +95,10 @@ def test_an_undamaged_folder_is_all_right(data: Path) -> None:
             "INSERT INTO kept VALUES ('variant.status.a.', 3, 1, x'80', 7)",
             "the newest event of variant.status.a. is damaged",
         ),
+        (
+            "INSERT INTO kept VALUES ('a.', 3, 1, x'', 42), ('b.', 3, 1, x'80', 2733189283)",
+            "the newest event of a. is damaged",
+        ),
         ("PRAGMA application_id = 7", "is no variantbus log; move it away"),
         ("INSERT INTO damaged_rows VALUES (1, 'runner', 'jobs', '1', x'80', 1.0, NULL)", "a row of jobs was set aside"),
     ],
@@ -187,6 +191,14 @@ def test_a_file_that_cannot_be_read_is_refused(data: Path) -> None:
 
     assert result.exit_code == 4
     assert "other.db cannot be read, or not be copied to " in result.output
+
+
+def test_a_folder_of_an_earlier_version_is_verified_as_it_is(tmp_path: Path) -> None:
+    """Its rows of state have no checksums yet; its events and pictures have."""
+    with tarfile.open(FIXTURE) as archive:
+        archive.extractall(tmp_path, filter="data")
+
+    assert verify(tmp_path / "data").output == "2 databases, 0 findings\n"
 
 
 def test_files_that_no_service_has_opened_here_are_verified(data: Path) -> None:

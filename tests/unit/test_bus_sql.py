@@ -1,6 +1,6 @@
 """Named SQL."""
 
-from bus.eventlog import sql
+from bus.eventlog import schemas, sql
 
 
 def test_every_statement_of_the_log_is_found_by_its_name() -> None:
@@ -18,3 +18,11 @@ def test_every_statement_of_the_log_is_found_by_its_name() -> None:
 def test_comments_inside_a_statement_do_not_end_it() -> None:
     """The schema has remarks beside its columns."""
     assert "-- 0 -> 1 at an orderly close" in sql.load("bus.eventlog", "log.sql")["schema"]
+
+
+def test_a_script_is_split_into_its_statements() -> None:
+    """A semicolon in a remark ends none, and the last one needs no semicolon."""
+    assert list(schemas.split("CREATE TABLE a (b -- c; d\n);\nSELECT 1")) == [
+        "CREATE TABLE a (b -- c; d\n);\n",
+        "SELECT 1",
+    ]
