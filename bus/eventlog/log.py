@@ -80,7 +80,7 @@ class Log:
                 self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
                 self._opened_at = self.head
                 opened.pop_all()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a message that quotes a damaged schema
             raise refusal(error, path) from error
 
     @contextmanager
@@ -282,7 +282,7 @@ class Log:
             damaged = self._tables.open(store, statements)
             if damaged:
                 self._begin_epoch()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise refusal(error, self.path) from error
 
     def damaged_rows(self, store: str | None = None) -> list[DamagedRow]:

@@ -39,9 +39,11 @@ def check_files(path: Path) -> bool:
     return True
 
 
-def refusal(error: sqlite3.Error, path: Path) -> LogError:
+def refusal(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> LogError:
     """Return what is said if a database cannot be opened, with what to do about it."""
-    if isinstance(database_fault(error, path), StorageError):
+    if isinstance(error, UnicodeDecodeError):
+        advice = "move it away, or restore it from a backup"
+    elif isinstance(database_fault(error, path), StorageError):
         locked = error.sqlite_errorcode in _LOCKED
         advice = "end what uses it, and start again" if locked else "make room, or make it writable, and start again"
     elif is_damage(error) or type(error) is sqlite3.DatabaseError:  # the latter: no database at all
