@@ -256,7 +256,7 @@ def begin_at(path: Path, name: str, page: int) -> None:
     ("good", "bad"),
     [
         (b"value REAL", b"value TEXT"),
-        (b"named (name", b"named\xe9\xe9name"),
+        (b"PRIMARY KEY, value", b"PRIMARY K\xe9Y, value"),
         (b"length(name) < 10", b"length(name) < 90"),
         (b"(value, name)", b"(value, nbme)"),
     ],
