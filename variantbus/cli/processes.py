@@ -1,8 +1,11 @@
 """Our services as child processes of a command: started, waited for, stopped."""
 
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -10,6 +13,7 @@ from typing import Final, Self
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 6.0  # a service drains and ends within 5
 TAIL_LINES: Final = 15
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
@@ -79,7 +83,7 @@ class Children:
         self, name: str, module: str, arguments: tuple[str, ...], stdout: int
     ) -> tuple[subprocess.Popen[str], Path]:
         log = self.logs / f"{name}.log"
-        with log.open("a", encoding="utf-8") as stderr:
+        with log.open("a", encoding="utf-8") as stderr, _signals_held_back():
             process = subprocess.Popen(  # noqa: S603 - our own modules
                 python_module(module, *arguments),
                 stdin=subprocess.DEVNULL,
@@ -88,8 +92,25 @@ class Children:
                 text=True,
                 start_new_session=True,  # Ctrl-C is for the command, which stops them in order
             )
-        self._running.append(process)
+            self._running.append(process)
         return process, log
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Handle signals that end us only after the block: a process that was just made must be known, to be stopped."""
+    received: list[int] = []
+    before = {one: signal.getsignal(one) for one in ENDING}
+    held = {one: handler for one, handler in before.items() if callable(handler)}
+    for one in held:
+        signal.signal(one, lambda number, _frame: received.append(number))
+    try:
+        yield
+    finally:
+        for one, handler in held.items():
+            signal.signal(one, handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _tail(log: Path) -> str:
