@@ -30,7 +30,7 @@ def test_a_signal_while_a_process_is_started_leaves_none(tmp_path: Path, monkeyp
     """It arrives when the process runs and nobody knows it yet."""
     made: list[subprocess.Popen[str]] = []
 
-    class Interrupted(subprocess.Popen):  # type: ignore[type-arg] - its own parameters are passed on
+    class Interrupted(subprocess.Popen[str]):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             made.append(self)
