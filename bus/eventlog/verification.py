@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ SQL: Final = sql.load("bus.eventlog", "verification.sql")
 MOST: Final = 1000  # damaged records that are looked for, and findings of one kind
 BACKUP: Final = "restore the file from a backup"
 AT_START: Final = "its service sets it aside at its next start, and restores what can be restored"
+NO_STATE: Final = {"damaged_rows", "sqlite_sequence", "sqlite_stat1"}
 Stores = Mapping[str, Mapping[str, str]]
 
 
@@ -33,6 +34,14 @@ class Finding(NamedTuple):
     file: str
     what: str
     advice: str
+
+
+class Extent(NamedTuple):
+    """How much a database holds: events, rows of state with a checksum, and those that an earlier version wrote bare."""
+
+    events: int
+    rows: int
+    bare: int
 
 
 @contextmanager
@@ -84,6 +93,23 @@ def verify(db: sqlite3.Connection, path: Path, stores: Stores) -> Iterator[Findi
                 yield Finding(file, what, "what it said is lost; see the log of its service")
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         yield Finding(file, f"cannot be read on: {error}", BACKUP)
+
+
+def extent(db: sqlite3.Connection) -> Extent:
+    """Return how much a database holds, as far as it can be counted."""
+    events = rows = bare = 0
+    with suppress(sqlite3.Error, UnicodeDecodeError):
+        for name, (kind, _, _) in schemas.objects_in(db).items():
+            if kind != "table":
+                continue
+            (count,) = db.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608 - a name of our own
+            if name in row_checksums.RECORDS:
+                events += count
+            elif row_checksums.describe(db, name):
+                rows += count
+            elif name not in NO_STATE:
+                bare += count
+    return Extent(events, rows, bare)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from bus.console.options import keys_option
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.tail import printable
 from bus.eventlog import verification
-from bus.eventlog.verification import Finding, Stores
+from bus.eventlog.verification import Extent, Finding, Stores
 from bus.transport.keys import Keys
 from learning_service.archive.service import SQL as ARCHIVE
 from learning_service.storage.confirmations import SQL as CONFIRMATIONS
@@ -48,6 +48,9 @@ class Report(Struct, frozen=True, kw_only=True):
 
     ok: bool
     files: list[str]
+    events: int
+    rows: int  # of state, with a checksum
+    rows_without_checksum: int  # an earlier version wrote them; they get one when their service starts
     findings: list[Finding]
     unowned: int
 
@@ -70,17 +73,28 @@ def verify(*, folder: Path, as_json: bool, keys: Keys | None) -> None:
         databases, lone = sorted(folder.glob("*.db")), 0
         if not databases:
             fail(f"{folder} has no database of a service; give a data folder", EXIT_USAGE)
+        extents: list[Extent] = []
         for path in databases:
             with verification.opened(path) as db:
+                extents.append(verification.extent(db))
                 found += verification.verify(db, path, STORES.get(path.stem, {}))
                 if path.stem == "runner":
                     found += _pictures(db, folder / "outputs")
                     lone = _unowned(db, folder / "outputs")
+        events, rows, bare = (sum(column) for column in zip(*extents, strict=True))
+        report = Report(
+            ok=not found,
+            files=[path.name for path in databases],
+            events=events,
+            rows=rows,
+            rows_without_checksum=bare,
+            findings=found,
+            unowned=lone,
+        )
         if as_json:
-            names = [path.name for path in databases]
-            click.echo(json_text(Report(ok=not found, files=names, findings=found, unowned=lone)))
+            click.echo(json_text(report))
         else:
-            _print(found, len(databases), lone)
+            _print(report)
     sys.exit(EXIT_REFUSED if found else 0)
 
 
@@ -98,10 +112,18 @@ def _unowned(db: sqlite3.Connection, root: Path) -> int:
         return 0  # which was said already
 
 
-def _print(found: list[Finding], databases: int, lone: int) -> None:
-    for one in found:
+def _print(report: Report) -> None:
+    for one in report.findings:
         click.echo(f"{printable(one.file)}: {printable(one.what)}; {one.advice}")
-    if lone:
-        text = f"{count_text(lone, 'file', 'files')} in outputs that no job refers to"
+    if report.unowned:
+        text = f"{count_text(report.unowned, 'file', 'files')} in outputs that no job refers to"
         click.echo(f"{text}; `variantbus job gc` removes them", err=True)
-    click.echo(f"{count_text(databases, 'database', 'databases')}, {count_text(len(found), 'finding', 'findings')}")
+    if report.rows_without_checksum:
+        text = f"{count_text(report.rows_without_checksum, 'row', 'rows')} of state without a checksum"
+        click.echo(f"{text}, of an earlier version; their service gives them one when it starts", err=True)
+    looked_at = (
+        count_text(len(report.files), "database", "databases"),
+        count_text(report.events, "event", "events"),
+        f"{count_text(report.rows, 'row', 'rows')} of state",
+    )
+    click.echo(f"{', '.join(looked_at)}: {count_text(len(report.findings), 'finding', 'findings')}")
