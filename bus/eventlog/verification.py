@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """How much a database holds: events, rows of state with a checksum, and those that an earlier version wrote bare."""
+    """What a database holds: events, rows of state with a checksum, and those that an earlier version wrote bare."""
 
     events: int
     rows: int
