@@ -5,7 +5,7 @@ SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
 INSERT OR IGNORE INTO epochs (epoch, start) VALUES (:epoch, coalesce((SELECT max(start) FROM epochs), 0));
 
 -- select_kept: the records that retention has kept. The casts are those of reader.sql.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
+SELECT coalesce(CAST("offset" AS INTEGER), 0), coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
 FROM kept;
 
 -- delete_latest: forget the newest records.

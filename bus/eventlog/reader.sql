@@ -9,5 +9,5 @@ SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS IN
 FROM log WHERE "offset" = ?;
 
 -- select_kept: the record that retention has kept of a topic; casts as above.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
+SELECT coalesce(CAST("offset" AS INTEGER), 0), coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
 FROM kept WHERE topic = ?;

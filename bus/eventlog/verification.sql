@@ -9,7 +9,7 @@ SELECT (SELECT min("offset") FROM log), (SELECT max("offset") FROM log),
 SELECT "offset" FROM removed;
 
 -- select_kept: the records that retention has kept. The casts: damage must not be an error before it is looked at.
-SELECT "offset", coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
+SELECT coalesce(CAST("offset" AS INTEGER), 0), coalesce(CAST(topic AS BLOB), x''), coalesce(CAST(time_ns AS INTEGER), 0), coalesce(CAST(body AS BLOB), x''), CAST(crc AS INTEGER)
 FROM kept;
 
 -- select_epochs: all epochs.

@@ -89,6 +89,7 @@ def test_an_undamaged_folder_is_all_right(data: Path) -> None:
         ('DELETE FROM log WHERE "offset" BETWEEN 7 AND 9', "events 7 to 9 are damaged or missing"),
         ("UPDATE sqlite_sequence SET seq = 5 WHERE name = 'log'", "its counter says 5"),
         ("UPDATE jobs SET priority = 9 WHERE number = 1", "a row of the table jobs is damaged: 1"),
+        ("INSERT INTO kept VALUES ('a.', 'x', 1, x'', 1)", "runner.db: the newest event of a. is damaged"),
         ("UPDATE outputs SET media_type = CAST(x'ff' AS TEXT)", "a row of the table outputs is damaged: "),
         ("UPDATE epochs SET start = 5", "a row of the table epochs is damaged: 1"),
         ("UPDATE scopes SET version = 99 WHERE name = 'runner'", "has version 99 of the runner tables"),
