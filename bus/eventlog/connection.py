@@ -19,6 +19,18 @@ PRAGMAS: Final = (
 
 
 def configure(db: sqlite3.Connection) -> None:
-    """Set all that SQLite lets be chosen."""
-    for pragma in PRAGMAS:
-        db.execute(f"PRAGMA {pragma}")
+    """Set all that SQLite lets be chosen; the first one reads the schema.
+
+    Raises:
+        sqlite3.Error: the file cannot be used.
+    """
+    try:
+        for pragma in PRAGMAS:
+            db.execute(f"PRAGMA {pragma}")
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError(undecoded(error)) from error
+
+
+def undecoded(error: UnicodeDecodeError) -> str:
+    """Return what SQLite says of a damaged schema: it quotes the text, and Python gives up where that is no UTF-8."""
+    return error.object.decode("utf-8", "backslashreplace")

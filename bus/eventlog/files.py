@@ -76,12 +76,14 @@ class LogFile:
         self._files: dict[Path, tuple[int, int]] = {}  # device and inode of each, once the database is there
 
     def read_head(self) -> tuple[int | None, int]:
-        """Return the stored epoch and head; (None, 0) if there are none."""
-        fields = os.pread(self._head, 64, 0).split()
-        try:
-            epoch, head = (int(field) for field in fields)
-        except ValueError:
+        """Return the stored epoch and head; (None, 0) if there are none, and no log's epoch, 0, if they are damaged."""
+        stored = os.pread(self._head, 64, 0)
+        if not stored:
             return None, 0
+        try:
+            epoch, head = (int(field) for field in stored.split())
+        except ValueError:
+            return 0, 0
         return epoch, head
 
     def write_head(self, epoch: int, head: int) -> None:

@@ -376,7 +376,11 @@ class Log:
         left = self._db.execute(SQL["select_closing"]).fetchone()
         noted_epoch, noted_head = self._file.read_head()
         replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
-        if noted_head > self.head or replaced:
+        if noted_epoch == 0:
+            logger.error(
+                "%s is damaged: it does not tell whether the log has lost its end", self.path.with_suffix(".head")
+            )
+        elif noted_head > self.head or replaced:
             what = "is not the file that was here before" if replaced else "has lost its end"
             logger.error("%s %s: it ends at %d, once it reached %d", self.path, what, self.head, noted_head)
         safe = left is not None and (left[0] or left[1] == boot_id())

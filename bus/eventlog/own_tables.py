@@ -36,7 +36,7 @@ def repair(db: sqlite3.Connection, reader: Reader, head: int, noted_epoch: int |
     with transaction(db):
         if "latest" in tables or not has_indexed:
             _rebuild_latest(db, reader, head)
-        if "epochs" in tables and noted_epoch is not None:
+        if "epochs" in tables and noted_epoch:
             # Its start is unknown: that of an earlier one is safe, as consumers then read more again.
             db.execute(SQL["restore_epoch"], {"epoch": noted_epoch})
         damage.mark_repaired(db, rows)

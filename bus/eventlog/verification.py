@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from bus.config.limits import DEFAULT_LIMITS
 from bus.eventlog import damage, row_checksums, schemas, sql
+from bus.eventlog.connection import undecoded
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import holder
 from bus.eventlog.log import APPLICATION_ID
@@ -92,7 +93,8 @@ def verify(db: sqlite3.Connection, path: Path, stores: Stores) -> Iterator[Findi
                 what = f"a row of {row.table} was set aside as damaged earlier and is not restored"
                 yield Finding(file, what, "what it said is lost; see the log of its service")
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
-        yield Finding(file, f"cannot be read on: {error}", BACKUP)
+        why = undecoded(error) if isinstance(error, UnicodeDecodeError) else str(error)
+        yield Finding(file, f"cannot be read on: {why}", BACKUP)
 
 
 def extent(db: sqlite3.Connection) -> Extent:

@@ -27,6 +27,7 @@ def set_up_logging(service: str, level: str, style: LogFormat = "text") -> None:
     handler.setFormatter(JsonFormatter(service) if style == "json" else TextFormatter(service))
     handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)  # of libraries, such as Pillow's of a broken picture: lines like all others
 
 
 def escaped(text: str) -> str:

@@ -156,3 +156,18 @@ def test_an_empty_file_where_a_log_was_says_what_was_there(open_log: OpenLog, pa
     path.unlink()
     path.with_suffix(".head").unlink()
     assert open_log(path).head == 0
+
+
+@pytest.mark.fault(item="F52")
+@pytest.mark.parametrize("word", [b"AUTOINCREMENT", b"CREATE", b"removed"])
+def test_a_schema_that_is_no_text_any_more_is_refused(open_log: OpenLog, path: Path, word: bytes) -> None:
+    """SQLite quotes the damaged word in its error, and Python cannot decode it."""
+    open_log(path).close()
+    content = bytearray(path.read_bytes())
+    content[content.index(word)] ^= 0x80
+    path.write_bytes(content)
+
+    with pytest.raises(LogError, match=f"^cannot open {path}: .*; move it away, or restore it from a backup$"):
+        Log(path)
+
+    assert path.read_bytes() == content

@@ -121,6 +121,25 @@ def test_a_damaged_write_ahead_log_is_an_older_state_in_a_new_epoch(
     assert bodies == [encode_body(job(number)) for number in range(log.head)]
 
 
+@pytest.mark.fault(item="F16")
+@pytest.mark.parametrize("content", [b"\0" * 42, b"%020d 0000000000000000000p\n" % 7, b"12345", b"\xff"])
+def test_a_damaged_head_file_begins_a_new_epoch(
+    open_log: OpenLog, path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It no longer tells whether the end of the log was lost, so nobody may rely on that it was not."""
+    log = open_log(path)
+    append(log, ("a.", 1), ("a.", 2))
+    log.close()
+    path.with_suffix(".head").write_bytes(content)
+
+    log = open_log(path)
+
+    assert [start for _, start in log.epochs] == [0, 2]
+    assert f"{path.with_suffix('.head')} is damaged" in caplog.text
+    log.close()
+    assert len(open_log(path).epochs) == 2
+
+
 @pytest.mark.fault(item="F21")
 def test_a_database_that_was_copied_without_its_write_ahead_log_is_refused_or_an_older_state(
     open_log: OpenLog, path: Path, tmp_path: Path

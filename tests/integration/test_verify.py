@@ -82,6 +82,18 @@ def test_an_undamaged_folder_is_all_right(data: Path) -> None:
     )
 
 
+def test_a_schema_that_is_no_text_any_more_is_a_line(data: Path) -> None:
+    """With what SQLite says of it, as far as it can be printed."""
+    content = bytearray((data / "runner.db").read_bytes())
+    content[content.index(b"AUTOINCREMENT")] ^= 0x80
+    (data / "runner.db").write_bytes(content)
+
+    result = verify(data)
+
+    assert result.exit_code == 4
+    assert r'near "\xc1UTOINCREMENT": syntax error; restore the file from a backup' in result.output
+
+
 @pytest.mark.parametrize(
     ("damage", "finding"),
     [

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.telemetry.logging import JsonFormatter, RepeatFilter, TextFormatter, _Stderr, escaped
+from bus.telemetry.logging import JsonFormatter, RepeatFilter, TextFormatter, _Stderr, escaped, set_up_logging
 
 FORGERY = "gone\n2026-01-01 00:00:00,000 runner INFO all is well"
 ACTING = "\u202e\u200b\ufeff\x1b[2J\x9b1m\r\x00\x7f\x85\u2028\u2029"
@@ -140,3 +141,14 @@ def test_a_line_that_nobody_takes_is_lost_without_a_word(
 
     os.close(write)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_warning_of_a_library_is_a_line_like_all_others(capfd: pytest.CaptureFixture[str]) -> None:
+    """Pillow warns of pictures that are broken; what reads the log as JSON gets nothing else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up_logging("runner", "info", "json")
+        warnings.warn("Corrupt EXIF data\nall is well", UserWarning, stacklevel=1)
+
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "Corrupt EXIF data\nall is well" in json.loads(line)["message"]

@@ -12,20 +12,19 @@ of stderr as its message.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from bus.contracts.messages import Config, ConfigValue, JobResult
 from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
 from bus.eventlog.disk_faults import disk_fault
 from pipeline_runner.outputs.files import FileTooLargeError, id_name
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
-from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers
+from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers, remove_folder
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
@@ -70,14 +69,16 @@ class CommandPipeline(Pipeline):
             with self._outputs.writing():
                 output_dir.mkdir(parents=True, exist_ok=True)
                 return self._run_in(job, work, output_dir, cancelled)
+        except RecursionError:
+            return failed_result("too_deep", "the program has nested its folders too deep; it must make fewer levels")
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_folder(work)
 
     def _run_in(self, job: NormalizedJobRecord, work: Path, output_dir: Path, cancelled: Cancelled) -> JobResult:
         arguments = fill_in(job.config, {"output_dir": str(output_dir), "job_id": job.job_id})
         if not arguments:
             return failed_result("invalid_request", "config.command: empty; name at least a program")
-        with (work / "stdout").open("wb") as stdout, (work / "stderr").open("wb") as stderr:
+        with (work / "stdout").open("w+b") as stdout, (work / "stderr").open("w+b") as stderr:
             try:
                 group = ProcessGroup(arguments, work, stdout, stderr)
             except (OSError, ValueError) as error:  # ValueError: an argument has a NUL
@@ -87,20 +88,25 @@ class CommandPipeline(Pipeline):
             timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
             seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
             ended = _wait(group, seconds, cancelled, work, self._most)
+            printed, complaint = _tail(stdout), _tail(stderr)
         if not ended and group.returncode:
             if fault := self._outputs.probe():
                 raise fault  # a program that cannot write ends with any status
-            ended = failed_result("command_failed", _reason(group.returncode, _tail(work / "stderr")))
+            ended = failed_result("command_failed", _reason(group.returncode, complaint))
         elif not ended and _bytes_in(work) > self._most:
             ended = _too_large(self._most)
         self._outputs.check_room()  # a program may have ended well all the same, with half of its files
-        return ended or self._result(job, output_dir, metrics_of(_tail(work / "stdout")))
+        return ended or self._result(job, output_dir, metrics_of(printed), cancelled)
 
-    def _result(self, job: NormalizedJobRecord, output_dir: Path, metrics: dict[str, float]) -> JobResult:
+    def _result(
+        self, job: NormalizedJobRecord, output_dir: Path, metrics: dict[str, float], cancelled: Cancelled
+    ) -> JobResult:
         """Copy what the program has made; something else may still write there."""
         seed, left = job.config.get("seed"), self._most
         images = []
         for path in _files(output_dir):
+            if cancelled():
+                return cancelled_result()
             try:
                 image, size = self._outputs.save_file(job, path, left, seed=seed if isinstance(seed, int) else None)
             except FileTooLargeError:
@@ -127,11 +133,16 @@ def metrics_of(stdout: str) -> dict[str, float]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {key: float(value) for key, value in found.items() if _is_number(value)}
+    return {key: float(value) for key, value in found.items() if _is_number(value) and _is_text(key)}
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_text(key: str) -> bool:
+    """Return whether a name can be written; JSON may have half a surrogate in it."""
+    return not any("\ud800" <= character <= "\udfff" for character in key)
 
 
 def _argument(value: ConfigValue) -> str:
@@ -175,14 +186,17 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES), os.SEEK_SET)
-        return file.read().decode("utf-8", "replace")
+def _tail(file: IO[bytes]) -> str:
+    """Return the end of what a program has printed, by our own file: its name may be anything's meanwhile."""
+    number = file.fileno()
+    start = max(0, os.fstat(number).st_size - TAIL_BYTES)
+    return os.pread(number, TAIL_BYTES, start).decode("utf-8", "replace")
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the regular files of a folder; a link could point anywhere."""
+    """Return the regular files of a folder; a link could point anywhere, also one in the place of the folder."""
+    if folder.is_symlink():
+        return []
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

@@ -83,7 +83,15 @@ def kill_leftovers(work: Path) -> None:
         if leader:
             logger.warning("ending process group %d, left by a runner that was killed", leader)
             _signal_group(leader, signal.SIGKILL)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_folder(work)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that a program has left there, as far as that is possible."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        logger.warning("%s is nested too deep to be removed; remove it by hand, as with `rm -r`", folder)
 
 
 def _noted(note: Path) -> int | None:
