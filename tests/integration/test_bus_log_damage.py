@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import bus.eventlog.log
+from bus.eventlog import schemas
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
 from bus.eventlog.pages import checksum
@@ -80,7 +81,7 @@ def test_a_log_that_was_emptied_is_refused(open_log: OpenLog, path: Path) -> Non
 def test_a_file_whose_creation_was_cut_off_is_completed(open_log: OpenLog, path: Path) -> None:
     """A process may die between the first table and the last setting."""
     path.parent.mkdir()
-    tamper(path, bus.eventlog.log.SQL["schema"].split(";")[0])
+    tamper(path, next(schemas.split(bus.eventlog.log.SQL["schema"])))
     tamper(path, "PRAGMA user_version = 1")
 
     log = open_log(path)

@@ -10,6 +10,8 @@ import pytest
 
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
+from bus.eventlog.own_tables import settle_head
+from bus.eventlog.points import log_points
 from tests.support.log_files import fill, offsets, spoil_page, tamper
 
 OpenLog = Callable[..., Log]
@@ -104,6 +106,7 @@ def test_a_damaged_row_costs_itself(
     assert set(row.values) == {"name", "value", "body"}
     assert log.damaged_rows("other") == []
     assert log.damaged_rows() == [row]
+    assert ("variantbus_log_damaged_rows", {"table": "named"}, 1) in list(log_points(log))
 
     with log.transaction() as tx:
         tx.execute("INSERT INTO named (name, value) VALUES ('birch', 2)")
@@ -222,6 +225,22 @@ def test_an_error_of_the_disk_is_no_damage(open_log: OpenLog, path: Path) -> Non
     log._db.set_progress_handler(None, 0)
     log._db.set_trace_callback(None)
     log.create_tables("test", STATE)
+
+
+def test_an_error_of_the_disk_is_no_damaged_end() -> None:
+    """The end of the log is not given up because it cannot be read now."""
+
+    class Failing(sqlite3.Connection):
+        def execute(self, statement: str, _: object = (), /) -> sqlite3.Cursor:
+            if "max(" in statement:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute("SELECT 5")
+
+    with (
+        closing(sqlite3.connect(":memory:", factory=Failing)) as db,
+        pytest.raises(sqlite3.OperationalError, match="disk I/O error"),
+    ):
+        settle_head(db, 5)
 
 
 @pytest.mark.parametrize("name", ["named", "numbered", "named_by_value", "latest", "log", "epochs", "scopes"])

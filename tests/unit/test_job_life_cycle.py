@@ -154,6 +154,13 @@ def test_a_finished_job_keeps_its_result_and_time() -> None:
     assert (record.result, record.finished_at) == (RESULT_OF["fail"], 30.0)
 
 
+def test_a_job_that_ends_without_a_start_has_none() -> None:
+    """Such as one that is cancelled in the queue."""
+    waiting = requeued(record_of())
+
+    assert finished(waiting, cancelled_result(), now=30.0).started_at is None
+
+
 class _MuteError(Exception):
     def __str__(self) -> str:
         raise RuntimeError

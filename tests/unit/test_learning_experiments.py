@@ -178,6 +178,15 @@ def test_without_a_completed_job_there_is_no_mean() -> None:
     assert variant_status(experiment, experiment.variants[0]).duration_mean is None
 
 
+def test_jobs_that_failed_tell_how_long_the_rest_takes() -> None:
+    """Where none has completed, there is no duration to compare the rate with."""
+    experiment = planned_experiment((2.0,), jobs=2)
+    experiment.started_at, experiment.updated_at = 100.0, 130.0
+    experiment.put(variants.job_ended(experiment.variants[0], JobScript(context(0)).completed(badly())))
+
+    assert experiment_status(experiment).eta_seconds == 30.0
+
+
 def test_the_rest_is_estimated_from_the_rate_so_far() -> None:
     """Two of four jobs in 20 s leave 20 s; before the first end nobody knows, and after the last nothing is left."""
     experiment = planned_experiment((2.0, 4.0), jobs=2)

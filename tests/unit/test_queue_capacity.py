@@ -103,6 +103,18 @@ def test_a_queue_waits_for_a_server_that_is_away() -> None:
     assert queues["a"].waits_for(1e9) == "nobody answers"
 
 
+def test_all_queues_wait_where_no_result_can_be_written() -> None:
+    """Also one that is new."""
+    queues = waiting(a=1)
+    queues.hold("the disk is full")
+
+    assert queues.startable(1.0) == {}
+    assert queues["a"].waits_for(1.0) == queues["new"].waits_for(1.0) == "the disk is full"
+
+    queues.hold("")
+    assert queues.startable(1.0) == {"a": 1}
+
+
 def test_newer_jobs_count_more_for_the_mean() -> None:
     """The first is the mean; a job that is different moves it by a fifth."""
     queue = PipelineQueue(1, 100)
