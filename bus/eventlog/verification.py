@@ -54,8 +54,11 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         LogError: a service has it, it cannot be read, or there is no room for the copy.
     """
+    wal = Path(f"{path}-wal")
+    for one in (path, wal, path.with_suffix(".lock"), path.with_suffix(".head")):
+        if one.exists() and not one.is_file():  # a pipe would be waited for
+            raise LogError(f"{one} is no regular file; move it away, or restore it from a backup")
     with _locked(path), tempfile.TemporaryDirectory(prefix="variantbus-") as folder:
-        wal = Path(f"{path}-wal")
         source, options = path, "?immutable=1"
         try:
             if wal.exists() and wal.stat().st_size:
@@ -183,7 +186,7 @@ def _head(db: sqlite3.Connection, path: Path) -> Iterator[Finding]:
         return
     if epoch not in {one for (one,) in db.execute(SQL["select_epochs"])}:
         yield Finding(head.name, f"names the epoch {epoch}, which {path.name} does not know", advice)
-    counter = db.execute(SQL["select_ends"]).fetchone()[2]
+    counter = db.execute(SQL["select_ends"]).fetchone()[2] or 0  # there is none before the first event
     if not isinstance(counter, int) or counter < noted:
         yield Finding(path.name, f"has lost its end: it ends at {counter}, once it reached {noted}", advice)
 

@@ -1,6 +1,7 @@
 """`variantbus verify`: it finds what was damaged, says so in a line, and changes not one byte."""
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -200,7 +201,7 @@ def test_a_folder_in_use_or_of_nothing_is_refused(data: Path, open_log: Callable
 
 def test_a_file_that_cannot_be_read_is_refused(data: Path) -> None:
     """With its name and the reason."""
-    (data / "other.db").mkdir()
+    (data / "other.db").symlink_to("nowhere")
 
     result = CliRunner().invoke(main, ["verify", str(data)])
 
@@ -231,3 +232,24 @@ def test_numbers_are_told_as_ranges() -> None:
     """A thousand lost events are one line."""
     assert ranges([]) == []
     assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+
+
+def test_a_log_without_events_is_all_right(tmp_path: Path) -> None:
+    """Its counter begins with the first event; its head file says 0."""
+    Log(tmp_path / "test.db").close()
+
+    assert verify(tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["runner.db", "runner.db-wal", "runner.lock", "runner.head"])
+def test_what_is_no_file_is_not_waited_for(data: Path, name: str) -> None:
+    """A pipe, which nobody writes to."""
+    (data / name).unlink(missing_ok=True)
+    os.mkfifo(data / name)
+
+    result = verify(data)
+
+    assert (result.exit_code, result.output) == (
+        4,
+        f"Error: {data / name} is no regular file; move it away, or restore it from a backup\n",
+    )
