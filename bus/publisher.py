@@ -36,7 +36,7 @@ from bus.transport.keys import Keys
 from bus.transport.loop import Loop, Timer
 from bus.transport.retry import log_transient
 from bus.transport.server import REQUEST_FRAMES, MethodServer, Refusal
-from bus.transport.sockets import Socket
+from bus.transport.sockets import Request, Socket
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
@@ -46,7 +46,7 @@ HELP: Final = {
     "variantbus_events_published_total": "Logged events sent on the feed, by the first two tokens of the topic.",
     "variantbus_events_published_bytes_total": "Bytes of their bodies.",
     "variantbus_events_ephemeral_total": "Events sent on the feed that are not logged.",
-    "variantbus_replies_dropped_total": "Replies that were dropped: the client is gone, or does not read.",
+    "variantbus_replies_dropped_total": "Replies that were not made because the client does not read them.",
 }
 REFUSALS: Final = {
     BodyTooLargeError: Refusal("too_large", "put large values in a file"),
@@ -211,17 +211,22 @@ class Publisher:
             )
             if request is None:
                 return
-            if request.is_orphaned():
-                self.methods.drop_orphan()
-                continue
-            # looked up for each request: a removed key loses its rights at once
-            role = self.authenticator.role_of(request.user) if self.authenticator else "command"
-            reply = self.methods.answer(request.frames, role, request.address)
-            outcome = sockets.send_reply(self._control_socket, [request.sender, *reply]) if reply else "sent"
-            if outcome != "sent":
-                self._replies_dropped += 1
-                if outcome == "unread":
-                    logger.warning("%s does not read its replies: one was dropped", request.address())
+            if self._can_answer(request):
+                # looked up for each request: a removed key loses its rights at once
+                role = self.authenticator.role_of(request.user) if self.authenticator else "command"
+                sockets.send_frames(self._control_socket, self.methods.answer(request.frames, role))
+
+    def _can_answer(self, request: Request) -> bool:
+        """Begin the reply to a request, if it is one, and if there is a client that can take the reply."""
+        if not self.methods.accepts(request.frames, request.address):
+            return False
+        outcome = "gone" if request.is_orphaned() else sockets.begin_reply(self._control_socket, request.sender)
+        if outcome == "gone":
+            self.methods.drop_orphan()
+        elif outcome == "unread":
+            self._replies_dropped += 1
+            logger.warning("%s does not read its replies: a request was dropped", request.address())
+        return outcome == "begun"
 
     def _add_methods(self) -> None:
         add = self.methods.add

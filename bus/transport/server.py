@@ -70,20 +70,22 @@ class MethodServer:
         """
         self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
 
-    def answer(
-        self, frames: list[bytes], role: Role | None = "command", address: Callable[[], str] = lambda: "a client"
-    ) -> list[bytes] | None:
-        """Return the reply to `[request id, method, params]`; None if the form is so wrong that no reply is possible.
+    def accepts(self, frames: list[bytes], address: Callable[[], str] = lambda: "a client") -> bool:
+        """Return whether a message has the form of a request; what has not is counted, as no reply is possible.
 
-        `role` is what the client may do: nothing if it is None, everything where there are no keys. `address` is asked
-        where the client is if that is worth a line in the log.
+        `address` is asked where the client is if that is worth a line in the log.
         """
-        if len(frames) != REQUEST_FRAMES or len(frames[0]) > ID_LIMIT:
-            self._dropped["frames" if len(frames) != REQUEST_FRAMES else "request_id"] += 1
-            logger.warning(
-                "a request of %s was dropped: it has not the three frames id, method and parameters", address()
-            )
-            return None
+        if len(frames) == REQUEST_FRAMES and len(frames[0]) <= ID_LIMIT:
+            return True
+        self._dropped["frames" if len(frames) != REQUEST_FRAMES else "request_id"] += 1
+        logger.warning("a request of %s was dropped: it has not the three frames id, method and parameters", address())
+        return False
+
+    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes]:
+        """Return the reply to a request that is accepted: `[request id, method, params]`.
+
+        `role` is what the client may do: nothing if it is None, everything where there are no keys.
+        """
         request_id, method, params = frames
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
         known = name if name in self._methods else "unknown"  # unknown method names share one counter

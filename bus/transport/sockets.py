@@ -24,7 +24,7 @@ _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
 _get = zmq.backend.Socket.get
 
-BROKEN: Final = select.POLLERR | select.POLLHUP
+BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 LARGEST_REPLY: Final = 128 << 20  # bytes; twice what a page may have where its limits are raised to the utmost
 
 
@@ -162,17 +162,18 @@ def send_frames(socket: Socket, frames: list[bytes]) -> bool:
     return True
 
 
-def send_reply(socket: Socket, frames: list[bytes]) -> Literal["sent", "unread", "gone"]:
-    """Send a reply from a control socket without waiting: the client may not read its replies, or be gone."""
+def begin_reply(socket: Socket, client: bytes) -> Literal["begun", "unread", "gone"]:
+    """Send the first frame of a reply from a control socket: the client may not read its replies, or be gone.
+
+    So a reply is made only if it can go out. Once it is begun, nothing else may be sent before its frames.
+    """
     try:
-        for frame in frames[:-1]:
-            _send(socket, frame, _SNDMORE | _NOBLOCK)
-        _send(socket, frames[-1], _NOBLOCK)
+        _send(socket, client, _SNDMORE | _NOBLOCK)
     except zmq.Again:
         return "unread"
     except zmq.ZMQError:
         return "gone"
-    return "sent"
+    return "begun"
 
 
 def receive(socket: Socket) -> list[bytes] | None:

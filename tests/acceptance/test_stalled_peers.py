@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 import pytest
@@ -39,6 +39,8 @@ RESTARTS: Final = 50 if LONG else 1
 EVENTS_EACH: Final = 2000 if LONG else 20_000  # more than sockets and queues take, by the end
 HEARTBEAT_SECONDS: Final = 4.5  # in which a socket with heartbeats of ZMTP, two seconds apart, would have died of them
 MEMORY_LIMIT: Final = 600 << 20  # replies that four clients do not read: 128 pages of a mebibyte each
+QUIET_SECONDS: Final = 20.0  # after a flood, until all is as before
+QUIET_MEMORY: Final = 100 << 20  # more than before: pieces of its heap that the C library keeps
 BUSY: Final = """
 import sys, time
 from pathlib import Path
@@ -162,26 +164,48 @@ def flooding(*floods: Callable[[threading.Event], None]) -> Iterator[None]:
             thread.join(PATIENCE * TIME_FACTOR)
 
 
-def memory_of(service: Running) -> int:
-    """Return the bytes that are resident."""
-    return int(psutil.Process(service.popen.pid).memory_info().rss)
+class Footprint(NamedTuple):
+    """What a process has of the system: resident bytes, and descriptors."""
+
+    memory: int
+    descriptors: int
+
+
+def footprint(service: Running) -> Footprint:
+    """Return that of a service."""
+    process = psutil.Process(service.popen.pid)
+    return Footprint(process.memory_info().rss, process.num_fds())
 
 
 def check_answers(service: Running, address: str, keys: Keys | None = None) -> None:
     """Ask for `STALL_SECONDS`: a patient client is answered all the time, by the same process, which stays small."""
     waits: list[float] = []
+    most = Footprint(0, 0)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         began = time.monotonic()
         request(address, "info", {}, InfoReply, PATIENCE * TIME_FACTOR, keys=keys)
         waits.append(time.monotonic() - began)
         assert service.lives, service.errors()
-        assert memory_of(service) < MEMORY_LIMIT
+        most = Footprint(*map(max, most, footprint(service)))
+        assert most.memory < MEMORY_LIMIT
         time.sleep(0.02)
     waits.sort()
-    middle, most = waits[len(waits) // 2], waits[-1]
-    text = f"{len(waits)} requests in {SECONDS:g} s of floods: p50 {1000 * middle:.0f} ms, max {1000 * most:.0f} ms"
-    print(text)  # noqa: T201 - `make stall` shows it
+    middle, longest = 1000 * waits[len(waits) // 2], 1000 * waits[-1]
+    show(f"{len(waits)} requests in {SECONDS:g} s of floods: p50 {middle:.0f} ms, max {longest:.0f} ms", most)
+
+
+def check_quiet(service: Running, before: Footprint) -> None:
+    """After a flood, nothing of those clients is left."""
+    began = time.monotonic()
+    wait_until(lambda: footprint(service).descriptors <= before.descriptors, QUIET_SECONDS, what="no client left")
+    show(f"no client is left after {time.monotonic() - began:.1f} s", footprint(service))
+    assert footprint(service).memory < before.memory + QUIET_MEMORY
+
+
+def show(text: str, found: Footprint) -> None:
+    """Tell it who runs `make stall`."""
+    print(f"{text}; {found.memory >> 20} MiB and {found.descriptors} descriptors")  # noqa: T201
 
 
 @pytest.mark.fault(item="F48")
@@ -190,9 +214,10 @@ def test_a_service_outlives_floods_of_requests_by_clients_that_are_reset(workspa
     """They send `fetch`, `latest` and `info` faster than they are answered, read nothing, and are gone."""
     publisher = PublisherProcess(workspace)
     publisher.publish(2000, 500)
-    address = parse_address(publisher.address)
+    address, before = parse_address(publisher.address), footprint(publisher.process)
     with flooding(*[lambda ended: flood_by_resets(address, ended)] * 4):
         check_answers(publisher.process, publisher.address)
+    check_quiet(publisher.process, before)
     assert publisher.process.terminate() == 0
 
 
@@ -207,9 +232,10 @@ def test_a_service_with_keys_outlives_floods_by_a_key_that_may_only_read(workspa
     reader = Keys.load(reader.folder)
     curve = curve_for(reader, runner.control)
     assert curve
-    proxies = [Proxy(parse_address(runner.control)) for _ in range(2)]
-    with flooding(*[lambda ended, one=proxy: flood_by_keys(one, curve, ended) for proxy in proxies]):
-        check_answers(runner.process, runner.control, reader)
-    for proxy in proxies:
-        proxy.close()
+    before = footprint(runner.process)
+    with contextlib.ExitStack() as stack:
+        proxies = [stack.enter_context(contextlib.closing(Proxy(parse_address(runner.control)))) for _ in range(2)]
+        with flooding(*[lambda ended, one=proxy: flood_by_keys(one, curve, ended) for proxy in proxies]):
+            check_answers(runner.process, runner.control, reader)
+        check_quiet(runner.process, before)
     assert runner.terminate() == 0

@@ -202,11 +202,10 @@ def request(data: bytes) -> None:
 
 def check_answer(asked: MethodServer, frames: list[bytes]) -> None:
     """Check that a request gets a reply that a client can read, or none if it has not even the form."""
-    answer = asked.answer(frames)
-    if answer is None:
+    if not asked.accepts(frames):
         assert len(frames) != 3 or len(frames[0]) > ID_LIMIT
         return
-    request_id, status, result = answer
+    request_id, status, result = asked.answer(frames)
     assert request_id == frames[0]
     if status == b"error":
         error = error_decoder.decode(result)

@@ -240,7 +240,7 @@ def test_requests_that_cannot_be_answered_are_counted(serve: Serve, tmp_path: Pa
     """By what was wrong with them."""
     service = serve(tmp_path / "log.db")
     methods = service.publisher.methods
-    service.call(lambda: [methods.answer([b"1"]), methods.answer([b"x" * 65, b"info", b""])])
+    service.call(lambda: [methods.accepts([b"1"]), methods.accepts([b"x" * 65, b"info", b""])])
 
     found = Readings(metrics_of(service.address))
 

@@ -62,7 +62,6 @@ class FeedbackRequests:
         self.store.stale.on_mark = self.judged.append
         frames = [b"1", method.encode(), msgspec.msgpack.encode({"experiment_id": EXPERIMENT, **params})]
         reply = self._methods.answer(frames)
-        assert reply is not None
         if reply[1] == b"error":
             error = msgspec.msgpack.decode(reply[2], type=ErrorBody)
             raise ControlError(error.code, error.message)

@@ -187,14 +187,12 @@ class LossyMethodServer(MethodServer):
         self._methods = methods._methods
         self._lost, self.left = method, count
 
-    def answer(
-        self, frames: list[bytes], role: Role | None = "command", address: Callable[[], str] = lambda: "a client"
-    ) -> list[bytes] | None:
-        """Do as asked, and say nothing."""
-        reply = super().answer(frames, role, address)
+    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes]:
+        """Do as asked, and tell it to a request that nobody made."""
+        reply = super().answer(frames, role)
         if self.left and frames[1] == self._lost:
             self.left -= 1
-            return None
+            return [b"nobody's", *reply[1:]]
         return reply
 
 

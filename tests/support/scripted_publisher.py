@@ -70,7 +70,7 @@ class HandMadePublisher:
 
     def _on_requests(self) -> None:
         while (frames := sockets.receive(self._control)) is not None:
-            sockets.send_frames(self._control, [frames[0], *(self._methods.answer(frames[1:]) or [])])
+            sockets.send_frames(self._control, [frames[0], *self._methods.answer(frames[1:])])
 
     def _info(self, _: NoParams) -> InfoReply:
         log = self.model.log
