@@ -1,5 +1,6 @@
 """The files around a log's database: the lock that keeps a second process out, and the synced copy of its head."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -62,7 +63,10 @@ class LogFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)  # for the error message of a second process
-            self._head = os.open(path.with_suffix(".head"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            head = path.with_suffix(".head")
+            if head.exists() and not head.is_file() and not head.is_dir():
+                raise OSError(errno.EINVAL, "it is no regular file; move it away", str(head))  # noqa: TRY301
+            self._head = os.open(head, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             os.close(self._lock)
             if isinstance(error, BlockingIOError):
@@ -101,6 +105,7 @@ class LogFile:
             if line != self._written:
                 self._written = b""
                 os.pwrite(self._head, line, 0)
+                os.ftruncate(self._head, len(line))  # damage may have made it longer
                 os.fsync(self._head)
                 self._written = line
         except OSError as error:

@@ -57,6 +57,10 @@ class Tables:
         return found
 
     def _create(self, store: str, schema: str, version: int) -> None:
+        there = schemas.objects_in(self._db)
+        if strange := [name for name in schemas.tables_of(schema) if name in there]:
+            what = f"{self._path} has a table {strange[0]} that is not of this service"
+            raise LogError(f"{what}; put the right file there, or restore it from a backup")
         with transaction(self._db):
             for statement in schemas.split(schema):
                 self._db.execute(statement)

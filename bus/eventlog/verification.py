@@ -137,6 +137,9 @@ def _locked(path: Path) -> Iterator[None]:
 def _versions(db: sqlite3.Connection, file: str, stores: Stores, found: schemas.Objects) -> Iterator[Finding]:
     """Yield stores of newer versions, and tables that are not as this version creates them."""
     versions = {OWN: db.execute("PRAGMA user_version").fetchone()[0], **dict(db.execute(SQL["select_scopes"]))}
+    others = sorted(versions.keys() - stores.keys() - {OWN})
+    if stores and others and not versions.keys() & stores.keys():
+        yield Finding(file, f"is of another service, which has tables called {', '.join(others)}", BACKUP)
     for store, statements in {OWN: LOG_SQL, **stores}.items():
         version, known = versions.get(store), schemas.version_of(statements)
         if isinstance(version, int) and version > known:

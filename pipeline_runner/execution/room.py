@@ -1,4 +1,4 @@
-"""When the disk of the results is full: no job is started until a probe shows that something can be written again."""
+"""When no result can be written, as the disk is full: no job is started until a probe was written."""
 
 import logging
 import shutil
@@ -61,7 +61,7 @@ class RoomWatch:
     def note_fault(self, reason: str) -> None:
         """Hold everything, and look for room from now on."""
         if not self.room.reason:
-            logger.error("%s; jobs wait until there is room", reason)
+            logger.error("%s; jobs wait until it can be written", reason)
             self._loop.later(PROBE_SECONDS, self._look)
         self.room.note_fault(time.monotonic(), reason, self._free())
         self._changed(reason)

@@ -4,6 +4,7 @@
 <root>/.thumbnails/<2 hex>/<sha256>.webp, which is empty where the picture itself is small enough
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -141,8 +142,14 @@ class Outputs:
             raise StorageError(f"{self.root} has no room left")
 
     def probe(self) -> StorageError | DiskError | None:
-        """Return why nothing can be written now, None if something can."""
-        return probe(self.root)
+        """Return why nothing can be written now, None if something can; a lost folder is no job's fault."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            text = f"{self.root} cannot be used as a folder: {error.strerror}"
+            return disk_fault(error, self.root) or StorageError(text)
+        forbidden = StorageError(f"{self.root} cannot be written: {os.strerror(errno.EACCES)}")
+        return probe(self.root) or (None if os.access(self.root, os.W_OK | os.X_OK) else forbidden)
 
     def _save_file(self, job: NormalizedJobRecord, source: Path, most: int, seed: int | None) -> tuple[ImageRef, int]:
         folder = self.root / job_folder(job)

@@ -1,6 +1,7 @@
 """The log at its edges: no boot id, files that cannot be used, pages of a store, an index that is ahead."""
 
 import logging
+import os
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -43,6 +44,16 @@ def test_a_head_file_that_cannot_be_opened_is_refused_and_the_lock_released(path
         Log(path)
 
     path.with_suffix(".head").rmdir()
+    Log(path).close()
+
+
+def test_a_head_file_that_is_no_file_is_named(path: Path) -> None:
+    """A pipe has no place to read from, and a device no end."""
+    os.mkfifo(path.with_suffix(".head"))
+    with pytest.raises(LogError, match=f"^cannot write to {path.with_suffix('.head')}: it is no regular file; move it"):
+        Log(path)
+
+    path.with_suffix(".head").unlink()
     Log(path).close()
 
 

@@ -145,7 +145,7 @@ def test_jobs_wait_for_room_and_none_fails(
         files = [path for path in (folder / "outputs").rglob("*") if path.is_file()]
         assert len(files) == 2 * JOBS, "a sidecar each, and nothing else"
         assert not [path for path in files if UNFINISHED.fullmatch(path.name)]
-        held = [one for one in caplog.messages if "jobs wait until there is room" in one]
+        held = [one for one in caplog.messages if "jobs wait until it can be written" in one]
         again = [one for one in caplog.messages if "results can be written again" in one]
         assert len(held) == len(again)
     finally:
@@ -221,6 +221,32 @@ def test_an_error_of_another_disk_is_the_job_s(tmp_path: Path, monkeypatch: pyte
     assert kind_of(ValueError("no"), outputs) == "internal"
     with pytest.raises(DiskError):
         kind_of(DiskError("broken"), outputs)
+
+
+@pytest.mark.fault(item="F63")
+@pytest.mark.parametrize("obstacle", ["file", "loop", "nowhere", "forbidden"])
+def test_a_folder_of_results_that_cannot_be_used_fails_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    """As when another disk is not mounted, or belongs to another user: jobs wait for the person who mends it."""
+    root = tmp_path / "outputs"
+    match obstacle:
+        case "file":
+            root.touch()
+        case "loop":
+            root.symlink_to(root)
+        case "nowhere":
+            root.symlink_to(tmp_path / "mount" / "outputs")
+        case "forbidden":
+            monkeypatch.setattr(os, "access", lambda *_: False)
+    outputs = Outputs(root)
+
+    assert kind_of(PermissionError(errno.EACCES, "Permission denied"), outputs) == "storage"
+    assert str(outputs.probe()).startswith(f"{root} cannot be ")
+
+    monkeypatch.undo()
+    root.unlink(missing_ok=True) if obstacle != "forbidden" else None
+    assert outputs.probe() is None
 
 
 @pytest.mark.fault(item="F63")

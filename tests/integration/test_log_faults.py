@@ -122,7 +122,7 @@ def test_a_damaged_write_ahead_log_is_an_older_state_in_a_new_epoch(
 
 
 @pytest.mark.fault(item="F16")
-@pytest.mark.parametrize("content", [b"\0" * 42, b"%020d 0000000000000000000p\n" % 7, b"12345", b"\xff"])
+@pytest.mark.parametrize("content", [b"\0" * 42, b"%020d 0000000000000000000p\n" % 7, b"9" * 5000, b"\xff"])
 def test_a_damaged_head_file_begins_a_new_epoch(
     open_log: OpenLog, path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

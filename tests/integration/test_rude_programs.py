@@ -80,3 +80,16 @@ def test_folders_without_end_cost_the_job_alone(tmp_path: Path) -> None:
         assert run(tmp_path, PRINTED, "job-2").success
     finally:
         subprocess.run(["rm", "-rf", tmp_path / ".work"], check=True)  # noqa: S607 - pytest cannot
+
+
+def test_a_folder_that_may_not_be_read_keeps_no_pipeline_from_being_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All jobs of a pipeline that is not loaded would fail."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "glob", refuse)
+        CommandPipeline(Setup(outputs=Outputs(tmp_path)))

@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner, Result
 
+from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
 from bus.eventlog.verification import ranges
 from tests.support.log_files import spoil_page, tamper
@@ -253,3 +254,18 @@ def test_what_is_no_file_is_not_waited_for(data: Path, name: str) -> None:
         4,
         f"Error: {data / name} is no regular file; move it away, or restore it from a backup\n",
     )
+
+
+def test_the_file_of_another_service_is_a_line(data: Path) -> None:
+    """As when a backup was put back under the wrong name."""
+    shutil.copy(data / "runner.db", data / "learning.db")
+
+    assert "learning.db: is of another service, which has tables called outputs, reuse, runner" in verify(data).output
+
+
+def test_the_file_of_another_service_is_refused(data: Path) -> None:
+    """In a sentence that does not send people to look for a broken disk."""
+    log = Log(data / "runner.db")
+    with pytest.raises(LogError, match="has a table jobs that is not of this service; put the right file there"):
+        log.create_tables("learning", STORES["learning"]["learning"])
+    log.close()

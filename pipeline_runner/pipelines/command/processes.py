@@ -78,12 +78,20 @@ class ProcessGroup:
 
 def kill_leftovers(work: Path) -> None:
     """End the programs that a killed runner has left in its working folders, and remove these folders."""
-    for folder in work.glob("*/"):
+    for folder in _folders(work):
         leader = _noted(folder / NOTE) or _found(folder)
         if leader:
             logger.warning("ending process group %d, left by a runner that was killed", leader)
             _signal_group(leader, signal.SIGKILL)
     remove_folder(work)
+
+
+def _folders(work: Path) -> list[Path]:
+    try:
+        return list(work.glob("*/"))
+    except OSError as error:
+        logger.warning("cannot look for programs that a dead runner left: %s", error)
+        return []
 
 
 def remove_folder(folder: Path) -> None:
