@@ -18,13 +18,17 @@ from pipeline_runner.outputs.thumbnails import MOST_BYTES
 SQL: Final = sql.load("pipeline_runner.outputs", "verification.sql")
 SIDECAR_BYTES: Final = 16 << 20
 _RESULT: Final = re.compile(r"([0-9a-f]{64})\.(?!.*\.json$)[^.]+")
+_HASH: Final = re.compile("[0-9a-f]{64}")
 AGAIN: Final = "run the job again, or restore the file from a backup"
 
 
 def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
     """Yield results that are missing or changed, and sidecars that cannot be read; `db` is the runner's."""
     wrong: dict[str, str | None] = {}
-    for sha256, path, job_id in db.execute(SQL["select_outputs"]):
+    for row in db.execute(SQL["select_outputs"]):
+        if not _makes_sense(*row):
+            continue  # its checksum has told
+        sha256, path, job_id = row
         if path not in wrong:
             wrong[path] = _wrong_with(root, path, sha256)
             if text := wrong[path]:
@@ -47,6 +51,12 @@ def unowned(db: sqlite3.Connection, root: Path) -> int:
         if _RESULT.fullmatch(path.name) and not path.parent.parent.name.startswith(".")
     )
     return sum(path.relative_to(root).as_posix() not in known for path in found)
+
+
+def _makes_sense(sha256: object, path: object, job_id: object) -> bool:
+    """Return whether a row of the index can be looked up; a damaged one may hold anything."""
+    texts = isinstance(path, str) and isinstance(job_id, str) and "\0" not in path + job_id
+    return texts and isinstance(sha256, str) and _HASH.fullmatch(sha256) is not None
 
 
 def _wrong_with(root: Path, path: str, sha256: str) -> str | None:
