@@ -69,6 +69,8 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         except OSError as error:
             raise LogError(f"{path} cannot be read, or not be copied to {folder}: {error.strerror}") from error
         with closing(sqlite3.connect(source.absolute().as_uri() + options, uri=True, isolation_level=None)) as db:
+            # without a file of shared memory, for which the folder may have no room: it would look like damage
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
             row_checksums.register(db)
             yield db
 

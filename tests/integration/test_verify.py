@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner, Result
 
+from bus.eventlog import verification
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
 from bus.eventlog.verification import ranges
@@ -167,6 +168,19 @@ def test_what_waits_in_the_write_ahead_log_is_verified_too(data: Path, tmp_path:
         shutil.copytree(data, killed)
 
     assert "runner.db: a row of the table jobs is damaged: 2" in verify(killed).output
+
+
+def test_a_copy_needs_no_further_room(data: Path, tmp_path: Path) -> None:
+    """A folder for temporary files that is full behind the copy would make the database look damaged."""
+    log = Log(data / "runner.db")
+    killed = Path(shutil.copytree(data, tmp_path / "killed"))
+    log.close()
+
+    with verification.opened(killed / "runner.db") as db:
+        assert db.execute("SELECT count(*) FROM jobs").fetchone()[0]
+        (_, _, copy) = db.execute("PRAGMA database_list").fetchone()
+        assert not Path(copy).is_relative_to(killed)
+        assert not Path(f"{copy}-shm").exists()
 
 
 def test_a_file_that_no_job_refers_to_is_counted_and_no_damage(data: Path) -> None:
