@@ -305,7 +305,8 @@ class JobService:
             tx.append(topic, _completed(ended))
         except BodyTooLargeError as error:
             # the end of a job must be published: a result that is too large becomes a failure that says so
-            ended = finished(record, failed_result("too_large", str(error)), self._clock(), self.elapsed(record.job_id))
+            text = f"{len(result.images)} results, {error}; make fewer, or raise body_bytes in [limits]"
+            ended = finished(record, failed_result("too_large", text), self._clock(), self.elapsed(record.job_id))
             tx.append(topic, _completed(ended))
         self.store.update(tx, ended)
         for write in self._end_writers:

@@ -139,6 +139,7 @@ def test_a_result_that_is_too_large_becomes_a_failure(reopen: Open) -> None:
     assert record.result is not None
     assert record.result.error is not None
     assert record.result.error.kind == "too_large"
+    assert record.result.error.message.endswith("; make fewer, or raise body_bytes in [limits]")
     (message,) = messages(log.fetch("job.completed.", 0).records)
     assert isinstance(message, JobCompleted)
     assert message.result == record.result
