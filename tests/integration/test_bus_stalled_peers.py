@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -10,8 +10,10 @@ from typing import Final
 import pytest
 
 from bus.protocol.addresses import Address
+from bus.protocol.control import InfoReply
 from bus.transport import sockets
-from tests.support.helpers import LOCALHOST, TIME_FACTOR
+from bus.transport.client import request
+from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, Service, wait_until
 from tests.support.zmtp_peer import connected, frame
 
 ROOT: Final = Path(__file__).parents[2]
@@ -19,6 +21,7 @@ EVENT: Final = b"x" * 1000
 LIMIT: Final = 1000  # messages that the subscriber's socket takes
 # longer than the heartbeats of ZMTP would be apart, if a socket had them again
 PAUSE_SECONDS: Final = 3.0
+FETCH: Final = frame(b"1", more=True) + frame(b"fetch", more=True) + frame(b"")
 REQUEST: Final = frame(b"1", more=True) + frame(b"info", more=True) + frame(b"")
 STALLED: Final = f"""
 import sys
@@ -110,3 +113,20 @@ def test_a_busy_service_outlives_clients_that_ask_much_and_leave() -> None:
         counted, errors = child.communicate("read\n", timeout=10 * TIME_FACTOR)
     assert child.returncode == 0, errors
     assert int(counted) > 0
+
+
+@pytest.mark.fault(item="F48")
+def test_what_a_client_asks_that_does_not_read_is_not_carried_out(
+    serve: Callable[..., Service], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bounded number of replies waits for it, the log tells who it is, and others are served."""
+    service = serve(tmp_path / "log.db")
+    service.append(("a.", "x" * 100_000))
+    publisher, count = service.publisher, 1000
+    answered = publisher.methods._answered
+    with connected(publisher.control, b"DEALER") as client:
+        client.send(FETCH * count)
+        wait_until(lambda: answered["fetch", "ok"] + publisher._replies_dropped == count, what="the end of them")
+        assert answered["fetch", "ok"] < count / 2
+        request(service.address, "info", {}, InfoReply, PATIENCE * TIME_FACTOR)
+    assert "127.0.0.1 does not read its replies: a request was dropped" in caplog.messages
