@@ -70,9 +70,10 @@ def test_files_behind_a_link_are_no_results(tmp_path: Path) -> None:
     assert (other / "private.txt").exists()
 
 
-def test_folders_without_end_cost_the_job_alone(tmp_path: Path) -> None:
-    """The failure says so, and the runner starts again although it cannot remove them."""
-    result = run(tmp_path, DEEP)
+@pytest.mark.parametrize("then", ["", "; import time; time.sleep(60)"], ids=["ends", "goes on"])
+def test_folders_without_end_cost_the_job_alone(tmp_path: Path, then: str) -> None:
+    """The failure says so, a program that goes on is ended, and the runner starts again with what it cannot remove."""
+    result = run(tmp_path, DEEP + then)
 
     try:
         assert result.error

@@ -87,7 +87,11 @@ class CommandPipeline(Pipeline):
                 return failed_result("invalid_request", f"config.command: cannot start {arguments[0]!r}: {error}")
             timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
             seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
-            ended = _wait(group, seconds, cancelled, work, self._most)
+            try:
+                ended = _wait(group, seconds, cancelled, work, self._most)
+            except BaseException:
+                group.kill()
+                raise
             printed, complaint = _tail(stdout), _tail(stderr)
         if not ended and group.returncode:
             if fault := self._outputs.probe():
