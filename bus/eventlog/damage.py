@@ -57,6 +57,8 @@ def set_aside(db: sqlite3.Connection, store: str, name: str) -> int:
     if table and (damaged or problems):
         if wrong := wrong_across_tables(db):  # writing it again would free pages of others
             raise LogError(f"the table {name} is damaged: {wrong}")
+        if problems:
+            logger.error("%s: %s; the table and its indexes are written again", name, problems[0])
         for values in damaged:
             _note(db, store, table, values)
         _rebuild(db, table)

@@ -18,8 +18,8 @@ class WrongFeed:
     def __str__(self) -> str:
         """Return a sentence for people."""
         return (
-            f"the feed at {self.feed} belongs to another publisher; name the right one (--feed, in Python feed=), "
-            "or start the service with --advertise"
+            f"the feed at {self.feed} belongs to another publisher; name the right one (--feed, of a learning service "
+            "--runner-feed, in Python feed=), or start the publisher with --advertise"
         )
 
 

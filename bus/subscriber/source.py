@@ -40,6 +40,7 @@ HELP: Final = {
     "variantbus_consumer_refetched_total": "Events that came by fetching, not by the feed.",
     "variantbus_consumer_malformed_total": "Messages of the feed that were dropped as they break the protocol.",
     "variantbus_consumer_reconnects_total": "Connections made anew because the publisher was silent.",
+    "variantbus_consumer_wrong_feed": "1 while the feed that is connected is another publisher's.",
     "variantbus_consumer_notices_total": "What a publisher could not give: truncated, rewound, damaged, wrongfeed.",
 }
 logger = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ class Source:
                 yield "variantbus_consumer_lag_events", {**mine, "prefix": prefix}, lag
         yield "variantbus_consumer_silence_seconds", mine, time.monotonic() - self._heard
         yield "variantbus_consumer_ready", mine, int(self.ready)
+        if self._identity.is_wrong:
+            yield "variantbus_consumer_wrong_feed", {**mine, "feed": self._connected_feed}, 1
         yield "variantbus_consumer_delivered_total", mine, self.delivered
         yield "variantbus_consumer_gaps_total", mine, sum(one.gaps for one in self._recoveries.values())
         yield "variantbus_consumer_refetched_total", mine, sum(one.refetched for one in self._recoveries.values())

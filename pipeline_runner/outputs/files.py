@@ -178,7 +178,7 @@ class Outputs:
 
     def _complete(self, job: NormalizedJobRecord, image: ImageRef, look: Look | None) -> None:
         """Write what stands beside a result: its sidecar, and of a picture the thumbnail."""
-        write_atomically(self.root / sidecar_path(image.path, image.sha256, job.job_id), _sidecar(job, image))
+        write_atomically(self.root / sidecar_path(image.path, image.sha256, job.job_id), sidecar_of(job, image))
         if look is None:
             return
         doubt = look.doubt
@@ -303,7 +303,8 @@ def _reference(
     )
 
 
-def _sidecar(job: NormalizedJobRecord, image: ImageRef) -> bytes:
+def sidecar_of(job: NormalizedJobRecord, image: ImageRef) -> bytes:
+    """Return what the sidecar of a result says: where it comes from."""
     content = {
         "image": image,
         "job_id": job.job_id,

@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from bus.eventlog import sql
 from bus.eventlog.verification import Finding
 from pipeline_runner.outputs import safe_paths
-from pipeline_runner.outputs.files import PART_BYTES, sidecar_path, thumbnail_path
+from pipeline_runner.outputs.files import PART_BYTES, sidecar_of, sidecar_path, thumbnail_path
 from pipeline_runner.outputs.intact import is_broken
 from pipeline_runner.outputs.thumbnails import MOST_BYTES
+from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner.outputs", "verification.sql")
 SIDECAR_BYTES: Final = 16 << 20
 _RESULT: Final = re.compile(r"([0-9a-f]{64})\.(?!.*\.json$)[^.]+")
 _HASH: Final = re.compile("[0-9a-f]{64}")
+_decode: Final = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
 AGAIN: Final = "run the job again, or restore the file from a backup"
 
 
@@ -34,7 +38,7 @@ def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
             if text := wrong[path]:
                 yield Finding(f"{root.name}/{path}", f"{text}; the job {job_id} made it", AGAIN)
         sidecar = sidecar_path(path, sha256, job_id)
-        if text := _wrong_with_sidecar(root, sidecar, sha256):
+        if text := _wrong_with_sidecar(root, sidecar, sha256, _origin(db, job_id, sha256)):
             yield Finding(f"{root.name}/{sidecar}", text, "only what it says of the picture's origin is lost")
         small = thumbnail_path(sha256)
         if small not in wrong and _is_broken(root, small):
@@ -80,12 +84,23 @@ def _is_broken(root: Path, path: str) -> bool:
         return False  # not every result has one
 
 
-def _wrong_with_sidecar(root: Path, path: str, sha256: str) -> str | None:
+def _origin(db: sqlite3.Connection, job_id: str, sha256: str) -> object | None:
+    """Return what the sidecar of a result should say, None if nobody knows."""
+    row = db.execute(SQL["select_job"], (job_id,)).fetchone()
+    try:
+        job = _decode(row[0]) if row else None
+    except (msgspec.DecodeError, TypeError):
+        return None  # the row is named as damaged
+    images = job.result.images if job and job.result and not job.result.reused_from else ()
+    return next((json.loads(sidecar_of(job, image)) for image in images if job and image.sha256 == sha256), None)
+
+
+def _wrong_with_sidecar(root: Path, path: str, sha256: str, origin: object | None) -> str | None:
     """Return what is wrong with a sidecar; that of a job which took over the result of another is not there."""
     try:
-        json.loads(safe_paths.read_part(root, path, 0, SIDECAR_BYTES).data)
+        content = json.loads(safe_paths.read_part(root, path, 0, SIDECAR_BYTES).data)
     except FileNotFoundError:
         return None if any((root / path).parent.glob(f"{sha256}.*.json")) else "is missing"
     except (OSError, ValueError, RecursionError) as error:
         return f"cannot be read: {error}"
-    return None
+    return "is not what was written: its job says something else" if origin not in (None, content) else None

@@ -115,16 +115,16 @@ def test_a_result_is_fetched_on_another_machine(workspace: Workspace, other_mach
 
 
 def test_a_result_that_is_damaged_at_the_runner_is_not_taken(workspace: Workspace, other_machine: Workspace) -> None:
-    """What came is compared with the hash; nothing is left of it, and the status is 1."""
+    """The runner compares it with its hash and says so; nothing is left of it, and the status is 4."""
     runner = workspace.runner()
     image = run_job(workspace)
     tell(workspace, other_machine)
     path = outputs_of(runner) / image["path"]
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
-    finished = other_machine.run("job", "output", image["sha256"], "-o", "picture.png", code=1)
+    finished = other_machine.run("job", "output", image["sha256"], "-o", "picture.png", code=4)
 
-    assert sentence_of(finished) == (f"{image['sha256']}: the content does not match its hash; check the runner's disk")
+    assert "its file is damaged: its content does not match its hash" in sentence_of(finished)
     assert not [path for path in other_machine.folder.iterdir() if "picture" in path.name]
 
 

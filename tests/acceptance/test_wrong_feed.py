@@ -23,6 +23,13 @@ def is_ready(learning: ServiceProcess) -> bool:
     return [sample.value for sample in metrics["variantbus_consumer_ready"].samples] == [1]
 
 
+def checked(workspace: Workspace, learning: ServiceProcess) -> str:
+    """Return what `check` says of a learning service."""
+    check = workspace.command("check", "--from", learning.control)
+    check.wait()
+    return check.text()
+
+
 @pytest.mark.fault(item="F51")
 def test_commands_end_with_a_sentence_and_take_the_feed_that_they_are_given(
     workspace: Workspace, tmp_path: Path
@@ -34,11 +41,13 @@ def test_commands_end_with_a_sentence_and_take_the_feed_that_they_are_given(
     tailing = workspace.command("tail", "--from", b.control, "--all")
     topping = workspace.command("top", "--from", b.control, "--seconds", "60")
     submitting = workspace.command("job", "submit", "job.toml", "--wait", "--runner", b.control)
-    learning = workspace.learning(b, "--runner-feed", b.feed)
+    learning, misled = workspace.learning(b, "--runner-feed", b.feed), workspace.learning(b, data=tmp_path / "misled")
 
     named = workspace.run("tail", "--from", b.control, "--feed", b.feed, "--all", "--count", "1", "--json")
     assert json.loads(named.out)["topic"] == "job.queued."
     wait_until(lambda: is_ready(learning), what="the connection of the learning service to the feed that is named")
+    wait_until(lambda: checked(workspace, misled).startswith("not ok: learning: "), what="the finding of `check`")
+    assert f"{b.control}: the feed at {a.feed} belongs to another publisher; " in checked(workspace, misled)
     for running in (tailing, topping, submitting):
         assert running.wait() == 3, running.errors()
         text = running.errors()

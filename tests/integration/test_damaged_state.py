@@ -130,6 +130,26 @@ def test_a_flipped_key_is_found_where_no_search_would_find_it(reopen: Callable[[
     assert log.query("PRAGMA integrity_check") == [("ok",)]
 
 
+def test_an_index_that_lacks_a_row_is_made_anew_and_named(
+    reopen: Callable[[], Log], filled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its pages are sound, so only the count of its entries tells."""
+    with closing(sqlite3.connect(filled)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        (sql,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'named_by_value'").fetchone()
+        partial = f"{sql} WHERE name <> 'birch'"
+        db.execute("DROP INDEX named_by_value")
+        db.execute(partial)
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'named_by_value'", (sql,))
+        db.commit()
+
+    log = reopen()
+
+    assert "named: row 2 missing from index named_by_value; the table and its indexes are written again" in caplog.text
+    assert log.query("SELECT name FROM named ORDER BY value") == [("apple",), ("birch",), ("cedar",)]
+    assert log.damaged_rows() == []
+
+
 def test_a_damaged_index_is_made_anew(
     reopen: Callable[[], Log], filled: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """`variantbus verify`: it finds what was damaged, says so in a line, and changes not one byte."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -74,6 +75,13 @@ def flip(path: Path, offset: int) -> None:
     path.write_bytes(whole)
 
 
+def misquote(path: Path) -> None:
+    """Change a digit in a sidecar, which stays JSON."""
+    origin = json.loads(path.read_bytes())
+    origin["config"]["seed"] = 1 + origin["config"].get("seed", 0)
+    path.write_text(json.dumps(origin))
+
+
 def test_an_undamaged_folder_is_all_right(data: Path) -> None:
     """Status 0, and how much was looked at."""
     result = verify(data)
@@ -142,6 +150,7 @@ def test_damage_of_a_database_is_a_line_each(data: Path, damage: str, finding: s
         (lambda data: picture(data).unlink(), "is missing; the job"),
         (lambda data: picture(data, "*.json").write_bytes(b"{"), "cannot be read: "),
         (lambda data: picture(data, "*.json").unlink(), ".json: is missing"),
+        (lambda data: misquote(picture(data, "*.json")), ".json: is not what was written: its job says something else"),
         (lambda data: (data / "runner.head").write_text("x"), "runner.head: cannot be read"),
         (lambda data: (data / "runner.head").write_text("7 3"), "runner.head: names the epoch 7"),
         (lambda data: spoil_page(data / "learning.db", "variants"), "learning.db: Fragmentation of "),

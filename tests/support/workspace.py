@@ -216,10 +216,12 @@ class Workspace:
         """Start a runner."""
         return self._known("RUNNER", ServiceProcess(self, "pipeline_runner", options, ports, data))
 
-    def learning(self, runner: ServiceProcess, *options: str, ports: tuple[int, int] = (0, 0)) -> ServiceProcess:
+    def learning(
+        self, runner: ServiceProcess, *options: str, ports: tuple[int, int] = (0, 0), data: Path | None = None
+    ) -> ServiceProcess:
         """Start a learning service that follows a runner."""
         options = ("--runner", runner.control, *options)
-        return self._known("LEARNING", ServiceProcess(self, "learning_service", options, ports))
+        return self._known("LEARNING", ServiceProcess(self, "learning_service", options, ports, data))
 
     def write(self, name: str, text: str) -> Path:
         """Write a file into the test's folder."""

@@ -22,6 +22,7 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_log_damaged_records",
     "variantbus_consumer_lag_events",
     "variantbus_consumer_ready",
+    "variantbus_consumer_wrong_feed",
     "variantbus_jobs",
     "variantbus_jobs_unassigned",
     "variantbus_outputs_writable",

@@ -30,6 +30,11 @@ SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
     "disk_nearly_full": ("variantbus_log_free_bytes", [({}, 1000)], "only 0 MiB are free"),
     "damaged_records": ("variantbus_log_damaged_records", [({}, 2)], "2 records"),
     "few_descriptors": ("process_open_fds", [({}, 91)], "91 of 100 file descriptors"),
+    "wrong_feed": (
+        "variantbus_consumer_wrong_feed",
+        [({**FOLLOWED, "feed": "tcp://127.0.0.1:5560"}, 1)],
+        "tcp://127.0.0.1:5561: the feed at tcp://127.0.0.1:5560 belongs to another publisher; ",
+    ),
     "publisher_silent": ("variantbus_consumer_silence_seconds", [(FOLLOWED, 12.3)], "tcp://127.0.0.1:5561 for 12 s"),
     "behind": ("variantbus_consumer_lag_events", [({**FOLLOWED, "prefix": ""}, 101)], "101 events behind"),
     "runner_unfollowed": ("variantbus_runner_unfollowed", [(RUNNER, 1)], "tcp://127.0.0.1:5561 has unended jobs"),

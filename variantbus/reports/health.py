@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from bus.protocol.control import Labels, Metric, Number
+from bus.protocol.identity import WrongFeed
 from variantbus.reports.text import count_text
 
 SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing
@@ -92,6 +93,11 @@ def _few_descriptors(readings: Readings, _: Thresholds) -> Iterator[str]:
         yield f"{used} of {allowed} file descriptors are open; raise `ulimit -n`, or close clients"
 
 
+def _wrong_feed(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, _value in readings.all("variantbus_consumer_wrong_feed"):
+        yield f"{labels['publisher']}: {WrongFeed(labels['feed'])}"
+
+
 def _publisher_silent(readings: Readings, _: Thresholds) -> Iterator[str]:
     for labels, seconds in readings.all("variantbus_consumer_silence_seconds"):
         if seconds > SILENCE_SECONDS:
@@ -131,6 +137,7 @@ _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] 
     _damaged_records,
     _damaged_rows,
     _few_descriptors,
+    _wrong_feed,
     _publisher_silent,
     _behind,
     _runner_unfollowed,
