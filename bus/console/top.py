@@ -64,7 +64,8 @@ def as_lines(snapshot: Snapshot) -> list[str]:
         for rate in snapshot.topics
     ]
     troubled = [state for state in snapshot.publishers if not state.ready or state.lag or state.malformed]
-    return [*lines, *(f"{clock} {state.address} {connection_text(state)}" for state in troubled)]
+    lines += [f"{clock} {state.address} {connection_text(state)}" for state in troubled]
+    return lines or [f"{clock} no event yet"]  # silence would look as if nothing was connected
 
 
 def connection_text(state: SourceState) -> str:

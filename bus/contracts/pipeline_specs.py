@@ -34,8 +34,8 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     kind: Kind
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: int | float | None = None  # read as float alone, the bound of a seed would be rounded
+    maximum: int | float | None = None
     choices: tuple[Scalar, ...] = ()
     also: tuple[Scalar, ...] = ()
     needs: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ def copy_before_migration(db: sqlite3.Connection, path: Path) -> None:
     unfinished = copy.with_name(f"{copy.name}.unfinished")
     try:
         if shutil.disk_usage(path.parent).free < 2 * pages * size:  # the copy, and the rows that are written again
-            raise _no_copy(path, f"it needs {(2 * pages * size >> 20) + 1} MiB of free space")
+            raise _no_copy(path, f"it needs {(2 * pages * size >> 10) + 1} KiB of free space")
         unfinished.unlink(missing_ok=True)
         with closing(sqlite3.connect(unfinished)) as target:
             db.backup(target, pages=PAGES_AT_ONCE)

@@ -17,10 +17,10 @@ from bus.eventlog.transaction import Transaction
 
 SQL: Final = sql.load("bus.eventlog", "damage.sql")
 DERIVED: Final = {"latest"}  # from the records, so that it can be made anew
-# What the integrity check says of rows and of indexes, and not of the pages of the table.
+# What the integrity check says of indexes and of rows, and not of the pages of the table.
+OF_INDEXES: Final = re.compile(r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index")
 _OF_ROWS: Final = re.compile(
-    r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index|row not in PRIMARY KEY order"
-    r"|CHECK constraint failed|(NULL|NUMERIC|TEXT|non-\w+) value in"
+    rf"{OF_INDEXES.pattern}|row not in PRIMARY KEY order|CHECK constraint failed|(NULL|NUMERIC|TEXT|non-\w+) value in"
 )
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode

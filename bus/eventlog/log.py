@@ -382,7 +382,8 @@ class Log:
             )
         elif noted_head > self.head or replaced:
             what = "is not the file that was here before" if replaced else "has lost its end"
-            logger.error("%s %s: it ends at %d, once it reached %d", self.path, what, self.head, noted_head)
+            before = "that one reached" if replaced else "once it reached"
+            logger.error("%s %s: it ends at %d, %s %d", self.path, what, self.head, before, noted_head)
         safe = left is not None and (left[0] or left[1] == boot_id())
         if not self.epochs or not safe or noted_head > self.head or replaced or doubtful:
             self._begin_epoch()

@@ -24,6 +24,8 @@ from bus.eventlog.tables import OWN
 SQL: Final = sql.load("bus.eventlog", "verification.sql")
 MOST: Final = 1000  # damaged records that are looked for, and findings of one kind
 BACKUP: Final = "restore the file from a backup"
+AT_OPENING: Final = "start its service: it says whether it can use the file"
+MAKES_ANEW: Final = "an index is damaged; its service makes it anew at its next start"
 AT_START: Final = "its service sets it aside at its next start, and restores what can be restored"
 NO_STATE: Final = {"damaged_rows", "sqlite_sequence", "sqlite_stat1"}
 Stores = Mapping[str, Mapping[str, str]]
@@ -85,7 +87,7 @@ def verify(db: sqlite3.Connection, path: Path, stores: Stores) -> Iterator[Findi
         for (text,) in db.execute(f"PRAGMA integrity_check({MOST})"):
             for line in text.splitlines():
                 if line != "ok" and not line.startswith("***"):
-                    yield Finding(file, line, "start its service: it says whether it can use the file")
+                    yield Finding(file, line, MAKES_ANEW if damage.OF_INDEXES.match(line) else AT_OPENING)
         found = schemas.objects_in(db)
         yield from _versions(db, file, stores, found)
         yield from _records(db, file, has_removed="removed" in found)
@@ -171,7 +173,7 @@ def _records(db: sqlite3.Connection, file: str, *, has_removed: bool) -> Iterato
     for low, high in ranges(damaged):
         which = f"event {low} is" if low == high else f"events {low} to {high} are"
         yield Finding(
-            file, f"{which} damaged or missing", "subscribers are told, and the learning service asks the runner"
+            file, f"{which} damaged or missing", "subscribers are told; restore a backup if what it said matters"
         )
     for row in db.execute(SQL["select_kept"]):
         if checksum(*row[:4]) != row[4]:

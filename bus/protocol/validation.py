@@ -13,6 +13,7 @@ NAMES_SHOWN: Final = 20  # in a sentence; a server may have thousands of models
 # Deep nesting raises RecursionError and bad UTF-8 UnicodeDecodeError, neither of which is a MsgspecError.
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
+_TABLE = re.compile(r"(?P<field>\w+)\[\.\.\.\]")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
 _BIN = re.compile(r"expected `[^`]*\bstr\b[^`]*`, got `bytes`", re.IGNORECASE)
 _MISSING = re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL)
@@ -27,7 +28,23 @@ def convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except DECODE_ERRORS as error:
-        raise InvalidInputError(explain(error, kind)) from None
+        text = explain(error, kind)
+        raise InvalidInputError(_with_key(text, value, kind)) from None
+
+
+def _with_key(text: str, value: object, kind: type[T]) -> str:
+    """Name the key of a table that is at fault: msgspec says only `config[...]`."""
+    found = _TABLE.match(text)
+    table = value.get(found["field"]) if found and isinstance(value, dict) else None
+    if found is None or not isinstance(value, dict) or not isinstance(table, dict):
+        return text
+    for key, part in table.items():
+        try:
+            msgspec.convert({**value, found["field"]: {key: part}}, kind)
+        except DECODE_ERRORS as error:
+            if explain(error, kind) == text:
+                return f"{found['field']}.{key}{text[found.end() :]}"
+    return text
 
 
 def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:

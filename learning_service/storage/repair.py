@@ -41,6 +41,7 @@ from learning_service.storage.unit_of_work import UnitOfWork
 SQL: Final = sql.load("learning_service.storage", "repair.sql")
 # What is read or asked for again by itself.
 RENEWED: Final = ("positions", "runners", "confirmations", "reconciles", "stale", "import_parts", "late_events")
+FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job
 _encode = msgspec.msgpack.Encoder().encode
 logger = logging.getLogger(__name__)
 
@@ -72,9 +73,7 @@ class Repair:
         if job.job_id not in self._lost or context is None or self._store.find(context.experiment_id) is None:
             return
         self._lost.discard(job.job_id)
-        mine = [
-            row for row in self._rows("results", "pictures") if row.values.get("job_id") == job.job_id or not self._lost
-        ]
+        mine = [row for row in self._rows(*FROM_RUNNERS) if row.values.get("job_id") == job.job_id or not self._lost]
         with self._log.transaction() as tx:
             self._store.results.write(tx, [job])
             self._store.stale.mark(tx, [context.experiment_id])
@@ -83,6 +82,7 @@ class Repair:
             if context.variant_index in draft.variants:
                 work.rate(draft, context.variant_index, job.finished_at)
             self._settle(tx, mine)
+        logger.info("the result of job %s is restored: its runner has told it", job.job_id)
         self._name_lost()
 
     def _run(self, unreadable: set[str]) -> None:
@@ -107,10 +107,13 @@ class Repair:
             self._find_lost(work)
             for runner in self._runners if before > len(self._waiting) or self._lost or unreadable else ():
                 self._store.begin_reconcile(tx, runner)
-        logger.warning("%d damaged rows were made up for", before - len(self._waiting) + len(unreadable))
+        if restored := before - len(self._waiting) + len(unreadable):
+            logger.warning("%d damaged %s restored", restored, "row was" if restored == 1 else "rows were")
         for row in self._waiting:
             named = row.values.get("experiment_id")
-            logger.error("a damaged row of the table %s is not restored, of experiment %r", row.table, named)
+            asked = bool(self._lost) and row.table in FROM_RUNNERS
+            level, yet = (logging.WARNING, " yet, a runner is asked") if asked else (logging.ERROR, "")
+            logger.log(level, "a damaged row of %s, of experiment %r, is not restored%s", row.table, named, yet)
         self._name_lost()
 
     def _find_unreadable(self) -> set[str]:
@@ -285,7 +288,7 @@ class Repair:
     def _find_lost(self, work: UnitOfWork) -> None:
         """Find the jobs whose results or pictures are missing."""
         open_again = []
-        for row in self._rows("results", "pictures"):
+        for row in self._rows(*FROM_RUNNERS):
             experiment_id, job_id = row.values.get("experiment_id"), row.values.get("job_id")
             experiment = work.find(experiment_id) if isinstance(experiment_id, str) else None
             phase = _phases(experiment).get(job_id) if experiment and isinstance(job_id, str) else None

@@ -23,7 +23,10 @@ SIDECAR_BYTES: Final = 16 << 20
 _RESULT: Final = re.compile(r"([0-9a-f]{64})\.(?!.*\.json$)[^.]+")
 _HASH: Final = re.compile("[0-9a-f]{64}")
 _decode: Final = msgspec.msgpack.Decoder(NormalizedJobRecord).decode
-AGAIN: Final = "run the job again, or restore the file from a backup"
+AGAIN: Final = (
+    "restore the file from a backup, or run its settings as a new job (`variantbus job show ID` prints them): if that "
+    "makes the same picture, it is shown instead"
+)
 
 
 def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:

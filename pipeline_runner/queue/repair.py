@@ -18,7 +18,7 @@ from pipeline_runner.queue.store import JobStore, decoded
 
 LOST: Final = (
     "its row in the runner's database is damaged, and the log does not tell its configuration; a learning service "
-    "sends the jobs of its experiments again, others have to be submitted again"
+    "sends the unfinished jobs of its experiments again, any other one has to be submitted again"
 )
 JobEvent = JobQueued | JobStarted | JobCompleted
 logger = logging.getLogger(__name__)

@@ -82,16 +82,17 @@ def test_a_contact_sheet_is_drawn_on_another_machine(workspace: Workspace, other
 def test_a_contact_sheet_has_empty_cells_where_pictures_are_gone(
     workspace: Workspace, other_machine: Workspace
 ) -> None:
-    """It is drawn all the same."""
+    """It is drawn all the same, and says so on stderr."""
     runner, learning = services(workspace)
     experiment_id = run_experiment(workspace)
     tell(workspace, other_machine)
     for variant in view_of(learning, experiment_id).variants:
         (outputs_of(runner) / variant.images[0].path).unlink()
 
-    written = other_machine.run("experiment", "sheet", experiment_id).out.strip()
+    drawn = other_machine.run("experiment", "sheet", experiment_id)
 
-    check_picture(other_machine.folder / written)
+    check_picture(other_machine.folder / drawn.out.strip())
+    assert "pictures could not be read, empty cells stand for them" in drawn.err
 
 
 def test_a_result_is_fetched_on_another_machine(workspace: Workspace, other_machine: Workspace) -> None:

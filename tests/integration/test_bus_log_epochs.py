@@ -140,7 +140,7 @@ def test_a_log_that_was_replaced_by_another_begins_a_new_epoch_and_says_so(
     with caplog.at_level(logging.ERROR):
         log = open_log(paths[0])
 
-    assert "is not the file that was here before" in caplog.text
+    assert "is not the file that was here before: it ends at 3, that one reached 2" in caplog.text
     assert [start for _, start in log.epochs] == [0, 3]
 
 

@@ -154,6 +154,7 @@ def test_damage_of_a_database_is_a_line_each(data: Path, damage: str, finding: s
         (lambda data: (data / "runner.head").write_text("x"), "runner.head: cannot be read"),
         (lambda data: (data / "runner.head").write_text("7 3"), "runner.head: names the epoch 7"),
         (lambda data: spoil_page(data / "learning.db", "variants"), "learning.db: Fragmentation of "),
+        (lambda data: spoil_page(data / "runner.db", "jobs_by_state"), "; an index is damaged; its service makes it"),
         (lambda data: flip(data / "learning.db", 100), "learning.db: "),
         (lambda data: (data / "learning.db").write_bytes(b"SQLite format 3\0" + bytes(4000)), "learning.db: "),
     ],
@@ -200,6 +201,7 @@ def test_a_file_that_no_job_refers_to_is_counted_and_no_damage(data: Path) -> No
 
     assert result.exit_code == 0
     assert "1 file in outputs that no job refers to" in result.output
+    assert "remove older ones by hand" in result.output
 
 
 def test_a_job_that_took_over_a_result_has_no_sidecar_of_its_own(data: Path) -> None:

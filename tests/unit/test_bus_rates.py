@@ -95,6 +95,7 @@ def test_what_is_seen_is_written_for_programs_and_for_people() -> None:
 
     line, trouble = as_lines(snapshot())
     assert "variant.status. 1500/s, 1500.0/s over 10 s, 1500 in all, 1.5 MB/s, last 1 s ago" in line
+    assert as_lines(Snapshot(1.0, 1.0, [], []))[0].endswith(" no event yet"), "silence would look like a fault"
     assert trouble.endswith("tcp://h:2 not connected, 7 behind, 3 fetched again, 1 malformed")
 
     console = Console(file=StringIO(), width=100)

@@ -45,6 +45,8 @@ DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
             {"variable": {"name": "v", "values": [1, []]}},
             "variable.values[1]: expected `bool | int | float | str`, got `array`",
         ),
+        ({"config": {"steps": 5, "seed": 2**63}}, f"config.seed: expected `int` <= {2**63 - 1}"),
+        ({"config": {"a": [2**63]}}, f"config.a[0]: expected `int` <= {2**63 - 1}"),
         ({"jobs_per_variant": 0}, "jobs_per_variant: expected `int` >= 1"),
         ({"jobs_per_variant": "4"}, "jobs_per_variant: expected `int`, got `str`"),
     ],

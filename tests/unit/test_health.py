@@ -41,7 +41,7 @@ SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
     "damaged_rows": (
         "variantbus_log_damaged_rows",
         [({"table": "comparisons"}, 2)],
-        "2 rows of the table comparisons were damaged and are lost",
+        "2 rows of the table comparisons were damaged and are lost; restore",
     ),
     "experiments_shared": (
         "variantbus_experiments_shared",

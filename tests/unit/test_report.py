@@ -130,6 +130,7 @@ def test_a_picture_that_is_gone_says_so() -> None:
     page = read(report_html(*example([0, 1]), lambda _: None))
 
     assert "the picture is gone" in page.text
+    assert "1 rating ·" in page.text, "in the singular"
     assert [tag for tag, _ in page.tags].count("img") == 0
     assert page.text.count(EVIL) >= 6
 

@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
-from bus.contracts.pipeline_specs import StageSpec, VariableSpec, check_config, check_value, find_stage, variables_of
+from bus.contracts.pipeline_specs import (
+    StageSpec,
+    VariableSpec,
+    bounds_text,
+    check_config,
+    check_value,
+    find_stage,
+    variables_of,
+)
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from tests.support.helpers import TIME_FACTOR
@@ -189,6 +197,14 @@ def test_specs_survive_the_wire() -> None:
     """What a runner announces is what plans are checked against."""
     for spec in (IMAGES, PROGRAM):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=StageSpec) == spec
+
+
+def test_the_bound_of_a_seed_is_told_to_its_last_digit() -> None:
+    """No double holds it: 2^63 would be shown, and refused."""
+    spec = VariableSpec(kind="int", minimum=0, maximum=2**63 - 1)
+    told = msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=VariableSpec)
+
+    assert bounds_text(told.minimum, told.maximum) == "0 to 9223372036854775807"
 
 
 NEEDING = StageSpec(

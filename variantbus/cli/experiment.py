@@ -36,6 +36,7 @@ from variantbus.cli.waiting import reason_now
 from variantbus.client.experiments import create
 from variantbus.client.outputs import fetch_picture
 from variantbus.reports.sheet import SheetError, contact_sheet
+from variantbus.reports.text import count_text
 
 
 @click.group()
@@ -163,13 +164,20 @@ def end_with(screen: ExperimentScreen) -> None:
 
 
 def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | None = None) -> None:
-    """Draw the contact sheet from the runner's thumbnails, and write it."""
+    """Draw the contact sheet from the runner's thumbnails, and write it; say on stderr how many pictures it lacks."""
+    missing = 0
 
     def load(image: ImageRef) -> Image.Image | None:
+        nonlocal missing
         data = fetch_picture(runner, image.sha256, keys)
-        return read_picture(data) if data is not None else None
+        picture = read_picture(data) if data is not None else None
+        missing += picture is None
+        return picture
 
     contact_sheet(view, load).save(target)
+    if missing:
+        text = count_text(missing, "picture could not be read", "pictures could not be read")
+        click.echo(f"{text}, empty cells stand for them; `variantbus verify` names the damaged ones", err=True)
 
 
 def outputs_of(runner: str, keys: Keys | None = None) -> Path:

@@ -65,7 +65,7 @@ def verify(*, folder: Path, as_json: bool, keys: Keys | None) -> None:
     Every event, row and picture is compared with its checksum. Nothing is changed. The config file is read, and so are
     the keys, if they are given.
 
-    Exit status: 0 all is as it was written, 4 something is not.
+    Exit status: 0 all is as it was written; 4 something is not, or it cannot be looked at, as while a service runs.
     """
     del keys  # to read them was the check
     with user_errors():
@@ -117,7 +117,8 @@ def _print(report: Report) -> None:
         click.echo(f"{printable(one.file)}: {printable(one.what)}; {one.advice}")
     if report.unowned:
         text = f"{count_text(report.unowned, 'file', 'files')} in outputs that no job refers to"
-        click.echo(f"{text}; `variantbus job gc` removes them", err=True)
+        advice = "`variantbus job gc` removes those that were made since the runner's log began its present epoch"
+        click.echo(f"{text}; {advice}, remove older ones by hand", err=True)
     if report.rows_without_checksum:
         text = f"{count_text(report.rows_without_checksum, 'row', 'rows')} of state without a checksum"
         click.echo(f"{text}, of an earlier version; their service gives them one when it starts", err=True)

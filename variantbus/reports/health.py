@@ -83,8 +83,8 @@ def _damaged_records(readings: Readings, _: Thresholds) -> Iterator[str]:
 
 def _damaged_rows(readings: Readings, _: Thresholds) -> Iterator[str]:
     for labels, count in readings.all("variantbus_log_damaged_rows"):
-        damaged = count_text(count, "row", "rows")
-        yield f"{damaged} of the table {labels['table']} were damaged and are lost; restore a backup if they matter"
+        rows, are = ("row", "was damaged and is lost") if count == 1 else ("rows", "were damaged and are lost")
+        yield f"{count} {rows} of the table {labels['table']} {are}; restore a backup if that matters"
 
 
 def _few_descriptors(readings: Readings, _: Thresholds) -> Iterator[str]:
