@@ -134,6 +134,9 @@ def test_a_damaged_row_is_made_up_for(
     ended = wait_for(learning, "partial")
     assert (ended.totals.completed, ended.totals.failed, ended.damage) == (3, 1, ())
     wait_until(lambda: learning.call(learning.log.damaged_rows) == [], what="the repair of all rows")
+    said = [record for record in caplog.records if "is not restored" in record.getMessage()]
+    assert all(one.levelname == "WARNING" and "not restored yet" in one.getMessage() for one in said), "they come back"
+    assert " 0 damaged" not in f" {' '.join(caplog.messages)}"
 
 
 def test_damage_of_one_experiment_does_not_hide_another(services: Services, tmp_path: Path) -> None:

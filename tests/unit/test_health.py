@@ -89,10 +89,16 @@ def test_a_single_thing_is_named_in_the_singular() -> None:
     one = {"variantbus_log_damaged_records": 1, "variantbus_jobs_unassigned": 1}
     numbers: dict[str, list[tuple[Labels, Number]]] = {name: [({}, count)] for name, count in one.items()}
     numbers["variantbus_consumer_lag_events"] = [({**FOLLOWED, "prefix": "job."}, 1)]
+    numbers["variantbus_log_damaged_rows"] = [({"table": "jobs"}, 1)]
 
     details = " ".join(found.detail for found in problems_of(readings(numbers), Thresholds(max_lag=0, min_free=0)))
 
-    for words in ("1 record of the log is damaged or missing", "1 event behind", "1 job waits, and no runner"):
+    for words in (
+        "1 record of the log is damaged or missing",
+        "1 row of the table jobs was damaged and is lost",
+        "1 event behind",
+        "1 job waits, and no runner",
+    ):
         assert words in details
 
 
