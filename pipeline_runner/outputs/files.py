@@ -138,8 +138,12 @@ class Outputs:
         Raises:
             StorageError: it is; nothing that was written just now can be trusted to be whole.
         """
-        if self.root.exists() and shutil.disk_usage(self.root).free < len(PROBE):
+        if self.is_full():
             raise StorageError(f"{self.root} has no room left")
+
+    def is_full(self) -> bool:
+        """Return whether the disk is full to its last bytes, by what the system says; nothing is written."""
+        return self.root.exists() and shutil.disk_usage(self.root).free < len(PROBE)
 
     def probe(self) -> StorageError | DiskError | None:
         """Return why nothing can be written now, None if something can; a lost folder is no job's fault."""

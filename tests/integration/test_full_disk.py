@@ -189,6 +189,30 @@ def test_a_program_that_ends_well_on_a_full_disk_is_not_believed(disk: SmallDisk
         pipeline.run(record_of(config=config), Reports(), lambda: False)
 
 
+@pytest.mark.fault(item="F63")
+def test_a_program_that_fails_is_not_believed_if_the_disk_was_full_while_it_ran(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    """Also if there is room again when it ends."""
+    outputs = Outputs(tmp_path / "disk" / "outputs")
+    pipeline = CommandPipeline(Setup(outputs=outputs))
+    outputs.root.mkdir()
+    go, ready = tmp_path / "go", tmp_path / "ready"
+    script = "until [ -e %s ]; do sleep 0.01; done; exit 1"
+    config: Config = {"command": ["/bin/sh", "-c", f"touch {ready}; {script % go}"]}
+    steps = iter([lambda: None, disk.fill, lambda: None, disk.free, go.touch])
+
+    def take_a_step() -> bool:
+        """Is asked at each turn of the wait, after a look at the disk."""
+        if ready.exists():
+            next(steps, lambda: None)()
+        return False
+
+    with pytest.raises(StorageError, match="had no room left while a program ran"):
+        pipeline.run(record_of(config=config), Reports(), take_a_step)
+    assert not outputs.is_full()
+
+
 class Failing(Pipeline):
     """Raises what a test says."""
 

@@ -22,7 +22,8 @@ from typing import IO, Final
 from bus.contracts.messages import Config, ConfigValue, JobResult
 from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
 from bus.eventlog.disk_faults import disk_fault
-from pipeline_runner.outputs.files import FileTooLargeError, id_name
+from bus.eventlog.errors import StorageError
+from pipeline_runner.outputs.files import FileTooLargeError, Outputs, id_name
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers, remove_folder
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
@@ -78,6 +79,7 @@ class CommandPipeline(Pipeline):
         arguments = fill_in(job.config, {"output_dir": str(output_dir), "job_id": job.job_id})
         if not arguments:
             return failed_result("invalid_request", "config.command: empty; name at least a program")
+        room = _RoomSeen(self._outputs)
         with (work / "stdout").open("w+b") as stdout, (work / "stderr").open("w+b") as stderr:
             try:
                 group = ProcessGroup(arguments, work, stdout, stderr)
@@ -88,13 +90,13 @@ class CommandPipeline(Pipeline):
             timeout = job.config.get("timeout_seconds", DEFAULT_TIMEOUT)
             seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
             try:
-                ended = _wait(group, seconds, cancelled, work, self._most)
+                ended = _wait(group, seconds, cancelled, work, self._most, room)
             except BaseException:
                 group.kill()
                 raise
             printed, complaint = _tail(stdout), _tail(stderr)
         if not ended and group.returncode:
-            if fault := self._outputs.probe():
+            if fault := room.fault() or self._outputs.probe():
                 raise fault  # a program that cannot write ends with any status
             ended = failed_result("command_failed", _reason(group.returncode, complaint))
         elif not ended and _bytes_in(work) > self._most:
@@ -153,11 +155,29 @@ def _argument(value: ConfigValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _wait(group: ProcessGroup, timeout: float, cancelled: Cancelled, work: Path, most: int) -> JobResult | None:
+class _RoomSeen:
+    """Whether the disk of the results was full at any moment of a run, also if there is room again at its end."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._was_full = outputs.is_full()
+
+    def look(self) -> None:
+        self._was_full = self._was_full or self._outputs.is_full()
+
+    def fault(self) -> StorageError | None:
+        self.look()
+        return StorageError(f"{self._outputs.root} had no room left while a program ran") if self._was_full else None
+
+
+def _wait(
+    group: ProcessGroup, timeout: float, cancelled: Cancelled, work: Path, most: int, room: _RoomSeen
+) -> JobResult | None:
     """Wait for the program; return a result only if it was ended by us."""
     now = time.monotonic()
     deadline, look = now + timeout, now + LOOK_SECONDS
     while not group.wait(POLL_SECONDS):
+        room.look()
         if cancelled():
             group.kill()
             return cancelled_result()
