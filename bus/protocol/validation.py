@@ -38,13 +38,17 @@ def _with_key(text: str, value: object, kind: type[T]) -> str:
     table = value.get(found["field"]) if found and isinstance(value, dict) else None
     if found is None or not isinstance(value, dict) or not isinstance(table, dict):
         return text
-    for key, part in table.items():
-        try:
-            msgspec.convert({**value, found["field"]: {key: part}}, kind)
-        except DECODE_ERRORS as error:
-            if explain(error, kind) == text:
-                return f"{found['field']}.{key}{text[found.end() :]}"
-    return text
+    alone = ((key, _refusal({**value, found["field"]: {key: part}}, kind)) for key, part in table.items())
+    return next((f"{found['field']}.{key}{text[found.end() :]}" for key, why in alone if why == text), text)
+
+
+def _refusal(value: object, kind: type[T]) -> str:
+    """Return why a value cannot be converted, "" if it can."""
+    try:
+        msgspec.convert(value, kind)
+    except DECODE_ERRORS as error:
+        return explain(error, kind)
+    return ""
 
 
 def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:

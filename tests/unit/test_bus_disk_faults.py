@@ -10,6 +10,7 @@ import pytest
 from bus.eventlog import disk_faults
 from bus.eventlog.disk_faults import database_fault, disk_fault, probe
 from bus.eventlog.errors import DiskError, StorageError
+from bus.eventlog.opening import refusal
 
 PATH = Path("data") / "some.file"
 
@@ -128,3 +129,10 @@ def test_a_folder_that_has_room_is_left_as_it_is(tmp_path: Path) -> None:
     assert probe(tmp_path) is None
     assert probe(tmp_path / "none") is None
     assert not list(tmp_path.iterdir())
+
+
+def test_text_that_is_no_text_any_more_is_damage() -> None:
+    """Such as that of a schema with a flipped bit."""
+    error = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    assert "move it away, or restore it from a backup" in str(refusal(error, PATH))

@@ -67,6 +67,16 @@ def test_a_missing_field_at_the_top_is_named() -> None:
         convert({"variable": {"name": "v"}}, ExperimentDefinition)
 
 
+def test_of_a_table_the_key_is_named() -> None:
+    """Also if others before it are right."""
+
+    class Job(msgspec.Struct):
+        config: dict[str, int]
+
+    with pytest.raises(InvalidInputError, match=r"^config\.steps: "):
+        convert({"config": {"seed": 1, "steps": "many"}}, Job)
+
+
 def test_valid_data_passes() -> None:
     """Plain data becomes the Struct."""
     definition = convert({"name": "x", "variable": {"name": "v", "values": [1, 2.5]}}, ExperimentDefinition)
