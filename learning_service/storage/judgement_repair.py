@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from bus.contracts.messages import ImageRated, ImagesCompared, Message, decode_body
+from bus.contracts.messages import ImageRated, ImagesCompared, Message
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.log import Log
-from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.storage.judgements import ComparisonRow, RatingRow
+from learning_service.storage.rebuilding import readable
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -81,13 +81,7 @@ def _published(log: Log, prefix: str) -> Iterator[Message]:
     after = 0
     while after < log.head:
         page = log.fetch(prefix, after)
-        for record in page.records:
-            try:
-                message = decode_body(record.body)
-            except InvalidInputError:
-                continue
-            if message is not None:
-                yield message
+        yield from readable(page.records)
         after = page.next
 
 

@@ -1,12 +1,14 @@
 """A variant whose row was damaged, made again from what else is known of it. No file, no clock."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from bus.contracts.messages import VariantStatus, VariantValue
+from bus.contracts.messages import Message, VariantStatus, VariantValue, decode_body
+from bus.protocol.frames import Record
+from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import variants
 from learning_service.experiments.plan import PlannedJob, job_id, parse_job_id
 from learning_service.experiments.variants import IMAGES_LIMIT, JobPhase, Variant
@@ -24,6 +26,17 @@ class Evidence(NamedTuple):
     seeds: int  # jobs of a variant by the definition
     ended: Sequence[ResultRow]  # of this variant
     pictures: Sequence[PictureRow]
+
+
+def readable(records: Iterable[Record]) -> Iterator[Message]:
+    """Yield the messages of records of our own log, but for those that cannot be read."""
+    for record in records:
+        try:
+            message = decode_body(record.body)
+        except InvalidInputError:
+            continue
+        if message is not None:
+            yield message
 
 
 def rebuild(seen: Evidence) -> Variant:

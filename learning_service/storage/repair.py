@@ -18,7 +18,6 @@ from bus.contracts.messages import (
     Message,
     VariantStatus,
     VariantValue,
-    decode_body,
 )
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog import sql
@@ -34,7 +33,7 @@ from learning_service.experiments.model import Experiment, SearchState, variant_
 from learning_service.experiments.plan import parse_job_id
 from learning_service.experiments.variants import JobPhase
 from learning_service.storage.judgement_repair import repair_comparisons, repair_ratings
-from learning_service.storage.rebuilding import Evidence, rebuild
+from learning_service.storage.rebuilding import Evidence, readable, rebuild
 from learning_service.storage.store import LearningStore, is_readable, job_kind
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -333,13 +332,7 @@ class Repair:
         topic = ""
         while True:
             page = self._log.latest(prefix, PAGE_LIMIT, topic)
-            for record in page.records:
-                try:
-                    message = decode_body(record.body)
-                except InvalidInputError:
-                    continue
-                if message is not None:
-                    yield message
+            yield from readable(page.records)
             topic = page.next
             if not topic:
                 return
