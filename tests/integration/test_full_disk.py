@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bus.contracts.jobs import JobListReply, JobRequest, PipelinesReply, SubmitParams, SubmitReply
 from bus.contracts.messages import Config, JobResult
@@ -211,6 +212,25 @@ def test_a_program_that_fails_is_not_believed_if_the_disk_was_full_while_it_ran(
     with pytest.raises(StorageError, match="had no room left while a program ran"):
         pipeline.run(record_of(config=config), Reports(), take_a_step)
     assert not outputs.is_full()
+
+
+@pytest.mark.fault(item="F63")
+def test_a_program_that_fails_while_nobody_can_look_at_the_disk_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runner was stopped, or the machine slept; but a program that always fails is believed in the end."""
+    monkeypatch.setattr("pipeline_runner.pipelines.command.pipeline.BLIND_SECONDS", 0.0)  # no look is soon enough
+    outputs = Outputs(tmp_path / "outputs")
+    pipeline = CommandPipeline(Setup(outputs=outputs))
+    job = record_of(config={"command": ["false"]})
+
+    for attempt in (1, 2, 3):
+        with pytest.raises(StorageError, match=r"nobody could see whether .* had room"):
+            pipeline.run(replace(job, attempt=attempt), Reports(), lambda: False)
+    result = pipeline.run(replace(job, attempt=4), Reports(), lambda: False)
+
+    assert result.error
+    assert result.error.message == "exit status 1"
 
 
 class Failing(Pipeline):

@@ -32,6 +32,8 @@ DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 POLL_SECONDS: Final = 0.05
 TAIL_BYTES: Final = 4096
 LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
+BLIND_SECONDS: Final = 0.5  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
+BELIEVED_ATTEMPT: Final = 4  # from this one on a failure counts though nobody looked, so that no job runs for ever
 _STAGES: Final = {
     "run": StageSpec(
         config={
@@ -96,7 +98,7 @@ class CommandPipeline(Pipeline):
                 raise
             printed, complaint = _tail(stdout), _tail(stderr)
         if not ended and group.returncode:
-            if fault := room.fault() or self._outputs.probe():
+            if fault := room.fault(job.attempt) or self._outputs.probe():
                 raise fault  # a program that cannot write ends with any status
             ended = failed_result("command_failed", _reason(group.returncode, complaint))
         elif not ended and _bytes_in(work) > self._most:
@@ -156,18 +158,28 @@ def _argument(value: ConfigValue) -> str:
 
 
 class _RoomSeen:
-    """Whether the disk of the results was full at any moment of a run, also if there is room again at its end."""
+    """Whether the disk of the results may have been full during a run, also if there is room again at its end."""
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
+        self._looked_at = time.monotonic()
         self._was_full = outputs.is_full()
+        self._was_blind = False
 
     def look(self) -> None:
+        now = time.monotonic()
+        self._was_blind = self._was_blind or now - self._looked_at > BLIND_SECONDS
         self._was_full = self._was_full or self._outputs.is_full()
+        self._looked_at = now
 
-    def fault(self) -> StorageError | None:
+    def fault(self, attempt: int) -> StorageError | None:
+        """Return why a failure that follows says nothing of the program."""
         self.look()
-        return StorageError(f"{self._outputs.root} had no room left while a program ran") if self._was_full else None
+        if self._was_full:
+            return StorageError(f"{self._outputs.root} had no room left while a program ran")
+        if self._was_blind and attempt < BELIEVED_ATTEMPT:
+            return StorageError(f"a program failed while nobody could see whether {self._outputs.root} had room left")
+        return None
 
 
 def _wait(
