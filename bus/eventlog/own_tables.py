@@ -29,12 +29,12 @@ def repair(db: sqlite3.Connection, reader: Reader, head: int, noted_epoch: int |
     compared with those of the present version. The others are written anew here.
     """
     rows = damage.waiting(db, OWN)
-    has_indexed = db.execute(SQL["has_indexed"]).fetchone()
-    if not rows and has_indexed:
+    indexed = db.execute(SQL["select_indexed"]).fetchone()
+    if not rows and indexed:
         return
     tables = {row.table for row in rows}
     with transaction(db):
-        if "latest" in tables or not has_indexed:
+        if "latest" in tables or not indexed:
             _rebuild_latest(db, reader, head)
         if "epochs" in tables and noted_epoch:
             # Its start is unknown: that of an earlier one is safe, as consumers then read more again.
@@ -69,8 +69,10 @@ def settle_head(db: sqlite3.Connection, noted: int) -> tuple[int, bool]:
     """Return the newest offset, and whether SQLite's counter says the same as the records; correct the counter.
 
     When retention has emptied the log, it has noted up to where. Where they differ, one of them is damaged, and
-    `noted`, the offset in the head file, decides.
+    `noted`, the offset in the head file, decides, together with that up to which the newest records are known.
     """
+    (indexed,) = db.execute(SQL["select_indexed"]).fetchone() or (0,)
+    noted = max(noted, indexed)
     counter = next((seq for (seq,) in db.execute(SQL["select_counter"]) if isinstance(seq, int)), 0)
     (removed,) = db.execute(SQL["select_removed"]).fetchone() or (counter,)
     try:

@@ -17,8 +17,8 @@ INSERT INTO latest (topic, "offset") VALUES (?, ?);
 -- upsert_indexed: all topics up to an offset are there.
 INSERT INTO indexed (only_row, "offset") VALUES (1, ?) ON CONFLICT (only_row) DO UPDATE SET "offset" = excluded."offset";
 
--- has_indexed: whether it is known how far the newest records are noted.
-SELECT 1 FROM indexed;
+-- select_indexed: up to which offset the newest record of each topic is known; no row if that is not known itself.
+SELECT "offset" FROM indexed;
 
 -- select_removed: up to which offset retention has removed records.
 SELECT "offset" FROM removed;
