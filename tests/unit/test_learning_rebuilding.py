@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec import Raw, msgpack
 from msgspec.structs import replace
 
 from bus.contracts.messages import JobCompleted, JobResult
+from bus.protocol.frames import Record
 from learning_service.experiments import variants
 from learning_service.experiments.model import variant_status
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, seconds_of
-from learning_service.storage.rebuilding import Evidence, rebuild
+from learning_service.storage.rebuilding import Evidence, readable, rebuild
 from learning_service.storage.results import PictureRow, ResultRow, State
 from tests.support.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, planned_experiment, well
 
@@ -137,3 +139,13 @@ def test_jobs_of_a_discovered_experiment_have_any_name() -> None:
     variant = after(Variant(index=0, value=2.0, jobs={"one": "planned", "exp-1.two": "planned"}), jobs)
 
     assert rebuild(evidence(variant, jobs, [])).jobs == variant.jobs
+
+
+def test_of_the_records_of_a_log_those_that_can_be_read_are_messages() -> None:
+    """A damaged body, one of no message, and one of a later version cost themselves only."""
+    first, last = ended(name_of(0), well(), 1.0), ended(name_of(1), well(), 2.0)
+    wrong = {"type": "job.completed", "job_id": 5}
+    bodies = [msgpack.encode(one) for one in (first, wrong, {"type": "from.later"}, last)]
+    records = [Record(number, "job.completed.", 0, Raw(body)) for number, body in enumerate([*bodies, b"\xc1"], 1)]
+
+    assert list(readable(records)) == [first, last]
