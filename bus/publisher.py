@@ -15,6 +15,7 @@ from bus.protocol.addresses import Address, Advertised
 from bus.protocol.control import (
     CheckParams,
     CheckReply,
+    ControlError,
     FetchParams,
     FetchReply,
     InfoReply,
@@ -22,6 +23,7 @@ from bus.protocol.control import (
     LatestReply,
     MetricsReply,
     NoParams,
+    Role,
 )
 from bus.protocol.frames import PROTOCOL, HeartbeatFrame, HeartbeatInfo, Record, encode, encode_feed
 from bus.protocol.predecessors import Predecessors
@@ -30,6 +32,7 @@ from bus.telemetry import metrics
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Metrics, Point, Traffic, process_points
 from bus.transport import authentication, server, sockets
+from bus.transport import loop as event_loop
 from bus.transport.authentication import Authenticator
 from bus.transport.handshakes import log_refused
 from bus.transport.keys import Keys
@@ -37,11 +40,13 @@ from bus.transport.loop import Loop, Timer
 from bus.transport.retry import log_transient
 from bus.transport.server import REQUEST_FRAMES, MethodServer, Refusal
 from bus.transport.sockets import Request, Socket
+from bus.transport.steps import Steps
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
 TRIM_GAP: Final = 0.1  # seconds between two steps of retention, in which publishing continues
 EPHEMERAL: Final = 0
+LONG_REQUESTS: Final = 100  # that are worked on in steps at a time; each may hold much in memory
 HELP: Final = {
     "variantbus_events_published_total": "Logged events sent on the feed, by the first two tokens of the topic.",
     "variantbus_events_published_bytes_total": "Bytes of their bodies.",
@@ -95,12 +100,14 @@ class Publisher:
         self._predecessors.load(newest)
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
+        self._long_requests = 0  # being worked on
         self.methods = MethodServer(REFUSALS, fatal=(LogError,))
         self.metrics = Metrics()
         self.metrics.add(process_points(version), metrics.HELP)
         self.metrics.add(lambda: points.log_points(log), points.HELP)
         self.metrics.add(self._points, HELP)
         self.metrics.add(self.methods.points, server.HELP)
+        self.metrics.add(loop.points, event_loop.HELP)
         if self.authenticator:
             self.metrics.add(self.authenticator.points, authentication.HELP)
         self._add_methods()
@@ -211,15 +218,34 @@ class Publisher:
             )
             if request is None:
                 return
-            if self._can_answer(request):
+            if self.methods.accepts(request.frames, request.address):
                 # looked up for each request: a removed key loses its rights at once
-                role = self.authenticator.role_of(request.user) if self.authenticator else "command"
-                sockets.send_frames(self._control_socket, self.methods.answer(request.frames, role))
+                self._answer(request, self.authenticator.role_of(request.user) if self.authenticator else "command")
 
-    def _can_answer(self, request: Request) -> bool:
-        """Begin the reply to a request, if it is one, and if there is a client that can take the reply."""
-        if not self.methods.accepts(request.frames, request.address):
-            return False
+    def _answer(self, request: Request, role: Role | None) -> None:
+        """Answer a request, now or, if that takes steps, later."""
+        if self.methods.takes_steps(request.frames) and not request.is_orphaned():
+            if self._long_requests < LONG_REQUESTS:
+                self._long_requests += 1
+                self._loop.start(self._answer_later(request, role))
+            elif self._can_reply(request):
+                error = ControlError(
+                    "unavailable", f"{LONG_REQUESTS} long requests are being worked on; ask again soon"
+                )
+                sockets.send_frames(self._control_socket, self.methods.refuse(request.frames, error))
+        elif self._can_reply(request):
+            sockets.send_frames(self._control_socket, self.methods.answer(request.frames, role))
+
+    def _answer_later(self, request: Request, role: Role | None) -> Steps[None]:
+        try:
+            reply = yield from self.methods.steps(request.frames, role)
+        finally:
+            self._long_requests -= 1
+        if self._can_reply(request):
+            sockets.send_frames(self._control_socket, reply)
+
+    def _can_reply(self, request: Request) -> bool:
+        """Begin the reply to a request if there is a client that can take it."""
         outcome = "gone" if request.is_orphaned() else sockets.begin_reply(self._control_socket, request.sender)
         if outcome == "gone":
             self.methods.drop_orphan()

@@ -1,7 +1,7 @@
 """The event loop: one thread that owns all sockets and the database of a service.
 
 All work is done in callbacks of this loop: a socket or file is readable, a timer is due, another thread has passed a
-call. So no locks are needed.
+call. So no locks are needed. What takes longer than some milliseconds is done in steps (see `bus.transport.steps`).
 """
 
 import contextlib
@@ -12,15 +12,24 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import zmq
 
+from bus.telemetry.metrics import Point
 from bus.transport.sockets import Socket
+from bus.transport.steps import Steps
 
 MAX_WAIT: Final = 3600.0  # seconds; only an upper bound for poll
+STEPS_SECONDS: Final = 0.005  # a turn, for all work in steps together
+HELP: Final = {
+    "variantbus_loop_longest_turn_seconds": (
+        "The longest time that the service did not look at its sockets, since its start."
+    ),
+}
 Callback = Callable[[], None]
 
 
@@ -60,6 +69,8 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._calls: deque[Callback] = deque()
+        self._steps: deque[Steps[None]] = deque()  # work that can go on
+        self.longest_turn = 0.0  # seconds between two looks at the sockets
         self._waking = False  # a wake-up is in the pipe
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -98,6 +109,13 @@ class Loop:
             if not self._closed:  # the descriptor may be another file by now
                 os.write(self._wake_write, b"\0")
 
+    def start(self, steps: Steps[None]) -> None:
+        """Do long work in steps, in turn with other such work, beginning in the next turn.
+
+        An exception that the work does not handle comes out of `step`. It is dropped when the loop is closed.
+        """
+        self._steps.append(steps)
+
     def step(self, timeout: float = MAX_WAIT) -> bool:
         """Wait for something to do, at most `timeout` seconds, and do it; False if there was nothing.
 
@@ -105,16 +123,25 @@ class Loop:
             RuntimeError: this is a forked child of the process that made the loop.
         """
         self.check_process()
-        wait_ms = 0 if self._calls else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
+        is_urgent = self._calls or self._steps
+        wait_ms = 0 if is_urgent else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
         ready = self._poller.poll(wait_ms)
+        began = time.monotonic()
         for source, _ in ready:
             callback = self._readers.get(source)
             if callback:
                 callback()
-        busy = self._run_timers() or bool(ready or self._calls)
+        busy = self._run_timers(began) or bool(ready or self._calls or self._steps)
         for _ in range(len(self._calls)):
             self._calls.popleft()()
+        if self._steps:
+            self._run_steps()
+        self.longest_turn = max(self.longest_turn, time.monotonic() - began)
         return busy
+
+    def points(self) -> Iterator[Point]:
+        """Return the metric of the loop."""
+        yield "variantbus_loop_longest_turn_seconds", {}, self.longest_turn
 
     def check_process(self) -> None:
         """Refuse to work in a forked child, where no socket of the parent does anything: waiting for one would hang.
@@ -166,6 +193,8 @@ class Loop:
             for number, previous in self._signals.items():
                 signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal gave us
         self._readers.clear()
+        while self._steps:
+            self._steps.popleft().close()
         with self._closing:
             self._closed = True
             os.close(self._wake_read)
@@ -175,9 +204,27 @@ class Loop:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))
         return timer
 
-    def _run_timers(self) -> bool:
+    def _run_steps(self) -> None:
+        """Do the next steps of the work that waits, in turn, until their time in this turn of the loop is over."""
+        until = time.monotonic() + STEPS_SECONDS
+        while self._steps:
+            steps = self._steps.popleft()
+            try:
+                future = next(steps)
+            except StopIteration:
+                continue
+            if future is None:
+                self._steps.append(steps)
+            else:
+                self._resume_after(future, steps)
+            if time.monotonic() >= until:
+                return
+
+    def _resume_after(self, future: Future[Any], steps: Steps[None]) -> None:
+        future.add_done_callback(lambda _: self.call(lambda: self._steps.append(steps)))
+
+    def _run_timers(self, now: float) -> bool:
         """Call the timers that are due; return whether there were any."""
-        now = time.monotonic()
         any_due = bool(self._timers) and self._timers[0][0] <= now
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]

@@ -16,6 +16,7 @@ from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode, near_miss
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
+from bus.transport.steps import Steps, complete
 
 P = TypeVar("P", bound=msgspec.Struct)
 METHOD_LIMIT: Final = 64
@@ -31,8 +32,9 @@ logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 
 class _Method(NamedTuple):
     decoder: msgspec.msgpack.Decoder[Any]
-    handler: Callable[[Any], object]
+    handler: Callable[[Any], Any]
     role: Role
+    takes_steps: bool
 
 
 class Refusal(NamedTuple):
@@ -56,7 +58,7 @@ class MethodServer:
         ones end the process instead of being answered, as `MemoryError` does.
         """
         self._refusals = refusals
-        self._fatal: tuple[type[Exception], ...] = (ControlError, MemoryError, *fatal)
+        self._fatal: tuple[type[Exception], ...] = (MemoryError, *fatal)
         self._methods: dict[str, _Method] = {}
         self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
         self._dropped: Counter[str] = Counter()  # by reason
@@ -68,7 +70,21 @@ class MethodServer:
         It may raise `ControlError`, or `InvalidInputError` for what no type can express. A method that changes nothing
         has the role `read`, unless it tells of more than the service's own records, such as which files there are.
         """
-        self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role)
+        self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role, takes_steps=False)
+
+    def add_steps(
+        self, name: str, params: type[P], handler: Callable[[P], Steps[object]], *, role: Role = "command"
+    ) -> None:
+        """Answer a method that may take long: as `add`, but the handler does its work in steps, and is answered later.
+
+        Between two steps others are answered. So `role` of this server is no longer that of the client then.
+        """
+        self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role, takes_steps=True)
+
+    def takes_steps(self, frames: list[bytes]) -> bool:
+        """Return whether a request that is accepted is to be answered by `steps`."""
+        method = self._methods.get(frames[1][:METHOD_LIMIT].decode("ascii", "replace"))
+        return method is not None and method.takes_steps
 
     def accepts(self, frames: list[bytes], address: Callable[[], str] = lambda: "a client") -> bool:
         """Return whether a message has the form of a request; what has not is counted, as no reply is possible.
@@ -86,16 +102,29 @@ class MethodServer:
 
         `role` is what the client may do: nothing if it is None, everything where there are no keys.
         """
+        return complete(self.steps(frames, role))
+
+    def steps(self, frames: list[bytes], role: Role | None = "command") -> Steps[list[bytes]]:
+        """Return the reply, as `answer` does, in steps."""
         request_id, method, params = frames
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
-        known = name if name in self._methods else "unknown"  # unknown method names share one counter
         try:
-            result = self._call(name, params, role)
-        except ControlError as error:
-            self._answered[known, error.code] += 1
-            return [request_id, b"error", _encode_error(error)]
-        self._answered[known, "ok"] += 1
-        return [request_id, b"ok", result]
+            known = self._find(name, role)
+            result = known.handler(decode(known.decoder, params or EMPTY_MAP))
+            if known.takes_steps:
+                result = yield from result
+            body = encode(result)
+        except Exception as error:  # noqa: BLE001 - raised again unless it has a reply
+            return self.refuse(frames, self._reply_of(name, error))
+        self._answered[name, "ok"] += 1
+        return [request_id, b"ok", body]
+
+    def refuse(self, frames: list[bytes], error: ControlError) -> list[bytes]:
+        """Return the reply to a request that is not carried out."""
+        name = frames[1][:METHOD_LIMIT].decode("ascii", "replace")
+        known = name if name in self._methods else "unknown"  # unknown method names share one counter
+        self._answered[known, error.code] += 1
+        return [frames[0], b"error", _encode_error(error)]
 
     def drop_orphan(self) -> None:
         """Count a request whose client is gone."""
@@ -108,7 +137,7 @@ class MethodServer:
         for reason, count in self._dropped.items():
             yield "variantbus_requests_dropped_total", {"reason": reason}, count
 
-    def _call(self, name: str, params: bytes, role: Role | None) -> bytes:
+    def _find(self, name: str, role: Role | None) -> _Method:
         if role is None:
             raise ControlError(
                 "unauthorized", "your key is no longer enrolled; ask for it to be added to the peers file"
@@ -120,19 +149,22 @@ class MethodServer:
             text = f"{name} needs the role command, your key has {role}; have its line in the peers file changed"
             raise ControlError("unauthorized", text)
         self.role = role
-        try:
-            return encode(known.handler(decode(known.decoder, params or EMPTY_MAP)))
-        except InvalidInputError as error:
-            raise ControlError("invalid_request", str(error)) from None
-        except self._fatal:
-            raise
-        except Exception as error:
-            refusal = next((one for kind, one in self._refusals.items() if isinstance(error, kind)), None)
-            if refusal:
-                logger.warning("method %s: %s", name, error)
-                raise ControlError(refusal.code, f"{error}; {refusal.advice}") from None
-            logger.exception("method %s failed", name)
-            raise ControlError("internal", f"{name} failed: {type(error).__name__}; see the service's log") from error
+        return known
+
+    def _reply_of(self, name: str, error: Exception) -> ControlError:
+        """Return the reply that an exception of a handler stands for; one that ends the process is raised again."""
+        if isinstance(error, InvalidInputError):
+            return ControlError("invalid_request", str(error))
+        if isinstance(error, ControlError):
+            return error
+        if isinstance(error, self._fatal):
+            raise error
+        refusal = next((one for kind, one in self._refusals.items() if isinstance(error, kind)), None)
+        if refusal:
+            logger.warning("method %s: %s", name, error)
+            return ControlError(refusal.code, f"{error}; {refusal.advice}")
+        logger.error("method %s failed", name, exc_info=error)
+        return ControlError("internal", f"{name} failed: {type(error).__name__}; see the service's log")
 
 
 def _encode_error(error: ControlError) -> bytes:

@@ -6,13 +6,13 @@ from bus import publisher
 from bus.eventlog import points
 from bus.subscriber import source
 from bus.telemetry import metrics
-from bus.transport import authentication, server
+from bus.transport import authentication, loop, server
 from learning_service.dispatch import dispatcher
 from learning_service.events import consumer
 from pipeline_runner import service
 
 ALL_HELP: Final[dict[str, str]] = {
     name: text
-    for module in (metrics, points, publisher, server, authentication, source, consumer, dispatcher, service)
+    for module in (metrics, points, publisher, loop, server, authentication, source, consumer, dispatcher, service)
     for name, text in module.HELP.items()
 }
