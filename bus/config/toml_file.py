@@ -4,7 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Final, TypeVar
 
-from bus.protocol.validation import InvalidInputError, convert
+from bus.protocol.doors import take
+from bus.protocol.validation import InvalidInputError
 
 T = TypeVar("T")
 FILE_LIMIT: Final = 1 << 20  # bytes
@@ -29,7 +30,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
     try:
-        return convert(tomllib.loads(text), kind)
+        return take(tomllib.loads(text), kind)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:  # a number of 5000 digits is no error of TOML

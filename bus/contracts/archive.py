@@ -5,26 +5,27 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import Id, Name, NewId
-from bus.contracts.messages import ExperimentDefinition, ImageRef, VariantValue
+from bus.contracts.messages import ExperimentDefinition, ImageRef, OutcomeWord, VariantValue
+from bus.protocol.doors import words
 
 Sha = Annotated[str, Meta(min_length=1, max_length=128)]
 Kind = Literal["results", "pictures", "ratings", "comparisons"]
 
 
-class ResultRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class ResultRecord(Struct, frozen=True, kw_only=True, gc=False):
     """How a job ended; `seconds` is what a completed one took."""
 
     job_id: Id
     variant_index: Annotated[int, Meta(ge=0)]
     repeat_index: Annotated[int, Meta(ge=0)]
-    state: Literal["completed", "failed", "cancelled"]
+    state: Annotated[str, words("completed", "failed", "cancelled")]
     finished_at: float
     seconds: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
 
 
-class PictureRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class PictureRecord(Struct, frozen=True, kw_only=True, gc=False):
     """A picture, and the job that it came of."""
 
     job_id: Id
@@ -33,7 +34,7 @@ class PictureRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     image: ImageRef
 
 
-class RatingRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class RatingRecord(Struct, frozen=True, kw_only=True, gc=False):
     """What holds of a rated picture."""
 
     sha256: Sha
@@ -42,7 +43,7 @@ class RatingRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rated_at: float = 0.0
 
 
-class ComparisonRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class ComparisonRecord(Struct, frozen=True, kw_only=True, gc=False):
     """One answer to "which of these two is better?"; the pictures with their variants and seeds."""
 
     left: Sha
@@ -51,11 +52,11 @@ class ComparisonRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     right: Sha
     right_variant: Annotated[int, Meta(ge=0)]
     right_repeat: Annotated[int, Meta(ge=0)]
-    outcome: Literal["left", "right", "tie", "both_bad"]
+    outcome: OutcomeWord
     compared_at: float = 0.0
 
 
-class Records(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Records(Struct, frozen=True, kw_only=True):
     """Some records, each kind in the order in which it is stored."""
 
     results: list[ResultRecord] = field(default_factory=list)
@@ -80,7 +81,7 @@ class RecordsReply(Struct, frozen=True, kw_only=True):
     after: str | None
 
 
-class ImportParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImportParams(Struct, frozen=True, kw_only=True):
     """`experiment.import`: one of `parts` parts of an experiment, from 0 on; the last one makes it.
 
     Nothing of it is to be seen before. `values` are those of the variants, by their indices; the job ids are what the

@@ -3,12 +3,12 @@
 `*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from bus.contracts.fields import Id
-from bus.contracts.messages import ImageRef, Index
+from bus.contracts.messages import ImageRef, Index, Outcome, OutcomeWord
 
 Stars = Annotated[int, Meta(ge=1, le=5)]
 Digits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{4,64}\Z")]  # of a content hash; a unique beginning of it suffices
@@ -69,7 +69,7 @@ class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     experiment_id: Id
     left: Side
     right: Side
-    outcome: Literal["left", "right", "tie", "both_bad"]
+    outcome: Outcome
 
 
 class ComparedReply(Struct, frozen=True, kw_only=True):
@@ -77,5 +77,5 @@ class ComparedReply(Struct, frozen=True, kw_only=True):
 
     left: str
     right: str
-    outcome: Literal["left", "right", "tie", "both_bad"]
+    outcome: OutcomeWord
     compared: int  # answers that there are now

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import Id, Name
-from bus.contracts.messages import Config, Index, JobError, JobResult, JobState, LearningContext, Priority
+from bus.contracts.messages import Config, Index, JobError, JobResult, JobState, JobWord, LearningContext, Priority
 from bus.contracts.pipeline_specs import StageSpec
 
 SUBMITTED_EXPERIMENTS: Final = 1000  # that a learning service names at a time: the newest
@@ -82,7 +82,7 @@ class JobView(Struct, frozen=True, kw_only=True):
     job_id: str
     pipeline: str
     stage: str
-    state: JobState
+    state: JobWord
     attempt: int
     queued_at: float
     started_at: float | None

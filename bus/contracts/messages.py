@@ -4,11 +4,12 @@ Readers ignore fields and types that they do not know; writers only add fields; 
 Times are unix seconds (float), durations seconds.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Raw, Struct, field
 from msgspec.msgpack import Decoder, Encoder
 
+from bus.protocol.doors import bounds, words
 from bus.protocol.validation import InvalidInputError, decode
 
 INT64_MAX: Final = 2**63 - 1
@@ -17,11 +18,17 @@ Scalar = bool | Integer | float | str
 VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
 ConfigValue = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]] | None
 Config = dict[str, ConfigValue]
-Priority = Annotated[int, Meta(ge=-100, le=100)]
+Priority = Annotated[int, bounds(ge=-100, le=100)]
 Index = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 
 JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
 VariantState = Literal["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
+SearchProgress = Literal["searching", "decided", "exhausted", "stopped"]
+Outcome = Literal["left", "right", "tie", "both_bad"]
+# As they travel: a reader takes a word that it does not know as it is.
+JobWord = Annotated[str, words(*get_args(JobState))]
+VariantWord = Annotated[str, words(*get_args(VariantState))]
+OutcomeWord = Annotated[str, words(*get_args(Outcome))]
 
 
 class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
@@ -137,7 +144,7 @@ class VariantStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="va
     variant_index: int
     variable_under_test: str
     variant_value: VariantValue
-    status: VariantState
+    status: VariantWord
     planned: int
     completed: int
     failed: int
@@ -164,20 +171,20 @@ class VariantProgress(_Message, frozen=True, gc=False, tag="variant.progress"):
     eta_seconds: float | None = None
 
 
-class Variable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A knob that an experiment turns: a list of values, or start/stop/step with both ends included.
 
     `values` may be the word `all`: everything that the pipeline offers for it.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    values: list[Scalar] | Literal["all"] | None = None
+    name: Annotated[str, bounds(min_length=1, max_length=128)]
+    values: list[Scalar] | Annotated[str, words("all")] | None = None
     start: int | float | str | None = None
     stop: int | float | str | None = None
     step: int | float | str | None = None
 
 
-class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
 
     `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
@@ -186,20 +193,20 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `budget` jobs in all.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, bounds(min_length=1, max_length=200)]
     variable: Variable | None = None
     variables: tuple[Variable, ...] = ()
-    pipeline: Annotated[str, Meta(min_length=1, max_length=64)] = "embedded"
-    stage: Annotated[str, Meta(min_length=1, max_length=64)] = "txt2img"
-    jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] = 1
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    pipeline: Annotated[str, bounds(min_length=1, max_length=64)] = "embedded"
+    stage: Annotated[str, bounds(min_length=1, max_length=64)] = "txt2img"
+    jobs_per_variant: Annotated[int, bounds(ge=1, le=256)] = 1
+    seed: Annotated[int, bounds(ge=0, le=2**32 - 1)] = 0
     priority: Priority = 0  # its jobs run before those of lower ones
     config: Config = field(default_factory=dict)
-    objective: Annotated[str, Meta(min_length=1, max_length=100)] = "stars"
-    goal: Literal["maximize", "minimize"] = "maximize"
-    mode: Literal["grid", "adaptive"] = "grid"
-    budget: Annotated[int, Meta(ge=1, le=100_000)] | None = None
-    stop_p_best: Annotated[float, Meta(gt=0.5, lt=1)] = 0.9
+    objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
+    goal: Annotated[str, words("maximize", "minimize")] = "maximize"
+    mode: Annotated[str, words("grid", "adaptive")] = "grid"
+    budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
+    stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
 
     @property
     def knobs(self) -> tuple[Variable, ...]:
@@ -226,7 +233,7 @@ class Totals(Struct, frozen=True, kw_only=True, gc=False):
 class SearchStatus(Struct, frozen=True, kw_only=True, gc=False):
     """How far an adaptive experiment is; `reason` says in a sentence why it waits or has ended."""
 
-    state: Literal["searching", "decided", "exhausted", "stopped"]
+    state: Annotated[str, words(*get_args(SearchProgress))]
     budget: int  # jobs in all
     spent: int  # jobs planned so far
     reason: str
@@ -237,7 +244,7 @@ class ExperimentStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag=
 
     experiment_id: str
     experiment_name: str
-    status: VariantState
+    status: VariantWord
     definition: ExperimentDefinition
     totals: Totals
     eta_seconds: float | None
@@ -267,7 +274,7 @@ class ImagesCompared(_Message, frozen=True, gc=False, tag="images.compared"):
     right: str
     left_variant: int
     right_variant: int
-    outcome: Literal["left", "right", "tie", "both_bad"] | None
+    outcome: OutcomeWord | None
     compared_at: float = 0.0
 
 

@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Final, Literal, assert_never
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, field
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
 from bus.protocol.control import ControlError
+from bus.protocol.doors import words
 from bus.protocol.validation import InvalidInputError, near_miss
 
 Kind = Literal["int", "float", "str", "bool", "list", "map"]
@@ -21,7 +22,7 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A knob of a pipeline: its type, its bounds (both included) or its choices, and where it goes.
 
     Attributes:
-        kind: The type.
+        kind: The type; what is of one that this version does not know is left to the runner.
         minimum: The least that is allowed.
         maximum: The most that is allowed.
         choices: What is offered, if not everything of the type.
@@ -33,7 +34,7 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
         loras: In a text, what `<lora:NAME:…>` may name; None if such a mark means nothing.
     """
 
-    kind: Kind
+    kind: Annotated[str, words(*get_args(Kind))]
     minimum: int | float | None = None  # read as float alone, the bound of a seed would be rounded
     maximum: int | float | None = None
     choices: tuple[Scalar, ...] = ()
@@ -151,8 +152,8 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         if isinstance(value, list | dict) or value is None:
             raise InvalidInputError(f"{where}: expected a text, a number or true/false")
         return
-    if not _is_a(spec.kind, value):
-        raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind]}, got {value!r}")
+    if spec.kind in _KINDS and not _KINDS[spec.kind].holds(value):  # of a kind that is new to us, its runner decides
+        raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind].text}, got {value!r}")
     if spec.loras is not None and isinstance(value, str):
         _check_loras(where, spec.loras, value)
     if spec.choices and value not in (*spec.choices, *spec.also):
@@ -170,32 +171,21 @@ def _check_loras(where: str, offered: tuple[str, ...], text: str) -> None:
             raise InvalidInputError(f"{where}: LoRA {name!r} is not offered; {near_miss(name, list(offered))}")
 
 
-_KINDS: Final[dict[Kind, str]] = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "a text",
-    "bool": "true or false",
-    "list": "a list of texts or numbers",
-    "map": "a table of names and values",
+class _Check(NamedTuple):
+    """What a kind of value is called, and whether a value is of it."""
+
+    text: str
+    holds: Callable[[ConfigValue], bool]
+
+
+_KINDS: Final[dict[str, _Check]] = {
+    "int": _Check("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "float": _Check("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
+    "str": _Check("a text", lambda value: isinstance(value, str)),
+    "bool": _Check("true or false", lambda value: isinstance(value, bool)),
+    "list": _Check("a list of texts or numbers", lambda value: isinstance(value, list)),
+    "map": _Check("a table of names and values", lambda value: isinstance(value, dict)),
 }
-
-
-def _is_a(kind: Kind, value: ConfigValue) -> bool:
-    match kind:
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "float":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "str":
-            return isinstance(value, str)
-        case "bool":
-            return isinstance(value, bool)
-        case "list":
-            return isinstance(value, list)
-        case "map":
-            return isinstance(value, dict)
-        case _:  # pragma: no cover - mypy proves that there is no other kind
-            assert_never(kind)
 
 
 def bounds_text(low: float | None, high: float | None) -> str:

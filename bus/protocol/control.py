@@ -3,11 +3,12 @@
 `docs/protocol.md` is the specification; this file is its implementation and knows no socket.
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct, field
 
+from bus.protocol.doors import words
 from bus.protocol.frames import Epochs, Offset, Record
 
 REQUEST_LIMIT: Final = 4 << 20  # bytes of one control request
@@ -34,7 +35,7 @@ Number = int | float
 class ErrorBody(Struct, frozen=True, kw_only=True):
     """The third frame of an error reply."""
 
-    code: ErrorCode
+    code: Annotated[str, words(*get_args(ErrorCode))]
     message: str
     details: dict[str, str] = field(default_factory=dict)
 
@@ -125,7 +126,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     """All values of one name."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Annotated[str, words("counter", "gauge")]
     help: str
     samples: list[Sample]
 
@@ -143,9 +144,16 @@ class ControlError(Exception):
 
     def __init__(self, code: ErrorCode, message: str, details: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.code: ErrorCode = code
+        self.code: str = code  # of a newer service perhaps none of `ErrorCode`
         self.message = message
         self.details = details or {}
+
+    @classmethod
+    def of(cls, body: ErrorBody) -> "ControlError":
+        """Return the error of a reply."""
+        error = cls("internal", body.message, body.details)
+        error.code = body.code
+        return error
 
 
 error_decoder = msgspec.msgpack.Decoder(ErrorBody)

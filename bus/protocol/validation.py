@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
 _TABLE = re.compile(r"(?P<field>\w+)\[\.\.\.\]")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
+_WORD = re.compile(r"^Invalid enum value '(?P<word>.*)'$", re.DOTALL)
 _BIN = re.compile(r"expected `[^`]*\bstr\b[^`]*`, got `bytes`", re.IGNORECASE)
 _MISSING = re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL)
 
@@ -85,6 +86,8 @@ def explain(error: BaseException, kind: Any) -> str:
         return f"{_join(where, word[:80])}: unknown key; {near_miss(word, _fields_at(kind, where))}"
     if missing := _MISSING.search(what):
         return f"{_join(where, missing['field'])}: missing; add it"
+    if (invalid := _WORD.search(what)) and (known := _words_at(kind, where)):
+        return f"{where}: {invalid['word'][:80]!r} is none of its words; {near_miss(invalid['word'], known)}"
     advice = "; send text as str, not as bin" if _BIN.search(what) else ""
     return f"{where or 'input'}: {'of a key, ' if key else ''}{what[:1].lower()}{what[1:200]}{advice}"
 
@@ -95,11 +98,25 @@ def _join(where: str, name: str) -> str:
 
 def _fields_at(kind: Any, path: str) -> list[str]:
     """Return the field names of the Struct that stands at a path such as `variable` or `jobs[...].context`."""
+    found = _struct_in(_type_at(kind, path))
+    return list(found.__struct_fields__) if found else []
+
+
+def _words_at(kind: Any, path: str) -> list[str]:
+    """Return the words of which a text at a path has to be one."""
+    return [word for word in _words_in(_type_at(kind, path)) if isinstance(word, str)]
+
+
+def _words_in(kind: Any) -> tuple[Any, ...]:
+    found = get_args(kind)
+    return found if get_origin(kind) is Literal else next((words for arg in found if (words := _words_in(arg))), ())
+
+
+def _type_at(kind: Any, path: str) -> Any:
     for step in filter(None, re.sub(r"\[.*?\]", ".[]", path).split(".")):
         hints = get_type_hints(_struct_in(kind)) if step != "[]" and _struct_in(kind) else {}
         kind = hints.get(step, kind)
-    found = _struct_in(kind)
-    return list(found.__struct_fields__) if found else []
+    return kind
 
 
 def _struct_in(kind: Any) -> type[Struct] | None:

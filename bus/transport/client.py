@@ -139,8 +139,7 @@ def _settle(question: _Question, status: bytes, body: bytes) -> None:
         if status == b"ok":
             answer: Callable[[], None] = partial(question.on_reply, decode(question.decoder, body))
         else:
-            error = decode(error_decoder, body)
-            answer = partial(question.on_error, ControlError(error.code, error.message, error.details))
+            answer = partial(question.on_error, ControlError.of(decode(error_decoder, body)))
     except InvalidInputError as invalid:
         answer = partial(question.on_error, ControlError("internal", f"the answer cannot be read: {invalid}"))
     answer()

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from bus.protocol.control import ID_LIMIT, ControlError, ErrorBody, ErrorCode, Role
+from bus.protocol.doors import strict
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode, near_miss
 from bus.telemetry.logging import RepeatFilter
@@ -31,10 +32,17 @@ logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 
 
 class _Method(NamedTuple):
+    door: msgspec.msgpack.Decoder[Any] | None  # refuses what is unknown; none where `decoder` does so itself
     decoder: msgspec.msgpack.Decoder[Any]
     handler: Callable[[Any], Any]
     role: Role
     takes_steps: bool
+
+    def read(self, params: bytes) -> Any:
+        """Decode parameters; what is unknown in them is refused."""
+        if self.door:
+            decode(self.door, params)
+        return decode(self.decoder, params)
 
 
 class Refusal(NamedTuple):
@@ -65,12 +73,12 @@ class MethodServer:
         self.role: Role = "command"  # of the client whose request is being answered
 
     def add(self, name: str, params: type[P], handler: Callable[[P], object], *, role: Role = "command") -> None:
-        """Answer a method; the handler gets its parameters validated and returns what msgpack can encode.
+        """Answer a method; the handler gets its parameters validated, as `strict`, and returns what msgpack can encode.
 
         It may raise `ControlError`, or `InvalidInputError` for what no type can express. A method that changes nothing
         has the role `read`, unless it tells of more than the service's own records, such as which files there are.
         """
-        self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role, takes_steps=False)
+        self._add(name, params, handler, role, takes_steps=False)
 
     def add_steps(
         self, name: str, params: type[P], handler: Callable[[P], Steps[object]], *, role: Role = "command"
@@ -79,7 +87,7 @@ class MethodServer:
 
         Between two steps others are answered. So `role` of this server is no longer that of the client then.
         """
-        self._methods[name] = _Method(msgspec.msgpack.Decoder(params), handler, role, takes_steps=True)
+        self._add(name, params, handler, role, takes_steps=True)
 
     def takes_steps(self, frames: list[bytes]) -> bool:
         """Return whether a request that is accepted is to be answered by `steps`."""
@@ -110,7 +118,7 @@ class MethodServer:
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
         try:
             known = self._find(name, role)
-            result = known.handler(decode(known.decoder, params or EMPTY_MAP))
+            result = known.handler(known.read(params or EMPTY_MAP))
             if known.takes_steps:
                 result = yield from result
             body = encode(result)
@@ -136,6 +144,11 @@ class MethodServer:
             yield "variantbus_requests_total", {"method": method, "code": code}, count
         for reason, count in self._dropped.items():
             yield "variantbus_requests_dropped_total", {"reason": reason}, count
+
+    def _add(self, name: str, params: type[P], handler: Callable[[P], Any], role: Role, *, takes_steps: bool) -> None:
+        taken = strict(params)
+        door = None if taken is params else msgspec.msgpack.Decoder(taken)
+        self._methods[name] = _Method(door, msgspec.msgpack.Decoder(params), handler, role, takes_steps)
 
     def _find(self, name: str, role: Role | None) -> _Method:
         if role is None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from bus.contracts.archive import (
     RecordsReply,
     ResultRecord,
 )
-from bus.contracts.messages import ImageRef
+from bus.contracts.messages import ImageRef, Outcome
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.log import Log
@@ -185,7 +185,8 @@ def comparison_row(record: ComparisonRecord) -> ComparisonRow:
     """Return a comparison as it is stored."""
     left = Picture(variant_index=record.left_variant, repeat_index=record.left_repeat, sha256=record.left)
     right = Picture(variant_index=record.right_variant, repeat_index=record.right_repeat, sha256=record.right)
-    return ComparisonRow(Preference(left=left, right=right, outcome=record.outcome), record.compared_at)
+    outcome = cast("Outcome", record.outcome)  # the request was checked
+    return ComparisonRow(Preference(left=left, right=right, outcome=outcome), record.compared_at)
 
 
 def _number(after: str) -> int:

@@ -1,10 +1,8 @@
 """The judgement of a person about two pictures."""
 
-from typing import Literal
-
 from msgspec import Struct
 
-ComparisonOutcome = Literal["left", "right", "tie", "both_bad"]
+from bus.contracts.messages import Outcome
 
 
 class Picture(Struct, frozen=True, kw_only=True, order=True, gc=False):
@@ -20,4 +18,4 @@ class Preference(Struct, frozen=True, kw_only=True, order=True, gc=False):
 
     left: Picture
     right: Picture
-    outcome: ComparisonOutcome
+    outcome: Outcome

@@ -1,7 +1,7 @@
 """An experiment in memory: its plan, its variants, and what is published of them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import asdict
 
@@ -11,6 +11,7 @@ from bus.contracts.messages import (
     ExperimentStatus,
     LearningContext,
     RecommendationUpdated,
+    SearchProgress,
     SearchStatus,
     Totals,
     VariantState,
@@ -22,7 +23,6 @@ from learning_service.experiments.variants import ENDED, Variant
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
 MOST_WAITING: Final = 20  # times the mean duration of a job, in an estimate
 LEAST_SECONDS: Final = 1.0  # of a mean duration there
-SearchProgress = Literal["searching", "decided", "exhausted", "stopped"]
 
 
 class SearchState(NamedTuple):

@@ -1,8 +1,9 @@
 """Makes up for damaged judgements of people: what they said was published, and is in the log while that keeps it."""
 
 from collections.abc import Iterator
+from typing import cast
 
-from bus.contracts.messages import ImageRated, ImagesCompared, Message
+from bus.contracts.messages import ImageRated, ImagesCompared, Message, Outcome
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.log import Log
@@ -97,7 +98,8 @@ def _comparison(store: LearningStore, said: ImagesCompared) -> ComparisonRow | N
     right = _picture(store, said.experiment_id, said.right, said.right_variant)
     if left is None or right is None or said.outcome is None:
         return None
-    return ComparisonRow(Preference(left=left, right=right, outcome=said.outcome), said.compared_at)
+    outcome = cast("Outcome", said.outcome)  # we wrote it
+    return ComparisonRow(Preference(left=left, right=right, outcome=outcome), said.compared_at)
 
 
 def _picture(store: LearningStore, experiment_id: str, sha256: str, index: int) -> Picture | None:

@@ -2,14 +2,14 @@
 
 from typing import Final, NamedTuple
 
-from bus.contracts.messages import RatingSummary
+from bus.contracts.messages import Outcome, RatingSummary
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from learning_service.experiments.judgements import ComparisonOutcome, Picture, Preference
+from learning_service.experiments.judgements import Picture, Preference
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")
-_Row = tuple[int, int, str, int, int, str, ComparisonOutcome, float]
+_Row = tuple[int, int, str, int, int, str, Outcome, float]
 
 
 class RatingRow(NamedTuple):

@@ -7,7 +7,7 @@ several ways to try first, and what to call that which cannot be restored.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from bus.contracts.messages import (
     ExperimentStatus,
     JobCompleted,
     Message,
+    SearchProgress,
     VariantStatus,
     VariantValue,
 )
@@ -236,7 +237,7 @@ class Repair:
             experiment = work.find(status.experiment_id)
             if experiment and experiment.search is None:
                 draft = work.draft(status.experiment_id)
-                draft.search = SearchState(status.search.state, status.search.reason)
+                draft.search = SearchState(cast("SearchProgress", status.search.state), status.search.reason)
                 self._store.searches.write(work.tx, status.experiment_id, draft.search)
                 restored.add(status.experiment_id)
         rows = self._rows("adaptive")

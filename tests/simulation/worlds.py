@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr
 
-from learning_service.experiments.judgements import ComparisonOutcome, Picture, Preference
+from bus.contracts.messages import Outcome
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN, Candidate, Score
 from learning_service.recommendation.posterior import Array
 
@@ -76,7 +77,7 @@ class World:
     def prefer(self, left: Picture, right: Picture) -> Preference:
         """Compare two pictures."""
         gap = self.liking[left.variant_index, left.repeat_index] - self.liking[right.variant_index, right.repeat_index]
-        outcome: ComparisonOutcome = "left" if gap > 0 else "right"
+        outcome: Outcome = "left" if gap > 0 else "right"
         return Preference(left=left, right=right, outcome="tie" if abs(gap) < TIE_STARS else outcome)
 
     def is_best(self, tested: list[int]) -> Array:

@@ -63,8 +63,7 @@ class FeedbackRequests:
         frames = [b"1", method.encode(), msgspec.msgpack.encode({"experiment_id": EXPERIMENT, **params})]
         reply = self._methods.answer(frames)
         if reply[1] == b"error":
-            error = msgspec.msgpack.decode(reply[2], type=ErrorBody)
-            raise ControlError(error.code, error.message)
+            raise ControlError.of(msgspec.msgpack.decode(reply[2], type=ErrorBody))
         return msgspec.msgpack.decode(reply[2], type=kind)
 
     def rate(self, image: str, stars: int | None, note: str = "") -> RatedReply:

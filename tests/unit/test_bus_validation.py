@@ -11,6 +11,7 @@ from bus.contracts import messages
 from bus.contracts.messages import ExperimentDefinition
 from bus.protocol import validation
 from bus.protocol.control import FetchParams, error_decoder
+from bus.protocol.doors import take
 from bus.protocol.frames import feed_decoder, heartbeat_decoder
 from bus.protocol.validation import InvalidInputError, convert, decode, near_miss
 
@@ -56,7 +57,7 @@ def test_the_error_names_the_field_and_says_what_to_do(changes: dict[str, object
     definition = {"name": "x", "variable": {"name": "v"}} | changes
 
     with pytest.raises(InvalidInputError) as caught:
-        convert(definition, ExperimentDefinition)
+        take(definition, ExperimentDefinition)
 
     assert str(caught.value) == text
 

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from learning_service.experiments.judgements import ComparisonOutcome, Picture, Preference
+from bus.contracts.messages import Outcome
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import PREFERENCE, Candidate
 from learning_service.recommendation.pairs import next_pair
 from learning_service.recommendation.recommend import recommend
@@ -27,7 +28,7 @@ def ask(shown: list[Picture], count: int, worth: list[float] | None = None, seed
     for _ in range(count):
         pair = next_pair(shown, judged, seed)
         assert pair
-        outcome: ComparisonOutcome = "tie"
+        outcome: Outcome = "tie"
         if worth:
             gap = worth[pair.left.variant_index] - worth[pair.right.variant_index] + random.normal() / 2
             outcome = "left" if gap > 0 else "right"

@@ -31,7 +31,7 @@ from variantbus.cli.output import json_option, json_text, limit_option, more_tex
 from variantbus.cli.pictures import read_picture
 from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, stop
-from variantbus.cli.view import STYLES, ExperimentScreen, counts_text, last_line, screen_of
+from variantbus.cli.view import ExperimentScreen, counts_text, last_line, screen_of, style_of
 from variantbus.cli.waiting import reason_now
 from variantbus.client.experiments import create
 from variantbus.client.outputs import fetch_picture
@@ -211,6 +211,6 @@ def _newest(learning: str, keys: Keys | None) -> str:
 def _row(one: ExperimentStatus) -> list[str | Text]:
     created = datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
     jobs = counts_text(one.totals.completed, one.totals.failed, one.totals.cancelled, one.totals.jobs)
-    status = Text(one.status, style=STYLES[one.status])
+    status = Text(one.status, style=style_of(one.status))
     name = Text(last_line(one.experiment_name))
     return [one.experiment_id, name, Text(one.definition.variable_name), status, jobs, created]

@@ -9,7 +9,7 @@ from rich.text import Text
 from bus.console.options import keys_option, runner_option
 from bus.console.process import user_errors
 from bus.contracts.jobs import LaneView, PipelinesReply
-from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec, bounds_text
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec, bounds_text
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys
@@ -17,7 +17,7 @@ from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.cli.view import last_line
 
 CHOICES_SHOWN: Final = 8
-KINDS: Final[dict[Kind, str]] = {
+KINDS: Final[dict[str, str]] = {
     "int": "whole number",
     "float": "number",
     "str": "text",
@@ -93,7 +93,7 @@ def takes(variable: VariableSpec) -> str:
         return f"{shown}, … {more} more" if more > 0 else shown
     bounded = variable.minimum is not None or variable.maximum is not None
     bounds = f" {bounds_text(variable.minimum, variable.maximum)}" if bounded else ""
-    return f"{KINDS[variable.kind]}{bounds}{f' {variable.unit}' if variable.unit else ''}"
+    return f"{KINDS.get(variable.kind, variable.kind)}{bounds}{f' {variable.unit}' if variable.unit else ''}"
 
 
 def note(name: str, spec: StageSpec, variable: VariableSpec) -> str:

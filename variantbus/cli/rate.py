@@ -13,7 +13,7 @@ from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import user_errors
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, RatedReply, RateParams
-from bus.contracts.messages import ImageRef
+from bus.contracts.messages import ImageRef, Outcome
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
@@ -27,7 +27,6 @@ DIGITS: Final = 8  # of a hash, for people
 GAP: Final = 16  # pixels between two pictures
 NONE: Final = "none"  # as stars: takes a rating back
 NEXT_SECONDS: Final = 30.0  # for the next pair: the service loads its statistics at the first request
-Outcome = Literal["left", "right", "tie", "both_bad"]
 Answer = Outcome | Literal["undo", "quit"]
 QUESTION: Final = "better? [l]eft [r]ight [t]ie [b]oth bad [u]ndo [q]uit: "
 ANSWERS: Final[dict[str, Answer]] = {

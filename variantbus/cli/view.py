@@ -10,10 +10,10 @@ from rich.text import Text
 
 from bus.console.tail import printable
 from bus.contracts.experiments import ExperimentView
-from bus.contracts.messages import ExperimentStatus, Message, Totals, VariantProgress, VariantState, VariantStatus
+from bus.contracts.messages import ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
 from variantbus.reports.text import value_text
 
-STYLES: Final[dict[VariantState, str]] = {
+STYLES: Final[dict[str, str]] = {
     "pending": "dim",
     "queued": "dim",
     "running": "cyan",
@@ -100,6 +100,11 @@ class Wait:
         return "goes on" if waited and not self._waits and not screen.has_ended else ""
 
 
+def style_of(status: str) -> str:
+    """Return how a state is drawn; one that this version does not know is shown plainly."""
+    return STYLES.get(status, "")
+
+
 def window(variants: list[VariantStatus], rows: int) -> list[VariantStatus]:
     """Choose as many rows as fit, so that the first variant that has not ended is among them."""
     moving = next((at for at, variant in enumerate(variants) if variant.status not in ENDED), 0)
@@ -137,7 +142,7 @@ def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | 
         table.add_row(
             str(variant.variant_index),
             Text(value_text(variant.variant_value)),
-            Text(variant.status, style=STYLES[variant.status]),
+            Text(variant.status, style=style_of(variant.status)),
             _bar(fraction, 16, variant.status),
             counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)
             + (f", {variant.reused} reused" if variant.reused else ""),
@@ -204,7 +209,7 @@ def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
     left = f", {experiment.eta_seconds:.0f} s left" if experiment.eta_seconds and not reason else ""
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
-        Text(experiment.status, style=STYLES[experiment.status]),
+        Text(experiment.status, style=style_of(experiment.status)),
         _bar(ended / max(1, totals.jobs), 24, experiment.status),
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
@@ -215,8 +220,8 @@ def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
     return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *search, *waits, *lost)
 
 
-def _bar(fraction: float, width: int, status: VariantState) -> ProgressBar:
-    style = STYLES[status]
+def _bar(fraction: float, width: int, status: str) -> ProgressBar:
+    style = style_of(status)
     return ProgressBar(total=1.0, completed=fraction, width=width, complete_style="cyan", finished_style=style)
 
 

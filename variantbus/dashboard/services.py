@@ -6,7 +6,8 @@ import msgspec
 
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import ExperimentDefinition
-from bus.protocol.validation import InvalidInputError, convert
+from bus.protocol.doors import take
+from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.client.experiments import ask_recommendation, create, export_of, job_of
@@ -119,4 +120,4 @@ def definition_of(body: Any) -> ExperimentDefinition:
     definition = body.get("definition") if isinstance(body, dict) else None
     if definition is None:
         raise InvalidInputError("definition: missing; add it")
-    return convert(msgspec.to_builtins(definition), ExperimentDefinition)
+    return take(msgspec.to_builtins(definition), ExperimentDefinition)

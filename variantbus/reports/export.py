@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
 from bus.contracts.fields import NewId
 from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, Scalar, VariantValue
-from bus.protocol.validation import DECODE_ERRORS, InvalidInputError, convert
+from bus.protocol.doors import take
+from bus.protocol.validation import DECODE_ERRORS, InvalidInputError
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
@@ -49,7 +50,7 @@ def from_json(text: str) -> Exported:
         InvalidInputError: it is none, or of another version.
     """
     try:
-        return convert(msgspec.json.decode(text), Exported)
+        return take(msgspec.json.decode(text), Exported)
     except InvalidInputError:
         raise
     except DECODE_ERRORS as error:
@@ -128,7 +129,7 @@ def _first_of(rows: list[dict[str, str]]) -> tuple[ExperimentDefinition, str, fl
     """Return what only the first row has: the definition, the id and the time of the experiment."""
     try:
         first = rows[0]
-        definition = convert(json.loads(first["definition"]), ExperimentDefinition)
+        definition = take(json.loads(first["definition"]), ExperimentDefinition)
         return definition, first["experiment_id"], float(first.get("created_at", 0))
     except InvalidInputError:
         raise
@@ -202,7 +203,7 @@ def _image_cells(image: ImageRef, rating: RatingRecord | None) -> dict[str, obje
 
 
 def _result(row: Mapping[str, str], index: int) -> ResultRecord:
-    return convert(
+    return take(
         {
             "job_id": row["job_id"],
             "variant_index": index,
