@@ -78,6 +78,7 @@ class LearningService:
             selection.runners,
             refused=self._consumer.apply_local,
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
+            reconcile=self._reconcile,
             control=str(self.publisher.control),
             keys=keys,
         )

@@ -71,16 +71,18 @@ class Dispatcher:
         *,
         refused: Callable[[JobCompleted], None],
         unsent: Callable[[list[JobRow]], None],
+        reconcile: Callable[[str], None],
         control: str,
         keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
         `refused` is called with the end of a job that a runner does not take, `unsent` with jobs that were cancelled
-        before a runner had them. `control` is our own address, for other learning services.
+        before a runner had them, `reconcile` with a runner that has to be asked how its jobs ended. `control` is our
+        own address, for other learning services.
         """
         self._log, self._store, self._loop, self._keys = log, store, loop, keys
-        self._refused, self._unsent = refused, unsent
+        self._refused, self._unsent, self._reconcile = refused, unsent, reconcile
         self._sharing = Sharing(store, control)
         self._resending = Resending(log, store, loop, self.pump)
         known = store.runners()
@@ -245,6 +247,9 @@ class Dispatcher:
                 return
             with self._log.transaction() as tx:
                 self._store.acknowledge(tx, known)  # its reply was lost, or the job has ended: not sent again
+        if link.knew_jobs:
+            link.knew_jobs = False
+            self._reconcile(link.address)
         if cancel := self._store.next_cancel(link.address):
             self._cancel(link, *cancel)
 
@@ -259,6 +264,9 @@ class Dispatcher:
             with _retrying_on_full_disk():
                 with self._log.transaction() as tx:
                     self._store.acknowledge(tx, rows)
+                    if reply.known:  # it may have ended them before the events that are read
+                        self._store.begin_reconcile(tx, link.address)
+                link.knew_jobs = link.knew_jobs or reply.known > 0
                 self.pump()
 
         def failed(error: ControlError) -> None:

@@ -24,6 +24,7 @@ class RunnerLink:
         self.busy = False  # a submission or a cancel is pending, or a retry is scheduled
         self.is_asking = False  # a request for its log and its pipelines is pending
         self.has_confirmed = False  # something since it last told how far its log reaches
+        self.knew_jobs = False  # it had jobs already that were sent to it: they may have ended unnoticed
         self.announces = 0  # times that it was asked until it is told which experiments are submitted
         self.batch = BATCH  # jobs in the next request
         self.load = 0  # jobs in its queue, running, or assigned to it since then

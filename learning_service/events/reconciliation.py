@@ -79,7 +79,7 @@ class Reconciler:
             return
         if before := self._rounds.pop(runner, None):
             before.close()
-        logger.warning("runner %s cannot give all of its events; asking it how its jobs ended", runner)
+        logger.warning("runner %s may have ended jobs that are not known to have ended; asking it", runner)
         client = RequestClient(self._loop, runner, self._curves[runner])
         one = _Round(self._loop, client, jobs, self._apply, self._finish)
         self._rounds[runner] = one

@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "top": "bus.console.main:top",
     "check": "variantbus.cli.check:check",
     "verify": "variantbus.cli.verify:verify",
+    "backup": "variantbus.cli.backup:backup",
+    "restore": "variantbus.cli.restore:restore",
     "keygen": "variantbus.cli.keygen:keygen",
     "spec": "variantbus.cli.spec:spec",
     "runner": "pipeline_runner.__main__:main",
