@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test unit integration acceptance browser coverage fuzz chaos bitflips simulate bench soak interop lint format lock clean
+.PHONY: help install demo test unit integration acceptance browser coverage contract fuzz chaos bitflips simulate bench soak interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ coverage: install ## Hold 100 % of the branches of the protocol, the log and eve
 	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
 		tests/integration/test_log_faults.py tests/integration/test_metrics.py \
 		tests/integration/test_damaged_state.py tests/integration/test_migrations.py tests/integration/test_verify.py --cov
+
+contract: install ## Ask image servers (WEBUI_URL, COMFYUI_URL; without one our fake) what their contract says, and print the differences.
+	$(BIN)/python -m tests.contract $(if $(WEBUI_URL),--webui-url $(WEBUI_URL)) $(if $(COMFYUI_URL),--comfyui-url $(COMFYUI_URL))
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment

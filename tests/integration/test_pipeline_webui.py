@@ -146,7 +146,7 @@ def test_a_job_becomes_a_file_with_its_parameters(tmp_path: Path, fake_webui: Fa
 def test_a_server_may_encode_otherwise(tmp_path: Path, fake_webui: Fake, form: str, media_type: str) -> None:
     """The media type is that of the bytes."""
     server = fake_webui()
-    server.worker.image_format = form
+    server.options["samples_format"] = form
 
     (image,) = run(pipeline_of(tmp_path, server)).images
 
@@ -175,6 +175,54 @@ def test_a_picture_can_be_changed_and_enlarged(tmp_path: Path, fake_webui: Fake)
 
     assert (changed.width, changed.height, changed.seed) == (40, 24, 1)
     assert (enlarged.width, enlarged.height, enlarged.seed) == (120, 72, None)
+
+
+@pytest.mark.parametrize(
+    ("start", "factor", "size"),
+    [
+        ((100, 75), 2, (200, 144)),
+        ((100, 75), 1, (96, 72)),
+        ((100, 75), 1.25, (120, 88)),
+        ((512, 512), 1.1, (560, 560)),
+        ((512, 512), 1.7, (864, 864)),
+    ],
+)
+def test_an_enlarged_side_that_is_no_multiple_of_8_is_no_fault(
+    tmp_path: Path, fake_webui: Fake, start: tuple[int, int], factor: float, size: tuple[int, int]
+) -> None:
+    """The server rounds it down, since 1.6.0."""
+    config: Config = {"init_image": picture(tmp_path, start), "upscaler": "Lanczos", "upscaling_factor": factor}
+
+    result = run(
+        pipeline_of(tmp_path, fake_webui()), config, stage="upscale", mark=context(variable="upscaling_factor")
+    )
+
+    assert result.success, result
+    assert result.warnings == ()
+    assert (result.images[0].width, result.images[0].height) == size
+
+
+@pytest.mark.parametrize(
+    ("more", "size", "used"),
+    [
+        ({}, 128, 0.7),
+        ({"hr_scale": 1.5}, 96, 0.7),
+        ({"hr_scale": 2.3}, 144, 0.7),
+        ({"hr_upscaler": "Latent"}, 128, 0.7),
+        ({"hr_second_pass_steps": 3, "denoising_strength": 0.5}, 128, 0.5),
+    ],
+)
+def test_hires_fix_has_a_denoising_strength(
+    tmp_path: Path, fake_webui: Fake, more: Config, size: int, used: float
+) -> None:
+    """The API's own default is null, with which the server fails after the first pass."""
+    result = run(
+        pipeline_of(tmp_path, fake_webui()), {**CONFIG, "enable_hr": True, **more}, mark=context(variable="enable_hr")
+    )
+
+    assert result.success, result
+    assert result.warnings == ()
+    assert (result.images[0].width, result.effective["denoising_strength"]) == (size, used)
 
 
 def damaged_dds() -> bytes:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.servers.webui_jobs import Refused
+from tests.servers.webui_settings import Refused
 from tests.servers.webui_site import API, OtherJob, Request, Site
 
 GZIP_BYTES: Final = 1000

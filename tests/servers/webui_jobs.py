@@ -15,22 +15,22 @@ from typing import Any, Final
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tests.servers.webui_settings import VAE, Refused, Settings, failure
+
 SAMPLERS: Final = ("DPM++ 2M", "DPM++ SDE", "Euler a", "Euler", "DDIM")
 ALIASES: Final = {"DPM++ 2M": ["k_dpmpp_2m"], "Euler a": ["k_euler_a", "k_euler_ancestral"], "Euler": ["k_euler"]}
 SCHEDULERS: Final = {"automatic": "Automatic", "karras": "Karras", "exponential": "Exponential", "simple": "Simple"}
-MODELS: Final = {"sd15.safetensors": "6ce0161689", "photo/real.safetensors": "ab12cd34ef", "new.ckpt": ""}
-VAES: Final = ("vae-ft-mse.safetensors", "kl-f8.ckpt")
 MODULES: Final = ("ae.safetensors", "clip_l.safetensors")
 LORAS: Final = {"detail": ("more_details", "aa11bb22cc33"), "ink-style": ("Ink", "dd44ee55ff66")}
-UPSCALERS: Final = ("None", "Lanczos", "Nearest", "R-ESRGAN 4x+")
+UPSCALERS: Final = {
+    "None": Image.Resampling.NEAREST,
+    "Lanczos": Image.Resampling.LANCZOS,
+    "Nearest": Image.Resampling.NEAREST,
+    "R-ESRGAN 4x+": Image.Resampling.BICUBIC,  # what stands for a model here
+}
 LATENT: Final = ("Latent", "Latent (nearest)")
 FIRST_TIMESTAMP: Final = 20260101000000
 _TAG: Final = re.compile(r"<lora:([^:>]+)(?::([^>]*))?>")
-
-
-def title(name: str) -> str:
-    """Return the title of a model: its name, and its hash if that is known."""
-    return f"{name} [{MODELS[name]}]" if MODELS[name] else name
 
 
 @dataclass
@@ -83,15 +83,6 @@ class Fifo:
         return len(self._waiting)
 
 
-class Refused(Exception):  # noqa: N818 - an answer, no error of the fake
-    """The job fails with this answer."""
-
-    def __init__(self, status: int, body: Any) -> None:
-        """Keep both."""
-        super().__init__(status)
-        self.status, self.body = status, body
-
-
 @dataclass
 class JobWorker:
     """The one place where jobs are worked on.
@@ -103,6 +94,7 @@ class JobWorker:
         failures: Answers of the next jobs, each used once.
         modern: Has it schedulers apart from samplers?
         forge: Is it Forge?
+        step_seconds: How long a step takes.
     """
 
     modern: bool = True
@@ -111,19 +103,18 @@ class JobWorker:
     closing: bool = False
     substitute: dict[str, Any] = field(default_factory=dict)
     failures: list[tuple[int, Any]] = field(default_factory=list)
-    image_format: str = "PNG"
+    step_seconds: float = 0.0
     grid: bool = False
     appended: int = 0
     same_second: bool = False
 
     def __post_init__(self) -> None:
         """Nothing runs."""
-        self.state, self.fifo = State(), Fifo()
+        self.state, self.fifo, self.settings = State(), Fifo(), Settings(forge=self.forge)
         self.changed = threading.Condition()
         self.current_task: str | None = None
         self.pending: list[str] = []
         self.finished: list[str] = []
-        self.current_model = "sd15.safetensors"
         self._begun = 0
 
     @contextmanager
@@ -150,10 +141,13 @@ class JobWorker:
         self.state.job_count, self.state.sampling_steps = 1, steps
         self.state.sampling_step = max(0, steps - 1)
         is_free = free or (lambda: not self.held)
+
+        def stopped() -> bool:
+            return self.closing or self.state.interrupted or self.state.skipped
+
         with self.changed:
-            self.changed.wait_for(
-                lambda: is_free() or self.closing or self.state.interrupted or self.state.skipped, timeout=60
-            )
+            self.changed.wait_for(lambda: is_free() or stopped(), timeout=60)
+            self.changed.wait_for(stopped, timeout=steps * self.step_seconds)
         return not (self.state.interrupted or self.state.skipped)
 
     def notify(self) -> None:
@@ -162,26 +156,36 @@ class JobWorker:
             self.changed.notify_all()
 
     def diffuse(self, fields: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Run txt2img or img2img."""
-        with self.job(f"scripts_{name}", fields.get("force_task_id")):
+        """Run txt2img or img2img; the picture is encoded by the settings of the server, not those of the job."""
+        override, restore = fields["override_settings"] or {}, fields["override_settings_restore_afterwards"]
+        task = self.job(f"scripts_{name}", fields.get("force_task_id"))
+        with task, self.settings.overridden(override, restore=restore):
+            used = self._used(fields)
             whole = self.work(fields["steps"])
             self._fail_if_told()
-            used = self._used(fields)
-            return self._answer(fields, used, whole)
+            if fields.get("enable_hr") and fields["denoising_strength"] is None:
+                raise failure("TypeError", "'>' not supported between instances of 'NoneType' and 'int'")
+            used["clip_skip"] = self.settings.values.get("CLIP_stop_at_last_layers", 1)  # as it is at the end
+            used |= self.substitute
+            text = infotext(used, self.settings, modern=self.modern, forge=self.forge)
+        return self._answer(fields, used, text, whole)
 
     def upscale(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Run extra-single-image; it has no task id, and an upscaler of None gives the picture back."""
         with self.job("extras", None):
             self.work(1)
             self._fail_if_told()
-            if fields["upscaler_1"] not in UPSCALERS:
-                text = f"could not find upscaler named {fields['upscaler_1']}"
-                raise Refused(500, {"error": "AssertionError", "detail": "", "body": "", "errors": text})
-            factor = fields["upscaling_resize"] if fields["upscaler_1"] != "None" else 1
-            factor = self.substitute.get("factor", factor)
+            name = fields["upscaler_1"]
+            if name not in UPSCALERS:
+                raise failure("AssertionError", f"could not find upscaler named {name}")
+            factor = self.substitute.get("factor", fields["upscaling_resize"])
             with Image.open(io.BytesIO(base64.b64decode(fields["image"]))) as image:
-                size = (int(image.width * factor), int(image.height * factor))
-                enlarged = image.convert("RGB").resize(size)
+                enlarged = image.convert("RGB")
+            if name != "None":
+                size = (int(enlarged.width * factor) // 8 * 8, int(enlarged.height * factor) // 8 * 8)
+                # what cannot load its model gives the picture back, which is then resized as any other
+                how = Image.Resampling.LANCZOS if name in ("Lanczos", *self.settings.missing) else UPSCALERS[name]
+                enlarged = enlarged.resize(size, how)
             return {"image": self._encode(enlarged, ""), "html_info": ""}
 
     def _fail_if_told(self) -> None:
@@ -190,31 +194,27 @@ class JobWorker:
 
     def _used(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is used, with something else for everything unknown, as the original does."""
+        values, missing = self.settings.values, self.settings.missing
         name, schedule = fields["sampler_name"] or "Euler", fields["scheduler"]
         label = SCHEDULERS.get(schedule) or (schedule if schedule in SCHEDULERS.values() else "Automatic")
         for option in (*SCHEDULERS, *SCHEDULERS.values()) if self.modern else ():
             if name.endswith(f" {option}"):
                 name, label = name.removesuffix(f" {option}"), SCHEDULERS.get(option, option)
         known = SAMPLERS if self.modern else [*SAMPLERS, *(f"{one} Karras" for one in SAMPLERS)]
-        override = fields["override_settings"] or {}
-        asked = override.get("sd_model_checkpoint")
-        names = {spelling: one for one in MODELS for spelling in (one, title(one), MODELS[one]) if spelling}
-        model = names.get(asked or "", self.current_model)
         used = {
             "sampler_name": name if name in known else SAMPLERS[0],
             "scheduler": label if label != "Automatic" or name != "DPM++ 2M" else "Karras",  # what it resolves to
-            "model": model,
-            "vae": override.get("sd_vae"),
-            "modules": [one for one in override.get("forge_additional_modules") or () if one in MODULES],
-            "loras": [one for one, _ in _TAG.findall(fields["prompt"]) if one in LORAS],
-            "clip_skip": override.get("CLIP_stop_at_last_layers", 1),
+            "model": self.settings.loaded,
+            "vae": values.get(VAE),
+            "modules": [one for one in values.get("forge_additional_modules") or () if one in MODULES],
+            "loras": [one for one, _ in _TAG.findall(fields["prompt"]) if one in LORAS and one not in missing],
+            "paint": repr(sorted(values.items())),  # everything decides the picture
         }
-        return {**fields, **used, **self.substitute}
+        return {**fields, **used}
 
-    def _answer(self, fields: Mapping[str, Any], used: Mapping[str, Any], whole: bool) -> dict[str, Any]:
-        text = infotext(used, modern=self.modern, forge=self.forge)
+    def _answer(self, fields: Mapping[str, Any], used: Mapping[str, Any], text: str, whole: bool) -> dict[str, Any]:
         size = self.substitute.get("real_size") or _size(used)
-        seed = hashlib.sha256(text.encode()).digest() if whole else b"\x80\x80\x80"  # half done: grey
+        seed = hashlib.sha256(f"{text} {used['paint']}".encode()).digest() if whole else b"\x80\x80\x80"  # half: grey
         images = [self._encode(Image.new("RGB", size, tuple(seed[:3])), text)]
         texts = [text]
         if self.grid:
@@ -235,7 +235,7 @@ class JobWorker:
             "cfg_scale": used["cfg_scale"],
             "steps": used["steps"],
             "sd_model_name": used["model"].rpartition("/")[2].rpartition(".")[0],
-            "sd_model_hash": MODELS[used["model"]] or None,
+            "sd_model_hash": self.settings.models[used["model"]] or None,
             "sd_vae_name": used["vae"] if used["vae"] not in ("None", "Automatic") else None,
             "denoising_strength": used.get("denoising_strength"),
             "index_of_first_image": int(self.grid),
@@ -246,26 +246,40 @@ class JobWorker:
         return {"images": images, "parameters": dict(fields), "info": json.dumps(info)}
 
     def _encode(self, image: Image.Image, text: str) -> str:
-        buffer, chunk = io.BytesIO(), PngInfo()
+        buffer, chunk, form = io.BytesIO(), PngInfo(), self.settings.values["samples_format"].upper()
+        if form not in ("PNG", "JPG", "JPEG", "WEBP"):
+            raise Refused(500, {"error": "HTTPException", "detail": "Invalid image format", "body": "", "errors": ""})
         chunk.add_text("parameters", text)
-        image.save(buffer, self.image_format, **({"pnginfo": chunk} if self.image_format == "PNG" else {}))
+        image.save(buffer, form.replace("JPG", "JPEG"), **({"pnginfo": chunk} if form == "PNG" else {}))
         return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _size(used: Mapping[str, Any]) -> tuple[int, int]:
-    scale = used["hr_scale"] if used.get("enable_hr") else 1
-    return int(used["width"] * scale), int(used["height"] * scale)
+    if not used.get("enable_hr"):
+        return used["width"], used["height"]
+    return int(used["width"] * used["hr_scale"]) // 8 * 8, int(used["height"] * used["hr_scale"]) // 8 * 8
 
 
-def infotext(used: Mapping[str, Any], *, modern: bool, forge: bool) -> str:
+def _quoted(value: object) -> str:
+    """Quote what would break the line apart."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",:\n") else text
+
+
+def infotext(used: Mapping[str, Any], settings: Settings, *, modern: bool, forge: bool) -> str:
     """Write the text chunk as the web UI does."""
     pairs = {"Steps": used["steps"], "Sampler": used["sampler_name"]}
     if modern:
         pairs["Schedule type"] = used["scheduler"]
     pairs |= {"CFG scale": used["cfg_scale"], "Seed": used["seed"], "Size": f"{used['width']}x{used['height']}"}
+    pairs |= {"Model hash": settings.models[used["model"]]}
     pairs |= {"Model": used["model"].rpartition("/")[2].rpartition(".")[0]}
-    if used["loras"]:
-        pairs["Lora hashes"] = json.dumps(", ".join(f"{name}: {LORAS[name][1]}" for name in used["loras"]))
+    if used["clip_skip"] > 1:
+        pairs["Clip skip"] = used["clip_skip"]
+    if settings.values["randn_source"] != "GPU":
+        pairs["RNG"] = settings.values["randn_source"]
+    if used["loras"] and settings.values["lora_add_hashes_to_infotext"]:
+        pairs["Lora hashes"] = ", ".join(f"{name}: {LORAS[name][1]}" for name in used["loras"])
     if forge:
         pairs |= {f"Module {at}": one.rpartition(".")[0] for at, one in enumerate(used["modules"], 1)}
         pairs["Distilled CFG Scale"] = used["distilled_cfg_scale"]
@@ -273,4 +287,4 @@ def infotext(used: Mapping[str, Any], *, modern: bool, forge: bool) -> str:
     lines = [used["prompt"]]
     if used["negative_prompt"]:
         lines.append(f"Negative prompt: {used['negative_prompt']}")
-    return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in pairs.items())])
+    return "\n".join([*lines, ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items())])

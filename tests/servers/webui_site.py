@@ -9,16 +9,13 @@ from tests.servers.webui_jobs import (
     ALIASES,
     LATENT,
     LORAS,
-    MODELS,
     MODULES,
     SAMPLERS,
     SCHEDULERS,
     UPSCALERS,
-    VAES,
     JobWorker,
-    Refused,
-    title,
 )
+from tests.servers.webui_settings import VAES, Refused, sha256_of
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 API: Final = "/sdapi/v1"
@@ -37,7 +34,7 @@ _BASE: Final[dict[str, Any]] = {
     "height": 512,
     "batch_size": 1,
     "n_iter": 1,
-    "denoising_strength": 0.75,
+    "denoising_strength": None,
     "restore_faces": None,
     "tiling": None,
     "eta": None,
@@ -49,7 +46,7 @@ _BASE: Final[dict[str, Any]] = {
 }
 _HIRES: Final = {"enable_hr": False, "hr_scale": 2.0, "hr_upscaler": None, "hr_second_pass_steps": 0}
 _FORGE: Final = {"distilled_cfg_scale": 3.5, "hr_additional_modules": None}
-_IMAGE: Final = {"init_images": None, "resize_mode": 0}
+_IMAGE: Final = {"init_images": None, "resize_mode": 0, "denoising_strength": 0.75}
 _EXTRAS: Final = {
     "image": "",
     "upscaler_1": "None",
@@ -110,16 +107,12 @@ class Site:
         self.stuck_progress: float | None = None
         self.taken: list[dict[str, Any]] = []  # of each job the fields that are known here
         self.deaf = False  # too busy to answer how far it is
-        self.options: dict[str, Any] = {
-            "sd_model_checkpoint": title("sd15.safetensors"),
-            "CLIP_stop_at_last_layers": 1,
-            "lora_add_hashes_to_infotext": True,
-            "samples_format": "png",
-        }
-        if forge:
-            self.options["forge_additional_modules"] = []
-        else:
-            self.options["sd_vae"] = "Automatic"
+        self.settings = self.worker.settings
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings."""
+        return self.settings.values
 
     def hold(self) -> None:
         """Let jobs stand still before their last step."""
@@ -151,10 +144,11 @@ class Site:
             ("GET", "samplers"): lambda _: [
                 {"name": name, "aliases": ALIASES.get(name, []), "options": {}} for name in self._samplers()
             ],
-            ("GET", "sd-models"): lambda _: [_model(name) for name in MODELS],
+            ("GET", "sd-models"): lambda _: [self._model(name) for name in self.settings.models],
             ("GET", "upscalers"): lambda _: [{"name": name, "scale": 4} for name in UPSCALERS],
             ("GET", "latent-upscale-modes"): lambda _: [{"name": name} for name in LATENT],
-            ("GET", "options"): lambda _: self.options,
+            ("GET", "options"): lambda _: dict(self.options),
+            ("POST", "options"): self.settings.change,
             ("GET", "progress"): lambda _: self._progress(),
             ("POST", "interrupt"): lambda _: self.interrupt(),
             ("POST", "skip"): lambda _: self.skip(),
@@ -199,9 +193,6 @@ class Site:
             if name in body and default is not None and not isinstance(body[name], kinds):
                 problem = {"loc": ["body", name], "msg": "value is not valid", "type": "type_error"}
                 raise Refused(422, {"detail": [problem]})
-        for key in body.get("override_settings") or {}:
-            if key not in self.options:
-                raise Refused(500, {"error": "KeyError", "detail": "", "body": "", "errors": repr(key)})
         self.taken.append({name: body[name] for name in fields if name in body})
         return {name: body.get(name, default) for name, default in fields.items()}
 
@@ -223,9 +214,7 @@ class Site:
             "progress": progress
         }
 
-
-def _model(name: str) -> dict[str, Any]:
-    plain = name.replace("/", "_").rpartition(".")[0]
-    sha256 = f"{MODELS[name]}{'0' * 54}" if MODELS[name] else None
-    found = {"title": title(name), "model_name": plain, "hash": MODELS[name] or None, "sha256": sha256}
-    return found | {"filename": f"/models/{name}", "config": None}
+    def _model(self, name: str) -> dict[str, Any]:
+        plain, short = name.replace("/", "_").rpartition(".")[0], self.settings.models[name]
+        found = {"title": self.settings.title(name), "model_name": plain, "hash": short or None}
+        return found | {"sha256": sha256_of(short) or None, "filename": f"/models/{name}", "config": None}

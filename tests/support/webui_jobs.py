@@ -12,7 +12,7 @@ from pipeline_runner.pipelines import Cancelled, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.webui.lists import Lists, parse_lists
 from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline
 from tests.servers.webui import FakeWebui
-from tests.servers.webui_jobs import Refused
+from tests.servers.webui_settings import Refused
 from tests.servers.webui_site import API, Request, Site
 from tests.support.factories import Reports, record_of
 

@@ -17,7 +17,8 @@ from pipeline_runner.pipelines.webui.registry import (
     timeout_of,
     unavailable,
 )
-from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS, Refused, title
+from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS
+from tests.servers.webui_settings import MODELS, Refused, title
 from tests.servers.webui_site import Request, Site
 from tests.support.webui_jobs import CONFIG, lists_of
 
@@ -61,7 +62,9 @@ def test_a_model_may_be_called_by_title_name_hash_or_file(spelling: str) -> None
     """All of them are the one that the server knows by its title."""
     lists = lists_of()
 
-    assert lists.names["models"].spellings[spelling] == title("photo/real.safetensors")
+    assert lists.names["models"].spellings[spelling] == title(
+        "photo/real.safetensors", MODELS["photo/real.safetensors"]
+    )
     check_config(stages_of(lists)["txt2img"], {**CONFIG, "model": spelling})
 
 

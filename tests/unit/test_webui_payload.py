@@ -9,7 +9,7 @@ from bus.contracts.messages import Config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.webui.lists import Lists
 from pipeline_runner.pipelines.webui.payload import InitImage, build, check_request, read_init_image
-from tests.servers.webui_jobs import title
+from tests.servers.webui_settings import MODELS, title
 from tests.support.webui_jobs import CONFIG, lists_of, picture
 
 INIT = InitImage(b"picture", 45, 33)
@@ -36,6 +36,7 @@ def test_a_request_asks_for_one_picture_and_leaves_nothing_to_chance() -> None:
         "n_iter": 1,
         "seed": 0,
         "subseed": 0,
+        "denoising_strength": 0.7,
         "send_images": True,
         "save_images": False,
         "override_settings": {},
@@ -56,7 +57,9 @@ def test_an_alias_is_sent_as_the_name() -> None:
     built = request({"sampler_name": "k_euler_a", "scheduler": "karras", "model": "photo_real"})
 
     assert (built["sampler_name"], built["scheduler"]) == ("Euler a", "Karras")
-    assert built["override_settings"]["sd_model_checkpoint"] == title("photo/real.safetensors")
+    assert built["override_settings"]["sd_model_checkpoint"] == title(
+        "photo/real.safetensors", MODELS["photo/real.safetensors"]
+    )
 
 
 def test_an_old_sampler_name_is_split_where_schedules_are_apart() -> None:

@@ -47,10 +47,13 @@ def differences(config: Config, lists: Lists, answer: Answer, size: Size, init: 
 
 
 def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
-    """Compare an upscaled picture with the one that it was made of: it may have come back as it was."""
+    """Compare an upscaled picture with the one that it was made of: it may have come back as it was.
+
+    Servers round the sides down to the grid, or not at all.
+    """
     factor = number(config.get("upscaling_factor")) or DEFAULT_FACTOR
     asked = (int(init.width * factor), int(init.height * factor))
-    if _near(size[0], asked[0], 1) and _near(size[1], asked[1], 1):
+    if all(_near(side, wanted, 2) or side == wanted // GRID * GRID for side, wanted in zip(size, asked, strict=True)):
         return []
     return [Difference("upscaling_factor", _by(asked), _by(size), ("upscaling_factor", "upscaler"))]
 

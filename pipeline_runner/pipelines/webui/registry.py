@@ -15,6 +15,7 @@ MAX_SEED: Final = 2**63 - 1
 MAX_SIDE: Final = 8192
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 DEFAULT_FACTOR: Final = 2.0
+DEFAULT_DENOISING: Final = 0.7  # of hires fix on the server's page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,10 @@ _DIFFUSION: Final = {
     "override_settings_restore_afterwards": True,
 }
 STAGES: Final[Mapping[str, Stage]] = {
-    "txt2img": Stage(path=f"{API}/txt2img", base=_DIFFUSION, config=_TIMEOUT),
+    # the API's own default is null, with which hires fix fails; without hires fix nothing uses it
+    "txt2img": Stage(
+        path=f"{API}/txt2img", base={**_DIFFUSION, "denoising_strength": DEFAULT_DENOISING}, config=_TIMEOUT
+    ),
     "img2img": Stage(path=f"{API}/img2img", base=_DIFFUSION, config={**_INIT, **_TIMEOUT}, required=("init_image",)),
     "upscale": Stage(
         path=f"{API}/extra-single-image",
