@@ -126,7 +126,7 @@ class JobMethods:
         else:
             number, running = self._service.cancel_experiment(params.experiment_id)
             self._service.cancel_some()  # so that a small experiment is cancelled before the answer
-            self._changed()
+        self._changed()
         if params.finish_running:
             return CancelReply(cancelled=number - len(running))
         for job_id in running:

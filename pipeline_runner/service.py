@@ -34,7 +34,7 @@ from pipeline_runner.pipelines.registry import stages_of
 from pipeline_runner.queue.capacity import PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler
 from pipeline_runner.queue.jobs import NormalizedJobRecord
-from pipeline_runner.queue.retries import fault_of, storage_fault_of
+from pipeline_runner.queue.retries import OF_THE_SERVER, fault_of, storage_fault_of
 from pipeline_runner.queue.service import JobService
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop at shutdown; the whole shutdown stays under 5 s
@@ -151,6 +151,8 @@ class Runner:
                     self._wake()
                 else:
                     self._pool.start(job)
+            if self._queues.startable(time.monotonic()):
+                self._wake()  # some of the claimed jobs have ended at once
             self._write_ends()  # of reused results: in this turn, before a request can remove their files
         except StorageError as error:
             # the disk is full: keep the results until they can be written
@@ -167,26 +169,29 @@ class Runner:
             return
         results, after = self._results, self._service.finish(self._results)
         self._results = {}
-        faults: dict[str, JobError] = {}
+        faults: dict[str, tuple[NormalizedJobRecord, JobError]] = {}
         for record in after:
             if full := storage_fault_of(results[record.job_id]):
                 self._disk.note_fault(full.message)
                 continue
             self._disk.room.note_result()
-            if fault := fault_of(results[record.job_id]):
-                faults[record.pipeline] = fault
+            fault = fault_of(results[record.job_id])
+            if fault and fault.kind in OF_THE_SERVER:
+                faults[record.pipeline] = record, fault
             else:
                 self._queues[record.pipeline].note_answer()
-        for pipeline, fault in faults.items():
-            self._hold_up(pipeline, fault)
+        for record, fault in faults.values():
+            self._hold_up(record, fault)
 
     def _room_changed(self, reason: str) -> None:
         self._queues.hold(reason)
         self._wake()
 
-    def _hold_up(self, pipeline: str, fault: JobError) -> None:
+    def _hold_up(self, record: NormalizedJobRecord, fault: JobError) -> None:
         """Start no more jobs of a pipeline until its rest is over and its server answers."""
-        seconds = self._queues[pipeline].note_fault(time.monotonic(), fault.message)
+        pipeline, context = record.pipeline, record.learning_context
+        met_by = frozenset({record.job_id, context.experiment_id} if context else {record.job_id})
+        seconds = self._queues[pipeline].note_fault(time.monotonic(), fault.message, met_by)
         logger.warning("%s rests for %g s: %s", pipeline, seconds, fault.message)
         self._loop.later(seconds, self._wake)
         if fault.kind == "unreachable" and pipeline in self._refresher.names:
@@ -201,6 +206,7 @@ class Runner:
             self._stages[pipeline] = stages
         if away:
             self._away(pipeline, away)
+            self._queues[pipeline].end_rest()  # that it is away holds its jobs until the moment when it is back
         elif self._queues[pipeline].unreachable:
             self._queues[pipeline].unreachable = ""
             logger.info("%s: its server answers", pipeline)

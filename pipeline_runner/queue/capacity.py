@@ -31,6 +31,7 @@ class PipelineQueue:
         self._faults = 0  # of its server, in a row
         self._rest_until = 0.0
         self._rest_reason = ""
+        self._resting_for: frozenset[str] = frozenset()  # job that met the fault, and its experiment
         self.mean_seconds: float | None = None  # moving average of how long its jobs take
 
     @property
@@ -38,12 +39,24 @@ class PipelineQueue:
         """The number of waiting jobs."""
         return self.waiting.total()
 
-    def note_fault(self, now: float, reason: str) -> float:
-        """Rest after a fault of the server, longer with each fault in a row; return the seconds."""
+    def note_fault(self, now: float, reason: str, met_by: frozenset[str]) -> float:
+        """Rest after a fault of the server, longer with each fault in a row; return the seconds.
+
+        `met_by` are the ids of the job that met it and of its experiment.
+        """
         self._faults += 1
         seconds = rest_seconds(self._faults)
-        self._rest_until, self._rest_reason = now + seconds, reason
+        self._rest_until, self._rest_reason, self._resting_for = now + seconds, reason, met_by
         return seconds
+
+    def end_rest(self) -> None:
+        """Start jobs again, if nothing else holds them."""
+        self._rest_until = 0.0
+
+    def end_rest_after(self, cancelled: str) -> None:
+        """End the rest if the job or the experiment that has caused it is cancelled."""
+        if cancelled in self._resting_for:
+            self.end_rest()
 
     def note_answer(self) -> None:
         """Reset the count of faults: the server did the job, or refused it for a reason of the job."""
@@ -124,6 +137,11 @@ class PipelineQueues:
         self._held = reason
         for queue in self._queues.values():
             queue.held = reason
+
+    def end_rest_after(self, cancelled: str) -> None:
+        """End the rest that a job, or one of an experiment, has caused: it is cancelled."""
+        for queue in self._queues.values():
+            queue.end_rest_after(cancelled)
 
     @property
     def queued(self) -> int:

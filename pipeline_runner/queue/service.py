@@ -2,19 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
 
 from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import IllegalTransitionError
-from bus.contracts.messages import JobCompleted, JobError, JobQueued, JobResult, JobStarted, LearningContext, Message
+from bus.contracts.messages import JobError, JobResult
 from bus.contracts.topics import JOB_COMPLETED, JOB_QUEUED, JOB_STARTED
 from bus.eventlog.errors import BodyTooLargeError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from bus.protocol import topics
 from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers
 from pipeline_runner.queue.jobs import (
@@ -28,8 +26,9 @@ from pipeline_runner.queue.jobs import (
     retried,
     started,
 )
+from pipeline_runner.queue.messages import completed_message, queued_message, started_message, topic_of
 from pipeline_runner.queue.repair import DamagedJobs
-from pipeline_runner.queue.retries import MAX_FAULTS, fault_of, storage_fault_of
+from pipeline_runner.queue.retries import MAX_FAULTS, FailedVariants, fault_of, may_run_again, storage_fault_of
 from pipeline_runner.queue.store import JobStore
 
 Clock = Callable[[], float]
@@ -68,6 +67,7 @@ class JobService:
         self.damaged = DamagedJobs(log, self.store)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.queues = queues or PipelineQueues({}, 1, log.limits.queued_jobs)
+        self._failed_variants = FailedVariants()
         self._handlers = CompletionHandlers()
         self._end_writers: list[EndWriter] = []
         for pipeline, priority, count in self.store.count_queued():
@@ -106,9 +106,10 @@ class JobService:
                 if self.store.insert(tx, record):
                     new.append(record)
                     self.damaged.note_submitted(tx, record.job_id)
-                    tx.append(_topic(JOB_QUEUED, record.learning_context), _queued(record))
+                    tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))
         for record in new:
             self._count(record, 1)
+            self._failed_variants.note_submitted(record.learning_context)
         return len(new)
 
     def _check_capacity(self, requests: list[JobRequest]) -> None:
@@ -144,7 +145,10 @@ class JobService:
         return len(left)
 
     def claim(self, startable: Mapping[str, int]) -> list[NormalizedJobRecord]:
-        """Start and return the next jobs for the workers, of each pipeline at most as many as `startable` says."""
+        """Start and return the next jobs for the workers, of each pipeline at most as many as `startable` says.
+
+        Fewer are started where some of them end instead, though others wait: call it again.
+        """
         waiting = [record for pipeline, most in startable.items() for record in self.store.next_queued(pipeline, most)]
         if not waiting:
             return []
@@ -153,6 +157,8 @@ class JobService:
             for record in waiting:
                 if record.learning_context and record.learning_context.experiment_id in self._cancelling:
                     ended.append(self._end(tx, record, cancelled_result()))
+                elif reason := self._failed_variants.reason(record.learning_context):
+                    ended.append(self._end(tx, self._start(tx, record), JobResult(success=False, error=reason)))
                 else:
                     taken.append(self._start(tx, record))
         self._moved(waiting, [*taken, *ended])
@@ -163,7 +169,7 @@ class JobService:
     def finish(self, results: Mapping[str, JobResult]) -> list[NormalizedJobRecord]:
         """Write how runs of jobs ended, then call the completion handlers; return the jobs as they are now.
 
-        A job whose run ended with a fault of its server is back in the queue, in its old place.
+        A job whose run ended with a fault, after which it is tried again, is back in the queue, in its old place.
 
         Raises:
             KeyError: there is no such job.
@@ -178,7 +184,7 @@ class JobService:
         if storage_fault_of(result):
             return self._stopped(tx, record)
         fault = fault_of(result)
-        if fault is None or record.faults + 1 >= MAX_FAULTS:
+        if fault is None or not may_run_again(fault, record.fault, record.faults):
             return self._end(tx, record, result)
         if record.cancel_requested:
             return self._end(tx, record, cancelled_result())
@@ -209,6 +215,7 @@ class JobService:
         with self._log.transaction(sync=True) as tx:
             after = self._mark(tx, record) if runs else self._end(tx, record, cancelled_result())
         self._moved([record], [after])
+        self.queues.end_rest_after(record.job_id)
         return runs
 
     def cancel_experiment(self, experiment_id: str) -> tuple[int, list[str]]:
@@ -224,6 +231,7 @@ class JobService:
             marked = [self._mark(tx, record) for record in running]
         self._moved(running, marked)
         self._cancelling.add(experiment_id)
+        self.queues.end_rest_after(experiment_id)
         return number, [record.job_id for record in running]
 
     def cancel_some(self) -> bool:
@@ -290,24 +298,24 @@ class JobService:
     def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         taken = started(record, self._clock())
         self.store.update(tx, taken)
-        tx.append(_topic(JOB_STARTED, taken.learning_context), _started(taken))
+        tx.append(topic_of(JOB_STARTED, taken.learning_context), started_message(taken))
         return taken
 
     def _requeue(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         self.store.update(tx, record)
-        tx.append(_topic(JOB_QUEUED, record.learning_context), _queued(record))
+        tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))
         return record
 
     def _end(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
         ended = finished(record, result, self._clock(), self.elapsed(record.job_id))
-        topic = _topic(JOB_COMPLETED, ended.learning_context)
+        topic = topic_of(JOB_COMPLETED, ended.learning_context)
         try:
-            tx.append(topic, _completed(ended))
+            tx.append(topic, completed_message(ended))
         except BodyTooLargeError as error:
             # the end of a job must be published: a result that is too large becomes a failure that says so
             text = f"{len(result.images)} results, {error}; make fewer, or raise body_bytes in [limits]"
             ended = finished(record, failed_result("too_large", text), self._clock(), self.elapsed(record.job_id))
-            tx.append(topic, _completed(ended))
+            tx.append(topic, completed_message(ended))
         self.store.update(tx, ended)
         for write in self._end_writers:
             write(tx, ended)
@@ -323,6 +331,7 @@ class JobService:
                 self._began.pop(record.job_id, None)
             if record.result and record.state not in ("queued", "running"):
                 self._learn(record)
+                self._failed_variants.note_end(record.learning_context, record.result)
                 self._handlers.notify(record, record.result)
 
     def _learn(self, record: NormalizedJobRecord) -> None:
@@ -342,49 +351,3 @@ class JobService:
                 self._running[record.job_id] = record
             else:
                 self._running.pop(record.job_id, None)
-
-
-def _topic(base: str, context: LearningContext | None) -> str:
-    return _marked_topic(base, context.experiment_id, context.variant_index) if context else base
-
-
-@lru_cache(maxsize=4096)  # the jobs of a variant share three of them
-def _marked_topic(base: str, experiment_id: str, variant_index: int) -> str:
-    return topics.build(base, experiment_id, variant_index)
-
-
-def _queued(record: NormalizedJobRecord) -> Message:
-    return JobQueued(
-        job_id=record.job_id,
-        stage=record.stage,
-        pipeline=record.pipeline,
-        attempt=record.attempt,
-        learning_context=record.learning_context,
-        queued_at=record.queued_at,
-    )
-
-
-def _started(record: NormalizedJobRecord) -> Message:
-    return JobStarted(
-        job_id=record.job_id,
-        stage=record.stage,
-        pipeline=record.pipeline,
-        attempt=record.attempt,
-        learning_context=record.learning_context,
-        started_at=record.started_at or 0.0,
-    )
-
-
-def _completed(record: NormalizedJobRecord) -> Message:
-    return JobCompleted(
-        job_id=record.job_id,
-        stage=record.stage,
-        pipeline=record.pipeline,
-        attempt=record.attempt,
-        learning_context=record.learning_context,
-        config=record.config,
-        result=record.result or cancelled_result(),
-        queued_at=record.queued_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at or 0.0,
-    )

@@ -97,8 +97,8 @@ def test_behind_a_page_of_a_proxy_the_server_is_away(comfy: ComfyuiJobs, path: s
         (401, PAGE, "unreachable"),
         (403, b"", "unreachable"),
         (404, PAGE, "unreachable"),
-        (408, PAGE, "server_error"),
-        (429, b'{"error": "slow down"}', "server_error"),
+        (408, PAGE, "busy"),
+        (429, b'{"error": "slow down"}', "busy"),
         (400, b'{"error": "no"}', "invalid_request"),
     ],
 )

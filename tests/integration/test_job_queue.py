@@ -63,7 +63,7 @@ def test_each_pipeline_has_its_own_part_of_the_queue(service: JobService) -> Non
     assert service.claim({}) == []
 
 
-@pytest.mark.parametrize("kind", ["server_error", "unreachable"])
+@pytest.mark.parametrize("kind", ["busy", "unreachable"])
 def test_a_fault_of_the_server_puts_the_job_back_into_its_place(reopen: Open, kind: str) -> None:
     """It is the next one, with one attempt more; after some faults it fails with the last of them."""
     service, log = reopen()

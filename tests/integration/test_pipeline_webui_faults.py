@@ -177,7 +177,7 @@ def test_the_model_is_not_taken_from_somebody_elses_job(tmp_path: Path, fake_web
     ("status", "body", "kind"),
     [
         (500, {"error": "NansException", "errors": "A tensor with NaNs was produced in Unet."}, "server_error"),
-        (500, {"error": "KeyError", "detail": "", "body": "", "errors": "'filter_nsfw'"}, "invalid_request"),
+        (500, {"error": "KeyError", "detail": "", "body": "", "errors": "'filter_nsfw'"}, "server_error"),
         (422, {"detail": [{"loc": ["body", "steps"], "msg": "no integer"}]}, "invalid_request"),
         (422, {"error": "HTTPException", "detail": "Script 'x' not found", "errors": ""}, "invalid_request"),
         (404, {"detail": "Sampler not found"}, "invalid_request"),

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
-from bus.contracts.jobs import PipelinesReply, SubmitParams, SubmitReply
-from bus.contracts.messages import JobCompleted, JobStarted
+from bus.contracts.jobs import CancelParams, CancelReply, PipelinesReply, SubmitParams, SubmitReply
+from bus.contracts.messages import JobCompleted, JobError, JobStarted
 from bus.protocol.control import ControlError
 from pipeline_runner.queue.retries import MAX_FAULTS
-from tests.support.factories import request_for
+from tests.support.factories import EXPERIMENT, context, request_for
 from tests.support.held_pipelines import Local, Nonsense, Remote, Start, ask, heard, refusal, show, submit, wait_for
 from tests.support.helpers import wait_until
 
@@ -50,7 +50,7 @@ def test_a_server_that_goes_away_pauses_its_own_queue_alone(start_runner: Start,
     assert remote.runs == ["one", "one", "two", "four"]
 
 
-def test_a_server_that_fails_rests_and_the_job_runs_again(
+def test_a_server_that_is_busy_rests_and_the_job_runs_again(
     start_runner: Start, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else is sent to it meanwhile; after too many faults the job fails, and the next one has its turn."""
@@ -63,7 +63,7 @@ def test_a_server_that_fails_rests_and_the_job_runs_again(
     monkeypatch.setattr("pipeline_runner.queue.capacity.rest_seconds", rest)
     runner = start_runner()
     heard(runner, remote)
-    remote.faults = ["server_error"] * MAX_FAULTS
+    remote.faults = ["busy"] * MAX_FAULTS
 
     submit(runner, "one", "two", pipeline="remote")
     wait_for(runner, "two", "completed")
@@ -72,13 +72,74 @@ def test_a_server_that_fails_rests_and_the_job_runs_again(
     assert (failed.state, failed.attempt, failed.faults) == ("failed", MAX_FAULTS, MAX_FAULTS - 1)
     assert failed.result is not None
     assert failed.result.error is not None
-    assert failed.result.error.kind == "server_error"
+    assert failed.result.error.kind == "busy"
     assert remote.runs == ["one"] * MAX_FAULTS + ["two"]
     assert rests == list(range(1, MAX_FAULTS + 1)), "also after the last one, and the longer, the more there were"
     gaps = [later - earlier for earlier, later in pairwise(remote.times)]
     assert min(gaps) >= 0.02
     ended = [message.job_id for message in runner.logged("job.completed.") if isinstance(message, JobCompleted)]
     assert ended == ["one", "two"]
+
+
+def test_an_exception_of_a_server_that_is_well_is_its_job_s_alone(
+    start_runner: Start, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is tried once more at once; the same words again are its end, and the next job does not wait."""
+    monkeypatch.setattr("pipeline_runner.queue.capacity.rest_seconds", lambda _: 1e6)
+    runner = start_runner()
+    heard(runner, remote)
+    remote.faults = ["server_error"] * 2
+
+    submit(runner, "one", "two", pipeline="remote")
+    wait_for(runner, "two", "completed")
+
+    failed = show(runner, "one")
+    assert (failed.state, failed.attempt, failed.faults) == ("failed", 2, 1)
+    assert remote.runs == ["one", "one", "two"]
+
+
+@pytest.mark.parametrize("cancelled", ["job", "experiment"])
+def test_a_rest_ends_when_the_job_that_has_caused_it_is_cancelled(
+    start_runner: Start, remote: Remote, monkeypatch: pytest.MonkeyPatch, cancelled: str
+) -> None:
+    """Others wait for nothing that nobody wants any more."""
+    monkeypatch.setattr("pipeline_runner.queue.capacity.rest_seconds", lambda _: 1e6)
+    runner = start_runner()
+    heard(runner, remote)
+    remote.faults = ["busy"]
+    first = request_for("one", pipeline="remote", stage="run", config={}, mark=context())
+    ask(runner, "job.submit", SubmitParams(jobs=[first]), SubmitReply)
+    submit(runner, "two", pipeline="remote")
+    wait_until(lambda: "rests for" in show(runner, "two").waits_for, what="the rest")
+
+    cause = CancelParams(job_id="one") if cancelled == "job" else CancelParams(experiment_id=EXPERIMENT)
+    ask(runner, "job.cancel", cause, CancelReply)
+
+    wait_for(runner, "two", "completed")
+    assert remote.runs == ["one", "two"]
+
+
+def test_of_a_value_that_always_fails_only_the_first_seeds_are_run(start_runner: Start, remote: Remote) -> None:
+    """The others say why they were not; those of another value are run."""
+    runner = start_runner()
+    heard(runner, remote)
+    remote.faults = ["server_error"] * 4  # two jobs, each twice
+    jobs = [
+        request_for(f"{index}-{repeat}", pipeline="remote", stage="run", config={}, mark=context(index, repeat=repeat))
+        for index in range(2)
+        for repeat in range(4)
+    ]
+
+    ask(runner, "job.submit", SubmitParams(jobs=jobs), SubmitReply)
+    wait_for(runner, "1-3", "completed")
+
+    assert remote.runs == ["0-0", "0-0", "0-1", "0-1", "1-0", "1-1", "1-2", "1-3"]
+    for name in ("0-2", "0-3"):
+        result = wait_for(runner, name, "failed").result
+        assert result
+        assert result.error == JobError(
+            kind="not_run", message="not run, as the first 2 jobs of this value failed with: not now"
+        )
 
 
 def test_a_server_that_answers_questions_but_no_job_does_not_burn_the_queue(

@@ -4,6 +4,8 @@ import pytest
 
 from pipeline_runner.queue.capacity import ALL, PAUSED, PipelineQueue, PipelineQueues
 
+NOBODY = frozenset[str]()
+
 
 def waiting(**queued: int) -> PipelineQueues:
     """Return queues of one job at a time, with so many jobs waiting."""
@@ -54,20 +56,33 @@ def test_a_queue_rests_for_a_while_and_names_the_reason() -> None:
     """Others go on meanwhile."""
     queues = waiting(a=1, b=1)
 
-    assert queues["a"].note_fault(8.0, "NansException") == 2.0
+    assert queues["a"].note_fault(8.0, "no answer", NOBODY) == 2.0
 
     assert queues.startable(9.0) == {"b": 1}
-    assert queues["a"].waits_for(9.0) == "rests for 1 s after: NansException"
+    assert queues["a"].waits_for(9.0) == "rests for 1 s after: no answer"
     assert queues.startable(10.0) == {"a": 1, "b": 1}
 
 
 def test_rests_grow_with_the_faults_in_a_row() -> None:
     """Whichever jobs they met; an answer of the server forgets them."""
     queue = PipelineQueue(1, 100)
-    assert [queue.note_fault(0.0, "no") for _ in range(4)] == [2.0, 4.0, 8.0, 16.0]
+    assert [queue.note_fault(0.0, "no", NOBODY) for _ in range(4)] == [2.0, 4.0, 8.0, 16.0]
 
     queue.note_answer()
-    assert queue.note_fault(100.0, "no") == 2.0
+    assert queue.note_fault(100.0, "no", NOBODY) == 2.0
+
+
+def test_a_rest_ends_when_what_has_caused_it_is_cancelled() -> None:
+    """The job or its experiment; another cancellation changes nothing."""
+    queues = waiting(a=1, b=1)
+    for cancelled in ("job", "experiment"):
+        queues["a"].note_fault(0.0, "no", frozenset({"job", "experiment"}))
+
+        queues.end_rest_after("another")
+        assert queues.startable(1.0) == {"b": 1}
+
+        queues.end_rest_after(cancelled)
+        assert queues.startable(1.0) == {"a": 1, "b": 1}
 
 
 def test_a_queue_has_a_bound_of_its_own() -> None:
@@ -145,7 +160,7 @@ def test_nobody_knows_when_a_queue_goes_on() -> None:
     assert queue.eta(0, now=0.0) is None
 
     queue.note_duration(10.0)
-    queue.note_fault(0.0, "x")
+    queue.note_fault(0.0, "x", NOBODY)
     assert queue.eta(0, now=0.0) == pytest.approx(12.0)
     queue.unreachable = "nobody answers"
     assert queue.eta(0, now=0.0) is None

@@ -10,11 +10,12 @@ from pipeline_runner.pipelines.refusals import TEXT_LIMIT, is_out_of_memory, one
     [
         ((401, 403, 407), True, "unreachable"),
         ((401, 403, 404, 407, 502, 503, 504), False, "unreachable"),
-        ((408, 425, 429), True, "server_error"),
-        ((408, 425, 429, 500, 302), False, "server_error"),
+        ((408, 425, 429, 503), True, "busy"),
+        ((408, 425, 429), False, "busy"),
+        ((500, 302), False, "server_error"),
         ((400, 404, 405, 413, 422), True, "invalid_request"),
         ((400, 413), False, "invalid_request"),
-        ((500, 502, 503, 504), True, "server_error"),
+        ((500, 502, 504), True, "server_error"),
     ],
 )
 def test_a_status_decides_whether_the_job_is_to_blame(statuses: tuple[int, ...], by_server: bool, kind: str) -> None:

@@ -41,20 +41,20 @@ def forge(error: str, message: str) -> dict[str, str]:
         (422, {"detail": "Script 'x' not found"}, "invalid_request", "Script 'x' not found"),
         (404, four("HTTPException", detail="Sampler not found"), "invalid_request", "Sampler not found"),
         (404, {"detail": "Init image not found"}, "invalid_request", "Init image not found"),
-        (500, four("HTTPException", detail="Invalid encoded image"), "invalid_request", "Invalid encoded image"),
-        (500, {"detail": "Invalid encoded image"}, "invalid_request", "Invalid encoded image"),
-        (500, four("KeyError", "'filter_nsfw'"), "invalid_request", "KeyError: 'filter_nsfw'"),
-        (500, forge("KeyError", "'filter_nsfw'"), "invalid_request", "KeyError: 'filter_nsfw'"),
+        (500, four("HTTPException", detail="Invalid encoded image"), "server_error", "Invalid encoded image"),
+        (500, {"detail": "Invalid encoded image"}, "server_error", "Invalid encoded image"),
+        (500, four("KeyError", "'filter_nsfw'"), "server_error", "KeyError: 'filter_nsfw'"),
+        (500, forge("KeyError", "'filter_nsfw'"), "server_error", "KeyError: 'filter_nsfw'"),
         (
             500,
             four("AssertionError", "could not find upscaler named X"),
-            "invalid_request",
+            "server_error",
             "AssertionError: could not find upscaler named X",
         ),
         (
             500,
             forge("RuntimeError", "model 'x' not found"),
-            "invalid_request",
+            "server_error",
             "RuntimeError: model 'x' not found",
         ),
         (
@@ -86,8 +86,8 @@ def forge(error: str, message: str) -> dict[str, str]:
         (500, {}, "server_error", "status 500"),
         (500, [1], "server_error", "[1]"),
         (422, {"detail": [{"loc": 7, "msg": "one"}]}, "invalid_request", "one"),
-        (503, {"detail": None}, "server_error", "status 503"),
-        (429, {"detail": "slow down"}, "server_error", "slow down"),
+        (503, {"detail": None}, "busy", "status 503"),
+        (429, {"detail": "slow down"}, "busy", "slow down"),
     ],
 )
 def test_a_refusal_has_a_kind_and_one_line(status: int, body: Any, kind: str, text: str) -> None:

@@ -1,30 +1,10 @@
 """The server's errors as one sentence and a kind of `pipeline_runner.queue.retries`."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from bus.contracts.messages import JobError
 from pipeline_runner.pipelines.refusals import TEXT_LIMIT, is_out_of_memory
-
-# exceptions of Python that another run of the same values would raise again
-_DETERMINISTIC: Final = frozenset(
-    {
-        "AssertionError",
-        "AttributeError",
-        "FileNotFoundError",
-        "ImportError",
-        "IndexError",
-        "KeyError",
-        "ModuleNotFoundError",
-        "NameError",
-        "NotImplementedError",
-        "TypeError",
-        "ValueError",
-        "ZeroDivisionError",
-    }
-)
-# what torch says in a RuntimeError where a model, a LoRA or a size does not fit the others
-_MISFITS: Final = ("shapes cannot be multiplied", "size of tensor", "size mismatch", "sizes of tensors must match")
 
 
 def refusal_text(body: Any) -> str:
@@ -62,8 +42,7 @@ def dropped_outputs(node_errors: Any) -> set[str]:
 def execution_error(data: Mapping[str, Any]) -> JobError:
     """Return kind and text of the error for an exception in a node.
 
-    Most repeat themselves with the same values; what is not known to do so is tried again, as a driver or a disk may
-    have failed.
+    Whether the values cause it, or a driver or a disk has failed for a moment, is shown by another try.
     """
     name = str(data.get("exception_type", "")).rpartition(".")[2]
     message = " ".join(str(data.get("exception_message", "")).split())
@@ -71,8 +50,6 @@ def execution_error(data: Mapping[str, Any]) -> JobError:
     text = _joined(where, name, message or "failed without a message")
     if is_out_of_memory(f"{name}: {message}"):
         return JobError(kind="oom", message=text)
-    if name in _DETERMINISTIC or any(misfit in message for misfit in _MISFITS):
-        return JobError(kind="invalid_request", message=text)
     return JobError(kind="server_error", message=text)
 
 

@@ -6,9 +6,6 @@ from typing import Any, Final
 from pipeline_runner.pipelines.http_client import Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 
-# exceptions of the server that the request causes, whatever the state of the server
-_OF_THE_REQUEST: Final = ("KeyError", "AssertionError", "ValidationError", "ScriptNotFound")
-_WORDS_OF_THE_REQUEST: Final = ("invalid encoded image", "could not find upscaler", "init image not found")
 _NO_API: Final = "has no API; start the web UI with --api"
 _AUTH: Final = (
     "asks for a user and a password, or refuses them; write user:password into a file, "
@@ -24,8 +21,6 @@ def fault_of(reply: Reply, url: str) -> ServerFault:
     # no API at all: the server was started without it, and may be started with it again
     by_server = body is not None and text.lower() != "not found"
     kind = refusal_kind(reply.status, words, by_server=by_server)
-    if kind == "server_error" and _is_of_the_request(name, words.lower()):
-        kind = "invalid_request"
     return ServerFault(kind, _told(reply, url, words, by_server=by_server))
 
 
@@ -37,13 +32,6 @@ def _told(reply: Reply, url: str, words: str, *, by_server: bool) -> str:
     if reply.status == 404:  # noqa: PLR2004 - as HTTP says
         return f"{url} {_NO_API}"
     return f"the server answered {reply.status} with no JSON: {reply.data[:80]!r}"
-
-
-def _is_of_the_request(name: str, words: str) -> bool:
-    """Return whether the request caused what the server reports as its own failure."""
-    if any(mark in name for mark in _OF_THE_REQUEST) or any(mark in words for mark in _WORDS_OF_THE_REQUEST):
-        return True
-    return "model '" in words and "not found" in words
 
 
 def _parsed(data: bytes) -> Any:
