@@ -252,7 +252,7 @@ def test_a_node_that_the_server_lacks_is_named(comfy: ComfyuiJobs) -> None:
     graph = example()
     graph["20"] = {"class_type": "KSamplr", "inputs": {}}
 
-    with pytest.raises(InvalidInputError, match=r"lacks node 20 \(KSamplr\); install the custom node"):
+    with pytest.raises(InvalidInputError, match=r"lacks node 20 \(KSamplr\), nearest are 'KSampler', 'KSamplerAdv"):
         comfy.check(comfy.config(graph))
 
 

@@ -14,9 +14,9 @@ from bus.contracts.messages import Config, ConfigValue, JobResult, LearningConte
 from bus.contracts.pipeline_specs import check_config
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
+from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.pipeline import ComfyuiPipeline
 from pipeline_runner.pipelines.comfyui.prompt import prompt_id_of
-from pipeline_runner.pipelines.comfyui.workflow import Graph
 from tests.servers.comfyui import FakeComfy
 from tests.support.factories import Reports, record_of
 from tests.support.helpers import PATIENCE, TIME_FACTOR

@@ -6,16 +6,33 @@ from typing import Any
 import msgspec
 import pytest
 
+from bus.contracts.messages import Config
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.pipelines.comfyui.nodes import NodeInfo, Nodes, check_against, input_spec
+from pipeline_runner.pipelines.comfyui.input_specs import described_input, input_spec, is_empty_list, types_of
+from pipeline_runner.pipelines.comfyui.nodes import NodeInfo, Nodes, check_against
 from pipeline_runner.pipelines.comfyui.workflow import Workflow, read_workflow
 from tests.support.comfyui_jobs import example, inputs
 
 
 def spec(told: Any) -> VariableSpec | None:
     """Read how one input is described."""
-    return input_spec(NodeInfo(input={"required": {"x": told}}), "x")
+    return input_spec(described_input({"required": {"x": told}}, "x", {}))
+
+
+def match_type(types: str) -> list[Any]:
+    """Describe an input that takes what is of the same type as another one."""
+    return ["COMFY_MATCHTYPE_V3", {"template": {"allowed_types": types}}]
+
+
+def dynamic(*options: Any) -> list[Any]:
+    """Describe an input whose choices have inputs of their own."""
+    return ["COMFY_DYNAMICCOMBO_V3", {"options": list(options)}]
+
+
+def growing(described: Any) -> list[Any]:
+    """Describe an input of which there may be many."""
+    return ["COMFY_AUTOGROW_V3", {"template": {"input": {"required": {"image": described}}}}]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +57,19 @@ def spec(told: Any) -> VariableSpec | None:
         (["COMBO", {"options": ["a.mp4"], "video_upload": True}], None),
         ([["a"], {"image_upload": False}], VariableSpec(kind="str", choices=("a",))),
         (["MODEL"], None),
-        (["INT,FLOAT", {}], None),
+        (["INT,FLOAT", {}], VariableSpec(kind="float")),
+        (["IMAGE,MASK", {}], None),
+        ([[True, False]], VariableSpec(kind="bool", choices=(True, False))),
+        (match_type("FLOAT,INT"), VariableSpec(kind="float")),
+        (match_type("IMAGE,MASK"), None),
+        (match_type("COMFY_MATCHTYPE_V3"), None),
+        (["COMFY_MATCHTYPE_V3", {}], None),
+        (
+            dynamic({"key": "a"}, {"key": "b"}),
+            VariableSpec(kind="str", choices=("a", "b")),
+        ),
+        (dynamic({"key": "a"}, None), None),
+        (["COMFY_DYNAMICCOMBO_V3", {}], None),
         ("INT", None),
         ([], None),
         (None, None),
@@ -55,13 +84,14 @@ def test_an_input_is_read_in_old_and_new_forms(told: Any, expected: VariableSpec
 @pytest.mark.parametrize("part", ["required", "optional"])
 def test_required_and_optional_inputs_are_known(part: str) -> None:
     """A node may have both, and names none of them twice."""
-    assert input_spec(NodeInfo(input={part: {"x": ["INT"]}}), "x") == VariableSpec(kind="int")
+    assert input_spec(described_input({part: {"x": ["INT"]}}, "x", {})) == VariableSpec(kind="int")
 
 
 @pytest.mark.parametrize("told", [None, [], {"required": None}, {"required": []}, {"hidden": {"x": "PROMPT"}}])
 def test_a_node_that_describes_itself_badly_takes_anything(told: Any) -> None:
     """Its own server has to live with it as well."""
-    assert input_spec(NodeInfo(input=told), "x") is None
+    assert input_spec(described_input(told, "x", {})) is None
+    assert types_of(told) == set()
 
 
 def test_values_are_checked_against_what_is_read() -> None:
@@ -135,7 +165,7 @@ def test_a_configuration_is_checked_against_the_inputs_that_it_sets() -> None:
 def test_a_workflow_with_a_node_that_the_server_lacks_is_refused() -> None:
     """The sentence names it, and the nearest one that is there."""
     nodes = described(KSampler=None, KSampler2={})
-    with pytest.raises(InvalidInputError, match=r"^config\.workflow: the server lacks node 3 .*mean 'KSampler2'"):
+    with pytest.raises(InvalidInputError, match=r"^config\.workflow: the server lacks node 3 .*are 'KSampler2'; up"):
         nodes.inputs_of(workflow_of())
 
 
@@ -143,6 +173,146 @@ def test_a_workflow_has_to_save_a_picture() -> None:
     """Only nodes that lead to one that saves are executed."""
     with pytest.raises(InvalidInputError, match=r"^config\.workflow: it has no node that saves pictures"):
         described(SaveImage={}).inputs_of(workflow_of())
+
+
+def takes(kind: str, module: str | None) -> dict[str, Any]:
+    """Describe an output node."""
+    return {"input": {"required": {"x": [kind]}}, "output_node": True, "python_module": module}
+
+
+@pytest.mark.parametrize(
+    ("class_type", "info", "given"),
+    [
+        ("SaveVideo", takes("VIDEO", "comfy_extras.nodes_video"), False),
+        ("SaveWEBM", takes("IMAGE", "comfy_extras.nodes_video"), False),
+        ("SaveLatent", takes("LATENT", "nodes"), False),
+        ("PreviewAny", takes("*", "comfy_extras.nodes_preview_any"), False),
+        ("SaveImageWebsocket", takes("IMAGE", "custom_nodes.websocket_image_save"), False),
+        ("PreviewImage", takes("IMAGE", "nodes"), True),
+        ("MaskPreview", takes("MASK", "comfy_extras.nodes_mask"), True),
+        ("KSampler (Efficient)", takes("MODEL", "custom_nodes.efficiency"), True),
+        ("Old", takes("MODEL", None), True),
+    ],
+)
+def test_a_workflow_that_can_give_no_picture_is_refused(class_type: str, info: dict[str, Any], *, given: bool) -> None:
+    """Of ComfyUI's own nodes it is known; what a custom node gives nobody knows before it ran."""
+    graph = {**example(), "9": {"class_type": class_type, "inputs": {"images": ["8", 0]}}}
+    workflow = read_workflow(json.dumps(graph).encode(), {"inputs": inputs()})
+    named = read_workflow(json.dumps(graph).encode(), {"inputs": inputs(), "output_nodes": ["9"]})
+    nodes = described(SaveImage=None, **{class_type: info})
+
+    if given:
+        nodes.inputs_of(workflow)
+        nodes.inputs_of(named)
+    else:
+        with pytest.raises(InvalidInputError, match=r"^config\.workflow: node 9 .* gives no pictures, nor"):
+            nodes.inputs_of(workflow)
+        with pytest.raises(InvalidInputError, match=r"^config\.output_nodes: node 9 .* gives no pictures$"):
+            nodes.inputs_of(named)
+
+
+@pytest.mark.parametrize(
+    ("class_type", "text"),
+    [
+        ("Power Lora Loader (rgthree)", ", perhaps of the custom nodes rgthree-comfy; update ComfyUI, or install"),
+        ("VAEDecod", ", nearest are 'VAEDecode'; update"),
+        ("VHS_VAEDecode", ", perhaps of the custom nodes ComfyUI-VideoHelperSuite, nearest are 'VAEDecode'; update"),
+        ("Zzz", "; update ComfyUI, or install the custom nodes that bring it, and start ComfyUI again"),
+    ],
+)
+def test_a_missing_node_is_told_by_what_is_near_it_and_where_it_may_come_from(class_type: str, text: str) -> None:
+    """A list of thousands of classes from A on would help nobody."""
+    graph = {**example(), "18": {"class_type": class_type, "inputs": {}}}
+    workflow = read_workflow(json.dumps(graph).encode(), {"inputs": inputs()})
+
+    with pytest.raises(InvalidInputError) as refused:
+        described().inputs_of(workflow)
+
+    assert str(refused.value).startswith(f"config.workflow: the server lacks node 18 ({class_type}){text}")
+
+
+def test_all_missing_nodes_are_told_in_one_sentence() -> None:
+    """Whoever has to install several packs does it once."""
+    graph = {**example(), **{f"2{at}": {"class_type": f"Zzz{at}", "inputs": {}} for at in range(7)}}
+
+    with pytest.raises(InvalidInputError, match=r"node 20 \(Zzz0\); .* node 24 \(Zzz4\); and 2 more classes; up"):
+        described().inputs_of(read_workflow(json.dumps(graph).encode(), {"inputs": inputs()}))
+
+
+BY = {"key": "by", "inputs": {"required": {"amount": ["FLOAT", {"max": 8.0}]}}}
+TO = {"key": "to", "inputs": {"required": {"amount": ["INT", {"max": 16384}], "width": ["INT", {}]}}}
+WITHIN = {
+    "required": {
+        "resize_type": dynamic(BY, TO),
+        "damaged": dynamic(None, {"key": "x", "inputs": None}),
+        "images": growing(["FLOAT", {"min": 0}]),
+        "empty": ["COMFY_AUTOGROW_V3", {"template": {}}],
+        "slot": ["COMFY_DYNAMICSLOT_V3", {"inputs": {"optional": {"strength": ["FLOAT", {}]}}}],
+        "plain": ["INT", {}],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "selected", "expected"),
+    [
+        ("resize_type.amount", "by", VariableSpec(kind="float", maximum=8)),
+        ("resize_type.amount", "to", VariableSpec(kind="int", maximum=16384)),
+        ("resize_type.width", "by", VariableSpec(kind="int")),
+        ("resize_type.nothing", "by", None),
+        ("images.image0", "by", VariableSpec(kind="float", minimum=0)),
+        ("empty.image0", "by", None),
+        ("damaged.x", "by", None),
+        ("slot.strength", "by", VariableSpec(kind="float")),
+        ("plain.x", "by", None),
+        ("resize_type", "by", VariableSpec(kind="str", choices=("by", "to"))),
+    ],
+)
+def test_an_input_within_an_input_is_checked(name: str, selected: str, expected: VariableSpec | None) -> None:
+    """The choice that the workflow has decides what stands behind the dot."""
+    assert input_spec(described_input(WITHIN, name, {"resize_type": selected})) == expected
+
+
+def test_the_types_of_a_node_are_those_of_all_its_inputs() -> None:
+    """Also within an input that grows."""
+    told = {
+        "required": {"a": growing(["IMAGE"])},
+        "optional": {"b": match_type("MASK,LATENT"), "c": [[1]], "d": ["*"]},
+    }
+
+    assert types_of(told) == {"IMAGE", "MASK", "LATENT", "*"}
+
+
+@pytest.mark.parametrize(
+    ("told", "empty"),
+    [
+        (["COMBO", {"options": []}], True),
+        (["COMBO", {}], True),
+        (["COMBO"], True),
+        ([[]], True),
+        ([[], {"image_upload": True}], False),
+        (["COMBO", {"options": [], "video_upload": True}], False),
+        (["COMBO", {"remote": {"route": "/x"}}], False),
+        (["COMBO", {"options": ["a"]}], False),
+        (["INT", {}], False),
+        (None, False),
+    ],
+)
+def test_a_list_without_anything_in_it_is_known(told: Any, *, empty: bool) -> None:
+    """The server would refuse every value."""
+    assert is_empty_list(told) is empty
+
+
+def test_an_input_for_which_nothing_is_offered_is_refused() -> None:
+    """As of a folder without a model; but for a node whose choices its page makes up."""
+    graph = {**example(), "18": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "x.pth"}}}
+    mapped: Config = {"inputs": {"seed": "3.seed", "upscaler": "18.model_name"}}
+    lacking = {"input": {"required": {"model_name": ["COMBO", {"options": []}]}}}
+
+    with pytest.raises(InvalidInputError, match=r"^config\.inputs\.upscaler: the server has nothing to choose"):
+        described(UpscaleModelLoader=lacking).inputs_of(read_workflow(json.dumps(graph).encode(), mapped))
+    graph["18"]["class_type"] = "CustomCombo"
+    described(CustomCombo=lacking).inputs_of(read_workflow(json.dumps(graph).encode(), mapped))
 
 
 def test_the_nodes_that_count_have_to_save() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
-from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, chosen_images, read_ended
+from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, read_ended
 from pipeline_runner.pipelines.comfyui.progress import News, Steps, read_message
 from pipeline_runner.pipelines.comfyui.prompt import client_id_of, prompt_id_of
 from pipeline_runner.pipelines.refusals import TEXT_LIMIT
@@ -138,15 +138,6 @@ def test_the_history_of_a_good_prompt_is_read() -> None:
         cached=frozenset({"4"}),
         seconds=2.5,
     )
-
-
-def test_previews_count_only_if_they_are_named() -> None:
-    """By default what is saved, else what the nodes give that are named."""
-    ended = read_ended(entry())
-
-    assert chosen_images(ended, ()) == [A]
-    assert chosen_images(ended, ("12",)) == [B]
-    assert chosen_images(ended, ("9", "12")) == [A, B]
 
 
 @pytest.mark.parametrize(

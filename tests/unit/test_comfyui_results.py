@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from bus.contracts.messages import Config, JobError, JobResult
+from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile
 from pipeline_runner.pipelines.comfyui.results import Harvest, judge
-from pipeline_runner.pipelines.comfyui.workflow import Graph, Workflow, patched, read_workflow, values_of
+from pipeline_runner.pipelines.comfyui.workflow import Workflow, patched, read_workflow, values_of
 from tests.support.comfyui_jobs import example, inputs
 from tests.support.factories import context, record_of
 
 SAVED, PREVIEW = ImageFile("9", "a.png", "", "output"), ImageFile("12", "b.png", "", "temp")
+VIDEO = ImageFile("13", "x.mp4", "video", "output")
 CONFIG: Config = {"workflow": "x.json", "cfg_scale": 7, "seed": 5}
 
 
@@ -56,9 +58,10 @@ def test_a_prompt_that_ended_well_is_worth_its_pictures() -> None:
     ("config", "images", "cached", "node_errors", "text"),
     [
         ({}, (), ("3", "4", "5", "6", "7", "8", "9", "12"), "", "the server has executed this very prompt before"),
-        ({}, (), ("4", "6"), "", "the workflow saved no picture; add a Save Image node"),
-        ({}, (), (), "", "the workflow saved no picture; add a Save Image node"),
-        ({}, (PREVIEW,), ("9",), "", "the workflow saved no picture; add a Save Image node"),
+        ({}, (), ("4", "6"), "", "the workflow gave no picture; add a Save Image node"),
+        ({}, (), (), "", "the workflow gave no picture; add a Save Image node"),
+        ({}, (PREVIEW,), (), "node 9 (S): bad", "no picture was saved: node 9 (S): bad"),
+        ({}, (VIDEO,), (), "", "x.mp4 of node 13 is no picture and was left at the server, and no picture came; add"),
         ({"output_nodes": ["12"]}, (SAVED,), (), "", "no picture came from node 12 (config.output_nodes)"),
         ({}, (), (), "node 3 (K): bad", "no picture was saved: node 3 (K): bad"),
     ],
@@ -145,3 +148,39 @@ def test_outputs_that_were_left_out_and_a_seed_without_a_place_are_warned_of() -
         "some outputs were left out: node 12 (P): bad",
         "config.seed: the workflow has no input for it, so all jobs of a variant are the same",
     )
+
+
+def test_videos_among_the_pictures_are_left_at_the_server() -> None:
+    """ComfyUI lists them in the same place; the pictures are what the job was for."""
+    videos = (VIDEO, ImageFile("9", "a.webm", "", "output"))
+
+    verdict = verdict_of(workflow_of(), images=(*videos, SAVED))
+
+    assert isinstance(verdict, Harvest)
+    assert verdict.images == [SAVED]
+    assert verdict.warnings == (
+        "a.webm and 1 more files of node 9 (SaveImage) and node 13 is no picture and was left at the server",
+    )
+
+
+def test_pictures_are_in_the_order_of_the_workflow() -> None:
+    """Not in that of the server, which differs between versions; nodes that only the server knows come last."""
+    graph = workflow_of().graph
+    files = [ImageFile(node, f"{number}.png", "", "output") for number, node in enumerate(("77", "12", "9", "12"))]
+
+    verdict = verdict_of(workflow_of(), images=tuple(files), graph=graph)
+
+    assert isinstance(verdict, Harvest)
+    assert verdict.images == [files[2], files[1], files[3], files[0]]
+
+
+def test_previews_are_taken_where_nothing_is_saved() -> None:
+    """With a word on how to keep pictures at the server; nothing is said where the preview was asked for."""
+    taken = verdict_of(workflow_of(), images=(PREVIEW, VIDEO))
+    asked = verdict_of(workflow_of(output_nodes=["12"]), images=(PREVIEW, SAVED))
+
+    assert isinstance(taken, Harvest)
+    assert isinstance(asked, Harvest)
+    assert taken.images == asked.images == [PREVIEW]
+    assert "no node saves pictures, so the previews of node 12 (PreviewImage) were taken" in taken.warnings[-1]
+    assert asked.warnings == ()

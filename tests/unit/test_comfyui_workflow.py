@@ -8,15 +8,8 @@ import pytest
 
 from bus.contracts.messages import Config
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.pipelines.comfyui.workflow import (
-    Graph,
-    Target,
-    effective_values,
-    patched,
-    read_workflow,
-    seed_inputs,
-    values_of,
-)
+from pipeline_runner.pipelines.comfyui.graph import Graph, Target, seed_inputs
+from pipeline_runner.pipelines.comfyui.workflow import effective_values, patched, read_workflow, values_of
 from tests.support.comfyui_jobs import INPUTS, SAMPLER, example, inputs, with_subgraph
 
 
@@ -38,7 +31,6 @@ def refusal(graph: Any, **config: Any) -> str:
         (b"\x89PNG", "config.workflow: the file is no JSON; export it"),
         (b"", "config.workflow: the file is no JSON"),
         (b"[" * 100_000, "config.workflow: the file is no JSON"),
-        (b'{"3": {"class_type": "K", "inputs": {"cfg": NaN}}}', "config.workflow: the file is no JSON"),
         (b'{"nodes": [], "links": [], "version": 0.4}', "the file is for the editor, not for the API; export it with"),
         (b"{}", "config.workflow: the file has no nodes"),
         (b"[1]", "config.workflow: the file has no nodes"),
@@ -193,3 +185,42 @@ def test_a_variable_that_is_not_set_keeps_the_workflows_value() -> None:
         "cfg_scale": 7.0,
         "model": "v1-5-pruned-emaonly.safetensors",
     }
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", '{"a": [NaN]}'])
+def test_an_input_that_is_no_finite_number_is_named(value: str) -> None:
+    """Python's servers write it, but a picture cannot be made of it."""
+    with pytest.raises(InvalidInputError, match=r"^config\.workflow: 3\.cfg holds NaN or an infinity"):
+        read_workflow(b'{"3": {"class_type": "K", "inputs": {"cfg": %s}}}' % value.encode(), {"inputs": {}})
+
+
+def test_the_nodes_in_a_picture_are_an_export_too() -> None:
+    """The server writes NaN beside the inputs there, and nothing of it is sent back."""
+    node = '{"class_type": "K", "inputs": {"seed": 1}, "is_changed": [NaN], "_meta": {"title": "Sampler"}}'
+
+    workflow = read_workflow(b'{"3": %s}' % node.encode(), {"inputs": {"seed": "3.seed"}})
+
+    assert workflow.graph == {"3": {"class_type": "K", "inputs": {"seed": 1}, "_meta": {"title": "Sampler"}}}
+
+
+@pytest.mark.parametrize("value", [{"on": True, "strength": 1}, {"__value__": [1, 2]}, ["a", "b", "c"], []])
+@pytest.mark.parametrize("key", ["inputs", "images"])
+def test_a_table_or_list_is_never_replaced_by_one_value(key: str, value: Any) -> None:
+    """A LoRA with its switch and strength is no number; the sentence names the node."""
+    graph = {**example(), "18": {"class_type": "Power Lora Loader (rgthree)", "inputs": {"lora_1": value}}}
+    mapped = {"inputs": {"seed": "3.seed", "x": "18.lora_1"}} if key == "inputs" else {"images": {"18.lora_1": "x.png"}}
+
+    assert refusal(graph, **mapped) == (
+        f"config.{'inputs.x' if key == 'inputs' else 'images.18.lora_1'}: 18.lora_1 of node 18 (Power Lora Loader "
+        "(rgthree)) holds a table or a list, which one value cannot replace; map another input"
+    )
+
+
+def test_the_advice_to_map_a_seed_names_whole_numbers_alone() -> None:
+    """A switch is an integer for Python, and none for a seed."""
+    graph = example()
+    graph["20"] = {"class_type": "Seeds", "inputs": {"__required": True, "value": 5, "text": "x", "table": {"a": 1}}}
+    graph["21"] = {"class_type": "Odd", "inputs": {"seed": "random", "noise_seed": False}}
+    graph["3"]["inputs"]["seed"] = ["20", 0]
+
+    assert seed_inputs(graph) == [Target("20", "value")]

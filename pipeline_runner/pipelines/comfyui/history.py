@@ -1,23 +1,31 @@
 """How a prompt has ended, read from the server's `GET /history/ID`, the only authority for it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final, Literal, NamedTuple
 
 from bus.contracts.messages import JobError
 from pipeline_runner.pipelines.comfyui.errors import execution_error
-from pipeline_runner.pipelines.comfyui.workflow import Graph
+from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.server_values import number
 
 MILLISECONDS: Final = 1000.0
+PICTURE_SUFFIXES: Final = ("", ".png", ".jpg", ".jpeg", ".jfif", ".webp")
 
 
 class ImageFile(NamedTuple):
-    """Where the server keeps a picture."""
+    """Where the server keeps a picture; it lists videos among them."""
 
     node: str
     filename: str
     subfolder: str
     type: str  # `output` for what is saved, `temp` for previews
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the name is that of a picture."""
+        return PurePosixPath(self.filename).suffix.lower() in PICTURE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +35,7 @@ class Ended:
     Attributes:
         state: Well, with an error, or interrupted by somebody.
         error: What went wrong in a node.
-        images: The pictures of all output nodes.
+        images: The pictures and videos of all output nodes.
         graph: The nodes as the server executed them.
         cached: The nodes that were not executed, as the server had their results.
         seconds: How long it ran, None if the server does not tell.
@@ -60,11 +68,10 @@ def read_ended(entry: Any) -> Ended:
     )
 
 
-def chosen_images(ended: Ended, output_nodes: tuple[str, ...]) -> list[ImageFile]:
-    """Return the pictures that count: those of the named nodes, else all that are saved, without previews."""
-    if output_nodes:
-        return [image for image in ended.images if image.node in output_nodes]
-    return [image for image in ended.images if image.type == "output"]
+def in_order(images: Iterable[ImageFile], graph: Graph) -> tuple[ImageFile, ...]:
+    """Return pictures in the order of their nodes in the workflow; the server's own differs between versions."""
+    places = {node_id: place for place, node_id in enumerate(graph)}
+    return tuple(sorted(images, key=lambda image: places.get(image.node, len(places))))
 
 
 def _messages(written: Any) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The node classes of a server and the inputs they take, from its `GET /object_info`."""
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -10,11 +11,23 @@ from msgspec import Raw, Struct
 from bus.contracts.messages import Config
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.validation import InvalidInputError, near_miss
-from pipeline_runner.pipelines.comfyui.workflow import Graph, Target, Workflow, described
-from pipeline_runner.pipelines.server_values import number
+from pipeline_runner.pipelines.comfyui.graph import Graph, Target, described
+from pipeline_runner.pipelines.comfyui.input_specs import described_input, input_spec, is_empty_list, types_of
+from pipeline_runner.pipelines.comfyui.node_packs import pack_of
+from pipeline_runner.pipelines.comfyui.workflow import Workflow
 
 Inputs = Mapping[str, Sequence[VariableSpec | None]]
 """Variable → what its inputs take, None for any scalar."""
+CLASSES_SHOWN: Final = 5
+OWN_MODULES: Final = ("comfy_extras.", "comfy_api_nodes.")  # and "nodes": where ComfyUI's own classes are
+PICTURE_TYPES: Final = frozenset(
+    {"IMAGE", "MASK", "LOSS_MAP"}
+)  # own output nodes that take none of them show no picture
+# ComfyUI's own classes that take pictures and give none: videos, folders for training, messages instead of files
+NO_PICTURES: Final = frozenset(
+    {"Preview3D", "SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder", "SaveImageWebsocket", "SaveWEBM"}
+)
+FILLED_BY_THE_PAGE: Final = ("CustomCombo",)  # classes whose choices only the page of the server knows
 
 
 class NodeInfo(Struct, frozen=True):
@@ -22,6 +35,7 @@ class NodeInfo(Struct, frozen=True):
 
     input: Any = None
     output_node: Any = False
+    python_module: Any = ""
 
 
 class Nodes:
@@ -65,13 +79,20 @@ class Nodes:
             _check_classes(self, workflow)
             _check_output_nodes(self, workflow)
             self._inputs[workflow] = {
-                name: _distinct(self._spec_of(workflow.graph, target) for target in targets)
+                name: _distinct(self._spec_of(workflow.graph, name, target) for target in targets)
                 for name, targets in workflow.inputs.items()
             }
         return self._inputs[workflow]
 
-    def _spec_of(self, graph: Graph, target: Target) -> VariableSpec | None:
-        return input_spec(self.find(graph[target.node]["class_type"]), target.input)
+    def _spec_of(self, graph: Graph, name: str, target: Target) -> VariableSpec | None:
+        node = graph[target.node]
+        told = described_input(self.find(node["class_type"]).input, target.input, node["inputs"])
+        if is_empty_list(told) and node["class_type"] not in FILLED_BY_THE_PAGE:
+            raise InvalidInputError(
+                f"config.inputs.{name}: the server has nothing to choose from for {target}; "
+                "put a file into the folder of its models, or map another input"
+            )
+        return input_spec(told)
 
 
 _all_classes: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -89,29 +110,33 @@ def check_against(nodes: Nodes, workflow: Workflow, config: Config) -> None:
             check_value(f"config.{name}", spec, config[name])
 
 
-def input_spec(info: NodeInfo, name: str) -> VariableSpec | None:
-    """Return what an input takes, as far as it can be known; None for any scalar."""
-    match _described_input(info, name):
-        case [kind, dict() as options, *_]:
-            return _spec(kind, options)
-        case [kind]:
-            return _spec(kind, {})
-        case _:
-            return None
-
-
 def output_nodes(nodes: Nodes, graph: Graph) -> list[str]:
     """Return the output nodes of a workflow: only nodes that lead to one of them are executed."""
     return [node_id for node_id, node in graph.items() if nodes.find(node["class_type"]).output_node]
 
 
 def _check_classes(nodes: Nodes, workflow: Workflow) -> None:
-    for node_id, node in workflow.graph.items():
-        if node["class_type"] not in nodes:
-            raise InvalidInputError(
-                f"config.workflow: the server lacks {described(workflow.graph, node_id)}; install the custom node "
-                f"that brings it and start ComfyUI again; {near_miss(node['class_type'], nodes.names())}"
-            )
+    """Name all classes that are missing, each with the nearest that are there; a list of all would help nobody."""
+    missing = {node["class_type"]: node_id for node_id, node in workflow.graph.items()}
+    told = [
+        _missing(nodes, class_type, described(workflow.graph, node_id))
+        for class_type, node_id in missing.items()
+        if class_type not in nodes
+    ]
+    if told:
+        more = f"; and {len(told) - CLASSES_SHOWN} more classes" if len(told) > CLASSES_SHOWN else ""
+        raise InvalidInputError(
+            f"config.workflow: the server lacks {'; '.join(told[:CLASSES_SHOWN])}{more}; update ComfyUI, or install "
+            "the custom nodes that bring it, and start ComfyUI again"
+        )
+
+
+def _missing(nodes: Nodes, class_type: str, name: str) -> str:
+    pack = pack_of(class_type)
+    nearest = difflib.get_close_matches(class_type, nodes.names(), n=3)
+    hints = [f"perhaps of the custom nodes {pack}"] if pack else []
+    hints += [f"nearest are {', '.join(map(repr, nearest))}"] if nearest else []
+    return f"{name}, {', '.join(hints)}" if hints else name
 
 
 def _distinct(specs: Iterable[VariableSpec | None]) -> list[VariableSpec | None]:
@@ -124,45 +149,26 @@ def _distinct(specs: Iterable[VariableSpec | None]) -> list[VariableSpec | None]
 
 
 def _check_output_nodes(nodes: Nodes, workflow: Workflow) -> None:
-    ends = output_nodes(nodes, workflow.graph)
+    graph = workflow.graph
+    ends = output_nodes(nodes, graph)
     if not ends:
         raise InvalidInputError("config.workflow: it has no node that saves pictures; add a Save Image node")
+    picturing = [node_id for node_id in ends if _may_give_pictures(nodes, graph[node_id]["class_type"])]
     for node_id in workflow.output_nodes:
         if node_id not in ends:
-            text = f"config.output_nodes: {described(workflow.graph, node_id)} saves nothing"
+            text = f"config.output_nodes: {described(graph, node_id)} saves nothing"
             raise InvalidInputError(f"{text}; {near_miss(node_id, ends)}")
+        if node_id not in picturing:
+            raise InvalidInputError(f"config.output_nodes: {described(graph, node_id)} gives no pictures")
+    if not picturing:
+        raise InvalidInputError(
+            f"config.workflow: {described(graph, ends[0])} gives no pictures, nor does another node; "
+            "add a Save Image node: videos, sounds and models are no results"
+        )
 
 
-def _described_input(info: NodeInfo, name: str) -> Any:
-    for part in ("required", "optional"):
-        inputs = info.input.get(part) if isinstance(info.input, dict) else None
-        if isinstance(inputs, dict) and name in inputs:
-            return inputs[name]
-    return None
-
-
-def _spec(kind: object, options: dict[str, Any]) -> VariableSpec | None:
-    """Read both forms of choices, `[[…], {…}]` and `["COMBO", {"options": […]}]`, and the types that we know."""
-    match kind:
-        case list():
-            return _choice(kind, options)
-        case "COMBO":
-            return _choice(options.get("options"), options)
-        case "INT" | "FLOAT":
-            low, high = number(options.get("min")), number(options.get("max"))
-            return VariableSpec(kind="int" if kind == "INT" else "float", minimum=low, maximum=high)
-        case "STRING" | "BOOLEAN":
-            return VariableSpec(kind="str" if kind == "STRING" else "bool")
-        case _:
-            return None
-
-
-def _choice(choices: object, options: dict[str, Any]) -> VariableSpec | None:
-    """Return the spec of a list of choices; None where the list is not all: files can be uploaded to some."""
-    if not isinstance(choices, list) or any(key.endswith("_upload") and value for key, value in options.items()):
-        return None
-    if all(isinstance(choice, str) for choice in choices):
-        return VariableSpec(kind="str", choices=tuple(choices))
-    if all(number(choice) is not None for choice in choices):
-        return VariableSpec(kind="float", choices=tuple(choices))
-    return None
+def _may_give_pictures(nodes: Nodes, class_type: str) -> bool:
+    """Return whether the history may name pictures of an output node. Of custom nodes nobody knows before they ran."""
+    info = nodes.find(class_type)
+    own = info.python_module == "nodes" or str(info.python_module).startswith(OWN_MODULES)
+    return class_type not in NO_PICTURES and (not own or not PICTURE_TYPES.isdisjoint(types_of(info.input)))

@@ -15,11 +15,12 @@ from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError, kind_of
 from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+from pipeline_runner.pipelines.comfyui.graph import Target
 from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
 from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
 from pipeline_runner.pipelines.comfyui.results import Harvest, judge
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
-from pipeline_runner.pipelines.comfyui.workflow import STAGE, Target, Workflow, patched, read_workflow, values_of
+from pipeline_runner.pipelines.comfyui.workflow import STAGE, Workflow, patched, read_workflow, values_of
 from pipeline_runner.pipelines.http_client import PICTURE_BYTES, ServerFault
 from pipeline_runner.pipelines.input_files import FileVersion, find_file, read_file
 from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result

@@ -8,10 +8,11 @@ from typing import Final
 from bus.contracts.messages import JobResult
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, node_errors_text
+from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.progress import ProgressFeed, Steps
 from pipeline_runner.pipelines.comfyui.server import Accepted, ComfyServer, Queue
-from pipeline_runner.pipelines.comfyui.workflow import Graph, Workflow
+from pipeline_runner.pipelines.comfyui.workflow import Workflow
 from pipeline_runner.pipelines.http_client import ServerFault
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 

@@ -9,9 +9,9 @@ import msgspec
 
 from pipeline_runner.pipelines import ServerAddress
 from pipeline_runner.pipelines.comfyui.errors import refusal_text
+from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, read_ended
 from pipeline_runner.pipelines.comfyui.nodes import Nodes
-from pipeline_runner.pipelines.comfyui.workflow import Graph
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 

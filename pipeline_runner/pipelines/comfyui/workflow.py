@@ -1,23 +1,27 @@
 """A workflow in ComfyUI's API format, and a job's configuration put into it."""
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError, near_miss
+from pipeline_runner.pipelines.comfyui.graph import (
+    Graph,
+    Target,
+    described,
+    input_of,
+    own_inputs,
+    read_graph,
+    seed_inputs,
+    source_of,
+)
 from pipeline_runner.pipelines.server_values import scalar
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
-SEED_INPUTS: Final = ("seed", "noise_seed")  # as ComfyUI's own nodes and most others name them
-EXPORT: Final = (
-    'export it with "Workflow > Export (API)"; older versions of ComfyUI have "Save (API Format)" in the menu once '
-    "dev mode is on in the settings"
-)
 STAGE: Final = StageSpec(
     config={
         "workflow": VariableSpec(kind="str"),
@@ -29,19 +33,6 @@ STAGE: Final = StageSpec(
     required=("workflow", "inputs"),
     map="inputs",
 )
-Graph = dict[str, dict[str, Any]]
-"""Node id → `{"class_type": …, "inputs": {name: value, or a link [node id, slot]}}`."""
-
-
-class Target(NamedTuple):
-    """One input of one node."""
-
-    node: str
-    input: str
-
-    def __str__(self) -> str:
-        """Write it as in a configuration."""
-        return f"{self.node}.{self.input}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -69,7 +60,7 @@ def read_workflow(data: bytes, config: Config) -> Workflow:
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    graph = _read_graph(data)
+    graph = read_graph(data)
     timeout = config.get("timeout_seconds", DEFAULT_TIMEOUT)
     workflow = Workflow(
         graph=graph,
@@ -105,56 +96,6 @@ def effective_values(workflow: Workflow, graph: Graph) -> Config:
     """Return the value of each variable as some nodes have it; of several targets, the first one's."""
     found = {name: input_of(graph, targets[0]) for name, targets in workflow.inputs.items()}
     return {name: _sendable(value) for name, value in found.items() if isinstance(value, bool | int | float | str)}
-
-
-def input_of(graph: Graph, target: Target) -> Any:
-    """Return the value of an input, None if it does not exist."""
-    return graph.get(target.node, {}).get("inputs", {}).get(target.input)
-
-
-def seed_inputs(graph: Graph) -> list[Target]:
-    """Return the inputs that look like seeds; for one that another node feeds, the whole numbers of that node."""
-    found: list[Target] = []
-    for node_id, node in graph.items():
-        for name in SEED_INPUTS:
-            source = _source(node["inputs"].get(name))
-            if source is not None:
-                found += [target for target in own_inputs(graph, source) if isinstance(input_of(graph, target), int)]
-            elif name in node["inputs"]:
-                found.append(Target(node_id, name))
-    return list(dict.fromkeys(found))
-
-
-def own_inputs(graph: Graph, node_id: str) -> list[Target]:
-    """Return the inputs of a node that no other node feeds."""
-    inputs = graph[node_id]["inputs"] if node_id in graph else {}
-    return [Target(node_id, name) for name, value in inputs.items() if _source(value) is None]
-
-
-def described(graph: Graph, node_id: str) -> str:
-    """Name a node for people."""
-    return f"node {node_id} ({graph[node_id]['class_type']})" if node_id in graph else f"node {node_id}"
-
-
-def _read_graph(data: bytes) -> Graph:
-    try:
-        found = json.loads(data, parse_constant=_no_json)
-    except (ValueError, RecursionError):
-        raise InvalidInputError(f"config.workflow: the file is no JSON; {EXPORT}") from None
-    if isinstance(found, dict) and isinstance(found.get("nodes"), list):
-        raise InvalidInputError(f"config.workflow: the file is for the editor, not for the API; {EXPORT}")
-    if not isinstance(found, dict) or not found:
-        raise InvalidInputError(f"config.workflow: the file has no nodes; {EXPORT}")
-    for node_id, node in found.items():
-        known = isinstance(node, dict) and isinstance(node.get("class_type"), str)
-        if not known or not isinstance(node.get("inputs"), dict):
-            raise InvalidInputError(f"config.workflow: {node_id!r} is no node with class_type and inputs; {EXPORT}")
-    return found
-
-
-def _no_json(constant: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python would read but no server has to."""
-    raise ValueError(constant)
 
 
 def _sendable(value: Scalar) -> Scalar:
@@ -218,26 +159,20 @@ def _find_input(graph: Graph, where: str, text: ConfigValue) -> Target:
 
 
 def _check_targets(workflow: Workflow) -> None:
-    """Refuse an input that another node feeds, and one that two keys would set."""
+    """Refuse an input that another node feeds, one with a table or list of its own, and one that two keys would set."""
     named = [(f"inputs.{name}", target) for name, targets in workflow.inputs.items() for target in targets]
     named += [(f"images.{target}", target) for target in workflow.images]
     owners: dict[Target, str] = {}
     for key, target in named:
-        source = _source(input_of(workflow.graph, target))
+        source = source_of(input_of(workflow.graph, target))
         if source is not None:
             raise InvalidInputError(f"config.{key}: {target} comes from {_instead(workflow.graph, source)}")
+        if isinstance(input_of(workflow.graph, target), list | dict):
+            what = f"{target} of {described(workflow.graph, target.node)} holds a table or a list"
+            raise InvalidInputError(f"config.{key}: {what}, which one value cannot replace; map another input")
         if target in owners:
             raise InvalidInputError(f"config.{key}: {target} is set by {owners[target]} already; remove one of them")
         owners[target] = key
-
-
-def _source(value: object) -> str | None:
-    """Return the node that feeds an input, None if the input has a value of its own."""
-    match value:
-        case [str() | int() as node_id, int()]:
-            return str(node_id)
-        case _:
-            return None
 
 
 def _instead(graph: Graph, source: str) -> str:
