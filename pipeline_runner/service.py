@@ -63,14 +63,11 @@ class Runner:
         keys: Keys | None = None,
         hooks: Mapping[str, CompletionHandler] | None = None,
     ) -> None:
-        """Bind the sockets, and requeue the jobs that were running when the last runner died.
+        """Open the tables, bind the sockets, and requeue the jobs that were running when the last runner died.
 
         Raises:
             BindError: a port is taken.
         """
-        self.publisher = Publisher(
-            log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
-        )
         self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
         self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
         self._queues = PipelineQueues(
@@ -80,6 +77,9 @@ class Runner:
         index = OutputIndex(log, outputs.root)
         index.repair(self._service.store.ended())
         self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
+        self.publisher = Publisher(
+            log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
+        )
         self._hooks = CompletionHooks(hooks or {})
         self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)

@@ -10,7 +10,7 @@ from bus.eventlog import sql
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import APPLICATION_ID
 from bus.eventlog.opening import refusal
-from bus.eventlog.tables import OWN
+from bus.eventlog.versions import OWN
 
 SQL: Final = sql.load("bus.eventlog", "backups.sql")
 PAGES_AT_ONCE: Final = 4096  # so that Ctrl-C is answered

@@ -25,8 +25,9 @@ from bus.eventlog.opening import check_files, refusal
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
-from bus.eventlog.tables import OWN, Tables
+from bus.eventlog.tables import Tables
 from bus.eventlog.transaction import Transaction
+from bus.eventlog.versions import OWN
 from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.frames import Epochs, Record
 

@@ -8,7 +8,8 @@ from typing import Final
 from bus.eventlog import damage, sql
 from bus.eventlog.pages import checksum
 from bus.eventlog.reader import Reader, is_damage
-from bus.eventlog.tables import OWN, transaction
+from bus.eventlog.tables import transaction
+from bus.eventlog.versions import OWN
 
 SQL: Final = sql.load("bus.eventlog", "own_tables.sql")
 logger = logging.getLogger(__name__)

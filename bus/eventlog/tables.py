@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bus.eventlog import damage, row_checksums, schemas, sql
+from bus.eventlog import damage, row_checksums, schemas
 from bus.eventlog.copies import copy_before_migration
 from bus.eventlog.errors import LogError
+from bus.eventlog.versions import OWN, set_version, version_in
 
-SQL: Final = sql.load("bus.eventlog", "tables.sql")
-OWN: Final = "log"  # the log's own tables, whose version is that of the file
 RECORDS: Final = "log"  # may be gigabytes, so they are checked as they are read
 WHOLE_BYTES: Final = 256 << 20  # of a file whose pages are all checked when it is opened: about a second
 logger = logging.getLogger(__name__)
@@ -33,11 +32,11 @@ class Tables:
             LogError: the tables are of a newer version, are not as this program creates them, or are damaged.
         """
         schema, newest = statements["schema"], schemas.version_of(statements)
-        version, found = self._version(store), 0
+        version, found = version_in(self._db, store), 0
         if store == OWN and self._size() <= WHOLE_BYTES and (wrong := damage.wrong_across_tables(self._db)):
             raise self._damaged(wrong)
         if self._is_current(schema) and (version is None or (version < newest and store == OWN)):
-            self._set_version(store, newest)  # the row with the number was damaged, or the number
+            set_version(self._db, store, newest)  # the row with the number was damaged, or the number
         elif version is None:
             self._create(store, schema, newest)
         elif version > newest:
@@ -66,7 +65,7 @@ class Tables:
                 self._db.execute(statement)
             for table in self._checked(schema):
                 row_checksums.renew(self._db, table)
-            self._set_version(store, version)
+            set_version(self._db, store, version)
 
     def _is_current(self, schema: str) -> bool:
         return schemas.difference(schema, schemas.objects_in(self._db)) is None
@@ -76,19 +75,24 @@ class Tables:
 
         Return how many damaged rows were set aside before: a migration gives all rows new checksums.
         """
-        copy_before_migration(self._db, self._path)
+        newest = schemas.version_of(statements)
+        if missing := [step for step in range(version + 1, newest + 1) if f"migration_{step}" not in statements]:
+            what = f"{self._path} has version {version} of the {store} tables"
+            known = f"this program knows {missing[-1]} to {newest}"
+            raise LogError(
+                f"{what}, {known}: an early program wrote them; use that one, or move the file away to begin anew"
+            )
+        copy_before_migration(self._db, self._path, store, version)
         there = schemas.objects_in(self._db)
         found = self._check(store, [name for name in schemas.tables_of(statements["schema"]) if name in there])
-        for step in range(version + 1, schemas.version_of(statements) + 1):
-            if f"migration_{step}" not in statements:
-                raise LogError(f"{self._path} has version {version} of the {store} tables, which is too old")
+        for step in range(version + 1, newest + 1):
             with transaction(self._db):
                 for statement in schemas.split(statements[f"migration_{step}"]):
                     self._db.execute(statement)
                 for table in self._checked(statements["schema"]):
                     row_checksums.renew(self._db, table)
-                self._set_version(store, step)
-        logger.info("%s: the %s tables are now of version %d", self._path, store, schemas.version_of(statements))
+                set_version(self._db, store, step)
+        logger.info("%s: the %s tables are now of version %d", self._path, store, newest)
         return found
 
     def _check(self, store: str, names: list[str]) -> int:
@@ -113,18 +117,6 @@ class Tables:
     def _size(self) -> int:
         pages, size = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         return int(pages * size)
-
-    def _version(self, store: str) -> int | None:
-        """Return the version of a store's tables; None if there are none."""
-        statement, params = ("PRAGMA user_version", ()) if store == OWN else (SQL["select_scope"], (store,))
-        row = self._db.execute(statement, params).fetchone()
-        return row[0] or None if row else None
-
-    def _set_version(self, store: str, version: int) -> None:
-        if store == OWN:
-            self._db.execute(f"PRAGMA user_version = {version}")
-        else:
-            self._db.execute(SQL["upsert_scope"], (store, version))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from bus.eventlog.log import APPLICATION_ID
 from bus.eventlog.log import SQL as LOG_SQL
 from bus.eventlog.pages import checksum
 from bus.eventlog.reader import Reader
-from bus.eventlog.tables import OWN
+from bus.eventlog.versions import OWN
 
 SQL: Final = sql.load("bus.eventlog", "verification.sql")
 MOST: Final = 1000  # damaged records that are looked for, and findings of one kind

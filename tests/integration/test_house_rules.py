@@ -14,8 +14,8 @@ from bus.config.toml_file import read_toml
 from bus.contracts.messages import ExperimentDefinition, Message
 from bus.eventlog.damage import SQL as DAMAGE_SQL
 from bus.eventlog.own_tables import SQL as OWN_SQL
-from bus.eventlog.tables import SQL as TABLES_SQL
 from bus.eventlog.verification import SQL as VERIFICATION_SQL
+from bus.eventlog.versions import SQL as VERSIONS_SQL
 from bus.protocol import topics
 from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
@@ -176,7 +176,7 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
     [
         ("bus/eventlog/damage.py", DAMAGE_SQL),
         ("bus/eventlog/own_tables.py", OWN_SQL),
-        ("bus/eventlog/tables.py", TABLES_SQL),
+        ("bus/eventlog/versions.py", VERSIONS_SQL),
         ("bus/eventlog/verification.py", VERIFICATION_SQL),
         ("pipeline_runner/outputs/verification.py", OUTPUT_VERIFICATION_SQL),
         ("pipeline_runner/queue/store.py", RUNNER_SQL),

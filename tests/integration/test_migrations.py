@@ -2,33 +2,35 @@
 
 import shutil
 import sqlite3
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from bus.eventlog import schemas
 from bus.eventlog.errors import LogError
+from bus.eventlog.log import SQL as LOG
 from bus.eventlog.log import Log
+from bus.eventlog.verification import opened
+from bus.eventlog.versions import OWN
+from tests.support.helpers import append
+from tests.support.old_data import KNOWN, VERSIONS, is_older, unpack, versions_of
 from variantbus.cli.verify import STORES
 
 OpenLog = Callable[..., Log]
-FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
-VERSIONS: Final = sorted(path.name for path in FIXTURES.glob("version-*.tar.xz"))
 pytestmark = pytest.mark.fault(item="F53")
+ALL = [(version, service) for version in VERSIONS for service in STORES]
+OLDER = [pair for pair in ALL if is_older(*pair)]
 
 
-@pytest.fixture(params=[(version, service) for version in VERSIONS for service in STORES], ids="-".join)
+@pytest.fixture(params=OLDER, ids="-".join)
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Return a database that an earlier version wrote."""
+    """Return a database that an earlier version wrote, and that has to be migrated."""
     version, service = request.param
-    with tarfile.open(FIXTURES / version) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path / "data" / f"{service}.db"
+    return unpack(version, tmp_path) / f"{service}.db"
 
 
 def open_all(open_log: OpenLog, path: Path) -> Log:
@@ -68,6 +70,29 @@ def test_all_is_there_and_the_schema_is_that_of_a_new_file(open_log: OpenLog, ol
     assert made == schemas.objects_in(new._db)
     (copy,) = copies(old)
     assert content(copy) == before
+
+
+@pytest.mark.parametrize("service", STORES)
+def test_there_is_a_data_folder_of_every_version_that_is_migrated(service: str) -> None:
+    """Who writes a migration adds the folder of the version before it (tests/fixtures/make_version.py)."""
+    there = [versions_of(version, service) for version in VERSIONS]
+
+    for store, statements in {OWN: LOG, **STORES[service]}.items():
+        migrated = {int(name.removeprefix("migration_")) - 1 for name in statements if name.startswith("migration_")}
+        missing = migrated - {versions[store] for versions in there}
+        assert not missing, f"tests/fixtures has no data folder with version {missing} of the {store} tables"
+
+
+@pytest.mark.parametrize(("version", "service"), ALL, ids="-".join)
+def test_a_schema_changes_with_its_version_alone(version: str, service: str, tmp_path: Path) -> None:
+    """Without a new version, the files that are out there would be refused as damaged."""
+    path = unpack(version, tmp_path) / f"{service}.db"
+    with opened(path) as db:
+        found = schemas.objects_in(db)
+
+    for store, statements in {OWN: LOG, **STORES[service]}.items():
+        if versions_of(version, service)[store] == KNOWN[service][store]:
+            assert schemas.difference(statements["schema"], found) is None, f"{store} needs a migration"
 
 
 def test_a_migration_is_made_once(open_log: OpenLog, old: Path) -> None:
@@ -131,10 +156,63 @@ def test_without_a_copy_nothing_is_changed(
     assert before.items() <= content(old).items()
 
 
-def test_a_version_from_before_the_first_migration_is_refused(open_log: OpenLog, tmp_path: Path) -> None:
-    """Nothing knows how to go on from there."""
-    log = open_log(tmp_path / "test.db")
+def test_a_version_from_before_the_first_migration_is_refused_and_left_as_it_is(
+    open_log: OpenLog, tmp_path: Path
+) -> None:
+    """Nothing knows how to go on from there; so no step is taken, and no copy is made."""
+    path = tmp_path / "test.db"
+    log = open_log(path)
     log.create_tables("test", {"schema": "CREATE TABLE t (a);"})
+    newest = {
+        "schema": "CREATE TABLE t (a, b, c);",
+        "migration_3": "ALTER TABLE t ADD COLUMN b;",
+        "migration_4": "ALTER TABLE t ADD COLUMN c;",
+    }
 
-    with pytest.raises(LogError, match="has version 1 of the test tables, which is too old"):
-        log.create_tables("test", {"schema": "CREATE TABLE t (a, b);", "migration_3": "ALTER TABLE t ADD COLUMN b;"})
+    with pytest.raises(LogError, match="has version 1 of the test tables, this program knows 2 to 4: an early"):
+        log.create_tables("test", newest)
+
+    assert copies(path) == []
+    assert log.query("SELECT * FROM pragma_table_info('t')") == [(0, "a", "", 0, None, 0)]
+
+
+@pytest.mark.fault(item="F80")
+def test_each_migration_copies_what_is_there_and_the_copy_of_the_last_one_is_kept(
+    open_log: OpenLog, tmp_path: Path
+) -> None:
+    """Also if no event was published between two, so that their copies have the same name."""
+    path = tmp_path / "test.db"
+    statements = {"schema": "CREATE TABLE t (a);"}
+    log = open_log(path)
+    log.create_tables("test", statements)
+    for version, published in ((2, False), (3, False), (4, True)):
+        with log.transaction() as tx:
+            tx.execute("INSERT INTO t (a) VALUES (?)", (version,))
+        if published:
+            append(log, ("a.", 1))
+        column = f"b{version}"
+        statements = {
+            **statements,
+            "schema": statements["schema"].replace(");", f", {column});"),
+            f"migration_{version}": f"ALTER TABLE t ADD COLUMN {column};",
+        }
+        log.create_tables("test", statements)
+
+        (copy,) = copies(path)
+        assert copy.name == f"test.db.before-migration-{int(published)}"
+        with closing(sqlite3.connect(copy)) as db:
+            assert [a for (a,) in db.execute("SELECT a FROM t")] == list(range(2, version + 1))
+
+
+@pytest.mark.fault(item="F80")
+def test_a_copy_that_cannot_be_read_or_was_cut_off_is_made_again(open_log: OpenLog, old: Path) -> None:
+    """It is no copy."""
+    head = dict(content(old)["sqlite_sequence"])["log"]
+    for name in (f"{old.name}.before-migration-{head}", f"{old.name}.before-migration-{head}.unfinished"):
+        old.with_name(name).write_bytes(b"something else")
+    before = content(old)
+
+    open_all(open_log, old).close()
+
+    (copy,) = copies(old)
+    assert content(copy) == before

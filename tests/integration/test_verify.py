@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import sqlite3
-import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,10 +18,10 @@ from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
 from bus.eventlog.verification import ranges
 from tests.support.log_files import spoil_page, tamper
+from tests.support.old_data import unpack
 from variantbus.cli.main import main
 from variantbus.cli.verify import STORES
 
-FIXTURE: Final = Path(__file__).parents[1] / "fixtures" / "version-1.tar.xz"
 pytestmark = pytest.mark.fault(item="F54")
 
 
@@ -31,14 +29,13 @@ pytestmark = pytest.mark.fault(item="F54")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder of this version, with experiments, ratings and pictures."""
     folder = tmp_path_factory.mktemp("template")
-    with tarfile.open(FIXTURE) as archive:
-        archive.extractall(folder, filter="data")
+    data = unpack("version-1.tar.xz", folder)
     for service, stores in STORES.items():
-        log = Log(folder / "data" / f"{service}.db")
+        log = Log(data / f"{service}.db")
         for store, statements in stores.items():
             log.create_tables(store, statements)
         log.close()
-    return folder / "data"
+    return data
 
 
 @pytest.fixture
@@ -240,8 +237,7 @@ def test_a_file_that_cannot_be_read_is_refused(data: Path) -> None:
 
 def test_a_folder_of_an_earlier_version_is_verified_as_it_is(tmp_path: Path) -> None:
     """Its rows of state have no checksums yet; its events and pictures have."""
-    with tarfile.open(FIXTURE) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack("version-1.tar.xz", tmp_path)
 
     result = verify(tmp_path / "data")
 
