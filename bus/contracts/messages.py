@@ -6,7 +6,7 @@ Times are unix seconds (float), durations seconds.
 
 from typing import Annotated, Final, Literal, get_args
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from msgspec.msgpack import Decoder, Encoder
 
 from bus.protocol.doors import bounds, words
@@ -43,6 +43,7 @@ class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
     variable_under_test: str
     variant_value: VariantValue
     repeat_index: int = 0
+    metric: str | UnsetType = UNSET  # by which the experiment is decided; absent where it needs none
 
 
 class ImageRef(Struct, frozen=True, kw_only=True, gc=False):

@@ -52,7 +52,8 @@ class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `variables` are the knobs that an experiment may turn, `config` further keys of a job, `required` keys of either
     that must be there. Where `template` names a key, the `{placeholders}` in its list of texts are variables too,
     but for the `provided` ones, which the pipeline fills in itself; where `map` names a key, so are the keys of the
-    map there. `unavailable` says in one sentence why nothing can be planned now, "" if it can.
+    map there. `metrics` are the names of those that its jobs report, nil if only a job can tell. `unavailable` says
+    in one sentence why nothing can be planned now, "" if it can.
     """
 
     variables: dict[str, VariableSpec] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     template: str = ""
     provided: tuple[str, ...] = ()
     map: str = ""
+    metrics: tuple[str, ...] | None = None
     unavailable: str = ""
 
 

@@ -3,14 +3,17 @@
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
-from bus.contracts.pipeline_specs import SEED, Pipelines, check_config, check_value, find_stage, variables_of
+from bus.contracts.pipeline_specs import SEED, Pipelines, StageSpec, check_config, check_value, find_stage, variables_of
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
 from learning_service.experiments.space import Space, first_round, space_of
 
+OF_PEOPLE: Final = ("stars", "preference")  # objectives that people decide, by ratings and by comparisons
+SECONDS: Final = "seconds"  # the objective that every job has
 MAX_JOBS: Final = 100_000
 CONFIG_BYTES: Final = 32_768  # it travels with every job; larger things belong in a file that the config names
 VALUE_BYTES: Final = 2048  # it travels with every job twice; a hundred jobs have to fit into one request
@@ -82,9 +85,30 @@ def job_request(
             variable_under_test=definition.variable_name,
             variant_value=value,
             repeat_index=job.repeat_index,
+            metric=metric_of(definition) or UNSET,
         ),
         priority=definition.priority,
     )
+
+
+def metric_of(definition: ExperimentDefinition) -> str:
+    """Return the metric by which an experiment is decided, "" if no job has to report one."""
+    return "" if definition.objective in (*OF_PEOPLE, SECONDS) else definition.objective
+
+
+def check_objective(definition: ExperimentDefinition, spec: StageSpec) -> None:
+    """Refuse an objective that no job can have.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    if definition.goal == "minimize" and definition.objective in OF_PEOPLE:
+        raise InvalidInputError(f"goal: more {definition.objective} is always better; leave it out")
+    name = metric_of(definition)
+    if name and spec.metrics is not None and name not in spec.metrics:
+        hint = near_miss(name, [*spec.metrics, *OF_PEOPLE, SECONDS])
+        stage = f"{definition.pipeline} ({definition.stage})"
+        raise InvalidInputError(f"objective: {stage} reports no metric {name!r}; {hint}")
 
 
 def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
@@ -108,9 +132,8 @@ def check_plan(
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    if definition.goal == "minimize" and definition.objective in ("stars", "preference"):
-        raise InvalidInputError(f"goal: more {definition.objective} is always better; leave it out")
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
+    check_objective(definition, spec)
     offered = variables_of(spec, definition.config)
     for where, knob in axes_of(definition):
         if knob.name not in offered:

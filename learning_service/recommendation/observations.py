@@ -6,11 +6,10 @@ from typing import NamedTuple
 from bus.contracts.messages import ExperimentDefinition
 from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import SECONDS
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results
-
-SECONDS = "seconds"  # the objective that every job reports
 
 
 class Observations(NamedTuple):

@@ -19,6 +19,7 @@ from bus.transport.loop import Loop
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
+from pipeline_runner.queue.metrics import with_checked_metrics
 from pipeline_runner.queue.retries import STORAGE
 
 PROGRESS_GAP: Final = 0.2  # seconds: at most 5 progress messages a second for a job
@@ -129,6 +130,7 @@ def run_job(
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
     try:
         result = convert(msgspec.to_builtins(pipeline.run(job, progress, stop.is_set)), JobResult)
+        result = with_checked_metrics(result, job.learning_context)
         if warnings := outputs.take_warnings(job.job_id):
             result = replace(result, warnings=(*result.warnings, *warnings))
         msgspec.msgpack.encode(result)

@@ -8,7 +8,7 @@ from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
-_STAGES: Final = {"run": StageSpec(variables={"level": VariableSpec(kind="float", target="nothing")})}
+_STAGES: Final = {"run": StageSpec(variables={"level": VariableSpec(kind="float", target="nothing")}, metrics=())}
 
 
 class NoopPipeline(Pipeline):

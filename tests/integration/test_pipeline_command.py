@@ -143,25 +143,61 @@ def test_the_last_line_of_stdout_gives_metrics(tmp_path: Path) -> None:
     assert run(tmp_path, python(script)).metrics == {"loss": 0.25, "steps": 3.0}
 
 
+@pytest.mark.fault(item="F92")
 @pytest.mark.parametrize(
-    ("stdout", "metrics"),
+    ("stdout", "metrics", "warning"),
     [
-        ('{"a": 1, "b": NaN, "c": Infinity, "d": true, "e": {"f": 1}, "g": [1], "h": "1", "i": null}', {"a": 1.0}),
-        ('{"a": 1}\n\n  \n', {"a": 1.0}),
-        ("", {}),
-        ("done", {}),
-        ("[1, 2]", {}),
-        ("7", {}),
-        ('{"a": 1', {}),
-        ('{"a": 1}\nbye', {}),
-        ('{"a": 1' + "0" * 400 + "}", {}),
-        ("[" * 100_000, {}),
+        (
+            '{"a": 1, "b": NaN, "c": Infinity, "d": true, "e": {"f": 1}}',
+            {"a": 1.0},
+            "'b' (not a number), 'c' (infinite), 'd' (true or false; write 1 or 0), 'e' (a map)",
+        ),
+        ('{"a": 1, "g": [1], "h": "1", "i": null}', {"a": 1.0}, "'g' (a list), 'h' (a text), 'i' (null)"),
+        ('{"a": -1e999}', {}, "'a' (infinite)"),
+        ('{"a": 1' + "0" * 400 + "}", {}, "'a' (too large)"),
+        ('{"a": 1, "\\ud800": 2}', {"a": 1.0}, r"'\ud800' (its name cannot be written)"),
+        ("{" + ", ".join(f'"{n}": null' for n in "abcdefg") + "}", {}, "'e' (null) and 2 others"),
+        ('{"a": 1}\n\n  \n', {"a": 1.0}, ""),
+        ('\ufeff{"a": 1}', {"a": 1.0}, ""),
+        ('x\r\n{"a": 1}\r\n', {"a": 1.0}, ""),
+        ('{"a": 1', {}, """it is '{"a": 1'"""),
+        ("{'a': 1}", {}, """it is "{'a': 1}\""""),
+        ('{"a": 1' + "0" * 5000 + "}", {}, "it is "),
+        ("", {}, ""),
+        ("done", {}, ""),
+        ("[1, 2]", {}, ""),
+        ("7", {}, ""),
+        ('{"a": 1}\nbye', {}, ""),
+        ("[" * 100_000, {}, ""),
     ],
     ids=lambda text: f"{text!s:.20}",
 )
-def test_only_finite_numbers_of_a_map_are_metrics(stdout: str, metrics: dict[str, float]) -> None:
-    """NaN, true, nested values, numbers that are no float, and whatever is no JSON map are left out."""
-    assert metrics_of(stdout) == metrics
+def test_only_finite_numbers_of_a_map_are_metrics(stdout: str, metrics: dict[str, float], warning: str) -> None:
+    """What else is in the map is named; a last line that was not meant as a map is no reason to warn."""
+    found, warned = metrics_of(stdout)
+
+    assert found == metrics
+    assert warning in warned
+    assert bool(warned) == bool(warning)
+
+
+@pytest.mark.fault(item="F92")
+@pytest.mark.parametrize("stdout", ["", "done", "[0.25]", "0.25", '{"a": 1}\nbye', "[" * 100_000, "x" * 70_000])
+def test_a_metric_that_is_needed_is_missed(stdout: str) -> None:
+    """Where an experiment is decided by a metric, any other last line is worth a warning, which shows it."""
+    metrics, warning = metrics_of(stdout, is_needed=True)
+
+    assert metrics == {}
+    assert "metrics are read of a last line on stdout" in warning
+    assert len(warning) < 200
+
+
+@pytest.mark.fault(item="F92")
+def test_a_long_map_is_read_to_its_beginning(tmp_path: Path) -> None:
+    """The end of the output that is read is long enough for any map that a person would print."""
+    metrics = run(tmp_path, python("import json; print(json.dumps({f'metric {n}': n for n in range(2000)}))")).metrics
+
+    assert len(metrics) == 2000
 
 
 def test_a_program_that_fails_fails_its_job_with_the_end_of_stderr(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_pipeline_that_raises_fails_its_job(
         {"success": True},
         True,
         JobResult(success=True, metrics={"a": cast("Any", object())}),
-        JobResult(success=True, metrics={"\ud800": 1.0}),
+        JobResult(success=True, warnings=("\ud800",)),
         JobResult(success=True, images=(replace(image(), width=2**70),)),
     ],
     ids=["nothing", "a map", "true", "what cannot be encoded", "a lone surrogate", "a huge number"],

@@ -289,3 +289,35 @@ def test_what_people_like_is_never_minimized(objective: str) -> None:
 
     with pytest.raises(InvalidInputError, match=f"^goal: more {objective} is always better; leave it out$"):
         check_plan(plan, PIPELINES)
+
+
+@pytest.mark.fault(item="F93")
+@pytest.mark.parametrize(
+    ("metrics", "objective", "sentence"),
+    [
+        (("loss",), "los", "objective: embedded (txt2img) reports no metric 'los'; did you mean 'loss'?"),
+        (
+            ("loss",),
+            "x",
+            "objective: embedded (txt2img) reports no metric 'x'; known are: loss, preference, seconds, stars",
+        ),
+        ((), "star", "objective: embedded (txt2img) reports no metric 'star'; did you mean 'stars'?"),
+    ],
+)
+def test_an_objective_that_no_job_reports_is_refused(metrics: tuple[str, ...], objective: str, sentence: str) -> None:
+    """Where the pipeline declares its metrics, nobody waits for one that never comes."""
+    stages = {"txt2img": replace(PIPELINES["embedded"]["txt2img"], metrics=metrics)}
+
+    with pytest.raises(InvalidInputError) as refused:
+        check_plan(replace(definition(), objective=objective), {"embedded": stages})
+
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("objective", ["stars", "preference", "seconds", "loss"])
+@pytest.mark.parametrize("metrics", [("loss",), None])
+def test_an_objective_that_jobs_or_people_report_is_taken(objective: str, metrics: tuple[str, ...] | None) -> None:
+    """Of a pipeline that declares nothing only a job can tell."""
+    stages = {"txt2img": replace(PIPELINES["embedded"]["txt2img"], metrics=metrics)}
+
+    assert check_plan(replace(definition(), objective=objective), {"embedded": stages})

@@ -32,6 +32,7 @@ STAGE: Final = StageSpec(
     },
     required=("workflow", "inputs"),
     map="inputs",
+    metrics=(),
 )
 
 

@@ -5,19 +5,20 @@
     timeout_seconds = 600
 
 The arguments are a list and never pass through a shell. The files that the program writes to `{output_dir}` are the
-results; its last line on stdout, if it is a JSON map, gives metrics. A non-zero exit status is a failure, with the end
-of stderr as its message.
+results; its last line on stdout, if it is a JSON map, gives metrics, and a warning for what of it is no finite number.
+A non-zero exit status is a failure, with the end of stderr as its message.
 """
 
 import contextlib
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
+
+from msgspec import UNSET
 
 from bus.contracts.messages import Config, ConfigValue, JobResult
 from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
@@ -27,10 +28,13 @@ from pipeline_runner.outputs.files import FileTooLargeError, Outputs, id_name
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers, remove_folder
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
+from pipeline_runner.queue.metrics import finite
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 POLL_SECONDS: Final = 0.05
-TAIL_BYTES: Final = 4096
+TAIL_BYTES: Final = 4096  # of stderr, for the message
+LINE_BYTES: Final = 65_536  # of stdout: a longer last line is not read
+SHOWN: Final = 60  # characters of a line in a warning
 LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
 BLIND_SECONDS: Final = 0.5  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
 BELIEVED_ATTEMPT: Final = 4  # from this one on a failure counts though nobody looked, so that no job runs for ever
@@ -96,7 +100,7 @@ class CommandPipeline(Pipeline):
             except BaseException:
                 group.kill()
                 raise
-            printed, complaint = _tail(stdout), _tail(stderr)
+            printed, complaint = _tail(stdout, LINE_BYTES), _tail(stderr, TAIL_BYTES)
         if not ended and group.returncode:
             if fault := room.fault(job.attempt) or self._outputs.probe():
                 raise fault  # a program that cannot write ends with any status
@@ -104,11 +108,9 @@ class CommandPipeline(Pipeline):
         elif not ended and _bytes_in(work) > self._most:
             ended = _too_large(self._most)
         self._outputs.check_room()  # a program may have ended well all the same, with half of its files
-        return ended or self._result(job, output_dir, metrics_of(printed), cancelled)
+        return ended or self._result(job, output_dir, printed, cancelled)
 
-    def _result(
-        self, job: NormalizedJobRecord, output_dir: Path, metrics: dict[str, float], cancelled: Cancelled
-    ) -> JobResult:
+    def _result(self, job: NormalizedJobRecord, output_dir: Path, printed: str, cancelled: Cancelled) -> JobResult:
         """Copy what the program has made; something else may still write there."""
         seed, left = job.config.get("seed"), self._most
         images = []
@@ -121,7 +123,10 @@ class CommandPipeline(Pipeline):
                 return _too_large(self._most)
             images.append(image)
             left -= size
-        return JobResult(success=True, images=tuple(images), metrics=metrics, effective=job.config)
+        context = job.learning_context
+        metrics, warning = metrics_of(printed, is_needed=context is not None and context.metric is not UNSET)
+        warnings = (warning,) if warning else ()
+        return JobResult(success=True, images=tuple(images), metrics=metrics, effective=job.config, warnings=warnings)
 
 
 def fill_in(config: Config, provided: dict[str, str]) -> list[str]:
@@ -132,25 +137,23 @@ def fill_in(config: Config, provided: dict[str, str]) -> list[str]:
     return [PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), _argument(part)) for part in parts]
 
 
-def metrics_of(stdout: str) -> dict[str, float]:
-    """Read the finite numbers of the last line, if that is a JSON map."""
+def metrics_of(stdout: str, *, is_needed: bool = False) -> tuple[dict[str, float], str]:
+    """Return the finite numbers of the last line, if that is a JSON map, and a warning about all else, "" if none.
+
+    A last line of another kind is worth a warning only if it was meant as a map, or if a metric is needed.
+    """
     lines = stdout.strip().splitlines()
+    line = lines[-1].strip().removeprefix("\ufeff") if lines else ""
     try:
-        found = json.loads(lines[-1]) if lines else {}
+        found = json.loads(line) if line else None
     except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {key: float(value) for key, value in found.items() if _is_number(value) and _is_text(key)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-def _is_text(key: str) -> bool:
-    """Return whether a name can be written; JSON may have half a surrogate in it."""
-    return not any("\ud800" <= character <= "\udfff" for character in key)
+        found = None
+    if isinstance(found, dict):
+        return finite(found)
+    if is_needed or line.startswith("{"):
+        shown = f"it is {line[:SHOWN]!r}" if line else "there is none"
+        return {}, f'metrics are read of a last line on stdout such as {{"loss": 0.5}}, in JSON; {shown}'
+    return {}, ""
 
 
 def _argument(value: ConfigValue) -> str:
@@ -222,11 +225,11 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _tail(file: IO[bytes]) -> str:
+def _tail(file: IO[bytes], most: int) -> str:
     """Return the end of what a program has printed, by our own file: its name may be anything's meanwhile."""
     number = file.fileno()
-    start = max(0, os.fstat(number).st_size - TAIL_BYTES)
-    return os.pread(number, TAIL_BYTES, start).decode("utf-8", "replace")
+    start = max(0, os.fstat(number).st_size - most)
+    return os.pread(number, most, start).decode("utf-8", "replace")
 
 
 def _files(folder: Path) -> list[Path]:

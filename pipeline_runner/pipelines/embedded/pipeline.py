@@ -46,12 +46,15 @@ _SETTINGS: Final = {
 # each is the sampler's setting of the same name
 _TXT2IMG: Final = {name: replace(spec, target=f"setting {name}") for name, spec in _SETTINGS.items()}
 _DENOISING: Final = VariableSpec(kind="float", minimum=0, maximum=1, target="setting denoising_strength")
+PROMPT_MATCH: Final = "prompt_match"
+_METRICS: Final = (PROMPT_MATCH,)
 _STAGES: Final = {
-    "txt2img": StageSpec(variables=_TXT2IMG),
+    "txt2img": StageSpec(variables=_TXT2IMG, metrics=_METRICS),
     "img2img": StageSpec(
         variables={**_TXT2IMG, "denoising_strength": _DENOISING},
         config={"init_image": VariableSpec(kind="str", target="the picture to begin with")},
         required=("init_image",),
+        metrics=_METRICS,
     ),
 }
 
@@ -113,7 +116,7 @@ class EmbeddedPipeline(Pipeline):
             size=(settings.width, settings.height),
             seed=settings.seed,
         )
-        metrics = {"prompt_match": picture.prompt_match}
+        metrics = {PROMPT_MATCH: picture.prompt_match}
         return JobResult(
             success=True,
             images=(image,),

@@ -239,7 +239,7 @@ def _offered(knob: Knob, lists: Lists) -> bool:
 
 def _spec(name: str, stage: Stage, lists: Lists) -> StageSpec:
     variables = {knob.name: _variable(knob, lists) for knob in knobs_of(name, lists).values()}
-    return StageSpec(variables=variables, config=dict(stage.config), required=stage.required)
+    return StageSpec(variables=variables, config=dict(stage.config), required=stage.required, metrics=())
 
 
 def _variable(knob: Knob, lists: Lists) -> VariableSpec:
