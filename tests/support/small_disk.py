@@ -3,9 +3,11 @@
 import errno
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
+FULL_SECONDS: Final = 0.5  # that it stays full: shorter than between two looks of the runner nobody would notice
 MOST: Final = 1 << 30  # bytes; only what is used takes memory
 LEAST: Final = 4096  # bytes of the last pieces that still fit
 
@@ -17,6 +19,7 @@ class SmallDisk:
         """Mount it, with so many bytes; `reason` says why not, if it could not be."""
         self._folder, self._ballast = folder, folder / "ballast"
         folder.mkdir()
+        self._filled_at = 0.0
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -38,9 +41,11 @@ class SmallDisk:
                         raise
                     size //= 2
             file.truncate(max(0, file.seek(0, os.SEEK_END) - left))
+        self._filled_at = time.monotonic()
 
     def free(self) -> None:
-        """Make room again."""
+        """Make room again, once it was full for a while."""
+        time.sleep(max(0.0, self._filled_at + FULL_SECONDS - time.monotonic()))
         self._ballast.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ TAIL_BYTES: Final = 4096  # of stderr, for the message
 LINE_BYTES: Final = 65_536  # of stdout: a longer last line is not read
 SHOWN: Final = 60  # characters of a line in a warning
 LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
-BLIND_SECONDS: Final = 0.5  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
+BLIND_SECONDS: Final = 0.25  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
 BELIEVED_ATTEMPT: Final = 4  # from this one on a failure counts though nobody looked, so that no job runs for ever
 _STAGES: Final = {
     "run": StageSpec(
