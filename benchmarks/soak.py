@@ -32,7 +32,7 @@ from bus.protocol.control import ControlError, FetchParams
 
 MIB: Final = 1 << 20
 TURN_SECONDS: Final = 0.5
-VARIANTS: Final = 10
+VARIANTS: Final = 15
 PICTURES_EVERY: Final = 20  # turns: an experiment that draws pictures instead of one whose jobs do nothing
 LOOK_EVERY: Final = 4  # turns: a look at lists, logs and the dashboard
 JOIN_EVERY: Final = 40  # turns: a late joiner
@@ -41,8 +41,8 @@ PAGE_SECONDS: Final = 30.0  # that the open page shows one experiment
 PATIENCE_SECONDS: Final = 30.0
 if TYPE_CHECKING:
     from _csv import Writer
-# small enough that retention has work within minutes
-CONFIG: Final = "[limits]\nretain_bytes = 134_217_728\n"
+# all bounds are reached in the first minutes: retention has work, and the newest events of 20,000 prefixes are known
+CONFIG: Final = "[limits]\nretain_bytes = 33_554_432\n"
 NAMES: Final = ("runner", "learning service", "dashboard", "tail")
 COLUMNS: Final = ("seconds", *NAMES, *(f"{name}, private" for name in NAMES))
 
