@@ -28,6 +28,7 @@ from learning_service.feedback.ratings import FeedbackService
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.cancellation import Cancellation
 from learning_service.planning.creation import Creation
+from learning_service.planning.layout import Layout
 from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
 from learning_service.recommendation.service import Recommender
@@ -88,7 +89,8 @@ class LearningService:
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop)
         methods = self.publisher.methods
-        revisions = Revisions(log, self._store, self._dispatcher, selection.max_variants)
+        layout = Layout(log, loop, self._store, self._dispatcher)
+        revisions = Revisions(log, self._store, self._dispatcher, layout, selection.max_variants)
         revisions.register(methods)
         self._search = AdaptiveSearch(
             log,
@@ -99,7 +101,7 @@ class LearningService:
             recommender=self._recommender,
         )
         self._search.register(methods)
-        Creation(log, loop, self._store, self._dispatcher, self._search, selection).register(methods)
+        Creation(log, self._store, self._dispatcher, layout, self._search, selection).register(methods)
         self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, selection.runners)
         self._cancellation.register(methods)
         Queries(self._store, self._recommender).register(methods)

@@ -29,6 +29,7 @@ from bus.transport.loop import Loop
 from bus.transport.sockets import BindError
 
 # Messages form no reference cycles, so the garbage collector need not search each batch for them many times.
+SWITCH_SECONDS: Final = 0.0005  # that a thread which computes keeps the loop's thread waiting, each time it has read
 GC_ALLOCATIONS: Final = 50_000
 # mallopt's numbers and values, from glibc's malloc.h. By default each thread may get a heap of its own, and the size
 # from which on a block is given back to the system at once rises with the largest: a page of 1 MiB left holes behind.
@@ -95,6 +96,7 @@ def service_loop() -> Iterator[Loop]:
     _set_allocator()
     gc.freeze()  # objects of the start-up are never collected
     gc.set_threshold(GC_ALLOCATIONS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = Loop()
     try:
         loop.handle_signals()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -79,6 +80,12 @@ class RequestClient:
             msgspec.msgpack.Decoder(reply), on_reply, on_error, timer, time.monotonic(), connection
         )
         sockets.send_frames(connection.socket, [request_id, method.encode(), encode(params)])
+
+    def answer(self, method: str, params: object, reply: type[R], timeout: float = REQUEST_SECONDS) -> Future[R]:
+        """Send a request, as `ask` does, and return the future of its reply, for work in steps."""
+        future: Future[R] = Future()
+        self.ask(method, params, reply, future.set_result, future.set_exception, timeout)
+        return future
 
     def close(self) -> None:
         """Drop all requests without a callback."""

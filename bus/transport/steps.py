@@ -49,3 +49,22 @@ def in_thread(work: Callable[[], R], name: str) -> Future[R]:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return future
+
+
+class OneByOne:
+    """Lets one piece of long work begin when the one before has ended, so that they do not all hold their data."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._last: Future[None] | None = None
+
+    def run(self, steps: Steps[R]) -> Steps[R]:
+        """Do the steps after those of all earlier calls."""
+        before, ended = self._last, Future[None]()
+        self._last = ended
+        try:
+            if before:
+                yield before
+            return (yield from steps)
+        finally:
+            ended.set_result(None)

@@ -157,7 +157,7 @@ class Archive:
             ended = completed_jobs(whole)
             experiment = Experiment(name, whole.definition, variants_of(whole, ended), created_at=whole.created_at)
             experiment.updated_at, experiment.revision = time.time(), 1
-            self._store.insert(tx, experiment, [])
+            self._store.insert(tx, experiment)
             self._store.results.write(tx, ended)
             for rating in records.ratings:
                 row = RatingRow(rating.sha256, rating.stars, rating.note, rating.rated_at)

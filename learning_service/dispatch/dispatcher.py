@@ -29,10 +29,11 @@ from bus.protocol.control import ControlError, InfoReply
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
-from bus.transport.client import RequestClient, request
+from bus.transport.client import RequestClient
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from bus.transport.retry import log_transient
+from bus.transport.steps import Steps, wait
 from learning_service.dispatch import sharing
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.dispatch.requests import is_known, refusal, request_of
@@ -47,7 +48,7 @@ POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 POLLS_AN_ANNOUNCEMENT: Final = 2
 CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has; more of them would keep the service from answering
 ASK_SECONDS: Final = 3.0
-CHECK_SECONDS: Final = 1.5  # heartbeats wait meanwhile, and three that are missing are a dead service
+CHECK_SECONDS: Final = 1.5  # whoever wants to plan something waits meanwhile
 CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant
 JOB_FAULTS: Final = ("invalid_request", "too_large", "internal")  # errors that one job of a request may be to blame for
 HELP: Final = {
@@ -81,7 +82,7 @@ class Dispatcher:
         before a runner had them, `reconcile` with a runner that has to be asked how its jobs ended. `control` is our
         own address, for other learning services.
         """
-        self._log, self._store, self._loop, self._keys = log, store, loop, keys
+        self._log, self._store, self._loop = log, store, loop
         self._refused, self._unsent, self._reconcile = refused, unsent, reconcile
         self._sharing = Sharing(store, control)
         self._resending = Resending(log, store, loop, self.pump)
@@ -99,10 +100,10 @@ class Dispatcher:
         """Return the pipelines of all runners together."""
         return offered_together(self._links)
 
-    def check(self, kind: str, jobs: Iterable[JobRequest]) -> None:
+    def check(self, kind: str, jobs: Iterable[JobRequest]) -> Steps[None]:
         """Ask a runner to check jobs of a kind before they are planned: only the runner sees its files and its server.
 
-        This blocks for a short time at most. If no runner can answer now, jobs are checked when they are submitted.
+        This takes a short time at most. If no runner can answer now, jobs are checked when they are submitted.
 
         Raises:
             InvalidInputError: the reason of the runner for the first job that it would refuse.
@@ -112,7 +113,8 @@ class Dispatcher:
             return
         try:
             params = {"jobs": _fitting(islice(jobs, CHECKED))}
-            request(link.address, "job.check", params, JobCheckReply, CHECK_SECONDS, keys=self._keys)
+            client = self._clients[link.address]
+            yield from wait(client.answer("job.check", params, JobCheckReply, CHECK_SECONDS))
         except ControlError as error:
             if error.code == "invalid_request":
                 raise InvalidInputError(error.message) from None

@@ -4,8 +4,10 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import product
+from typing import Final, NamedTuple
 
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.feedback import (
@@ -18,13 +20,14 @@ from bus.contracts.feedback import (
     RatingListReply,
     RatingView,
 )
-from bus.contracts.messages import ImageRated, ImagesCompared
+from bus.contracts.messages import ImageRated, ImageRef, ImagesCompared
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
+from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
@@ -33,6 +36,15 @@ from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
+QUESTIONS_KEPT: Final = 100
+
+
+class _Question(NamedTuple):
+    """The next pair of an experiment in one state; with a thousand values, drawing it takes seconds."""
+
+    state: tuple[int, int]
+    pair: Future[PairReply]
+
 
 class FeedbackService:
     """Records and undoes ratings and comparisons; each is published in the transaction that writes it."""
@@ -40,13 +52,15 @@ class FeedbackService:
     def __init__(self, log: Log, store: LearningStore) -> None:
         """Wire the parts."""
         self._log, self._store = log, store
+        self._questions: dict[str, _Question] = {}  # by experiment, the newest of each; that asked last is the last
+        self._turns = OneByOne()
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("image.rate", RateParams, self._rate)
         methods.add("rating.list", RatingListParams, self._list, role="read")
         methods.add("rating.undo", ExperimentParams, self._undo_rating)
-        methods.add("comparison.next", ExperimentParams, self._next, role="read")
+        methods.add_steps("comparison.next", ExperimentParams, self._next, role="read")
         methods.add("comparison.add", CompareParams, self._compare)
         methods.add("comparison.undo", ExperimentParams, self._undo_comparison)
 
@@ -82,15 +96,50 @@ class FeedbackService:
         ]
         return RatingListReply(ratings=views, after=after)
 
-    def _next(self, params: ExperimentParams) -> PairReply:
-        next_pair = load_statistics().next_pair
+    def _next(self, params: ExperimentParams) -> Steps[PairReply]:
+        """Draw a pair; several clients that ask at the same state of the judgements get the same one."""
         experiment_id = self._get(params.experiment_id).experiment_id
-        rows = [row for row in self._store.results.pictures(experiment_id) if row.image.width and row.image.height]
+        state = self._state_of(experiment_id)
+        question = self._questions.pop(experiment_id, None)
+        is_known = question is not None and question.state == state
+        if question is None or not is_known:
+            question = _Question(state, Future())
+        self._questions[experiment_id] = question
+        if len(self._questions) > QUESTIONS_KEPT:
+            del self._questions[next(iter(self._questions))]
+        if not is_known:
+            yield from self._draw(experiment_id, question)
+        return (yield from wait(question.pair))
+
+    def _state_of(self, experiment_id: str) -> tuple[int, int]:
+        """Return what the next pair depends on, in two numbers: the newest comparison, and the completed jobs."""
+        completed = self._store.get(experiment_id).counts.completed
+        return self._store.judgements.newest_comparison(experiment_id), completed
+
+    def _draw(self, experiment_id: str, question: _Question) -> Steps[None]:
+        try:
+            pair = yield from self._turns.run(self._draw_pair(experiment_id))
+        except Exception as error:  # noqa: BLE001 - whoever waits for it looks at it
+            self._questions.pop(experiment_id, None)
+            question.pair.set_exception(error)
+        else:
+            question.pair.set_result(pair)
+
+    def _draw_pair(self, experiment_id: str) -> Steps[PairReply]:
+        statistics = yield from wait(in_thread(load_statistics, "import"))
+        images: dict[str, ImageRef] = {}
+        pictures: list[Picture] = []
+        for page in self._store.results.picture_pages(experiment_id):
+            shown = [row for row in page if row.image.width and row.image.height]
+            images |= {row.sha256: row.image for row in shown}
+            pictures += map(_picture, shown)
+            yield None
         judged = [one.preference for one in self._store.judgements.comparisons(experiment_id)]
-        pair = next_pair([_picture(row) for row in rows], judged, zlib.crc32(experiment_id.encode()))
+        seed = zlib.crc32(experiment_id.encode())
+        name = f"next pair of {experiment_id}"
+        pair = yield from wait(in_thread(lambda: statistics.next_pair(pictures, judged, seed), name))
         if pair is None:
             return PairReply(left=None, right=None, compared=len(judged))
-        images = {row.sha256: row.image for row in rows}
         return PairReply(left=images[pair.left.sha256], right=images[pair.right.sha256], compared=len(judged))
 
     def _compare(self, params: CompareParams) -> ComparedReply:

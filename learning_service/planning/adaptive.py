@@ -15,6 +15,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
+from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space
@@ -24,7 +25,7 @@ from learning_service.planning.revisions import Revisions
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.service import Recommender
 from learning_service.search.lazy import load_sampler
-from learning_service.search.policy import More, Situation, decide, waits_for
+from learning_service.search.policy import More, Propose, Situation, decide, waits_for
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -51,6 +52,7 @@ class AdaptiveSearch:
         """Resume the searches that were under way at the last stop."""
         self._log, self._store, self._loop = log, store, loop
         self._dispatcher, self._revisions, self._recommender = dispatcher, revisions, recommender
+        self._turns = OneByOne()
         recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
         for experiment_id in store.searches.searching():
             loop.call(partial(self._look, experiment_id))
@@ -59,14 +61,15 @@ class AdaptiveSearch:
         """Answer requests."""
         methods.add("experiment.stop", ExperimentParams, self._stop)
 
-    def begin(self, definition: ExperimentDefinition, pipelines: Pipelines) -> tuple[list[VariantValue], SearchState]:
+    def begin(
+        self, definition: ExperimentDefinition, pipelines: Pipelines
+    ) -> Steps[tuple[list[VariantValue], SearchState]]:
         """Return the values of the first round, and the state that the search begins with.
 
         Raises:
             ControlError: what a search needs is not installed (code `unavailable`).
         """
-        load_statistics()
-        load_sampler()
+        yield from wait(in_thread(load_search, "import"))
         return first_round(plan_space(definition, pipelines)), SearchState("searching")
 
     def end(self, work: UnitOfWork, experiment: Experiment, reason: str) -> None:
@@ -87,6 +90,9 @@ class AdaptiveSearch:
 
     def _look(self, experiment_id: str) -> None:
         """Plan the next round or end the search, once all planned jobs have ended and the recommendation is current."""
+        self._loop.start(self._turns.run(self._look_alone(experiment_id)))
+
+    def _look_alone(self, experiment_id: str) -> Steps[None]:
         self._store.trim()
         try:
             experiment = self._store.find(experiment_id)
@@ -95,7 +101,7 @@ class AdaptiveSearch:
             if self._store.stale.has(experiment_id):
                 return  # it is updated soon, and then this is called again
             try:
-                self._go_on(experiment)
+                yield from self._go_on(experiment)
             except InvalidInputError as error:  # a runner no longer accepts a value
                 self._note(experiment, SearchState("stopped", str(error)))
         except StorageError as error:
@@ -105,18 +111,20 @@ class AdaptiveSearch:
         except Exception:
             logger.exception("the search of %s does not go on", experiment_id)
 
-    def _go_on(self, experiment: Experiment) -> None:
+    def _go_on(self, experiment: Experiment) -> Steps[None]:
         name, definition = experiment.experiment_id, experiment.definition
         results, judgements = self._store.results, self._store.judgements
-        pictures = [(row.sha256, row.variant_index) for row in results.pictures(name)]
+        pictures: list[tuple[str, int]] = []
+        for page in results.picture_pages(name):
+            pictures += [(row.sha256, row.variant_index) for row in page]
+            yield None
         rated = {row.sha256 for row in judgements.ratings(name)}
         waits = waits_for(definition, pictures, rated, judgements.count_comparisons(name))
         if waits:
             self._note(experiment, SearchState("searching", waits))
             return
         try:
-            load_statistics()
-            propose = load_sampler()
+            propose = yield from wait(in_thread(load_search, "import"))
         except ControlError as error:  # it was installed when the experiment was planned
             self._note(experiment, SearchState("searching", error.message))
             return
@@ -129,10 +137,12 @@ class AdaptiveSearch:
             spent=experiment.spent,
             answer=self._recommender.latest(name),
         )
-        decision = decide(situation, propose)
+        decision = yield from wait(in_thread(partial(decide, situation, propose), f"search {name}"))
+        if not experiment.is_searching or not experiment.is_idle:
+            return  # a person has stopped it, or planned more, meanwhile
         if isinstance(decision, More):
             search = SearchState("searching", decision.reason)
-            self._revisions.plan_more(name, decision.values, decision.seeds, search=search)
+            yield from self._revisions.plan_more(name, decision.values, decision.seeds, search=search)
         else:
             self._note(experiment, decision)
 
@@ -149,6 +159,16 @@ class AdaptiveSearch:
         draft = work.draft(experiment.experiment_id)
         draft.search = search
         work.publish(draft, time.time())
+
+
+def load_search() -> Propose:
+    """Import what a search needs, which takes a second; return the sampler.
+
+    Raises:
+        ControlError: it is not installed (code `unavailable`).
+    """
+    load_statistics()
+    return load_sampler()
 
 
 def tried_points(space: Space, variants: Iterable[Variant]) -> dict[Point, int]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from bus.contracts.experiments import CreateParams, ExperimentView, PlanParams, PlanReply
@@ -10,8 +11,8 @@ from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
-from bus.transport.loop import Loop
 from bus.transport.server import MethodServer
+from bus.transport.steps import OneByOne, Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import (
     Experiment,
@@ -20,10 +21,11 @@ from learning_service.experiments.model import (
     experiment_view,
     variant_status,
 )
-from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request, plan_jobs
+from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request
 from learning_service.experiments.selection import Selection
-from learning_service.experiments.variants import Variant
+from learning_service.experiments.variants import JobPhase, Variant
 from learning_service.planning.adaptive import AdaptiveSearch
+from learning_service.planning.layout import Layout
 from learning_service.storage.store import LearningStore, RunnerPipelines, job_kind
 
 RECENT: Final = 20  # experiments whose jobs say how long one takes
@@ -37,23 +39,24 @@ class Creation:
     def __init__(
         self,
         log: Log,
-        loop: Loop,
         store: LearningStore,
         dispatcher: Dispatcher,
+        layout: Layout,
         search: AdaptiveSearch,
         selection: Selection,
     ) -> None:
         """Wire the parts."""
-        self._log, self._loop, self._store, self._dispatcher = log, loop, store, dispatcher
+        self._log, self._store, self._dispatcher, self._layout = log, store, dispatcher, layout
         self._search, self._selection = search, selection
+        self._turns = OneByOne()
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
-        methods.add("experiment.create", CreateParams, self._create)
-        methods.add("experiment.plan", PlanParams, self._preview)  # the runner looks for the files of a plan
+        methods.add_steps("experiment.create", CreateParams, self._create)
+        methods.add_steps("experiment.plan", PlanParams, self._preview)  # the runner looks for the files of a plan
 
-    def _preview(self, params: PlanParams) -> PlanReply:
-        values, search, _ = self._checked(PREVIEW, params.definition)
+    def _preview(self, params: PlanParams) -> Steps[PlanReply]:
+        values, search, _ = yield from self._checked(PREVIEW, params.definition)
         definition = params.definition
         most = definition.budget if search and definition.budget else len(values) * definition.jobs_per_variant
         seconds = self._seconds_a_job(definition)
@@ -64,55 +67,54 @@ class Creation:
             seconds=None if seconds is None else seconds * most,
         )
 
-    def _create(self, params: CreateParams) -> ExperimentView:
-        definition, shard = params.definition, self._selection.shard
-        if not shard.owns(params.experiment_id):
-            text = f"experiment_id: {params.experiment_id} does not belong to shard {shard}; choose another id"
+    def _create(self, params: CreateParams) -> Steps[ExperimentView]:
+        """Create an experiment; one after another, so that a request that is repeated meanwhile finds it."""
+        return (yield from self._turns.run(self._create_alone(params.experiment_id, params.definition)))
+
+    def _create_alone(self, experiment_id: str, definition: ExperimentDefinition) -> Steps[ExperimentView]:
+        shard = self._selection.shard
+        if not shard.owns(experiment_id):
+            text = f"experiment_id: {experiment_id} does not belong to shard {shard}; choose another id"
             raise ControlError("invalid_request", text, {"shard": str(shard)})
         self._store.trim()
-        known = self._store.find(params.experiment_id)
+        known = self._store.find(experiment_id)
         if known:
-            if definition not in (known.definition, self._store.created_as(params.experiment_id)):
-                raise ControlError("conflict", f"experiment {params.experiment_id} exists with another definition")
+            if definition not in (known.definition, self._store.created_as(experiment_id)):
+                raise ControlError("conflict", f"experiment {experiment_id} exists with another definition")
             return experiment_view(known)
-        values, search, pipelines = self._checked(params.experiment_id, definition)
-        planned_jobs = plan_jobs(definition, len(values), slow=is_slow(definition, pipelines))
-        jobs = [(job_id(params.experiment_id, job), job) for job in planned_jobs]
-        ids: dict[int, list[str]] = {}
-        for name, job in jobs:
-            ids.setdefault(job.variant_index, []).append(name)
+        values, search, pipelines = yield from self._checked(experiment_id, definition)
         created = time.time()
-        planned = [
-            Variant(index=index, value=value, jobs=dict.fromkeys(ids[index], "planned"), revision=1, updated_at=created)
-            for index, value in enumerate(values)
-        ]
-        experiment = Experiment(params.experiment_id, definition, planned, created_at=created)
+        planned = yield from planned_variants(experiment_id, values, definition.jobs_per_variant, created)
+        experiment = Experiment(experiment_id, definition, planned, created_at=created)
         experiment.revision, experiment.search = 1, search
         with self._log.transaction(sync=True) as tx:
-            self._store.insert(tx, experiment, jobs)
-            tx.append(topics.build(EXPERIMENT_STATUS, params.experiment_id), experiment_status(experiment))
+            self._store.insert(tx, experiment)
+            self._layout.begin(tx, experiment_id, by_value=is_slow(definition, pipelines))
+            tx.append(topics.build(EXPERIMENT_STATUS, experiment_id), experiment_status(experiment))
             for variant in planned:
-                topic = topics.build(VARIANT_STATUS, params.experiment_id, variant.index)
+                topic = topics.build(VARIANT_STATUS, experiment_id, variant.index)
                 tx.append(topic, variant_status(experiment, variant))
-        logger.info("experiment %s: %d variants, %d jobs", params.experiment_id, len(values), len(jobs))
-        self._loop.call(self._dispatcher.pump)
-        return experiment_view(self._store.get(params.experiment_id))
+        logger.info("experiment %s: %d variants, %d jobs", experiment_id, len(values), experiment.totals.jobs)
+        self._store.keep(experiment)
+        yield None
+        return experiment_view(self._store.get(experiment_id))
 
     def _checked(
         self, experiment_id: str, definition: ExperimentDefinition
-    ) -> tuple[list[VariantValue], SearchState | None, RunnerPipelines]:
+    ) -> Steps[tuple[list[VariantValue], SearchState | None, RunnerPipelines]]:
         """Check a definition; return the values that are planned first, and what the runners offer."""
         pipelines = self._dispatcher.pipelines()
         if not pipelines:
             addresses = ", ".join(self._selection.runners)
             raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
         values = check_plan(definition, pipelines, self._selection.max_variants)
+        yield None
         # the jobs of a variant differ only in their seeds
         firsts = (job_request(experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values))
-        self._dispatcher.check(job_kind(definition.pipeline, definition.stage), firsts)
+        yield from self._dispatcher.check(job_kind(definition.pipeline, definition.stage), firsts)
         search = None
         if definition.mode == "adaptive":
-            values, search = self._search.begin(definition, pipelines)
+            values, search = yield from self._search.begin(definition, pipelines)
         return values, search, pipelines
 
     def _seconds_a_job(self, definition: ExperimentDefinition) -> float | None:
@@ -122,3 +124,16 @@ class Creation:
         variants = [variant for one in alike for variant in one.variants.values()]
         completed = sum(variant.completed for variant in variants)
         return sum(variant.duration_sum for variant in variants) / completed if completed else None
+
+
+def planned_variants(
+    experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, created: float
+) -> Steps[list[Variant]]:
+    """Return the variants of a new experiment, each with the same number of jobs."""
+    planned = []
+    for index, value in enumerate(values):
+        names = (job_id(experiment_id, PlannedJob(index, repeat)) for repeat in range(jobs_per_variant))
+        jobs: dict[str, JobPhase] = dict.fromkeys(names, "planned")
+        planned.append(Variant(index=index, value=value, jobs=jobs, revision=1, updated_at=created))
+        yield None
+    return planned

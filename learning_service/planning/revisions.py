@@ -11,6 +11,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.server import MethodServer
+from bus.transport.steps import OneByOne, Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, axis_values, identity
@@ -26,42 +27,48 @@ from learning_service.experiments.plan import (
     settings,
 )
 from learning_service.experiments.variants import Variant
+from learning_service.planning.layout import Layout
 from learning_service.storage.store import LearningStore, job_kind
 from learning_service.storage.unit_of_work import UnitOfWork
 
 
 class Revisions:
-    """Changes plans. What was planned before is kept, and each change is one transaction."""
+    """Changes plans, one after another. What was planned before is kept, and each change is one transaction."""
 
-    def __init__(self, log: Log, store: LearningStore, dispatcher: Dispatcher, max_variants: int) -> None:
+    def __init__(
+        self, log: Log, store: LearningStore, dispatcher: Dispatcher, layout: Layout, max_variants: int
+    ) -> None:
         """Wire the parts."""
-        self._log, self._store, self._dispatcher, self._max_variants = log, store, dispatcher, max_variants
+        self._log, self._store, self._dispatcher, self._layout = log, store, dispatcher, layout
+        self._max_variants = max_variants
+        self._turns = OneByOne()
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
-        methods.add("experiment.extend", ExtendParams, self._extend)
-        methods.add("experiment.retry", ExperimentParams, self._retry)
-        methods.add("experiment.rename", RenameParams, self._rename)
+        methods.add_steps("experiment.extend", ExtendParams, self._extend)
+        methods.add_steps("experiment.retry", ExperimentParams, self._retry)
+        methods.add_steps("experiment.rename", RenameParams, self._rename)
 
     def plan_more(
-        self,
-        experiment_id: str,
-        values: Sequence[VariantValue],
-        jobs_per_variant: int | None = None,
-        *,
-        search: SearchState | None = None,
-    ) -> Experiment:
+        self, experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, *, search: SearchState
+    ) -> Steps[None]:
         """Plan the missing jobs of known or new values, up to so many seeds each; write the state of a search too.
 
         Raises:
             InvalidInputError: it would be more than the budget of the experiment, or than any may have.
         """
-        experiment = self._changeable(experiment_id)
-        seeds = jobs_per_variant or experiment.definition.jobs_per_variant
-        self._plan(experiment, experiment.definition, values, seeds, search=search)
-        return experiment
+        yield from self._turns.run(self._plan_more(experiment_id, values, jobs_per_variant, search))
 
-    def _extend(self, params: ExtendParams) -> ExperimentView:
+    def _plan_more(
+        self, experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, search: SearchState
+    ) -> Steps[None]:
+        definition = self._changeable(experiment_id).definition
+        yield from self._plan(experiment_id, definition, values, jobs_per_variant, search=search)
+
+    def _extend(self, params: ExtendParams) -> Steps[ExperimentView]:
+        return (yield from self._turns.run(self._extend_alone(params)))
+
+    def _extend_alone(self, params: ExtendParams) -> Steps[ExperimentView]:
         experiment = self._changeable(params.experiment_id)
         pipelines = self._dispatcher.pipelines()
         if not pipelines:
@@ -74,63 +81,72 @@ class Revisions:
             values = [variant.value for variant in experiment.variants.values()]
             search = SearchState("searching")
         slow = is_slow(definition, pipelines)
-        self._plan(experiment, definition, values, definition.jobs_per_variant, slow=slow, search=search)
-        return experiment_view(experiment)
+        seeds = definition.jobs_per_variant
+        yield from self._plan(params.experiment_id, definition, values, seeds, slow=slow, search=search)
+        return experiment_view(self._store.get(params.experiment_id))
 
     def _plan(
         self,
-        experiment: Experiment,
+        experiment_id: str,
         definition: ExperimentDefinition,
         values: Sequence[VariantValue],
         jobs_per_variant: int,
         *,
         slow: bool = False,
         search: SearchState | None = None,
-    ) -> None:
-        jobs, added = missing_jobs(experiment, values, jobs_per_variant)
-        check_budget(experiment, definition, len(jobs))
-        kind = job_kind(definition.pipeline, definition.stage)
-        firsts = (
-            job_request(experiment.experiment_id, definition, value, PlannedJob(index, 0))
-            for index, value in added.items()
-        )
+    ) -> Steps[None]:
+        added = new_values(self._changeable(experiment_id), values)
         if added:
-            self._dispatcher.check(kind, firsts)
+            kind = job_kind(definition.pipeline, definition.stage)
+            firsts = (
+                job_request(experiment_id, definition, value, PlannedJob(index, 0)) for index, value in added.items()
+            )
+            yield from self._dispatcher.check(kind, firsts)
+        yield None
+        experiment = self._changeable(experiment_id)  # it may have been cancelled, and jobs may have ended
+        more = yield from missing_jobs(experiment, values, added, jobs_per_variant)
+        check_budget(experiment, definition, sum(map(len, more.values())))
         now = time.time()
-        changed = [Variant(index=index, value=value, jobs={}) for index, value in added.items()]
-        by_index = dict(experiment.variants) | {variant.index: variant for variant in changed}
-        touched = [by_index[index] for index in dict.fromkeys(job.variant_index for job in jobs)]
-        mine: dict[int, list[str]] = {}
-        for job in jobs:
-            mine.setdefault(job.variant_index, []).append(job_id(experiment.experiment_id, job))
-        grown = [variants.planned_more(variant, mine[variant.index], now) for variant in touched]
-        self._write(experiment, definition, grown, sorted(jobs) if slow else jobs, now, search=search)
+        grown = []
+        for index, names in more.items():
+            before = experiment.variants.get(index) or Variant(index=index, value=added[index], jobs={})
+            grown.append(variants.planned_more(before, names, now))
+        self._write(experiment, definition, grown, now, search=search, by_value=slow)
 
-    def _retry(self, params: ExperimentParams) -> ExperimentView:
-        experiment = self._changeable(params.experiment_id)
-        failed = [row.job_id for row in self._store.results.all(params.experiment_id) if row.state == "failed"]
-        if not failed:
-            raise ControlError("conflict", f"no job of {params.experiment_id} has failed; there is nothing to retry")
-        check_budget(experiment, experiment.definition, len(failed))
-        jobs: list[PlannedJob] = []
+    def _retry(self, params: ExperimentParams) -> Steps[ExperimentView]:
+        return (yield from self._turns.run(self._retry_alone(params.experiment_id)))
+
+    def _retry_alone(self, experiment_id: str) -> Steps[ExperimentView]:
+        self._changeable(experiment_id)
+        failed: list[str] = []
         by_variant: dict[int, dict[str, str]] = {}
-        for old in failed:
-            job = parse_job_id(old)
-            again = job._replace(round=job.round + 1)
-            jobs.append(again)
-            by_variant.setdefault(job.variant_index, {})[old] = job_id(params.experiment_id, again)
+        for page in self._store.results.pages(experiment_id):
+            for old in (row.job_id for row in page if row.state == "failed"):
+                job = parse_job_id(old)
+                again = job_id(experiment_id, job._replace(round=job.round + 1))
+                by_variant.setdefault(job.variant_index, {})[old] = again
+                failed.append(old)
+            yield None
+        experiment = self._changeable(experiment_id)
+        if not failed:
+            raise ControlError("conflict", f"no job of {experiment_id} has failed; there is nothing to retry")
+        check_budget(experiment, experiment.definition, len(failed))
         now = time.time()
-        retried = [variants.retried(experiment.variants[index], pairs, now) for index, pairs in by_variant.items()]
-        self._write(experiment, experiment.definition, retried, jobs, now, forgotten=failed)
+        retried = [variants.retried(experiment.variants[index], by_variant[index], now) for index in sorted(by_variant)]
+        self._write(experiment, experiment.definition, retried, now, forgotten=failed)
         return experiment_view(experiment)
 
-    def _rename(self, params: RenameParams) -> ExperimentView:
+    def _rename(self, params: RenameParams) -> Steps[ExperimentView]:
+        return (yield from self._turns.run(self._rename_alone(params)))
+
+    def _rename_alone(self, params: RenameParams) -> Steps[ExperimentView]:
         experiment = self._store.get(params.experiment_id)
         now = time.time()
         renamed = [
             replace(variant, revision=variant.revision + 1, updated_at=now) for variant in experiment.variants.values()
         ]
-        self._write(experiment, replace(experiment.definition, name=params.name), renamed, [], now)
+        self._write(experiment, replace(experiment.definition, name=params.name), renamed, now, by_value=None)
+        yield None
         return experiment_view(experiment)
 
     def _changeable(self, experiment_id: str) -> Experiment:
@@ -147,13 +163,16 @@ class Revisions:
         experiment: Experiment,
         definition: ExperimentDefinition,
         changed: Iterable[Variant],
-        jobs: list[PlannedJob],
         now: float,
         *,
+        by_value: bool | None = False,
         forgotten: Iterable[str] = (),
         search: SearchState | None = None,
     ) -> None:
-        """Write and publish the changed variants with their new jobs, in one transaction of any size."""
+        """Write and publish the changed variants in one transaction.
+
+        Their new jobs are laid out then: by value or by seed, or not at all (None) where there are none.
+        """
         name, store = experiment.experiment_id, self._store
         with self._log.transaction(sync=True) as tx:
             work = UnitOfWork(tx, store)
@@ -164,13 +183,12 @@ class Revisions:
             draft.search = search or experiment.search
             store.stale.mark(tx, [name])  # there may be more candidates, or fewer scores
             store.results.remove(tx, name, forgotten)
-            store.add_jobs(tx, draft, [(job_id(name, job), job) for job in jobs])
-            if jobs:  # which go on after a cancel; another name does not
+            if by_value is not None:  # which goes on after a cancel; another name does not
                 store.forget_cancels(tx, name)
+                self._layout.begin(tx, name, by_value=by_value)
             work.publish(draft, now)
             for variant in changed:
                 work.put(draft, variant, now)
-        self._dispatcher.pump()
 
 
 def extended_definition(
@@ -212,31 +230,29 @@ def _extended_variable(experiment: Experiment, where: str, knob: Variable, more:
     return Variable(name=knob.name, values=[*present, *new.values()])
 
 
+def new_values(experiment: Experiment, values: Sequence[VariantValue]) -> dict[int, VariantValue]:
+    """Return those values that the experiment does not have yet, by the indices that their variants get."""
+    known = {identity(variant.value) for variant in experiment.variants.values()}
+    new = {identity(value): value for value in values if identity(value) not in known}
+    return dict(enumerate(new.values(), max(experiment.variants, default=-1) + 1))
+
+
 def missing_jobs(
-    experiment: Experiment, values: Sequence[VariantValue], jobs_per_variant: int
-) -> tuple[list[PlannedJob], dict[int, VariantValue]]:
-    """Return the missing jobs of values, repeat by repeat, and the new variants by their indices."""
+    experiment: Experiment, values: Sequence[VariantValue], added: Mapping[int, VariantValue], jobs_per_variant: int
+) -> Steps[dict[int, list[str]]]:
+    """Return the ids of the missing jobs of values, by variant; `added` are the values that are new."""
     indices = {identity(variant.value): index for index, variant in experiment.variants.items()}
-    following = max(indices.values(), default=-1) + 1
-    added: dict[int, VariantValue] = {}
+    indices |= {identity(value): index for index, value in added.items()}
+    found: dict[int, list[str]] = {}
     for value in values:
-        if identity(value) not in indices:
-            indices[identity(value)] = following
-            added[following] = value
-            following += 1
-    wanted = [indices[identity(value)] for value in values]
-    present = {
-        index: {parse_job_id(name).repeat_index for name in experiment.variants[index].jobs}
-        for index in wanted
-        if index in experiment.variants
-    }
-    jobs = [
-        PlannedJob(index, repeat)
-        for repeat in range(jobs_per_variant)
-        for index in wanted
-        if repeat not in present.get(index, ())
-    ]
-    return jobs, added
+        index = indices[identity(value)]
+        variant = experiment.variants.get(index)
+        present = {parse_job_id(name).repeat_index for name in variant.jobs} if variant else set()
+        jobs = [PlannedJob(index, repeat) for repeat in range(jobs_per_variant) if repeat not in present]
+        if jobs:
+            found[index] = [job_id(experiment.experiment_id, job) for job in jobs]
+        yield None
+    return found
 
 
 def check_budget(experiment: Experiment, definition: ExperimentDefinition, more: int) -> None:

@@ -1,9 +1,10 @@
 """From the stored records of an experiment to the input of a recommendation. No socket, no file, no clock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bus.contracts.messages import ExperimentDefinition
+from bus.transport.steps import Steps
 from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import SECONDS
@@ -20,19 +21,23 @@ class Observations(NamedTuple):
     objective: Objective
 
 
-def observe(experiment: Experiment, results: Results, judgements: Judgements) -> Observations:
-    """Return the observations for the objective of an experiment; nothing else is read."""
+def observe(experiment: Experiment, results: Results, judgements: Judgements) -> Steps[Observations]:
+    """Return the observations for the objective of an experiment, in steps; nothing else is read."""
     objective = objective_of(experiment.definition)
     name = experiment.experiment_id
-    seen: list[Score] | list[Preference]
+    scores: list[Score] = []
     if objective.kind == "preference":
-        seen = [row.preference for row in judgements.comparisons(name) if _is_planned(experiment, row)]
-    elif objective.kind == "stars":
-        ratings = judgements.ratings(name)
-        seen = star_scores(ratings, results.pictures(name)) if ratings else []
-    else:
-        seen = metric_scores(results.all(name), objective.name)
-    return Observations(seen, candidates(experiment), objective)
+        preferences = [row.preference for row in judgements.comparisons(name) if _is_planned(experiment, row)]
+        return Observations(preferences, candidates(experiment), objective)
+    if objective.kind == "metric":
+        for page in results.pages(name):
+            scores += metric_scores(page, objective.name)
+            yield None
+    elif stars := stars_of(judgements.ratings(name)):
+        for pictures in results.picture_pages(name):
+            scores += star_scores(stars, pictures)
+            yield None
+    return Observations(scores, candidates(experiment), objective)
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:
@@ -58,9 +63,13 @@ def candidates(experiment: Experiment) -> list[Candidate]:
     ]
 
 
-def star_scores(ratings: Iterable[RatingRow], pictures: Iterable[PictureRow]) -> list[Score]:
+def stars_of(ratings: Iterable[RatingRow]) -> dict[str, int]:
+    """Return the stars of each rated picture."""
+    return {row.sha256: row.stars for row in ratings if row.stars is not None}
+
+
+def star_scores(stars: Mapping[str, int], pictures: Iterable[PictureRow]) -> list[Score]:
     """Return a score for each rated picture; a picture that several jobs made counts for each of them."""
-    stars = {row.sha256: row.stars for row in ratings if row.stars is not None}
     return [
         Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=stars[row.sha256])
         for row in pictures

@@ -1,10 +1,10 @@
 """Updates recommendations soon after each rating and each completed job, and publishes those that changed."""
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec.structs import asdict
@@ -12,13 +12,14 @@ from msgspec.structs import asdict
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import RecommendationUpdated, decode_body
 from bus.contracts.topics import RECOMMENDATION_UPDATED
-from bus.eventlog.errors import StorageError
+from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
+from bus.transport.steps import Steps, in_thread, wait
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import Observations, observe
@@ -53,7 +54,7 @@ class Recommender:
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
-        methods.add("experiment.recommend", ExperimentParams, self._recommend, role="read")
+        methods.add_steps("experiment.recommend", ExperimentParams, self._recommend, role="read")
 
     def latest(self, experiment_id: str) -> RecommendationUpdated | None:
         """Return the newest published recommendation; None if there is none yet."""
@@ -64,17 +65,21 @@ class Recommender:
                 return message
         return None
 
-    def _recommend(self, params: ExperimentParams) -> RecommendationUpdated:
+    def _recommend(self, params: ExperimentParams) -> Steps[RecommendationUpdated]:
         """Answer with an up-to-date recommendation; if that would take long, with the last one."""
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
         known, is_stale = self.latest(params.experiment_id), self._store.stale.has(params.experiment_id)
         if known and (not is_stale or len(experiment.variants) > MANY_VALUES):
             return known
-        seen = self._observe(experiment)
+        seen = yield from self._observe(experiment)
         if len(experiment.variants) > MANY_VALUES and seen.seen:
             raise ControlError("unavailable", "the recommendation is being made; ask again in some seconds")
-        return make_recommendation(experiment, seen)
+        return (yield from self._make(experiment, seen))
+
+    def _make(self, experiment: Experiment, seen: Observations) -> Steps[RecommendationUpdated]:
+        work = partial(make_recommendation, experiment, seen)
+        return (yield from wait(in_thread(work, f"recommend {experiment.experiment_id}")))
 
     def _soon(self, experiment_id: str) -> None:
         """Schedule an update: not at once, because many jobs may end in one moment."""
@@ -94,31 +99,33 @@ class Recommender:
             self._queue.append(experiment_id)
             return
         self._waiting.discard(experiment_id)
+        self._busy, self._is_old = experiment_id, False
+        self._loop.start(self._update(experiment_id))
+
+    def _update(self, experiment_id: str) -> Steps[None]:
+        """Make the recommendation of an experiment anew if it is stale."""
         began = time.monotonic()
+        made: RecommendationUpdated | Exception | None = None
         try:
-            is_stale, experiment = self._store.stale.has(experiment_id), self._store.find(experiment_id)
-            seen = self._observe(experiment) if experiment and is_stale else None
-            is_worth = seen is not None and bool(seen.seen or self.latest(experiment_id))
+            if not self._store.stale.has(experiment_id):
+                self._busy = None
+                self._next()
+                return
+            experiment = self._store.find(experiment_id)
+            seen = (yield from self._observe(experiment)) if experiment else None
+            # one without observations is published only if it replaces another
+            if experiment and seen and (seen.seen or self.latest(experiment_id)):
+                made = yield from self._make(experiment, seen)
         except StorageError as error:
+            self._busy = None
             retry_later(self._loop, error, lambda: self._soon(experiment_id))
             self._next()
             return
-        if not is_stale:
-            self._next()
-            return
-        self._busy, self._is_old = experiment_id, False
-        if experiment is None or seen is None or not is_worth:
-            self._end(experiment_id, began, None)  # one without observations is published only if it replaces another
-            return
-
-        def run() -> None:
-            try:
-                made: RecommendationUpdated | Exception = make_recommendation(experiment, seen)
-            except Exception as error:  # noqa: BLE001 - the loop's thread looks at it
-                made = error
-            self._loop.call(lambda: self._end(experiment_id, began, made))
-
-        threading.Thread(target=run, name=f"recommend {experiment_id}", daemon=True).start()
+        except (LogError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - it is looked at there
+            made = error
+        self._end(experiment_id, began, made)
 
     def _end(self, experiment_id: str, began: float, made: RecommendationUpdated | Exception | None) -> None:
         """Publish the recommendation if it has changed, and continue with the next experiment."""
@@ -156,7 +163,7 @@ class Recommender:
             # through the loop: direct calls would nest thousands deep after a start
             self._loop.call(lambda: self._renew(following))
 
-    def _observe(self, experiment: Experiment) -> Observations:
+    def _observe(self, experiment: Experiment) -> Steps[Observations]:
         return observe(experiment, self._store.results, self._store.judgements)
 
 

@@ -83,6 +83,11 @@ class Judgements:
         """Return the number of comparisons of an experiment."""
         return int(self._log.query(SQL["count_comparisons"], (experiment_id,))[0][0])
 
+    def newest_comparison(self, experiment_id: str) -> int:
+        """Return the number of the newest comparison of an experiment, 0 if there is none; none is given twice."""
+        rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
+        return int(rows[0][0]) if rows else 0
+
     def undo_comparison(self, tx: Transaction, experiment_id: str) -> ComparisonRow | None:
         """Undo the newest comparison and return it; None if there is none."""
         rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))

@@ -92,6 +92,7 @@ class Repair:
             "variants": self._variants,
             "adaptive": self._searches,
             "jobs": self._jobs,
+            "layouts": self._layouts,
             "cancels": self._cancels,
             "ratings": lambda work: repair_ratings(self._log, work, self._store, self._rows("ratings")),
             "comparisons": lambda work: repair_comparisons(self._log, work, self._store, self._rows("comparisons")),
@@ -264,6 +265,12 @@ class Repair:
                 if missing:
                     draft.put(variants.resent(variant, missing))
         return rows
+
+    def _layouts(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Lay out all experiments that have not ended: what is there already stays as it is."""
+        for (name,) in self._log.query(SQL["select_submitting"]):
+            self._store.layouts.begin(work.tx, name, by_value=False)
+        return self._rows("layouts")
 
     def _cancels(self, work: UnitOfWork) -> list[DamagedRow]:
         """Restore the wish to cancel an experiment at a runner, where another row of the same wish is left."""

@@ -1,6 +1,7 @@
 """The outcome of each job of an experiment, and its pictures: the input of ratings, recommendations and exports."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from math import isfinite
 from typing import Final, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from bus.eventlog.transaction import Transaction
 from learning_service.experiments.variants import seconds_of
 
 SQL: Final = sql.load("learning_service.storage", "results.sql")
+PAGE: Final = 1000  # rows that are read at a time
 State = Literal["completed", "failed", "cancelled"]
 _Row = tuple[str, int, int, State, float | None, float, bytes | None, str | None]
 
@@ -82,13 +84,29 @@ class Results:
         if pictures:
             tx.executemany(SQL["upsert_picture"], pictures)
 
+    def pages(self, experiment_id: str) -> Iterator[list[ResultRow]]:
+        """Yield how the jobs of an experiment ended, some milliseconds' worth at a time; there may be 100,000."""
+        after = ""
+        while rows := self._log.query(SQL["select_results"], (experiment_id, after, PAGE)):
+            yield _result_rows(rows)
+            after = rows[-1][0]
+
+    def picture_pages(self, experiment_id: str) -> Iterator[list[PictureRow]]:
+        """Yield the pictures of an experiment, as `pages` does the results."""
+        after = "", ""
+        while rows := self._log.query(SQL["select_pictures"], (experiment_id, *after, PAGE)):
+            yield _picture_rows(rows)
+            after = rows[-1][:2]
+
     def all(self, experiment_id: str) -> list[ResultRow]:
         """Return how the jobs of an experiment ended, variant by variant and seed by seed."""
-        return _result_rows(self._log.query(SQL["select_results"], (experiment_id,)))
+        found = chain.from_iterable(self.pages(experiment_id))
+        return sorted(found, key=lambda row: (row.variant_index, row.repeat_index, row.job_id))
 
     def pictures(self, experiment_id: str) -> list[PictureRow]:
         """Return the pictures of an experiment, variant by variant and seed by seed."""
-        return _picture_rows(self._log.query(SQL["select_pictures"], (experiment_id,)))
+        found = chain.from_iterable(self.picture_pages(experiment_id))
+        return sorted(found, key=lambda row: (row.variant_index, row.repeat_index, row.sha256))
 
     def find_pictures(self, experiment_id: str, prefix: str) -> list[PictureRow]:
         """Return the pictures of an experiment whose hash begins with some hexadecimal digits."""

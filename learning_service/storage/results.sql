@@ -39,13 +39,13 @@ ON CONFLICT (experiment_id, job_id) DO UPDATE SET variant_index = excluded.varia
 INSERT OR IGNORE INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image, crc)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc('pictures', ?1, ?2, ?3, ?4, ?5, ?6));
 
--- select_results: how the jobs of an experiment ended.
+-- select_results: how the jobs of an experiment ended, behind one of them.
 SELECT job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error FROM results
-WHERE experiment_id = ? ORDER BY variant_index, repeat_index, job_id;
+WHERE experiment_id = ? AND job_id > ? ORDER BY job_id LIMIT ?;
 
--- select_pictures: the pictures of an experiment.
+-- select_pictures: the pictures of an experiment, behind one of them.
 SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures
-WHERE experiment_id = ? ORDER BY variant_index, repeat_index, sha256;
+WHERE experiment_id = ?1 AND (sha256, job_id) > (?2, ?3) ORDER BY sha256, job_id LIMIT ?4;
 
 -- find_pictures: the pictures of an experiment whose hash begins so; the second text is the first one's successor.
 SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures

@@ -23,6 +23,7 @@ from learning_service.experiments.sharding import ALL, Shard, owner
 from learning_service.experiments.variants import GONE, Variant
 from learning_service.storage.confirmations import Confirmations
 from learning_service.storage.judgements import Judgements
+from learning_service.storage.layouts import Layouts
 from learning_service.storage.recent import RecentExperiments
 from learning_service.storage.results import Results
 from learning_service.storage.searches import Searches
@@ -63,7 +64,7 @@ class LearningStore:
         self.damage: dict[str, tuple[str, ...]] = {}  # experiment -> what damage has cost it; see `Repair`
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
-        self.searches, self.confirmations = Searches(log), Confirmations(log)
+        self.searches, self.confirmations, self.layouts = Searches(log), Confirmations(log), Layouts(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
@@ -108,8 +109,8 @@ class LearningStore:
         self.trim()
         return found, rows[-1][0] if more else None
 
-    def insert(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
-        """Add an experiment with its variants and jobs."""
+    def insert(self, tx: Transaction, experiment: Experiment) -> None:
+        """Add an experiment with its variants; the rows of its jobs are added by `add_jobs`."""
         row = (
             experiment.experiment_id,
             _encode(experiment.definition),
@@ -123,10 +124,9 @@ class LearningStore:
         self._write_search(tx, experiment)
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
-        self.add_jobs(tx, experiment, jobs)
 
-    def add_jobs(self, tx: Transaction, experiment: Experiment, jobs: list[tuple[str, PlannedJob]]) -> None:
-        """Add jobs to be sent, by their ids."""
+    def add_jobs(self, tx: Transaction, experiment: Experiment, jobs: Iterable[tuple[str, PlannedJob]]) -> None:
+        """Add jobs to be sent, by their ids; those that are there already are left as they are."""
         kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
         priority = experiment.definition.priority
         rows = [(job_id, experiment.experiment_id, *job, kind, priority) for job_id, job in jobs]

@@ -116,9 +116,9 @@ ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state,
 -- select_variants: the variants of an experiment.
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 
--- insert_job: add a planned job.
+-- insert_job: add a planned job, unless it is there.
 INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind, priority)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment_id, job_id) DO NOTHING;
 
 -- delete_job: take back a job that no runner has.
 DELETE FROM jobs WHERE number = ?;
@@ -189,7 +189,8 @@ INSERT INTO cancels (experiment_id, runner, finish_running) VALUES (?, ?, ?)
 ON CONFLICT (experiment_id, runner) DO UPDATE SET done = 0, finish_running = min(finish_running, excluded.finish_running);
 
 -- select_cancel: an experiment that a runner ('': none) is to cancel, once all of its jobs are there.
-SELECT experiment_id, finish_running FROM cancels WHERE runner = :runner AND done = 0 AND NOT EXISTS (
+SELECT experiment_id, finish_running FROM cancels WHERE runner = :runner AND done = 0
+AND NOT (runner = '' AND experiment_id IN (SELECT experiment_id FROM layouts)) AND NOT EXISTS (
     SELECT 1 FROM jobs WHERE jobs.experiment_id = cancels.experiment_id AND jobs.runner IS nullif(:runner, '')
     AND acknowledged = 0
 ) LIMIT 1;

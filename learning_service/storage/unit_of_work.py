@@ -45,7 +45,7 @@ class UnitOfWork:
 
     def insert(self, experiment: Experiment) -> Draft:
         """Add a new experiment, which has no jobs to be sent, and return it to be changed."""
-        self._store.insert(self.tx, experiment, [])
+        self._store.insert(self.tx, experiment)
         draft = self._drafts[experiment.experiment_id] = Draft(experiment)
         return draft
 

@@ -15,7 +15,7 @@ from bus.eventlog.errors import StorageError
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
-from learning_service.experiments.model import Experiment
+from bus.transport.steps import Steps
 from learning_service.service import LearningService
 from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
 from tests.support.helpers import deadline, wait_until
@@ -217,7 +217,7 @@ def test_a_full_disk_stops_no_search(services: Services, monkeypatch: pytest.Mon
     revisions = learning.service._search._revisions
     plan_more, tries = revisions.plan_more, itertools.count()
 
-    def full_at_first(*values: Any, **words: Any) -> Experiment:
+    def full_at_first(*values: Any, **words: Any) -> Steps[None]:
         if next(tries) == 0:
             raise StorageError("database or disk is full")
         return plan_more(*values, **words)

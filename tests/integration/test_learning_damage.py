@@ -215,7 +215,7 @@ def test_how_far_a_search_was_is_restored_from_its_status(tmp_path: Path) -> Non
     log = Log(path, keep_newest=STATE_TOPICS)
     store = LearningStore(log)
     with log.transaction() as tx:
-        store.insert(tx, experiment, [])
+        store.insert(tx, experiment)
         tx.append(topics.build(EXPERIMENT_STATUS, EXPERIMENT), experiment_status(experiment))
     log.close()
     assert flip(path, "adaptive", "reason")

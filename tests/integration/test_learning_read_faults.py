@@ -87,7 +87,7 @@ def planned(path: Path) -> None:
     """Store the example experiment, with a picture that is rated before a second job makes it again."""
     with bench(path) as one:
         with one.log.transaction() as tx:
-            one.store.insert(tx, planned_experiment(jobs=2), [])
+            one.store.insert(tx, planned_experiment(jobs=2))
             one.store.judgements.rate(tx, EXPERIMENT, RatingRow(image("a").sha256, 5, "", 1.0))
         one.deliver(1, JobScript(context()).completed(well("a")))
         with one.log.transaction() as tx:

@@ -31,7 +31,8 @@ def filled(log: Log) -> LearningStore:
     experiment = planned_experiment()
     jobs = [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)]
     with log.transaction() as tx:
-        store.insert(tx, experiment, jobs)
+        store.insert(tx, experiment)
+        store.add_jobs(tx, experiment, jobs)
     return store
 
 
@@ -90,7 +91,7 @@ def test_memory_is_trimmed_only_when_asked(log: Log) -> None:
     other = planned_experiment()
     other.experiment_id = "exp-2"
     with log.transaction() as tx:
-        store.insert(tx, other, [])
+        store.insert(tx, other)
 
     first, second = store.find(EXPERIMENT), store.find("exp-2")
     assert store.find(EXPERIMENT) is first
@@ -108,7 +109,7 @@ def test_a_page_of_experiments_ends_where_a_reply_is_large_enough(log: Log) -> N
         for number in range(7):
             large = definition(config={"prompt": "x" * 10_000})
             one = Experiment(f"exp-{number}", large, created_at=1.0)
-            store.insert(tx, one, [])
+            store.insert(tx, one)
 
     pages: list[list[str]] = []
     before = None
@@ -243,7 +244,9 @@ def test_urgent_jobs_come_first_and_equal_ones_in_the_order_of_submission(log: L
         for name, (stage, priority) in plans.items():
             plan = replace(definition(), stage=stage, priority=priority)
             jobs = [(job_id(name, job), job) for job in plan_jobs(plan, 2)]
-            store.insert(tx, Experiment(name, plan, created_at=1.0), jobs)
+            experiment = Experiment(name, plan, created_at=1.0)
+            store.insert(tx, experiment)
+            store.add_jobs(tx, experiment, jobs)
     turn = ["high", "high", "first", "first", "second", "second", "low", "low"]
 
     rows = store.unassigned(kinds, 10)

@@ -30,7 +30,8 @@ def store(log: Log) -> LearningStore:
     """Return a store with the example experiment: two variants of three jobs."""
     store, experiment = LearningStore(log), planned_experiment(jobs=3)
     with log.transaction() as tx:
-        store.insert(tx, experiment, [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)])
+        store.insert(tx, experiment)
+        store.add_jobs(tx, experiment, [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)])
     return store
 
 

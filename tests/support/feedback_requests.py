@@ -44,7 +44,8 @@ class FeedbackRequests:
             experiment = planned_experiment(VALUES, jobs=2)
             jobs = [(job_id(EXPERIMENT, one), one) for one in plan_jobs(experiment.definition, len(VALUES))]
             with log.transaction() as tx:
-                self.store.insert(tx, experiment, jobs)
+                self.store.insert(tx, experiment)
+                self.store.add_jobs(tx, experiment, jobs)
             for (index, repeat), numbers in pictures.items():
                 self.end(index, repeat, well(*(sha(number) for number in numbers)))
 

@@ -1,12 +1,14 @@
 """From results, ratings and comparisons to what a recommendation is made of."""
 
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from bus.contracts.messages import Variable, VariantValue
+from bus.transport.steps import complete
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.variants import Variant
@@ -18,6 +20,7 @@ from learning_service.recommendation.observations import (
     objective_of,
     observe,
     star_scores,
+    stars_of,
 )
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results, State
@@ -69,7 +72,7 @@ def test_a_star_counts_for_each_job_that_made_the_picture() -> None:
     ratings = [rating("a", 5), rating("b", None), rating("gone", 1), rating("c", 1)]
     pictures = [picture("a", 0, 0), picture("a", 1, 0), picture("b", 1, 1), picture("c", 2, 0), picture("d", 2, 1)]
 
-    assert star_scores(ratings, pictures) == scores((0, 0, 5), (1, 0, 5), (2, 0, 1))
+    assert star_scores(stars_of(ratings), pictures) == scores((0, 0, 5), (1, 0, 5), (2, 0, 1))
 
 
 def test_a_metric_counts_where_a_completed_job_reports_it() -> None:
@@ -117,7 +120,7 @@ def test_a_hundred_thousand_ratings_are_gathered_at_once() -> None:
     pictures = [picture(row.sha256, number % 1000, number // 1000) for number, row in enumerate(ratings)]
     began = time.process_time()
 
-    found = star_scores(ratings, pictures)
+    found = star_scores(stars_of(ratings), pictures)
 
     assert len(found) == len(ratings)
     assert time.process_time() - began < 1
@@ -141,22 +144,24 @@ class Stored:
         self.read.append(f"comparisons of {name}")
         return self._comparisons
 
-    def pictures(self, name: str) -> list[PictureRow]:
-        """Return two pictures."""
+    def picture_pages(self, name: str) -> Iterator[list[PictureRow]]:
+        """Yield two pictures."""
         self.read.append(f"pictures of {name}")
-        return [picture("a", 0, 0), picture("b", 1, 0)]
+        yield [picture("a", 0, 0)]
+        yield [picture("b", 1, 0)]
 
-    def all(self, name: str) -> list[ResultRow]:
-        """Return two results."""
+    def pages(self, name: str) -> Iterator[list[ResultRow]]:
+        """Yield two results."""
         self.read.append(f"results of {name}")
-        return [result(0, 0, match=0.5), result(1, 0, match=0.25)]
+        yield [result(0, 0, match=0.5)]
+        yield [result(1, 0, match=0.25)]
 
 
 def observed(stored: Stored, **changes: Any) -> Observations:
     """Return what is gathered for the example experiment with another objective."""
     experiment = planned_experiment()
     experiment.definition = replace(experiment.definition, **changes)
-    return observe(experiment, cast("Results", stored), cast("Judgements", stored))
+    return complete(observe(experiment, cast("Results", stored), cast("Judgements", stored)))
 
 
 def test_stars_are_gathered_of_the_pictures() -> None:

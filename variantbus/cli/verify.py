@@ -18,6 +18,7 @@ from bus.transport.keys import Keys
 from learning_service.archive.service import SQL as ARCHIVE
 from learning_service.storage.confirmations import SQL as CONFIRMATIONS
 from learning_service.storage.judgements import SQL as JUDGEMENTS
+from learning_service.storage.layouts import SQL as LAYOUTS
 from learning_service.storage.results import SQL as RESULTS
 from learning_service.storage.searches import SQL as SEARCHES
 from learning_service.storage.stale import SQL as STALE
@@ -36,6 +37,7 @@ STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that t
         "results": RESULTS,
         "judgements": JUDGEMENTS,
         "stale": STALE,
+        "layouts": LAYOUTS,
         "adaptive": SEARCHES,
         "confirmations": CONFIRMATIONS,
         "archive": ARCHIVE,

@@ -1,0 +1,70 @@
+"""Lays an experiment out: gives each planned job the row that is sent to a runner, some milliseconds' worth at a time.
+
+A plan of 100,000 jobs is written in one short transaction, as the state of its variants. The rows follow from that, in
+many transactions; those that are there already are left as they are, so a layout that was cut off begins again. Until
+it has ended, a cancel does not count as done.
+"""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import Final
+
+from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
+from bus.transport.loop import Loop
+from bus.transport.retry import retry_later
+from bus.transport.steps import Steps
+from learning_service.dispatch.dispatcher import Dispatcher
+from learning_service.experiments.plan import PlannedJob, parse_job_id
+from learning_service.experiments.variants import Variant
+from learning_service.storage.store import LearningStore
+
+AT_ONCE: Final = 400  # rows in one transaction
+logger = logging.getLogger(__name__)
+
+
+class Layout:
+    """Lays experiments out in the background; one that was under way at the last stop begins again."""
+
+    def __init__(self, log: Log, loop: Loop, store: LearningStore, dispatcher: Dispatcher) -> None:
+        """Go on with those that were not finished."""
+        self._log, self._loop, self._store, self._dispatcher = log, loop, store, dispatcher
+        for experiment_id, by_value in store.layouts.unfinished().items():
+            self._start(experiment_id, by_value=by_value)
+
+    def begin(self, tx: Transaction, experiment_id: str, *, by_value: bool) -> None:
+        """Lay an experiment out once the plan in this transaction is on disk."""
+        self._store.layouts.begin(tx, experiment_id, by_value=by_value)
+        tx.after_commit(partial(self._start, experiment_id, by_value=by_value))
+
+    def _start(self, experiment_id: str, *, by_value: bool) -> None:
+        self._loop.start(self._lay_out(experiment_id, by_value=by_value))
+
+    def _lay_out(self, experiment_id: str, *, by_value: bool) -> Steps[None]:
+        try:
+            experiment = self._store.find(experiment_id)
+            groups: dict[int, list[tuple[str, PlannedJob]]] = {}
+            for variant in list(experiment.variants.values()) if experiment else ():
+                for name, job in waiting_jobs(variant):
+                    groups.setdefault(job.variant_index if by_value else job.repeat_index, []).append((name, job))
+                yield None
+            jobs = chain.from_iterable(groups[place] for place in sorted(groups))
+            while rows := list(islice(jobs, AT_ONCE)):
+                with self._log.transaction() as tx:
+                    if current := self._store.find(experiment_id):
+                        self._store.add_jobs(tx, current, rows)
+                yield None
+            with self._log.transaction() as tx:
+                self._store.layouts.end(tx, experiment_id)
+        except StorageError as error:
+            retry_later(self._loop, error, partial(self._start, experiment_id, by_value=by_value))
+        else:
+            self._loop.call(self._dispatcher.pump)
+
+
+def waiting_jobs(variant: Variant) -> Iterator[tuple[str, PlannedJob]]:
+    """Yield the jobs of a variant that no runner has, with their names."""
+    return ((name, parse_job_id(name)) for name, phase in variant.jobs.items() if phase == "planned")

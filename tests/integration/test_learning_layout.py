@@ -1,0 +1,153 @@
+"""Plans are laid out in the background: each planned job gets the row that is sent to its runner, whatever happens."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentView, ExtendParams
+from bus.contracts.messages import Variable
+from bus.eventlog.errors import StorageError
+from bus.transport.client import RequestClient, request
+from bus.transport.loop import Loop
+from learning_service.service import LearningService
+from learning_service.storage.store import LearningStore
+from tests.support.factories import EXPERIMENT, ServiceThread
+from tests.support.helpers import PATIENCE, wait_until
+from tests.support.learning_services import SMALL, ScriptedRunner, Services, address_of, create, query, show
+
+PLAN = replace(SMALL, variable=Variable(name="cfg_scale", values=[1.0, 2.0, 3.0]), jobs_per_variant=4)
+BY_SEED = [f"exp-1.{index}.{repeat}.0" for repeat in range(4) for index in range(3)]
+NAMED = "SELECT job_id FROM jobs ORDER BY number"
+
+
+class Held:
+    """Lets so many rows be written, and no more until the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hold from the fifth row on."""
+        self.left = 4
+        add_jobs = LearningStore.add_jobs
+
+        def add_some(store: LearningStore, *job: Any) -> None:
+            if self.left == 0:
+                raise StorageError("database or disk is full")
+            self.left -= 1
+            add_jobs(store, *job)
+
+        monkeypatch.setattr("learning_service.planning.layout.AT_ONCE", 1)
+        monkeypatch.setattr(LearningStore, "add_jobs", add_some)
+
+    def release(self) -> None:
+        """Let all be written."""
+        self.left = 1000
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    """Yield a layout that stops in the middle."""
+    held = Held(monkeypatch)
+    yield held
+    held.release()
+
+
+def rows(learning: ServiceThread[LearningService]) -> list[str]:
+    """Return the jobs that have rows, in the order of their turn."""
+    return [name for (name,) in query(learning, NAMED)]
+
+
+def begun(services: Services) -> tuple[ScriptedRunner, ServiceThread[LearningService]]:
+    """Create the example experiment, of which only four jobs get their rows."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    assert create(learning, PLAN).totals.jobs == len(BY_SEED)
+    wait_until(lambda: rows(learning) == BY_SEED[:4], what="the first rows")
+    return runner, learning
+
+
+@pytest.mark.fault(item="F111")
+def test_a_layout_that_a_stop_cuts_off_goes_on_at_the_next_start(services: Services, held: Held) -> None:
+    """The plan was durable when the request was answered; no job is planned twice, and none is left out."""
+    runner, learning = begun(services)
+    wait_until(lambda: set(BY_SEED[:4]) <= set(runner.jobs), what="the first jobs")
+    learning.stop()
+    held.release()
+
+    again = services.learning(runner.address)
+
+    wait_until(lambda: set(runner.jobs) == set(BY_SEED), what="all jobs")
+    assert rows(again) == BY_SEED
+    assert query(again, "SELECT * FROM layouts") == []
+
+
+@pytest.mark.fault(item="F111")
+def test_a_full_disk_delays_a_layout(services: Services, held: Held) -> None:
+    """The first jobs run meanwhile."""
+    runner, learning = begun(services)
+    wait_until(lambda: set(runner.jobs) == set(BY_SEED[:4]), what="the first jobs")
+    held.release()
+
+    wait_until(lambda: set(runner.jobs) == set(BY_SEED), what="all jobs")
+    assert show(learning).totals.jobs == len(BY_SEED)
+
+
+@pytest.mark.fault(item="F111")
+def test_a_cancel_in_the_middle_cancels_what_has_no_row_yet(services: Services, held: Held) -> None:
+    """It is done when all jobs are, and none of them reaches a runner afterwards."""
+    runner, learning = begun(services)
+    wait_until(lambda: set(runner.jobs) == set(BY_SEED[:4]), what="the first jobs")
+    cancel = ExperimentCancelParams(experiment_id=EXPERIMENT)
+    request(address_of(learning), "experiment.cancel", cancel, ExperimentView)
+    wait_until(lambda: runner.cancels == [EXPERIMENT], what="the cancel at the runner")
+    assert query(learning, "SELECT runner FROM cancels WHERE done = 0") == [("",)]
+    held.release()
+
+    wait_until(lambda: show(learning).totals.cancelled == len(BY_SEED) - 4, what="the cancelled jobs")
+    wait_until(lambda: not query(learning, "SELECT * FROM cancels WHERE done = 0"), what="the end of the cancel")
+    assert set(runner.jobs) == set(BY_SEED[:4])
+
+
+def test_more_jobs_that_are_planned_in_the_middle_get_their_rows_too(services: Services, held: Held) -> None:
+    """Each once."""
+    runner, learning = begun(services)
+    params = ExtendParams(experiment_id=EXPERIMENT, jobs_per_variant=5)
+    assert request(address_of(learning), "experiment.extend", params, ExperimentView).totals.jobs == 15
+    held.release()
+
+    wait_until(lambda: len(runner.jobs) == 15, what="all jobs")
+    assert sorted(rows(learning)) == sorted([*BY_SEED, *(f"exp-1.{index}.4.0" for index in range(3))])
+
+
+def test_a_request_that_is_repeated_while_it_is_worked_on_creates_one_experiment(
+    services: Services, loop: Loop
+) -> None:
+    """As when a client gave up waiting; all get the same answer."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    create(learning, PLAN, "exp-0")
+    client = RequestClient(loop, address_of(learning))
+    params = CreateParams(experiment_id=EXPERIMENT, definition=PLAN)
+    asked = [client.answer("experiment.create", params, ExperimentView, PATIENCE) for _ in range(3)]
+
+    wait_until(lambda: bool(loop.step(0.01)) and all(one.done() for one in asked), what="the answers")
+    client.close()
+
+    assert len({one.result().created_at for one in asked}) == 1
+    assert query(learning, "SELECT count(*) FROM experiments") == [(2,)]
+
+
+def test_a_lost_row_of_a_layout_is_made_up_for(services: Services, held: Held) -> None:
+    """Where it cannot be known what was being laid out, all is that has not ended."""
+    runner, learning = begun(services)
+    wait_until(lambda: set(runner.jobs) == set(BY_SEED[:4]), what="the first jobs")
+    learning.stop()
+    with closing(sqlite3.connect(learning.log.path, isolation_level=None)) as db:
+        db.execute("UPDATE layouts SET crc = crc + 1")
+    held.release()
+
+    services.learning(runner.address)
+
+    wait_until(lambda: set(runner.jobs) == set(BY_SEED), what="all jobs")
