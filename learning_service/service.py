@@ -15,8 +15,9 @@ from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
+from learning_service.archive.exporting import Exporter
 from learning_service.archive.history import History
-from learning_service.archive.service import Archive
+from learning_service.archive.importing import Importer
 from learning_service.dispatch import dispatcher
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.events import consumer
@@ -107,7 +108,8 @@ class LearningService:
         Queries(self._store, self._recommender).register(methods)
         FeedbackService(log, self._store).register(methods)
         self._recommender.register(methods)
-        Archive(log, self._store, selection.shard, selection.max_variants).register(methods)
+        Importer(log, self._store, selection.shard, selection.max_variants).register(methods)
+        Exporter(log, self._store).register(methods)
         History(log, self._store).register(methods)
         self.publisher.metrics.add(self._points, {**consumer.HELP, **dispatcher.HELP, **source.HELP})
 

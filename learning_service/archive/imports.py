@@ -1,11 +1,11 @@
 """Build an experiment from the records of an export. No socket, no file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from bus.contracts.archive import ImportParams, Records, ResultRecord
-from bus.contracts.messages import JobCompleted, JobError, JobResult, LearningContext
+from bus.contracts.messages import ImageRef, JobCompleted, JobError, JobResult, LearningContext
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, identity
@@ -74,53 +74,47 @@ def joined(parts: Sequence[ImportParams]) -> ImportParams:
     return replace(first, records=records)
 
 
-def completed_jobs(whole: ImportParams) -> list[JobCompleted]:
-    """Return the ends of the jobs as events that their runner would have published, oldest first."""
-    definition, records = whole.definition, whole.records
-    by_job: dict[str, list[int]] = {}
-    for place, picture in enumerate(records.pictures):
-        by_job.setdefault(picture.job_id, []).append(place)
-    return [
-        JobCompleted(
-            job_id=record.job_id,
-            stage=definition.stage,
-            pipeline=definition.pipeline,
-            attempt=1,
-            learning_context=LearningContext(
-                experiment_id=whole.experiment_id,
-                experiment_name=definition.name,
-                variant_index=record.variant_index,
-                variable_under_test=definition.variable_name,
-                variant_value=whole.values[record.variant_index],
-                repeat_index=record.repeat_index,
-            ),
-            config=job_config(definition, whole.values[record.variant_index], record.repeat_index),
-            result=JobResult(
-                success=record.state == "completed",
-                cancelled=record.state == "cancelled",
-                error=JobError(kind="imported", message=record.error or "") if record.state == "failed" else None,
-                images=tuple(records.pictures[place].image for place in by_job.get(record.job_id, ())),
-                metrics=record.metrics,
-                seconds=record.seconds,
-            ),
-            queued_at=record.finished_at,
-            started_at=None,
-            finished_at=record.finished_at,
-        )
-        for record in sorted(records.results, key=lambda one: one.finished_at)
-    ]
+def pictures_by_job(records: Records) -> dict[str, list[ImageRef]]:
+    """Return the pictures of each job."""
+    found: dict[str, list[ImageRef]] = {}
+    for picture in records.pictures:
+        found.setdefault(picture.job_id, []).append(picture.image)
+    return found
 
 
-def variants_of(whole: ImportParams, ended: Iterable[JobCompleted]) -> list[Variant]:
-    """Return the variants after their jobs ended; a seed without a record counts as cancelled."""
-    by_variant: dict[int, list[JobCompleted]] = {}
-    for job in ended:
-        if job.learning_context:
-            by_variant.setdefault(job.learning_context.variant_index, []).append(job)
-    return [_variant(whole, index, by_variant.get(index, [])) for index in range(len(whole.values))]
+def completed_job(whole: ImportParams, record: ResultRecord, images: Sequence[ImageRef]) -> JobCompleted:
+    """Return the end of a job as the event that its runner would have published."""
+    definition, value = whole.definition, whole.values[record.variant_index]
+    return JobCompleted(
+        job_id=record.job_id,
+        stage=definition.stage,
+        pipeline=definition.pipeline,
+        attempt=1,
+        learning_context=LearningContext(
+            experiment_id=whole.experiment_id,
+            experiment_name=definition.name,
+            variant_index=record.variant_index,
+            variable_under_test=definition.variable_name,
+            variant_value=value,
+            repeat_index=record.repeat_index,
+        ),
+        config=job_config(definition, value, record.repeat_index),
+        result=JobResult(
+            success=record.state == "completed",
+            cancelled=record.state == "cancelled",
+            error=JobError(kind="imported", message=record.error or "") if record.state == "failed" else None,
+            images=tuple(images),
+            metrics=record.metrics,
+            seconds=record.seconds,
+        ),
+        queued_at=record.finished_at,
+        started_at=None,
+        finished_at=record.finished_at,
+    )
 
 
-def _variant(whole: ImportParams, index: int, ended: Sequence[JobCompleted]) -> Variant:
+def variant_of(whole: ImportParams, index: int, ended: Sequence[JobCompleted]) -> Variant:
+    """Return a variant after its jobs ended, in their order; a seed without a record counts as cancelled."""
     seeds = {job.learning_context.repeat_index for job in ended if job.learning_context}
     missing = [
         job_id(whole.experiment_id, PlannedJob(index, repeat))
@@ -129,8 +123,8 @@ def _variant(whole: ImportParams, index: int, ended: Sequence[JobCompleted]) -> 
     ]
     names = [*(job.job_id for job in ended), *missing]
     variant = Variant(index=index, value=whole.values[index], jobs=dict.fromkeys(names, "planned"))
-    for job in ended:
-        variant = variants.job_ended(variant, job)
+    if ended:
+        variant = variants.jobs_ended(variant, ended)
     if missing:
         variant = variants.cancelled(variant, missing, whole.created_at)
     return replace(variant, revision=1)

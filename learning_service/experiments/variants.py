@@ -155,10 +155,7 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     if result.cancelled:
         return _ended(variant, jobs, (completed, failed, cancelled + 1), now, running=running)
     if not result.success:
-        error = (result.error.message if result.error else "") or UNKNOWN_ERROR
-        return _ended(
-            variant, jobs, (completed, failed + 1, cancelled), now, running=running, error=error[:ERROR_LIMIT]
-        )
+        return _ended(variant, jobs, (completed, failed + 1, cancelled), now, running=running, error=_error_of(job))
     return _ended(
         variant,
         jobs,
@@ -172,6 +169,40 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         reused=variant.reused + (result.reused_from is not None),
         warning=result.warnings[0][:ERROR_LIMIT] if result.warnings else variant.warning,
     )
+
+
+def jobs_ended(variant: Variant, ended: Sequence[JobCompleted]) -> Variant:
+    """Return the variant after some of its jobs, at least one, ended: as by `job_ended`, but with one copy for all."""
+    phases: dict[str, JobPhase] = {job.job_id: "ended" for job in ended}
+    runs = sum(variant.jobs[name] == "running" for name in phases)
+    well = [job for job in ended if job.result.success and not job.result.cancelled]
+    cancelled = sum(job.result.cancelled for job in ended)
+    errors = [_error_of(job) for job in ended if not job.result.success and not job.result.cancelled]
+    warnings = [job.result.warnings[0] for job in well if job.result.warnings]
+    sums = variant.metric_sums
+    for job in well:
+        if job.result.metrics:
+            sums = add_metrics(sums, job.result.metrics)
+    images = [image for job in well for image in job.result.images]
+    after = _ended(
+        variant,
+        {**variant.jobs, **phases},
+        (variant.completed + len(well), variant.failed + len(errors), variant.cancelled + cancelled),
+        ended[-1].finished_at,
+        running=variant.running - runs,
+        images=(*variant.images, *images)[:IMAGES_LIMIT],
+        metric_sums=sums,
+        duration_sum=sum((seconds_of(job) or 0.0 for job in well), variant.duration_sum),
+        warned=variant.warned + len(warnings),
+        reused=variant.reused + sum(job.result.reused_from is not None for job in well),
+        warning=warnings[-1][:ERROR_LIMIT] if warnings else variant.warning,
+        error=errors[-1] if errors else variant.error,
+    )
+    return replace(after, revision=variant.revision + len(ended))
+
+
+def _error_of(job: JobCompleted) -> str:
+    return ((job.result.error.message if job.result.error else "") or UNKNOWN_ERROR)[:ERROR_LIMIT]
 
 
 def seconds_of(job: JobCompleted) -> float | None:

@@ -87,6 +87,8 @@ class Creation:
         planned = yield from planned_variants(experiment_id, values, definition.jobs_per_variant, created)
         experiment = Experiment(experiment_id, definition, planned, created_at=created)
         experiment.revision, experiment.search = 1, search
+        if self._store.find(experiment_id) or experiment_id in self._store.being_made:
+            raise ControlError("conflict", f"experiment {experiment_id} is being imported; choose another id")
         with self._log.transaction(sync=True) as tx:
             self._store.insert(tx, experiment)
             self._layout.begin(tx, experiment_id, by_value=is_slow(definition, pipelines))

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from bus.contracts.messages import INT64_MAX, ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
@@ -61,6 +60,7 @@ class LearningStore:
         """
         self._log, self._shard = log, shard
         self._recent = RecentExperiments()
+        self.being_made: set[str] = set()  # experiments that are being imported; nobody else makes one of these ids
         self.damage: dict[str, tuple[str, ...]] = {}  # experiment -> what damage has cost it; see `Repair`
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
@@ -161,16 +161,6 @@ class LearningStore:
         """Write variants by experiment and index."""
         rows = [(*key, _encode(variant)) for key, variant in variants.items()]
         tx.executemany(SQL["upsert_variant"], checked("variants", rows))
-
-    def rate_all(self, tx: Transaction, experiment: Experiment) -> None:
-        """Recount the ratings of all variants, and write the variants that have any."""
-        rated = {}
-        for index, variant in list(experiment.variants.items()):
-            summary = self.judgements.summary(experiment.experiment_id, index)
-            if summary:
-                rated[experiment.experiment_id, index] = replace(variant, rating=summary)
-                experiment.put(rated[experiment.experiment_id, index])
-        self.write_variants(tx, rated)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that arrived after its variant had ended."""

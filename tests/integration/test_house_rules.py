@@ -19,8 +19,9 @@ from bus.eventlog.versions import SQL as VERSIONS_SQL
 from bus.protocol import topics
 from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
+from learning_service.archive.exporting import SQL as EXPORT_SQL
 from learning_service.archive.history import SQL as HISTORY_SQL
-from learning_service.archive.service import SQL as ARCHIVE_SQL
+from learning_service.archive.importing import SQL as ARCHIVE_SQL
 from learning_service.storage.judgements import SQL as JUDGEMENTS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL
 from learning_service.storage.searches import SQL as SEARCHES_SQL
@@ -187,7 +188,8 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("learning_service/storage/judgements.py", JUDGEMENTS_SQL),
         ("learning_service/storage/searches.py", SEARCHES_SQL),
         ("learning_service/storage/stale.py", STALE_SQL),
-        ("learning_service/archive/service.py", ARCHIVE_SQL),
+        ("learning_service/archive/importing.py", ARCHIVE_SQL),
+        ("learning_service/archive/exporting.py", EXPORT_SQL),
         ("learning_service/archive/history.py", HISTORY_SQL),
     ],
 )

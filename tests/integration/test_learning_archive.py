@@ -4,17 +4,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from bus.contracts.archive import HistoryReply, RecordsReply
-from bus.contracts.experiments import ExperimentParams
+from bus.contracts.experiments import CreateParams, ExperimentParams
 from bus.contracts.feedback import CompareParams, RatedReply, RateParams
 from bus.contracts.messages import RecommendationUpdated
+from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
-from bus.protocol.control import ControlError
+from bus.protocol.control import ControlError, ErrorBody
+from bus.protocol.frames import encode
 from bus.transport.client import request
 from learning_service.archive.history import SQL, star_counts
+from learning_service.archive.importing import Importer
+from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
 from learning_service.storage.judgements import RatingRow
 from learning_service.storage.store import LearningStore
@@ -223,3 +228,77 @@ def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open
     seconds = time.process_time() - began
     assert sum(sum(stars) for stars in counted.values()) == 100_000
     assert seconds < 1
+
+
+COUNTED = ("results", "pictures", "ratings", "comparisons", "import_parts", "variants", "experiments")
+
+
+def counts(learning: ServiceThread[LearningService]) -> dict[str, int]:
+    """Return how many rows there are of each kind."""
+    return {table: query(learning, f"SELECT count(*) FROM {table}")[0][0] for table in COUNTED}  # noqa: S608 - ours
+
+
+def refuse(*_: object) -> None:
+    """Have no room."""
+    raise StorageError("database or disk is full")
+
+
+@pytest.mark.fault(item="F112")
+def test_an_import_that_fails_at_its_end_leaves_nothing_and_can_be_repeated(
+    services: Services, other: ServiceThread[LearningService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records were written already, and belong to nobody."""
+    exported = export(judged(services))
+    with monkeypatch.context() as full:
+        full.setattr(Importer, "_publish", refuse)
+        with pytest.raises(ControlError, match="make room"):
+            send(address_of(other), exported, None)
+
+    assert set(counts(other).values()) == {0}
+    send(address_of(other), exported, None)
+    assert export(other) == exported
+
+
+@pytest.mark.fault(item="F112")
+def test_an_import_that_a_stop_cuts_off_is_forgotten_at_the_next_start(
+    services: Services, other: ServiceThread[LearningService], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also its records; then it can be imported again as a whole."""
+    exported = export(judged(services))
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(Importer, "_publish", refuse)
+        cut_off.setattr(Importer, "_drop", refuse)
+        with pytest.raises(ControlError):
+            send(address_of(other), exported, None)
+    left = counts(other)
+    assert (left["results"], left["ratings"], left["import_parts"], left["experiments"]) == (4, 2, 1, 0)
+    other.stop()
+
+    again = services.learning(services.scripted().address, folder=tmp_path / "other")
+
+    assert set(counts(again).values()) == {0}
+    send(address_of(again), exported, None)
+    assert export(again) == exported
+
+
+def test_an_id_that_is_being_imported_is_not_given_to_another_experiment(
+    services: Services, other: ServiceThread[LearningService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants to create one meanwhile is told."""
+    exported = export(judged(services))
+    asked: list[ErrorBody] = []
+
+    def create_too(importer: Importer, experiment: Experiment) -> None:
+        creation = other.service.publisher.methods
+        frames = [b"1", b"experiment.create", encode(CreateParams(experiment_id=EXPERIMENT, definition=PLAN))]
+        asked.append(msgspec.msgpack.decode(creation.answer(frames)[2], type=ErrorBody))
+        publish(importer, experiment)
+
+    publish = Importer._publish
+    monkeypatch.setattr(Importer, "_publish", create_too)
+    monkeypatch.setattr("learning_service.dispatch.dispatcher.Dispatcher.check", lambda *_: iter(()))
+    create(other, PLAN, "exp-0")  # a runner has answered
+    send(address_of(other), exported, None)
+
+    assert [one.code for one in asked] == ["conflict"]
+    assert export(other) == exported

@@ -21,6 +21,7 @@ from learning_service.events.router import LearningController, Outcome, _advance
 from learning_service.experiments.variants import Variant
 from learning_service.storage.judgements import RatingRow
 from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, image, messages, planned_experiment, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import ALL, Services, create, rejections, wait_for
@@ -91,7 +92,8 @@ def planned(path: Path) -> None:
             one.store.judgements.rate(tx, EXPERIMENT, RatingRow(image("a").sha256, 5, "", 1.0))
         one.deliver(1, JobScript(context()).completed(well("a")))
         with one.log.transaction() as tx:
-            one.store.rate_all(tx, one.store.get(EXPERIMENT))
+            work = UnitOfWork(tx, one.store)
+            work.rate(work.draft(EXPERIMENT), 0, 1.0)
 
 
 def delivery(offset: int, event: JobCompleted) -> Delivery:

@@ -15,7 +15,7 @@ from bus.console.tail import printable
 from bus.eventlog import verification
 from bus.eventlog.verification import Extent, Finding, Stores
 from bus.transport.keys import Keys
-from learning_service.archive.service import SQL as ARCHIVE
+from learning_service.archive.importing import SQL as ARCHIVE
 from learning_service.storage.confirmations import SQL as CONFIRMATIONS
 from learning_service.storage.judgements import SQL as JUDGEMENTS
 from learning_service.storage.layouts import SQL as LAYOUTS

@@ -1,0 +1,120 @@
+"""Export of experiments: all records of one, in pages of bounded size."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from bus.contracts.archive import (
+    ComparisonRecord,
+    ImportParams,
+    Kind,
+    PictureRecord,
+    RatingRecord,
+    Records,
+    RecordsParams,
+    RecordsReply,
+    ResultRecord,
+)
+from bus.contracts.messages import ImageRef
+from bus.eventlog import sql
+from bus.eventlog.log import Log
+from bus.protocol.control import ControlError
+from bus.transport.server import MethodServer
+from learning_service.storage.store import LearningStore
+
+SQL: Final = sql.load("learning_service.archive", "exporting.sql")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_part = msgspec.msgpack.Decoder(ImportParams).decode
+_decode_image = msgspec.msgpack.Decoder(ImageRef).decode
+_decode_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
+
+
+class Exporter:
+    """Exports the records of experiments."""
+
+    def __init__(self, log: Log, store: LearningStore) -> None:
+        """Wire the parts."""
+        self._log, self._store = log, store
+        self._pages: dict[Kind, Callable[[RecordsParams], tuple[Records, str, bool]]] = {
+            "results": self._results,
+            "pictures": self._pictures,
+            "ratings": self._ratings,
+            "comparisons": self._comparisons,
+        }
+
+    def register(self, methods: MethodServer) -> None:
+        """Answer requests."""
+        methods.add("experiment.records", RecordsParams, self._records, role="read")
+
+    def _records(self, params: RecordsParams) -> RecordsReply:
+        self._store.trim()
+        self._store.get(params.experiment_id)
+        records, last, more = self._pages[params.kind](params)
+        return RecordsReply(records=records, after=last if more else None)
+
+    def _results(self, params: RecordsParams) -> tuple[Records, str, bool]:
+        rows, more = self._log.query_page(
+            SQL["page_results"], (params.experiment_id, params.after, params.limit), params.limit
+        )
+        results = [
+            ResultRecord(
+                job_id=job_id,
+                variant_index=index,
+                repeat_index=repeat,
+                state=state,
+                finished_at=finished_at,
+                seconds=seconds,
+                metrics=_decode_metrics(metrics) if metrics else {},
+                error=error,
+            )
+            for job_id, index, repeat, state, seconds, finished_at, error, metrics, _ in rows
+        ]
+        return Records(results=results), rows[-1][0] if rows else "", more
+
+    def _pictures(self, params: RecordsParams) -> tuple[Records, str, bool]:
+        sha256, _, job_id = params.after.partition(".")
+        rows, more = self._log.query_page(
+            SQL["page_pictures"], (params.experiment_id, sha256, job_id, params.limit), params.limit
+        )
+        pictures = [
+            PictureRecord(job_id=name, variant_index=index, repeat_index=repeat, image=_decode_image(image))
+            for _, name, index, repeat, image in rows
+        ]
+        return Records(pictures=pictures), rows[-1][0] if rows else "", more
+
+    def _ratings(self, params: RecordsParams) -> tuple[Records, str, bool]:
+        rows, after = self._store.judgements.ratings_page(params.experiment_id, _number(params.after), params.limit)
+        ratings = [
+            RatingRecord(sha256=row.sha256, stars=row.stars, note=row.note, rated_at=row.rated_at)
+            for row in rows
+            if row.stars is not None
+        ]
+        return Records(ratings=ratings), str(after), after is not None
+
+    def _comparisons(self, params: RecordsParams) -> tuple[Records, str, bool]:
+        rows, more = self._log.query_page(
+            SQL["page_comparisons"], (params.experiment_id, _number(params.after), params.limit), params.limit
+        )
+        comparisons = [
+            ComparisonRecord(
+                left=left[0],
+                left_variant=left[1],
+                left_repeat=left[2],
+                right=right[0],
+                right_variant=right[1],
+                right_repeat=right[2],
+                outcome=outcome.decode(),
+                compared_at=compared_at,
+            )
+            for left, right, compared_at, outcome in ((row[1:4], row[4:7], row[7], row[8]) for row in rows)
+        ]
+        return Records(comparisons=comparisons), str(rows[-1][0]) if rows else "", more
+
+
+def _number(after: str) -> int:
+    try:
+        return int(after or 0)
+    except ValueError:
+        raise ControlError("invalid_request", f"after: {after!r}; give that of the last page") from None
