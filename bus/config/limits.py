@@ -42,7 +42,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     # retention; see bus/eventlog/retention.py
     retain_days: Annotated[int, Meta(ge=0, le=36_500)] = 30  # older events leave the log; 0: none for its age
-    retain_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 2 * GIB  # of all tables of a database; 0: any size
+    retain_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 2 * GIB  # of the events in a log; 0: any size
     retain_newest_events: CountOrNone = 1000  # stay whatever their age and size: a wrong clock empties no log
 
     # the feed

@@ -79,6 +79,11 @@ def wrong_across_tables(db: sqlite3.Connection) -> str | None:
     return found[0] if found and not alone else None
 
 
+def wrong_in(db: sqlite3.Connection) -> str | None:
+    """Return what SQLite finds wrong with a file, in any of its pages; None if nothing is."""
+    return next(iter(_problems(db)), None)
+
+
 def waiting(db: sqlite3.Connection, store: str | None) -> list[DamagedRow]:
     """Return the rows of a store (None: of all) that were set aside and not repaired yet, oldest first."""
     found = db.execute(SQL["select_waiting"], {"store": store})

@@ -21,12 +21,14 @@ from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
-from bus.eventlog.opening import check_files, refusal
+from bus.eventlog.opening import check_files, no_log, refusal
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
+from bus.eventlog.space import Space, begin_shrinkable, make_shrinkable, space_of
 from bus.eventlog.tables import Tables
 from bus.eventlog.transaction import Transaction
+from bus.eventlog.trimming import Trimming
 from bus.eventlog.versions import OWN
 from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.frames import Epochs, Record
@@ -35,7 +37,6 @@ Durability = Literal["normal", "full"]
 SQL: Final = sql.load("bus.eventlog", "log.sql")
 APPLICATION_ID: Final = 0x76427573  # "vBus"
 STALE_SECONDS: Final = 30.0  # services retry every second, so an old failure has no unwritten transaction
-TRIM_SECONDS: Final = 0.01  # at a time, so that publishing never waits for long
 logger = logging.getLogger(__name__)
 
 
@@ -67,7 +68,6 @@ class Log:
         self.head = 0  # the newest offset
         self._failed_at: float | None = None  # monotonic time of a transaction that could not be written, until one is
         self.write_failures = 0
-        self.removed: Counter[str] = Counter()  # events that retention has taken since the start, by reason
         self._file = LogFile(path)
         try:
             with ExitStack() as opened:  # what is closed again if anything fails
@@ -79,6 +79,7 @@ class Log:
                 self._set_synchronous(full=self._full)
                 self._index = NewestIndex(self._db, self._reader.topics(indexed(self._db), self.head))
                 self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
+                self._trimming = Trimming(self._db, self._trimmer, self._reader, self._index, self.transaction)
                 self._opened_at = self.head
                 opened.pop_all()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a message that quotes a damaged schema
@@ -219,32 +220,30 @@ class Log:
         Raises:
             StorageError: nothing can be written now.
         """
-        until = time.monotonic() + TRIM_SECONDS
         try:
-            while found := self._next_cut():
-                cut, reason = found
-                self.removed[reason] += self._remove(cut)
-                if time.monotonic() >= until:
-                    return True
+            with self._reading():
+                return self._trimming.run(self.head)
         except DiskError as error:
             if not is_damage(error.__cause__):
                 raise
-            self._trimmer.stop()  # reading goes on
+            self._trimming.stop()  # reading goes on
             logger.error("%s is damaged where retention would remove events, so it stops: %s", self.path, error)  # noqa: TRY400 - no bug of ours
         return False
 
-    def _next_cut(self) -> tuple[int, str] | None:
-        with self._reading():
-            return self._trimmer.cut(self.head)
+    @property
+    def removed(self) -> Counter[str]:
+        """How many events retention has taken since the start, by reason."""
+        return self._trimming.removed
 
-    def _remove(self, cut: int) -> int:
-        """Remove the records up to an offset; return how many there were."""
-        with self.transaction():
-            self._index.write()  # the newest records decide which are kept
-            removed = self._trimmer.remove(cut)
-        self._index.written()
-        self._reader.first = cut + 1
-        return removed
+    @property
+    def size(self) -> int:
+        """Bytes of the topics and bodies of all events; `trim` counts them, from the oldest one on."""
+        return self._trimmer.size
+
+    @property
+    def space(self) -> Space:
+        """The bytes of the file's pages, in use and free."""
+        return space_of(self._db)
 
     def last_topics(self, count: int) -> list[tuple[int, str]]:
         """Return offset and topic of the newest `count` records, oldest first; none that is before a damaged one."""
@@ -338,12 +337,19 @@ class Log:
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
         new = application_id == 0 and self._is_new()
         if not new and application_id != APPLICATION_ID:
-            raise self._not_a_log()
+            raise no_log(
+                self.path,
+                *self._file.read_head(),
+                empty=not self._db.execute(own_tables.SQL["select_tables"]).fetchone(),
+            )
+        if new:
+            begin_shrinkable(self._db)
         connection.configure(self._db)  # only now: the journal mode is written into the file
         if new:
             own_tables.clear(self._db)
         self._tables = Tables(self._db, self.path)
         damaged = self._tables.open(OWN, SQL)
+        make_shrinkable(self._db, self.path)
         if new:
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")  # last: until here it counts as new
         noted_epoch, noted_head = self._file.read_head()
@@ -361,15 +367,6 @@ class Log:
         tables = {name for (name,) in self._db.execute(own_tables.SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
         return unknown and tables <= set(schemas.tables_of(SQL["schema"]))
-
-    def _not_a_log(self) -> LogError:
-        head_file, (epoch, head) = self.path.with_suffix(".head"), self._file.read_head()
-        if epoch is None or self._db.execute(own_tables.SQL["select_tables"]).fetchone():
-            return LogError(f"{self.path} is no variantbus log; move it away (to begin a new one) or restore it")
-        return LogError(
-            f"{self.path} is empty, so no variantbus log, but {head_file} says that one with {head} events was here; "
-            "restore it from a backup, or move both away to begin a new one"
-        )
 
     def _settle_epoch(self, *, doubtful: bool) -> None:
         """Keep the epoch only if nothing that others were told can have been rolled back; `doubtful`: it can."""

@@ -51,3 +51,12 @@ def refusal(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> LogError:
     else:
         advice = "check its disk, and restore it from a backup if that does not help"
     return LogError(f"cannot open {path}: {error}; {advice}")
+
+
+def no_log(path: Path, epoch: int | None, head: int, *, empty: bool) -> LogError:
+    """Return what is said of a file that is not ours; `epoch` and `head` stand in the head file beside it."""
+    if epoch is None or not empty:
+        return LogError(f"{path} is no variantbus log; move it away (to begin a new one) or restore it")
+    before = f"{path.with_suffix('.head')} says that one with {head} events was here"
+    advice = "restore it from a backup, or move both away to begin a new one"
+    return LogError(f"{path} is empty, so no variantbus log, but {before}; {advice}")

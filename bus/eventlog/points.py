@@ -17,6 +17,7 @@ HELP: Final = {
     "variantbus_log_first_offset": "Offset of the oldest event that is kept.",
     "variantbus_log_oldest_event_age_seconds": "Age of the oldest event that is kept.",
     "variantbus_log_size_bytes": "Size of the database file (db), and of what waits to be merged into it (wal).",
+    "variantbus_database_bytes": "What the database file holds: events (log), all else (state), unused pages (free).",
     "variantbus_log_free_bytes": "Room on the disk of the database.",
     "variantbus_log_writable": "0 after a transaction or the head could not be written, until it is or nobody tries.",
     "variantbus_log_write_failures_total": "Transactions that could not be written: the disk was full or read-only.",
@@ -37,6 +38,9 @@ def log_points(log: Log) -> Iterator[Point]:
     for file, suffix in (("db", ""), ("wal", "-wal")):
         with suppress(OSError):
             yield "variantbus_log_size_bytes", {"file": file}, Path(f"{log.path}{suffix}").stat().st_size
+    used, free = log.space
+    for part, size in (("log", log.size), ("state", max(0, used - log.size)), ("free", free)):
+        yield "variantbus_database_bytes", {"part": part}, size
     with suppress(OSError):
         yield "variantbus_log_free_bytes", {}, shutil.disk_usage(log.path.parent).free
     yield "variantbus_log_writable", {}, int(log.writable)

@@ -1,5 +1,8 @@
 """Retention: removes the oldest records by age or size, in steps of some milliseconds.
 
+The size that counts is that of the events alone, as nothing else can be removed. It is counted after the start, in
+steps, too, so nothing has to be stored with each event.
+
 Of some topics, the newest record is the whole state of something. It is kept whatever its age: `latest` returns it.
 """
 
@@ -12,11 +15,12 @@ from typing import Final, Literal
 
 from bus.config.limits import Limits
 from bus.eventlog import sql
-from bus.eventlog.reader import Reader
+from bus.eventlog.reader import Reader, is_damage
 
 SQL: Final = sql.load("bus.eventlog", "retention.sql")
 STEP: Final = 500  # records removed in one transaction
 STEP_BYTES: Final = 1 << 20  # of their bodies
+COUNTED: Final = 2_000  # records whose sizes are added up at a time, in some milliseconds
 DAY: Final = 86_400.0  # seconds
 CLOCK_SLACK: Final = 60.0  # seconds
 CLOCK_PAUSE: Final = 3600.0  # seconds in which a wrong clock may be corrected again
@@ -56,27 +60,34 @@ class Trimmer:
     ) -> None:
         """Remove nothing yet; `keep_newest`: the beginnings of topics whose newest record stays."""
         self._db, self._reader, self._limits, self._clock = db, reader, limits, clock
-        self._stopped = False
         self._limit = 0  # records from before are old, in nanoseconds
         self._old = 0  # the offset up to which all are old
         self._seen = 0  # the offset up to which none is known to be young
+        self._counted = 0  # the offset up to which sizes are counted
+        self._told = False  # that the newest events alone are too large
+        self.size = 0  # bytes of the topics and bodies of the records up to there
         db.create_function("is_kept", 1, lambda topic: topic.startswith(keep_newest), deterministic=True)
-
-    def stop(self) -> None:
-        """Remove nothing more: the file is damaged where the oldest records are."""
-        self._stopped = True
 
     def cut(self, head: int) -> tuple[int, Literal["age", "size"]] | None:
         """Return the offset up to which the next step removes, and why; None if there is nothing to remove."""
         limits = self._limits
-        if self._stopped:
-            return None
-        too_large = bool(limits.retain_bytes) and self._size() > limits.retain_bytes
+        too_large = bool(limits.retain_bytes) and self.size > limits.retain_bytes
         until = head - limits.retain_newest_events
         cut = self._step(until if too_large else self._find_old(until))
-        if too_large and not cut:
-            logger.error("the database is larger than retain_bytes, and holds no event that may go; raise retain_bytes")
+        if too_large and not cut and not self._told:
+            text = (
+                "the newest %d events take %d bytes, more than retain_bytes; raise that, or lower retain_newest_events"
+            )
+            logger.warning(text, limits.retain_newest_events, self.size)
+        self._told = too_large and not cut
         return (cut, "size" if too_large else "age") if cut else None
+
+    def count(self, head: int) -> bool:
+        """Add the sizes of some records that are not counted yet; return whether there are more."""
+        after = max(self._counted, self._reader.first - 1)
+        self._counted = min(head, after + COUNTED)
+        self.size += self._size(after, self._counted)
+        return self._counted < head
 
     def _find_old(self, until: int) -> int:
         """Return the offset, at most `until`, up to which all records are old; look at those of one step.
@@ -116,16 +127,23 @@ class Trimmer:
                     return int(offset)
         return cut
 
-    def remove(self, cut: int) -> int:
-        """Remove records up to an offset, in the caller's transaction; return how many."""
+    def remove(self, cut: int) -> tuple[int, int]:
+        """Remove records up to an offset, in the caller's transaction; return how many, and the bytes to `forget`."""
+        size = self._size(self._reader.first - 1, min(cut, self._counted))
         self._db.execute(SQL["keep"], (cut,))
         self._db.execute(SQL["delete_latest"], {"cut": cut})
         self._db.execute(SQL["set_removed"], (cut,))
-        return self._db.execute(SQL["delete"], (cut,)).rowcount
+        return self._db.execute(SQL["delete"], (cut,)).rowcount, size
 
-    def _size(self) -> int:
-        """Return the bytes in use; the file does not shrink, its free pages are used again."""
-        pages, free, size = (
-            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+    def forget(self, size: int) -> None:
+        """Count bytes no more, once their records are gone."""
+        self.size = max(0, self.size - size)
+
+    def _size(self, after: int, until: int) -> int:
+        """Return the bytes of the records in a range, 0 if it is damaged."""
+        try:
+            return int(self._db.execute(SQL["sum_sizes"], (after, until)).fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return 0

@@ -1,6 +1,10 @@
 -- select_sizes: offset and size of the records in a range, oldest first.
 SELECT "offset", coalesce(length(body), 0) FROM log WHERE "offset" > ? AND "offset" <= ? ORDER BY "offset";
 
+-- sum_sizes: the bytes of the records in a range.
+SELECT coalesce(sum(coalesce(length(topic), 0) + coalesce(length(body), 0)), 0) FROM log
+WHERE "offset" > ? AND "offset" <= ?;
+
 -- keep: keep the newest records of topics that say a state, up to an offset; a damaged topic is in no index.
 INSERT OR REPLACE INTO kept (topic, "offset", time_ns, body, crc)
 SELECT log.topic, log."offset", coalesce(log.time_ns, 0), coalesce(log.body, x''), coalesce(log.crc, 0) FROM log

@@ -266,7 +266,7 @@ def test_a_step_takes_milliseconds_and_says_that_there_is_more(
     open_log: OpenLog, path: Path, today: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So publishing goes on between two steps."""
-    monkeypatch.setattr("bus.eventlog.log.TRIM_SECONDS", 0.0)
+    monkeypatch.setattr("bus.eventlog.trimming.TRIM_SECONDS", 0.0)
     log = open_log(path, limits=keep(days=1), clock=today.clock())
     append(log, *(("a.x.", n) for n in range(3 * retention.STEP)))
     today.day = 2

@@ -82,6 +82,10 @@ def test_a_publisher_counts_what_it_sends_and_answers(serve: Serve, tmp_path: Pa
     assert 0 <= (found.get("variantbus_log_oldest_event_age_seconds") or -1) < 600
     for name in ("variantbus_log_size_bytes", "variantbus_log_free_bytes", "process_open_fds", "process_max_fds"):
         assert (found.get(name) or 0) > 0
+    parts = {labels["part"]: size for labels, size in found.all("variantbus_database_bytes")}
+    ((used, free),) = [service.call(lambda: service.log.space)]
+    assert sum(parts.values()) == used + free
+    assert parts["log"] == service.call(lambda: service.log.size)
     ((labels, _),) = found.all("variantbus_log_info")
     assert labels == {"epoch": str(service.log.epoch)}
 

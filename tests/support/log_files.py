@@ -20,7 +20,7 @@ def offsets(log: Log, prefix: str = "", after: int = 0) -> list[int]:
 
 def remove_oldest(log: Log, until: int) -> None:
     """Let retention take the records up to an offset."""
-    log._remove(until)
+    log._trimming.remove(until)
 
 
 def tamper(path: Path, statement: str, params: tuple[object, ...] = ()) -> None:

@@ -134,7 +134,7 @@ def print_text(found: list[Health]) -> None:
     for problem in problems[1:]:
         click.echo(f"also: {problem}")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("service", "address", "version", "up for", "events", "log", "memory", "now"):
+    for heading in ("service", "address", "version", "up for", "events", "log", "state", "memory", "now"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "address")
     for one in found:
         table.add_row(*(Text(printable(cell)) for cell in _row(one)))
@@ -143,9 +143,19 @@ def print_text(found: list[Health]) -> None:
 
 def _row(one: Health) -> list[str]:
     if not one.metrics:
-        return [one.service, one.address, "-", "-", "-", "-", "-", "does not answer" if not one.answers else "refuses"]
+        return [
+            one.service,
+            one.address,
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "does not answer" if not one.answers else "refuses",
+        ]
     readings = Readings(one.metrics)
-    log = sum(size for _, size in readings.all("variantbus_log_size_bytes"))
+    size = {labels["part"]: size for labels, size in readings.all("variantbus_database_bytes")}
     now = [f"{count} {labels['state']}" for labels, count in readings.all("variantbus_jobs")]
     now += [f"{lag} behind {labels['publisher']}" for labels, lag in readings.all("variantbus_consumer_lag_events")]
     return [
@@ -154,7 +164,8 @@ def _row(one: Health) -> list[str]:
         one.version or "-",
         duration(readings.get("variantbus_uptime_seconds") or 0),
         str(readings.get("variantbus_log_head_offset")),
-        f"{log / MIB:.1f} MiB",
+        f"{size.get('log', 0) / MIB:.1f} MiB",
+        f"{size.get('state', 0) / MIB:.1f} MiB",
         f"{(readings.get('process_resident_memory_bytes') or 0) / MIB:.0f} MiB",
         ", ".join(now) or "-",
     ]

@@ -1,0 +1,2 @@
+-- copy: write all that is in a database to a new file, without free pages.
+VACUUM INTO ?;
