@@ -76,7 +76,7 @@ class Runner:
         self._service = JobService(log, self._queues, steady=time.monotonic)
         index = OutputIndex(log, outputs.root)
         index.repair(self._service.store.ended())
-        self._reuse = Reuse(log, self._service.store, pipelines, outputs.root)
+        self._reuse = Reuse(log, self._service.store, outputs.root)
         self.publisher = Publisher(
             log, loop, service="runner", version=__version__, feed=feed, control=control, keys=keys
         )
@@ -88,7 +88,7 @@ class Runner:
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self._awake = False  # `_work` is to be called in the next turn of the loop
-        self._pool = WorkerPool(loop, pipelines, self._ended, self._report, outputs)
+        self._pool = WorkerPool(loop, pipelines, self._ended, self._report, self._reused, outputs)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
         recovered = self._service.recover()
@@ -146,20 +146,26 @@ class Runner:
             if self._service.cancel_some():
                 self._wake()
             for job in self._service.claim(self._queues.startable(time.monotonic())):
-                if result := self._reuse.find(job):
-                    self._results[job.job_id] = result
-                    self._wake()
-                else:
-                    self._pool.start(job)
+                self._pool.start(job)
             if self._queues.startable(time.monotonic()):
                 self._wake()  # some of the claimed jobs have ended at once
-            self._write_ends()  # of reused results: in this turn, before a request can remove their files
         except StorageError as error:
             # the disk is full: keep the results until they can be written
             retry_later(self._loop, error, self._wake)
 
-    def _ended(self, job_id: str, result: JobResult) -> None:
+    def _reused(self, job: NormalizedJobRecord, identity: str) -> bool:
+        """End a job with the result of an earlier one, if there is such a result."""
+        result = self._reuse.find(job, identity)
+        if result is None:
+            return False
+        self._results[job.job_id] = result
+        self._work()  # in this turn, before a request can remove its files
+        return True
+
+    def _ended(self, job_id: str, result: JobResult, confirmed: bool) -> None:
         """Collect the ends of this turn of the loop, to write all of them in one transaction."""
+        if confirmed:
+            self._reuse.confirm(job_id)
         self._fractions.pop(job_id, None)
         self._results[job_id] = result
         self._wake()

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,24 +27,24 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 class Reuse:
     """The index of results by a hash of the settings that made them.
 
-    The settings are the pipeline, the stage, the whole configuration with its seed, and the `identity` of the pipeline.
-    A result is reused only if all of its files still exist with the same content.
+    The settings are the pipeline, the stage, the whole configuration with its seed, and the `identity` of the pipeline
+    right before the job. A result is indexed only if the pipeline confirms right after the job that it was made by
+    them, and reused only if all of its files still exist with the same content.
     """
 
-    def __init__(self, log: Log, store: JobStore, pipelines: Mapping[str, Pipeline], root: Path) -> None:
+    def __init__(self, log: Log, store: JobStore, root: Path) -> None:
         """Create the table if needed; `root` is the output folder."""
-        self._log, self._store, self._pipelines, self._root = log, store, pipelines, root
+        self._log, self._store, self._root = log, store, root
         self._keys: dict[str, bytes] = {}  # of the jobs that run
+        self._confirmed: set[str] = set()  # those of them whose result was made by the settings of their key
         log.create_tables("reuse", SQL)
         if rows := log.damaged_rows("reuse"):
             with log.transaction() as tx:
                 log.mark_repaired(tx, rows)  # what they named is made again
 
-    def find(self, record: NormalizedJobRecord) -> JobResult | None:
+    def find(self, record: NormalizedJobRecord, identity: str) -> JobResult | None:
         """Return the result of an earlier job with the settings of one that is about to run, None if there is none."""
-        key = self._key(record) if record.learning_context else None
-        if key is None:
-            return None
+        key = hashlib.sha256(_encode([record.pipeline, record.stage, identity, record.config])).digest()
         self._keys[record.job_id] = key
         rows = self._log.query(SQL["select_reusable"], (key,))
         try:
@@ -55,31 +54,27 @@ class Reuse:
         result = earlier.result if earlier else None
         if earlier is None or result is None or not result.success or not self._is_intact(result):
             return None
+        self.confirm(record.job_id)
         seconds = result.seconds
         if seconds is None and earlier.started_at is not None and earlier.finished_at is not None:
             seconds = max(0.0, earlier.finished_at - earlier.started_at)
         return replace(result, seconds=seconds, reused_from=result.reused_from or earlier.job_id)
 
+    def confirm(self, job_id: str) -> None:
+        """Let `note_end` index the result of this job."""
+        self._confirmed.add(job_id)
+
     def note_end(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Index the result of a job in the transaction of its end, unless `identity` changed during the run."""
-        key = self._keys.pop(record.job_id, None)
+        """Index the result of a job in the transaction of its end, if it is confirmed."""
+        key, confirmed = self._keys.pop(record.job_id, None), record.job_id in self._confirmed
+        self._confirmed.discard(record.job_id)
         if key is None or record.result is None:
             return
-        if record.result.success and record.result.images and key == self._key(record):
-            tx.execute(SQL["upsert_reusable"], (key, record.job_id))
+        if record.result.success and record.result.images:
+            if confirmed:
+                tx.execute(SQL["upsert_reusable"], (key, record.job_id))
         elif not record.result.cancelled:
             tx.execute(SQL["delete_reusable"], (key,))
-
-    def _key(self, record: NormalizedJobRecord) -> bytes | None:
-        pipeline = self._pipelines.get(record.pipeline)
-        try:
-            identity = pipeline.identity(record.stage, record.config) if pipeline else None
-        except Exception:
-            logger.exception("pipeline %s cannot say what decides its results", record.pipeline)
-            identity = None
-        if identity is None:
-            return None
-        return hashlib.sha256(_encode([record.pipeline, record.stage, identity, record.config])).digest()
 
     def _is_intact(self, result: JobResult) -> bool:
         for image in result.images:
@@ -90,3 +85,23 @@ class Reuse:
             if part.size > FILE_LIMIT or hashlib.sha256(part.data).hexdigest() != image.sha256:
                 return False
         return bool(result.images)
+
+
+def identity_of(pipeline: Pipeline | None, job: NormalizedJobRecord) -> str | None:
+    """Ask a pipeline what decides the result of a job; None for a job of no experiment, and if it fails to say."""
+    if pipeline is None or job.learning_context is None:
+        return None
+    try:
+        return pipeline.identity(job.stage, job.config)
+    except Exception:
+        logger.exception("pipeline %s cannot say what decides its results", job.pipeline)
+        return None
+
+
+def is_confirmed(pipeline: Pipeline | None, job: NormalizedJobRecord, identity: str) -> bool:
+    """Ask a pipeline whether a job that has just run was made by what it said before; False if it fails to say."""
+    try:
+        return pipeline is not None and pipeline.confirm(job, identity)
+    except Exception:
+        logger.exception("pipeline %s cannot say what has decided its result", job.pipeline)
+        return False

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from bus.contracts.messages import INT64_MAX, JobResult
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol.validation import convert
 from bus.transport.loop import Loop
+from pipeline_runner.execution.reuse import identity_of, is_confirmed
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
@@ -23,9 +24,18 @@ from pipeline_runner.queue.metrics import with_checked_metrics
 from pipeline_runner.queue.retries import STORAGE
 
 PROGRESS_GAP: Final = 0.2  # seconds: at most 5 progress messages a second for a job
-Done = Callable[[str, JobResult], None]
+Done = Callable[[str, JobResult, bool], None]
+Reused = Callable[[NormalizedJobRecord, str], bool]
 Report = Callable[[NormalizedJobRecord, float, int | None, int | None], None]
 logger = logging.getLogger(__name__)
+
+
+class _Task(NamedTuple):
+    """A job for a thread: first its pipeline is asked for its identity, then, unless a result is reused, it is run."""
+
+    job: NormalizedJobRecord
+    stop: threading.Event
+    identity: str | None = None
 
 
 class WorkerPool:
@@ -40,12 +50,17 @@ class WorkerPool:
         pipelines: Mapping[str, Pipeline],
         done: Done,
         report: Report,
+        reused: Reused,
         outputs: Outputs,
     ) -> None:
-        """Call `done` with job id and result, and `report` with progress, in the loop's thread."""
+        """Call these in the loop's thread.
+
+        `reused` with a job and its identity; it returns whether it has ended the job with an earlier result. `report`
+        with progress. `done` with job id, result, and whether the result was made by what the identity said.
+        """
         self._loop, self._pipelines, self._outputs = loop, pipelines, outputs
-        self._done, self._report = done, report
-        self._waiting: SimpleQueue[tuple[NormalizedJobRecord, threading.Event] | None] = SimpleQueue()
+        self._done, self._report, self._reused = done, report, reused
+        self._waiting: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: dict[str, threading.Event] = {}
         self._over: dict[str, JobResult] = {}  # of jobs that have ended, until the loop has seen it
@@ -56,7 +71,7 @@ class WorkerPool:
         if len(self._running) > len(self._threads):
             self._threads.append(threading.Thread(target=self._work, name=f"worker {len(self._threads)}", daemon=True))
             self._threads[-1].start()
-        self._waiting.put((job, stop))
+        self._waiting.put(_Task(job, stop))
 
     def cancel(self, job_id: str) -> None:
         """Ask a running job to stop; its end is reported like any other."""
@@ -80,21 +95,32 @@ class WorkerPool:
 
     def _work(self) -> None:
         """Run in a thread of the pool."""
-        while taken := self._waiting.get():
-            job, stop = taken
+        while task := self._waiting.get():
+            job, pipeline = task.job, self._pipelines.get(task.job.pipeline)
             threading.current_thread().name = job.job_id  # for tools that show the threads of a process
+            if task.identity is None and (identity := identity_of(pipeline, job)) is not None:
+                self._loop.call(partial(self._look_up, task._replace(identity=identity)))
+                continue
             try:
-                result = run_job(self._pipelines.get(job.pipeline), job, self._progress_of(job), stop, self._outputs)
+                result = run_job(pipeline, job, self._progress_of(job), task.stop, self._outputs)
             except DiskError as error:
                 self._loop.call(partial(_raise, error))  # which ends the process
                 return
+            confirmed = task.identity is not None and result.success and is_confirmed(pipeline, job, task.identity)
             self._over[job.job_id] = result
-            self._loop.call(partial(self._ended, job.job_id, result))
+            self._loop.call(partial(self._ended, job.job_id, result, confirmed))
 
-    def _ended(self, job_id: str, result: JobResult) -> None:
+    def _look_up(self, task: _Task) -> None:
+        """End a job whose result there is already, or have it run."""
+        stop = self._running.pop(task.job.job_id)  # before, as the next job may take its place at once
+        if not self._reused(task.job, task.identity or ""):
+            self._running[task.job.job_id] = stop
+            self._waiting.put(task)
+
+    def _ended(self, job_id: str, result: JobResult, confirmed: bool) -> None:
         del self._running[job_id]
         del self._over[job_id]
-        self._done(job_id, result)
+        self._done(job_id, result, confirmed)
 
     def _progress_of(self, job: NormalizedJobRecord) -> Progress:
         last = 0.0

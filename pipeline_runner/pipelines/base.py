@@ -71,11 +71,19 @@ class Pipeline:
         """
 
     def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - for those that need them
-        """Return what decides a result besides stage and configuration, None if that is not known.
+        """Return what decides a result besides stage and configuration, None if that is not known for certain.
 
-        If it is known, a job of an experiment with the settings of an earlier job gets the result of that job.
+        If it is known, a job of an experiment with the settings of an earlier job gets the result of that job. Called
+        in a worker thread right before the job runs, so it may ask a server.
         """
         return None
+
+    def confirm(self, job: NormalizedJobRecord, identity: str) -> bool:
+        """Return whether the job that has just run was made by what `identity` said before it.
+
+        Only then is its result given to later jobs. Called in the same thread right after `run`.
+        """
+        return self.identity(job.stage, job.config) == identity
 
     def refresh(self) -> str:
         """Read again what the server offers, in a thread; return why it cannot be reached, "" if it can."""

@@ -144,7 +144,7 @@ def test_damaged_rows_of_the_index_of_results_are_made_anew(
     log = open_log(path)
     service = JobService(log)
     index = OutputIndex(log, tmp_path)
-    Reuse(log, service.store, {}, tmp_path)
+    Reuse(log, service.store, tmp_path)
     service.write_with_end(index.add)
     service.submit([request_for("one", mark=context()), request_for("two")])
     service.claim({"embedded": 2})
@@ -169,7 +169,7 @@ def test_damaged_rows_of_the_index_of_results_are_made_anew(
     service = JobService(log)
     index = OutputIndex(log, tmp_path)
     index.repair(service.store.ended())
-    Reuse(log, service.store, {}, tmp_path)
+    Reuse(log, service.store, tmp_path)
 
     assert [log.query(f"SELECT * FROM {table} ORDER BY 1") for table in ("outputs", "ended_jobs")] == rows  # noqa: S608
     assert log.query("SELECT * FROM reusable") == []

@@ -326,7 +326,9 @@ def test_every_write_of_a_result_is_judged(
 def test_a_disk_that_fails_ends_the_process(loop: Loop, tmp_path: Path) -> None:
     """Nobody knows what is on it: the next start reads it anew."""
     failing = Failing(DiskError("the disk failed"))
-    pool = WorkerPool(loop, {"embedded": failing}, lambda *_: None, lambda *_: None, Outputs(tmp_path))
+    pool = WorkerPool(
+        loop, {"embedded": failing}, lambda *_: None, lambda *_: None, lambda *_: False, Outputs(tmp_path)
+    )
     pool.start(record_of())
     limit = deadline()
 

@@ -2,13 +2,11 @@
 
 import pytest
 
-from bus.contracts.messages import Config, LearningContext
+from bus.contracts.messages import LearningContext
 from bus.contracts.outputs import OutputRemoveReply
 from pipeline_runner.execution.reuse import Reuse
-from pipeline_runner.pipelines.webui.lists import settings_digest
 from tests.support.factories import context
 from tests.support.painting_runner import PaintingRunner, picture
-from tests.support.webui_jobs import CONFIG, lists_of
 
 MINE = context(experiment="exp-1")
 OTHER = context(experiment="exp-2")
@@ -108,28 +106,11 @@ def test_a_pipeline_that_fails_to_say_is_run(painting_runner: PaintingRunner, mo
 def test_reuse_survives_a_restart(painting: PaintingRunner) -> None:
     """It is written with the end of the job."""
     log, service = painting.runner.log, painting.runner.service
-    fresh = painting.runner.call(lambda: Reuse(log, service._service.store, service._pipelines, painting.root))
+    fresh = painting.runner.call(lambda: Reuse(log, service._service.store, painting.root))
     record = painting.runner.call(lambda: service._service.store.get("a"))
     assert record is not None
 
-    found = painting.runner.call(lambda: fresh.find(record))
+    found = painting.runner.call(lambda: fresh.find(record, "v1"))
 
     assert found is not None
     assert found.reused_from == "a"
-
-
-def test_any_setting_of_a_web_ui_counts() -> None:
-    """But for the model that is loaded, where the job names its own."""
-    plain = lists_of()
-    named = {**CONFIG, "model": plain.names["models"].choices[0]}
-
-    def digest(config: Config, **options: object) -> str:
-        changed = lists_of()
-        object.__setattr__(changed, "options", {**changed.options, **options})
-        return settings_digest(changed, config)
-
-    assert digest(CONFIG) == digest(CONFIG)
-    assert digest(CONFIG, CLIP_stop_at_last_layers=7) != digest(CONFIG)
-    assert digest(CONFIG, sd_model_checkpoint="other") != digest(CONFIG)
-    assert digest(named, sd_model_checkpoint="other") == digest(named)
-    assert digest(named, sd_vae="other") != digest(named)

@@ -74,7 +74,7 @@ def start_pool(loop: Loop, tmp_path: Path) -> Iterator[Start]:
     made: list[PoolHarness] = []
 
     def make(work: Work) -> PoolHarness:
-        def done(job_id: str, result: JobResult) -> None:
+        def done(job_id: str, result: JobResult, _confirmed: bool) -> None:
             one.threads.add(threading.get_ident())
             one.ended[job_id] = result
 
@@ -82,7 +82,7 @@ def start_pool(loop: Loop, tmp_path: Path) -> Iterator[Start]:
             one.threads.add(threading.get_ident())
             one.reports.append((job.job_id, fraction, step, steps))
 
-        pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report, Outputs(tmp_path))
+        pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report, lambda *_: False, Outputs(tmp_path))
         one = PoolHarness(loop, pool)
         made.append(one)
         return one

@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -50,9 +51,9 @@ class FakeWebui(Site):
         self._server.server_close()
         self._thread.join()
 
-    def other_job(self) -> OtherJob:
+    def other_job(self, override: Mapping[str, Any] | None = None, *, restore: bool = True) -> OtherJob:
         """Queue a job of somebody else."""
-        self._others.append(OtherJob(self.worker))
+        self._others.append(OtherJob(self.worker, override or {}, restore=restore))
         return self._others[-1]
 
     def sent(self, stage: str = "txt2img") -> list[Any]:

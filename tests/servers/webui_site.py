@@ -1,7 +1,7 @@
 """What the fake web UI answers, by path, without any socket: the API as it was recorded, with its traps."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
@@ -72,9 +72,10 @@ class Request(NamedTuple):
 class OtherJob:
     """A job of somebody else, in the same queue; it runs until `finish`, or until somebody interrupts it."""
 
-    def __init__(self, worker: JobWorker) -> None:
-        """Queue it."""
+    def __init__(self, worker: JobWorker, override: Mapping[str, Any], *, restore: bool) -> None:
+        """Queue it, with settings of its own."""
         self._bench = worker
+        self._settings = worker.settings.overridden(override, restore=restore)
         self._free = False
         self.interrupted = False
         self.runs = False
@@ -90,7 +91,7 @@ class OtherJob:
         self.thread.join(PATIENCE * TIME_FACTOR)
 
     def _run(self) -> None:
-        with self._bench.job("scripts_txt2img", f"task(somebody {id(self)})"):
+        with self._bench.job("scripts_txt2img", f"task(somebody {id(self)})"), self._settings:
             self.runs = True
             self.interrupted = not self._bench.work(20, lambda: self._free)
 

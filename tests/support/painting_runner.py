@@ -59,17 +59,14 @@ class PaintingPipeline(Pipeline):
         return JobResult(success=True, images=(*images, *self.named))
 
 
-class PaintingRunner:
-    """A runner with the painting pipeline, and questions to it."""
+class RunnerOfOne:
+    """A runner with one pipeline, and questions to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pipelines: dict[str, Pipeline], outputs: Outputs) -> None:
         """Start it."""
-        self.root = folder / "outputs"
-        self.painter = PaintingPipeline(Outputs(self.root))
+        self.root = outputs.root
 
         def make(log: Log, loop: Loop) -> Runner:
-            pipelines: dict[str, Pipeline] = {"painter": self.painter}
-            outputs = self.painter.outputs
             return Runner(log, loop, pipelines, outputs, workers=2, feed=LOCALHOST, control=LOCALHOST)
 
         self.runner = ServiceThread(folder / "runner.db", make)
@@ -79,19 +76,12 @@ class PaintingRunner:
         """Ask the runner."""
         return request(self.address, method, params, reply)
 
-    def submit(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> None:
+    def send(self, job: JobRequest) -> None:
         """Submit a job."""
-        config: Config = {"seed": seed}
-        job = JobRequest(job_id=name, pipeline="painter", stage="paint", learning_context=mark, config=config)
         self.ask("job.submit", SubmitParams(jobs=[job]), SubmitReply)
 
-    def paint(self, name: str = "job-1", mark: LearningContext | None = None) -> ImageRef:
-        """Run a new job to its end and return the first picture that its message names."""
-        return self.result(name, mark).images[0]
-
-    def result(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> JobResult:
-        """Run a new job to its end, which is a good one, and return its result."""
-        self.submit(name, mark, seed)
+    def ended(self, name: str) -> JobResult:
+        """Wait for the end of a job, which is a good one, and return its result."""
         ended: list[JobCompleted] = []
 
         def is_told() -> bool:
@@ -102,6 +92,29 @@ class PaintingRunner:
         wait_until(is_told, what=f"the end of {name}")
         assert ended[0].result.success, ended[0].result
         return ended[0].result
+
+
+class PaintingRunner(RunnerOfOne):
+    """A runner with the painting pipeline."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it."""
+        self.painter = PaintingPipeline(Outputs(folder / "outputs"))
+        super().__init__(folder, {"painter": self.painter}, self.painter.outputs)
+
+    def submit(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> None:
+        """Submit a job."""
+        config: Config = {"seed": seed}
+        self.send(JobRequest(job_id=name, pipeline="painter", stage="paint", learning_context=mark, config=config))
+
+    def paint(self, name: str = "job-1", mark: LearningContext | None = None) -> ImageRef:
+        """Run a new job to its end and return the first picture that its message names."""
+        return self.result(name, mark).images[0]
+
+    def result(self, name: str, mark: LearningContext | None = None, seed: int = 1) -> JobResult:
+        """Run a new job to its end, which is a good one, and return its result."""
+        self.submit(name, mark, seed)
+        return self.ended(name)
 
     def output(self, sha256: str, **params: Any) -> OutputReply:
         """Ask for part of a result."""

@@ -24,11 +24,12 @@ def found(  # a job, what is reported of it, and where
     *,
     lists: Lists | None = None,
     size: tuple[int, int] = SIZE,
+    loras_told: bool = True,
 ) -> list[str]:
     """Compare a job with what is reported, and say the differences."""
     told = {"infotexts": [f"a prompt\n{text}"], **(info or {})}
     answer = read_answer("txt2img", Reply(200, json.dumps({"images": ["AAAA"], "info": json.dumps(told)}).encode()))
-    return [str(one) for one in differences(config, lists or lists_of(), answer, size, None)]
+    return [str(one) for one in differences(config, lists or lists_of(), answer, size, None, loras_told=loras_told)]
 
 
 @pytest.mark.parametrize(
@@ -146,12 +147,8 @@ def test_forge_reports_its_modules() -> None:
 
 
 def test_a_server_that_writes_no_hashes_of_loras_tells_nothing_of_them() -> None:
-    """The setting is known from its options."""
-
-    def off(answers: dict[str, Any]) -> None:
-        answers["options"]["lora_add_hashes_to_infotext"] = False
-
-    assert found({"lora": "detail"}, {}, "Steps: 4", lists=lists_of(off)) == []
+    """A setting decides it."""
+    assert found({"lora": "detail"}, {}, "Steps: 4", loras_told=False) == []
 
 
 def test_hires_fix_enlarges_the_picture() -> None:

@@ -8,7 +8,7 @@ import pytest
 from bus.contracts.pipeline_specs import StageSpec, check_config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
-from pipeline_runner.pipelines.webui.lists import Lists, read_lists, settings_digest
+from pipeline_runner.pipelines.webui.lists import Lists, read_lists
 from pipeline_runner.pipelines.webui.registry import (
     DEFAULT_TIMEOUT,
     KNOBS,
@@ -248,25 +248,6 @@ def test_a_list_that_cannot_be_read_is_a_fault_of_the_server(name: str, reply: R
     with pytest.raises(ServerFault) as fault:
         read({name: reply})
     assert fault.value.kind == kind
-
-
-def test_the_settings_of_a_server_have_one_hash() -> None:
-    """Any setting may decide a picture; a model that the job names counts instead of the loaded one."""
-
-    def load_another(answers: dict[str, Any]) -> None:
-        answers["options"]["sd_model_checkpoint"] = "another.safetensors"
-
-    def skip(answers: dict[str, Any]) -> None:
-        answers["options"]["CLIP_stop_at_last_layers"] = 3
-
-    usual, named = settings_digest(lists_of(), CONFIG), {**CONFIG, "model": "real"}
-
-    assert usual == settings_digest(lists_of(), CONFIG)
-    assert usual != settings_digest(lists_of(load_another), CONFIG)
-    assert settings_digest(lists_of(), named) == settings_digest(lists_of(load_another), named)
-    assert settings_digest(lists_of(), named) == settings_digest(lists_of(), {**CONFIG, "model": "photo_real"})
-    assert settings_digest(lists_of(), named) != settings_digest(lists_of(skip), named)
-    assert settings_digest(lists_of(), named) != settings_digest(lists_of(), {**CONFIG, "model": "gone"})
 
 
 def test_a_server_that_was_not_read_has_stages_without_variables() -> None:

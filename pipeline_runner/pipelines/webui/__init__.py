@@ -7,4 +7,5 @@
 | `errors`: what a refusal means; `answer`: the picture in an answer | `generation`: one job from POST to answer |
 | `watch`: which job is the one that runs there | `generation` |
 | `drift`: what was asked for and what was used | |
+| `settings`: whether the server's settings surely made a picture | `settings.read_settings`: while it is idle |
 """

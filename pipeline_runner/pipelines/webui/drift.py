@@ -34,14 +34,19 @@ class Difference(NamedTuple):
         return f"{self.name}: asked for {self.asked!r}, the server used {self.used!r}"
 
 
-def differences(config: Config, lists: Lists, answer: Answer, size: Size, init: InitImage | None) -> list[Difference]:
-    """Compare a job of txt2img or img2img with its answer; `size` is that of the picture itself."""
+def differences(
+    config: Config, lists: Lists, answer: Answer, size: Size, init: InitImage | None, *, loras_told: bool
+) -> list[Difference]:
+    """Compare a job of txt2img or img2img with its answer; `size` is that of the picture itself.
+
+    `loras_told` says whether the server writes the hashes of the LoRAs that it has used.
+    """
     return [
         *_numbers(config, answer),
         *_sampling(config, lists, answer),
         *_model(config, lists, answer),
         *_vae(config, lists, answer),
-        *_loras(config, lists, answer),
+        *(_loras(config, lists, answer) if loras_told else ()),
         *_sizes(config, answer, size, init),
     ]
 
@@ -56,6 +61,12 @@ def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
     if all(_near(side, wanted, 2) or side == wanted // GRID * GRID for side, wanted in zip(size, asked, strict=True)):
         return []
     return [Difference("upscaling_factor", _by(asked), _by(size), ("upscaling_factor", "upscaler"))]
+
+
+def loras_of(config: Config) -> list[str]:
+    """Return the LoRAs that a job asks for, in its prompt and as a variable."""
+    asked = LORA_TAG.findall(str(config.get("prompt", "")))
+    return [*asked, str(config["lora"])] if "lora" in config else asked
 
 
 def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
@@ -124,16 +135,13 @@ def _vae(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
 
 
 def _loras(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
-    """Look for each LoRA among those whose hashes the server writes; without that setting it tells nothing."""
+    """Look for each LoRA among those whose hashes the server writes."""
     known = lists.names.get("loras")
-    if known is None or not answer.parameters or not lists.options.get("lora_add_hashes_to_infotext"):
+    if known is None or not answer.parameters:
         return
-    asked = LORA_TAG.findall(str(config.get("prompt", "")))
-    if "lora" in config:
-        asked.append(str(config["lora"]))
     pairs = answer.parameters.get("Lora hashes", "").split(",")
     used = {pair.partition(":")[0].strip() for pair in pairs} - {""}
-    for name in asked:
+    for name in loras_of(config):
         spellings = {name, known.spellings.get(name, name)}
         if not used & {spelling.replace(":", "").replace(",", "") for spelling in spellings}:
             yield Difference("lora", name, ", ".join(sorted(used)) or "none", _OF_LORA)

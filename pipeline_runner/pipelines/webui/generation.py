@@ -9,16 +9,15 @@ from typing import Any, Final
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.http_client import Exchange, HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.lists import API
-from pipeline_runner.pipelines.webui.watch import NOT_FOUND, ServerState, Watch, server_state
+from pipeline_runner.pipelines.webui.settings import ASK_SECONDS, read_options
+from pipeline_runner.pipelines.webui.watch import NOT_FOUND, PROGRESS_QUERY, ServerState, Watch, server_state
 
 TICK_SECONDS: Final = 0.05
 POLL_SECONDS: Final = 1.0  # between two polls of the progress
 STOP_POLL_SECONDS: Final = 0.2  # the same while our job must end
-ASK_SECONDS: Final = 5.0  # for an answer about the progress
 LOAD_SECONDS: Final = 60.0  # for a model to be moved
 INTERRUPT_AGAIN_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 600.0  # after a stop request; a job that has not ended then is left to the server
-_PROGRESS: Final = {"skip_current_image": "true"}
 TIMED_OUT: Final = "interrupted, as it took longer than it may; raise config.timeout_seconds, or ask for less"
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Generation:
         before = self._poll()
         watch = Watch(idle_before=before is not None and not before.busy)
         with self._client.long_post(self._path, self._payload) as post:
-            poller = _Poller(self._poll)
+            poller = _Poller(self._poll_with_settings)
             try:
                 while not post.wait(TICK_SECONDS):
                     if state := poller.take():
@@ -97,10 +96,18 @@ class Generation:
     def _poll(self) -> ServerState | None:
         """Ask what runs, then at once whether it is ours; None if the server does not answer now."""
         try:
-            progress = self._client.get(f"{API}/progress", _PROGRESS, seconds=ASK_SECONDS)
+            progress = self._client.get(f"{API}/progress", PROGRESS_QUERY, seconds=ASK_SECONDS)
             return server_state(progress, self._ask_for_task() if self._tasks_known else None)
         except ServerFault:
             return None
+
+    def _poll_with_settings(self) -> ServerState | None:
+        """Ask in addition for the settings, which may be changed and changed back while our job runs."""
+        state = self._poll()
+        try:
+            return state and state._replace(settings=read_options(self._client))
+        except ServerFault:
+            return state
 
     def _ask_for_task(self) -> Reply | None:
         question = {"id_task": self._payload["force_task_id"], "id_live_preview": -1, "live_preview": False}
@@ -114,7 +121,7 @@ class Generation:
 def free_memory(client: HttpClient) -> None:
     """Unload and reload the model to free the graphics card, unless a job runs there, which would lose it."""
     try:
-        state = server_state(client.get(f"{API}/progress", _PROGRESS, seconds=ASK_SECONDS), None)
+        state = server_state(client.get(f"{API}/progress", PROGRESS_QUERY, seconds=ASK_SECONDS), None)
         if state and not state.busy:
             client.post(f"{API}/unload-checkpoint", {}, seconds=LOAD_SECONDS)
             client.post(f"{API}/reload-checkpoint", {}, seconds=LOAD_SECONDS)  # it would stay in main memory

@@ -1,6 +1,9 @@
 """A job of the `webui` pipeline from its configuration to its result."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from bus.contracts.messages import Config, JobError, JobResult
 from pipeline_runner.outputs.files import Outputs
@@ -8,12 +11,13 @@ from pipeline_runner.outputs.images import ImageKind, kind_of
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
-from pipeline_runner.pipelines.webui.drift import Difference, Size, differences, spoiled, upscaled
+from pipeline_runner.pipelines.webui.drift import Difference, Size, differences, loras_of, spoiled, upscaled
 from pipeline_runner.pipelines.webui.errors import fault_of
 from pipeline_runner.pipelines.webui.generation import Generation, free_memory
 from pipeline_runner.pipelines.webui.lists import Lists
 from pipeline_runner.pipelines.webui.payload import InitImage, build, read_init_image
 from pipeline_runner.pipelines.webui.registry import STAGES, timeout_of
+from pipeline_runner.pipelines.webui.settings import LORA_HASHES, Made, read_options
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 INTERRUPTED = "somebody interrupted or skipped the job at the server; the half-finished picture is not kept"
@@ -22,7 +26,11 @@ SUBSTITUTED = "so the picture shows nothing of this value; look in the web UI wh
 
 
 class WebuiJob:
-    """One job at one server."""
+    """One job at one server.
+
+    Attributes:
+        made: How the picture was made, once it is.
+    """
 
     def __init__(self, client: HttpClient, lists: Lists, job: NormalizedJobRecord) -> None:
         """Read what the job starts from.
@@ -33,6 +41,8 @@ class WebuiJob:
         self._client, self._lists, self._job = client, lists, job
         self._init = read_init_image(job.config)
         self._deadline = time.monotonic() + timeout_of(job.config)
+        self._seen: tuple[Mapping[str, Any], ...] = ()
+        self.made: Made | None = None
 
     def run(self, outputs: Outputs, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make the picture, compare its settings with the request, and save it.
@@ -43,6 +53,7 @@ class WebuiJob:
             ServerFault: there is no usable answer.
             JobCancelled: it was cancelled.
         """
+        loras_told = self._tells_loras()
         start = time.perf_counter()
         try:
             answer = self._ask(progress, cancelled, 1)
@@ -53,7 +64,19 @@ class WebuiJob:
             start = time.perf_counter()
             answer = self._ask_again(progress, cancelled)
         seconds = time.perf_counter() - start
-        return self._judged(outputs, answer, kind_of(answer.image), seconds)
+        kind = kind_of(answer.image)
+        found = self._differences(answer, (kind.width, kind.height), loras_told=loras_told and self._tells_loras())
+        self.made = Made(
+            job_id=self._job.job_id, answer=replace(answer, image=b""), as_asked=not found, seen=self._seen
+        )
+        return self._judged(outputs, answer, kind, found, seconds)
+
+    def _tells_loras(self) -> bool:
+        """Return whether the server writes now which LoRAs it uses; it counts before a job and after it."""
+        try:
+            return bool(loras_of(self._job.config) and (read_options(self._client) or {}).get(LORA_HASHES))
+        except ServerFault:
+            return False
 
     def _ask_again(self, progress: Progress, cancelled: Cancelled) -> Answer:
         try:
@@ -70,6 +93,7 @@ class WebuiJob:
         payload = build(stage, job.config, self._lists, self._init, task_id)
         generation = Generation(self._client, STAGES[stage].path, payload, self._deadline)
         reply, watch = generation.run(progress, cancelled)
+        self._seen = watch.settings
         answer = read_answer(stage, reply) if reply.ok else None
         if watch.was_halted(answer.job_timestamp if answer else ""):
             raise ServerFault("interrupted", INTERRUPTED)
@@ -77,10 +101,11 @@ class WebuiJob:
             raise fault_of(reply, self._client.url)
         return answer
 
-    def _judged(self, outputs: Outputs, answer: Answer, kind: ImageKind, seconds: float) -> JobResult:
+    def _judged(
+        self, outputs: Outputs, answer: Answer, kind: ImageKind, found: list[Difference], seconds: float
+    ) -> JobResult:
         """Return the result: failed if the server used another value of the variable of the job's experiment."""
         config, size = self._job.config, (kind.width, kind.height)
-        found = self._differences(answer, size)
         warnings = tuple(str(one) for one in found)
         if self._job.stage == "upscale":
             effective: Config = {"width": size[0], "height": size[1]}
@@ -97,8 +122,8 @@ class WebuiJob:
         )
         return JobResult(success=True, images=(image,), effective=effective, warnings=warnings, seconds=seconds)
 
-    def _differences(self, answer: Answer, size: Size) -> list[Difference]:
+    def _differences(self, answer: Answer, size: Size, *, loras_told: bool) -> list[Difference]:
         init: InitImage | None = self._init
         if self._job.stage == "upscale" and init:
             return upscaled(self._job.config, size, init)
-        return differences(self._job.config, self._lists, answer, size, init)
+        return differences(self._job.config, self._lists, answer, size, init, loras_told=loras_told)

@@ -1,6 +1,5 @@
 """What a web UI offers: the names of its samplers, models, LoRAs and so on, with their other spellings."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct, convert
 
-from bus.contracts.messages import Config
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.errors import fault_of
 
@@ -20,7 +18,6 @@ API: Final = "/sdapi/v1"
 NOT_FOUND: Final = 404
 # "DPM++ 2M Karras" was one name until 1.8 of the web UI, and these were the schedules in such names
 OLD_SCHEDULES: Final = ("Karras", "Exponential")
-OF_LOADED_MODEL: Final = ("sd_model_checkpoint", "sd_checkpoint_hash")
 _MARKUP: Final = frozenset(":<>")  # would end a `<lora:NAME:STRENGTH>` too early
 
 T = TypeVar("T")
@@ -117,21 +114,6 @@ def read_lists(client: HttpClient) -> Lists:
         raise ServerFault("server_error", f"{client.url} lists what it offers in an unknown form: {error}") from None
 
 
-def settings_digest(lists: Lists, config: Config) -> str:
-    """Return a hash of all settings of a server, as any of them may decide a picture.
-
-    If the configuration names the model, that one counts instead of the one that is loaded.
-    """
-    options = dict(lists.options)
-    model = None
-    if "model" in config:
-        for name in OF_LOADED_MODEL:
-            options.pop(name, None)
-        title = lists.names["models"].spellings.get(str(config["model"]))
-        model = lists.checkpoints.get(title or "")
-    return hashlib.sha256(msgspec.json.encode([options, model, lists.forge], order="deterministic")).hexdigest()
-
-
 def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:
     """Ask for one list; an optional one that is not there is None."""
     reply: Reply = client.get(path)
@@ -156,7 +138,7 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
         ours = {f"{name} {label}": label for label in labels}
         combined |= ours
         spellings.extend(ours)
-    models = [_checkpoint(one) for one in _entries(answers, "sd-models", _Model) or ()]
+    models = _models(answers["sd-models"])
     upscalers = [one.name for one in _entries(answers, "upscalers", _Named) or () if one.name != NONE]
     latent = [one.name for one in _entries(answers, "latent-upscale-modes", _Named) or ()]
     forge = answers["sd-modules"] is not None
@@ -183,6 +165,15 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
         options=convert(answers["options"], dict[str, Any]),
         forge=forge,
     )
+
+
+def parse_models(answer: Any) -> dict[str, Checkpoint]:
+    """Read the models by their titles from the answer that lists them; it raises as `parse_lists` does."""
+    return {model.title: model for model, _ in _models(answer)}
+
+
+def _models(answer: Any) -> list[tuple[Checkpoint, list[str]]]:
+    return [_checkpoint(one) for one in _entries({"sd-models": answer}, "sd-models", _Model) or ()]
 
 
 def _entries(answers: Mapping[str, Any], name: str, kind: type[T]) -> list[T] | None:

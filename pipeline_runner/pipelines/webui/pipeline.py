@@ -11,9 +11,10 @@ from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddre
 from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
 from pipeline_runner.pipelines.webui.generation import JobCancelled
 from pipeline_runner.pipelines.webui.job import WebuiJob
-from pipeline_runner.pipelines.webui.lists import Lists, read_lists, settings_digest
+from pipeline_runner.pipelines.webui.lists import Lists, read_lists
 from pipeline_runner.pipelines.webui.payload import check_request, read_init_image
 from pipeline_runner.pipelines.webui.registry import stages_of, unavailable
+from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, read_settings, title_of
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 
 REFRESH_SECONDS: Final = 30.0
@@ -32,6 +33,7 @@ class WebuiPipeline(Pipeline):
         self._address = setup.servers.get("webui", DEFAULT_ADDRESS)
         self._outputs = setup.outputs
         self._lists: Lists | None = None  # as last read; kept while the server is unreachable
+        self._made: Made | None = None  # how the newest job was made
         self._reason = f"webui: {self._address.url} has not been asked yet; try again in a moment"
 
     def stages(self) -> Mapping[str, StageSpec]:
@@ -63,12 +65,29 @@ class WebuiPipeline(Pipeline):
         if self._lists:
             check_request(stage, config, self._lists)
 
-    def identity(self, stage: str, config: Config) -> str | None:  # noqa: ARG002 - as of every pipeline
-        """Return a hash of the server's settings, as they decide what a job leaves open; None with `init_image`."""
+    def identity(self, stage: str, config: Config) -> str | None:
+        """Return a hash of the server's settings, as they decide what a job leaves open.
+
+        None for a job that starts from a picture, and unless the server is idle.
+        """
+        identified = self._identified(stage, config)
+        return identified and identified[0]
+
+    def confirm(self, job: NormalizedJobRecord, identity: str) -> bool:
+        """Return whether the settings are the same after the job, and the server says that it has used them."""
+        made, self._made = self._made, None
+        identified = self._identified(job.stage, job.config)
+        if made is None or made.job_id != job.job_id or identified is None or identified[0] != identity:
+            return False
+        return agrees(job.config, identified[1], made)
+
+    def _identified(self, stage: str, config: Config) -> tuple[str, Settings] | None:
+        """Read the settings of the server; return their hash and them, None where anything is uncertain."""
         lists = self._lists
-        if lists is None or "init_image" in config:
+        if lists is None or stage != "txt2img":
             return None
-        return f"{self._address.url} {settings_digest(lists, config)}"
+        settings = read_settings(HttpClient(self._address), title_of(config, lists))
+        return settings and (f"{self._address.url} {digest(settings, forge=lists.forge)}", settings)
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make one picture."""
@@ -76,7 +95,8 @@ class WebuiPipeline(Pipeline):
         if lists is None:
             return failed_result("unreachable", self._reason)
         try:
-            return WebuiJob(HttpClient(self._address), lists, job).run(self._outputs, progress, cancelled)
+            work = WebuiJob(HttpClient(self._address), lists, job)
+            result = work.run(self._outputs, progress, cancelled)
         except InvalidInputError as error:
             return failed_result("invalid_request", str(error))
         except NoImageError as error:
@@ -85,3 +105,5 @@ class WebuiPipeline(Pipeline):
             return failed_result(fault.kind, fault.message)
         except JobCancelled:
             return cancelled_result()
+        self._made = work.made
+        return result

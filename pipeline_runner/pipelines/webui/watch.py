@@ -5,14 +5,17 @@ so of a task by its id. Without the page (`--nowebui`), and for upscaling, which
 if the server was idle right before it was sent and no other has been seen since.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from pipeline_runner.pipelines.http_client import Reply
 from pipeline_runner.pipelines.server_values import number, whole
 
+PROGRESS_QUERY: Final = {"skip_current_image": "true"}
 HIGHEST: Final = 0.99  # a server's progress is a hint; only the answer ends a job
 NOT_FOUND: Final = 404
+SETTINGS: Final = 4  # that are kept: one that changes more often agrees with none
 Task = Literal["active", "waiting", "unknown"]
 
 
@@ -26,6 +29,7 @@ class ServerState(NamedTuple):
     step: int | None = None
     steps: int | None = None
     task: Task = "unknown"
+    settings: Mapping[str, Any] | None = None  # of the server, those of the running job among them
 
 
 def server_state(progress: Reply, task: Reply | None) -> ServerState | None:
@@ -57,11 +61,13 @@ class Watch:
         idle_before: Whether the server was idle right before our job was sent.
         mine: Whether our job was the running one at the last poll.
         fraction: How far our job is; it never falls.
+        settings: The settings of the server while our job ran, each that differs from the one before.
     """
 
     idle_before: bool
     mine: bool = False
     fraction: float = 0.0
+    settings: tuple[Mapping[str, Any], ...] = ()
     _first: str | None = None  # the first job that was seen to run since then
     _own: str = ""
     _halted: set[str] = field(default_factory=set)
@@ -77,6 +83,8 @@ class Watch:
         if self.mine:
             self._own = state.timestamp
             self.fraction = min(HIGHEST, max(self.fraction, state.fraction))
+            if state.settings is not None and state.settings != (self.settings or (None,))[-1]:
+                self.settings = (*self.settings, state.settings)[-SETTINGS:]
         if state.halted:
             self._halted.add(state.timestamp)
 

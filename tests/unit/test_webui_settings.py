@@ -1,0 +1,124 @@
+"""The settings of a web UI: whether they are the same, and whether a picture was surely made with them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from bus.contracts.messages import Config
+from pipeline_runner.pipelines.http_client import Reply
+from pipeline_runner.pipelines.webui.answer import read_answer
+from pipeline_runner.pipelines.webui.lists import Checkpoint
+from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, title_of
+from tests.support.webui_jobs import CONFIG, lists_of
+
+OPTIONS: Final[dict[str, Any]] = {
+    "sd_model_checkpoint": "photo/real.safetensors [ab12cd34ef]",
+    "sd_checkpoint_hash": "ab12cd34ef" + "0" * 54,
+    "sd_vae": "Automatic",
+    "CLIP_stop_at_last_layers": 1,
+    "randn_source": "GPU",
+    "eta_noise_seed_delta": 0,
+}
+INFO: Final[Mapping[str, Any]] = {"sd_model_name": "real", "sd_model_hash": "ab12cd34ef", "clip_skip": 1}
+REAL: Final = Checkpoint("photo/real.safetensors [ab12cd34ef]", "real", "ab12cd34ef", "ab12cd34ef" + "0" * 54)
+
+
+def is_made_so(
+    config: Config | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    info: Mapping[str, Any] | None = None,
+    text: str = "Steps: 4",
+    seen: tuple[Mapping[str, Any], ...] = (),
+    as_asked: bool = True,
+) -> bool:
+    """Compare settings with what a server says that it has used."""
+    told = {**INFO, **(info or {}), "infotexts": [f"a prompt\n{text}"]}
+    answer = read_answer("txt2img", Reply(200, json.dumps({"images": ["AAAA"], "info": json.dumps(told)}).encode()))
+    made = Made(job_id="job-1", answer=answer, as_asked=as_asked, seen=seen)
+    return agrees(config or CONFIG, Settings({**OPTIONS, **(options or {})}, REAL), made)
+
+
+def hashed(model: Checkpoint = REAL, *, forge: bool = False, **options: Any) -> str:
+    """Return the hash of changed settings."""
+    return digest(Settings({**OPTIONS, **options}, model), forge=forge)
+
+
+def test_any_setting_counts() -> None:
+    """1 and 1.0 are the same."""
+    assert hashed() == hashed(CLIP_stop_at_last_layers=1.0)
+    assert hashed() != hashed(an_extension=[1])
+    assert hashed() != hashed(sd_vae="a")
+    assert hashed() != hashed(forge=True)
+
+
+def test_the_model_of_the_job_counts_and_not_the_loaded_one() -> None:
+    """With its hash."""
+    assert hashed() == hashed(sd_model_checkpoint="a", sd_checkpoint_hash="b")
+    assert hashed() != hashed(REAL._replace(sha256="c"))
+    assert hashed() != hashed(REAL._replace(title="dup/real.safetensors [ab12cd34ef]"))
+
+
+def test_a_model_is_read_by_its_title() -> None:
+    """A name that the server does not know has a title that it does not list."""
+    assert title_of({"model": "real"}, lists_of()) == "photo/real.safetensors [ab12cd34ef]"
+    assert title_of({"model": "gone"}, lists_of()) == ""
+    assert title_of(CONFIG, lists_of()) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"config": {"clip_skip": 2}, "info": {"clip_skip": 2}},
+        {"config": {"model": "real"}, "options": {"sd_model_checkpoint": "sd15.safetensors"}},
+        {"config": {"vae": "a.pt"}, "options": {"sd_vae": "None"}, "info": {"sd_vae_name": "a.pt"}},
+        {"options": {"sd_vae": "vae/a.pt"}, "info": {"sd_vae_name": "a.pt"}},
+        {"options": {"sd_vae": "None"}, "info": {"sd_vae_name": None}},
+        {"options": {"sd_checkpoint_hash": None}},
+        {"info": {"sd_model_hash": None}},
+        {"options": {"randn_source": "CPU"}, "text": "Steps: 4, RNG: CPU"},
+        {"seen": (OPTIONS, {**OPTIONS, "sd_checkpoint_hash": "b"})},
+        {"config": {"clip_skip": 2}, "info": {"clip_skip": 2}, "seen": ({**OPTIONS, "CLIP_stop_at_last_layers": 2},)},
+        {"config": {"vae": "a.pt"}, "seen": ({**OPTIONS, "sd_vae": "a.pt"},)},
+        {
+            "options": {"forge_additional_modules": ["/models/VAE/ae.safetensors"]},
+            "text": "Steps: 4, Module 1: ae",
+        },
+        {
+            "config": {"vae": "ae.safetensors"},
+            "options": {"forge_additional_modules": []},
+            "seen": ({**OPTIONS, "forge_additional_modules": ["ae.safetensors"]},),
+        },
+    ],
+)
+def test_a_picture_that_was_made_with_the_settings(told: dict[str, Any]) -> None:
+    """What the job sets itself may differ from them."""
+    assert is_made_so(**told)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"as_asked": False},
+        {"text": ""},
+        {"info": {"sd_model_name": "sd15"}},
+        {"info": {"sd_model_name": None}},
+        {"info": {"sd_model_hash": "6ce0161689"}},
+        {"info": {"clip_skip": 2}},
+        {"info": {"clip_skip": None}},
+        {"config": {"clip_skip": 2}},
+        {"options": {"sd_vae": "a.pt"}, "info": {"sd_vae_name": "b.pt"}},
+        {"options": {"sd_vae": "None"}, "info": {"sd_vae_name": "b.pt"}},
+        {"text": "Steps: 4, RNG: CPU"},
+        {"text": "Steps: 4, ENSD: 31337"},
+        {"seen": ({**OPTIONS, "sd_vae": "a.pt"}, OPTIONS)},
+        {"seen": ({name: value for name, value in OPTIONS.items() if name != "sd_vae"},)},
+        {"options": {"forge_additional_modules": ["ae.safetensors"]}, "text": "Steps: 4, Module 1: clip_l"},
+    ],
+)
+def test_where_anything_is_uncertain_a_picture_is_not_reused(told: dict[str, Any]) -> None:
+    """Somebody has changed a setting for some time, or the server does not say what it has used."""
+    assert not is_made_so(**told)
