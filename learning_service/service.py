@@ -54,6 +54,7 @@ class LearningService:
         curves = {runner: curve_for(keys, runner) for runner in selection.runners}  # before anything is opened
         self._store = LearningStore(log, selection.shard)
         self._repair = Repair(log, self._store, selection.runners)
+        self._store.fill_catalogue()
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
@@ -110,7 +111,7 @@ class LearningService:
         self._recommender.register(methods)
         Importer(log, self._store, selection.shard, selection.max_variants).register(methods)
         Exporter(log, self._store).register(methods)
-        History(log, self._store).register(methods)
+        History(self._store).register(methods)
         self.publisher.metrics.add(self._points, {**consumer.HELP, **dispatcher.HELP, **source.HELP})
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import Id, Name, NewId
-from bus.contracts.messages import ExperimentDefinition, ImageRef, OutcomeWord, VariantValue
+from bus.contracts.messages import ExperimentDefinition, ImageRef, Index, OutcomeWord, VariantValue
 from bus.protocol.doors import words
 
 Sha = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -105,15 +105,22 @@ class ImportReply(Struct, frozen=True, kw_only=True):
 
 
 class HistoryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`history`: over the newest experiments, those of one variable or pipeline perhaps."""
+    """`history`: over the newest experiments, those of one variable or pipeline perhaps.
+
+    The next page, of older ones, begins at the `before` of this one.
+    """
 
     variable: Annotated[str, Meta(min_length=1, max_length=300)] | None = None
     pipeline: Name | None = None
+    before: Index | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
 
 
 class ValueHistory(Struct, frozen=True, kw_only=True):
-    """What was seen of one value of a variable; `stars` counts the ratings of 1, 2 … 5 stars."""
+    """What was seen of one value of a variable; `stars` counts the ratings of 1, 2 … 5 stars.
+
+    A picture counts once for each variant that made it, and so does its rating.
+    """
 
     variable: str
     value: VariantValue
@@ -122,6 +129,7 @@ class ValueHistory(Struct, frozen=True, kw_only=True):
     stars: tuple[int, int, int, int, int]
     mean: float | None  # stars
     seconds: float | None  # of a job, on average
+    completed: int = 0  # jobs, of which `seconds` is the mean
 
 
 class ExperimentHistory(Struct, frozen=True, kw_only=True):
@@ -141,10 +149,15 @@ class ExperimentHistory(Struct, frozen=True, kw_only=True):
 
 
 class HistoryReply(Struct, frozen=True, kw_only=True):
-    """Experiments, oldest first, so that trends can be seen; and values, of each variable in their order."""
+    """Experiments, oldest first, so that trends can be seen; and values, of each variable in their order.
+
+    All numbers are of this page; `before` asks for the next one, of older experiments, nil where there is none. A page
+    may be empty. Counts of pages add up; means are weighted with `completed`, or made of `stars`.
+    """
 
     experiments: list[ExperimentHistory]
     values: list[ValueHistory]
     images: int
     ratings: int
     mean: float | None
+    before: int | None = None

@@ -83,14 +83,19 @@ class ExtendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ExperimentListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`experiment.list`: newest first."""
+    """`experiment.list`: newest first; the next page begins at the `before` of this one.
+
+    `search`: only those that have each of its words somewhere in their id, name, pipeline, stage, variables, values or
+    texts of the configuration, such as the prompt, in small or capital letters; the name of a state finds those in it.
+    """
 
     before: Index | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    search: Annotated[str, Meta(max_length=200)] = ""
 
 
 class ExperimentListReply(Struct, frozen=True, kw_only=True):
-    """One page of experiments; `before` asks for the next one, nil where there is none."""
+    """One page of experiments; `before` asks for the next one, nil where there is none. A page may be empty."""
 
     experiments: list[ExperimentStatus]
     before: int | None

@@ -189,9 +189,9 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
 
     `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
-    that jobs report; a `goal` other than `maximize` is for the last two. An `adaptive` experiment begins with the
-    values given and goes on by itself, until one value is best with the probability `stop_p_best` or it has had
-    `budget` jobs in all.
+    that jobs report. The `goal` is for the last two; without one, `seconds` is minimized and a metric maximized. An
+    `adaptive` experiment begins with the values given and goes on by itself, until one value is best with the
+    probability `stop_p_best` or it has had `budget` jobs in all.
     """
 
     name: Annotated[str, bounds(min_length=1, max_length=200)]
@@ -204,7 +204,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     priority: Priority = 0  # its jobs run before those of lower ones
     config: Config = field(default_factory=dict)
     objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
-    goal: Annotated[str, words("maximize", "minimize")] = "maximize"
+    goal: Annotated[str, words("maximize", "minimize")] | None = None
     mode: Annotated[str, words("grid", "adaptive")] = "grid"
     budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
@@ -213,6 +213,11 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     def knobs(self) -> tuple[Variable, ...]:
         """The variables, one or two."""
         return (self.variable,) if self.variable else self.variables
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether less of its objective is better."""
+        return self.goal == "minimize" or (self.goal is None and self.objective == "seconds")
 
     @property
     def variable_name(self) -> str:

@@ -27,6 +27,7 @@ def _stage_applied(work: UnitOfWork, outcome: Applied) -> None:
     draft.moved.append(event.job_id)
     draft.note_event(outcome.time, has_started=not isinstance(event, JobQueued))
     if isinstance(event, JobCompleted):
+        draft.note_run(event.started_at, event.finished_at)
         work.end_job(event)
     work.put(draft, outcome.variant, outcome.time, is_news=outcome.is_news)
 

@@ -7,13 +7,14 @@ from learning_service.experiments.variants import Variant
 class Counts:
     """Counts the variants of one experiment; updated by each change, at a cost independent of the plan's size."""
 
-    __slots__ = ("cancelled", "completed", "failed", "jobs", "rated", "running", "seconds", "states")
+    __slots__ = ("cancelled", "completed", "failed", "jobs", "rated", "replaced", "running", "seconds", "states")
 
     def __init__(self) -> None:
         """Start with no variants."""
         self.states: dict[VariantState, int] = {}  # number of variants by state; without zeros
         self.jobs = self.running = self.completed = self.failed = self.cancelled = 0
         self.rated = 0  # variants that have a rating
+        self.replaced = 0  # failed jobs in whose place others were planned; they are none of `jobs`
         self.seconds = 0.0  # what the completed jobs took together
 
     def copy(self) -> "Counts":
@@ -22,7 +23,7 @@ class Counts:
         copy.states = self.states.copy()
         copy.jobs, copy.running, copy.completed = self.jobs, self.running, self.completed
         copy.failed, copy.cancelled, copy.rated = self.failed, self.cancelled, self.rated
-        copy.seconds = self.seconds
+        copy.seconds, copy.replaced = self.seconds, self.replaced
         return copy
 
     def change(self, before: Variant | None, after: Variant) -> None:
@@ -61,3 +62,4 @@ class Counts:
         self.cancelled += sign * variant.cancelled
         self.seconds += sign * variant.duration_sum
         self.rated += sign * (variant.rating is not None)
+        self.replaced += sign * variant.replaced

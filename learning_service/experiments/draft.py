@@ -20,7 +20,7 @@ class Draft(Experiment):
         self.created_at, self.discovered = base.created_at, base.discovered
         self.updated_at, self.started_at, self.revision = base.updated_at, base.started_at, base.revision
         self.search, self.progress, self.counts = base.search, base.progress, base.counts.copy()
-        self.damage = base.damage
+        self.damage, self.busy = base.damage, base.busy
         self.changed = {}
         self.variants = _Overlay(base.variants, self.changed)
         self.moved: list[str] = []  # jobs whose progress is obsolete
@@ -30,6 +30,7 @@ class Draft(Experiment):
         base = self.base
         base.definition, base.search, base.counts = self.definition, self.search, self.counts
         base.updated_at, base.started_at, base.revision = self.updated_at, self.started_at, self.revision
+        base.busy = self.busy
         base.changed.update(self.changed)
         for job_id in self.moved:
             base.progress.pop(job_id, None)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from bus.contracts.experiments import ExperimentView
@@ -32,6 +33,45 @@ class SearchState(NamedTuple):
     reason: str = ""
 
 
+class Busy(Struct, frozen=True, gc=False):
+    """The time in which at least one job of an experiment ran, as far as ended jobs tell.
+
+    What passes while none of them runs is none of it: a night, a pause, or the days before an experiment is extended.
+    """
+
+    seconds: float = 0.0
+    jobs: int = 0  # that have ended after they had run
+    until: float = 0.0  # unix seconds: the newest end
+
+    def after(self, started: float, finished: float) -> "Busy":
+        """Return the busy time with one more job that ran; what others ran beside it counts once."""
+        until = max(self.until, finished)
+        return Busy(self.seconds + max(0.0, until - max(self.until, started)), self.jobs + 1, until)
+
+
+class Summary(Struct, frozen=True, gc=False):
+    """What lists tell of an experiment beside its definition; stored with it, so that a list reads no variants."""
+
+    totals: Totals
+    spent: int  # jobs ever planned
+    busy: Busy
+
+
+class Listed(NamedTuple):
+    """An experiment as lists show it, without its variants."""
+
+    experiment_id: str
+    definition: ExperimentDefinition
+    created_at: float
+    updated_at: float
+    revision: int
+    search: SearchState | None
+    damage: tuple[str, ...]
+    status: VariantState
+    seconds: float  # what its completed jobs took together
+    summary: Summary
+
+
 class Experiment:
     """One experiment as last committed; uncommitted changes are in a `Draft`."""
 
@@ -50,6 +90,7 @@ class Experiment:
         self.updated_at = created_at
         self.started_at: float | None = None  # of the first job that started
         self.revision = 0
+        self.busy = Busy()
         self.search: SearchState | None = None  # of an adaptive one
         self.damage: tuple[str, ...] = ()  # what was lost by damage, in words
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
@@ -69,6 +110,11 @@ class Experiment:
         self.updated_at = max(self.updated_at, now)
         if has_started and self.started_at is None:
             self.started_at = now
+
+    def note_run(self, started: float | None, finished: float) -> None:
+        """Record from when to when a job ran that has ended, in unix seconds; None: it never ran."""
+        if started is not None:
+            self.busy = self.busy.after(started, finished)
 
     @property
     def status(self) -> VariantState:
@@ -103,38 +149,48 @@ class Experiment:
     @property
     def spent(self) -> int:
         """The number of jobs ever planned, replaced ones included."""
-        return sum(len(variant.jobs) for variant in self.variants.values())
+        return self.counts.jobs + self.counts.replaced
 
     @property
     def totals(self) -> Totals:
         """The numbers of variants and jobs."""
         return self.counts.totals()
 
+    @property
+    def seconds(self) -> float:
+        """What its completed jobs took together."""
+        return self.counts.seconds
 
-def experiment_status(experiment: Experiment) -> ExperimentStatus:
+    @property
+    def summary(self) -> Summary:
+        """What lists tell of it beside its definition."""
+        return Summary(self.totals, self.spent, self.busy)
+
+
+def experiment_status(experiment: Experiment | Listed) -> ExperimentStatus:
     """Return the published status of an experiment."""
-    counts = experiment.totals
+    summary = experiment.summary
     return ExperimentStatus(
         experiment_id=experiment.experiment_id,
         experiment_name=experiment.definition.name,
         status=experiment.status,
         definition=experiment.definition,
-        totals=counts,
-        eta_seconds=_eta(experiment, counts),
+        totals=summary.totals,
+        eta_seconds=seconds_left(summary, experiment.seconds),
         created_at=experiment.created_at,
         updated_at=experiment.updated_at,
         revision=experiment.revision,
-        search=_search_status(experiment),
+        search=_search_status(experiment, summary),
         damage=experiment.damage,
     )
 
 
-def _search_status(experiment: Experiment) -> SearchStatus | None:
+def _search_status(experiment: Experiment | Listed, summary: Summary) -> SearchStatus | None:
     if experiment.search is None:
         return None
     budget = experiment.definition.budget or 0
     return SearchStatus(
-        state=experiment.search.state, budget=budget, spent=experiment.spent, reason=experiment.search.reason
+        state=experiment.search.state, budget=budget, spent=summary.spent, reason=experiment.search.reason
     )
 
 
@@ -181,20 +237,23 @@ def variant_fraction(experiment: Experiment, context: LearningContext) -> float:
     return min(1.0, (variant.ended + running) / max(1, variant.planned))
 
 
-def _eta(experiment: Experiment, counts: Totals) -> float | None:
-    """Return the seconds left, by the rate at which jobs have ended so far; None before the first one has.
+def seconds_left(summary: Summary, seconds: float) -> float | None:
+    """Return the seconds that the rest of the jobs takes; None before the first one has run.
 
-    The rate is by the wall clock of the runners, which may have been set since the first job: a job is not taken to
-    occupy the runners for longer than `MOST_WAITING` times the mean of what they took.
+    A job takes the busy time so far, divided by the number of jobs that ran in it: so those that run at the same time,
+    and what is prepared before a job, are counted as they were. `seconds` is what the completed jobs took together.
+    The times are those of the runners' wall clocks, which may have been set while a job ran: a job is not taken to
+    occupy the runners for longer than `MOST_WAITING` times the mean of what they took. Where no times are known, as of
+    imported jobs, that mean counts.
     """
-    ended = counts.completed + counts.failed + counts.cancelled
-    left = counts.jobs - ended
+    totals, busy = summary.totals, summary.busy
+    left = totals.jobs - totals.completed - totals.failed - totals.cancelled
     if left == 0:
         return 0.0
-    if experiment.started_at is None or not ended:
-        return None
-    a_job = max(0.0, experiment.updated_at - experiment.started_at) / ended
-    if counts.completed:
-        mean = experiment.counts.seconds / counts.completed
+    mean = seconds / totals.completed if totals.completed else None
+    if not busy.jobs:
+        return None if mean is None else mean * left
+    a_job = busy.seconds / busy.jobs
+    if mean is not None:
         a_job = min(a_job, max(mean, LEAST_SECONDS) * MOST_WAITING)
     return a_job * left

@@ -28,7 +28,6 @@ from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.layout import Layout
 from learning_service.storage.store import LearningStore, RunnerPipelines, job_kind
 
-RECENT: Final = 20  # experiments whose jobs say how long one takes
 PREVIEW: Final = "preview"
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Creation:
         values, search, _ = yield from self._checked(PREVIEW, params.definition)
         definition = params.definition
         most = definition.budget if search and definition.budget else len(values) * definition.jobs_per_variant
-        seconds = self._seconds_a_job(definition)
+        seconds = self._store.catalogue.seconds_a_job(definition.pipeline)
         return PlanReply(
             values=values,
             jobs=len(values) * definition.jobs_per_variant,
@@ -118,14 +117,6 @@ class Creation:
         if definition.mode == "adaptive":
             values, search = yield from self._search.begin(definition, pipelines)
         return values, search, pipelines
-
-    def _seconds_a_job(self, definition: ExperimentDefinition) -> float | None:
-        """Return the mean seconds of a job of the pipeline in the newest experiments; None if there was none."""
-        page, _ = self._store.page(None, RECENT)
-        alike = [one for one in page if one.definition.pipeline == definition.pipeline]
-        variants = [variant for one in alike for variant in one.variants.values()]
-        completed = sum(variant.completed for variant in variants)
-        return sum(variant.duration_sum for variant in variants) / completed if completed else None
 
 
 def planned_variants(

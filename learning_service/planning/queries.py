@@ -25,5 +25,5 @@ class Queries:
         return experiment_view(experiment, self._recommender.latest(params.experiment_id))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
-        page, before = self._store.page(params.before, params.limit)
+        page, before = self._store.page(params.before, params.limit, params.search)
         return ExperimentListReply(experiments=[experiment_status(one) for one in page], before=before)

@@ -1,6 +1,6 @@
 """The observations: scores and preferences, and the values that they are about."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Final, Literal
 
@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from bus.contracts.messages import VariantValue
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.judgements import Preference
+from learning_service.experiments.judgements import Picture, Preference
+from learning_service.experiments.plan import SECONDS
 
 STARS_MIN: Final = 1
 STARS_MAX: Final = 5
@@ -45,6 +46,20 @@ class Objective(Struct, frozen=True, kw_only=True, gc=False):
 
 STARS: Final = Objective(kind="stars")
 PREFERENCE: Final = Objective(kind="preference")
+
+
+def star_scores(rated: Iterable[Picture], stars: Mapping[str, int]) -> list[Score]:
+    """Return the score of each rated picture (see `rated_once`); `stars` are those of each by its hash."""
+    return [
+        Score(variant_index=one.variant_index, repeat_index=one.repeat_index, score=stars[one.sha256]) for one in rated
+    ]
+
+
+def metric_score(name: str, state: str, seconds: float | None, metrics: Mapping[str, float]) -> float | None:
+    """Return the metric of a job by its name; None if it has not completed, or reports none of that name."""
+    if state != "completed":
+        return None
+    return seconds if name == SECONDS and name not in metrics else metrics.get(name)
 
 
 def check_scores(scores: Sequence[Score], known: Collection[int], objective: Objective) -> None:

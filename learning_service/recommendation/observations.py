@@ -1,14 +1,21 @@
 """From the stored records of an experiment to the input of a recommendation. No socket, no file, no clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bus.contracts.messages import ExperimentDefinition
 from bus.transport.steps import Steps
-from learning_service.experiments.judgements import Preference
+from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment
-from learning_service.experiments.plan import SECONDS
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
+from learning_service.recommendation.evidence import (
+    PREFERENCE,
+    STARS,
+    Candidate,
+    Objective,
+    Score,
+    metric_score,
+    star_scores,
+)
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results
 
@@ -34,9 +41,11 @@ def observe(experiment: Experiment, results: Results, judgements: Judgements) ->
             scores += metric_scores(page, objective.name)
             yield None
     elif stars := stars_of(judgements.ratings(name)):
+        rated: dict[tuple[int, str], Picture] = {}
         for pictures in results.picture_pages(name):
-            scores += star_scores(stars, pictures)
+            rated_once(map(_picture, pictures), stars, rated)
             yield None
+        scores = star_scores(rated.values(), stars)
     return Observations(scores, candidates(experiment), objective)
 
 
@@ -48,7 +57,7 @@ def objective_of(definition: ExperimentDefinition) -> Objective:
         case "preference":
             return PREFERENCE
         case name:
-            return Objective(kind="metric", name=name, minimize=definition.goal == "minimize")
+            return Objective(kind="metric", name=name, minimize=definition.minimizes)
 
 
 def candidates(experiment: Experiment) -> list[Candidate]:
@@ -68,27 +77,18 @@ def stars_of(ratings: Iterable[RatingRow]) -> dict[str, int]:
     return {row.sha256: row.stars for row in ratings if row.stars is not None}
 
 
-def star_scores(stars: Mapping[str, int], pictures: Iterable[PictureRow]) -> list[Score]:
-    """Return a score for each rated picture; a picture that several jobs made counts for each of them."""
-    return [
-        Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=stars[row.sha256])
-        for row in pictures
-        if row.sha256 in stars
-    ]
-
-
 def metric_scores(results: Iterable[ResultRow], name: str) -> list[Score]:
     """Return a score for each completed job that reports a metric."""
-    found = (
-        (row, row.seconds if name == SECONDS and name not in row.metrics else row.metrics.get(name))
-        for row in results
-        if row.state == "completed"
-    )
+    found = ((row, metric_score(name, row.state, row.seconds, row.metrics)) for row in results)
     return [
         Score(variant_index=row.variant_index, repeat_index=row.repeat_index, score=score)
         for row, score in found
         if score is not None
     ]
+
+
+def _picture(row: PictureRow) -> Picture:
+    return Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
 
 
 def _is_planned(experiment: Experiment, row: ComparisonRow) -> bool:

@@ -2,11 +2,16 @@
 
 from typing import Final, NamedTuple
 
-from bus.contracts.messages import Outcome, RatingSummary
+from bus.contracts.messages import INT64_MAX, Outcome, RatingSummary
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from learning_service.experiments.judgements import Picture, Preference
+from learning_service.experiments.judgements import (
+    Picture,
+    Pictures,
+    Preference,
+    count_pictures,
+)
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")
 _Row = tuple[int, int, str, int, int, str, Outcome, float]
@@ -49,10 +54,13 @@ class Judgements:
         rows, more = self._log.query_page(SQL["select_ratings"], (experiment_id, after), limit)
         return [_rating(row) for row in rows], rows[-1][0] if more else None
 
+    def counts(self, experiment_id: str, first: int = 0, last: int = INT64_MAX) -> dict[int, Pictures]:
+        """Return for each variant of an experiment from `first` to `last` how its pictures are rated."""
+        return count_pictures(self._log.query(SQL["count_stars"], (experiment_id, first, last)))
+
     def summary(self, experiment_id: str, variant_index: int) -> RatingSummary | None:
         """Return mean and count of the ratings of a variant's pictures; None if none of them is rated."""
-        ((mean, count),) = self._log.query(SQL["select_summary"], (experiment_id, variant_index))
-        return RatingSummary(mean=mean, count=count) if count else None
+        return self.counts(experiment_id, variant_index, variant_index).get(variant_index, Pictures()).rating
 
     def rating(self, experiment_id: str, sha256: str) -> RatingRow | None:
         """Return the current rating of one picture."""

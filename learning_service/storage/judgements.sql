@@ -38,11 +38,13 @@ WHERE number > ?2 AND stars IS NOT NULL AND number IN (
     SELECT max(number) FROM ratings WHERE experiment_id = ?1 GROUP BY sha256
 ) ORDER BY number;
 
--- select_summary: mean and count of what holds of the pictures of a variant.
-SELECT avg(stars), count(stars) FROM ratings WHERE number IN (
-    SELECT (SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = mine.sha256)
-    FROM pictures AS mine INDEXED BY pictures_of_variant WHERE experiment_id = ?1 AND variant_index = ?2
-);
+-- count_stars: of some variants of an experiment, how many of their pictures have so many stars (NULL: are not rated); a
+-- picture counts once for each variant that made it.
+SELECT variant_index, stars, count(DISTINCT mine.sha256)
+FROM pictures AS mine INDEXED BY pictures_of_variant LEFT JOIN ratings ON number = (
+    SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = mine.sha256
+)
+WHERE mine.experiment_id = ?1 AND variant_index BETWEEN ?2 AND ?3 GROUP BY variant_index, stars;
 
 -- select_rating: what holds of one picture.
 SELECT sha256, stars, note, rated_at FROM ratings WHERE experiment_id = ? AND sha256 = ? ORDER BY number DESC LIMIT 1;

@@ -25,6 +25,11 @@ class RecentExperiments:
         self.put(found[0])
         return found[0]
 
+    def peek(self, experiment_id: str) -> Experiment | None:
+        """Return an experiment without counting that as a use."""
+        found = self._kept.get(experiment_id)
+        return found[0] if found else None
+
     def put(self, experiment: Experiment) -> None:
         """Keep an experiment in the place of an older state of it."""
         _, before = self._kept.pop(experiment.experiment_id, (None, 0))

@@ -39,8 +39,17 @@ from learning_service.storage.store import LearningStore, is_readable, job_kind
 from learning_service.storage.unit_of_work import UnitOfWork
 
 SQL: Final = sql.load("learning_service.storage", "repair.sql")
-# What is read or asked for again by itself.
-RENEWED: Final = ("positions", "runners", "confirmations", "reconciles", "stale", "import_parts", "late_events")
+# What is read, made or asked for again by itself.
+RENEWED: Final = (
+    "positions",
+    "runners",
+    "confirmations",
+    "reconciles",
+    "stale",
+    "import_parts",
+    "late_events",
+    "catalogue",
+)
 FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job
 _encode = msgspec.msgpack.Encoder().encode
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bus.contracts.messages import INT64_MAX, ExperimentDefinition
+from bus.contracts.messages import ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
 from bus.eventlog.errors import DiskError
@@ -16,10 +16,11 @@ from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.delivery import Position
-from learning_service.experiments.model import Experiment
+from learning_service.experiments.model import Busy, Experiment, Listed, Summary
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.sharding import ALL, Shard, owner
-from learning_service.experiments.variants import GONE, Variant
+from learning_service.experiments.variants import ENDED, GONE, Variant
+from learning_service.storage.catalogue import Catalogue
 from learning_service.storage.confirmations import Confirmations
 from learning_service.storage.judgements import Judgements
 from learning_service.storage.layouts import Layouts
@@ -30,11 +31,13 @@ from learning_service.storage.stale import StaleMarks
 
 SQL: Final = sql.load("learning_service.storage", "store.sql")
 UNASSIGNED: Final = ""  # the runner of jobs that have none yet, where a cancel is stored
+FILLED_AT_ONCE: Final = 100  # experiments in one transaction
 RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_definition = msgspec.msgpack.Decoder(ExperimentDefinition).decode
 _decode_variant = msgspec.msgpack.Decoder(Variant).decode
+_decode_summary = msgspec.msgpack.Decoder(Summary).decode
 _decode_pipelines = msgspec.msgpack.Decoder(RunnerPipelines).decode
 
 
@@ -65,6 +68,7 @@ class LearningStore:
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations, self.layouts = Searches(log), Confirmations(log), Layouts(log)
+        self.catalogue = Catalogue(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
@@ -76,6 +80,10 @@ class LearningStore:
         if experiment is None and (experiment := self._read(experiment_id)):
             self._recent.put(experiment)
         return experiment
+
+    def peek(self, experiment_id: str) -> Experiment | None:
+        """Return an experiment to be looked at only; memory keeps those that are used."""
+        return self._recent.peek(experiment_id) or self._read(experiment_id)
 
     def get(self, experiment_id: str) -> Experiment:
         """Return the experiment that a request names.
@@ -101,13 +109,21 @@ class LearningStore:
         """Drop from memory what was not used for longest; never within a transaction, which writes only at its end."""
         self._recent.trim(self._log.limits.experiments_in_memory)
 
-    def page(self, before: int | None, limit: int) -> tuple[list[Experiment], int | None]:
-        """Return experiments, newest first, up to the limits of a reply, and the `before` of the next page."""
-        params = (INT64_MAX if before is None else before, limit)
-        rows, more = self._log.query_page(SQL["select_experiments"], params, limit)
-        found = [one for _, experiment_id, _ in rows if (one := self.find(experiment_id))]
-        self.trim()
-        return found, rows[-1][0] if more else None
+    def page(self, before: int | None, limit: int, search: str = "") -> tuple[list[Listed], int | None]:
+        """Return experiments with all words of a search, newest first, and the `before` of the next page."""
+        return self.catalogue.page(before, limit, search, self.damage)
+
+    def fill_catalogue(self) -> None:
+        """List the experiments that an earlier version has written, or whose entries were damaged."""
+        while names := self.catalogue.unlisted(FILLED_AT_ONCE):
+            with self._log.transaction() as tx:
+                for name in names:
+                    experiment = self.get(name)
+                    self.write_experiment(tx, experiment)
+                    self.catalogue.write(tx, experiment)
+                    if experiment.definition.minimizes:  # earlier versions maximized the time, unless told otherwise
+                        self.stale.mark(tx, [name])
+            self.trim()
 
     def insert(self, tx: Transaction, experiment: Experiment) -> None:
         """Add an experiment with its variants; the rows of its jobs are added by `add_jobs`."""
@@ -119,8 +135,10 @@ class LearningStore:
             experiment.started_at,
             experiment.updated_at,
             experiment.revision,
+            *_summed(experiment),
         )
         tx.execute(SQL["insert_experiment"], row)
+        self.catalogue.write(tx, experiment)
         self._write_search(tx, experiment)
         by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
         self.write_variants(tx, by_key)
@@ -134,11 +152,14 @@ class LearningStore:
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
         """Write the columns of an experiment that can change."""
+        status, *sums = _summed(experiment)
         row = (
             experiment.started_at,
             experiment.updated_at,
             experiment.revision,
-            experiment.has_ended,
+            status in ENDED,
+            status,
+            *sums,
             experiment.experiment_id,
         )
         tx.execute(SQL["update_experiment"], row)
@@ -151,6 +172,7 @@ class LearningStore:
     def write_definition(self, tx: Transaction, experiment: Experiment) -> None:
         """Write a changed definition; the original is kept beside it."""
         tx.execute(SQL["update_definition"], (_encode(experiment.definition), experiment.experiment_id))
+        self.catalogue.write(tx, experiment)
 
     def created_as(self, experiment_id: str) -> ExperimentDefinition | None:
         """Return the original definition; None if it was never changed."""
@@ -296,7 +318,7 @@ class LearningStore:
         rows = self._log.query(SQL["select_experiment"], (experiment_id,))
         if not rows:
             return None
-        _, definition, created_at, discovered, started_at, updated_at, revision = rows[0]
+        definition, created_at, discovered, started_at, updated_at, revision, summary = rows[0]
         states = self._log.query(SQL["select_variants"], (experiment_id,))
         try:
             experiment = Experiment(
@@ -310,9 +332,15 @@ class LearningStore:
             text = f"{self._log.path}: the experiment {experiment_id} is damaged ({error})"
             raise DiskError(f"{text}; start again, which restores what can be") from error
         experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
+        experiment.busy = _decode_summary(summary).busy if summary else Busy()
         experiment.search = self.searches.find(experiment_id)
         experiment.damage = self.damage.get(experiment_id, ())
         return experiment
+
+
+def _summed(experiment: Experiment) -> tuple[str, int, float, bytes]:
+    """Return the columns of an experiment that follow from its variants."""
+    return experiment.status, experiment.counts.completed, experiment.seconds, _encode(experiment.summary)
 
 
 def is_readable(definition: bytes | None = None, state: bytes | None = None) -> bool:

@@ -10,7 +10,11 @@ CREATE TABLE experiments (
     updated_at REAL NOT NULL,
     revision INTEGER NOT NULL, -- never goes back
     ended INTEGER NOT NULL DEFAULT 0, -- 0 -> 1 with its last job, 1 -> 0 when it is extended
-    crc INTEGER
+    crc INTEGER,
+    status TEXT, -- these four follow from the variants, for lists; NULL: see `fill_catalogue`
+    completed INTEGER, -- jobs
+    seconds REAL, -- what they took together
+    summary BLOB -- msgpack: Summary
 );
 CREATE TABLE variants (
     experiment_id TEXT NOT NULL,
@@ -83,12 +87,21 @@ ALTER TABLE cancels ADD COLUMN crc INTEGER;
 ALTER TABLE reconciles ADD COLUMN crc INTEGER;
 ALTER TABLE late_events ADD COLUMN crc INTEGER;
 
+-- migration_5: lists need not read variants.
+ALTER TABLE experiments ADD COLUMN status TEXT;
+ALTER TABLE experiments ADD COLUMN completed INTEGER;
+ALTER TABLE experiments ADD COLUMN seconds REAL;
+ALTER TABLE experiments ADD COLUMN summary BLOB;
+
 -- insert_experiment: add an experiment.
-INSERT INTO experiments (experiment_id, definition, created_at, discovered, started_at, updated_at, revision)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+INSERT INTO experiments (experiment_id, definition, created_at, discovered, started_at, updated_at, revision, status,
+    completed, seconds, summary)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- update_experiment: write what changes of an experiment.
-UPDATE experiments SET started_at = ?, updated_at = ?, revision = ?, ended = ? WHERE experiment_id = ?;
+UPDATE experiments SET started_at = ?, updated_at = ?, revision = ?, ended = ?, status = ?, completed = ?, seconds = ?,
+    summary = ?
+WHERE experiment_id = ?;
 
 -- update_definition: it was extended or renamed.
 UPDATE experiments SET created_as = coalesce(created_as, definition), definition = ? WHERE experiment_id = ?;
@@ -103,11 +116,8 @@ SELECT runner FROM cancels WHERE experiment_id = ? AND done = 0;
 DELETE FROM cancels WHERE experiment_id = ?;
 
 -- select_experiment: one experiment.
-SELECT experiment_id, definition, created_at, discovered, started_at, updated_at, revision
+SELECT definition, created_at, discovered, started_at, updated_at, revision, summary
 FROM experiments WHERE experiment_id = ?;
-
--- select_experiments: experiments before a number, newest first; the definition is most of what a reply says of one.
-SELECT number, experiment_id, definition FROM experiments WHERE number < ? ORDER BY number DESC LIMIT ?;
 
 -- upsert_variant: write a variant.
 INSERT INTO variants (experiment_id, variant_index, state, crc) VALUES (?, ?, ?, ?)

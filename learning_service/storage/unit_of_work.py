@@ -23,7 +23,7 @@ class UnitOfWork:
         """Start with nothing staged; the transaction writes it at its end."""
         self.tx, self._store = tx, store
         self._drafts: dict[str, Draft] = {}
-        self._published: dict[str, Draft] = {}
+        self._published: set[str] = set()
         self._ended: list[JobCompleted] = []
         tx.before_commit(self._write)
         tx.after_commit(self._commit)
@@ -52,7 +52,7 @@ class UnitOfWork:
     def publish(self, draft: Draft, now: float) -> None:
         """Write and publish an experiment, whether or not any of its variants changes."""
         draft.updated_at = max(draft.updated_at, now)
-        self._published[draft.experiment_id] = draft
+        self._published.add(draft.experiment_id)
 
     def put(self, draft: Draft, variant: Variant, now: float, *, is_news: bool = True) -> None:
         """Change a variant; its status is published if it has changed, that of its experiment always."""
@@ -84,10 +84,12 @@ class UnitOfWork:
             self.tx,
             {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()},
         )
-        for name, draft in self._published.items():
-            draft.revision += 1
-            self._store.write_experiment(self.tx, draft)
-            self.tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(draft))
+        for name, draft in self._drafts.items():
+            if name in self._published:
+                draft.revision += 1
+                self.tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(draft))
+            if name in self._published or draft.changed:
+                self._store.write_experiment(self.tx, draft)
 
     def _rate_ended(self) -> None:
         """Recount ratings after jobs have made a picture again: the same content may be rated already."""

@@ -20,8 +20,8 @@ from bus.protocol import topics
 from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
 from learning_service.archive.exporting import SQL as EXPORT_SQL
-from learning_service.archive.history import SQL as HISTORY_SQL
 from learning_service.archive.importing import SQL as ARCHIVE_SQL
+from learning_service.storage.catalogue import SQL as CATALOGUE_SQL
 from learning_service.storage.judgements import SQL as JUDGEMENTS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL
 from learning_service.storage.searches import SQL as SEARCHES_SQL
@@ -190,7 +190,7 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("learning_service/storage/stale.py", STALE_SQL),
         ("learning_service/archive/importing.py", ARCHIVE_SQL),
         ("learning_service/archive/exporting.py", EXPORT_SQL),
-        ("learning_service/archive/history.py", HISTORY_SQL),
+        ("learning_service/storage/catalogue.py", CATALOGUE_SQL),
     ],
 )
 def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:

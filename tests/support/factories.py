@@ -195,6 +195,8 @@ class RouterHarness:
             experiment = self.experiments.setdefault(outcome.experiment.experiment_id, outcome.experiment)
             experiment.put(outcome.variant)
             experiment.note_event(outcome.time, has_started=not isinstance(event, JobQueued))
+            if isinstance(event, JobCompleted):
+                experiment.note_run(event.started_at, event.finished_at)
         return outcome
 
     def find_running(self, event: JobProgress) -> Experiment | None:

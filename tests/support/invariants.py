@@ -34,7 +34,7 @@ from bus.subscriber.delivery import Delivery
 from bus.transport.client import request
 from learning_service.events.router import Applied, LearningController
 from learning_service.experiments.axes import plan_values
-from learning_service.experiments.model import Experiment, variant_status
+from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore
 from tests.support.factories import planned_jobs
@@ -183,7 +183,9 @@ def check_learner(database: Path, runner: str, events: Sequence[Event]) -> int:
         }
         read = [one for one in events if one.offset <= max((at for at in reached.values()), default=0)]
         experiments, _ = store.page(None, 1000)
-        for stored in experiments:
+        for listed in experiments:
+            stored = store.get(listed.experiment_id)
+            assert experiment_status(listed) == experiment_status(stored), f"{listed.experiment_id}: the list differs"
             wanted = fold(stored.experiment_id, stored.definition, stored.created_at, read)
             for index, variant in wanted.variants.items():
                 state = variant_status(wanted, variant)

@@ -1,13 +1,13 @@
 """Looking back over experiments: known ones give known numbers."""
 
 import time
-from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from bus.contracts.archive import HistoryReply
-from bus.contracts.messages import VariantValue
-from learning_service.archive.history import Stars, look_back, mean_of, star_counts
+from bus.contracts.messages import RatingSummary, VariantValue
+from learning_service.experiments.history import Looked, joined, look_back
+from learning_service.experiments.judgements import Pictures, Stars, count_pictures, mean_of
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.variants import Variant
 from tests.support.factories import definition, image
@@ -30,10 +30,15 @@ def experiment(name: str, *values: VariantValue, at: float = 1.0, seconds: float
     return Experiment(name, replace(definition(), name=name.upper()), made, created_at=at)
 
 
+def looked(one: Experiment, **stars: Stars) -> Looked:
+    """Return an experiment with its pictures; `a0` are the stars of the first variant of the experiment `a`."""
+    name = one.experiment_id
+    return Looked(one, {index: Pictures(2, stars.get(f"{name}{index}", (0, 0, 0, 0, 0))) for index in one.variants})
+
+
 def back(*experiments: Experiment, **stars: Stars) -> HistoryReply:
-    """Look back; `a0` are the stars of the first variant of the experiment `a`."""
-    counted: Mapping[tuple[str, int], Stars] = {(name[0], int(name[1:])): given for name, given in stars.items()}
-    return look_back(experiments, counted)
+    """Look back."""
+    return look_back(looked(one, **stars) for one in experiments)
 
 
 def test_the_ratings_of_a_value_are_added_up_over_experiments() -> None:
@@ -73,25 +78,42 @@ def test_each_experiment_tells_its_best_and_worst_value() -> None:
 
 def test_nothing_is_nothing() -> None:
     """No experiment, no rating."""
-    assert look_back([], {}) == HistoryReply(experiments=[], values=[], images=0, ratings=0, mean=None)
+    assert look_back([]) == joined([]) == HistoryReply(experiments=[], values=[], images=0, ratings=0, mean=None)
     assert mean_of((0, 0, 0, 0, 0)) is None
 
 
-def test_counts_of_stars_come_together_by_variant() -> None:
-    """As the database gives them, row by row."""
-    assert star_counts([("a", 0, 5, 2), ("a", 0, 1, 1), ("b", 3, 3, 7)]) == {
-        ("a", 0): (1, 0, 0, 0, 2),
-        ("b", 3): (0, 0, 7, 0, 0),
+def test_pictures_come_together_by_variant() -> None:
+    """As the database gives them, row by row; those without a rating are pictures, too."""
+    assert count_pictures([(0, 5, 2), (0, 1, 1), (0, None, 3), (3, 3, 7)]) == {
+        0: Pictures(6, (1, 0, 0, 0, 2)),
+        3: Pictures(7, (0, 0, 7, 0, 0)),
     }
+
+
+def test_a_variant_is_rated_by_its_pictures() -> None:
+    """Their mean and number; nothing where none of them is rated."""
+    assert Pictures(9, (1, 0, 0, 0, 2)).rating == RatingSummary(mean=11 / 3, count=3)
+    assert Pictures(9).rating is None
+
+
+def test_pages_together_are_the_history_of_all() -> None:
+    """Each with its own number of experiments, values, pictures and jobs; the oldest experiment comes first again."""
+    experiments = [experiment("a", 2, 0), experiment("b", 2.0, 10, seconds=4.0), experiment("c", 0)]
+    stars: dict[str, Stars] = {"a0": (0, 0, 0, 0, 2), "b0": (0, 0, 1, 0, 0), "c0": (1, 0, 0, 0, 0)}
+    whole = back(*experiments, **stars)
+
+    assert joined([back(experiments[2], **stars), back(*experiments[:2], **stars)]) == whole
+    assert joined([back(experiments[2], **stars), back(), back(*experiments[:2], **stars)]) == whole
+    assert [one.seconds for one in whole.values] == [2.0, 3.0, 4.0]
 
 
 def test_a_hundred_thousand_ratings_take_less_than_a_second() -> None:
     """A thousand experiments of twenty values."""
-    experiments = [experiment(f"e{number}", *range(20)) for number in range(1000)]
-    rows = [(f"e{number}", index, stars, 1) for number in range(1000) for index in range(20) for stars in range(1, 6)]
+    pictures = {index: Pictures(5, (1, 1, 1, 1, 1)) for index in range(20)}
+    experiments = [Looked(experiment(f"e{number}", *range(20)), pictures) for number in range(1000)]
     began = time.process_time()
 
-    told = look_back(experiments, star_counts(rows))
+    told = look_back(experiments)
 
     assert time.process_time() - began < 1
     assert (told.ratings, told.mean, len(told.values)) == (100_000, 3.0, 20)

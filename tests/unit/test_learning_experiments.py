@@ -12,6 +12,7 @@ from bus.contracts.messages import SearchStatus, Totals, VariantState
 from learning_service.experiments import variants
 from learning_service.experiments.draft import Draft
 from learning_service.experiments.model import (
+    Busy,
     Experiment,
     SearchState,
     experiment_status,
@@ -32,6 +33,7 @@ from tests.support.factories import (
     well,
 )
 
+DAY = 86_400.0
 STATES: list[VariantState] = ["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
 
 
@@ -181,28 +183,62 @@ def test_without_a_completed_job_there_is_no_mean() -> None:
 def test_jobs_that_failed_tell_how_long_the_rest_takes() -> None:
     """Where none has completed, there is no duration to compare the rate with."""
     experiment = planned_experiment((2.0,), jobs=2)
-    experiment.started_at, experiment.updated_at = 100.0, 130.0
+    experiment.note_run(100.0, 130.0)
     experiment.put(variants.job_ended(experiment.variants[0], JobScript(context(0)).completed(badly())))
 
     assert experiment_status(experiment).eta_seconds == 30.0
 
 
-def test_the_rest_is_estimated_from_the_rate_so_far() -> None:
+def ended(experiment: Experiment, *runs: tuple[float, float], variant: int = 0) -> Experiment:
+    """Let jobs of a variant complete that ran from and to these times."""
+    done = experiment.variants[variant].completed
+    for repeat, (begin, end) in enumerate(runs, done):
+        job = replace(JobScript(context(variant, repeat=repeat)).completed(at=end), started_at=begin)
+        experiment.put(variants.job_ended(experiment.variants[variant], job))
+        experiment.note_event(end, has_started=True)
+        experiment.note_run(begin, end)
+    return experiment
+
+
+def test_the_rest_is_estimated_from_the_jobs_so_far() -> None:
     """Two of four jobs in 20 s leave 20 s; before the first end nobody knows, and after the last nothing is left."""
     experiment = planned_experiment((2.0, 4.0), jobs=2)
     experiment.started_at = experiment.updated_at = 100.0
     assert experiment_status(experiment).eta_seconds is None
 
-    for repeat in range(2):
-        script = JobScript(context(0, repeat=repeat))
-        experiment.put(variants.job_ended(experiment.variants[0], script.completed()))
-    experiment.updated_at = 120.0
+    ended(experiment, (100.0, 110.0), (110.0, 120.0))
     assert experiment_status(experiment).eta_seconds == 20.0
 
-    for repeat in range(2):
-        script = JobScript(context(1, repeat=repeat))
-        experiment.put(variants.job_ended(experiment.variants[1], script.completed()))
+    ended(experiment, (120.0, 121.0), (121.0, 122.0), variant=1)
     assert experiment_status(experiment).eta_seconds == 0.0
+
+
+@pytest.mark.fault(item="F106")
+@pytest.mark.parametrize(
+    ("runs", "left"),
+    [
+        (((0, 2), (3 * DAY, 3 * DAY + 2)), 12.0),  # three days later: a pause, a night, an extension
+        (((0, 2), (0, 2)), 6.0),  # two at a time
+        (((0, 2), (0, 4)), 12.0),
+        (((0, 10), (4, 5)), 30.0),  # the events of another runner come later
+    ],
+)
+def test_only_the_time_in_which_jobs_ran_counts(runs: tuple[tuple[float, float], ...], left: float) -> None:
+    """What passes between them tells nothing of the rest, and what ran at the same time counts once."""
+    experiment = ended(planned_experiment((2.0, 4.0), jobs=4), *runs)
+
+    assert experiment_status(experiment).eta_seconds == pytest.approx(left)
+
+
+@pytest.mark.fault(item="F106")
+def test_a_job_that_never_ran_took_no_time() -> None:
+    """A cancel before the start does not make the others look faster; imported jobs tell how long they took."""
+    experiment = ended(planned_experiment((2.0, 4.0), jobs=4), (0.0, 4.0))
+    experiment.put(variants.cancelled(experiment.variants[1], list(experiment.variants[1].jobs), 5.0))
+    assert experiment_status(experiment).eta_seconds == 12.0
+
+    experiment.busy = Busy()
+    assert experiment_status(experiment).eta_seconds == 12.0
 
 
 def test_how_far_a_variant_is_counts_its_running_jobs_by_their_progress() -> None:
@@ -253,12 +289,12 @@ def test_a_draft_has_all_variants_and_changes_its_base_at_the_commit_only() -> N
 def test_an_estimate_survives_a_clock_that_was_set() -> None:
     """Thirty years between the first start and the newest end say nothing of the rest."""
     experiment = planned_experiment((2.0, 4.0), jobs=2)
-    experiment.started_at = 100.0
     experiment.put(variants.job_ended(experiment.variants[0], JobScript(context(0)).completed()))
     mean = experiment.variants[0].duration_sum
 
-    for updated in (1e9, 100.0, -1e9):
-        experiment.updated_at = updated
+    for finished in (1e9, 100.0, -1e9):
+        experiment.busy = Busy()
+        experiment.note_run(100.0, finished)
         eta = experiment_status(experiment).eta_seconds
         assert eta is not None
         assert 0.0 <= eta <= 3 * 20 * mean

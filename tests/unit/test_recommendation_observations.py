@@ -9,18 +9,16 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import Variable, VariantValue
 from bus.transport.steps import complete
-from learning_service.experiments.judgements import Picture, Preference
+from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.variants import Variant
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Score
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Score, star_scores
 from learning_service.recommendation.observations import (
     Observations,
     candidates,
     metric_scores,
     objective_of,
     observe,
-    star_scores,
-    stars_of,
 )
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results, State
@@ -39,6 +37,11 @@ def picture(name: str, index: int, repeat: int) -> PictureRow:
     return PictureRow(name, f"exp-1.{index}.{repeat}.0", index, repeat, image(name))
 
 
+def made(name: str, index: int, repeat: int) -> Picture:
+    """Return which job has made a picture."""
+    return Picture(variant_index=index, repeat_index=repeat, sha256=name)
+
+
 def rating(name: str, stars: int | None) -> RatingRow:
     """Return what holds of a picture."""
     return RatingRow(name, stars, "", 5.0)
@@ -55,6 +58,9 @@ def scores(*rows: tuple[int, int, float]) -> list[Score]:
         ({}, ("stars", "", False)),
         ({"objective": "preference"}, ("preference", "", False)),
         ({"objective": "seconds", "goal": "minimize"}, ("metric", "seconds", True)),
+        ({"objective": "seconds"}, ("metric", "seconds", True)),
+        ({"objective": "seconds", "goal": "maximize"}, ("metric", "seconds", False)),
+        ({"objective": "loss", "goal": "minimize"}, ("metric", "loss", True)),
         ({"objective": "prompt_match"}, ("metric", "prompt_match", False)),
     ],
 )
@@ -67,12 +73,13 @@ def test_the_objective_is_what_the_definition_says(changes: dict[str, Any], expe
     assert objective_of(replace(definition(), objective="preference")) is PREFERENCE
 
 
-def test_a_star_counts_for_each_job_that_made_the_picture() -> None:
-    """One that was taken back, and one of a picture that is not known, count for none."""
-    ratings = [rating("a", 5), rating("b", None), rating("gone", 1), rating("c", 1)]
-    pictures = [picture("a", 0, 0), picture("a", 1, 0), picture("b", 1, 1), picture("c", 2, 0), picture("d", 2, 1)]
+@pytest.mark.fault(item="F107")
+def test_a_star_counts_once_for_each_variant_that_made_the_picture() -> None:
+    """However many of its jobs did: it is one opinion. One of a picture that is not known counts for none."""
+    stars = {"a": 5, "gone": 1, "c": 1}
+    pictures = [made("a", 0, 2), made("a", 0, 1), made("a", 1, 0), made("b", 1, 1), made("c", 2, 0), made("d", 2, 1)]
 
-    assert star_scores(stars_of(ratings), pictures) == scores((0, 0, 5), (1, 0, 5), (2, 0, 1))
+    assert star_scores(rated_once(pictures, stars).values(), stars) == scores((0, 1, 5), (1, 0, 5), (2, 0, 1))
 
 
 def test_a_metric_counts_where_a_completed_job_reports_it() -> None:
@@ -116,13 +123,13 @@ def test_every_value_of_the_plan_is_a_candidate() -> None:
 
 def test_a_hundred_thousand_ratings_are_gathered_at_once() -> None:
     """One pass over the ratings, and one over the pictures."""
-    ratings = [rating(f"{number:06}", number % 5 + 1) for number in range(100_000)]
-    pictures = [picture(row.sha256, number % 1000, number // 1000) for number, row in enumerate(ratings)]
+    stars = {f"{number:06}": number % 5 + 1 for number in range(100_000)}
+    pictures = [made(name, number % 1000, number // 1000) for number, name in enumerate(stars)]
     began = time.process_time()
 
-    found = star_scores(stars_of(ratings), pictures)
+    found = star_scores(rated_once(pictures, stars).values(), stars)
 
-    assert len(found) == len(ratings)
+    assert len(found) == len(stars)
     assert time.process_time() - began < 1
 
 

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
-from bus.contracts.archive import HistoryParams, HistoryReply
+from bus.contracts.archive import HistoryReply
 from bus.contracts.messages import VariantValue
-from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.cli.view import last_line
+from variantbus.client.experiments import history_of
 from variantbus.reports.text import count_text, value_text
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -28,8 +28,7 @@ BARS = "▁▂▃▄▅▆▇█"
 def history(*, variable: str | None, pipeline: str | None, as_json: bool, learning: str, keys: Keys | None) -> None:
     """Show all experiments so far: how each value was rated, and the trend."""
     with user_errors():
-        params = HistoryParams(variable=variable, pipeline=pipeline)
-        reply = request(learning, "history", params, HistoryReply, keys=keys)
+        reply = history_of(learning, keys, variable=variable, pipeline=pipeline)
         if as_json:
             click.echo(json_text(reply))
             return

@@ -16,6 +16,7 @@ from bus.eventlog import verification
 from bus.eventlog.verification import Extent, Finding, Stores
 from bus.transport.keys import Keys
 from learning_service.archive.importing import SQL as ARCHIVE
+from learning_service.storage.catalogue import SQL as CATALOGUE
 from learning_service.storage.confirmations import SQL as CONFIRMATIONS
 from learning_service.storage.judgements import SQL as JUDGEMENTS
 from learning_service.storage.layouts import SQL as LAYOUTS
@@ -41,6 +42,7 @@ STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that t
         "adaptive": SEARCHES,
         "confirmations": CONFIRMATIONS,
         "archive": ARCHIVE,
+        "catalogue": CATALOGUE,
     },
 }
 

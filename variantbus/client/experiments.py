@@ -4,18 +4,26 @@ import re
 import secrets
 import time
 import unicodedata
+from collections.abc import Iterator
 from typing import Final, get_args
 
 from msgspec.structs import replace
 
 from bus.console.tail import printable
-from bus.contracts.archive import Kind, Records, RecordsParams, RecordsReply
-from bus.contracts.experiments import CreateParams, ExperimentParams, ExperimentView
-from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated
+from bus.contracts.archive import HistoryParams, HistoryReply, Kind, Records, RecordsParams, RecordsReply
+from bus.contracts.experiments import (
+    CreateParams,
+    ExperimentListParams,
+    ExperimentListReply,
+    ExperimentParams,
+    ExperimentView,
+)
+from bus.contracts.messages import ExperimentDefinition, ExperimentStatus, RecommendationUpdated
 from bus.protocol.control import ControlError
 from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
 from learning_service.experiments.axes import plan_values
+from learning_service.experiments.history import joined
 from learning_service.experiments.plan import MAX_JOBS, settings
 from learning_service.experiments.sharding import ALL, Shard
 from variantbus.reports.export import Exported
@@ -90,6 +98,33 @@ def _records(learning: str, experiment_id: str, kind: Kind, keys: Keys | None) -
         found += getattr(reply.records, kind)
         after = reply.after
     return found
+
+
+def history_of(
+    learning: str, keys: Keys | None = None, *, variable: str | None = None, pipeline: str | None = None
+) -> HistoryReply:
+    """Return the history over all experiments, fetched page by page."""
+    pages: list[HistoryReply] = []
+    before: int | None = None
+    while not pages or before is not None:
+        params = HistoryParams(variable=variable, pipeline=pipeline, before=before)
+        pages.append(request(learning, "history", params, HistoryReply, keys=keys))
+        before = pages[-1].before
+    return joined(pages)
+
+
+def listed(
+    learning: str, keys: Keys | None = None, *, search: str = "", page: int = 1000
+) -> Iterator[list[ExperimentStatus]]:
+    """Yield all experiments with the words of a search, newest first, page by page as needed; some may be empty."""
+    before: int | None = None
+    while True:
+        params = ExperimentListParams(before=before, limit=page, search=search)
+        reply = request(learning, "experiment.list", params, ExperimentListReply, keys=keys)
+        yield reply.experiments
+        if reply.before is None:
+            return
+        before = reply.before
 
 
 def job_of(learning: str, experiment_id: str, keys: Keys | None = None) -> str:

@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.messages import ImageRef, RecommendationUpdated
-from learning_service.recommendation.evidence import Score
+from learning_service.experiments.judgements import Picture, rated_once
+from learning_service.recommendation.evidence import Score, metric_score, star_scores
 from variantbus.reports.export import Exported
 from variantbus.reports.plot import Line, Scale, lines_of, scale_of
 from variantbus.reports.text import percent, value_text
@@ -64,7 +65,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load) -> 
         cells=cells,
         left_out=max(0, len(exported.records.pictures) - PICTURES),
         jobs=len(exported.records.results),
-        ratings=len(exported.records.ratings),
+        ratings=count_ratings(exported),
         comparisons=len(exported.records.comparisons),
     )
 
@@ -113,18 +114,25 @@ def scores_of(exported: Exported, objective: str) -> list[Score]:
     """Return the numeric observations of each value."""
     if objective == "stars":
         stars = {rating.sha256: rating.stars for rating in exported.records.ratings}
-        return [
-            Score(variant_index=one.variant_index, repeat_index=one.repeat_index, score=stars[one.image.sha256])
-            for one in exported.records.pictures
-            if one.image.sha256 in stars
-        ]
+        return star_scores(rated_once(map(_picture, exported.records.pictures), stars).values(), stars)
     name = objective.partition(" ")[2]
-    found = ((one, one.seconds if name == "seconds" else one.metrics.get(name)) for one in exported.records.results)
+    found = ((one, metric_score(name, one.state, one.seconds, one.metrics)) for one in exported.records.results)
     return [
         Score(variant_index=one.variant_index, repeat_index=one.repeat_index, score=number)
         for one, number in found
         if number is not None
     ]
+
+
+def count_ratings(exported: Exported) -> int:
+    """Return the number of ratings; that of a picture counts for each variant that made it."""
+    return len(
+        rated_once(map(_picture, exported.records.pictures), {one.sha256: 1 for one in exported.records.ratings})
+    )
+
+
+def _picture(record: PictureRecord) -> Picture:
+    return Picture(variant_index=record.variant_index, repeat_index=record.repeat_index, sha256=record.image.sha256)
 
 
 def _cell(picture: PictureRecord, ratings: Mapping[str, RatingRecord], load: Load) -> Cell:

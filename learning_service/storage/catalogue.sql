@@ -1,0 +1,40 @@
+-- schema: what experiments are found by. It follows from their rows, from which it is made again where it is missing.
+CREATE TABLE catalogue (
+    number INTEGER PRIMARY KEY, -- of the experiment
+    pipeline TEXT NOT NULL,
+    variable TEXT NOT NULL, -- the name of the variable under test
+    words TEXT NOT NULL, -- the texts of its definition, case-folded
+    crc INTEGER
+);
+
+-- upsert_entry: what an experiment is found by, now that it is planned or changed.
+INSERT INTO catalogue (number, pipeline, variable, words) SELECT number, ?, ?, ? FROM experiments WHERE experiment_id = ?
+ON CONFLICT (number) DO UPDATE SET pipeline = excluded.pipeline, variable = excluded.variable, words = excluded.words;
+
+-- select_newest: the number of the newest experiment.
+SELECT max(number) FROM experiments;
+
+-- select_listed: experiments before a number, newest first, that have all words (a JSON list) in their texts or as their
+-- state; the definition is most of what a reply tells of one. The words are looked at before the rows of experiments, as
+-- definitions may be long.
+SELECT number, experiment_id, created_at, updated_at, revision, status, seconds, summary, state, reason, definition
+FROM catalogue CROSS JOIN experiments USING (number) LEFT JOIN adaptive USING (experiment_id)
+WHERE number < :before AND number >= :from AND NOT EXISTS (
+    SELECT 1 FROM json_each(:words) AS word WHERE NOT instr(words, word.value) AND NOT (
+        word.value IN ('pending', 'queued', 'running', 'completed', 'partial', 'failed', 'cancelled')
+        AND word.value = (SELECT status FROM experiments AS one WHERE one.number = catalogue.number)
+    )
+)
+ORDER BY number DESC LIMIT :limit;
+
+-- select_chosen: experiments before a number, newest first, of a variable and a pipeline (NULL: any).
+SELECT number, experiment_id FROM catalogue CROSS JOIN experiments USING (number)
+WHERE number < :before AND number >= :from AND variable = coalesce(:variable, variable)
+    AND catalogue.pipeline = coalesce(:pipeline, catalogue.pipeline)
+ORDER BY number DESC LIMIT :limit;
+
+-- select_seconds: how many jobs of a pipeline have completed, and what they took together.
+SELECT sum(completed), sum(seconds) FROM catalogue CROSS JOIN experiments USING (number) WHERE pipeline = ?;
+
+-- select_unlisted: experiments that an earlier version has written, or whose entry was damaged.
+SELECT experiment_id FROM experiments WHERE summary IS NULL OR number NOT IN (SELECT number FROM catalogue) LIMIT ?;
