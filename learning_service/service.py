@@ -59,18 +59,12 @@ class LearningService:
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
         self._log, self._loop, self._selection, self._keys = log, loop, selection, keys
-        controller = LearningController(
-            experiments=selection.experiments,
-            variant_indices=selection.variants,
-            discover=selection.discover,
-            shard=selection.shard,
-        )
         self._consumer = EventConsumer(
             log,
             self._store,
             loop,
             self.publisher,
-            controller,
+            controller_for(selection),
             on_overflow=self._read_again,
             reconcile=self._reconcile,
         )
@@ -166,3 +160,13 @@ class LearningService:
         """Ask a runner how its jobs ended; if that cannot be noted now, the events behind the gap note it."""
         if not self._reconciler.ask(runner):
             self._consumer.note_gap(runner)
+
+
+def controller_for(selection: Selection) -> LearningController:
+    """Return what routes the events of the experiments and variants that a service follows."""
+    return LearningController(
+        experiments=selection.experiments,
+        variant_indices=selection.variants,
+        discover=selection.discover,
+        shard=selection.shard,
+    )
