@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Final
 
 from bus import __version__
 from bus.contracts.messages import JobCompleted
@@ -30,12 +31,14 @@ from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.cancellation import Cancellation
 from learning_service.planning.creation import Creation
 from learning_service.planning.layout import Layout
+from learning_service.planning.objectives import Objectives
 from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
 from learning_service.recommendation.service import Recommender
 from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
 
+HELP: Final = {"variantbus_experiment_failures": "Failed tries in a row of what cannot be done for an experiment."}
 logger = logging.getLogger(__name__)
 
 
@@ -100,13 +103,14 @@ class LearningService:
         Creation(log, self._store, self._dispatcher, layout, self._search, selection).register(methods)
         self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, selection.runners)
         self._cancellation.register(methods)
+        Objectives(log, self._store, self._dispatcher, revisions.turns).register(methods)
         Queries(self._store, self._recommender).register(methods)
         FeedbackService(log, self._store).register(methods)
         self._recommender.register(methods)
         Importer(log, self._store, selection.shard, selection.max_variants).register(methods)
         Exporter(log, self._store).register(methods)
         History(self._store).register(methods)
-        self.publisher.metrics.add(self._points, {**consumer.HELP, **dispatcher.HELP, **source.HELP})
+        self.publisher.metrics.add(self._points, {**HELP, **consumer.HELP, **dispatcher.HELP, **source.HELP})
 
     def close(self) -> None:
         """Stop; applied events are on disk, all others are in the runners' logs."""
@@ -122,6 +126,9 @@ class LearningService:
 
     def _points(self) -> Iterator[Point]:
         yield from self._consumer.points()
+        for what, failures in (("recommendation", self._recommender.failures), ("search", self._search.failures)):
+            for experiment_id, tries in failures.longest():
+                yield "variantbus_experiment_failures", {"experiment": experiment_id, "what": what}, tries
         yield from self._dispatcher.points()
         yield from self._subscriber.points()
 

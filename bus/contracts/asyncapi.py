@@ -121,6 +121,7 @@ METHODS: Final = (
     Method("experiment.stop", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.extend", experiments.ExtendParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.retry", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.set", experiments.SetParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.rename", experiments.RenameParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.records", archive.RecordsParams, archive.RecordsReply, (LEARNING,)),
     Method("experiment.import", archive.ImportParams, archive.ImportReply, (LEARNING,), "command"),

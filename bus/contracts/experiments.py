@@ -3,7 +3,7 @@
 `*Params` are parameters of a method, `*Reply` its answer; `docs/protocol.md` lists the methods.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -69,6 +69,18 @@ class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     experiment_id: Id
     name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class SetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`experiment.set`: let something else decide it: another objective, another goal, or both.
+
+    An objective comes with its own default goal. The recommendation is made anew; a search that had ended by itself
+    goes on within its budget.
+    """
+
+    experiment_id: Id
+    objective: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    goal: Literal["maximize", "minimize"] | None = None
 
 
 class ExtendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -38,6 +38,7 @@ class RatedReply(RatingView, frozen=True, kw_only=True):
     """`image.rate`, `rating.undo`: what holds of the image now."""
 
     rated: int  # images of the experiment that are rated; one that came of several variants counts for each
+    hint: str = ""  # what decides the experiment, where it is not ratings, and how to change that
 
 
 class RatingListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +62,7 @@ class PairReply(Struct, frozen=True, kw_only=True):
     left: ImageRef | None
     right: ImageRef | None
     compared: int  # answers so far
+    hint: str = ""  # as in `RatedReply`, of comparisons
 
 
 class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,3 +81,4 @@ class ComparedReply(Struct, frozen=True, kw_only=True):
     right: str
     outcome: OutcomeWord
     compared: int  # answers that there are now
+    hint: str = ""

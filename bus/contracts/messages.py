@@ -296,7 +296,11 @@ class ValueEstimate(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation.updated"):
-    """The present answer to "which value is best?"; `value` is nil where there is none."""
+    """The present answer to "which value is best?"; `value` is nil where there is none.
+
+    `problem` is there if no more of the same would bring a better answer: it says why, and what a person can do. It is
+    part of `sentence`.
+    """
 
     experiment_id: str
     value: VariantValue | None
@@ -305,6 +309,7 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
     tier: str
     objective: str
     estimates: tuple[ValueEstimate, ...] = ()
+    problem: str | UnsetType = UNSET
 
 
 class EventRejected(_Message, frozen=True, gc=False, tag="event.rejected"):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from itertools import product
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.feedback import (
     ComparedReply,
@@ -30,7 +32,9 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
 from learning_service.recommendation.lazy import load_statistics
+from learning_service.recommendation.observations import objective_of
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
@@ -109,7 +113,8 @@ class FeedbackService:
             del self._questions[next(iter(self._questions))]
         if not is_known:
             yield from self._draw(experiment_id, question)
-        return (yield from wait(question.pair))
+        pair = yield from wait(question.pair)
+        return replace(pair, hint=hint_of(self._get(experiment_id), PREFERENCE))
 
     def _state_of(self, experiment_id: str) -> tuple[int, int]:
         """Return what the next pair depends on, in two numbers: the newest comparison, and the completed jobs."""
@@ -195,6 +200,7 @@ class FeedbackService:
             note=rating.note,
             rated_at=rating.rated_at,
             rated=sum(variant.rating.count for variant in draft.variants.values() if variant.rating),
+            hint=hint_of(experiment, STARS),
         )
 
     def _preference(self, params: CompareParams) -> Preference:
@@ -222,7 +228,18 @@ class FeedbackService:
             right=said.right.sha256,
             outcome=said.outcome,
             compared=self._store.judgements.count_comparisons(experiment_id),
+            hint=hint_of(self._store.get(experiment_id), PREFERENCE),
         )
+
+
+def hint_of(experiment: Experiment, judged: Objective) -> str:
+    """Return why a judgement does not decide an experiment, and how to change that; "" if it does."""
+    objective = objective_of(experiment.definition)
+    if objective == judged:
+        return ""
+    what = "ratings" if judged == STARS else "comparisons"
+    change = f"`variantbus experiment set {experiment.experiment_id} objective={judged.kind}` lets them"
+    return f"{what} do not decide this experiment, its objective is {objective.text}; {change}"
 
 
 def one_picture(params: RateParams, found: Sequence[PictureRow]) -> str:

@@ -13,10 +13,11 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
-from bus.transport.retry import retry_later
+from bus.transport.retry import log_transient, retry_later
 from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.dispatch.dispatcher import Dispatcher
+from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space
 from learning_service.experiments.space import Point, Space, first_round
@@ -53,6 +54,8 @@ class AdaptiveSearch:
         self._log, self._store, self._loop = log, store, loop
         self._dispatcher, self._revisions, self._recommender = dispatcher, revisions, recommender
         self._turns = OneByOne()
+        self.failures = Failures()
+        self._retrying: set[str] = set()  # experiments with a timer
         recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
         for experiment_id in store.searches.searching():
             loop.call(partial(self._look, experiment_id))
@@ -97,6 +100,7 @@ class AdaptiveSearch:
         try:
             experiment = self._store.find(experiment_id)
             if experiment is None or not experiment.is_searching or not experiment.is_idle:
+                self.failures.forget(experiment_id)
                 return
             if self._store.stale.has(experiment_id):
                 return  # it is updated soon, and then this is called again
@@ -104,12 +108,31 @@ class AdaptiveSearch:
                 yield from self._go_on(experiment)
             except InvalidInputError as error:  # a runner no longer accepts a value
                 self._note(experiment, SearchState("stopped", str(error)))
+            self.failures.forget(experiment_id)
         except StorageError as error:
             retry_later(self._loop, error, lambda: self._look(experiment_id))
         except (LogError, MemoryError):
             raise
-        except Exception:
-            logger.exception("the search of %s does not go on", experiment_id)
+        except Exception as error:  # noqa: BLE001 - it is told, and tried again
+            self._fail(experiment_id, error)
+
+    def _fail(self, experiment_id: str, error: Exception) -> None:
+        """Tell that the search does not go on now, and try again, later each time."""
+        failure = self.failures.note(experiment_id, reason_of(error))
+        if failure.tries == 1 and not isinstance(error, ControlError):
+            logger.error("the search of %s does not go on", experiment_id, exc_info=error)
+        if experiment_id not in self._retrying:
+            self._retrying.add(experiment_id)
+            self._loop.later(failure.seconds, lambda: self._retry(experiment_id))
+        try:
+            if experiment := self._store.find(experiment_id):
+                self._note(experiment, SearchState("searching", f"cannot go on: {failure.why}; it is tried again"))
+        except StorageError as full:
+            log_transient(full)
+
+    def _retry(self, experiment_id: str) -> None:
+        self._retrying.discard(experiment_id)
+        self._look(experiment_id)
 
     def _go_on(self, experiment: Experiment) -> Steps[None]:
         name, definition = experiment.experiment_id, experiment.definition
@@ -123,11 +146,7 @@ class AdaptiveSearch:
         if waits:
             self._note(experiment, SearchState("searching", waits))
             return
-        try:
-            propose = yield from wait(in_thread(load_search, "import"))
-        except ControlError as error:  # it was installed when the experiment was planned
-            self._note(experiment, SearchState("searching", error.message))
-            return
+        propose = yield from wait(in_thread(load_search, "import"))
         space = plan_space(definition, self._dispatcher.pipelines())
         situation = Situation(
             experiment_id=name,
@@ -138,8 +157,8 @@ class AdaptiveSearch:
             answer=self._recommender.latest(name),
         )
         decision = yield from wait(in_thread(partial(decide, situation, propose), f"search {name}"))
-        if not experiment.is_searching or not experiment.is_idle:
-            return  # a person has stopped it, or planned more, meanwhile
+        if not experiment.is_searching or not experiment.is_idle or experiment.definition != definition:
+            return  # a person has stopped it, planned more, or set another objective meanwhile
         if isinstance(decision, More):
             search = SearchState("searching", decision.reason)
             yield from self._revisions.plan_more(name, decision.values, decision.seeds, search=search)

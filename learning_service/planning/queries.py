@@ -22,7 +22,7 @@ class Queries:
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
-        return experiment_view(experiment, self._recommender.latest(params.experiment_id))
+        return experiment_view(experiment, self._recommender.shown(experiment))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
         page, before = self._store.page(params.before, params.limit, params.search)

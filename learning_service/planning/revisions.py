@@ -41,7 +41,7 @@ class Revisions:
         """Wire the parts."""
         self._log, self._store, self._dispatcher, self._layout = log, store, dispatcher, layout
         self._max_variants = max_variants
-        self._turns = OneByOne()
+        self.turns = OneByOne()
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
@@ -57,7 +57,7 @@ class Revisions:
         Raises:
             InvalidInputError: it would be more than the budget of the experiment, or than any may have.
         """
-        yield from self._turns.run(self._plan_more(experiment_id, values, jobs_per_variant, search))
+        yield from self.turns.run(self._plan_more(experiment_id, values, jobs_per_variant, search))
 
     def _plan_more(
         self, experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, search: SearchState
@@ -66,7 +66,7 @@ class Revisions:
         yield from self._plan(experiment_id, definition, values, jobs_per_variant, search=search)
 
     def _extend(self, params: ExtendParams) -> Steps[ExperimentView]:
-        return (yield from self._turns.run(self._extend_alone(params)))
+        return (yield from self.turns.run(self._extend_alone(params)))
 
     def _extend_alone(self, params: ExtendParams) -> Steps[ExperimentView]:
         experiment = self._changeable(params.experiment_id)
@@ -114,7 +114,7 @@ class Revisions:
         self._write(experiment, definition, grown, now, search=search, by_value=slow)
 
     def _retry(self, params: ExperimentParams) -> Steps[ExperimentView]:
-        return (yield from self._turns.run(self._retry_alone(params.experiment_id)))
+        return (yield from self.turns.run(self._retry_alone(params.experiment_id)))
 
     def _retry_alone(self, experiment_id: str) -> Steps[ExperimentView]:
         self._changeable(experiment_id)
@@ -137,7 +137,7 @@ class Revisions:
         return experiment_view(experiment)
 
     def _rename(self, params: RenameParams) -> Steps[ExperimentView]:
-        return (yield from self._turns.run(self._rename_alone(params)))
+        return (yield from self.turns.run(self._rename_alone(params)))
 
     def _rename_alone(self, params: RenameParams) -> Steps[ExperimentView]:
         experiment = self._store.get(params.experiment_id)

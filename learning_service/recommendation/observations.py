@@ -16,6 +16,7 @@ from learning_service.recommendation.evidence import (
     metric_score,
     star_scores,
 )
+from learning_service.recommendation.obstacles import Reported, reported_by
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results
 
@@ -26,16 +27,17 @@ class Observations(NamedTuple):
     seen: Sequence[Score] | Sequence[Preference]
     candidates: list[Candidate]
     objective: Objective
+    reported: Reported
 
 
 def observe(experiment: Experiment, results: Results, judgements: Judgements) -> Steps[Observations]:
     """Return the observations for the objective of an experiment, in steps; nothing else is read."""
     objective = objective_of(experiment.definition)
-    name = experiment.experiment_id
+    name, reported = experiment.experiment_id, reported_by(experiment)  # before the rest: there are not fewer scores
     scores: list[Score] = []
     if objective.kind == "preference":
         preferences = [row.preference for row in judgements.comparisons(name) if _is_planned(experiment, row)]
-        return Observations(preferences, candidates(experiment), objective)
+        return Observations(preferences, candidates(experiment), objective, reported)
     if objective.kind == "metric":
         for page in results.pages(name):
             scores += metric_scores(page, objective.name)
@@ -46,7 +48,7 @@ def observe(experiment: Experiment, results: Results, judgements: Judgements) ->
             rated_once(map(_picture, pictures), stars, rated)
             yield None
         scores = star_scores(rated.values(), stars)
-    return Observations(scores, candidates(experiment), objective)
+    return Observations(scores, candidates(experiment), objective, reported)
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import RecommendationUpdated, decode_body
@@ -20,9 +20,11 @@ from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
 from bus.transport.steps import Steps, in_thread, wait
+from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
-from learning_service.recommendation.observations import Observations, observe
+from learning_service.recommendation.observations import Observations, objective_of, observe
+from learning_service.recommendation.obstacles import problem_of, remark_on
 from learning_service.storage.store import LearningStore
 
 REST_SECONDS: Final = 0.2  # between two of one experiment, as jobs may end by the hundred
@@ -46,7 +48,7 @@ class Recommender:
         self._busy: str | None = None  # the experiment whose recommendation is being made
         self._is_old = False  # it was marked again meanwhile
         self._queue: deque[str] = deque()
-        self._is_warned = False  # that the statistics are not installed
+        self.failures = Failures()
         self.on_made: Callable[[Experiment, RecommendationUpdated | None], None] = lambda _experiment, _made: None
         store.stale.on_mark = self._soon
         for experiment_id in store.stale.all():
@@ -65,17 +67,40 @@ class Recommender:
                 return message
         return None
 
+    def shown(self, experiment: Experiment) -> RecommendationUpdated | None:
+        """Return the newest recommendation for the objective of now; if it cannot be renewed, it says so."""
+        name, objective = experiment.experiment_id, objective_of(experiment.definition).text
+        known = self.latest(name)
+        if known and known.objective != objective:
+            known = None  # it was changed a moment ago
+        failure = self.failures.find(name)
+        if failure is None:
+            return known
+        problem = f"the recommendation cannot be renewed: {failure.text}"
+        none = RecommendationUpdated(
+            experiment_id=name, value=None, p_best=None, sentence="", tier="none", objective=objective
+        )
+        sentence = f"{known.sentence}; {problem}" if known else problem
+        return replace(known or none, sentence=sentence, problem=problem)
+
     def _recommend(self, params: ExperimentParams) -> Steps[RecommendationUpdated]:
         """Answer with an up-to-date recommendation; if that would take long, with the last one."""
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
-        known, is_stale = self.latest(params.experiment_id), self._store.stale.has(params.experiment_id)
+        known, is_stale = self.shown(experiment), self._store.stale.has(params.experiment_id)
         if known and (not is_stale or len(experiment.variants) > MANY_VALUES):
             return known
         seen = yield from self._observe(experiment)
         if len(experiment.variants) > MANY_VALUES and seen.seen:
             raise ControlError("unavailable", "the recommendation is being made; ask again in some seconds")
-        return (yield from self._make(experiment, seen))
+        try:
+            return (yield from self._make(experiment, seen))
+        except (ControlError, MemoryError):
+            raise
+        except Exception as error:
+            failure = self.failures.find(params.experiment_id)
+            why = failure.text if failure else reason_of(error)
+            raise ControlError("conflict", f"the recommendation cannot be renewed: {why}") from error
 
     def _make(self, experiment: Experiment, seen: Observations) -> Steps[RecommendationUpdated]:
         work = partial(make_recommendation, experiment, seen)
@@ -109,12 +134,13 @@ class Recommender:
         try:
             if not self._store.stale.has(experiment_id):
                 self._busy = None
+                self.failures.forget(experiment_id)
                 self._next()
                 return
             experiment = self._store.find(experiment_id)
             seen = (yield from self._observe(experiment)) if experiment else None
             # one without observations is published only if it replaces another
-            if experiment and seen and (seen.seen or self.latest(experiment_id)):
+            if experiment and seen and (seen.seen or self.latest(experiment_id) or is_stuck(seen)):
                 made = yield from self._make(experiment, seen)
         except StorageError as error:
             self._busy = None
@@ -132,15 +158,22 @@ class Recommender:
         self._busy = None
         now = time.monotonic()
         self._rests[experiment_id] = now + max(REST_SECONDS, SHARE * (now - began))
-        if isinstance(made, ControlError):  # no statistics: the mark stays, for when they are installed
-            if not self._is_warned:
-                logger.warning("no recommendations: %s", made.message)
-            self._is_warned = True
-        elif isinstance(made, Exception):
-            logger.error("no recommendation for %s", experiment_id, exc_info=made)
+        if isinstance(made, Exception):
+            self._fail(experiment_id, made)
         else:
+            self.failures.forget(experiment_id)
             self._write(experiment_id, made)
         self._next()
+
+    def _fail(self, experiment_id: str, error: Exception) -> None:
+        """Try again, later each time: the mark stays, so it is tried at the next start, too."""
+        failure = self.failures.note(experiment_id, reason_of(error))
+        if failure.tries == 1 and not isinstance(error, ControlError):
+            logger.error("no recommendation for %s", experiment_id, exc_info=error)
+        else:
+            logger.warning("no recommendation for %s: %s", experiment_id, failure.text)
+        self._rests[experiment_id] = time.monotonic() + failure.seconds
+        self._soon(experiment_id)
 
     def _write(self, experiment_id: str, made: RecommendationUpdated | None) -> None:
         self._store.trim()
@@ -167,12 +200,22 @@ class Recommender:
         return observe(experiment, self._store.results, self._store.judgements)
 
 
+def is_stuck(seen: Observations) -> bool:
+    """Return whether no more of the same would bring an answer, which is worth to be told."""
+    return bool(problem_of("", seen.objective, len(seen.seen), seen.reported))
+
+
 def make_recommendation(experiment: Experiment, seen: Observations) -> RecommendationUpdated:
     """Return a recommendation; this runs in a thread and reads only data that never changes.
 
     Raises:
         ControlError: the statistics are not installed (code `unavailable`).
     """
-    variable = experiment.definition.variable_name
-    made = load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable)
-    return RecommendationUpdated(experiment_id=experiment.experiment_id, **asdict(made))
+    variable, name = experiment.definition.variable_name, experiment.experiment_id
+    content = asdict(load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable))
+    count = len(seen.seen)
+    if problem := problem_of(name, seen.objective, count, seen.reported):
+        content |= {"sentence": problem, "problem": problem}
+    elif remark := remark_on(seen.objective, count, seen.reported):
+        content["sentence"] += f"; {remark}"
+    return RecommendationUpdated(experiment_id=name, **content)

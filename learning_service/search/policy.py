@@ -23,6 +23,7 @@ CONTENDERS: Final = 4  # that get another seed in a round
 RIVALS: Final = 2  # at least; one alone cannot be compared
 POSSIBLE: Final = 0.05  # that a value is the best: one that is less likely gets no more seeds
 MOST_SEEDS: Final = 256
+NOTHING_TO_GO_BY: Final = "nothing to go by"  # begins the reason of an end
 
 
 class More(Struct, frozen=True, kw_only=True, gc=False):
@@ -63,7 +64,8 @@ def decide(situation: Situation, propose: Propose) -> More | SearchState:
         if one.n and one.mean is not None and (point := find(one.value)) is not None
     }
     if answer is None or not estimates:
-        return SearchState("stopped", f"no job has a score to go by: {definition.objective}")
+        problem = (answer.problem if answer else None) or f"no job has a score: {definition.objective}"
+        return SearchState("stopped", f"{NOTHING_TO_GO_BY}: {problem}")
     sign = -1 if answer.objective.startswith("minimize") else 1
     scores = {point: sign * one.mean for point, one in estimates.items() if one.mean is not None}
     chosen = None if answer.value is None else find(answer.value)

@@ -7,12 +7,25 @@ from bus.eventlog import points
 from bus.subscriber import source
 from bus.telemetry import metrics
 from bus.transport import authentication, loop, server
+from learning_service import service as learning
 from learning_service.dispatch import dispatcher
 from learning_service.events import consumer
 from pipeline_runner import service
 
 ALL_HELP: Final[dict[str, str]] = {
     name: text
-    for module in (metrics, points, publisher, loop, server, authentication, source, consumer, dispatcher, service)
+    for module in (
+        metrics,
+        points,
+        publisher,
+        loop,
+        server,
+        authentication,
+        source,
+        consumer,
+        dispatcher,
+        learning,
+        service,
+    )
     for name, text in module.HELP.items()
 }

@@ -43,6 +43,11 @@ SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
         [({"table": "comparisons"}, 2)],
         "2 rows of the table comparisons were damaged and are lost; restore",
     ),
+    "experiment_stuck": (
+        "variantbus_experiment_failures",
+        [({"experiment": "exp-1", "what": "search"}, 2)],
+        "exp-1: its search cannot go on, 2 tries have failed; `variantbus experiment show exp-1` says why",
+    ),
     "experiments_shared": (
         "variantbus_experiments_shared",
         [({"other": "tcp://127.0.0.1:5581"}, 2)],

@@ -20,6 +20,7 @@ from learning_service.recommendation.observations import (
     objective_of,
     observe,
 )
+from learning_service.recommendation.obstacles import Reported
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
 from learning_service.storage.results import PictureRow, ResultRow, Results, State
 from tests.support.factories import EXPERIMENT, definition, image, planned_experiment
@@ -177,7 +178,9 @@ def test_stars_are_gathered_of_the_pictures() -> None:
 
     assert observed(stored).seen == scores((1, 0, 4.0))
     assert stored.read == ["ratings of exp-1", "pictures of exp-1"]
-    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS)
+    assert observed(unrated) == Observations(
+        [], candidates(planned_experiment()), STARS, Reported(0, [], has_pictures=False)
+    )
     assert unrated.read == ["ratings of exp-1"]
 
 

@@ -157,7 +157,7 @@ def test_where_no_job_has_a_score_the_search_stops() -> None:
     nothing = replace(answer({}), estimates=())
     for told in (None, nothing):
         assert decide(situation(dict.fromkeys(FIRST, 2), told), sample) == SearchState(
-            "stopped", "no job has a score to go by: score"
+            "stopped", "nothing to go by: no job has a score: score"
         )
 
 

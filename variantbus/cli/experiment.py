@@ -30,7 +30,7 @@ from variantbus.cli.follow import follow
 from variantbus.cli.output import json_option, json_text, limit_option, more_text, print_table
 from variantbus.cli.pictures import read_picture
 from variantbus.cli.report import report
-from variantbus.cli.revise import extend, rename, retry, stop
+from variantbus.cli.revise import extend, rename, retry, set_, stop
 from variantbus.cli.view import ExperimentScreen, counts_text, last_line, screen_of, style_of
 from variantbus.cli.waiting import reason_now
 from variantbus.client.experiments import create
@@ -137,7 +137,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         click.echo(str(target))
 
 
-for command in (extend, retry, stop, rename, export, import_, report):
+for command in (extend, retry, stop, rename, set_, export, import_, report):
     experiment.add_command(command)
 
 

@@ -56,6 +56,8 @@ def rate(
         params = RateParams(experiment_id=experiment_id, image=image.lower(), stars=number, note=note)
         reply = request(learning, "image.rate", params, RatedReply, keys=keys)
         click.echo(json_text(reply) if as_json else rated_text(reply), err=not as_json)
+        if reply.hint:
+            click.echo(reply.hint, err=True)
 
 
 @click.command()
@@ -109,10 +111,14 @@ class _Session:
         """Keep the experiment and the addresses; nothing is sent yet."""
         self._experiment = ExperimentParams(experiment_id=experiment_id)
         self._learning, self._runner, self._keys = learning, runner, keys
+        self._is_told = False
 
     def pair(self) -> tuple[ImageRef, ImageRef]:
         """Return the next pair from the learning service."""
         pair = request(self._learning, "comparison.next", self._experiment, PairReply, NEXT_SECONDS, keys=self._keys)
+        if pair.hint and not self._is_told:
+            click.echo(pair.hint, err=True)
+            self._is_told = True
         if pair.left is None or pair.right is None:
             name = self._experiment.experiment_id
             raise ControlError("not_found", f"{name} has no two values yet whose pictures differ")

@@ -1,12 +1,14 @@
 """`variantbus recommend`: which value is best, and how sure that is."""
 
+import sys
+
 import click
-from msgspec.structs import asdict
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from bus.console.options import keys_option, learning_option
-from bus.console.process import user_errors
+from bus.console.process import EXIT_REFUSED, user_errors
 from bus.console.tail import printable
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from bus.transport.keys import Keys
@@ -21,16 +23,27 @@ from variantbus.reports.text import percent, value_text
 @learning_option
 @keys_option
 def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
-    """Show which value of an experiment is best, how certain that is, and what would make it more certain."""
+    """Show which value of an experiment is best, how certain that is, and what would make it more certain.
+
+    Status 4: something is in the way of an answer, which is told.
+    """
     with user_errors():
         made = ask_recommendation(learning, experiment_id, keys)
         if as_json:
-            click.echo(json_text(asdict(made)))
-            return
-        click.echo(printable(made.sentence))
-        if any(one.n for one in made.estimates):
-            click.echo()
-            print_table(estimates_table(made))
+            content = msgspec.to_builtins(made)
+            del content["type"]
+            click.echo(json_text(content))
+        else:
+            _print(made)
+        if made.problem:
+            sys.exit(EXIT_REFUSED)
+
+
+def _print(made: RecommendationUpdated) -> None:
+    click.echo(printable(made.sentence))
+    if any(one.n for one in made.estimates):
+        click.echo()
+        print_table(estimates_table(made))
 
 
 def estimates_table(made: RecommendationUpdated) -> Table:

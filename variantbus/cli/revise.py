@@ -1,16 +1,23 @@
-"""`variantbus experiment extend`, `retry`, `stop` and `rename`: changes to a planned experiment."""
+"""`variantbus experiment extend`, `retry`, `stop`, `rename` and `set`: changes to a planned experiment."""
 
 import tomllib
+from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
-from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
+from bus.console.tail import printable
+from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams, SetParams
 from bus.contracts.messages import Scalar
-from bus.protocol.validation import InvalidInputError
+from bus.protocol.doors import take
+from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.client.experiments import ask_recommendation
+
+SETTABLE: Final = ("objective", "goal")
 
 
 @click.command()
@@ -74,6 +81,41 @@ def rename(experiment_id: str, *, name: str, learning: str, keys: Keys | None) -
         click.echo(f"{experiment_id} is named {name!r} now", err=True)
 
 
+@click.command("set")
+@click.argument("experiment_id", metavar="ID")
+@click.argument("assignments", metavar="NAME=VALUE…", nargs=-1, required=True)
+@learning_option
+@keys_option
+def set_(experiment_id: str, *, assignments: tuple[str, ...], learning: str, keys: Keys | None) -> None:
+    """Let something else decide an experiment, also after its end: objective=stars, objective=loss goal=minimize.
+
+    What jobs reported and people said is kept. The new recommendation is printed.
+    """
+    with user_errors():
+        params = take({**parse_assignments(assignments), "experiment_id": experiment_id}, SetParams)
+        _ask(learning, "experiment.set", params, keys)
+        click.echo(printable(ask_recommendation(learning, experiment_id, keys).sentence))
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
+    """Read `NAME=VALUE` of an objective and a goal.
+
+    Raises:
+        InvalidInputError: one has another form or name, or is there twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not value:
+            raise InvalidInputError(f"{text!r}: write for example objective=stars")
+        if name not in SETTABLE:
+            raise InvalidInputError(f"{name!r}: cannot be set; {near_miss(name, list(SETTABLE))}")
+        if name in found:
+            raise InvalidInputError(f"{name}: is there twice; give it once")
+        found[name] = value
+    return found
+
+
 def parse_values(text: str) -> tuple[str, list[Scalar]]:
     """Read `NAME=V,V…`; a value is a number, true or false, or else a text, in quotes if it has a comma.
 
@@ -101,7 +143,7 @@ def _scalar(text: str) -> Scalar:
 
 
 def _ask(
-    learning: str, method: str, params: ExperimentParams | ExtendParams | RenameParams, keys: Keys | None
+    learning: str, method: str, params: ExperimentParams | ExtendParams | RenameParams | SetParams, keys: Keys | None
 ) -> ExperimentView:
     return request(learning, method, params, ExperimentView, keys=keys)
 

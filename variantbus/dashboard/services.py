@@ -26,6 +26,7 @@ CHANGES: Final = {
     "retry": "experiment.retry",
     "extend": "experiment.extend",
     "rename": "experiment.rename",
+    "set": "experiment.set",
     "rate": "image.rate",
     "undo": "rating.undo",
     "compare": "comparison.add",

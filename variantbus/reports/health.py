@@ -112,6 +112,14 @@ def _behind(readings: Readings, thresholds: Thresholds) -> Iterator[str]:
             yield f"{behind}, more than {thresholds.max_lag}"
 
 
+def _experiment_stuck(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, tries in readings.all("variantbus_experiment_failures"):
+        what = {"recommendation": "its recommendation cannot be renewed", "search": "its search cannot go on"}
+        tried = count_text(tries, "try has", "tries have")
+        why = f"`variantbus experiment show {labels['experiment']}` says why"
+        yield f"{labels['experiment']}: {what.get(labels['what'], labels['what'])}, {tried} failed; {why}"
+
+
 def _runner_unfollowed(readings: Readings, _: Thresholds) -> Iterator[str]:
     for labels, _value in readings.all("variantbus_runner_unfollowed"):
         yield f"{labels['runner']} has unended jobs, but is not followed; name it with --runner"
@@ -140,6 +148,7 @@ _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] 
     _wrong_feed,
     _publisher_silent,
     _behind,
+    _experiment_stuck,
     _runner_unfollowed,
     _experiments_shared,
     _no_runner,

@@ -1,0 +1,72 @@
+"""Changes what decides an experiment, also after its end: the recommendation is made anew, and a search goes on."""
+
+import time
+
+from msgspec.structs import replace
+
+from bus.contracts.experiments import ExperimentView, SetParams
+from bus.contracts.messages import ExperimentDefinition
+from bus.contracts.pipeline_specs import StageSpec
+from bus.eventlog.log import Log
+from bus.protocol.validation import InvalidInputError
+from bus.transport.server import MethodServer
+from bus.transport.steps import OneByOne, Steps
+from learning_service.dispatch.dispatcher import Dispatcher
+from learning_service.experiments.model import SearchState, experiment_view
+from learning_service.experiments.plan import check_objective
+from learning_service.search.policy import NOTHING_TO_GO_BY
+from learning_service.storage.store import LearningStore
+from learning_service.storage.unit_of_work import UnitOfWork
+
+
+class Objectives:
+    """Changes objectives; what jobs reported and people said is kept, and counts under each."""
+
+    def __init__(self, log: Log, store: LearningStore, dispatcher: Dispatcher, turns: OneByOne) -> None:
+        """`turns` are those of everything that changes definitions."""
+        self._log, self._store, self._dispatcher, self._turns = log, store, dispatcher, turns
+
+    def register(self, methods: MethodServer) -> None:
+        """Answer requests."""
+        methods.add_steps("experiment.set", SetParams, self._set)
+
+    def _set(self, params: SetParams) -> Steps[ExperimentView]:
+        return (yield from self._turns.run(self._set_alone(params)))
+
+    def _set_alone(self, params: SetParams) -> Steps[ExperimentView]:
+        self._store.trim()
+        experiment = self._store.get(params.experiment_id)
+        definition = decided_by(experiment.definition, params)
+        offered = self._dispatcher.pipelines().get(definition.pipeline, {})
+        check_objective(definition, offered.get(definition.stage, StageSpec()))
+        if definition != experiment.definition:
+            with self._log.transaction(sync=True) as tx:
+                work = UnitOfWork(tx, self._store)
+                draft = work.draft(params.experiment_id)
+                draft.definition, draft.search = definition, resumed(experiment.search)
+                self._store.write_definition(tx, draft)
+                self._store.stale.mark(tx, [params.experiment_id])
+                work.publish(draft, time.time())
+        yield None
+        return experiment_view(self._store.get(params.experiment_id))
+
+
+def decided_by(definition: ExperimentDefinition, params: SetParams) -> ExperimentDefinition:
+    """Return the definition with another objective, goal or both; another objective has its own default goal.
+
+    Raises:
+        InvalidInputError: neither is given.
+    """
+    if params.objective is None and params.goal is None:
+        raise InvalidInputError("objective: missing; give it, or goal, or both")
+    if params.objective is None or params.objective == definition.objective:
+        return replace(definition, goal=params.goal or definition.goal)
+    default = ExperimentDefinition(name="default").goal
+    return replace(definition, objective=params.objective, goal=params.goal or default)
+
+
+def resumed(search: SearchState | None) -> SearchState | None:
+    """Return the state of a search under another objective: its end no longer holds, unless somebody stopped it."""
+    if search is None or (search.state == "stopped" and not search.reason.startswith(NOTHING_TO_GO_BY)):
+        return search
+    return SearchState("searching")

@@ -1,0 +1,56 @@
+"""What keeps an experiment from being decided however many of its jobs run, and how a person can change that."""
+
+from typing import Final, NamedTuple
+
+from bus.protocol.validation import near_miss
+from learning_service.experiments.model import Experiment
+from learning_service.recommendation.evidence import Objective
+
+NAMED: Final = 5  # metrics in one sentence
+DEED: Final = {"stars": "rate", "preference": "compare"}
+
+
+class Reported(NamedTuple):
+    """What the completed jobs of an experiment have brought, whatever its objective is."""
+
+    completed: int
+    metrics: list[str]  # their names
+    has_pictures: bool
+
+
+def reported_by(experiment: Experiment) -> Reported:
+    """Return what the completed jobs of an experiment have brought."""
+    variants = list(experiment.variants.values())
+    names = sorted({name for variant in variants for name in variant.metric_sums})
+    has_pictures = any(image.width and image.height for variant in variants for image in variant.images)
+    return Reported(experiment.counts.completed, names, has_pictures)
+
+
+def problem_of(experiment_id: str, objective: Objective, seen: int, reported: Reported) -> str:
+    """Return why there is nothing to go by though jobs have completed, and what to do; "" if there is no reason.
+
+    `seen` is the number of observations for the objective.
+    """
+    if seen or not reported.completed:
+        return ""
+    change = f"`variantbus experiment set {experiment_id} objective=NAME` changes the objective"
+    known = ", ".join(reported.metrics[:NAMED])
+    if objective.kind == "metric":
+        if not reported.metrics:
+            return f"no job has reported {objective.name!r}, nor any other metric; {change}"
+        hint = near_miss(objective.name, reported.metrics)
+        told = f"; {hint}" if hint.endswith("?") else f", they report {known};"
+        return f"no job has reported {objective.name!r}{told} {change}"
+    if reported.has_pictures:
+        return ""
+    has = f"they report {known}" if known else "nor reported a metric"
+    return f"no job has made a picture to {DEED[objective.kind]}, {has}; {change}"
+
+
+def remark_on(objective: Objective, seen: int, reported: Reported) -> str:
+    """Return how many completed jobs lack the metric that others have reported, "" if none does."""
+    missing = reported.completed - seen
+    if objective.kind != "metric" or not seen or missing <= 0:
+        return ""
+    jobs = "jobs report" if missing > 1 else "job reports"
+    return f"{missing} of {reported.completed} completed {jobs} no {objective.name!r}"

@@ -1,0 +1,135 @@
+"""What keeps an experiment from being decided, in words, and what follows from another objective."""
+
+import pytest
+from msgspec.structs import replace
+
+from bus.contracts.experiments import SetParams
+from bus.protocol.control import ControlError
+from bus.protocol.validation import InvalidInputError
+from learning_service.experiments.failures import Failures, reason_of
+from learning_service.experiments.model import SearchState
+from learning_service.feedback.ratings import hint_of
+from learning_service.planning.objectives import decided_by, resumed
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
+from learning_service.recommendation.obstacles import Reported, problem_of, remark_on, reported_by
+from learning_service.search.policy import NOTHING_TO_GO_BY
+from tests.support.factories import definition, image, planned_experiment
+
+LOS = Objective(kind="metric", name="los")
+CHANGE = "`variantbus experiment set e objective=NAME` changes the objective"
+
+
+@pytest.mark.fault(item="F94")
+@pytest.mark.parametrize(
+    ("objective", "reported", "sentence"),
+    [
+        (LOS, Reported(2, ["loss"], has_pictures=False), f"no job has reported 'los'; did you mean 'loss'? {CHANGE}"),
+        (LOS, Reported(2, ["acc", "x"], has_pictures=True), f"no job has reported 'los', they report acc, x; {CHANGE}"),
+        (LOS, Reported(2, [], has_pictures=True), f"no job has reported 'los', nor any other metric; {CHANGE}"),
+        (
+            STARS,
+            Reported(1, ["loss"], has_pictures=False),
+            f"no job has made a picture to rate, they report loss; {CHANGE}",
+        ),
+        (
+            PREFERENCE,
+            Reported(1, [], has_pictures=False),
+            f"no job has made a picture to compare, nor reported a metric; {CHANGE}",
+        ),
+        (STARS, Reported(1, ["loss"], has_pictures=True), ""),
+        (LOS, Reported(0, [], has_pictures=False), ""),
+    ],
+)
+def test_an_objective_that_never_comes_is_told(objective: Objective, reported: Reported, sentence: str) -> None:
+    """As soon as a job has completed without it, with what there is instead."""
+    assert problem_of("e", objective, 0, reported) == sentence
+    assert problem_of("e", objective, 1, reported) == ""
+
+
+@pytest.mark.parametrize(
+    ("objective", "seen", "sentence"),
+    [
+        (LOS, 2, "3 of 5 completed jobs report no 'los'"),
+        (LOS, 4, "1 of 5 completed job reports no 'los'"),
+        (LOS, 5, ""),
+        (LOS, 0, ""),
+        (STARS, 2, ""),
+    ],
+)
+def test_jobs_without_the_metric_are_counted(objective: Objective, seen: int, sentence: str) -> None:
+    """Beside those that report it."""
+    assert remark_on(objective, seen, Reported(5, ["los"], has_pictures=False)) == sentence
+
+
+def test_what_jobs_have_brought_is_known_of_the_variants() -> None:
+    """Nothing is read for it."""
+    experiment = planned_experiment()
+    assert reported_by(experiment) == Reported(0, [], has_pictures=False)
+    variant = experiment.variants[1]
+    experiment.put(replace(variant, completed=1, metric_sums={"b": (1.0, 1), "a": (1.0, 1)}, images=(image(),)))
+    assert reported_by(experiment) == Reported(1, ["a", "b"], has_pictures=True)
+
+
+@pytest.mark.fault(item="F95")
+def test_judgements_that_decide_nothing_are_told() -> None:
+    """With the way to let them decide."""
+    experiment = planned_experiment()
+    assert hint_of(experiment, STARS) == ""
+    assert hint_of(experiment, PREFERENCE).startswith("comparisons do not decide this experiment, its")
+    experiment.definition = replace(experiment.definition, objective="loss", goal="minimize")
+    hint = hint_of(experiment, STARS)
+    assert "its objective is minimize loss; `variantbus experiment set exp-1 objective=stars` lets them" in hint
+
+
+def test_another_objective_has_its_own_goal() -> None:
+    """What is not given stays, but the goal of another objective is that of the old one no more."""
+    loss = replace(definition(), objective="loss", goal="minimize")
+
+    def after(**params: str) -> tuple[str, str | None]:
+        changed = decided_by(loss, SetParams(experiment_id="e", **params))  # type: ignore[arg-type]
+        return changed.objective, changed.goal
+
+    assert after(objective="stars") == ("stars", definition().goal)
+    assert after(objective="acc", goal="minimize") == ("acc", "minimize")
+    assert after(objective="loss") == ("loss", "minimize")
+    assert after(goal="maximize") == ("loss", "maximize")
+    with pytest.raises(InvalidInputError, match=r"^objective: missing"):
+        after()
+
+
+@pytest.mark.parametrize(
+    ("before", "goes_on"),
+    [
+        (SearchState("decided", "6 is best"), True),
+        (SearchState("exhausted", "all spent"), True),
+        (SearchState("searching", "tries 5"), True),
+        (SearchState("stopped", f"{NOTHING_TO_GO_BY}: no job has reported 'los'"), True),
+        (SearchState("stopped", "a person stopped it"), False),
+        (SearchState("stopped", "it was cancelled"), False),
+    ],
+)
+def test_a_search_goes_on_under_another_objective(before: SearchState, goes_on: bool) -> None:
+    """Unless somebody has stopped it."""
+    assert resumed(before) == (SearchState("searching") if goes_on else before)
+    assert resumed(None) is None
+
+
+@pytest.mark.fault(item="F96")
+def test_failures_are_counted_until_a_success_and_wait_longer_each_time() -> None:
+    """Doubling from a second to five minutes."""
+    failures = Failures()
+    assert failures.find("e") is None
+    waits = [failures.note("e", "why").seconds for _ in range(12)]
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    failures.note("other", "why")
+    assert failures.longest() == [("e", 12), ("other", 1)]
+    assert "why; it is tried again within 300 s" in str(failures.find("e") and failures.find("e").text)  # type: ignore[union-attr]
+    failures.forget("e")
+    assert failures.longest() == [("other", 1)]
+
+
+def test_a_reason_is_a_sentence_of_bounded_length() -> None:
+    """Of an error with a sentence of its own, that."""
+    assert reason_of(ControlError("unavailable", "no server")) == "no server"
+    assert reason_of(ZeroDivisionError("x" * 1000)).startswith("ZeroDivisionError: xxx")
+    assert len(reason_of(ZeroDivisionError("x" * 1000))) < 400
