@@ -13,7 +13,9 @@ from bus.protocol.doors import bounds, words
 from bus.protocol.validation import InvalidInputError, decode
 
 INT64_MAX: Final = 2**63 - 1
-Integer = Annotated[int, Meta(ge=-(2**63), le=INT64_MAX)]  # what SQLite and most languages can hold
+SEED_MAX: Final = 2**64 - 1  # ComfyUI's nodes take as much
+# What msgpack can hold, which sees to the upper bound; JSON and TOML are checked by `convert`.
+Integer = Annotated[int, Meta(ge=-(2**63), extra_json_schema={"maximum": SEED_MAX})]
 Scalar = bool | Integer | float | str
 VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
 ConfigValue = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]] | None
@@ -55,6 +57,7 @@ class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
     height: int
     seed: int | None = None
     media_type: str = "image/png"
+    node: str | UnsetType = UNSET  # of a workflow: the id of the node that gave it
 
 
 class JobError(Struct, frozen=True, kw_only=True, gc=False):
@@ -76,6 +79,7 @@ class JobResult(Struct, frozen=True, kw_only=True, gc=False):
     warnings: tuple[str, ...] = ()
     seconds: float | None = None  # what the job itself took, without warming up; nil: from start to end
     reused_from: str | None = None  # the job that made this result, where it was not made again
+    untimed: bool | UnsetType = UNSET  # true: nobody knows what the job itself takes, not even by its start and end
 
 
 class _Message(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -200,7 +204,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     pipeline: Annotated[str, bounds(min_length=1, max_length=64)] = "embedded"
     stage: Annotated[str, bounds(min_length=1, max_length=64)] = "txt2img"
     jobs_per_variant: Annotated[int, bounds(ge=1, le=256)] = 1
-    seed: Annotated[int, bounds(ge=0, le=2**32 - 1)] = 0
+    seed: Annotated[int, bounds(ge=0), Meta(extra_json_schema={"maximum": SEED_MAX})] = 0
     priority: Priority = 0  # its jobs run before those of lower ones
     config: Config = field(default_factory=dict)
     objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"

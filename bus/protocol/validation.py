@@ -26,11 +26,25 @@ class InvalidInputError(ValueError):
 
 def convert(value: object, kind: type[T]) -> T:
     """Turn plain data (of TOML, of JSON) into a Struct, strictly."""
+    if where := _too_large(value):
+        raise InvalidInputError(f"{where.lstrip('.')}: a whole number has 64 bits at most: -2^63 to 2^64-1")
     try:
         return msgspec.convert(value, kind)
     except DECODE_ERRORS as error:
         text = explain(error, kind)
         raise InvalidInputError(_with_key(text, value, kind)) from None
+
+
+def _too_large(value: object) -> str:
+    """Return the path of a whole number that no message can hold, "" if there is none."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        step = f"[{key}]" if isinstance(value, list) else f".{key}"
+        if isinstance(inner, int) and not -(2**63) <= inner < 2**64:
+            return step
+        if isinstance(inner, dict | list) and (found := _too_large(inner)):
+            return f"{step}{found}"
+    return ""
 
 
 def _with_key(text: str, value: object, kind: type[T]) -> str:

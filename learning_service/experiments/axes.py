@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from bus.contracts.messages import INT64_MAX, ExperimentDefinition, Scalar, Variable, VariantValue
+from bus.contracts.messages import INT64_MAX, SEED_MAX, ExperimentDefinition, Scalar, Variable, VariantValue
 from bus.contracts.pipeline_specs import VariableSpec
 from bus.protocol.validation import InvalidInputError
 
@@ -114,7 +114,7 @@ def _decimal(where: str, variable: Variable, name: str) -> Decimal:
         number = Decimal(str(value))
     except InvalidOperation:
         raise InvalidInputError(f"{where}.{name}: {value!r} is no number") from None
-    if not number.is_finite() or (number and not SMALLEST <= abs(number) <= INT64_MAX):
+    if not number.is_finite() or (number and not (abs(number) >= SMALLEST and -INT64_MAX <= number <= SEED_MAX)):
         raise InvalidInputError(f"{where}.{name}: {value!r} is no usable number")
     return number
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from bus.contracts.jobs import JobRequest
-from bus.contracts.messages import Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
+from bus.contracts.messages import SEED_MAX, Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
 from bus.contracts.pipeline_specs import SEED, Pipelines, StageSpec, check_config, check_value, find_stage, variables_of
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
@@ -141,6 +141,7 @@ def check_plan(
             hint = near_miss(knob.name, list(offered))
             raise InvalidInputError(f"{where}.name: {stage} has no variable {knob.name!r}; {hint}")
         _check_knob(definition, knob.name)
+    check_seeds(definition)
     if SEED in definition.config:
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
     values = plan_values(definition, max_variants, offered)
@@ -157,6 +158,19 @@ def check_plan(
     for value in values:
         check_config(spec, job_config(definition, value, 0))
     return values
+
+
+def check_seeds(definition: ExperimentDefinition) -> None:
+    """Refuse seeds that no message can hold.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
+    last = definition.seed + definition.jobs_per_variant - 1
+    if last > SEED_MAX:
+        raise InvalidInputError(
+            f"seed: the last one would be {last}, and at most {SEED_MAX} is possible; take a lower one"
+        )
 
 
 def check_search(definition: ExperimentDefinition, space: Space) -> None:

@@ -20,6 +20,7 @@ from learning_service.experiments.plan import (
     MAX_JOBS,
     PlannedJob,
     check_plan,
+    check_seeds,
     is_slow,
     job_id,
     job_request,
@@ -205,6 +206,7 @@ def extended_definition(
         if name not in names:
             raise InvalidInputError(f"values.{name}: no variable of this experiment; {near_miss(name, names)}")
     seeds = jobs_per_variant or definition.jobs_per_variant
+    check_seeds(replace(definition, jobs_per_variant=seeds))
     if seeds < definition.jobs_per_variant:
         text = f"{definition.jobs_per_variant} are planned already; give more"
         raise InvalidInputError(f"jobs_per_variant: {text}")

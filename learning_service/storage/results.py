@@ -69,7 +69,7 @@ class Results:
                 (
                     *key,
                     _state(job),
-                    seconds_of(job),
+                    None if job.result.untimed else seconds_of(job),
                     job.finished_at + 0.0,
                     _encode(metrics) if metrics else None,
                     error,

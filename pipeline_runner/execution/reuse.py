@@ -56,7 +56,12 @@ class Reuse:
             return None
         self.confirm(record.job_id)
         seconds = result.seconds
-        if seconds is None and earlier.started_at is not None and earlier.finished_at is not None:
+        if (
+            seconds is None
+            and not result.untimed
+            and earlier.started_at is not None
+            and earlier.finished_at is not None
+        ):
             seconds = max(0.0, earlier.finished_at - earlier.started_at)
         return replace(result, seconds=seconds, reused_from=result.reused_from or earlier.job_id)
 

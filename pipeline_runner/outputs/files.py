@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bus.contracts.messages import ImageRef, VariantValue
 from bus.eventlog.disk_faults import PROBE, disk_fault, probe
@@ -71,7 +72,14 @@ class Outputs:
             logger.warning("cannot remove unfinished files in %s: %s", folder, error)
 
     def save_image(
-        self, job: NormalizedJobRecord, data: bytes, kind: ImageKind, *, seed: int | None, parameters: str = ""
+        self,
+        job: NormalizedJobRecord,
+        data: bytes,
+        kind: ImageKind,
+        *,
+        seed: int | None,
+        parameters: str = "",
+        node: str | UnsetType = UNSET,
     ) -> ImageRef:
         """Write a picture as a server gave it; a PNG gets the text chunk `parameters` unless it has one."""
         return self.save(
@@ -81,6 +89,7 @@ class Outputs:
             media_type=kind.media_type,
             size=(kind.width, kind.height),
             seed=seed,
+            node=node,
         )
 
     def save(
@@ -92,6 +101,7 @@ class Outputs:
         media_type: str,
         size: Size,
         seed: int | None,
+        node: str | UnsetType = UNSET,
     ) -> ImageRef:
         """Write a result and its sidecar; return the reference for messages.
 
@@ -102,7 +112,7 @@ class Outputs:
             DiskError: the disk failed; the process is to end.
         """
         sha256 = hashlib.sha256(data).hexdigest()
-        image = _reference(job, sha256, suffix, media_type, size, seed)
+        image = msgspec.structs.replace(_reference(job, sha256, suffix, media_type, size, seed), node=node)
         with self.writing():
             (self.root / job_folder(job)).mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / image.path, data)

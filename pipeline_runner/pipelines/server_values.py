@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from bus.contracts.messages import INT64_MAX, Scalar
+from bus.contracts.messages import INT64_MAX, SEED_MAX, Scalar
 
 
 def whole(value: Any) -> int | None:
@@ -11,7 +11,7 @@ def whole(value: Any) -> int | None:
     found = number(value)
     if found is None or not float(found).is_integer():
         return None
-    return int(found) if -INT64_MAX - 1 <= found <= INT64_MAX else None
+    return int(found) if -INT64_MAX - 1 <= found <= SEED_MAX else None
 
 
 def number(value: Any) -> int | float | None:

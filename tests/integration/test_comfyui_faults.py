@@ -35,7 +35,7 @@ def test_a_node_that_is_not_installed_is_named_by_the_server_too(comfy: ComfyuiJ
 
     kind, text = error_of(comfy.run(comfy.config(graph)))
 
-    assert (kind, "Node 'Missing' not found" in text) == ("invalid_request", True)
+    assert (kind, "node Missing does not exist" in text) == ("invalid_request", True)
 
 
 def second_output() -> Graph:
@@ -186,26 +186,29 @@ def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(
 # what is cached or substituted
 
 
-def test_the_same_prompt_again_gives_no_picture_and_the_reason_is_told(comfy: ComfyuiJobs) -> None:
-    """The server executes nothing that it has had before; without outputs that is a failure, not a silent success."""
+def test_a_prompt_that_an_older_server_does_not_answer_again_is_executed_once_more(comfy: ComfyuiJobs) -> None:
+    """It has all in its cache and names no picture; an input that no node has makes the last nodes run."""
+    comfy.fake.behaviour.repeats_cached_outputs = False
     assert comfy.run(comfy.config()).success
 
-    kind, text = error_of(comfy.run(comfy.config(), name="job-2"))
+    assert len(comfy.run(comfy.config(), name="job-2").images) == 1
 
-    assert kind == "invalid_request"
-    assert "map the seed in config.inputs" in text
+    assert [prompt["prompt"]["9"]["inputs"].get("variantbus") for prompt in comfy.fake.prompts] == [
+        None,
+        None,
+        comfy.fake.prompts[2]["prompt_id"],
+    ]
+    assert comfy.fake.prompts[2]["prompt"]["3"] == comfy.fake.prompts[0]["prompt"]["3"]
 
 
-def test_a_cached_picture_counts_but_its_time_does_not(comfy: ComfyuiJobs) -> None:
-    """Newer servers name the old picture again: it is the right one, made in no time."""
-    comfy.fake.behaviour.repeats_cached_outputs = True
+def test_a_cached_picture_counts_and_says_so(comfy: ComfyuiJobs) -> None:
+    """The server names the old picture again: it is the right one."""
     first = comfy.run(comfy.config())
 
     second = comfy.run(comfy.config(), name="job-2")
 
     assert [image.sha256 for image in second.images] == [image.sha256 for image in first.images]
-    assert second.seconds is None
-    assert ["cache" in warning for warning in second.warnings] == [True]
+    assert second.warnings == ("the server had this very prompt in its cache",)
 
 
 def test_a_workflow_without_any_seed_says_that_jobs_are_alike(comfy: ComfyuiJobs) -> None:

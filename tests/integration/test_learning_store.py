@@ -16,7 +16,7 @@ from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.store import SQL, JobRow, LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
-from tests.support.factories import EXPERIMENT, JobScript, context, definition, planned_experiment
+from tests.support.factories import EXPERIMENT, JobScript, context, definition, planned_experiment, well
 
 
 @pytest.fixture
@@ -357,3 +357,13 @@ def test_what_runners_offer_is_remembered(log: Log) -> None:
         store.write_runner(tx, "tcp://a:1", offered)
 
     assert LearningStore(log).runners() == {"tcp://a:1": offered}
+
+
+def test_a_job_whose_time_nobody_knows_has_none(log: Log) -> None:
+    """Its start and end say nothing: the server may have had all of it in its cache."""
+    store = filled(log)
+    jobs = [JobScript(context(0)).completed(well()), JobScript(context(1)).completed(replace(well(), untimed=True))]
+    with log.transaction() as tx:
+        store.results.write(tx, jobs)
+
+    assert [row.seconds for row in store.results.all(EXPERIMENT)] == [2.0, None]

@@ -128,7 +128,7 @@ def test_a_picture_of_the_webui_is_kept(
 @pytest.mark.fault(item="B64")
 def test_a_picture_of_comfyui_is_kept(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the server gave it."""
-    monkeypatch.setattr("tests.servers.comfyui.picture", lambda *_: ODD)
+    monkeypatch.setattr("tests.servers.comfyui_execution.picture", lambda *_: ODD)
 
     result = comfy.run(comfy.config())
 

@@ -6,20 +6,18 @@ It executes one prompt at a time, in order, without any model. `hold` stops it i
 import copy
 import itertools
 import json
-import struct
 import threading
-import time
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.servers.comfyui_execution import STEPS, Execution, Told
 from tests.servers.comfyui_http import ComfyHttpServer, Request
-from tests.servers.comfyui_nodes import OBJECT_INFO, Graph, picture, validate
+from tests.servers.comfyui_nodes import OBJECT_INFO, Graph, validate
 from tests.servers.websocket import WebSocket
 
 OUT_OF_MEMORY: Final = ("torch.OutOfMemoryError", "Allocation on device\nThis error means you ran out of memory.")
-STEPS: Final = 4  # progress messages of a sampler
 Answer = tuple[int, Any]  # status and JSON
 
 
@@ -45,7 +43,8 @@ class ServerBehaviour:
 
     keeps_prompt_ids: bool = True  # older servers choose their own
     targeted_interrupt: bool = True  # older ones stop whatever runs
-    repeats_cached_outputs: bool = False  # else an unchanged prompt has no outputs
+    repeats_cached_outputs: bool = True  # in older versions an unchanged prompt has no outputs
+    keeps_files: bool = True  # else somebody removes each at once
     websocket: bool = True
     previews: bool = False
     status: bool = True  # very old servers have none in the history
@@ -78,8 +77,8 @@ class FakeComfy:
         self._queue: deque[Item] = deque()
         self._history: dict[str, dict[str, Any]] = {}
         self._current: Item | None = None
-        self._files: dict[tuple[str, str, str], bytes] = {}
-        self._cache: dict[str, dict[str, Any]] = {}
+        self.files: dict[tuple[str, str, str], bytes] = {}
+        self._execution = Execution(self)
         self.start()
 
     @property
@@ -127,7 +126,7 @@ class FakeComfy:
         prompt_id = str(uuid.uuid4())
         graph: Graph = {
             "1": {"class_type": "KSampler", "inputs": {"seed": next(self._numbers)}},
-            "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
+            "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "other"}},
         }
         self._put(Item(0, prompt_id, graph, "another", ["9"]))
         return prompt_id
@@ -137,7 +136,7 @@ class FakeComfy:
         item = self._current
         assert item is not None
         progress = {"value": step, "max": STEPS, "node": "3", "prompt_id": item.prompt_id}
-        self._send(item.client_id, "progress", progress)
+        self.send(item.client_id, "progress", progress)
 
     def asked(self, method: str, path: str) -> list[Request]:
         """Return the requests for a path."""
@@ -208,14 +207,40 @@ class FakeComfy:
 
     def view(self, query: dict[str, str]) -> bytes | None:
         """Return a file by folder and name."""
-        return self._files.get((query.get("type", "output"), query.get("subfolder", ""), query["filename"]))
+        return self.files.get((query.get("type", "output"), query.get("subfolder", ""), query["filename"]))
 
     # what the worker does
 
+    def send(self, client_id: str | None, kind: str, data: dict[str, Any]) -> None:
+        """Send a message to one client only; nothing is kept for later."""
+        if client_id in self.sockets:
+            self.sockets[client_id].send(json.dumps({"type": kind, "data": data}))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether nobody has stopped the server."""
+        return self._running
+
+    def stop_at(self, item: Item, *, is_held: bool, seconds: float = 0.0) -> None:
+        """Wait so long, and while prompts are held, unless the prompt is interrupted."""
+        with self._changed:
+            self._changed.wait_for(lambda: item.interrupted or not self._running, seconds)
+            if is_held:
+                self._changed.wait_for(lambda: not self._held or item.interrupted or not self._running)
+
+    def save(self, kind: str, prefix: str, suffix: str, data: bytes) -> dict[str, str]:
+        """Save a file under the first free number, which may be that of a file that was removed."""
+        subfolder, _, name = prefix.rpartition("/")
+        names = (f"{name}_{number:05d}_{suffix}" for number in itertools.count(1))
+        filename = next(name for name in names if (kind, subfolder, name) not in self.files)
+        if self.behaviour.keeps_files:
+            self.files[kind, subfolder, filename] = data
+        return {"filename": filename, "subfolder": subfolder, "type": kind}
+
     def _forget(self) -> None:
         self._queue.clear()
-        for kept in (self._history, self._files, self._cache):
-            kept.clear()
+        self._history.clear()
+        self._execution.forget()
         if self._current:
             self._current.interrupted = True
         self._current = None
@@ -225,7 +250,7 @@ class FakeComfy:
             self._queue.append(item)
             self._changed.notify_all()
         for client in list(self.sockets):
-            self._send(client, "status", {"status": {"exec_info": {"queue_remaining": len(self._queue)}}})
+            self.send(client, "status", {"status": {"exec_info": {"queue_remaining": len(self._queue)}}})
 
     def _work(self) -> None:
         while True:
@@ -234,8 +259,8 @@ class FakeComfy:
                 if not self._running:
                     return
                 item = self._current = self._queue.popleft()
-            told = _Told(self, item)
-            outputs = self._execute(item, told)
+            told = Told(self, item)
+            outputs = self._execution.run(item, told)
             with self._changed:
                 if self._current is not item:  # forgotten meanwhile
                     continue
@@ -244,84 +269,3 @@ class FakeComfy:
                 if self.behaviour.status:
                     self._history[item.prompt_id]["status"] = told.status()
             told.send("executing", {"node": None})
-
-    def _execute(self, item: Item, told: "_Told") -> dict[str, Any]:
-        """Run a prompt; give its outputs, none if it fails."""
-        told.log("execution_start", {})
-        key = json.dumps(item.graph, sort_keys=True)
-        cached = self._cache.get(key)
-        told.log("execution_cached", {"nodes": list(item.graph) if cached else []})
-        if cached:
-            told.log("execution_success", {})
-            return cached if self.behaviour.repeats_cached_outputs else {}
-        for node_id, node in item.graph.items():
-            told.send("executing", {"node": node_id})
-            if node["class_type"].startswith("KSampler") and not self._sample(item, node_id, told):
-                return {}
-        outputs = {node_id: self._save(item, node_id) for node_id in item.outputs}
-        for node_id, output in outputs.items():
-            told.send("executed", {"node": node_id, "output": output})
-        self._cache[key] = outputs
-        self.executed.append(item.prompt_id)
-        told.log("execution_success", {})
-        return outputs
-
-    def _sample(self, item: Item, node_id: str, told: "_Told") -> bool:
-        for step in range(1, STEPS + 1):
-            if step > STEPS // 2:
-                with self._changed:
-                    self._changed.wait_for(lambda: not self._held or item.interrupted or not self._running)
-            if not self._running:
-                return False
-            if item.interrupted:
-                told.log("execution_interrupted", {"node_id": node_id, "node_type": "KSampler", "executed": []})
-                return False
-            if self.behaviour.messages_of_others:
-                foreign = {"prompt_id": "another", "value": 99, "max": 100, "node": "1"}
-                self._send(item.client_id, "progress", foreign)
-            told.send("progress", {"value": step, "max": STEPS, "node": node_id})
-            running = {node_id: {"value": step, "max": STEPS, "state": "running", "node_id": node_id}}
-            told.send("progress_state", {"nodes": running})
-            if self.behaviour.previews and item.client_id in self.sockets:
-                self.sockets[item.client_id].send(struct.pack(">II", 1, 1) + b"\xff\xd8preview")
-        error = self.behaviour.errors.popleft() if self.behaviour.errors else self.behaviour.always
-        if error:
-            kind, message = error
-            details = {"node_id": node_id, "node_type": "KSampler", "executed": [], "traceback": []}
-            told.log("execution_error", {**details, "exception_type": kind, "exception_message": message})
-        return error is None
-
-    def _save(self, item: Item, node_id: str) -> dict[str, Any]:
-        folder = "output" if item.graph[node_id]["class_type"] == "SaveImage" else "temp"
-        sizes = [node["inputs"].get("batch_size", 1) for node in item.graph.values()]
-        images = []
-        for number in range(max(sizes)):
-            image = {"filename": f"ComfyUI_{len(self._files):05d}_.png", "subfolder": "sub", "type": folder}
-            self._files[folder, "sub", image["filename"]] = picture(item.graph, number)
-            images.append(image)
-        return {"images": images}
-
-    def _send(self, client_id: str | None, kind: str, data: dict[str, Any]) -> None:
-        """Send a message to one client only; nothing is kept for later."""
-        if client_id in self.sockets:
-            self.sockets[client_id].send(json.dumps({"type": kind, "data": data}))
-
-
-class _Told:
-    """What is told of one prompt while it runs, and kept for its history."""
-
-    def __init__(self, server: FakeComfy, item: Item) -> None:
-        self._server, self._item = server, item
-        self._messages: list[list[Any]] = []
-
-    def send(self, kind: str, data: dict[str, Any]) -> None:
-        self._server._send(self._item.client_id, kind, {**data, "prompt_id": self._item.prompt_id})
-
-    def log(self, kind: str, data: dict[str, Any]) -> None:
-        kept = {**data, "prompt_id": self._item.prompt_id, "timestamp": int(time.time() * 1000)}
-        self._messages.append([kind, kept])
-        self._server._send(self._item.client_id, kind, kept)
-
-    def status(self) -> dict[str, Any]:
-        well = self._messages[-1][0] == "execution_success"
-        return {"status_str": "success" if well else "error", "completed": well, "messages": self._messages}

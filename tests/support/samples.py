@@ -86,7 +86,7 @@ class Sample:
             data[one.name] = value
             if door := _door(hints[one.name]):
                 is_text = get_origin(door) is Literal or isinstance(value, str)
-                self.words.append(Word(inside, data, one.name, NEW if is_text else 10**12))
+                self.words.append(Word(inside, data, one.name, NEW if is_text else -(10**12)))
         return data
 
 

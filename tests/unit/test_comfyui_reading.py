@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, read_ended
-from pipeline_runner.pipelines.comfyui.progress import News, Steps, read_message
+from pipeline_runner.pipelines.comfyui.progress import Entered, News, Steps, read_message
 from pipeline_runner.pipelines.comfyui.prompt import client_id_of, prompt_id_of
 from pipeline_runner.pipelines.refusals import TEXT_LIMIT
 
@@ -189,7 +189,10 @@ def test_a_history_that_lacks_parts_is_read_as_far_as_it_goes(told: Any) -> None
         ("progress_state", {"nodes": {"3": {"value": 1.0, "max": 4.0, "state": "running"}}}, Steps(1, 4)),
         ("progress_state", {"nodes": {"3": {"value": 1, "max": 1, "state": "finished"}, "4": None}}, None),
         ("progress_state", {"nodes": []}, None),
-        ("executing", {"node": "3"}, None),
+        ("executing", {"node": "3"}, Entered("3")),
+        ("executing", {"node": "5.0.1", "display_node": "5"}, Entered("5")),
+        ("execution_start", {}, "started"),
+        ("progress_state", {"nodes": {"3": {"value": 0.0, "max": 1.0, "state": "running"}}}, None),
         ("executing", {"node": None}, "ended"),
         ("executing", {}, None),
         ("execution_success", {}, "ended"),

@@ -9,7 +9,7 @@ import pytest
 from bus.contracts.messages import Config, JobError, JobResult
 from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile
-from pipeline_runner.pipelines.comfyui.results import Harvest, judge
+from pipeline_runner.pipelines.comfyui.results import Harvest, gave_nothing_again, judge
 from pipeline_runner.pipelines.comfyui.workflow import Workflow, patched, read_workflow, values_of
 from tests.support.comfyui_jobs import example, inputs
 from tests.support.factories import context, record_of
@@ -25,8 +25,8 @@ def workflow_of(**config: Any) -> Workflow:
     return read_workflow(json.dumps(graph).encode(), {**CONFIG, "inputs": inputs("cfg_scale"), **config})
 
 
-def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> JobResult | Harvest:
-    """Judge a prompt that ended well, but for the changes."""
+def ended_of(workflow: Workflow, **changes: Any) -> Ended:
+    """Return the end of a prompt that ended well, but for the changes."""
     sent = patched(workflow.graph, values_of(workflow, CONFIG))
     usual: dict[str, Any] = {
         "state": "success",
@@ -36,8 +36,14 @@ def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> Job
         "cached": frozenset[str](),
         "seconds": 2.5,
     }
+    return Ended(**{**usual, **changes})
+
+
+def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> JobResult | Harvest:
+    """Judge a prompt that ended well, but for the changes."""
+    sent = patched(workflow.graph, values_of(workflow, CONFIG))
     job = record_of(config=CONFIG, mark=context())
-    return judge(Ended(**{**usual, **changes}), job, workflow, sent, node_errors)
+    return judge(ended_of(workflow, **changes), job, workflow, sent, node_errors)
 
 
 def failure(verdict: JobResult | Harvest) -> tuple[str, str]:
@@ -49,15 +55,12 @@ def failure(verdict: JobResult | Harvest) -> tuple[str, str]:
 
 def test_a_prompt_that_ended_well_is_worth_its_pictures() -> None:
     """Pictures that count, the values that were used, the time; nothing to warn of."""
-    assert verdict_of(workflow_of()) == Harvest(
-        images=[SAVED], effective={"seed": 5, "cfg_scale": 7}, warnings=(), seconds=2.5
-    )
+    assert verdict_of(workflow_of()) == Harvest(images=[SAVED], effective={"seed": 5, "cfg_scale": 7}, warnings=())
 
 
 @pytest.mark.parametrize(
     ("config", "images", "cached", "node_errors", "text"),
     [
-        ({}, (), ("3", "4", "5", "6", "7", "8", "9", "12"), "", "the server has executed this very prompt before"),
         ({}, (), ("4", "6"), "", "the workflow gave no picture; add a Save Image node"),
         ({}, (), (), "", "the workflow gave no picture; add a Save Image node"),
         ({}, (PREVIEW,), (), "node 9 (S): bad", "no picture was saved: node 9 (S): bad"),
@@ -77,22 +80,28 @@ def test_a_success_without_a_picture_is_a_failure_with_its_reason(
     assert found.startswith(text)
 
 
-@pytest.mark.parametrize("cached", [("9",), ("3", "8", "9")])
-def test_the_time_of_a_cached_picture_is_left_out(cached: tuple[str, ...]) -> None:
-    """It would make its variant look fast."""
+@pytest.mark.parametrize(("cached", "said"), [(("9",), True), (("3", "8", "9"), True), (("4", "6"), False)])
+def test_a_prompt_that_was_not_executed_again_is_told(cached: tuple[str, ...], *, said: bool) -> None:
+    """A loaded model is always cached, and the picture was made all the same."""
     verdict = verdict_of(workflow_of(), cached=frozenset(cached))
 
     assert isinstance(verdict, Harvest)
-    assert verdict.seconds is None
-    assert len(verdict.warnings) == 1
+    assert (verdict.warnings == ("the server had this very prompt in its cache",)) is said
 
 
-def test_what_was_cached_before_the_picture_is_no_matter() -> None:
-    """A loaded model is always cached; the picture was made all the same."""
-    verdict = verdict_of(workflow_of(), cached=frozenset({"4", "6"}))
-
-    assert isinstance(verdict, Harvest)
-    assert (verdict.seconds, verdict.warnings) == (2.5, ())
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        ({"images": (), "cached": frozenset(workflow_of().graph)}, True),
+        ({"images": (), "cached": frozenset({"4"})}, False),
+        ({"images": (), "cached": frozenset(), "graph": {}}, False),
+        ({"cached": frozenset(workflow_of().graph)}, False),
+        ({"images": (), "cached": frozenset(workflow_of().graph), "state": "error"}, False),
+    ],
+)
+def test_an_older_server_that_names_no_cached_pictures_is_known(changes: dict[str, Any], *, again: bool) -> None:
+    """Then the prompt is executed once more."""
+    assert gave_nothing_again(ended_of(workflow_of(), **changes)) is again
 
 
 def other(value: Any) -> Graph:

@@ -115,7 +115,7 @@ keys = st.sampled_from(["prompt", "steps", "cfg_scale", "sampler_name", "note"])
     config=st.dictionaries(keys, scalars | st.none() | st.lists(scalars, max_size=2), max_size=4),
     name=keys,
     values=st.lists(scalars, min_size=2, max_size=2),
-    seed=st.integers(0, 2**32 - 1),
+    seed=st.integers(0, 2**64 - 300),
     repeat=st.integers(0, 255),
 )
 def test_only_the_variable_differs_between_two_variants(
@@ -186,6 +186,10 @@ def test_a_good_plan_gives_its_values() -> None:
             "variable.values[1]: 'huen' is not offered; did you mean 'heun'?",
         ),
         ({"config": {"seed": 7}}, "config.seed: write seed at the top level; every variant gets the same seeds"),
+        (
+            {"seed": 2**64 - 2, "jobs_per_variant": 3},
+            "seed: the last one would be 18446744073709551616, and at most 18446744073709551615 is possible; take a",
+        ),
         ({"config": {"step": 7}}, "config.step: unknown key; did you mean 'steps'?"),
         ({"config": {"steps": 0}}, "config.steps: 0 is out of bounds; allowed: 1 to 150"),
         (

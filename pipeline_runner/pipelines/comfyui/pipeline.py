@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
+from msgspec import UNSET
+from msgspec.structs import replace as replaced
 
 from bus.contracts.messages import Config, JobResult, Scalar
 from bus.contracts.pipeline_specs import SEED, StageSpec
@@ -16,10 +18,12 @@ from pipeline_runner.outputs.images import NoImageError, kind_of
 from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.comfyui.graph import Target
+from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
 from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
-from pipeline_runner.pipelines.comfyui.results import Harvest, judge
+from pipeline_runner.pipelines.comfyui.results import Harvest, gave_nothing_again, judge
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
+from pipeline_runner.pipelines.comfyui.times import NodeTimes, ends_of, signatures_of, whole_time
 from pipeline_runner.pipelines.comfyui.workflow import STAGE, Workflow, patched, read_workflow, values_of
 from pipeline_runner.pipelines.http_client import PICTURE_BYTES, ServerFault
 from pipeline_runner.pipelines.input_files import FileVersion, find_file, read_file
@@ -30,6 +34,13 @@ HINT: Final = "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set"
 REFRESH_SECONDS: Final = 5.0
 NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
 _WORKFLOW: Final = "config.workflow"
+
+
+class GoneFiles(NamedTuple):
+    """Somebody removed a picture that the server still lists; its nodes have to be executed again."""
+
+    text: str
+    nodes: frozenset[str]
 
 
 class ComfyuiPipeline(Pipeline):
@@ -44,11 +55,12 @@ class ComfyuiPipeline(Pipeline):
         self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
         self._nodes: Nodes | None = None  # until the server has answered for the first time
         self._read_at = 0.0
+        self._times = NodeTimes()
         self._away = f"ComfyUI has not answered yet; {HINT}"
 
     def stages(self) -> Mapping[str, StageSpec]:
         """Return the one stage, `workflow`; it is unavailable until the server has described its nodes."""
-        return {"workflow": STAGE if self._nodes else replace(STAGE, unavailable=self._away)}
+        return {"workflow": STAGE if self._nodes else replaced(STAGE, unavailable=self._away)}
 
     def check(self, _stage: str, config: Config) -> None:
         """Refuse a workflow that cannot be run, an input that is not there, and a value that a node does not take."""
@@ -91,14 +103,40 @@ class ComfyuiPipeline(Pipeline):
         start = time.monotonic()
         run = PromptRun(self.server, job, workflow, graph, progress, cancelled)
         ended = run.run()
-        verdict = judge(ended, job, workflow, graph, run.node_errors)
+        if gave_nothing_again(ended):
+            ended = run.again(ends_of(graph))
+        result = self._finish(job, workflow, run, ended, start)
+        if isinstance(result, GoneFiles):
+            gone = result
+            result = self._finish(job, workflow, run, run.again(gone.nodes), start, made_anew=gone.text)
+        if isinstance(result, GoneFiles):
+            return failed_result("server_error", f"{result.text}, though it has just been saved")
+        return result
+
+    def _finish(
+        self,
+        job: NormalizedJobRecord,
+        workflow: Workflow,
+        run: PromptRun,
+        ended: Ended,
+        start: float,
+        *,
+        made_anew: str = "",
+    ) -> JobResult | GoneFiles:
+        """Return what came of a prompt; `made_anew` says why it is not the first one."""
+        verdict = judge(ended, job, workflow, run.graph, run.node_errors)
         if not isinstance(verdict, Harvest):
             return verdict
         # by the server's wall clock, which may be set meanwhile; a prompt of an earlier attempt may have begun before
-        seconds = verdict.seconds
-        if seconds is not None and job.attempt == 1:
-            seconds = min(seconds, time.monotonic() - start)
-        return self._fetch(job, verdict, seconds)
+        if ended.seconds is not None and job.attempt == 1:
+            ended = replace(ended, seconds=min(ended.seconds, time.monotonic() - start))
+        seconds, untimed = whole_time(ended, run.graph, workflow.targets, run.seen, self._times)
+        self._times.learn(signatures_of(run.graph), run.seen or {})
+        more = [text for text in (untimed, made_anew and f"{made_anew}, so it was made anew") if text]
+        result = self._fetch(job, replace(verdict, warnings=(*verdict.warnings, *more)))
+        if isinstance(result, JobResult) and result.success:
+            result = replaced(result, seconds=seconds, untimed=True if untimed else UNSET)
+        return result
 
     def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
         """Upload the picture files; return the values for the nodes that load them."""
@@ -107,31 +145,28 @@ class ComfyuiPipeline(Pipeline):
             for target, path in workflow.images.items()
         }
 
-    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest, seconds: float | None) -> JobResult:
+    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult | GoneFiles:
         """Fetch all pictures, then save them: a job has all of them or none."""
         fetched, left = [], PICTURE_BYTES  # all of them are in memory together
         for image in harvest.images:
             data = self.server.view(image, left)
+            if data is None:
+                text = f"the server has {image.filename} of node {image.node} no more"
+                return GoneFiles(text, frozenset(image.node for image in harvest.images))
             left -= len(data)
             try:
-                fetched.append((data, kind_of(data)))
+                fetched.append((data, kind_of(data), image.node))
             except NoImageError as error:
                 text = f"{image.filename} of node {image.node} has {error}; name other nodes in config.output_nodes"
                 return failed_result("invalid_request", text)
         seed, parameters = job.config.get(SEED), infotext(harvest.effective)
         images = tuple(
             self._outputs.save_image(
-                job, data, kind, seed=seed if isinstance(seed, int) else None, parameters=parameters
+                job, data, kind, seed=seed if isinstance(seed, int) else None, parameters=parameters, node=node
             )
-            for data, kind in fetched
+            for data, kind, node in fetched
         )
-        return JobResult(
-            success=True,
-            images=images,
-            effective=harvest.effective,
-            warnings=harvest.warnings,
-            seconds=seconds,
-        )
+        return JobResult(success=True, images=images, effective=harvest.effective, warnings=harvest.warnings)
 
 
 def _load(config: Config) -> Workflow:

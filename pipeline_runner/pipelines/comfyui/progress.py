@@ -26,11 +26,17 @@ class Steps(NamedTuple):
     total: float
 
 
-News = Steps | Literal["ended"] | None
+class Entered(NamedTuple):
+    """The server goes on to a node."""
+
+    node: str
+
+
+News = Steps | Entered | Literal["started", "ended"] | None
 
 
 def read_message(text: str, prompt_id: str) -> News:
-    """Read a message: progress of a prompt, its likely end, or nothing that concerns it."""
+    """Read a message: the nodes and the progress of a prompt, its likely end, or nothing that concerns it."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
@@ -45,11 +51,16 @@ def read_message(text: str, prompt_id: str) -> News:
 def _read_ours(kind: str, data: dict[str, Any]) -> News:
     if kind in _ENDS or (kind == "executing" and data.get("node", "") is None):
         return "ended"
+    if kind == "execution_start":
+        return "started"
+    if kind == "executing" and "node" in data:
+        return Entered(str(data.get("display_node") or data["node"]))  # a node that another one made is shown as that
     if kind == "progress":
         return _steps(data)
     if kind == "progress_state" and isinstance(data.get("nodes"), dict):
         running = [node for node in data["nodes"].values() if isinstance(node, dict) and node.get("state") == "running"]
-        return _steps(running[-1]) if running else None
+        steps = _steps(running[-1]) if running else None
+        return steps if steps and steps.total > 1 else None  # a node without steps of its own is told as 0 of 1
     return None
 
 
@@ -69,6 +80,7 @@ class ProgressFeed:
         self._open = ExitStack()
         self._connection: ClientConnection | None = None
         self._next_try = 0.0
+        self.is_whole = True  # no message can have been lost
         self._connect()
 
     def __enter__(self) -> Self:
@@ -92,6 +104,7 @@ class ProgressFeed:
             return None
         except ConnectionClosed:
             self._connection = None
+            self.is_whole = False
             self._open.close()
             return None
         return read_message(message, prompt_id) if isinstance(message, str) else None  # bytes are previews
@@ -111,3 +124,4 @@ class ProgressFeed:
             self._connection = self._open.enter_context(connecting)
         except (OSError, WebSocketException):
             self._connection = None
+            self.is_whole = False

@@ -1,26 +1,32 @@
 """One job at the server: its prompt submitted or found again, waited for, withdrawn, and its pictures fetched."""
 
+import itertools
 import logging
 import time
 import uuid
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from bus.contracts.messages import JobResult
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, node_errors_text
-from pipeline_runner.pipelines.comfyui.graph import Graph
+from pipeline_runner.pipelines.comfyui.graph import Graph, Target
 from pipeline_runner.pipelines.comfyui.history import Ended
-from pipeline_runner.pipelines.comfyui.progress import ProgressFeed, Steps
+from pipeline_runner.pipelines.comfyui.progress import Entered, News, ProgressFeed, Steps
 from pipeline_runner.pipelines.comfyui.server import Accepted, ComfyServer, Queue
-from pipeline_runner.pipelines.comfyui.workflow import Workflow
+from pipeline_runner.pipelines.comfyui.times import Stopwatch
+from pipeline_runner.pipelines.comfyui.workflow import Workflow, patched
 from pipeline_runner.pipelines.http_client import ServerFault
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 
 TICK_SECONDS: Final = 0.1  # at most until a cancellation is noticed
 POLL_SECONDS: Final = 1.0  # between two polls of the history, whatever the websocket says
 QUEUE_SECONDS: Final = 5.0  # between two polls of the queue, whose answer holds the prompts of all users
+LAST_WORDS_SECONDS: Final = 0.2  # for the messages of a prompt that has ended, which tell what its nodes took
 WITHDRAW_SECONDS: Final = 2.0
 ROUNDS: Final = 2  # of a job that ran out of memory: the second one after all models were unloaded
+AGAINS: Final = 2  # of nodes that the server has in its cache: without a picture, or with one that is gone
+AGAIN: Final = "variantbus"  # an input that no node has: the server takes it for a change, and the node does not see it
 LOOK_BACK: Final = 5  # attempts whose prompts are looked for
 NAMESPACE: Final = uuid.UUID("6d1b2f0e-6f0a-4a53-9d8c-3d5f2f7c9b11")
 logger = logging.getLogger(__name__)
@@ -61,10 +67,13 @@ class PromptRun:
         cancelled: Cancelled,
     ) -> None:
         """Submit nothing yet."""
-        self._server, self._job, self._workflow, self._graph = server, job, workflow, graph
+        self._server, self._job, self._workflow = server, job, workflow
         self._progress, self._cancelled = progress, cancelled
         self._deadline = time.monotonic() + workflow.timeout_seconds
+        self._more = itertools.count(ROUNDS)
+        self.graph = graph  # as it was sent last
         self.node_errors = ""  # of outputs that the server left out
+        self.seen: Mapping[str, float] | None = None  # what its nodes took, None if not all of it was told
 
     def run(self) -> Ended:
         """Execute the prompt; if memory runs out, unload all models and execute it once more.
@@ -87,6 +96,14 @@ class PromptRun:
                 ended = self._submitted(feed, number)
             return ended
 
+    def again(self, nodes: Collection[str]) -> Ended:
+        """Have nodes executed once more, though the server has their results in its cache; raises as `run` does."""
+        number = next(self._more)
+        prompt_id = self._prompt_id(self._job.attempt, number)
+        self.graph = patched(self.graph, {Target(node, AGAIN): prompt_id for node in nodes})
+        with ProgressFeed(self._server.feed_url, client_id_of(self._job.job_id)) as feed:
+            return self._submitted(feed, number)
+
     def _left_behind(self) -> str | None:
         """Find a usable prompt that an earlier attempt has left at the server.
 
@@ -95,7 +112,7 @@ class PromptRun:
         earlier = [
             self._prompt_id(attempt, number)
             for attempt in range(self._job.attempt - 1, max(0, self._job.attempt - 1 - LOOK_BACK), -1)
-            for number in range(ROUNDS)
+            for number in range(ROUNDS + AGAINS)
         ]
         queue = self._server.queue() if earlier else Queue((), ())
         for prompt_id in earlier:
@@ -108,7 +125,7 @@ class PromptRun:
 
     def _submitted(self, feed: ProgressFeed, number: int) -> Ended:
         prompt_id = self._prompt_id(self._job.attempt, number)
-        accepted = self._server.submit(self._graph, prompt_id, client_id_of(self._job.job_id))
+        accepted = self._server.submit(self.graph, prompt_id, client_id_of(self._job.job_id))
         self._check_outputs(accepted)
         return self._wait(feed, accepted.prompt_id)
 
@@ -126,11 +143,10 @@ class PromptRun:
     def _wait(self, feed: ProgressFeed, prompt_id: str) -> Ended:
         next_poll = time.monotonic() + POLL_SECONDS
         next_queue = time.monotonic() + QUEUE_SECONDS
+        watch = Stopwatch()
         while True:
             self._check_stop(prompt_id)
-            news = feed.wait(prompt_id, TICK_SECONDS)
-            if isinstance(news, Steps):
-                self._progress(news.done / news.total, int(news.done), int(news.total))
+            news = self._heard(feed, prompt_id, watch)
             now = time.monotonic()
             if news != "ended" and now < next_poll:
                 continue
@@ -144,8 +160,30 @@ class PromptRun:
                     raise
                 ended = None
             if ended:
+                self._listen_to_the_end(feed, prompt_id, watch)
                 return ended
             next_poll = time.monotonic() + POLL_SECONDS
+
+    def _heard(self, feed: ProgressFeed, prompt_id: str, watch: Stopwatch) -> News:
+        """Wait for the next message, and act upon it."""
+        news = feed.wait(prompt_id, TICK_SECONDS)
+        match news:
+            case Steps(done, total):
+                self._progress(done / total, int(done), int(total))
+            case Entered(node):
+                watch.enter(node, time.monotonic())
+            case "started":
+                watch.start(time.monotonic())
+            case "ended":
+                watch.end(time.monotonic())
+        return news
+
+    def _listen_to_the_end(self, feed: ProgressFeed, prompt_id: str, watch: Stopwatch) -> None:
+        """Hear what the server told before the history knew of the end."""
+        limit = time.monotonic() + LAST_WORDS_SECONDS
+        while watch.seconds is None and feed.is_whole and time.monotonic() < limit:
+            self._heard(feed, prompt_id, watch)
+        self.seen = watch.seconds if feed.is_whole else None
 
     def _check_known(self, prompt_id: str) -> Ended | None:
         """Check that the server still has the prompt; it may have ended since the last poll of the history."""

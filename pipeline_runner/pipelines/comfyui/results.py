@@ -22,7 +22,11 @@ class Harvest:
     images: list[ImageFile]
     effective: Config
     warnings: tuple[str, ...]
-    seconds: float | None
+
+
+def gave_nothing_again(ended: Ended) -> bool:
+    """Return whether an older server had all in its cache, and therefore named no pictures."""
+    return bool(ended.state == "success" and not ended.images and ended.graph and ended.cached.issuperset(ended.graph))
 
 
 def judge(
@@ -39,27 +43,25 @@ def judge(
         chosen = tuple(image for image in chosen if image.node in workflow.output_nodes)
     images = _pictures(chosen, workflow, node_errors)
     if not images:
-        return failed_result("invalid_request", _why_nothing(chosen, ended, workflow, node_errors))
+        return failed_result("invalid_request", _why_nothing(chosen, workflow, node_errors))
     drift = _drift(ended.graph, job, workflow, graph)
     variable = job.learning_context.variable_under_test if job.learning_context else None
     if variable in drift:
         return failed_result("substituted", drift[variable])
-    cached = all(image.node in ended.cached for image in images)
     warnings = [*drift.values(), *_left_out(chosen, workflow.graph)]
     if not workflow.output_nodes and images[0].type != SAVED:
         text = f"no node saves pictures, so the previews of {_nodes_of(images, workflow.graph)} were taken"
         warnings.append(f"{text}; add a Save Image node, or name the preview in config.output_nodes")
     if node_errors:
         warnings.append(f"some outputs were left out: {node_errors}")
-    if cached:
-        warnings.append("the server had this very prompt in its cache, so its time says nothing")
+    if all(image.node in ended.cached for image in images):
+        warnings.append("the server had this very prompt in its cache")
     if SEED in job.config and SEED not in workflow.inputs:
         warnings.append("config.seed: the workflow has no input for it, so all jobs of a variant are the same")
     return Harvest(
         images=images,
         effective=effective_values(workflow, ended.graph or graph),
         warnings=tuple(warnings),
-        seconds=None if cached else ended.seconds,
     )
 
 
@@ -88,15 +90,11 @@ def _nodes_of(files: Iterable[ImageFile], graph: Graph) -> str:
     return " and ".join(dict.fromkeys(described(graph, file.node) for file in files))
 
 
-def _why_nothing(chosen: tuple[ImageFile, ...], ended: Ended, workflow: Workflow, node_errors: str) -> str:
+def _why_nothing(chosen: tuple[ImageFile, ...], workflow: Workflow, node_errors: str) -> str:
     if node_errors:
         return f"no picture was saved: {node_errors}"
     if left_out := _left_out(chosen, workflow.graph):
         return f"{left_out[0]}, and no picture came; add a Save Image node"
-    if ended.graph and ended.cached.issuperset(ended.graph):
-        return (
-            "the server has executed this very prompt before, and gave no picture again; map the seed in config.inputs"
-        )
     if workflow.output_nodes:
         return f"no picture came from node {' or '.join(workflow.output_nodes)} (config.output_nodes)"
     return "the workflow gave no picture; add a Save Image node"

@@ -18,6 +18,7 @@ from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 TRANSFER_SECONDS: Final = 60.0  # for what is large, or what the server has to think about
 NODES_BYTES: Final = 128 << 20  # of a server with thousands of nodes, each with all models in its choices
 UPLOAD_FOLDER: Final = "variantbus"
+NOT_FOUND: Final = 404
 
 
 class Accepted(NamedTuple):
@@ -99,10 +100,13 @@ class ComfyServer:
         """Unload all models and free their memory before the next prompt."""
         _checked(self._http.post("/free", {"unload_models": True, "free_memory": True}), "/free")
 
-    def view(self, image: ImageFile, most: int) -> bytes:
-        """Fetch a picture of at most so many bytes as it was saved."""
+    def view(self, image: ImageFile, most: int) -> bytes | None:
+        """Fetch a picture of at most so many bytes as it was saved; None if the server has the file no more."""
         query = {"filename": image.filename, "subfolder": image.subfolder, "type": image.type}
         reply = self._http.get("/view", query, seconds=TRANSFER_SECONDS, most=most)
+        if reply.status == NOT_FOUND:
+            self.ping()  # its 404 is empty, as that of a proxy may be: if it is there itself, the file is gone
+            return None
         return _checked(reply, f"/view of {image.filename}").data
 
     def upload(self, data: bytes, suffix: str) -> str:

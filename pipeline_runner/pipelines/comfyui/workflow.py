@@ -54,6 +54,11 @@ class Workflow:
     output_nodes: tuple[str, ...]
     timeout_seconds: float
 
+    @property
+    def targets(self) -> frozenset[Target]:
+        """All inputs that variables go to."""
+        return frozenset(target for targets in self.inputs.values() for target in targets)
+
 
 def read_workflow(data: bytes, config: Config) -> Workflow:
     """Read an exported workflow and what a configuration, whose types are checked, says of it.

@@ -60,7 +60,7 @@ class Settings:
         _require_number("cfg_scale", self.cfg_scale, 0.0, 30.0)
         _require_one_of("sampler_name", self.sampler_name, SAMPLERS)
         _require_one_of("scheduler", self.scheduler, SCHEDULERS)
-        _require_whole("seed", self.seed, 0, 2**63 - 1)
+        _require_whole("seed", self.seed, 0, 2**64 - 1)
         _require_whole("width", self.width, 16, 256)
         _require_whole("height", self.height, 16, 256)
         _require_number("denoising_strength", self.denoising_strength, 0.0, 1.0)

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bus import __version__
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.messages import SEED_MAX, Config, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError, decoded
@@ -39,7 +39,7 @@ _SETTINGS: Final = {
     "cfg_scale": VariableSpec(kind="float", minimum=0, maximum=30),
     "sampler_name": VariableSpec(kind="str", choices=SAMPLERS),
     "scheduler": VariableSpec(kind="str", choices=SCHEDULERS),
-    "seed": VariableSpec(kind="int", minimum=0, maximum=2**63 - 1),
+    "seed": VariableSpec(kind="int", minimum=0, maximum=SEED_MAX),
     "width": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
     "height": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
 }

@@ -64,7 +64,7 @@ export function planView() {
       into,
       axis("a", "What is varied", knobs, first),
       axis("b", "and with it (a grid)", knobs, ""),
-      h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, 2 ** 32 - 1))),
+      h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, Number.MAX_SAFE_INTEGER))),
       h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", select("goal", ["maximize", "minimize"]))),
       h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive" }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
       h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
