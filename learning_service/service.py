@@ -19,8 +19,9 @@ from bus.transport.loop import Loop
 from learning_service.archive.exporting import Exporter
 from learning_service.archive.history import History
 from learning_service.archive.importing import Importer
-from learning_service.dispatch import dispatcher
+from learning_service.dispatch import dispatcher, purging
 from learning_service.dispatch.dispatcher import Dispatcher
+from learning_service.dispatch.purging import Purging
 from learning_service.events import consumer
 from learning_service.events.consumer import EventConsumer
 from learning_service.events.reconciliation import Reconciler
@@ -30,6 +31,7 @@ from learning_service.feedback.ratings import FeedbackService
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.cancellation import Cancellation
 from learning_service.planning.creation import Creation
+from learning_service.planning.deletion import Deletion
 from learning_service.planning.layout import Layout
 from learning_service.planning.objectives import Objectives
 from learning_service.planning.queries import Queries
@@ -104,18 +106,27 @@ class LearningService:
         self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, selection.runners)
         self._cancellation.register(methods)
         Objectives(log, self._store, self._dispatcher, revisions.turns).register(methods)
-        Queries(self._store, self._recommender).register(methods)
-        FeedbackService(log, self._store).register(methods)
+        self._purging = Purging(log, self._store, loop, curves)
+        Deletion(log, self._store, loop, self._purging, selection.runners).register(methods)
+        self._add_records()
+        told = {**HELP, **consumer.HELP, **dispatcher.HELP, **purging.HELP, **source.HELP}
+        self.publisher.metrics.add(self._points, told)
+
+    def _add_records(self) -> None:
+        """Answer requests about what is recorded of experiments, which concern no runner."""
+        log, store, selection, methods = self._log, self._store, self._selection, self.publisher.methods
+        Queries(store, self._recommender).register(methods)
+        FeedbackService(log, store).register(methods)
         self._recommender.register(methods)
-        Importer(log, self._store, selection.shard, selection.max_variants).register(methods)
-        Exporter(log, self._store).register(methods)
-        History(self._store).register(methods)
-        self.publisher.metrics.add(self._points, {**HELP, **consumer.HELP, **dispatcher.HELP, **source.HELP})
+        Importer(log, store, selection.shard, selection.max_variants).register(methods)
+        Exporter(log, store).register(methods)
+        History(store).register(methods)
 
     def close(self) -> None:
         """Stop; applied events are on disk, all others are in the runners' logs."""
         self._subscriber.close()
         self._reconciler.close()
+        self._purging.close()
         self._dispatcher.close()
         self.publisher.close()
 
@@ -130,6 +141,7 @@ class LearningService:
             for experiment_id, tries in failures.longest():
                 yield "variantbus_experiment_failures", {"experiment": experiment_id, "what": what}, tries
         yield from self._dispatcher.points()
+        yield from self._purging.points()
         yield from self._subscriber.points()
 
     def _subscribe(self) -> Subscriber:

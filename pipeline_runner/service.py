@@ -98,7 +98,7 @@ class Runner:
         for name in self._refresher.names:
             self._queues[name].unreachable = f"{name}: its server has not answered yet"
         self._add_methods(log.limits.job_bytes)
-        OutputMethods(self.publisher.methods, log, index, outputs)
+        OutputMethods(self.publisher.methods, log, index, outputs, self._reuse.forget)
         self._wake()
 
     def close(self) -> None:

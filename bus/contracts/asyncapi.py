@@ -65,6 +65,7 @@ class Topic(NamedTuple):
     service: str
     logged: bool = True
     without_tokens: bool = False  # the bare topic exists too, for jobs of no experiment
+    end: type[Struct] | None = None  # what is published last of such a topic
 
 
 TOPICS: Final = (
@@ -72,7 +73,7 @@ TOPICS: Final = (
     Topic(JOB_STARTED, VARIANT, messages.JobStarted, RUNNER, without_tokens=True),
     Topic(JOB_COMPLETED, VARIANT, messages.JobCompleted, RUNNER, without_tokens=True),
     Topic(JOB_PROGRESS, VARIANT, messages.JobProgress, RUNNER, logged=False, without_tokens=True),
-    Topic(EXPERIMENT_STATUS, ("experiment",), messages.ExperimentStatus, LEARNING),
+    Topic(EXPERIMENT_STATUS, ("experiment",), messages.ExperimentStatus, LEARNING, end=messages.ExperimentDeleted),
     Topic(VARIANT_STATUS, VARIANT, messages.VariantStatus, LEARNING),
     Topic(VARIANT_PROGRESS, VARIANT, messages.VariantProgress, LEARNING, logged=False),
     Topic(IMAGE_RATED, VARIANT, messages.ImageRated, LEARNING),
@@ -123,6 +124,9 @@ METHODS: Final = (
     Method("experiment.retry", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.set", experiments.SetParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.rename", experiments.RenameParams, experiments.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.archive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.unarchive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.delete", experiments.ExperimentParams, experiments.DeletedReply, (LEARNING,), "command"),
     Method("experiment.records", archive.RecordsParams, archive.RecordsReply, (LEARNING,)),
     Method("experiment.import", archive.ImportParams, archive.ImportReply, (LEARNING,), "command"),
     Method("history", archive.HistoryParams, archive.HistoryReply, (LEARNING,)),
@@ -271,27 +275,29 @@ def _servers() -> Json:
 
 
 def _add_topic(parts: _Parts, schemas: _Schemas, topic: Topic) -> None:
-    name = topic.message.__name__
-    parts.messages[name] = {
-        "name": topic.message.__struct_config__.tag,
-        "title": name,
-        "summary": _summary(topic.message),
-        "contentType": CONTENT_TYPE,
-        "payload": schemas.feed_frame(topic.message),
-        "x-zmq": {"frames": ["topic", "payload"]},
-    }
+    kinds = [topic.message, topic.end] if topic.end else [topic.message]
+    names = [kind.__name__ for kind in kinds]
+    for kind in kinds:
+        parts.messages[kind.__name__] = {
+            "name": kind.__struct_config__.tag,
+            "title": kind.__name__,
+            "summary": _summary(kind),
+            "contentType": CONTENT_TYPE,
+            "payload": schemas.feed_frame(kind),
+            "x-zmq": {"frames": ["topic", "payload"]},
+        }
     channel = _camel(topic.base)
     notes = [
         "Logged: it has an offset, and can be fetched." if topic.logged else "Not logged: the offset is 0.",
     ]
     tokens = "".join(f"{{{token}}}." for token in topic.tokens)
-    _add_feed_channel(parts, channel, topic.base + tokens, (topic.service,), name, " ".join(notes))
+    _add_feed_channel(parts, channel, topic.base + tokens, (topic.service,), names, " ".join(notes))
     if topic.tokens:
         parts.channels[channel]["parameters"] = {token: {"description": PARAMETERS[token]} for token in topic.tokens}
     parts.channels[channel]["x-zmq"]["logged"] = topic.logged
     if topic.without_tokens:
         notes.append("A job of no experiment.")
-        _add_feed_channel(parts, f"{channel}Alone", topic.base, (topic.service,), name, " ".join(notes))
+        _add_feed_channel(parts, f"{channel}Alone", topic.base, (topic.service,), names, " ".join(notes))
         parts.channels[f"{channel}Alone"]["x-zmq"]["logged"] = topic.logged
 
 
@@ -304,24 +310,24 @@ def _add_heartbeat(parts: _Parts, schemas: _Schemas) -> None:
         "payload": schemas.of(HeartbeatFrame),
         "x-zmq": {"frames": ["topic", "payload"]},
     }
-    _add_feed_channel(parts, "heartbeat", topics.HEARTBEAT, BOTH, "Heartbeat", "Not logged.")
+    _add_feed_channel(parts, "heartbeat", topics.HEARTBEAT, BOTH, ["Heartbeat"], "Not logged.")
     parts.channels["heartbeat"]["x-zmq"]["logged"] = False
 
 
 def _add_feed_channel(
-    parts: _Parts, channel: str, address: str, services: tuple[str, ...], message: str, description: str
+    parts: _Parts, channel: str, address: str, services: tuple[str, ...], names: list[str], description: str
 ) -> None:
     parts.channels[channel] = {
         "address": address,
         "description": description,
         "servers": [{"$ref": f"#/servers/{service}Feed"} for service in services],
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "messages": {one: {"$ref": f"#/components/messages/{one}"} for one in names},
         "x-zmq": {"socket": "PUB", "topicFrame": address},
     }
     parts.operations[f"publish{channel[0].upper()}{channel[1:]}"] = {
         "action": "send",
         "channel": {"$ref": f"#/channels/{channel}"},
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{one}"} for one in names],
     }
 
 

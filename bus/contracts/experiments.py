@@ -94,16 +94,24 @@ class ExtendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     jobs_per_variant: Annotated[int, Meta(ge=1, le=256)] | None = None  # in all; nil: as many as now
 
 
+class DeletedReply(Struct, frozen=True, kw_only=True):
+    """`experiment.delete`: since when it is deleted, also by an earlier request; what is left of it goes by itself."""
+
+    deleted_at: float
+
+
 class ExperimentListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`experiment.list`: newest first; the next page begins at the `before` of this one.
 
     `search`: only those that have each of its words somewhere in their id, name, pipeline, stage, variables, values or
     texts of the configuration, such as the prompt, in small or capital letters; the name of a state finds those in it.
+    `archived`: only those that are, or only the others.
     """
 
     before: Index | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     search: Annotated[str, Meta(max_length=200)] = ""
+    archived: bool | None = None
 
 
 class ExperimentListReply(Struct, frozen=True, kw_only=True):

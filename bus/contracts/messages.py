@@ -263,6 +263,18 @@ class ExperimentStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag=
     revision: int
     search: SearchStatus | None = None  # of an adaptive one
     damage: tuple[str, ...] = ()  # what damage to the learning service's data has cost it, in words
+    archived: bool = False  # a person has put it away: lists of experiments at work do not show it
+
+
+class ExperimentDeleted(_Message, frozen=True, gc=False, tag="experiment.deleted"):
+    """A person has deleted an experiment: what was published of it before holds no longer.
+
+    It comes in the place of an `experiment.status`, so it has the topic of that.
+    """
+
+    experiment_id: str
+    experiment_name: str
+    deleted_at: float
 
 
 class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):
@@ -334,6 +346,7 @@ Message = (
     | VariantStatus
     | VariantProgress
     | ExperimentStatus
+    | ExperimentDeleted
     | ImageRated
     | ImagesCompared
     | RecommendationUpdated

@@ -90,12 +90,16 @@ class OutputRemoveParams(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class OutputRemoveReply(Struct, frozen=True, kw_only=True):
-    """What went; `more` says that the same request has more to remove."""
+    """What went; `more` says that the same request has more to remove.
+
+    `busy` has those of the experiments that stay whole, as jobs of them have not ended.
+    """
 
     files: int
     bytes: int
     jobs: int
     more: bool
+    busy: list[str] = field(default_factory=list)
 
 
 class OutputSweepParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
-from bus.eventlog.opening import check_files, no_log, refusal
+from bus.eventlog.opening import check_files, not_a_log, refusal
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
@@ -61,8 +61,7 @@ class Log:
         Raises:
             LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
         """
-        self.path = path
-        self.limits = limits
+        self.path, self.limits = path, limits
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
@@ -212,6 +211,16 @@ class Log:
         with self._reading():
             return self._reader.listing(self._index.page(prefix, after_topic, limit), limit)
 
+    def forget(self, prefix: str, limit: int) -> bool:
+        """Let `latest` no longer return topics with a prefix, at most `limit` at once; return whether there are more.
+
+        Retention keeps none of their records; a new one brings its topic back. Raises `StorageError` as `trim` does.
+        """
+        with self.transaction():
+            count = self._index.forget(prefix, limit)
+        self._index.written()
+        return count == limit
+
     def trim(self) -> bool:
         """Remove, for some milliseconds, what the retention does not allow; return whether there is more.
 
@@ -337,11 +346,7 @@ class Log:
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
         new = application_id == 0 and self._is_new()
         if not new and application_id != APPLICATION_ID:
-            raise no_log(
-                self.path,
-                *self._file.read_head(),
-                empty=not self._db.execute(own_tables.SQL["select_tables"]).fetchone(),
-            )
+            raise not_a_log(self._db, self.path, self._file)
         if new:
             begin_shrinkable(self._db)
         connection.configure(self._db)  # only now: the journal mode is written into the file

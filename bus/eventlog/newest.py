@@ -52,6 +52,21 @@ class NewestIndex:
         self._lag.clear()
         self._written = self._end
 
+    def forget(self, prefix: str, limit: int) -> int:
+        """Drop topics with a prefix, at most `limit`, in the caller's transaction; return how many. It writes, too.
+
+        Their records may still be in the log, and are missed by a subscriber that has not got them: the newest of them
+        counts as one of an unknown topic, as it does where a record is damaged.
+        """
+        self.write()
+        found = self._db.execute(SQL["select_page"], {"after_topic": "", "limit": limit, **_range(prefix)}).fetchall()
+        if found:
+            gone = [(topic,) for topic, _ in found]
+            self._db.executemany(SQL["delete"], gone)
+            self._db.executemany(SQL["delete_kept"], gone)
+            self._db.execute(SQL["upsert_unknown"], (max(offset for _, offset in found),))
+        return len(found)
+
     def newest(self, prefix: str) -> int:
         """Return the newest offset with a prefix, 0 if there is none."""
         written = self._db.execute(SQL["select_newest"], _range(prefix)).fetchone()[0]

@@ -2,8 +2,16 @@
 INSERT INTO latest (topic, "offset", crc) VALUES (?1, ?2, row_crc('latest', ?1, ?2))
 ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset", crc = excluded.crc;
 
--- delete_kept: a topic has a newer record than the one that retention has kept.
+-- delete_kept: a topic has a newer record than the one that retention has kept, or is forgotten.
 DELETE FROM kept WHERE topic = ?;
+
+-- delete: forget a topic.
+DELETE FROM latest WHERE topic = ?;
+
+-- upsert_unknown: remember that a record of an unknown topic is there.
+INSERT INTO latest (topic, "offset", crc) VALUES ('', ?1, row_crc('latest', '', ?1))
+ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset", crc = excluded.crc
+WHERE excluded."offset" > latest."offset";
 
 -- set_indexed: note how far the table is complete.
 UPDATE indexed SET "offset" = ?;

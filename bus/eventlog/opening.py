@@ -6,8 +6,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from bus.eventlog import own_tables
 from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import LogError, StorageError
+from bus.eventlog.files import LogFile
 from bus.eventlog.reader import is_damage
 
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -53,10 +55,12 @@ def refusal(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> LogError:
     return LogError(f"cannot open {path}: {error}; {advice}")
 
 
-def no_log(path: Path, epoch: int | None, head: int, *, empty: bool) -> LogError:
-    """Return what is said of a file that is not ours; `epoch` and `head` stand in the head file beside it."""
-    if epoch is None or not empty:
+def not_a_log(db: sqlite3.Connection, path: Path, file: LogFile) -> LogError:
+    """Return what is said of a database that is no log of ours, or was one before it was emptied."""
+    head_file, (epoch, head) = path.with_suffix(".head"), file.read_head()
+    if epoch is None or db.execute(own_tables.SQL["select_tables"]).fetchone():
         return LogError(f"{path} is no variantbus log; move it away (to begin a new one) or restore it")
-    before = f"{path.with_suffix('.head')} says that one with {head} events was here"
-    advice = "restore it from a backup, or move both away to begin a new one"
-    return LogError(f"{path} is empty, so no variantbus log, but {before}; {advice}")
+    return LogError(
+        f"{path} is empty, so no variantbus log, but {head_file} says that one with {head} events was here; "
+        "restore it from a backup, or move both away to begin a new one"
+    )

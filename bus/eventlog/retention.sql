@@ -11,8 +11,8 @@ SELECT log.topic, log."offset", coalesce(log.time_ns, 0), coalesce(log.body, x''
 JOIN latest ON latest.topic = log.topic AND latest."offset" = log."offset"
 WHERE log."offset" <= ? AND is_kept(latest.topic);
 
--- delete_latest: forget other topics whose newest record is among those up to an offset.
-DELETE FROM latest WHERE topic IN (SELECT topic FROM log WHERE "offset" <= :cut)
+-- delete_latest: forget other topics whose newest record is among those up to an offset; '' is an unknown topic.
+DELETE FROM latest WHERE topic IN (SELECT topic FROM log WHERE "offset" <= :cut UNION ALL SELECT '')
 AND "offset" <= :cut AND NOT is_kept(topic);
 
 -- delete: remove records up to an offset.

@@ -61,6 +61,9 @@ class Importer:
         if not self._shard.owns(params.experiment_id):
             text = f"experiment_id: {params.experiment_id} does not belong to shard {self._shard}; choose another id"
             raise ControlError("invalid_request", text, {"shard": str(self._shard)})
+        if self._store.deletions.is_under_way(params.experiment_id):
+            text = f"experiment {params.experiment_id} is still being deleted; try again in a moment"
+            raise ControlError("unavailable", text)
         check_import(params, self._max_variants)
         yield None
         with self._log.transaction() as tx:
@@ -134,6 +137,7 @@ class Importer:
         """Write and publish the experiment whose records are there."""
         name = experiment.experiment_id
         with self._log.transaction(sync=True) as tx:
+            self._store.deletions.undo(tx, name)
             self._store.insert(tx, experiment)
             self._store.write_experiment(tx, experiment)
             self._store.stale.mark(tx, [name])

@@ -16,9 +16,9 @@ def request_of(store: LearningStore, row: JobRow) -> JobRequest:
 
 
 def is_known(store: LearningStore, row: JobRow) -> bool:
-    """Return whether events show that a runner has the job, or that the job has ended."""
-    variant = store.get(row.experiment_id).variants[row.planned.variant_index]
-    return variant.jobs[row.job_id] != "planned"
+    """Return whether events show that a runner has the job, that the job has ended, or that it is deleted."""
+    experiment = store.find(row.experiment_id)
+    return experiment is None or experiment.variants[row.planned.variant_index].jobs[row.job_id] != "planned"
 
 
 def refusal(request: JobRequest, message: str) -> JobCompleted:

@@ -73,5 +73,6 @@ class Resending:
             self._store.resend(tx, rows)
             count += len(rows)
         self._store.repeat_cancels(tx, runner)
+        self._store.deletions.repeat_purges(tx, runner)
         if count:
             logger.warning("runner %s has another log or lost part of it; sending it %d jobs again", runner, count)

@@ -176,7 +176,7 @@ class EventConsumer:
                 else:
                     if not isinstance(message, JobQueued | JobStarted | JobCompleted):
                         continue
-                    event, outcome = message, self._controller.handle(message, work.find)
+                    event, outcome = message, self._controller.handle(message, work.find, self._store.deletions.has)
                 stage(work, self._store, outcome, event, delivery)
                 if isinstance(outcome, Rejected):
                     self._note_failure(tx, outcome, delivery)

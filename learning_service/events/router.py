@@ -8,6 +8,7 @@ the event, and passes through `handle`.
 |---|---|
 | no learning context | ignored |
 | an experiment or variant that this service does not follow (`--experiment`, `--variants`, `--shard`) | ignored |
+| a deleted experiment | ignored, also with `--discover` |
 | unknown experiment | rejected (adopted with `--discover`) |
 | index negative, too large, not in the plan | rejected |
 | variable or value differs from the plan | rejected |
@@ -44,6 +45,7 @@ JobEvent = JobQueued | JobStarted | JobCompleted
 Kind = Literal["applied", "ignored", "rejected", "late"]
 Label = tuple[Kind, str]  # the outcome of an event, and the reason
 Find = Callable[[str], Experiment | None]
+IsDeleted = Callable[[str], bool]
 HANDLER_ERROR: Final = "handler_error"
 DISCOVERED_JOBS: Final = 10_000  # of one variant; a planned one has at most 256
 ERROR_LIMIT: Final = 500  # characters
@@ -62,7 +64,7 @@ class Applied(Struct, frozen=True, gc=False):
 
 
 class Ignored(Struct, frozen=True, gc=False):
-    """The event belongs to no experiment of this service, or is known."""
+    """The event belongs to no experiment of this service, to a deleted one, or is known."""
 
     reason: str
 
@@ -111,14 +113,17 @@ class LearningController:
         self._indices = frozenset(variant_indices)
         self._discover, self._shard = discover, shard
 
-    def handle(self, event: JobEvent, find: Find) -> Outcome:
-        """Return the outcome of an event; `find` looks up the state of experiments, and nothing else may raise."""
+    def handle(self, event: JobEvent, find: Find, is_deleted: IsDeleted = lambda _: False) -> Outcome:
+        """Return the outcome of an event; the two look up the state of experiments, and nothing else may raise."""
         context = event.learning_context
         if context is None:
             return Ignored("no_learning_context")
         if not self.follows(context):
             return Ignored("not_followed")
-        return self.decide(event, context, find(context.experiment_id))
+        experiment = find(context.experiment_id)
+        if experiment is None and is_deleted(context.experiment_id):
+            return Ignored("deleted")
+        return self.decide(event, context, experiment)
 
     def decide(self, event: JobEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
         """Return the outcome of an event with this context, in this state of its experiment. Pure."""

@@ -20,7 +20,7 @@ class Draft(Experiment):
         self.created_at, self.discovered = base.created_at, base.discovered
         self.updated_at, self.started_at, self.revision = base.updated_at, base.started_at, base.revision
         self.search, self.progress, self.counts = base.search, base.progress, base.counts.copy()
-        self.damage, self.busy = base.damage, base.busy
+        self.damage, self.busy, self.archived = base.damage, base.busy, base.archived
         self.changed = {}
         self.variants = _Overlay(base.variants, self.changed)
         self.moved: list[str] = []  # jobs whose progress is obsolete
@@ -29,6 +29,7 @@ class Draft(Experiment):
         """Apply the changes to the experiment itself."""
         base = self.base
         base.definition, base.search, base.counts = self.definition, self.search, self.counts
+        base.archived = self.archived
         base.updated_at, base.started_at, base.revision = self.updated_at, self.started_at, self.revision
         base.busy = self.busy
         base.changed.update(self.changed)

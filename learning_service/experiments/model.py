@@ -70,6 +70,7 @@ class Listed(NamedTuple):
     status: VariantState
     seconds: float  # what its completed jobs took together
     summary: Summary
+    archived: bool
 
 
 class Experiment:
@@ -93,6 +94,7 @@ class Experiment:
         self.busy = Busy()
         self.search: SearchState | None = None  # of an adaptive one
         self.damage: tuple[str, ...] = ()  # what was lost by damage, in words
+        self.archived = False
         self.progress: dict[str, tuple[int, float]] = {}  # variant and fraction of each running job; not stored
         self.counts = Counts()
         self.changed: dict[int, Variant] = {}  # the variants put here; in a draft, those that differ from its base
@@ -182,6 +184,7 @@ def experiment_status(experiment: Experiment | Listed) -> ExperimentStatus:
         revision=experiment.revision,
         search=_search_status(experiment, summary),
         damage=experiment.damage,
+        archived=experiment.archived,
     )
 
 

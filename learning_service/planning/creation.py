@@ -76,6 +76,8 @@ class Creation:
             text = f"experiment_id: {experiment_id} does not belong to shard {shard}; choose another id"
             raise ControlError("invalid_request", text, {"shard": str(shard)})
         self._store.trim()
+        if self._store.deletions.has(experiment_id):
+            raise ControlError("conflict", f"experiment {experiment_id} was deleted; choose another id")
         known = self._store.find(experiment_id)
         if known:
             if definition not in (known.definition, self._store.created_as(experiment_id)):

@@ -25,5 +25,5 @@ class Queries:
         return experiment_view(experiment, self._recommender.shown(experiment))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
-        page, before = self._store.page(params.before, params.limit, params.search)
+        page, before = self._store.page(params.before, params.limit, params.search, archived=params.archived)
         return ExperimentListReply(experiments=[experiment_status(one) for one in page], before=before)

@@ -155,6 +155,9 @@ class Revisions:
         experiment = self._store.get(experiment_id)
         if experiment.discovered:
             raise ControlError("conflict", f"{experiment_id} was not planned by this service; plan one with it")
+        if experiment.archived:
+            text = f"{experiment_id} is archived; take it out with `variantbus experiment unarchive {experiment_id}`"
+            raise ControlError("conflict", text)
         if self._store.is_cancelling(experiment_id):
             raise ControlError("conflict", f"{experiment_id} is still being cancelled; try again in a moment")
         return experiment

@@ -181,9 +181,9 @@ class Recommender:
             with self._log.transaction() as tx:
                 if not self._is_old:
                     self._store.stale.clear(tx, experiment_id)
-                if made and made != self.latest(experiment_id):
+                experiment = self._store.find(experiment_id)  # it may have been deleted meanwhile
+                if experiment and made and made != self.latest(experiment_id):
                     tx.append(topics.build(RECOMMENDATION_UPDATED, experiment_id), made)
-                experiment = self._store.find(experiment_id)
         except StorageError as error:
             retry_later(self._loop, error, lambda: self._soon(experiment_id))
             return

@@ -36,16 +36,22 @@ class Catalogue:
         tx.execute(SQL["upsert_entry"], entry)
 
     def page(
-        self, before: int | None, limit: int, search: str, damage: dict[str, tuple[str, ...]]
+        self,
+        before: int | None,
+        limit: int,
+        search: str,
+        damage: dict[str, tuple[str, ...]],
+        *,
+        archived: bool | None = None,
     ) -> tuple[list[Listed], int | None]:
         """Return experiments with all words of a search, as many as a reply takes, and the `before` of the next page.
 
-        `damage` is what each experiment has lost.
+        `damage` is what each experiment has lost. `archived`: only those that are, or only the others.
         """
         span = self._span(before)
         # long words are rare, so that most experiments are looked at for one word alone
         words = sorted(search.casefold().split(), key=lambda word: (word in STATES, -len(word)))
-        params = {**span, "words": json.dumps(words), "limit": limit}
+        params = {**span, "words": json.dumps(words), "archived": archived, "limit": limit}
         rows, more = self._log.query_page(SQL["select_listed"], params, limit)
         found = [_listed(row, damage.get(row[1], ())) for row in rows]
         return found, _next(span, rows[-1][0] if more else None)
@@ -76,7 +82,20 @@ class Catalogue:
 
 
 def _listed(row: tuple[Any, ...], damage: tuple[str, ...]) -> Listed:
-    _, experiment_id, created_at, updated_at, revision, status, seconds, summary, state, reason, definition = row
+    (
+        _,
+        experiment_id,
+        created_at,
+        updated_at,
+        revision,
+        status,
+        seconds,
+        summary,
+        state,
+        reason,
+        archived,
+        definition,
+    ) = row
     return Listed(
         experiment_id=experiment_id,
         definition=_decode_definition(definition),
@@ -88,6 +107,7 @@ def _listed(row: tuple[Any, ...], damage: tuple[str, ...]) -> Listed:
         status=status,
         seconds=seconds,
         summary=_decode_summary(summary),
+        archived=bool(archived),
     )
 
 

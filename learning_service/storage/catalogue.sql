@@ -17,14 +17,15 @@ SELECT max(number) FROM experiments;
 -- select_listed: experiments before a number, newest first, that have all words (a JSON list) in their texts or as their
 -- state; the definition is most of what a reply tells of one. The words are looked at before the rows of experiments, as
 -- definitions may be long.
-SELECT number, experiment_id, created_at, updated_at, revision, status, seconds, summary, state, reason, definition
+SELECT number, experiment_id, created_at, updated_at, revision, status, seconds, summary, state, reason,
+    experiment_id IN (SELECT experiment_id FROM archived), definition
 FROM catalogue CROSS JOIN experiments USING (number) LEFT JOIN adaptive USING (experiment_id)
 WHERE number < :before AND number >= :from AND NOT EXISTS (
     SELECT 1 FROM json_each(:words) AS word WHERE NOT instr(words, word.value) AND NOT (
         word.value IN ('pending', 'queued', 'running', 'completed', 'partial', 'failed', 'cancelled')
         AND word.value = (SELECT status FROM experiments AS one WHERE one.number = catalogue.number)
     )
-)
+) AND coalesce((experiment_id IN (SELECT experiment_id FROM archived)) = :archived, 1)
 ORDER BY number DESC LIMIT :limit;
 
 -- select_chosen: experiments before a number, newest first, of a variable and a pipeline (NULL: any).

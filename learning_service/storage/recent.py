@@ -37,6 +37,11 @@ class RecentExperiments:
         self._kept[experiment.experiment_id] = experiment, jobs
         self._jobs += jobs - before
 
+    def drop(self, experiment_id: str) -> None:
+        """Drop an experiment, if it is there."""
+        _, jobs = self._kept.pop(experiment_id, (None, 0))
+        self._jobs -= jobs
+
     def trim(self, limit: int) -> None:
         """Drop all but the last `limit` experiments, and more while they have too many jobs; the last one stays."""
         while len(self._kept) > limit or (self._jobs > JOBS_IN_MEMORY and len(self._kept) > 1):

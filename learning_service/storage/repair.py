@@ -6,6 +6,7 @@ several ways to try first, and what to call that which cannot be restored.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
@@ -100,6 +101,9 @@ class Repair:
             "experiments": self._experiments,
             "variants": self._variants,
             "adaptive": self._searches,
+            "archived": self._archived,
+            "deletions": self._deletions,
+            "purges": self._deletions,
             "jobs": self._jobs,
             "layouts": self._layouts,
             "cancels": self._cancels,
@@ -172,7 +176,11 @@ class Repair:
         rows, restored = self._rows("experiments"), set()
         known = set(self._ids())
         for status in self._newest(EXPERIMENT_STATUS):
-            if isinstance(status, ExperimentStatus) and status.experiment_id not in known:
+            if (
+                isinstance(status, ExperimentStatus)
+                and status.experiment_id not in known
+                and not self._store.deletions.has(status.experiment_id)
+            ):
                 numbers = [
                     row.values.get("number") for row in rows if row.values.get("experiment_id") == status.experiment_id
                 ]
@@ -252,6 +260,21 @@ class Repair:
                 restored.add(status.experiment_id)
         rows = self._rows("adaptive")
         return rows if len(restored) >= len(rows) else _named(rows, "experiment_id", restored)
+
+    def _archived(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Restore which experiments are archived from their newest published statuses."""
+        for status in self._newest(EXPERIMENT_STATUS):
+            if isinstance(status, ExperimentStatus) and status.archived and self._store.find(status.experiment_id):
+                self._store.archived.write(work.tx, status.experiment_id, status.updated_at, archived=True)
+                self._store.drop(status.experiment_id)  # it was read without its mark
+        return self._rows("archived")
+
+    def _deletions(self, work: UnitOfWork) -> list[DamagedRow]:
+        """Delete again what a row says was deleted, unless it is there; what is gone already stays so."""
+        rows = self._rows("deletions", "purges")
+        named = [name for row in rows if isinstance(name := row.values.get("experiment_id"), str)]
+        self._store.deletions.repair(work.tx, named, self._runners, time.time())
+        return rows
 
     def _jobs(self, work: UnitOfWork) -> list[DamagedRow]:
         """Restore the jobs that have not ended; they are sent again, to the runner that had them if that is known."""

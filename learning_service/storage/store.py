@@ -20,8 +20,10 @@ from learning_service.experiments.model import Busy, Experiment, Listed, Summary
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.sharding import ALL, Shard, owner
 from learning_service.experiments.variants import ENDED, GONE, Variant
+from learning_service.storage.archived import Archived
 from learning_service.storage.catalogue import Catalogue
 from learning_service.storage.confirmations import Confirmations
+from learning_service.storage.deletions import Deletions
 from learning_service.storage.judgements import Judgements
 from learning_service.storage.layouts import Layouts
 from learning_service.storage.recent import RecentExperiments
@@ -68,7 +70,7 @@ class LearningStore:
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations, self.layouts = Searches(log), Confirmations(log), Layouts(log)
-        self.catalogue = Catalogue(log)
+        self.archived, self.deletions, self.catalogue = Archived(log), Deletions(log), Catalogue(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
@@ -105,13 +107,22 @@ class LearningStore:
         """Keep a committed experiment in memory."""
         self._recent.put(experiment)
 
+    def drop(self, experiment_id: str) -> None:
+        """Drop from memory what was deleted or archived."""
+        self._recent.drop(experiment_id)
+
     def trim(self) -> None:
         """Drop from memory what was not used for longest; never within a transaction, which writes only at its end."""
         self._recent.trim(self._log.limits.experiments_in_memory)
 
-    def page(self, before: int | None, limit: int, search: str = "") -> tuple[list[Listed], int | None]:
-        """Return experiments with all words of a search, newest first, and the `before` of the next page."""
-        return self.catalogue.page(before, limit, search, self.damage)
+    def page(
+        self, before: int | None, limit: int, search: str = "", *, archived: bool | None = None
+    ) -> tuple[list[Listed], int | None]:
+        """Return experiments with all words of a search, newest first, and the `before` of the next page.
+
+        `archived`: only those that are, or only the others.
+        """
+        return self.catalogue.page(before, limit, search, self.damage, archived=archived)
 
     def fill_catalogue(self) -> None:
         """List the experiments that an earlier version has written, or whose entries were damaged."""
@@ -334,6 +345,7 @@ class LearningStore:
         experiment.started_at, experiment.updated_at, experiment.revision = started_at, updated_at, revision
         experiment.busy = _decode_summary(summary).busy if summary else Busy()
         experiment.search = self.searches.find(experiment_id)
+        experiment.archived = self.archived.has(experiment_id)
         experiment.damage = self.damage.get(experiment_id, ())
         return experiment
 

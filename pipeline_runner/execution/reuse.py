@@ -81,6 +81,10 @@ class Reuse:
         elif not record.result.cancelled:
             tx.execute(SQL["delete_reusable"], (key,))
 
+    def forget(self, tx: Transaction, job_ids: list[str]) -> None:
+        """Remove jobs from the index, in the transaction that removes the jobs themselves."""
+        tx.executemany(SQL["delete_reusable_of"], [(job_id,) for job_id in job_ids])
+
     def _is_intact(self, result: JobResult) -> bool:
         for image in result.images:
             try:

@@ -1,6 +1,7 @@
-"""Removal of results: rows first, in one transaction, then files.
+"""Removal of results: their files go before the transaction that removes their rows is committed.
 
-A crash in between leaves files that no row names; `sweep` finds them, and those of a job that died before its end.
+So a crash in between leaves rows whose files are gone, and the same request, which is repeated, goes on with them. The
+files of a job that died before its end have no row; `sweep` finds them.
 """
 
 import logging
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.outputs.files import THUMBNAILS, UNFINISHED, id_name, sidecar_path, thumbnail_path
 from pipeline_runner.outputs.index import Made, OutputIndex
@@ -24,12 +26,16 @@ logger = logging.getLogger(__name__)
 
 
 class Removed(NamedTuple):
-    """What was removed: results with their bytes, and jobs; `more` if there is more to do."""
+    """What was removed: results with their bytes, and jobs; `more` if there is more to do.
+
+    `busy` are those of the owners that stay whole, as jobs of them have not ended.
+    """
 
     files: int
     bytes: int
     jobs: int
     more: bool
+    busy: list[str]
 
 
 class Swept(NamedTuple):
@@ -43,27 +49,43 @@ class Swept(NamedTuple):
 class Cleaner:
     """Removes results in steps, in the runner's loop, so that no job can start or end during a step."""
 
-    def __init__(self, log: Log, index: OutputIndex, root: Path, clock: Callable[[], float] = time.time) -> None:
-        """Use the output folder; `clock` returns unix seconds."""
+    def __init__(
+        self,
+        log: Log,
+        index: OutputIndex,
+        root: Path,
+        removed: Callable[[Transaction, list[str]], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Use the output folder; `clock` returns unix seconds.
+
+        `removed` is called with jobs in the transaction that removes them, so that it can remove more.
+        """
         self._log, self._index, self._root, self._clock = log, index, root, clock
+        self._removed = removed
         self._busy: tuple[set[str], set[str]] = set(), set()
         self._busy_at = 0.0  # when they were read
 
     def remove(self, owners: list[str | None], before: float, limit: int) -> Removed:
         """Remove jobs that ended before a time, and their results; an experiment with unended jobs stays whole."""
         made: list[Made] = []
-        jobs, more = 0, False
+        jobs: list[str] = []
+        busy: list[str] = []
+        more = False
         with self._log.transaction() as tx:
             for owner in owners:
                 if owner is not None and self._index.is_at_work(owner):
+                    busy.append(owner)
                     continue
-                taken = self._index.take(tx, owner, before, limit - max(len(made), jobs))
+                taken = self._index.take(tx, owner, before, limit - max(len(made), len(jobs)))
                 made += taken.made
                 jobs += taken.jobs
                 more = taken.more
                 if more:
                     break
-        return self._remove_files(made)._replace(jobs=jobs, more=more)
+            self._removed(tx, jobs)
+            files, size = self._remove_files(made)
+        return Removed(files, size, len(jobs), more, busy)
 
     def sweep(self, after: str, limit: int, *, dry_run: bool) -> Swept:
         """Remove files named like results that no row refers to and that have not changed for an hour.
@@ -99,9 +121,10 @@ class Cleaner:
             self._busy_at = now
         return self._busy
 
-    def _remove_files(self, made: list[Made]) -> Removed:
-        """Remove files of removed rows, except those that another row still refers to."""
+    def _remove_files(self, made: list[Made]) -> tuple[int, int]:
+        """Remove files of removed rows, except those that another row still refers to; return how many, and bytes."""
         files = size = 0
+        is_idle = not self._index.is_running()  # a job may have found a young thumbnail there that it needs
         for one in made:
             self._unlink(sidecar_path(one.path, one.sha256, one.job_id))
         for one in {one.path: one for one in made}.values():
@@ -109,11 +132,11 @@ class Cleaner:
             if one.path not in left and self._unlink(one.path):
                 files, size = files + 1, size + one.bytes
             small = thumbnail_path(one.sha256)
-            if not left and self._old(small):
+            if not left and (is_idle or self._old(small)):
                 self._unlink(small)
         for folder in {one.path.rpartition("/")[0] for one in made}:
             self._remove_empty(folder)
-        return Removed(files, size, 0, more=False)
+        return files, size
 
     def _folders(self, after: str) -> Iterator[str]:
         """Return the folders that results can be in, in the order of their names, from that of a path on."""

@@ -41,7 +41,7 @@ class Taken(NamedTuple):
     """The rows that were removed; `more` if the limit was reached."""
 
     made: list[Made]
-    jobs: int
+    jobs: list[str]
     more: bool
 
 
@@ -118,6 +118,10 @@ class OutputIndex:
         """Return whether an experiment has a job that is queued or running."""
         return bool(self._log.query(SQL["select_unended"], (experiment_id,)))
 
+    def is_running(self) -> bool:
+        """Return whether any job is running."""
+        return bool(self._log.query(SQL["select_running_job"]))
+
     def busy(self) -> tuple[set[str], set[str]]:
         """Return the experiments with jobs that are queued or running, and those jobs that belong to none."""
         experiments = self._log.query(SQL["select_busy_experiments"])
@@ -129,11 +133,11 @@ class OutputIndex:
         made = [Made(*row) for row in tx.execute(SQL["select_removable"], (owner, before, limit))]
         tx.executemany(SQL["delete_output"], [(one.sha256, one.path, one.job_id) for one in made])
         if len(made) == limit:
-            return Taken(made, 0, more=True)
+            return Taken(made, [], more=True)
         jobs = tx.execute(SQL["select_removable_jobs"], (owner, before, limit)).fetchall()
         tx.executemany(SQL["delete_ended"], jobs)
         tx.executemany(SQL["delete_job"], jobs)
-        return Taken(made, len(jobs), more=len(jobs) == limit)
+        return Taken(made, [job_id for (job_id,) in jobs], more=len(jobs) == limit)
 
     def paths(self, sha256: str) -> set[str]:
         """Return all files with a hash."""

@@ -67,6 +67,9 @@ FROM (SELECT bytes FROM outputs WHERE experiment_id IS ? AND created < ? GROUP B
 -- select_unended: has an experiment a job that has not ended?
 SELECT 1 FROM jobs INDEXED BY jobs_unended WHERE experiment_id = ? AND state IN ('queued', 'running') LIMIT 1;
 
+-- select_running_job: does any job run?
+SELECT 1 FROM jobs WHERE state = 'running' LIMIT 1;
+
 -- select_busy_experiments: the experiments that have such jobs; of this index no row of a job needs to be read.
 SELECT DISTINCT experiment_id FROM jobs INDEXED BY jobs_unended
 WHERE experiment_id IS NOT NULL AND state IN ('queued', 'running');

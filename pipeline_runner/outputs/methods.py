@@ -1,6 +1,7 @@
 """The methods of the control socket for results: read by hash, list owners, remove and sweep."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -18,6 +19,7 @@ from bus.contracts.outputs import (
     OutputSweepReply,
 )
 from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.transport.server import MethodServer
 from pipeline_runner.outputs import safe_paths, thumbnails
@@ -33,12 +35,19 @@ SEE: Final = "see `variantbus job list`"
 class OutputMethods:
     """The methods `output…`. A path never comes from a request: hashes and ids are looked up in the index."""
 
-    def __init__(self, methods: MethodServer, log: Log, index: OutputIndex, outputs: Outputs) -> None:
-        """Register the methods."""
+    def __init__(
+        self,
+        methods: MethodServer,
+        log: Log,
+        index: OutputIndex,
+        outputs: Outputs,
+        removed: Callable[[Transaction, list[str]], None],
+    ) -> None:
+        """Register the methods; `removed` is called with jobs in the transaction that removes them."""
         self._root, self._index, self._outputs = outputs.root, index, outputs
         self._intact = Intact(outputs.root)
         self._part_bytes = log.limits.page_bytes
-        self._cleaner = Cleaner(log, index, outputs.root)
+        self._cleaner = Cleaner(log, index, outputs.root, removed)
         methods.add("output", OutputParams, self._output, role="read")
         methods.add("output.find", OutputFindParams, self._find, role="read")
         methods.add("output.owners", OutputOwnersParams, self._owners, role="read")
@@ -100,7 +109,7 @@ class OutputMethods:
     def _remove(self, params: OutputRemoveParams) -> OutputRemoveReply:
         owners: list[str | None] = [*params.experiment_ids, *([None] if params.outside else [])]
         gone = self._cleaner.remove(owners, params.ended_before, params.limit)
-        return OutputRemoveReply(files=gone.files, bytes=gone.bytes, jobs=gone.jobs, more=gone.more)
+        return OutputRemoveReply(files=gone.files, bytes=gone.bytes, jobs=gone.jobs, more=gone.more, busy=gone.busy)
 
     def _sweep(self, params: OutputSweepParams) -> OutputSweepReply:
         gone = self._cleaner.sweep(params.after, params.limit, dry_run=params.dry_run)

@@ -319,3 +319,43 @@ def test_a_step_is_bounded_in_bytes_too(open_log: OpenLog, path: Path, today: Da
 
     assert log._trimmer.cut(log.head) == (3, "age")
     assert trimmed(log) == 21
+
+
+@pytest.mark.fault(item="F100")
+def test_what_is_forgotten_is_listed_no_more_and_kept_by_nothing(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither after a restart nor when retention takes the records; a new record brings a topic back."""
+    monkeypatch.setattr(newest_index, "LAG_RECORDS", 3)
+    log = open_log(path, keep_newest=("status.",), limits=keep(size=1))
+    append(log, ("status.a.1.", 1), ("status.a.2.", 2), ("status.ab.", 3))
+    trimmed(log)
+    assert len(log.query("SELECT 1 FROM kept")) == 3
+    append(log, ("status.a.2.", 4), ("status.a.3.", 5))
+
+    assert log.forget("status.a.", 2)
+    assert list(newest(log)) == ["status.a.3.", "status.ab."]
+    assert not log.forget("status.a.", 2)
+    log._release()  # as a crash leaves it
+    log = open_log(path, keep_newest=("status.",), limits=keep(size=1))
+
+    assert newest(log) == {"status.ab.": 3}
+    assert log.newest("status.a.") == 5, "a subscriber that has lost the last one would not ask for it"
+    assert log.newest("status.ab.") == 5, "of a forgotten topic it is no longer known which prefixes it has"
+    assert [record.offset for record in log.fetch("status.a.", 0).records] == [4, 5]
+    trimmed(log)
+    assert [topic for (topic,) in log.query("SELECT topic FROM kept")] == ["status.ab."]
+    assert log.newest("status.a.") == 0
+    append(log, ("status.a.2.", 6))
+    assert newest(log) == {"status.ab.": 3, "status.a.2.": 6}
+
+
+def test_to_forget_what_is_not_there_changes_nothing(open_log: OpenLog, path: Path) -> None:
+    """It may be asked for again after a crash."""
+    log = open_log(path, keep_newest=("status.",))
+    append(log, ("status.a.", 1))
+
+    assert not log.forget("status.b.", 10)
+
+    assert newest(log) == {"status.a.": 1}
+    assert log.newest("status.b.") == 0

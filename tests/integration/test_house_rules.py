@@ -21,7 +21,9 @@ from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
 from learning_service.archive.exporting import SQL as EXPORT_SQL
 from learning_service.archive.importing import SQL as ARCHIVE_SQL
+from learning_service.storage.archived import SQL as ARCHIVED_SQL
 from learning_service.storage.catalogue import SQL as CATALOGUE_SQL
+from learning_service.storage.deletions import SQL as DELETIONS_SQL
 from learning_service.storage.judgements import SQL as JUDGEMENTS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL
 from learning_service.storage.searches import SQL as SEARCHES_SQL
@@ -191,6 +193,8 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
         ("learning_service/archive/importing.py", ARCHIVE_SQL),
         ("learning_service/archive/exporting.py", EXPORT_SQL),
         ("learning_service/storage/catalogue.py", CATALOGUE_SQL),
+        ("learning_service/storage/archived.py", ARCHIVED_SQL),
+        ("learning_service/storage/deletions.py", DELETIONS_SQL),
     ],
 )
 def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:

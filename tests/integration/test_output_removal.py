@@ -44,7 +44,7 @@ def test_results_are_removed_and_not_found_any_more(painting_runner: PaintingRun
         "output.remove", {"ended_before": 2.0**40, "outside": True, "experiment_ids": ["exp-2"]}, OutputRemoveReply
     )
 
-    assert msgspec.to_builtins(reply) == {"files": 2, "bytes": len(picture()) + 5, "jobs": 2, "more": False}
+    assert msgspec.to_builtins(reply) == {"files": 2, "bytes": len(picture()) + 5, "jobs": 2, "more": False, "busy": []}
     assert painting_runner.output(left.sha256).data == picture()
     assert not (painting_runner.root / gone.path).exists()
     assert painting_runner.refusal("output", sha256=other.sha256)[0] == "not_found"

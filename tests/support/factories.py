@@ -183,6 +183,7 @@ class RouterHarness:
 
     experiments: dict[str, Experiment] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Make the controller."""
@@ -190,7 +191,7 @@ class RouterHarness:
 
     def handle(self, event: JobEvent) -> Outcome:
         """Route one event."""
-        outcome = self.controller.handle(event, self.experiments.get)
+        outcome = self.controller.handle(event, self.experiments.get, self.deleted.__contains__)
         if isinstance(outcome, Applied):
             experiment = self.experiments.setdefault(outcome.experiment.experiment_id, outcome.experiment)
             experiment.put(outcome.variant)

@@ -32,6 +32,7 @@ from bus.contracts.messages import (
     Message,
     VariantStatus,
 )
+from bus.contracts.outputs import OutputRemoveParams, OutputRemoveReply
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log
 from bus.protocol import topics
@@ -76,6 +77,8 @@ class ScriptedRunner:
         self.rooms: dict[str, int] = {}  # for how many more jobs of a pipeline there is room; else without bound
         self.requests = 0  # submissions that came
         self.stops: list[bool] = []  # of each cancel: are running jobs to be stopped?
+        self.removals: list[str] = []  # experiments whose jobs and results were to be removed
+        self.busy: set[str] = set()  # those of them that have unended jobs, until they are cancelled
         self.pipelines = pipelines
         feed = place.service.publisher.feed if place else LOCALHOST
         control = place.service.publisher.control if place else LOCALHOST
@@ -89,6 +92,12 @@ class ScriptedRunner:
         methods.add("job.submit", SubmitParams, self._submit)
         methods.add("job.cancel", CancelParams, self._cancel)
         methods.add("job.show", JobParams, self._show)
+        methods.add("output.remove", OutputRemoveParams, self._remove)
+
+    def _remove(self, params: OutputRemoveParams) -> OutputRemoveReply:
+        self.removals += params.experiment_ids
+        busy = [one for one in params.experiment_ids if one in self.busy]
+        return OutputRemoveReply(files=0, bytes=0, jobs=0, more=False, busy=busy)
 
     def _show(self, params: JobParams) -> JobView:
         self.shown.append(params.job_id)
@@ -121,6 +130,7 @@ class ScriptedRunner:
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         self.cancels.append(params.experiment_id or "")
+        self.busy.discard(params.experiment_id or "")
         self.stops.append(not params.finish_running)
         return CancelReply(cancelled=0)
 
@@ -288,6 +298,7 @@ def open_services(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     """Return services that repeat ten times as often what they usually repeat each second."""
     for name, seconds in (("PUMP_SECONDS", 0.1), ("POLL_SECONDS", 0.2), ("ASK_SECONDS", 0.5 * TIME_FACTOR)):
         monkeypatch.setattr(f"learning_service.dispatch.dispatcher.{name}", seconds)
+    monkeypatch.setattr("learning_service.dispatch.purging.PURGE_SECONDS", 0.1)
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
     monkeypatch.setattr("bus.subscriber.source.TICK_SECONDS", 0.1)
     monkeypatch.setattr("bus.subscriber.source.ASK_SECONDS", 0.5 * TIME_FACTOR)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,14 @@ class RunnerStorage:
         self.store = JobStore(self.log)
         self.index = OutputIndex(self.log, self.root)
         self.ahead = LATER
-        self.cleaner = Cleaner(self.log, self.index, self.root, lambda: time.time() + self.ahead)
+        self.removed: list[str] = []
+        self.cleaner = Cleaner(
+            self.log,
+            self.index,
+            self.root,
+            lambda _tx, jobs: self.removed.extend(jobs),
+            lambda: time.time() + self.ahead,
+        )
 
     def job(
         self,
@@ -71,9 +79,11 @@ class RunnerStorage:
         """Return the ids of all jobs."""
         return [name for (name,) in self.log.query("SELECT job_id FROM jobs ORDER BY job_id")]
 
-    def check(self) -> None:
-        """See that every file that a row names is there, whole, with its sidecar and its thumbnail."""
+    def check(self, only: Sequence[str] | None = None) -> None:
+        """See that every file that a row (of some jobs only) names is there, whole, with sidecar and thumbnail."""
         for sha256, path, job_id in self.log.query("SELECT sha256, path, job_id FROM outputs"):
+            if only is not None and job_id not in only:
+                continue
             part = safe_paths.read_part(self.root, path, 0, 1000)
             assert hashlib.sha256(part.data).hexdigest() == sha256
             for beside in (sidecar_path(path, sha256, job_id), thumbnail_path(sha256)):

@@ -11,6 +11,7 @@ from bus.contracts import messages
 from bus.contracts.messages import (
     EventRejected,
     ExperimentDefinition,
+    ExperimentDeleted,
     ExperimentStatus,
     ImageRated,
     ImageRef,
@@ -90,6 +91,7 @@ EXAMPLES: list[Message] = [
         updated_at=5.0,
         revision=3,
     ),
+    ExperimentDeleted(experiment_id="cfg-7f3a", experiment_name="CFG sweep", deleted_at=6.0),
     ImagesCompared(
         experiment_id="cfg-7f3a",
         left="ab" * 32,

@@ -16,8 +16,10 @@ from bus.eventlog import verification
 from bus.eventlog.verification import Extent, Finding, Stores
 from bus.transport.keys import Keys
 from learning_service.archive.importing import SQL as ARCHIVE
+from learning_service.storage.archived import SQL as ARCHIVED
 from learning_service.storage.catalogue import SQL as CATALOGUE
 from learning_service.storage.confirmations import SQL as CONFIRMATIONS
+from learning_service.storage.deletions import SQL as DELETIONS
 from learning_service.storage.judgements import SQL as JUDGEMENTS
 from learning_service.storage.layouts import SQL as LAYOUTS
 from learning_service.storage.results import SQL as RESULTS
@@ -41,6 +43,8 @@ STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that t
         "layouts": LAYOUTS,
         "adaptive": SEARCHES,
         "confirmations": CONFIRMATIONS,
+        "archived": ARCHIVED,
+        "deletions": DELETIONS,
         "archive": ARCHIVE,
         "catalogue": CATALOGUE,
     },
