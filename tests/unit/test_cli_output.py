@@ -1,5 +1,7 @@
 """How commands write durations, jobs and what a pipeline takes."""
 
+from collections.abc import Iterator
+
 import pytest
 from msgspec.structs import replace
 from rich.table import Table
@@ -9,7 +11,7 @@ from bus.contracts.jobs import JobView
 from bus.contracts.messages import JobError, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from variantbus.cli.job import job_row, wait_lines
-from variantbus.cli.output import duration_text, more_text, print_table
+from variantbus.cli.output import duration_text, first_of, note_more, print_table
 from variantbus.cli.pipelines import away_lines, note, takes
 from variantbus.reports.text import count_text
 
@@ -104,18 +106,30 @@ def test_why_jobs_wait_is_said_once_for_each_pipeline() -> None:
     assert wait_lines(jobs) == ["webui waits: for lunch", "command waits: paused"]
 
 
+@pytest.mark.fault(item="F105")
 @pytest.mark.parametrize(
-    ("listed", "limit", "text"),
-    [
-        (20, 20, "… and more: --limit 40"),
-        (600, 600, "… and more: --limit 1000"),
-        (1000, 1000, "… and more"),
-        (7, 20, "… and more"),
-    ],
+    ("limit", "rows", "is_more", "asked"),
+    [(1, [1], True, 1), (2, [1, 2], True, 2), (3, [1, 2, 3], True, 4), (4, [1, 2, 3, 4], False, 4)],
 )
-def test_a_list_that_is_cut_says_how_to_see_more(listed: int, limit: int, text: str) -> None:
-    """Where a higher limit would show no more, none is named."""
-    assert more_text(listed, limit) == text
+def test_a_list_takes_as_many_pages_as_it_needs(limit: int, rows: list[int], asked: int, *, is_more: bool) -> None:
+    """One row more tells whether there are more; pages may be empty."""
+    taken = []
+
+    def pages() -> Iterator[list[int]]:
+        for page in ([1, 2], [3], [], [4]):
+            taken.append(page)
+            yield page
+
+    assert first_of(pages(), limit) == (rows, is_more)
+    assert len(taken) == asked
+
+
+def test_a_list_that_goes_on_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr, as stdout is data."""
+    note_more(20, is_more=True)
+    note_more(20, is_more=False)
+
+    assert capsys.readouterr() == ("", "… and more: --limit 40\n")
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 jobs wait"), (1, "1 job waits"), (2, "2 jobs wait")])

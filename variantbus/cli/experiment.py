@@ -1,6 +1,7 @@
 """`variantbus experiment …` and `variantbus watch`."""
 
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -13,8 +14,6 @@ from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.console.tail import printable
 from bus.contracts.experiments import (
     ExperimentCancelParams,
-    ExperimentListParams,
-    ExperimentListReply,
     ExperimentParams,
     ExperimentView,
 )
@@ -27,13 +26,13 @@ from bus.transport.keys import Keys
 from variantbus.cli.archive import export, import_
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
-from variantbus.cli.output import json_option, json_text, limit_option, more_text, print_table
+from variantbus.cli.output import first_of, json_option, json_text, limit_option, note_more, page_for, print_table
 from variantbus.cli.pictures import read_picture
 from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, set_, stop
-from variantbus.cli.view import ExperimentScreen, counts_text, last_line, screen_of, style_of
+from variantbus.cli.view import ENDED, ExperimentScreen, counts_text, last_line, screen_of, style_of
 from variantbus.cli.waiting import reason_now
-from variantbus.client.experiments import create
+from variantbus.client.experiments import create, listed
 from variantbus.client.outputs import fetch_picture
 from variantbus.reports.sheet import SheetError, contact_sheet
 from variantbus.reports.text import count_text
@@ -63,25 +62,30 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
 
 
 @experiment.command("list")
+@click.option(
+    "--search",
+    default="",
+    metavar="WORDS",
+    help="Only those with all these words in their id, name, variables, values, prompt, other settings, or state.",
+)
 @limit_option
 @json_option
 @learning_option
 @keys_option
-def list_(*, limit: int, as_json: bool, learning: str, keys: Keys | None) -> None:
+def list_(*, search: str, limit: int, as_json: bool, learning: str, keys: Keys | None) -> None:
     """List experiments, newest first."""
     with user_errors():
-        reply = request(learning, "experiment.list", ExperimentListParams(limit=limit), ExperimentListReply, keys=keys)
+        found, is_more = first_of(listed(learning, keys, search=search, page=page_for(limit)), limit)
         if as_json:
-            click.echo(json_text(reply.experiments))
-            return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("id", "name", "variable", "status", "jobs", "created"):
-            table.add_column(heading, overflow="fold", no_wrap=heading == "id")
-        for one in reply.experiments:
-            table.add_row(*_row(one))
-        print_table(table)
-        if reply.before is not None:
-            click.echo(more_text(len(reply.experiments), limit), err=True)
+            click.echo(json_text(found))
+        else:
+            table = Table(box=None, pad_edge=False, header_style="bold")
+            for heading in ("id", "name", "variable", "status", "jobs", "created"):
+                table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+            for one in found:
+                table.add_row(*_row(one))
+            print_table(table)
+        note_more(limit, is_more=is_more)
 
 
 @experiment.command()
@@ -201,11 +205,14 @@ def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_l
 
 def _newest(learning: str, keys: Keys | None) -> str:
     """Return the newest experiment that has not ended, else the newest one."""
-    found = request(learning, "experiment.list", ExperimentListParams(), ExperimentListReply, keys=keys).experiments
-    if not found:
+    newest = ""
+    for one in chain.from_iterable(listed(learning, keys, page=100)):
+        if one.status not in ENDED:
+            return one.experiment_id
+        newest = newest or one.experiment_id
+    if not newest:
         raise ControlError("not_found", "there is no experiment yet; start one with `variantbus experiment run FILE`")
-    running = [one for one in found if one.status in ("pending", "queued", "running")]
-    return (running or found)[0].experiment_id
+    return newest
 
 
 def _row(one: ExperimentStatus) -> list[str | Text]:

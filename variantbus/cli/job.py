@@ -1,6 +1,7 @@
 """`variantbus job …`: jobs outside any experiment, and the runner's queue."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -15,8 +16,6 @@ from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, refuse_wrong_f
 from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
-    JobListParams,
-    JobListReply,
     JobParams,
     JobRequest,
     JobView,
@@ -35,9 +34,19 @@ from variantbus.cli.experiment import outputs_of
 from variantbus.cli.files import JobFile
 from variantbus.cli.job_gc import gc_command
 from variantbus.cli.job_output import output_command
-from variantbus.cli.output import duration_text, json_option, json_text, limit_option, more_text, print_table
+from variantbus.cli.output import (
+    duration_text,
+    first_of,
+    json_option,
+    json_text,
+    limit_option,
+    note_more,
+    page_for,
+    print_table,
+)
 from variantbus.cli.view import last_line
 from variantbus.client.experiments import new_id
+from variantbus.client.jobs import listed_jobs
 from variantbus.reports.text import count_text
 
 DAMAGED = "damaged, see `job show`"
@@ -92,24 +101,31 @@ def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str
 def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, keys: Keys | None) -> None:
     """List jobs, newest first."""
     with user_errors():
-        reply = request(runner, "job.list", JobListParams(state=state, limit=limit), JobListReply, keys=keys)
+        damaged: list[str] = []
+
+        def pages() -> Iterator[list[JobView]]:
+            for reply in listed_jobs(runner, keys, state=state, page=page_for(limit)):
+                damaged[:] = reply.damaged
+                yield reply.jobs
+
+        found, is_more = first_of(pages(), limit)
         if as_json:
-            click.echo(json_text(reply.jobs))
-            for name in reply.damaged:
+            click.echo(json_text(found))
+            for name in damaged:
                 click.echo(f"{last_line(name)}: {DAMAGED}", err=True)
+            note_more(limit, is_more=is_more)
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("id", "pipeline", "state", "priority", "attempt", "age", "eta", "note"):
             table.add_column(heading, overflow="fold", no_wrap=heading not in ("priority", "attempt", "note"))
-        for one in reply.jobs:
+        for one in found:
             table.add_row(*job_row(one, time.time()))
-        for name in reply.damaged if state is None else ():
+        for name in damaged if state is None else ():
             table.add_row(Text(name), "", "damaged", "", "", "", "", DAMAGED)
         print_table(table)
-        for line in wait_lines(reply.jobs):
+        for line in wait_lines(found):
             click.echo(line)
-        if reply.before is not None:
-            click.echo(more_text(len(reply.jobs), limit), err=True)
+        note_more(limit, is_more=is_more)
 
 
 @job.command()

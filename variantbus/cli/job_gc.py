@@ -13,7 +13,6 @@ from rich.table import Table
 from bus.console.options import LEARNING_CONTROL, AddressType, keys_option, runner_option
 from bus.console.process import user_errors
 from bus.console.start_time import parse_duration
-from bus.contracts.experiments import ExperimentListParams, ExperimentListReply
 from bus.contracts.outputs import (
     OutputOwner,
     OutputOwnersParams,
@@ -26,6 +25,7 @@ from bus.contracts.outputs import (
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import print_table
+from variantbus.client.experiments import listed
 from variantbus.reports.text import count_text
 
 IDS_AT_ONCE: Final = 100
@@ -105,15 +105,7 @@ def _owners(runner: str, before: float, keys: Keys | None) -> list[OutputOwner]:
 
 def _experiments(learning: str, keys: Keys | None) -> set[str]:
     """Return the ids of all experiments of a learning service."""
-    found: set[str] = set()
-    before: int | None = None
-    while True:
-        params = ExperimentListParams(before=before, limit=1000)
-        reply = request(learning, "experiment.list", params, ExperimentListReply, keys=keys)
-        found |= {one.experiment_id for one in reply.experiments}
-        before = reply.before
-        if before is None:
-            return found
+    return {one.experiment_id for page in listed(learning, keys) for one in page}
 
 
 def _remove(runner: str, lost: list[OutputOwner], before: float, keys: Keys | None) -> OutputRemoveReply:

@@ -1,19 +1,21 @@
 """The output of commands."""
 
 import re
-from typing import Final
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import Final, TypeVar
 
 import click
 import msgspec
 from rich.console import Console, RenderableType
 
+T = TypeVar("T")
 PIPE_WIDTH: Final = 200  # columns without a terminal
-
-MAX_LISTED: Final = 1000  # rows of one request
+MOST_LISTED: Final = 1000  # rows of one request
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 limit_option = click.option(
-    "--limit", type=click.IntRange(1, MAX_LISTED), default=20, show_default=True, help="How many, newest first."
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most, newest first."
 )
 
 
@@ -35,9 +37,21 @@ def duration_text(seconds: float | None) -> str:
     return " ".join(parts[:2])
 
 
-def more_text(listed: int, limit: int) -> str:
-    """Return a line that tells how to list more rows; "" if one reply cannot hold more."""
-    return f"… and more: --limit {min(2 * limit, MAX_LISTED)}" if listed == limit < MAX_LISTED else "… and more"
+def page_for(limit: int) -> int:
+    """Return the size of the pages in which so many rows are asked for, and one more to know whether there is one."""
+    return min(limit + 1, MOST_LISTED)
+
+
+def first_of(pages: Iterable[Iterable[T]], limit: int) -> tuple[list[T], bool]:
+    """Return the first rows of some pages, and whether there are more; no page is asked for that is not needed."""
+    rows = list(islice(chain.from_iterable(pages), limit + 1))
+    return rows[:limit], len(rows) > limit
+
+
+def note_more(limit: int, *, is_more: bool) -> None:
+    """Say on stderr that a list does not show all, and how to see more."""
+    if is_more:
+        click.echo(f"… and more: --limit {2 * limit}", err=True)
 
 
 def print_table(table: RenderableType) -> None:
