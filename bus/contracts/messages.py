@@ -267,10 +267,7 @@ class ExperimentStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag=
 
 
 class ExperimentDeleted(_Message, frozen=True, gc=False, tag="experiment.deleted"):
-    """A person has deleted an experiment: what was published of it before holds no longer.
-
-    It comes in the place of an `experiment.status`, so it has the topic of that.
-    """
+    """An experiment is deleted: what was published of it holds no longer. Its topic is that of `experiment.status`."""
 
     experiment_id: str
     experiment_name: str
