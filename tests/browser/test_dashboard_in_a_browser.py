@@ -264,3 +264,22 @@ def test_a_cell_is_painted_soon_after_its_event(page: Page, deployment: Deployme
 
     assert len(delays) >= 10
     assert statistics.median(delays) <= 0.1 * TIME_FACTOR
+
+
+@pytest.mark.fault(item="F95")
+def test_what_decides_is_told_and_changed_where_people_rate(page: Page, deployment: Deployment) -> None:
+    """A metric decides after all, so the page says that ratings do not, until a person lets them."""
+    planned(page, deployment, "Decided", "1, 2", 1)
+    expect(cells(page, "completed").locator("img")).to_have_count(2, timeout=WAIT)
+    page.get_by_role("link", name="Answer").click()
+    expect(page.get_by_label("Goal")).to_be_hidden()
+
+    page.get_by_label("Decided by").select_option("prompt_match")
+
+    expect(page.locator(".plot thead")).to_contain_text("maximize prompt_match", timeout=WAIT)
+    page.get_by_label("Goal").select_option("minimize")
+    expect(page.locator(".plot thead")).to_contain_text("minimize prompt_match", timeout=WAIT)
+    page.get_by_role("link", name="Rate").click()
+    expect(page.locator(".hint")).to_contain_text("Decided by prompt_match: ratings are kept, but decide nothing here.")
+    page.get_by_role("button", name="Let ratings decide").click()
+    expect(page.locator(".hint")).to_be_hidden(timeout=WAIT)

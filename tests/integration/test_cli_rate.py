@@ -37,6 +37,7 @@ class Services:
     def __init__(self) -> None:
         """Nothing was compared."""
         self.answers: list[str] = []
+        self.hint = ""
         self.shown: list[tuple[int, ...]] = []  # colours left and right, and the size, of what was opened
         self.pictures: dict[str, bytes] = {sha256: picture(sha256) for sha256 in COLOURS}
         self.viewer = 0  # what the viewer ends with
@@ -46,7 +47,7 @@ class Services:
         assert keys is None
         if method == "comparison.next":
             left, right = (self._reference(sha256) for sha256 in (RED, BLUE))
-            return PairReply(left=left, right=right, compared=len(self.answers))
+            return PairReply(left=left, right=right, compared=len(self.answers), hint=self.hint)
         if method == "comparison.undo":
             if not self.answers:
                 raise ControlError("not_found", "exp-1 has no comparison to undo")
@@ -103,6 +104,17 @@ def test_answers_are_passed_on_and_only_their_number_is_told(services: Services)
     told = result.stderr.replace(QUESTION, "").splitlines()
     assert told == [*(f"{count} compared" for count in (1, 2, 3, 4)), "which value is best: variantbus recommend exp-1"]
     assert services.shown == []
+
+
+@pytest.mark.fault(item="F95")
+def test_what_decides_is_told_once_before_the_first_question(services: Services) -> None:
+    """Nobody compares thirty pairs for nothing."""
+    services.hint = "comparisons do not decide this experiment"
+
+    result = compare("l\nr\nq\n")
+
+    assert result.stderr.startswith(services.hint)
+    assert result.stderr.count(services.hint) == 1
 
 
 def test_undo_takes_the_last_answer_back(services: Services) -> None:

@@ -1,10 +1,10 @@
-"""What people type behind `--values`."""
+"""What people type behind `--values`, and behind `experiment set`."""
 
 import pytest
 
 from bus.contracts.messages import Scalar
 from bus.protocol.validation import InvalidInputError
-from variantbus.cli.revise import parse_values
+from variantbus.cli.revise import parse_assignments, parse_values
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,26 @@ def test_what_cannot_be_read_is_refused(text: str) -> None:
     """With an example."""
     with pytest.raises(InvalidInputError, match=r"^--values: "):
         parse_values(text)
+
+
+def test_assignments_are_read_by_name() -> None:
+    """A value may have an equals sign of its own."""
+    assert parse_assignments(["objective=loss", "goal=minimize"]) == {"objective": "loss", "goal": "minimize"}
+    assert parse_assignments(["objective=a=b"]) == {"objective": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["objectiv=stars"], "'objectiv': cannot be set; did you mean 'objective'?"),
+        (["seed=5"], "'seed': cannot be set; known are: goal, objective"),
+        (["objective"], "'objective': write for example objective=stars"),
+        (["objective="], "'objective=': write for example objective=stars"),
+        (["goal=maximize", "goal=minimize"], "goal: is there twice; give it once"),
+    ],
+)
+def test_assignments_that_make_no_sense_are_refused(texts: list[str], sentence: str) -> None:
+    """In a sentence that says what can be set."""
+    with pytest.raises(InvalidInputError) as refused:
+        parse_assignments(texts)
+    assert str(refused.value) == sentence

@@ -10,6 +10,7 @@ export function openViewer({ across, down, column, row, at }) {
   let zoom = { scale: 1, x: 0, y: 0 };
   let split = 50;
   let flipped = null; // whether the other one is shown instead; null: both, divided by the slider
+  let isTold = false; // that something else than ratings decides
   const stage = h("div", { class: "stage", onwheel: wheel, onpointerdown: drag });
   const about = h("div", { class: "about" });
   const slider = h("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "How much is seen of each", oninput: () => ((split = Number(slider.value)), (flipped = null), place()) });
@@ -116,7 +117,9 @@ export function openViewer({ across, down, column, row, at }) {
 
   async function send(what, body) {
     try {
-      await post(of(state.open.id, what), body);
+      const reply = await post(of(state.open.id, what), body);
+      if (reply.hint && !isTold) say(reply.hint);
+      isTold ||= Boolean(reply.hint);
     } catch (error) {
       say(error.message, true);
     }

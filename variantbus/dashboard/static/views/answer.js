@@ -3,6 +3,7 @@
 import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent, valueText } from "../dom.js";
 import { state } from "../state.js";
+import { objectiveChoice } from "./objective.js";
 
 const LINE = 34; // px
 const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
@@ -10,6 +11,7 @@ const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
 export function answerView(id) {
   const sentence = h("p", { class: "answer", role: "status" }, "…");
   const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
+  const choice = objectiveChoice(id);
   const applied = h("div", { class: "applied" });
   const element = h(
     "section",
@@ -22,6 +24,7 @@ export function answerView(id) {
       h("button", { class: "primary", onclick: apply }, "Apply"),
       ["report.html", "export.json", "export.csv"].map((name) => h("a", { class: "button", href: of(id, name), download: true }, { "report.html": "Report", "export.json": "Export JSON", "export.csv": "Export CSV" }[name])),
       h("button", { onclick: rename }, "Rename"),
+      choice.element,
     ),
     applied,
   );
@@ -43,6 +46,8 @@ export function answerView(id) {
     const made = state.open?.recommendation;
     if (!made) return;
     sentence.textContent = made.sentence;
+    sentence.classList.toggle("problem", Boolean(made.problem));
+    choice.update();
     const points = seen(made.objective);
     const scale = scaleOf(made, points);
     const slowest = Math.max(...[...state.open.variants.values()].map((one) => one.duration_mean ?? 0), 1e-9);
@@ -111,6 +116,7 @@ export function answerView(id) {
   }
 
   function update(changes) {
+    if (["open", "status", "variants", "recommendation"].some((one) => changes.has(one))) choice.update();
     if (changes.has("open") || changes.has("all")) {
       isAsked = false;
       if (state.open?.status) ask();

@@ -3,6 +3,7 @@
 import { get, of, picture, post } from "../api.js";
 import { h, fill, say, stars, valueText } from "../dom.js";
 import { repeats, state } from "../state.js";
+import { decideBy, objectiveNow } from "./objective.js";
 
 export function ratingView(id) {
   let isBlind = true;
@@ -10,6 +11,7 @@ export function ratingView(id) {
   let shown = null; // { sha256, variant, repeat } or { left, right }
   let place = 0;
   let isAsking = false;
+  const hint = h("p", { class: "hint" });
   const stage = h("div", { class: "stage" });
   const about = h("div", { class: "about", role: "status" });
   const note = h("input", { placeholder: "a note, sent with the stars", "aria-label": "Note", maxlength: 2000 });
@@ -22,6 +24,7 @@ export function ratingView(id) {
     "section",
     { class: "rating" },
     h("div", { class: "bar" }, h("label", { class: "check" }, blind, " blind"), h("label", { class: "check" }, pairs, " two at a time"), h("span", { class: "space" }), count),
+    hint,
     stage,
     about,
     note,
@@ -86,7 +89,16 @@ export function ratingView(id) {
     draw();
   }
 
+  /** Say so where something else decides the experiment, and offer to change that. */
+  function drawHint() {
+    const objective = objectiveNow();
+    const [wanted, what] = isPairs ? ["preference", "comparisons"] : ["stars", "ratings"];
+    hint.hidden = objective === wanted;
+    fill(hint, `Decided by ${objective}: ${what} are kept, but decide nothing here. `, h("button", { onclick: () => decideBy(id, { objective: wanted }) }, `Let ${what} decide`));
+  }
+
   function draw() {
+    drawHint();
     stage.classList.toggle("pair", isPairs);
     if (!shown) {
       fill(stage, h("p", { class: "word" }, isPairs ? "There are no two values with pictures yet." : "There is no picture yet."));
@@ -179,6 +191,7 @@ export function ratingView(id) {
   }
 
   function update(changes) {
+    if (changes.has("status") || changes.has("open")) drawHint();
     if (changes.has("all") || (!shown && !isAsking && [...changes].some((one) => one === "open" || one.startsWith("cell ")))) next();
     else if (!isPairs && shown && (changes.has("ratings") || changes.has("open"))) drawOne();
   }
