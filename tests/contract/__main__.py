@@ -1,6 +1,6 @@
 """`python -m tests.contract`: ask image servers every question of their contract, and print the differences.
 
-Without an address our fake is asked. The exit status is 1 if a server answers otherwise than recorded.
+Without any address our fakes are asked. The exit status is 1 if a server answers otherwise than recorded.
 """
 
 import argparse
@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
-from tests.contract import webui_cases
+from tests.contract import comfyui_cases, webui_cases
 from tests.contract.frame import Contract, ask, table
+from tests.servers.comfyui import FakeComfy
 from tests.servers.webui import FakeWebui
 
 S = TypeVar("S")
@@ -28,6 +29,17 @@ def fake_webui() -> Iterator[str]:
 
 
 @contextmanager
+def fake_comfyui() -> Iterator[str]:
+    """Yield the address of a fake ComfyUI whose sampler takes as long as a small one does."""
+    server = FakeComfy()
+    server.behaviour.step_seconds = comfyui_cases.FAKE_STEP_SECONDS
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@contextmanager
 def _given(url: str) -> Iterator[str]:
     yield url
 
@@ -36,8 +48,17 @@ def main() -> int:
     """Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.contract", description=__doc__)
     parser.add_argument("--webui-url", metavar="URL", help="a web UI with --api; its settings are changed and put back")
+    parser.add_argument(
+        "--comfyui-url", metavar="URL", help="a ComfyUI that nobody else uses; what waits in its queue is removed"
+    )
     options = parser.parse_args()
-    same = run("webui", webui_cases.CONTRACT, webui_cases.WebuiServer, options.webui_url, fake_webui)
+    none = not options.webui_url and not options.comfyui_url
+    same = True
+    if none or options.webui_url:
+        same = run("webui", webui_cases.CONTRACT, webui_cases.WebuiServer, options.webui_url, fake_webui)
+    if none or options.comfyui_url:
+        comfyui = run("comfyui", comfyui_cases.CONTRACT, comfyui_cases.ComfyuiServer, options.comfyui_url, fake_comfyui)
+        same = same and comfyui
     return 0 if same else 1
 
 

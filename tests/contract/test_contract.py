@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract import webui_cases
-from tests.contract.__main__ import fake_webui
+from tests.contract import comfyui_cases, webui_cases
+from tests.contract.__main__ import fake_comfyui, fake_webui
+from tests.contract.comfyui_cases import ComfyuiServer
 from tests.contract.frame import Case, Contract, NotPossibleError, ask, table
 from tests.contract.webui_cases import WebuiServer
 
@@ -21,6 +22,19 @@ def webui(no_leaks: None) -> Iterator[WebuiServer]:  # noqa: ARG001 - it looks a
 def test_the_fake_web_ui_answers_as_recorded(case: Case[WebuiServer], webui: WebuiServer) -> None:
     """In every case, and none is left out."""
     assert case.ask(webui) == case.recorded
+
+
+@pytest.fixture
+def comfyui(no_leaks: None) -> Iterator[ComfyuiServer]:  # noqa: ARG001 - it looks after us
+    """Yield a fake ComfyUI."""
+    with fake_comfyui() as url:
+        yield ComfyuiServer(url)
+
+
+@pytest.mark.parametrize("case", comfyui_cases.CONTRACT.cases, ids=lambda case: case.title.replace(" ", "-"))
+def test_the_fake_comfyui_answers_as_recorded(case: Case[ComfyuiServer], comfyui: ComfyuiServer) -> None:
+    """In every case, and none is left out."""
+    assert case.ask(comfyui) == case.recorded
 
 
 def test_a_difference_stands_in_the_table() -> None:

@@ -45,6 +45,7 @@ class ServerBehaviour:
     targeted_interrupt: bool = True  # older ones stop whatever runs
     repeats_cached_outputs: bool = True  # in older versions an unchanged prompt has no outputs
     keeps_files: bool = True  # else somebody removes each at once
+    step_seconds: float = 0.0  # of a sampler
     websocket: bool = True
     previews: bool = False
     status: bool = True  # very old servers have none in the history
@@ -188,7 +189,15 @@ class FakeComfy:
         """Take prompts out of the queue."""
         with self._changed:
             gone = body.get("delete", [])
-            self._queue = deque(item for item in self._queue if item.prompt_id not in gone)
+            kept = () if body.get("clear") else self._queue
+            self._queue = deque(item for item in kept if item.prompt_id not in gone)
+        return 200, None
+
+    def post_history(self, body: dict[str, Any]) -> Answer:
+        """Forget how prompts have ended."""
+        with self._changed:
+            for prompt_id in list(self._history) if body.get("clear") else body.get("delete", []):
+                self._history.pop(prompt_id, None)
         return 200, None
 
     def post_interrupt(self, body: dict[str, Any]) -> Answer:

@@ -118,7 +118,7 @@ class Execution:
     def _sample(self, item: "Item", node_id: str, told: Told) -> None:
         server = self._server
         for step in range(1, STEPS + 1):
-            server.stop_at(item, is_held=step > STEPS // 2)
+            server.stop_at(item, is_held=step > STEPS // 2, seconds=server.behaviour.step_seconds)
             if item.interrupted or not server.is_running:
                 raise _Stopped
             if server.behaviour.messages_of_others:

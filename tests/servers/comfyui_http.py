@@ -81,6 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*fake.get_queue())
         elif path == "/object_info":
             self._answer(200, fake.object_info)
+        elif path.startswith("/object_info/"):
+            name = path.removeprefix("/object_info/")
+            self._answer(200, {name: fake.object_info[name]} if name in fake.object_info else {})
         elif path.startswith("/history/"):
             self._answer(*fake.get_history(path.removeprefix("/history/")))
         elif path == "/view":
@@ -97,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         posted: dict[str, _Posted] = {
             "/prompt": fake.post_prompt,
             "/queue": fake.post_queue,
+            "/history": fake.post_history,
             "/interrupt": fake.post_interrupt,
             "/free": fake.post_free,
             "/upload/image": self._upload,
@@ -111,8 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _noted(self, body: Any) -> tuple[str, dict[str, str]]:
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        self.server.fake.requests.append(Request(self.command, parts.path, query, body))
-        return parts.path, query
+        path = parts.path.removeprefix("/api")  # each of them also stands there
+        self.server.fake.requests.append(Request(self.command, path, query, body))
+        return path, query
 
     def _answer(self, status: int, body: Any) -> None:
         self._send(status, "application/json", b"" if body is None else json.dumps(body).encode())

@@ -104,7 +104,16 @@ NODES: Final[dict[str, dict[str, Any]]] = {
     "VbNan": {"image": ["IMAGE"], "num": [[1, 2, 4]], "flag": [[True, False]], "multi": ["INT,FLOAT", {}]},
 }
 OUTPUTS: Final = ("SaveImage", "PreviewImage", "SaveVideo", "SaveWEBM", "SaveAnimatedWEBP", "VbText")
-_EXTRAS: Final = ("SaveVideo", "SaveWEBM", "SaveAnimatedWEBP", "CreateVideo", "ResizeImageMaskNode", "BatchImagesNode")
+_EXTRAS: Final = {
+    "SaveVideo": "video",
+    "SaveWEBM": "video",
+    "CreateVideo": "video",
+    "SaveAnimatedWEBP": "images",
+    "ImageBlur": "post_processing",
+    "ImageQuantize": "post_processing",
+    "ResizeImageMaskNode": "post_processing",
+    "BatchImagesNode": "post_processing",
+}
 _OOM_TIP: Final = (
     "\nThis error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might have "
     "accidentally set the batch_size to a large number."
@@ -125,7 +134,9 @@ _FAILURES: Final = {  # as a real server tells them
 
 
 def _module(name: str) -> str:
-    return "custom_nodes.vbtest" if name.startswith("Vb") else "comfy_extras.nodes_x" if name in _EXTRAS else "nodes"
+    if name.startswith("Vb"):
+        return "custom_nodes.vbtest"
+    return f"comfy_extras.nodes_{_EXTRAS[name]}" if name in _EXTRAS else "nodes"
 
 
 OBJECT_INFO: Final = {
