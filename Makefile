@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test unit integration acceptance browser coverage contract fuzz chaos bitflips simulate bench soak interop lint format lock clean
+.PHONY: help install demo test unit integration acceptance browser coverage contract fuzz chaos bitflips simulate bench soak year interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,11 @@ BITFLIPS ?= 1000
 
 bitflips: install ## Flip BITFLIPS bits (default 1000) of a small data folder, one at a time, and see what becomes of each.
 	$(BIN)/python -m tests.bitflips --trials $(BITFLIPS)
+
+YEAR_DAYS ?= 365
+
+year: install ## Simulate YEAR_DAYS (default 365) of ten experiments a day with a stepped clock, and look at sizes and lists.
+	YEAR_DAYS=$(YEAR_DAYS) $(BIN)/python -m pytest -q tests/integration/test_year.py
 
 stall: install ## Break connections of peers that read nothing, and flood services with resets, for STALL_SECONDS.
 	STALL_SECONDS=$${STALL_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/acceptance/test_stalled_peers.py --timeout=0

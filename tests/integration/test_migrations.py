@@ -1,5 +1,7 @@
 """Older databases are brought to this version, after a copy; wherever that is cut off, the next start goes on."""
 
+import os
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ OpenLog = Callable[..., Log]
 LATER: Final = {  # columns that the first version did not have
     *(("experiments", name) for name in ("status", "completed", "seconds", "summary")),
 }
+STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "7"))  # of all points of a crash, others each time
 pytestmark = pytest.mark.fault(item="F53")
 ALL = [(version, service) for version in VERSIONS for service in STORES]
 OLDER = [pair for pair in ALL if is_older(*pair)]
@@ -133,7 +136,7 @@ def test_a_crash_at_any_statement_leaves_what_the_next_start_completes(
         open_all(open_log, old).close()
 
     assert crashes
-    for crash in crashes:
+    for crash in crashes[random.randrange(STRIDE) :: STRIDE]:  # noqa: S311 - no secret
         log = open_all(open_log, crash / old.name)
         log.close()
         assert before.items() <= content(crash / old.name).items()
