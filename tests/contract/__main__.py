@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from tests.contract import comfyui_cases, webui_cases
+from tests.contract.comfyui_server import ComfyuiServer
 from tests.contract.frame import Contract, ask, table
 from tests.servers.comfyui import FakeComfy
 from tests.servers.webui import FakeWebui
@@ -57,7 +58,7 @@ def main() -> int:
     if none or options.webui_url:
         same = run("webui", webui_cases.CONTRACT, webui_cases.WebuiServer, options.webui_url, fake_webui)
     if none or options.comfyui_url:
-        comfyui = run("comfyui", comfyui_cases.CONTRACT, comfyui_cases.ComfyuiServer, options.comfyui_url, fake_comfyui)
+        comfyui = run("comfyui", comfyui_cases.CONTRACT, ComfyuiServer, options.comfyui_url, fake_comfyui)
         same = same and comfyui
     return 0 if same else 1
 

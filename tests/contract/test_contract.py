@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract import comfyui_cases, webui_cases
 from tests.contract.__main__ import fake_comfyui, fake_webui
-from tests.contract.comfyui_cases import ComfyuiServer
+from tests.contract.comfyui_server import ComfyuiServer
 from tests.contract.frame import Case, Contract, NotPossibleError, ask, table
 from tests.contract.webui_cases import WebuiServer
 
