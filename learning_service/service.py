@@ -106,6 +106,7 @@ class LearningService:
         self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, selection.runners)
         self._cancellation.register(methods)
         Objectives(log, self._store, self._dispatcher, revisions.turns).register(methods)
+        self._dispatcher.departures.register(methods)
         self._purging = Purging(log, self._store, loop, curves)
         Deletion(log, self._store, loop, self._purging, selection.runners).register(methods)
         self._add_records()

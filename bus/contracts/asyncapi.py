@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from bus.contracts import archive, experiments, feedback, jobs, messages, outputs
+from bus.contracts import archive, experiments, feedback, jobs, messages, outputs, runners
 from bus.contracts.topics import (
     EVENT_REJECTED,
     EXPERIMENT_STATUS,
@@ -133,6 +133,8 @@ METHODS: Final = (
     Method("experiment.recommend", experiments.ExperimentParams, messages.RecommendationUpdated, (LEARNING,)),
     Method("experiment.show", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,)),
     Method("experiment.list", experiments.ExperimentListParams, experiments.ExperimentListReply, (LEARNING,)),
+    Method("runner.list", NoParams, runners.RunnerListReply, (LEARNING,)),
+    Method("runner.forget", runners.RunnerForgetParams, runners.RunnerForgetReply, (LEARNING,), "command"),
     Method("image.rate", feedback.RateParams, feedback.RatedReply, (LEARNING,), "command"),
     Method("rating.list", feedback.RatingListParams, feedback.RatingListReply, (LEARNING,)),
     Method("rating.undo", experiments.ExperimentParams, feedback.RatedReply, (LEARNING,), "command"),

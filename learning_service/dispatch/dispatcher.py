@@ -34,7 +34,8 @@ from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from bus.transport.retry import log_transient
 from bus.transport.steps import Steps, wait
-from learning_service.dispatch import sharing
+from learning_service.dispatch import departures, sharing
+from learning_service.dispatch.departures import Departures
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
 from learning_service.dispatch.requests import is_known, refusal, request_of
 from learning_service.dispatch.resending import Resending
@@ -51,10 +52,12 @@ ASK_SECONDS: Final = 3.0
 CHECK_SECONDS: Final = 1.5  # whoever wants to plan something waits meanwhile
 CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant
 JOB_FAULTS: Final = ("invalid_request", "too_large", "internal")  # errors that one job of a request may be to blame for
+NOT_THERE: Final = ("not_found", "conflict", "invalid_request")  # errors of a cancel that leave nothing to be done
 HELP: Final = {
     "variantbus_jobs_unassigned": "Planned jobs for which no runner has been chosen yet.",
     "variantbus_runner_up": "1 while a runner answers the learning service.",
     "variantbus_runner_unfollowed": "1 for a runner that has unended jobs but is not followed by the learning service.",
+    **departures.HELP,
     **sharing.HELP,
 }
 logger = logging.getLogger(__name__)
@@ -88,11 +91,8 @@ class Dispatcher:
         self._resending = Resending(log, store, loop, self.pump)
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
+        self.departures = Departures(log, store, self._links, self._resending, self.pump)
         self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
-        # never grows: jobs are assigned only to followed runners
-        self._strangers = store.runners_with_work() - set(addresses)
-        for stranger in self._strangers:
-            logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
         self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
 
@@ -124,7 +124,7 @@ class Dispatcher:
         """Assign jobs that have no runner, and send each runner what is to be sent."""
         self._store.trim()
         with _retrying_on_full_disk():
-            if self._withdraw():
+            if self.departures.step() or self._withdraw():
                 self._loop.call(self.pump)  # other callbacks run before the next batch
                 return
             self._assign()
@@ -140,9 +140,7 @@ class Dispatcher:
         """Return the metrics: which runners answer, and how many jobs have no runner."""
         for link in self._links:
             yield "variantbus_runner_up", {"runner": link.address}, int(link.alive)
-        self._strangers = self._strangers and self._strangers & self._store.runners_with_work()
-        for stranger in self._strangers:
-            yield "variantbus_runner_unfollowed", {"runner": stranger}, 1
+        yield from self.departures.points()
         yield "variantbus_jobs_unassigned", {}, self._store.count_unassigned()
         yield from self._sharing.points()
 
@@ -176,6 +174,7 @@ class Dispatcher:
             if not link.alive:
                 logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
                 link.alive = True
+            self.departures.note_answer(link.address)
             self._announce(link)
             self.pump()
 
@@ -184,6 +183,7 @@ class Dispatcher:
             if link.alive:
                 logger.warning("runner %s: %s; its jobs wait", link.address, error.message)
             link.alive = False
+            self.departures.note_silence(link.address)
 
         link.is_asking = True
         self._clients[link.address].ask("info", {}, InfoReply, informed, failed, ASK_SECONDS)
@@ -191,6 +191,7 @@ class Dispatcher:
     def _compare(self, link: RunnerLink, info: InfoReply) -> bool:
         """Compare the log of a runner with the one that has confirmed its jobs; False if that cannot be done now."""
         try:
+            self.departures.adopt(link.address, info)
             self._resending.compare(link.address, LogMark(info.epoch, info.head), confirms=link.has_confirmed)
         except StorageError as error:
             log_transient(error)
@@ -242,6 +243,9 @@ class Dispatcher:
                     self._store.assign(tx, mine, link.address)
 
     def _send(self, link: RunnerLink) -> None:
+        if withdrawal := self.departures.next_withdrawal(link.address):
+            self._drop(link, *withdrawal)
+            return
         while rows := self._store.unacknowledged(link.address, link.batch, but=link.blocked):
             known = [row for row in rows if is_known(self._store, row)]
             if not known:
@@ -316,6 +320,26 @@ class Dispatcher:
 
         link.busy = True
         params = CancelParams(experiment_id=experiment_id, finish_running=finish_running)
+        self._clients[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+
+    def _drop(self, link: RunnerLink, number: int, job_id: str) -> None:
+        """Have a runner that was forgotten, and came back, drop a job: it was given to another one, or cancelled."""
+
+        def done(_reply: CancelReply | None) -> None:
+            link.busy = False
+            with _retrying_on_full_disk():
+                self.departures.finish_withdrawal(link.address, number)
+                self.pump()
+
+        def failed(error: ControlError) -> None:
+            link.busy = False
+            if error.code in NOT_THERE:
+                done(None)
+            else:
+                logger.warning("runner %s: %s; trying again", link.address, error.message)
+
+        link.busy = True
+        params = CancelParams(job_id=job_id)
         self._clients[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
 
     def _finish_cancel(self, address: str, experiment_id: str, finish_running: bool) -> None:

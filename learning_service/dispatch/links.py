@@ -40,6 +40,10 @@ class RunnerLink:
         # without the pipelines that it cannot check now, because their server has never answered
         self.available = {kind: name for kind, (name, spec) in specs.items() if not spec.unavailable}
 
+    def offers(self, kind: str) -> bool:
+        """Return whether it offers a kind of jobs, be its server away for now."""
+        return kind in self._kinds
+
     def note_queue(self, reply: PipelinesReply) -> None:
         """Record the length of its queue."""
         self.load = reply.queued + reply.running

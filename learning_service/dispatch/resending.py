@@ -46,14 +46,14 @@ class Resending:
         Raises:
             StorageError: nothing can be read or written now.
         """
-        lost = has_lost(self._confirmed(runner), mark)
+        lost = has_lost(self.confirmed(runner), mark)
         if lost or confirms:
             with self._log.transaction() as tx:
                 if lost:
                     self._stage(tx, runner)
                 self._store.confirmations.write(tx, runner, mark)
 
-    def _confirmed(self, runner: str) -> LogMark | None:
+    def confirmed(self, runner: str) -> LogMark | None:
         """Return the log in which a runner has what it confirmed; from data of an older version, its position."""
         positions = [
             LogMark(epoch or 0, offset)

@@ -62,4 +62,4 @@ class Counts:
         self.cancelled += sign * variant.cancelled
         self.seconds += sign * variant.duration_sum
         self.rated += sign * (variant.rating is not None)
-        self.replaced += sign * variant.replaced
+        self.replaced += sign * (variant.replaced - variant.handed_on)

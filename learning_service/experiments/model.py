@@ -150,7 +150,7 @@ class Experiment:
 
     @property
     def spent(self) -> int:
-        """The number of jobs ever planned, replaced ones included."""
+        """The number of jobs ever planned, retried ones included."""
         return self.counts.jobs + self.counts.replaced
 
     @property

@@ -73,7 +73,8 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     warned: int = 0  # completed jobs with warnings
     warning: str | None = None
     reused: int = 0  # completed jobs whose result an earlier job had made
-    replaced: int = 0  # failed jobs that were replaced by a retry; they are no longer part of the plan
+    replaced: int = 0  # jobs in whose place there is another one; they are no longer part of the plan
+    handed_on: int = 0  # of these, those whose runner was forgotten; all others had failed and were retried
     rating: RatingSummary | None = None
     metric_sums: dict[str, tuple[float, int]] = field(default_factory=dict)  # sum and count over completed jobs
     duration_sum: float = 0.0
@@ -134,11 +135,27 @@ def resent(variant: Variant, job_ids: Iterable[str]) -> Variant:
     return replace(variant, jobs=jobs, running=list(jobs.values()).count("running"))
 
 
-def cancelled(variant: Variant, job_ids: Sequence[str], now: float) -> Variant:
-    """Return the variant after jobs of it were cancelled before any runner had them."""
+def handed_on(variant: Variant, again: Mapping[str, str], now: float) -> Variant:
+    """Return the variant after its runner was forgotten: jobs of it go to others under new ids, old id -> new id."""
+    jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(again, "replaced")}
+    jobs.update(dict.fromkeys(again.values(), "planned"))
+    return replace(
+        variant,
+        jobs=jobs,
+        running=list(jobs.values()).count("running"),
+        replaced=variant.replaced + len(again),
+        handed_on=variant.handed_on + len(again),
+        revision=variant.revision + 1,
+        updated_at=max(variant.updated_at, now),
+    )
+
+
+def cancelled(variant: Variant, job_ids: Sequence[str], now: float, reason: str | None = None) -> Variant:
+    """Return the variant after jobs of it were cancelled that no runner has, or none any more for this reason."""
     jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
     counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
-    return _ended(variant, jobs, counts, now)
+    running = list(jobs.values()).count("running")
+    return _ended(variant, jobs, counts, now, running=running, error=reason or variant.error)
 
 
 def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:

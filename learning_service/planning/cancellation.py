@@ -42,7 +42,7 @@ class Cancellation:
         experiment = self._store.get(params.experiment_id)
         if experiment.has_ended:
             raise ControlError("conflict", f"{params.experiment_id} has ended already: {experiment.status}")
-        runners = self._runners if experiment.discovered else self._store.runners_of(params.experiment_id)
+        runners = self._runners if experiment.discovered else self._runners_of(params.experiment_id)
         with self._log.transaction(sync=True) as tx:
             work = UnitOfWork(tx, self._store)
             for runner in (UNASSIGNED, *runners):
@@ -50,6 +50,10 @@ class Cancellation:
             self._search.end(work, experiment, "it was cancelled")
         self._dispatcher.pump()
         return experiment_view(self._store.get(params.experiment_id))
+
+    def _runners_of(self, experiment_id: str) -> list[str]:
+        away = self._dispatcher.departures
+        return [one for one in self._store.runners_of(experiment_id) if not away.has_nothing(one, experiment_id)]
 
     def _cancel_unsent(self, experiment_id: str, rows: Sequence[JobRow]) -> None:
         # a job in another phase has reached a runner after all: its own end is counted

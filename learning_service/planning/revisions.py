@@ -158,9 +158,16 @@ class Revisions:
         if experiment.archived:
             text = f"{experiment_id} is archived; take it out with `variantbus experiment unarchive {experiment_id}`"
             raise ControlError("conflict", text)
-        if self._store.is_cancelling(experiment_id):
-            raise ControlError("conflict", f"{experiment_id} is still being cancelled; try again in a moment")
+        if waiting := self._store.cancelling(experiment_id):
+            raise ControlError("conflict", f"{experiment_id} is still being cancelled{self._when_again(waiting)}")
         return experiment
+
+    def _when_again(self, runners: Sequence[str]) -> str:
+        """Return what to do about an experiment that some runners have still to cancel ('': jobs without a runner)."""
+        away = [runner for runner in runners if runner and self._dispatcher.departures.is_away(runner)]
+        if not away:
+            return "; try again in a moment"
+        return f" at {away[0]}, which does not answer; if it never comes back: `variantbus runner-forget {away[0]}`"
 
     def _write(
         self,

@@ -51,6 +51,7 @@ RENEWED: Final = (
     "late_events",
     "catalogue",
 )
+DEPARTED: Final = ("absences", "forgotten", "withdrawals")  # costs at most a job that runs twice, and counts once
 FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job
 _encode = msgspec.msgpack.Encoder().encode
 logger = logging.getLogger(__name__)
@@ -322,7 +323,7 @@ class Repair:
         """Begin again what is read or asked for by itself."""
         if self._rows("stale"):
             self._store.stale.mark(tx, self._ids())
-        self._settle(tx, self._rows(*RENEWED))
+        self._settle(tx, self._rows(*RENEWED, *DEPARTED))
 
     def _find_lost(self, work: UnitOfWork) -> None:
         """Find the jobs whose results or pictures are missing."""

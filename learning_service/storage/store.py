@@ -24,6 +24,7 @@ from learning_service.storage.archived import Archived
 from learning_service.storage.catalogue import Catalogue
 from learning_service.storage.confirmations import Confirmations
 from learning_service.storage.deletions import Deletions
+from learning_service.storage.departures import Departures
 from learning_service.storage.judgements import Judgements
 from learning_service.storage.layouts import Layouts
 from learning_service.storage.recent import RecentExperiments
@@ -71,6 +72,7 @@ class LearningStore:
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
         self.searches, self.confirmations, self.layouts = Searches(log), Confirmations(log), Layouts(log)
         self.archived, self.deletions, self.catalogue = Archived(log), Deletions(log), Catalogue(log)
+        self.departures = Departures(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"
@@ -288,10 +290,6 @@ class LearningStore:
         """Return the runners that have jobs of an experiment."""
         return [runner for (runner,) in self._log.query(SQL["select_runners_of"], (experiment_id,))]
 
-    def runners_with_work(self) -> set[str]:
-        """Return the runners that have jobs of experiments which have not ended."""
-        return {runner for (runner,) in self._log.query(SQL["select_runners_with_work"])}
-
     def write_cancel(self, tx: Transaction, experiment_id: str, runner: str, *, finish_running: bool) -> None:
         """Record that a runner has to cancel an experiment; with `finish_running` its running jobs may end normally."""
         tx.execute(SQL["insert_cancel"], (experiment_id, runner, finish_running))
@@ -305,9 +303,9 @@ class LearningStore:
         """Record that a runner has cancelled an experiment."""
         tx.execute(SQL["finish_cancel"], (experiment_id, runner, finish_running))
 
-    def is_cancelling(self, experiment_id: str) -> bool:
-        """Return whether a runner still has to cancel an experiment."""
-        return bool(self._log.query(SQL["select_cancelling"], (experiment_id,)))
+    def cancelling(self, experiment_id: str) -> list[str]:
+        """Return the runners that have still to cancel an experiment."""
+        return [runner for (runner,) in self._log.query(SQL["select_cancelling"], (experiment_id,))]
 
     def forget_cancels(self, tx: Transaction, experiment_id: str) -> None:
         """Remove the cancel requests of an experiment that continues."""

@@ -224,6 +224,3 @@ INSERT INTO late_events (experiment_id, variant_index, body) VALUES (?, ?, ?);
 DELETE FROM late_events WHERE number <= (
     SELECT number FROM late_events WHERE experiment_id = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2
 ) AND experiment_id = ?1;
-
--- select_runners_with_work: the runners that were chosen for jobs of experiments which have not ended.
-SELECT DISTINCT runner FROM jobs JOIN experiments USING (experiment_id) WHERE runner IS NOT NULL AND NOT ended;

@@ -169,7 +169,7 @@ def test_cancelling_ends_the_search_and_more_values_begin_it_again(services: Ser
     cancelled = ask(learning, "experiment.cancel", ExperimentCancelParams(experiment_id=EXPERIMENT))
     assert (cancelled.status, cancelled.search and cancelled.search.state) == ("completed", "stopped")
     wait_until(lambda: EXPERIMENT in runner.cancels, what="the cancel")
-    wait_until(lambda: not learning.call(lambda: learning.service._store.is_cancelling(EXPERIMENT)))
+    wait_until(lambda: not learning.call(lambda: learning.service._store.cancelling(EXPERIMENT)))
 
     ask(learning, "experiment.extend", ExtendParams(experiment_id=EXPERIMENT, values={"cfg_scale": [20]}))
     wait_until(lambda: "ratings" in search_of(learning).reason, what="that it waits again")

@@ -102,7 +102,7 @@ def test_a_cancel_in_the_middle_cancels_what_has_no_row_yet(services: Services, 
     cancel = ExperimentCancelParams(experiment_id=EXPERIMENT)
     request(address_of(learning), "experiment.cancel", cancel, ExperimentView)
     wait_until(lambda: runner.cancels == [EXPERIMENT], what="the cancel at the runner")
-    assert query(learning, "SELECT runner FROM cancels WHERE done = 0") == [("",)]
+    wait_until(lambda: query(learning, "SELECT runner FROM cancels WHERE done = 0") == [("",)], what="its answer")
     held.release()
 
     wait_until(lambda: show(learning).totals.cancelled == len(BY_SEED) - 4, what="the cancelled jobs")

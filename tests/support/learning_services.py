@@ -153,7 +153,7 @@ class ScriptedRunner:
 
     def end_of(self, name: str, result: JobResult | None = None) -> JobCompleted:
         """Return the end of a job that was submitted, and tell of it whoever asks for the job."""
-        ended = JobScript(self.jobs[name].learning_context).completed(result)
+        ended = JobScript(self.jobs[name].learning_context, name).completed(result)
         self.views[name] = JobView(
             job_id=name,
             pipeline=ended.pipeline,

@@ -32,6 +32,7 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_experiment_failures",
     "variantbus_log_damaged_rows",
     "variantbus_runner_unfollowed",
+    "variantbus_runner_waiting",
 }
 
 

@@ -35,7 +35,6 @@ from variantbus.cli.files import JobFile
 from variantbus.cli.job_gc import gc_command
 from variantbus.cli.job_output import output_command
 from variantbus.cli.output import (
-    duration_text,
     first_of,
     json_option,
     json_text,
@@ -47,7 +46,7 @@ from variantbus.cli.output import (
 from variantbus.cli.view import last_line
 from variantbus.client.experiments import new_id
 from variantbus.client.jobs import listed_jobs
-from variantbus.reports.text import count_text
+from variantbus.reports.text import count_text, duration_text
 
 DAMAGED = "damaged, see `job show`"
 

@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "watch": "variantbus.cli.experiment:watch",
     "tail": "bus.console.main:tail",
     "top": "bus.console.main:top",
+    "runner-list": "variantbus.cli.runners:runner_list",
+    "runner-forget": "variantbus.cli.runners:runner_forget",
     "check": "variantbus.cli.check:check",
     "verify": "variantbus.cli.verify:verify",
     "backup": "variantbus.cli.backup:backup",

@@ -24,19 +24,6 @@ def json_text(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def duration_text(seconds: float | None) -> str:
-    """Return a duration in at most two units; "" if it is not known."""
-    if seconds is None:
-        return ""
-    left = max(0, round(seconds))
-    parts: list[str] = []
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        if left >= size or (unit == "s" and not parts):
-            parts.append(f"{left // size} {unit}")
-            left %= size
-    return " ".join(parts[:2])
-
-
 def page_for(limit: int) -> int:
     """Return the size of the pages in which so many rows are asked for, and one more to know whether there is one."""
     return min(limit + 1, MOST_LISTED)

@@ -20,6 +20,7 @@ from learning_service.storage.archived import SQL as ARCHIVED
 from learning_service.storage.catalogue import SQL as CATALOGUE
 from learning_service.storage.confirmations import SQL as CONFIRMATIONS
 from learning_service.storage.deletions import SQL as DELETIONS
+from learning_service.storage.departures import SQL as DEPARTURES
 from learning_service.storage.judgements import SQL as JUDGEMENTS
 from learning_service.storage.layouts import SQL as LAYOUTS
 from learning_service.storage.results import SQL as RESULTS
@@ -45,6 +46,7 @@ STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that t
         "confirmations": CONFIRMATIONS,
         "archived": ARCHIVED,
         "deletions": DELETIONS,
+        "departures": DEPARTURES,
         "archive": ARCHIVE,
         "catalogue": CATALOGUE,
     },

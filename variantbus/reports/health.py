@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from bus.protocol.control import Labels, Metric, Number
 from bus.protocol.identity import WrongFeed
-from variantbus.reports.text import count_text
+from variantbus.reports.text import count_text, duration_text
 
 SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing
 DESCRIPTORS_SHARE: Final = 0.9  # of those that the process may open; without one no client can connect any more
@@ -122,7 +122,21 @@ def _experiment_stuck(readings: Readings, _: Thresholds) -> Iterator[str]:
 
 def _runner_unfollowed(readings: Readings, _: Thresholds) -> Iterator[str]:
     for labels, _value in readings.all("variantbus_runner_unfollowed"):
-        yield f"{labels['runner']} has unended jobs, but is not followed; name it with --runner"
+        runner = labels["runner"]
+        forget = f"if it never comes back: `variantbus runner-forget {runner}`"
+        yield f"{runner} has unended jobs, but is not followed; name it with --runner, or {forget}"
+
+
+def _runner_away(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, seconds in readings.all("variantbus_runner_away_seconds"):
+        if seconds > SILENCE_SECONDS:
+            runner = labels["runner"]
+            jobs, cancels = (
+                readings.get("variantbus_runner_waiting", runner=runner, what=what) or 0 for what in ("jobs", "cancels")
+            )
+            waits = f"{count_text(jobs, 'job', 'jobs')} and {count_text(cancels, 'cancel', 'cancels')} wait for it"
+            forget = f"if it never comes back: `variantbus runner-forget {runner}`"
+            yield f"{runner} has not answered for {duration_text(seconds)}, and {waits}; start it, or {forget}"
 
 
 def _experiments_shared(readings: Readings, _: Thresholds) -> Iterator[str]:
@@ -150,6 +164,7 @@ _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] 
     _behind,
     _experiment_stuck,
     _runner_unfollowed,
+    _runner_away,
     _experiments_shared,
     _no_runner,
 )

@@ -22,3 +22,16 @@ def percent(share: float | None) -> str:
 def count_text(count: float, one: str, many: str) -> str:
     """Return a number with what is counted, in singular or plural."""
     return f"{count} {one if count == 1 else many}"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a duration in at most two units; "" if it is not known."""
+    if seconds is None:
+        return ""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if left >= size or (unit == "s" and not parts):
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2])
