@@ -29,39 +29,11 @@ from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, ServiceThread, definition, image, planned_jobs
 from tests.support.helpers import wait_until
 from tests.support.learning_services import SMALL, Services, address_of, create, query, show, wait_for
+from tests.support.many_experiments import fill
 from variantbus.client.experiments import export_of, history_of, listed
 from variantbus.reports.html import count_ratings, scores_of
 
 MANY: Final = 10_000
-PROMPT: Final = "a blue star on a green field, masterpiece, best quality, highly detailed, " * 8
-
-
-def fill(folder: Path, count: int, *, pipeline: str = "embedded", values: int = 1, seconds: float = 2.0) -> None:
-    """Write experiments, as they would be after years, before the service starts: two completed jobs of each value."""
-    with closing(Log(folder / "learning.db")) as log:
-        store = LearningStore(log)
-        with log.transaction() as tx:
-            for number in range(count):
-                name = f"{pipeline}-{number:05}"
-                plan = replace(
-                    definition(range(values), config={"prompt": f"{PROMPT}No{number}"}),
-                    name=f"Sweep {number}",
-                    pipeline=pipeline,
-                )
-                variants = [
-                    Variant(
-                        index=index,
-                        value=index,
-                        jobs=dict.fromkeys(planned_jobs(index), "ended"),
-                        status="failed" if number == count // 2 else "completed",
-                        completed=2,
-                        duration_sum=2 * seconds,
-                    )
-                    for index in range(values)
-                ]
-                experiment = Experiment(name, plan, variants, created_at=float(number))
-                store.insert(tx, experiment)
-                store.write_experiment(tx, experiment)
 
 
 def found(learning: ServiceThread[LearningService], search: str) -> list[str]:

@@ -48,7 +48,7 @@ class Pages:
             Route("/", self._page),
             Mount("/static", StaticFiles(directory=STATIC)),
             Route("/api/events", self._events),
-            Route("/api/experiments", _json(lambda request, _: ask.experiments(_before(request)))),
+            Route("/api/experiments", _json(lambda request, _: ask.experiments(*_page(request)))),
             Route("/api/experiments", _json(lambda _, body: ask.create(body), status=201), methods=["POST"]),
             Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
             Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
@@ -141,13 +141,14 @@ def _id(request: Request) -> str:
     return str(request.path_params["experiment_id"])
 
 
-def _before(request: Request) -> int | None:
-    text = request.query_params.get("before")
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+def _page(request: Request) -> tuple[int | None, str]:
+    """Return which page of the list is asked for, and of which search."""
+    before, search = request.query_params.get("before"), request.query_params.get("search", "")
+    if before is None:
+        return None, search
+    if not re.fullmatch(r"\d{1,18}", before, re.ASCII):
         raise InvalidInputError("before: give the one of the last page")
-    return int(text)
+    return int(before), search
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from variantbus.reports.html import media_type_of, report_html
 
 THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
 HEALTH_SECONDS: Final = 1.5
+PAGE: Final = 200  # experiments in one reply
 # the changes that a page may request, by the last part of the path
 CHANGES: Final = {
     "cancel": "experiment.cancel",
@@ -41,9 +42,9 @@ class Services:
         """Keep the addresses of the services."""
         self.runner, self.learning, self._keys = runner, learning, keys
 
-    def experiments(self, before: int | None) -> Any:
-        """Return experiments, newest first."""
-        return self._ask("experiment.list", {"before": before, "limit": 200})
+    def experiments(self, before: int | None, search: str) -> Any:
+        """Return a page of the experiments with all words of a search, newest first."""
+        return self._ask("experiment.list", {"before": before, "limit": PAGE, "search": search})
 
     def experiment(self, experiment_id: str) -> Any:
         """Return an experiment with its variants."""

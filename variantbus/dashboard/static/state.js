@@ -1,9 +1,10 @@
 // The state: loaded once as a snapshot and updated by events. Views are notified of changes, once a frame.
 
 import { get, of } from "./api.js";
+import { listOf } from "./list.js";
 
 /** The data of all views. `open` is the experiment that is shown, with its variants and cells. */
-export const state = { experiments: new Map(), open: null, system: [], rejected: [], isConnected: false, isLoaded: false };
+export const state = { list: listOf(() => changed("experiments")), open: null, system: [], rejected: [], isConnected: false, isLoaded: false };
 
 const REJECTED = 50;
 const watchers = new Set();
@@ -34,6 +35,21 @@ export function repeats() {
   let most = open?.status?.definition.jobs_per_variant ?? 0;
   for (const key of open?.cells.keys() ?? []) most = Math.max(most, Number(key.split(".")[1]) + 1);
   return Array.from({ length: most }, (_, repeat) => repeat);
+}
+
+/** Return the pictures of the open experiment by variant and seed; one that several jobs of a variant made counts once. */
+export function pictures() {
+  const found = [];
+  for (const variant of state.open.variants.values()) {
+    const seen = new Set();
+    for (const repeat of repeats()) {
+      for (const image of state.open.cells.get(cellKey(variant.variant_index, repeat))?.images ?? []) {
+        if (!seen.has(image.sha256)) found.push({ sha256: image.sha256, image, variant, repeat });
+        seen.add(image.sha256);
+      }
+    }
+  }
+  return found;
 }
 
 function connect() {
@@ -69,10 +85,8 @@ async function reload() {
   waiting = [];
   const open = state.open;
   try {
-    const [listed] = await Promise.all([get("/api/experiments"), open ? loadOpen(open) : null]);
-    state.experiments = new Map(listed.experiments.map((one) => [one.experiment_id, one]));
+    await Promise.all([state.list.load(), open ? loadOpen(open) : null]);
     state.isLoaded = true;
-    changed("experiments");
   } catch (error) {
     if (open) open.error = error.message;
     setTimeout(reload, 2000);
@@ -110,11 +124,7 @@ function cell(cellState, more = {}) {
 
 const TAKERS = {
   "experiment.status": (body) => {
-    const known = state.experiments.get(body.experiment_id);
-    if (!known || body.revision > known.revision) {
-      state.experiments.set(body.experiment_id, body);
-      changed("experiments");
-    }
+    state.list.take(body);
     if (state.open?.id === body.experiment_id) takeStatus(state.open, body);
   },
   "variant.status": (body) => takeVariant(state.open, body),

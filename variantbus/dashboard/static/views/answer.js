@@ -2,7 +2,7 @@
 
 import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent, valueText } from "../dom.js";
-import { state } from "../state.js";
+import { pictures, state } from "../state.js";
 import { objectiveChoice } from "./objective.js";
 
 const LINE = 34; // px
@@ -85,12 +85,13 @@ export function answerView(id) {
   function seen(objective) {
     const found = new Map();
     const add = (index, number) => number !== null && number !== undefined && found.set(index, [...(found.get(index) ?? []), number]);
-    const metric = objective.split(" ")[1];
-    for (const [key, cell] of state.open.cells) {
-      const index = Number(key.split(".")[0]);
-      if (objective === "stars") for (const image of cell.images ?? []) add(index, state.open.ratings.get(image.sha256)?.stars);
-      else if (cell.state === "completed" && metric) add(index, metric === "seconds" ? cell.seconds : cell.metrics?.[metric]);
-    }
+    const metric = objective.slice(objective.indexOf(" ") + 1);
+    if (objective === "stars") for (const { variant, sha256 } of pictures()) add(variant.variant_index, state.open.ratings.get(sha256)?.stars);
+    else if (objective !== "preference")
+      for (const [key, cell] of state.open.cells) {
+        if (cell.state !== "completed") continue;
+        add(Number(key.split(".")[0]), cell.metrics?.[metric] ?? (metric === "seconds" ? cell.seconds : null));
+      }
     return found;
   }
 

@@ -1,35 +1,59 @@
-// All experiments, newest first, with a search.
+// All experiments, newest first, with a search that the service makes.
 
 import { h, fill, durationText } from "../dom.js";
 import { state } from "../state.js";
 
-export function experimentsView() {
-  const search = h("input", { type: "search", placeholder: "Search by name, variable or state", "aria-label": "Search experiments", oninput: draw });
-  const list = h("ul", { class: "list" });
-  const element = h("section", {}, h("div", { class: "bar" }, h("h1", {}, "Experiments"), search, h("a", { class: "button primary", href: "#/new" }, "New experiment")), list);
+const PAUSE = 200; // ms from the last key to the search
 
-  function draw() {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = [...state.experiments.values()]
-      .filter((one) => words.every((word) => text(one).includes(word)))
-      .sort((one, other) => other.created_at - one.created_at);
-    if (found.length) fill(list, found.map(row));
-    else fill(list, h("li", { class: "empty" }, empty(words)));
+export function experimentsView() {
+  let timer = 0;
+  const rows = new Map(); // id -> { status, element }
+  const search = h("input", { type: "search", placeholder: "Search by name, variable, prompt or state", "aria-label": "Search experiments", maxlength: 200, value: state.list.search, oninput: soon });
+  const list = h("ul", { class: "list" });
+  const more = h("button", { onclick: () => state.list.more() }, "Show more");
+  const element = h("section", {}, h("div", { class: "bar" }, h("h1", {}, "Experiments"), search, h("a", { class: "button primary", href: "#/new" }, "New experiment")), list, h("div", { class: "bar" }, more));
+  const observer = new IntersectionObserver(([seen]) => seen.isIntersecting && state.list.more());
+  observer.observe(more);
+
+  function soon() {
+    clearTimeout(timer);
+    timer = setTimeout(() => state.list.find(search.value.trim()), PAUSE);
   }
 
-  return { element, update: (changes) => (changes.has("all") || changes.has("experiments")) && draw() };
+  function draw() {
+    const found = [...state.list.experiments.values()];
+    if (found.length) fill(list, found.map(row));
+    else fill(list, h("li", { class: "empty" }, empty()));
+    for (const id of rows.keys()) if (!state.list.experiments.has(id)) rows.delete(id);
+    more.hidden = state.list.before === null;
+    if (more.hidden) return;
+    observer.unobserve(more); // it may still be in sight, which is then told once more
+    observer.observe(more);
+  }
+
+  function row(one) {
+    const known = rows.get(one.experiment_id);
+    if (known?.status === one) return known.element;
+    const made = card(one);
+    rows.set(one.experiment_id, { status: one, element: made });
+    return made;
+  }
+
+  function close() {
+    observer.disconnect();
+    clearTimeout(timer);
+  }
+
+  return { element, update: (changes) => (changes.has("all") || changes.has("experiments")) && draw(), close };
 }
 
-function empty(words) {
-  if (!state.isLoaded) return "asking the learning service …";
-  return words.length ? "none of that name" : ["There is no experiment yet. ", h("a", { href: "#/new" }, "Plan the first one"), "."];
+function empty() {
+  if (state.list.error) return state.list.error;
+  if (!state.list.isLoaded) return "asking the learning service …";
+  return state.list.search ? "nothing is found" : ["There is no experiment yet. ", h("a", { href: "#/new" }, "Plan the first one"), "."];
 }
 
-function text(one) {
-  return [one.experiment_name, one.experiment_id, variable(one), one.status, one.definition.pipeline].join(" ").toLowerCase();
-}
-
-function row(one) {
+function card(one) {
   const t = one.totals;
   const ended = t.completed + t.failed + t.cancelled;
   const isOver = ["completed", "partial", "failed", "cancelled"].includes(one.status);

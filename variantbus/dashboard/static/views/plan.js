@@ -6,6 +6,8 @@ import { h, fill, say, durationText, valueText } from "../dom.js";
 const PAUSE = 300; // ms from the last key to the request for the plan
 const OBJECTIVES = [["stars", "my stars"], ["preference", "which of two I prefer"], ["seconds", "the time of a job"], ["", "a metric that jobs report"]];
 
+const GOALS = [["", "small for the time, else large"], ["maximize", "large"], ["minimize", "small"]];
+
 export function planView() {
   const form = h("form", { class: "plan", onsubmit: submit, oninput: soon });
   const preview = h("div", { class: "preview", role: "status" });
@@ -65,7 +67,7 @@ export function planView() {
       axis("a", "What is varied", knobs, first),
       axis("b", "and with it (a grid)", knobs, ""),
       h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, Number.MAX_SAFE_INTEGER))),
-      h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", select("goal", ["maximize", "minimize"]))),
+      h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
       h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive" }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
       h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
       h("button", { class: "primary", type: "submit" }, "Run it"),
@@ -146,7 +148,7 @@ function definition(form) {
     jobs_per_variant: Number(read("jobs")),
     seed: Number(read("seed")),
     objective: isMetric ? read("metric") || "prompt_match" : read("objective"),
-    ...(["stars", "preference"].includes(read("objective")) ? {} : { goal: read("goal") }),
+    ...(["stars", "preference"].includes(read("objective")) ? {} : read("goal") && { goal: read("goal") }),
     ...(form.elements.adaptive?.checked ? { mode: "adaptive", budget: Number(read("budget")) } : {}),
     config,
   };

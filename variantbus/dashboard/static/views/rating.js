@@ -2,7 +2,7 @@
 
 import { get, of, picture, post } from "../api.js";
 import { h, fill, say, stars, valueText } from "../dom.js";
-import { repeats, state } from "../state.js";
+import { pictures, state } from "../state.js";
 import { decideBy, objectiveNow } from "./objective.js";
 
 export function ratingView(id) {
@@ -34,14 +34,8 @@ export function ratingView(id) {
   document.addEventListener("keydown", key);
 
   /** Return the pictures in rating order; blind rating shuffles them, always in the same way. */
-  function pictures() {
-    const found = [];
-    for (const variant of state.open.variants.values()) {
-      for (const repeat of repeats()) {
-        const cell = state.open.cells.get(`${variant.variant_index}.${repeat}`);
-        for (const image of cell?.images ?? []) if (image.width && image.height) found.push({ sha256: image.sha256, variant, repeat });
-      }
-    }
+  function ordered() {
+    const found = pictures().filter(({ image }) => image.width && image.height);
     if (isBlind) found.sort((one, other) => hash(id + one.sha256) - hash(id + other.sha256));
     return found;
   }
@@ -56,7 +50,7 @@ export function ratingView(id) {
   function next() {
     if (isPairs) askPair();
     else {
-      const all = pictures();
+      const all = ordered();
       const start = all.findIndex((one) => one.sha256 === shown?.sha256);
       const order = [...all.slice(start + 1), ...all.slice(0, start + 1)];
       const following = order.find((one) => !state.open.ratings.has(one.sha256)) ?? null;
@@ -67,7 +61,7 @@ export function ratingView(id) {
   }
 
   function go(to) {
-    const all = pictures();
+    const all = ordered();
     place = Math.min(all.length - 1, Math.max(0, to));
     shown = all[place] ?? null;
     draw();
@@ -118,7 +112,7 @@ export function ratingView(id) {
     fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, seed ${state.open.status.definition.seed + shown.repeat} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
     fill(buttons, [1, 2, 3, 4, 5].map((number) => h("button", { onclick: () => rate(number) }, "★".repeat(number), h("kbd", {}, number))), h("button", { onclick: reject }, "Reject", h("kbd", {}, "x")), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
     keys.textContent = "1–5: stars · x: reject · u: undo · ← →: the picture before, the next one";
-    const all = pictures();
+    const all = ordered();
     count.textContent = `${all.filter((one) => state.open.ratings.has(one.sha256)).length} of ${all.length} rated`;
   }
 
@@ -158,7 +152,7 @@ export function ratingView(id) {
       const reply = await post(of(id, isPairs ? "undo-comparison" : "undo"), {});
       if (isPairs) return askPair();
       if (reply.stars === null) state.open.ratings.delete(reply.sha256);
-      go(pictures().findIndex((one) => one.sha256 === reply.sha256));
+      go(ordered().findIndex((one) => one.sha256 === reply.sha256));
     } catch (error) {
       say(error.message, true);
     }
