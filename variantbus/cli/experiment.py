@@ -28,6 +28,7 @@ from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.output import first_of, json_option, json_text, limit_option, note_more, page_for, print_table
 from variantbus.cli.pictures import read_picture
+from variantbus.cli.put_away import archive, delete, unarchive
 from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, set_, stop
 from variantbus.cli.view import ENDED, ExperimentScreen, counts_text, last_line, screen_of, style_of
@@ -68,14 +69,16 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
     metavar="WORDS",
     help="Only those with all these words in their id, name, variables, values, prompt, other settings, or state.",
 )
+@click.option("--archived", is_flag=True, help="Only those that are archived, which are not listed otherwise.")
 @limit_option
 @json_option
 @learning_option
 @keys_option
-def list_(*, search: str, limit: int, as_json: bool, learning: str, keys: Keys | None) -> None:
+def list_(*, search: str, archived: bool, limit: int, as_json: bool, learning: str, keys: Keys | None) -> None:
     """List experiments, newest first."""
     with user_errors():
-        found, is_more = first_of(listed(learning, keys, search=search, page=page_for(limit)), limit)
+        pages = listed(learning, keys, search=search, page=page_for(limit), archived=archived)
+        found, is_more = first_of(pages, limit)
         if as_json:
             click.echo(json_text(found))
         else:
@@ -141,7 +144,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         click.echo(str(target))
 
 
-for command in (extend, retry, stop, rename, set_, export, import_, report):
+for command in (extend, retry, stop, rename, set_, export, import_, report, archive, unarchive, delete):
     experiment.add_command(command)
 
 
@@ -206,7 +209,7 @@ def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_l
 def _newest(learning: str, keys: Keys | None) -> str:
     """Return the newest experiment that has not ended, else the newest one."""
     newest = ""
-    for one in chain.from_iterable(listed(learning, keys, page=100)):
+    for one in chain.from_iterable(listed(learning, keys, page=100, archived=False)):
         if one.status not in ENDED:
             return one.experiment_id
         newest = newest or one.experiment_id

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from bus.console.process import refuse_wrong_feed
+from bus.console.process import EXIT_REFUSED, fail, refuse_wrong_feed
 from bus.console.tail import as_json
 from bus.contracts.messages import Message, VariantStatus
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_PROGRESS, VARIANT_STATUS
@@ -48,9 +48,13 @@ def follow(
                     reason.note_progress()
                 screen.waits_for = reason.text
                 show(screen, batch)
+                if screen.is_deleted:
+                    break
     except KeyboardInterrupt:
         click.echo(f"the experiment continues; see `variantbus watch {experiment_id}`", err=True)
         raise
+    if screen.is_deleted:
+        fail(f"experiment {experiment_id} was deleted", EXIT_REFUSED)
     return screen
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bus.console.tail import printable
 from bus.contracts.experiments import ExperimentView
-from bus.contracts.messages import ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
+from bus.contracts.messages import ExperimentDeleted, ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
 from variantbus.reports.text import value_text
 
 STYLES: Final[dict[str, str]] = {
@@ -37,12 +37,15 @@ class ExperimentScreen:
     variants: dict[int, VariantStatus] = field(default_factory=dict)
     fractions: dict[int, float] = field(default_factory=dict)
     waits_for: str = ""  # why its runner starts none of its jobs, if known
+    is_deleted: bool = False
 
     def take(self, message: Message | None) -> VariantStatus | None:
         """Apply a message; return it if it is a variant's new state."""
         match message:
             case ExperimentStatus() if not self.experiment or message.revision > self.experiment.revision:
                 self.experiment = message
+            case ExperimentDeleted():
+                self.is_deleted = True
             case VariantStatus():
                 known = self.variants.get(message.variant_index)
                 if not known or message.revision > known.revision:

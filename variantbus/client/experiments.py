@@ -114,12 +114,15 @@ def history_of(
 
 
 def listed(
-    learning: str, keys: Keys | None = None, *, search: str = "", page: int = 1000
+    learning: str, keys: Keys | None = None, *, search: str = "", page: int = 1000, archived: bool | None = None
 ) -> Iterator[list[ExperimentStatus]]:
-    """Yield all experiments with the words of a search, newest first, page by page as needed; some may be empty."""
+    """Yield all experiments with the words of a search, newest first, page by page as needed; some may be empty.
+
+    `archived`: only those that are, or only the others.
+    """
     before: int | None = None
     while True:
-        params = ExperimentListParams(before=before, limit=page, search=search)
+        params = ExperimentListParams(before=before, limit=page, search=search, archived=archived)
         reply = request(learning, "experiment.list", params, ExperimentListReply, keys=keys)
         yield reply.experiments
         if reply.before is None:

@@ -1,0 +1,87 @@
+"""`variantbus experiment delete`, `archive` and `unarchive`."""
+
+import sys
+from typing import Final
+
+import click
+
+from bus.console.options import keys_option, learning_option
+from bus.console.process import EXIT_USAGE, fail, user_errors
+from bus.console.tail import printable
+from bus.contracts.experiments import DeletedReply, ExperimentParams, ExperimentView
+from bus.protocol.control import ControlError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.view import ENDED
+from variantbus.reports.text import count_text
+
+DELETE_SECONDS: Final = 120.0  # for one experiment: the answer comes when nothing is left of it
+ids_argument = click.argument("experiment_ids", metavar="ID…", nargs=-1, required=True)
+
+
+@click.command()
+@ids_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@learning_option
+@keys_option
+def delete(experiment_ids: tuple[str, ...], *, yes: bool, learning: str, keys: Keys | None) -> None:
+    """Delete experiments for good: jobs, ratings, and pictures that belong to no other experiment.
+
+    Nothing is deleted if one of them is unknown or has not ended. `experiment export` keeps a copy that can be imported
+    again, without the pictures.
+    """
+    with user_errors():
+        names = list(dict.fromkeys(experiment_ids))
+        views = [_ended(learning, name, keys) for name in names]
+        if not yes:
+            for view in views:
+                pictures = count_text(len(_pictures(view)), "picture", "pictures")
+                click.echo(f"{view.experiment_id}: {printable(view.experiment_name)}, {pictures}", err=True)
+            if not sys.stdin.isatty():
+                fail("no terminal to confirm on; give --yes", EXIT_USAGE)
+            what = count_text(len(views), "experiment", "experiments")
+            click.confirm(f"Delete {what} for good?", abort=True, err=True)
+        for name in names:
+            params = ExperimentParams(experiment_id=name)
+            request(learning, "experiment.delete", params, DeletedReply, DELETE_SECONDS, keys=keys)
+            click.echo(f"deleted {name}", err=True)
+
+
+@click.command()
+@ids_argument
+@learning_option
+@keys_option
+def archive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None) -> None:
+    """Put experiments away: they stay whole, but are listed only by `experiment list --archived`."""
+    _put_away("experiment.archive", "archived", experiment_ids, learning, keys)
+
+
+@click.command()
+@ids_argument
+@learning_option
+@keys_option
+def unarchive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None) -> None:
+    """Take experiments out of the archive."""
+    _put_away("experiment.unarchive", "unarchived", experiment_ids, learning, keys)
+
+
+def _put_away(method: str, done: str, experiment_ids: tuple[str, ...], learning: str, keys: Keys | None) -> None:
+    with user_errors():
+        for name in dict.fromkeys(experiment_ids):
+            request(learning, method, ExperimentParams(experiment_id=name), ExperimentView, keys=keys)
+            click.echo(f"{done} {name}", err=True)
+
+
+def _ended(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentView:
+    """Return an experiment that can be deleted; the service would say the same, but after others were deleted."""
+    view = request(
+        learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
+    )
+    if view.status not in ENDED:
+        advice = f"cancel it first with `variantbus experiment cancel {experiment_id}`, or wait for its end"
+        raise ControlError("conflict", f"{experiment_id} has not ended: {view.status}; nothing was deleted; {advice}")
+    return view
+
+
+def _pictures(view: ExperimentView) -> set[str]:
+    return {image.sha256 for variant in view.variants for image in variant.images}
