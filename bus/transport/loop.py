@@ -24,7 +24,7 @@ from bus.transport.sockets import Socket
 from bus.transport.steps import Steps
 
 MAX_WAIT: Final = 3600.0  # seconds; only an upper bound for poll
-STEPS_SECONDS: Final = 0.005  # a turn, for all work in steps together
+TURN_SECONDS: Final = 0.005  # after which no further callback begins in a turn; what is left has the next one
 HELP: Final = {
     "variantbus_loop_longest_turn_seconds": (
         "The longest time that the service did not look at its sockets, since its start."
@@ -70,6 +70,9 @@ class Loop:
         self._order = itertools.count()
         self._calls: deque[Callback] = deque()
         self._steps: deque[Steps[None]] = deque()  # work that can go on
+        self._left: set[Any] = set()  # sockets that were readable and had no time: they are first in the next turn
+        self._parts = self._read, self._run_timers, self._run_calls, self._run_steps
+        self._first_part = 0  # each part has its turn, however long another one takes
         self.longest_turn = 0.0  # seconds between two looks at the sockets
         self._waking = False  # a wake-up is in the pipe
         self._wake_read, self._wake_write = os.pipe()
@@ -125,19 +128,19 @@ class Loop:
         self.check_process()
         is_urgent = self._calls or self._steps
         wait_ms = 0 if is_urgent else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
-        ready = self._poller.poll(wait_ms)
-        began = time.monotonic()
-        for source, _ in ready:
-            callback = self._readers.get(source)
-            if callback:
-                callback()
-        busy = self._run_timers(began) or bool(ready or self._calls or self._steps)
-        for _ in range(len(self._calls)):
-            self._calls.popleft()()
-        if self._steps:
-            self._run_steps()
-        self.longest_turn = max(self.longest_turn, time.monotonic() - began)
-        return busy
+        ready: list[tuple[Any, int]] = self._poller.poll(wait_ms)
+        began = now = time.monotonic()
+        is_due = bool(self._timers) and self._timers[0][0] <= now
+        is_busy = bool(ready or self._calls or self._steps) or is_due
+        parts = self._parts
+        for part in range(self._first_part, self._first_part + len(parts)):
+            parts[part % len(parts)](ready, began + TURN_SECONDS)
+            now = time.monotonic()
+            if now - began > TURN_SECONDS:
+                break
+        self._first_part = (part + 1) % len(parts)
+        self.longest_turn = max(self.longest_turn, now - began)
+        return is_busy
 
     def points(self) -> Iterator[Point]:
         """Return the metric of the loop."""
@@ -204,9 +207,27 @@ class Loop:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))
         return timer
 
-    def _run_steps(self) -> None:
-        """Do the next steps of the work that waits, in turn, until their time in this turn of the loop is over."""
-        until = time.monotonic() + STEPS_SECONDS
+    def _read(self, ready: list[tuple[Any, int]], until: float) -> None:
+        """Call those whose sockets are readable, until the time is over."""
+        if self._left:
+            ready.sort(key=lambda pair: pair[0] not in self._left)
+            self._left.clear()
+        for place, (source, _) in enumerate(ready):
+            callback = self._readers.get(source)
+            if callback:
+                callback()
+            if place + 1 < len(ready) and time.monotonic() > until:
+                self._left = {source for source, _ in ready[place + 1 :]}
+                return
+
+    def _run_calls(self, _ready: list[tuple[Any, int]], until: float) -> None:
+        for _ in range(len(self._calls)):
+            self._calls.popleft()()
+            if self._calls and time.monotonic() > until:
+                return
+
+    def _run_steps(self, _ready: list[tuple[Any, int]], until: float) -> None:
+        """Do the next steps of the work that waits, in turn."""
         while self._steps:
             steps = self._steps.popleft()
             try:
@@ -217,15 +238,15 @@ class Loop:
                 self._steps.append(steps)
             else:
                 self._resume_after(future, steps)
-            if time.monotonic() >= until:
+            if time.monotonic() > until:
                 return
 
     def _resume_after(self, future: Future[Any], steps: Steps[None]) -> None:
         future.add_done_callback(lambda _: self.call(lambda: self._steps.append(steps)))
 
-    def _run_timers(self, now: float) -> bool:
-        """Call the timers that are due; return whether there were any."""
-        any_due = bool(self._timers) and self._timers[0][0] <= now
+    def _run_timers(self, _ready: list[tuple[Any, int]], until: float) -> None:
+        """Call the timers that are due."""
+        now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
             if timer.cancelled:
@@ -235,7 +256,8 @@ class Loop:
                 # from now, not from when it was due: after a suspend, missed calls are not repeated
                 timer.due = time.monotonic() + timer.period
                 self._schedule(timer)
-        return any_due
+            if time.monotonic() > until:
+                return
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):

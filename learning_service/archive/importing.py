@@ -21,7 +21,15 @@ from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, complete
-from learning_service.archive.imports import check_import, completed_job, joined, pictures_by_job, variant_of
+from learning_service.archive.imports import (
+    check_import,
+    completed_job,
+    finished,
+    joined,
+    pictures_by_job,
+    planned_variants,
+)
+from learning_service.experiments import variants
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.sharding import Shard
@@ -104,14 +112,19 @@ class Importer:
     def _write(self, whole: ImportParams) -> Steps[None]:
         """Write all records, and then in one transaction the experiment that they belong to."""
         name, records, judgements = whole.experiment_id, whole.records, self._store.judgements
-        by_variant: dict[int, list[JobCompleted]] = {}
+        made = planned_variants(whole)
+        yield None
         images = pictures_by_job(records)
+        yield None
         for some in in_parts(sorted(records.results, key=attrgetter("finished_at"))):
             ended = [completed_job(whole, one, images.get(one.job_id, ())) for one in some]
-            for record, job in zip(some, ended, strict=True):
-                by_variant.setdefault(record.variant_index, []).append(job)
             with self._log.transaction() as tx:
                 self._store.results.write(tx, ended)
+            by_variant: dict[int, list[JobCompleted]] = {}
+            for record, job in zip(some, ended, strict=True):
+                by_variant.setdefault(record.variant_index, []).append(job)
+            for index, jobs in by_variant.items():
+                made[index] = variants.jobs_ended(made[index], jobs)
             yield None
         for ratings in in_parts(records.ratings):
             with self._log.transaction() as tx:
@@ -123,10 +136,8 @@ class Importer:
                 for comparison in comparisons:
                     judgements.compare(tx, name, comparison_row(comparison))
             yield None
-        made = []
-        for index in range(len(whole.values)):
-            variant = variant_of(whole, index, by_variant.pop(index, []))
-            made.append(replace(variant, rating=judgements.summary(name, index)))
+        for index, variant in enumerate(made):
+            made[index] = replace(finished(variant, whole.created_at), rating=judgements.summary(name, index))
             yield None
         experiment = Experiment(name, whole.definition, made, created_at=whole.created_at)
         experiment.updated_at, experiment.revision = time.time(), 1

@@ -18,7 +18,7 @@ from learning_service.experiments.plan import (
     job_config,
     job_id,
 )
-from learning_service.experiments.variants import Variant
+from learning_service.experiments.variants import JobPhase, Variant
 
 
 def check_import(params: ImportParams, max_variants: int) -> None:
@@ -113,18 +113,25 @@ def completed_job(whole: ImportParams, record: ResultRecord, images: Sequence[Im
     )
 
 
-def variant_of(whole: ImportParams, index: int, ended: Sequence[JobCompleted]) -> Variant:
-    """Return a variant after its jobs ended, in their order; a seed without a record counts as cancelled."""
-    seeds = {job.learning_context.repeat_index for job in ended if job.learning_context}
-    missing = [
-        job_id(whole.experiment_id, PlannedJob(index, repeat))
-        for repeat in range(whole.definition.jobs_per_variant)
-        if repeat not in seeds
+def planned_variants(whole: ImportParams) -> list[Variant]:
+    """Return the variants before their jobs ended: with a job for each record, and for each seed that has none."""
+    names: list[dict[str, JobPhase]] = [{} for _ in whole.values]
+    seeds: list[set[int]] = [set() for _ in whole.values]
+    for record in whole.records.results:
+        names[record.variant_index][record.job_id] = "planned"
+        seeds[record.variant_index].add(record.repeat_index)
+    for index, present in enumerate(seeds):
+        for repeat in range(whole.definition.jobs_per_variant):
+            if repeat not in present:
+                names[index][job_id(whole.experiment_id, PlannedJob(index, repeat))] = "planned"
+    return [
+        Variant(index=index, value=value, jobs=jobs)
+        for index, (value, jobs) in enumerate(zip(whole.values, names, strict=True))
     ]
-    names = [*(job.job_id for job in ended), *missing]
-    variant = Variant(index=index, value=whole.values[index], jobs=dict.fromkeys(names, "planned"))
-    if ended:
-        variant = variants.jobs_ended(variant, ended)
-    if missing:
-        variant = variants.cancelled(variant, missing, whole.created_at)
-    return replace(variant, revision=1)
+
+
+def finished(variant: Variant, created_at: float) -> Variant:
+    """Return the variant after all records: a seed without one counts as cancelled."""
+    missing = [name for name, phase in variant.jobs.items() if phase == "planned"]
+    ended = variants.cancelled(variant, missing, created_at) if missing else variant
+    return replace(ended, revision=1)

@@ -70,6 +70,7 @@ class EventConsumer:
         self._damaged: dict[tuple[str, int], None] = {}  # runners with offsets that were published, oldest first
         self._gaps: set[str] = set()  # runners with a gap that could not be noted
         self._blocked = self._overflown = False
+        self._alone = 0  # so many events are applied one by one, as one of them makes its batch fail
         self._counts: Counter[Label] = Counter()  # outcomes with their reasons since the start
 
     def points(self) -> Iterator[Point]:
@@ -83,8 +84,8 @@ class EventConsumer:
         for delivery in batch:
             if not delivery.offset:
                 self._relay_progress(delivery)
-            elif self._blocked and (self._overflown or len(self._waiting) >= self._log.limits.waiting_events):
-                self._overflown = True  # this one and all that follow are read again: see `_unblock`
+            elif self._overflown or (self._blocked and len(self._waiting) >= self._log.limits.waiting_events):
+                self._overflown = True  # this one and all that follow are read again: see `_go_on`
             else:
                 self._waiting.append(delivery)
         self._work_off()
@@ -127,9 +128,13 @@ class EventConsumer:
                 del self._damaged[next(iter(self._damaged))]
 
     def _work_off(self) -> None:
-        alone = 0  # so many events are applied one by one, as one of them makes its batch fail
+        """Apply what waits, a batch at most; the rest in the next turn of the loop."""
+        left = self._log.limits.batch_events
         while self._waiting and not self._blocked:
-            count = 1 if alone else min(self._log.limits.batch_events, len(self._waiting))
+            if left <= 0:
+                self._loop.call(self._go_on)
+                return
+            count = 1 if self._alone else min(left, len(self._waiting))
             try:
                 applied = self._apply([self._waiting[index] for index in range(count)])
             except StorageError as error:
@@ -137,14 +142,18 @@ class EventConsumer:
                 self._blocked = True
                 retry_later(self._loop, error, self._unblock)
                 return
-            alone = max(0, alone - 1) if applied else count
+            self._alone = max(0, self._alone - 1) if applied else count
+            left -= count if applied else 0
             for _ in range(count if applied else 0):
                 self._waiting.popleft()
 
     def _unblock(self) -> None:
         self._blocked = False
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._work_off()
-        if self._overflown and not self._blocked:
+        if self._overflown and not self._blocked and not self._waiting:
             self._overflown = False
             self._on_overflow()
 

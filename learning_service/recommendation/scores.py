@@ -17,7 +17,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from learning_service.recommendation.posterior import Array, Posterior, spreads, weigh
 
@@ -107,7 +106,7 @@ def _assume(table: _Table, seed_ratio: float) -> tuple[Array, Array, Array, Arra
     precision = np.diag(counts.sum(axis=1)) - (counts * shares) @ counts.T
     moment = sums.sum(axis=1) - counts @ (shares * seed_sums)
     centring = np.eye(values) - 1 / values
-    lengths, axes = eigh(centring, precision + centring)
+    lengths, axes = _common_axes(centring, precision + centring)
     inverse = VALUE_RATIOS[:, None] ** -2
     stretched = 1 + (inverse - 1) * np.clip(lengths, 0, 1)
     along = (axes.T @ moment) / stretched
@@ -132,6 +131,16 @@ def _assume(table: _Table, seed_ratio: float) -> tuple[Array, Array, Array, Arra
     own = scale * ((1 / stretched) @ (axes**2).T)
     rows = scale * ((axes.sum(axis=0) / stretched) @ axes.T)
     return log_weights, means, variances, spreads(own, rows), noises
+
+
+def _common_axes(one: Array, other: Array) -> tuple[Array, Array]:
+    """Return lengths and axes that make `other` the identity and `one` the diagonal matrix of the lengths.
+
+    As `scipy.linalg.eigh(one, other)` does, which would keep the interpreter to itself for seconds.
+    """
+    inverse = np.linalg.inv(np.linalg.cholesky(other))
+    lengths, turned = np.linalg.eigh(inverse @ one @ inverse.T)
+    return lengths, np.asarray(inverse.T @ turned, np.float64)
 
 
 def _log_half_cauchy(ratio: Array | float) -> Array:

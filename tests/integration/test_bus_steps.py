@@ -16,12 +16,12 @@ from bus.protocol.control import ControlError, MetricsReply, NoParams
 from bus.publisher import LONG_REQUESTS
 from bus.transport import sockets
 from bus.transport.client import RequestClient, request
-from bus.transport.loop import STEPS_SECONDS, Loop
+from bus.transport.loop import TURN_SECONDS, Loop
 from bus.transport.steps import Steps, complete, in_thread, wait
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, deadline, wait_until
 
 LONG: Final = 40  # steps
-STEP: Final = STEPS_SECONDS / 2  # seconds
+STEP: Final = TURN_SECONDS / 2  # seconds
 
 
 def long_work(seen: list[str], name: str, steps: int = LONG) -> Steps[str]:
