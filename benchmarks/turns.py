@@ -70,6 +70,7 @@ class Bench:
         """End the learning service in good order, and start it with what it has."""
         self._crew.dismiss(self.learning)
         self.start_learning()
+        self.ask("info")
 
     def case(self, name: str, work: Callable[[], object]) -> None:
         """Measure both services while something is done."""
@@ -205,7 +206,7 @@ def measure(bench: Bench) -> None:
     bench.case("start", lambda: bench.ask("info"))
     bench.case("create", lambda: create("planned-1", plan(size)))
     bench.case("send all jobs to the runner", lambda: bench.wait("the jobs", sent))
-    bench.case("show and list", lambda: [_look(bench, "planned-1") for _ in range(ROUNDS)])
+    bench.case("show and list", lambda: _look(bench, "planned-1"))
     bench.case("cancel", lambda: _cancel(bench, "planned-1"))
     bench.case("create half, then extend", lambda: _extend(bench, create, half))
     bench.case("import", lambda: send(bench.control, exported("imported-1", size, objective="score"), None))
@@ -222,14 +223,15 @@ def measure(bench: Bench) -> None:
     few = size._replace(values=100, jobs_per_value=1)
     bench.case("the first adaptive one", lambda: create("adaptive-1", plan(few, mode="adaptive", budget=50)))
     bench.case("run all jobs", lambda: _run(bench))
-    bench.case("start again", lambda: (bench.restart_learning(), bench.ask("info")))
+    bench.case("start again", bench.restart_learning)
     bench.case("look at what is not in memory", lambda: _look(bench, "imported-1"))
 
 
 def _look(bench: Bench, name: str) -> None:
-    bench.ask("experiment.show", experiment_id=name)
-    bench.ask("experiment.list")
-    bench.ask_runner("job.list")
+    for _ in range(ROUNDS):
+        bench.ask("experiment.show", experiment_id=name)
+        bench.ask("experiment.list")
+        bench.ask_runner("job.list")
 
 
 def _status(bench: Bench, name: str) -> str:
