@@ -9,11 +9,13 @@ import hashlib
 import io
 import json
 import logging
+import math
 import mimetypes
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,6 +58,7 @@ class Outputs:
     def __init__(self, root: Path) -> None:
         """Use a folder; it is made when the first file is written."""
         self.root = root
+        self.full_at = -math.inf  # when it was last seen full, by the monotonic clock
         self._warnings: dict[str, list[str]] = {}  # by job, until it ends
 
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
@@ -139,6 +142,7 @@ class Outputs:
         except OSError as error:
             fault = disk_fault(error, self.root)
             if fault:
+                self.full_at = time.monotonic()
                 raise fault from error
             raise
 
@@ -153,7 +157,10 @@ class Outputs:
 
     def is_full(self) -> bool:
         """Return whether the disk is full to its last bytes, by what the system says; nothing is written."""
-        return self.root.exists() and shutil.disk_usage(self.root).free < len(PROBE)
+        if not self.root.exists() or shutil.disk_usage(self.root).free >= len(PROBE):
+            return False
+        self.full_at = time.monotonic()
+        return True
 
     def probe(self) -> StorageError | DiskError | None:
         """Return why nothing can be written now, None if something can; a lost folder is no job's fault."""

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,12 +226,29 @@ def test_a_program_that_fails_while_nobody_can_look_at_the_disk_runs_again(
     job = record_of(config={"command": ["false"]})
 
     for attempt in (1, 2, 3):
-        with pytest.raises(StorageError, match=r"nobody could see whether .* had room"):
+        with pytest.raises(StorageError, match="not sure that"):
             pipeline.run(replace(job, attempt=attempt), Reports(), lambda: False)
     result = pipeline.run(replace(job, attempt=4), Reports(), lambda: False)
 
     assert result.error
     assert result.error.message == "exit status 1"
+
+
+@pytest.mark.fault(item="F63")
+def test_a_program_that_fails_right_behind_a_full_disk_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bytes come and go: between two looks there may have been none for a moment."""
+    outputs = Outputs(tmp_path / "outputs")
+    pipeline = CommandPipeline(Setup(outputs=outputs))
+    job = record_of(config={"command": ["false"]})
+    outputs.full_at = time.monotonic() - 1  # as another job has seen it
+
+    with pytest.raises(StorageError, match="not sure that"):
+        pipeline.run(job, Reports(), lambda: False)
+    monkeypatch.setattr("pipeline_runner.pipelines.command.pipeline.UNSURE_SECONDS", 1e-9)
+
+    assert pipeline.run(job, Reports(), lambda: False).error
 
 
 class Failing(Pipeline):

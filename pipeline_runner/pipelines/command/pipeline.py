@@ -37,6 +37,7 @@ LINE_BYTES: Final = 65_536  # of stdout: a longer last line is not read
 SHOWN: Final = 60  # characters of a line in a warning
 LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
 BLIND_SECONDS: Final = 0.25  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
+UNSURE_SECONDS: Final = 5.0  # behind a full disk: it may have been full for a moment again
 BELIEVED_ATTEMPT: Final = 4  # from this one on a failure counts though nobody looked, so that no job runs for ever
 _STAGES: Final = {
     "run": StageSpec(
@@ -165,24 +166,26 @@ class _RoomSeen:
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
-        self._looked_at = time.monotonic()
-        self._was_full = outputs.is_full()
+        self._began = self._looked_at = time.monotonic()
         self._was_blind = False
+        outputs.is_full()
 
     def look(self) -> None:
         now = time.monotonic()
         self._was_blind = self._was_blind or now - self._looked_at > BLIND_SECONDS
-        self._was_full = self._was_full or self._outputs.is_full()
         self._looked_at = now
+        self._outputs.is_full()
 
     def fault(self, attempt: int) -> StorageError | None:
         """Return why a failure that follows says nothing of the program."""
         self.look()
-        if self._was_full:
-            return StorageError(f"{self._outputs.root} had no room left while a program ran")
-        if self._was_blind and attempt < BELIEVED_ATTEMPT:
-            return StorageError(f"a program failed while nobody could see whether {self._outputs.root} had room left")
-        return None
+        root, full_at = self._outputs.root, self._outputs.full_at
+        if full_at >= self._began:
+            return StorageError(f"{root} had no room left while a program ran")
+        is_sure = not self._was_blind and full_at < self._began - UNSURE_SECONDS
+        if is_sure or attempt >= BELIEVED_ATTEMPT:
+            return None
+        return StorageError(f"a program failed, and it is not sure that {root} had room left all the time")
 
 
 def _wait(
