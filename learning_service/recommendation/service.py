@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import asdict, replace
 
 from bus.contracts.experiments import ExperimentParams
-from bus.contracts.messages import RecommendationUpdated, decode_body
+from bus.contracts.messages import RecommendationUpdated, ValueEstimate, decode_body
 from bus.contracts.topics import RECOMMENDATION_UPDATED
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
@@ -212,10 +212,25 @@ def make_recommendation(experiment: Experiment, seen: Observations) -> Recommend
         ControlError: the statistics are not installed (code `unavailable`).
     """
     variable, name = experiment.definition.variable_name, experiment.experiment_id
+    if problem := problem_of(name, seen.objective, len(seen.seen), seen.reported):
+        return without_observations(name, seen, problem)  # not worth to load the statistics
     content = asdict(load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable))
-    count = len(seen.seen)
-    if problem := problem_of(name, seen.objective, count, seen.reported):
-        content |= {"sentence": problem, "problem": problem}
-    elif remark := remark_on(seen.objective, count, seen.reported):
+    if remark := remark_on(seen.objective, len(seen.seen), seen.reported):
         content["sentence"] += f"; {remark}"
     return RecommendationUpdated(experiment_id=name, **content)
+
+
+def without_observations(experiment_id: str, seen: Observations, problem: str) -> RecommendationUpdated:
+    """Return what is published where nothing can be recommended, as the statistics would but for the reason."""
+    return RecommendationUpdated(
+        experiment_id=experiment_id,
+        value=None,
+        p_best=None,
+        sentence=problem,
+        tier="none",
+        objective=seen.objective.text,
+        estimates=tuple(
+            ValueEstimate(value=one.value, mean=None, low=None, high=None, n=0, p_best=None) for one in seen.candidates
+        ),
+        problem=problem,
+    )

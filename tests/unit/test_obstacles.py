@@ -1,6 +1,7 @@
 """What keeps an experiment from being decided, in words, and what follows from another objective."""
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.experiments import SetParams
@@ -11,7 +12,9 @@ from learning_service.experiments.model import SearchState
 from learning_service.feedback.ratings import hint_of
 from learning_service.planning.objectives import decided_by, resumed
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
+from learning_service.recommendation.observations import Observations, candidates
 from learning_service.recommendation.obstacles import Reported, problem_of, remark_on, reported_by
+from learning_service.recommendation.service import make_recommendation
 from learning_service.search.policy import NOTHING_TO_GO_BY
 from tests.support.factories import definition, image, planned_experiment
 
@@ -44,6 +47,19 @@ def test_an_objective_that_never_comes_is_told(objective: Objective, reported: R
     """As soon as a job has completed without it, with what there is instead."""
     assert problem_of("e", objective, 0, reported) == sentence
     assert problem_of("e", objective, 1, reported) == ""
+
+
+def test_a_problem_is_told_without_the_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take a second to load and memory; the answer is the one that they would give, but for its sentence."""
+    experiment = planned_experiment()
+    seen = Observations([], candidates(experiment), LOS, Reported(1, ["loss"], has_pictures=False))
+    theirs = make_recommendation(experiment, seen._replace(reported=Reported(0, [], has_pictures=False)))
+    monkeypatch.setattr("learning_service.recommendation.service.load_statistics", None)
+
+    made = make_recommendation(experiment, seen)
+
+    assert made.problem == made.sentence != ""
+    assert replace(made, sentence=theirs.sentence, problem=UNSET) == theirs
 
 
 @pytest.mark.parametrize(
