@@ -27,6 +27,7 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
         maximum: The most that is allowed.
         choices: What is offered, if not everything of the type.
         also: What is accepted besides, though it is not listed: older names of the choices.
+        ambiguous: What could mean several of the choices, and is refused, with those that it could mean.
         needs: Keys of the configuration without which this one would change nothing.
         unit: Of the number, for people.
         target: Where the value goes in what the pipeline sends or runs, for people.
@@ -39,6 +40,7 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     maximum: int | float | None = None
     choices: tuple[Scalar, ...] = ()
     also: tuple[Scalar, ...] = ()
+    ambiguous: dict[str, tuple[str, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     unit: str = ""
     target: str = ""
@@ -157,20 +159,26 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
     if spec.kind in _KINDS and not _KINDS[spec.kind].holds(value):  # of a kind that is new to us, its runner decides
         raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind].text}, got {value!r}")
     if spec.loras is not None and isinstance(value, str):
-        _check_loras(where, spec.loras, value)
+        _check_loras(where, spec.loras, spec.ambiguous, value)
     if spec.choices and value not in (*spec.choices, *spec.also):
-        hint = near_miss(str(value), [str(choice) for choice in spec.choices])
-        raise InvalidInputError(f"{where}: {value!r} is not offered; {hint}")
+        raise InvalidInputError(f"{where}: {_no_choice(value, spec.choices, spec.ambiguous)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = spec.minimum, spec.maximum
         if (low is not None and value < low) or (high is not None and value > high):
             raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
 
 
-def _check_loras(where: str, offered: tuple[str, ...], text: str) -> None:
+def _check_loras(where: str, offered: tuple[str, ...], ambiguous: Mapping[str, tuple[str, ...]], text: str) -> None:
     for name in LORA_TAG.findall(text):
         if name not in offered:
-            raise InvalidInputError(f"{where}: LoRA {name!r} is not offered; {near_miss(name, list(offered))}")
+            raise InvalidInputError(f"{where}: LoRA {_no_choice(name, offered, ambiguous)}")
+
+
+def _no_choice(value: ConfigValue, choices: tuple[Scalar, ...], ambiguous: Mapping[str, tuple[str, ...]]) -> str:
+    """Say why a value is none of the choices, and what to write instead."""
+    if found := ambiguous.get(str(value)):
+        return f"{value!r} is ambiguous; write {' or '.join(repr(name) for name in found)}"
+    return f"{value!r} is not offered; {near_miss(str(value), [str(choice) for choice in choices])}"
 
 
 class _Check(NamedTuple):

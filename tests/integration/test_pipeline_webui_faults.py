@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from bus.contracts.messages import Config, JobResult
 from tests.servers.webui import FakeWebui, Spoiled
@@ -274,3 +275,78 @@ def test_progress_that_says_nothing_does_no_harm(
 
     server.canned |= {f"{API}/progress": (500, b"oops"), "/internal/progress": (200, b"[]")}
     assert run(pipeline_of(tmp_path, server)).success
+
+
+def square(folder: Path, *, smooth: bool = False) -> str:
+    """Write a picture with edges, which each way of resizing draws otherwise, or one without."""
+    image = Image.new("RGB", (40, 24), "red")
+    image.paste("white", (20, 12, 20 if smooth else 30, 20))
+    image.save(folder / "start.png")
+    return str(folder / "start.png")
+
+
+@pytest.mark.fault(item="F121")
+def test_an_upscaler_whose_model_is_missing_is_noticed(tmp_path: Path, fake_webui: Fake) -> None:
+    """The server resizes the picture and answers 200; for an experiment on the upscaler the job has failed."""
+    server = fake_webui()
+    server.settings.missing.add("R-ESRGAN 4x+")
+    pipeline = pipeline_of(tmp_path, server)
+    config: Config = {"init_image": square(tmp_path), "upscaler": "R-ESRGAN 4x+", "upscaling_factor": 1.5}
+
+    failed = run(pipeline, config, stage="upscale", mark=context(variable="upscaler"))
+    warned = run(pipeline, config, stage="upscale", mark=context(variable="upscaling_factor"))
+
+    assert failure(failed)[0] == "substituted"
+    assert failed.warnings == warned.warnings
+    assert (
+        "asked for 'R-ESRGAN 4x+', the server used 'a plain resize: it could not load the model" in warned.warnings[0]
+    )
+    assert warned.success
+
+
+@pytest.mark.fault(item="F121")
+@pytest.mark.parametrize(
+    ("missing", "more"),
+    [
+        ("", {"upscaler": "R-ESRGAN 4x+"}),
+        ("", {"upscaler": "Lanczos"}),
+        ("R-ESRGAN 4x+", {"upscaler": "R-ESRGAN 4x+", "gfpgan_visibility": 0.5}),
+    ],
+)
+def test_an_upscaler_that_works_or_of_which_nobody_can_tell_is_no_fault(
+    tmp_path: Path, fake_webui: Fake, missing: str, more: Config
+) -> None:
+    """Further steps change the picture."""
+    server = fake_webui()
+    server.settings.missing.add(missing)
+    result = run(pipeline_of(tmp_path, server), {"init_image": square(tmp_path), **more}, stage="upscale")
+
+    assert (result.success, result.warnings) == (True, ())
+
+
+@pytest.mark.fault(item="F121")
+@pytest.mark.parametrize(("form", "smooth"), [("jpg", False), ("png", True)])
+def test_what_nobody_can_tell_of_an_upscaler_is_no_fault(
+    tmp_path: Path, fake_webui: Fake, form: str, smooth: bool
+) -> None:
+    """A picture with losses, and one without edges."""
+    server = fake_webui()
+    server.settings.missing.add("R-ESRGAN 4x+")
+    server.options["samples_format"] = form
+    config: Config = {"init_image": square(tmp_path, smooth=smooth), "upscaler": "R-ESRGAN 4x+"}
+
+    assert run(pipeline_of(tmp_path, server), config, stage="upscale").warnings == ()
+
+
+@pytest.mark.fault(item="F121")
+def test_loras_are_compared_by_the_setting_of_the_moment(tmp_path: Path, fake_webui: Fake) -> None:
+    """It was changed after the lists were read: off, the server tells nothing; on, a missing one is noticed."""
+    server = fake_webui()
+    pipeline, config = pipeline_of(tmp_path, server), {**CONFIG, "lora": "detail"}
+    server.settings.change({"lora_add_hashes_to_infotext": False})
+    assert run(pipeline, config, mark=context(variable="lora")).success
+    pipeline.refresh()
+    server.settings.change({"lora_add_hashes_to_infotext": True})
+    server.settings.missing.add("detail")
+
+    assert failure(run(pipeline, config, mark=context(variable="lora")))[0] == "substituted"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec.structs import replace
 from PIL import Image
 
 from bus.contracts.messages import Config, JobResult, LearningContext
@@ -36,10 +37,11 @@ def run(
     mark: LearningContext | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled = lambda: False,
+    attempt: int = 1,
 ) -> JobResult:
     """Run a job to its end."""
     job = record_of(pipeline="webui", stage=stage, config=CONFIG if config is None else config, mark=mark)
-    return pipeline.run(job, Reports() if progress is None else progress, cancelled)
+    return pipeline.run(replace(job, attempt=attempt), Reports() if progress is None else progress, cancelled)
 
 
 def picture(folder: Path, size: tuple[int, int] = (40, 24)) -> str:

@@ -5,6 +5,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from bus.contracts.messages import Config
 from bus.contracts.pipeline_specs import StageSpec, check_config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
@@ -68,16 +69,39 @@ def test_a_model_may_be_called_by_title_name_hash_or_file(spelling: str) -> None
     check_config(stages_of(lists)["txt2img"], {**CONFIG, "model": spelling})
 
 
-def test_a_name_that_could_mean_two_models_is_none() -> None:
-    """Which of them a server would take is chance."""
+def test_a_name_that_could_mean_two_models_is_refused_with_both() -> None:
+    """Which of them a server would take is chance; the path of a file means that file."""
 
     def twice(answers: dict[str, Any]) -> None:
-        answers["sd-models"].append({"title": "b/real.ckpt [99]", "model_name": "b_real", "filename": "/b/real.ckpt"})
+        answers["sd-models"].append(
+            {"title": "real.safetensors", "model_name": "real", "filename": "/real.safetensors"}
+        )
 
-    spellings = lists_of(twice).names["models"].spellings
+    lists = lists_of(twice)
+    spec = stages_of(lists)["txt2img"]
 
-    assert "real" not in spellings
-    assert spellings["b_real"] == "b/real.ckpt [99]"
+    for sure in ("real.safetensors", "photo/real.safetensors", "photo_real", "ab12cd34ef"):
+        check_config(spec, {**CONFIG, "model": sure})
+    assert lists.names["models"].spellings["real.safetensors"] == "real.safetensors"
+    with pytest.raises(InvalidInputError) as refused:
+        check_config(spec, {**CONFIG, "model": "real"})
+    assert str(refused.value) == (
+        "config.model: 'real' is ambiguous; write 'photo/real.safetensors [ab12cd34ef]' or 'real.safetensors'"
+    )
+
+
+def test_an_alias_of_two_loras_is_refused_with_both() -> None:
+    """In a prompt as in a variable."""
+
+    def twice(answers: dict[str, Any]) -> None:
+        answers["loras"].append({"name": "other", "alias": "Ink"})
+
+    spec = stages_of(lists_of(twice))["txt2img"]
+
+    configs: tuple[Config, ...] = ({"lora": "Ink"}, {"prompt": "a star <lora:Ink:1>"})
+    for config in configs:
+        with pytest.raises(InvalidInputError, match="'Ink' is ambiguous; write 'ink-style' or 'other'"):
+            check_config(spec, config)
 
 
 def test_a_prompt_may_name_the_loras_of_the_server_only() -> None:

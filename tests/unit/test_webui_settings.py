@@ -22,7 +22,9 @@ OPTIONS: Final[dict[str, Any]] = {
     "eta_noise_seed_delta": 0,
 }
 INFO: Final[Mapping[str, Any]] = {"sd_model_name": "real", "sd_model_hash": "ab12cd34ef", "clip_skip": 1}
-REAL: Final = Checkpoint("photo/real.safetensors [ab12cd34ef]", "real", "ab12cd34ef", "ab12cd34ef" + "0" * 54)
+REAL: Final = Checkpoint(
+    "photo/real.safetensors [ab12cd34ef]", "photo/real.safetensors", "real", "ab12cd34ef", "ab12cd34ef" + "0" * 54
+)
 
 
 def is_made_so(
@@ -58,7 +60,7 @@ def test_the_model_of_the_job_counts_and_not_the_loaded_one() -> None:
     """With its hash."""
     assert hashed() == hashed(sd_model_checkpoint="a", sd_checkpoint_hash="b")
     assert hashed() != hashed(REAL._replace(sha256="c"))
-    assert hashed() != hashed(REAL._replace(title="dup/real.safetensors [ab12cd34ef]"))
+    assert hashed() != hashed(REAL._replace(file="dup/real.safetensors"))
 
 
 def test_a_model_is_read_by_its_title() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline_runner.pipelines.http_client import Reply
-from pipeline_runner.pipelines.webui.watch import ServerState, Watch, server_state
+from pipeline_runner.pipelines.webui.watch import ServerState, Watch, left_behind, server_state
 
 
 def running(timestamp: str = "2", *, fraction: float = 0.5, halted: bool = False, task: Any = "unknown") -> ServerState:
@@ -132,3 +132,35 @@ def test_a_page_that_cannot_tell_of_tasks_is_as_none(task: Reply) -> None:
 
     assert state is not None
     assert state.task == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "found"),
+    [
+        ({"active": True, "queued": False}, running(), "running"),
+        ({"active": False, "queued": True}, running(), "waiting"),
+        ({"active": False, "queued": True}, IDLE, "waiting"),
+        ({"active": False, "queued": False}, running(), "gone"),
+        ({"active": True, "queued": False}, IDLE, "gone"),
+        ({"active": True, "queued": False}, running()._replace(job="extras"), "gone"),
+        ({"active": True, "queued": False}, None, "gone"),
+        ([], running(), "gone"),
+    ],
+)
+def test_a_task_whose_runner_was_killed(told: Any, state: ServerState | None, found: str) -> None:
+    """One that has failed seems active for ever, and must not cost somebody else's job."""
+    assert left_behind(Reply(200, json.dumps(told).encode()), state) == found
+
+
+def test_without_the_page_nobody_knows_a_task() -> None:
+    """Its path is not there."""
+    assert left_behind(Reply(404, b'{"detail": "Not Found"}'), running()) == "gone"
+
+
+def test_the_settings_are_kept_as_often_as_they_change_while_our_job_runs() -> None:
+    """A server on which they change all the time is seen by the last of them."""
+    sights = [running(task="waiting")._replace(settings={"a": 9})]
+    sights += [running(task="active")._replace(settings={"a": number // 2}) for number in range(12)]
+    sights += [running(task="active")]
+
+    assert watched(*sights).settings == ({"a": 2}, {"a": 3}, {"a": 4}, {"a": 5})

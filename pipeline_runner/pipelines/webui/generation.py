@@ -3,15 +3,23 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.http_client import Exchange, HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.lists import API
 from pipeline_runner.pipelines.webui.settings import ASK_SECONDS, read_options
-from pipeline_runner.pipelines.webui.watch import NOT_FOUND, PROGRESS_QUERY, ServerState, Watch, server_state
+from pipeline_runner.pipelines.webui.watch import (
+    NOT_FOUND,
+    PROGRESS_QUERY,
+    ServerState,
+    Watch,
+    left_behind,
+    server_state,
+)
 
+TASK_PATH: Final = "/internal/progress"
 TICK_SECONDS: Final = 0.05
 POLL_SECONDS: Final = 1.0  # between two polls of the progress
 STOP_POLL_SECONDS: Final = 0.2  # the same while our job must end
@@ -111,11 +119,33 @@ class Generation:
 
     def _ask_for_task(self) -> Reply | None:
         question = {"id_task": self._payload["force_task_id"], "id_live_preview": -1, "live_preview": False}
-        reply = self._client.post("/internal/progress", question, seconds=ASK_SECONDS)
+        reply = self._client.post(TASK_PATH, question, seconds=ASK_SECONDS)
         if reply.status == NOT_FOUND:  # --nowebui
             self._tasks_known = False
             return None
         return reply
+
+
+def end_orphans(client: HttpClient, task_ids: Iterable[str], cancelled: Cancelled, deadline: float) -> None:
+    """End what the server still makes for earlier runs of a job, whose runner was killed; `deadline` is monotonic.
+
+    One that waits in the server's queue is interrupted when its turn comes. Only a server with its page knows tasks.
+    """
+    for task_id in task_ids:
+        question, again = {"id_task": task_id, "id_live_preview": -1, "live_preview": False}, 0.0
+        while not cancelled() and time.monotonic() < deadline:
+            try:
+                state = server_state(client.get(f"{API}/progress", PROGRESS_QUERY, seconds=ASK_SECONDS), None)
+                found = left_behind(client.post(TASK_PATH, question, seconds=ASK_SECONDS), state)
+                if found == "running" and time.monotonic() >= again:
+                    logger.info("ending what the server still makes for %s", task_id)
+                    client.post(f"{API}/interrupt", {}, seconds=ASK_SECONDS)
+                    again = time.monotonic() + INTERRUPT_AGAIN_SECONDS
+            except ServerFault:
+                return  # the job itself says so
+            if found == "gone":
+                break
+            time.sleep(STOP_POLL_SECONDS)
 
 
 def free_memory(client: HttpClient) -> None:

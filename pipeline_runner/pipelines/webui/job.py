@@ -13,14 +13,17 @@ from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
 from pipeline_runner.pipelines.webui.drift import Difference, Size, differences, loras_of, spoiled, upscaled
 from pipeline_runner.pipelines.webui.errors import fault_of
-from pipeline_runner.pipelines.webui.generation import Generation, free_memory
+from pipeline_runner.pipelines.webui.generation import Generation, end_orphans, free_memory
 from pipeline_runner.pipelines.webui.lists import Lists
 from pipeline_runner.pipelines.webui.payload import InitImage, build, read_init_image
 from pipeline_runner.pipelines.webui.registry import STAGES, timeout_of
 from pipeline_runner.pipelines.webui.settings import LORA_HASHES, Made, read_options
+from pipeline_runner.pipelines.webui.upscaling import was_only_resized
 from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.retries import MAX_FAULTS
 
 INTERRUPTED = "somebody interrupted or skipped the job at the server; the half-finished picture is not kept"
+NO_MODEL = "a plain resize: it could not load the model of this upscaler, and its console says why"
 SMALLER = "take a smaller width and height or a smaller model, or end what else uses the graphics card"
 SUBSTITUTED = "so the picture shows nothing of this value; look in the web UI what it is called there, or leave it out"
 
@@ -53,6 +56,8 @@ class WebuiJob:
             ServerFault: there is no usable answer.
             JobCancelled: it was cancelled.
         """
+        if self._job.stage != "upscale":  # which has no tasks
+            end_orphans(self._client, self._earlier_tasks(), cancelled, self._deadline)
         loras_told = self._tells_loras()
         start = time.perf_counter()
         try:
@@ -78,6 +83,14 @@ class WebuiJob:
         except ServerFault:
             return False
 
+    def _task_id(self, attempt: int, number: int) -> str:
+        return f"task({self._job.job_id}.{attempt}.{number})"
+
+    def _earlier_tasks(self) -> list[str]:
+        """Return the tasks of earlier runs of this job; the newest ones suffice."""
+        attempts = range(max(1, self._job.attempt - MAX_FAULTS), self._job.attempt)
+        return [self._task_id(attempt, number) for attempt in attempts for number in (1, 2)]
+
     def _ask_again(self, progress: Progress, cancelled: Cancelled) -> Answer:
         try:
             return self._ask(progress, cancelled, 2)
@@ -89,7 +102,7 @@ class WebuiJob:
     def _ask(self, progress: Progress, cancelled: Cancelled, number: int) -> Answer:
         """Send the request once, each time with a new task id: the server reports a failed one as active forever."""
         stage, job = self._job.stage, self._job
-        task_id = f"task({job.job_id}.{job.attempt}.{number})"
+        task_id = self._task_id(job.attempt, number)
         payload = build(stage, job.config, self._lists, self._init, task_id)
         generation = Generation(self._client, STAGES[stage].path, payload, self._deadline)
         reply, watch = generation.run(progress, cancelled)
@@ -125,5 +138,8 @@ class WebuiJob:
     def _differences(self, answer: Answer, size: Size, *, loras_told: bool) -> list[Difference]:
         init: InitImage | None = self._init
         if self._job.stage == "upscale" and init:
-            return upscaled(self._job.config, size, init)
+            found = upscaled(self._job.config, size, init)
+            if not found and was_only_resized(self._job.config, init.data, answer.image):
+                found = [Difference("upscaler", self._job.config["upscaler"], NO_MODEL, ("upscaler",))]
+            return found
         return differences(self._job.config, self._lists, answer, size, init, loras_told=loras_told)

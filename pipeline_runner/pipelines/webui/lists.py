@@ -1,5 +1,6 @@
 """What a web UI offers: the names of its samplers, models, LoRAs and so on, with their other spellings."""
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ API: Final = "/sdapi/v1"
 NOT_FOUND: Final = 404
 # "DPM++ 2M Karras" was one name until 1.8 of the web UI, and these were the schedules in such names
 OLD_SCHEDULES: Final = ("Karras", "Exponential")
+_HASH_IN_TITLE: Final = re.compile(r" \[[0-9a-fA-F]+\]$")
 _MARKUP: Final = frozenset(":<>")  # would end a `<lora:NAME:STRENGTH>` too early
 
 T = TypeVar("T")
@@ -57,10 +59,11 @@ class _Lora(Struct):
 
 
 class Names(NamedTuple):
-    """Names of one kind, and every spelling with the name that the server surely takes for it."""
+    """Names of one kind, every spelling with the name that is meant, and what could mean several names."""
 
     choices: tuple[str, ...]
     spellings: Mapping[str, str]
+    ambiguous: Mapping[str, tuple[str, ...]]
 
     @property
     def also(self) -> tuple[str, ...]:
@@ -73,6 +76,7 @@ class Checkpoint(NamedTuple):
     """A model; the server knows the hash of one only after it has loaded it once."""
 
     title: str
+    file: str  # in the server's folder of models: the title without the hash
     name: str  # of the file, without folder and suffix: what the server reports
     hash: str
     sha256: str
@@ -150,7 +154,9 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
         "schedulers": None
         if schedulers is None
         else _names({one.label: [one.name, *(one.aliases or ())] for one in schedulers}),
-        "models": _names({model.title: spellings for model, spellings in models}),
+        "models": _names(
+            {model.title: spellings for model, spellings in models}, {model.file: model.title for model, _ in models}
+        ),
         "vaes": None if vaes is None else _names(dict.fromkeys((*automatic, *(one.model_name for one in vaes)), ())),
         "loras": None
         if loras is None
@@ -167,9 +173,14 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
     )
 
 
+def file_of(title: str) -> str:
+    """Return the title of a model without its hash, which the server learns when it loads the model."""
+    return _HASH_IN_TITLE.sub("", title)
+
+
 def parse_models(answer: Any) -> dict[str, Checkpoint]:
-    """Read the models by their titles from the answer that lists them; it raises as `parse_lists` does."""
-    return {model.title: model for model, _ in _models(answer)}
+    """Read the models by their files from the answer that lists them; it raises as `parse_lists` does."""
+    return {model.file: model for model, _ in _models(answer)}
 
 
 def _models(answer: Any) -> list[tuple[Checkpoint, list[str]]]:
@@ -193,25 +204,28 @@ def _entries(answers: Mapping[str, Any], name: str, kind: type[T]) -> list[T] | 
     return found
 
 
-def _names(known: Mapping[str, Iterable[str | None]]) -> Names:
-    """Join names with their other spellings, without those that could mean two names."""
-    spellings: dict[str, str] = {name: name for name in known}
-    ambiguous = set()
+def _names(known: Mapping[str, Iterable[str | None]], exact: Mapping[str, str] | None = None) -> Names:
+    """Join names with their other spellings; of these, `exact` mean one name whatever else they could mean."""
+    spellings: dict[str, str] = {**(exact or {}), **{name: name for name in known}}
+    sure = set(spellings)
+    ambiguous: dict[str, tuple[str, ...]] = {}
     for name, others in known.items():
         for spelling in filter(None, others):
-            if spellings.setdefault(spelling, name) != name and spelling not in known:
-                ambiguous.add(spelling)
-    return Names(tuple(known), {key: name for key, name in spellings.items() if key not in ambiguous})
+            first = spellings.setdefault(spelling, name)
+            could_be = ambiguous.get(spelling, (first,))
+            if name not in could_be and spelling not in sure:
+                ambiguous[spelling] = (*could_be, name)
+    return Names(tuple(known), {key: name for key, name in spellings.items() if key not in ambiguous}, ambiguous)
 
 
 def _checkpoint(one: _Model) -> tuple[Checkpoint, list[str]]:
     """Read a model with all its names."""
     title, path = one.title, PurePosixPath((one.filename or one.title).replace("\\", "/"))
     short, sha256 = one.hash or "", one.sha256 or ""
-    plain = title.removesuffix(f" [{short}]") if short else title
+    file = file_of(title)
     stem = path.stem if path.suffix else path.name
-    spellings = [plain, one.model_name, stem, path.name, short, sha256]
-    return Checkpoint(title, stem, short or sha256[:10], sha256), spellings
+    spellings = [file, one.model_name, stem, path.name, short, sha256]
+    return Checkpoint(title, file, stem, short or sha256[:10], sha256), spellings
 
 
 def _alias(one: _Lora) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bus.contracts.messages import Config, Scalar
+from bus.contracts.messages import Config
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
 from pipeline_runner.pipelines.webui.lists import API, Lists
 
@@ -243,17 +243,16 @@ def _spec(name: str, stage: Stage, lists: Lists) -> StageSpec:
 
 
 def _variable(knob: Knob, lists: Lists) -> VariableSpec:
-    choices: tuple[Scalar, ...] = ()
-    also: tuple[Scalar, ...] = ()
-    if knob.names and knob.kind == "str":
-        choices, also = lists.names[knob.names].choices, lists.names[knob.names].also
     loras = lists.names.get("loras") if knob.name == "prompt" else None
+    names = lists.names[knob.names] if knob.names and knob.kind == "str" else None
+    marked = names or loras
     return VariableSpec(
         kind=knob.kind,
         minimum=knob.minimum,
         maximum=knob.maximum,
-        choices=choices,
-        also=also,
+        choices=names.choices if names else (),
+        also=names.also if names else (),
+        ambiguous=dict(marked.ambiguous) if marked else {},
         needs=knob.needs,
         unit=knob.unit,
         target=knob.target,

@@ -6,7 +6,6 @@ back in between is seen in that, or by the polls while the job runs; where anyth
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -16,7 +15,7 @@ import msgspec
 from bus.contracts.messages import Config
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import Answer
-from pipeline_runner.pipelines.webui.lists import API, AUTOMATIC, NONE, Checkpoint, Lists, parse_models
+from pipeline_runner.pipelines.webui.lists import API, AUTOMATIC, NONE, Checkpoint, Lists, file_of, parse_models
 from pipeline_runner.pipelines.webui.watch import PROGRESS_QUERY, server_state
 
 ASK_SECONDS: Final = 5.0
@@ -28,7 +27,6 @@ LORA_HASHES: Final = "lora_add_hashes_to_infotext"
 # raised with each change of what is read or compared: results of earlier versions are made again
 VERSION: Final = 2
 _TOLD: Final = {"RNG": "randn_source", "ENSD": "eta_noise_seed_delta", "Token merging ratio": "token_merging_ratio"}
-_HASH_IN_TITLE: Final = re.compile(r" \[[0-9a-fA-F]+\]$")
 
 
 class Settings(NamedTuple):
@@ -70,7 +68,7 @@ def read_settings(client: HttpClient, title: str | None) -> Settings | None:
             return None
     except (ServerFault, msgspec.ValidationError):
         return None
-    model = models.get(_file_of(str(options.get(MODEL)) if title is None else title))
+    model = models.get(file_of(str(options.get(MODEL)) if title is None else title))
     return model and Settings(options, model)
 
 
@@ -94,7 +92,7 @@ def title_of(config: Config, lists: Lists) -> str | None:
 def digest(settings: Settings, *, forge: bool) -> str:
     """Return a hash of all settings, as any of them may decide a picture; the model is that of the job."""
     options = {name: _plain(value) for name, value in settings.options.items() if name not in (MODEL, HASH)}
-    model = (_file_of(settings.model.title), settings.model.hash, settings.model.sha256)
+    model = (settings.model.file, settings.model.hash, settings.model.sha256)
     data = msgspec.json.encode([VERSION, options, model, forge], order="deterministic")
     return hashlib.sha256(data).hexdigest()
 
@@ -127,11 +125,6 @@ def _model_agrees(model: Checkpoint, answer: Answer) -> bool:
     if short and model.hash and not model.sha256.startswith(str(short)) and model.hash != short:
         return False
     return bool(used) and used == model.name
-
-
-def _file_of(title: str) -> str:
-    """Return the title of a model without its hash, which the server learns when it loads the model."""
-    return _HASH_IN_TITLE.sub("", title)
 
 
 def _vae_agrees(options: Mapping[str, Any], answer: Answer) -> bool:
@@ -168,4 +161,4 @@ def _idle_since(client: HttpClient) -> str | None:
 
 def _read_models(client: HttpClient) -> Mapping[str, Checkpoint]:
     reply = client.get(f"{API}/sd-models", seconds=ASK_SECONDS)
-    return {_file_of(title): model for title, model in parse_models(reply.json()).items()} if reply.ok else {}
+    return parse_models(reply.json()) if reply.ok else {}

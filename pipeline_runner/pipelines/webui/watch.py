@@ -15,6 +15,7 @@ from pipeline_runner.pipelines.server_values import number, whole
 PROGRESS_QUERY: Final = {"skip_current_image": "true"}
 HIGHEST: Final = 0.99  # a server's progress is a hint; only the answer ends a job
 NOT_FOUND: Final = 404
+UPSCALING: Final = "extras"
 SETTINGS: Final = 4  # that are kept: one that changes more often agrees with none
 Task = Literal["active", "waiting", "unknown"]
 
@@ -23,6 +24,7 @@ class ServerState(NamedTuple):
     """The state of the server at one moment: the job that runs, whoever sent it, and our task."""
 
     busy: bool = False
+    job: str = ""  # what kind of job runs
     timestamp: str = ""  # when the running job, or else the last one, began
     halted: bool = False  # that job was interrupted or skipped
     fraction: float = 0.0
@@ -44,6 +46,7 @@ def server_state(progress: Reply, task: Reply | None) -> ServerState | None:
     fraction = ours.get("progress") if ours and known == "active" else body.get("progress")
     return ServerState(
         busy=state.get("job_count") != 0,  # -1 while it prepares
+        job=str(state.get("job") or ""),
         timestamp=str(state.get("job_timestamp") or ""),
         halted=bool(state.get("interrupted") or state.get("skipped")),
         fraction=float(number(fraction) or 0.0),
@@ -51,6 +54,18 @@ def server_state(progress: Reply, task: Reply | None) -> ServerState | None:
         steps=_count(state.get("sampling_steps")),
         task=known,
     )
+
+
+def left_behind(task: Reply, state: ServerState | None) -> Literal["waiting", "running", "gone"]:
+    """Return what has become of a task whose answer nobody waits for any more.
+
+    A task that has failed seems active for ever: the server must be busy, and not with upscaling, which has no tasks.
+    """
+    told = _map(task) or {}
+    if told.get("queued") is True:
+        return "waiting"
+    is_running = told.get("active") is True and state is not None and state.busy and state.job != UPSCALING
+    return "running" if is_running else "gone"
 
 
 @dataclass
