@@ -176,6 +176,13 @@ def an_interrupted_job_is_a_success(server: WebuiServer) -> object:
     return [post.reply().status, server.get("progress?skip_current_image=true")["state"]["interrupted"]]
 
 
+@CONTRACT.case([2**64 - 1, (500, "ValueError", "Overflow when unpacking long long")])
+def a_seed_has_64_bits(server: WebuiServer) -> object:
+    """The text of the refusal is that of torch."""
+    largest = server.generate(seed=2**64 - 1)["info"]["all_seeds"][0]
+    return [largest, refusal(server.post("txt2img", {**JOB, "seed": 2**64}))]
+
+
 @CONTRACT.case([0, 0, True])
 def an_idle_server_tells_when_its_last_job_began(server: WebuiServer) -> object:
     """The time is that of the answer."""

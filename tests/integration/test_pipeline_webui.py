@@ -142,6 +142,20 @@ def test_a_job_becomes_a_file_with_its_parameters(tmp_path: Path, fake_webui: Fa
         assert opened.info["parameters"].startswith("a blue star\nSteps: 4, Sampler: Euler a")
 
 
+@pytest.mark.parametrize("seed", [156680208700286, 2**53 + 1, 2**64 - 1])
+def test_a_seed_arrives_and_is_reported_with_all_its_digits(tmp_path: Path, fake_webui: Fake, seed: int) -> None:
+    """The server takes 64 bits."""
+    server = fake_webui()
+    pipeline = pipeline_of(tmp_path, server)
+    config: Config = {**CONFIG, "seed": seed}
+    check_config(find_stage({"webui": pipeline.stages()}, "webui", "txt2img"), config)
+
+    result = run(pipeline, config)
+
+    assert (server.sent()[0]["seed"], result.images[0].seed, result.effective["seed"]) == (seed, seed, seed)
+    assert result.warnings == ()
+
+
 @pytest.mark.parametrize(("form", "media_type"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
 def test_a_server_may_encode_otherwise(tmp_path: Path, fake_webui: Fake, form: str, media_type: str) -> None:
     """The media type is that of the bytes."""

@@ -161,6 +161,8 @@ class JobWorker:
         task = self.job(f"scripts_{name}", fields.get("force_task_id"))
         with task, self.settings.overridden(override, restore=restore):
             used = self._used(fields)
+            if fields["seed"] >= 2**64:
+                raise failure("ValueError", "Overflow when unpacking long long")
             whole = self.work(fields["steps"])
             self._fail_if_told()
             if fields.get("enable_hr") and fields["denoising_strength"] is None:

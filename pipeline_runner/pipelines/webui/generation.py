@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ TASK_PATH: Final = "/internal/progress"
 TICK_SECONDS: Final = 0.05
 POLL_SECONDS: Final = 1.0  # between two polls of the progress
 STOP_POLL_SECONDS: Final = 0.2  # the same while our job must end
+UNREAD_STATES: Final = 100
 LOAD_SECONDS: Final = 60.0  # for a model to be moved
 INTERRUPT_AGAIN_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 600.0  # after a stop request; a job that has not ended then is left to the server
@@ -58,7 +60,7 @@ class Generation:
             poller = _Poller(self._poll_with_settings)
             try:
                 while not post.wait(TICK_SECONDS):
-                    if state := poller.take():
+                    while state := poller.take():
                         watch.update(state)
                         if watch.mine:
                             progress(watch.fraction, state.step, state.steps)
@@ -68,6 +70,8 @@ class Generation:
                         raise end
             finally:
                 poller.close()
+            while state := poller.take():
+                watch.update(state)
             reply = post.reply()
         if state := self._poll():  # the marks of an interruption stay until the next job begins
             watch.update(state)
@@ -165,15 +169,14 @@ class _Poller:
     def __init__(self, poll: Callable[[], ServerState | None]) -> None:
         """Start; the first poll is in a second."""
         self._poll = poll
-        self._state: ServerState | None = None
+        self._states: deque[ServerState] = deque(maxlen=UNREAD_STATES)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress of the web UI", daemon=True)
         self._thread.start()
 
     def take(self) -> ServerState | None:
-        """Return the newest state since the last call, None if there is none."""
-        state, self._state = self._state, None
-        return state
+        """Return the oldest state that was not returned yet, None if there is none."""
+        return self._states.popleft() if self._states else None
 
     def close(self) -> None:
         """Stop after the poll that is under way."""
@@ -182,4 +185,5 @@ class _Poller:
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
-            self._state = self._poll()
+            if state := self._poll():
+                self._states.append(state)

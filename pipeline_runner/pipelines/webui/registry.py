@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bus.contracts.messages import Config
+from bus.contracts.messages import SEED_MAX, Config
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
 from pipeline_runner.pipelines.webui.lists import API, Lists
 
 LORA_MARK: Final = "prompt: <lora:NAME:STRENGTH>"
 OVERRIDE: Final = "override_settings."
 MODULES: Final = "override_settings.forge_additional_modules"
-MAX_SEED: Final = 2**63 - 1
 MAX_SIDE: Final = 8192
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 DEFAULT_FACTOR: Final = 2.0
@@ -111,14 +110,14 @@ KNOBS: Final = (
     ),
     Knob(name="sampler_name", kind="str", target="sampler_name", stages=_BOTH, names="samplers"),
     Knob(name="scheduler", kind="str", target="scheduler", stages=_BOTH, names="schedulers"),
-    Knob(name="seed", kind="int", target="seed", stages=_BOTH, minimum=0, maximum=MAX_SEED),
+    Knob(name="seed", kind="int", target="seed", stages=_BOTH, minimum=0, maximum=SEED_MAX),
     Knob(
         name="subseed",
         kind="int",
         target="subseed",
         stages=_BOTH,
         minimum=0,
-        maximum=MAX_SEED,
+        maximum=SEED_MAX,
         needs=("subseed_strength",),
     ),
     Knob(name="subseed_strength", kind="float", target="subseed_strength", stages=_BOTH, minimum=0, maximum=1),
