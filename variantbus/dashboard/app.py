@@ -141,14 +141,15 @@ def _id(request: Request) -> str:
     return str(request.path_params["experiment_id"])
 
 
-def _page(request: Request) -> tuple[int | None, str]:
-    """Return which page of the list is asked for, and of which search."""
+def _page(request: Request) -> tuple[int | None, str, str]:
+    """Return which page of the list is asked for, of which search, and whether of the archived ones."""
     before, search = request.query_params.get("before"), request.query_params.get("search", "")
+    archived = request.query_params.get("archived", "")
     if before is None:
-        return None, search
+        return None, search, archived
     if not re.fullmatch(r"\d{1,18}", before, re.ASCII):
         raise InvalidInputError("before: give the one of the last page")
-    return int(before), search
+    return int(before), search, archived
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

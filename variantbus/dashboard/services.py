@@ -8,7 +8,7 @@ from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import ExperimentDefinition
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
-from bus.transport.client import request
+from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
 from variantbus.client.experiments import ask_recommendation, create, export_of, job_of
 from variantbus.client.health import Health, ask
@@ -18,6 +18,7 @@ from variantbus.reports.health import MIB, Thresholds
 from variantbus.reports.html import media_type_of, report_html
 
 THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
+DELETE_SECONDS: Final = 60.0  # the answer comes when nothing is left of the experiment
 HEALTH_SECONDS: Final = 1.5
 PAGE: Final = 200  # experiments in one reply
 # the changes that a page may request, by the last part of the path
@@ -28,6 +29,9 @@ CHANGES: Final = {
     "extend": "experiment.extend",
     "rename": "experiment.rename",
     "set": "experiment.set",
+    "archive": "experiment.archive",
+    "unarchive": "experiment.unarchive",
+    "delete": "experiment.delete",
     "rate": "image.rate",
     "undo": "rating.undo",
     "compare": "comparison.add",
@@ -42,9 +46,10 @@ class Services:
         """Keep the addresses of the services."""
         self.runner, self.learning, self._keys = runner, learning, keys
 
-    def experiments(self, before: int | None, search: str) -> Any:
-        """Return a page of the experiments with all words of a search, newest first."""
-        return self._ask("experiment.list", {"before": before, "limit": PAGE, "search": search})
+    def experiments(self, before: int | None, search: str, archived: str) -> Any:
+        """Return a page of the experiments with all words of a search, newest first; `archived`: "1" for those."""
+        params = {"before": before, "limit": PAGE, "search": search, "archived": archived == "1"}
+        return self._ask("experiment.list", params)
 
     def experiment(self, experiment_id: str) -> Any:
         """Return an experiment with its variants."""
@@ -79,7 +84,8 @@ class Services:
         """Do one of `CHANGES`."""
         if not isinstance(body, dict):
             raise InvalidInputError("the request: expected a map of parameters")
-        return self._ask(CHANGES[what], {**body, "experiment_id": experiment_id})
+        seconds = DELETE_SECONDS if what == "delete" else REQUEST_SECONDS
+        return self._ask(CHANGES[what], {**body, "experiment_id": experiment_id}, seconds)
 
     def export(self, experiment_id: str, form: str) -> str:
         """Return an export as a document or a table."""
@@ -109,8 +115,8 @@ class Services:
         addresses = {"runner": self.runner, "learning": self.learning}
         return [ask(name, address, THRESHOLDS, HEALTH_SECONDS, self._keys) for name, address in addresses.items()]
 
-    def _ask(self, method: str, params: object) -> Any:
-        return request(self.learning, method, params, dict, keys=self._keys)
+    def _ask(self, method: str, params: object, seconds: float = REQUEST_SECONDS) -> Any:
+        return request(self.learning, method, params, dict, seconds, keys=self._keys)
 
 
 def definition_of(body: Any) -> ExperimentDefinition:

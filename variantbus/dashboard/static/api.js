@@ -33,6 +33,6 @@ async function reached(request) {
 
 async function answer(response) {
   const body = await response.json().catch(() => ({ error: `the server answers ${response.status}` }));
-  if (!response.ok) throw new Error(body.error ?? `the server answers ${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(body.error ?? `the server answers ${response.status}`), { status: response.status });
   return body;
 }

@@ -9,7 +9,7 @@ const SEARCH_PAUSE = 2000; // where the service has to search again
 export function listOf(told) {
   let asked = 0; // requests; an answer to an earlier one than the newest is dropped
   let timer = 0;
-  const list = { experiments: new Map(), search: "", before: null, isLoaded: false, error: "", load, find, more, take };
+  const list = { experiments: new Map(), search: "", isArchived: false, before: null, isLoaded: false, error: "", load, find, shelve, more, take, drop };
 
   /** Ask for as many experiments as are shown. */
   async function load(shown = list.experiments.size) {
@@ -30,6 +30,12 @@ export function listOf(told) {
     await load(0).catch(() => {});
   }
 
+  /** Show those that are archived, or the others. */
+  async function shelve(isArchived) {
+    list.isArchived = isArchived;
+    await load(0).catch(() => {});
+  }
+
   /** Show one more page. */
   async function more() {
     if (list.before === null) return;
@@ -43,11 +49,17 @@ export function listOf(told) {
   /** Take the newest status of an experiment. One that is not shown may be new: the service says where it stands. */
   function take(status) {
     const known = list.experiments.get(status.experiment_id);
+    if (Boolean(status.archived) !== list.isArchived) return drop(status.experiment_id);
     if (known && status.revision > known.revision) {
       list.experiments.set(status.experiment_id, status);
       told();
     }
     if ((!known || list.search) && !timer) timer = setTimeout(askAgain, list.search ? SEARCH_PAUSE : PAUSE);
+  }
+
+  /** Show an experiment no more: it is deleted, or in the other list. */
+  function drop(id) {
+    if (list.experiments.delete(id)) told();
   }
 
   /** Ask for the first page again, and keep what is shown behind it. */
@@ -81,9 +93,9 @@ export function listOf(told) {
 
   /** Return a page with at least one experiment, or the last one: the service may have to look at many before it finds one. */
   async function pageOf(before) {
-    const { search } = list;
+    const { search, isArchived } = list;
     for (;;) {
-      const query = new URLSearchParams({ ...(search && { search }), ...(before !== null && { before }) });
+      const query = new URLSearchParams({ ...(search && { search }), ...(isArchived && { archived: 1 }), ...(before !== null && { before }) });
       const page = await get(`/api/experiments?${query}`);
       if (page.experiments.length || page.before === null) return page;
       before = page.before;

@@ -1,6 +1,6 @@
 // The router: the part of the URL after `#` selects the view; and the header above all views.
 
-import { h, fill } from "./dom.js";
+import { h, fill, say } from "./dom.js";
 import { look, state, watch } from "./state.js";
 import { answerView } from "./views/answer.js";
 import { experimentsView } from "./views/experiments.js";
@@ -60,7 +60,7 @@ function experimentPage(id, tab) {
       if (error && !status) fill(facts, h("span", { class: "error" }, error));
       else if (status) {
         const t = status.totals;
-        const parts = [`${t.completed} of ${t.jobs} jobs`, t.failed && `${t.failed} failed`, t.cancelled && `${t.cancelled} cancelled`, status.search && `search: ${status.search.reason || status.search.state}`];
+        const parts = [`${t.completed} of ${t.jobs} jobs`, t.failed && `${t.failed} failed`, t.cancelled && `${t.cancelled} cancelled`, status.archived && "archived", status.search && `search: ${status.search.reason || status.search.state}`];
         fill(facts, h("span", { class: `chip ${status.status}` }, status.status), " ", parts.filter(Boolean).join(", "), " · ", h("code", {}, id));
       }
       inner.update?.(changes);
@@ -70,6 +70,10 @@ function experimentPage(id, tab) {
 }
 
 watch((changes) => {
+  if (changes.has("deleted") && state.open?.isDeleted) {
+    say(`${state.open.status?.experiment_name ?? state.open.id} was deleted`);
+    location.hash = "#/";
+  }
   if (!changes.has("connection") && !changes.has("system")) return;
   const live = document.getElementById("live");
   live.textContent = state.isConnected ? "live" : "connecting …";

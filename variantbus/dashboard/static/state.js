@@ -88,6 +88,7 @@ async function reload() {
     await Promise.all([state.list.load(), open ? loadOpen(open) : null]);
     state.isLoaded = true;
   } catch (error) {
+    if (open?.status && error.status === 404) return lose(open); // it was deleted while this page did not listen
     if (open) open.error = error.message;
     setTimeout(reload, 2000);
     changed("open");
@@ -127,6 +128,10 @@ const TAKERS = {
     state.list.take(body);
     if (state.open?.id === body.experiment_id) takeStatus(state.open, body);
   },
+  "experiment.deleted": (body) => {
+    state.list.drop(body.experiment_id);
+    if (state.open?.id === body.experiment_id) lose(state.open);
+  },
   "variant.status": (body) => takeVariant(state.open, body),
   "job.queued": (body) => moveCell(body, "queued"),
   "job.started": (body) => moveCell(body, "running"),
@@ -161,9 +166,16 @@ const TAKERS = {
 
 function take({ topic, body }) {
   const isOurs = !body.experiment_id && !body.learning_context ? true : (body.experiment_id ?? body.learning_context?.experiment_id) === state.open?.id;
-  if (!isOurs && body.type !== "experiment.status") return;
-  if (topic !== "event.rejected." && body.type !== "experiment.status" && !state.open) return;
+  const isForAll = ["experiment.status", "experiment.deleted"].includes(body.type);
+  if (!isOurs && !isForAll) return;
+  if (topic !== "event.rejected." && !isForAll && !state.open) return;
   TAKERS[body.type]?.(body);
+}
+
+/** The open experiment is no more. */
+function lose(open) {
+  open.isDeleted = true;
+  changed("deleted");
 }
 
 function takeStatus(open, body) {

@@ -4,6 +4,7 @@ import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent, valueText } from "../dom.js";
 import { pictures, state } from "../state.js";
 import { objectiveChoice } from "./objective.js";
+import { putAway } from "./putaway.js";
 
 const LINE = 34; // px
 const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
@@ -12,6 +13,7 @@ export function answerView(id) {
   const sentence = h("p", { class: "answer", role: "status" }, "…");
   const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
   const choice = objectiveChoice(id);
+  const away = putAway(id);
   const applied = h("div", { class: "applied" });
   const element = h(
     "section",
@@ -24,6 +26,7 @@ export function answerView(id) {
       h("button", { class: "primary", onclick: apply }, "Apply"),
       ["report.html", "export.json", "export.csv"].map((name) => h("a", { class: "button", href: of(id, name), download: true }, { "report.html": "Report", "export.json": "Export JSON", "export.csv": "Export CSV" }[name])),
       h("button", { onclick: rename }, "Rename"),
+      away.element,
       choice.element,
     ),
     applied,
@@ -117,6 +120,7 @@ export function answerView(id) {
   }
 
   function update(changes) {
+    if (["all", "open", "status"].some((one) => changes.has(one))) away.update();
     if (["open", "status", "variants", "recommendation"].some((one) => changes.has(one))) choice.update();
     if (changes.has("open") || changes.has("all")) {
       isAsked = false;

@@ -9,9 +9,10 @@ export function experimentsView() {
   let timer = 0;
   const rows = new Map(); // id -> { status, element }
   const search = h("input", { type: "search", placeholder: "Search by name, variable, prompt or state", "aria-label": "Search experiments", maxlength: 200, value: state.list.search, oninput: soon });
+  const archived = h("label", { class: "check" }, h("input", { type: "checkbox", checked: state.list.isArchived, onchange: (event) => state.list.shelve(event.target.checked) }), " Archived");
   const list = h("ul", { class: "list" });
   const more = h("button", { onclick: () => state.list.more() }, "Show more");
-  const element = h("section", {}, h("div", { class: "bar" }, h("h1", {}, "Experiments"), search, h("a", { class: "button primary", href: "#/new" }, "New experiment")), list, h("div", { class: "bar" }, more));
+  const element = h("section", {}, h("div", { class: "bar" }, h("h1", {}, "Experiments"), archived, search, h("a", { class: "button primary", href: "#/new" }, "New experiment")), list, h("div", { class: "bar" }, more));
   const observer = new IntersectionObserver(([seen]) => seen.isIntersecting && state.list.more());
   observer.observe(more);
 
@@ -50,6 +51,7 @@ export function experimentsView() {
 function empty() {
   if (state.list.error) return state.list.error;
   if (!state.list.isLoaded) return "asking the learning service …";
+  if (state.list.isArchived && !state.list.search) return "No experiment is archived.";
   return state.list.search ? "nothing is found" : ["There is no experiment yet. ", h("a", { href: "#/new" }, "Plan the first one"), "."];
 }
 
