@@ -1,10 +1,12 @@
 """Asks a publisher what a recovery wants to know, and gives it the answers."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
 from bus.protocol.control import (
+    PAGE_LIMIT,
     CheckParams,
     CheckReply,
     ControlError,
@@ -17,6 +19,7 @@ from bus.protocol.control import (
 from bus.protocol.frames import Record
 from bus.protocol.recovery import Check, Fetch, Info, Latest, Recovery, Request
 from bus.subscriber.delivery import Delivery
+from bus.subscriber.pace import Pace
 from bus.transport.client import RequestClient
 
 ASK_SECONDS: Final = 3.0
@@ -27,9 +30,9 @@ logger = logging.getLogger(__name__)
 class Questions:
     """The requests of one source: each answer goes to its recovery, and then `flush` is called."""
 
-    def __init__(self, address: str, flush: Callable[[], None]) -> None:
-        """Take the publisher's address for the deliveries that are made of its answers."""
-        self._address, self._flush = address, flush
+    def __init__(self, address: str, flush: Callable[[], None], pace: Pace) -> None:
+        """Take the publisher's address for the deliveries that are made of its answers, of `pace` at a time."""
+        self._address, self._flush, self._pace = address, flush, pace
 
     def ask(self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Request) -> None:
         """Send a request; if it fails, the recovery wants it again."""
@@ -71,9 +74,12 @@ class Questions:
         def fetched(reply: FetchReply) -> None:
             events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
             recovery.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
+            began = time.monotonic()
             self._flush()
+            self._pace.note(len(events), time.monotonic() - began)
 
-        params = FetchParams(prefix=prefix, after=request.after, until=request.until)
+        limit = min(PAGE_LIMIT, self._pace.count)
+        params = FetchParams(prefix=prefix, after=request.after, until=request.until, limit=limit)
         client.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
 
     def _ask_latest(

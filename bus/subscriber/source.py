@@ -17,6 +17,7 @@ from bus.protocol.identity import FeedIdentity, WrongFeed
 from bus.protocol.recovery import Notice, Recovery
 from bus.protocol.validation import InvalidInputError, decode
 from bus.subscriber.delivery import Delivery, Position, Start
+from bus.subscriber.pace import Pace
 from bus.subscriber.questions import ASK_SECONDS, Questions
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
@@ -85,7 +86,8 @@ class Source:
         self._limits, self._curve, self._feed_address = limits, curve, feed
         self._recoveries = {prefix: self._new_recovery(prefix, start) for prefix, start in starts.items()}
         self._prefixes = list(starts)
-        self._questions = Questions(address, self._flush)
+        self._pace = Pace(limits.messages_a_turn)
+        self._questions = Questions(address, self._flush, self._pace)
         self._identity = FeedIdentity()
         self._problem = ""
         self._connected_feed = ""  # its address
@@ -258,7 +260,8 @@ class Source:
         ephemeral: list[Delivery] = []
         self._quiet_ticks = 0
         self._heard = time.monotonic()
-        for _ in range(self._limits.messages_a_turn):
+        taken = 0
+        for taken in range(self._pace.count):  # noqa: B007 - how many there were is told below
             frames = sockets.receive(self._feed) if self._feed else None
             if frames is None:
                 break
@@ -275,6 +278,7 @@ class Source:
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
+        self._pace.note(taken + 1, time.monotonic() - self._heard)
         if self._stopped and not self._paused and not self._closed:
             self._await_return()
 

@@ -43,6 +43,7 @@ REMOVALS: Final = (
     SQL["delete_pictures"],
     SQL["delete_ratings"],
     SQL["delete_comparisons"],
+    SQL["delete_variants"],
 )
 T = TypeVar("T")
 
@@ -112,10 +113,8 @@ class Importer:
     def _write(self, whole: ImportParams) -> Steps[None]:
         """Write all records, and then in one transaction the experiment that they belong to."""
         name, records, judgements = whole.experiment_id, whole.records, self._store.judgements
-        made = planned_variants(whole)
-        yield None
-        images = pictures_by_job(records)
-        yield None
+        made = yield from planned_variants(whole)
+        images = yield from pictures_by_job(records)
         for some in in_parts(sorted(records.results, key=attrgetter("finished_at"))):
             ended = [completed_job(whole, one, images.get(one.job_id, ())) for one in some]
             with self._log.transaction() as tx:
@@ -138,6 +137,8 @@ class Importer:
             yield None
         for index, variant in enumerate(made):
             made[index] = replace(finished(variant, whole.created_at), rating=judgements.summary(name, index))
+            with self._log.transaction() as tx:
+                self._store.write_variants(tx, {(name, index): made[index]})
             yield None
         experiment = Experiment(name, whole.definition, made, created_at=whole.created_at)
         experiment.updated_at, experiment.revision = time.time(), 1
@@ -145,18 +146,23 @@ class Importer:
         self._publish(experiment)
 
     def _publish(self, experiment: Experiment) -> None:
-        """Write and publish the experiment whose records are there."""
+        """Write and publish the experiment whose records and variants are there."""
         name = experiment.experiment_id
         with self._log.transaction(sync=True) as tx:
-            self._store.deletions.undo(tx, name)
-            self._store.insert(tx, experiment)
+            self._store.insert_row(tx, experiment)
             self._store.write_experiment(tx, experiment)
             self._store.stale.mark(tx, [name])
             tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(experiment))
-            for variant in experiment.variants.values():
-                topic = topics.build(VARIANT_STATUS, name, variant.index)
-                tx.append(topic, variant_status(experiment, variant))
         self._store.keep(experiment)
+
+    def _publish_variants(self, experiment: Experiment) -> Steps[None]:
+        """Publish the statuses that were not yet, each with up to all pictures of its variant."""
+        for variant in list(experiment.variants.values()):
+            topic = topics.build(VARIANT_STATUS, experiment.experiment_id, variant.index)
+            if not self._log.newest(topic):
+                with self._log.transaction() as tx:
+                    tx.append(topic, variant_status(experiment, variant))
+            yield None
 
     def _compare(self, known: Experiment, whole: ImportParams) -> Steps[None]:
         """Refuse another experiment under a known id; importing the same one again is idempotent."""
@@ -169,8 +175,10 @@ class Importer:
             raise ControlError("conflict", text)
 
     def _drop(self, name: str) -> Steps[None]:
-        """Remove the parts of an import, and the records that belong to no experiment."""
-        if self._store.find(name) is None:
+        """Remove the parts of an import, and the records that belong to no experiment; publish what belongs to one."""
+        if experiment := self._store.find(name):
+            yield from self._publish_variants(experiment)
+        else:
             yield from self._remove_all(REMOVALS, name)
         yield from self._remove_all([SQL["delete_parts"]], name)  # last: while they are there, this begins again
 

@@ -43,3 +43,8 @@ DELETE FROM ratings WHERE number IN (SELECT number FROM ratings WHERE experiment
 
 -- delete_comparisons: some comparisons of it.
 DELETE FROM comparisons WHERE number IN (SELECT number FROM comparisons WHERE experiment_id = ? LIMIT 500);
+
+-- delete_variants: some variants of it.
+DELETE FROM variants WHERE experiment_id = ?1 AND variant_index IN (
+    SELECT variant_index FROM variants WHERE experiment_id = ?1 LIMIT 100
+);

@@ -1,12 +1,14 @@
 """Build an experiment from the records of an export. No socket, no file."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
 from bus.contracts.archive import ImportParams, Records, ResultRecord
 from bus.contracts.messages import ImageRef, JobCompleted, JobError, JobResult, LearningContext
 from bus.protocol.validation import InvalidInputError
+from bus.transport.steps import Steps
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of, identity
 from learning_service.experiments.plan import (
@@ -19,6 +21,8 @@ from learning_service.experiments.plan import (
     job_id,
 )
 from learning_service.experiments.variants import JobPhase, Variant
+
+AT_ONCE: Final = 1000  # records between two steps
 
 
 def check_import(params: ImportParams, max_variants: int) -> None:
@@ -74,11 +78,13 @@ def joined(parts: Sequence[ImportParams]) -> ImportParams:
     return replace(first, records=records)
 
 
-def pictures_by_job(records: Records) -> dict[str, list[ImageRef]]:
+def pictures_by_job(records: Records) -> Steps[dict[str, list[ImageRef]]]:
     """Return the pictures of each job."""
     found: dict[str, list[ImageRef]] = {}
-    for picture in records.pictures:
+    for place, picture in enumerate(records.pictures):
         found.setdefault(picture.job_id, []).append(picture.image)
+        if place % AT_ONCE == 0:
+            yield None
     return found
 
 
@@ -113,13 +119,15 @@ def completed_job(whole: ImportParams, record: ResultRecord, images: Sequence[Im
     )
 
 
-def planned_variants(whole: ImportParams) -> list[Variant]:
+def planned_variants(whole: ImportParams) -> Steps[list[Variant]]:
     """Return the variants before their jobs ended: with a job for each record, and for each seed that has none."""
     names: list[dict[str, JobPhase]] = [{} for _ in whole.values]
     seeds: list[set[int]] = [set() for _ in whole.values]
-    for record in whole.records.results:
+    for place, record in enumerate(whole.records.results):
         names[record.variant_index][record.job_id] = "planned"
         seeds[record.variant_index].add(record.repeat_index)
+        if place % AT_ONCE == 0:
+            yield None
     for index, present in enumerate(seeds):
         for repeat in range(whole.definition.jobs_per_variant):
             if repeat not in present:

@@ -2,7 +2,7 @@
 
 A plan of 100,000 jobs is written in one short transaction, as the state of its variants. The rows follow from that, in
 many transactions; those that are there already are left as they are, so a layout that was cut off begins again. Until
-it has ended, a cancel does not count as done.
+it has ended, a cancel does not count as done. The results of jobs that were replaced by retries go in the same way.
 """
 
 import logging
@@ -46,10 +46,16 @@ class Layout:
     def _lay_out(self, experiment_id: str, *, by_value: bool) -> Steps[None]:
         try:
             experiment = self._store.find(experiment_id)
+            replaced: list[str] = []
             groups: dict[int, list[tuple[str, PlannedJob]]] = {}
             for variant in list(experiment.variants.values()) if experiment else ():
                 for name, job in waiting_jobs(variant):
                     groups.setdefault(job.variant_index if by_value else job.repeat_index, []).append((name, job))
+                replaced += [name for name, phase in variant.jobs.items() if phase == "replaced"]
+                yield None
+            for place in range(0, len(replaced), AT_ONCE):
+                with self._log.transaction() as tx:
+                    self._store.results.remove(tx, experiment_id, replaced[place : place + AT_ONCE])
                 yield None
             jobs = chain.from_iterable(groups[place] for place in sorted(groups))
             while rows := list(islice(jobs, AT_ONCE)):

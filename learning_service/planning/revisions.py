@@ -118,23 +118,24 @@ class Revisions:
         return (yield from self.turns.run(self._retry_alone(params.experiment_id)))
 
     def _retry_alone(self, experiment_id: str) -> Steps[ExperimentView]:
-        self._changeable(experiment_id)
-        failed: list[str] = []
+        experiment = self._changeable(experiment_id)
         by_variant: dict[int, dict[str, str]] = {}
         for page in self._store.results.pages(experiment_id):
             for old in (row.job_id for row in page if row.state == "failed"):
                 job = parse_job_id(old)
-                again = job_id(experiment_id, job._replace(round=job.round + 1))
-                by_variant.setdefault(job.variant_index, {})[old] = again
-                failed.append(old)
+                if experiment.variants[job.variant_index].jobs[old] != "replaced":  # else its row goes soon
+                    again = job_id(experiment_id, job._replace(round=job.round + 1))
+                    by_variant.setdefault(job.variant_index, {})[old] = again
             yield None
         experiment = self._changeable(experiment_id)
+        failed = sum(map(len, by_variant.values()))
         if not failed:
             raise ControlError("conflict", f"no job of {experiment_id} has failed; there is nothing to retry")
-        check_budget(experiment, experiment.definition, len(failed))
+        check_budget(experiment, experiment.definition, failed)
         now = time.time()
         retried = [variants.retried(experiment.variants[index], by_variant[index], now) for index in sorted(by_variant)]
-        self._write(experiment, experiment.definition, retried, now, forgotten=failed)
+        self._write(experiment, experiment.definition, retried, now)
+        yield None
         return experiment_view(experiment)
 
     def _rename(self, params: RenameParams) -> Steps[ExperimentView]:
@@ -177,7 +178,6 @@ class Revisions:
         now: float,
         *,
         by_value: bool | None = False,
-        forgotten: Iterable[str] = (),
         search: SearchState | None = None,
     ) -> None:
         """Write and publish the changed variants in one transaction.
@@ -193,7 +193,6 @@ class Revisions:
                 store.write_definition(tx, draft)
             draft.search = search or experiment.search
             store.stale.mark(tx, [name])  # there may be more candidates, or fewer scores
-            store.results.remove(tx, name, forgotten)
             if by_value is not None:  # which goes on after a cancel; another name does not
                 store.forget_cancels(tx, name)
                 self._layout.begin(tx, name, by_value=by_value)

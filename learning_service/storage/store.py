@@ -140,6 +140,12 @@ class LearningStore:
 
     def insert(self, tx: Transaction, experiment: Experiment) -> None:
         """Add an experiment with its variants; the rows of its jobs are added by `add_jobs`."""
+        self.insert_row(tx, experiment)
+        by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
+        self.write_variants(tx, by_key)
+
+    def insert_row(self, tx: Transaction, experiment: Experiment) -> None:
+        """Add an experiment whose variants are there already."""
         row = (
             experiment.experiment_id,
             _encode(experiment.definition),
@@ -153,8 +159,6 @@ class LearningStore:
         tx.execute(SQL["insert_experiment"], row)
         self.catalogue.write(tx, experiment)
         self._write_search(tx, experiment)
-        by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
-        self.write_variants(tx, by_key)
 
     def add_jobs(self, tx: Transaction, experiment: Experiment, jobs: Iterable[tuple[str, PlannedJob]]) -> None:
         """Add jobs to be sent, by their ids; those that are there already are left as they are."""
