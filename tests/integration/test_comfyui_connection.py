@@ -188,6 +188,21 @@ def test_a_history_without_status_counts_by_its_pictures(comfy: ComfyuiJobs) -> 
     assert json.loads(json.dumps(result.effective)) == {"seed": 7, "cfg_scale": 7.0, "steps": 20}
 
 
+@pytest.mark.fault(item="F134")
+def test_a_server_that_ends_names_the_node_that_it_was_executing(comfy: ComfyuiJobs) -> None:
+    """That node may have taken the process with it; the job is tried again, as often as any other."""
+    comfy.fake.hold()
+    reports = Reports()
+    job = comfy.start(comfy.config(), reports=reports)
+    wait_until(lambda: any(report[1] for report in reports), what="the first step")
+
+    comfy.fake.stop()
+
+    kind, text = error_of(job.result)
+    assert kind == "unreachable"
+    assert text.endswith("; it was executing node 3 (KSampler)")
+
+
 def test_a_seed_of_64_bits_in_the_workflow_can_be_told(comfy: ComfyuiJobs) -> None:
     """ComfyUI's nodes take as much."""
     graph = example()

@@ -165,11 +165,11 @@ class LateServer(ComfyServer):
 
     def history(self, prompt_id: str) -> Ended | None:
         """Say nothing of the end, once."""
-        ended = super().history(prompt_id)
-        if ended and self.late:
+        if self.late:
+            wait_until(lambda: super(LateServer, self).history(prompt_id), what="the end of the prompt")
             self.late -= 1
             return None
-        return ended
+        return super().history(prompt_id)
 
 
 def test_a_prompt_that_ends_between_two_questions_is_not_taken_for_lost(

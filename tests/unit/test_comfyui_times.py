@@ -12,6 +12,7 @@ from pipeline_runner.pipelines.comfyui.times import (
     Stopwatch,
     dependents_of,
     ends_of,
+    fitted,
     signatures_of,
     whole_time,
 )
@@ -95,6 +96,22 @@ def test_what_somebody_else_had_executed_has_no_time() -> None:
 
     assert seconds is None
     assert warning.startswith("node 3 (KSampler) came from the server's cache, and what it takes was not measured, so")
+
+
+@pytest.mark.parametrize(
+    ("seen", "total", "expected"),
+    [
+        ({"a": 1.0, "b": 3.0}, 2.5, {"a": 1.0, "b": 1.5}),
+        ({"a": 1.0, "b": 3.0}, 0.5, {"a": 1.0, "b": 0.0}),
+        ({"a": 1.0, "b": 3.0}, 4.5, {"a": 1.0, "b": 3.0}),
+        ({"a": 1.0}, None, {"a": 1.0}),
+        ({}, 1.0, {}),
+        (None, 1.0, None),
+    ],
+)
+def test_a_last_message_that_comes_late_makes_no_node_longer(seen: Any, total: float | None, expected: Any) -> None:
+    """A server that tidies up sends it seconds after it was written."""
+    assert fitted(seen, total) == expected
 
 
 def test_without_messages_the_time_is_the_servers() -> None:

@@ -129,6 +129,7 @@ def test_node_ids_and_inputs_may_have_dots_and_colons() -> None:
         graph, inputs={"seed": ["57:3.seed", "57:3.1.seed"], "a": "57:3.images.image0", "b": "57:3.1.images.image0"}
     )
 
+    assert len(workflow.targets) == 4
     assert workflow.inputs == {
         "seed": (Target("57:3", "seed"), Target("57:3.1", "seed")),
         "a": (Target("57:3", "images.image0"),),

@@ -23,7 +23,7 @@ from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
 from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
 from pipeline_runner.pipelines.comfyui.results import Harvest, gave_nothing_again, judge
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
-from pipeline_runner.pipelines.comfyui.times import NodeTimes, ends_of, signatures_of, whole_time
+from pipeline_runner.pipelines.comfyui.times import NodeTimes, ends_of, fitted, signatures_of, whole_time
 from pipeline_runner.pipelines.comfyui.workflow import STAGE, Workflow, patched, read_workflow, values_of
 from pipeline_runner.pipelines.http_client import PICTURE_BYTES, ServerFault
 from pipeline_runner.pipelines.input_files import FileVersion, find_file, read_file
@@ -130,8 +130,9 @@ class ComfyuiPipeline(Pipeline):
         # by the server's wall clock, which may be set meanwhile; a prompt of an earlier attempt may have begun before
         if ended.seconds is not None and job.attempt == 1:
             ended = replace(ended, seconds=min(ended.seconds, time.monotonic() - start))
-        seconds, untimed = whole_time(ended, run.graph, workflow.targets, run.seen, self._times)
-        self._times.learn(signatures_of(run.graph), run.seen or {})
+        seen = fitted(run.seen, ended.seconds)
+        seconds, untimed = whole_time(ended, run.graph, workflow.targets, seen, self._times)
+        self._times.learn(signatures_of(run.graph), seen or {})
         more = [text for text in (untimed, made_anew and f"{made_anew}, so it was made anew") if text]
         result = self._fetch(job, replace(verdict, warnings=(*verdict.warnings, *more)))
         if isinstance(result, JobResult) and result.success:

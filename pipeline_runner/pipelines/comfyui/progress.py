@@ -3,6 +3,8 @@
 import json
 import time
 from contextlib import ExitStack
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self
 
@@ -71,6 +73,16 @@ def _steps(data: dict[str, Any]) -> Steps | None:
     return Steps(done, total) if 0 <= done <= total and 0 < total <= INT64_MAX else None
 
 
+def _note_arrivals(connection: ClientConnection, arrived: SimpleQueue[tuple[float, str | bytes | None]]) -> None:
+    """Note when each message comes, until the end of the connection (None): whoever reads them may be busy."""
+    try:
+        for message in connection:
+            arrived.put((time.monotonic(), message))
+    except ConnectionClosed:
+        pass
+    arrived.put((time.monotonic(), None))
+
+
 class ProgressFeed:
     """The websocket of one job, connected again when it drops. Without it a job only has no progress."""
 
@@ -80,7 +92,9 @@ class ProgressFeed:
         self._open = ExitStack()
         self._connection: ClientConnection | None = None
         self._next_try = 0.0
+        self._arrived = SimpleQueue[tuple[float, str | bytes | None]]()
         self.is_whole = True  # no message can have been lost
+        self.heard_at = 0.0  # when the message came that was read last, by a clock that never goes back
         self._connect()
 
     def __enter__(self) -> Self:
@@ -99,10 +113,10 @@ class ProgressFeed:
             time.sleep(seconds)
             return None
         try:
-            message = self._connection.recv(timeout=seconds)
-        except TimeoutError:
+            self.heard_at, message = self._arrived.get(timeout=seconds)
+        except Empty:
             return None
-        except ConnectionClosed:
+        if message is None:
             self._connection = None
             self.is_whole = False
             self._open.close()
@@ -122,6 +136,10 @@ class ProgressFeed:
                 proxy=None,  # HTTP takes none either
             )
             self._connection = self._open.enter_context(connecting)
+            reader = Thread(target=_note_arrivals, args=(self._connection, self._arrived), name="ComfyUI's messages")
+            self._open.callback(reader.join)
+            self._open.callback(self._connection.close)
+            reader.start()
         except (OSError, WebSocketException):
             self._connection = None
             self.is_whole = False

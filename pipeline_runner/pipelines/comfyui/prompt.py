@@ -10,7 +10,7 @@ from typing import Final
 from bus.contracts.messages import JobResult
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, node_errors_text
-from pipeline_runner.pipelines.comfyui.graph import Graph, Target
+from pipeline_runner.pipelines.comfyui.graph import Graph, Target, described
 from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.progress import Entered, News, ProgressFeed, Steps
 from pipeline_runner.pipelines.comfyui.server import Accepted, ComfyServer, Queue
@@ -157,12 +157,16 @@ class PromptRun:
                     next_queue = time.monotonic() + QUEUE_SECONDS
             except ServerFault as fault:
                 if fault.kind != "timeout":  # while it loads a model, a server may not answer for long
-                    raise
+                    raise ServerFault(fault.kind, fault.message + self._place(watch)) from None
                 ended = None
             if ended:
                 self._listen_to_the_end(feed, prompt_id, watch)
                 return ended
             next_poll = time.monotonic() + POLL_SECONDS
+
+    def _place(self, watch: Stopwatch) -> str:
+        """Say which node was executed last: it may have ended the server's process."""
+        return f"; it was executing {described(self.graph, watch.node)}" if watch.node else ""
 
     def _heard(self, feed: ProgressFeed, prompt_id: str, watch: Stopwatch) -> News:
         """Wait for the next message, and act upon it."""
@@ -171,11 +175,11 @@ class PromptRun:
             case Steps(done, total):
                 self._progress(done / total, int(done), int(total))
             case Entered(node):
-                watch.enter(node, time.monotonic())
+                watch.enter(node, feed.heard_at)
             case "started":
-                watch.start(time.monotonic())
+                watch.start(feed.heard_at)
             case "ended":
-                watch.end(time.monotonic())
+                watch.end(feed.heard_at)
         return news
 
     def _listen_to_the_end(self, feed: ProgressFeed, prompt_id: str, watch: Stopwatch) -> None:

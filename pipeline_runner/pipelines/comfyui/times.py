@@ -26,8 +26,8 @@ class Stopwatch:
 
     def __init__(self) -> None:
         """Wait for the prompt to begin."""
-        self._seconds: dict[str, float] = {}
-        self._node: str | None = None
+        self._seconds = dict[str, float]()
+        self.node: str | None = None  # that runs
         self._since: float | None = None  # None before the prompt begins
         self._ended = False
 
@@ -38,12 +38,12 @@ class Stopwatch:
 
     def start(self, now: float) -> None:
         """Begin to measure."""
-        self._seconds, self._node, self._since, self._ended = {}, None, now, False
+        self._seconds, self.node, self._since, self._ended = dict[str, float](), None, now, False
 
     def enter(self, node: str, now: float) -> None:
         """Go on to a node."""
         self._leave(now)
-        self._node = node
+        self.node = node
 
     def end(self, now: float) -> None:
         """Come to the end of the prompt."""
@@ -53,9 +53,9 @@ class Stopwatch:
     def _leave(self, now: float) -> None:
         if self._since is None:
             return
-        if self._node is not None:
-            self._seconds[self._node] = self._seconds.get(self._node, 0.0) + now - self._since
-        self._node, self._since = None, now
+        if self.node is not None:
+            self._seconds[self.node] = self._seconds.pop(self.node, 0.0) + now - self._since  # the last one is the last
+        self.node, self._since = None, now
 
 
 class NodeTimes:
@@ -105,6 +105,15 @@ def whole_time(
         return None, f"{text}, and what it takes was not measured, so the time of this job is not known"
     shared = sum(took for node, took in (seen or {}).items() if node not in varying)
     return max(0.0, ended.seconds - shared + sum(took or 0.0 for took in skipped.values())), ""
+
+
+def fitted(seen: Mapping[str, float] | None, total: float | None) -> Mapping[str, float] | None:
+    """Return what nodes took, without what the last message came too late; `total` is the server's own time."""
+    late = sum(seen.values()) - total if seen and total is not None else 0.0
+    if not seen or late <= 0:
+        return seen
+    last = list(seen)[-1]
+    return {**seen, last: max(0.0, seen[last] - late)}
 
 
 def signatures_of(graph: Graph) -> dict[str, str]:
