@@ -1,5 +1,6 @@
 """Lists of experiments, searches, and numbers over all of them: whole, however many there are, and answered at once."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
 from bus.contracts.archive import HistoryReply
@@ -30,6 +32,7 @@ from tests.support.factories import EXPERIMENT, ServiceThread, definition, image
 from tests.support.helpers import wait_until
 from tests.support.learning_services import SMALL, Services, address_of, create, query, show, wait_for
 from tests.support.many_experiments import fill
+from variantbus.cli.main import main
 from variantbus.client.experiments import export_of, history_of, listed
 from variantbus.reports.html import count_ratings, scores_of
 
@@ -69,6 +72,24 @@ def test_ten_thousand_experiments_are_listed_and_searched_at_once(services: Serv
     assert seconds_of(page) < 0.05
     for search in ("no9876", "sweep nowhere", "failed", "embedded completed no123"):
         assert seconds_of(lambda search=search: page(search)) < 0.1  # type: ignore[misc]  # it is bound
+
+
+@pytest.mark.fault(item="F105")
+def test_the_command_line_lists_as_many_as_are_asked_for(services: Services, tmp_path: Path) -> None:
+    """Also more than one reply holds; and it says where there are more, with `--json`, too."""
+    fill(tmp_path, 1203)
+    learning = services.learning(services.scripted().address)
+
+    def run(*options: str) -> tuple[int, str]:
+        arguments = ["experiment", "list", "--json", "--learning", address_of(learning), *options]
+        ended = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        return len(json.loads(ended.stdout)), ended.stderr
+
+    assert run() == (20, "… and more: --limit 40\n")
+    assert run("--limit", "1100") == (1100, "… and more: --limit 2200\n")
+    assert run("--limit", "1203") == (1203, "")
+    assert run("--search", "no120 SWEEP") == (4, "")  # 120, 1200, 1201, 1202
+    assert run("--search", "nowhere") == (0, "")
 
 
 @pytest.mark.fault(item="F105")

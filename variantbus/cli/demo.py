@@ -18,7 +18,7 @@ from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
 from variantbus.cli.view import summary_line
-from variantbus.client.experiments import ask_recommendation, create
+from variantbus.client.experiments import ask_recommendation, create, export_of
 
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
 
@@ -63,7 +63,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
     folder_of = next((image.path.partition("/")[0] for one in view.variants for image in one.images), experiment_id)
     pictures = outputs / folder_of  # of an earlier experiment, if it has made them already
     sheet = pictures / "contact-sheet.png"
-    write_sheet(view, runner, sheet, keys)
+    write_sheet(export_of(learning, experiment_id, keys), runner, sheet, keys)
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))

@@ -33,8 +33,9 @@ from variantbus.cli.report import report
 from variantbus.cli.revise import extend, rename, retry, set_, stop
 from variantbus.cli.view import ENDED, ExperimentScreen, counts_text, last_line, screen_of, style_of
 from variantbus.cli.waiting import reason_now
-from variantbus.client.experiments import create, listed
+from variantbus.client.experiments import create, export_of, listed
 from variantbus.client.outputs import fetch_picture
+from variantbus.reports.export import Exported
 from variantbus.reports.sheet import SheetError, contact_sheet
 from variantbus.reports.text import count_text
 
@@ -138,7 +139,7 @@ def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str
         if target.suffix.lower() != ".png" or not target.parent.is_dir():
             raise InvalidInputError(f"--output: {target} must end in .png, in a folder that exists")
         try:
-            write_sheet(_show(learning, experiment_id, keys), runner, target, keys)
+            write_sheet(export_of(learning, experiment_id, keys), runner, target, keys)
         except SheetError as error:
             fail(str(error), EXIT_REFUSED)
         click.echo(str(target))
@@ -170,7 +171,7 @@ def end_with(screen: ExperimentScreen) -> None:
         fail(f"{failed} jobs failed" if failed > 1 else "a job failed", EXIT_REFUSED)
 
 
-def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | None = None) -> None:
+def write_sheet(exported: Exported, runner: str, target: Path, keys: Keys | None = None) -> None:
     """Draw the contact sheet from the runner's thumbnails, and write it; say on stderr how many pictures it lacks."""
     missing = 0
 
@@ -181,7 +182,7 @@ def write_sheet(view: ExperimentView, runner: str, target: Path, keys: Keys | No
         missing += picture is None
         return picture
 
-    contact_sheet(view, load).save(target)
+    contact_sheet(exported, load).save(target)
     if missing:
         text = count_text(missing, "picture could not be read", "pictures could not be read")
         click.echo(f"{text}, empty cells stand for them; `variantbus verify` names the damaged ones", err=True)

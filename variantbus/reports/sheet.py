@@ -5,8 +5,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ImageRef
+from variantbus.reports.export import Exported
 from variantbus.reports.text import value_text
 
 CELL: Final = 160  # pixels a side
@@ -26,32 +26,31 @@ class SheetError(Exception):
     """There is nothing to draw."""
 
 
-def contact_sheet(view: ExperimentView, load: Load) -> Image.Image:
-    """Draw the pictures of an experiment; a missing one leaves its cell empty.
+def contact_sheet(exported: Exported, load: Load) -> Image.Image:
+    """Draw the pictures of an experiment, the first one of each value and seed; a missing one leaves its cell empty.
 
     `load` returns a picture or its thumbnail as RGB, or None.
 
     Raises:
         SheetError: no job has given a picture yet.
     """
-    pictures = [image for variant in view.variants for image in variant.images if image.width and image.height]
-    seeds = sorted({image.seed for image in pictures if image.seed is not None})
-    if not seeds:
-        raise SheetError(f"{view.experiment_id} has no pictures to draw")
-    variable = view.definition.variable_name
-    values = [f"{variable}\n{value_text(variant.variant_value)}" for variant in view.variants]
-    cells = {
-        (variant_at, seeds.index(image.seed)): image
-        for variant_at, variant in enumerate(view.variants)
-        for image in variant.images
-        if image.seed is not None
-    }
+    definition = exported.definition
+    pictures: dict[tuple[int, int], ImageRef] = {}
+    for one in exported.records.pictures:
+        if one.image.width and one.image.height:
+            seed = definition.seed + one.repeat_index if one.image.seed is None else one.image.seed
+            pictures.setdefault((one.variant_index, seed), one.image)
+    if not pictures:
+        raise SheetError(f"{exported.experiment_id} has no pictures to draw")
+    seeds = sorted({seed for _, seed in pictures})
+    values = [f"{definition.variable_name}\n{value_text(value)}" for value in exported.values]
+    cells = {(index, seeds.index(seed)): image for (index, seed), image in pictures.items()}
     rows = [f"seed\n{seed}" for seed in seeds]
     columns = values
     if len(values) > MAX_COLUMNS:
         columns, rows = rows, columns
         cells = {(row, column): image for (column, row), image in cells.items()}
-    return _draw(view.experiment_name, columns, rows, cells, load)
+    return _draw(definition.name, columns, rows, cells, load)
 
 
 def _draw(
