@@ -312,6 +312,17 @@ def test_discovery_does_not_open_a_planned_experiment() -> None:
     )
 
 
+@pytest.mark.parametrize("discover", [False, True])
+def test_events_of_a_deleted_experiment_are_ignored(*, discover: bool) -> None:
+    """Also by a service that adopts what it does not know; once it was imported again, they count."""
+    harness = RouterHarness(options={"discover": discover}, deleted={EXPERIMENT})
+
+    assert judged(harness.handle(JobScript(ZERO).completed())) == ("ignored", "deleted")
+    assert harness.experiments == {}
+    harness.experiments[EXPERIMENT] = planned_experiment()
+    assert judged(harness.handle(JobScript(ZERO).completed())) == ("applied", "")
+
+
 def test_the_router_changes_nothing() -> None:
     """The outcome says what is to be changed; the experiment stays as it is until somebody commits that."""
     experiment = planned_experiment()

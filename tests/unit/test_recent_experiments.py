@@ -51,3 +51,17 @@ def test_few_experiments_with_many_jobs_are_dropped_too_but_for_the_last(monkeyp
     memory.put(experiment("large", 11))
     memory.trim(1000)
     assert kept(memory, "b", "c", "d", "large") == ["large"]
+
+
+def test_what_is_put_away_or_deleted_is_dropped_with_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They no longer count; one that is not there may be dropped, too."""
+    monkeypatch.setattr(recent, "JOBS_IN_MEMORY", 10)
+    memory = RecentExperiments()
+    for name in "abc":
+        memory.put(experiment(name, 4))
+
+    memory.drop("c")
+    memory.drop("c")
+
+    memory.trim(1000)
+    assert kept(memory, "a", "b", "c") == ["a", "b"]
