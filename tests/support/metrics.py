@@ -8,7 +8,7 @@ from bus.subscriber import source
 from bus.telemetry import metrics
 from bus.transport import authentication, loop, server
 from learning_service import service as learning
-from learning_service.dispatch import dispatcher
+from learning_service.dispatch import dispatcher, purging
 from learning_service.events import consumer
 from pipeline_runner import service
 
@@ -24,6 +24,7 @@ ALL_HELP: Final[dict[str, str]] = {
         source,
         consumer,
         dispatcher,
+        purging,
         learning,
         service,
     )
