@@ -183,6 +183,15 @@ def a_seed_has_64_bits(server: WebuiServer) -> object:
     return [largest, refusal(server.post("txt2img", {**JOB, "seed": 2**64}))]
 
 
+@CONTRACT.case(["Karras", True, False])
+def the_text_of_a_picture_tells_what_was_used(server: WebuiServer) -> object:
+    """The schedule by its label; clip skip only if it is not 1."""
+    asked = {"override_settings": {CLIP_SKIP: 2}, "scheduler": "karras"}
+    skipped = server.generate(**asked)["parameters"]
+    plain = server.generate(override_settings={CLIP_SKIP: 1})["parameters"]
+    return [skipped.get("Schedule type"), skipped.get("Clip skip") == "2", "Clip skip" in plain]
+
+
 @CONTRACT.case([0, 0, True])
 def an_idle_server_tells_when_its_last_job_began(server: WebuiServer) -> object:
     """The time is that of the answer."""

@@ -10,6 +10,7 @@ from pipeline_runner.pipelines.webui import settings
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_settings import MODEL
 from tests.support.helpers import wait_until
+from tests.support.webui_jobs import CONFIG, run
 from tests.support.webui_runner import WebuiRunner
 
 CLIP_SKIP: Final = "CLIP_stop_at_last_layers"
@@ -182,3 +183,44 @@ def test_a_server_that_does_not_say_is_never_reused(runner: WebuiRunner, server:
     assert (runner.reused("a"), runner.reused("b")) == (None, None)
     server.canned = {"/sdapi/v1/options": (500, b"{}")}
     assert (runner.reused("c"), runner.reused("d")) == (None, None)
+
+
+@pytest.mark.fault(item="F123")
+def test_a_setting_that_our_job_leaves_behind_is_put_back(runner: WebuiRunner, server: FakeWebui) -> None:
+    """The server restores only what somebody has saved once; later jobs have its own setting, and the right picture."""
+    server.settings.unsaved = {CLIP_SKIP}
+    runner.run("a")
+    skipped = runner.run("b", clip_skip=2)
+
+    assert server.options[CLIP_SKIP] == 1
+    assert (runner.reused("c"), runner.reused("d", clip_skip=2)) == ("a", "b")
+    assert skipped.effective["clip_skip"] == 2
+
+
+@pytest.mark.fault(item="F123")
+def test_a_failed_job_leaves_nothing_behind(runner: WebuiRunner, server: FakeWebui) -> None:
+    """Nor does one whose settings could not be put back: it says so, and its result stands."""
+    server.settings.unsaved = {CLIP_SKIP}
+    pipeline = runner.pipeline
+    server.fail(422, {"detail": "no"})
+    assert run(pipeline, {**CONFIG, "clip_skip": 2}).error
+    assert server.options[CLIP_SKIP] == 1
+    server.settings.unsaved = {"sd_vae"}
+    server.broken_posts.add("/sdapi/v1/options")
+
+    assert run(pipeline, {**CONFIG, "vae": "kl-f8.ckpt"}).success
+    assert server.options["sd_vae"] == "kl-f8.ckpt"
+
+
+@pytest.mark.fault(item="F123")
+def test_what_somebody_sets_meanwhile_is_not_put_back(runner: WebuiRunner, server: FakeWebui) -> None:
+    """Only what is as our job had it, and was something else before."""
+    server.settings.unsaved = {CLIP_SKIP}
+    during(server, runner, "a", clip_skip=2)
+    server.settings.change({CLIP_SKIP: 5, "sd_vae": "kl-f8.ckpt"})
+    server.settings.unsaved = {CLIP_SKIP}
+    server.release()
+    runner.ended("a")
+
+    assert (server.options[CLIP_SKIP], server.options["sd_vae"]) == (5, "kl-f8.ckpt")
+    assert server.bodies("/sdapi/v1/options") == []

@@ -28,6 +28,7 @@ class FakeWebui(Site):
         self.requests: list[Request] = []
         self.spoiled: list[Spoiled] = []  # answers of the next jobs
         self.canned: dict[str, tuple[int, bytes]] = {}  # answers to paths, as a proxy gives them
+        self.broken_posts: set[str] = set()  # paths at which what is sent gets no answer
         self._others: list[OtherJob] = []
         self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
@@ -121,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
         fake.requests.append(request)
         if parts.path in fake.canned:
             self._send(*fake.canned[parts.path], kind="text/html")
+            return
+        if method == "POST" and parts.path in fake.broken_posts:
+            self.close_connection = True  # without an answer
             return
         expected = "Basic " + base64.b64encode(fake.password.encode()).decode()
         if fake.password and self.headers.get("Authorization") != expected:

@@ -43,12 +43,14 @@ class Settings:
         values: The settings by their names.
         models: The files of the models with their short hashes; "" until a model is loaded.
         missing: Files that are listed and not there any more.
+        unsaved: Settings that nobody has saved yet: those of a job stay behind, as the original only restores others.
     """
 
     def __init__(self, *, forge: bool) -> None:
         """Start with the first model loaded."""
         self.models = dict(MODELS)
         self.missing: set[str] = set()
+        self.unsaved: set[str] = set()
         self.loaded = "sd15.safetensors"
         self.values: dict[str, Any] = {
             MODEL: self.title(self.loaded),
@@ -79,13 +81,14 @@ class Settings:
         if MODEL in changes and self.find(changes[MODEL]) is None:
             raise failure("RuntimeError", f"model {changes[MODEL]!r} not found")
         self._set(changes)
+        self.unsaved -= set(changes)
         if MODEL in changes:
             self._load()
 
     @contextmanager
     def overridden(self, override: Mapping[str, Any], *, restore: bool) -> Iterator[None]:
         """Hold a job's own settings while it runs; an unknown model is left out without a word."""
-        stored = {name: self.values[name] for name in override if name in self.values}
+        stored = {name: self.values[name] for name in override if name in self.values and name not in self.unsaved}
         try:
             known = {name: value for name, value in override.items() if name != MODEL or self.find(value)}
             self._set(known)

@@ -10,7 +10,7 @@ from bus.contracts.messages import Config
 from pipeline_runner.pipelines.http_client import Reply
 from pipeline_runner.pipelines.webui.answer import read_answer
 from pipeline_runner.pipelines.webui.lists import Checkpoint
-from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, title_of
+from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, left_over, title_of
 from tests.support.webui_jobs import CONFIG, lists_of
 
 OPTIONS: Final[dict[str, Any]] = {
@@ -124,3 +124,21 @@ def test_a_picture_that_was_made_with_the_settings(told: dict[str, Any]) -> None
 def test_where_anything_is_uncertain_a_picture_is_not_reused(told: dict[str, Any]) -> None:
     """Somebody has changed a setting for some time, or the server does not say what it has used."""
     assert not is_made_so(**told)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [
+        ({"a": 1, "b": 2}, {"a": 2.0, "b": 2}, {"a": 1}),
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 2}, {"a": 2}, {}),
+        ({"a": 1}, {"a": 3}, {}),
+        ({"a": 1}, {}, {}),
+        ({}, {"a": 2}, {}),
+    ],
+)
+def test_only_what_our_job_has_surely_left_behind_is_put_back(
+    before: dict[str, Any], after: dict[str, Any], left: dict[str, Any]
+) -> None:
+    """Its value stands there, and another one stood there before."""
+    assert left_over(before, after, {"a": 2}) == left

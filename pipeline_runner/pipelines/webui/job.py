@@ -17,7 +17,14 @@ from pipeline_runner.pipelines.webui.generation import Generation, end_orphans, 
 from pipeline_runner.pipelines.webui.lists import Lists
 from pipeline_runner.pipelines.webui.payload import InitImage, build, read_init_image
 from pipeline_runner.pipelines.webui.registry import STAGES, timeout_of
-from pipeline_runner.pipelines.webui.settings import LORA_HASHES, Made, read_options
+from pipeline_runner.pipelines.webui.settings import (
+    LORA_HASHES,
+    OF_SETTINGS,
+    Made,
+    put_back,
+    read_options,
+    read_settings,
+)
 from pipeline_runner.pipelines.webui.upscaling import was_only_resized
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.retries import MAX_FAULTS
@@ -45,6 +52,7 @@ class WebuiJob:
         self._init = read_init_image(job.config)
         self._deadline = time.monotonic() + timeout_of(job.config)
         self._seen: tuple[Mapping[str, Any], ...] = ()
+        self._own: Mapping[str, Any] = {}  # the settings that it sets itself
         self.made: Made | None = None
 
     def run(self, outputs: Outputs, progress: Progress, cancelled: Cancelled) -> JobResult:
@@ -58,6 +66,13 @@ class WebuiJob:
         """
         if self._job.stage != "upscale":  # which has no tasks
             end_orphans(self._client, self._earlier_tasks(), cancelled, self._deadline)
+        before = read_settings(self._client, None) if OF_SETTINGS & self._job.config.keys() else None
+        try:
+            return self._made_picture(outputs, progress, cancelled)
+        finally:
+            put_back(self._client, before, self._own)
+
+    def _made_picture(self, outputs: Outputs, progress: Progress, cancelled: Cancelled) -> JobResult:
         loras_told = self._tells_loras()
         start = time.perf_counter()
         try:
@@ -104,6 +119,7 @@ class WebuiJob:
         stage, job = self._job.stage, self._job
         task_id = self._task_id(job.attempt, number)
         payload = build(stage, job.config, self._lists, self._init, task_id)
+        self._own = payload.get("override_settings", {})
         generation = Generation(self._client, STAGES[stage].path, payload, self._deadline)
         reply, watch = generation.run(progress, cancelled)
         self._seen = watch.settings

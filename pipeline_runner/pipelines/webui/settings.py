@@ -6,6 +6,7 @@ back in between is seen in that, or by the polls while the job runs; where anyth
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from bus.contracts.messages import Config
-from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
+from pipeline_runner.pipelines.http_client import LIST_SECONDS, HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import Answer
 from pipeline_runner.pipelines.webui.lists import API, AUTOMATIC, NONE, Checkpoint, Lists, file_of, parse_models
 from pipeline_runner.pipelines.webui.watch import PROGRESS_QUERY, server_state
@@ -21,11 +22,14 @@ from pipeline_runner.pipelines.webui.watch import PROGRESS_QUERY, server_state
 ASK_SECONDS: Final = 5.0
 MODEL: Final = "sd_model_checkpoint"
 HASH: Final = "sd_checkpoint_hash"  # of the model that is loaded, whoever has asked for it
+VAE: Final = "sd_vae"
 MODULES: Final = "forge_additional_modules"
 CLIP_SKIP: Final = "CLIP_stop_at_last_layers"
+OF_SETTINGS: Final = frozenset({"model", "vae", "clip_skip"})  # the variables that are settings of the server
 LORA_HASHES: Final = "lora_add_hashes_to_infotext"
 # raised with each change of what is read or compared: results of earlier versions are made again
 VERSION: Final = 2
+logger = logging.getLogger(__name__)
 _TOLD: Final = {"RNG": "randn_source", "ENSD": "eta_noise_seed_delta", "Token merging ratio": "token_merging_ratio"}
 
 
@@ -83,6 +87,30 @@ def read_options(client: HttpClient) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def put_back(client: HttpClient, before: Settings | None, own: Mapping[str, Any]) -> None:
+    """Undo what our job has left behind in the settings of the server, if that is certain.
+
+    A web UI restores a setting only if somebody has saved it once, and Forge none of them.
+    """
+    after = read_settings(client, None) if before and own else None
+    left = left_over(before.options, after.options, own) if before and after else {}
+    if not left:
+        return
+    try:
+        client.post(f"{API}/options", left, seconds=LIST_SECONDS)
+    except ServerFault as fault:
+        logger.warning("cannot put back the settings %s: %s", ", ".join(left), fault.message)
+    else:
+        logger.info("the server kept settings of our job; put back: %s", ", ".join(left))
+
+
+def left_over(before: Mapping[str, Any], after: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are those of our job now and were not before it, with their values before."""
+    return {
+        name: before[name] for name, ours in own.items() if name in before and before[name] != after.get(name) == ours
+    }
+
+
 def title_of(config: Config, lists: Lists) -> str | None:
     """Return the title of the model that a job names, None if it names none."""
     name = config.get("model")
@@ -132,7 +160,7 @@ def _vae_agrees(options: Mapping[str, Any], answer: Answer) -> bool:
     if MODULES in options:
         used = {text for name, text in answer.parameters.items() if name.startswith("Module ")}
         return used == {_stem(str(path)) for path in options[MODULES] or ()}
-    asked, found = options.get("sd_vae", AUTOMATIC), answer.info.get("sd_vae_name") or NONE
+    asked, found = options.get(VAE, AUTOMATIC), answer.info.get("sd_vae_name") or NONE
     return asked == AUTOMATIC or _stem(str(asked)) == _stem(str(found))
 
 
@@ -143,7 +171,7 @@ def _stem(path: str) -> str:
 
 def _own(config: Config) -> frozenset[str]:
     """Return the settings that a job sets itself, and the hash of the loaded model, which follows from them."""
-    names = {"model": MODEL, "vae": "sd_vae", "clip_skip": CLIP_SKIP}
+    names = {"model": MODEL, "vae": VAE, "clip_skip": CLIP_SKIP}
     return frozenset(
         {HASH, MODULES if "vae" in config else HASH, *(names[key] for key in names.keys() & config.keys())}
     )
