@@ -186,8 +186,7 @@ def a_seed_has_64_bits(server: WebuiServer) -> object:
 @CONTRACT.case(["Karras", True, False])
 def the_text_of_a_picture_tells_what_was_used(server: WebuiServer) -> object:
     """The schedule by its label; clip skip only if it is not 1."""
-    asked = {"override_settings": {CLIP_SKIP: 2}, "scheduler": "karras"}
-    skipped = server.generate(**asked)["parameters"]
+    skipped = server.generate(scheduler="karras", override_settings={CLIP_SKIP: 2})["parameters"]
     plain = server.generate(override_settings={CLIP_SKIP: 1})["parameters"]
     return [skipped.get("Schedule type"), skipped.get("Clip skip") == "2", "Clip skip" in plain]
 
