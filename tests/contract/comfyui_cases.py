@@ -1,4 +1,4 @@
-"""What a ComfyUI answers, as recorded from 0.8.0; each case asks the HTTP API and the websocket itself."""
+"""What a ComfyUI answers, as recorded from 0.33.0; each case asks the HTTP API and the websocket itself."""
 
 import uuid
 from typing import Final
@@ -38,7 +38,9 @@ def every_path_also_stands_under_api(server: ComfyuiServer) -> object:
     return [*keys, server.get(f"/api/history/{uuid.uuid4()}").json()]
 
 
-@CONTRACT.case(recorded=("invalid_prompt", "Cannot execute because node Nobody does not exist.", "Node ID '#2'", {}))
+@CONTRACT.case(
+    recorded=("missing_node_type", "Node 'Nobody' not found. The custom node may not be installed.", "Node ID '#2'", {})
+)
 def a_node_that_it_lacks_is_refused(server: ComfyuiServer) -> object:
     """By its class and id, and by nothing else."""
     told = server.refusal({"1": empty(), "2": node("Nobody", image=["1", 0]), "9": save("2")})

@@ -35,7 +35,7 @@ def test_a_node_that_is_not_installed_is_named_by_the_server_too(comfy: ComfyuiJ
 
     kind, text = error_of(comfy.run(comfy.config(graph)))
 
-    assert (kind, "node Missing does not exist" in text) == ("invalid_request", True)
+    assert (kind, "Node 'Missing' not found" in text) == ("invalid_request", True)
 
 
 def second_output() -> Graph:

@@ -195,8 +195,8 @@ def validate(graph: Graph) -> tuple[list[str], dict[str, Any] | None, dict[str, 
     """Return the outputs that can run, an error if there are none, and errors by node; values become their types."""
     for node_id, node in graph.items():
         if node.get("class_type") not in OBJECT_INFO:
-            message = f"Cannot execute because node {node.get('class_type')} does not exist."
-            return [], _error("invalid_prompt", message, f"Node ID '#{node_id}'"), {}
+            message = f"Node '{node.get('class_type')}' not found. The custom node may not be installed."
+            return [], _error("missing_node_type", message, f"Node ID '#{node_id}'"), {}
     outputs = [node_id for node_id, node in graph.items() if node["class_type"] in OUTPUTS]
     if not outputs:
         return [], _error("prompt_no_outputs", "Prompt has no outputs", ""), {}
