@@ -235,6 +235,7 @@ def test_a_job_that_never_ran_took_no_time() -> None:
     """A cancel before the start does not make the others look faster; imported jobs tell how long they took."""
     experiment = ended(planned_experiment((2.0, 4.0), jobs=4), (0.0, 4.0))
     experiment.put(variants.cancelled(experiment.variants[1], list(experiment.variants[1].jobs), 5.0))
+    experiment.note_run(None, 5.0)
     assert experiment_status(experiment).eta_seconds == 12.0
 
     experiment.busy = Busy()

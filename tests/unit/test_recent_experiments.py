@@ -65,3 +65,16 @@ def test_what_is_put_away_or_deleted_is_dropped_with_its_jobs(monkeypatch: pytes
 
     memory.trim(1000)
     assert kept(memory, "a", "b", "c") == ["a", "b"]
+
+
+def test_to_look_at_an_experiment_is_no_use_of_it() -> None:
+    """A page of the history keeps nothing in memory that nobody needs."""
+    memory = RecentExperiments()
+    for name in "ab":
+        memory.put(experiment(name, 1))
+
+    looked = memory.peek("a")
+    assert (looked is not None, memory.peek("nobody")) == (True, None)
+
+    memory.trim(1)
+    assert kept(memory, "a", "b") == ["b"]
