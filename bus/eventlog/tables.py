@@ -47,8 +47,7 @@ class Tables:
             )
         elif version < newest:
             found = self._migrate(store, version, statements)
-        if wrong := schemas.difference(schema, schemas.objects_in(self._db)):
-            raise self._damaged(f"{wrong} is not as this program creates it")
+        self._require(schema)
         found += self._check(store, schemas.tables_of(schema))
         for table in self._checked(schema):
             if row_checksums.needs_triggers(table.name, schemas.without(statements)):
@@ -69,6 +68,10 @@ class Tables:
 
     def _is_current(self, schema: str) -> bool:
         return schemas.difference(schema, schemas.objects_in(self._db)) is None
+
+    def _require(self, schema: str) -> None:
+        if wrong := schemas.difference(schema, schemas.objects_in(self._db)):
+            raise self._damaged(f"{wrong} is not as this program creates it")
 
     def _migrate(self, store: str, version: int, statements: Mapping[str, str]) -> int:
         """Bring the tables to the newest version, one version and one transaction at a time.
@@ -92,6 +95,8 @@ class Tables:
                 for table in self._checked(statements["schema"]):
                     row_checksums.renew(self._db, table)
                 set_version(self._db, store, step)
+                if step == newest:
+                    self._require(statements["schema"])  # before this step is written
         logger.info("%s: the %s tables are now of version %d", self._path, store, newest)
         return found
 

@@ -187,6 +187,25 @@ def test_a_version_from_before_the_first_migration_is_refused_and_left_as_it_is(
     assert log.query("SELECT * FROM pragma_table_info('t')") == [(0, "a", "", 0, None, 0)]
 
 
+def test_a_migration_that_does_not_end_in_the_schema_is_not_written(open_log: OpenLog, tmp_path: Path) -> None:
+    """As with a table that somebody has changed; the program that wrote the file can still use it."""
+    path = tmp_path / "test.db"
+    log = open_log(path)
+    older = {"schema": "CREATE TABLE t (a);"}
+    newer = {"schema": "CREATE TABLE t (a, b);", "migration_2": "ALTER TABLE t ADD COLUMN b;"}
+    log.create_tables("test", older)
+    with log.transaction() as tx:
+        tx.execute("ALTER TABLE t ADD COLUMN strange")
+
+    with pytest.raises(LogError, match="t is not as this program creates it; restore it from a backup"):
+        log.create_tables("test", newer)
+
+    with log.transaction() as tx:
+        tx.execute("ALTER TABLE t DROP COLUMN strange")
+    log.create_tables("test", older)
+    log.create_tables("test", newer)
+
+
 @pytest.mark.fault(item="F80")
 def test_each_migration_copies_what_is_there_and_the_copy_of_the_last_one_is_kept(
     open_log: OpenLog, tmp_path: Path
