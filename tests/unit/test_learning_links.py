@@ -46,6 +46,7 @@ def test_what_has_no_room_or_no_server_is_blocked_and_nothing_else() -> None:
 
     assert link(offered, {"full": 0, "odd": -7, "nobody": 3}).blocked == {"webui/txt2img", "full/run", "odd/run"}
     assert link(offered).blocked == {"webui/txt2img"}
+    assert [link(offered).offers(kind) for kind in ("webui/txt2img", "webui/upscale")] == [True, False]
 
 
 def test_a_runner_can_be_given_what_it_has_room_for_on_top_of_what_it_was_given() -> None:

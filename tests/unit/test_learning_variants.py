@@ -338,6 +338,27 @@ def test_a_job_that_is_retried_is_replaced_by_another(again: int, failed: int, e
     assert {name: changed.jobs[name] for name in names.values()} == dict.fromkeys(names.values(), "planned")
 
 
+def test_a_job_whose_runner_was_forgotten_gets_another_id() -> None:
+    """It does not run any more, is no failure, and is not held against a budget."""
+    before = variants.started(variant(), A.name, 10.0)
+
+    changed = variants.handed_on(before, {A.name: "a.1"}, 20.0)
+
+    assert (changed.running, changed.failed, changed.replaced, changed.handed_on) == (0, 0, 1, 1)
+    assert (changed.status, changed.planned, changed.revision) == ("running", before.planned, before.revision + 1)
+    assert (changed.jobs[A.name], changed.jobs["a.1"]) == ("replaced", "planned")
+
+
+def test_jobs_of_a_forgotten_runner_are_cancelled_with_a_reason() -> None:
+    """Whatever they were doing; without a reason, the earlier error stays."""
+    running = variants.started(variant(), A.name, 10.0)
+
+    changed = variants.cancelled(running, [A.name], 20.0, "its runner was forgotten")
+
+    assert (changed.running, changed.cancelled, changed.error) == (0, 1, "its runner was forgotten")
+    assert variants.cancelled(changed, [], 20.0).error == "its runner was forgotten"
+
+
 @pytest.mark.parametrize(("now", "updated_at"), [(20.0, 20.0), (0.5, 1.0)])
 def test_a_rating_is_one_revision(now: float, updated_at: float) -> None:
     """A clock that was set back does not make the variant older."""
