@@ -149,6 +149,7 @@ class Importer:
         """Write and publish the experiment whose records and variants are there."""
         name = experiment.experiment_id
         with self._log.transaction(sync=True) as tx:
+            self._store.deletions.undo(tx, name)  # if it was deleted
             self._store.insert_row(tx, experiment)
             self._store.write_experiment(tx, experiment)
             self._store.stale.mark(tx, [name])
@@ -159,7 +160,7 @@ class Importer:
         """Publish the statuses that were not yet, each with up to all pictures of its variant."""
         for variant in list(experiment.variants.values()):
             topic = topics.build(VARIANT_STATUS, experiment.experiment_id, variant.index)
-            if not self._log.newest(topic):
+            if not self._log.latest(topic, 1).records:  # `newest` would count one from before a deletion
                 with self._log.transaction() as tx:
                     tx.append(topic, variant_status(experiment, variant))
             yield None

@@ -303,7 +303,8 @@ def test_late_events_do_not_bring_it_back(services: Services, *, discover: bool)
     assert listed(learning) == []
     send(address_of(learning), exported, None)
     assert show(learning).totals.completed == 2
-    assert topics_of(learning, EXPERIMENT)
+    topics = topics_of(learning, EXPERIMENT)
+    assert {f"experiment.status.{EXPERIMENT}.", *(f"variant.status.{EXPERIMENT}.{n}." for n in (0, 1))} <= set(topics)
     runner.publish(late)
     wait_until(lambda: rejections(learning), what="the event")
     assert delete(learning).deleted_at
