@@ -27,7 +27,7 @@ from learning_service.storage.departures import HeldJob, HeldJobs
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
-NUMBERS_AT_ONCE: Final = 1000  # jobs that are looked at in one turn of the loop
+NUMBERS_AT_ONCE: Final = 400  # jobs that are looked at in one turn of the loop
 HELP: Final = {
     "variantbus_runner_away_seconds": "For how long a runner has not answered for which something waits.",
     "variantbus_runner_waiting": "What waits for a runner that does not answer: jobs, and cancels of experiments.",

@@ -78,7 +78,7 @@ WHERE NOT ended AND runner IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM results WHERE results.experiment_id = jobs.experiment_id AND results.job_id = jobs.job_id
 ) AND NOT EXISTS (
     SELECT 1 FROM jobs AS later WHERE later.experiment_id = jobs.experiment_id
-    AND later.job_id = jobs.experiment_id || '.' || variant_index || '.' || repeat_index || '.' || (round + 1)
+    AND later.job_id = jobs.experiment_id || '.' || jobs.variant_index || '.' || jobs.repeat_index || '.' || (jobs.round + 1)
 ) GROUP BY runner, kind, cancelled;
 
 -- has_unended: whether a runner has a job of an experiment that has not ended; one of an earlier round was replaced.
@@ -86,7 +86,7 @@ SELECT 1 FROM jobs WHERE experiment_id = ? AND runner = ? AND NOT EXISTS (
     SELECT 1 FROM results WHERE results.experiment_id = jobs.experiment_id AND results.job_id = jobs.job_id
 ) AND NOT EXISTS (
     SELECT 1 FROM jobs AS later WHERE later.experiment_id = jobs.experiment_id
-    AND later.job_id = jobs.experiment_id || '.' || variant_index || '.' || repeat_index || '.' || (round + 1)
+    AND later.job_id = jobs.experiment_id || '.' || jobs.variant_index || '.' || jobs.repeat_index || '.' || (jobs.round + 1)
 ) LIMIT 1;
 
 -- count_cancels: how many experiments each runner has still to cancel.

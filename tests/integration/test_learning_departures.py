@@ -13,12 +13,16 @@ from bus.contracts.jobs import CancelParams, CancelReply
 from bus.contracts.messages import JobResult, Variable
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
 from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError, MetricsReply
 from bus.transport.client import request
 from learning_service.dispatch import departures
+from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.service import LearningService
-from learning_service.storage.departures import Departures
+from learning_service.storage.departures import Departures, HeldJobs
+from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, context
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
@@ -353,3 +357,19 @@ def test_a_runner_at_another_address_that_has_lost_its_end_is_sent_its_jobs_agai
     learning = services.learning(other.address, again.address)
     wait_until(lambda: sorted(again.jobs) == ALL, what="the jobs")
     assert other.jobs == {}
+
+
+@pytest.mark.fault(item="F115")
+def test_a_job_that_was_retried_does_not_wait(tmp_path: Path) -> None:
+    """Of the rounds of a job only the newest one counts."""
+    log = Log(tmp_path / "learning.db")
+    store = LearningStore(log)
+    experiment = Experiment(EXPERIMENT, SMALL, created_at=1.0)
+    planned = [PlannedJob(index, 0, round_) for index in (0, 1) for round_ in (0, 1)]
+    with log.transaction() as tx:
+        store.insert(tx, experiment)
+        store.add_jobs(tx, experiment, [(job_id(EXPERIMENT, job), job) for job in planned])
+    with log.transaction() as tx:
+        store.assign(tx, store.unassigned(["embedded/txt2img"], 10), "tcp://a:1")
+    assert store.departures.count_held() == {"tcp://a:1": [HeldJobs("embedded/txt2img", cancelled=False, jobs=2)]}
+    log.close()
