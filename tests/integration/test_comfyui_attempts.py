@@ -1,5 +1,7 @@
 """The comfyui pipeline when a job runs again: what an earlier attempt left at the server is found, or rightly not."""
 
+import pytest
+
 from tests.servers.comfyui import OUT_OF_MEMORY
 from tests.support.comfyui_jobs import ComfyuiJobs, error_of, prompt_id
 from tests.support.helpers import wait_until
@@ -83,3 +85,17 @@ def test_a_job_that_a_person_runs_again_begins_anew(comfy: ComfyuiJobs) -> None:
     assert comfy.run(comfy.config(), attempt=2, queued_at=20.0).success
 
     assert [prompt["prompt_id"] for prompt in comfy.fake.prompts] == [prompt_id(1, 0), prompt_id(2, 0, 20.0)]
+
+
+@pytest.mark.fault(item="F135")
+def test_a_job_whose_history_somebody_clears_gets_its_picture_from_the_cache(comfy: ComfyuiJobs) -> None:
+    """It was executed, but nobody can tell what it gave; the next attempt does not execute it again."""
+    comfy.fake.behaviour.keeps_history = False
+    kind, text = error_of(comfy.run(comfy.config()))
+    assert (kind, "somebody cleared its queue" in text) == ("unreachable", True)
+    comfy.fake.behaviour.keeps_history = True
+
+    result = comfy.run(comfy.config(), attempt=2)
+
+    assert len(result.images) == 1
+    assert result.warnings[0] == "the server had this very prompt in its cache"

@@ -44,6 +44,7 @@ class ServerBehaviour:
     keeps_prompt_ids: bool = True  # older servers choose their own
     targeted_interrupt: bool = True  # older ones stop whatever runs
     repeats_cached_outputs: bool = True  # in older versions an unchanged prompt has no outputs
+    keeps_history: bool = True  # else somebody clears it all the time
     keeps_files: bool = True  # else somebody removes each at once
     step_seconds: float = 0.0  # of a sampler
     websocket: bool = True
@@ -274,6 +275,8 @@ class FakeComfy:
                 if self._current is not item:  # forgotten meanwhile
                     continue
                 self._current = None
+                if not self.behaviour.keeps_history:
+                    continue
                 self._history[item.prompt_id] = {"prompt": item.listed(), "outputs": outputs, "meta": {}}
                 if self.behaviour.status:
                     self._history[item.prompt_id]["status"] = told.status()

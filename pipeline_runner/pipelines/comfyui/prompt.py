@@ -196,7 +196,7 @@ class PromptRun:
             return None
         ended = self._server.history(prompt_id)
         if ended is None:
-            text = "the server knows the prompt no more: it was started again, or somebody cleared its queue"
+            text = "the server knows the prompt no more: it was started again, or somebody cleared its queue or history"
             raise ServerFault("unreachable", text)
         return ended
 
