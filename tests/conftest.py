@@ -55,7 +55,9 @@ def fresh_minute() -> None:
 
 
 def _open_sockets() -> set[str]:
-    return {repr(socket) for socket in zmq.Context.instance()._sockets if not socket.closed}
+    # a copy of the references: a thread that still ends may close one meanwhile, and a set must not change under a loop
+    found = (reference() for reference in zmq.Context.instance()._sockets.data.copy())  # type: ignore[attr-defined]
+    return {repr(socket) for socket in found if socket is not None and not socket.closed}
 
 
 def _open_files(folder: Path) -> list[str]:
