@@ -2,15 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
 from bus.contracts.messages import Config
-from pipeline_runner.pipelines.http_client import Reply
+from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.answer import read_answer
 from pipeline_runner.pipelines.webui.lists import Checkpoint
-from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, left_over, title_of
+from pipeline_runner.pipelines.webui.settings import (
+    Made,
+    Settings,
+    agrees,
+    digest,
+    left_over,
+    put_back,
+    read_settings,
+    title_of,
+)
 from tests.support.webui_jobs import CONFIG, lists_of
 
 OPTIONS: Final[dict[str, Any]] = {
@@ -142,3 +151,104 @@ def test_only_what_our_job_has_surely_left_behind_is_put_back(
 ) -> None:
     """Its value stands there, and another one stood there before."""
     assert left_over(before, after, {"a": 2}) == left
+
+
+class Server:
+    """Stands in for the client of a server: what it answers next, by the end of the path, and what it is sent."""
+
+    def __init__(self, **changes: Any) -> None:
+        """Be idle, with our settings, unless something else is said."""
+        idle = {"progress": 0, "state": {"job_count": 0, "job_timestamp": "1"}}
+        models = [{"title": REAL.title, "model_name": "photo_real", "hash": REAL.hash, "sha256": REAL.sha256}]
+        self.answers: dict[str, list[Any]] = {
+            name: changes.get(name, [usual])
+            for name, usual in (("progress", idle), ("options", OPTIONS), ("sd-models", models))
+        }
+        self.taken: list[object] = []
+        self.reply = Reply(200, b"null")
+
+    def get(self, path: str, _query: object = None, *, seconds: float) -> Reply:
+        """Answer a request; the last answer is repeated."""
+        assert seconds
+        answers = self.answers[path.rpartition("/")[2]]
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(found, ServerFault):
+            raise found
+        return Reply(500, b"{}") if found is None else Reply(200, json.dumps(found).encode())
+
+    def post(self, _path: str, body: object, *, seconds: float) -> Reply:
+        """Take what is sent."""
+        assert seconds
+        self.taken.append(body)
+        if self.reply.status == 0:
+            raise ServerFault("unreachable", "away")
+        return self.reply
+
+    def read(self, title: str | None = None) -> Settings | None:
+        """Read its settings."""
+        return read_settings(cast("HttpClient", self), title)
+
+    def put_back(self, before: Settings | None, own: Mapping[str, Any]) -> None:
+        """Undo what a job has left behind."""
+        put_back(cast("HttpClient", self), before, own)
+
+
+def state(timestamp: str, *, busy: bool = False) -> dict[str, Any]:
+    """Return what a server says of its work."""
+    return {"progress": 0, "state": {"job_count": int(busy), "job_timestamp": timestamp}}
+
+
+def test_the_settings_of_an_idle_server_are_read() -> None:
+    """With the model of the job, or that of the settings, whatever its hash was."""
+    for title in (None, REAL.title, REAL.file, "photo/real.safetensors [0000000000]"):
+        found = Server().read(title)
+        assert found is not None
+        assert (found.options, found.model.sha256) == (OPTIONS, REAL.sha256)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        Server(progress=[state("1", busy=True)]),
+        Server(progress=[state("1"), state("2", busy=True)]),
+        Server(progress=[state("1"), state("2")]),
+        Server(progress=[None]),
+        Server(options=[None]),
+        Server(options=[[]]),
+        Server(options=[{**OPTIONS, "sd_model_checkpoint": None}]),
+        Server(options=[ServerFault("unreachable", "away")]),
+        Server(**{"sd-models": [None]}),
+        Server(**{"sd-models": [7]}),
+        Server(**{"sd-models": [[]]}),
+    ],
+)
+def test_settings_that_are_uncertain_are_none(server: Server) -> None:
+    """Somebody's job runs or has run meanwhile, or the server does not say."""
+    assert server.read() is None
+
+
+@pytest.mark.parametrize("status", [200, 500, 0])
+def test_what_a_job_left_behind_is_sent_back(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Where that fails, the log says so."""
+    server = Server(options=[{**OPTIONS, "CLIP_stop_at_last_layers": 2}])
+    server.reply = Reply(status, b"null")
+
+    with caplog.at_level("INFO"):
+        server.put_back(Settings(OPTIONS, REAL), {"CLIP_stop_at_last_layers": 2})
+
+    assert server.taken == [{"CLIP_stop_at_last_layers": 1}]
+    assert ("cannot be put back" in caplog.text) == (status != 200)
+
+
+@pytest.mark.parametrize(
+    ("before", "own"),
+    [(None, {"CLIP_stop_at_last_layers": 2}), (Settings(OPTIONS, REAL), {}), (Settings({}, REAL), {"a": 1})],
+)
+def test_where_nothing_was_left_behind_for_certain_nothing_is_sent(
+    before: Settings | None, own: Mapping[str, Any]
+) -> None:
+    """The settings before were not known, or are the same."""
+    server = Server(options=[{**OPTIONS, "CLIP_stop_at_last_layers": 2}])
+    server.put_back(before, own)
+
+    assert server.taken == []

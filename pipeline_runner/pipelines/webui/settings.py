@@ -90,18 +90,21 @@ def read_options(client: HttpClient) -> Mapping[str, Any] | None:
 def put_back(client: HttpClient, before: Settings | None, own: Mapping[str, Any]) -> None:
     """Undo what our job has left behind in the settings of the server, if that is certain.
 
-    A web UI restores a setting only if somebody has saved it once, and Forge none of them.
+    A web UI restores only those settings that somebody has saved once.
     """
     after = read_settings(client, None) if before and own else None
     left = left_over(before.options, after.options, own) if before and after else {}
     if not left:
         return
     try:
-        client.post(f"{API}/options", left, seconds=LIST_SECONDS)
-    except ServerFault as fault:
-        logger.warning("cannot put back the settings %s: %s", ", ".join(left), fault.message)
+        reply = client.post(f"{API}/options", left, seconds=LIST_SECONDS)
+        fault = None if reply.ok else f"the server answered {reply.status}"
+    except ServerFault as error:
+        fault = error.message
+    if fault:
+        logger.warning("the server kept settings of our job, and they cannot be put back: %s: %s", left, fault)
     else:
-        logger.info("the server kept settings of our job; put back: %s", ", ".join(left))
+        logger.info("the server kept settings of our job; they are put back: %s", left)
 
 
 def left_over(before: Mapping[str, Any], after: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
