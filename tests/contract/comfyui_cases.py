@@ -20,7 +20,7 @@ from tests.contract.comfyui_server import (
 )
 from tests.contract.frame import Contract
 
-FAKE_STEP_SECONDS: Final = 0.1
+FAKE_STEP_SECONDS: Final = 0.2
 CONTRACT: Final = Contract[ComfyuiServer]()
 
 
@@ -239,12 +239,11 @@ def a_model_and_its_texts_stay_in_the_cache(server: ComfyuiServer) -> object:
 @CONTRACT.case(recorded=(False, ("error", False), "execution_interrupted", "3"))
 def a_running_prompt_is_interrupted_by_its_id(server: ComfyuiServer) -> object:
     """An interrupt of another id is passed over."""
-    graph = sampler(server)
-    prompt_id = server.submit(graph)
-    server.wait_until_it_runs(prompt_id)
-    server.post("/interrupt", {"prompt_id": str(uuid.uuid4())})
-    was_stopped = bool(server.get(f"/history/{prompt_id}").json())
     with server.listening() as connection:
+        prompt_id = server.submit(sampler(server))
+        server.wait_until_it_runs(prompt_id)
+        server.post("/interrupt", {"prompt_id": str(uuid.uuid4())})
+        was_stopped = bool(server.get(f"/history/{prompt_id}").json())
         for kind, data in heard(connection, prompt_id):
             if kind == "progress" and data["node"] == "3":
                 break

@@ -46,7 +46,7 @@ class ServerBehaviour:
     repeats_cached_outputs: bool = True  # in older versions an unchanged prompt has no outputs
     keeps_history: bool = True  # else somebody clears it all the time
     keeps_files: bool = True  # else somebody removes each at once
-    step_seconds: float = 0.0  # of a sampler
+    step_seconds: float = 0.0  # of a sampler; else it has few steps and takes no time
     websocket: bool = True
     previews: bool = False
     status: bool = True  # very old servers have none in the history

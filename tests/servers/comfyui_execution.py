@@ -117,15 +117,17 @@ class Execution:
 
     def _sample(self, item: "Item", node_id: str, told: Told) -> None:
         server = self._server
-        for step in range(1, STEPS + 1):
-            server.stop_at(item, is_held=step > STEPS // 2, seconds=server.behaviour.step_seconds)
+        seconds = server.behaviour.step_seconds
+        steps = int(item.graph[node_id]["inputs"]["steps"]) if seconds else STEPS
+        for step in range(1, steps + 1):
+            server.stop_at(item, is_held=step > STEPS // 2, seconds=seconds)
             if item.interrupted or not server.is_running:
                 raise _Stopped
             if server.behaviour.messages_of_others:
                 foreign = {"prompt_id": "another", "value": 99, "max": 100, "node": "1"}
                 server.send(item.client_id, "progress", foreign)
-            told.state(node_id, step, STEPS)
-            told.send("progress", {"value": step, "max": STEPS, "node": node_id})
+            told.state(node_id, step, steps)
+            told.send("progress", {"value": step, "max": steps, "node": node_id})
             if server.behaviour.previews and item.client_id in server.sockets:
                 server.sockets[item.client_id].send(struct.pack(">II", 1, 1) + b"\xff\xd8preview")
         error = server.behaviour.errors.popleft() if server.behaviour.errors else server.behaviour.always
