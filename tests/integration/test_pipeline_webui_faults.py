@@ -350,3 +350,14 @@ def test_loras_are_compared_by_the_setting_of_the_moment(tmp_path: Path, fake_we
     server.settings.missing.add("detail")
 
     assert failure(run(pipeline, config, mark=context(variable="lora")))[0] == "substituted"
+
+
+def test_a_picture_format_that_the_api_does_not_know_is_told_with_what_to_do(tmp_path: Path, fake_webui: Fake) -> None:
+    """The server's page can write such pictures."""
+    server = fake_webui()
+    server.options["samples_format"] = "avif"
+
+    assert failure(run(pipeline_of(tmp_path, server)))[1] == (
+        "the server says: Invalid image format; its API knows png, jpg and webp only: "
+        "choose one in its settings as `samples_format`"
+    )

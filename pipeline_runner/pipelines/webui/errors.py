@@ -7,6 +7,10 @@ from pipeline_runner.pipelines.http_client import Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 
 _NO_API: Final = "has no API; start the web UI with --api"
+# what to do, where the server's words alone help nobody
+_HINTS: Final = {
+    "invalid image format": "; its API knows png, jpg and webp only: choose one in its settings as `samples_format`",
+}
 _AUTH: Final = (
     "asks for a user and a password, or refuses them; write user:password into a file, "
     "and its path into VARIANTBUS_WEBUI_AUTH_FILE"
@@ -28,7 +32,8 @@ def _told(reply: Reply, url: str, words: str, *, by_server: bool) -> str:
     if reply.status in (401, 403):
         return f"{url} {_AUTH}"
     if by_server:
-        return f"the server says: {words}"
+        hint = next((hint for mark, hint in _HINTS.items() if mark in words.lower()), "")
+        return f"the server says: {words}{hint}"
     if reply.status == 404:  # noqa: PLR2004 - as HTTP says
         return f"{url} {_NO_API}"
     return f"the server answered {reply.status} with no JSON: {reply.data[:80]!r}"
