@@ -26,14 +26,14 @@ def fake(no_leaks: None) -> Iterator[FakeComfy]:  # noqa: ARG001 - it looks afte
     fake.stop()
 
 
-def experiment(workflow: Path, values: list[float] | None = None) -> str:
+def experiment(workflow: Path, values: list[float] | None = None, seed: int = SEEDS[0]) -> str:
     """Write an experiment on the example workflow."""
     return f"""
 name = "CFG with ComfyUI"
 pipeline = "comfyui"
 stage = "workflow"
 jobs_per_variant = {len(SEEDS)}
-seed = {SEEDS[0]}
+seed = {seed}
 [variable]
 name = "cfg_scale"
 values = {VALUES if values is None else values}
@@ -84,6 +84,23 @@ def test_a_value_that_the_server_does_not_take_is_refused_before_anything_is_sto
     assert refused.err == "Error: config.cfg_scale: 500 is out of bounds; allowed: 0 to 100\n"
     assert workspace.run("experiment", "list", "--json", "--learning", learning.control).json == []
     assert fake.prompts == []
+
+
+def test_seeds_of_64_bits_go_all_the_way(workspace: Workspace, fake: FakeComfy) -> None:
+    """From the file to the node and back to the picture; one that would be too large is refused at once."""
+    runner = workspace.runner("--comfyui-url", fake.url)
+    learning = workspace.learning(runner)
+    file = workspace.write("experiment.toml", experiment(EXAMPLE, values=[3], seed=2**64 - 2))
+    beyond = workspace.write("beyond.toml", experiment(EXAMPLE, values=[3], seed=2**64 - 1))
+
+    experiment_id = workspace.run("experiment", "run", file).out.strip()
+    refused = workspace.run("experiment", "run", beyond, code=2)
+
+    wait_until(lambda: view_of(learning, experiment_id).status == "completed", 60, what="the end of the experiment")
+    (variant,) = view_of(learning, experiment_id).variants
+    assert [image.seed for image in variant.images] == [2**64 - 2, 2**64 - 1]
+    assert [prompt["prompt"]["3"]["inputs"]["seed"] for prompt in fake.prompts] == [2**64 - 2, 2**64 - 1]
+    assert refused.err.startswith("Error: seed: the last one would be 18446744073709551616")
 
 
 def test_nothing_is_planned_without_a_server(workspace: Workspace, fake: FakeComfy) -> None:
