@@ -29,6 +29,7 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_events_waiting",
     "variantbus_runner_up",
     "variantbus_experiments_shared",
+    "variantbus_experiments_to_purge",
     "variantbus_experiment_failures",
     "variantbus_log_damaged_rows",
     "variantbus_runner_unfollowed",
