@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bus.contracts.messages import JobCompleted
 from tests.servers.comfyui import FakeComfy
 from tests.support.checker import outputs_of
 from tests.support.comfyui_jobs import EXAMPLE
-from tests.support.helpers import wait_until
+from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.invariants import decoded, read_log
 from tests.support.workspace import Workspace, view_of
 
 VALUES = [3, 5.5, 8]
@@ -26,13 +28,13 @@ def fake(no_leaks: None) -> Iterator[FakeComfy]:  # noqa: ARG001 - it looks afte
     fake.stop()
 
 
-def experiment(workflow: Path, values: list[float] | None = None, seed: int = SEEDS[0]) -> str:
+def experiment(workflow: Path, values: list[float] | None = None, seed: int = SEEDS[0], jobs: int = len(SEEDS)) -> str:
     """Write an experiment on the example workflow."""
     return f"""
 name = "CFG with ComfyUI"
 pipeline = "comfyui"
 stage = "workflow"
-jobs_per_variant = {len(SEEDS)}
+jobs_per_variant = {jobs}
 seed = {seed}
 [variable]
 name = "cfg_scale"
@@ -69,6 +71,35 @@ def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(workspace:
             with Image.open(path) as picture:
                 made_of = json.loads(picture.info["prompt"])["3"]["inputs"]
             assert (made_of["cfg"], made_of["seed"]) == (variant.variant_value, image.seed)
+
+
+@pytest.mark.fault(item="F137")
+def test_a_value_that_always_fails_delays_nobody(workspace: Workspace, fake: FakeComfy) -> None:
+    """Two of its jobs are tried twice each, without a rest; the others say why they were left out."""
+    fake.behaviour.bad_cfg = 5.5
+    runner = workspace.runner("--comfyui-url", fake.url)
+    learning = workspace.learning(runner)
+    failing = workspace.write("failing.toml", experiment(EXAMPLE, jobs=6))
+    healthy = workspace.write("healthy.toml", experiment(EXAMPLE, values=[4], seed=100))
+
+    name = workspace.run("experiment", "run", failing).out.split()[0]
+    followed = workspace.run("experiment", "run", healthy, "--follow")
+
+    other = followed.err.split()[0]
+    ran = [one.message for one in decoded(read_log(runner.control))]
+    waited = [
+        (one.started_at or 0.0) - one.queued_at
+        for one in ran
+        if isinstance(one, JobCompleted) and one.learning_context and one.learning_context.experiment_id == other
+    ]
+    assert len(waited) == len(SEEDS)
+    assert max(waited) < 2 * TIME_FACTOR
+    bad = [prompt for prompt in fake.prompts if prompt["prompt"]["3"]["inputs"]["cfg"] == fake.behaviour.bad_cfg]
+    assert len(bad) == 4
+    failed = view_of(learning, name)
+    assert [(one.completed, one.failed) for one in failed.variants] == [(6, 0), (0, 6), (6, 0)]
+    assert failed.variants[1].error
+    assert "not run, as the first 2 jobs of this value failed with: node 3 (KSampler)" in failed.variants[1].error
 
 
 def test_a_value_that_the_server_does_not_take_is_refused_before_anything_is_stored(

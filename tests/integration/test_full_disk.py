@@ -225,10 +225,10 @@ def test_a_program_that_fails_while_nobody_can_look_at_the_disk_runs_again(
     pipeline = CommandPipeline(Setup(outputs=outputs))
     job = record_of(config={"command": ["false"]})
 
-    for attempt in (1, 2, 3):
+    for _ in range(3):
         with pytest.raises(StorageError, match="not sure that"):
-            pipeline.run(replace(job, attempt=attempt), Reports(), lambda: False)
-    result = pipeline.run(replace(job, attempt=4), Reports(), lambda: False)
+            pipeline.run(job, Reports(), lambda: False)
+    result = pipeline.run(job, Reports(), lambda: False)
 
     assert result.error
     assert result.error.message == "exit status 1"
@@ -249,6 +249,17 @@ def test_a_program_that_fails_right_behind_a_full_disk_runs_again(
     monkeypatch.setattr("pipeline_runner.pipelines.command.pipeline.UNSURE_SECONDS", 1e-9)
 
     assert pipeline.run(job, Reports(), lambda: False).error
+
+
+@pytest.mark.fault(item="F63")
+def test_a_program_whose_runner_has_died_is_not_believed_at_once(tmp_path: Path) -> None:
+    """Nobody knows whether the disk was full right before; a job that runs for the first time is believed."""
+    pipeline = CommandPipeline(Setup(outputs=Outputs(tmp_path / "outputs")))
+    job = record_of(config={"command": ["false"]})
+
+    assert pipeline.run(replace(job, attempt=1), Reports(), lambda: False).error
+    with pytest.raises(StorageError, match="not sure that"):
+        pipeline.run(replace(job, attempt=2), Reports(), lambda: False)
 
 
 class Failing(Pipeline):

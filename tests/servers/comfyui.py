@@ -52,6 +52,7 @@ class ServerBehaviour:
     status: bool = True  # very old servers have none in the history
     errors: deque[tuple[str, str]] = field(default_factory=deque)  # type and message, each for one prompt
     always: tuple[str, str] | None = None  # an error for all prompts
+    bad_cfg: float | None = None  # a value with which a sampler raises
     substituted: dict[tuple[str, str], Any] = field(default_factory=dict)  # what is executed instead
     answers: dict[str, deque[tuple[int, bytes] | None]] = field(default_factory=dict)  # by path; None is as usual
     lost_replies: int = 0  # to prompts that were queued all the same

@@ -131,6 +131,8 @@ class Execution:
             if server.behaviour.previews and item.client_id in server.sockets:
                 server.sockets[item.client_id].send(struct.pack(">II", 1, 1) + b"\xff\xd8preview")
         error = server.behaviour.errors.popleft() if server.behaviour.errors else server.behaviour.always
+        if item.graph[node_id]["inputs"]["cfg"] == server.behaviour.bad_cfg:
+            error = "RuntimeError", "Padding size should be less than the corresponding input dimension"
         if error:
             raise NodeError(*error)
 

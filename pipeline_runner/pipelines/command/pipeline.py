@@ -11,9 +11,11 @@ A non-zero exit status is a failure, with the end of stderr as its message.
 
 import contextlib
 import json
+import math
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
@@ -38,7 +40,7 @@ SHOWN: Final = 60  # characters of a line in a warning
 LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
 BLIND_SECONDS: Final = 0.25  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
 UNSURE_SECONDS: Final = 5.0  # behind a full disk: it may have been full for a moment again
-BELIEVED_ATTEMPT: Final = 4  # from this one on a failure counts though nobody looked, so that no job runs for ever
+MOST_UNSURE: Final = 3  # failures of a job that do not count as nobody knows of the disk, so that none runs for ever
 _STAGES: Final = {
     "run": StageSpec(
         config={
@@ -62,6 +64,8 @@ class CommandPipeline(Pipeline):
         self._outputs = setup.outputs
         self._most = setup.output_bytes
         self._work = setup.outputs.root / ".work"
+        self._since = time.monotonic()  # a job that ran before may have met a full disk, and may meet it again
+        self._unsure: Counter[str] = Counter()  # by job
         kill_leftovers(self._work)
 
     def stages(self) -> Mapping[str, StageSpec]:
@@ -86,7 +90,7 @@ class CommandPipeline(Pipeline):
         arguments = fill_in(job.config, {"output_dir": str(output_dir), "job_id": job.job_id})
         if not arguments:
             return failed_result("invalid_request", "config.command: empty; name at least a program")
-        room = _RoomSeen(self._outputs)
+        room = _RoomSeen(self._outputs, known_since=self._since if job.attempt > 1 else -math.inf)
         with (work / "stdout").open("w+b") as stdout, (work / "stderr").open("w+b") as stderr:
             try:
                 group = ProcessGroup(arguments, work, stdout, stderr)
@@ -103,7 +107,7 @@ class CommandPipeline(Pipeline):
                 raise
             printed, complaint = _tail(stdout, LINE_BYTES), _tail(stderr, TAIL_BYTES)
         if not ended and group.returncode:
-            if fault := room.fault(job.attempt) or self._outputs.probe():
+            if fault := room.fault() or self._doubt(job, room) or self._outputs.probe():
                 raise fault  # a program that cannot write ends with any status
             ended = failed_result("command_failed", _reason(group.returncode, complaint))
         elif not ended and _bytes_in(work) > self._most:
@@ -111,8 +115,19 @@ class CommandPipeline(Pipeline):
         self._outputs.check_room()  # a program may have ended well all the same, with half of its files
         return ended or self._result(job, output_dir, printed, cancelled)
 
+    def _doubt(self, job: NormalizedJobRecord, room: "_RoomSeen") -> StorageError | None:
+        """Return why a failure is not believed, the first times."""
+        if room.is_sure or self._unsure[job.job_id] == MOST_UNSURE:
+            del self._unsure[job.job_id]
+            return None
+        self._unsure[job.job_id] += 1
+        return StorageError(
+            f"a program failed, and it is not sure that {self._outputs.root} had room left all the time"
+        )
+
     def _result(self, job: NormalizedJobRecord, output_dir: Path, printed: str, cancelled: Cancelled) -> JobResult:
         """Copy what the program has made; something else may still write there."""
+        del self._unsure[job.job_id]
         seed, left = job.config.get("seed"), self._most
         images = []
         for path in _files(output_dir):
@@ -164,8 +179,9 @@ def _argument(value: ConfigValue) -> str:
 class _RoomSeen:
     """Whether the disk of the results may have been full during a run, also if there is room again at its end."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        self._outputs = outputs
+    def __init__(self, outputs: Outputs, known_since: float) -> None:
+        """`known_since` is from when on it is known whether it was full, by the monotonic clock."""
+        self._outputs, self._known_since = outputs, known_since
         self._began = self._looked_at = time.monotonic()
         self._was_blind = False
         outputs.is_full()
@@ -176,16 +192,17 @@ class _RoomSeen:
         self._looked_at = now
         self._outputs.is_full()
 
-    def fault(self, attempt: int) -> StorageError | None:
-        """Return why a failure that follows says nothing of the program."""
+    def fault(self) -> StorageError | None:
+        """Return why a failure says nothing of the program, None if it may."""
         self.look()
-        root, full_at = self._outputs.root, self._outputs.full_at
-        if full_at >= self._began:
-            return StorageError(f"{root} had no room left while a program ran")
-        is_sure = not self._was_blind and full_at < self._began - UNSURE_SECONDS
-        if is_sure or attempt >= BELIEVED_ATTEMPT:
+        if self._outputs.full_at < self._began:
             return None
-        return StorageError(f"a program failed, and it is not sure that {root} had room left all the time")
+        return StorageError(f"{self._outputs.root} had no room left while a program ran")
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it certainly had room all the time."""
+        return not self._was_blind and max(self._outputs.full_at, self._known_since) < self._began - UNSURE_SECONDS
 
 
 def _wait(
