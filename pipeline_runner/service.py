@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
+from msgspec import UNSET
+
 from bus import __version__
-from bus.contracts.jobs import PipelinesReply
+from bus.contracts.jobs import JobParams, PipelinesReply, PreviewReply
 from bus.contracts.messages import JobError, JobProgress, JobResult
 from bus.contracts.topics import JOB_PROGRESS
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.addresses import Address
-from bus.protocol.control import NoParams
+from bus.protocol.control import ControlError, NoParams
 from bus.publisher import Publisher
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
@@ -130,6 +132,7 @@ class Runner:
         )
         jobs.add_to(self.publisher.methods)
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
+        self.publisher.methods.add("job.preview", JobParams, self._preview, role="read")
         self.publisher.metrics.add(self._points, HELP)
 
     def _wake(self) -> None:
@@ -228,10 +231,24 @@ class Runner:
 
     def _report(self, job: NormalizedJobRecord, fraction: float, step: int | None, steps: int | None) -> None:
         self._fractions[job.job_id] = fraction
-        context = job.learning_context
-        message = JobProgress(job_id=job.job_id, learning_context=context, fraction=fraction, step=step, steps=steps)
+        context, preview = job.learning_context, self._pool.previews.find(job.job_id)
+        message = JobProgress(
+            job_id=job.job_id,
+            learning_context=context,
+            fraction=fraction,
+            step=step,
+            steps=steps,
+            preview=preview.number if preview else UNSET,
+        )
         tokens = (context.experiment_id, context.variant_index) if context else ()
         self.publisher.publish_ephemeral(topics.build(JOB_PROGRESS, *tokens), message)
+
+    def _preview(self, params: JobParams) -> PreviewReply:
+        found = self._pool.previews.find(params.job_id)
+        if found is None:
+            text = f"job {params.job_id!r} has no preview: a running job may have one, where its pipeline makes them"
+            raise ControlError("not_found", text)
+        return PreviewReply(number=found.number, media_type=found.picture.media_type, data=found.picture.data)
 
     def _points(self) -> Iterator[Point]:
         yield "variantbus_jobs", {"state": "queued"}, self._queues.queued

@@ -109,6 +109,7 @@ METHODS: Final = (
     Method("queue.pause", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),
     Method("queue.resume", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),
     Method("job.show", jobs.JobParams, jobs.JobView, (RUNNER,)),
+    Method("job.preview", jobs.JobParams, jobs.PreviewReply, (RUNNER,)),
     Method("job.list", jobs.JobListParams, jobs.JobListReply, (RUNNER,)),
     Method("pipelines", NoParams, jobs.PipelinesReply, (RUNNER,)),
     Method("output", outputs.OutputParams, outputs.OutputReply, (RUNNER,)),

@@ -66,7 +66,7 @@ class JobCheckReply(Struct, frozen=True, kw_only=True):
 
 
 class JobParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`job.show`, `job.retry`."""
+    """`job.show`, `job.preview`, `job.retry`."""
 
     job_id: Id
 
@@ -95,6 +95,17 @@ class JobView(Struct, frozen=True, kw_only=True):
     fault: JobError | None = None
     waits_for: str = ""
     eta_seconds: float | None = None
+
+
+class PreviewReply(Struct, frozen=True, kw_only=True):
+    """What a running job has made so far; `number` is that of the preview, as `job.progress` tells it.
+
+    It is kept in memory until a newer one comes or the job ends.
+    """
+
+    number: int
+    media_type: str  # image/png, image/jpeg or image/webp
+    data: bytes
 
 
 class JobListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

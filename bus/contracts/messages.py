@@ -117,6 +117,7 @@ class JobProgress(_Message, frozen=True, gc=False, tag="job.progress"):
     step: int | None = None
     steps: int | None = None
     eta_seconds: float | None = None
+    preview: int | UnsetType = UNSET  # the number of its newest preview, which `job.preview` returns; absent if none
 
 
 class JobCompleted(_Message, frozen=True, gc=False, tag="job.completed"):

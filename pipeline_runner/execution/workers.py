@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from bus.contracts.messages import INT64_MAX, JobResult
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol.validation import convert
-from bus.transport.loop import Loop
+from bus.transport.loop import Callback, Loop
+from pipeline_runner.execution.previews import Pace, Picture, Previews, picture_of
 from pipeline_runner.execution.reuse import identity_of, is_confirmed
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline, Progress
@@ -23,7 +24,6 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, er
 from pipeline_runner.queue.metrics import with_checked_metrics
 from pipeline_runner.queue.retries import STORAGE
 
-PROGRESS_GAP: Final = 0.2  # seconds: at most 5 progress messages a second for a job
 Done = Callable[[str, JobResult, bool], None]
 Reused = Callable[[NormalizedJobRecord, str], bool]
 Report = Callable[[NormalizedJobRecord, float, int | None, int | None], None]
@@ -60,6 +60,7 @@ class WorkerPool:
         """
         self._loop, self._pipelines, self._outputs = loop, pipelines, outputs
         self._done, self._report, self._reused = done, report, reused
+        self.previews = Previews()
         self._waiting: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: dict[str, threading.Event] = {}
@@ -102,7 +103,7 @@ class WorkerPool:
                 self._loop.call(partial(self._look_up, task._replace(identity=identity)))
                 continue
             try:
-                result = run_job(pipeline, job, self._progress_of(job), task.stop, self._outputs)
+                result = run_job(pipeline, job, self._progress_of(task), task.stop, self._outputs)
             except DiskError as error:
                 self._loop.call(partial(_raise, error))  # which ends the process
                 return
@@ -120,22 +121,38 @@ class WorkerPool:
     def _ended(self, job_id: str, result: JobResult, confirmed: bool) -> None:
         del self._running[job_id]
         del self._over[job_id]
+        self.previews.drop(job_id)
         self._done(job_id, result, confirmed)
 
-    def _progress_of(self, job: NormalizedJobRecord) -> Progress:
-        last = 0.0
+    def _progress_of(self, task: _Task) -> Progress:
+        pace = Pace()
 
-        def progress(fraction: float, step: int | None = None, steps: int | None = None) -> None:
-            nonlocal last
+        def progress(
+            fraction: float, step: int | None = None, steps: int | None = None, *, preview: bytes | None = None
+        ) -> None:
             now = time.monotonic()
-            if now - last >= PROGRESS_GAP:
-                last = now
-                # converted here, where an error fails only the job: numbers of numpy cannot be encoded
-                bounded = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
-                done, total = (None if count is None else min(int(count), INT64_MAX) for count in (step, steps))
-                self._loop.call(lambda: self._report(job, bounded, done, total))
+            picture = None if preview is None or not pace.may_show(now) else picture_of(bytes(preview))
+            seconds = pace.wait(now, has_preview=picture is not None)
+            if seconds is None:
+                return
+            # converted here, where an error fails only the job: numbers of numpy cannot be encoded
+            bounded = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
+            done, total = (None if count is None else min(int(count), INT64_MAX) for count in (step, steps))
+            tell = partial(self._tell, task, picture, bounded, done, total)
+            self._loop.call(partial(self._after, seconds, tell) if seconds else tell)
 
         return progress
+
+    def _after(self, seconds: float, callback: Callback) -> None:
+        self._loop.later(seconds, callback)
+
+    def _tell(self, task: _Task, picture: Picture | None, fraction: float, step: int | None, steps: int | None) -> None:
+        """Report progress, unless the job has ended meanwhile."""
+        if self._running.get(task.job.job_id) is not task.stop:
+            return
+        if picture:
+            self.previews.put(task.job.job_id, picture)
+        self._report(task.job, fraction, step, steps)
 
 
 def _raise(error: Exception) -> None:

@@ -21,8 +21,14 @@ Cancelled = Callable[[], bool]
 class Progress(Protocol):
     """Called by a running pipeline, as often as it likes; the runner limits the messages."""
 
-    def __call__(self, fraction: float, step: int | None = None, steps: int | None = None) -> None:
-        """Report the progress of the job: a fraction from 0 to 1, and step and number of steps if known."""
+    def __call__(
+        self, fraction: float, step: int | None = None, steps: int | None = None, *, preview: bytes | None = None
+    ) -> None:
+        """Report the progress of the job: a fraction from 0 to 1, and step and number of steps if known.
+
+        A `preview` shows what the job has made so far: a whole PNG, JPEG or WebP of at most 1 MiB and 2048 pixels a
+        side. Anything else is left out, as it is only a hint.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -272,8 +272,10 @@ def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypat
     server.hold()
 
     class Counted(Reports):
-        def __call__(self, fraction: float, step: int | None = None, steps: int | None = None) -> None:
-            super().__call__(fraction, step, steps)
+        def __call__(
+            self, fraction: float, step: int | None = None, steps: int | None = None, *, preview: bytes | None = None
+        ) -> None:
+            super().__call__(fraction, step, steps, preview=preview)
             if len(self) == 3:
                 server.release()
 

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from bus.transport.loop import Loop
-from pipeline_runner.execution.workers import PROGRESS_GAP, WorkerPool
+from pipeline_runner.execution.previews import PROGRESS_GAP
+from pipeline_runner.execution.workers import WorkerPool
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result

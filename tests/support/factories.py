@@ -261,11 +261,20 @@ def record_of(
 
 
 class Reports(list[tuple[float, int | None, int | None]]):
-    """Takes the progress of a pipeline: fraction, step, and number of steps of each report."""
+    """Takes the progress of a pipeline: fraction, step, and number of steps of each report, and the previews."""
 
-    def __call__(self, fraction: float, step: int | None = None, steps: int | None = None) -> None:
+    def __init__(self) -> None:
+        """Have no report."""
+        super().__init__()
+        self.previews: list[bytes] = []
+
+    def __call__(
+        self, fraction: float, step: int | None = None, steps: int | None = None, *, preview: bytes | None = None
+    ) -> None:
         """Record one report."""
         self.append((fraction, step, steps))
+        if preview is not None:
+            self.previews.append(preview)
 
 
 def messages(records: Iterable[Record]) -> list[Message | None]:
