@@ -36,7 +36,7 @@ from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.capacity import ALL
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.repair import LOST
-from pipeline_runner.queue.service import JobService, QueueFullError
+from pipeline_runner.queue.service import JobService, QueueFullError, StillCancellingError
 from pipeline_runner.queue.store import DamagedJobError, Numbered
 from pipeline_runner.submitters import Submitters
 
@@ -93,6 +93,8 @@ class JobMethods:
         except QueueFullError as error:
             details = {"pipeline": error.pipeline, "room": str(error.capacity_left)}
             raise ControlError("unavailable", str(error), details) from None
+        except StillCancellingError as error:
+            raise ControlError("unavailable", str(error)) from None
         self._changed()
         capacities = {name: self._service.queues[name].capacity_left for name in {job.pipeline for job in params.jobs}}
         return SubmitReply(accepted=accepted, known=len(params.jobs) - accepted, rooms=capacities)

@@ -45,6 +45,14 @@ class QueueFullError(Exception):
         self.pipeline, self.capacity_left = pipeline, capacity_left
 
 
+class StillCancellingError(Exception):
+    """An experiment's cancelled jobs have not all ended; nothing was queued, as new jobs would be cancelled with them."""
+
+    def __init__(self, experiment_id: str) -> None:
+        """Name the experiment."""
+        super().__init__(f"jobs of {experiment_id} are still being cancelled; try again in a moment")
+
+
 class JobService:
     """Owns the queue. Each change is committed together with its message, before anything else sees it."""
 
@@ -97,7 +105,9 @@ class JobService:
 
         Raises:
             QueueFullError: the queue cannot take all new jobs; none was queued.
+            StillCancellingError: jobs of their experiment are being cancelled, which would take these, too.
         """
+        self._check_cancels(requests)
         self._check_capacity(requests)
         new = []
         with self._log.transaction(sync=True) as tx:
@@ -111,6 +121,12 @@ class JobService:
             self._count(record, 1)
             self._failed_variants.note_submitted(record.learning_context)
         return len(new)
+
+    def _check_cancels(self, requests: list[JobRequest]) -> None:
+        contexts = (request.learning_context for request in requests) if self._cancelling else ()
+        for context in contexts:
+            if context and context.experiment_id in self._cancelling:
+                raise StillCancellingError(context.experiment_id)
 
     def _check_capacity(self, requests: list[JobRequest]) -> None:
         """Check that the queues can take all new jobs; known ids are looked up only where it matters."""

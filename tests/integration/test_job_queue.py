@@ -7,7 +7,7 @@ from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobError, JobResult
 from pipeline_runner.queue.jobs import cancelled_result, failed_result
 from pipeline_runner.queue.retries import MAX_FAULTS
-from pipeline_runner.queue.service import JobService, QueueFullError
+from pipeline_runner.queue.service import JobService, QueueFullError, StillCancellingError
 from tests.support.factories import badly, context, request_for, well
 from tests.support.job_queues import Open, claimed, record_in, states, told
 
@@ -191,13 +191,16 @@ def test_a_large_experiment_is_cancelled_some_jobs_at_a_time(reopen: Open, monke
     assert states(service, *"abcdef") == ["running", "cancelled", "cancelled", "queued", "queued", "queued"]
     assert service.claim({"embedded": 1}) == []
     assert states(service, *"def") == ["cancelled", "queued", "queued"]
+    with pytest.raises(StillCancellingError, match="exp-1 are still being cancelled"):
+        service.submit([request_for("later", mark=context())])
+    assert service.submit([request_for("another", mark=context(experiment="exp-10"))]) == 1
 
     service, log = reopen()
     service.recover()
     while service.cancel_some():
         pass
     assert states(service, *"abcdef") == ["cancelled"] * 6
-    assert [job.job_id for job in service.claim({"embedded": 9})] == ["other"]
+    assert [job.job_id for job in service.claim({"embedded": 9})] == ["other", "another"]
     ended = [name for topic, name, _ in told(log) if topic.startswith("job.completed.")]
     assert sorted(ended) == list("abcdef")
     assert service.submit([request_for("later", mark=context())]) == 1

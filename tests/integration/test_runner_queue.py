@@ -17,6 +17,7 @@ from bus.contracts.jobs import (
 )
 from bus.contracts.messages import JobCompleted
 from bus.protocol.control import ControlError
+from pipeline_runner.queue.service import JobService
 from tests.support.factories import context, request_for
 from tests.support.held_pipelines import Local, Remote, Start, ask, heard, refusal, show, submit, wait_for
 from tests.support.helpers import wait_until
@@ -97,6 +98,32 @@ def test_jobs_behind_a_cancelled_experiment_start(
     ended = [message.job_id for message in runner.logged("job.completed.") if isinstance(message, JobCompleted)]
     assert sorted(ended) == sorted([*names, "behind"])
     assert local.ran == ["behind"]
+
+
+@pytest.mark.fault(item="F113")
+def test_more_jobs_of_an_experiment_wait_for_the_end_of_its_cancel(
+    start_runner: Start, local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is extended right after the cancel was answered: it does not mean them."""
+    runner = start_runner()
+    job, more = (
+        request_for(name, pipeline="local", stage="run", config={}, mark=context()) for name in ("one", "more")
+    )
+    ask(runner, "queue.pause", {}, QueueReply)
+    ask(runner, "job.submit", SubmitParams(jobs=[job]), SubmitReply)
+    with monkeypatch.context() as slow:
+        slow.setattr(JobService, "cancel_some", lambda _: False)
+        ask(runner, "job.cancel", CancelParams(experiment_id="exp-1"), CancelReply)
+        assert refusal(runner, "job.submit", {"jobs": [more]}) == (
+            "unavailable",
+            "jobs of exp-1 are still being cancelled; try again in a moment",
+        )
+
+    ask(runner, "queue.resume", {}, QueueReply)
+    wait_for(runner, "one", "cancelled")
+    local.released.set()
+    ask(runner, "job.submit", SubmitParams(jobs=[more]), SubmitReply)
+    wait_for(runner, "more", "completed")
 
 
 def test_a_refused_job_is_named_in_the_details(start_runner: Start) -> None:
