@@ -1,8 +1,9 @@
 """Lays an experiment out: gives each planned job the row that is sent to a runner, some milliseconds' worth at a time.
 
 A plan of 100,000 jobs is written in one short transaction, as the state of its variants. The rows follow from that, in
-many transactions; those that are there already are left as they are, so a layout that was cut off begins again. Until
-it has ended, a cancel does not count as done. The results of jobs that were replaced by retries go in the same way.
+many transactions; those that are there already are left as they are, so a layout that was cut off begins again, and so
+does one whose experiment gets more jobs meanwhile. Until it has ended, a cancel does not count as done. The results of
+jobs that were replaced by retries go in the same way.
 """
 
 import logging
@@ -32,6 +33,7 @@ class Layout:
     def __init__(self, log: Log, loop: Loop, store: LearningStore, dispatcher: Dispatcher) -> None:
         """Go on with those that were not finished."""
         self._log, self._loop, self._store, self._dispatcher = log, loop, store, dispatcher
+        self._newest: dict[str, object] = {}  # experiment -> its newest layout, which has all jobs of earlier ones
         for experiment_id, by_value in store.layouts.unfinished().items():
             self._start(experiment_id, by_value=by_value)
 
@@ -41,34 +43,43 @@ class Layout:
         tx.after_commit(partial(self._start, experiment_id, by_value=by_value))
 
     def _start(self, experiment_id: str, *, by_value: bool) -> None:
-        self._loop.start(self._lay_out(experiment_id, by_value=by_value))
+        layout = self._newest[experiment_id] = object()
+        self._loop.start(self._lay_out(experiment_id, layout, by_value=by_value))
 
-    def _lay_out(self, experiment_id: str, *, by_value: bool) -> Steps[None]:
+    def _lay_out(self, experiment_id: str, layout: object, *, by_value: bool) -> Steps[None]:
         try:
-            experiment = self._store.find(experiment_id)
-            replaced: list[str] = []
-            groups: dict[int, list[tuple[str, PlannedJob]]] = {}
-            for variant in list(experiment.variants.values()) if experiment else ():
-                for name, job in waiting_jobs(variant):
-                    groups.setdefault(job.variant_index if by_value else job.repeat_index, []).append((name, job))
-                replaced += [name for name, phase in variant.jobs.items() if phase == "replaced"]
+            for _ in self._write(experiment_id, by_value=by_value):
                 yield None
-            for place in range(0, len(replaced), AT_ONCE):
-                with self._log.transaction() as tx:
-                    self._store.results.remove(tx, experiment_id, replaced[place : place + AT_ONCE])
-                yield None
-            jobs = chain.from_iterable(groups[place] for place in sorted(groups))
-            while rows := list(islice(jobs, AT_ONCE)):
-                with self._log.transaction() as tx:
-                    if current := self._store.find(experiment_id):
-                        self._store.add_jobs(tx, current, rows)
-                yield None
+                if self._newest.get(experiment_id) is not layout:
+                    return
             with self._log.transaction() as tx:
                 self._store.layouts.end(tx, experiment_id)
         except StorageError as error:
             retry_later(self._loop, error, partial(self._start, experiment_id, by_value=by_value))
         else:
+            del self._newest[experiment_id]
             self._loop.call(self._dispatcher.pump)
+
+    def _write(self, experiment_id: str, *, by_value: bool) -> Steps[None]:
+        """Remove the results of replaced jobs, and write the rows of those that wait."""
+        experiment = self._store.find(experiment_id)
+        replaced: list[str] = []
+        groups: dict[int, list[tuple[str, PlannedJob]]] = {}
+        for variant in list(experiment.variants.values()) if experiment else ():
+            for name, job in waiting_jobs(variant):
+                groups.setdefault(job.variant_index if by_value else job.repeat_index, []).append((name, job))
+            replaced += [name for name, phase in variant.jobs.items() if phase == "replaced"]
+            yield None
+        for place in range(0, len(replaced), AT_ONCE):
+            with self._log.transaction() as tx:
+                self._store.results.remove(tx, experiment_id, replaced[place : place + AT_ONCE])
+            yield None
+        jobs = chain.from_iterable(groups[place] for place in sorted(groups))
+        while rows := list(islice(jobs, AT_ONCE)):
+            with self._log.transaction() as tx:
+                if current := self._store.find(experiment_id):
+                    self._store.add_jobs(tx, current, rows)
+            yield None
 
 
 def waiting_jobs(variant: Variant) -> Iterator[tuple[str, PlannedJob]]:

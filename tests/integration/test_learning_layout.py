@@ -11,8 +11,11 @@ from msgspec.structs import replace
 from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentView, ExtendParams
 from bus.contracts.messages import Variable
 from bus.eventlog.errors import StorageError
+from bus.eventlog.transaction import Transaction
+from bus.protocol.frames import encode
 from bus.transport.client import RequestClient, request
 from bus.transport.loop import Loop
+from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
 from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, ServiceThread
@@ -119,6 +122,42 @@ def test_more_jobs_that_are_planned_in_the_middle_get_their_rows_too(services: S
 
     wait_until(lambda: len(runner.jobs) == 15, what="all jobs")
     assert sorted(rows(learning)) == sorted([*BY_SEED, *(f"exp-1.{index}.4.0" for index in range(3))])
+
+
+@pytest.mark.fault(item="F111")
+def test_a_layout_has_not_ended_before_that_of_jobs_that_were_planned_meanwhile(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a stop would leave jobs without rows for ever, and a cancel would be done too early."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    more = [b"1", b"experiment.extend", encode(ExtendParams(experiment_id=EXPERIMENT, jobs_per_variant=5))]
+    refused: list[str] = []
+    add_jobs = LearningStore.add_jobs
+
+    def extend() -> None:
+        learning.service.publisher.methods.answer(more)
+
+    def add_some(store: LearningStore, tx: Transaction, experiment: Experiment, jobs: list[Any]) -> None:
+        ((name, job),) = jobs
+        if job.repeat_index == 4:  # of those that are planned in the middle
+            refused.append(name)
+            raise StorageError("database or disk is full")
+        add_jobs(store, tx, experiment, jobs)
+        if name == BY_SEED[3] and len(experiment.variants[0].jobs) == 4:
+            tx.after_commit(extend)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("learning_service.planning.layout.AT_ONCE", 1)
+        patched.setattr(LearningStore, "add_jobs", add_some)
+        create(learning, PLAN)
+        wait_until(lambda: len(refused) > 1, what="the second layout to be tried again")
+        assert rows(learning) == BY_SEED
+        learning.stop()
+
+    services.learning(runner.address)
+
+    wait_until(lambda: len(runner.jobs) == 15, what="all jobs")
 
 
 def test_a_request_that_is_repeated_while_it_is_worked_on_creates_one_experiment(
