@@ -46,7 +46,7 @@ class QueueFullError(Exception):
 
 
 class StillCancellingError(Exception):
-    """An experiment's cancelled jobs have not all ended; nothing was queued, as new jobs would be cancelled with them."""
+    """Jobs of an experiment are still being cancelled; nothing was queued, as new ones would be cancelled with them."""
 
     def __init__(self, experiment_id: str) -> None:
         """Name the experiment."""

@@ -12,27 +12,10 @@ import pytest
 import bus
 from bus.config.toml_file import read_toml
 from bus.contracts.messages import ExperimentDefinition, Message
-from bus.eventlog.damage import SQL as DAMAGE_SQL
-from bus.eventlog.own_tables import SQL as OWN_SQL
-from bus.eventlog.verification import SQL as VERIFICATION_SQL
-from bus.eventlog.versions import SQL as VERSIONS_SQL
+from bus.eventlog import sql
 from bus.protocol import topics
 from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
-from learning_service.archive.exporting import SQL as EXPORT_SQL
-from learning_service.archive.importing import SQL as ARCHIVE_SQL
-from learning_service.storage.archived import SQL as ARCHIVED_SQL
-from learning_service.storage.catalogue import SQL as CATALOGUE_SQL
-from learning_service.storage.deletions import SQL as DELETIONS_SQL
-from learning_service.storage.judgements import SQL as JUDGEMENTS_SQL
-from learning_service.storage.results import SQL as RESULTS_SQL
-from learning_service.storage.searches import SQL as SEARCHES_SQL
-from learning_service.storage.stale import SQL as STALE_SQL
-from learning_service.storage.store import SQL as LEARNING_SQL
-from pipeline_runner.execution.reuse import SQL as REUSE_SQL
-from pipeline_runner.outputs.index import SQL as OUTPUT_SQL
-from pipeline_runner.outputs.verification import SQL as OUTPUT_VERIFICATION_SQL
-from pipeline_runner.queue.store import SQL as RUNNER_SQL
 from variantbus.cli.files import JobFile, read_experiment
 from variantbus.cli.main import main
 from variantbus.cli.up import PROGRAMS
@@ -52,6 +35,11 @@ EXTRAS_IN_BUS: Final = {
     "console/screen.py",
     "telemetry/prometheus.py",
 }
+
+
+def statement_files() -> list[Path]:
+    """Return the files with SQL."""
+    return [path for package in PACKAGES for path in (ROOT / package).rglob("*.sql")]
 
 
 def imported_by(path: Path) -> set[str]:
@@ -174,34 +162,15 @@ def test_up_runs_the_processes_of_the_procfile() -> None:
     assert procfile == {name: f"python -P -m {' '.join(words)}" for name, words in PROGRAMS.items()}
 
 
-@pytest.mark.parametrize(
-    ("module", "statements"),
-    [
-        ("bus/eventlog/damage.py", DAMAGE_SQL),
-        ("bus/eventlog/own_tables.py", OWN_SQL),
-        ("bus/eventlog/versions.py", VERSIONS_SQL),
-        ("bus/eventlog/verification.py", VERIFICATION_SQL),
-        ("pipeline_runner/outputs/verification.py", OUTPUT_VERIFICATION_SQL),
-        ("pipeline_runner/queue/store.py", RUNNER_SQL),
-        ("pipeline_runner/outputs/index.py", OUTPUT_SQL),
-        ("pipeline_runner/execution/reuse.py", REUSE_SQL),
-        ("learning_service/storage/store.py", LEARNING_SQL),
-        ("learning_service/storage/results.py", RESULTS_SQL),
-        ("learning_service/storage/judgements.py", JUDGEMENTS_SQL),
-        ("learning_service/storage/searches.py", SEARCHES_SQL),
-        ("learning_service/storage/stale.py", STALE_SQL),
-        ("learning_service/archive/importing.py", ARCHIVE_SQL),
-        ("learning_service/archive/exporting.py", EXPORT_SQL),
-        ("learning_service/storage/catalogue.py", CATALOGUE_SQL),
-        ("learning_service/storage/archived.py", ARCHIVED_SQL),
-        ("learning_service/storage/deletions.py", DELETIONS_SQL),
-    ],
-)
-def test_every_named_statement_is_used(module: str, statements: dict[str, str]) -> None:
-    """The statement files hold nothing dead, and the code asks for nothing that is not there."""
-    code = (ROOT / module).read_text(encoding="utf-8")
-    schema = {name for name in statements if re.fullmatch(r"schema|migration_\d+", name)}  # which `create_tables` runs
-    assert set(re.findall(r'SQL\["(\w+)"\]', code)) == set(statements) - schema
+@pytest.mark.parametrize("file", sorted(str(path.relative_to(ROOT)) for path in statement_files()))
+def test_every_named_statement_is_used(file: str) -> None:
+    """The statement files hold nothing dead, and the code beside them asks for nothing that is not there."""
+    path = ROOT / file
+    statements = sql.load(".".join(Path(file).parent.parts), path.name)
+    run_at_opening = {name for name in statements if re.fullmatch(r"schema|migration_\d+", name)}
+    code = path.with_suffix(".py").read_text(encoding="utf-8")
+    assert {name for name in statements if f'"{name}"' in code} | run_at_opening == set(statements)
+    assert set(re.findall(r'(?<![\w.])SQL\["(\w+)"\]', code)) <= set(statements)
 
 
 def test_the_public_names_are_pinned() -> None:
