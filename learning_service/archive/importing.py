@@ -70,9 +70,7 @@ class Importer:
         if not self._shard.owns(params.experiment_id):
             text = f"experiment_id: {params.experiment_id} does not belong to shard {self._shard}; choose another id"
             raise ControlError("invalid_request", text, {"shard": str(self._shard)})
-        if self._store.deletions.is_under_way(params.experiment_id):
-            text = f"experiment {params.experiment_id} is still being deleted; try again in a moment"
-            raise ControlError("unavailable", text)
+        self._check_deletion(params.experiment_id)
         check_import(params, self._max_variants)
         yield None
         with self._log.transaction() as tx:
@@ -83,10 +81,14 @@ class Importer:
         yield from self._turns.run(self._make(params.experiment_id, params.parts))
         return ImportReply(parts=there, done=True)
 
+    def _check_deletion(self, experiment_id: str) -> None:
+        """Refuse an import beside the deletion of the same experiment, which would take its records, too."""
+        if self._store.deletions.is_under_way(experiment_id):
+            text = f"experiment {experiment_id} is still being deleted; try again in a moment"
+            raise ControlError("unavailable", text)
+
     def _make(self, name: str, parts: int) -> Steps[None]:
         """Make an experiment of its parts."""
-        if name in self._store.being_made:
-            raise ControlError("conflict", f"experiment {name} is being created; choose another id")
         self._store.being_made.add(name)
         try:
             bodies: list[ImportParams] = []
@@ -103,6 +105,7 @@ class Importer:
             if known := self._store.find(whole.experiment_id):
                 yield from self._compare(known, whole)
             else:
+                self._check_deletion(whole.experiment_id)  # it may have been deleted since the request came
                 yield from self._remove_all(REMOVALS, whole.experiment_id)  # what is left of an attempt
                 yield from self._write(whole)
         except Exception:

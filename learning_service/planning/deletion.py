@@ -115,17 +115,19 @@ class Deletion:
     def _prune(self, experiment_id: str) -> Steps[bool]:
         """Remove what is left of a deleted experiment, in small transactions; return whether that could be done.
 
-        What was published goes first, so that no list has it any more.
+        What was published goes first, so that no list has it any more. Another request may do the same: once that has
+        ended, an import may bring the experiment back.
         """
+        deletions = self._store.deletions
         try:
             for base in PUBLISHED:
-                while self._log.forget(topics.build(base, experiment_id), AT_ONCE):
+                topic = topics.build(base, experiment_id)
+                while deletions.is_under_way(experiment_id) and self._log.forget(topic, AT_ONCE):
                     yield None
-            is_more = True
-            while is_more:
-                yield None
+            while deletions.is_under_way(experiment_id):
                 with self._log.transaction() as tx:
-                    is_more = self._store.deletions.prune(tx, experiment_id, AT_ONCE)
+                    deletions.prune(tx, experiment_id, AT_ONCE)
+                yield None
         except StorageError as error:
             retry_later(self._loop, error, self._resume)
             return False

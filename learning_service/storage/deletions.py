@@ -71,14 +71,13 @@ class Deletions:
         rows = self._log.query(SQL["select_unpruned"])
         return str(rows[0][0]) if rows else None
 
-    def prune(self, tx: Transaction, experiment_id: str, limit: int) -> bool:
-        """Remove some rows, at most `limit`; return whether there may be more, and note if there are none."""
+    def prune(self, tx: Transaction, experiment_id: str, limit: int) -> None:
+        """Remove some rows, at most `limit`, and note if there are no more."""
         for statement in IN_STEPS:
             limit -= tx.execute(statement, (experiment_id, limit)).rowcount
             if limit <= 0:
-                return True
+                return
         tx.execute(SQL["set_pruned"], (experiment_id,))
-        return False
 
     def undo(self, tx: Transaction, experiment_id: str) -> None:
         """Forget that an experiment was deleted: it is imported again, and no runner has to remove any more of it."""

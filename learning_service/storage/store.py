@@ -66,7 +66,7 @@ class LearningStore:
         """
         self._log, self._shard = log, shard
         self._recent = RecentExperiments()
-        self.being_made: set[str] = set()  # experiments that are being imported; nobody else makes one of these ids
+        self.being_made: set[str] = set()  # experiments that are being imported; none is created under these ids
         self.damage: dict[str, tuple[str, ...]] = {}  # experiment -> what damage has cost it; see `Repair`
         log.create_tables("learning", SQL)
         self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)

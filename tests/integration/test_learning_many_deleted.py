@@ -96,11 +96,10 @@ def test_a_step_removes_few_rows(services: Services, monkeypatch: pytest.MonkeyP
     removed: list[int] = []
     prune = Deletions.prune
 
-    def counted(self: Deletions, tx: object, name: str, limit: int) -> bool:
+    def counted(self: Deletions, tx: object, name: str, limit: int) -> None:
         before = learning.log._db.total_changes
-        is_more = prune(self, tx, name, limit)  # type: ignore[arg-type]
+        prune(self, tx, name, limit)  # type: ignore[arg-type]
         removed.append(learning.log._db.total_changes - before)
-        return is_more
 
     monkeypatch.setattr(Deletions, "prune", counted)
     delete(learning, "large")
