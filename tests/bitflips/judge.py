@@ -152,6 +152,8 @@ class Judge:
             return False
         if (is_open(key) or key[1] == WAITING) and not self._both_run():
             return False
+        if is_open(key) and key[-1] == "revision":
+            return False  # it grows with each message, and how many share a transaction differs each time
         if key[1] == "event":
             return int(key[2]) <= self._kept(name)
         if key[1] == "latest":

@@ -205,7 +205,12 @@ def check_answer(asked: MethodServer, frames: list[bytes]) -> None:
     if not asked.accepts(frames):
         assert len(frames) != 3 or len(frames[0]) > ID_LIMIT
         return
-    request_id, status, result = asked.answer(frames)
+    check_reply(frames, asked.answer(frames))
+
+
+def check_reply(frames: list[bytes], reply: list[bytes]) -> None:
+    """Check that a client can read the reply to its request."""
+    request_id, status, result = reply
     assert request_id == frames[0]
     if status == b"error":
         error = error_decoder.decode(result)

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -9,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus.transport.server import MethodServer
+from bus.transport.steps import Steps
 from tests.fuzz.strategies import changed
-from tests.fuzz.targets import check_answer
+from tests.fuzz.targets import check_reply
+from tests.support.helpers import PATIENCE, TIME_FACTOR
 from tests.support.learning_services import HeldPipeline, Services
 
 
@@ -62,9 +67,18 @@ def test_every_method_of_every_service_answers_anything(hostile: list[bytes], an
     """Parameters that are nearly right, for each method: a reply that can be read, and never an internal error."""
     for service, methods in answering:
         for method in methods._methods:
+            ended = Future[None]()
+            service.loop.call(partial(service.loop.start, ask_all(methods, method.encode(), hostile, ended)))
+            ended.result(PATIENCE * TIME_FACTOR)
 
-            def ask_all(methods: Any = methods, method: str = method) -> None:
-                for params in hostile:
-                    check_answer(methods, [b"1", method.encode(), params])
 
-            service.call(ask_all)
+def ask_all(methods: MethodServer, method: bytes, hostile: list[bytes], ended: Future[None]) -> Steps[None]:
+    """Ask one after another, in the service's loop, as some replies need it."""
+    try:
+        for params in hostile:
+            frames = [b"1", method, params]
+            check_reply(frames, (yield from methods.steps(frames)))
+    except BaseException as error:  # noqa: BLE001 - the test looks at it
+        ended.set_exception(error)
+    else:
+        ended.set_result(None)
