@@ -2,6 +2,7 @@
 
 import copy
 import json
+import struct
 import threading
 from collections import deque
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline_runner.pipelines.comfyui.prompt import client_id_of
 from pipeline_runner.pipelines.input_files import read_file
 from pipeline_runner.pipelines.registry import load_pipelines
 from tests.servers.comfyui_nodes import Graph
+from tests.servers.comfyui_pictures import preview
 from tests.support.comfyui_jobs import EXAMPLE, INPUTS, SAMPLER, ComfyuiJobs, example, inputs, with_subgraph
 from tests.support.factories import Reports, context
 from tests.support.helpers import wait_until
@@ -125,7 +127,7 @@ def test_a_job_gives_its_pictures_with_all_that_is_known_of_them(comfy: ComfyuiJ
 
 
 def test_progress_is_that_of_our_own_prompt(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps come as they are done; previews and messages about other prompts are passed over."""
+    """Steps come as they are done; messages about other prompts are passed over."""
     # so that only a message reports the end
     monkeypatch.setattr("pipeline_runner.pipelines.comfyui.prompt.POLL_SECONDS", 60.0)
     comfy.fake.behaviour.previews = comfy.fake.behaviour.messages_of_others = True
@@ -136,6 +138,40 @@ def test_progress_is_that_of_our_own_prompt(comfy: ComfyuiJobs, monkeypatch: pyt
     assert {report[2] for report in reports} == {None, 4}
     assert set(reports[1:]) == {(step / 4, step, 4) for step in range(1, 5)}
     assert comfy.fake.prompts[0]["client_id"] == client_id_of("job-1")
+
+
+@pytest.mark.fault(item="F136")
+@pytest.mark.parametrize("feature_flags", [True, False])
+def test_what_the_sampler_has_made_so_far_is_shown(
+    comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch, *, feature_flags: bool
+) -> None:
+    """A preview a step, of our prompt alone; older servers do not say of which prompt it is."""
+    monkeypatch.setattr("pipeline_runner.pipelines.comfyui.prompt.POLL_SECONDS", 60.0)
+    comfy.fake.behaviour.previews = comfy.fake.behaviour.messages_of_others = True
+    comfy.fake.behaviour.feature_flags = feature_flags
+    reports = Reports()
+
+    assert comfy.run(comfy.config(), reports=reports).success
+
+    assert reports.previews == [preview(step) for step in range(1, 5)]
+
+
+@pytest.mark.fault(item="F136")
+def test_binary_messages_that_are_no_previews_cost_a_job_nothing(comfy: ComfyuiJobs) -> None:
+    """Whatever a custom node sends while it runs."""
+    comfy.fake.hold()
+    reports = Reports()
+    job = comfy.start(comfy.config(), reports=reports)
+    wait_until(lambda: (0.5, 2, 4) in reports, what="progress")
+    client = client_id_of("job-1")
+    for data in (b"", b"\0\0\0\1", struct.pack(">II", 4, 2**32 - 1) + b"{", struct.pack(">I", 9) + bytes(3 << 20)):
+        comfy.fake.send_bytes(client, data)
+    comfy.fake.tell_progress(3)
+    wait_until(lambda: (0.75, 3, 4) in reports, what="more progress")
+    comfy.fake.release()
+
+    assert job.result.success
+    assert reports.previews == []
 
 
 def test_a_batch_gives_all_its_pictures(comfy: ComfyuiJobs) -> None:

@@ -18,6 +18,7 @@ from tests.servers.comfyui_nodes import OBJECT_INFO, Graph, validate
 from tests.servers.websocket import WebSocket
 
 OUT_OF_MEMORY: Final = ("torch.OutOfMemoryError", "Allocation on device\nThis error means you ran out of memory.")
+SERVER_FEATURES: Final = {"supports_preview_metadata": True, "max_upload_size": 104857600}
 Answer = tuple[int, Any]  # status and JSON
 
 
@@ -48,7 +49,8 @@ class ServerBehaviour:
     keeps_files: bool = True  # else somebody removes each at once
     step_seconds: float = 0.0  # of a sampler; else it has few steps and takes no time
     websocket: bool = True
-    previews: bool = False
+    previews: bool = False  # as with `--preview-method`
+    feature_flags: bool = True  # older servers have none
     status: bool = True  # very old servers have none in the history
     errors: deque[tuple[str, str]] = field(default_factory=deque)  # type and message, each for one prompt
     always: tuple[str, str] | None = None  # an error for all prompts
@@ -73,6 +75,7 @@ class FakeComfy:
         self.object_info: dict[str, Any] = copy.deepcopy(OBJECT_INFO)
         self.freed = 0
         self.sockets: dict[str, WebSocket] = {}
+        self.takes_metadata: set[str] = set()  # the clients that ask for metadata with previews
         self.port = 0
         self._changed = threading.Condition()
         self._held = False
@@ -128,11 +131,19 @@ class FakeComfy:
         """Queue a prompt of another user and return its id."""
         prompt_id = str(uuid.uuid4())
         graph: Graph = {
-            "1": {"class_type": "KSampler", "inputs": {"seed": next(self._numbers)}},
+            "1": {"class_type": "KSampler", "inputs": {"seed": next(self._numbers), "cfg": 7.0}},
             "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "other"}},
         }
         self._put(Item(0, prompt_id, graph, "another", ["9"]))
         return prompt_id
+
+    def hear(self, client_id: str, text: str) -> None:
+        """Take what a client says first: the features that it supports."""
+        told = json.loads(text)
+        if self.behaviour.feature_flags and told["type"] == "feature_flags":
+            if told["data"].get("supports_preview_metadata") is True:
+                self.takes_metadata.add(client_id)
+            self.sockets[client_id].send(json.dumps({"type": "feature_flags", "data": SERVER_FEATURES}))
 
     def tell_progress(self, step: int) -> None:
         """Send a step of the prompt that is held to its client."""
@@ -226,6 +237,11 @@ class FakeComfy:
         """Send a message to one client only; nothing is kept for later."""
         if client_id in self.sockets:
             self.sockets[client_id].send(json.dumps({"type": kind, "data": data}))
+
+    def send_bytes(self, client_id: str | None, data: bytes) -> None:
+        """Send a binary message to one client only."""
+        if client_id in self.sockets:
+            self.sockets[client_id].send(data)
 
     @property
     def is_running(self) -> bool:

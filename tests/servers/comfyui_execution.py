@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.servers.comfyui_nodes import NODES, Graph, NodeError, before, value_of
-from tests.servers.comfyui_pictures import animation, picture
+from tests.servers.comfyui_pictures import animation, picture, preview
 
 if TYPE_CHECKING:
     from tests.servers.comfyui import FakeComfy, Item
@@ -32,6 +32,19 @@ class Told:
         """Send how far a node is, in the form that has all nodes."""
         told = {"value": value, "max": most, "state": state, "node_id": node_id, "display_node_id": node_id}
         self.send("progress_state", {"nodes": {node_id: told}})
+
+    def show(self, node_id: str, shown: bytes, prompt_id: str = "") -> None:
+        """Send what a node has made so far, with metadata."""
+        told = {
+            "node_id": node_id,
+            "prompt_id": prompt_id or self._item.prompt_id,
+            "display_node_id": node_id,
+            "parent_node_id": None,
+            "real_node_id": node_id,
+            "image_type": "image/jpeg",
+        }
+        metadata = json.dumps(told).encode()
+        self._server.send_bytes(self._item.client_id, struct.pack(">II", 4, len(metadata)) + metadata + shown)
 
     def log(self, kind: str, data: dict[str, Any]) -> None:
         """Send a message and keep it."""
@@ -126,10 +139,14 @@ class Execution:
             if server.behaviour.messages_of_others:
                 foreign = {"prompt_id": "another", "value": 99, "max": 100, "node": "1"}
                 server.send(item.client_id, "progress", foreign)
+                told.show("1", preview(0), "another")
+            shown = preview(step) if server.behaviour.previews else b""
             told.state(node_id, step, steps)
+            if shown and item.client_id in server.takes_metadata:
+                told.show(node_id, shown)
             told.send("progress", {"value": step, "max": steps, "node": node_id})
-            if server.behaviour.previews and item.client_id in server.sockets:
-                server.sockets[item.client_id].send(struct.pack(">II", 1, 1) + b"\xff\xd8preview")
+            if shown and item.client_id not in server.takes_metadata:
+                self._server.send_bytes(item.client_id, struct.pack(">II", 1, 1) + shown)
         error = server.behaviour.errors.popleft() if server.behaviour.errors else server.behaviour.always
         if item.graph[node_id]["inputs"]["cfg"] == server.behaviour.bad_cfg:
             error = "RuntimeError", "Padding size should be less than the corresponding input dimension"

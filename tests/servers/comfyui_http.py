@@ -180,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
         peer = WebSocket(self.connection, self.path, self.headers.items())
         fake.sockets[client_id] = peer  # known before the client hears that it is connected
         peer.send(json.dumps({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}}}))
-        peer.serve()
+        peer.serve(lambda text: fake.hear(client_id, text))
         if fake.sockets.get(client_id) is peer:
             del fake.sockets[client_id]
+            fake.takes_metadata.discard(client_id)
         self.close_connection = True

@@ -2,10 +2,11 @@
 
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -24,8 +25,8 @@ class WebSocket:
         assert isinstance(request, Request)
         self._protocol.send_response(self._protocol.accept(request))
 
-    def serve(self) -> None:
-        """Read until the client has gone."""
+    def serve(self, heard: Callable[[str], None] = lambda _: None) -> None:
+        """Read until the client has gone; call `heard` with each text that it sends."""
         while not self._protocol.close_expected() or self._connection.fileno() >= 0:
             try:
                 data = self._connection.recv(CHUNK)
@@ -36,8 +37,11 @@ class WebSocket:
                     self._protocol.receive_data(data)
                 else:
                     self._protocol.receive_eof()
-                self._protocol.events_received()
+                events = self._protocol.events_received()
                 self._flush()
+            for event in events:
+                if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                    heard(bytes(event.data).decode())
             if not data or self._protocol.close_expected():
                 return
 

@@ -12,12 +12,13 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from bus.contracts.messages import INT64_MAX
+from pipeline_runner.pipelines.comfyui.previews import FLAGS, FRAME_BYTES, Shown, read_frame
 from pipeline_runner.pipelines.server_values import number
 
 CONNECT_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 0.5
 RECONNECT_SECONDS: Final = 5.0  # between two tries to connect
-MESSAGE_BYTES: Final = 64 << 20  # a preview is smaller; a larger message ends the connection, not the prompt
+MESSAGE_BYTES: Final = 64 << 20  # a larger message ends the connection, not the prompt
 _ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 
 
@@ -34,7 +35,7 @@ class Entered(NamedTuple):
     node: str
 
 
-News = Steps | Entered | Literal["started", "ended"] | None
+News = Steps | Entered | Shown | Literal["started", "ended"] | None
 
 
 def read_message(text: str, prompt_id: str) -> News:
@@ -77,7 +78,8 @@ def _note_arrivals(connection: ClientConnection, arrived: SimpleQueue[tuple[floa
     """Note when each message comes, until the end of the connection (None): whoever reads them may be busy."""
     try:
         for message in connection:
-            arrived.put((time.monotonic(), message))
+            if isinstance(message, str) or len(message) <= FRAME_BYTES:
+                arrived.put((time.monotonic(), message))
     except ConnectionClosed:
         pass
     arrived.put((time.monotonic(), None))
@@ -121,7 +123,7 @@ class ProgressFeed:
             self.is_whole = False
             self._open.close()
             return None
-        return read_message(message, prompt_id) if isinstance(message, str) else None  # bytes are previews
+        return read_message(message, prompt_id) if isinstance(message, str) else read_frame(message, prompt_id)
 
     def _connect(self) -> None:
         self._next_try = time.monotonic() + RECONNECT_SECONDS
@@ -136,6 +138,7 @@ class ProgressFeed:
                 proxy=None,  # HTTP takes none either
             )
             self._connection = self._open.enter_context(connecting)
+            self._connection.send(FLAGS)
             reader = Thread(target=_note_arrivals, args=(self._connection, self._arrived), name="ComfyUI's messages")
             self._open.callback(reader.join)
             self._open.callback(self._connection.close)

@@ -12,6 +12,7 @@ from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, node_errors_text
 from pipeline_runner.pipelines.comfyui.graph import Graph, Target, described
 from pipeline_runner.pipelines.comfyui.history import Ended
+from pipeline_runner.pipelines.comfyui.previews import Shown
 from pipeline_runner.pipelines.comfyui.progress import Entered, News, ProgressFeed, Steps
 from pipeline_runner.pipelines.comfyui.server import Accepted, ComfyServer, Queue
 from pipeline_runner.pipelines.comfyui.times import Stopwatch
@@ -70,6 +71,7 @@ class PromptRun:
         self._server, self._job, self._workflow = server, job, workflow
         self._progress, self._cancelled = progress, cancelled
         self._deadline = time.monotonic() + workflow.timeout_seconds
+        self._steps: Steps | None = None  # as the prompt that is waited for has told last
         self._more = itertools.count(ROUNDS)
         self.graph = graph  # as it was sent last
         self.node_errors = ""  # of outputs that the server left out
@@ -143,7 +145,7 @@ class PromptRun:
     def _wait(self, feed: ProgressFeed, prompt_id: str) -> Ended:
         next_poll = time.monotonic() + POLL_SECONDS
         next_queue = time.monotonic() + QUEUE_SECONDS
-        watch = Stopwatch()
+        watch, self._steps = Stopwatch(), None
         while True:
             self._check_stop(prompt_id)
             news = self._heard(feed, prompt_id, watch)
@@ -172,8 +174,12 @@ class PromptRun:
         """Wait for the next message, and act upon it."""
         news = feed.wait(prompt_id, TICK_SECONDS)
         match news:
-            case Steps(done, total):
-                self._progress(done / total, int(done), int(total))
+            case Steps():
+                self._steps = news
+                self._tell(news)
+            case Shown(picture, is_ours):
+                if is_ours or self._steps:  # what names no prompt is of ours only while ours runs
+                    self._tell(self._steps or Steps(0, 1), picture)
             case Entered(node):
                 watch.enter(node, feed.heard_at)
             case "started":
@@ -181,6 +187,10 @@ class PromptRun:
             case "ended":
                 watch.end(feed.heard_at)
         return news
+
+    def _tell(self, steps: Steps, preview: bytes | None = None) -> None:
+        done, total = steps
+        self._progress(done / total, int(done), int(total), preview=preview)
 
     def _listen_to_the_end(self, feed: ProgressFeed, prompt_id: str, watch: Stopwatch) -> None:
         """Hear what the server told before the history knew of the end."""
