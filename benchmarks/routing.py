@@ -10,7 +10,7 @@ from bus.protocol import topics
 from learning_service.events.router import Applied, LearningController
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.model import Experiment, variant_status
-from learning_service.experiments.plan import job_id, plan_jobs
+from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import JobPhase, Variant
 
 
@@ -48,9 +48,10 @@ def _planned(workload: Workload, experiment_id: str) -> Experiment:
     """Return an experiment as `experiment.create` leaves it."""
     plan = workload.definition()
     values = plan_values(plan)
-    jobs: dict[int, dict[str, JobPhase]] = {}
-    for job in plan_jobs(plan, len(values)):
-        jobs.setdefault(job.variant_index, {})[job_id(experiment_id, job)] = "planned"
+    jobs: dict[int, dict[str, JobPhase]] = {
+        index: {job_id(experiment_id, PlannedJob(index, repeat)): "planned" for repeat in range(plan.jobs_per_variant)}
+        for index in range(len(values))
+    }
     return Experiment(
         experiment_id,
         plan,

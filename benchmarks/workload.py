@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
 from learning_service.experiments.axes import plan_values
-from learning_service.experiments.plan import PlannedJob, job_request, plan_jobs
+from learning_service.experiments.plan import PlannedJob, job_request
 
 PIPELINE: Final = "webui"
 STAGE: Final = "txt2img"
@@ -105,7 +106,8 @@ def planned_jobs(workload: Workload) -> Iterator[tuple[str, PlannedJob, JobReque
     plan = workload.definition()
     values = plan_values(plan)
     for experiment_id in workload.experiment_ids():
-        for job in plan_jobs(plan, len(values)):
+        for repeat, index in product(range(plan.jobs_per_variant), range(len(values))):
+            job = PlannedJob(index, repeat)
             yield experiment_id, job, job_request(experiment_id, plan, values[job.variant_index], job)
 
 

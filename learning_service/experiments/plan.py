@@ -38,19 +38,6 @@ def parse_job_id(name: str) -> PlannedJob:
     return PlannedJob(*map(int, name.rsplit(".", 3)[1:]))
 
 
-def plan_jobs(definition: ExperimentDefinition, variants: int, *, slow: bool = False) -> list[PlannedJob]:
-    """Return the jobs of all variants, repeat by repeat, so that every variant shows something early.
-
-    If the pipeline takes long to change the value (`slow`), variant by variant, so that it changes rarely.
-    """
-    jobs = [
-        PlannedJob(variant_index, repeat_index)
-        for repeat_index in range(definition.jobs_per_variant)
-        for variant_index in range(variants)
-    ]
-    return sorted(jobs) if slow else jobs
-
-
 def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
     """Return whether the pipeline takes long to go from one value to another, as from model to model."""
     spec = find_stage(pipelines, definition.pipeline, definition.stage)

@@ -1,9 +1,11 @@
 """Plans are laid out in the background: each planned job gets the row that is sent to its runner, whatever happens."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from msgspec.structs import replace
@@ -11,14 +13,17 @@ from msgspec.structs import replace
 from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentView, ExtendParams
 from bus.contracts.messages import Variable
 from bus.eventlog.errors import StorageError
+from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.frames import encode
 from bus.transport.client import RequestClient, request
 from bus.transport.loop import Loop
+from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import Experiment
+from learning_service.planning.layout import Layout
 from learning_service.service import LearningService
 from learning_service.storage.store import LearningStore
-from tests.support.factories import EXPERIMENT, ServiceThread
+from tests.support.factories import EXPERIMENT, ServiceThread, planned_experiment
 from tests.support.helpers import PATIENCE, wait_until
 from tests.support.learning_services import SMALL, ScriptedRunner, Services, address_of, create, query, show
 
@@ -69,6 +74,28 @@ def begun(services: Services) -> tuple[ScriptedRunner, ServiceThread[LearningSer
     assert create(learning, PLAN).totals.jobs == len(BY_SEED)
     wait_until(lambda: rows(learning) == BY_SEED[:4], what="the first rows")
     return runner, learning
+
+
+@pytest.mark.parametrize(
+    ("by_value", "order"),
+    [(False, ["0.0", "1.0", "0.1", "1.1", "0.2", "1.2"]), (True, ["0.0", "0.1", "0.2", "1.0", "1.1", "1.2"])],
+)
+def test_jobs_come_seed_by_seed_or_value_by_value(
+    open_log: Callable[[Path], Log], tmp_path: Path, order: list[str], *, by_value: bool
+) -> None:
+    """So that each value shows something early; or, where another value takes long, so that it changes rarely."""
+    log, loop, experiment = open_log(tmp_path / "learning.db"), Loop(), planned_experiment(jobs=3)
+    store, dispatcher = LearningStore(log), MagicMock(Dispatcher)
+    with log.transaction() as tx:
+        store.insert(tx, experiment)
+        Layout(log, loop, store, dispatcher).begin(tx, EXPERIMENT, by_value=by_value)
+
+    while not dispatcher.pump.called:
+        assert loop.step(0)
+    loop.close()
+
+    assert [name for (name,) in log.query(NAMED)] == [f"{EXPERIMENT}.{job}.0" for job in order]
+    assert store.layouts.unfinished() == {}
 
 
 @pytest.mark.fault(item="F111")

@@ -12,11 +12,11 @@ from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log
 from bus.subscriber.delivery import Position
 from learning_service.experiments.model import Experiment
-from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
+from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.store import SQL, JobRow, LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
-from tests.support.factories import EXPERIMENT, JobScript, context, definition, planned_experiment, well
+from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment, well
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def filled(log: Log) -> LearningStore:
     """Return a store with the example experiment and its two jobs."""
     store = LearningStore(log)
     experiment = planned_experiment()
-    jobs = [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)]
+    jobs = [(job_id(EXPERIMENT, job), job) for job in plan_jobs(1, 2)]
     with log.transaction() as tx:
         store.insert(tx, experiment)
         store.add_jobs(tx, experiment, jobs)
@@ -243,7 +243,7 @@ def test_urgent_jobs_come_first_and_equal_ones_in_the_order_of_submission(log: L
     with log.transaction() as tx:
         for name, (stage, priority) in plans.items():
             plan = replace(definition(), stage=stage, priority=priority)
-            jobs = [(job_id(name, job), job) for job in plan_jobs(plan, 2)]
+            jobs = [(job_id(name, job), job) for job in plan_jobs(1, 2)]
             experiment = Experiment(name, plan, created_at=1.0)
             store.insert(tx, experiment)
             store.add_jobs(tx, experiment, jobs)

@@ -10,11 +10,20 @@ from bus.contracts.messages import ExperimentStatus, RatingSummary, VariantStatu
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from learning_service.experiments import variants
-from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
+from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.storage.judgements import RatingRow
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
-from tests.support.factories import EXPERIMENT, JobScript, context, messages, planned_experiment, planned_jobs, well
+from tests.support.factories import (
+    EXPERIMENT,
+    JobScript,
+    context,
+    messages,
+    plan_jobs,
+    planned_experiment,
+    planned_jobs,
+    well,
+)
 
 ABC = [job_id(EXPERIMENT, PlannedJob(0, repeat)) for repeat in range(3)]
 
@@ -31,7 +40,7 @@ def store(log: Log) -> LearningStore:
     store, experiment = LearningStore(log), planned_experiment(jobs=3)
     with log.transaction() as tx:
         store.insert(tx, experiment)
-        store.add_jobs(tx, experiment, [(job_id(EXPERIMENT, job), job) for job in plan_jobs(experiment.definition, 2)])
+        store.add_jobs(tx, experiment, [(job_id(EXPERIMENT, job), job) for job in plan_jobs(1, 2)])
     return store
 
 

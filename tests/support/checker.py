@@ -22,7 +22,8 @@ from bus.contracts.messages import (
     Message,
     VariantStatus,
 )
-from learning_service.experiments.plan import job_id, plan_jobs
+from learning_service.experiments.plan import job_id
+from tests.support.factories import plan_jobs
 from tests.support.invariants import Event, decoded, read_log
 from tests.support.workspace import ServiceProcess, view_of
 
@@ -132,7 +133,8 @@ def check_complete(view: ExperimentView, ran: list[Event], learned: list[Event],
     assert {variant.status for variant in view.variants} == {"completed"}
     assert [variant.completed for variant in view.variants] == [variant.planned for variant in view.variants]
     done = [event for event in ran if f".{view.experiment_id}." in event.topic]
-    check_jobs(done, [job_id(view.experiment_id, job) for job in plan_jobs(view.definition, len(view.variants))])
+    plan = plan_jobs(view.definition.jobs_per_variant, len(view.variants))
+    check_jobs(done, [job_id(view.experiment_id, job) for job in plan])
     check_revisions(learned, view.experiment_id)
     check_counts(done, view)
     check_files(outputs, [image for variant in view.variants for image in variant.images])

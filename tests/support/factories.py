@@ -145,6 +145,11 @@ def planned_jobs(index: int = 0, count: int = 1, experiment: str = EXPERIMENT) -
     return {job_id(experiment, PlannedJob(index, repeat)): "planned" for repeat in range(count)}
 
 
+def plan_jobs(seeds: int, variants: int) -> list[PlannedJob]:
+    """Return the jobs of a plan, seed by seed."""
+    return [PlannedJob(index, repeat) for repeat in range(seeds) for index in range(variants)]
+
+
 def planned_experiment(values: Iterable[Scalar] = (2.0, 4.0), *, jobs: int = 1) -> Experiment:
     """Return the example experiment as it is after its creation."""
     listed = list(values)

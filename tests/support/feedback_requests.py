@@ -13,11 +13,11 @@ from bus.publisher import REFUSALS
 from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
 from learning_service.events.staging import stage
-from learning_service.experiments.plan import PlannedJob, job_id, plan_jobs
+from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.feedback.ratings import FeedbackService
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
-from tests.support.factories import EXPERIMENT, JobScript, context, messages, planned_experiment, well
+from tests.support.factories import EXPERIMENT, JobScript, context, messages, plan_jobs, planned_experiment, well
 
 VALUES: Final = (2.0, 4.0, 8.0)
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class FeedbackRequests:
             pictures = {(index, repeat): (10 * index + repeat,) for index in range(len(VALUES)) for repeat in (0, 1)}
         if self.store.find(EXPERIMENT) is None:
             experiment = planned_experiment(VALUES, jobs=2)
-            jobs = [(job_id(EXPERIMENT, one), one) for one in plan_jobs(experiment.definition, len(VALUES))]
+            jobs = [(job_id(EXPERIMENT, one), one) for one in plan_jobs(2, len(VALUES))]
             with log.transaction() as tx:
                 self.store.insert(tx, experiment)
                 self.store.add_jobs(tx, experiment, jobs)

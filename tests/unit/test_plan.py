@@ -20,7 +20,6 @@ from learning_service.experiments.plan import (
     job_id,
     job_request,
     parse_job_id,
-    plan_jobs,
     plan_space,
 )
 from tests.support.factories import context, definition
@@ -63,25 +62,6 @@ def test_a_job_id_tells_experiment_variant_repeat_and_round() -> None:
     assert job_id("exp-1", PlannedJob(3, 2, round=1)) == "exp-1.3.2.1"
 
 
-def test_jobs_come_repeat_by_repeat() -> None:
-    """Every variant shows something before any has its second job."""
-    assert plan_jobs(definition(jobs=2), variants=3) == [
-        (0, 0, 0),
-        (1, 0, 0),
-        (2, 0, 0),
-        (0, 1, 0),
-        (1, 1, 0),
-        (2, 1, 0),
-    ]
-
-
-def test_jobs_come_variant_by_variant_where_another_value_takes_long() -> None:
-    """A model is loaded once for all seeds."""
-    plan = definition([2.0, 4.0], jobs=2)
-
-    assert plan_jobs(plan, 2, slow=True) == [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)]
-
-
 @pytest.mark.parametrize(("name", "slow"), [("model", True), ("steps", False)])
 def test_the_pipeline_says_which_variable_is_slow(name: str, slow: bool) -> None:
     """As data, like everything else that a plan needs to know."""
@@ -95,16 +75,9 @@ def test_every_variant_gets_the_same_seeds() -> None:
     """The seed follows from the repeat alone."""
     plan = definition([1.0, 2.0], jobs=3)
 
-    seeds = {
-        job.variant_index: [
-            job_config(plan, 1.0 + job.variant_index, other.repeat_index)["seed"]
-            for other in plan_jobs(plan, 2)
-            if other.variant_index == job.variant_index
-        ]
-        for job in plan_jobs(plan, 2)
-    }
+    seeds = {value: [job_config(plan, value, repeat)["seed"] for repeat in range(3)] for value in (1.0, 2.0)}
 
-    assert seeds == {0: [100, 101, 102], 1: [100, 101, 102]}
+    assert seeds == {1.0: [100, 101, 102], 2.0: [100, 101, 102]}
 
 
 scalars = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=8)
