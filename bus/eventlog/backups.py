@@ -1,6 +1,5 @@
 """The copy of a log's database for a backup: the state of one moment, while its service runs or not."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final, NamedTuple
 
 from bus.eventlog import sql
 from bus.eventlog.errors import LogError
+from bus.eventlog.files import sync
 from bus.eventlog.log import APPLICATION_ID
 from bus.eventlog.opening import refusal
 from bus.eventlog.versions import OWN
@@ -63,11 +63,7 @@ def _copy(db: sqlite3.Connection, target: Path) -> None:
             # is not in it.
             copy.execute(SQL["delete_closing"])
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, which no other has to go with
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(target)
     except (OSError, sqlite3.Error) as error:
         raise LogError(f"{target} cannot be written: {error}; make room, or choose another folder") from error
 

@@ -1,7 +1,6 @@
 """The copy of a database that is made before it is migrated; that of the last migration is kept."""
 
 import logging
-import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bus.eventlog.errors import LogError
+from bus.eventlog.files import sync
 from bus.eventlog.versions import version_in
 
 HEAD: Final = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)"
@@ -37,9 +37,9 @@ def copy_before_migration(db: sqlite3.Connection, path: Path, store: str, versio
         unfinished.unlink(missing_ok=True)
         with closing(sqlite3.connect(unfinished)) as target:
             db.backup(target, pages=PAGES_AT_ONCE)
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.rename(copy)
-        _sync(path.parent)
+        sync(path.parent)
         for earlier in path.parent.glob(f"{path.name}.before-migration-*"):
             if earlier != copy:
                 earlier.unlink()
@@ -61,12 +61,3 @@ def _version_in(copy: Path, store: str) -> int | None:
 
 def _no_copy(path: Path, why: str) -> LogError:
     return LogError(f"{path} was not changed, as no copy of it can be made first: {why}; make room and start again")
-
-
-def _sync(path: Path) -> None:
-    """Put a file, or the names in a folder, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -144,3 +144,12 @@ class LogFile:
         """Release the lock."""
         os.close(self._head)
         os.close(self._lock)
+
+
+def sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -19,6 +19,7 @@ from bus.console.options import data_dir_option
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.eventlog.backups import back_up
 from bus.eventlog.errors import LogError
+from bus.eventlog.files import sync
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.files import THUMBNAILS
 from variantbus.cli.manifest import (
@@ -29,7 +30,6 @@ from variantbus.cli.manifest import (
     StoredFile,
     hash_of,
     read_manifest,
-    sync,
 )
 from variantbus.reports.health import MIB
 from variantbus.reports.text import count_text

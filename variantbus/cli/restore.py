@@ -13,8 +13,8 @@ from bus.console.options import data_dir_option
 from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.console.tail import printable
 from bus.eventlog.errors import LogError
-from bus.eventlog.files import holder
-from variantbus.cli.manifest import Manifest, changed, hash_of, read_manifest, sync
+from bus.eventlog.files import holder, sync
+from variantbus.cli.manifest import Manifest, changed, hash_of, read_manifest
 from variantbus.reports.text import count_text
 
 STAGING: Final = ".restoring"
