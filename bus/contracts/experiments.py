@@ -74,8 +74,8 @@ class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class SetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`experiment.set`: let something else decide it: another objective, another goal, or both.
 
-    An objective comes with its own default goal. The recommendation is made anew; a search that had ended by itself
-    goes on within its budget.
+    The goal stays from one metric to another; else an objective comes with its own default goal. The recommendation is
+    made anew; a search that had ended by itself goes on within its budget.
     """
 
     experiment_id: Id

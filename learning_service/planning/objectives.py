@@ -13,7 +13,7 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import SearchState, experiment_view
-from learning_service.experiments.plan import check_objective
+from learning_service.experiments.plan import check_objective, metric_of
 from learning_service.search.policy import NOTHING_TO_GO_BY
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -52,7 +52,9 @@ class Objectives:
 
 
 def decided_by(definition: ExperimentDefinition, params: SetParams) -> ExperimentDefinition:
-    """Return the definition with another objective, goal or both; another objective has its own default goal.
+    """Return the definition with another objective, goal or both.
+
+    The goal stays from one metric to another, as where a name is mended; else an objective has its own default.
 
     Raises:
         InvalidInputError: neither is given.
@@ -61,8 +63,9 @@ def decided_by(definition: ExperimentDefinition, params: SetParams) -> Experimen
         raise InvalidInputError("objective: missing; give it, or goal, or both")
     if params.objective is None or params.objective == definition.objective:
         return replace(definition, goal=params.goal or definition.goal)
-    default = ExperimentDefinition(name="default").goal
-    return replace(definition, objective=params.objective, goal=params.goal or default)
+    other = replace(definition, objective=params.objective)
+    kept = definition.goal if metric_of(definition) and metric_of(other) else None
+    return replace(other, goal=params.goal or kept)
 
 
 def resumed(search: SearchState | None) -> SearchState | None:

@@ -98,7 +98,7 @@ def test_judgements_that_decide_nothing_are_told() -> None:
 
 
 def test_another_objective_has_its_own_goal() -> None:
-    """What is not given stays, but the goal of another objective is that of the old one no more."""
+    """What is not given stays; between metrics so does the goal, as a name that is mended means the same number."""
     loss = replace(definition(), objective="loss", goal="minimize")
 
     def after(**params: str) -> tuple[str, str | None]:
@@ -106,7 +106,10 @@ def test_another_objective_has_its_own_goal() -> None:
         return changed.objective, changed.goal
 
     assert after(objective="stars") == ("stars", definition().goal)
-    assert after(objective="acc", goal="minimize") == ("acc", "minimize")
+    assert after(objective="acc", goal="maximize") == ("acc", "maximize")
+    assert after(objective="validation_loss") == ("validation_loss", "minimize")
+    assert after(objective="seconds") == ("seconds", None)
+    assert decided_by(definition(), SetParams(experiment_id="e", objective="loss")).goal is None
     assert after(objective="loss") == ("loss", "minimize")
     assert after(goal="maximize") == ("loss", "maximize")
     with pytest.raises(InvalidInputError, match=r"^objective: missing"):
