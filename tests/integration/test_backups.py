@@ -142,6 +142,28 @@ def test_a_backup_that_fails_leaves_nothing(data: Path, tmp_path: Path, monkeypa
     assert [one.name for one in tmp_path.iterdir()] == ["data"]
 
 
+@pytest.mark.fault(item="F118")
+@pytest.mark.parametrize("place", ["outputs", "outputs/ended-1"])
+def test_a_folder_that_cannot_be_listed_fails_the_backup(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It would lack pictures and say nothing; a folder that is removed meanwhile is no failure."""
+    victim, scan = result_of(data).parents[1] if "/" in place else data / place, os.scandir
+    error: type[OSError] = PermissionError
+
+    def fail(path: Any) -> Any:
+        if not isinstance(path, int) and Path(path) == victim:
+            raise error(errno.EACCES, "denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    answer = run("backup", tmp_path / "backup", data, code=4).output
+    assert answer == f"Error: {victim}: denied; nothing was kept of the backup\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["data"]
+    error = FileNotFoundError
+    run("backup", tmp_path / "backup", data)
+
+
 def test_what_a_killed_backup_has_left_is_removed_and_two_do_not_mix(data: Path, tmp_path: Path) -> None:
     """The folder for the unfinished one belongs to one process at a time."""
     left = tmp_path / ".backup.unfinished"
@@ -203,7 +225,10 @@ def test_a_damaged_backup_is_refused_as_a_whole(made: Path, tmp_path: Path, how:
         ({"files": [{"path": "/etc/passwd", "size": 1, "sha256": ""}]}, "no path below the folder"),
         ({"files": [{"path": "", "size": 1, "sha256": ""}]}, "no path below the folder"),
         ({"databases": None}, "is damaged"),
+        ({"databases": []}, "is damaged: it names no database"),
         ({"made_at": "yesterday"}, "is damaged"),
+        ({"made_at": "2026-11-28T00:00:00"}, "is damaged"),
+        ({"made_at": "0001-01-01T00:00:00+14:00"}, "is damaged"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(
@@ -213,15 +238,20 @@ def test_a_manifest_that_makes_no_sense_is_refused(
     rewrite(made, **changes)
     assert sentence in run("restore", made, tmp_path / "new", code=2).output
     assert not (tmp_path / "new").exists()
+    run("backup", tmp_path / "next", tmp_path / "data")  # it looks at that one
 
 
 @pytest.mark.fault(item="F119")
 def test_what_is_no_backup_is_refused(data: Path, tmp_path: Path) -> None:
-    """A data folder, a file, nothing at all, and a manifest that is a folder."""
+    """A data folder, a file, nothing at all, and a manifest that is a folder or a named pipe."""
     (tmp_path / "odd" / "backup.json").mkdir(parents=True)
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "backup.json")
     for folder in (data, data / "runner.db", tmp_path / "nothing"):
         assert "is no backup" in run("restore", folder, tmp_path / "new", code=2).output
-    assert "cannot be read" in run("restore", tmp_path / "odd", tmp_path / "new", code=2).output
+    for name in ("odd", "pipe"):
+        assert "cannot be read" in run("restore", tmp_path / name, tmp_path / "new", code=2).output
+    run("backup", tmp_path / "backup", data)  # they are beside it
 
 
 @pytest.mark.fault(item="F119")
@@ -234,8 +264,24 @@ def test_a_restore_needs_an_empty_folder(made: Path, data: Path, tmp_path: Path)
     log = Log(used / "runner.db")
     assert f"is in use by process {os.getpid()}" in run("restore", made, used, code=4).output
     log.close()
+    assert "is inside of the backup" in run("restore", made, made / "new", code=2).output
     (tmp_path / "empty").mkdir()
     run("restore", made, tmp_path / "empty")
+
+
+@pytest.mark.fault(item="F119")
+def test_a_full_disk_is_told_with_the_file_that_has_no_room(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that was to be copied, which may be on another disk: so copying does name it."""
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copy2", fail)
+    answer = run("restore", made, tmp_path / "new", code=4).output
+    assert answer.startswith(f"Error: {tmp_path / 'new' / restoring.STAGING}/")
+    assert answer.endswith(": No space left on device\n")
 
 
 @pytest.mark.fault(item="F119")

@@ -28,6 +28,7 @@ from variantbus.cli.manifest import (
     Manifest,
     StoredDatabase,
     StoredFile,
+    copy,
     hash_of,
     read_manifest,
 )
@@ -184,7 +185,7 @@ class _Pictures:
                     self._take(name, target)
 
     def _names(self) -> Iterator[Path]:
-        for folder, inner, files in os.walk(self._source):
+        for folder, inner, files in os.walk(self._source, onerror=_raise_unless_gone):
             # hidden ones belong to jobs that run
             inner[:] = sorted(one for one in inner if not one.startswith(".") or one == THUMBNAILS)
             path = Path(folder)
@@ -196,13 +197,22 @@ class _Pictures:
         source = self._source / name
         if _is_result(name) and (_link(source, target) or self._link_earlier(name, target)):
             return
-        shutil.copy2(source, target)
-        sync(target)
+        copy(source, target)
 
     def _link_earlier(self, name: Path, target: Path) -> bool:
         """Link the copy of the earlier backup if it is whole; return False if there is none."""
         earlier = self._previous / name if self._previous else None
         return earlier is not None and earlier.is_file() and hash_of(earlier) == name.stem and _link(earlier, target)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """Take an error of listing a folder: without its pictures, a backup would not be whole.
+
+    Raises:
+        OSError: it is there, or should be.
+    """
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -1,18 +1,23 @@
 """The manifest of a backup: what it holds, with the hash of every file."""
 
+import errno
 import hashlib
+import shutil
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from bus.eventlog.files import sync
 from bus.protocol.validation import InvalidInputError
 
 NAME: Final = "backup.json"
 FORMAT: Final = 1
+NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StoredFile(Struct, frozen=True, kw_only=True):
@@ -36,7 +41,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     format: int
     version: str  # of the program that made it
-    made_at: datetime
+    made_at: Annotated[datetime, Meta(tz=True)]
     databases: list[StoredDatabase]
     files: list[StoredFile]
 
@@ -54,17 +59,21 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / NAME
     try:
-        data = path.read_bytes()
-        found = msgspec.json.decode(data, type=Manifest)
+        if not stat.S_ISREG(path.stat().st_mode):  # to read a named pipe would not end
+            raise InvalidInputError(f"{path} cannot be read: it is no regular file")
+        found = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        found.made_at.astimezone()
     except (FileNotFoundError, NotADirectoryError):
         raise InvalidInputError(f"{folder} is no backup: it has no {NAME}") from None
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise InvalidInputError(f"{path} is damaged, so nothing can be checked against it: {error}") from None
     if found.format > FORMAT:
         text = f"{path} was made by variantbus {found.version}, in format {found.format}; this program knows {FORMAT}"
         raise InvalidInputError(f"{text}: restore it with that one")
+    if not found.databases:
+        raise InvalidInputError(f"{path} is damaged: it names no database")
     for one in found.everything:
         parts = PurePosixPath(one.path).parts
         if not parts or parts[0] == "/" or ".." in parts or "\0" in one.path:
@@ -91,3 +100,18 @@ def hash_of(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file with its times, and put it on the disk.
+
+    Raises:
+        OSError: it cannot be copied; if that is for lack of room, the error names the target.
+    """
+    try:
+        shutil.copy2(source, target)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise OSError(error.errno, error.strerror, str(target)) from None
+        raise
+    sync(target)

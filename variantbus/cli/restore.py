@@ -10,11 +10,11 @@ from typing import Final
 import click
 
 from bus.console.options import data_dir_option
-from bus.console.process import EXIT_REFUSED, fail, user_errors
+from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.tail import printable
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import holder, sync
-from variantbus.cli.manifest import Manifest, changed, hash_of, read_manifest
+from variantbus.cli.manifest import Manifest, changed, copy, hash_of, read_manifest
 from variantbus.reports.text import count_text
 
 STAGING: Final = ".restoring"
@@ -32,6 +32,8 @@ def restore(folder: Path, data_dir: Path) -> None:
     with user_errors():
         source, data = folder.absolute(), data_dir.absolute()
         manifest = read_manifest(source)
+        if data.resolve().is_relative_to(source.resolve()):
+            fail(f"{data} is inside of the backup; choose a folder outside of it", EXIT_USAGE)
         _check_target(data)
         if wrong := list(changed(source, manifest)):
             for one, what in wrong:
@@ -94,9 +96,8 @@ def _stage(source: Path, staging: Path, manifest: Manifest) -> None:
     for one in manifest.everything:
         target = staging / one.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / one.path, target)
+        copy(source / one.path, target)
         if hash_of(target) != one.sha256:
             raise LogError(f"{one.path} was changed while it was copied; nothing was restored")
-        sync(target)
     for folder, _, _ in os.walk(staging):
         sync(Path(folder))
