@@ -157,13 +157,14 @@ class AdaptiveSearch:
             answer=self._recommender.latest(name),
         )
         decision = yield from wait(in_thread(partial(decide, situation, propose), f"search {name}"))
-        if not experiment.is_searching or not experiment.is_idle or experiment.definition != definition:
+        now = self._store.find(name)  # another object, if memory was needed for others
+        if now is None or not now.is_searching or not now.is_idle or now.definition != definition:
             return  # a person has stopped it, planned more, or set another objective meanwhile
         if isinstance(decision, More):
             search = SearchState("searching", decision.reason)
             yield from self._revisions.plan_more(name, decision.values, decision.seeds, search=search)
         else:
-            self._note(experiment, decision)
+            self._note(now, decision)
 
     def _note(self, experiment: Experiment, search: SearchState, *, sync: bool = False) -> None:
         """Write and publish the state of a search if it has changed."""

@@ -4,9 +4,8 @@ from typing import Final
 
 from learning_service.experiments.model import Experiment
 
-JOBS_IN_MEMORY: Final = (
-    100_000  # of all together, some 100 bytes each, and 500 a variant; one experiment may have as many
-)
+# of all experiments together, some 100 bytes each, and 500 a variant; one experiment may have as many
+JOBS_IN_MEMORY: Final = 100_000
 
 
 class RecentExperiments:

@@ -16,6 +16,10 @@ from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.steps import Steps
+from learning_service.experiments.model import SearchState
+from learning_service.planning import adaptive
+from learning_service.search import policy
+from learning_service.search.policy import More, Propose, Situation
 from learning_service.service import LearningService
 from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
 from tests.support.helpers import deadline, wait_until
@@ -155,6 +159,26 @@ def test_a_search_that_is_stopped_plans_no_more_and_what_is_planned_ends(service
     create(learning, SMALL, "plain")
     with pytest.raises(ControlError, match="has no search to stop"):
         ask(learning, "experiment.stop", ExperimentParams(experiment_id="plain"))
+
+
+def test_a_search_that_is_stopped_while_it_decides_plans_no_more(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where memory was needed for other experiments meanwhile."""
+    runner, learning = started(services)
+
+    def stop_and_decide(situation: Situation, propose: Propose) -> More | SearchState:
+        learning.call(lambda: learning.service._store.drop(EXPERIMENT))
+        ask(learning, "experiment.stop")
+        return policy.decide(situation, propose)
+
+    monkeypatch.setattr(adaptive, "decide", stop_and_decide)
+    work(runner, set(), around(4.5))
+    wait_until(lambda: search_of(learning).state != "searching", what="the stop")
+    turns = learning.service._search._turns
+    wait_until(lambda: turns._last is not None and turns._last.done(), what="what follows the decision")
+
+    assert search_of(learning) == SearchStatus(state="stopped", budget=40, spent=FIRST, reason="a person stopped it")
 
 
 def test_cancelling_ends_the_search_and_more_values_begin_it_again(services: Services) -> None:
