@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from bus.contracts.experiments import DeletedReply, ExperimentParams, ExperimentView
@@ -40,7 +41,7 @@ class Deletion:
     def __init__(self, log: Log, store: LearningStore, loop: Loop, purging: Purging, runners: list[str]) -> None:
         """Go on with what was deleted before the last stop.
 
-        `runners` are those that are followed: any of them may have jobs of a discovered experiment.
+        `runners` are those that are followed.
         """
         self._log, self._store, self._loop = log, store, loop
         self._purging, self._runners = purging, runners
@@ -60,7 +61,7 @@ class Deletion:
             return DeletedReply(deleted_at=known)
         experiment = self._ended(name, "deleted")
         now = time.time()
-        runners = self._runners if experiment.discovered else self._store.runners_of(name)
+        runners = self._runners_of(experiment)
         with self._log.transaction(sync=True) as tx:
             self._store.deletions.begin(tx, name, runners, now)
             message = ExperimentDeleted(experiment_id=name, experiment_name=experiment.definition.name, deleted_at=now)
@@ -70,6 +71,14 @@ class Deletion:
         self._loop.call(self._purging.pump)
         yield from self._prune(name)
         return DeletedReply(deleted_at=now)
+
+    def _runners_of(self, experiment: Experiment) -> Iterable[str]:
+        """Return the runners that may have jobs or pictures of an experiment: where that is not known, all."""
+        known = self._store.runners_of(experiment.experiment_id)
+        has_moved = not set(known) <= set(self._runners)  # one of them may be followed at another address now
+        if experiment.discovered or has_moved or any(one.handed_on for one in experiment.variants.values()):
+            return {*known, *self._runners}
+        return known
 
     def _archive(self, params: ExperimentParams) -> ExperimentView:
         return self._put_away(self._ended(params.experiment_id, "archived"), archived=True)

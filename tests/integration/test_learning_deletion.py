@@ -254,6 +254,20 @@ def test_a_runner_that_is_away_removes_it_when_it_is_back(services: Services) ->
 
 
 @pytest.mark.fault(item="F102")
+def test_a_runner_that_is_found_at_another_address_removes_it(services: Services) -> None:
+    """Nobody knows which one that is, once all of its jobs have ended: all are asked."""
+    runner, learning = ended(services)
+    runner.stop()
+    learning.stop()
+    moved = services.scripted()
+    learning = services.learning(moved.address)
+
+    delete(learning)
+
+    wait_until(lambda: moved.removals == [EXPERIMENT], what="the request")
+
+
+@pytest.mark.fault(item="F102")
 def test_a_runner_with_another_log_is_asked_once_more(services: Services) -> None:
     """It may be an older one, from a backup, that has the jobs still."""
     runner, learning = ended(services)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.experiments import ExperimentCancelParams, ExperimentView, ExtendParams
+from bus.contracts.experiments import DeletedReply, ExperimentCancelParams, ExperimentView, ExtendParams
 from bus.contracts.jobs import CancelParams, CancelReply
 from bus.contracts.messages import JobResult, Variable
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
@@ -171,6 +171,8 @@ def test_a_forgotten_runner_that_comes_back_drops_its_jobs_and_counts_nothing(
     create(learning, experiment_id="exp-2")
     wait_until(lambda: len(back.jobs) == 4, what="the jobs of another experiment")
     assert all(name.startswith("exp-2.") for name in back.jobs.keys() - set(ALL))
+    request(address_of(learning), "experiment.delete", {"experiment_id": EXPERIMENT}, DeletedReply)
+    wait_until(lambda: (back.removals, other.removals) == ([EXPERIMENT], [EXPERIMENT]), what="the end of its pictures")
 
 
 @pytest.mark.fault(item="F115")
