@@ -71,6 +71,8 @@ PATHS = (
     "/images/%00",
     "/images/" + "0" * 64,
     "/images/" + "A" * 64,
+    "/preview?job=../runner.db",
+    "/preview?job=/etc/passwd",
     "/static/../__main__.py",
     "/static/%2e%2e/__main__.py",
     "/static/..%2f__main__.py",

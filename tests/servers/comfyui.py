@@ -15,6 +15,7 @@ from typing import Any, Final
 from tests.servers.comfyui_execution import STEPS, Execution, Told
 from tests.servers.comfyui_http import ComfyHttpServer, Request
 from tests.servers.comfyui_nodes import OBJECT_INFO, Graph, validate
+from tests.servers.comfyui_pictures import preview
 from tests.servers.websocket import WebSocket
 
 OUT_OF_MEMORY: Final = ("torch.OutOfMemoryError", "Allocation on device\nThis error means you ran out of memory.")
@@ -232,6 +233,12 @@ class FakeComfy:
         return self.files.get((query.get("type", "output"), query.get("subfolder", ""), query["filename"]))
 
     # what the worker does
+
+    def tell_preview(self, step: int) -> None:
+        """Send what the prompt that is held would have made after a step."""
+        item = self._current
+        assert item is not None
+        Told(self, item).show("3", preview(step))
 
     def send(self, client_id: str | None, kind: str, data: dict[str, Any]) -> None:
         """Send a message to one client only; nothing is kept for later."""

@@ -62,6 +62,7 @@ class Pages:
             Route(f"{one}/report.html", _file(ask.report, "text/html")),
             Route(f"{one}/job.toml", _file(ask.job, "application/toml")),
             Route("/images/{sha256}", self._picture),
+            Route("/preview", self._preview),
         ]
 
     async def _page(self, _request: Request) -> Response:
@@ -78,13 +79,11 @@ class Pages:
         if not HASH.fullmatch(sha256):
             return _error(404, "there is no such picture")
         thumbnail = request.query_params.get("thumbnail") == "1"
-        try:
-            data, kind = await run_in_threadpool(self._services.picture, sha256, thumbnail=thumbnail)
-        except ControlError as error:
-            return _error(STATUS.get(error.code, AWAY), error.message)
-        if kind not in PICTURES:
-            return _error(404, "there is no such picture")
-        return Response(data, media_type=kind, headers={"cache-control": FOR_EVER})
+        return await _shown(lambda: self._services.picture(sha256, thumbnail=thumbnail), {"cache-control": FOR_EVER})
+
+    async def _preview(self, request: Request) -> Response:
+        job_id = request.query_params.get("job", "")
+        return await _shown(lambda: self._services.preview(job_id))
 
 
 def make_app(services: Services, feed: Feed, token: str) -> Starlette:
@@ -97,6 +96,20 @@ def make_app(services: Services, feed: Feed, token: str) -> Starlette:
     app = Starlette(routes=Pages(services, feed, token).routes(), lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False  # a redirection would repeat the path that was asked for
     return app
+
+
+async def _shown(fetch: Callable[[], tuple[bytes, str]], headers: dict[str, str] | None = None) -> Response:
+    """Answer with the bytes and the media type of a picture, if it is one that may be shown."""
+    try:
+        data, kind = await run_in_threadpool(fetch)
+    except ControlError as error:
+        text = (
+            "there is no such picture" if error.code == "not_found" else error.message
+        )  # which has what was asked for
+        return _error(STATUS.get(error.code, AWAY), text)
+    if kind not in PICTURES:
+        return _error(404, "there is no such picture")
+    return Response(data, media_type=kind, headers=headers)
 
 
 def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from bus.contracts.experiments import ExperimentParams
+from bus.contracts.jobs import JobParams, PreviewReply
 from bus.contracts.messages import ExperimentDefinition
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
@@ -20,6 +21,7 @@ from variantbus.reports.html import media_type_of, report_html
 THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
 DELETE_SECONDS: Final = 60.0  # the answer comes when nothing is left of the experiment
 HEALTH_SECONDS: Final = 1.5
+PREVIEW_SECONDS: Final = 2.0  # later there is a newer one
 PAGE: Final = 200  # experiments in one reply
 # the changes that a page may request, by the last part of the path
 CHANGES: Final = {
@@ -108,6 +110,12 @@ class Services:
         data = fetch_picture(self.runner, sha256, self._keys) if thumbnail else None
         if data is None:
             data = b"".join(fetch_output(self.runner, sha256, self._keys))
+        return data, media_type_of(data)
+
+    def preview(self, job_id: str) -> tuple[bytes, str]:
+        """Return what a running job has made so far, with its media type."""
+        params = JobParams(job_id=job_id)
+        data = request(self.runner, "job.preview", params, PreviewReply, PREVIEW_SECONDS, keys=self._keys).data
         return data, media_type_of(data)
 
     def health(self) -> list[Health]:

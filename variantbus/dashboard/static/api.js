@@ -23,6 +23,11 @@ export function picture(sha256, thumbnail = true) {
   return `/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
 }
 
+/** Return the URL of what a running job has made so far; each number is another picture. */
+export function preview(job, number) {
+  return `/preview?${new URLSearchParams({ job, number })}`;
+}
+
 async function reached(request) {
   try {
     return await request;

@@ -32,7 +32,7 @@ export function cellKey(variant, repeat) {
 /** Return the seeds of the open experiment: as many as were planned or seen. */
 export function repeats() {
   const open = state.open;
-  let most = open?.status?.definition.jobs_per_variant ?? 0;
+  let most = open?.status ? (open.status.definition.jobs_per_variant ?? 1) : 0; // one is left out
   for (const key of open?.cells.keys() ?? []) most = Math.max(most, Number(key.split(".")[1]) + 1);
   return Array.from({ length: most }, (_, repeat) => repeat);
 }
@@ -120,7 +120,7 @@ async function loadOpen(open) {
 }
 
 function cell(cellState, more = {}) {
-  return { state: cellState, progress: 0, images: [], error: null, metrics: {}, warnings: [], reused: false, ...more };
+  return { state: cellState, progress: 0, preview: null, images: [], error: null, metrics: {}, warnings: [], reused: false, ...more };
 }
 
 const TAKERS = {
@@ -135,7 +135,7 @@ const TAKERS = {
   "variant.status": (body) => takeVariant(state.open, body),
   "job.queued": (body) => moveCell(body, "queued"),
   "job.started": (body) => moveCell(body, "running"),
-  "job.progress": (body) => moveCell(body, "running", { progress: body.fraction }),
+  "job.progress": (body) => moveCell(body, "running", { progress: body.fraction, preview: body.preview ?? null }),
   "job.completed": (body) => {
     const result = body.result;
     const ended = result.success ? "completed" : result.cancelled ? "cancelled" : "failed";

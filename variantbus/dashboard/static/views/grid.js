@@ -3,6 +3,7 @@
 import { of, picture, post } from "../api.js";
 import { h, fill, say, numberText, stars, valueText } from "../dom.js";
 import { cellKey, repeats, state } from "../state.js";
+import { previewOf } from "../preview.js";
 import { openViewer } from "../viewer.js";
 
 const MARGIN = 1; // cells beyond the visible ones
@@ -154,13 +155,20 @@ export function gridView(id) {
     one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, seed ${(state.open.status?.definition.seed ?? 0) + place.repeat}: ${known.error ?? known.state}`);
     if (image) {
       const rating = state.open.ratings.get(image.sha256);
-      const present = one.querySelector("img");
+      const present = one.querySelector("img:not(.so-far)");
       const source = picture(image.sha256, true);
       const img = present?.getAttribute("src") === source ? present : h("img", { src: source, alt: "", decoding: "async", draggable: "false" });
-      fill(one, img, rating && stars(rating.stars), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
+      fill(one, unloaded(one, img), img, rating && stars(rating.stars), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
       one.title = Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`).join("\n");
-    } else if (known.state === "running") fill(one, h("progress", { max: 1, value: known.progress || null }));
+    } else if (known.state === "running") fill(one, previewOf(one, known, () => paintCell(one, place)), h("progress", { max: 1, value: known.progress || null }));
     else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? "no picture" : known.state)));
+  }
+
+  /** Return the preview that stays in a cell until its picture is loaded, null if there is none. */
+  function unloaded(one, img) {
+    const before = img.complete ? null : one.querySelector(".so-far");
+    if (before) img.onload = img.onerror = () => before.remove();
+    return before;
   }
 
   function resize(to) {
