@@ -17,6 +17,7 @@ _TABLE = re.compile(r"(?P<field>\w+)\[\.\.\.\]")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
 _WORD = re.compile(r"^Invalid enum value '(?P<word>.*)'$", re.DOTALL)
 _BIN = re.compile(r"expected `[^`]*\bstr\b[^`]*`, got `bytes`", re.IGNORECASE)
+_PATTERN = re.compile(r"^Expected `[^`]*` matching regex ")
 _MISSING = re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL)
 
 
@@ -102,6 +103,8 @@ def explain(error: BaseException, kind: Any) -> str:
         return f"{_join(where, missing['field'])}: missing; add it"
     if (invalid := _WORD.search(what)) and (known := _words_at(kind, where)):
         return f"{where}: {invalid['word'][:80]!r} is none of its words; {near_miss(invalid['word'], known)}"
+    if _PATTERN.search(what) and (form := _form_in(_type_at(kind, where))):
+        what = f"expected {form}"
     advice = "; send text as str, not as bin" if _BIN.search(what) else ""
     return f"{where or 'input'}: {'of a key, ' if key else ''}{what[:1].lower()}{what[1:200]}{advice}"
 
@@ -126,9 +129,16 @@ def _words_in(kind: Any) -> tuple[Any, ...]:
     return found if get_origin(kind) is Literal else next((words for arg in found if (words := _words_in(arg))), ())
 
 
+def _form_in(kind: Any) -> str:
+    """Return in words what the pattern of a text asks for, "" if its type does not say."""
+    if isinstance(kind, msgspec.Meta):
+        return kind.description or "" if kind.pattern else ""
+    return next((form for arg in get_args(kind) if (form := _form_in(arg))), "")
+
+
 def _type_at(kind: Any, path: str) -> Any:
     for step in filter(None, re.sub(r"\[.*?\]", ".[]", path).split(".")):
-        hints = get_type_hints(_struct_in(kind)) if step != "[]" and _struct_in(kind) else {}
+        hints = get_type_hints(_struct_in(kind), include_extras=True) if step != "[]" and _struct_in(kind) else {}
         kind = hints.get(step, kind)
     return kind
 

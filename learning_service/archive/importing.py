@@ -175,7 +175,8 @@ class Importer:
             coming -= {(row.job_id, row.state, row.finished_at) for row in page}
             yield None
         if known.definition != whole.definition or coming:
-            text = f"experiment {known.experiment_id} is here already with other records; import it under a new id"
+            advice = "import it under a new id: `variantbus experiment import FILE --as-new`"
+            text = f"experiment {known.experiment_id} is here already with other records; {advice}"
             raise ControlError("conflict", text)
 
     def _drop(self, name: str) -> Steps[None]:

@@ -49,8 +49,12 @@ def test_experiments_are_put_away_and_deleted(workspace: Workspace) -> None:
     export = workspace.folder / "export.json"
     workspace.run("experiment", "export", name, "-o", export)
 
+    assert "--archived" in workspace.run("experiment", "list", "--search", "nosuch").err, "where else to look"
+    workspace.run("experiment", "archive", kept, "nosuch", code=4)
+    assert not listed(workspace, "--archived"), "half of it is done"
     workspace.run("experiment", "archive", kept)
     assert listed(workspace) == [name]
+    workspace.run("experiment", "unarchive", kept, "nosuch", code=4)
     assert listed(workspace, "--archived") == [kept]
     workspace.run("job", "gc", "--older-than", "0s")
     assert len(results_of(runner)) == 3, "an archived experiment keeps its pictures"

@@ -81,8 +81,16 @@ def test_undo_goes_back_step_by_step(feedback: FeedbackRequests) -> None:
 @pytest.mark.parametrize(
     ("params", "code", "text"),
     [
-        ({"image": "000", "stars": 3}, "invalid_request", "image: expected `str` matching regex"),
-        ({"image": "000A", "stars": 3}, "invalid_request", "image: expected `str` matching regex"),
+        (
+            {"image": "000", "stars": 3},
+            "invalid_request",
+            "image: expected the first 4 to 64 digits of the picture's hash",
+        ),
+        (
+            {"image": "000A", "stars": 3},
+            "invalid_request",
+            "image: expected the first 4 to 64 digits of the picture's hash",
+        ),
         ({"image": "0000", "stars": 0}, "invalid_request", "stars: expected `int` >= 1"),
         ({"image": "0000", "stars": 6}, "invalid_request", "stars: expected `int` <= 5"),
         ({"image": "0000"}, "invalid_request", "stars: missing; add it"),

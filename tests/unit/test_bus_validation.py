@@ -1,6 +1,7 @@
 """Validation at the door: one kind of error, one sentence, and the field's name first."""
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.contracts import messages
+from bus.contracts.feedback import RateParams
 from bus.contracts.messages import ExperimentDefinition
+from bus.contracts.outputs import OutputFindParams, Sha256
 from bus.protocol import validation
 from bus.protocol.control import FetchParams, error_decoder
 from bus.protocol.doors import take
@@ -24,6 +27,13 @@ DECODERS: list[msgspec.msgpack.Decoder[Any]] = [
     messages._decoder,
     msgspec.msgpack.Decoder(Any),
 ]
+
+
+class Forms(msgspec.Struct, forbid_unknown_fields=True):
+    """Texts in a form: one that says so in words, in a list, and one that has no words for it."""
+
+    hashes: list[Sha256] = []
+    bare: Annotated[str, msgspec.Meta(pattern="^a")] = "a"
 
 
 @pytest.mark.fault(item="B33")
@@ -162,3 +172,18 @@ def test_well_formed_data_of_another_shape_never_raises_anything_else(value: obj
 def test_errors_of_any_kind_are_explained() -> None:
     """An error without a text still gives one."""
     assert validation.explain(MemoryError(), int) == "input: MemoryError"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        ({"experiment_id": "a", "image": "zz", "stars": 3}, RateParams, "image: expected the first 4 to 64 digits"),
+        ({"prefix": "abc"}, OutputFindParams, "prefix: expected the first 8 to 64 digits"),
+        ({"hashes": ["A" * 64]}, Forms, "hashes[0]: expected a SHA-256: 64 digits"),
+        ({"bare": "b"}, Forms, "bare: expected `str` matching regex"),
+    ],
+)
+def test_a_text_in_a_wrong_form_is_refused_in_words(value: object, kind: type[msgspec.Struct], text: str) -> None:
+    """Nobody has to read a regular expression, wherever the field says in words what it takes."""
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(text)}"):
+        convert(value, kind)

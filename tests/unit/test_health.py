@@ -35,7 +35,11 @@ SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
         [({**FOLLOWED, "feed": "tcp://127.0.0.1:5560"}, 1)],
         "tcp://127.0.0.1:5561: the feed at tcp://127.0.0.1:5560 belongs to another publisher; ",
     ),
-    "publisher_silent": ("variantbus_consumer_silence_seconds", [(FOLLOWED, 12.3)], "tcp://127.0.0.1:5561 for 12 s"),
+    "publisher_silent": (
+        "variantbus_consumer_silence_seconds",
+        [(FOLLOWED, 12.3)],
+        "tcp://127.0.0.1:5561 for 12 s; start it",
+    ),
     "behind": ("variantbus_consumer_lag_events", [({**FOLLOWED, "prefix": ""}, 101)], "101 events behind"),
     "runner_unfollowed": ("variantbus_runner_unfollowed", [(RUNNER, 1)], "tcp://127.0.0.1:5561 has unended jobs"),
     "damaged_rows": (

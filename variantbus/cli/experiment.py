@@ -89,6 +89,8 @@ def list_(*, search: str, archived: bool, limit: int, as_json: bool, learning: s
             for one in found:
                 table.add_row(*_row(one))
             print_table(table)
+            if not found:
+                click.echo(_none_text(search, archived=archived), err=True)
         note_more(limit, is_more=is_more)
 
 
@@ -217,6 +219,15 @@ def _newest(learning: str, keys: Keys | None) -> str:
     if not newest:
         raise ControlError("not_found", "there is no experiment yet; start one with `variantbus experiment run FILE`")
     return newest
+
+
+def _none_text(search: str, *, archived: bool) -> str:
+    """Return why a list is empty, and where else to look: an experiment that was put away seems lost otherwise."""
+    if archived:
+        return "no archived experiment has all these words" if search else "no experiment is archived"
+    if search:
+        return "no experiment has all these words; `--archived` searches those that are archived"
+    return "no experiment yet, or all are archived (`--archived`); `variantbus experiment run FILE` plans one"
 
 
 def _row(one: ExperimentStatus) -> list[str | Text]:

@@ -32,7 +32,7 @@ def delete(experiment_ids: tuple[str, ...], *, yes: bool, learning: str, keys: K
     """
     with user_errors():
         names = list(dict.fromkeys(experiment_ids))
-        views = [_ended(learning, name, keys) for name in names]
+        views = [_ended(learning, name, keys, "nothing was deleted") for name in names]
         if not yes:
             for view in views:
                 pictures = count_text(len(_pictures(view)), "picture", "pictures")
@@ -52,8 +52,14 @@ def delete(experiment_ids: tuple[str, ...], *, yes: bool, learning: str, keys: K
 @learning_option
 @keys_option
 def archive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None) -> None:
-    """Put experiments away: they stay whole, but are listed only by `experiment list --archived`."""
-    _put_away("experiment.archive", "archived", experiment_ids, learning, keys)
+    """Put experiments away: they stay whole, but are listed only by `experiment list --archived`.
+
+    Nothing is put away if one of them is unknown or has not ended.
+    """
+    with user_errors():
+        for name in experiment_ids:
+            _ended(learning, name, keys, "nothing was archived")
+        _put_away("experiment.archive", "archived", experiment_ids, learning, keys)
 
 
 @click.command()
@@ -61,25 +67,30 @@ def archive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None
 @learning_option
 @keys_option
 def unarchive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None) -> None:
-    """Take experiments out of the archive."""
-    _put_away("experiment.unarchive", "unarchived", experiment_ids, learning, keys)
+    """Take experiments out of the archive: all that are named, or none if one of them is unknown."""
+    with user_errors():
+        for name in experiment_ids:
+            _view(learning, name, keys)
+        _put_away("experiment.unarchive", "unarchived", experiment_ids, learning, keys)
 
 
 def _put_away(method: str, done: str, experiment_ids: tuple[str, ...], learning: str, keys: Keys | None) -> None:
-    with user_errors():
-        for name in dict.fromkeys(experiment_ids):
-            request(learning, method, ExperimentParams(experiment_id=name), ExperimentView, keys=keys)
-            click.echo(f"{done} {name}", err=True)
+    for name in dict.fromkeys(experiment_ids):
+        request(learning, method, ExperimentParams(experiment_id=name), ExperimentView, keys=keys)
+        click.echo(f"{done} {name}", err=True)
 
 
-def _ended(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentView:
-    """Return an experiment that can be deleted; the service would say the same, but after others were deleted."""
-    view = request(
-        learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView, keys=keys
-    )
+def _view(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentView:
+    params = ExperimentParams(experiment_id=experiment_id)
+    return request(learning, "experiment.show", params, ExperimentView, keys=keys)
+
+
+def _ended(learning: str, experiment_id: str, keys: Keys | None, undone: str) -> ExperimentView:
+    """Return an experiment that has ended; the service would refuse one that has not, but after others were changed."""
+    view = _view(learning, experiment_id, keys)
     if view.status not in ENDED:
         advice = f"cancel it first with `variantbus experiment cancel {experiment_id}`, or wait for its end"
-        raise ControlError("conflict", f"{experiment_id} has not ended: {view.status}; nothing was deleted; {advice}")
+        raise ControlError("conflict", f"{experiment_id} has not ended: {view.status}; {undone}; {advice}")
     return view
 
 

@@ -50,7 +50,10 @@ ANSWERS: Final[dict[str, Answer]] = {
 def rate(
     experiment_id: str, image: str, stars: str, *, note: str, as_json: bool, learning: str, keys: Keys | None
 ) -> None:
-    """Rate a picture with 1 to 5 stars; none removes the rating. IMAGE is its hash, or its first 4 or more digits."""
+    """Rate a picture with 1 to 5 stars; none removes the rating.
+
+    IMAGE is its hash, or the first 4 or more digits of it: the picture's file has it as its name.
+    """
     with user_errors():
         number = None if stars == NONE else int(stars)
         params = RateParams(experiment_id=experiment_id, image=image.lower(), stars=number, note=note)

@@ -101,7 +101,8 @@ def _wrong_feed(readings: Readings, _: Thresholds) -> Iterator[str]:
 def _publisher_silent(readings: Readings, _: Thresholds) -> Iterator[str]:
     for labels, seconds in readings.all("variantbus_consumer_silence_seconds"):
         if seconds > SILENCE_SECONDS:
-            yield f"nothing was received from {labels['publisher']} for {seconds:.0f} s; is it running?"
+            advice = "start it, or if it never comes back, leave it out of the learning service's --runner"
+            yield f"nothing was received from {labels['publisher']} for {seconds:.0f} s; {advice}"
 
 
 def _behind(readings: Readings, thresholds: Thresholds) -> Iterator[str]:
