@@ -139,7 +139,8 @@ class Execution:
             if server.behaviour.messages_of_others:
                 foreign = {"prompt_id": "another", "value": 99, "max": 100, "node": "1"}
                 server.send(item.client_id, "progress", foreign)
-                told.show("1", preview(0), "another")
+                if item.client_id in server.takes_metadata:
+                    told.show("1", preview(0), "another")
             shown = preview(step) if server.behaviour.previews else b""
             told.state(node_id, step, steps)
             if shown and item.client_id in server.takes_metadata:

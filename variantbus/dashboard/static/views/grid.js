@@ -111,6 +111,7 @@ export function gridView(id) {
           const place = at(column, row);
           wanted.add(place.key);
           if (!painted.has(place.key)) add(place, column, row);
+          else if (state.open.cells.get(place.key)?.preview) paintCell(painted.get(place.key), place); // it may have come into sight
         }
       }
       for (const [key, one] of painted) {
