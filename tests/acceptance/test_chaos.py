@@ -121,7 +121,7 @@ def check_all(cast: Cast, views: list[ExperimentView]) -> None:
     assert torn_files(outputs) == []
     cast.look()
     cast.learning.terminate()
-    assert check_learner(cast.learning.data / "learning.db", cast.runner.control, ran) == len(views)
+    assert check_learner(cast.learning.data / "learning.db", cast.runner.control, ran, was_asked=True) == len(views)
     print(summary(cast, ended))  # noqa: T201 - `make chaos` shows it
 
 
