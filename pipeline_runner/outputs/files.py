@@ -41,6 +41,7 @@ NAME_LIMIT: Final = 60
 SUFFIX_LIMIT: Final = 20
 ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 bytes
 THUMBNAILS: Final = ".thumbnails"  # no experiment's folder can have a name that begins so
+LOW_BYTES: Final = 64 << 20  # of free space: what our logs free and take again may be all that is there
 PART_BYTES: Final = 1 << 20  # of a file, in memory at a time
 HEAD_BYTES: Final = 64 << 10  # the size of a picture stands in them
 MOST_WARNINGS: Final = 20  # of one job; the event of its end has to hold them
@@ -58,7 +59,7 @@ class Outputs:
     def __init__(self, root: Path) -> None:
         """Use a folder; it is made when the first file is written."""
         self.root = root
-        self.full_at = -math.inf  # when it was last seen full, by the monotonic clock
+        self.full_at = self.low_at = -math.inf  # when it was last seen full or nearly full, by the monotonic clock
         self._warnings: dict[str, list[str]] = {}  # by job, until it ends
 
     def discard_unfinished(self, job: NormalizedJobRecord) -> None:
@@ -157,10 +158,10 @@ class Outputs:
 
     def is_full(self) -> bool:
         """Return whether the disk is full to its last bytes, by what the system says; nothing is written."""
-        if not self.root.exists() or shutil.disk_usage(self.root).free >= len(PROBE):
-            return False
-        self.full_at = time.monotonic()
-        return True
+        free, now = shutil.disk_usage(self.root).free if self.root.exists() else math.inf, time.monotonic()
+        self.low_at = now if free < LOW_BYTES else self.low_at
+        self.full_at = now if free < len(PROBE) else self.full_at
+        return free < len(PROBE)
 
     def probe(self) -> StorageError | DiskError | None:
         """Return why nothing can be written now, None if something can; a lost folder is no job's fault."""

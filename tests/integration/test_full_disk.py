@@ -235,14 +235,15 @@ def test_a_program_that_fails_while_nobody_can_look_at_the_disk_runs_again(
 
 
 @pytest.mark.fault(item="F63")
+@pytest.mark.parametrize("seen", ["full_at", "low_at"])
 def test_a_program_that_fails_right_behind_a_full_disk_runs_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str
 ) -> None:
     """The last bytes come and go: between two looks there may have been none for a moment."""
     outputs = Outputs(tmp_path / "outputs")
     pipeline = CommandPipeline(Setup(outputs=outputs))
     job = record_of(config={"command": ["false"]})
-    outputs.full_at = time.monotonic() - 1  # as another job has seen it
+    setattr(outputs, seen, time.monotonic() - 1)  # by another job
 
     with pytest.raises(StorageError, match="not sure that"):
         pipeline.run(job, Reports(), lambda: False)

@@ -39,7 +39,7 @@ LINE_BYTES: Final = 65_536  # of stdout: a longer last line is not read
 SHOWN: Final = 60  # characters of a line in a warning
 LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
 BLIND_SECONDS: Final = 0.25  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
-UNSURE_SECONDS: Final = 5.0  # behind a full disk: it may have been full for a moment again
+UNSURE_SECONDS: Final = 5.0  # behind a disk that is full or nearly: it may have been full for a moment again
 MOST_UNSURE: Final = 3  # failures of a job that do not count as nobody knows of the disk, so that none runs for ever
 _STAGES: Final = {
     "run": StageSpec(
@@ -202,7 +202,8 @@ class _RoomSeen:
     @property
     def is_sure(self) -> bool:
         """Whether it certainly had room all the time."""
-        return not self._was_blind and max(self._outputs.full_at, self._known_since) < self._began - UNSURE_SECONDS
+        seen = max(self._outputs.full_at, self._outputs.low_at, self._known_since)
+        return not self._was_blind and seen < self._began - UNSURE_SECONDS
 
 
 def _wait(
