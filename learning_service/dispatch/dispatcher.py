@@ -100,6 +100,21 @@ class Dispatcher:
         """Return the pipelines of all runners together."""
         return offered_together(self._links)
 
+    def offered(self, pipeline: str) -> RunnerPipelines:
+        """Return the pipelines of all runners together, of which a new plan needs this one.
+
+        Raises:
+            ControlError: no runner that ever answered offers it, and another one has not answered yet (`unavailable`).
+        """
+        offered = self.pipelines()
+        silent = ", ".join(link.address for link in self._links if not link.pipelines)
+        if not offered:
+            raise ControlError("unavailable", f"no runner has answered yet at {silent}; start one and try again")
+        if silent and pipeline not in offered:
+            text = f"pipeline: {pipeline!r} is offered by no runner that has answered; start the one at {silent}"
+            raise ControlError("unavailable", f"{text} and try again")
+        return offered
+
     def check(self, kind: str, jobs: Iterable[JobRequest]) -> Steps[None]:
         """Ask a runner to check jobs of a kind before they are planned: only the runner sees its files and its server.
 

@@ -106,10 +106,7 @@ class Creation:
         self, experiment_id: str, definition: ExperimentDefinition
     ) -> Steps[tuple[list[VariantValue], SearchState | None, RunnerPipelines]]:
         """Check a definition; return the values that are planned first, and what the runners offer."""
-        pipelines = self._dispatcher.pipelines()
-        if not pipelines:
-            addresses = ", ".join(self._selection.runners)
-            raise ControlError("unavailable", f"no runner has answered yet at {addresses}; start one and try again")
+        pipelines = self._dispatcher.offered(definition.pipeline)
         values = check_plan(definition, pipelines, self._selection.max_variants)
         yield None
         # the jobs of a variant differ only in their seeds

@@ -71,9 +71,7 @@ class Revisions:
 
     def _extend_alone(self, params: ExtendParams) -> Steps[ExperimentView]:
         experiment = self._changeable(params.experiment_id)
-        pipelines = self._dispatcher.pipelines()
-        if not pipelines:
-            raise ControlError("unavailable", "no runner has answered yet; start one and try again")
+        pipelines = self._dispatcher.offered(experiment.definition.pipeline)
         definition = extended_definition(experiment, params.values, params.jobs_per_variant)
         values = check_plan(definition, pipelines, self._max_variants)
         search = None

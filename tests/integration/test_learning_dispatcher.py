@@ -65,6 +65,30 @@ def test_without_any_runner_an_experiment_cannot_be_checked(services: Services) 
     wait_until(lambda: sorted(appeared.jobs) == ALL, what="the jobs at the runner")
 
 
+def test_a_pipeline_is_not_unknown_before_every_runner_has_answered(services: Services) -> None:
+    """The refusal names the silent runner; one that has answered before is believed, and a word of no runner wrong."""
+    other, away = services.scripted(pipelines=("noop",)), services.scripted()
+    away.stop()
+    learning = services.learning(other.address, away.address)
+    params = CreateParams(experiment_id=EXPERIMENT, definition=SMALL)
+    refusals: list[ControlError] = []
+
+    def is_refused_for_it() -> bool:
+        with pytest.raises(ControlError) as refused:
+            request(address_of(learning), "experiment.create", params, ExperimentView)
+        refusals.append(refused.value)
+        return "offered by no runner that has answered" in refused.value.message
+
+    wait_until(is_refused_for_it, what="the answer of the other runner")
+    assert {one.code for one in refusals} == {"unavailable"}
+    assert f"start the one at {away.address}" in refusals[-1].message
+
+    services.scripted(away)
+    create(learning)
+    with pytest.raises(ControlError, match="'embeded' is unknown; did you mean 'embedded'"):
+        create(learning, replace(SMALL, pipeline="embeded"), "wrong")
+
+
 def test_an_experiment_can_be_planned_while_its_runner_is_away(services: Services) -> None:
     """What the runner offers is remembered; the jobs go to it when it is back."""
     first = services.scripted()
