@@ -94,7 +94,7 @@ def _publish_one_by_one(runner: FakeRunner, events: Iterable[tuple[str, JobCompl
 
 def consume(parent: Parent, setup: Setup) -> None:
     """Be whoever looks at the variants: a GUI or a logger."""
-    watch(parent, setup, Checker(setup.workload))
+    watch(parent, setup, Checker(setup.workload, timed=setup.interval > 0))
 
 
 def watch(parent: Parent, setup: Setup, checker: Checker) -> None:
@@ -103,13 +103,10 @@ def watch(parent: Parent, setup: Setup, checker: Checker) -> None:
         if not subscriber.wait_ready(START_SECONDS):
             raise BenchmarkError("the subscription is not ready")
         parent.tell("ready")
-        received: list[int] = []
         while not checker.done:
             for delivery in subscriber.receive():
                 checker.take(delivery.message)
-                if setup.interval:
-                    received.append(time.monotonic_ns())
-        parent.tell("received", end=time.monotonic_ns(), received=received, notices=len(subscriber.notices))
+        parent.tell("received", end=time.monotonic_ns(), received=checker.received, notices=len(subscriber.notices))
         parent.wait("stop")
 
 

@@ -1,7 +1,9 @@
-"""What the middle process of every peer does with an event: the very decisions of the learning service.
+"""What the middle process of every peer does with events: the very decisions of the learning service.
 
 Only transport and durability are the peer's own.
 """
+
+from collections.abc import Iterable
 
 from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus.contracts.messages import JobCompleted, VariantStatus, decode_body
@@ -23,12 +25,20 @@ class Router:
         self._experiments = experiments
         self._controller = LearningController()
 
-    def route(self, body: bytes) -> tuple[Variant, VariantStatus]:
-        """Apply an event, and give the variant's new state with what is published of it.
+    def route(self, bodies: Iterable[bytes]) -> list[tuple[Variant, VariantStatus]]:
+        """Apply events, and give the newest state of each variant that they changed, with what is published of it.
 
         Raises:
-            ValueError: the event was not applied, which is a fault of the benchmark.
+            ValueError: an event was not applied, which is a fault of the benchmark.
         """
+        changed: dict[tuple[str, int], Experiment] = {}
+        for body in bodies:
+            outcome = self._apply(body)
+            changed[outcome.experiment.experiment_id, outcome.variant.index] = outcome.experiment
+        newest = ((experiment, experiment.variants[index]) for (_, index), experiment in changed.items())
+        return [(variant, variant_status(experiment, variant)) for experiment, variant in newest]
+
+    def _apply(self, body: bytes) -> Applied:
         message = decode_body(body)
         if not isinstance(message, JobCompleted):
             raise TypeError(f"{type(message).__name__} instead of a job.completed")
@@ -36,7 +46,7 @@ class Router:
         if not isinstance(outcome, Applied):
             raise ValueError(f"{message.job_id}: {outcome}")  # noqa: TRY004 - a fault of the benchmark, no wrong type
         outcome.experiment.put(outcome.variant)
-        return outcome.variant, variant_status(outcome.experiment, outcome.variant)
+        return outcome
 
 
 def status_topic(status: VariantStatus) -> str:

@@ -1,6 +1,7 @@
 """What is sent: the jobs of planned experiments, in the order in which a runner with one queue completes them."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -149,10 +150,15 @@ class LostEventError(Exception):
 
 @dataclass
 class Checker:
-    """Sees to it that every revision of every variant arrives, in order and once, until all jobs have completed."""
+    """Sees to it that revisions of every variant arrive, in order and once, until all jobs have completed.
+
+    What was published together is one status, so revisions may be skipped; the last one has to count each job once.
+    """
 
     workload: Workload
     first: int = PLANNED_REVISION + 1  # revision of a variant that is seen; what came before is not
+    timed: bool = False  # whether to note when the end of each job is told of
+    _times: dict[int, int] = field(default_factory=dict)  # number of the job in `completions` -> monotonic ns
     _ended: int = 0  # variants
     _seen: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # revision, completed jobs
 
@@ -167,15 +173,31 @@ class Checker:
         key = (status.experiment_id, status.variant_index)
         revision, completed = self._seen.get(key, (self.first - 1, 0))
         has_ended = completed == self.workload.jobs_per_variant
-        # a revision may also say that a job is queued or has started
-        if has_ended or status.revision != revision + 1 or not 0 <= status.completed - completed <= 1:
+        # each job that ends adds one; a revision may also say that a job is queued or has started
+        is_next = 0 <= status.completed - completed <= status.revision - revision > 0
+        if has_ended or not is_next:
             what = f"revision {status.revision} with {status.completed} jobs"
             raise LostEventError(f"{key}: {what} came after revision {revision} with {completed}")
         self._seen[key] = (status.revision, status.completed)
+        if self.timed:
+            self._note(status, completed)
         if status.completed == self.workload.jobs_per_variant:
             if status.status != "completed":
                 raise LostEventError(f"{key}: {status.status} with all jobs completed")
             self._ended += 1
+
+    def _note(self, status: VariantStatus, before: int) -> None:
+        """Note that a status is the first to tell of the ends of some jobs; `before` says how many were told of."""
+        workload, now = self.workload, time.monotonic_ns()
+        experiment = workload.experiment_ids().index(status.experiment_id)
+        for repeat in range(before, status.completed):
+            number = (experiment * workload.jobs_per_variant + repeat) * workload.variants + status.variant_index
+            self._times[number] = now
+
+    @property
+    def received(self) -> list[int]:
+        """When the end of each job was told of, in the order of `completions`: monotonic nanoseconds."""
+        return [self._times[number] for number in sorted(self._times)]
 
     @property
     def done(self) -> bool:

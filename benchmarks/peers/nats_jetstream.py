@@ -109,8 +109,7 @@ async def _route(parent: Parent, setup: Setup) -> None:
     await _create(stream, STATUSES)
     read = _pushed if setup.interval else _fetched
     async for batch in read(stream, parent):
-        for message in batch:
-            _, status = router.route(message.data)
+        for _, status in router.route(message.data for message in batch):
             await stream.publish_async(_subject(status_topic(status)), encode_body(status))
         await stream.publish_async_completed()
         await batch[-1].ack()
@@ -141,18 +140,15 @@ async def _pushed(stream: JetStreamContext, parent: Parent) -> AsyncIterator[lis
 
 
 async def _consume(parent: Parent, setup: Setup) -> None:
-    checker = Checker(setup.workload)
+    checker = Checker(setup.workload, timed=setup.interval > 0)
     client, stream = await _connect(setup)
     await _create(stream, STATUSES)
     subscription = await stream.subscribe(f"{STATUSES}.status.>", stream=STATUSES, ordered_consumer=True)
     parent.tell("ready")
-    received: list[int] = []
     while not checker.done:
         message = await subscription.next_msg(timeout=WAIT_SECONDS)
         checker.take(decode_body(message.data))
-        if setup.interval:
-            received.append(time.monotonic_ns())
-    parent.tell("received", end=time.monotonic_ns(), received=received)
+    parent.tell("received", end=time.monotonic_ns(), received=checker.received)
     await asyncio.to_thread(parent.wait, "stop")
     await client.close()
 

@@ -3,6 +3,7 @@
 Nothing is durable, and nobody would notice a loss; so that there is none, no queue has a limit (high-water mark 0).
 """
 
+import contextlib
 import gc
 import time
 from typing import Final
@@ -16,6 +17,7 @@ from benchmarks.workload import Checker, Workload
 from bus.contracts.messages import decode_body, encode_body
 
 UNLIMITED: Final = 0
+BATCH: Final = 500  # messages whose statuses the middle process publishes together
 SYNC_SECONDS: Final = 0.02
 # Sent again and again until all have seen one, as nobody is told when a subscription is active.
 PRODUCER_IS_HEARD: Final = b"sync.producer."
@@ -70,28 +72,28 @@ def route(parent: Parent, setup: Setup) -> None:
     incoming, outgoing = _subscribed(setup, JOBS, PRODUCER_IS_HEARD), _publishing(setup)
     parent.tell("ready")
     while True:
-        topic, body = incoming.recv_multipart()
-        if topic == PRODUCER_IS_HEARD:
+        messages = [incoming.recv_multipart()]
+        with contextlib.suppress(zmq.Again):  # what has come meanwhile
+            while len(messages) < BATCH:
+                messages.append(incoming.recv_multipart(zmq.NOBLOCK))
+        bodies = [body for topic, body in messages if topic != PRODUCER_IS_HEARD]
+        if len(bodies) < len(messages):
             outgoing.send_multipart([ROUTER_IS_HEARD, b""])
-        else:
-            _, status = router.route(body)
+        for _, status in router.route(bodies):
             outgoing.send_multipart([status_topic(status).encode(), encode_body(status)])
 
 
 def consume(parent: Parent, setup: Setup) -> None:
     """Check every state of every variant."""
-    checker = Checker(setup.workload)
+    checker = Checker(setup.workload, timed=setup.interval > 0)
     socket = _subscribed(setup, STATUSES, ROUTER_IS_HEARD)
     socket.recv_multipart()
     parent.tell("ready")
-    received: list[int] = []
     while not checker.done:
         topic, body = socket.recv_multipart()
         if topic != ROUTER_IS_HEARD:
             checker.take(decode_body(body))
-            if setup.interval:
-                received.append(time.monotonic_ns())
-    parent.tell("received", end=time.monotonic_ns(), received=received)
+    parent.tell("received", end=time.monotonic_ns(), received=checker.received)
     parent.wait("stop")
 
 

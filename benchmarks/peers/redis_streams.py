@@ -63,17 +63,14 @@ def route_without_state(parent: Parent, setup: Setup) -> None:
 
 def consume(parent: Parent, setup: Setup) -> None:
     """Check every state of every variant."""
-    checker = Checker(setup.workload)
+    checker = Checker(setup.workload, timed=setup.interval > 0)
     reader = _Reader(connect(setup), STATUSES)
     parent.tell("ready")
-    received: list[int] = []
     while not checker.done:
         time.sleep(setup.pause)
         for body in reader.read(BLOCK_MS):
             checker.take(decode_body(body))
-            if setup.interval:
-                received.append(time.monotonic_ns())
-    parent.tell("received", end=time.monotonic_ns(), received=received)
+    parent.tell("received", end=time.monotonic_ns(), received=checker.received)
     parent.wait("stop")
 
 
@@ -120,8 +117,7 @@ def _route(parent: Parent, setup: Setup, *, keep_state: bool) -> None:
             continue
         pipeline = client.pipeline(transaction=True)
         changed: dict[str, Variant] = {}
-        for _, fields in entries:
-            variant, status = router.route(fields[b"body"])
+        for variant, status in router.route(fields[b"body"] for _, fields in entries):
             changed[f"{status.experiment_id}.{variant.index}"] = variant
             pipeline.xadd(STATUSES, {"body": encode_body(status)})
         if keep_state:

@@ -143,7 +143,7 @@ class RatingSummary(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class VariantStatus(_Message, frozen=True, gc=False, omit_defaults=True, tag="variant.status"):
-    """The whole state of one variant, so the newest one suffices; `revision` grows by one each time."""
+    """The whole state of one variant, so the newest one suffices; `revision` grows each time, and may skip numbers."""
 
     experiment_id: str
     experiment_name: str

@@ -15,8 +15,8 @@ class UnitOfWork:
     """Stages the changes of one transaction until it is committed.
 
     They are written at its end. What is in memory changes only after the commit, so a transaction that fails is
-    forgotten as a whole. Each variant is written once, in its newest state, and each experiment published once, after
-    its variants.
+    forgotten as a whole. Each variant is written and published once, in its newest state, and each experiment once,
+    after its variants: so under load, when many events share a transaction, one status stands for all of them.
     """
 
     def __init__(self, tx: Transaction, store: LearningStore) -> None:
@@ -24,6 +24,7 @@ class UnitOfWork:
         self.tx, self._store = tx, store
         self._drafts: dict[str, Draft] = {}
         self._published: set[str] = set()
+        self._news: dict[tuple[str, int], None] = {}  # variants to be published, in the order of their first change
         self._ended: list[JobCompleted] = []
         tx.before_commit(self._write)
         tx.after_commit(self._commit)
@@ -59,8 +60,7 @@ class UnitOfWork:
         draft.put(variant)
         self.publish(draft, now)
         if is_news:
-            topic = topics.build(VARIANT_STATUS, draft.experiment_id, variant.index)
-            self.tx.append(topic, variant_status(draft, variant))
+            self._news[draft.experiment_id, variant.index] = None
 
     def end_job(self, job: JobCompleted) -> None:
         """Keep the result of a job; the recommendation about its experiment becomes stale."""
@@ -84,6 +84,9 @@ class UnitOfWork:
             self.tx,
             {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()},
         )
+        for name, index in self._news:
+            draft = self._drafts[name]
+            self.tx.append(topics.build(VARIANT_STATUS, name, index), variant_status(draft, draft.variants[index]))
         for name, draft in self._drafts.items():
             if name in self._published:
                 draft.revision += 1

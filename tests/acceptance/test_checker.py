@@ -66,10 +66,10 @@ def test_a_job_that_is_missing_or_was_not_planned_is_noticed(planned: list[str])
         check_jobs(events, planned)
 
 
-@pytest.mark.parametrize("revisions", [[1, 2, 2], [1, 3], [1, 2, 1], [2, 3]])
-def test_a_revision_that_repeats_jumps_or_goes_back_is_noticed(revisions: list[int]) -> None:
-    """Revisions of a variant are 1, 2, 3 ."""
-    check_revisions([Event(number, "variant", status(number)) for number in (1, 2, 3)], EXPERIMENT)
+@pytest.mark.parametrize("revisions", [[1, 2, 2], [1, 3, 2], [1, 2, 1], [2, 3]])
+def test_a_revision_that_repeats_or_goes_back_is_noticed(revisions: list[int]) -> None:
+    """Revisions of a variant begin with 1 and grow."""
+    check_revisions([Event(number, "variant", status(number)) for number in (1, 2, 4)], EXPERIMENT)
 
     with pytest.raises(AssertionError, match="revisions"):
         check_revisions([Event(1, "variant", status(number)) for number in revisions], EXPERIMENT)

@@ -17,6 +17,7 @@ from bus.eventlog.log import Log
 from bus.protocol.frames import Record
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore
+from tests.support.checker import grow
 from tests.support.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
@@ -58,7 +59,7 @@ def test_a_service_goes_on_where_the_last_one_stopped(services: Services) -> Non
     ]
     for index in (0, 1):
         revisions = [one.revision for one in statuses(learning, f"variant.status.exp-1.{index}.")]
-        assert revisions == list(range(1, len(revisions) + 1))
+        assert grow(revisions)
 
 
 def test_state_position_and_messages_are_written_in_one_transaction(services: Services) -> None:

@@ -8,6 +8,7 @@ from bus.contracts.messages import ExperimentDefinition, Variable
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.service import LearningService
+from tests.support.checker import grow
 from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, badly, definition, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
@@ -158,7 +159,7 @@ def test_only_failed_jobs_are_retried_under_new_ids(services: Services) -> None:
     with pytest.raises(ControlError, match="no job of exp-1 has failed"):
         change(learning, "experiment.retry")
     revisions = [one.revision for one in statuses(learning, "variant.status.exp-1.1.")]
-    assert revisions == list(range(1, len(revisions) + 1))
+    assert grow(revisions)
 
 
 def test_a_retry_survives_the_end_of_the_service(services: Services) -> None:

@@ -10,6 +10,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.subscriber.sync import Start, Subscriber
 from bus.transport.client import request
 from learning_service.experiments.selection import Selection
+from tests.support.checker import grow
 from tests.support.factories import CANCELLED, EXPERIMENT, JobScript, badly, context, definition, well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.learning_services import (
@@ -30,7 +31,7 @@ from tests.support.learning_services import (
 
 
 def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(services: Services) -> None:
-    """Every job runs once, every variant ends with its images and metrics, and the revisions have no hole."""
+    """Every job runs once, every variant ends with its images and metrics, and its revisions grow."""
     pipeline = HeldPipeline()
     pipeline.released = True
     runner = services.runner(pipeline)
@@ -44,7 +45,7 @@ def test_an_experiment_runs_from_plan_to_end_on_a_real_runner(services: Services
     assert [(one.completed, len(one.images), one.metrics) for one in ended.variants] == [(2, 2, {"match": 0.5})] * 2
     for index in (0, 1):
         revisions = [one.revision for one in statuses(learning, f"variant.status.exp-1.{index}.")]
-        assert revisions == list(range(1, len(revisions) + 1))
+        assert grow(revisions)
     published = [one for one in learning.logged("experiment.status.exp-1.") if isinstance(one, ExperimentStatus)]
     assert [one.revision for one in published] == list(range(1, len(published) + 1))
     assert (published[-1].status, published[-1].totals.completed) == ("completed", 4)
@@ -213,7 +214,7 @@ def test_a_cancel_is_repeated_until_the_runner_has_answered(services: Services) 
 
 
 def test_discovery_adopts_what_a_runner_does_for_others(services: Services) -> None:
-    """The experiment grows with its jobs, survives a restart, and its revision has no hole or repetition."""
+    """The experiment grows with its jobs, survives a restart, and no revision repeats or goes back."""
     runner = services.scripted()
     learning = services.learning(runner.address, discover=True)
     a, b = JobScript(context(), "a"), JobScript(context(0, 2.0), "b")
@@ -237,7 +238,7 @@ def test_discovery_adopts_what_a_runner_does_for_others(services: Services) -> N
     published = [one for one in learning.logged("experiment.status.") if isinstance(one, ExperimentStatus)]
     assert [one.revision for one in published] == list(range(1, len(published) + 1))
     revisions = [one.revision for one in statuses(learning)]
-    assert revisions == list(range(1, len(revisions) + 1))
+    assert grow(revisions)
 
 
 def test_a_cancel_of_a_discovered_experiment_reaches_all_runners(services: Services) -> None:

@@ -50,8 +50,8 @@ def published(log: Log) -> list[tuple[str, int]]:
     return [(type(one).__name__, one.revision) for one in told if isinstance(one, VariantStatus | ExperimentStatus)]
 
 
-def test_two_events_on_one_variant_build_on_each_other_and_are_written_once(log: Log, store: LearningStore) -> None:
-    """Each status of the variant is published, that of the experiment once, at the end and with both in it."""
+def test_two_events_on_one_variant_build_on_each_other_and_are_told_once(log: Log, store: LearningStore) -> None:
+    """The newest status of the variant is published, and then that of the experiment, with both in it."""
     event = JobScript(context()).completed(well("a"))
     with log.transaction() as tx:
         work = UnitOfWork(tx, store)
@@ -66,7 +66,32 @@ def test_two_events_on_one_variant_build_on_each_other_and_are_written_once(log:
     committed, again = store.get(EXPERIMENT), LearningStore(log).get(EXPERIMENT)
     assert (committed.totals.completed, committed.updated_at, committed.revision) == (1, 13.0, 2)
     assert (again.variants, again.totals, again.revision) == (dict(committed.variants), committed.totals, 2)
-    assert published(log) == [("VariantStatus", 2), ("VariantStatus", 3), ("ExperimentStatus", 2)]
+    assert published(log) == [("VariantStatus", 3), ("ExperimentStatus", 2)]
+
+
+def test_ends_of_several_variants_are_one_status_each_in_the_order_of_the_first_change(
+    log: Log, store: LearningStore
+) -> None:
+    """The state of each is the newest, with every job counted; the next transaction tells the next one."""
+    ends = [(1, 0), (0, 0), (1, 1), (1, 2), (0, 1)]
+    for batch in (ends, [(0, 2)]):
+        with log.transaction() as tx:
+            work = UnitOfWork(tx, store)
+            for index, repeat in batch:
+                event = JobScript(context(index, 4.0 if index else 2.0, repeat=repeat)).completed(
+                    well(f"{index}{repeat}")
+                )
+                draft = work.draft(EXPERIMENT)
+                work.end_job(event)
+                work.put(draft, variants.job_ended(draft.variants[index], event), 13.0)
+
+    told = [one for one in messages(log.fetch("variant.status.", 0).records) if isinstance(one, VariantStatus)]
+    assert [(one.variant_index, one.completed, one.revision, len(one.images)) for one in told] == [
+        (1, 3, 4, 3),
+        (0, 2, 3, 2),
+        (0, 3, 4, 3),
+    ]
+    assert [one.status for one in told] == ["completed", "running", "completed"]
 
 
 def test_a_failed_transaction_forgets_variants_messages_results_and_marks(log: Log, store: LearningStore) -> None:
