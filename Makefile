@@ -78,7 +78,7 @@ stall: install ## Break connections of peers that read nothing, and flood servic
 simulate: install ## Measure how often the recommendation is right, on simulated experiments; takes some minutes.
 	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 
-bench: install ## Measure speed beside Redis, NATS, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.
+bench: install ## Measure speed beside Redis, NATS, Zenoh, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 

@@ -16,11 +16,17 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 def throughput(bench: Bench) -> list[Result]:
-    """Measure events a second, from the first publish to the last status at the subscriber."""
-    figures: Figures = {}
+    """Measure events a second, from the first publish to the last status, and what each costs in the middle."""
+    rates: Figures = {}
+    costs: Figures = {}
     for system in bench.alternating(bench.systems):
-        figures.setdefault(system.name, []).append(_throughput(bench, system))
-    return [Result("chain-throughput", "events/s", figures, better="higher")]
+        rate, cost = _throughput(bench, system)
+        rates.setdefault(system.name, []).append(rate)
+        costs.setdefault(system.name, []).append(cost)
+    return [
+        Result("chain-throughput", "events/s", rates, better="higher"),
+        Result("chain-cost", "µs of processor time an event in the middle", costs, better="lower"),
+    ]
 
 
 def latency(bench: Bench) -> list[Result]:
@@ -35,7 +41,7 @@ def latency(bench: Bench) -> list[Result]:
     return [Result("latency-p50", "ms", p50, better="lower"), Result("latency-p99", "ms", p99, better="lower")]
 
 
-def _throughput(bench: Bench, system: System) -> float:
+def _throughput(bench: Bench, system: System) -> tuple[float, float]:
     workload = bench.size.chain
     with Crew() as crew:
         chain = system.start_chain(crew, Setup(workload=workload, folder=str(crew.folder)))
@@ -47,7 +53,7 @@ def _throughput(bench: Bench, system: System) -> float:
         cost = cpu.seconds() / workload.events * 1e6
     rate: float = workload.events / (received["end"] - sent["start"]) * 1e9
     bench.say(f"  {system.name}: {rate:,.0f} events/s, {cost:.1f} µs of processor time an event in the middle")
-    return rate
+    return rate, cost
 
 
 def _delays(bench: Bench, system: System) -> list[float]:

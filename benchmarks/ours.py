@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, Signals, poll_until
-from benchmarks.role import Clock, Parent, Setup, batches
+from benchmarks.role import Clock, Parent, Setup, Tally, batches
 from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, Workload
 from bus import Delivery, Log, Loop, Publisher, Start, Subscriber, request
 from bus.contracts.experiments import CreateParams, ExperimentView
@@ -74,7 +74,7 @@ def produce(parent: Parent, setup: Setup) -> None:
             loop.step()
         words.popleft()
         part = islice(events, setup.workload.events // setup.parts)
-        clock = Clock(setup.interval)
+        clock = Clock(setup)
         if setup.interval:
             _publish_one_by_one(runner, part, clock)
         else:
@@ -125,7 +125,7 @@ class _Listener:
 
 def listen(parent: Parent, setup: Setup) -> None:
     """Be some subscribers who count the ends of jobs."""
-    start, loop = time.monotonic_ns(), Loop()
+    start, loop, tally = time.monotonic_ns(), Loop(), Tally(setup.tally)
     listeners = [_Listener() for _ in range(setup.subscribers)]
     subscribers = [
         Subscriber([setup.addresses["runner"]], start=Start.BEGINNING, loop=loop, on_batch=listener.take)
@@ -136,6 +136,7 @@ def listen(parent: Parent, setup: Setup) -> None:
     parent.tell("ready")
     while any(listener.last < setup.workload.events for listener in listeners):
         loop.step()
+        tally.set(min(listener.last for listener in listeners))
     parent.tell("received", start=start, end=time.monotonic_ns())
     parent.wait("stop")
 

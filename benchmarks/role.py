@@ -3,14 +3,17 @@
 import gc
 import importlib
 import json
+import mmap
 import os
 import queue
+import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +22,7 @@ from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import JobCompleted
 
 T = TypeVar("T")
+_COUNT: Final = struct.Struct("=Q")
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +37,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     parts: int = 1  # the events are sent in equal parts, one at each word `go`
     idle: int = 0  # further experiments that are planned, and none of whose jobs ends
     pause: float = 0.0  # seconds after a batch, so that the next one is larger
+    tally: str = ""  # a file in which a process counts as it goes, for whoever looks after it was killed
 
     def events(self) -> Iterable[tuple[str, JobCompleted]]:
         """Return topic and message of each event."""
@@ -81,21 +86,45 @@ class Parent:
         os._exit(1)
 
 
+class Tally:
+    """A count in a file that outlives its process: it is there at once for whoever reads it, also after kill -9."""
+
+    def __init__(self, path: str) -> None:
+        """Begin with 0; without a path nothing is counted."""
+        self._memory: mmap.mmap | None = None
+        if path:
+            with Path(path).open("w+b") as file:
+                file.truncate(_COUNT.size)
+                self._memory = mmap.mmap(file.fileno(), _COUNT.size)
+
+    def set(self, count: int) -> None:
+        """Replace the count."""
+        if self._memory is not None:
+            _COUNT.pack_into(self._memory, 0, count)
+
+    @staticmethod
+    def read(path: Path) -> int:
+        """Return the count in a file, 0 if there is none yet."""
+        return int(_COUNT.unpack(path.read_bytes())[0]) if path.exists() and path.stat().st_size else 0
+
+
 class Clock:
     """When events are sent: at once, or one by one at a steady rate. Counted from the start, so that nothing drifts."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, setup: Setup) -> None:
         """Start now."""
         self.start = time.monotonic_ns()
         self.sent: list[int] = []
-        self._interval_ns = round(interval * 1e9)
+        self._interval_ns = round(setup.interval * 1e9)
+        self._tally = Tally(setup.tally)
 
     def left(self) -> float:
         """Return the seconds until the next event is due; 0 or less if it is."""
         return (self.start + len(self.sent) * self._interval_ns - time.monotonic_ns()) / 1e9
 
-    def note(self) -> None:
-        """Count an event that is sent now."""
+    def note(self, unconfirmed: int = 0) -> None:
+        """Count an event that is sent now; those before it are, but for so many that nobody has confirmed yet."""
+        self._tally.set(len(self.sent) - unconfirmed)
         self.sent.append(time.monotonic_ns())
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from benchmarks import our_jobs, ours
 from benchmarks.crew import START_SECONDS, Child, Crew
 from benchmarks.ours import SLOWEST
-from benchmarks.peers import nats_jetstream, plain_pyzmq, redis_server, redis_streams
+from benchmarks.peers import nats_jetstream, plain_pyzmq, redis_server, redis_streams, zenoh_advanced
 from benchmarks.role import Setup
 
 OURS: Final = "ours"
@@ -36,6 +36,7 @@ class System:
     start_chain: Callable[[Crew, Setup], Chain]
     start_producer: Callable[[Crew, Setup], tuple[Child, Setup]]
     listen: str  # the role of a subscriber to the producer alone
+    durable: bool = True  # what was published outlives the process that has published it
     keeps: bool = True  # what was published, for those who come later
     variation: bool = False  # of another one, and no different where nothing is routed
 
@@ -66,9 +67,20 @@ def _our_chain(crew: Crew, setup: Setup) -> Chain:
     return Chain(producer, service, consumer)
 
 
-def _peer(name: str, peer: Peer, *, route: str = "route", keeps: bool = True, variation: bool = False) -> System:
+def _peer(
+    name: str,
+    peer: Peer,
+    *,
+    route: str = "route",
+    serve: Callable[[Crew], dict[str, str]] | None = None,
+    durable: bool = True,
+    keeps: bool = True,
+    variation: bool = False,
+) -> System:
+    serve = serve or peer.serve
+
     def start_chain(crew: Crew, setup: Setup) -> Chain:
-        there = replace(setup, addresses=peer.serve(crew))
+        there = replace(setup, addresses=serve(crew))
         producer, service, consumer = (
             crew.role(f"{peer.__name__}:{role}", there) for role in ("produce", route, "consume")
         )
@@ -77,13 +89,13 @@ def _peer(name: str, peer: Peer, *, route: str = "route", keeps: bool = True, va
         return Chain(producer, service, consumer)
 
     def start_producer(crew: Crew, setup: Setup) -> tuple[Child, Setup]:
-        there = replace(setup, addresses=peer.serve(crew))
+        there = replace(setup, addresses=serve(crew))
         producer = crew.role(f"{peer.__name__}:produce", there)
         producer.wait_for("ready", START_SECONDS + setup.workload.events / SLOWEST)
         return producer, there
 
     listen = f"{peer.__name__}:listen"
-    return System(name, peer.missing, start_chain, start_producer, listen, keeps, variation)
+    return System(name, peer.missing, start_chain, start_producer, listen, durable, keeps, variation)
 
 
 SYSTEMS: Final = {
@@ -91,9 +103,12 @@ SYSTEMS: Final = {
     for system in (
         System(OURS, lambda: "", _our_chain, ours.start_producer, "benchmarks.ours:listen"),
         _peer("redis", redis_streams),
-        _peer("redis-no-state", redis_streams, route="route_without_state", variation=True),
         _peer("nats", nats_jetstream),
-        _peer("pyzmq", plain_pyzmq, keeps=False),
+        _peer("redis-no-state", redis_streams, route="route_without_state", durable=False, variation=True),
+        _peer("pyzmq", plain_pyzmq, durable=False, keeps=False),
+        _peer("pyzmq-direct", plain_pyzmq, serve=plain_pyzmq.serve_directly, durable=False, keeps=False),
+        _peer("zenoh", zenoh_advanced, durable=False, keeps=False),
+        _peer("zenoh-file", zenoh_advanced, route="route_with_file", durable=False, keeps=False, variation=True),
     )
 }
 

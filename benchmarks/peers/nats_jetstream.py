@@ -25,7 +25,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
 
 from benchmarks.crew import START_SECONDS, Crew, poll_until
-from benchmarks.role import Clock, Parent, Setup
+from benchmarks.role import Clock, Parent, Setup, Tally
 from benchmarks.routing import Router, status_topic
 from benchmarks.workload import Checker
 from bus.contracts.messages import decode_body, encode_body
@@ -89,11 +89,11 @@ async def _produce(parent: Parent, setup: Setup) -> None:
     await _create(stream, JOBS)
     parent.tell("ready")
     await asyncio.to_thread(parent.wait, "go")
-    clock = Clock(setup.interval)
+    clock = Clock(setup)
     for topic, message in events:
         if setup.interval:
             await asyncio.sleep(max(0.0, clock.left()))
-            clock.note()
+            clock.note(unconfirmed=stream.publish_async_pending())
         await stream.publish_async(_subject(topic), encode_body(message))
     await stream.publish_async_completed()
     parent.tell("sent", start=clock.start, sent=clock.sent)
@@ -154,7 +154,7 @@ async def _consume(parent: Parent, setup: Setup) -> None:
 
 
 async def _listen(parent: Parent, setup: Setup) -> None:
-    start = time.monotonic_ns()
+    start, tally = time.monotonic_ns(), Tally(setup.tally)
     connections = [await _connect(setup) for _ in range(setup.subscribers)]
     await _create(connections[0][1], JOBS)
     subscriptions = [
@@ -166,8 +166,9 @@ async def _listen(parent: Parent, setup: Setup) -> None:
     parent.tell("ready")
 
     async def read(subscription: JetStreamContext.PushSubscription) -> None:
-        for _ in range(setup.workload.events):
+        for number in range(1, setup.workload.events + 1):
             await subscription.next_msg(timeout=WAIT_SECONDS)
+            tally.set(number)
 
     await asyncio.gather(*(read(subscription) for subscription in subscriptions))
     parent.tell("received", start=start, end=time.monotonic_ns())

@@ -1,5 +1,6 @@
-"""Plain pyzmq as its guide shows it: PUB and SUB through a proxy, `send_multipart` and `recv_multipart`.
+"""Plain pyzmq as its guide shows it: PUB and SUB, `send_multipart` and `recv_multipart`, through a proxy or directly.
 
+With the proxy nobody has to know who publishes; without it there is one hop less, and each process knows its peer.
 Nothing is durable, and nobody would notice a loss; so that there is none, no queue has a limit (high-water mark 0).
 """
 
@@ -11,7 +12,8 @@ from typing import Final
 import zmq
 
 from benchmarks.crew import Crew
-from benchmarks.role import Clock, Parent, Setup
+from benchmarks.peers.ports import free_port
+from benchmarks.role import Clock, Parent, Setup, Tally
 from benchmarks.routing import Router, status_topic
 from benchmarks.workload import Checker, Workload
 from bus.contracts.messages import decode_body, encode_body
@@ -22,8 +24,8 @@ SYNC_SECONDS: Final = 0.02
 # Sent again and again until all have seen one, as nobody is told when a subscription is active.
 PRODUCER_IS_HEARD: Final = b"sync.producer."
 ROUTER_IS_HEARD: Final = b"sync.router."
-JOBS: Final = b"job.completed."
-STATUSES: Final = b"variant.status."
+JOBS: Final = "job.completed."
+STATUSES: Final = "variant.status."
 
 
 def missing() -> str:
@@ -36,6 +38,11 @@ def serve(crew: Crew) -> dict[str, str]:
     setup = Setup(workload=Workload(0, 0, 0), folder=str(crew.folder))
     told = crew.role("benchmarks.peers.plain_pyzmq:proxy", setup).wait_for("ready")
     return {"publish": told["publish"], "subscribe": told["subscribe"]}
+
+
+def serve_directly(_crew: Crew) -> dict[str, str]:
+    """Choose where the producer and the process in the middle listen; there is no proxy."""
+    return {topic: f"tcp://127.0.0.1:{free_port()}" for topic in (JOBS, STATUSES)}
 
 
 def proxy(parent: Parent, _setup: Setup) -> None:
@@ -52,10 +59,10 @@ def proxy(parent: Parent, _setup: Setup) -> None:
 def produce(parent: Parent, setup: Setup) -> None:
     """Publish the ends of jobs."""
     events = setup.events()
-    socket = _publishing(setup)
+    socket = _publishing(setup, JOBS)
     parent.tell("ready")
     parent.wait("go", lambda: socket.send_multipart([PRODUCER_IS_HEARD, b""]), SYNC_SECONDS)
-    clock = Clock(setup.interval)
+    clock = Clock(setup)
     for topic, message in events:
         if setup.interval:
             time.sleep(max(0.0, clock.left()))
@@ -69,7 +76,7 @@ def route(parent: Parent, setup: Setup) -> None:
     """Turn ends of jobs into states of variants."""
     router = Router(setup.workload)
     gc.freeze()
-    incoming, outgoing = _subscribed(setup, JOBS, PRODUCER_IS_HEARD), _publishing(setup)
+    incoming, outgoing = _subscribed(setup, JOBS, PRODUCER_IS_HEARD), _publishing(setup, STATUSES)
     parent.tell("ready")
     while True:
         messages = [incoming.recv_multipart()]
@@ -99,7 +106,7 @@ def consume(parent: Parent, setup: Setup) -> None:
 
 def listen(parent: Parent, setup: Setup) -> None:
     """Be some subscribers who count the ends of jobs."""
-    start = time.monotonic_ns()
+    start, tally = time.monotonic_ns(), Tally(setup.tally)
     sockets = [_subscribed(setup, JOBS, PRODUCER_IS_HEARD) for _ in range(setup.subscribers)]
     poller = zmq.Poller()
     for socket in sockets:
@@ -111,21 +118,25 @@ def listen(parent: Parent, setup: Setup) -> None:
         for socket, _ in poller.poll():
             while socket.get(zmq.EVENTS) & zmq.POLLIN:
                 left[socket] -= socket.recv_multipart()[0] != PRODUCER_IS_HEARD
+            tally.set(setup.workload.events - left[socket])
     parent.tell("received", start=start, end=time.monotonic_ns())
     parent.wait("stop")
 
 
-def _publishing(setup: Setup) -> zmq.Socket[bytes]:
+def _publishing(setup: Setup, topic: str) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
     socket.set_hwm(UNLIMITED)
-    socket.connect(setup.addresses["publish"])
+    if topic in setup.addresses:
+        socket.bind(setup.addresses[topic])
+    else:
+        socket.connect(setup.addresses["publish"])
     return socket
 
 
-def _subscribed(setup: Setup, *prefixes: bytes) -> zmq.Socket[bytes]:
+def _subscribed(setup: Setup, topic: str, sync: bytes) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.set_hwm(UNLIMITED)
-    socket.connect(setup.addresses["subscribe"])
-    for prefix in prefixes:
+    socket.connect(setup.addresses.get(topic) or setup.addresses["subscribe"])
+    for prefix in (topic.encode(), sync):
         socket.subscribe(prefix)
     return socket

@@ -2,11 +2,11 @@
 
 import importlib.util
 import shutil
-import socket
 
 from redis import Redis
 
 from benchmarks.crew import Crew
+from benchmarks.peers.ports import free_port
 from benchmarks.role import Setup
 
 
@@ -20,9 +20,7 @@ def missing() -> str:
 
 def serve(crew: Crew) -> dict[str, str]:
     """Start a server on a free port, and say where it is."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     server = crew.start(
         "redis-server",
         *("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", str(crew.folder)),

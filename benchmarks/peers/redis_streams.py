@@ -13,7 +13,7 @@ import msgspec
 from redis import Redis
 
 from benchmarks.peers.redis_server import connect, missing, serve
-from benchmarks.role import Clock, Parent, Setup, batches
+from benchmarks.role import Clock, Parent, Setup, Tally, batches
 from benchmarks.routing import Router
 from benchmarks.workload import Checker
 from bus.contracts.messages import decode_body, encode_body
@@ -35,7 +35,7 @@ def produce(parent: Parent, setup: Setup) -> None:
     client = connect(setup)
     parent.tell("ready")
     parent.wait("go")
-    clock = Clock(setup.interval)
+    clock = Clock(setup)
     if setup.interval:
         for _, message in events:
             time.sleep(max(0.0, clock.left()))
@@ -76,13 +76,14 @@ def consume(parent: Parent, setup: Setup) -> None:
 
 def listen(parent: Parent, setup: Setup) -> None:
     """Be some subscribers who count the ends of jobs."""
-    start = time.monotonic_ns()
+    start, tally = time.monotonic_ns(), Tally(setup.tally)
     left = {_Reader(connect(setup), JOBS): setup.workload.events for _ in range(setup.subscribers)}
     parent.tell("ready")
     while any(left.values()):
         for reader, count in left.items():
             if count:
                 left[reader] -= len(reader.read(BLOCK_MS))
+                tally.set(setup.workload.events - left[reader])
     parent.tell("received", start=start, end=time.monotonic_ns())
     parent.wait("stop")
 

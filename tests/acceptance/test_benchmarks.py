@@ -19,7 +19,8 @@ from tests.support.helpers import wait_until
 from tests.support.workspace import Running, Workspace, finish
 
 ROOT = Path(__file__).parents[2]
-CHAIN = {"chain-throughput", "latency-p50", "latency-p99"}
+CHAIN = {"chain-throughput", "chain-cost", "latency-p50", "latency-p99"}
+LOSSES = "losses-of-killed-publisher"
 JOB_PEERS = [name for name in JOB_SYSTEMS if name != OURS]
 GROWTH = {f"growth-{what}-{tracked}" for what in ("cost", "resident") for tracked in (2, 5)}
 
@@ -80,7 +81,8 @@ def test_every_measurement_runs_and_is_written_down(workspace: Workspace) -> Non
     assert finished.code == 0, finished
     by_name = measured(workspace)
     read = {"catch-up-subscriber", "catch-up-rebuilt-service", "fan-out-1", "fan-out-3"}
-    assert set(by_name) == CHAIN | read | GROWTH | {"growth-cost-ratio", "growth-memory", "jobs"}
+    assert set(by_name) == CHAIN | read | GROWTH | {"growth-cost-ratio", "growth-memory", "jobs", LOSSES}
+    assert by_name[LOSSES]["ours"] == 0
     throughput = by_name["chain-throughput"]
     assert throughput["ratios"]["pyzmq"] == throughput["ours"] / throughput["peers"]["pyzmq"]
     assert len(throughput["figures"]["ours"]) == throughput["rounds"] == 1
@@ -89,6 +91,19 @@ def test_every_measurement_runs_and_is_written_down(workspace: Workspace) -> Non
     picture = workspace.folder / "results" / "latest.svg"
     assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - we have drawn it ourselves
     assert leftovers(workspace) == []
+
+
+@pytest.mark.parametrize("peer", ["pyzmq-direct", "zenoh", "zenoh-file"])
+def test_peers_without_a_server_come_through(workspace: Workspace, peer: str) -> None:
+    """Each event arrives once and in order, as everywhere, and the picture shows apart what is not durable."""
+    running = start(
+        workspace, "--only", "throughput", "--rounds", "1", "--output", str(workspace.folder / "results"), peer=peer
+    )
+    running.wait(100)
+    finished = finish(running)
+    assert finished.code == 0, finished
+    assert set(measured(workspace)["chain-throughput"]["figures"]) == {"ours", peer}
+    assert 'class="lost"' in (workspace.folder / "results" / "latest.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("peer", JOB_PEERS)
