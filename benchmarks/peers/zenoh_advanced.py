@@ -23,7 +23,8 @@ from benchmarks.peers.ports import free_port
 from benchmarks.role import Clock, Parent, Setup, Tally
 from benchmarks.routing import Router
 from benchmarks.workload import Checker
-from bus.contracts.messages import decode_body, encode_body
+from bus.contracts.messages import VariantStatus, decode_body, encode_body
+from learning_service.experiments.variants import Variant
 
 BATCH: Final = 500  # events that are decided together, at most
 QUEUE: Final = 10_000  # samples between Zenoh's threads and ours: fewer are slower, more are not faster
@@ -36,7 +37,7 @@ STATES: Final = """
     CREATE TABLE log (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 Subscriber = ext.AdvancedSubscriber[zenoh.handlers.Handler[zenoh.Sample]]
-Keep = Callable[[dict[str, bytes], list[bytes]], object]
+Keep = Callable[[list[tuple[Variant, VariantStatus]], list[bytes]], object]
 
 
 def missing() -> str:
@@ -70,7 +71,7 @@ def produce(parent: Parent, setup: Setup) -> None:
 
 def route(parent: Parent, setup: Setup) -> None:
     """Turn ends of jobs into states of variants, and keep those in memory only."""
-    _route(parent, setup, lambda _states, _statuses: None)
+    _route(parent, setup, lambda _routed, _statuses: None)
 
 
 def route_with_file(parent: Parent, setup: Setup) -> None:
@@ -78,9 +79,12 @@ def route_with_file(parent: Parent, setup: Setup) -> None:
     connection = sqlite3.connect(Path(setup.folder) / "states.db", isolation_level=None)
     connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {STATES}")
 
-    def keep(states: dict[str, bytes], statuses: list[bytes]) -> None:
+    encode = msgspec.msgpack.Encoder().encode
+
+    def keep(routed: list[tuple[Variant, VariantStatus]], statuses: list[bytes]) -> None:
+        states = [(f"{status.experiment_id}.{variant.index}", encode(variant)) for variant, status in routed]
         connection.execute("BEGIN")
-        connection.executemany("INSERT OR REPLACE INTO variants VALUES (?, ?)", states.items())
+        connection.executemany("INSERT OR REPLACE INTO variants VALUES (?, ?)", states)
         connection.executemany("INSERT INTO log (body) VALUES (?)", [(body,) for body in statuses])
         connection.execute("COMMIT")
 
@@ -89,16 +93,13 @@ def route_with_file(parent: Parent, setup: Setup) -> None:
 
 def consume(parent: Parent, setup: Setup) -> None:
     """Check every state of every variant."""
-    checker = Checker(setup.workload)
+    checker = Checker(setup.workload, timed=setup.interval > 0)
     with _session(setup, connect=STATUSES) as session:
         subscriber = _subscriber(session, STATUSES)
         parent.tell("ready")
-        received: list[int] = []
         while not checker.done:
             checker.take(decode_body(bytes(subscriber.recv().payload)))
-            if setup.interval:
-                received.append(time.monotonic_ns())
-        parent.tell("received", end=time.monotonic_ns(), received=received)
+        parent.tell("received", end=time.monotonic_ns(), received=checker.received)
         parent.wait("stop")
 
 
@@ -122,7 +123,6 @@ def listen(parent: Parent, setup: Setup) -> None:
 
 def _route(parent: Parent, setup: Setup, keep: Keep) -> None:
     router = Router(setup.workload)
-    encode = msgspec.msgpack.Encoder().encode
     gc.freeze()
     with _session(setup, listen=STATUSES, connect=JOBS) as session:
         publisher, is_heard = _publisher(session, setup, STATUSES)
@@ -131,13 +131,9 @@ def _route(parent: Parent, setup: Setup, keep: Keep) -> None:
             time.sleep(POLL_SECONDS)
         parent.tell("ready")
         while True:
-            changed = {}
-            statuses = []
-            for sample in _batch(subscriber):
-                variant, status = router.route(bytes(sample.payload))
-                changed[f"{status.experiment_id}.{variant.index}"] = variant
-                statuses.append(encode_body(status))
-            keep({key: encode(variant) for key, variant in changed.items()}, statuses)
+            routed = router.route(bytes(sample.payload) for sample in _batch(subscriber))
+            statuses = [encode_body(status) for _, status in routed]
+            keep(routed, statuses)
             for body in statuses:
                 publisher.put(body)
 
