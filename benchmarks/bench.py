@@ -21,6 +21,7 @@ class Size:
     fan_out: dict[int, Workload]  # by the number of subscribers
     growth: Workload  # the experiments whose jobs end; all rounds together
     tracked: tuple[int, ...]  # experiments in all
+    deep: tuple[Workload, ...]  # as many events, in variants with more and more jobs
     jobs: Workload  # that are really run, and do nothing
 
 
@@ -33,6 +34,7 @@ FULL: Final = Size(
     fan_out={1: Workload(250, 50, 8), 10: Workload(50, 50, 8), 100: Workload(10, 50, 8)},
     growth=Workload(experiments=10, variants=200, jobs_per_variant=40),
     tracked=(10, 1000, 100_000),
+    deep=(Workload(128, 64, 8), Workload(1, 64, 1024)),
     jobs=Workload(experiments=25, variants=50, jobs_per_variant=8, pipeline="noop"),
 )
 QUICK: Final = Size(
@@ -43,6 +45,7 @@ QUICK: Final = Size(
     fan_out={1: Workload(1, 10, 5), 3: Workload(1, 10, 5)},
     growth=Workload(experiments=2, variants=10, jobs_per_variant=6),
     tracked=(2, 5),
+    deep=(Workload(3, 5, 4), Workload(1, 5, 12)),
     jobs=Workload(experiments=2, variants=10, jobs_per_variant=5, pipeline="noop"),
 )
 

@@ -76,6 +76,7 @@ TARGETS: Final = (
     Target("latency-p99", 1.5, "pyzmq"),
     Target("catch-up-subscriber", 300_000),
     Target("growth-cost-ratio", 1.1),
+    Target("growth-jobs-ratio", 1.1),
     Target("growth-memory", 1024),
     Target("jobs", 8.0, "celery"),
     Target("jobs", 3.0, "huey"),
