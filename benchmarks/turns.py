@@ -20,7 +20,7 @@ from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord,
 from bus.contracts.messages import ExperimentDefinition, ImageRef, Scalar, Variable
 from bus.protocol.control import ControlError
 from variantbus.cli.archive import send
-from variantbus.client.experiments import export_of
+from variantbus.client.records import export_of
 from variantbus.reports.export import Exported
 
 LIMIT: Final = 0.050  # seconds

@@ -6,7 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.tail import columns, printable
+from bus.console.printable import printable
+from bus.console.tail import columns
 from bus.console.top import Snapshot, connection_text, size_text
 from bus.subscriber.delivery import Delivery
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from bus.console.printable import printable
 from bus.console.start_time import offset_before
 from bus.contracts.messages import (
     EventRejected,
@@ -185,8 +186,3 @@ def _end_of(message: JobCompleted) -> str:
     if result.success:
         return f"succeeded, {len(result.images)} files"
     return "cancelled" if result.cancelled else printable(f"failed: {result.error.message if result.error else ''}")
-
-
-def printable(text: str) -> str:
-    """Return foreign text without characters that could control a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)[:200]

@@ -13,7 +13,7 @@ from tests.support.factories import EXPERIMENT, planned_experiment
 from variantbus.cli import apply as command
 from variantbus.cli.file_changes import History, read_text
 from variantbus.cli.patching import patched
-from variantbus.client import experiments
+from variantbus.client import records
 
 TEXT = "# mine\r\n[config]\r\ncfg_scale = 7 # good\r\n"
 
@@ -34,9 +34,9 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, VariantValue | None]:
             objective="stars",
         )
 
-    for module in (command, experiments):
+    for module in (command, records):
         monkeypatch.setattr(module, "ask_recommendation", ask)
-        monkeypatch.setattr(module, "request", lambda *_, **__: view)
+        monkeypatch.setattr(module, "shown", lambda *_: view)
     return said
 
 

@@ -36,7 +36,7 @@ from tests.support.learning_services import (
     wait_for,
 )
 from variantbus.cli.archive import send
-from variantbus.client.experiments import export_of
+from variantbus.client.records import export_of
 from variantbus.reports.export import Exported, from_csv, to_csv, under
 
 PLAN = replace(SMALL, jobs_per_variant=2)

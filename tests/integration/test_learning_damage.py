@@ -36,7 +36,7 @@ from tests.support.learning_services import (
     show,
     wait_for,
 )
-from variantbus.client.experiments import export_of
+from variantbus.client.records import export_of
 
 pytestmark = pytest.mark.fault(item="F62")
 LAST = "exp-1.1.1.0"

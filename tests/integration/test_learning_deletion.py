@@ -43,7 +43,7 @@ from tests.support.learning_services import (
     wait_for,
 )
 from variantbus.cli.archive import send
-from variantbus.client.experiments import export_of
+from variantbus.client.records import export_of
 
 OTHER = "exp-10"  # begins as the other one does
 Learning = ServiceThread[LearningService]

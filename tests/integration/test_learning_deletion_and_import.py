@@ -18,7 +18,7 @@ from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, planned_experiment
 from tests.support.learning_services import Services, address_of, create
 from variantbus.cli.archive import send
-from variantbus.client.experiments import export_of
+from variantbus.client.records import export_of
 
 
 @pytest.mark.fault(item="F104")

@@ -33,7 +33,8 @@ from tests.support.helpers import wait_until
 from tests.support.learning_services import SMALL, Services, address_of, create, query, show, wait_for
 from tests.support.many_experiments import fill
 from variantbus.cli.main import main
-from variantbus.client.experiments import export_of, history_of, listed
+from variantbus.client.experiments import listed
+from variantbus.client.records import export_of, history_of
 from variantbus.reports.html import count_ratings, scores_of
 
 MANY: Final = 10_000

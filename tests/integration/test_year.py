@@ -28,7 +28,8 @@ from pipeline_runner.service import Runner
 from tests.support.factories import ServiceThread, definition, image
 from tests.support.helpers import wait_until
 from tests.support.learning_services import STAGES, Services, address_of, create, query, wait_for
-from variantbus.client.experiments import history_of, listed
+from variantbus.client.experiments import listed
+from variantbus.client.records import history_of
 
 DAYS: Final = int(os.environ.get("YEAR_DAYS", "33"))
 A_DAY: Final = 10  # experiments

@@ -10,7 +10,7 @@ from rich.text import Text
 from bus.contracts.jobs import JobView
 from bus.contracts.messages import JobError, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from variantbus.cli.job import job_row, wait_lines
+from variantbus.cli.job_queue import job_row, wait_lines
 from variantbus.cli.output import first_of, note_more, print_table
 from variantbus.cli.pipelines import away_lines, note, takes
 from variantbus.reports.text import count_text, duration_text

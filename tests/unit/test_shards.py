@@ -11,7 +11,7 @@ from learning_service.events.router import LearningController
 from learning_service.experiments.selection import Selection
 from learning_service.experiments.sharding import ALL, Shard, owner
 from tests.support.factories import JobScript, context
-from variantbus.client.experiments import new_id
+from variantbus.client.planning import new_id
 
 KINDS = ("queued", "started", "completed", "progress")
 

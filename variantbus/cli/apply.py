@@ -6,16 +6,15 @@ from pathlib import Path
 import click
 
 from bus.console.options import data_dir_option, keys_option, learning_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
-from bus.console.tail import printable
-from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.protocol.validation import InvalidInputError
-from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.plan import settings
 from variantbus.cli.file_changes import History, read_text
 from variantbus.cli.patching import difference, patched
-from variantbus.client.experiments import ask_recommendation, job_of
+from variantbus.client.experiments import ask_recommendation, shown
+from variantbus.client.records import job_of
 
 
 @click.command()
@@ -54,8 +53,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
         if target is None:
             click.echo(job_of(learning, experiment_id, keys), nl=False)
             return
-        params = ExperimentParams(experiment_id=experiment_id)
-        view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+        view = shown(learning, experiment_id, keys)
         made = ask_recommendation(learning, experiment_id, keys)
         value = made.value
         if value is None:
@@ -82,11 +80,11 @@ def _undo(history: History, path: Path, *, yes: bool) -> None:
 
 def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
     """Show the difference and ask for confirmation; return False if nothing changes."""
-    shown = difference(before, after, path.name)
-    if not shown:
+    changes = difference(before, after, path.name)
+    if not changes:
         click.echo(f"{path} has it already", err=True)
         return False
-    click.echo(printable_lines(shown))
+    click.echo(printable_lines(changes))
     if not yes:
         if not sys.stdin.isatty():
             fail("no terminal to confirm on; give --yes", EXIT_USAGE)

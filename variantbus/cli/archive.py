@@ -17,7 +17,8 @@ from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.sharding import Shard
 from variantbus.cli.file_changes import read_text, replace_text
-from variantbus.client.experiments import export_of, new_id
+from variantbus.client.planning import new_id
+from variantbus.client.records import export_of
 from variantbus.reports.export import Exported, from_csv, from_json, to_csv, to_json, under
 
 PART_BYTES: Final = 1 << 20  # of the records in one request

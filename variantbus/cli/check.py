@@ -10,8 +10,8 @@ from rich.text import Text
 
 from bus.console.main import SourceType
 from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, fail, user_errors
-from bus.console.tail import printable
 from bus.protocol.control import Metric, Sample
 from bus.transport.client import REQUEST_SECONDS
 from bus.transport.keys import Keys

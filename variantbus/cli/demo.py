@@ -10,15 +10,17 @@ import click
 
 from bus.console.options import data_dir_option, keys_option, pass_on_config
 from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, fail, user_errors
-from bus.contracts.experiments import ExperimentParams, ExperimentView
-from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.experiment import end_with, outputs_of, write_sheet
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
+from variantbus.cli.run import end_with
+from variantbus.cli.sheet import write_sheet
 from variantbus.cli.view import summary_line
-from variantbus.client.experiments import ask_recommendation, create, export_of
+from variantbus.client.experiments import ask_recommendation, shown
+from variantbus.client.outputs import outputs_of
+from variantbus.client.planning import create
+from variantbus.client.records import export_of
 
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
 
@@ -57,8 +59,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
         click.echo(f"dashboard      {page}")
     experiment_id = create(learning, read_experiment(example("cfg_sweep.toml")), keys).experiment_id
     screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
-    params = ExperimentParams(experiment_id=experiment_id)
-    view = request(learning, "experiment.show", params, ExperimentView, keys=keys)
+    view = shown(learning, experiment_id, keys)
     outputs = outputs_of(runner, keys)
     folder_of = next((image.path.partition("/")[0] for one in view.variants for image in one.images), experiment_id)
     pictures = outputs / folder_of  # of an earlier experiment, if it has made them already

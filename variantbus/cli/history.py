@@ -13,7 +13,7 @@ from bus.contracts.messages import VariantValue
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.cli.view import last_line
-from variantbus.client.experiments import history_of
+from variantbus.client.records import history_of
 from variantbus.reports.text import count_text, value_text
 
 BARS = "▁▂▃▄▅▆▇█"

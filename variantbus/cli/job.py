@@ -1,237 +1,36 @@
-"""`variantbus job …`: jobs outside any experiment, and the runner's queue."""
+"""`variantbus job …`: the group."""
 
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import get_args
+from typing import Final
 
 import click
-from msgspec.structs import asdict
-from rich.table import Table
-from rich.text import Text
 
-from bus.config.toml_file import read_toml
-from bus.console.options import keys_option, runner_option
-from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, refuse_wrong_feed, user_errors
-from bus.contracts.jobs import (
-    CancelParams,
-    CancelReply,
-    JobParams,
-    JobRequest,
-    JobView,
-    QueueParams,
-    QueueReply,
-    SubmitParams,
-    SubmitReply,
-)
-from bus.contracts.messages import JobCompleted, JobState
-from bus.contracts.topics import JOB_COMPLETED
-from bus.protocol.control import InfoReply
-from bus.subscriber.sync import Subscriber
-from bus.transport.client import request
-from bus.transport.keys import Keys
-from variantbus.cli.experiment import outputs_of
-from variantbus.cli.files import JobFile
-from variantbus.cli.job_gc import gc_command
-from variantbus.cli.job_output import output_command
-from variantbus.cli.output import (
-    first_of,
-    json_option,
-    json_text,
-    limit_option,
-    note_more,
-    page_for,
-    print_table,
-)
-from variantbus.cli.view import last_line
-from variantbus.client.experiments import new_id
-from variantbus.client.jobs import listed_jobs
-from variantbus.reports.text import count_text, duration_text
+from variantbus.cli.late import Late, LateCommands, LateGroup
 
-DAMAGED = "damaged, see `job show`"
+COMMANDS: Final = {
+    "submit": Late("variantbus.cli.job_submit:submit", "Submit the job of FILE; print its id."),
+    "list": Late("variantbus.cli.job_queue:list_", "List jobs, newest first."),
+    "show": Late("variantbus.cli.job_queue:show", "Show everything about a job, as JSON."),
+    "retry": Late("variantbus.cli.job_queue:retry", "Run a job again that failed or was cancelled."),
+    "pause": Late(
+        "variantbus.cli.job_queue:pause",
+        "Start no more jobs until `job resume`, even after a restart; running jobs finish.",
+    ),
+    "resume": Late("variantbus.cli.job_queue:resume", "Start jobs again after `job pause`."),
+    "cancel": Late("variantbus.cli.job_queue:cancel", "Cancel a job that has not ended."),
+    "output": Late(
+        "variantbus.cli.job_output:output_command",
+        "Fetch a result by its hash, or the first 8 or more digits of it; see `variantbus job show`.",
+    ),
+    "gc": Late(
+        "variantbus.cli.job_gc:gc_command",
+        "Remove ended jobs and their pictures that belong to no experiment, or to one that no learning service knows.",
+    ),
+}
 
 
-@click.group()
+@click.group(cls=LateGroup)
 def job() -> None:
     """Submit single jobs, inspect the runner's queue, fetch results, and free disk space."""
 
 
-job.add_command(output_command)
-job.add_command(gc_command)
-
-
-@job.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--wait", is_flag=True, help="Wait for its end: status 4 if it failed.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, help="Seconds.")
-@json_option
-@runner_option
-@keys_option
-def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str, keys: Keys | None) -> None:
-    """Submit the job of FILE; print its id."""
-    with user_errors():
-        read = read_toml(file, JobFile)
-        job_id = new_id("job")
-        params = SubmitParams(jobs=[JobRequest(**asdict(read), job_id=job_id)])
-        if not wait:
-            request(runner, "job.submit", params, SubmitReply, keys=keys)
-            click.echo(json_text({"job_id": job_id}) if as_json else job_id)
-            return
-        request(runner, "info", {}, InfoReply, keys=keys)  # a missing runner is reported at once, not after the timeout
-        # subscribed before the job is submitted, so its end cannot be missed
-        with Subscriber([runner], [JOB_COMPLETED], on_notice=refuse_wrong_feed, keys=keys) as subscriber:
-            if not subscriber.wait_ready(timeout):
-                fail(f"cannot subscribe at {runner} within {timeout:g} s; nothing was submitted", EXIT_TIMEOUT)
-            request(runner, "job.submit", params, SubmitReply, keys=keys)
-            click.echo(job_id, err=True)
-            ended = _wait(subscriber, job_id, timeout)
-        if ended is None:
-            fail(f"{job_id} has not ended within {timeout:g} s; it continues, see `variantbus job show`", EXIT_TIMEOUT)
-            return
-        _print_end(ended, outputs_of(runner, keys), as_json=as_json)
-
-
-@job.command("list")
-@click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
-@limit_option
-@json_option
-@runner_option
-@keys_option
-def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, keys: Keys | None) -> None:
-    """List jobs, newest first."""
-    with user_errors():
-        damaged: list[str] = []
-
-        def pages() -> Iterator[list[JobView]]:
-            for reply in listed_jobs(runner, keys, state=state, page=page_for(limit)):
-                damaged[:] = reply.damaged
-                yield reply.jobs
-
-        found, is_more = first_of(pages(), limit)
-        if as_json:
-            click.echo(json_text(found))
-            for name in damaged:
-                click.echo(f"{last_line(name)}: {DAMAGED}", err=True)
-            note_more(limit, is_more=is_more)
-            return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("id", "pipeline", "state", "priority", "attempt", "age", "eta", "note"):
-            table.add_column(heading, overflow="fold", no_wrap=heading not in ("priority", "attempt", "note"))
-        for one in found:
-            table.add_row(*job_row(one, time.time()))
-        for name in damaged if state is None else ():
-            table.add_row(Text(name), "", "damaged", "", "", "", "", DAMAGED)
-        print_table(table)
-        for line in wait_lines(found):
-            click.echo(line)
-        note_more(limit, is_more=is_more)
-
-
-@job.command()
-@click.argument("job_id", metavar="ID")
-@runner_option
-@keys_option
-def show(job_id: str, *, runner: str, keys: Keys | None) -> None:
-    """Show everything about a job, as JSON."""
-    with user_errors():
-        click.echo(json_text(request(runner, "job.show", JobParams(job_id=job_id), JobView, keys=keys)))
-
-
-@job.command()
-@click.argument("job_id", metavar="ID")
-@runner_option
-@keys_option
-def retry(job_id: str, *, runner: str, keys: Keys | None) -> None:
-    """Run a job again that failed or was cancelled."""
-    with user_errors():
-        request(runner, "job.retry", JobParams(job_id=job_id), JobView, keys=keys)
-        click.echo(f"{job_id} is queued again", err=True)
-
-
-pipeline_option = click.option("--pipeline", help="Only jobs of this pipeline; otherwise all.")
-
-
-@job.command()
-@pipeline_option
-@runner_option
-@keys_option
-def pause(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
-    """Start no more jobs until `job resume`, even after a restart; running jobs finish."""
-    with user_errors():
-        reply = request(runner, "queue.pause", QueueParams(pipeline=pipeline), QueueReply, keys=keys)
-        click.echo(f"paused; {_counts(reply, pipeline)}", err=True)
-
-
-@job.command()
-@pipeline_option
-@runner_option
-@keys_option
-def resume(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
-    """Start jobs again after `job pause`."""
-    with user_errors():
-        reply = request(runner, "queue.resume", QueueParams(pipeline=pipeline), QueueReply, keys=keys)
-        click.echo(f"resumed; {_counts(reply, pipeline)}", err=True)
-
-
-@job.command()
-@click.argument("job_id", metavar="ID")
-@runner_option
-@keys_option
-def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
-    """Cancel a job that has not ended."""
-    with user_errors():
-        request(runner, "job.cancel", CancelParams(job_id=job_id), CancelReply, keys=keys)
-        click.echo(f"cancelling {job_id}", err=True)
-
-
-def job_row(job: JobView, now: float) -> list[str | Text]:
-    """Return a job as a row of the list; `now` in unix seconds.
-
-    Its age is the time since it was submitted, its note how it failed; why jobs wait is printed below the list.
-    """
-    note = job.fault.message if job.fault and job.state == "queued" else ""
-    if job.waits_for:
-        note = "waits, see below"
-    if job.result and job.result.error:
-        note = job.result.error.message
-    place = f"{job.pipeline} {job.stage}"
-    age, eta = duration_text(now - job.queued_at), duration_text(job.eta_seconds)
-    return [Text(job.job_id), place, job.state, str(job.priority), str(job.attempt), age, eta, Text(last_line(note))]
-
-
-def wait_lines(jobs: list[JobView]) -> list[str]:
-    """Print for each pipeline why its jobs wait."""
-    reasons = {
-        job.pipeline: last_line(job.waits_for).removeprefix(f"{job.pipeline}: ") for job in jobs if job.waits_for
-    }
-    return [f"{pipeline} waits: {reason}" for pipeline, reason in reasons.items()]
-
-
-def _counts(reply: QueueReply, pipeline: str | None) -> str:
-    lanes = [lane for name, lane in reply.lanes.items() if pipeline in (None, name)]
-    waiting = count_text(sum(lane.queued for lane in lanes), "job waits", "jobs wait")
-    return f"{waiting}, {count_text(sum(lane.running for lane in lanes), 'runs', 'run')}"
-
-
-def _wait(subscriber: Subscriber, job_id: str, timeout: float) -> JobCompleted | None:
-    deadline = time.monotonic() + timeout
-    while (left := deadline - time.monotonic()) > 0:
-        for delivery in subscriber.receive(left):
-            message = delivery.message
-            if isinstance(message, JobCompleted) and message.job_id == job_id:
-                return message
-    return None
-
-
-def _print_end(ended: JobCompleted, outputs: Path, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json_text(ended))
-    else:
-        for image in ended.result.images:
-            click.echo(outputs / image.path)
-        for name, value in ended.result.metrics.items():
-            click.echo(f"{name} {value:.4g}")
-    for warning in ended.result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    if not ended.result.success:
-        fail(ended.result.error.message if ended.result.error else "the job was cancelled", EXIT_REFUSED)
+job.commands = LateCommands(COMMANDS)

@@ -1,67 +1,93 @@
 """`variantbus`: the command with all subcommands."""
 
-import importlib
-import signal
-import sys
-from collections.abc import Iterator, Mapping
 from typing import Final
 
 import click
 
 from bus import __version__
+from variantbus.cli.late import Late, LateCommands, LateGroup
 
-# The module of each command. Only the called one is imported: importing all takes half a second.
 COMMANDS: Final = {
-    "demo": "variantbus.cli.demo:demo",
-    "up": "variantbus.cli.up:up",
-    "experiment": "variantbus.cli.experiment:experiment",
-    "rate": "variantbus.cli.rate:rate",
-    "compare": "variantbus.cli.rate:compare",
-    "undo": "variantbus.cli.rate:undo",
-    "recommend": "variantbus.cli.recommend:recommend",
-    "apply": "variantbus.cli.apply:apply",
-    "history": "variantbus.cli.history:history",
-    "job": "variantbus.cli.job:job",
-    "pipelines": "variantbus.cli.pipelines:pipelines",
-    "watch": "variantbus.cli.experiment:watch",
-    "tail": "bus.console.main:tail",
-    "top": "bus.console.main:top",
-    "runner-list": "variantbus.cli.runners:runner_list",
-    "runner-forget": "variantbus.cli.runners:runner_forget",
-    "check": "variantbus.cli.check:check",
-    "verify": "variantbus.cli.verify:verify",
-    "backup": "variantbus.cli.backup:backup",
-    "restore": "variantbus.cli.restore:restore",
-    "keygen": "variantbus.cli.keygen:keygen",
-    "spec": "variantbus.cli.spec:spec",
-    "runner": "pipeline_runner.__main__:main",
-    "learning": "learning_service.__main__:main",
-    "dashboard": "variantbus.dashboard.__main__:main",
+    "demo": Late(
+        "variantbus.cli.demo:demo", "Run the example experiment from start to end, and show where everything is."
+    ),
+    "up": Late(
+        "variantbus.cli.up:up",
+        "Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is"
+        " restarted.",
+    ),
+    "experiment": Late("variantbus.cli.experiment:experiment", "Plan, watch and manage experiments."),
+    "rate": Late("variantbus.cli.rate:rate", "Rate a picture with 1 to 5 stars; none removes the rating."),
+    "compare": Late(
+        "variantbus.cli.rate:compare",
+        "Choose the better of two pictures, pair after pair, without seeing their values.",
+    ),
+    "undo": Late(
+        "variantbus.cli.rate:undo", "Undo the newest rating of an experiment; repeat it to undo earlier ones."
+    ),
+    "recommend": Late(
+        "variantbus.cli.recommend:recommend",
+        "Show which value of an experiment is best, how certain that is, and what would make it more certain.",
+    ),
+    "apply": Late(
+        "variantbus.cli.apply:apply",
+        "Apply the recommendation for ID: print the ready-to-run job, or write the value into a file.",
+    ),
+    "history": Late(
+        "variantbus.cli.history:history", "Show all experiments so far: how each value was rated, and the trend."
+    ),
+    "job": Late(
+        "variantbus.cli.job:job", "Submit single jobs, inspect the runner's queue, fetch results, and free disk space."
+    ),
+    "pipelines": Late(
+        "variantbus.cli.pipelines:pipelines",
+        "List the pipelines of the runner, or the variables of one: their values, and where they go.",
+    ),
+    "watch": Late("variantbus.cli.run:watch", "Show a running experiment live: ID, or the newest one."),
+    "tail": Late(
+        "bus.console.main:tail", "Print events whose topic begins with PREFIX, such as variant.status or job.completed."
+    ),
+    "top": Late("bus.console.main:top", "Show the events per second, by the first two tokens of their topic."),
+    "runner-list": Late(
+        "variantbus.cli.runners:runner_list", "List the runners of a learning service, and what waits for each."
+    ),
+    "runner-forget": Late(
+        "variantbus.cli.runners:runner_forget",
+        "Give up a runner that never comes back: ADDRESS, as `runner-list` names it.",
+    ),
+    "check": Late("variantbus.cli.check:check", "Check the health of each process."),
+    "verify": Late(
+        "variantbus.cli.verify:verify",
+        "Check the databases and pictures of a data folder, while its services are stopped.",
+    ),
+    "backup": Late(
+        "variantbus.cli.backup:backup",
+        "Copy the databases and pictures of a data folder to FOLDER, which is made, while its services run or not.",
+    ),
+    "restore": Late(
+        "variantbus.cli.restore:restore",
+        "Put the backup in FOLDER into an empty data folder, before its services are started.",
+    ),
+    "keygen": Late(
+        "variantbus.cli.keygen:keygen", "Create the keys of this machine in FOLDER, and print the public one."
+    ),
+    "spec": Late(
+        "variantbus.cli.spec:spec", "Print the bus as an AsyncAPI 3 document, in JSON: topics, messages, methods."
+    ),
+    "runner": Late(
+        "pipeline_runner.__main__:main", "Run jobs from a durable queue and publish their progress and results."
+    ),
+    "learning": Late(
+        "learning_service.__main__:main", "Plan experiments, follow their jobs, and publish the state of every variant."
+    ),
+    "dashboard": Late(
+        "variantbus.dashboard.__main__:main",
+        "Serve the web page: watch experiments live, rate their pictures, and see the recommendation.",
+    ),
 }
 
 
-class LateCommands(Mapping[str, click.Command]):
-    """Commands by name, each imported when it is asked for."""
-
-    def __getitem__(self, name: str) -> click.Command:
-        """Import a command and return it."""
-        module, _, attribute = COMMANDS[name].partition(":")
-        try:
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-        except KeyboardInterrupt:  # importing takes a moment, and Ctrl-C is no error of ours
-            sys.exit(128 + signal.SIGINT)
-        return command
-
-    def __iter__(self) -> Iterator[str]:
-        """Return the names of the commands."""
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        """Return the number of commands."""
-        return len(COMMANDS)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Find out which setting is best: run a job under each of its values, and watch them live.
@@ -79,4 +105,4 @@ def main() -> None:
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
 
 
-main.commands = LateCommands()  # type: ignore[assignment]  # click only reads it
+main.commands = LateCommands(COMMANDS)

@@ -6,13 +6,14 @@ from typing import Final
 import click
 
 from bus.console.options import keys_option, learning_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_USAGE, fail, user_errors
-from bus.console.tail import printable
 from bus.contracts.experiments import DeletedReply, ExperimentParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.view import ENDED
+from variantbus.client.experiments import shown
 from variantbus.reports.text import count_text
 
 DELETE_SECONDS: Final = 120.0  # for one experiment: the answer comes when nothing is left of it
@@ -70,7 +71,7 @@ def unarchive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | No
     """Take experiments out of the archive: all that are named, or none if one of them is unknown."""
     with user_errors():
         for name in experiment_ids:
-            _view(learning, name, keys)
+            shown(learning, name, keys)
         _put_away("experiment.unarchive", "unarchived", experiment_ids, learning, keys)
 
 
@@ -80,14 +81,9 @@ def _put_away(method: str, done: str, experiment_ids: tuple[str, ...], learning:
         click.echo(f"{done} {name}", err=True)
 
 
-def _view(learning: str, experiment_id: str, keys: Keys | None) -> ExperimentView:
-    params = ExperimentParams(experiment_id=experiment_id)
-    return request(learning, "experiment.show", params, ExperimentView, keys=keys)
-
-
 def _ended(learning: str, experiment_id: str, keys: Keys | None, undone: str) -> ExperimentView:
     """Return an experiment that has ended; the service would refuse one that has not, but after others were changed."""
-    view = _view(learning, experiment_id, keys)
+    view = shown(learning, experiment_id, keys)
     if view.status not in ENDED:
         advice = f"cancel it first with `variantbus experiment cancel {experiment_id}`, or wait for its end"
         raise ControlError("conflict", f"{experiment_id} has not ended: {view.status}; {undone}; {advice}")

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.console.options import keys_option, learning_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, user_errors
-from bus.console.tail import printable
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table

@@ -9,8 +9,9 @@ from bus.console.process import user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.file_changes import replace_text
-from variantbus.client.experiments import ask_recommendation, export_of
+from variantbus.client.experiments import ask_recommendation
 from variantbus.client.outputs import fetch_picture
+from variantbus.client.records import export_of
 from variantbus.reports.html import report_html
 
 

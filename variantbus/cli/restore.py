@@ -10,8 +10,8 @@ from typing import Final
 import click
 
 from bus.console.options import data_dir_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
-from bus.console.tail import printable
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import holder, sync
 from variantbus.cli.manifest import Manifest, changed, copy, hash_of, read_manifest

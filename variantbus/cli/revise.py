@@ -1,4 +1,4 @@
-"""`variantbus experiment extend`, `retry`, `stop`, `rename` and `set`: changes to a planned experiment."""
+"""`variantbus experiment cancel`, `extend`, `retry`, `stop`, `rename` and `set`: changes to a planned experiment."""
 
 import tomllib
 from collections.abc import Sequence
@@ -7,15 +7,22 @@ from typing import Final
 import click
 
 from bus.console.options import keys_option, learning_option
+from bus.console.printable import printable
 from bus.console.process import user_errors
-from bus.console.tail import printable
-from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams, SetParams
+from bus.contracts.experiments import (
+    ExperimentCancelParams,
+    ExperimentParams,
+    ExperimentView,
+    ExtendParams,
+    RenameParams,
+    SetParams,
+)
 from bus.contracts.messages import Scalar
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.client.experiments import ask_recommendation
+from variantbus.client.experiments import ask_recommendation, shown
 
 SETTABLE: Final = ("objective", "goal")
 
@@ -37,7 +44,7 @@ def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, lear
         for text in more:
             name, listed = parse_values(text)
             values.setdefault(name, []).extend(listed)
-        before = _ask(learning, "experiment.show", ExperimentParams(experiment_id=experiment_id), keys)
+        before = shown(learning, experiment_id, keys)
         params = ExtendParams(experiment_id=experiment_id, values=values, jobs_per_variant=seeds)
         after = _ask(learning, "experiment.extend", params, keys)
         jobs = after.totals.jobs - before.totals.jobs
@@ -53,9 +60,22 @@ def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
     """Run the failed jobs once more."""
     with user_errors():
         params = ExperimentParams(experiment_id=experiment_id)
-        failed = _ask(learning, "experiment.show", params, keys).totals.failed
+        failed = shown(learning, experiment_id, keys).totals.failed
         _ask(learning, "experiment.retry", params, keys)
         click.echo(f"retrying {_count(failed, 'job')}", err=True)
+
+
+@click.command()
+@click.argument("experiment_id", metavar="ID")
+@click.option("--finish-running", is_flag=True, help="Let running jobs finish.")
+@learning_option
+@keys_option
+def cancel(experiment_id: str, *, finish_running: bool, learning: str, keys: Keys | None) -> None:
+    """Cancel the jobs of an experiment that have not ended."""
+    with user_errors():
+        params = ExperimentCancelParams(experiment_id=experiment_id, finish_running=finish_running)
+        request(learning, "experiment.cancel", params, ExperimentView, keys=keys)
+        click.echo(f"cancelling {experiment_id}", err=True)
 
 
 @click.command()

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.console.options import AddressType, keys_option, learning_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_USAGE, fail, user_errors
-from bus.console.tail import printable
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
 from bus.transport.client import request
 from bus.transport.keys import Keys

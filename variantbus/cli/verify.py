@@ -10,8 +10,8 @@ import click
 from msgspec import Struct
 
 from bus.console.options import keys_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
-from bus.console.tail import printable
 from bus.eventlog import verification
 from bus.eventlog.verification import Extent, Finding, Stores
 from bus.transport.keys import Keys

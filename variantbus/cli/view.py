@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bus.console.tail import printable
+from bus.console.printable import printable
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ExperimentDeleted, ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
 from variantbus.reports.text import value_text

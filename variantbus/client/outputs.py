@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
+from bus.contracts.jobs import PipelinesReply
 from bus.contracts.outputs import OutputParams, OutputReply
 from bus.protocol.control import ControlError
 from bus.transport.client import request
@@ -40,3 +42,8 @@ def fetch_picture(runner: str, sha256: str, keys: Keys | None) -> bytes | None:
             if error.code != "not_found":
                 raise
     return None
+
+
+def outputs_of(runner: str, keys: Keys | None = None) -> Path:
+    """Return the folder of the pictures, from the runner on this machine."""
+    return Path(request(runner, "pipelines", {}, PipelinesReply, keys=keys).outputs)

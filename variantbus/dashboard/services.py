@@ -11,9 +11,11 @@ from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
-from variantbus.client.experiments import ask_recommendation, create, export_of, job_of
+from variantbus.client.experiments import ask_recommendation
 from variantbus.client.health import Health, ask
 from variantbus.client.outputs import fetch_output, fetch_picture
+from variantbus.client.planning import create
+from variantbus.client.records import export_of, job_of
 from variantbus.reports.export import Exported, to_csv, to_json
 from variantbus.reports.health import MIB, Thresholds
 from variantbus.reports.html import media_type_of, report_html

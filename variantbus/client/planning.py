@@ -1,0 +1,53 @@
+"""The request that plans an experiment, and the id that it chooses."""
+
+import re
+import secrets
+import time
+import unicodedata
+from typing import Final
+
+from msgspec.structs import replace
+
+from bus.contracts.experiments import CreateParams, ExperimentView
+from bus.contracts.messages import ExperimentDefinition
+from bus.protocol.control import ControlError
+from bus.transport.client import REQUEST_SECONDS, request
+from bus.transport.keys import Keys
+from learning_service.experiments.axes import plan_values
+from learning_service.experiments.plan import MAX_JOBS
+from learning_service.experiments.sharding import ALL, Shard
+
+RETRY_SECONDS: Final = 0.1
+SLUG_LIMIT: Final = 48  # characters of an id before its suffix
+ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # no letter that looks like another
+
+
+def new_id(name: str, shard: Shard = ALL) -> str:
+    """Return a new id for a display name: a slug, so that people recognise it, and a random suffix, which is identity.
+
+    The suffix is drawn until the id belongs to the shard.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_LIMIT].strip("-") or "x"
+    while True:
+        made = f"{slug}-{''.join(secrets.choice(ALPHABET) for _ in range(6))}"
+        if shard.owns(made):
+            return made
+
+
+def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
+    """Plan an experiment; its values are checked first, so that a bad file is refused without a service."""
+    plan_values(definition, max_variants=MAX_JOBS)
+    params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
+    deadline = time.monotonic() + REQUEST_SECONDS
+    while True:
+        try:
+            return request(learning, "experiment.create", params, ExperimentView, keys=keys)
+        except ControlError as error:
+            if "shard" in error.details:
+                params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
+                continue
+            # a service that has just started does not know its runners, or their servers, yet
+            if error.code != "unavailable" or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
