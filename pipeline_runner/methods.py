@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from typing import Final
 
@@ -25,6 +25,7 @@ from bus.contracts.jobs import (
     SubmittersReply,
 )
 from bus.contracts.lifecycle import IllegalTransitionError
+from bus.contracts.messages import LearningContext
 from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.errors import StorageError
@@ -105,10 +106,9 @@ class JobMethods:
     def _check(self, request: JobRequest) -> None:
         size = len(msgspec.msgpack.encode(request))
         if size > self._job_limit:
-            raise InvalidInputError(
-                f"config: the job has {size} bytes, over {self._job_limit}; put large values in a file"
-            )
-        check_config(find_stage(self._stages(), request.pipeline, request.stage), request.config)
+            raise InvalidInputError(f"config: the job has {size} bytes, over {self._job_limit}; shorten its texts")
+        spec = find_stage(self._stages(), request.pipeline, request.stage)
+        check_config(spec, request.config, _varied(request.learning_context))
         try:
             self._pipelines[request.pipeline].check(request.stage, request.config)
         except (InvalidInputError, StorageError):
@@ -241,6 +241,13 @@ class JobMethods:
             waits_for=queue.waits_for(now) if job.state == "queued" else "",
             eta_seconds=eta,
         )
+
+
+def _varied(context: LearningContext | None) -> Collection[str]:
+    """Return the variables of the experiment of a job."""
+    if context is None:
+        return ()
+    return context.variant_value if isinstance(context.variant_value, dict) else (context.variable_under_test,)
 
 
 def eta_of_running(elapsed: float, fraction: float, mean: float | None) -> float | None:

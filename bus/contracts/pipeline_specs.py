@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, field
 
 from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.values import cited
 from bus.protocol.control import ControlError
 from bus.protocol.doors import words
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -15,6 +16,7 @@ from bus.protocol.validation import InvalidInputError, near_miss
 Kind = Literal["int", "float", "str", "bool", "list", "map"]
 PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 LORA_TAG: Final = re.compile(r"<lora:([^:<>]++)[^<>]*+>")  # as image servers read it in a prompt
+_HALF: Final = re.compile("[\ud800-\udfff]")
 SEED: Final = "seed"  # every pipeline takes it: an experiment gives the same seeds to every variant
 
 
@@ -118,8 +120,8 @@ def _named(spec: StageSpec, config: Config, key: str) -> ConfigValue:
     return config[key]
 
 
-def check_config(spec: StageSpec, config: Config) -> None:
-    """Check the whole configuration of a job.
+def check_config(spec: StageSpec, config: Config, varied: Collection[str] = ()) -> None:
+    """Check the whole configuration of a job; `varied` are the variables of its experiment.
 
     Raises:
         InvalidInputError: a key is unknown or missing, or a value has the wrong type or is out of bounds.
@@ -130,16 +132,21 @@ def check_config(spec: StageSpec, config: Config) -> None:
         if name not in known:
             raise InvalidInputError(f"config.{name}: unknown key; {near_miss(name, list(known))}")
         check_value(f"config.{name}", known[name], value)
-        _check_needs(name, known[name], config)
+        _check_needs(name, known[name], config, varied)
     for name in (*spec.required, *_placeholders(spec, config)):
         if name not in config:
             raise InvalidInputError(f"config.{name}: missing; add it")
 
 
-def _check_needs(name: str, spec: VariableSpec | None, config: Config) -> None:
-    """Refuse what would change nothing: all variants would be the same."""
+def _check_needs(name: str, spec: VariableSpec | None, config: Config, varied: Collection[str]) -> None:
+    """Refuse what would change nothing: all variants would be the same.
+
+    What is varied itself may be off in some of them: with and without it is what such an experiment asks.
+    """
     for needed in spec.needs if spec else ():
         value = config.get(needed)
+        if needed in varied and needed in config:
+            continue
         if value is None or value is False or value == "":  # 0 is a value: sweeps begin with it
             raise InvalidInputError(f"config.{needed}: missing; {name} has no effect without it")
 
@@ -152,12 +159,14 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInputError(f"{where}: {value} is not a finite number")
+    for text in _texts_in(value):
+        check_text(where, text)
     if spec is None:
         if isinstance(value, list | dict) or value is None:
             raise InvalidInputError(f"{where}: expected a text, a number or true/false")
         return
     if spec.kind in _KINDS and not _KINDS[spec.kind].holds(value):  # of a kind that is new to us, its runner decides
-        raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind].text}, got {value!r}")
+        raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind].text}, got {cited(value)}")
     if spec.loras is not None and isinstance(value, str):
         _check_loras(where, spec.loras, spec.ambiguous, value)
     if spec.choices and value not in (*spec.choices, *spec.also):
@@ -166,6 +175,29 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         low, high = spec.minimum, spec.maximum
         if (low is not None and value < low) or (high is not None and value > high):
             raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
+
+
+def check_text(where: str, text: str) -> None:
+    """Refuse a text that no program can be given and no message or picture can hold.
+
+    Raises:
+        InvalidInputError: it has a NUL, or half of a character.
+    """
+    if "\0" in text:
+        raise InvalidInputError(f"{where}: has a NUL character, which no program takes; remove it")
+    if _HALF.search(text):
+        raise InvalidInputError(f"{where}: has half of a surrogate pair, which is no character; remove it")
+
+
+def _texts_in(value: ConfigValue) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            yield from (text for part in value for text in _texts_in(part))
+        case dict():
+            yield from value
+            yield from (text for part in value.values() for text in _texts_in(part))
 
 
 def _check_loras(where: str, offered: tuple[str, ...], ambiguous: Mapping[str, tuple[str, ...]], text: str) -> None:
@@ -177,8 +209,8 @@ def _check_loras(where: str, offered: tuple[str, ...], ambiguous: Mapping[str, t
 def _no_choice(value: ConfigValue, choices: tuple[Scalar, ...], ambiguous: Mapping[str, tuple[str, ...]]) -> str:
     """Say why a value is none of the choices, and what to write instead."""
     if found := ambiguous.get(str(value)):
-        return f"{value!r} is ambiguous; write {' or '.join(repr(name) for name in found)}"
-    return f"{value!r} is not offered; {near_miss(str(value), [str(choice) for choice in choices])}"
+        return f"{cited(value)} is ambiguous; write {' or '.join(repr(name) for name in found)}"
+    return f"{cited(value)} is not offered; {near_miss(str(value), [str(choice) for choice in choices])}"
 
 
 class _Check(NamedTuple):

@@ -192,7 +192,7 @@ def parse_peers(text: str, where: str = PEERS) -> Peers:
     """
     clients: dict[str, Client] = {}
     servers: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue

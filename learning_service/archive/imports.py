@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from bus.contracts.archive import ImportParams, Records, ResultRecord
 from bus.contracts.messages import ImageRef, JobCompleted, JobError, JobResult, LearningContext
+from bus.contracts.values import identity
 from bus.protocol.validation import InvalidInputError
 from bus.transport.steps import Steps
 from learning_service.experiments import variants
-from learning_service.experiments.axes import axes_of, identity
+from learning_service.experiments.axes import axes_of
 from learning_service.experiments.plan import (
     CONFIG_BYTES,
     DEFINITION_BYTES,
@@ -52,7 +53,8 @@ def _check_place(where: str, params: ImportParams, record: ResultRecord) -> None
     if record.variant_index >= len(params.values):
         raise InvalidInputError(f"{where}.variant_index: {record.variant_index}; there are {len(params.values)} values")
     start = job_id(params.experiment_id, PlannedJob(record.variant_index, record.repeat_index))[:-1]
-    if not (record.job_id.startswith(start) and record.job_id[len(start) :].isdecimal()):
+    rest = record.job_id.removeprefix(start)
+    if not (record.job_id.startswith(start) and rest.isascii() and rest.isdecimal()):
         raise InvalidInputError(f"{where}.job_id: {record.job_id!r}; expected {start}0, or a later round of it")
 
 

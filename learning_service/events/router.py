@@ -36,6 +36,7 @@ from bus.contracts.messages import (
     LearningContext,
     Variable,
 )
+from bus.contracts.values import cited, is_same
 from learning_service.experiments import variants
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.sharding import ALL, Shard
@@ -179,8 +180,8 @@ def _difference(experiment: Experiment, variant: Variant | None, context: Learni
             return None
         return Rejected("index_out_of_range", f"{index} is not in 0..{len(experiment.variants) - 1}")
     reported, planned = context.variant_value, variant.value
-    if reported != planned or isinstance(reported, bool) != isinstance(planned, bool):  # True == 1
-        return Rejected("value_differs", f"{reported!r} instead of {planned!r}")
+    if not is_same(reported, planned):
+        return Rejected("value_differs", f"{cited(reported)} instead of {cited(planned)}")
     return None
 
 

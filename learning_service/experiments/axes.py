@@ -7,6 +7,7 @@ from typing import Final
 
 from bus.contracts.messages import INT64_MAX, SEED_MAX, ExperimentDefinition, Scalar, Variable, VariantValue
 from bus.contracts.pipeline_specs import VariableSpec
+from bus.contracts.values import cited, identity
 from bus.protocol.validation import InvalidInputError
 
 MAX_VARIANTS: Final = 1000
@@ -77,19 +78,12 @@ def axis_values(
     _check_count(where, len(values), max_variants)
     seen: set[object] = set()
     for index, value in enumerate(values):
-        if value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        if isinstance(value, float) and not math.isfinite(value):
             raise InvalidInputError(f"{where}.values[{index}]: {value!r} is no usable value")
         if identity(value) in seen:
-            raise InvalidInputError(f"{where}.values[{index}]: {value!r} is there twice; remove one")
+            raise InvalidInputError(f"{where}.values[{index}]: {cited(value)} is there twice; remove one")
         seen.add(identity(value))
     return values
-
-
-def identity(value: VariantValue) -> object:
-    """Return a key under which equal values are equal: 1 and 1.0 are one value, 1 and true are two."""
-    if isinstance(value, dict):
-        return tuple((name, isinstance(part, bool), part) for name, part in sorted(value.items()))
-    return isinstance(value, bool), value
 
 
 def _range(where: str, variable: Variable, max_variants: int) -> list[Scalar]:

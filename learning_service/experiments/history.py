@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bus.contracts.archive import ExperimentHistory, HistoryReply, ValueHistory
 from bus.contracts.messages import VariantValue
-from learning_service.experiments.axes import identity
+from bus.contracts.values import identity
 from learning_service.experiments.judgements import NONE, Pictures, Stars, added, mean_of
 from learning_service.experiments.model import Experiment
 

@@ -7,7 +7,16 @@ from msgspec import UNSET
 
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import SEED_MAX, Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
-from bus.contracts.pipeline_specs import SEED, Pipelines, StageSpec, check_config, check_value, find_stage, variables_of
+from bus.contracts.pipeline_specs import (
+    SEED,
+    Pipelines,
+    StageSpec,
+    check_config,
+    check_text,
+    check_value,
+    find_stage,
+    variables_of,
+)
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
 from learning_service.experiments.space import Space, first_round, space_of
@@ -15,9 +24,9 @@ from learning_service.experiments.space import Space, first_round, space_of
 OF_PEOPLE: Final = ("stars", "preference")  # objectives that people decide, by ratings and by comparisons
 SECONDS: Final = "seconds"  # the objective that every job has
 MAX_JOBS: Final = 100_000
-CONFIG_BYTES: Final = 32_768  # it travels with every job; larger things belong in a file that the config names
-VALUE_BYTES: Final = 2048  # it travels with every job twice; a hundred jobs have to fit into one request
-DEFINITION_BYTES: Final = 524_288  # it travels with every status of its experiment, within the limit of a message
+VALUE_BYTES: Final = 65_536  # of the value of a variant: it travels with every job twice
+CONFIG_BYTES: Final = 98_304  # with two values it stays below `job_bytes`, and twice that below the limit of a message
+DEFINITION_BYTES: Final = 524_288  # of all values: they travel with every status of their experiment
 
 
 class PlannedJob(NamedTuple):
@@ -128,6 +137,7 @@ def check_plan(
             hint = near_miss(knob.name, list(offered))
             raise InvalidInputError(f"{where}.name: {stage} has no variable {knob.name!r}; {hint}")
         _check_knob(definition, knob.name)
+    check_text("name", definition.name)
     check_seeds(definition)
     if SEED in definition.config:
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
@@ -137,13 +147,15 @@ def check_plan(
         count = f"{len(values)} variants x {definition.jobs_per_variant}"
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
     check_size("config", definition.config, CONFIG_BYTES)
-    check_size("variable.values", values, DEFINITION_BYTES)
     for where, knob in axes_of(definition):
         for index, one in enumerate(axis_values(where, knob, max_variants, offered)):
             check_size(f"{where}.values[{index}]", one, VALUE_BYTES)
             check_value(f"{where}.values[{index}]", offered[knob.name], one)
+    check_size("values", values, DEFINITION_BYTES)
+    varied = frozenset(knob.name for knob in definition.knobs)
     for value in values:
-        check_config(spec, job_config(definition, value, 0))
+        check_size("values", value, VALUE_BYTES)
+        check_config(spec, job_config(definition, value, 0), varied)
     return values
 
 
@@ -188,6 +200,6 @@ def _check_knob(definition: ExperimentDefinition, name: str) -> None:
 
 def check_size(where: str, part: object, limit: int) -> None:
     """Refuse a part of a definition that would not fit into requests and messages later."""
-    size = len(msgspec.msgpack.encode(part))
+    size = len(part.encode()) if isinstance(part, str) else len(msgspec.msgpack.encode(part))
     if size > limit:
-        raise InvalidInputError(f"{where}: {size} bytes are more than {limit}; put large values in a file")
+        raise InvalidInputError(f"{where}: {size} bytes are more than {limit}; shorten the texts or take fewer")

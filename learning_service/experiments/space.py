@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from bus.contracts.messages import ExperimentDefinition, Scalar, VariantValue
 from bus.contracts.pipeline_specs import VariableSpec
-from learning_service.experiments.axes import axes_of, axis_values, identity
+from bus.contracts.values import identity
+from learning_service.experiments.axes import axes_of, axis_values
 
 FIRST: Final = 5  # values of a lone variable in the first round
 FIRST_OF_GRID: Final = 3  # values of each of two

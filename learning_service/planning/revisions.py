@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable, VariantValue
+from bus.contracts.values import identity
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -14,7 +15,7 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments import variants
-from learning_service.experiments.axes import axes_of, axis_values, identity
+from learning_service.experiments.axes import axes_of, axis_values
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import (
     MAX_JOBS,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bus.contracts.messages import VariantValue
+from bus.contracts.values import written
 from learning_service.recommendation.evidence import Objective
 from learning_service.recommendation.verdict import Verdict
 
@@ -58,10 +59,13 @@ def value_text(value: VariantValue) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = " ".join(str(value).split())
+    if isinstance(value, int):
+        return str(value)
+    text = " ".join(value.split()) or value
     if len(text) > TEXT_LIMIT:
         text = f"{text[: TEXT_LIMIT - 1]}…"
-    return text if isinstance(value, int) or text.replace("_", "").isalnum() else f'"{text}"'
+    plain = text == value == written(value) and text.replace("_", "").isalnum()
+    return text if plain else f'"{text}"'
 
 
 def percent(probability: float) -> str:

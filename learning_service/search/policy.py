@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated, ValueEstimate, VariantValue
 from bus.contracts.pipeline_specs import SEED
+from bus.contracts.values import brief, written
 from learning_service.experiments.model import SearchState
 from learning_service.experiments.space import Point, Space
 
@@ -147,7 +148,7 @@ def _more(situation: Situation, points: Iterable[Point], seeds: int, what: str) 
 def value_text(definition: ExperimentDefinition, value: VariantValue) -> str:
     """Return a value as text, with the name of each variable."""
     parts = value if isinstance(value, dict) else {definition.variable_name: value}
-    return ", ".join(f"{name} {part}" for name, part in parts.items())
+    return ", ".join(f"{name} {brief(written(part))}" for name, part in parts.items())
 
 
 def _count(number: int, what: str) -> str:

@@ -45,8 +45,7 @@ def read_infotext(text: str) -> dict[str, str]:
 
     A line that no generator writes, of over `LINE_LIMIT` characters, is read as none.
     """
-    lines = text.strip().splitlines()
-    rest = (lines[-1] if lines else "").strip()
+    rest = text.strip().rpartition("\n")[2].strip()  # no other character ends a line there, though Python knows more
     found: dict[str, str] = {}
     if len(rest) > LINE_LIMIT:
         return found

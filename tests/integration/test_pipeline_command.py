@@ -143,6 +143,7 @@ def test_the_last_line_of_stdout_gives_metrics(tmp_path: Path) -> None:
     assert run(tmp_path, python(script)).metrics == {"loss": 0.25, "steps": 3.0}
 
 
+@pytest.mark.fault(item="F153")
 @pytest.mark.fault(item="F92")
 @pytest.mark.parametrize(
     ("stdout", "metrics", "warning"),
@@ -160,6 +161,9 @@ def test_the_last_line_of_stdout_gives_metrics(tmp_path: Path) -> None:
         ('{"a": 1}\n\n  \n', {"a": 1.0}, ""),
         ('\ufeff{"a": 1}', {"a": 1.0}, ""),
         ('x\r\n{"a": 1}\r\n', {"a": 1.0}, ""),
+        ('50 %\r{"a": 1}\n', {"a": 1.0}, ""),
+        ('{"a\u2028b\x85": 1}', {"a\u2028b\x85": 1.0}, ""),
+        ('{"a": 1}\x0b\x0c\u2028\n', {"a": 1.0}, ""),
         ('{"a": 1', {}, """it is '{"a": 1'"""),
         ("{'a': 1}", {}, """it is "{'a': 1}\""""),
         ('{"a": 1' + "0" * 5000 + "}", {}, "it is "),

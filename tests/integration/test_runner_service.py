@@ -141,7 +141,7 @@ def test_one_invalid_job_refuses_all(runner: ServiceThread[Runner]) -> None:
         ({"stage": "img2img"}, "stage: held has no stage 'img2img'; known are: txt2img"),
         ({"mark": context(experiment="")}, "a topic token must not be empty"),
         ({"mark": context(experiment="ü" * 60)}, "is no topic: at most"),
-        ({"config": {"prompt": "x" * 300_000}}, "bytes, over 262144; put large values in a file"),
+        ({"config": {"prompt": "x" * 300_000}}, "bytes, over 262144; shorten its texts"),
     ],
     ids=["pipeline", "stage", "empty id", "long id", "large config"],
 )

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.contracts.values import identity
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.axes import axis_values, identity, plan_values
+from learning_service.experiments.axes import axis_values, plan_values
 from learning_service.experiments.plan import check_plan, is_slow
 from tests.support.factories import definition
 

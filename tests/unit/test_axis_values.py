@@ -83,7 +83,7 @@ def test_a_negative_step_goes_down() -> None:
         (listed("a", "b", "a"), r"variable.values\[2\]: 'a' is there twice"),
         (listed(float("nan")), r"variable.values\[0\]: nan is no usable value"),
         (listed(1.0, float("inf")), r"variable.values\[1\]: inf is no usable value"),
-        (listed(""), r"variable.values\[0\]: '' is no usable value"),
+        (listed("", "a", ""), r"variable.values\[2\]: '' is there twice"),
         (Variable(name="x", values=[1], start=0), "variable.start: give either values or"),
         (Variable(name="x", values=[1], step=1), "variable.step: give either values or"),
         (ranged(), "variable.start: missing"),
@@ -104,7 +104,7 @@ def test_values_that_make_no_sense_are_refused(variable: Variable, message: str)
         axis_values("variable", variable)
 
 
-@pytest.mark.parametrize("values", [[1, True], [0, False], [1.0, True], ["1", 1]])
+@pytest.mark.parametrize("values", [[1, True], [0, False], [1.0, True], ["1", 1], ["", 0, False], ["", " "]])
 def test_values_of_other_types_are_other_values(values: list[Scalar]) -> None:
     """True and 1 are two variants, as they are two settings."""
     assert axis_values("variable", listed(*values)) == values

@@ -16,6 +16,12 @@ from variantbus.cli.revise import parse_assignments, parse_values
         ("steps=0", [0]),
         ('prompt="a, b","c"', ["a, b", "c"]),
         ("prompt=a=b,7", ["a=b", 7]),
+        ('prompt="x, y",z,"",3,"3"', ["x, y", "z", "", 3, "3"]),
+        ("prompt='say \"a, b\"', it's", ['say "a, b"', "it's"]),
+        ('prompt="say \\"a, b\\""', ['say "a, b"']),
+        ('prompt=a "b" c', ['a "b" c']),
+        ('prompt= " x " , y ', [" x ", "y"]),
+        ("prompt=7 # stars,1979-05-27", ["7 # stars", "1979-05-27"]),
     ],
 )
 def test_values_are_read_as_in_a_file_or_else_as_texts(text: str, values: list[Scalar]) -> None:
@@ -26,7 +32,10 @@ def test_values_are_read_as_in_a_file_or_else_as_texts(text: str, values: list[S
     assert [type(one) for one in read] == [type(one) for one in values]
 
 
-@pytest.mark.parametrize("text", ["cfg_scale", "=5", "cfg_scale=", "steps=[1],[2]"])
+@pytest.mark.parametrize(
+    "text",
+    ["cfg_scale", "=5", "cfg_scale=", "steps=[1],[2]", "x=a,,b", "x=a,", 'x="a', 'x="a" b', "x='a''b'", 'x="\\q"'],
+)
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     """With an example."""
     with pytest.raises(InvalidInputError, match=r"^--values: "):

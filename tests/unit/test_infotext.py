@@ -91,6 +91,7 @@ def test_what_is_written_is_read_again() -> None:
     }
 
 
+@pytest.mark.fault(item="F153")
 @pytest.mark.parametrize(
     ("text", "values"),
     [
@@ -104,6 +105,7 @@ def test_what_is_written_is_read_again() -> None:
         ('Name: "not closed, Size: 1x2', {"Name": '"not closed', "Size": "1x2"}),
         ("a, b: c", {"a, b": "c"}),
         ("Odd:, Even: 2", {"Odd": "", "Even": "2"}),
+        ("a\u2028b\x85c\nSteps: 4, Model: d\u2028e\x0bf", {"Steps": "4", "Model": "d\u2028e\x0bf"}),
     ],
 )
 def test_the_last_line_of_others_is_read(text: str, values: dict[str, str]) -> None:

@@ -192,7 +192,7 @@ def test_a_config_that_is_too_large_is_refused() -> None:
     fits = "x" * (CONFIG_BYTES - 100)
 
     assert check_plan(definition(config={"prompt": fits}), PIPELINES)
-    with pytest.raises(InvalidInputError, match=r"^config: 32\d\d\d bytes are more than 32768; put "):
+    with pytest.raises(InvalidInputError, match=r"^config: 98\d\d\d bytes are more than 98304; shorten "):
         check_plan(definition(config={"prompt": fits + "x" * 100}), PIPELINES)
 
 
@@ -206,7 +206,7 @@ def test_values_that_are_too_large_together_are_refused() -> None:
     """The definition travels whole in every status of its experiment."""
     values = [f"{number} " + "x" * 1500 for number in range(MAX_VARIANTS)]
 
-    with pytest.raises(InvalidInputError, match=r"^variable\.values: "):
+    with pytest.raises(InvalidInputError, match=r"^values: 1506893 bytes are more than 524288; "):
         check_plan(definition(values, name="prompt", config={}), PIPELINES)
 
 

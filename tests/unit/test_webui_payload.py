@@ -75,6 +75,8 @@ def test_an_old_sampler_name_is_split_where_schedules_are_apart() -> None:
     ("config", "prompt"),
     [
         ({"prompt": "a star", "lora": "detail"}, "a star <lora:detail:1>"),
+        ({"prompt": " a star", "lora": ""}, " a star"),
+        ({"prompt": "", "lora": "detail"}, "<lora:detail:1>"),
         ({"prompt": "a star", "lora": "more_details", "lora_strength": 0.5}, "a star <lora:detail:0.5>"),
         ({"lora": "ink-style", "lora_strength": -1.0}, "<lora:ink-style:-1.0>"),
         ({"prompt": "<lora:Ink:1> x", "lora": "detail", "lora_strength": 1e-5}, "<lora:Ink:1> x <lora:detail:0.00001>"),

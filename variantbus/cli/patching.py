@@ -63,8 +63,13 @@ def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
 def difference(before: str, after: str, name: str) -> str:
     """Return what changes, as `diff -u` shows it; "" if nothing changes."""
     names = f"{name} now", f"{name} then"
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=2)
+    lines = difflib.unified_diff(_lines(before), _lines(after), *names, lineterm="", n=2)
     return "\n".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines as an editor shows them; Python's own method also ends them at U+2028 and others."""
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def _read(text: str, suffix: str) -> MutableMapping[str, Any]:

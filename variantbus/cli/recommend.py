@@ -11,6 +11,7 @@ from bus.console.options import keys_option, learning_option
 from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, user_errors
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
+from bus.contracts.values import is_same
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.client.experiments import ask_recommendation
@@ -53,7 +54,7 @@ def estimates_table(made: RecommendationUpdated) -> Table:
     for heading in (made.objective, "90 % between", "", "n", "best"):
         table.add_column(Text(heading), justify="right")
     for one in made.estimates:
-        chosen = made.value is not None and value_text(one.value) == value_text(made.value)
+        chosen = made.value is not None and is_same(one.value, made.value)
         table.add_row(Text(value_text(one.value)), *_cells(one), style="bold" if chosen else None)
     return table
 

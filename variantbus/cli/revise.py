@@ -1,5 +1,6 @@
 """`variantbus experiment cancel`, `extend`, `retry`, `stop`, `rename` and `set`: changes to a planned experiment."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +19,7 @@ from bus.contracts.experiments import (
     SetParams,
 )
 from bus.contracts.messages import Scalar
+from bus.contracts.values import cited
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
@@ -25,11 +27,19 @@ from bus.transport.keys import Keys
 from variantbus.client.experiments import ask_recommendation, shown
 
 SETTABLE: Final = ("objective", "goal")
+_QUOTES: Final = "\"'"
+_ITEM: Final = re.compile(r"""\s*(?P<item>"(?:[^"\\]|\\.)*"|'[^']*'|(?!["'])[^,]*)\s*(?P<more>,|\Z)""", re.DOTALL)
 
 
 @click.command()
 @click.argument("experiment_id", metavar="ID")
-@click.option("--values", "more", multiple=True, metavar="NAME=V,V…", help="More values of a variable; repeatable.")
+@click.option(
+    "--values",
+    "more",
+    multiple=True,
+    metavar="NAME=V,V…",
+    help="More values of a variable; a text with a comma in quotes; repeatable.",
+)
 @click.option(
     "--seeds", type=click.IntRange(1, 256), metavar="N", help="Seeds under every value, existing ones included."
 )
@@ -137,28 +147,40 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
 
 
 def parse_values(text: str) -> tuple[str, list[Scalar]]:
-    """Read `NAME=V,V…`; a value is a number, true or false, or else a text, in quotes if it has a comma.
+    """Read `NAME=V,V…`: each is a number, true or false, or else a text; what is in quotes is a text as in TOML.
 
     Raises:
-        InvalidInputError: it has no name, or no value.
+        InvalidInputError: it has no name, no value, or a quote that is not closed.
     """
     name, sign, listed = text.partition("=")
     if not sign or not name.strip() or not listed.strip():
-        raise InvalidInputError(f"--values: {text!r}; write for example cfg_scale=5,6.5")
-    try:
-        values = tomllib.loads(f"values = [{listed}]")["values"]
-    except (ValueError, RecursionError):  # a number of 5000 digits is no error of TOML
-        values = [_scalar(part.strip()) for part in listed.split(",")]
-    if not all(isinstance(value, bool | int | float | str) for value in values):
-        raise InvalidInputError(f"--values: {listed!r}: expected numbers, texts, true or false")
+        raise InvalidInputError(f"--values: {cited(text)}; write for example cfg_scale=5,6.5")
+    values: list[Scalar] = []
+    place: int | None = 0
+    while place is not None:
+        item = _ITEM.match(listed, place)
+        if item is None:
+            raise InvalidInputError(
+                f"--values: {cited(listed[place:].strip())}: a quote is not closed before the comma"
+            )
+        values.append(_scalar(item["item"].strip()))
+        place = item.end() if item["more"] else None
     return name.strip(), values
 
 
 def _scalar(text: str) -> Scalar:
+    if not text:
+        raise InvalidInputError('--values: there is nothing before or behind a comma; write "" for the empty text')
+    if text[0] not in _QUOTES and any(mark in text for mark in "#\n"):
+        return text  # no comment, as it would be in TOML
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a number of 5000 digits is no error of TOML
+        if text[0] in _QUOTES:
+            raise InvalidInputError(f"--values: {cited(text)}: is no text in quotes as TOML has them") from None
         return text
+    if isinstance(value, list | dict):
+        raise InvalidInputError(f"--values: {cited(text)}: expected a number, a text, true or false")
     return value if isinstance(value, bool | int | float | str) else text
 
 

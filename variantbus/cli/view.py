@@ -187,7 +187,7 @@ def summary_line(variant: VariantStatus) -> str:
 
 def last_line(text: str) -> str:
     """Return the last line that is not blank, without control characters."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
     return printable(lines[-1]) if lines else ""
 
 

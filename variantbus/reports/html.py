@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.messages import ImageRef, RecommendationUpdated
+from bus.contracts.values import is_same
 from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
 from variantbus.reports.export import Exported
@@ -89,7 +90,7 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
                 seconds=seconds.get(index),
                 done=f"{sum(result.state == 'completed' for result in mine)}/{len(mine)}",
                 error=(failed[-1].error or "failed") if failed else "",
-                is_chosen=made.value is not None and value_text(made.value) == value_text(one.value),
+                is_chosen=made.value is not None and is_same(made.value, one.value),
             )
         )
     return rows

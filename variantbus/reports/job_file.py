@@ -10,7 +10,7 @@ from bus.contracts.messages import ExperimentDefinition, Scalar
 def job_text(definition: ExperimentDefinition, settings: Mapping[str, Scalar], comment: str) -> str:
     """Return the text of a file for `variantbus job submit`: the job of the experiment under these settings."""
     document = tomlkit.document()
-    for line in comment.splitlines():
+    for line in comment.split("\n"):
         document.add(tomlkit.comment(line))
     document["pipeline"] = definition.pipeline
     document["stage"] = definition.stage

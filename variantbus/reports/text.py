@@ -1,13 +1,14 @@
 """Values and numbers as text, for reports and screens."""
 
 from bus.contracts.messages import VariantValue
+from bus.contracts.values import written
 
 
 def value_text(value: VariantValue) -> str:
     """Return a value as text; a map of a two-variable grid as `name value, name value`."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items())
-    return str(value)
+        return ", ".join(f"{name} {written(part)}" for name, part in value.items())
+    return written(value)
 
 
 def percent(share: float | None) -> str:

@@ -13,6 +13,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -41,6 +42,7 @@ LOOK_SECONDS: Final = 1.0  # between two looks at how much a program has written
 BLIND_SECONDS: Final = 0.25  # without a look at the disk: the runner was stopped meanwhile, or the machine slept
 UNSURE_SECONDS: Final = 5.0  # behind a disk that is full or nearly: it may have been full for a moment again
 MOST_UNSURE: Final = 3  # failures of a job that do not count as nobody knows of the disk, so that none runs for ever
+_ENDS: Final = re.compile(r"[\r\n]")  # of lines: others, such as U+2028, may stand in the texts of a JSON map
 _STAGES: Final = {
     "run": StageSpec(
         config={
@@ -158,8 +160,8 @@ def metrics_of(stdout: str, *, is_needed: bool = False) -> tuple[dict[str, float
 
     A last line of another kind is worth a warning only if it was meant as a map, or if a metric is needed.
     """
-    lines = stdout.strip().splitlines()
-    line = lines[-1].strip().removeprefix("\ufeff") if lines else ""
+    lines = [line.strip() for line in _ENDS.split(stdout)]
+    line = next(filter(None, reversed(lines)), "").removeprefix("\ufeff")
     try:
         found = json.loads(line) if line else None
     except (ValueError, RecursionError):

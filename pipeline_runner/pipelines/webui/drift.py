@@ -66,7 +66,7 @@ def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
 def loras_of(config: Config) -> list[str]:
     """Return the LoRAs that a job asks for, in its prompt and as a variable."""
     asked = LORA_TAG.findall(str(config.get("prompt", "")))
-    return [*asked, str(config["lora"])] if "lora" in config else asked
+    return [*asked, str(config["lora"])] if config.get("lora") else asked
 
 
 def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:

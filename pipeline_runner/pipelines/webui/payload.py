@@ -73,7 +73,7 @@ def check_request(stage: str, config: Config, lists: Lists) -> None:
 
 def _check_lora(config: Config, lists: Lists) -> None:
     """Check that the LoRA which is appended to the prompt is read as one, and only once."""
-    if "lora" not in config:
+    if not config.get("lora"):
         return
     prompt, spellings = str(config.get("prompt", "")), lists.names["loras"].spellings
     if prompt.rfind("<") > prompt.rfind(">"):
@@ -99,7 +99,7 @@ def build(stage: str, config: Config, lists: Lists, init: InitImage | None, task
     for name, knob in knobs_of(stage, lists).items():
         if name in config and knob.target != LORA_MARK:
             _put(payload, knob.target, _value(knob, config[name], lists))
-    if "lora" in config:
+    if config.get("lora"):
         payload["prompt"] = _with_lora(config, lists)
     if config.get("sampler_name") in lists.combined:
         payload["scheduler"] = lists.combined[str(config["sampler_name"])]
@@ -124,7 +124,8 @@ def _with_image(stage: str, init: InitImage) -> dict[str, Any]:
 
 def _with_lora(config: Config, lists: Lists) -> str:
     name = _canonical("loras", config["lora"], lists)
-    return f"{config.get('prompt', '')} <lora:{name}:{lora_strength(config)}>".lstrip()
+    mark, prompt = f"<lora:{name}:{lora_strength(config)}>", config.get("prompt")
+    return f"{prompt} {mark}" if prompt else mark
 
 
 def _value(knob: Knob, value: ConfigValue, lists: Lists) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bus.contracts.messages import SEED_MAX, Config
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
-from pipeline_runner.pipelines.webui.lists import API, Lists
+from pipeline_runner.pipelines.webui.lists import API, Lists, Names
 
 LORA_MARK: Final = "prompt: <lora:NAME:STRENGTH>"
 OVERRIDE: Final = "override_settings."
@@ -250,7 +250,7 @@ def _variable(knob: Knob, lists: Lists) -> VariableSpec:
         minimum=knob.minimum,
         maximum=knob.maximum,
         choices=names.choices if names else (),
-        also=names.also if names else (),
+        also=_also(knob, names),
         ambiguous=dict(marked.ambiguous) if marked else {},
         needs=knob.needs,
         unit=knob.unit,
@@ -258,3 +258,9 @@ def _variable(knob: Knob, lists: Lists) -> VariableSpec:
         slow=knob.slow,
         loras=None if loras is None else tuple(loras.spellings),
     )
+
+
+def _also(knob: Knob, names: Names | None) -> tuple[str, ...]:
+    """Return what is accepted though it is not listed; as a LoRA the empty text, which is none: with and without it."""
+    also = names.also if names else ()
+    return (*also, "") if names and knob.target == LORA_MARK else also
