@@ -110,7 +110,7 @@ EXPERIMENTS = {
         'sampler_name = "euller"',
         ["config.sampler_name:", "'euler'?"],
     ),
-    "a configuration of 40 kB": ("a blue star", "x" * 40_000, ["config: ", "32768"]),
+    "a configuration of 100 kB": ("a blue star", "x" * 100_000, ["config: ", "98304"]),
     "no TOML": ("[variable]", "[variable", ["is no valid TOML", "line 7"]),
     "nothing at all": (GOOD, "", [": missing"]),
 }
