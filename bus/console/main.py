@@ -21,6 +21,7 @@ from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Notice
 from bus.protocol.topics import as_prefix
 from bus.subscriber.delivery import Delivery
+from bus.telemetry.streams import accept_all_text
 from bus.transport.keys import Keys
 
 
@@ -208,6 +209,7 @@ def _speakers(prefix: str) -> list[str]:
 @click.group()
 def main() -> None:
     """Inspect the bus."""
+    accept_all_text()
 
 
 main.add_command(tail)

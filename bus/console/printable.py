@@ -1,6 +1,11 @@
 """Foreign text on a terminal."""
 
+from typing import Final
+
+SHOWN: Final = 200  # characters of one text
+
 
 def printable(text: str) -> str:
-    """Return foreign text without characters that could control a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)[:200]
+    """Return foreign text without characters that could control a terminal, shortened where it is long."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: SHOWN + 1])
+    return shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"

@@ -24,6 +24,8 @@ from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Notice
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
+from bus.telemetry.logging import escaped
+from bus.telemetry.streams import accept_all_text
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from bus.transport.sockets import BindError
@@ -40,6 +42,7 @@ EXIT_NO_CONNECTION: Final = 3
 EXIT_REFUSED: Final = 4  # by a service, or a job failed
 EXIT_TIMEOUT: Final = 5
 EXIT_SIGNAL: Final = 128  # plus the signal's number
+ARGUMENT_SHOWN: Final = 80  # characters of one that is wrong
 FEW_DESCRIPTORS: Final = 1024  # the usual minimum of operating systems
 logger = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ def discard_stdout() -> None:
 
 def run_service(command: click.Command) -> None:
     """Run the command of a service as this process; Ctrl-C before its loop runs ends it quietly, with status 130."""
+    accept_all_text()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(EXIT_SIGNAL + signal.SIGINT))  # click would say "Aborted!"
     command()
 
@@ -115,8 +119,8 @@ def user_errors() -> Iterator[None]:
         yield
     except (InvalidInputError, AddressError, TopicError, BindError) as error:
         fail(str(error), EXIT_USAGE)
-    except UnicodeEncodeError as error:  # an argument that is not UTF-8
-        fail(f"{error.object!a}: is not UTF-8", EXIT_USAGE)
+    except UnicodeEncodeError as error:  # never from stdout or stderr, which take every text
+        fail(not_encodable(error), EXIT_USAGE)
     except DiskError as error:
         fail(str(error), EXIT_UNEXPECTED)
     except LogError as error:
@@ -131,7 +135,15 @@ def user_errors() -> Iterator[None]:
         discard_stdout()
         sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
     except OSError as error:
-        fail(f"{error.filename or 'file'}: {error.strerror}", EXIT_REFUSED)
+        fail(f"{escaped(str(error.filename or 'file'))}: {error.strerror}", EXIT_REFUSED)
+
+
+def not_encodable(error: UnicodeEncodeError) -> str:
+    """Return as a sentence that an argument is not UTF-8, or that a file's name has no place in this locale."""
+    told = f"{error.object[:ARGUMENT_SHOWN]!a}"
+    if error.encoding == "utf-8":
+        return f"{told}: is not UTF-8"
+    return f"{told}: cannot be a file's name in {error.encoding}; set a UTF-8 locale, such as LC_ALL=C.UTF-8"
 
 
 def exit_code_of(error: ControlError) -> int:
@@ -160,5 +172,6 @@ def refuse_wrong_feed(address: str, prefix: str, notice: Notice) -> None:
 
 def fail(message: str, code: int) -> NoReturn:
     """Write an error to stderr, and exit."""
-    click.echo(f"Error: {message}", err=True)
+    lines = [escaped(line) for line in message.split("\n")]  # a service's words must not act on the terminal
+    click.echo("\n".join(["Error: " + lines[0], *lines[1:]]), err=True)
     sys.exit(code)

@@ -3,10 +3,9 @@
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from bus.console.printable import printable
+from bus.console.table import Column, Table
 from bus.console.tail import columns
 from bus.console.top import Snapshot, connection_text, size_text
 from bus.subscriber.delivery import Delivery
@@ -42,14 +41,12 @@ def render(snapshot: Snapshot, height: int) -> RenderableType:
     """Draw the connections and the table of rates, the busiest first; in a low terminal as many rows as fit."""
     rows = max(1, height - HEADLINES - len(snapshot.publishers))
     busiest = sorted(snapshot.topics, key=lambda rate: (-rate.mean_per_second, rate.topic))[:rows]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("topic")
-    for name in ("1 s", "10 s", "bytes/s", "count", "last"):
-        table.add_column(name, justify="right")
+    numbers = [Column(name, right=True) for name in ("1 s", "10 s", "bytes/s", "count", "last")]
+    table = Table(Column("topic", wraps=True), *numbers)
     for rate in busiest:
         idle = rate.idle_seconds >= IDLE_SECONDS
-        table.add_row(
-            Text(printable(rate.topic), style="" if idle else topic_style(rate.topic)),
+        table.add(
+            Text(rate.topic, style="" if idle else topic_style(rate.topic)),
             f"{rate.per_second:,}/s",
             f"{rate.mean_per_second:,.1f}/s",
             size_text(rate.bytes_per_second),

@@ -1,5 +1,6 @@
 """`tail`: print the events of publishers, as text for people or as one JSON object a line."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from bus.protocol.topics import as_prefix
 from bus.subscriber.base import OnNotice
 from bus.subscriber.delivery import Delivery, Position, Start
 from bus.subscriber.sync import Subscriber
+from bus.telemetry.streams import json_on
 from bus.transport.client import request
 from bus.transport.keys import Keys
 
@@ -130,7 +132,7 @@ def _reached(subscriber: Subscriber, heads: dict[str, int]) -> bool:
 
 def as_json(delivery: Delivery) -> str:
     """Return an event as one line of JSON; `time` is unix seconds. See `json_values` for what JSON cannot hold."""
-    return msgspec.json.encode(
+    line = msgspec.json.encode(
         {
             "source": delivery.source,
             "epoch": delivery.epoch,
@@ -140,6 +142,7 @@ def as_json(delivery: Delivery) -> str:
             "body": to_json_value(delivery.body),
         }
     ).decode()
+    return json_on(sys.stdout, line)
 
 
 def as_text(delivery: Delivery) -> str:

@@ -1,5 +1,6 @@
 """`top`: rates by topic, live."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from bus.console.rates import Rate, Rates
 from bus.subscriber.base import OnNotice
 from bus.subscriber.source import SourceState
 from bus.subscriber.sync import Subscriber
+from bus.telemetry.streams import json_on
 from bus.transport.keys import Keys
 
 INTERVAL_SECONDS: Final = 1.0
@@ -52,7 +54,7 @@ def top(
 
 def as_json(snapshot: Snapshot) -> str:
     """Write what is seen as one line of JSON; `time` is unix seconds."""
-    return msgspec.json.encode(snapshot).decode()
+    return json_on(sys.stdout, msgspec.json.encode(snapshot).decode())
 
 
 def as_lines(snapshot: Snapshot) -> list[str]:

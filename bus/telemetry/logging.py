@@ -3,12 +3,15 @@
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
+
+from bus.telemetry.streams import POLICY, encoding_of, json_on
 
 LogFormat = Literal["text", "json"]
 STDERR: Final = 2
@@ -76,7 +79,8 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         whole = {name: _encodable(value) if isinstance(value, str) else value for name, value in line.items()}
         # JSON escapes the first 32 characters by itself, and knows all others by their number
-        return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.encode(whole).decode())
+        text = _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.encode(whole).decode())
+        return json_on(sys.stderr, text)
 
 
 class RepeatFilter(logging.Filter):
@@ -115,7 +119,7 @@ class _Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            os.write(STDERR, (self.format(record) + "\n").encode())
+            os.write(STDERR, (self.format(record) + "\n").encode(encoding_of(sys.stderr), POLICY))
         except OSError:
             pass
         except Exception:  # noqa: BLE001 - as logging does: a wrong call must not stop the service

@@ -5,13 +5,12 @@ from typing import Final
 
 import click
 from msgspec import Struct
-from rich.table import Table
-from rich.text import Text
 
 from bus.console.main import SourceType
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.printable import printable
 from bus.console.process import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, fail, user_errors
+from bus.console.table import Column, Table
 from bus.protocol.control import Metric, Sample
 from bus.transport.client import REQUEST_SECONDS
 from bus.transport.keys import Keys
@@ -133,11 +132,10 @@ def print_text(found: list[Health]) -> None:
     click.echo(f"not ok: {problems[0]}" if problems else "ok")
     for problem in problems[1:]:
         click.echo(f"also: {problem}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("service", "address", "version", "up for", "events", "log", "state", "memory", "now"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "address")
+    columns = ("service", "address", "version", "up for", "events", "log", "state", "memory")
+    table = Table(*columns, Column("now", wraps=True))
     for one in found:
-        table.add_row(*(Text(printable(cell)) for cell in _row(one)))
+        table.add(*_row(one))
     print_table(table)
 
 

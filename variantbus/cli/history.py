@@ -3,19 +3,19 @@
 from datetime import datetime
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
+from bus.console.table import Column, Table
 from bus.contracts.archive import HistoryReply
 from bus.contracts.messages import VariantValue
 from bus.transport.keys import Keys
-from variantbus.cli.output import json_option, json_text, print_table
-from variantbus.cli.view import last_line
+from learning_service.recommendation.labels import labels, shortened
+from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.client.records import history_of
 from variantbus.reports.text import count_text, value_text
 
+EXTREME_SHOWN = 30  # characters of the best and the worst value
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -45,15 +45,14 @@ def history(*, variable: str | None, pipeline: str | None, as_json: bool, learni
 
 def values_table(reply: HistoryReply) -> Table:
     """Draw one row for each value, with the distribution of its stars from 1 to 5."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("variable", "value"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("experiments", "pictures", "ratings", "stars", "1…5", "s/job"):
-        table.add_column(heading, justify="right")
-    for one in reply.values:
-        table.add_row(
-            Text(last_line(one.variable)),
-            Text(last_line(value_text(one.value))),
+    numbers = ("experiments", "pictures", "ratings", "stars", "1…5", "s/job")
+    texts = (Column("variable", wraps=True), Column("value", wraps=True))
+    table = Table(*texts, *(Column(heading, right=True) for heading in numbers))
+    values = labels([value_text(one.value) for one in reply.values], VALUE_SHOWN)
+    for one, value in zip(reply.values, values, strict=True):
+        table.add(
+            one.variable,
+            value,
             str(one.experiments),
             str(one.images),
             str(sum(one.stars)),
@@ -66,16 +65,15 @@ def values_table(reply: HistoryReply) -> Table:
 
 def experiments_table(reply: HistoryReply) -> Table:
     """Draw one row for each experiment, oldest first, so that the trend is visible."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("created", "experiment", "variable"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("ratings", "stars", "best", "worst"):
-        table.add_column(heading, justify="right")
-    for one in reply.experiments:
-        table.add_row(
+    texts = (Column("experiment", wraps=True), Column("variable", wraps=True))
+    numbers = (Column("ratings", right=True), Column("stars", right=True))
+    table = Table("created", *texts, *numbers, Column("best", wraps=True), Column("worst", wraps=True))
+    names = labels([one.name for one in reply.experiments], VALUE_SHOWN)
+    for one, name in zip(reply.experiments, names, strict=True):
+        table.add(
             datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d"),
-            Text(last_line(one.name)),
-            Text(last_line(one.variable)),
+            name,
+            one.variable,
             str(one.ratings),
             _number(one.mean),
             _extreme(one.best, one.best_mean),
@@ -93,7 +91,7 @@ def bars(counts: tuple[int, ...]) -> str:
 
 
 def _extreme(value: VariantValue | None, mean: float | None) -> str:
-    return "" if value is None or mean is None else f"{last_line(value_text(value))} ({mean:.1f})"
+    return "" if value is None or mean is None else f"{shortened(value_text(value), EXTREME_SHOWN)} ({mean:.1f})"
 
 
 def _number(value: float | None) -> str:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Final
 
 import click
-from rich.table import Table
 
 from bus.console.options import LEARNING_CONTROL, AddressType, keys_option, runner_option
 from bus.console.process import user_errors
 from bus.console.start_time import parse_duration
+from bus.console.table import Column, Table
 from bus.contracts.outputs import (
     OutputOwner,
     OutputOwnersParams,
@@ -138,11 +138,9 @@ def _sweep(runner: str, keys: Keys | None, *, dry_run: bool) -> OutputSweepReply
 
 
 def _show(lost: list[OutputOwner]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("experiment", "jobs", "files", "bytes"):
-        table.add_column(heading, overflow="fold", no_wrap=True)
+    table = Table("experiment", *(Column(heading, right=True) for heading in ("jobs", "files", "bytes")))
     for one in lost:
-        table.add_row(one.experiment_id or "(none)", str(one.jobs), str(one.files), str(one.bytes))
+        table.add(one.experiment_id or "(none)", str(one.jobs), str(one.files), str(one.bytes))
     print_table(table)
 
 

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import get_args
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from bus.console.options import keys_option, runner_option
 from bus.console.process import user_errors
+from bus.console.table import Column, Table
 from bus.contracts.jobs import CancelParams, CancelReply, JobParams, JobView, QueueParams, QueueReply
 from bus.contracts.messages import JobState
 from bus.transport.client import request
@@ -53,13 +52,12 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
                 click.echo(f"{last_line(name)}: {DAMAGED}", err=True)
             note_more(limit, is_more=is_more)
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("id", "pipeline", "state", "priority", "attempt", "age", "eta", "note"):
-            table.add_column(heading, overflow="fold", no_wrap=heading not in ("priority", "attempt", "note"))
+        numbers = [Column(heading, right=True) for heading in ("priority", "attempt")]
+        table = Table("id", "pipeline", "state", *numbers, "age", "eta", Column("note", wraps=True))
         for one in found:
-            table.add_row(*job_row(one, time.time()))
+            table.add(*job_row(one, time.time()))
         for name in damaged if state is None else ():
-            table.add_row(Text(name), "", "damaged", "", "", "", "", DAMAGED)
+            table.add(name, "", "damaged", "", "", "", "", DAMAGED)
         print_table(table)
         for line in wait_lines(found):
             click.echo(line)
@@ -123,7 +121,7 @@ def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:
         click.echo(f"cancelling {job_id}", err=True)
 
 
-def job_row(job: JobView, now: float) -> list[str | Text]:
+def job_row(job: JobView, now: float) -> list[str]:
     """Return a job as a row of the list; `now` in unix seconds.
 
     Its age is the time since it was submitted, its note how it failed; why jobs wait is printed below the list.
@@ -135,7 +133,7 @@ def job_row(job: JobView, now: float) -> list[str | Text]:
         note = job.result.error.message
     place = f"{job.pipeline} {job.stage}"
     age, eta = duration_text(now - job.queued_at), duration_text(job.eta_seconds)
-    return [Text(job.job_id), place, job.state, str(job.priority), str(job.attempt), age, eta, Text(last_line(note))]
+    return [job.job_id, place, job.state, str(job.priority), str(job.attempt), age, eta, last_line(note)]
 
 
 def wait_lines(jobs: list[JobView]) -> list[str]:

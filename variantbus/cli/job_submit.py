@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from bus.config.toml_file import read_toml
 from bus.console.options import keys_option, runner_option
+from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, refuse_wrong_feed, user_errors
 from bus.contracts.jobs import JobRequest, SubmitParams, SubmitReply
 from bus.contracts.messages import JobCompleted
@@ -70,8 +71,8 @@ def _print_end(ended: JobCompleted, outputs: Path, *, as_json: bool) -> None:
         for image in ended.result.images:
             click.echo(outputs / image.path)
         for name, value in ended.result.metrics.items():
-            click.echo(f"{name} {value:.4g}")
+            click.echo(f"{printable(name)} {value:.4g}")
     for warning in ended.result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        click.echo(f"Warning: {printable(warning)}", err=True)
     if not ended.result.success:
         fail(ended.result.error.message if ended.result.error else "the job was cancelled", EXIT_REFUSED)

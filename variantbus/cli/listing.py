@@ -3,15 +3,25 @@
 from datetime import datetime
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
+from bus.console.table import Column, Table
 from bus.contracts.messages import ExperimentStatus
 from bus.transport.keys import Keys
-from variantbus.cli.output import first_of, json_option, json_text, limit_option, note_more, page_for, print_table
-from variantbus.cli.view import counts_text, last_line, style_of
+from learning_service.recommendation.labels import labels
+from variantbus.cli.output import (
+    VALUE_SHOWN,
+    first_of,
+    json_option,
+    json_text,
+    limit_option,
+    note_more,
+    page_for,
+    print_table,
+)
+from variantbus.cli.view import counts_text, style_of
 from variantbus.client.experiments import listed
 
 
@@ -35,11 +45,10 @@ def list_(*, search: str, archived: bool, limit: int, as_json: bool, learning: s
         if as_json:
             click.echo(json_text(found))
         else:
-            table = Table(box=None, pad_edge=False, header_style="bold")
-            for heading in ("id", "name", "variable", "status", "jobs", "created"):
-                table.add_column(heading, overflow="fold", no_wrap=heading == "id")
-            for one in found:
-                table.add_row(*_row(one))
+            name, variable, *rest = (Column(one, wraps=True) for one in ("name", "variable", "jobs", "created"))
+            table = Table("id", name, variable, "status", *rest)
+            for one, label in zip(found, labels([one.experiment_name for one in found], VALUE_SHOWN), strict=True):
+                table.add(*_row(one, label))
             print_table(table)
             if not found:
                 click.echo(_none_text(search, archived=archived), err=True)
@@ -55,9 +64,8 @@ def _none_text(search: str, *, archived: bool) -> str:
     return "no experiment yet, or all are archived (`--archived`); `variantbus experiment run FILE` plans one"
 
 
-def _row(one: ExperimentStatus) -> list[str | Text]:
+def _row(one: ExperimentStatus, name: str) -> list[str | Text]:
     created = datetime.fromtimestamp(one.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
     jobs = counts_text(one.totals.completed, one.totals.failed, one.totals.cancelled, one.totals.jobs)
     status = Text(one.status, style=style_of(one.status))
-    name = Text(last_line(one.experiment_name))
-    return [one.experiment_id, name, Text(one.definition.variable_name), status, jobs, created]
+    return [one.experiment_id, name, one.definition.variable_name, status, jobs, created]

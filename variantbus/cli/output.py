@@ -1,6 +1,7 @@
 """The output of commands."""
 
 import re
+import sys
 from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Final, TypeVar
@@ -9,8 +10,11 @@ import click
 import msgspec
 from rich.console import Console, RenderableType
 
+from bus.telemetry.streams import json_on
+
 T = TypeVar("T")
 PIPE_WIDTH: Final = 200  # columns without a terminal
+VALUE_SHOWN: Final = 60  # characters of a value in a table; `--json` has all of it
 MOST_LISTED: Final = 1000  # rows of one request
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -21,7 +25,7 @@ limit_option = click.option(
 
 def json_text(value: object) -> str:
     """Return one indented JSON document."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return json_on(sys.stdout, msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def page_for(limit: int) -> int:

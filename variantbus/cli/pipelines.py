@@ -3,11 +3,10 @@
 from typing import Final
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from bus.console.options import keys_option, runner_option
 from bus.console.process import user_errors
+from bus.console.table import Column, Table
 from bus.contracts.jobs import LaneView, PipelinesReply
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec, bounds_text
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -62,26 +61,21 @@ def away_lines(stages: dict[str, StageSpec]) -> list[str]:
 
 def overview(reply: PipelinesReply) -> Table:
     """List pipelines with their stages and their part of the queue."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("pipeline", "stages", "waiting", "running", "note"):
-        table.add_column(heading, overflow="fold")
+    stages_column, note_column = (Column(heading, wraps=True) for heading in ("stages", "note"))
+    table = Table("pipeline", stages_column, Column("waiting", right=True), "running", note_column)
     idle = LaneView(queued=0, running=0, concurrency=0, room=0, paused=False, waits_for="")
     for name, stages in reply.pipelines.items():
         lane = reply.lanes.get(name, idle)
         running = f"{lane.running} of {lane.concurrency}"
-        table.add_row(name, " ".join(stages), str(lane.queued), running, Text(lane.waits_for))
+        table.add(name, " ".join(stages), str(lane.queued), running, lane.waits_for)
     return table
 
 
 def stage_table(stage: str, spec: StageSpec) -> Table:
     """List the keys of a stage; those that an experiment cannot vary come last."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title=stage, title_justify="left")
-    for heading in ("name", "takes", "goes to", "note"):
-        table.add_column(heading, overflow="fold")
-    for name, variable in spec.variables.items():
-        table.add_row(name, Text(takes(variable)), Text(variable.target), note(name, spec, variable))
-    for name, variable in spec.config.items():
-        table.add_row(name, Text(takes(variable)), Text(variable.target), note(name, spec, variable))
+    table = Table("name", *(Column(heading, wraps=True) for heading in ("takes", "goes to", "note")), title=stage)
+    for name, variable in (*spec.variables.items(), *spec.config.items()):
+        table.add(name, takes(variable), variable.target, note(name, spec, variable))
     return table
 
 

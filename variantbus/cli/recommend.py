@@ -4,16 +4,16 @@ import sys
 
 import click
 import msgspec
-from rich.table import Table
-from rich.text import Text
 
 from bus.console.options import keys_option, learning_option
 from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, user_errors
+from bus.console.table import Column, Table
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from bus.contracts.values import is_same
 from bus.transport.keys import Keys
-from variantbus.cli.output import json_option, json_text, print_table
+from learning_service.recommendation.labels import labels
+from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.client.experiments import ask_recommendation
 from variantbus.reports.text import percent, value_text
 
@@ -49,16 +49,15 @@ def _print(made: RecommendationUpdated) -> None:
 
 def estimates_table(made: RecommendationUpdated) -> Table:
     """Draw one row for each value; the recommended one is bold."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("value", overflow="fold")
-    for heading in (made.objective, "90 % between", "", "n", "best"):
-        table.add_column(Text(heading), justify="right")
-    for one in made.estimates:
+    numbers = [Column(heading, right=True) for heading in (made.objective, "90 % between", "n", "best")]
+    table = Table(Column("value", wraps=True), *numbers)
+    names = labels([value_text(one.value) for one in made.estimates], VALUE_SHOWN)
+    for one, name in zip(made.estimates, names, strict=True):
         chosen = made.value is not None and is_same(one.value, made.value)
-        table.add_row(Text(value_text(one.value)), *_cells(one), style="bold" if chosen else None)
+        table.add(name, *_cells(one), style="bold" if chosen else "")
     return table
 
 
 def _cells(one: ValueEstimate) -> list[str]:
-    numbers = ["" if number is None else f"{number:.3g}" for number in (one.mean, one.low, one.high)]
-    return [*numbers, str(one.n), percent(one.p_best)]
+    mean, low, high = ("" if number is None else f"{number:.3g}" for number in (one.mean, one.low, one.high))
+    return [mean, f"{low} … {high}" if low and high else "", str(one.n), percent(one.p_best)]

@@ -7,12 +7,10 @@ import sys
 import time
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from bus.console.options import AddressType, keys_option, learning_option
-from bus.console.printable import printable
 from bus.console.process import EXIT_USAGE, fail, user_errors
+from bus.console.table import Column, Table
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
 from bus.transport.client import request
 from bus.transport.keys import Keys
@@ -31,12 +29,11 @@ def runner_list(*, as_json: bool, learning: str, keys: Keys | None) -> None:
         if as_json:
             click.echo(json_text(runners))
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("address", "state", "pipelines", "jobs", "cancels", "to drop"):
-            table.add_column(heading, overflow="fold", no_wrap=heading == "address")
+        numbers = [Column(heading, right=True) for heading in ("jobs", "cancels", "to drop")]
+        table = Table("address", "state", Column("pipelines", wraps=True), *numbers)
         for one in runners:
             cells = (one.address, _state(one), ", ".join(one.pipelines) or "-", one.jobs, one.cancels, one.withdrawals)
-            table.add_row(*(Text(printable(str(cell))) for cell in cells))
+            table.add(*map(str, cells))
         print_table(table)
 
 

@@ -4,9 +4,12 @@ import importlib.util
 import signal
 import sys
 
+from bus.telemetry.streams import accept_all_text
+
 
 def main() -> None:
     """Run the command."""
+    accept_all_text()
     missing = [name for name in ("click", "rich", "platformdirs", "numpy") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"Error: this is the bare library ({', '.join(missing)} missing); install variantbus[all]")

@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from bus.console.printable import printable
+from bus.console.table import Column, Table
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ExperimentDeleted, ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
+from learning_service.recommendation.labels import labels, shortened
+from variantbus.cli.output import VALUE_SHOWN
 from variantbus.reports.text import value_text
 
 STYLES: Final[dict[str, str]] = {
@@ -25,8 +27,6 @@ STYLES: Final[dict[str, str]] = {
 WARNING: Final = "yellow"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
-HEADLINES: Final = 5  # lines of the screen besides the variants
-REASON_LINES: Final = 2  # more lines, for the reason of a wait or the state of a search
 
 
 @dataclass(slots=True)
@@ -38,6 +38,7 @@ class ExperimentScreen:
     fractions: dict[int, float] = field(default_factory=dict)
     waits_for: str = ""  # why its runner starts none of its jobs, if known
     is_deleted: bool = False
+    labels: dict[int, str] = field(default_factory=dict)  # of the values: short, and different
 
     def take(self, message: Message | None) -> VariantStatus | None:
         """Apply a message; return it if it is a variant's new state."""
@@ -80,12 +81,36 @@ class ExperimentScreen:
         """Draw the table with a line of progress above it; in a low terminal, only the rows that change."""
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
-        variants = [self.variants[index] for index in sorted(self.variants)]
-        above = (
-            HEADLINES + REASON_LINES * (bool(self.reason) + bool(self.experiment.search)) + len(self.experiment.damage)
-        )
-        shown = variants if height is None else window(variants, max(1, height - above))
-        return Group(_headline(self.experiment, self.reason), variants_table(shown, self.fractions))
+        if len(self.labels) != len(self.variants):
+            indices = sorted(self.variants)
+            values = [value_text(self.variants[index].variant_value) for index in indices]
+            self.labels = dict(zip(indices, labels(values, VALUE_SHOWN), strict=True))
+        return _Drawn(self, _headline(self.experiment, self.reason), height)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """An experiment on a screen of so many lines, None if it may take more."""
+
+    screen: ExperimentScreen
+    above: list[RenderableType]
+    height: int | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw as many rows as fit: how many lines one takes depends on the width."""
+        yield from self.above
+        variants = [self.screen.variants[index] for index in sorted(self.screen.variants)]
+        if self.height is None:
+            yield self._table(variants)
+            return
+        left = self.height - 1 - sum(len(console.render_lines(one, options)) for one in self.above)
+        rows = max(1, min(left, len(variants)))
+        while (lines := len(console.render_lines(self._table(window(variants, rows)), options))) > left and rows > 1:
+            rows = max(1, min(rows - 1, rows * left // lines))
+        yield self._table(window(variants, rows))
+
+    def _table(self, variants: list[VariantStatus]) -> Table:
+        return variants_table(variants, self.screen.labels, self.screen.fractions)
 
 
 class Wait:
@@ -123,28 +148,21 @@ def screen_of(view: ExperimentView) -> ExperimentScreen:
     return screen
 
 
-def variants_table(variants: list[VariantStatus], fractions: dict[int, float] | None = None) -> Table:
-    """Draw one row a variant."""
+def variants_table(variants: list[VariantStatus], labels: dict[int, str], fractions: dict[int, float]) -> Table:
+    """Draw one row a variant, with its value as a label."""
     name = variants[0].variable_under_test if variants else "value"
     metrics = sorted({metric for variant in variants for metric in variant.metrics})[:METRICS_SHOWN]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right", style="dim")
-    table.add_column(Text(name), overflow="fold")
-    table.add_column("status")
-    table.add_column("", width=16)
-    table.add_column("jobs", justify="right")
-    for metric in metrics:
-        table.add_column(Text(metric), justify="right")
-    table.add_column("s/job", justify="right")
+    jobs = Column("jobs", right=True, wraps=True)
+    numbers = [Column(heading, right=True) for heading in (*metrics, "s/job")]
     with_notes = any(variant.error or variant.warning for variant in variants)
-    if with_notes:
-        table.add_column("note", overflow="fold")
+    notes = [Column("note", wraps=True)] if with_notes else []
+    table = Table(Column("#", right=True), Column(name, wraps=True), "status", "", jobs, *numbers, *notes)
     for variant in variants:
         ended = variant.completed + variant.failed + variant.cancelled
-        fraction = (fractions or {}).get(variant.variant_index, ended / max(1, variant.planned))
-        table.add_row(
-            str(variant.variant_index),
-            Text(value_text(variant.variant_value)),
+        fraction = fractions.get(variant.variant_index, ended / max(1, variant.planned))
+        table.add(
+            Text(str(variant.variant_index), style="dim"),
+            labels[variant.variant_index],
             Text(variant.status, style=style_of(variant.status)),
             _bar(fraction, 16, variant.status),
             counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)
@@ -170,11 +188,11 @@ def _warning(variant: VariantStatus) -> str:
 def summary_line(variant: VariantStatus) -> str:
     """Return in one line of plain text how a variant ended."""
     parts = [
-        f"{variant.variable_under_test} = {printable(value_text(variant.variant_value))}",
+        f"{printable(variant.variable_under_test)} = {shortened(value_text(variant.variant_value), VALUE_SHOWN)}",
         f"{variant.status}",
         counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
         *([f"{variant.reused} reused"] if variant.reused else []),
-        *(f"{name} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
+        *(f"{printable(name)} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
     ]
     if variant.duration_mean is not None:
         parts.append(f"{_number(variant.duration_mean)} s/job")
@@ -206,12 +224,12 @@ def search_line(experiment: ExperimentStatus | None) -> str:
     return f"search: {search.spent} of {search.budget} jobs, {search.state}{why}"
 
 
-def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
+def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]:
     totals: Totals = experiment.totals
     ended = totals.completed + totals.failed + totals.cancelled
     left = f", {experiment.eta_seconds:.0f} s left" if experiment.eta_seconds and not reason else ""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row(
+    progress = Table("status", "", Column("jobs", wraps=True), has_headings=False)
+    progress.add(
         Text(experiment.status, style=style_of(experiment.status)),
         _bar(ended / max(1, totals.jobs), 24, experiment.status),
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
@@ -219,8 +237,8 @@ def _headline(experiment: ExperimentStatus, reason: str) -> RenderableType:
     name = Text(last_line(experiment.experiment_name), style="bold")
     search = [Text(search_line(experiment))] if experiment.search else []
     waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
-    lost = [Text(printable(what), style=WARNING, no_wrap=True) for what in experiment.damage]
-    return Group(name, Text(experiment.experiment_id, style="dim", no_wrap=True), grid, *search, *waits, *lost)
+    lost = [Text(printable(what), style=WARNING) for what in experiment.damage]
+    return [name, Text(experiment.experiment_id, style="dim", overflow="fold"), progress, *search, *waits, *lost]
 
 
 def _bar(fraction: float, width: int, status: str) -> ProgressBar:
