@@ -33,6 +33,7 @@ EXTRAS_IN_BUS: Final = {
     "console/process.py",
     "console/main.py",
     "console/screen.py",
+    "console/table.py",
     "telemetry/prometheus.py",
 }
 
