@@ -56,6 +56,8 @@ class Record(Struct, frozen=True, array_like=True, gc=False):
     body: Raw
 
 
+_FEED_ARRAY: Final = b"\x96"  # the head of an array of six
+
 encode = msgspec.msgpack.Encoder().encode
 feed_decoder = msgspec.msgpack.Decoder(FeedFrame)
 heartbeat_decoder = msgspec.msgpack.Decoder(HeartbeatFrame)
@@ -63,4 +65,5 @@ heartbeat_decoder = msgspec.msgpack.Decoder(HeartbeatFrame)
 
 def encode_feed(epoch: int, offset: int, chain: list[int | None], time_ns: int, body: bytes | Raw) -> bytes:
     """Encode the second frame of a feed message around an encoded body."""
-    return encode((PROTOCOL, epoch, offset, chain, time_ns, Raw(body)))
+    # the encoder would begin with room for a few bytes, and grow it again and again for the body
+    return _FEED_ARRAY + encode((PROTOCOL, epoch, offset, chain, time_ns))[1:] + body

@@ -10,7 +10,8 @@ the newest event of state topics; so a consumer that has fallen behind `first` g
 events that lie between its offset and `first` (by `latest`), and continues at `first`.
 
 The caller feeds it (`message`, `heartbeat`, `informed`, `fetched`, `checked`, `listed`, `failed`), then takes what is
-ready (`take`) and what is to be asked (`request`, one question at a time).
+ready (`take`) and what is to be asked (`request`, one question at a time; but the next page of a long gap is asked for
+while the answer with the one before it is awaited).
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, TypeVar
 
+from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.frames import Epochs
 from bus.protocol.identity import WrongFeed
 
@@ -26,10 +28,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask `fetch {prefix, after, until}`."""
+    """Ask `fetch {prefix, after, until, limit}`."""
 
     after: int
     until: int
+    limit: int = PAGE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ class Recovery(Generic[T]):
         self._pending: dict[int, tuple[int | None, T]] = {}
         self._target = 0  # a check found something here
         self._outstanding: Request | None = None
+        self._ahead: Fetch | None = None  # of the page behind the outstanding one
+        self._dense = False  # the last page was full, with an event at each of its offsets
 
     def message(self, epoch: int, offset: int, previous: int | None, item: T) -> None:
         """Take a logged message of the feed; `previous` is its chain value for this prefix (None: not known)."""
@@ -220,13 +225,18 @@ class Recovery(Generic[T]):
         """Take the answer to a fetch: all events of the prefix up to the offset `next_`, in order, but damaged ones."""
         if not self._answers(request, epoch) or self.offset is None or self._behind(first):
             return
-        self._notices += [Damaged(offset) for offset in damaged if offset > self.offset]
+        at = self.offset
+        if request.after > at:  # the page before it was lost, or shorter than expected
+            return
+        self._dense = next_ - request.after == request.limit == len(events) + len(damaged)
+        self._notices += [Damaged(offset) for offset in damaged if offset > at]
+        ready, before = self._ready, len(self._ready)
         for offset, item in events:
-            if offset > self.offset:
-                self._ready.append(item)
-                self.offset = offset
-                self.refetched += 1
-        self.offset = max(self.offset, next_)
+            if offset > at:
+                ready.append(item)
+                at = offset
+        self.refetched += len(ready) - before
+        self.offset = max(at, next_)
         self._drain()
 
     def checked(self, request: Check, epoch: int, head: int, first: int, last: int) -> None:
@@ -265,8 +275,7 @@ class Recovery(Generic[T]):
 
     def failed(self, request: Request) -> None:
         """Give up a request (no answer in time, or an error), so that it is asked again."""
-        if request is self._outstanding:
-            self._outstanding = None
+        self._settle(request)
 
     def take(self) -> list[T]:
         """Return what is ready, in order, once."""
@@ -279,20 +288,29 @@ class Recovery(Generic[T]):
         return notices
 
     def forget(self) -> None:
-        """Forget the open request: the connection is made anew."""
-        self._outstanding = None
+        """Forget the open requests: the connection is made anew."""
+        self._outstanding = self._ahead = None
 
-    def request(self) -> Request | None:
-        """Return what to ask now; None while an answer is awaited or nothing is missing."""
+    def request(self, limit: int = PAGE_LIMIT) -> Request | None:
+        """Return what to ask now, a page of at most `limit` events; None while answers are awaited, or all is here."""
         if self._outstanding is None:
-            self._outstanding = wanted = self._wanted()
+            self._outstanding = wanted = self._wanted(limit)
             fetching = isinstance(wanted, Fetch)
             self.gaps += fetching and not self._fetching
             self._fetching = fetching
             return wanted
-        return None
+        return self._read_ahead(self._outstanding, limit)
 
-    def _wanted(self) -> Request | None:
+    def _read_ahead(self, before: Request, limit: int) -> Request | None:
+        """Return the request for the page behind the outstanding one, if it can be told where that one will end."""
+        if not isinstance(before, Fetch) or not self._dense or self._ahead or self._unsure:
+            return None
+        end = before.after + before.limit
+        if end < before.until:
+            self._ahead = Fetch(end, before.until, limit)
+        return self._ahead
+
+    def _wanted(self, limit: int) -> Request | None:
         if self._unsure:
             return Info(self.offset)
         if not self._adopted:
@@ -303,10 +321,10 @@ class Recovery(Generic[T]):
         if self._pending:
             oldest = min(self._pending)
             previous = self._pending[oldest][0]
-            return Fetch(self.offset, oldest - 1 if previous is None else previous)
+            return Fetch(self.offset, oldest - 1 if previous is None else previous, limit)
         until = self.head if self._everything else self._target
         if until > self.offset:
-            return Fetch(self.offset, until)
+            return Fetch(self.offset, until, limit)
         return Check(self.offset) if self.head > self.offset else None
 
     def _behind(self, first: int) -> bool:
@@ -342,15 +360,24 @@ class Recovery(Generic[T]):
         self.head, self._first, self._target = head, first, 0
         self._pending.clear()
         self._listing = None
-        self._outstanding = None
+        self.forget()
 
     def _answers(self, request: Request, epoch: int) -> bool:
         """Return whether this is the answer that is awaited, and of our epoch."""
-        if request is not self._outstanding:
+        if not self._settle(request):
             return False
-        self._outstanding = None
         if epoch != self.epoch:
             self._unsure = True
+            return False
+        return True
+
+    def _settle(self, request: Request) -> bool:
+        """Close an open request; return whether it was one."""
+        if request is self._outstanding:
+            self._outstanding, self._ahead = self._ahead, None
+        elif request is self._ahead:
+            self._ahead = None
+        else:
             return False
         return True
 

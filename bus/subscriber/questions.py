@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from bus.protocol.control import (
-    PAGE_LIMIT,
     CheckParams,
     CheckReply,
     ControlError,
@@ -72,26 +71,28 @@ class Questions:
         self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Fetch, failed: OnError
     ) -> None:
         def fetched(reply: FetchReply) -> None:
-            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            events = self._deliveries(prefix, reply.epoch, reply.events)
             recovery.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
             began = time.monotonic()
             self._flush()
             self._pace.note(len(events), time.monotonic() - began)
 
-        limit = min(PAGE_LIMIT, self._pace.count)
-        params = FetchParams(prefix=prefix, after=request.after, until=request.until, limit=limit)
+        params = FetchParams(prefix=prefix, after=request.after, until=request.until, limit=request.limit)
         client.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)
 
     def _ask_latest(
         self, client: RequestClient, prefix: str, recovery: Recovery[Delivery], request: Latest, failed: OnError
     ) -> None:
         def listed(reply: LatestReply) -> None:
-            events = [(row.offset, self._delivery(prefix, reply.epoch, row)) for row in reply.events]
+            events = self._deliveries(prefix, reply.epoch, reply.events)
             recovery.listed(request, reply.epoch, reply.head, reply.first, events, reply.next, reply.damaged)
             self._flush()
 
         params = LatestParams(prefix=prefix, after_topic=request.after_topic)
         client.ask("latest", params, LatestReply, listed, failed, ASK_SECONDS)
 
-    def _delivery(self, prefix: str, epoch: int, row: Record) -> Delivery:
-        return Delivery(self._address, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)
+    def _deliveries(self, prefix: str, epoch: int, rows: list[Record]) -> list[tuple[int, Delivery]]:
+        source = self._address
+        return [
+            (row.offset, Delivery(source, prefix, epoch, row.offset, row.topic, row.time_ns, row.body)) for row in rows
+        ]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.protocol import topics
 from bus.protocol.addresses import Address, AddressError, parse_address
-from bus.protocol.control import ControlError, InfoReply
+from bus.protocol.control import PAGE_LIMIT, ControlError, InfoReply
 from bus.protocol.frames import PROTOCOL, feed_decoder, heartbeat_decoder
 from bus.protocol.identity import FeedIdentity, WrongFeed
 from bus.protocol.recovery import Notice, Recovery
@@ -30,7 +30,6 @@ TICK_SECONDS: Final = 1.0
 URGE_SECONDS: Final = 0.05
 QUIET_TICKS: Final = 4  # three heartbeats missing: libzmq does not reconnect by itself after a protocol error
 RETURN_SECONDS: Final = 0.25  # for the first question after a stop, which may still reach the process that ends
-FEED_FRAMES: Final = 2
 HEARTBEAT: Final = topics.HEARTBEAT.encode()
 HELP: Final = {
     "variantbus_consumer_lag_events": "Offsets between a publisher's head and what has been handed over of a prefix.",
@@ -86,6 +85,7 @@ class Source:
         self._limits, self._curve, self._feed_address = limits, curve, feed
         self._recoveries = {prefix: self._new_recovery(prefix, start) for prefix, start in starts.items()}
         self._prefixes = list(starts)
+        self._tokens = {prefix: prefix.count(".") for prefix in starts}
         self._pace = Pace(limits.messages_a_turn)
         self._questions = Questions(address, self._flush, self._pace)
         self._identity = FeedIdentity()
@@ -260,25 +260,23 @@ class Source:
         ephemeral: list[Delivery] = []
         self._quiet_ticks = 0
         self._heard = time.monotonic()
-        taken = 0
-        for taken in range(self._pace.count):  # noqa: B007 - how many there were is told below
-            frames = sockets.receive(self._feed) if self._feed else None
-            if frames is None:
-                break
+        taken, most, receive = 0, self._pace.count, sockets.receive_pair
+        while taken < most and (feed := self._feed) and (frames := receive(feed)):
+            taken += 1
+            topic, frame = frames
             try:
-                if len(frames) != FEED_FRAMES or len(frames[0]) > topics.MAX_BYTES:
-                    raise InvalidInputError(f"frames: {len(frames)}, or too long a topic")  # noqa: TRY301
-                if frames[0] == HEARTBEAT:
-                    self._on_heartbeat(frames[1])
+                if topic == HEARTBEAT:
+                    self._on_heartbeat(frame)
                 else:
-                    self._on_message(frames[0].decode("ascii"), frames[1], ephemeral)
+                    self._on_message(topic.decode("ascii"), frame, ephemeral)
             except (InvalidInputError, UnicodeDecodeError) as error:
+                sockets.drop_rest(feed)  # it may have more or fewer frames than two
                 self.malformed += 1
                 logger.warning("%s: malformed message dropped: %s", self.address, error)
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
-        self._pace.note(taken + 1, time.monotonic() - self._heard)
+        self._pace.note(taken, time.monotonic() - self._heard)
         if self._stopped and not self._paused and not self._closed:
             self._await_return()
 
@@ -308,6 +306,8 @@ class Source:
         self._notify(self.address, prefix, notice)
 
     def _on_message(self, topic: str, frame: bytes, ephemeral: list[Delivery]) -> None:
+        if len(topic) > topics.MAX_BYTES:
+            raise InvalidInputError("topic: it is too long")
         message = decode(feed_decoder, frame)
         _check_version(message.version)
         epoch, offset, chain = message.epoch, message.offset, message.chain
@@ -318,7 +318,7 @@ class Source:
         if offset == 0:
             ephemeral.append(delivery)
         else:
-            tokens = prefix.count(".")
+            tokens = self._tokens[prefix]
             known = len(chain) >= tokens
             previous = (chain[tokens - 1] if known else None) if tokens else offset - 1
             self._recoveries[prefix].message(epoch, offset, previous, delivery)
@@ -344,8 +344,7 @@ class Source:
         if self._paused:
             return
         for prefix, recovery in self._recoveries.items():
-            request = recovery.request()
-            if request:
+            while request := recovery.request(min(PAGE_LIMIT, self._pace.count)):
                 self._questions.ask(self._client, prefix, recovery, request)
 
     def _new_recovery(self, prefix: str, start: Position | Start) -> Recovery[Delivery]:

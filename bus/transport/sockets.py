@@ -20,6 +20,7 @@ Socket = zmq.Socket[bytes]
 _SNDMORE: Final = int(zmq.SNDMORE)
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _RCVMORE: Final = int(zmq.RCVMORE)
+_FIRST: Final = _SNDMORE | _NOBLOCK
 _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
 _get = zmq.backend.Socket.get
@@ -147,7 +148,7 @@ def _connecting(kind: int, address: str, curve: CurveClient | None) -> Socket:
 
 def send_pair(socket: Socket, first: bytes, second: bytes) -> None:
     """Send a message of two frames without waiting."""
-    _send(socket, first, _SNDMORE | _NOBLOCK)
+    _send(socket, first, _FIRST)
     _send(socket, second, _NOBLOCK)
 
 
@@ -155,7 +156,7 @@ def send_frames(socket: Socket, frames: list[bytes]) -> bool:
     """Send a message without waiting; return False if the peer is gone or its queue is full."""
     try:
         for frame in frames[:-1]:
-            _send(socket, frame, _SNDMORE | _NOBLOCK)
+            _send(socket, frame, _FIRST)
         _send(socket, frames[-1], _NOBLOCK)
     except (zmq.Again, zmq.ZMQError):
         return False
@@ -168,7 +169,7 @@ def begin_reply(socket: Socket, client: bytes) -> Literal["begun", "unread", "go
     So a reply is made only if it can go out. Once it is begun, nothing else may be sent before its frames.
     """
     try:
-        _send(socket, client, _SNDMORE | _NOBLOCK)
+        _send(socket, client, _FIRST)
     except zmq.Again:
         return "unread"
     except zmq.ZMQError:
@@ -185,6 +186,28 @@ def receive(socket: Socket) -> list[bytes] | None:
     while _get(socket, _RCVMORE):
         frames.append(_recv(socket, _NOBLOCK))
     return frames
+
+
+def receive_pair(socket: Socket) -> tuple[bytes, bytes] | None:
+    """Return the two frames of a message; None if there is none.
+
+    Whether it has two is not asked, which would take longer than to receive them. Where it has not, the frames that
+    are taken for two make no sense together, and whoever finds that calls `drop_rest`.
+    """
+    try:
+        first = _recv(socket, _NOBLOCK)
+    except zmq.Again:
+        return None
+    try:
+        return first, _recv(socket, _NOBLOCK)
+    except zmq.Again:
+        return first, b""
+
+
+def drop_rest(socket: Socket) -> None:
+    """Drop the further frames of a message of which some were received."""
+    while not socket.closed and _get(socket, _RCVMORE):
+        _recv(socket, _NOBLOCK)
 
 
 class Request(NamedTuple):

@@ -129,13 +129,17 @@ def source_of(prefix: str, start: Start, incoming: list[list[bytes]]) -> Iterato
     """Yield a source without a network; whatever it hands over is collected."""
     delivered: list[Delivery] = []
 
-    def receive(_socket: object) -> list[bytes] | None:
-        return incoming.pop(0) if incoming else None
+    def receive(_socket: object) -> tuple[bytes, bytes] | None:
+        if not incoming:
+            return None
+        first, second = [*incoming.pop(0), b""][:2]
+        return first, second
 
     with (
         mock.patch.object(bus.subscriber.source, "RequestClient", Asked),
         mock.patch.object(sockets, "connect_feed", Silence),
-        mock.patch.object(sockets, "receive", receive),
+        mock.patch.object(sockets, "receive_pair", receive),
+        mock.patch.object(sockets, "drop_rest"),
     ):
         source = Source(StillLoop(), NOWHERE, {prefix: start}, delivered.extend, lambda *_: None)  # type: ignore[arg-type]  # as much of a loop as it uses
         asked: Asked = source._client  # type: ignore[assignment]  # see above

@@ -196,7 +196,7 @@ def test_noise_on_the_ports_disturbs_nobody(serve: Serve, subscribe: Subscribe, 
 @pytest.mark.fault(item="B2")
 @pytest.mark.fault(item="F47")
 def test_malformed_feed_messages_are_dropped_and_counted(serve: Serve, subscribe: Subscribe, path: Path) -> None:
-    """Wrong frames, garbage, another version, a topic that is not ASCII: the subscriber goes on."""
+    """Wrong frames, garbage, another version, a topic too long or not ASCII: the subscriber goes on."""
     service = serve(path)
     subscriber = subscribe([service.address])
     assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
@@ -209,12 +209,14 @@ def test_malformed_feed_messages_are_dropped_and_counted(serve: Serve, subscribe
         [b"a.", b"\x92\x01\x02"],
         [b"a.", b"\x96\x02" + good[2:]],
         [b"\xff.", good],
+        [b"a" * 255 + b".", good],
         [topics.HEARTBEAT.encode(), b"\x93\x01\x02\x03"],
     ]
 
     def send() -> None:
         for frames in bad:
             service.publisher._feed_socket.send_multipart(frames)
+            service.publisher._beat()  # with what has too few frames, the message behind it is dropped, too
 
     service.call(send)
     service.append(("a.", 1))

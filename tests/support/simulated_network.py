@@ -116,7 +116,7 @@ def settle(publisher: ModelPublisher, consumer: Consumer, limit: int) -> None:
     consumer.hear(publisher.beat())
     for _ in range(6 * publisher.log.head + 20):
         consumer.take()
-        request = recovery.request()
+        request = recovery.request(limit)
         if request is None:
             return
         consumer.learn(request, publisher.answer(consumer.prefix, request, limit))
@@ -208,7 +208,7 @@ class Network(RuleBasedStateMachine):
     @rule(answered=st.booleans(), limit=st.integers(1, 3))
     def ask(self, answered: bool, limit: int) -> None:
         """Send what the consumer wants to know; the answer may come at once."""
-        request = self.recovery.request()
+        request = self.recovery.request(limit)
         if request is not None:
             self.asked.append(request)
             if answered:

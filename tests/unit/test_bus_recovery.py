@@ -62,6 +62,98 @@ def test_a_gap_is_fetched_just_as_far_as_the_chain_says() -> None:
     assert recovery.refetched == 2
 
 
+def follow_densely() -> tuple[Recovery[str], Fetch]:
+    """Return a `Recovery` that has a full page of a long gap, with the request for the next one."""
+    recovery = follow(head=9, everything=True)
+    request = recovery.request(2)
+    assert request == Fetch(0, 9, 2)
+    assert isinstance(request, Fetch)
+    assert recovery.request(2) is None
+    recovery.fetched(request, 1, 1, 2, [(1, "1"), (2, "2")])
+    assert recovery.take() == ["1", "2"]
+    request = recovery.request(2)
+    assert isinstance(request, Fetch)
+    return recovery, request
+
+
+def test_a_page_of_a_long_gap_is_asked_for_before_the_one_in_front_of_it_is_here() -> None:
+    """At most two are under way, and it ends with the gap."""
+    recovery, third = follow_densely()
+    fifth = recovery.request(2)
+    assert (third, fifth) == (Fetch(2, 9, 2), Fetch(4, 9, 2))
+    assert recovery.request(2) is None
+
+    recovery.fetched(third, 1, 1, 4, [(3, "3"), (4, "4")])
+    seventh = recovery.request(5)
+    assert seventh == Fetch(6, 9, 5)
+    assert isinstance(fifth, Fetch)
+    recovery.fetched(fifth, 1, 1, 6, [(5, "5"), (6, "6")])
+    assert recovery.request(2) is None
+    assert isinstance(seventh, Fetch)
+    recovery.fetched(seventh, 1, 1, 9, [(7, "7"), (8, "8"), (9, "9")])
+
+    assert (recovery.take(), recovery.request(2)) == ([str(offset) for offset in range(3, 10)], None)
+    assert (recovery.refetched, recovery.gaps) == (9, 1)
+
+
+@pytest.mark.fault(item="F140")
+def test_a_page_behind_one_that_is_shorter_than_expected_is_asked_for_again() -> None:
+    """Large events fill a page before it has as many as were asked for: nothing between the two is passed over."""
+    recovery, third = follow_densely()
+    fifth = recovery.request(2)
+    recovery.fetched(third, 1, 1, 3, [(3, "3")])
+    assert recovery.request(2) is None
+    assert isinstance(fifth, Fetch)
+    recovery.fetched(fifth, 1, 1, 6, [(5, "5"), (6, "6")])
+
+    assert (recovery.take(), recovery.offset) == (["3"], 3)
+    assert recovery.request(2) == Fetch(3, 9, 2)
+    assert recovery.request(2) is None
+
+
+@pytest.mark.fault(item="F140")
+def test_a_page_that_is_lost_is_asked_for_again_and_so_is_the_one_behind_it() -> None:
+    """The answer to the second request alone is of no use."""
+    recovery, third = follow_densely()
+    fifth = recovery.request(2)
+    recovery.failed(third)
+    assert isinstance(fifth, Fetch)
+    recovery.fetched(fifth, 1, 1, 6, [(5, "5"), (6, "6")])
+
+    assert (recovery.take(), recovery.request(2)) == ([], Fetch(2, 9, 2))
+
+
+def test_no_page_is_asked_for_ahead_while_it_is_not_known_whose_log_it_is() -> None:
+    """A message of another epoch comes first: the question about it waits for the answer under way."""
+    recovery, third = follow_densely()
+    recovery.message(2, 1, 0, "one")
+
+    assert recovery.request(2) is None
+    recovery.failed(third)
+    assert recovery.request(2) == Info(2)
+
+
+def test_the_second_of_two_requests_may_fail_alone() -> None:
+    """It is asked again, ahead, as it was."""
+    recovery, _ = follow_densely()
+    fifth = recovery.request(2)
+    assert isinstance(fifth, Fetch)
+    recovery.failed(fifth)
+
+    assert recovery.request(2) == Fetch(4, 9, 2)
+
+
+def test_pages_of_a_rare_prefix_are_asked_for_one_by_one() -> None:
+    """Where a page ends is not known if not every event has the prefix: a second request would ask for the same."""
+    recovery = follow(head=9, everything=True)
+    request = recovery.request(2)
+    assert isinstance(request, Fetch)
+    recovery.fetched(request, 1, 1, 3, [(1, "1"), (3, "3")])
+
+    assert recovery.request(2) == Fetch(3, 9, 2)
+    assert recovery.request(2) is None
+
+
 def test_a_message_without_a_chain_makes_the_consumer_ask() -> None:
     """The publisher may have forgotten the prefix: then everything before the message is fetched."""
     recovery = follow()

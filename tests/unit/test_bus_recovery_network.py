@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from bus.protocol import recovery
 from bus.protocol.frames import Epochs
-from bus.protocol.recovery import Check, Latest, Recovery, Request
+from bus.protocol.recovery import Check, Fetch, Latest, Recovery, Request
 from tests.support.model_publisher import Event
 from tests.support.simulated_network import PREFIXES, STARTS, TOPICS, BadPublisher, Network
 
@@ -162,6 +162,24 @@ class Hasty(Recovery[Event]):
             self._ready += [event for offset, event in events if offset > self.offset]
 
 
+class Leaping(Recovery[Event]):
+    """Takes a page that was asked for ahead, wherever the one before it has ended."""
+
+    def fetched(
+        self,
+        request: Fetch,
+        epoch: int,
+        first: int,
+        next_: int,
+        events: list[tuple[int, Event]],
+        damaged: Sequence[int] = (),
+    ) -> None:
+        """Go on where the page begins."""
+        if self.offset is not None and epoch == self.epoch:
+            self.offset = max(self.offset, request.after)
+        super().fetched(request, epoch, first, next_, events, damaged)
+
+
 WRONG: list[tuple[type[Recovery[Event]], type[Network]]] = [
     (Careless, Network),
     (Deaf, Network),
@@ -170,6 +188,7 @@ WRONG: list[tuple[type[Recovery[Event]], type[Network]]] = [
     (Trusting, BadPublisher),
     (Forgetful, BadPublisher),
     (Hasty, BadPublisher),
+    (Leaping, Network),
 ]
 
 
