@@ -78,8 +78,8 @@ def read_settings(path: Path) -> Settings:
     try:
         _check_address("runner.address", settings.runner.address)
         _check_address("learning.address", settings.learning.address)
-        for index, address in enumerate(settings.learning.runners or ()):
-            _check_address(f"learning.runners[{index}]", address)
+        for number, address in enumerate(settings.learning.runners or (), 1):
+            _check_address(f"learning.runners #{number}", address)
         check_limits(settings.limits)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bus.protocol.doors import take
-from bus.protocol.validation import InvalidInputError
+from bus.protocol.validation import InvalidInputError, unreadable
 
 T = TypeVar("T")
 FILE_LIMIT: Final = 1 << 20  # bytes
@@ -33,5 +33,8 @@ def read_toml(path: Path, kind: type[T]) -> T:
         return take(tomllib.loads(text), kind)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no error of TOML
+    except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{path}: is no valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        why = "a number has too many digits" if isinstance(error, ValueError) else unreadable(error)
+        raise InvalidInputError(f"{path}: is no valid TOML: {why}") from None

@@ -12,9 +12,10 @@ from bus.contracts.messages import ImageRef, Index, Outcome, OutcomeWord
 
 Stars = Annotated[int, Meta(ge=1, le=5)]
 Digits = Annotated[
-    str, Meta(pattern=r"\A[0-9a-f]{4,64}\Z", description="the first 4 to 64 digits of the picture's hash, 0-9 and a-f")
+    str,
+    Meta(pattern=r"\A[0-9a-f]{4,64}\Z", description="4 to 64 hexadecimal digits of the picture's hash"),
 ]  # a unique beginning suffices
-Side = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="the picture's hash: 64 digits, 0-9 and a-f")]
+Side = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 hexadecimal digits, the picture's hash")]
 
 
 class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 
 from bus.contracts.messages import Index
 
-Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="a SHA-256: 64 digits, 0-9 and a-f")]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 hexadecimal digits, a SHA-256")]
 AtOnce = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -34,9 +34,7 @@ class OutputReply(Struct, frozen=True, kw_only=True):
 class OutputFindParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`output.find`: the results whose hash begins so."""
 
-    prefix: Annotated[
-        str, Meta(pattern=r"\A[0-9a-f]{8,64}\Z", description="the first 8 to 64 digits of a SHA-256, 0-9 and a-f")
-    ]
+    prefix: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8,64}\Z", description="8 to 64 hexadecimal digits of a SHA-256")]
 
 
 class OutputView(Struct, frozen=True, kw_only=True):

@@ -163,10 +163,10 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         check_text(where, text)
     if spec is None:
         if isinstance(value, list | dict) or value is None:
-            raise InvalidInputError(f"{where}: expected a text, a number or true/false")
+            raise InvalidInputError(f"{where}: must be a number, text, true or false")
         return
     if spec.kind in _KINDS and not _KINDS[spec.kind].holds(value):  # of a kind that is new to us, its runner decides
-        raise InvalidInputError(f"{where}: expected {_KINDS[spec.kind].text}, got {cited(value)}")
+        raise InvalidInputError(f"{where}: must be {_KINDS[spec.kind].text}, not {cited(value)}")
     if spec.loras is not None and isinstance(value, str):
         _check_loras(where, spec.loras, spec.ambiguous, value)
     if spec.choices and value not in (*spec.choices, *spec.also):
@@ -223,7 +223,7 @@ class _Check(NamedTuple):
 _KINDS: Final[dict[str, _Check]] = {
     "int": _Check("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
     "float": _Check("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
-    "str": _Check("a text", lambda value: isinstance(value, str)),
+    "str": _Check("text", lambda value: isinstance(value, str)),
     "bool": _Check("true or false", lambda value: isinstance(value, bool)),
     "list": _Check("a list of texts or numbers", lambda value: isinstance(value, list)),
     "map": _Check("a table of names and values", lambda value: isinstance(value, dict)),

@@ -37,8 +37,10 @@ def written(value: Scalar) -> str:
 
 
 def cited(value: object) -> str:
-    """Return a value as code has it, for a sentence about it."""
-    return brief(repr(value))
+    """Return a value as a file has it, for a sentence about it."""
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else brief(repr(value))
 
 
 def brief(text: str) -> str:

@@ -2,23 +2,28 @@
 
 import difflib
 import re
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+
+from bus.protocol.demands import bounds_text, example, kinds_text, name_of
+from bus.protocol.places import VALUE, Option, named, options, options_at, shown
 
 T = TypeVar("T")
 
 NAMES_SHOWN: Final = 20  # in a sentence; a server may have thousands of models
+WORD_LIMIT: Final = 80  # characters shown of what somebody else wrote
 # Deep nesting raises RecursionError and bad UTF-8 UnicodeDecodeError, neither of which is a MsgspecError.
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError, OverflowError)
+# What msgspec says, by kind; tests/unit/test_refused_input.py has each of its sentences.
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
-_TABLE = re.compile(r"(?P<field>\w+)\[\.\.\.\]")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`", re.DOTALL)
-_WORD = re.compile(r"^Invalid enum value '(?P<word>.*)'$", re.DOTALL)
-_BIN = re.compile(r"expected `[^`]*\bstr\b[^`]*`, got `bytes`", re.IGNORECASE)
-_PATTERN = re.compile(r"^Expected `[^`]*` matching regex ")
 _MISSING = re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL)
+_WORD = re.compile(r"^Invalid (?:enum )?value (?P<word>.*)$", re.DOTALL)
+_TYPE = re.compile(r"^Expected `(?P<expected>[^`]*)`(?:, got `(?P<got>[^`]*)`)?$")
+_ITEMS = re.compile(r"^Expected `array` of (?P<least>at least )?(?P<most>at most )?length (?P<count>\d[\d to]*)")
+_BOUNDS = re.compile(r"^Expected `(?P<kind>\w+)` ")
+_MALFORMED = re.compile(r"^(?P<form>JSON|MessagePack)(?: data)? is malformed: (?P<why>.*)$", re.DOTALL)
 
 
 class InvalidInputError(ValueError):
@@ -28,12 +33,11 @@ class InvalidInputError(ValueError):
 def convert(value: object, kind: type[T]) -> T:
     """Turn plain data (of TOML, of JSON) into a Struct, strictly."""
     if where := _too_large(value):
-        raise InvalidInputError(f"{where.lstrip('.')}: a whole number has 64 bits at most: -2^63 to 2^64-1")
+        raise InvalidInputError(f"{shown(where)}: a whole number has 64 bits at most: -2^63 to 2^64-1")
     try:
         return msgspec.convert(value, kind)
     except DECODE_ERRORS as error:
-        text = explain(error, kind)
-        raise InvalidInputError(_with_key(text, value, kind)) from None
+        raise InvalidInputError(explain(error, kind, value)) from None
 
 
 def _too_large(value: object) -> str:
@@ -48,25 +52,6 @@ def _too_large(value: object) -> str:
     return ""
 
 
-def _with_key(text: str, value: object, kind: type[T]) -> str:
-    """Name the key of a table that is at fault: msgspec says only `config[...]`."""
-    found = _TABLE.match(text)
-    table = value.get(found["field"]) if found and isinstance(value, dict) else None
-    if found is None or not isinstance(value, dict) or not isinstance(table, dict):
-        return text
-    alone = ((key, _refusal({**value, found["field"]: {key: part}}, kind)) for key, part in table.items())
-    return next((f"{found['field']}.{key}{text[found.end() :]}" for key, why in alone if why == text), text)
-
-
-def _refusal(value: object, kind: type[T]) -> str:
-    """Return why a value cannot be converted, "" if it can."""
-    try:
-        msgspec.convert(value, kind)
-    except DECODE_ERRORS as error:
-        return explain(error, kind)
-    return ""
-
-
 def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
     """Decode msgpack of a declared type."""
     try:
@@ -77,74 +62,82 @@ def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
 
 def near_miss(word: str, known: list[str]) -> str:
     """Return a suggestion, else the known words: the end of a sentence about an unknown word."""
-    close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    if close := closest(word, known):
+        return f"did you mean {close!r}?"
     if not known:
         return "there are none"
-    shown = ", ".join(sorted(known)[:NAMES_SHOWN])
+    listed = ", ".join(sorted(known)[:NAMES_SHOWN])
     more = len(known) - NAMES_SHOWN
-    return f"known are: {shown} and {more} others" if more > 0 else f"known are: {shown}"
+    return f"known are: {listed} and {more} others" if more > 0 else f"known are: {listed}"
 
 
-def explain(error: BaseException, kind: Any) -> str:
-    """Return a decoding error as a sentence for the author of the input."""
-    if isinstance(error, RecursionError):
-        return "input: nested too deeply"
+def closest(word: str, known: list[str]) -> str:
+    """Return the known word that was perhaps meant, "" if none is like it."""
+    return next(iter(difflib.get_close_matches(word, known, n=1)), "")
+
+
+def explain(error: BaseException, kind: Any, value: object = None) -> str:
+    """Return a decoding error as a sentence for the author of the input.
+
+    `kind` is the type that was asked for. From `value`, the plain data, the key of a table is named, where it is there.
+    """
     if not isinstance(error, msgspec.ValidationError):
-        return f"input: {str(error)[:200] or type(error).__name__}"
+        return f"input: {unreadable(error)}"
     match = _PATH.match(str(error))
     what, path, key = match.group("what", "path", "key") if match else (str(error), "", None)
-    where = (path or "").lstrip(".")
+    found = options_at(kind, path or "")
+    path = named(path or "", value, kind)
+    where = shown(path)
     if unknown := _UNKNOWN.search(what):
-        word = unknown["field"]
-        return f"{_join(where, word[:80])}: unknown key; {near_miss(word, _fields_at(kind, where))}"
+        word, fields = unknown["field"], [name for one in found for name in one.fields]
+        return f"{_joined(where, word[:WORD_LIMIT])}: unknown key; {near_miss(word, fields)}"
     if missing := _MISSING.search(what):
-        return f"{_join(where, missing['field'])}: missing; add it"
-    if (invalid := _WORD.search(what)) and (known := _words_at(kind, where)):
-        return f"{where}: {invalid['word'][:80]!r} is none of its words; {near_miss(invalid['word'], known)}"
-    if _PATTERN.search(what) and (form := _form_in(_type_at(kind, where))):
-        what = f"expected {form}"
-    advice = "; send text as str, not as bin" if _BIN.search(what) else ""
-    return f"{where or 'input'}: {'of a key, ' if key else ''}{what[:1].lower()}{what[1:200]}{advice}"
+        return f"{_joined(where, missing['field'])}: missing; add it"
+    if key:
+        return f"{where}: a key {_refusal(what, options(str), '')}"
+    said = _refusal(what, found, where.rpartition(".")[2])
+    return f"{where}: a value {said}" if VALUE in path else f"{where}: {said}"
 
 
-def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+def unreadable(error: BaseException) -> str:
+    """Return why data cannot be read at all, whatever it may be meant as."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not UTF-8"
+    if malformed := _MALFORMED.match(str(error)):
+        return f"is no valid {malformed['form']}: {malformed['why'][:200]}"
+    return "ends too early" if isinstance(error, msgspec.DecodeError) else "too large"
 
 
-def _fields_at(kind: Any, path: str) -> list[str]:
-    """Return the field names of the Struct that stands at a path such as `variable` or `jobs[...].context`."""
-    found = _struct_in(_type_at(kind, path))
-    return list(found.__struct_fields__) if found else []
+def _refusal(what: str, found: list[Option], key: str) -> str:
+    """Return what a value has to be, from what msgspec says of the one that is there."""
+    if wrong := _WORD.match(what):
+        word = wrong["word"][:WORD_LIMIT]
+        meant = closest(word.strip("'"), [choice for one in found for choice in one.words])
+        advice = f"; did you mean {meant!r}?" if meant else _advice(found, key)
+        return f"must be {kinds_text(found)}, not {word}{advice}"
+    if wrong := _TYPE.match(what):
+        expected, got = wrong["expected"], wrong["got"]
+        said = f", not {name_of(got)}" if got else ""
+        advice = "; send text as str, not as bin" if got == "bytes" and "str" in expected else ""
+        return f"must be {kinds_text(found, expected)}{said}{advice or _advice(found, key)}"
+    if wrong := _ITEMS.match(what):
+        return f"must be a list of {wrong['least'] or wrong['most'] or ''}{wrong['count']} entries"
+    if (wrong := _BOUNDS.match(what)) and (text := bounds_text(found, wrong["kind"])):
+        return f"must be {text}"
+    if "out of range" in what:
+        return "must be a number of at most 64 bits"
+    return "must be in another form"
 
 
-def _words_at(kind: Any, path: str) -> list[str]:
-    """Return the words of which a text at a path has to be one."""
-    return [word for word in _words_in(_type_at(kind, path)) if isinstance(word, str)]
+def _advice(found: list[Option], key: str) -> str:
+    """Return how a list or a table is written, where one is asked for."""
+    if shape := example(found, key):
+        return f"; write {shape}"
+    keys = dict.fromkeys(name for one in found for name in one.fields)
+    return f"; its keys are {', '.join(keys)}" if keys else ""
 
 
-def _words_in(kind: Any) -> tuple[Any, ...]:
-    found = get_args(kind)
-    return found if get_origin(kind) is Literal else next((words for arg in found if (words := _words_in(arg))), ())
-
-
-def _form_in(kind: Any) -> str:
-    """Return in words what the pattern of a text asks for, "" if its type does not say."""
-    if isinstance(kind, msgspec.Meta):
-        return kind.description or "" if kind.pattern else ""
-    return next((form for arg in get_args(kind) if (form := _form_in(arg))), "")
-
-
-def _type_at(kind: Any, path: str) -> Any:
-    for step in filter(None, re.sub(r"\[.*?\]", ".[]", path).split(".")):
-        hints = get_type_hints(_struct_in(kind), include_extras=True) if step != "[]" and _struct_in(kind) else {}
-        kind = hints.get(step, kind)
-    return kind
-
-
-def _struct_in(kind: Any) -> type[Struct] | None:
-    """Find the Struct in `X`, `X | None`, `list[X]` or `Annotated[X, ...]`."""
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        return kind
-    return next((found for arg in get_args(kind) if (found := _struct_in(arg))), None)
+def _joined(where: str, name: str) -> str:
+    return name if where == "input" else f"{where}.{name}"

@@ -42,11 +42,11 @@ def check_import(params: ImportParams, max_variants: int) -> None:
     if params.part >= params.parts:
         raise InvalidInputError(f"part: {params.part} is none of {params.parts}; the first one is 0")
     for kind in ("results", "pictures"):
-        for place, record in enumerate(getattr(params.records, kind)):
-            _check_place(f"records.{kind}[{place}]", params, record)
-    for place, one in enumerate(params.records.comparisons):
+        for place, record in enumerate(getattr(params.records, kind), 1):
+            _check_place(f"records.{kind} #{place}", params, record)
+    for place, one in enumerate(params.records.comparisons, 1):
         if max(one.left_variant, one.right_variant) >= len(params.values):
-            raise InvalidInputError(f"records.comparisons[{place}]: there is no such variant")
+            raise InvalidInputError(f"records.comparisons #{place}: there is no such variant")
 
 
 def _check_place(where: str, params: ImportParams, record: ResultRecord) -> None:
@@ -55,7 +55,7 @@ def _check_place(where: str, params: ImportParams, record: ResultRecord) -> None
     start = job_id(params.experiment_id, PlannedJob(record.variant_index, record.repeat_index))[:-1]
     rest = record.job_id.removeprefix(start)
     if not (record.job_id.startswith(start) and rest.isascii() and rest.isdecimal()):
-        raise InvalidInputError(f"{where}.job_id: {record.job_id!r}; expected {start}0, or a later round of it")
+        raise InvalidInputError(f"{where}.job_id: {record.job_id!r}; must be {start}0, or a later round of it")
 
 
 def joined(parts: Sequence[ImportParams]) -> ImportParams:

@@ -49,7 +49,7 @@ def axes_of(definition: ExperimentDefinition) -> list[tuple[str, Variable]]:
         raise InvalidInputError("variable: missing; add it")
     if len(definition.variables) != GRID or definition.variables[0].name == definition.variables[1].name:
         raise InvalidInputError("variables: give two different ones for a grid, or one as variable")
-    return [(f"variables[{index}]", knob) for index, knob in enumerate(definition.variables)]
+    return [(f"variables #{number}", knob) for number, knob in enumerate(definition.variables, 1)]
 
 
 def axis_values(
@@ -77,11 +77,11 @@ def axis_values(
         raise InvalidInputError(f"{where}.values: empty; give at least one value")
     _check_count(where, len(values), max_variants)
     seen: set[object] = set()
-    for index, value in enumerate(values):
+    for number, value in enumerate(values, 1):
         if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidInputError(f"{where}.values[{index}]: {value!r} is no usable value")
+            raise InvalidInputError(f"{where}.values #{number}: {value!r} is no usable value")
         if identity(value) in seen:
-            raise InvalidInputError(f"{where}.values[{index}]: {cited(value)} is there twice; remove one")
+            raise InvalidInputError(f"{where}.values #{number}: {cited(value)} is there twice; remove one")
         seen.add(identity(value))
     return values
 

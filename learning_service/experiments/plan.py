@@ -148,9 +148,9 @@ def check_plan(
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
     check_size("config", definition.config, CONFIG_BYTES)
     for where, knob in axes_of(definition):
-        for index, one in enumerate(axis_values(where, knob, max_variants, offered)):
-            check_size(f"{where}.values[{index}]", one, VALUE_BYTES)
-            check_value(f"{where}.values[{index}]", offered[knob.name], one)
+        for index, one in enumerate(axis_values(where, knob, max_variants, offered), 1):
+            check_size(f"{where}.values #{index}", one, VALUE_BYTES)
+            check_value(f"{where}.values #{index}", offered[knob.name], one)
     check_size("values", values, DEFINITION_BYTES)
     varied = frozenset(knob.name for knob in definition.knobs)
     for value in values:

@@ -68,13 +68,13 @@ def check_scores(scores: Sequence[Score], known: Collection[int], objective: Obj
     Raises:
         InvalidInputError: naming the observation and what to do.
     """
-    for place, one in enumerate(scores):
-        _check_variant(f"observations[{place}].variant_index", one.variant_index, known)
+    for place, one in enumerate(scores, 1):
+        _check_variant(f"observations #{place}.variant_index", one.variant_index, known)
         if not isfinite(one.score):
-            raise InvalidInputError(f"observations[{place}].score: {one.score} is no number; leave it out")
+            raise InvalidInputError(f"observations #{place}.score: {one.score} is no number; leave it out")
         if objective.kind == "stars" and not STARS_MIN <= one.score <= STARS_MAX:
             raise InvalidInputError(
-                f"observations[{place}].score: {one.score:g}; give {STARS_MIN} to {STARS_MAX} stars"
+                f"observations #{place}.score: {one.score:g}; give {STARS_MIN} to {STARS_MAX} stars"
             )
 
 
@@ -84,11 +84,11 @@ def check_preferences(preferences: Sequence[Preference], known: Collection[int])
     Raises:
         InvalidInputError: naming the observation and what to do.
     """
-    for place, one in enumerate(preferences):
+    for place, one in enumerate(preferences, 1):
         for side, picture in (("left", one.left), ("right", one.right)):
-            _check_variant(f"observations[{place}].{side}.variant_index", picture.variant_index, known)
+            _check_variant(f"observations #{place}.{side}.variant_index", picture.variant_index, known)
         if one.left.variant_index == one.right.variant_index:
-            raise InvalidInputError(f"observations[{place}]: both pictures show one value; compare two values")
+            raise InvalidInputError(f"observations #{place}: both pictures show one value; compare two values")
 
 
 def _check_variant(where: str, index: int, known: Collection[int]) -> None:

@@ -56,7 +56,7 @@ def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
         code, _, headers = page.ask("GET", f"/images/{sha256}{query}")
         assert (code, headers["content-type"][:6], "immutable" in headers["cache-control"]) == (200, "image/", True)
     refused = page.ask("POST", f"{one}/rate", {"image": sha256, "stars": 6})
-    assert (refused[0], "stars: expected" in refused[1]) == (400, True)
+    assert (refused[0], "stars: must be" in refused[1]) == (400, True)
     assert page.ask("GET", "/api/experiments/nobody")[0] == 404
     assert page.ask("POST", "/api/experiments", {"definition": {"nam": 1}})[0] == 400
     assert workspace.left() != []

@@ -118,7 +118,7 @@ def test_a_value_that_the_server_has_not_is_refused_before_anything_is_queued(
 
     refused = workspace.run("experiment", "run", file, code=2)
 
-    assert "variable.values[1]: 'Euler b' is not offered; did you mean 'Euler" in refused.err
+    assert "variable.values #2: 'Euler b' is not offered; did you mean 'Euler" in refused.err
     assert server.sent() == []
 
 

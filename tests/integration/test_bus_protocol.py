@@ -209,7 +209,7 @@ def test_info_says_what_a_client_needs(serve: Serve, connect: Connect, tmp_path:
     [
         ("fetsh", {}, "unknown_method", "did you mean 'fetch'"),
         ("fetch", {"prefix": "a"}, "invalid_request", "prefix: 'a' is no topic"),
-        ("check", {"after": -1}, "invalid_request", "after: expected `int` >= 0"),
+        ("check", {"after": -1}, "invalid_request", "after: must be a whole number from 0 to 2^63-1"),
         ("latest", {"limt": 3}, "invalid_request", "limt: unknown key; did you mean 'limit'?"),
     ],
 )

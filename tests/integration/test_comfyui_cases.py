@@ -200,12 +200,12 @@ def resize(value: str = "scale by multiplier") -> Graph:
     ("target", "value", "text"),
     [
         ("3.resize_type.multiplier", 99.0, "config.knob: 99.0 is out of bounds; allowed: 0.01 to 8"),
-        ("3.resize_type.multiplier", "2", "config.knob: expected a number, got '2'"),
+        ("3.resize_type.multiplier", "2", "config.knob: must be a number, not '2'"),
         ("3.resize_type", "scale widht", "config.knob: 'scale widht' is not offered; did you mean 'scale width'?"),
         ("3.scale_method", "aera", "config.knob: 'aera' is not offered; did you mean 'area'?"),
         ("5.num", 3, "config.knob: 3 is not offered; known are: 1, 2, 4"),
-        ("5.flag", 1, "config.knob: expected true or false, got 1"),
-        ("5.multi", "x", "config.knob: expected a number, got 'x'"),
+        ("5.flag", 1, "config.knob: must be true or false, not 1"),
+        ("5.multi", "x", "config.knob: must be a number, not 'x'"),
         ("6.model_name", "x.pth", "config.inputs.knob: the server has nothing to choose from for 6.model_name"),
     ],
 )

@@ -151,11 +151,11 @@ def test_a_seed_of_which_nothing_is_known_is_cancelled(services: Services) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda one: replace(one, values=one.values[:1]), "records.results[2].variant_index: 1; there are 1 values"),
+        (lambda one: replace(one, values=one.values[:1]), "records.results #3.variant_index: 1; there are 1 values"),
         (lambda one: replace(one, values=[2.0, 2]), "values: one is there twice"),
         (
             lambda one: replace(one, experiment_id="exp-2"),
-            "results[0].job_id: 'exp-1.0.0.0'; expected exp-2.0.0.0",
+            "results #1.job_id: 'exp-1.0.0.0'; must be exp-2.0.0.0",
         ),
         (lambda one: replace(one, values=one.values * 600), "values: 1200; an experiment has 1 to 1000"),
     ],

@@ -106,8 +106,8 @@ def test_an_objective_that_cannot_be_is_refused(services: Services) -> None:
     for params, sentence in (
         ({"objective": "stars", "goal": "minimize"}, "goal: more stars is always better"),
         ({}, "objective: missing"),
-        ({"objective": ""}, "objective: expected"),
-        ({"goal": "most"}, "goal: 'most' is none of its words; known are: maximize, minimize"),
+        ({"objective": ""}, "objective: must be text"),
+        ({"goal": "most"}, "goal: must be maximize or minimize, not 'most'"),
     ):
         with pytest.raises(ControlError, match=sentence) as refused:
             request(address_of(learning), "experiment.set", {"experiment_id": EXPERIMENT, **params}, ExperimentView)

@@ -120,7 +120,7 @@ def test_an_ended_experiment_goes_on_with_more_values_and_seeds(services: Servic
     ("seeds", "values", "message"),
     [
         (None, {"cfg_scal": [1.0]}, "did you mean 'cfg_scale'"),
-        (None, {"cfg_scale": ["seven"]}, r"values\[2\]: expected a number, got 'seven'"),
+        (None, {"cfg_scale": ["seven"]}, r"values #3: must be a number, not 'seven'"),
         (1, {}, "jobs_per_variant: 2 are planned already; give more"),
         (None, {"cfg_scale": [float(number) for number in range(1100)]}, "variants are more than 1000"),
     ],

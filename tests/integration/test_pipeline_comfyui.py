@@ -249,12 +249,12 @@ def test_the_example_is_taken(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatc
     ("changes", "text"),
     [
         ({"cfg_scale": 101}, "config.cfg_scale: 101 is out of bounds; allowed: 0 to 100"),
-        ({"cfg_scale": "7"}, "config.cfg_scale: expected a number, got '7'"),
-        ({"steps": 7.5}, "config.steps: expected a whole number, got 7.5"),
+        ({"cfg_scale": "7"}, "config.cfg_scale: must be a number, not '7'"),
+        ({"steps": 7.5}, "config.steps: must be a whole number, not 7.5"),
         ({"sampler_name": "eulr"}, "config.sampler_name: 'eulr' is not offered; did you mean 'euler'?"),
         ({"scheduler": "kerras"}, "config.scheduler: 'kerras' is not offered; did you mean 'karras'?"),
         ({"model": "SDXL/bas.safetensors"}, "config.model: 'SDXL/bas.safetensors' is not offered; did you mean"),
-        ({"prompt": 5}, "config.prompt: expected a text, got 5"),
+        ({"prompt": 5}, "config.prompt: must be text, not 5"),
         ({"size": 8}, "config.size: 8 is out of bounds; allowed: 16 to 16384"),
         ({"cfg_scle": 5}, "config.cfg_scle: unknown key; did you mean 'cfg_scale'?"),
         (

@@ -57,9 +57,9 @@ def test_all_is_what_the_pipeline_lists_in_its_order() -> None:
         ((STEPS, STEPS), {}, "variables: give two different ones"),
         ((STEPS, MODEL, Variable(name="prompt", values=["a"])), {}, "variables: give two different ones"),
         ((STEPS, MODEL), {"variable": STEPS}, "variables: there is variable already"),
-        ((STEPS, Variable(name="model", values=["c"])), {}, "variables[1].values[0]: 'c' is not offered"),
-        ((STEPS, Variable(name="prompt", values="all")), {}, "variables[1].values: there is no list of all prompt"),
-        ((Variable(name="step", values=[1]), MODEL), {}, "variables[0].name: embedded (txt2img) has no variable"),
+        ((STEPS, Variable(name="model", values=["c"])), {}, "variables #2.values #1: 'c' is not offered"),
+        ((STEPS, Variable(name="prompt", values="all")), {}, "variables #2.values: there is no list of all prompt"),
+        ((Variable(name="step", values=[1]), MODEL), {}, "variables #1.name: embedded (txt2img) has no variable"),
         (
             (Variable(name="steps", start=0, stop=999, step=1), MODEL),
             {},

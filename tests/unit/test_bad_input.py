@@ -158,9 +158,9 @@ def test_keys_that_are_no_text_are_refused(decoder: msgspec.msgpack.Decoder[Any]
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"prefix": b"a."}, "prefix: expected `str`, got `bytes`; send text as str, not as bin"),
-        ({b"prefix": "a."}, "input: of a key, expected `str`, got `bytes`; send text as str, not as bin"),
-        ({"after": b"1"}, "after: expected `int`, got `bytes`"),
+        ({"prefix": b"a."}, "prefix: must be text, not bytes; send text as str, not as bin"),
+        ({b"prefix": "a."}, "input: a key must be text, not bytes; send text as str, not as bin"),
+        ({"after": b"1"}, "after: must be a whole number, not bytes"),
     ],
 )
 def test_text_that_is_sent_as_bin_is_refused_with_advice(params: object, sentence: str) -> None:
@@ -171,7 +171,7 @@ def test_text_that_is_sent_as_bin_is_refused_with_advice(params: object, sentenc
 @pytest.mark.fault(item="B69")
 def test_a_key_that_is_bin_is_named_by_its_place() -> None:
     """Also deep inside."""
-    with pytest.raises(InvalidInputError, match=r"^jobs\[0\]\.config: of a key, expected `str`, got `int`$"):
+    with pytest.raises(InvalidInputError, match=r"^jobs #1\.config: a key must be text, not a whole number$"):
         decode(msgspec.msgpack.Decoder(SubmitParams), encode({"jobs": [{"config": {1: 2}}]}))
 
 

@@ -141,7 +141,7 @@ def test_node_ids_and_inputs_may_have_dots_and_colons() -> None:
     ("changes", "text"),
     [
         ({"output_nodes": ["19"]}, "config.output_nodes: the workflow has no node '19'; did you mean '9'?"),
-        ({"images": {"10.image": 5}}, "config.images.10.image: expected the path of a picture file"),
+        ({"images": {"10.image": 5}}, "config.images.10.image: must be the path of a picture file"),
         ({"images": {"10.image": "x.png"}}, "config.images.10.image: the workflow has no node '10'"),
         ({"images": {"3.model": "x.png"}}, "config.images.3.model: 3.model comes from node 4 (CheckpointLoaderSimple)"),
         ({"images": {"3.seed": "x.png"}}, "config.images.3.seed: 3.seed is set by inputs.seed already"),

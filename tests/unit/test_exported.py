@@ -110,7 +110,7 @@ def test_a_spreadsheet_calculates_nothing() -> None:
         ("", "line 1: no column 'experiment_id'"),
         ("a,b\r\n1,2\r\n", "line 1: no column 'experiment_id'"),
         (to_csv(example(1, 2)).split("\r\n")[0] + "\r\n", "line 2: no definition"),
-        (to_csv(example(1, 2)).replace("13.25", "soon"), "line 2: could not convert string to float: 'soon'"),
+        (to_csv(example(1, 2)).replace("13.25", "soon"), "line 2: finished_at: must be a number, not 'soon'"),
         (to_csv(example(1, 2, 3)).replace(",1,0,100,exp", ",7,0,100,exp"), "variant_index: some are missing"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from bus.contracts.messages import JobProgress, LearningContext, Scalar, VariantState, VariantValue, decode_body
+from bus.contracts.values import cited
 from bus.protocol.validation import InvalidInputError
 from learning_service.events.router import DISCOVERED_JOBS, Applied, JobEvent, Late, LearningController, Rejected
 from learning_service.experiments.model import experiment_status
@@ -61,7 +62,7 @@ def test_an_index_that_is_no_whole_number_is_refused_at_decoding(index: object) 
     plain = msgspec.to_builtins(JobScript(ZERO).completed())
     plain["learning_context"]["variant_index"] = index
 
-    with pytest.raises(InvalidInputError, match=r"learning_context\.variant_index: expected `int`"):
+    with pytest.raises(InvalidInputError, match=r"learning_context\.variant_index: must be a whole number"):
         decode_body(msgspec.msgpack.encode(plain))
 
 
@@ -82,7 +83,7 @@ def test_another_value_is_rejected(planned: Scalar, reported: VariantValue) -> N
 
     outcome = harness.handle(JobScript(context(0, reported)).completed())
 
-    assert outcome == Rejected("value_differs", f"{reported!r} instead of {planned!r}")
+    assert outcome == Rejected("value_differs", f"{cited(reported)} instead of {cited(planned)}")
     assert harness.variant().completed == 0
 
 

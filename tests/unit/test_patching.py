@@ -63,7 +63,7 @@ def test_a_setting_goes_where_it_belongs(text: str, keys: dict[str, str], expect
         ("[x]\ny = 1\n", ".toml", {}, "x: is a table or a list there"),
         ("y = 1\n", ".toml", {"x": "a.x"}, "a: no table of the file"),
         ('[variable]\nname = "x"\n[config]\n', ".toml", {}, "variable: the file varies x itself"),
-        ('[[variables]]\nname = "x"\n[config]\n', ".toml", {}, "variables[0]: the file varies x itself"),
+        ('[[variables]]\nname = "x"\n[config]\n', ".toml", {}, "variables #1: the file varies x itself"),
     ],
 )
 def test_what_has_no_place_is_refused(text: str, suffix: str, keys: dict[str, str], message: str) -> None:

@@ -140,11 +140,11 @@ def test_a_good_plan_gives_its_values() -> None:
         ),
         (
             {"variable": Variable(name="steps", values=[1, 151]), "config": {}},
-            "variable.values[1]: 151 is out of bounds; allowed: 1 to 150",
+            "variable.values #2: 151 is out of bounds; allowed: 1 to 150",
         ),
         (
             {"variable": Variable(name="steps", values=[1, 2.5]), "config": {}},
-            "variable.values[1]: expected a whole number, got 2.5",
+            "variable.values #2: must be a whole number, not 2.5",
         ),
         (
             {"variable": Variable(name="steps", values=[1, 2])},
@@ -152,11 +152,11 @@ def test_a_good_plan_gives_its_values() -> None:
         ),
         (
             {"variable": Variable(name="steps", values=["ten"]), "config": {}},
-            "variable.values[0]: expected a whole number, got 'ten'",
+            "variable.values #1: must be a whole number, not 'ten'",
         ),
         (
             {"variable": Variable(name="sampler_name", values=["euler", "huen"])},
-            "variable.values[1]: 'huen' is not offered; did you mean 'heun'?",
+            "variable.values #2: 'huen' is not offered; did you mean 'heun'?",
         ),
         ({"config": {"seed": 7}}, "config.seed: write seed at the top level; every variant gets the same seeds"),
         (
@@ -198,7 +198,7 @@ def test_a_config_that_is_too_large_is_refused() -> None:
 
 def test_a_value_that_is_too_large_is_refused() -> None:
     """It travels with every job too, twice: in its configuration and in its context."""
-    with pytest.raises(InvalidInputError, match=r"^variable\.values\[1\]: "):
+    with pytest.raises(InvalidInputError, match=r"^variable\.values #2: "):
         check_plan(definition(["a star", "x" * CONFIG_BYTES], name="prompt", config={}), PIPELINES)
 
 

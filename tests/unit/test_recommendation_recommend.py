@@ -258,11 +258,11 @@ def test_equal_metrics_are_no_real_difference() -> None:
 @pytest.mark.parametrize(
     ("observations", "objective", "complaint"),
     [
-        (scores([(9, 0, 3)]), STARS, "observations[0].variant_index: 9 is no variant of the plan; known are"),
-        (scores([(0, 0, 3), (0, 1, 6)]), STARS, "observations[1].score: 6; give 1 to 5 stars"),
-        (scores([(0, 0, math.nan)]), MATCH, "observations[0].score: nan is no number; leave it out"),
-        (preferences([(0, 1, "left"), (2, 2, "tie")]), PREFERENCE, "observations[1]: both pictures show one value"),
-        (preferences([(0, 6, "tie")]), PREFERENCE, "observations[0].right.variant_index: 6 is no variant of the plan"),
+        (scores([(9, 0, 3)]), STARS, "observations #1.variant_index: 9 is no variant of the plan; known are"),
+        (scores([(0, 0, 3), (0, 1, 6)]), STARS, "observations #2.score: 6; give 1 to 5 stars"),
+        (scores([(0, 0, math.nan)]), MATCH, "observations #1.score: nan is no number; leave it out"),
+        (preferences([(0, 1, "left"), (2, 2, "tie")]), PREFERENCE, "observations #2: both pictures show one value"),
+        (preferences([(0, 6, "tie")]), PREFERENCE, "observations #1.right.variant_index: 6 is no variant of the plan"),
     ],
 )
 def test_bad_observations_are_named(observations: list[Score], objective: Objective, complaint: str) -> None:

@@ -101,21 +101,21 @@ def test_a_value_within_its_bounds_is_accepted(name: str, value: ConfigValue) ->
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("prompt", 1, "expected a text, got 1"),
+        ("prompt", 1, "must be text, not 1"),
         ("steps", 0, "0 is out of bounds; allowed: 1 to 150"),
         ("steps", 151, "151 is out of bounds; allowed: 1 to 150"),
-        ("steps", 20.0, "expected a whole number, got 20.0"),
-        ("steps", True, "expected a whole number, got True"),
-        ("steps", "20", "expected a whole number, got '20'"),
+        ("steps", 20.0, "must be a whole number, not 20.0"),
+        ("steps", True, "must be a whole number, not true"),
+        ("steps", "20", "must be a whole number, not '20'"),
         ("cfg_scale", -0.1, "-0.1 is out of bounds; allowed: at least 0"),
-        ("cfg_scale", True, "expected a number, got True"),
-        ("cfg_scale", None, "expected a number, got None"),
+        ("cfg_scale", True, "must be a number, not true"),
+        ("cfg_scale", None, "must be a number, not nothing"),
         ("cfg_scale", float("nan"), "nan is not a finite number"),
         ("cfg_scale", float("inf"), "inf is not a finite number"),
         ("strength", 1.5, "1.5 is out of bounds; allowed: at most 1"),
         ("sampler_name", "huen", "'huen' is not offered; did you mean 'heun'?"),
         ("sampler_name", "xyz", "'xyz' is not offered; known are: euler, heun"),
-        ("tiling", 1, "expected true or false, got 1"),
+        ("tiling", 1, "must be true or false, not 1"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(name: str, value: ConfigValue, message: str) -> None:
@@ -142,7 +142,7 @@ def test_a_placeholder_takes_nothing_else(value: ConfigValue) -> None:
 def test_a_list_is_a_list() -> None:
     """A command as one text, which a shell would have to split, is refused."""
     check_value("config.command", PROGRAM.config["command"], ["tool", 1])
-    with pytest.raises(InvalidInputError, match="expected a list of texts or numbers, got 'tool --x'"):
+    with pytest.raises(InvalidInputError, match="must be a list of texts or numbers, not 'tool --x'"):
         check_value("config.command", PROGRAM.config["command"], "tool --x")
 
 
@@ -167,8 +167,8 @@ def test_the_placeholders_of_a_template_are_variables() -> None:
     ("config", "message"),
     [
         ({}, "config.command: missing; add it"),
-        ({"command": "tool {x}"}, "config.command: expected a list of texts or numbers, got 'tool {x}'"),
-        ({"command": None}, "config.command: expected a list of texts or numbers, got None"),
+        ({"command": "tool {x}"}, "config.command: must be a list of texts or numbers, not 'tool {x}'"),
+        ({"command": None}, "config.command: must be a list of texts or numbers, not nothing"),
     ],
 )
 def test_a_template_that_is_no_list_is_refused(config: Config, message: str) -> None:
@@ -190,7 +190,7 @@ def test_a_placeholder_may_be_the_seed() -> None:
     config: Config = {"command": ["tool", "{seed}"]}
 
     check_config(PROGRAM, {**config, "seed": 7})
-    assert refusal(PROGRAM, {**config, "seed": "seven"}).startswith("config.seed: expected a whole number")
+    assert refusal(PROGRAM, {**config, "seed": "seven"}).startswith("config.seed: must be a whole number")
 
 
 def test_specs_survive_the_wire() -> None:

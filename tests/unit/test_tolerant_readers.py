@@ -21,6 +21,7 @@ from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.control import ControlError, ErrorBody
 from bus.protocol.doors import strict, take
 from bus.protocol.frames import FeedFrame, HeartbeatFrame, Record
+from bus.protocol.places import shown
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
 from tests.support.samples import Sample
@@ -152,7 +153,7 @@ def test_a_door_refuses_unknown_keys_at_every_depth(kind: type[Struct]) -> None:
             data[typo] = 1
             with pytest.raises(InvalidInputError) as refused:
                 come_in(sample.data)
-            where = f"{path}.{typo}" if path else typo
+            where = f"{shown(path)}.{typo}" if path else typo
             assert str(refused.value) == f"{where}: unknown key; did you mean {name!r}?"
             del data[typo]
 
@@ -164,7 +165,7 @@ def test_a_door_refuses_unknown_words_and_what_is_out_of_bounds(kind: type[Struc
     come_in, sample = door(kind), Sample(kind)
     for path, data, name, other in sample.words:
         before, data[name] = data[name], other
-        with pytest.raises(InvalidInputError, match=re.escape(path)):
+        with pytest.raises(InvalidInputError, match=f"^{re.escape(shown(path))}: "):
             come_in(sample.data)
         data[name] = before
 

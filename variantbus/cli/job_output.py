@@ -56,7 +56,7 @@ def resolve(runner: str, digits: str, keys: Keys | None) -> str:
     """
     prefix = digits.lower()
     if not _HASH.fullmatch(prefix):
-        raise InvalidInputError(f"HASH: {digits[:80]!r} must be 8 to 64 digits of a SHA-256, 0-9 and a-f")
+        raise InvalidInputError(f"HASH: {digits[:80]!r} must be 8 to 64 hexadecimal digits of a SHA-256")
     params = OutputFindParams(prefix=prefix)
     found = request(runner, "output.find", params, OutputFindReply, keys=keys).outputs
     if not found:

@@ -49,7 +49,7 @@ def place_of(document: Mapping[str, Any], name: str, key: str | None) -> Path:
     """
     for place, knob in enumerate([document.get("variable"), *document.get("variables", [])]):
         if isinstance(knob, Mapping) and knob.get("name") == name:
-            where = "variable" if place == 0 else f"variables[{place - 1}]"
+            where = "variable" if place == 0 else f"variables #{place}"
             raise InvalidInputError(f"{where}: the file varies {name} itself; apply it to another file")
     if key:
         return tuple(key.split("."))

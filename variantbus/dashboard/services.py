@@ -87,7 +87,7 @@ class Services:
     def change(self, experiment_id: str, what: str, body: Any) -> Any:
         """Do one of `CHANGES`."""
         if not isinstance(body, dict):
-            raise InvalidInputError("the request: expected a map of parameters")
+            raise InvalidInputError("input: must be a table")
         seconds = DELETE_SECONDS if what == "delete" else REQUEST_SECONDS
         return self._ask(CHANGES[what], {**body, "experiment_id": experiment_id}, seconds)
 

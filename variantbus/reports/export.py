@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -14,7 +15,7 @@ from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRe
 from bus.contracts.fields import NewId
 from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, Scalar, VariantValue
 from bus.protocol.doors import take
-from bus.protocol.validation import DECODE_ERRORS, InvalidInputError
+from bus.protocol.validation import DECODE_ERRORS, WORD_LIMIT, InvalidInputError, unreadable
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
@@ -51,10 +52,8 @@ def from_json(text: str) -> Exported:
     """
     try:
         return take(msgspec.json.decode(text), Exported)
-    except InvalidInputError:
-        raise
     except DECODE_ERRORS as error:
-        raise InvalidInputError(f"is no valid JSON: {error}") from None
+        raise InvalidInputError(unreadable(error)) from None
 
 
 def to_csv(exported: Exported) -> str:
@@ -98,7 +97,7 @@ def from_csv(text: str) -> Exported:
     ratings: dict[str, RatingRecord] = {}
     for line, row in enumerate(rows, 2):
         try:
-            index = int(row["variant_index"])
+            index = _whole(row, "variant_index")
             parts = {name: _value(row.get(name, "")) for name in names}
             values[index] = parts if len(names) > 1 else parts[names[0]]
             if "job_id" in row:
@@ -108,11 +107,11 @@ def from_csv(text: str) -> Exported:
             if "stars" in row:
                 ratings[row["sha256"]] = RatingRecord(
                     sha256=row["sha256"],
-                    stars=int(row["stars"]),
+                    stars=_whole(row, "stars"),
                     note=row.get("note", ""),
-                    rated_at=float(row["rated_at"]),
+                    rated_at=_number(row, "rated_at"),
                 )
-        except (KeyError, ValueError) as error:
+        except InvalidInputError as error:
             raise InvalidInputError(f"line {line}: {error}; export it again") from None
     if sorted(values) != list(range(len(values))):
         raise InvalidInputError("variant_index: some are missing; export it again")
@@ -207,11 +206,11 @@ def _result(row: Mapping[str, str], index: int) -> ResultRecord:
         {
             "job_id": row["job_id"],
             "variant_index": index,
-            "repeat_index": int(row["repeat_index"]),
-            "state": row["state"],
-            "finished_at": float(row["finished_at"]),
-            "seconds": float(row["seconds"]) if "seconds" in row else None,
-            "metrics": {name[len(METRIC) :]: float(cell) for name, cell in row.items() if name.startswith(METRIC)},
+            "repeat_index": _whole(row, "repeat_index"),
+            "state": _text(row, "state"),
+            "finished_at": _number(row, "finished_at"),
+            "seconds": _number(row, "seconds") if "seconds" in row else None,
+            "metrics": {name[len(METRIC) :]: _number(row, name) for name in row if name.startswith(METRIC)},
             "error": row.get("error"),
         },
         ResultRecord,
@@ -222,12 +221,34 @@ def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
     image = ImageRef(
         sha256=row["sha256"],
         path=row.get("path", ""),
-        width=int(row["width"]),
-        height=int(row["height"]),
-        seed=int(row["seed"]) if "seed" in row else None,
-        media_type=row["media_type"],
+        width=_whole(row, "width"),
+        height=_whole(row, "height"),
+        seed=_whole(row, "seed") if "seed" in row else None,
+        media_type=_text(row, "media_type"),
     )
-    return PictureRecord(job_id=row["job_id"], variant_index=index, repeat_index=int(row["repeat_index"]), image=image)
+    repeat_index = _whole(row, "repeat_index")
+    return PictureRecord(job_id=_text(row, "job_id"), variant_index=index, repeat_index=repeat_index, image=image)
+
+
+def _text(row: Mapping[str, str], name: str) -> str:
+    if name not in row:
+        raise InvalidInputError(f"{name}: missing")
+    return row[name]
+
+
+def _whole(row: Mapping[str, str], name: str) -> int:
+    cell = _text(row, name)
+    if not re.fullmatch(r"-?[0-9]{1,20}", cell):
+        raise InvalidInputError(f"{name}: must be a whole number, not {cell[:WORD_LIMIT]!r}")
+    return int(cell)
+
+
+def _number(row: Mapping[str, str], name: str) -> float:
+    cell = _text(row, name)
+    try:
+        return float(cell)
+    except ValueError:
+        raise InvalidInputError(f"{name}: must be a number, not {cell[:WORD_LIMIT]!r}") from None
 
 
 def _told(value: Scalar) -> object:

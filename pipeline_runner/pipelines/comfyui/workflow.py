@@ -132,7 +132,7 @@ def _read_images(graph: Graph, table: Mapping[str, ConfigValue]) -> dict[Target,
     for text, written in table.items():
         where = f"config.images.{text}"
         if not isinstance(written, str):
-            raise InvalidInputError(f"{where}: expected the path of a picture file")
+            raise InvalidInputError(f"{where}: must be the path of a picture file")
         images[_find_input(graph, where, text)] = Path(written)
     return images
 
