@@ -240,6 +240,7 @@ class JobMethods:
             fault=job.fault,
             waits_for=queue.waits_for(now) if job.state == "queued" else "",
             eta_seconds=eta,
+            exclusive=job.exclusive,
         )
 
 

@@ -35,13 +35,15 @@ class PlanParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class PlanReply(Struct, frozen=True, kw_only=True):
     """The values and jobs that are planned first, and how many jobs there may be in all (more if it is adaptive).
 
-    `seconds` estimates the time of all of them one after the other; nil if no such job has run yet.
+    `seconds` estimates the time of all of them one after the other; nil if no such job has run yet. `exclusive`: each
+    of them runs while no other job of its runner does.
     """
 
     values: list[VariantValue]
     jobs: int
     most_jobs: int
     seconds: float | None
+    exclusive: bool = False
 
 
 class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

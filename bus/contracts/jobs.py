@@ -23,6 +23,7 @@ class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     config: Config = field(default_factory=dict)
     learning_context: LearningContext | None = None
     priority: Priority = 0  # higher ones run first; among equal ones, those that came first
+    exclusive: bool = False  # it runs while no other job of the runner does
 
 
 class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +77,8 @@ class JobView(Struct, frozen=True, kw_only=True):
 
     `faults` counts the runs that ended by no fault of the job, and `fault` is the newest of them. `waits_for` says
     why a queued job does not run though it might be its turn, "" if only other jobs are before it. `eta_seconds`
-    estimates the time to its end from those of the jobs before; nil if that is not known.
+    estimates the time to its end from those of the jobs before; nil if that is not known. An `exclusive` job
+    runs alone.
     """
 
     job_id: str
@@ -95,6 +97,7 @@ class JobView(Struct, frozen=True, kw_only=True):
     fault: JobError | None = None
     waits_for: str = ""
     eta_seconds: float | None = None
+    exclusive: bool = False
 
 
 class PreviewReply(Struct, frozen=True, kw_only=True):

@@ -207,6 +207,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     jobs_per_variant: Annotated[int, bounds(ge=1, le=256)] = 1
     seed: Annotated[int, bounds(ge=0), Meta(extra_json_schema={"maximum": SEED_MAX})] = 0
     priority: Priority = 0  # its jobs run before those of lower ones
+    exclusive: bool | None = None  # whether each of its jobs runs alone on its runner; nil: if their time decides
     config: Config = field(default_factory=dict)
     objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
     goal: Annotated[str, words("maximize", "minimize")] | None = None

@@ -84,7 +84,13 @@ def job_request(
             metric=metric_of(definition) or UNSET,
         ),
         priority=definition.priority,
+        exclusive=runs_alone(definition),
     )
+
+
+def runs_alone(definition: ExperimentDefinition) -> bool:
+    """Return whether nothing else runs beside a job of an experiment, which would change its time."""
+    return definition.objective == SECONDS if definition.exclusive is None else definition.exclusive
 
 
 def metric_of(definition: ExperimentDefinition) -> str:

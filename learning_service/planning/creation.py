@@ -21,7 +21,7 @@ from learning_service.experiments.model import (
     experiment_view,
     variant_status,
 )
-from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request
+from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request, runs_alone
 from learning_service.experiments.selection import Selection
 from learning_service.experiments.variants import JobPhase, Variant
 from learning_service.planning.adaptive import AdaptiveSearch
@@ -64,6 +64,7 @@ class Creation:
             jobs=len(values) * definition.jobs_per_variant,
             most_jobs=most,
             seconds=None if seconds is None else seconds * most,
+            exclusive=runs_alone(definition),
         )
 
     def _create(self, params: CreateParams) -> Steps[ExperimentView]:

@@ -44,7 +44,7 @@ class Reuse:
 
     def find(self, record: NormalizedJobRecord, identity: str) -> JobResult | None:
         """Return the result of an earlier job with the settings of one that is about to run, None if there is none."""
-        key = hashlib.sha256(_encode([record.pipeline, record.stage, identity, record.config])).digest()
+        key = hashlib.sha256(_encode(_settings(record, identity))).digest()
         self._keys[record.job_id] = key
         rows = self._log.query(SQL["select_reusable"], (key,))
         try:
@@ -94,6 +94,12 @@ class Reuse:
             if part.size > FILE_LIMIT or hashlib.sha256(part.data).hexdigest() != image.sha256:
                 return False
         return bool(result.images)
+
+
+def _settings(record: NormalizedJobRecord, identity: str) -> list[object]:
+    """Return what decides a result; the time is part of it, and is another one where nothing else runs."""
+    alone = ["exclusive"] if record.exclusive else []
+    return [record.pipeline, record.stage, identity, record.config, *alone]
 
 
 def identity_of(pipeline: Pipeline | None, job: NormalizedJobRecord) -> str | None:

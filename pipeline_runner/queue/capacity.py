@@ -111,6 +111,7 @@ class PipelineQueues:
         self._workers, self._limit = workers, limit
         self._pauses: AbstractSet[str] = frozenset()
         self._held = ""
+        self.draining = False  # nothing starts until another job has come or ended: one runs alone, or is about to
         self._queues = {name: PipelineQueue(concurrency, limit) for name, concurrency in concurrencies.items()}
 
     def __getitem__(self, pipeline: str) -> PipelineQueue:
@@ -155,6 +156,8 @@ class PipelineQueues:
 
     def startable(self, now: float) -> dict[str, int]:
         """Return how many jobs may be started, for each pipeline that has waiting jobs and may start some."""
+        if self.draining:
+            return {}
         return {name: free for name, queue in self._queues.items() if queue.queued and (free := queue.startable(now))}
 
     def views(self, now: float) -> dict[str, LaneView]:

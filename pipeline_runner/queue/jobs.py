@@ -32,6 +32,7 @@ class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True)
     config: Config
     learning_context: LearningContext | None = None
     priority: int = 0  # higher ones run first
+    exclusive: bool = False  # it runs while no other job of the runner does
     state: JobState = "queued"
     attempt: int = 0  # how often a worker has taken it
     faults: int = 0  # runs that ended by a fault of the server or a crash of the runner
@@ -52,6 +53,7 @@ def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
         config=request.config,
         learning_context=request.learning_context,
         priority=request.priority,
+        exclusive=request.exclusive,
         queued_at=now,
     )
 

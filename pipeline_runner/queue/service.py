@@ -30,6 +30,7 @@ from pipeline_runner.queue.messages import completed_message, queued_message, st
 from pipeline_runner.queue.repair import DamagedJobs
 from pipeline_runner.queue.retries import MAX_FAULTS, FailedVariants, fault_of, may_run_again, storage_fault_of
 from pipeline_runner.queue.store import JobStore
+from pipeline_runner.queue.turns import Turns
 
 Clock = Callable[[], float]
 EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
@@ -75,6 +76,7 @@ class JobService:
         self.damaged = DamagedJobs(log, self.store)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.queues = queues or PipelineQueues({}, 1, log.limits.queued_jobs)
+        self._turns = Turns()
         self._failed_variants = FailedVariants()
         self._handlers = CompletionHandlers()
         self._end_writers: list[EndWriter] = []
@@ -165,8 +167,10 @@ class JobService:
 
         Fewer are started where some of them end instead, though others wait: call it again.
         """
-        waiting = [record for pipeline, most in startable.items() for record in self.store.next_queued(pipeline, most)]
+        offered = {pipeline: self.store.next_queued(pipeline, most) for pipeline, most in startable.items()}
+        waiting = self._turns.choose(offered, self._running.values())
         if not waiting:
+            self.queues.draining = any(offered.values())
             return []
         taken, ended = [], []
         with self._log.transaction() as tx:
@@ -178,6 +182,7 @@ class JobService:
                 else:
                     taken.append(self._start(tx, record))
         self._moved(waiting, [*taken, *ended])
+        self.queues.draining = not ended and len(waiting) < sum(map(len, offered.values()))
         if self._steady:
             self._began.update(dict.fromkeys((record.job_id for record in taken), self._steady()))
         return taken
@@ -358,6 +363,7 @@ class JobService:
 
     def _count(self, record: NormalizedJobRecord, change: int) -> None:
         """Add a queued or running job to the counts of its pipeline (+1), or remove it (-1)."""
+        self.queues.draining = False
         queue = self.queues[record.pipeline]
         if record.state == "queued":
             queue.waiting[record.priority] += change

@@ -205,3 +205,41 @@ def test_a_large_experiment_is_cancelled_some_jobs_at_a_time(reopen: Open, monke
     assert sorted(ended) == list("abcdef")
     assert service.submit([request_for("later", mark=context())]) == 1
     assert claimed(service).job_id == "later", "the wish is fulfilled and forgotten"
+
+
+@pytest.mark.fault(item="F154")
+def test_a_job_that_is_timed_runs_alone(reopen: Open) -> None:
+    """Nothing starts beside it, in any queue and after a restart; what waits is looked at again when something ends."""
+    service, _ = reopen()
+    timed = replace(request_for("timed"), exclusive=True)
+    service.submit([request_for("one"), timed, request_for("two"), request_for("gpu", pipeline="webui")])
+    room = {"embedded": 2, "webui": 1}
+
+    assert [job.job_id for job in service.claim(room)] == ["one", "gpu"]
+    assert service.queues.startable(0.0) == {}  # the loop has nothing to try again and again
+    service.finish({"gpu": JobResult(success=True)})
+    assert service.claim(service.queues.startable(0.0)) == []
+    service.finish({"one": JobResult(success=True)})
+    assert [job.job_id for job in service.claim(room)] == ["timed"]
+    assert service.claim(service.queues.startable(0.0)) == []
+
+    again, _ = reopen()
+    again.recover()
+    assert record_in(again, "timed").exclusive
+    assert [job.job_id for job in again.claim(room)] == ["timed"]
+    again.finish({"timed": JobResult(success=True)})
+    assert [job.job_id for job in again.claim(room)] == ["two"]
+
+
+@pytest.mark.fault(item="F154")
+def test_a_timed_job_that_ends_at_once_lets_the_next_one_start(
+    service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its experiment is being cancelled."""
+    timed = replace(request_for("timed", mark=context()), exclusive=True)
+    service.submit([timed, request_for("other")])
+    monkeypatch.setattr("pipeline_runner.queue.service.CANCELS_AT_ONCE", 1)
+    service.cancel_experiment("exp-1")
+
+    assert service.claim({"embedded": 2}) == []
+    assert service.queues.startable(0.0) == {"embedded": 1}

@@ -8,7 +8,7 @@ from bus.contracts.jobs import LaneView, PipelinesReply
 from bus.contracts.messages import ExperimentStatus, Totals
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
-from variantbus.cli.view import ExperimentScreen, Wait, summary_line
+from variantbus.cli.view import ALONE, ExperimentScreen, Wait, summary_line
 from variantbus.cli.waiting import Reason, reason_in
 
 AWAY = "no web UI at http://127.0.0.1:7860"
@@ -122,3 +122,14 @@ def test_what_a_server_did_otherwise_stands_beside_its_variant() -> None:
     assert "no memory" in drawn(screen)
     assert "1 with warnings" not in drawn(screen)
     assert summary_line(warned).endswith(f", 3 with warnings: {drift}")
+
+
+@pytest.mark.fault(item="F154")
+@pytest.mark.parametrize(
+    ("objective", "exclusive", "said"), [("stars", None, False), ("seconds", None, True), ("seconds", False, False)]
+)
+def test_it_is_said_where_jobs_run_alone(objective: str, exclusive: bool | None, said: bool) -> None:
+    """Else nobody would understand why only one of two workers is busy."""
+    plan = replace(definition(), objective=objective, exclusive=exclusive)
+
+    assert (ALONE in drawn(ExperimentScreen(experiment=replace(RUNNING, definition=plan)))) == said

@@ -9,10 +9,11 @@ from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.protocol.control import ControlError
 from bus.transport.keys import Keys
+from learning_service.experiments.plan import runs_alone
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.output import json_option, json_text
-from variantbus.cli.view import ENDED, ExperimentScreen
+from variantbus.cli.view import ALONE, ENDED, ExperimentScreen
 from variantbus.client.experiments import listed, shown
 from variantbus.client.planning import create
 
@@ -28,6 +29,8 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
     """Plan the experiment of FILE and run its jobs; print its id."""
     with user_errors():
         view = create(learning, read_experiment(file), keys)
+        if runs_alone(view.definition):
+            click.echo(f"{ALONE}; with `exclusive = false` in the file others run beside it", err=True)
         if not follows:
             click.echo(json_text(view) if as_json else view.experiment_id)
             return

@@ -11,6 +11,7 @@ from bus.console.printable import printable
 from bus.console.table import Column, Table
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ExperimentDeleted, ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
+from learning_service.experiments.plan import runs_alone
 from learning_service.recommendation.labels import labels, shortened
 from variantbus.cli.output import VALUE_SHOWN
 from variantbus.reports.text import value_text
@@ -25,6 +26,7 @@ STYLES: Final[dict[str, str]] = {
     "cancelled": "magenta",
 }
 WARNING: Final = "yellow"
+ALONE: Final = "each job runs alone on its runner, so that nothing else changes its time"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
 
@@ -234,11 +236,20 @@ def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]
         _bar(ended / max(1, totals.jobs), 24, experiment.status),
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
+    alone = [Text(ALONE, style="dim")] if runs_alone(experiment.definition) else []
     name = Text(last_line(experiment.experiment_name), style="bold")
     search = [Text(search_line(experiment))] if experiment.search else []
     waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
     lost = [Text(printable(what), style=WARNING) for what in experiment.damage]
-    return [name, Text(experiment.experiment_id, style="dim", overflow="fold"), progress, *search, *waits, *lost]
+    return [
+        name,
+        Text(experiment.experiment_id, style="dim", overflow="fold"),
+        progress,
+        *alone,
+        *search,
+        *waits,
+        *lost,
+    ]
 
 
 def _bar(fraction: float, width: int, status: str) -> ProgressBar:

@@ -122,6 +122,7 @@ function planText(plan, form) {
   const more = plan.values.length - shown.length;
   return [
     h("p", { class: "big" }, `${plan.values.length} values × ${form.elements.jobs.value} seeds = ${plan.jobs} jobs`),
+    plan.exclusive && h("p", {}, "Each job runs alone on its runner, so that nothing else changes its time."),
     plan.most_jobs > plan.jobs ? h("p", {}, `and more, up to ${plan.most_jobs} in all`) : null,
     h("p", {}, plan.seconds === null ? "The duration is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
     h("ol", { class: "values", start: 0 }, shown.map((value) => h("li", {}, valueText(value)))),
