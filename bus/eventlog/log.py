@@ -16,12 +16,13 @@ from typing import Any, Final, Literal
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.eventlog import connection, damage, own_tables, schemas, sql
 from bus.eventlog.appending import append, can_append
+from bus.eventlog.checkpoints import Checkpoints
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.eventlog.files import LogFile, boot_id, new_epoch
 from bus.eventlog.newest import NewestIndex, indexed
-from bus.eventlog.opening import check_files, not_a_log, refusal
+from bus.eventlog.opening import check_files, not_a_log, refusal, report_lost_end
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
@@ -78,7 +79,10 @@ class Log:
                 self._set_synchronous(full=self._full)
                 self._index = NewestIndex(self._db, self._reader.topics(indexed(self._db), self.head))
                 self._trimmer = Trimmer(self._db, self._reader, limits, clock or Clock(), keep_newest)
-                self._trimming = Trimming(self._db, self._trimmer, self._reader, self._index, self.transaction)
+                self._checkpoints = opened.enter_context(closing(Checkpoints(self._db, path)))
+                self._trimming = Trimming(
+                    self._db, self._trimmer, self._reader, self._index, self.transaction, self._checkpoints
+                )
                 self._opened_at = self.head
                 opened.pop_all()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a message that quotes a damaged schema
@@ -129,6 +133,7 @@ class Log:
         tx.release()
         if records and self._index.due:  # a transaction of its own, which has no records
             self._write_index()
+        self._checkpoints.go_on()
 
     def on_commit(self, callback: Callable[[list[Record]], None]) -> None:
         """Call back with the records of each transaction after its commit, in order."""
@@ -313,6 +318,7 @@ class Log:
 
     def close(self) -> None:
         """Close in good order: the next opening keeps the epoch."""
+        self._checkpoints.wait()
         try:
             self._write_index()
             self._set_synchronous(full=True)
@@ -325,6 +331,7 @@ class Log:
             self._release()
 
     def _release(self) -> None:
+        self._checkpoints.close()
         self._db.close()
         self._file.close()
 
@@ -379,14 +386,7 @@ class Log:
         left = self._db.execute(SQL["select_closing"]).fetchone()
         noted_epoch, noted_head = self._file.read_head()
         replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
-        if noted_epoch == 0:
-            logger.error(
-                "%s is damaged: it does not tell whether the log has lost its end", self.path.with_suffix(".head")
-            )
-        elif noted_head > self.head or replaced:
-            what = "is not the file that was here before" if replaced else "has lost its end"
-            before = "that one reached" if replaced else "once it reached"
-            logger.error("%s %s: it ends at %d, %s %d", self.path, what, self.head, before, noted_head)
+        report_lost_end(self.path, self.head, noted_epoch, noted_head, replaced=replaced)
         safe = left is not None and (left[0] or left[1] == boot_id())
         if not self.epochs or not safe or noted_head > self.head or replaced or doubtful:
             self._begin_epoch()

@@ -1,5 +1,6 @@
 """What is looked at before a log is opened, and what is said if it cannot be."""
 
+import logging
 import os
 import sqlite3
 import stat
@@ -13,6 +14,7 @@ from bus.eventlog.files import LogFile
 from bus.eventlog.reader import is_damage
 
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+logger = logging.getLogger(__name__)
 
 
 def check_files(path: Path) -> bool:
@@ -64,3 +66,13 @@ def not_a_log(db: sqlite3.Connection, path: Path, file: LogFile) -> LogError:
         f"{path} is empty, so no variantbus log, but {head_file} says that one with {head} events was here; "
         "restore it from a backup, or move both away to begin a new one"
     )
+
+
+def report_lost_end(path: Path, head: int, noted_epoch: int | None, noted_head: int, *, replaced: bool) -> None:
+    """Log an error if the file is shorter than its head file says, or another one, or if that cannot be told."""
+    if noted_epoch == 0:
+        logger.error("%s is damaged: it does not tell whether the log has lost its end", path.with_suffix(".head"))
+    elif noted_head > head or replaced:
+        what = "is not the file that was here before" if replaced else "has lost its end"
+        before = "that one reached" if replaced else "once it reached"
+        logger.error("%s %s: it ends at %d, %s %d", path, what, head, before, noted_head)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from bus.eventlog import space
+from bus.eventlog.checkpoints import Checkpoints
 from bus.eventlog.newest import NewestIndex
 from bus.eventlog.reader import Reader
 from bus.eventlog.retention import Trimmer
@@ -26,10 +27,11 @@ class Trimming:
         reader: Reader,
         index: NewestIndex,
         transaction: Callable[[], AbstractContextManager[Transaction]],
+        checkpoints: Checkpoints,
     ) -> None:
         """Remove nothing yet."""
         self._db, self._trimmer, self._reader, self._index = db, trimmer, reader, index
-        self._transaction = transaction
+        self._transaction, self._checkpoints = transaction, checkpoints
         self._shrinkable = space.is_shrinkable(db)
         self._stopped = False
         self.removed: Counter[str] = Counter()  # events since the start, by reason
@@ -41,6 +43,7 @@ class Trimming:
     def run(self, head: int) -> bool:
         """Work for some milliseconds; return whether there is more to do."""
         until = time.monotonic() + TRIM_SECONDS
+        self._checkpoints.go_on()
         while not self._stopped and self._step(head, until):
             if time.monotonic() >= until:
                 return True
@@ -71,5 +74,5 @@ class Trimming:
             space.give_back(self._db, until)
         if space.has_surplus(self._db):
             return True
-        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # now the file itself becomes smaller
+        self._checkpoints.hurry()  # then the file itself becomes smaller
         return False

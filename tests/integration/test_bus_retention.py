@@ -14,6 +14,7 @@ from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.eventlog.retention import Clock
 from tests.support.helpers import append, job
+from tests.support.log_files import checkpoint
 
 OpenLog = Callable[..., Log]
 DAY = 86_400.0
@@ -98,7 +99,7 @@ def test_what_is_more_than_the_limit_leaves_until_the_rest_fits(open_log: OpenLo
     for _ in range(20):
         append(log, *(("a.x.", n) for n in range(500)))
         trimmed(log)
-    log.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    checkpoint(log)
     size = path.stat().st_size
 
     for _ in range(40):
@@ -106,7 +107,7 @@ def test_what_is_more_than_the_limit_leaves_until_the_rest_fits(open_log: OpenLo
         trimmed(log)
 
     assert 1 < log.first <= log.head
-    log.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    checkpoint(log)
     assert path.stat().st_size <= size * 1.5
 
 

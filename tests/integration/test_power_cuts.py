@@ -14,6 +14,7 @@ from bus.protocol.frames import Epochs
 from bus.protocol.recovery import resume_offset
 from tests.support.helpers import append, job
 from tests.support.invariants import Seen, check_never_reused, check_offsets, check_subscriber, check_writes
+from tests.support.log_files import checkpoint
 from tests.support.power_loss import Disk, Image, power_supply, write_image
 
 STATE = "CREATE TABLE IF NOT EXISTS state (value INTEGER NOT NULL)"
@@ -63,7 +64,7 @@ def write(disk: Disk, path: Path, durability: Durability, *, sync: bool = True) 
         if number % 5 == 4:
             log.sync_head()
         if number % 11 == 10:
-            log.query("PRAGMA wal_checkpoint(PASSIVE)")
+            checkpoint(log, "PASSIVE")
         moments.append(Moment(log.epoch, number + 1, safe, list(disk.images(path, chance, 3))))
     log.close()
     return moments

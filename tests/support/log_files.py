@@ -38,3 +38,15 @@ def spoil_page(path: Path, name: str) -> None:
     whole = bytearray(path.read_bytes())
     whole[(page - 1) * 4096 + 4] ^= 1
     path.write_bytes(whole)
+
+
+def round_of(path: Path) -> bytes:
+    """Return which time it is that the write-ahead log is written from its beginning: a number in its header."""
+    with path.with_name(f"{path.name}-wal").open("rb") as file:
+        return file.read(16)[12:]
+
+
+def checkpoint(log: Log, mode: str = "TRUNCATE") -> None:
+    """Copy the write-ahead log into the database now; while the log's own thread does so, that would be refused."""
+    log._checkpoints.wait()
+    log.query(f"PRAGMA wal_checkpoint({mode})")

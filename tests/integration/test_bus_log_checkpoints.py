@@ -1,0 +1,80 @@
+"""The write-ahead log is copied into the database by a thread, so that no commit waits for the disk."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bus.eventlog import checkpoints
+from bus.eventlog.log import Log
+from tests.support.helpers import append, wait_until
+from tests.support.log_files import round_of
+
+OpenLog = Callable[..., Log]
+MIB = 1 << 20
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name the database file."""
+    return tmp_path / "test.db"
+
+
+def fill(log: Log, megabytes: int) -> None:
+    """Write as many records of 1,000 bytes."""
+    for number in range(megabytes * 5):
+        append(log, *(("a.", f"{number} {event} {'x' * 1000}") for event in range(200)))
+
+
+def test_what_was_committed_reaches_the_database_without_another_commit(open_log: OpenLog, path: Path) -> None:
+    """SQLite alone would copy it in a later commit."""
+    log = open_log(path)
+    before = path.stat().st_size
+
+    fill(log, 2)
+
+    wait_until(lambda: path.stat().st_size > before + MIB // 4)
+    assert log.head == 2_000
+
+
+def test_the_write_ahead_log_begins_anew_although_commits_never_pause(open_log: OpenLog, path: Path) -> None:
+    """The thread never has all of it then, so the log's own thread copies the last pages."""
+    log = open_log(path)
+    fill(log, 1)
+    first = round_of(path)
+
+    def begun_anew() -> bool:
+        fill(log, 1)
+        return round_of(path) != first
+
+    wait_until(begun_anew, longest_poll=0.0)
+    assert path.with_name("test.db-wal").stat().st_size < 64 * MIB, "not only where SQLite itself would copy"
+    assert [record.offset for record in log.fetch("", log.head - 3).records] == [log.head - 2, log.head - 1, log.head]
+
+
+def test_an_error_of_the_copy_costs_nothing(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed is in the write-ahead log, and the next time copies it."""
+    log = open_log(path)
+    monkeypatch.setattr(checkpoints, "COPY", "no statement: an error")
+    fill(log, 2)
+    log._checkpoints.wait()
+    size = path.stat().st_size
+    monkeypatch.undo()
+
+    def is_copied() -> bool:
+        fill(log, 1)
+        return path.stat().st_size > size + MIB // 4
+
+    wait_until(is_copied)
+
+
+def test_a_closed_log_has_no_thread_and_no_write_ahead_log(open_log: OpenLog, path: Path) -> None:
+    """Also if it is closed in the midst of a copy."""
+    log = open_log(path)
+    fill(log, 2)
+    log.close()
+
+    assert not path.with_name("test.db-wal").exists()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        log._checkpoints.go_on()
