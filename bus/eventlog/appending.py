@@ -1,18 +1,17 @@
 """Appends records to the table of a log."""
 
 import sqlite3
-from itertools import chain
 from typing import Final
 
 from msgspec import Raw
 
 from bus.eventlog import sql
+from bus.eventlog.inserting import insert_rows
 from bus.eventlog.pages import checksum
 from bus.eventlog.reader import Reader, is_damage
 from bus.protocol.frames import Record
 
 SQL: Final = sql.load("bus.eventlog", "appending.sql")
-ROWS_AT_ONCE: Final = 32  # in one INSERT, which costs two thirds of as many single ones
 NEIGHBOURS: Final = 8  # newest records that one more must leave as they are
 TRIAL: Final = bytes(64)
 
@@ -26,10 +25,7 @@ def append(db: sqlite3.Connection, head: int, messages: list[tuple[str, int, Raw
         (one.offset, one.topic, one.time_ns, one.body, checksum(one.offset, one.topic.encode(), one.time_ns, one.body))
         for one in records
     ]
-    whole = len(rows) - len(rows) % ROWS_AT_ONCE
-    for start in range(0, whole, ROWS_AT_ONCE):
-        db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
-    db.executemany(SQL["insert"], rows[whole:])
+    insert_rows(db, SQL["insert"], rows)
     return records
 
 
@@ -54,6 +50,3 @@ def can_append(db: sqlite3.Connection, reader: Reader, head: int) -> bool:
 
 def _sound(reader: Reader, after: int, until: int) -> list[int]:
     return [offset for offset in range(max(after, 0) + 1, until + 1) if reader.row(offset)]
-
-
-_INSERT_MANY: Final = SQL["insert"].rstrip(";") + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)

@@ -2,12 +2,13 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Raw, Struct
 
 from bus.eventlog.errors import BodyTooLargeError
+from bus.eventlog.inserting import insert_rows
 from bus.protocol import topics
 from bus.protocol.frames import encode
 
@@ -30,6 +31,10 @@ class Transaction:
     def executemany(self, statement: str, rows: Any) -> None:
         """Run one statement for many rows."""
         self._db.executemany(statement, rows)
+
+    def insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run an INSERT of one row, `VALUES (?, ?)`, for many rows: faster than `executemany`."""
+        insert_rows(self._db, statement, rows)
 
     def before_commit(self, callback: Callable[[], None]) -> None:
         """Call back at the end of the block, within this transaction; an exception rolls it back."""

@@ -14,6 +14,7 @@ CACHED: Final = 8192  # topics whose check, or whose prefixes, are remembered: u
 HEARTBEAT: Final = "~heartbeat."  # `~` is always encoded in a token, so no topic of an application can be this one
 
 _STANDS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _TOPIC = re.compile(r"(?:(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+\.)+")
 
 
@@ -25,6 +26,8 @@ def encode_token(token: str) -> str:
     """Percent-encode one token; an empty one is refused, since two dots in a row mean nothing."""
     if not token:
         raise TopicError("a topic token must not be empty")
+    if _PLAIN.fullmatch(token):
+        return token
     return "".join(chr(byte) if byte in _STANDS else f"%{byte:02X}" for byte in token.encode())
 
 

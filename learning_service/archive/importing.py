@@ -34,6 +34,7 @@ from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.sharding import Shard
 from learning_service.storage.judgements import ComparisonRow, RatingRow
+from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
 
 SQL: Final = sql.load("learning_service.archive", "importing.sql")
@@ -121,7 +122,7 @@ class Importer:
         for some in in_parts(sorted(records.results, key=attrgetter("finished_at"))):
             ended = [completed_job(whole, one, images.get(one.job_id, ())) for one in some]
             with self._log.transaction() as tx:
-                self._store.results.write(tx, ended)
+                self._store.results.write(tx, EndedJobs(ended))
             by_variant: dict[int, list[JobCompleted]] = {}
             for record, job in zip(some, ended, strict=True):
                 by_variant.setdefault(record.variant_index, []).append(job)

@@ -37,6 +37,7 @@ HELP: Final = {
     "variantbus_events_routed_total": "What became of the events of runners.",
     "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
 }
+JOB_EVENTS: Final = (JobQueued, JobStarted, JobCompleted)
 DAMAGED_KEPT: Final = 10_000  # damaged records that are not published again
 logger = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class EventConsumer:
 
     def _transact(self, batch: Sequence[Delivery | JobEvent]) -> None:
         self._store.trim()
-        outcomes: list[Outcome] = []
+        labels: list[Label] = []  # and not the outcomes, which keep messages
         with self._log.transaction() as tx:
             work = UnitOfWork(tx, self._store)
             for one in batch:
@@ -183,29 +184,24 @@ class EventConsumer:
                 except InvalidInputError as error:
                     event, outcome = None, Rejected("malformed", str(error))
                 else:
-                    if not isinstance(message, JobQueued | JobStarted | JobCompleted):
+                    if not isinstance(message, JOB_EVENTS):
                         continue
                     event, outcome = message, self._controller.handle(message, work.find, self._store.deletions.has)
                 stage(work, self._store, outcome, event, delivery)
                 if isinstance(outcome, Rejected):
                     self._note_failure(tx, outcome, delivery)
-                outcomes.append(outcome)
+                labels.append(outcome.label)
             for runner in self._gaps:
                 self._store.begin_reconcile(tx, runner)
             self._store.write_positions(tx, _positions(batch))
         self._gaps.clear()
-        self._count(outcomes)
+        self._counts.update(labels)  # once they are on disk: a failed batch is tried again
 
     def _note_failure(self, tx: Transaction, outcome: Rejected, delivery: Delivery | None) -> None:
         """Record with an event that could not be handled that its runner is to be asked for the end of the job."""
         if delivery and outcome.reason == HANDLER_ERROR:
             self._store.begin_reconcile(tx, delivery.source)
             tx.after_commit(partial(self._reconcile, delivery.source))
-
-    def _count(self, outcomes: list[Outcome]) -> None:
-        """Count outcomes once they are on disk: a failed batch is tried again."""
-        for outcome in outcomes:
-            self._counts[outcome.label] += 1
 
     def _reject_alone(self, one: Delivery | JobEvent, error: Exception) -> None:
         """Reject an event that cannot be applied, and continue with the next one."""
@@ -214,7 +210,7 @@ class EventConsumer:
             tx.append(EVENT_REJECTED, rejection(outcome, None, delivery))
             self._note_failure(tx, outcome, delivery)
             self._store.write_positions(tx, _positions([one]))
-        self._count([outcome])
+        self._counts[outcome.label] += 1
 
     def _relay_progress(self, delivery: Delivery) -> None:
         try:

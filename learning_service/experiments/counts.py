@@ -1,7 +1,11 @@
 """The numbers of variants by state, and of jobs by phase."""
 
+from typing import Final
+
 from bus.contracts.messages import Totals, VariantState
 from learning_service.experiments.variants import Variant
+
+NOTHING: Final = Variant(index=0, value=0, jobs={})
 
 
 class Counts:
@@ -28,20 +32,17 @@ class Counts:
 
     def change(self, before: Variant | None, after: Variant) -> None:
         """Replace a variant, or add one."""
-        states = self.states
-        if before is None:
-            states[after.status] = states.get(after.status, 0) + 1
-            self._add(after, 1)
-            return
-        if before.status != after.status:
-            states[after.status] = states.get(after.status, 0) + 1
-            left = states[before.status] - 1
-            if left:
-                states[before.status] = left
-            else:
-                del states[before.status]
-        self._add(before, -1)
-        self._add(after, 1)
+        if before is None or before.status != after.status:
+            self._move(before, after)
+        before = before or NOTHING
+        self.jobs += after.planned - before.planned
+        self.running += after.running - before.running
+        self.completed += after.completed - before.completed
+        self.failed += after.failed - before.failed
+        self.cancelled += after.cancelled - before.cancelled
+        self.seconds += after.duration_sum - before.duration_sum
+        self.rated += (after.rating is not None) - (before.rating is not None)
+        self.replaced += (after.replaced - after.handed_on) - (before.replaced - before.handed_on)
 
     def totals(self) -> Totals:
         """Return the numbers of variants and jobs."""
@@ -54,12 +55,12 @@ class Counts:
             cancelled=self.cancelled,
         )
 
-    def _add(self, variant: Variant, sign: int) -> None:
-        self.jobs += sign * variant.planned
-        self.running += sign * variant.running
-        self.completed += sign * variant.completed
-        self.failed += sign * variant.failed
-        self.cancelled += sign * variant.cancelled
-        self.seconds += sign * variant.duration_sum
-        self.rated += sign * (variant.rating is not None)
-        self.replaced += sign * (variant.replaced - variant.handed_on)
+    def _move(self, before: Variant | None, after: Variant) -> None:
+        """Count a variant in its new state."""
+        states = self.states
+        states[after.status] = states.get(after.status, 0) + 1
+        if before is None:
+            return
+        states[before.status] -= 1
+        if not states[before.status]:
+            del states[before.status]

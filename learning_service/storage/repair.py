@@ -36,20 +36,14 @@ from learning_service.experiments.plan import parse_job_id
 from learning_service.experiments.variants import JobPhase
 from learning_service.storage.judgement_repair import repair_comparisons, repair_ratings
 from learning_service.storage.rebuilding import Evidence, readable, rebuild
+from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore, is_readable, job_kind
 from learning_service.storage.unit_of_work import UnitOfWork
 
 SQL: Final = sql.load("learning_service.storage", "repair.sql")
 # What is read, made or asked for again by itself.
-RENEWED: Final = (
-    "positions",
-    "runners",
-    "confirmations",
-    "reconciles",
-    "stale",
-    "import_parts",
-    "late_events",
-    "catalogue",
+RENEWED: Final = frozenset(
+    {"positions", "runners", "confirmations", "reconciles", "stale", "import_parts", "late_events", "catalogue"}
 )
 DEPARTED: Final = ("absences", "forgotten", "withdrawals")  # costs at most a job that runs twice, and counts once
 FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job
@@ -86,7 +80,7 @@ class Repair:
         self._lost.discard(job.job_id)
         mine = [row for row in self._rows(*FROM_RUNNERS) if row.values.get("job_id") == job.job_id or not self._lost]
         with self._log.transaction() as tx:
-            self._store.results.write(tx, [job])
+            self._store.results.write(tx, EndedJobs([job]))
             self._store.stale.mark(tx, [context.experiment_id])
             work = UnitOfWork(tx, self._store)
             draft = work.draft(context.experiment_id)

@@ -10,13 +10,14 @@ import msgspec
 from bus.contracts.messages import ImageRef, JobCompleted
 from bus.eventlog import sql
 from bus.eventlog.log import Log
-from bus.eventlog.row_checksums import checked
+from bus.eventlog.row_checksums import Value, row_crc
 from bus.eventlog.transaction import Transaction
 from learning_service.experiments.variants import seconds_of
 
 SQL: Final = sql.load("learning_service.storage", "results.sql")
 PAGE: Final = 1000  # rows that are read at a time
 State = Literal["completed", "failed", "cancelled"]
+_Picture = tuple[str, str, str, int, int, bytes, int]  # experiment, hash, job, variant, repeat, image, checksum
 _Row = tuple[str, int, int, State, float | None, float, bytes | None, str | None]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,6 +48,41 @@ class PictureRow(NamedTuple):
     image: ImageRef
 
 
+class EndedJobs:
+    """How jobs ended, as rows with checksums: so that no message has to be kept until they are written."""
+
+    def __init__(self, jobs: Iterable[JobCompleted] = ()) -> None:
+        """Begin with some jobs."""
+        self.results: list[tuple[Value, ...]] = []
+        self.pictures: list[_Picture] = []
+        for job in jobs:
+            self.add(job)
+
+    def add(self, job: JobCompleted) -> None:
+        """Add the end of a job; it has a learning context."""
+        context, result = job.learning_context, job.result
+        if context is None:
+            raise ValueError(f"{job.job_id} belongs to no experiment")
+        experiment_id, job_id = context.experiment_id, job.job_id
+        variant_index, repeat_index = context.variant_index, context.repeat_index
+        metrics = {name: value for name, value in result.metrics.items() if isfinite(value)}
+        row = (
+            experiment_id,
+            job_id,
+            variant_index,
+            repeat_index,
+            _state(job),
+            None if result.untimed else seconds_of(job),
+            job.finished_at + 0.0,
+            _encode(metrics) if metrics else None,
+            result.error.message if result.error else None,
+        )
+        self.results.append((*row, row_crc("results", *row)))
+        for image in result.images:
+            picture = (experiment_id, image.sha256, job_id, variant_index, repeat_index, _encode(image))
+            self.pictures.append((*picture, row_crc("pictures", *picture)))
+
+
 class Results:
     """Reads and writes results; every write happens in a transaction of the log."""
 
@@ -55,34 +91,10 @@ class Results:
         self._log = log
         log.create_tables("results", SQL)
 
-    def write(self, tx: Transaction, jobs: Iterable[JobCompleted]) -> None:
-        """Record how jobs ended; each has a learning context."""
-        results, pictures = [], []
-        for job in jobs:
-            context, result = job.learning_context, job.result
-            if context is None:
-                raise ValueError(f"{job.job_id} belongs to no experiment")
-            key = context.experiment_id, job.job_id, context.variant_index, context.repeat_index
-            metrics = {name: value for name, value in result.metrics.items() if isfinite(value)}
-            error = result.error.message if result.error else None
-            results.append(
-                (
-                    *key,
-                    _state(job),
-                    None if job.result.untimed else seconds_of(job),
-                    job.finished_at + 0.0,
-                    _encode(metrics) if metrics else None,
-                    error,
-                )
-            )
-            experiment_id, job_id, variant_index, repeat_index = key
-            pictures += [
-                (experiment_id, image.sha256, job_id, variant_index, repeat_index, _encode(image))
-                for image in result.images
-            ]
-        tx.executemany(SQL["upsert_result"], checked("results", results))
-        if pictures:
-            tx.executemany(SQL["upsert_picture"], pictures)
+    def write(self, tx: Transaction, ended: EndedJobs) -> None:
+        """Record how jobs ended."""
+        tx.insert(SQL["upsert_result"], ended.results)
+        tx.insert(SQL["upsert_picture"], ended.pictures)
 
     def pages(self, experiment_id: str) -> Iterator[list[ResultRow]]:
         """Yield how the jobs of an experiment ended, some milliseconds' worth at a time; there may be 100,000."""

@@ -37,7 +37,7 @@ ON CONFLICT (experiment_id, job_id) DO UPDATE SET variant_index = excluded.varia
 
 -- upsert_picture: note a picture of a job.
 INSERT OR IGNORE INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image, crc)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc('pictures', ?1, ?2, ?3, ?4, ?5, ?6));
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- select_results: how the jobs of an experiment ended, behind one of them.
 SELECT job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error FROM results

@@ -8,6 +8,7 @@ from learning_service.experiments import variants
 from learning_service.experiments.draft import Draft
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.variants import Variant
+from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
 
 
@@ -25,7 +26,8 @@ class UnitOfWork:
         self._drafts: dict[str, Draft] = {}
         self._published: set[str] = set()
         self._news: dict[tuple[str, int], None] = {}  # variants to be published, in the order of their first change
-        self._ended: list[JobCompleted] = []
+        self._ended = EndedJobs()
+        self._stale: dict[str, None] = {}  # experiments whose recommendation became stale
         tx.before_commit(self._write)
         tx.after_commit(self._commit)
 
@@ -64,7 +66,9 @@ class UnitOfWork:
 
     def end_job(self, job: JobCompleted) -> None:
         """Keep the result of a job; the recommendation about its experiment becomes stale."""
-        self._ended.append(job)
+        self._ended.add(job)
+        if job.learning_context:
+            self._stale[job.learning_context.experiment_id] = None
 
     def rate(self, draft: Draft, index: int, now: float) -> None:
         """Recount the ratings of a variant's pictures, and publish the variant if they have changed."""
@@ -74,11 +78,9 @@ class UnitOfWork:
             self.put(draft, variants.rated(variant, summary, now), now)
 
     def _write(self) -> None:
-        if self._ended:
+        if self._stale:
             self._store.results.write(self.tx, self._ended)
-            self._store.stale.mark(
-                self.tx, {job.learning_context.experiment_id for job in self._ended if job.learning_context}
-            )
+            self._store.stale.mark(self.tx, self._stale)
             self._rate_ended()
         self._store.write_variants(
             self.tx,
@@ -98,13 +100,10 @@ class UnitOfWork:
         """Recount ratings after jobs have made a picture again: the same content may be rated already."""
         # a rating is of a picture that was there already, so some variant of the experiment has one
         rated = {name: draft for name, draft in self._drafts.items() if draft.counts.rated}
-        for job in self._ended if rated else ():
-            context = job.learning_context
-            if context is None or context.experiment_id not in rated:
-                continue
-            for image in job.result.images:
-                if self._store.judgements.rating(context.experiment_id, image.sha256):
-                    self.rate(rated[context.experiment_id], context.variant_index, job.finished_at)
+        made = {(name, index, sha256): None for name, sha256, _, index, *_ in self._ended.pictures if name in rated}
+        for name, index, sha256 in made:
+            if self._store.judgements.rating(name, sha256):
+                self.rate(rated[name], index, rated[name].variants[index].updated_at)
 
     def _commit(self) -> None:
         for draft in self._drafts.values():

@@ -14,6 +14,7 @@ from bus.subscriber.delivery import Position
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
+from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import SQL, JobRow, LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment, well
@@ -364,6 +365,6 @@ def test_a_job_whose_time_nobody_knows_has_none(log: Log) -> None:
     store = filled(log)
     jobs = [JobScript(context(0)).completed(well()), JobScript(context(1)).completed(replace(well(), untimed=True))]
     with log.transaction() as tx:
-        store.results.write(tx, jobs)
+        store.results.write(tx, EndedJobs(jobs))
 
     assert [row.seconds for row in store.results.all(EXPERIMENT)] == [2.0, None]
