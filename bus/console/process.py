@@ -26,6 +26,7 @@ from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import escaped
 from bus.telemetry.streams import accept_all_text
+from bus.transport.attempts import impatience
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from bus.transport.sockets import BindError
@@ -114,9 +115,13 @@ def service_loop() -> Iterator[Loop]:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """End the process with one sentence and the right exit status for every error that a user can cause."""
+    """End the process with one sentence and the right exit status for every error that a user can cause.
+
+    Its requests are a command's: they do not wait for a service where nobody listens.
+    """
     try:
-        yield
+        with impatience():
+            yield
     except (InvalidInputError, AddressError, TopicError, BindError) as error:
         fail(str(error), EXIT_USAGE)
     except UnicodeEncodeError as error:  # never from stdout or stderr, which take every text

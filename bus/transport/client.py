@@ -1,8 +1,9 @@
 """The client of the control socket."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,14 +15,23 @@ from bus.protocol.control import ControlError, error_decoder
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode
 from bus.transport import sockets
+from bus.transport.attempts import REFUSED_SECONDS, Attempts, note_answer, waits
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop, Timer
 from bus.transport.sockets import CurveClient, Socket
 
 R = TypeVar("R")
+Connect = Callable[[str, CurveClient | None], Socket]
 REQUEST_SECONDS: Final = 4.0
 REPLY_FRAMES: Final = 3
 REPLIES_A_TURN: Final = 16  # before the loop looks at its other sockets: each may make us ask for the next page
+
+
+class NoAnswerError(ControlError):
+    """No service has answered; the text says where and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unavailable", message)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +58,9 @@ class _Question:
 class RequestClient:
     """Sends requests to one service; each ends with exactly one of its two callbacks, unless it is closed before."""
 
-    def __init__(self, loop: Loop, address: str, curve: CurveClient | None = None) -> None:
+    def __init__(
+        self, loop: Loop, address: str, curve: CurveClient | None = None, connect: Connect | None = None
+    ) -> None:
         """Connect in the background; the service does not have to run yet. `curve`: see `bus.transport.keys.curve_for`.
 
         Raises:
@@ -56,7 +68,7 @@ class RequestClient:
         """
         parse_address(address)
         self.address = address
-        self._loop, self._curve = loop, curve
+        self._loop, self._curve, self._connect = loop, curve, connect or sockets.connect_control
         self._questions: dict[bytes, _Question] = {}
         self._count = 0
         self._connection = self._open()
@@ -94,7 +106,7 @@ class RequestClient:
         self._shut(self._connection)
 
     def _open(self) -> _Connection:
-        connection = _Connection(sockets.connect_control(self.address, self._curve))
+        connection = _Connection(self._connect(self.address, self._curve))
         self._loop.add(connection.socket, lambda: self._on_replies(connection))
         return connection
 
@@ -138,7 +150,7 @@ class RequestClient:
             text += "; if it is, check the keys: it must list ours, and our peers file must have its own"
         else:
             text += "; if it is, it may want keys: see --keys"
-        question.on_error(ControlError("unavailable", text))
+        question.on_error(NoAnswerError(text))
 
 
 def _settle(question: _Question, status: bytes, body: bytes) -> None:
@@ -164,24 +176,31 @@ def request(
     """Send one request and return its reply; with `keys` if the service requires them.
 
     Raises:
-        ControlError: the service refuses, or (code `unavailable`) does not answer within `timeout` seconds.
+        ControlError: the service refuses.
+        NoAnswerError: no answer within `timeout` seconds, or no connection (see `bus.transport.attempts`).
         AddressError: `address` is not of the form tcp://HOST:PORT.
         InvalidInputError: the keys do not say which key the service has.
     """
     curve = curve_for(keys, address)
-    loop = Loop()
     replies: list[R] = []
     errors: list[ControlError] = []
-    try:
-        client = RequestClient(loop, address, curve)
-        try:
+    with closing(Loop()) as loop, closing(Attempts(loop)) as attempts:
+        client = RequestClient(loop, address, curve, None if waits(address) else attempts.connect)
+        with closing(client):
             client.ask(method, params, reply, replies.append, errors.append, timeout)
+            loop.later(REFUSED_SECONDS, lambda: errors.extend(_refused(attempts, address)))
             while not replies and not errors:
                 loop.step()
-        finally:
-            client.close()
-    finally:
-        loop.close()
-    if errors:
-        raise errors[0]
-    return replies[0]
+    if not errors:
+        note_answer(address)
+        return replies[0]
+    if not isinstance(errors[0], NoAnswerError):
+        note_answer(address)
+    raise errors[0]
+
+
+def _refused(attempts: Attempts, address: str) -> Iterator[ControlError]:
+    if attempts.all_failed:
+        yield NoAnswerError(
+            f"no answer from {address}: no connection can be made; is the service there? `variantbus up` starts all"
+        )

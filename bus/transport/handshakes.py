@@ -13,10 +13,9 @@ from contextlib import suppress
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from bus.telemetry.logging import RepeatFilter
-from bus.transport.sockets import Socket
+from bus.transport.sockets import Socket, monitor_of, read_event
 
 EVENTS: Final = (
     zmq.EVENT_ACCEPTED
@@ -82,11 +81,7 @@ class Handshakes:
 
 def log_refused(bound: Socket) -> None:
     """Log who is refused at a socket from now on, until it is closed."""
-    endpoint = f"inproc://handshakes-{id(bound)}"
-    bound.monitor(endpoint, EVENTS)
-    monitor: Socket = bound.context.socket(zmq.PAIR)
-    monitor.linger = 0
-    monitor.connect(endpoint)
+    monitor = monitor_of(bound, EVENTS)
     port = int(bound.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
     threading.Thread(target=_run, args=(monitor, port), name=f"handshakes {port}", daemon=True).start()
 
@@ -95,8 +90,7 @@ def _run(monitor: Socket, port: int) -> None:
     handshakes = Handshakes()
     with monitor, suppress(zmq.ContextTerminated):
         while True:
-            event = recv_monitor_message(monitor)
-            kind, value = event["event"], int(event["value"])
+            kind, value = read_event(monitor.recv_multipart())
             if kind == zmq.EVENT_ACCEPTED:
                 handshakes.accept(value, _peer_of(value, port))
             elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:

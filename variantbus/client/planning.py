@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bus.contracts.experiments import CreateParams, ExperimentView
 from bus.contracts.messages import ExperimentDefinition
 from bus.protocol.control import ControlError
-from bus.transport.client import REQUEST_SECONDS, request
+from bus.transport.client import REQUEST_SECONDS, NoAnswerError, request
 from bus.transport.keys import Keys
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.plan import MAX_JOBS
@@ -48,6 +48,6 @@ def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = 
                 params = replace(params, experiment_id=new_id(definition.name, Shard.parse(error.details["shard"])))
                 continue
             # a service that has just started does not know its runners, or their servers, yet
-            if error.code != "unavailable" or time.monotonic() > deadline:
+            if error.code != "unavailable" or isinstance(error, NoAnswerError) or time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_SECONDS)
