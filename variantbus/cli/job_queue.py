@@ -7,6 +7,7 @@ from typing import get_args
 import click
 
 from bus.console.options import keys_option, runner_option
+from bus.console.printable import last_line
 from bus.console.process import user_errors
 from bus.console.table import Column, Table
 from bus.contracts.jobs import CancelParams, CancelReply, JobParams, JobView, QueueParams, QueueReply
@@ -22,7 +23,6 @@ from variantbus.cli.output import (
     page_for,
     print_table,
 )
-from variantbus.cli.view import last_line
 from variantbus.client.jobs import listed_jobs
 from variantbus.reports.text import count_text, duration_text
 

@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from bus.console.options import keys_option, runner_option
+from bus.console.printable import last_line
 from bus.console.process import user_errors
 from bus.console.table import Column, Table
 from bus.contracts.jobs import LaneView, PipelinesReply
@@ -13,7 +14,6 @@ from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
-from variantbus.cli.view import last_line
 
 CHOICES_SHOWN: Final = 8
 KINDS: Final[dict[str, str]] = {

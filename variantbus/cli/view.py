@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from bus.console.printable import printable
+from bus.console.printable import last_line, printable
 from bus.console.table import Column, Table
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import ExperimentDeleted, ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
@@ -203,12 +203,6 @@ def summary_line(variant: VariantStatus) -> str:
     if variant.warning:
         parts.append(_warning(variant))
     return ", ".join(parts)
-
-
-def last_line(text: str) -> str:
-    """Return the last line that is not blank, without control characters."""
-    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
-    return printable(lines[-1]) if lines else ""
 
 
 def counts_text(completed: int, failed: int, cancelled: int, planned: int, unit: str = "") -> str:
