@@ -14,7 +14,8 @@ from bus.protocol.doors import words
 from bus.protocol.validation import InvalidInputError, near_miss
 
 Kind = Literal["int", "float", "str", "bool", "list", "map"]
-PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# {{steps}} stands for the text {steps} itself, as a program's own braces may look like a placeholder
+PLACEHOLDER: Final = re.compile(r"\{\{(?P<literal>[A-Za-z_][A-Za-z0-9_]*)\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 LORA_TAG: Final = re.compile(r"<lora:([^:<>]++)[^<>]*+>")  # as image servers read it in a prompt
 _HALF: Final = re.compile("[\ud800-\udfff]")
 SEED: Final = "seed"  # every pipeline takes it: an experiment gives the same seeds to every variant
@@ -102,7 +103,8 @@ def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | No
 def _placeholders(spec: StageSpec, config: Config) -> set[str]:
     template = _named(spec, config, spec.template)
     texts = [text for text in template if isinstance(text, str)] if isinstance(template, list) else []
-    return {name for text in texts for name in PLACEHOLDER.findall(text)} - set(spec.provided)
+    found = {match["name"] for text in texts for match in PLACEHOLDER.finditer(text) if match["name"]}
+    return found - set(spec.provided)
 
 
 def _mapped(spec: StageSpec, config: Config) -> list[str]:
@@ -133,9 +135,13 @@ def check_config(spec: StageSpec, config: Config, varied: Collection[str] = ()) 
             raise InvalidInputError(f"config.{name}: unknown key; {near_miss(name, list(known))}")
         check_value(f"config.{name}", known[name], value)
         _check_needs(name, known[name], config, varied)
-    for name in (*spec.required, *_placeholders(spec, config)):
+    for name in spec.required:
         if name not in config:
             raise InvalidInputError(f"config.{name}: missing; add it")
+    for name in sorted(_placeholders(spec, config)):
+        if name not in config:
+            text = f"missing; add it, or write {{{{{name}}}}} in {spec.template} for the text {{{name}}} itself"
+            raise InvalidInputError(f"config.{name}: {text}")
 
 
 def _check_needs(name: str, spec: VariableSpec | None, config: Config, varied: Collection[str]) -> None:

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from bus.contracts.messages import Config, ConfigValue, JobResult, Scalar
+from bus.contracts.pipeline_specs import variables_of
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
-from pipeline_runner.pipelines.command.pipeline import CommandPipeline, fill_in, metrics_of
+from pipeline_runner.pipelines.command.pipeline import _STAGES, CommandPipeline, fill_in, metrics_of
 from tests.support.factories import Reports, context, record_of
 from tests.support.helpers import wait_until
 
@@ -100,6 +101,14 @@ def test_the_pipelines_own_placeholders_win() -> None:
     config: Config = {"command": ["{output_dir}"], "output_dir": "/etc"}
 
     assert fill_in(config, {"output_dir": "/work"}) == ["/work"]
+
+
+def test_braces_of_the_program_itself_are_doubled() -> None:
+    """As in Python; those of JSON around a placeholder are not."""
+    config: Config = {"command": ["print(f'{{k}}')", '{"a":{"k":{k}}}', "{{print}} {k}"], "k": 1}
+
+    assert fill_in(config, {}) == ["print(f'{k}')", '{"a":{"k":1}}', "{print} 1"]
+    assert set(variables_of(_STAGES["run"], config)) == {"k"}
 
 
 def test_files_become_results(tmp_path: Path) -> None:

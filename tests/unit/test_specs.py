@@ -182,7 +182,8 @@ def test_a_placeholder_needs_a_value() -> None:
     config: Config = {"command": ["tool", "{x}"]}
 
     check_config(PROGRAM, {**config, "x": 1})
-    assert refusal(PROGRAM, config) == "config.x: missing; add it"
+    assert refusal(PROGRAM, config) == "config.x: missing; add it, or write {{x}} in command for the text {x} itself"
+    check_config(PROGRAM, {"command": ["awk", "{{x}}"]})
 
 
 def test_a_placeholder_may_be_the_seed() -> None:

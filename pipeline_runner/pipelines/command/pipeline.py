@@ -148,11 +148,19 @@ class CommandPipeline(Pipeline):
 
 
 def fill_in(config: Config, provided: dict[str, str]) -> list[str]:
-    """Return the arguments with every `{placeholder}` replaced; one that has no value stays as it is."""
+    """Return the arguments with every `{placeholder}` replaced; one that has no value stays as it is.
+
+    `{{word}}` becomes `{word}`.
+    """
     template = config["command"]
     values = {**{key: _argument(value) for key, value in config.items()}, **provided}
     parts = template if isinstance(template, list) else [template]
-    return [PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), _argument(part)) for part in parts]
+    return [PLACEHOLDER.sub(lambda match: _filled(match, values), _argument(part)) for part in parts]
+
+
+def _filled(match: re.Match[str], values: Mapping[str, str]) -> str:
+    name = match["name"]
+    return f"{{{match['literal']}}}" if name is None else values.get(name, match[0])
 
 
 def metrics_of(stdout: str, *, is_needed: bool = False) -> tuple[dict[str, float], str]:

@@ -1,0 +1,45 @@
+"""The examples that run any program: they run as they are, beside each other, and their answers are true."""
+
+from pathlib import Path
+
+import pytest
+
+from bus.contracts.messages import JobCompleted, JobStarted
+from tests.support.checker import whole_log
+from tests.support.experiment_files import services
+from tests.support.invariants import Event
+from tests.support.workspace import Workspace
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ANSWERS = {"command.toml": 9, "threshold.toml": 0.5, "sorting.toml": "built in"}
+JOBS_TIMED = 9
+
+
+@pytest.mark.fault(item="F154")
+def test_the_examples_that_run_programs_find_what_is_true(workspace: Workspace) -> None:
+    """They need nothing that is not here. While a job is timed, no other one runs."""
+    runner, _ = services(workspace, workers=3)
+
+    started = {name: workspace.run("experiment", "run", EXAMPLES / name) for name in ANSWERS}
+    found = {}
+    for name, one in started.items():
+        workspace.run("watch", one.out.strip())
+        found[name] = workspace.run("recommend", one.out.strip(), "--json").json["value"]
+
+    assert found == ANSWERS
+    assert {name for name, one in started.items() if "runs alone" in one.err} == {"sorting.toml"}
+    check_alone(whole_log(runner), started["sorting.toml"].out.strip())
+
+
+def check_alone(events: list[Event], timed: str) -> None:
+    """Check in the order of the log that no job ran beside one of an experiment."""
+    running: dict[str, bool] = {}
+    alone = 0
+    for message in (event.message for event in events):
+        if isinstance(message, JobStarted):
+            running[message.job_id] = message.job_id.startswith(f"{timed}.")
+            alone += running[message.job_id]
+            assert len(running) == 1 or not any(running.values()), running
+        elif isinstance(message, JobCompleted):
+            del running[message.job_id]
+    assert alone == JOBS_TIMED
