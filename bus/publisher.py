@@ -40,7 +40,7 @@ from bus.transport.loop import Loop, Timer
 from bus.transport.retry import log_transient
 from bus.transport.server import REQUEST_FRAMES, MethodServer, Refusal
 from bus.transport.sockets import Request, Socket
-from bus.transport.steps import Steps
+from bus.transport.steps import Steps, in_thread, wait
 
 P = TypeVar("P", bound=msgspec.Struct)
 HEARTBEAT_SECONDS: Final = 1.0
@@ -114,6 +114,7 @@ class Publisher:
         self._last_beat = 0.0
         self._soon: Timer | None = None
         self._trimming: Timer | None = None
+        self._noting_head = False
         self._timer = loop.every(HEARTBEAT_SECONDS, self._tick)
         log.on_commit(self._send_records)
         loop.add(self._control_socket, self._on_requests)
@@ -176,10 +177,17 @@ class Publisher:
         self._sent.count_records(records)
 
     def _tick(self) -> None:
-        self._log.sync_head()
+        if not self._noting_head:
+            self._loop.start(self._note_head())
         self._beat()
         if self._trimming is None:
             self._trim()
+
+    def _note_head(self) -> Steps[None]:
+        """Note the head in a thread: what is published meanwhile does not wait for the disk."""
+        self._noting_head = True
+        yield from wait(in_thread(self._log.sync_head, "head"))
+        self._noting_head = False
 
     def _trim(self) -> None:
         """Apply the retention of the log in small steps between other work, and look for damage."""

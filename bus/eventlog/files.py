@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import secrets
+import threading
 import uuid
 from functools import cache
 from pathlib import Path
@@ -75,6 +76,8 @@ class LogFile:
             text = f"cannot write to {error.filename or path.with_suffix('.lock')}: {error.strerror}"
             raise LogError(text) from error
         self._written = b""
+        self._noting = threading.Lock()
+        self._closed = False
         self.head_noted = True  # the last head could be written
         self._path = path
         self._files: dict[Path, tuple[int, int]] = {}  # device and inode of each, once the database is there
@@ -94,11 +97,17 @@ class LogFile:
         """Write the head and sync it: one small write in place, which a power cut leaves complete or undone.
 
         What is committed is safe without it. So if it cannot be written now, the log goes on, and says which file.
+        Another thread may call it; once the files are closed it does nothing.
 
         Raises:
             LogError: the files are not those that were opened; raised once, as the caller then closes the log.
             DiskError: the disk fails.
         """
+        with self._noting:
+            if not self._closed:
+                self._write_head(epoch, head)
+
+    def _write_head(self, epoch: int, head: int) -> None:
         try:
             self._check_files()
             line = b"%020d %020d\n" % (epoch, head)
@@ -142,8 +151,10 @@ class LogFile:
 
     def close(self) -> None:
         """Release the lock."""
-        os.close(self._head)
-        os.close(self._lock)
+        with self._noting:
+            self._closed = True
+            os.close(self._head)
+            os.close(self._lock)
 
 
 def sync(path: Path) -> None:

@@ -309,7 +309,7 @@ class Log:
         damage.mark_repaired(tx, rows)
 
     def sync_head(self) -> None:
-        """Write the head to the small synced file beside the database; called about once a second.
+        """Write the head to the small synced file beside the database, in any thread; called about once a second.
 
         Raises:
             LogError: a file of the log was removed or replaced, or its disk failed.
