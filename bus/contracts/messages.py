@@ -27,8 +27,7 @@ JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
 VariantState = Literal["pending", "queued", "running", "completed", "partial", "failed", "cancelled"]
 SearchProgress = Literal["searching", "decided", "exhausted", "stopped"]
 Outcome = Literal["left", "right", "tie", "both_bad"]
-# As they travel: a reader takes a word that it does not know as it is.
-JobWord = Annotated[str, words(*get_args(JobState))]
+JobWord = Annotated[str, words(*get_args(JobState))]  # as it travels: a reader takes an unknown word as it is
 VariantWord = Annotated[str, words(*get_args(VariantState))]
 OutcomeWord = Annotated[str, words(*get_args(Outcome))]
 
@@ -49,7 +48,7 @@ class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
-    """A picture in the runner's output folder; its bytes never travel in an event."""
+    """A result in the runner's output folder, 0 by 0 if it is no picture; its bytes never travel in an event."""
 
     sha256: str
     path: str  # relative to the runner's output folder, with forward slashes
@@ -58,6 +57,7 @@ class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
     seed: int | None = None
     media_type: str = "image/png"
     node: str | UnsetType = UNSET  # of a workflow: the id of the node that gave it
+    name: str | UnsetType = UNSET  # that a program gave its file
 
 
 class JobError(Struct, frozen=True, kw_only=True, gc=False):

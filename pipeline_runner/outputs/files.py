@@ -39,6 +39,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 UNFINISHED: Final = re.compile(r"\.[0-9a-f]{64}\..*\.[0-9a-f]{8}")  # see `write_atomically`
 NAME_LIMIT: Final = 60
 SUFFIX_LIMIT: Final = 20
+NAME_SHOWN: Final = 120  # characters of a file's own name
 ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 bytes
 THUMBNAILS: Final = ".thumbnails"  # no experiment's folder can have a name that begins so
 LOW_BYTES: Final = 64 << 20  # of free space: what our logs free and take again may be all that is there
@@ -123,17 +124,20 @@ class Outputs:
             self._complete(job, image, look_at(data) if media_type.startswith("image/") else None)
         return image
 
-    def save_file(self, job: NormalizedJobRecord, source: Path, most: int, *, seed: int | None) -> tuple[ImageRef, int]:
+    def save_file(
+        self, job: NormalizedJobRecord, source: Path, most: int, *, seed: int | None, name: str
+    ) -> tuple[ImageRef, int]:
         """Copy a file as a result, whatever its size, a part at a time; return the reference and its bytes.
 
-        What it is, is told by its content if that is a picture, else by its name.
+        What it is, is told by its content if that is a picture, else by its suffix. `name` is for people.
 
         Raises:
             FileTooLargeError: it has more than `most` bytes.
             StorageError, DiskError: as for `save`.
         """
         with self.writing():
-            return self._save_file(job, source, most, seed)
+            image, size = self._save_file(job, source, most, seed)
+        return msgspec.structs.replace(image, name=_shown_name(name)), size
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -337,6 +341,11 @@ def sidecar_of(job: NormalizedJobRecord, image: ImageRef) -> bytes:
         "learning_context": job.learning_context,
     }
     return json.dumps(msgspec.to_builtins(content), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _shown_name(name: str) -> str:
+    """Return a file's name as a message can hold it: any bytes may be one, and a path in folders may be long."""
+    return name.encode("utf-8", "replace").decode()[-NAME_SHOWN:]
 
 
 def _text(value: VariantValue) -> str:

@@ -1,5 +1,6 @@
 """The examples that run any program: they run as they are, beside each other, and their answers are true."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_the_examples_that_run_programs_find_what_is_true(workspace: Workspace) 
     assert found == ANSWERS
     assert {name for name, one in started.items() if "runs alone" in one.err} == {"sorting.toml"}
     check_alone(whole_log(runner), started["sorting.toml"].out.strip())
+    check_table(workspace, started["threshold.toml"].out.strip())
+
+
+def check_table(workspace: Workspace, name: str) -> None:
+    """Check that a result that is no picture is named, fetched by what is shown of it, and part of the report."""
+    shown = workspace.run("experiment", "show", name).out
+    digits = re.findall(r"confusion\.csv \(([0-9a-f]{8})\)", shown)[0]
+    assert workspace.run("job", "output", digits).out.startswith("found,spam,count\n")
+    report = workspace.run("experiment", "report", name).out.strip()
+    text = (workspace.folder / report).read_text(encoding="utf-8")
+    assert text.count('download="confusion.csv"') == 20
+    assert "found,spam,count" in text
+    assert "3 experiments, 26 results" in workspace.run("history").out
 
 
 def check_alone(events: list[Event], timed: str) -> None:

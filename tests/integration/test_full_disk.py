@@ -348,7 +348,7 @@ def test_every_write_of_a_result_is_judged(
             outputs.save(record_of(), plain(), suffix=".png", media_type="image/png", size=(1, 1), seed=None)
     for left[0] in (1, 2):
         with pytest.raises(expected, match="outputs"):
-            outputs.save_file(record_of(), source, 10, seed=None)
+            outputs.save_file(record_of(), source, 10, seed=None, name="x")
     assert not [path for path in tmp_path.rglob("*") if UNFINISHED.fullmatch(path.name)]
 
 

@@ -5,10 +5,10 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from bus.contracts.jobs import LaneView, PipelinesReply
-from bus.contracts.messages import ExperimentStatus, Totals
+from bus.contracts.messages import ExperimentStatus, ImageRef, Totals
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
-from variantbus.cli.view import ALONE, ExperimentScreen, Wait, summary_line
+from variantbus.cli.view import ALONE, ExperimentScreen, Wait, files_text, summary_line
 from variantbus.cli.waiting import Reason, reason_in
 
 AWAY = "no web UI at http://127.0.0.1:7860"
@@ -23,6 +23,11 @@ RUNNING = ExperimentStatus(
     updated_at=0.0,
     revision=1,
 )
+
+
+def file(digit: str, name: str) -> ImageRef:
+    """Return a result that is no picture."""
+    return ImageRef(sha256=digit * 64, path="x", width=0, height=0, media_type="text/csv", name=name)
 
 
 def drawn(screen: ExperimentScreen) -> str:
@@ -133,3 +138,17 @@ def test_it_is_said_where_jobs_run_alone(objective: str, exclusive: bool | None,
     plan = replace(definition(), objective=objective, exclusive=exclusive)
 
     assert (ALONE in drawn(ExperimentScreen(experiment=replace(RUNNING, definition=plan)))) == said
+
+
+def test_results_that_are_no_pictures_are_named_with_their_hash() -> None:
+    """The newest one; `variantbus job output` takes the hash."""
+    picture = replace(file("a", "x.png"), width=8, height=8)
+    one, other = file("b", "one.csv"), file("c", "two\x1b.csv")
+
+    assert files_text((picture,)) == ""
+    assert files_text((picture, one)) == "one.csv (bbbbbbbb)"
+    assert files_text((one, other, other)) == "two\N{REPLACEMENT CHARACTER}.csv (cccccccc) +1"
+    variant = variant_status(experiment := planned_experiment(), replace(experiment.variants[0], images=(one,)))
+    screen = ExperimentScreen(experiment=RUNNING)
+    screen.take(variant)
+    assert "one.csv (bbbbbbbb)" in drawn(screen)

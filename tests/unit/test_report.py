@@ -14,6 +14,7 @@ from tests.support.factories import definition
 from variantbus.reports.export import Exported
 from variantbus.reports.html import media_type_of, report_html
 from variantbus.reports.plot import lines_of, scale_of
+from variantbus.reports.text import Beginning
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 EVIL = '<img src=x onerror="alert(1)">'
@@ -107,7 +108,7 @@ def read(text: str) -> Reader:
 )
 def test_nothing_that_a_person_typed_becomes_a_tag(values: list[VariantValue]) -> None:
     """Names, prompts, notes, errors, values and the sentence are text; there is no script, and nothing is loaded."""
-    text = report_html(*example(values), lambda _: PNG)
+    text = report_html(*example(values), lambda _: PNG, lambda _: None)
 
     page = read(text)
 
@@ -127,7 +128,7 @@ def test_nothing_that_a_person_typed_becomes_a_tag(values: list[VariantValue]) -
 
 def test_a_picture_that_is_gone_says_so() -> None:
     """And a job that failed says why."""
-    page = read(report_html(*example([0, 1]), lambda _: None))
+    page = read(report_html(*example([0, 1]), lambda _: None, lambda _: None))
 
     assert "the picture is gone" in page.text
     assert "1 rating ·" in page.text, "in the singular"
@@ -138,7 +139,7 @@ def test_a_picture_that_is_gone_says_so() -> None:
 @pytest.mark.parametrize("objective", ["stars", "preference", "maximize m", "minimize seconds"])
 def test_every_objective_has_its_plot(objective: str) -> None:
     """A value of which nothing is known has a line without a point."""
-    page = read(report_html(*example([0, 1], objective), lambda _: PNG))
+    page = read(report_html(*example([0, 1], objective), lambda _: PNG, lambda _: None))
 
     marks = [
         attributes["class"]
@@ -194,3 +195,38 @@ def test_points_of_one_value_do_not_hide_each_other() -> None:
 def test_only_pictures_are_shown_as_such(data: bytes, kind: str) -> None:
     """No SVG, which may hold scripts."""
     assert media_type_of(data) == kind
+
+
+def test_a_result_that_is_no_picture_has_its_name_its_text_and_a_link() -> None:
+    """Nothing of it can act on the page; what is large or no text is named."""
+    exported, made = example([0, 1])
+    job = exported.records.results[0].job_id
+    files = {EVIL: b"a,b\n1,<2>\n", "raw.bin": b"\0\1", "long.txt": b"x" * 20_000, "gone.txt": None}
+    pictures = [
+        PictureRecord(job_id=job, variant_index=0, repeat_index=0, image=result(f"{number}", name))
+        for number, name in enumerate(files)
+    ]
+    records = replace(exported.records, pictures=pictures, ratings=[])
+
+    def read_file(image: ImageRef) -> Beginning | None:
+        data = files[str(image.name)]
+        return None if data is None else Beginning(len(data), data[:18_000])
+
+    page = read(report_html(replace(exported, records=records), made, lambda _: None, read_file))
+
+    links = [attrs for tag, attrs in page.tags if tag == "a"]
+    assert [(one["download"], one["href"]) for one in links] == [
+        (EVIL, "data:application/octet-stream;base64,YSxiCjEsPDI+Cg=="),
+        ("raw.bin", "data:application/octet-stream;base64,AAE="),
+    ]
+    assert "a,b\n1,<2>\n" in page.text
+    assert "gone.txt is gone" in page.text
+    assert "long.txt 20.0 kB" in page.text
+    assert "x" * 2000 + "…" in page.text
+    assert "x" * 2001 not in page.text
+    assert not [attrs for tag, attrs in page.tags if tag in {"img", "script"}]
+
+
+def result(digits: str, name: str) -> ImageRef:
+    """Return a result that is no picture."""
+    return ImageRef(sha256=digits * 64, path="x", width=0, height=0, media_type="text/plain", name=name)

@@ -26,18 +26,18 @@ ids_argument = click.argument("experiment_ids", metavar="ID…", nargs=-1, requi
 @learning_option
 @keys_option
 def delete(experiment_ids: tuple[str, ...], *, yes: bool, learning: str, keys: Keys | None) -> None:
-    """Delete experiments for good: jobs, ratings, and pictures that belong to no other experiment.
+    """Delete experiments for good: jobs, ratings, and results that belong to no other experiment.
 
     Nothing is deleted if one of them is unknown or has not ended. `experiment export` keeps a copy that can be imported
-    again, without the pictures.
+    again, without the files.
     """
     with user_errors():
         names = list(dict.fromkeys(experiment_ids))
         views = [_ended(learning, name, keys, "nothing was deleted") for name in names]
         if not yes:
             for view in views:
-                pictures = count_text(len(_pictures(view)), "picture", "pictures")
-                click.echo(f"{view.experiment_id}: {printable(view.experiment_name)}, {pictures}", err=True)
+                results = count_text(len(_pictures(view)), "result", "results")
+                click.echo(f"{view.experiment_id}: {printable(view.experiment_name)}, {results}", err=True)
             if not sys.stdin.isatty():
                 fail("no terminal to confirm on; give --yes", EXIT_USAGE)
             what = count_text(len(views), "experiment", "experiments")

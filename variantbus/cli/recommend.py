@@ -15,7 +15,7 @@ from bus.transport.keys import Keys
 from learning_service.recommendation.labels import labels
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.client.experiments import ask_recommendation
-from variantbus.reports.text import percent, value_text
+from variantbus.reports.text import number_text, percent, value_text
 
 
 @click.command()
@@ -59,5 +59,5 @@ def estimates_table(made: RecommendationUpdated) -> Table:
 
 
 def _cells(one: ValueEstimate) -> list[str]:
-    mean, low, high = ("" if number is None else f"{number:.3g}" for number in (one.mean, one.low, one.high))
+    mean, low, high = (number_text(number) for number in (one.mean, one.low, one.high))
     return [mean, f"{low} … {high}" if low and high else "", str(one.n), percent(one.p_best)]

@@ -10,7 +10,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.file_changes import replace_text
 from variantbus.client.experiments import ask_recommendation
-from variantbus.client.outputs import fetch_picture
+from variantbus.client.outputs import fetch_beginning, fetch_picture
 from variantbus.client.records import export_of
 from variantbus.reports.html import report_html
 
@@ -29,6 +29,11 @@ def report(experiment_id: str, *, output: Path | None, learning: str, runner: st
             raise InvalidInputError(f"--output: {target} must end in .html, in a folder that exists")
         exported = export_of(learning, experiment_id, keys)
         made = ask_recommendation(learning, experiment_id, keys)
-        text = report_html(exported, made, lambda image: fetch_picture(runner, image.sha256, keys))
+        text = report_html(
+            exported,
+            made,
+            lambda image: fetch_picture(runner, image.sha256, keys),
+            lambda image: fetch_beginning(runner, image.sha256, keys),
+        )
         replace_text(target.resolve(), text)
         click.echo(str(target))

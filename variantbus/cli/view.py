@@ -1,5 +1,6 @@
 """The live table: the newest state of one experiment, and its rendering. No socket and no screen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,11 +11,19 @@ from rich.text import Text
 from bus.console.printable import last_line, printable
 from bus.console.table import Column, Table
 from bus.contracts.experiments import ExperimentView
-from bus.contracts.messages import ExperimentDeleted, ExperimentStatus, Message, Totals, VariantProgress, VariantStatus
+from bus.contracts.messages import (
+    ExperimentDeleted,
+    ExperimentStatus,
+    ImageRef,
+    Message,
+    Totals,
+    VariantProgress,
+    VariantStatus,
+)
 from learning_service.experiments.plan import runs_alone
 from learning_service.recommendation.labels import labels, shortened
 from variantbus.cli.output import VALUE_SHOWN
-from variantbus.reports.text import value_text
+from variantbus.reports.text import file_name, number_text, value_text
 
 STYLES: Final[dict[str, str]] = {
     "pending": "dim",
@@ -29,6 +38,7 @@ WARNING: Final = "yellow"
 ALONE: Final = "each job runs alone on its runner, so that nothing else changes its time"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
+HASH_SHOWN: Final = 8  # digits
 
 
 @dataclass(slots=True)
@@ -158,7 +168,9 @@ def variants_table(variants: list[VariantStatus], labels: dict[int, str], fracti
     numbers = [Column(heading, right=True) for heading in (*metrics, "s/job")]
     with_notes = any(variant.error or variant.warning for variant in variants)
     notes = [Column("note", wraps=True)] if with_notes else []
-    table = Table(Column("#", right=True), Column(name, wraps=True), "status", "", jobs, *numbers, *notes)
+    files = {variant.variant_index: files_text(variant.images) for variant in variants}
+    results = [Column("results", wraps=True)] if any(files.values()) else []
+    table = Table(Column("#", right=True), Column(name, wraps=True), "status", "", jobs, *numbers, *results, *notes)
     for variant in variants:
         ended = variant.completed + variant.failed + variant.cancelled
         fraction = fractions.get(variant.variant_index, ended / max(1, variant.planned))
@@ -169,11 +181,21 @@ def variants_table(variants: list[VariantStatus], labels: dict[int, str], fracti
             _bar(fraction, 16, variant.status),
             counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned)
             + (f", {variant.reused} reused" if variant.reused else ""),
-            *(_number(variant.metrics.get(metric)) for metric in metrics),
-            _number(variant.duration_mean),
+            *(number_text(variant.metrics.get(metric)) for metric in metrics),
+            number_text(variant.duration_mean),
+            *([files[variant.variant_index]] if results else []),
             *([_note(variant)] if with_notes else []),
         )
     return table
+
+
+def files_text(images: Sequence[ImageRef]) -> str:
+    """Return the newest result that is no picture, as `variantbus job output` takes it, and how many more there are."""
+    files = list({image.sha256: image for image in images if not (image.width and image.height)}.values())
+    if not files:
+        return ""
+    more = f" +{len(files) - 1}" if len(files) > 1 else ""
+    return f"{file_name(files[-1])} ({files[-1].sha256[:HASH_SHOWN]}){more}"
 
 
 def _note(variant: VariantStatus) -> Text:
@@ -194,10 +216,10 @@ def summary_line(variant: VariantStatus) -> str:
         f"{variant.status}",
         counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
         *([f"{variant.reused} reused"] if variant.reused else []),
-        *(f"{printable(name)} {_number(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
+        *(f"{printable(name)} {number_text(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
     ]
     if variant.duration_mean is not None:
-        parts.append(f"{_number(variant.duration_mean)} s/job")
+        parts.append(f"{number_text(variant.duration_mean)} s/job")
     if variant.error:
         parts.append(f"error: {last_line(variant.error)}")
     if variant.warning:
@@ -249,9 +271,3 @@ def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]
 def _bar(fraction: float, width: int, status: str) -> ProgressBar:
     style = style_of(status)
     return ProgressBar(total=1.0, completed=fraction, width=width, complete_style="cyan", finished_style=style)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - from here on digits count

@@ -10,6 +10,7 @@ from bus.contracts.outputs import OutputParams, OutputReply
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.reports.text import Beginning
 
 PART_SECONDS: Final = 10.0  # for one part of about 1 MiB
 
@@ -31,6 +32,17 @@ def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool
             break
     if offset != reply.size or not (thumbnail or digest.hexdigest() == sha256):
         raise ControlError("internal", f"{sha256}: the content does not match its hash; check the runner's disk")
+
+
+def fetch_beginning(runner: str, sha256: str, keys: Keys | None) -> Beginning | None:
+    """Return how a result begins, up to about 1 MiB of it; None if the runner does not have it."""
+    try:
+        reply = request(runner, "output", OutputParams(sha256=sha256), OutputReply, PART_SECONDS, keys=keys)
+    except ControlError as error:
+        if error.code != "not_found":
+            raise
+        return None
+    return Beginning(reply.size, reply.data)
 
 
 def fetch_picture(runner: str, sha256: str, keys: Keys | None) -> bytes | None:

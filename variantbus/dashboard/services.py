@@ -13,7 +13,7 @@ from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
 from variantbus.client.experiments import ask_recommendation
 from variantbus.client.health import Health, ask
-from variantbus.client.outputs import fetch_output, fetch_picture
+from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_picture
 from variantbus.client.planning import create
 from variantbus.client.records import export_of, job_of
 from variantbus.reports.export import Exported, to_csv, to_json
@@ -100,7 +100,10 @@ class Services:
         """Return the report as an HTML page."""
         made = ask_recommendation(self.learning, experiment_id, self._keys)
         return report_html(
-            self.records(experiment_id), made, lambda image: fetch_picture(self.runner, image.sha256, self._keys)
+            self.records(experiment_id),
+            made,
+            lambda image: fetch_picture(self.runner, image.sha256, self._keys),
+            lambda image: fetch_beginning(self.runner, image.sha256, self._keys),
         )
 
     def job(self, experiment_id: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from bus.console.top import size_text
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.messages import ImageRef, RecommendationUpdated
 from bus.contracts.values import is_same
@@ -15,10 +16,13 @@ from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
 from variantbus.reports.export import Exported
 from variantbus.reports.plot import Line, Scale, lines_of, scale_of
-from variantbus.reports.text import percent, value_text
+from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
 
 PICTURES: Final = 2000  # in one file; more make it too large to be sent around
+EMBEDDED: Final = 16_384  # bytes of a file that is in the report itself
+TEXT_SHOWN: Final = 2000  # characters of it, if it is a text
 Load = Callable[[ImageRef], bytes | None]
+Read = Callable[[ImageRef], Beginning | None]
 
 
 class Row(NamedTuple):
@@ -36,22 +40,32 @@ class Row(NamedTuple):
     is_chosen: bool
 
 
+class File(NamedTuple):
+    """A result that is no picture."""
+
+    name: str
+    about: str  # its size and its hash
+    link: str  # a data: URI, "" where it is too large for one
+    shown: str  # how it begins, if it is a text
+
+
 class Cell(NamedTuple):
-    """One picture of the grid, or why there is none."""
+    """One result of the grid, or why there is none."""
 
-    source: str  # a data: URI, "" where there is no picture
-    text: str
-    stars: int
-    note: str
+    source: str = ""  # a data: URI, "" where there is no picture
+    text: str = ""
+    stars: int = 0
+    note: str = ""
+    file: File | None = None  # in the place of a picture
 
 
-def report_html(exported: Exported, made: RecommendationUpdated, load: Load) -> str:
-    """Return the report; `load` returns the bytes of a picture, or None if it is gone."""
+def report_html(exported: Exported, made: RecommendationUpdated, load: Load, read: Read) -> str:
+    """Return the report; `load` returns a picture, `read` how another file begins, both None if it is gone."""
     seen = scores_of(exported, made.objective)
     numbers = [number for one in made.estimates for number in (one.mean, one.low, one.high) if number is not None]
     scale = scale_of([*numbers, *(score.score for score in seen)], made.objective)
     seconds = _seconds(exported.records.results)
-    repeats, cells = grid_of(exported, load)
+    repeats, cells = grid_of(exported, load, read)
     return _template().render(
         exported=exported,
         definition=exported.definition,
@@ -63,6 +77,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load) -> 
         slowest=max(seconds.values(), default=0.0),
         values=[value_text(value) for value in exported.values],
         repeats=repeats,
+        what="Pictures" if all(one.image.width for one in exported.records.pictures) else "Results",
         cells=cells,
         left_out=max(0, len(exported.records.pictures) - PICTURES),
         jobs=len(exported.records.results),
@@ -83,8 +98,8 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
             Row(
                 value=value_text(one.value),
                 line=line,
-                mean="" if one.mean is None else f"{one.mean:.3g}",
-                interval="" if one.low is None or one.high is None else f"{one.low:.3g} … {one.high:.3g}",
+                mean=number_text(one.mean),
+                interval=f"{number_text(one.low)} … {number_text(one.high)}" if one.high is not None else "",
                 n=one.n,
                 best=percent(one.p_best),
                 seconds=seconds.get(index),
@@ -96,18 +111,20 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
     return rows
 
 
-def grid_of(exported: Exported, load: Load) -> tuple[list[int], dict[tuple[int, int], list[Cell]]]:
-    """Return the seeds, and the pictures by variant and seed."""
+def grid_of(exported: Exported, load: Load, read: Read) -> tuple[list[int], dict[tuple[int, int], list[Cell]]]:
+    """Return the seeds, and the results by variant and seed."""
     ratings = {rating.sha256: rating for rating in exported.records.ratings}
     cells: dict[tuple[int, int], list[Cell]] = {}
     shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
     for picture in shown:
         key = picture.variant_index, picture.repeat_index
-        cells.setdefault(key, []).append(_cell(picture, ratings, load))
+        is_picture = picture.image.width and picture.image.height
+        cell = _cell(picture, ratings, load) if is_picture else _file_cell(picture.image, read)
+        cells.setdefault(key, []).append(cell)
     for result in exported.records.results:
         key = result.variant_index, result.repeat_index
         if result.state != "completed":
-            cells.setdefault(key, []).append(Cell("", result.error or result.state, 0, ""))
+            cells.setdefault(key, []).append(Cell(text=result.error or result.state))
     return sorted({repeat for _, repeat in cells}), cells
 
 
@@ -139,10 +156,26 @@ def _picture(record: PictureRecord) -> Picture:
 def _cell(picture: PictureRecord, ratings: Mapping[str, RatingRecord], load: Load) -> Cell:
     image = picture.image
     rating = ratings.get(image.sha256)
-    data = load(image) if image.width and image.height else None
+    data = load(image)
     source = f"data:{media_type_of(data)};base64,{base64.b64encode(data).decode()}" if data else ""
     text = f"seed {image.seed}, {image.sha256[:8]}" if data else "the picture is gone"
     return Cell(source, text, rating.stars if rating else 0, rating.note if rating else "")
+
+
+def _file_cell(image: ImageRef, read: Read) -> Cell:
+    name, found = file_name(image), read(image)
+    if found is None:
+        return Cell(text=f"{name} is gone")
+    whole = found.data if found.size <= min(EMBEDDED, len(found.data)) else b""
+    link = f"data:application/octet-stream;base64,{base64.b64encode(whole).decode()}" if whole else ""
+    return Cell(file=File(name, f"{size_text(found.size)}, {image.sha256[:8]}", link, beginning_text(found.data)))
+
+
+def beginning_text(data: bytes) -> str:
+    """Return how a text in UTF-8 begins, "" if it is none."""
+    text = data[: 4 * TEXT_SHOWN].decode("utf-8", "replace")
+    is_text = "\0" not in text and "\N{REPLACEMENT CHARACTER}" not in text[:-1]
+    return text[:TEXT_SHOWN] + ("…" if len(data) > len(text[:TEXT_SHOWN].encode()) else "") if is_text else ""
 
 
 def media_type_of(data: bytes) -> str:

@@ -1,7 +1,18 @@
 """Values and numbers as text, for reports and screens."""
 
-from bus.contracts.messages import VariantValue
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from bus.contracts.messages import ImageRef, VariantValue
 from bus.contracts.values import written
+
+
+class Beginning(NamedTuple):
+    """How a result begins, and how many bytes it has."""
+
+    size: int
+    data: bytes  # of a small one, all of it
 
 
 def value_text(value: VariantValue) -> str:
@@ -9,6 +20,19 @@ def value_text(value: VariantValue) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {written(part)}" for name, part in value.items())
     return written(value)
+
+
+def number_text(number: float | None) -> str:
+    """Return a number in three digits, or as a whole one from 1000 on; "" if there is none."""
+    if number is None:
+        return ""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"  # noqa: PLR2004 - from here on digits count
+
+
+def file_name(result: ImageRef) -> str:
+    """Return what a result is called: by the program that made it, else by its type; no control character is left."""
+    name = result.media_type if result.name is UNSET else result.name
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
 
 
 def percent(share: float | None) -> str:

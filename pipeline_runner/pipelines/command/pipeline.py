@@ -136,7 +136,8 @@ class CommandPipeline(Pipeline):
             if cancelled():
                 return cancelled_result()
             try:
-                image, size = self._outputs.save_file(job, path, left, seed=seed if isinstance(seed, int) else None)
+                name, own = str(path.relative_to(output_dir)), seed if isinstance(seed, int) else None
+                image, size = self._outputs.save_file(job, path, left, seed=own, name=name)
             except FileTooLargeError:
                 return _too_large(self._most)
             images.append(image)
