@@ -11,6 +11,7 @@ from bus.console.options import (
     AddressType,
     configured_limits,
     feed_option,
+    local_control,
     named_feeds,
     service_options,
 )
@@ -68,8 +69,8 @@ class ShardType(click.ParamType[Shard]):
     type=AddressType(),
     multiple=True,
     envvar=["VARIANTBUS_RUNNERS", "VARIANTBUS_RUNNER"],
-    default=[RUNNER_CONTROL],
-    show_default=True,
+    default=lambda: [local_control("runner")],
+    show_default=RUNNER_CONTROL,
     show_envvar=True,
     help="Control address of a runner to follow and to send jobs to; repeatable.",
 )

@@ -21,8 +21,8 @@ from bus.transport.keys import Keys
 F = TypeVar("F", bound=Callable[..., Any])
 _CONFIG: Final = "variantbus.config"  # where a click context keeps path and content of the config file
 LOOPBACK: Final = "127.0.0.1"
-RUNNER_CONTROL: Final = f"tcp://{LOOPBACK}:5561"
-LEARNING_CONTROL: Final = f"tcp://{LOOPBACK}:5571"
+CONTROL_PORTS: Final = {"runner": 5561, "learning": 5571}
+RUNNER_CONTROL, LEARNING_CONTROL = (f"tcp://{LOOPBACK}:{port}" for port in CONTROL_PORTS.values())
 
 
 class AddressType(click.ParamType[str]):
@@ -170,13 +170,28 @@ def data_dir_option(command: F) -> F:
     )
 
 
+def local_control(service: str) -> str:
+    """Return where a service of this machine listens for requests: at the port that is set for it, or the usual one."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    set_in_file = (found[1].runner if service == "runner" else found[1].learning).control_port if found else None
+    set_here = os.environ.get(f"VARIANTBUS_{service.upper()}_CONTROL_PORT", "")
+    port = int(set_here) if set_here.isascii() and set_here.isdigit() else set_in_file
+    return f"tcp://{LOOPBACK}:{port or CONTROL_PORTS[service]}"
+
+
+def named_runners() -> list[str]:
+    """Return the runners that are named for the learning service besides that of this machine."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    return os.environ.get("VARIANTBUS_RUNNERS", "").split() or list(found[1].learning.runners or () if found else ())
+
+
 def _address_option(name: str, default: str, service: str) -> Callable[[F], F]:
     option = click.option(
         f"--{name}",
         type=AddressType(),
         envvar=f"VARIANTBUS_{name.upper()}",
-        default=default,
-        show_default=True,
+        default=lambda: local_control(name),
+        show_default=default,
         show_envvar=True,
         help=f"Control address of the {service}.",
     )

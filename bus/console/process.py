@@ -10,7 +10,10 @@ import logging
 import os
 import resource
 import signal
+import stat
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -45,6 +48,8 @@ EXIT_TIMEOUT: Final = 5
 EXIT_SIGNAL: Final = 128  # plus the signal's number
 ARGUMENT_SHOWN: Final = 80  # characters of one that is wrong
 FEW_DESCRIPTORS: Final = 1024  # the usual minimum of operating systems
+LIFELINE: Final = "VARIANTBUS_LIFELINE"  # set by our own commands alone: see `end_with_parent`
+STOP_SECONDS: Final = 6.0  # a service drains and ends within 5
 logger = logging.getLogger(__name__)
 
 
@@ -84,8 +89,36 @@ def discard_stdout() -> None:
 def run_service(command: click.Command) -> None:
     """Run the command of a service as this process; Ctrl-C before its loop runs ends it quietly, with status 130."""
     accept_all_text()
+    end_with_parent()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(EXIT_SIGNAL + signal.SIGINT))  # click would say "Aborted!"
     command()
+
+
+def end_with_parent() -> None:
+    """End this process in good order when the command that started it is gone, in whichever way that has ended.
+
+    Such a command puts the reading end of a pipe, and a mark of its data folder, into the variable LIFELINE. It alone
+    has the writing end, so the pipe ends with it, also by `kill -9`.
+    """
+    number, _, _ = os.environ.pop(LIFELINE, "").partition(" ")  # what we start is not meant by it
+    if not number.isdigit():
+        return
+    try:
+        is_pipe = stat.S_ISFIFO(os.fstat(int(number)).st_mode)
+    except OSError:
+        return
+    if is_pipe:
+        os.set_inheritable(int(number), False)
+        threading.Thread(target=_end_after, args=(int(number),), name="lifeline", daemon=True).start()
+
+
+def _end_after(pipe: int) -> None:
+    """Wait for the end of a pipe, then end this process: ask, and force."""
+    while os.read(pipe, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _set_allocator() -> None:
@@ -97,7 +130,7 @@ def _set_allocator() -> None:
 
 @contextmanager
 def service_loop() -> Iterator[Loop]:
-    """Return the loop of a service; SIGTERM and SIGINT end it in good order."""
+    """Return the loop of a service; SIGTERM, SIGINT and SIGHUP end it in good order."""
     _set_allocator()
     gc.freeze()  # objects of the start-up are never collected
     gc.set_threshold(GC_ALLOCATIONS)
@@ -123,7 +156,7 @@ def user_errors() -> Iterator[None]:
         with impatience():
             yield
     except (InvalidInputError, AddressError, TopicError, BindError) as error:
-        fail(str(error), EXIT_USAGE)
+        fail(f"{error}{_port_setting(error)}", EXIT_USAGE)
     except UnicodeEncodeError as error:  # never from stdout or stderr, which take every text
         fail(not_encodable(error), EXIT_USAGE)
     except DiskError as error:
@@ -149,6 +182,16 @@ def not_encodable(error: UnicodeEncodeError) -> str:
     if error.encoding == "utf-8":
         return f"{told}: is not UTF-8"
     return f"{told}: cannot be a file's name in {error.encoding}; set a UTF-8 locale, such as LC_ALL=C.UTF-8"
+
+
+def _port_setting(error: Exception) -> str:
+    """Return which option of the present command sets the port that could not be bound, and which variable."""
+    port = error.port if isinstance(error, BindError) else None
+    context = click.get_current_context(silent=True)
+    for one in context.command.params if context and port else ():
+        if context and one.name and one.name.endswith("port") and context.params.get(one.name) == port:
+            return f" with {one.opts[0]} or {one.envvar}"
+    return ""
 
 
 def exit_code_of(error: ControlError) -> int:

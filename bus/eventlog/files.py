@@ -45,6 +45,18 @@ def holder(path: Path) -> str:
     return f"process {pid}" if pid.isdigit() else "another process"
 
 
+def take_lock(descriptor: int) -> None:
+    """Lock a file for this process, and name the process in it for the error message of a second one.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: it cannot be written.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+
+
 class LogFile:
     """Holds the lock of a database file, and reads and writes the head file beside it."""
 
@@ -61,9 +73,7 @@ class LogFile:
             text = f"cannot write to {error.filename}: {error.strerror}; choose another --data-dir"
             raise LogError(text) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)  # for the error message of a second process
+            take_lock(self._lock)
             head = path.with_suffix(".head")
             if head.exists() and not head.is_file() and not head.is_dir():
                 raise OSError(errno.EINVAL, "it is no regular file; move it away", str(head))  # noqa: TRY301

@@ -179,12 +179,14 @@ class Loop:
         self._stopped = True
 
     def handle_signals(self) -> None:
-        """End `run` on SIGTERM and SIGINT; a second one ends the process at once. For the main thread only.
+        """End `run` on SIGTERM, SIGINT and SIGHUP; a second one ends the process at once. For the main thread only.
 
         A handler that only sets a flag would not wake the poll; the wake-up descriptor does.
         """
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # `nohup` has started us, and means it
             self._signals[number] = signal.signal(number, self._signalled)
 
     def close(self) -> None:
@@ -267,6 +269,6 @@ class Loop:
         self._waking = False
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
-        if self._stopped:
+        if self._stopped and number != signal.SIGHUP:  # of which a closed terminal and its shell send one each
             os._exit(128 + number)
         self.stop()

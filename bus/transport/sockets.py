@@ -52,6 +52,11 @@ class CurveClient:
 class BindError(Exception):
     """An address cannot be bound; the text says why and what to do."""
 
+    def __init__(self, text: str, port: int | None = None) -> None:
+        """Give the port, if another one would do."""
+        super().__init__(text)
+        self.port = port
+
 
 def _socket(kind: int, linger_ms: int, host: str, context: zmq.Context[Socket] | None = None) -> Socket:
     socket: Socket = (context or zmq.Context.instance()).socket(kind)
@@ -84,9 +89,8 @@ def _bind(socket: Socket, address: Address) -> Address:
         socket.close(0)
         if error.errno == zmq.EADDRINUSE:
             reason = "it is taken; stop the other process or choose another port (0 picks a free one)"
-        else:
-            reason = str(error)
-        raise BindError(f"cannot bind {address}: {reason}") from None
+            raise BindError(f"cannot bind {address}: {reason}", address.port) from None
+        raise BindError(f"cannot bind {address}: {error}") from None
     endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
     return Address(address.host, int(endpoint.rpartition(":")[2]))
 

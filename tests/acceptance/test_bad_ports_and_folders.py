@@ -26,7 +26,7 @@ def test_a_port_that_is_taken_is_reported(workspace: Workspace, service: str, ki
 
     assert sentence_of(finished) == (
         f"cannot bind tcp://127.0.0.1:{taken}: it is taken; stop the other process or choose another port "
-        "(0 picks a free one)"
+        f"(0 picks a free one) with --{kind}-port or VARIANTBUS_{service.upper()}_{kind.upper()}_PORT"
     )
 
 

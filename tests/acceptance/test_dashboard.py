@@ -182,4 +182,4 @@ def test_a_port_that_is_taken_is_a_sentence(deployment: Deployment) -> None:
     taken = workspace.run("dashboard", "--port", str(parse_address(runner.control).port), code=2)
 
     assert "cannot bind port" in taken.err
-    assert "choose another --port" in taken.err
+    assert "choose another one with --port or VARIANTBUS_DASHBOARD_PORT" in taken.err

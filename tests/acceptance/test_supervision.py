@@ -1,7 +1,6 @@
-"""`variantbus up` and the Procfile: all processes under one supervisor."""
+"""`variantbus up`, `variantbus down` and the Procfile: all processes under one supervisor."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -9,11 +8,10 @@ from typing import Final
 import psutil
 import pytest
 
-from bus.protocol.control import ControlError, InfoReply
-from bus.transport.client import request
 from tests.support.experiment_files import program
 from tests.support.helpers import wait_until
-from tests.support.workspace import ROOT, VARIANTBUS, Running, Workspace, steady_ports
+from tests.support.installations import settings_for, wait_for_services
+from tests.support.workspace import ROOT, VARIANTBUS, Running, Workspace
 
 UP_SECONDS: Final = 30.0
 DOWN_SECONDS: Final = 10.0
@@ -22,36 +20,9 @@ DOWN_SECONDS: Final = 10.0
 @pytest.fixture
 def workspace(workspace: Workspace) -> Workspace:
     """Return a workspace with free ports in its environment, as somebody has whose usual ones are taken."""
-    for name in ("RUNNER", "LEARNING"):
-        feed, control = steady_ports()
-        workspace.environment[f"VARIANTBUS_{name}_FEED_PORT"] = str(feed)
-        workspace.environment[f"VARIANTBUS_{name}_CONTROL_PORT"] = str(control)
-        workspace.environment[f"VARIANTBUS_{name}"] = f"tcp://127.0.0.1:{control}"
-    workspace.environment["VARIANTBUS_DASHBOARD_PORT"] = "0"
-    workspace.environment["VARIANTBUS_DATA_DIR"] = str(workspace.folder / "data")
-    workspace.environment["PYTHONWARNINGS"] = (
-        "error,ignore::ResourceWarning"  # supervisord leaves files to the collector
-    )
+    workspace.environment |= settings_for(workspace.folder / "data")
     workspace.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), workspace.environment["PATH"]])
     return workspace
-
-
-def answers(address: str) -> bool:
-    """Return whether a service answers."""
-    try:
-        return bool(request(address, "info", {}, InfoReply, timeout=1.0))
-    except ControlError:
-        return False
-
-
-def wait_for_services(workspace: Workspace) -> None:
-    """Wait until both services answer."""
-    for name in ("RUNNER", "LEARNING"):
-        wait_until(
-            lambda one=workspace.environment[f"VARIANTBUS_{name}"]: answers(one),  # type: ignore[misc]
-            UP_SECONDS,
-            what=f"an answer of {name}",
-        )
 
 
 def child(supervisor: Running, module: str) -> psutil.Process | None:
@@ -94,17 +65,34 @@ def test_up_starts_again_what_dies_and_stops_everything_at_the_end(workspace: Wo
     assert "Traceback" not in up.errors()
 
 
+@pytest.mark.fault(item="F22")
 def test_a_second_up_is_refused_at_once(workspace: Workspace) -> None:
-    """Its sentence names the process that has the data, or the port; the first one goes on."""
-    workspace.start("up", VARIANTBUS, "up")
+    """Its sentence names what ends the first one, or all ports and their variables; the first one goes on."""
+    first = workspace.start("up", VARIANTBUS, "up")
     wait_for_services(workspace)
 
     same_data = workspace.run("up", code=4)
     other_data = workspace.run("up", "--data-dir", workspace.folder / "other", code=2)
 
-    assert "runner.db is in use by process" in same_data.err
-    assert "cannot bind port" in other_data.err
+    data = workspace.folder / "data"
+    assert f"`variantbus up` runs in {data} already, as process {first.popen.pid}" in same_data.err
+    assert f"`variantbus down --data-dir {data}`" in same_data.err
+    for name in ("RUNNER_FEED_PORT", "RUNNER_CONTROL_PORT", "LEARNING_FEED_PORT", "LEARNING_CONTROL_PORT"):
+        port = workspace.environment[f"VARIANTBUS_{name}"]
+        assert f"{port} (VARIANTBUS_{name})" in other_data.err
     wait_for_services(workspace)
+
+
+def test_a_folder_whose_runner_was_started_by_hand_is_left_alone(workspace: Workspace) -> None:
+    """`up` names its process, and `down` ends only what an `up` has started."""
+    runner = workspace.runner()
+
+    refused = workspace.run("up", code=4)
+    left = workspace.run("down", code=4)
+
+    assert f"runner.db is in use by process {runner.process.popen.pid}" in refused.err
+    assert f"runner.lock is held by process {runner.process.popen.pid}, which was not started by" in left.err
+    assert runner.info.service == "runner"
 
 
 def test_a_wrong_setting_ends_up_before_anything_is_started(workspace: Workspace) -> None:
@@ -112,28 +100,6 @@ def test_a_wrong_setting_ends_up_before_anything_is_started(workspace: Workspace
     workspace.environment["VARIANTBUS_RUNNER_WORKERS"] = "many"
 
     assert "'many' is not a valid integer range" in workspace.run("up", code=2).err
-
-
-def test_up_ends_with_its_terminal(workspace: Workspace) -> None:
-    """SIGHUP stops all processes in good order."""
-    up = workspace.start("up", VARIANTBUS, "up")
-    wait_for_services(workspace)
-
-    up.send(signal.SIGHUP)
-
-    up.wait(DOWN_SECONDS)
-    assert workspace.left() == []
-
-
-def test_up_ends_with_ctrl_c_as_well(workspace: Workspace) -> None:
-    """SIGINT to `up` stops all processes in good order."""
-    up = workspace.start("up", VARIANTBUS, "up")
-    wait_for_services(workspace)
-
-    up.send(signal.SIGINT)
-
-    up.wait(DOWN_SECONDS)
-    assert workspace.left() == []
 
 
 def test_up_keeps_the_experiments_of_the_last_time(workspace: Workspace) -> None:

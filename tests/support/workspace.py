@@ -241,7 +241,7 @@ class Workspace:
 
     def shadow_our_modules(self) -> None:
         """Write files into the test's folder that are called as our modules are, as a user's own may be."""
-        for name in ("bus", "learning_service", "numpy", "pipeline_runner", "queue", "supervisor", "variantbus", "zmq"):
+        for name in ("bus", "learning_service", "numpy", "pipeline_runner", "queue", "variantbus", "zmq"):
             self.write(f"{name}.py", f"raise SystemExit('{name}.py of the working folder was imported')\n")
 
     def close(self) -> None:

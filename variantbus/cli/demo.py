@@ -3,6 +3,8 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,13 +39,27 @@ def demo(*, keep: bool, data_dir: Path, keys: Keys | None) -> None:
     """
     folder = data_dir.absolute() / "demo"
     pass_on_config()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must not leave the processes behind
-        signal.signal(number, lambda received, _frame: sys.exit(EXIT_SIGNAL + received))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
+            signal.signal(number, lambda received, _frame: sys.exit(EXIT_SIGNAL + received))
     try:
-        with user_errors(), Children(folder / "logs") as children:
+        with user_errors(), Children(folder) as children, _interrupts_explained(keep=keep):
             _run(children, folder, keys, keep=keep)
     except StartError as error:
         fail(str(error), EXIT_UNEXPECTED)
+
+
+@contextmanager
+def _interrupts_explained(*, keep: bool) -> Iterator[None]:
+    """Say what Ctrl-C has done: with the demo end its services, and with them the experiment, for now."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not keep:
+            click.echo(
+                "stopped, with its services; the next `variantbus demo` runs the jobs that are left, too", err=True
+            )
+        raise
 
 
 def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> None:

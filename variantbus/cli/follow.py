@@ -32,27 +32,23 @@ def follow(
     """Show an experiment until it has ended, and return its last state; the runner is asked why its jobs wait."""
     screen = ExperimentScreen()
     prefixes = [topics.build(base, experiment_id) for base in FOLLOWED]
-    try:
-        with (
-            closing(Loop()) as loop,
-            Subscriber(
-                [learning], prefixes, start=Start.LATEST, loop=loop, on_notice=refuse_wrong_feed, keys=keys
-            ) as subscriber,
-            _reason(loop, runner, screen, keys) as reason,
-            _shown(json_lines=json_lines) as show,
-        ):
-            show(screen, [])
-            while not _complete(screen):
-                batch = subscriber.receive(REFRESH_SECONDS)
-                if batch:
-                    reason.note_progress()
-                screen.waits_for = reason.text
-                show(screen, batch)
-                if screen.is_deleted:
-                    break
-    except KeyboardInterrupt:
-        click.echo(f"the experiment continues; see `variantbus watch {experiment_id}`", err=True)
-        raise
+    with (
+        closing(Loop()) as loop,
+        Subscriber(
+            [learning], prefixes, start=Start.LATEST, loop=loop, on_notice=refuse_wrong_feed, keys=keys
+        ) as subscriber,
+        _reason(loop, runner, screen, keys) as reason,
+        _shown(json_lines=json_lines) as show,
+    ):
+        show(screen, [])
+        while not _complete(screen):
+            batch = subscriber.receive(REFRESH_SECONDS)
+            if batch:
+                reason.note_progress()
+            screen.waits_for = reason.text
+            show(screen, batch)
+            if screen.is_deleted:
+                break
     if screen.is_deleted:
         fail(f"experiment {experiment_id} was deleted", EXIT_REFUSED)
     return screen

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from bus.console.options import LEARNING_CONTROL, AddressType, keys_option, runner_option
+from bus.console.options import LEARNING_CONTROL, AddressType, keys_option, local_control, runner_option
 from bus.console.process import user_errors
 from bus.console.start_time import parse_duration
 from bus.console.table import Column, Table
@@ -60,8 +60,8 @@ class DurationType(click.ParamType[timedelta]):
     type=AddressType(),
     multiple=True,
     envvar="VARIANTBUS_LEARNING",
-    default=[LEARNING_CONTROL],
-    show_default=True,
+    default=lambda: [local_control("learning")],
+    show_default=LEARNING_CONTROL,
     show_envvar=True,
     help="Control address of a learning service that has jobs here: its experiments stay; repeatable.",
 )

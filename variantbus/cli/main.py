@@ -16,6 +16,10 @@ COMMANDS: Final = {
         "Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is"
         " restarted.",
     ),
+    "down": Late(
+        "variantbus.cli.up:down",
+        "End the `variantbus up` of the data folder, or what one that was killed has left there, and nothing else.",
+    ),
     "experiment": Late("variantbus.cli.experiment:experiment", "Plan, watch and manage experiments."),
     "rate": Late("variantbus.cli.rate:rate", "Rate a picture with 1 to 5 stars; none removes the rating."),
     "compare": Late(
@@ -95,7 +99,7 @@ def main() -> None:
     \b
     First steps:
       variantbus demo                                      everything once, in a minute
-      variantbus up                                        the services, until Ctrl-C
+      variantbus up                                        the services, until Ctrl-C or `variantbus down`
       variantbus experiment run FILE.toml --follow         plan an experiment and follow it to its end
       variantbus tail variant.status --json
 

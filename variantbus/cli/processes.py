@@ -1,17 +1,19 @@
-"""Our services as child processes of a command: started, waited for, stopped."""
+"""Our services as child processes of a command: started, waited for, stopped, and never left behind."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
+
+from bus.console.process import LIFELINE, STOP_SECONDS
 
 START_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 6.0  # a service drains and ends within 5
 TAIL_LINES: Final = 15
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -28,11 +30,61 @@ class StartError(Exception):
     """A process did not start; the text has the end of its output."""
 
 
+def mark_of(folder: Path) -> str:
+    """Return what a process bears of the data folder to which it belongs; a path could mean another one elsewhere."""
+    status = folder.stat()
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+class Lifeline:
+    """A pipe that ends with this process, also by `kill -9`; what is started with it ends then (`end_with_parent`)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the pipe; the data folder tells `variantbus down` to what a process belongs."""
+        self._mark = mark_of(folder)
+        self._read, self._write = os.pipe()
+
+    def spawn(
+        self, arguments: list[str], stdout: IO[str] | int | None = None, stderr: IO[str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a program, in a session of its own: Ctrl-C is for the command, which stops its processes in order."""
+        return subprocess.Popen(  # noqa: S603 - our own modules
+            arguments,
+            env={**os.environ, LIFELINE: f"{self._read} {self._mark}"},
+            pass_fds=(self._read,),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """Close the pipe, which ends whatever still has it."""
+        os.close(self._write)
+        os.close(self._read)
+
+
+def stop(processes: Iterable[subprocess.Popen[str]]) -> None:
+    """Stop processes: first by SIGTERM, then by SIGKILL."""
+    running = list(processes)
+    for process in running:
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 @dataclass(slots=True)
 class Children:
     """The processes of one command; leaving the `with` block stops them all, last started first."""
 
-    logs: Path
+    folder: Path
+    logs: Path = field(init=False)
+    _lifeline: Lifeline = field(init=False)
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, name: str, module: str, *arguments: str) -> dict[str, str]:
@@ -63,35 +115,26 @@ class Children:
 
     def __enter__(self) -> Self:
         """Create the folder for the output of the processes."""
+        self.logs = self.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
+        self._lifeline = Lifeline(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop all processes: first by SIGTERM, then by SIGKILL."""
-        for process in reversed(self._running):
-            process.terminate()
-        for process in reversed(self._running):
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout:
-                process.stdout.close()
+        """Stop all processes; a second signal, as of a closed terminal and its shell, must not keep us from it."""
+        with _signals_held_back():
+            stop(reversed(self._running))
+            self._lifeline.close()
+            for process in self._running:
+                if process.stdout:
+                    process.stdout.close()
 
     def _spawn(
         self, name: str, module: str, arguments: tuple[str, ...], stdout: int
     ) -> tuple[subprocess.Popen[str], Path]:
         log = self.logs / f"{name}.log"
         with log.open("a", encoding="utf-8") as stderr, _signals_held_back():
-            process = subprocess.Popen(  # noqa: S603 - our own modules
-                python_module(module, *arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                text=True,
-                start_new_session=True,  # Ctrl-C is for the command, which stops them in order
-            )
+            process = self._lifeline.spawn(python_module(module, *arguments), stdout, stderr)
             self._running.append(process)
         return process, log
 

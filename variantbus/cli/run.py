@@ -62,7 +62,11 @@ def end_with(screen: ExperimentScreen) -> None:
 
 def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_lines: bool, keys: Keys | None) -> None:
     """Show an experiment until it has ended, print how to see its pictures, and exit as it ended."""
-    screen = follow(learning, runner, experiment_id, json_lines=json_lines, keys=keys)
+    try:
+        screen = follow(learning, runner, experiment_id, json_lines=json_lines, keys=keys)
+    except KeyboardInterrupt:
+        click.echo(f"the experiment continues; see `variantbus watch {experiment_id}`", err=True)
+        raise
     if screen.has_pictures and not json_lines:
         click.echo(f"pictures: variantbus experiment sheet {experiment_id}", err=True)
     end_with(screen)

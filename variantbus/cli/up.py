@@ -1,24 +1,25 @@
-"""`variantbus up`: all services under one supervisor, which restarts a process that dies."""
+"""`variantbus up` and `variantbus down`: all services of a data folder, and their end."""
 
-import configparser
 import os
 import shlex
-import signal
-import socket
-import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import click
+import psutil
 
-from bus.console.options import data_dir_option, pass_on_config
-from bus.console.process import check_exposure, user_errors
-from bus.eventlog.files import LogFile
-from bus.transport.sockets import BindError
+from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL, data_dir_option, named_runners, pass_on_config
+from bus.console.process import EXIT_REFUSED, check_exposure, fail, user_errors
+from bus.eventlog.errors import LogError
+from bus.eventlog.files import LogFile, holder
 from learning_service.__main__ import main as learning
 from pipeline_runner.__main__ import main as runner
+from variantbus.cli.leftovers import UP_LOCK, end_all, is_locked, lock_folder, started_in
 from variantbus.cli.processes import python_module
+from variantbus.cli.supervisor import Program, Supervisor
+from variantbus.cli.wiring import Wiring, wire
 from variantbus.dashboard.__main__ import check_password
 from variantbus.dashboard.__main__ import main as dashboard
 
@@ -29,8 +30,7 @@ PROGRAMS: Final = {
     "dashboard": ("variantbus.dashboard",),
     "logger": ("bus", "tail", "variant.status"),
 }
-SETTLED_SECONDS: Final = 2  # a process that dies earlier is started again after 1, 2, 3 … seconds
-STOP_SECONDS: Final = 6
+SERVICES: Final = ("runner", "learning")
 
 
 @click.command()
@@ -38,85 +38,83 @@ STOP_SECONDS: Final = 6
 def up(data_dir: Path) -> None:
     """Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is restarted.
 
-    Ports and other settings come from the environment, as each process's --help says.
+    All of them end with this command, in whichever way it ends. Ports and other settings come from the environment, as
+    each process's --help says; the processes find each other wherever they listen.
     """
     with user_errors():
         folder = data_dir.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
         pass_on_config()
-        check_first(folder)
-        config = folder / "supervisord.conf"
-        with config.open("w", encoding="utf-8") as file:
-            supervisor_config(folder).write(file)
+        lock = _claim(folder)
+        wiring = check_first(folder)
         click.echo(f"data and pictures in {folder}", err=True)
-        sys.exit(_supervise(config))
+        _tell_addresses(wiring)
+        programs = [Program(name, python_module(*words, *wiring.arguments[name])) for name, words in PROGRAMS.items()]
+        Supervisor(folder, programs).run()
+        os.close(lock)
 
 
-def check_first(folder: Path) -> None:
+@click.command()
+@data_dir_option
+def down(data_dir: Path) -> None:
+    """End the `variantbus up` of the data folder, or what one that was killed has left there, and nothing else."""
+    with user_errors():
+        folder = data_dir.absolute()
+        ended = end_all(folder) if folder.is_dir() else []
+        for lock in (folder / UP_LOCK, *(folder / f"{name}.lock" for name in SERVICES)):
+            if is_locked(lock):
+                text = f"{lock} is held by {holder(lock)}, which was not started by `variantbus up`, or not here"
+                fail(f"{text}: end it where it was started", EXIT_REFUSED)
+        numbers = ", ".join(str(number) for number in ended)
+        text = f"ended process {numbers}" if ended else f"nothing of `variantbus up` runs in {folder}"
+        click.echo(text, err=True)
+
+
+def check_first(folder: Path) -> Wiring:
     """Check for errors that no restart would cure: a wrong setting, a port in use, a second instance.
 
     Raises:
         UsageError, BindError, LogError: with what to do about it.
     """
+    settings = {}
     for name, command in (("runner", runner), ("learning", learning)):
-        settings = command.make_context(name, []).params  # as the process itself will read them
-        check_exposure(settings["host"], settings["keys"], insecure=settings["insecure"])
+        settings[name] = command.make_context(name, []).params  # as the process itself will read them
+        check_exposure(settings[name]["host"], settings[name]["keys"], insecure=settings[name]["insecure"])
         LogFile(folder / f"{name}.db").close()
-        for port in (settings["feed_port"], settings["control_port"]):
-            _check_port(name, settings["host"], port)
     page = dashboard.make_context("dashboard", []).params
     check_password(page["host"], page["password_file"])
-    _check_port("dashboard", page["host"], page["port"])
+    return wire(settings["runner"], settings["learning"], page, named_runners())
 
 
-def _check_port(name: str, host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host.strip("[]"), port))
-        except OSError as error:
-            text = f"cannot bind port {port} for the {name}: {error.strerror}; stop the other process"
-            raise BindError(text) from None
+def _claim(folder: Path) -> int:
+    """Make this process the `up` of a data folder, if need be after what is there was ended.
+
+    Raises:
+        LogError: another one runs there, or has left processes.
+    """
+    descriptor = -1
+    with suppress(BlockingIOError):
+        descriptor = lock_folder(folder)
+    if descriptor >= 0 and not (left := list(started_in(folder))):
+        return descriptor
+    if descriptor >= 0:
+        os.close(descriptor)
+        found = f"a `variantbus up` that was killed has left processes in {folder}: {_numbers(left)}"
+    else:
+        found = f"`variantbus up` runs in {folder} already, as {holder(folder / UP_LOCK)}"
+    if not (sys.stdin.isatty() and click.confirm(f"{found}. End that and go on?", err=True)):
+        raise LogError(f"{found}; `variantbus down --data-dir {shlex.quote(str(folder))}` ends that")
+    end_all(folder)
+    return _claim(folder)
 
 
-def _supervise(config: Path) -> int:
-    """Run the supervisor until it ends; any signal that ends us, also of a closed terminal, stops it cleanly."""
-    arguments = python_module("supervisor.supervisord", "--configuration", str(config))
-    process = subprocess.Popen(arguments, start_new_session=True)  # noqa: S603 - our own interpreter
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: process.terminate())
-    return process.wait()
+def _numbers(processes: list[psutil.Process]) -> str:
+    return ", ".join(str(process.pid) for process in processes)
 
 
-def supervisor_config(folder: Path) -> configparser.RawConfigParser:
-    """Return the configuration of supervisord: all output goes to our own stdout and stderr, and nothing listens."""
-    config = configparser.RawConfigParser()
-    config["supervisord"] = {
-        "nodaemon": "true",
-        "silent": "true",
-        "logfile": "/dev/fd/2",
-        "logfile_maxbytes": "0",
-        "pidfile": _escaped(folder / "supervisord.pid"),
-    }
-    if os.geteuid() == 0:
-        config["supervisord"]["user"] = "root"  # without it supervisord warns that it does not change its user
-    for priority, (name, words) in enumerate(PROGRAMS.items(), 1):
-        config[f"program:{name}"] = {
-            "command": _escaped(shlex.join(python_module(*words))),
-            "priority": str(priority),
-            "autorestart": "true",
-            "startsecs": str(SETTLED_SECONDS),
-            "startretries": "1000000",
-            "stopwaitsecs": str(STOP_SECONDS),
-            "stdout_logfile": "/dev/fd/1",
-            "stdout_logfile_maxbytes": "0",
-            "stderr_logfile": "/dev/fd/2",
-            "stderr_logfile_maxbytes": "0",
-        }
-    return config
-
-
-def _escaped(text: object) -> str:
-    """Return the text with its percent signs doubled, as supervisord expands them."""
-    return str(text).replace("%", "%%")
+def _tell_addresses(wiring: Wiring) -> None:
+    """Say how commands find the services, if these are not where commands look by themselves."""
+    if (wiring.runner, wiring.learning) != (RUNNER_CONTROL, LEARNING_CONTROL):
+        variables = f"VARIANTBUS_RUNNER={wiring.runner} VARIANTBUS_LEARNING={wiring.learning}"
+        click.echo(f"for commands in other terminals: export {variables}", err=True)

@@ -33,6 +33,15 @@ class PageServer(uvicorn.Server):
         super().__init__(config)
         self._feed = feed
 
+    def end_with_signals(self) -> None:
+        """End in good order also before and after `run`, which only then handles SIGTERM and SIGINT, and for SIGHUP."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
+                signal.signal(number, self._signalled)
+
+    def _signalled(self, *_: object) -> None:
+        self.should_exit = True  # uvicorn raises a signal once more after a clean stop, when this changes nothing
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then the server."""
         self._feed.end()
@@ -122,11 +131,11 @@ def main(  # noqa: PLR0913 - one parameter an option
             timeout_keep_alive=30,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
+        server = PageServer(config, feed)
+        server.end_with_signals()
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         announce("dashboard", http=f"http://{shown}:{bound}")
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)  # uvicorn raises it once more after a clean stop
-        PageServer(config, feed).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def check_password(host: str, path: Path | None) -> str | None:
@@ -157,7 +166,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((plain, port), family=family, backlog=256)
     except OSError as error:
-        raise BindError(f"cannot bind port {port} for the dashboard: {error.strerror}; choose another --port") from None
+        text = f"cannot bind port {port} for the dashboard: {error.strerror}; choose another one"
+        raise BindError(text, port) from None
 
 
 def names_of(port: int) -> list[str]:
