@@ -16,6 +16,8 @@ from typing import Final
 CHANGES: Final = 500  # rows that were written since the last time; few of them can wait for the next start
 REST_SECONDS: Final = 0.25  # after the last time, so that pages that change often are written once for many commits
 MANY_PAGES: Final = 6000  # 24 MiB of 4 KiB each
+FEW_PAGES: Final = 200  # some milliseconds in the log's own thread
+TRIES: Final = 5
 COPY: Final = "PRAGMA wal_checkpoint(PASSIVE)"  # waits for nobody
 
 
@@ -70,8 +72,18 @@ class Checkpoints:
             self._thread.start()
 
     def _work(self, is_whole: bool) -> None:
-        self._has_rest = _copy(self._own) > MANY_PAGES or is_whole
+        pages = _copy(self._own)
+        if pages > MANY_PAGES or is_whole:
+            self._has_rest = self._is_nearly_whole(pages)
         self._rest_until = time.monotonic() + REST_SECONDS
+
+    def _is_nearly_whole(self, pages: int) -> bool:
+        """Copy again what was committed meanwhile, each time less, and return whether few pages are left."""
+        for _ in range(TRIES):
+            before, pages = pages, _copy(self._own)
+            if pages - before <= FEW_PAGES:
+                return True
+        return False
 
 
 def _copy(db: sqlite3.Connection) -> int:

@@ -18,8 +18,8 @@ from bus.protocol.control import (
 from bus.protocol.frames import Record
 from bus.protocol.recovery import Check, Fetch, Info, Latest, Recovery, Request
 from bus.subscriber.delivery import Delivery
-from bus.subscriber.pace import Pace
 from bus.transport.client import RequestClient
+from bus.transport.pace import Pace
 
 ASK_SECONDS: Final = 3.0
 OnError = Callable[[ControlError], None]

@@ -17,13 +17,13 @@ from bus.protocol.identity import FeedIdentity, WrongFeed
 from bus.protocol.recovery import Notice, Recovery
 from bus.protocol.validation import InvalidInputError, decode
 from bus.subscriber.delivery import Delivery, Position, Start
-from bus.subscriber.pace import Pace
 from bus.subscriber.questions import ASK_SECONDS, Questions
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport import sockets
 from bus.transport.client import RequestClient
 from bus.transport.loop import Loop
+from bus.transport.pace import Pace
 from bus.transport.sockets import CurveClient, Socket
 
 TICK_SECONDS: Final = 1.0

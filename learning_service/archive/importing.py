@@ -17,8 +17,10 @@ from bus.contracts.messages import JobCompleted, Outcome
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import checked
 from bus.protocol import topics
 from bus.protocol.control import ControlError
+from bus.transport.pace import Pace
 from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, complete
 from learning_service.archive.imports import (
@@ -33,12 +35,13 @@ from learning_service.experiments import variants
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.sharding import Shard
+from learning_service.experiments.variants import Variant
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
 
 SQL: Final = sql.load("learning_service.archive", "importing.sql")
-AT_ONCE: Final = 200  # records in one transaction
+AT_ONCE: Final = 400  # records in one transaction, at most
 REMOVALS: Final = (
     SQL["delete_results"],
     SQL["delete_pictures"],
@@ -59,6 +62,7 @@ class Importer:
         """Create the table if it is missing; an import that was unfinished at the last stop is dropped."""
         self._log, self._store, self._shard, self._max_variants = log, store, shard, max_variants
         self._turns = OneByOne()
+        self._parts: dict[str, set[int]] = {}  # those that are kept of each experiment
         log.create_tables("archive", SQL)
         for (name,) in log.query(SQL["select_unfinished"]):
             complete(self._drop(name))
@@ -74,9 +78,12 @@ class Importer:
         self._check_deletion(params.experiment_id)
         check_import(params, self._max_variants)
         yield None
+        body = _encode(params)
         with self._log.transaction() as tx:
-            tx.execute(SQL["upsert_part"], (params.experiment_id, params.part, _encode(params)))
-        ((there,),) = self._log.query(SQL["count_parts"], (params.experiment_id, params.parts))
+            tx.executemany(SQL["upsert_part"], checked("import_parts", [(params.experiment_id, params.part, body)]))
+        here = self._parts.setdefault(params.experiment_id, set())
+        here.add(params.part)
+        there = sum(part < params.parts for part in here)
         if there < params.parts:
             return ImportReply(parts=there, done=False)
         yield from self._turns.run(self._make(params.experiment_id, params.parts))
@@ -119,23 +126,20 @@ class Importer:
         name, records, judgements = whole.experiment_id, whole.records, self._store.judgements
         made = yield from planned_variants(whole)
         images = yield from pictures_by_job(records)
-        for some in in_parts(sorted(records.results, key=attrgetter("finished_at"))):
-            ended = [completed_job(whole, one, images.get(one.job_id, ())) for one in some]
-            with self._log.transaction() as tx:
-                self._store.results.write(tx, EndedJobs(ended))
-            by_variant: dict[int, list[JobCompleted]] = {}
-            for record, job in zip(some, ended, strict=True):
-                by_variant.setdefault(record.variant_index, []).append(job)
-            for index, jobs in by_variant.items():
-                made[index] = variants.jobs_ended(made[index], jobs)
+        results = sorted(records.results, key=attrgetter("finished_at"))
+        yield None
+        pace = Pace(AT_ONCE)
+        for some in in_parts(results, pace):
+            with pace.timed(len(some)):
+                self._write_results([completed_job(whole, one, images.get(one.job_id, ())) for one in some], made)
             yield None
-        for ratings in in_parts(records.ratings):
-            with self._log.transaction() as tx:
+        for ratings in in_parts(records.ratings, pace):
+            with pace.timed(len(ratings)), self._log.transaction() as tx:
                 for rating in ratings:
                     judgements.rate(tx, name, RatingRow(rating.sha256, rating.stars, rating.note, rating.rated_at))
             yield None
-        for comparisons in in_parts(records.comparisons):
-            with self._log.transaction() as tx:
+        for comparisons in in_parts(records.comparisons, pace):
+            with pace.timed(len(comparisons)), self._log.transaction() as tx:
                 for comparison in comparisons:
                     judgements.compare(tx, name, comparison_row(comparison))
             yield None
@@ -148,6 +152,17 @@ class Importer:
         experiment.updated_at, experiment.revision = time.time(), 1
         yield None
         self._publish(experiment)
+
+    def _write_results(self, ended: Sequence[JobCompleted], made: list[Variant]) -> None:
+        """Write the results of some jobs, and change the variants that they belong to."""
+        with self._log.transaction() as tx:
+            self._store.results.write(tx, EndedJobs(ended))
+        by_variant: dict[int, list[JobCompleted]] = {}
+        for job in ended:
+            if job.learning_context:
+                by_variant.setdefault(job.learning_context.variant_index, []).append(job)
+        for index, jobs in by_variant.items():
+            made[index] = variants.jobs_ended(made[index], jobs)
 
     def _publish(self, experiment: Experiment) -> None:
         """Write and publish the experiment whose records and variants are there."""
@@ -187,6 +202,7 @@ class Importer:
         else:
             yield from self._remove_all(REMOVALS, name)
         yield from self._remove_all([SQL["delete_parts"]], name)  # last: while they are there, this begins again
+        self._parts.pop(name, None)
 
     def _remove_all(self, statements: Sequence[str], name: str) -> Steps[None]:
         for statement in statements:
@@ -197,9 +213,12 @@ class Importer:
                 yield None
 
 
-def in_parts(records: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_parts(records: Sequence[T], pace: Pace) -> Iterator[Sequence[T]]:
     """Yield records in parts that can be written in some milliseconds."""
-    return (records[place : place + AT_ONCE] for place in range(0, len(records), AT_ONCE))
+    place = 0
+    while some := records[place : place + pace.count]:
+        place += len(some)
+        yield some
 
 
 def comparison_row(record: ComparisonRecord) -> ComparisonRow:

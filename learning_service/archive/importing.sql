@@ -10,12 +10,9 @@ CREATE TABLE import_parts (
 -- migration_2: rows have checksums.
 ALTER TABLE import_parts ADD COLUMN crc INTEGER;
 
--- upsert_part: keep a part.
-INSERT INTO import_parts (experiment_id, part, body) VALUES (?, ?, ?)
-ON CONFLICT (experiment_id, part) DO UPDATE SET body = excluded.body;
-
--- count_parts: how many are there.
-SELECT count(*) FROM import_parts WHERE experiment_id = ? AND part < ?;
+-- upsert_part: keep a part, with its checksum: to be added afterwards, all of it would be written again.
+INSERT INTO import_parts (experiment_id, part, body, crc) VALUES (?, ?, ?, ?)
+ON CONFLICT (experiment_id, part) DO UPDATE SET body = excluded.body, crc = excluded.crc;
 
 -- select_part: one of them.
 SELECT body FROM import_parts WHERE experiment_id = ? AND part = ?;

@@ -16,6 +16,7 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError, InfoReply, NoParams
 from bus.telemetry.metrics import Point
+from bus.transport.pace import Pace
 from bus.transport.retry import log_transient
 from bus.transport.server import MethodServer
 from learning_service.dispatch.links import RunnerLink
@@ -27,7 +28,7 @@ from learning_service.storage.departures import HeldJob, HeldJobs
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
-NUMBERS_AT_ONCE: Final = 400  # jobs that are looked at in one turn of the loop
+NUMBERS_AT_ONCE: Final = 400  # jobs that are looked at in one turn of the loop, at most
 HELP: Final = {
     "variantbus_runner_away_seconds": "For how long a runner has not answered for which something waits.",
     "variantbus_runner_waiting": "What waits for a runner that does not answer: jobs, and cancels of experiments.",
@@ -51,6 +52,7 @@ class Departures:
         self._resending, self._pump = resending, pump
         self._links = {link.address: link for link in links}
         self._since = self._rows.absences()
+        self._pace = Pace(NUMBERS_AT_ONCE)
         self._looked_at = 0  # the numbers of jobs up to here were looked at in the present round
         # never grows: jobs are assigned only to followed runners
         self._strangers = self._rows.count_held().keys() - self._links.keys()
@@ -106,13 +108,15 @@ class Departures:
         runner = self._rows.forgotten()
         if runner is None:
             return False
-        high = self._looked_at + NUMBERS_AT_ONCE
-        held, is_last = self._rows.held(runner, self._looked_at, high), high >= self._rows.last_number()
-        if held or is_last:
-            with self._log.transaction(sync=True) as tx:
-                self._hand_on(tx, runner, held)
-                if is_last:
-                    self._rows.finish(tx, runner)
+        at_once = self._pace.count
+        high = self._looked_at + at_once
+        with self._pace.timed(at_once):
+            held, is_last = self._rows.held(runner, self._looked_at, high), high >= self._rows.last_number()
+            if held or is_last:
+                with self._log.transaction(sync=True) as tx:
+                    self._hand_on(tx, runner, held)
+                    if is_last:
+                        self._rows.finish(tx, runner)
         self._looked_at = 0 if is_last else high
         if is_last:
             self._strangers.discard(runner)

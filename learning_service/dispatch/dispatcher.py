@@ -32,6 +32,7 @@ from bus.telemetry.metrics import Point
 from bus.transport.client import RequestClient
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
+from bus.transport.pace import Pace
 from bus.transport.retry import log_transient
 from bus.transport.steps import Steps, wait
 from learning_service.dispatch import departures, sharing
@@ -47,7 +48,7 @@ BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the l
 PUMP_SECONDS: Final = 1.0  # what could not be sent or written is tried again as often
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 POLLS_AN_ANNOUNCEMENT: Final = 2
-CANCELS_AT_ONCE: Final = 400  # jobs that no runner has; more of them would keep the service from its sockets
+CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has, at most
 ASK_SECONDS: Final = 3.0
 CHECK_SECONDS: Final = 1.5  # whoever wants to plan something waits meanwhile
 CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant
@@ -89,6 +90,7 @@ class Dispatcher:
         self._refused, self._unsent, self._reconcile = refused, unsent, reconcile
         self._sharing = Sharing(store, control)
         self._resending = Resending(log, store, loop, self.pump)
+        self._cancel_pace = Pace(CANCELS_AT_ONCE)
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
         self.departures = Departures(log, store, self._links, self._resending, self.pump)
@@ -235,8 +237,9 @@ class Dispatcher:
     def _withdraw(self) -> bool:
         """Withdraw some jobs that were cancelled before a runner had them; return whether there may be others."""
         for address in (UNASSIGNED, *(link.address for link in self._links if not link.busy)):
-            if rows := self._store.cancelled_unsent(address, CANCELS_AT_ONCE):
-                self._unsent(rows)
+            if rows := self._store.cancelled_unsent(address, self._cancel_pace.count):
+                with self._cancel_pace.timed(len(rows)):
+                    self._unsent(rows)
                 return True
         while cancel := self._store.next_cancel(UNASSIGNED):
             self._finish_cancel(UNASSIGNED, *cancel)

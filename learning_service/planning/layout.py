@@ -16,6 +16,7 @@ from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.transport.loop import Loop
+from bus.transport.pace import Pace
 from bus.transport.retry import retry_later
 from bus.transport.steps import Steps
 from learning_service.dispatch.dispatcher import Dispatcher
@@ -23,7 +24,7 @@ from learning_service.experiments.plan import PlannedJob, parse_job_id
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore
 
-AT_ONCE: Final = 400  # rows in one transaction
+AT_ONCE: Final = 2000  # rows in one transaction, at most
 logger = logging.getLogger(__name__)
 
 
@@ -70,13 +71,14 @@ class Layout:
                 groups.setdefault(job.variant_index if by_value else job.repeat_index, []).append((name, job))
             replaced += [name for name, phase in variant.jobs.items() if phase == "replaced"]
             yield None
-        for place in range(0, len(replaced), AT_ONCE):
-            with self._log.transaction() as tx:
-                self._store.results.remove(tx, experiment_id, replaced[place : place + AT_ONCE])
+        pace, gone = Pace(AT_ONCE), iter(replaced)
+        while some := list(islice(gone, pace.count)):
+            with pace.timed(len(some)), self._log.transaction() as tx:
+                self._store.results.remove(tx, experiment_id, some)
             yield None
-        jobs = chain.from_iterable(groups[place] for place in sorted(groups))
-        while rows := list(islice(jobs, AT_ONCE)):
-            with self._log.transaction() as tx:
+        pace, jobs = Pace(AT_ONCE), chain.from_iterable(groups[place] for place in sorted(groups))
+        while rows := list(islice(jobs, pace.count)):
+            with pace.timed(len(rows)), self._log.transaction() as tx:
                 if current := self._store.find(experiment_id):
                     self._store.add_jobs(tx, current, rows)
             yield None

@@ -13,6 +13,7 @@ from bus.contracts.topics import JOB_COMPLETED, JOB_QUEUED, JOB_STARTED
 from bus.eventlog.errors import BodyTooLargeError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
+from bus.transport.pace import Pace
 from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers
 from pipeline_runner.queue.jobs import (
@@ -34,7 +35,7 @@ from pipeline_runner.queue.turns import Turns
 
 Clock = Callable[[], float]
 EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
-CANCELS_AT_ONCE: Final = 500  # jobs in one transaction
+CANCELS_AT_ONCE: Final = 1000  # jobs in one transaction, at most
 
 
 class QueueFullError(Exception):
@@ -85,6 +86,7 @@ class JobService:
         for record in self.store.running():
             self._count(record, 1)
         self._cancelling = set(self.store.cancels())
+        self._cancel_pace = Pace(CANCELS_AT_ONCE)
         self._pauses = frozenset(self.store.pauses())
         self.queues.set_pauses(self._pauses)
 
@@ -263,9 +265,10 @@ class JobService:
         if not self._cancelling:
             return False
         experiment_id = min(self._cancelling)
-        waiting = self.store.unended(experiment_id, "queued", CANCELS_AT_ONCE)
-        done = len(waiting) < CANCELS_AT_ONCE
-        with self._log.transaction() as tx:
+        pace = self._cancel_pace
+        waiting = self.store.unended(experiment_id, "queued", pace.count)
+        done = len(waiting) < pace.count
+        with pace.timed(len(waiting)), self._log.transaction() as tx:
             ended = [self._end(tx, record, cancelled_result()) for record in waiting]
             if done:
                 self.store.write_cancel(tx, experiment_id, done=True)

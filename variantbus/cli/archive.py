@@ -21,7 +21,7 @@ from variantbus.client.planning import new_id
 from variantbus.client.records import export_of
 from variantbus.reports.export import Exported, from_csv, from_json, to_csv, to_json, under
 
-PART_BYTES: Final = 1 << 20  # of the records in one request
+PART_BYTES: Final = 1 << 18  # of the records in one request, which is read and kept in some milliseconds
 IMPORT_SECONDS: Final = 60.0  # for one part; the last one writes them all
 Format = Literal["json", "csv"]
 
