@@ -33,7 +33,7 @@ from learning_service.archive.imports import (
 )
 from learning_service.experiments import variants
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.experiments.model import Experiment, experiment_status, variant_status
+from learning_service.experiments.model import Experiment, experiment_status, packed_status
 from learning_service.experiments.sharding import Shard
 from learning_service.experiments.variants import Variant
 from learning_service.storage.judgements import ComparisonRow, RatingRow
@@ -181,7 +181,7 @@ class Importer:
             topic = topics.build(VARIANT_STATUS, experiment.experiment_id, variant.index)
             if not self._log.latest(topic, 1).records:  # `newest` would count one from before a deletion
                 with self._log.transaction() as tx:
-                    tx.append(topic, variant_status(experiment, variant))
+                    tx.append(topic, packed_status(experiment, variant))
             yield None
 
     def _compare(self, known: Experiment, whole: ImportParams) -> Steps[None]:

@@ -1,9 +1,9 @@
 """An experiment in memory: its plan, its variants, and what is published of them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import asdict
 
 from bus.contracts.experiments import ExperimentView
@@ -24,6 +24,12 @@ from learning_service.experiments.variants import ENDED, Variant
 ONE_STATE: Final[tuple[VariantState, ...]] = ("pending", "completed", "failed", "cancelled")
 MOST_WAITING: Final = 20  # times the mean duration of a job, in an estimate
 LEAST_SECONDS: Final = 1.0  # of a mean duration there
+
+
+class _PackedStatus(VariantStatus, frozen=True, gc=False, omit_defaults=True, tag="variant.status"):
+    """A status whose pictures are encoded."""
+
+    images: Raw  # type: ignore[assignment]  # it is encoded only, to the same bytes
 
 
 class SearchState(NamedTuple):
@@ -201,15 +207,24 @@ def experiment_view(experiment: Experiment, recommendation: RecommendationUpdate
     """Return the full view of an experiment."""
     return ExperimentView(
         **asdict(experiment_status(experiment)),
-        variants=[variant_status(experiment, variant) for variant in experiment.variants.values()],
+        variants=[packed_status(experiment, variant) for variant in experiment.variants.values()],
         recommendation=recommendation,
     )
 
 
 def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
     """Return the published status of a variant: its whole state."""
+    return _status(VariantStatus, experiment, variant, variant.images)
+
+
+def packed_status(experiment: Experiment, variant: Variant) -> VariantStatus:
+    """Return the status of a variant to be encoded only: its pictures are encoded already."""
+    return _status(_PackedStatus, experiment, variant, variant.packed)
+
+
+def _status(kind: type[VariantStatus], experiment: Experiment, variant: Variant, images: Any) -> VariantStatus:
     means = {name: total / count for name, (total, count) in variant.metric_sums.items()}
-    return VariantStatus(
+    return kind(
         experiment_id=experiment.experiment_id,
         experiment_name=experiment.definition.name,
         variant_index=variant.index,
@@ -220,7 +235,7 @@ def variant_status(experiment: Experiment, variant: Variant) -> VariantStatus:
         completed=variant.completed,
         failed=variant.failed,
         cancelled=variant.cancelled,
-        images=variant.images,
+        images=images,
         error=variant.error,
         rating=variant.rating,
         metrics=means,

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
 from bus.contracts.lifecycle import step
 from bus.contracts.messages import ImageRef, JobCompleted, RatingSummary, VariantState, VariantValue
+from learning_service.experiments import pictures
 
 VariantEvent = Literal[
     "job_queued",
@@ -57,7 +58,7 @@ def transition(status: VariantState, event: VariantEvent) -> VariantState:
     return step("variant", TRANSITIONS, status, event)
 
 
-class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"packed": "images"}):
     """The stored state of one variant; its published status is derived (see `experiments.model`)."""
 
     index: int
@@ -68,7 +69,7 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
-    images: tuple[ImageRef, ...] = ()
+    packed: Raw = pictures.NONE  # its pictures
     error: str | None = None
     warned: int = 0  # completed jobs with warnings
     warning: str | None = None
@@ -80,6 +81,11 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     duration_sum: float = 0.0
     revision: int = 0
     updated_at: float = 0.0
+
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """Its pictures, in the order in which their jobs ended."""
+        return pictures.unpack(self.packed)
 
     @property
     def planned(self) -> int:
@@ -179,7 +185,7 @@ def job_ended(variant: Variant, job: JobCompleted) -> Variant:
         (completed + 1, failed, cancelled),
         now,
         running=running,
-        images=(variant.images + result.images)[:IMAGES_LIMIT],
+        packed=pictures.with_more(variant.packed, result.images, IMAGES_LIMIT) if result.images else variant.packed,
         metric_sums=add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
         duration_sum=variant.duration_sum + (seconds_of(job) or 0.0),
         warned=variant.warned + bool(result.warnings),
@@ -207,7 +213,7 @@ def jobs_ended(variant: Variant, ended: Sequence[JobCompleted]) -> Variant:
         (variant.completed + len(well), variant.failed + len(errors), variant.cancelled + cancelled),
         ended[-1].finished_at,
         running=variant.running - runs,
-        images=(*variant.images, *images)[:IMAGES_LIMIT],
+        packed=pictures.with_more(variant.packed, images, IMAGES_LIMIT),
         metric_sums=sums,
         duration_sum=sum((seconds_of(job) or 0.0 for job in well), variant.duration_sum),
         warned=variant.warned + len(warnings),

@@ -19,7 +19,7 @@ from learning_service.experiments.model import (
     SearchState,
     experiment_status,
     experiment_view,
-    variant_status,
+    packed_status,
 )
 from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request, runs_alone
 from learning_service.experiments.selection import Selection
@@ -97,7 +97,7 @@ class Creation:
             tx.append(topics.build(EXPERIMENT_STATUS, experiment_id), experiment_status(experiment))
             for variant in planned:
                 topic = topics.build(VARIANT_STATUS, experiment_id, variant.index)
-                tx.append(topic, variant_status(experiment, variant))
+                tx.append(topic, packed_status(experiment, variant))
         logger.info("experiment %s: %d variants, %d jobs", experiment_id, len(values), experiment.totals.jobs)
         self._store.keep(experiment)
         yield None

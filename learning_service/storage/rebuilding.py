@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from bus.contracts.messages import Message, VariantStatus, VariantValue, decode_body
 from bus.protocol.frames import Record
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments import variants
+from learning_service.experiments import pictures, variants
 from learning_service.experiments.plan import PlannedJob, job_id, parse_job_id
 from learning_service.experiments.variants import IMAGES_LIMIT, JobPhase, Variant
 from learning_service.storage.results import PictureRow, ResultRow
@@ -57,7 +57,7 @@ def rebuild(seen: Evidence) -> Variant:
         failed=failed,
         cancelled=cancelled,
         replaced=phases["replaced"],
-        images=tuple(row.image for row in seen.pictures if jobs.get(row.job_id) == "ended")[:IMAGES_LIMIT],
+        packed=pictures.pack([row.image for row in seen.pictures if jobs.get(row.job_id) == "ended"][:IMAGES_LIMIT]),
         error=next((row.error for row in reversed(ends) if row.state == "failed"), None),
         metric_sums=_metric_sums(ends),
         duration_sum=sum(row.seconds or 0.0 for row in ends),
@@ -76,7 +76,7 @@ def _with_published(variant: Variant, published: VariantStatus) -> Variant:
     return replace(
         variant,
         status=published.status if is_status_good else variant.status,
-        images=published.images if whole else variant.images,
+        packed=pictures.pack(published.images) if whole else variant.packed,
         error=published.error if whole else variant.error,
         warned=min(published.warned, variant.completed),
         warning=published.warning,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.contracts.messages import ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
@@ -16,6 +17,7 @@ from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.delivery import Position
+from learning_service.experiments import pictures
 from learning_service.experiments.model import Busy, Experiment, Listed, Summary
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.sharding import ALL, Shard, owner
@@ -337,7 +339,7 @@ class LearningStore:
             experiment = Experiment(
                 experiment_id,
                 _decode_definition(definition),
-                (_decode_variant(state) for (state,) in states),
+                (_loaded(state) for (state,) in states),
                 created_at=created_at,
                 discovered=bool(discovered),
             )
@@ -363,10 +365,23 @@ def is_readable(definition: bytes | None = None, state: bytes | None = None) -> 
         if definition is not None:
             _decode_definition(definition)
         if state is not None:
-            _decode_variant(state)
+            _loaded(state)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
+
+
+def _loaded(state: bytes) -> Variant:
+    """Return a stored variant.
+
+    Raises:
+        DecodeError, UnicodeDecodeError: it is none.
+    """
+    variant = _decode_variant(state)
+    if variant.packed is pictures.NONE:
+        return variant
+    pictures.unpack(variant.packed)  # only to see that they are some
+    return replace(variant, packed=variant.packed.copy())  # which would keep the whole state in memory
 
 
 def job_kind(pipeline: str, stage: str) -> str:

@@ -6,7 +6,7 @@ from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from learning_service.experiments import variants
 from learning_service.experiments.draft import Draft
-from learning_service.experiments.model import Experiment, experiment_status, variant_status
+from learning_service.experiments.model import Experiment, experiment_status, packed_status
 from learning_service.experiments.variants import Variant
 from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
@@ -88,7 +88,7 @@ class UnitOfWork:
         )
         for name, index in self._news:
             draft = self._drafts[name]
-            self.tx.append(topics.build(VARIANT_STATUS, name, index), variant_status(draft, draft.variants[index]))
+            self.tx.append(topics.build(VARIANT_STATUS, name, index), packed_status(draft, draft.variants[index]))
         for name, draft in self._drafts.items():
             if name in self._published:
                 draft.revision += 1

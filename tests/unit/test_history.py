@@ -9,6 +9,7 @@ from bus.contracts.messages import RatingSummary, VariantValue
 from learning_service.experiments.history import Looked, joined, look_back
 from learning_service.experiments.judgements import Pictures, Stars, count_pictures, mean_of
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.pictures import pack
 from learning_service.experiments.variants import Variant
 from tests.support.factories import definition, image
 from variantbus.cli.history import bars, experiments_table, values_table
@@ -21,7 +22,7 @@ def experiment(name: str, *values: VariantValue, at: float = 1.0, seconds: float
             index=index,
             value=value,
             jobs={},
-            images=(image(f"{index}a"), image(f"{index}b")),
+            packed=pack([image(f"{index}a"), image(f"{index}b")]),
             completed=2,
             duration_sum=2 * seconds,
         )

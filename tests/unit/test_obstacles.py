@@ -9,6 +9,7 @@ from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import SearchState
+from learning_service.experiments.pictures import pack
 from learning_service.feedback.ratings import hint_of
 from learning_service.planning.objectives import decided_by, resumed
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
@@ -82,7 +83,7 @@ def test_what_jobs_have_brought_is_known_of_the_variants() -> None:
     experiment = planned_experiment()
     assert reported_by(experiment) == Reported(0, [], has_pictures=False)
     variant = experiment.variants[1]
-    experiment.put(replace(variant, completed=1, metric_sums={"b": (1.0, 1), "a": (1.0, 1)}, images=(image(),)))
+    experiment.put(replace(variant, completed=1, metric_sums={"b": (1.0, 1), "a": (1.0, 1)}, packed=pack([image()])))
     assert reported_by(experiment) == Reported(1, ["a", "b"], has_pictures=True)
 
 

@@ -1,0 +1,45 @@
+"""The pictures of a variant as they are encoded: each is encoded once, not with each status and each stored state."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import Raw
+from msgspec.msgpack import Decoder, Encoder
+
+from bus.contracts.messages import ImageRef
+
+NONE: Final = Raw(b"\x90")  # an empty array of msgpack
+SHORT: Final = 16  # an array of fewer than that begins with one byte, FIX_ARRAY and their number
+FIX_ARRAY: Final = 0x90
+ARRAY_16: Final = b"\xdc"  # and their number in two bytes
+
+_encode = Encoder().encode
+_decode = Decoder(tuple[ImageRef, ...]).decode
+
+
+def pack(images: Iterable[ImageRef]) -> Raw:
+    """Return pictures as they are kept."""
+    return Raw(_encode(tuple(images)))
+
+
+def unpack(packed: Raw) -> tuple[ImageRef, ...]:
+    """Return the pictures.
+
+    Raises:
+        DecodeError, UnicodeDecodeError: they are none.
+    """
+    return _decode(packed)
+
+
+def with_more(packed: Raw, images: Sequence[ImageRef], limit: int) -> Raw:
+    """Return the pictures with more behind them, at most `limit` (below 65,536) in all."""
+    data = memoryview(packed)
+    count, start = data[0] - FIX_ARRAY, 1
+    if not 0 <= count < SHORT:
+        count, start = int.from_bytes(data[1:3], "big"), 3
+    more = images[: max(0, limit - count)]
+    if not more:
+        return packed
+    count += len(more)
+    header = bytes((FIX_ARRAY + count,)) if count < SHORT else ARRAY_16 + count.to_bytes(2, "big")
+    return Raw(b"".join((header, data[start:], *map(_encode, more))))
