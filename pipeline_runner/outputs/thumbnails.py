@@ -56,11 +56,16 @@ def _thumbnail(size: int, image: Image.Image) -> bytes:
     return _encode(ImageOps.exif_transpose(_shrunk(image)))
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    """Fit a picture of any mode into the edge, as RGB or RGBA."""
+def in_colours(image: Image.Image) -> Image.Image:
+    """Return a picture of any mode as RGB, or as RGBA if it is transparent somewhere."""
     if image.mode in _SIXTEEN_BITS:
         image = image.convert("I").point(lambda value: value / 256).convert("L")  # which would cut off at 255
-    small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """Fit a picture into the edge."""
+    small = in_colours(image)
     small.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return small
 

@@ -24,7 +24,6 @@ from tests.support.workspace import (
     steady_ports,
     view_of,
 )
-from variantbus.reports.sheet import CELL, GAP, HEADING, SIDE, TITLE
 
 
 @pytest.fixture
@@ -71,9 +70,7 @@ def test_a_contact_sheet_is_drawn_on_another_machine(workspace: Workspace, other
 
     written = other_machine.run("experiment", "sheet", experiment_id).out.strip()
 
-    check_picture(
-        other_machine.folder / written, (SIDE + 3 * (CELL + GAP) + GAP, TITLE + HEADING + 2 * (CELL + GAP) + GAP)
-    )
+    check_picture(other_machine.folder / written)
     with Image.open(other_machine.folder / written) as sheet:
         assert len(sheet.getcolors(sheet.width * sheet.height) or []) > 10, "the cells are empty"
     assert sorted(path.name for path in other_machine.folder.glob("*.png")) == [f"{experiment_id}.png"]

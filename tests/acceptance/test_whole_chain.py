@@ -9,7 +9,7 @@ from tests.support.experiment_files import pictures, program, services, submit
 from tests.support.helpers import wait_until
 from tests.support.invariants import check_offsets
 from tests.support.workspace import ROOT, Running, ServiceProcess, Workspace, view_of
-from variantbus.reports.sheet import CELL, GAP, HEADING, SIDE, TITLE
+from variantbus.reports.sheet import CELL, LARGEST_CELL
 
 SETTLED = {"completed", "failed", "partial", "cancelled"}
 
@@ -92,9 +92,10 @@ def test_a_contact_sheet_has_a_column_a_value_and_a_row_a_seed(workspace: Worksp
 
     written = workspace.run("experiment", "sheet", experiment_id, "-o", "sheet.png").out.strip()
 
-    size = (SIDE + 3 * (CELL + GAP) + GAP, TITLE + HEADING + 2 * (CELL + GAP) + GAP)
-    check_picture(workspace.folder / written, size)
+    check_picture(workspace.folder / written)
     with Image.open(workspace.folder / written) as sheet:
+        assert 3 * CELL < sheet.width < 3 * LARGEST_CELL + CELL, "there are other than three columns"
+        assert 2 * CELL < sheet.height < 2 * LARGEST_CELL + CELL, "there are other than two rows"
         assert len(sheet.getcolors(sheet.width * sheet.height) or []) > 10, "the cells are empty"
 
 

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from bus.contracts.jobs import SubmitParams, SubmitReply
 from bus.contracts.messages import Config, JobResult
@@ -164,3 +166,36 @@ def test_the_commands_that_show_pictures_read_them_too(data: bytes) -> None:
     assert picture
     assert picture.size == SIZE
     assert read_picture(b"no picture") is None
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_shown_over_a_checkerboard(mode: str) -> None:
+    """It was black, or whatever colour stood below; half of the pixels are light, and half are dark."""
+    buffer = io.BytesIO()
+    picture = Image.new("RGBA", (240, 120), (10, 20, 30, 0))
+    picture.paste((90, 90, 90, 255), (0, 0, 10, 10))
+    picture.convert(mode).save(buffer, "PNG", **({"transparency": 0} if mode == "P" else {}))
+
+    shown = read_picture(buffer.getvalue())
+
+    assert shown
+    assert shown.mode == "RGB"
+    found = {colour for _, colour in shown.crop((120, 0, 240, 120)).getcolors() or []}
+    assert found == {(255, 255, 255), (204, 204, 204)}
+    assert shown.getpixel((200, 5)) != shown.getpixel((210, 5))
+
+
+def test_sixteen_bits_and_a_turned_photo_are_shown_as_their_thumbnails_are() -> None:
+    """Not cut off at 255, and upright."""
+    grey, turned = io.BytesIO(), io.BytesIO()
+    Image.new("I;16", (20, 10), 128 * 256).save(grey, "PNG")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.new("RGB", (20, 10), "#ff0000").save(turned, "JPEG", exif=exif)
+
+    shown, upright = read_picture(grey.getvalue()), read_picture(turned.getvalue())
+
+    assert shown
+    assert shown.getpixel((0, 0)) == (128, 128, 128)
+    assert upright
+    assert upright.size == (10, 20)

@@ -126,6 +126,33 @@ def test_nothing_that_a_person_typed_becomes_a_tag(values: list[VariantValue]) -
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
+@pytest.mark.fault(item="F157")
+def test_long_values_have_short_labels_with_all_of_it_behind() -> None:
+    """In the table of values they open; above the pictures they differ."""
+    scene = "a photo of a very detailed scene with many things in it, " * 9
+    reader = read(report_html(*example([f"{scene}a cat", f"{scene}a dog"]), lambda _: PNG, lambda _: None))
+
+    assert reader.text.count(f"{scene}a cat") == 1
+    assert reader.text.count("in it, a cat") == 3
+    assert reader.text.count("in it, a dog") == 3
+    assert [tag for tag, _ in reader.tags].count("details") == 2
+
+
+@pytest.mark.fault(item="F158")
+def test_of_two_variables_one_goes_across_and_one_down() -> None:
+    """As on the contact sheet."""
+    values: list[VariantValue] = [{"cfg": cfg, "steps": steps} for cfg in (3, 7) for steps in (40, 80)]
+    exported, made = example(values)
+    two = (Variable(name="cfg", values=[1]), Variable(name="steps", values=[1]))
+    exported = replace(exported, definition=replace(exported.definition, variable=None, variables=two))
+    page = report_html(exported, made, lambda _: PNG, lambda _: None)
+
+    heads = re.findall(r'<th scope="col">(\d+)</th>', page)
+    rows = re.findall(r'<th scope="row">(\d+)</th>', page)
+    assert (heads, rows) == (["3", "7"], ["40", "80"])
+    assert 'alt="cfg 3, steps 40, seed 100' in page
+
+
 def test_a_picture_that_is_gone_says_so() -> None:
     """And a job that failed says why."""
     page = read(report_html(*example([0, 1]), lambda _: None, lambda _: None))

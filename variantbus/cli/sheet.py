@@ -1,6 +1,8 @@
 """`variantbus experiment sheet`."""
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final
 
 import click
 from PIL import Image
@@ -10,12 +12,15 @@ from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
+from variantbus.cli.file_changes import NEW_MODE
 from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_picture
 from variantbus.client.records import export_of
 from variantbus.reports.export import Exported
-from variantbus.reports.sheet import SheetError, contact_sheet
+from variantbus.reports.sheet import Sheet, SheetError
 from variantbus.reports.text import count_text
+
+LETTERS: Final = 20  # that are named of those which no font has
 
 
 @click.command()
@@ -25,20 +30,29 @@ from variantbus.reports.text import count_text
 @runner_option
 @keys_option
 def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str, keys: Keys | None) -> None:
-    """Draw all pictures of an experiment into one PNG: one column for each value, one row for each seed."""
+    """Draw all pictures of an experiment into one PNG: one column for each value, one row for each seed.
+
+    Of two variables, the values of the first go across and those of the second down. More pictures than one file can
+    hold go into several; the path of each is printed.
+    """
     with user_errors():
         target = output or Path(f"{experiment_id}.png")
         if target.suffix.lower() != ".png" or not target.parent.is_dir():
             raise InvalidInputError(f"--output: {target} must end in .png, in a folder that exists")
         try:
-            write_sheet(export_of(learning, experiment_id, keys), runner, target, keys)
+            for path in write_sheet(export_of(learning, experiment_id, keys), runner, target, keys):
+                click.echo(str(path))
         except SheetError as error:
             fail(str(error), EXIT_REFUSED)
-        click.echo(str(target))
 
 
-def write_sheet(exported: Exported, runner: str, target: Path, keys: Keys | None = None) -> None:
-    """Draw the contact sheet from the runner's thumbnails, and write it; say on stderr how many pictures it lacks."""
+def write_sheet(exported: Exported, runner: str, target: Path, keys: Keys | None = None) -> list[Path]:
+    """Draw the contact sheet from the runner's thumbnails; return its files, and say on stderr what is not on it.
+
+    Raises:
+        SheetError: there is nothing to draw.
+        InvalidInputError: a file cannot be written.
+    """
     missing = 0
 
     def load(image: ImageRef) -> Image.Image | None:
@@ -48,7 +62,46 @@ def write_sheet(exported: Exported, runner: str, target: Path, keys: Keys | None
         missing += picture is None
         return picture
 
-    contact_sheet(exported, load).save(target)
+    drawn = Sheet(exported)
+    paths = []
+    for number, page in enumerate(drawn.draw(load), 1):
+        paths.append(target if number == 1 else target.with_stem(f"{target.stem}-{number}"))
+        _save(page, paths[-1])
+    for remark in remarks(drawn, missing):
+        click.echo(remark, err=True)
+    return paths
+
+
+def remarks(drawn: Sheet, missing: int) -> list[str]:
+    """Return in sentences what the sheet does not show."""
+    grid, letters = drawn.grid, "".join(sorted(drawn.fonts.missing))
+    told = []
     if missing:
         text = count_text(missing, "picture could not be read", "pictures could not be read")
-        click.echo(f"{text}, empty cells stand for them; `variantbus verify` names the damaged ones", err=True)
+        told.append(f"{text}, empty cells stand for them; `variantbus verify` names the damaged ones")
+    if grid.others:
+        text = count_text(grid.others, "more picture", "more pictures")
+        told.append(f"{text} of the same value and seed are not drawn; the first of each is")
+    if grid.files:
+        told.append(
+            f"{count_text(grid.files, 'result is no picture', 'results are no pictures')}, see `experiment show`"
+        )
+    if letters:
+        told.append(f"no font of this machine has {letters[:LETTERS]}; install one, such as fonts-noto-cjk for Chinese")
+    return told
+
+
+def _save(page: Image.Image, path: Path) -> None:
+    """Write a page as a whole or not at all."""
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:60]}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                page.save(file, "PNG")
+                temporary.chmod(NEW_MODE)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -14,10 +14,13 @@ from bus.contracts.messages import ImageRef, RecommendationUpdated
 from bus.contracts.values import is_same
 from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
+from learning_service.recommendation.labels import labels
+from variantbus.reports.cells import Axis, Label, Place, arranged, seeds_are_values
 from variantbus.reports.export import Exported
 from variantbus.reports.plot import Line, Scale, lines_of, scale_of
 from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
 
+LABEL: Final = 80  # characters of a value; behind a longer one is all of it
 PICTURES: Final = 2000  # in one file; more make it too large to be sent around
 EMBEDDED: Final = 16_384  # bytes of a file that is in the report itself
 TEXT_SHOWN: Final = 2000  # characters of it, if it is a text
@@ -29,6 +32,7 @@ class Row(NamedTuple):
     """The results of one value."""
 
     value: str
+    label: str  # the value, if it is short
     line: Line
     mean: str
     interval: str
@@ -65,7 +69,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
     numbers = [number for one in made.estimates for number in (one.mean, one.low, one.high) if number is not None]
     scale = scale_of([*numbers, *(score.score for score in seen)], made.objective)
     seconds = _seconds(exported.records.results)
-    repeats, cells = grid_of(exported, load, read)
+    across, down, cells = grid_of(exported, load, read)
     return _template().render(
         exported=exported,
         definition=exported.definition,
@@ -75,8 +79,8 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
         scale=scale,
         rows=rows_of(exported, made, scale, seen),
         slowest=max(seconds.values(), default=0.0),
-        values=[value_text(value) for value in exported.values],
-        repeats=repeats,
+        across=_short(across),
+        down=_short(down),
         what="Pictures" if all(one.image.width for one in exported.records.pictures) else "Results",
         cells=cells,
         left_out=max(0, len(exported.records.pictures) - PICTURES),
@@ -91,12 +95,14 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
     seconds = _seconds(exported.records.results)
     lines = lines_of(made.estimates, seen, scale)
     rows = []
+    names = labels([value_text(one.value) for one in made.estimates], LABEL)
     for index, (one, line) in enumerate(zip(made.estimates, lines, strict=True)):
         mine = [result for result in exported.records.results if result.variant_index == index]
         failed = [result for result in mine if result.state == "failed"]
         rows.append(
             Row(
                 value=value_text(one.value),
+                label=names[index],
                 line=line,
                 mean=number_text(one.mean),
                 interval=f"{number_text(one.low)} … {number_text(one.high)}" if one.high is not None else "",
@@ -111,21 +117,31 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
     return rows
 
 
-def grid_of(exported: Exported, load: Load, read: Read) -> tuple[list[int], dict[tuple[int, int], list[Cell]]]:
-    """Return the seeds, and the results by variant and seed."""
+def grid_of(exported: Exported, load: Load, read: Read) -> tuple[Axis, Axis, dict[Place, list[Cell]]]:
+    """Return the columns, the rows, and the results and failures by their place."""
     ratings = {rating.sha256: rating for rating in exported.records.ratings}
-    cells: dict[tuple[int, int], list[Cell]] = {}
     shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
+    ended = [result for result in exported.records.results if result.state != "completed"]
+    repeats = sorted({one.repeat_index for one in shown} | {one.repeat_index for one in ended})
+    first = 1 if seeds_are_values(exported) else exported.definition.seed
+    across, down, place = arranged(exported, [Label(str(first + repeat)) for repeat in repeats])
+    places = {repeat: at for at, repeat in enumerate(repeats)}
+    cells: dict[Place, list[Cell]] = {}
     for picture in shown:
-        key = picture.variant_index, picture.repeat_index
+        key = place(picture.variant_index, places[picture.repeat_index])
         is_picture = picture.image.width and picture.image.height
         cell = _cell(picture, ratings, load) if is_picture else _file_cell(picture.image, read)
         cells.setdefault(key, []).append(cell)
-    for result in exported.records.results:
-        key = result.variant_index, result.repeat_index
-        if result.state != "completed":
-            cells.setdefault(key, []).append(Cell(text=result.error or result.state))
-    return sorted({repeat for _, repeat in cells}), cells
+    for result in ended:
+        key = place(result.variant_index, places[result.repeat_index])
+        cells.setdefault(key, []).append(Cell(text=result.error or result.state))
+    return across, down, cells
+
+
+def _short(axis: Axis) -> Axis:
+    """Return an axis with labels of one or two lines."""
+    short = labels([one.text for one in axis.labels], LABEL)
+    return Axis(axis.name, [one._replace(text=text) for one, text in zip(axis.labels, short, strict=True)])
 
 
 def scores_of(exported: Exported, objective: str) -> list[Score]:

@@ -1,23 +1,34 @@
-"""The contact sheet: all pictures of an experiment in one PNG, one column for each value, one row for each seed."""
+"""The contact sheet: all pictures of an experiment on one page, or on several if they are many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise, product
+from math import ceil
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from bus.contracts.messages import ImageRef
+from variantbus.reports.cells import Grid, Label, grid_of
 from variantbus.reports.export import Exported
-from variantbus.reports.text import value_text
+from variantbus.reports.fonts import Fonts
+from variantbus.reports.lettering import LINE, SMALL, Lettering, cut, lettering
 
-CELL: Final = 160  # pixels a side
+WIDE: Final = 1600  # pixels that few columns or rows fill
+CELL: Final = 160  # pixels of the longer side of a picture, at least
+LARGEST_CELL: Final = 320
+LEAST_WIDTH: Final = 640  # of a page, for its title and legend
 GAP: Final = 8
-HEADING: Final = 56  # height of the column headings
-SIDE: Final = 96  # width of the row headings
-TITLE: Final = 48
-MAX_COLUMNS: Final = 12  # more values than that become rows
+MARGIN: Final = 16
+SIDE: Final = 240  # of the labels of rows, at most
+LINES: Final = 5  # of a label above a column
+TITLE: Final = 24
+MAX_SIDE: Final = 16_384  # pixels: what programs that show pictures can do, and half of what some formats can
+MAX_PIXELS: Final = 48_000_000  # of a page: 144 MB while it is drawn
 BACKGROUND: Final = "#ffffff"
 INK: Final = "#1a1a1a"
-PALE: Final = "#8a8a8a"
+PALE: Final = "#6b6b6b"
 EMPTY: Final = "#eeeeee"
 Load = Callable[[ImageRef], Image.Image | None]
 
@@ -26,90 +37,147 @@ class SheetError(Exception):
     """There is nothing to draw."""
 
 
-def contact_sheet(exported: Exported, load: Load) -> Image.Image:
-    """Draw the pictures of an experiment, the first one of each value and seed; a missing one leaves its cell empty.
+class Sheet:
+    """The pages of an experiment's contact sheet."""
 
-    `load` returns a picture or its thumbnail as RGB, or None.
+    def __init__(self, exported: Exported) -> None:
+        """Plan them.
 
-    Raises:
-        SheetError: no job has given a picture yet.
-    """
-    definition = exported.definition
-    pictures: dict[tuple[int, int], ImageRef] = {}
-    for one in exported.records.pictures:
-        if one.image.width and one.image.height:
-            seed = definition.seed + one.repeat_index if one.image.seed is None else one.image.seed
-            pictures.setdefault((one.variant_index, seed), one.image)
-    if not pictures:
-        raise SheetError(f"{exported.experiment_id} has no pictures to draw")
-    seeds = sorted({seed for _, seed in pictures})
-    values = [f"{definition.variable_name}\n{value_text(value)}" for value in exported.values]
-    cells = {(index, seeds.index(seed)): image for (index, seed), image in pictures.items()}
-    rows = [f"seed\n{seed}" for seed in seeds]
-    columns = values
-    if len(values) > MAX_COLUMNS:
-        columns, rows = rows, columns
-        cells = {(row, column): image for (column, row), image in cells.items()}
-    return _draw(definition.name, columns, rows, cells, load)
+        Raises:
+            SheetError: no job has given a picture yet.
+        """
+        self.grid = grid_of(exported)
+        if not self.grid.cells:
+            raise SheetError(f"{exported.experiment_id} has no pictures to draw")
+        self._title, self._experiment = exported.definition.name, exported.experiment_id
+        axes = (self.grid.across, self.grid.down)
+        texts = [self._title, *(text for axis in axes for text in (axis.name, *(one.text for one in axis.labels)))]
+        self.fonts = Fonts(texts)
+        look = _look_of(self.grid, self.fonts)
+        parts = product(look.row_parts, look.column_parts)
+        self.pages = [Page(self.grid, look, self.fonts, columns, rows) for rows, columns in parts]
 
-
-def _draw(
-    title: str, columns: list[str], rows: list[str], cells: dict[tuple[int, int], ImageRef], load: Load
-) -> Image.Image:
-    width = SIDE + len(columns) * (CELL + GAP) + GAP
-    height = TITLE + HEADING + len(rows) * (CELL + GAP) + GAP
-    sheet = Image.new("RGB", (width, height), BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((GAP * 2, GAP * 2), _fit(draw, title, _font(22), width - 4 * GAP), INK, font=_font(22))
-    for at, text in enumerate(columns):
-        middle = SIDE + at * (CELL + GAP) + CELL // 2
-        _heading(draw, (middle, TITLE + HEADING // 2), text, CELL)
-    for at, text in enumerate(rows):
-        middle = TITLE + HEADING + at * (CELL + GAP) + CELL // 2
-        _heading(draw, (SIDE // 2, middle), text, SIDE - GAP)
-    for column in range(len(columns)):
-        for row in range(len(rows)):
-            corner = (SIDE + column * (CELL + GAP), TITLE + HEADING + row * (CELL + GAP))
-            picture = _picture(cells.get((column, row)), load)
-            if picture:
-                sheet.paste(picture, corner)
-            else:
-                draw.rectangle((*corner, corner[0] + CELL - 1, corner[1] + CELL - 1), fill=EMPTY)
-    return sheet
+    def draw(self, load: Load) -> Iterator[Image.Image]:
+        """Yield page after page; `load` returns a picture or its thumbnail as RGB, or None for an empty cell."""
+        for number, page in enumerate(self.pages, 1):
+            told = [self.grid.legend, self._experiment]
+            told += [f"page {number} of {len(self.pages)}"] if len(self.pages) > 1 else []
+            yield page.draw(self._title, " · ".join(told), load)
 
 
-def _heading(draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, width: int) -> None:
-    """Draw the name small and the value large below it, both shortened only if they do not fit."""
-    name, _, value = text.partition("\n")
-    x, y = middle
-    draw.text((x, y - 12), _fit(draw, name, _font(13), width), PALE, font=_font(13), anchor="mm")
-    draw.text((x, y + 10), _fit(draw, value, _font(20), width), INK, font=_font(20), anchor="mm")
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Sizes in pixels, the labels, and which columns and rows are on one page."""
+
+    cell: tuple[int, int]
+    side: int  # width of the labels of rows
+    head: int  # height of all that is above the rows
+    columns: Lettering
+    rows: Lettering
+    column_parts: list[range]
+    row_parts: list[range]
 
 
-def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    if draw.textlength(text, font=font) <= width:
-        return text
-    while text and draw.textlength(text + "…", font=font) > width:
-        text = text[:-1]
-    return text + "…"
+def _look_of(grid: Grid, fonts: Fonts) -> _Look:
+    below = [fonts.length(one.small, SMALL) for one in grid.down.labels if one.small]
+    lines = int(_cell_of(grid, CELL)[1] / (SMALL * LINE)) - bool(below)
+    rows = lettering([one.text for one in grid.down.labels], fonts, SIDE, lines)
+    widths = [fonts.length(line, rows.size) for lines in rows.lines for line in lines]
+    side = min(SIDE, ceil(max(*widths, *below, fonts.length(grid.down.name, SMALL))))
+    room = min((WIDE - side) // len(grid.across.labels), WIDE // len(grid.down.labels)) - GAP
+    cell = _cell_of(grid, max(CELL, min(LARGEST_CELL, room)))
+    columns = lettering([one.text for one in grid.across.labels], fonts, cell[0], LINES)
+    head = MARGIN + round(TITLE * LINE) + round(2 * SMALL * LINE) + columns.height + 3 * GAP
+    across = _parts(len(grid.across.labels), (MAX_SIDE - 2 * MARGIN - side) // (cell[0] + GAP))
+    width = 2 * MARGIN + side + len(across[0]) * (cell[0] + GAP)
+    height = min(MAX_SIDE, MAX_PIXELS // width) - head - MARGIN
+    down = _parts(len(grid.down.labels), height // (cell[1] + 2 * GAP))
+    return _Look(cell, side, head, columns, rows, across, down)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise TypeError("Pillow was built without FreeType")
-    return font
+def _cell_of(grid: Grid, longest: int) -> tuple[int, int]:
+    """Return width and height of a cell: no larger than the pictures need, so that upright ones stand close."""
+    sizes = {(image.width, image.height) for image in grid.cells.values()}
+    width, height = (max(size[at] / max(size) for size in sizes) for at in (0, 1))
+    return max(CELL // 2, round(longest * width)), max(CELL // 2, round(longest * height))
 
 
-def _picture(image: ImageRef | None, load: Load) -> Image.Image | None:
-    """Return a picture that fits into a cell; None if it is missing or damaged."""
-    picture = load(image) if image else None
-    if picture is None:
-        return None
-    scale = CELL / max(picture.size)
+def _parts(count: int, most: int) -> list[range]:
+    """Divide columns or rows among pages, as evenly as they come."""
+    pages = ceil(count / max(1, most))
+    ends = [round(count * page / pages) for page in range(pages + 1)]
+    return [range(begin, end) for begin, end in pairwise(ends)]
+
+
+class Page:
+    """One page: `size` in pixels, with some columns and rows of the grid."""
+
+    def __init__(self, grid: Grid, look: _Look, fonts: Fonts, columns: range, rows: range) -> None:
+        """Lay it out."""
+        self._grid, self._look, self._fonts, self.columns, self.rows = grid, look, fonts, columns, rows
+        width, height = look.cell
+        first = MARGIN + look.side + 2 * GAP
+        self._lefts = [first + at * (width + GAP) for at in range(len(columns))]
+        gaps = [GAP * (at > 0 and grid.down.labels[row].begins) for at, row in enumerate(rows)]
+        self._tops = [look.head + at * (height + GAP) + gap for at, gap in enumerate(accumulate(gaps))]
+        self.size = max(LEAST_WIDTH, self._lefts[-1] + width + MARGIN), self._tops[-1] + height + MARGIN
+
+    def draw(self, title: str, legend: str, load: Load) -> Image.Image:
+        """Return the page, drawn."""
+        self._sheet = Image.new("RGB", self.size, BACKGROUND)
+        self._draw = ImageDraw.Draw(self._sheet)
+        middle = self._look.head - self._look.columns.height - 2 * GAP
+        self._line((MARGIN, MARGIN), title, TITLE, INK)
+        self._line((MARGIN, MARGIN + round(TITLE * LINE)), legend, SMALL, PALE)
+        self._line((self._lefts[0], middle - round(SMALL * LINE)), self._grid.across.name, SMALL, PALE)
+        named = cut(self._grid.down.name, self._look.side, partial(self._fonts.length, size=SMALL))
+        self._text((MARGIN + self._look.side, self._look.head - round(SMALL * LINE) - GAP), named, SMALL, PALE, 1.0)
+        for column, left in zip(self.columns, self._lefts, strict=True):
+            lines = self._look.columns.lines[column]
+            top = self._look.head - GAP - round(len(lines) * self._look.columns.size * LINE)
+            self._block((left + self._look.cell[0] // 2, top), lines, self._look.columns.size, INK, 0.5)
+        for row, top in zip(self.rows, self._tops, strict=True):
+            self._row_label(self._grid.down.labels[row], self._look.rows.lines[row], top)
+            for column, left in zip(self.columns, self._lefts, strict=True):
+                self._cell((left, top), self._grid.cells.get((column, row)), load)
+        return self._sheet
+
+    def _row_label(self, label: Label, lines: list[str], top: int) -> None:
+        size = self._look.rows.size
+        height = len(lines) * size * LINE + (SMALL * LINE if label.small else 0)
+        begin = top + round((self._look.cell[1] - height) / 2)
+        right = MARGIN + self._look.side
+        self._block((right, begin), lines, size, INK, 1.0)
+        if label.small:
+            self._block((right, begin + round(len(lines) * size * LINE)), [label.small], SMALL, PALE, 1.0)
+
+    def _cell(self, corner: tuple[int, int], image: ImageRef | None, load: Load) -> None:
+        width, height = self._look.cell
+        picture = load(image) if image else None
+        if picture is None:
+            self._draw.rectangle((*corner, corner[0] + width - 1, corner[1] + height - 1), fill=EMPTY)
+            return
+        fitted = _fitted(picture, self._look.cell)
+        self._sheet.paste(fitted, (corner[0] + (width - fitted.width) // 2, corner[1] + (height - fitted.height) // 2))
+
+    def _line(self, corner: tuple[int, int], text: str, size: int, colour: str) -> None:
+        width = self.size[0] - corner[0] - MARGIN
+        self._text(corner, cut(text, width, partial(self._fonts.length, size=size)), size, colour, 0.0)
+
+    def _block(self, place: tuple[int, int], lines: list[str], size: int, colour: str, share: float) -> None:
+        for at, line in enumerate(lines):
+            self._text((place[0], place[1] + round(at * size * LINE)), line, size, colour, share)
+
+    def _text(self, place: tuple[int, int], text: str, size: int, colour: str, share: float) -> None:
+        """Draw a line of text below a place, with a share of its width to the left of that."""
+        left = place[0] - share * self._fonts.length(text, size)
+        for part, font in self._fonts.runs(text, size):
+            self._draw.text((left, place[1] + size), part, colour, font=font, anchor="ls")
+            left += font.getlength(part)
+
+
+def _fitted(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    scale = min(cell[0] / picture.width, cell[1] / picture.height)
     # small pictures keep their pixels visible; large ones are smoothed
     method = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS  # noqa: PLR2004
-    fitted = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), method)
-    cell = Image.new("RGB", (CELL, CELL), EMPTY)
-    cell.paste(fitted, ((CELL - fitted.width) // 2, (CELL - fitted.height) // 2))
-    return cell
+    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), method)
