@@ -85,7 +85,7 @@ class Runner:
         self._hooks = CompletionHooks(hooks or {})
         self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)
-        self._service.write_with_end(self._reuse.note_end)
+        self._service.write_with_end(self._reuse.note_ends)
         self._disk = RoomWatch(loop, outputs, self._room_changed)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -66,20 +67,21 @@ class Reuse:
         return replace(result, seconds=seconds, reused_from=result.reused_from or earlier.job_id)
 
     def confirm(self, job_id: str) -> None:
-        """Let `note_end` index the result of this job."""
+        """Let `note_ends` index the result of this job."""
         self._confirmed.add(job_id)
 
-    def note_end(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Index the result of a job in the transaction of its end, if it is confirmed."""
-        key, confirmed = self._keys.pop(record.job_id, None), record.job_id in self._confirmed
-        self._confirmed.discard(record.job_id)
-        if key is None or record.result is None:
-            return
-        if record.result.success and record.result.images:
-            if confirmed:
-                tx.execute(SQL["upsert_reusable"], (key, record.job_id))
-        elif not record.result.cancelled:
-            tx.execute(SQL["delete_reusable"], (key,))
+    def note_ends(self, tx: Transaction, records: Iterable[NormalizedJobRecord]) -> None:
+        """Index the results of jobs in the transaction of their end, where they are confirmed."""
+        for record in records:
+            key, confirmed = self._keys.pop(record.job_id, None), record.job_id in self._confirmed
+            self._confirmed.discard(record.job_id)
+            if key is None or record.result is None:
+                continue
+            if record.result.success and record.result.images:
+                if confirmed:
+                    tx.execute(SQL["upsert_reusable"], (key, record.job_id))
+            elif not record.result.cancelled:
+                tx.execute(SQL["delete_reusable"], (key,))
 
     def forget(self, tx: Transaction, job_ids: list[str]) -> None:
         """Remove jobs from the index, in the transaction that removes the jobs themselves."""

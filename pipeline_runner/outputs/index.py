@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from bus.contracts.outputs import OutputOwner, OutputView
 from bus.eventlog import sql
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import Value, checked
 from bus.eventlog.transaction import Transaction
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.queue.jobs import NormalizedJobRecord
@@ -59,8 +60,7 @@ class OutputIndex:
         rows = self._log.damaged_rows("outputs")
         if rows:
             with self._log.transaction(sync=True) as tx:
-                for record in jobs:
-                    self.add(tx, record)
+                self.add(tx, jobs)
                 self._log.mark_repaired(tx, rows)
             logger.warning("%d damaged rows of the index of results were made anew from the jobs", len(rows))
 
@@ -75,19 +75,22 @@ class OutputIndex:
             tx.execute(SQL["insert_since"], (self._log.epoch, now))
         return now
 
-    def add(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Add the end of a job with its results, without paths outside the output folder: a plug-in may name any."""
-        owner, ended = _owner(record), record.finished_at
-        for image in record.result.images if record.result else ():
-            if not _HASH.fullmatch(image.sha256) or not image.path.rpartition("/")[2].startswith(image.sha256):
-                continue
-            try:
-                size = safe_paths.look_at(self._root, image.path).st_size
-            except OSError:
-                continue
-            row = (image.sha256, image.path, record.job_id, owner, image.media_type, size, ended)
-            tx.execute(SQL["insert_output"], row)
-        tx.execute(SQL["insert_ended"], (record.job_id, owner, ended))
+    def add(self, tx: Transaction, records: Iterable[NormalizedJobRecord]) -> None:
+        """Add the ends of jobs with their results, without paths outside the output folder: a plug-in may name any."""
+        ended: list[tuple[Value, ...]] = []
+        for record in records:
+            owner, at = _owner(record), float(record.finished_at or 0)
+            ended.append((record.job_id, owner, at))
+            for image in record.result.images if record.result else ():
+                if not _HASH.fullmatch(image.sha256) or not image.path.rpartition("/")[2].startswith(image.sha256):
+                    continue
+                try:
+                    size = safe_paths.look_at(self._root, image.path).st_size
+                except OSError:
+                    continue
+                row = (image.sha256, image.path, record.job_id, owner, image.media_type, size, at)
+                tx.execute(SQL["insert_output"], row)
+        tx.insert(SQL["insert_ended"], checked("ended_jobs", ended))
 
     def copies(self, sha256: str) -> list[Copy]:
         """Return the files with a hash."""

@@ -43,8 +43,7 @@ INSERT OR REPLACE INTO outputs (sha256, path, job_id, experiment_id, media_type,
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, row_crc('outputs', ?1, ?2, ?3, ?4, ?5, ?6, ?7 + 0.0));
 
 -- insert_ended: note that a job has ended.
-INSERT OR REPLACE INTO ended_jobs (job_id, experiment_id, ended, crc)
-VALUES (?1, ?2, ?3, row_crc('ended_jobs', ?1, ?2, ?3 + 0.0));
+INSERT OR REPLACE INTO ended_jobs (job_id, experiment_id, ended, crc) VALUES (?, ?, ?, ?);
 
 -- select_copies: the files with a hash.
 SELECT DISTINCT path, media_type FROM outputs WHERE sha256 = ? LIMIT ?;

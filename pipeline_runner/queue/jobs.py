@@ -73,6 +73,11 @@ def started(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
     return replace(record, state=state, attempt=record.attempt + 1, started_at=now)
 
 
+def marked(record: NormalizedJobRecord) -> NormalizedJobRecord:
+    """Return the record of a running job that has to stop."""
+    return replace(record, cancel_requested=True)
+
+
 def requeued(record: NormalizedJobRecord) -> NormalizedJobRecord:
     """Return the record of a job that was stopped before its end: it runs again, in its old place."""
     return replace(record, state=transition(record.state, "requeue"), started_at=None)

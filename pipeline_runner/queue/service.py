@@ -1,10 +1,8 @@
 """The job service: every change of a job's state with its message, and the completion handlers."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
-
-from msgspec.structs import replace
 
 from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import IllegalTransitionError
@@ -22,6 +20,7 @@ from pipeline_runner.queue.jobs import (
     failed_result,
     faulted,
     finished,
+    marked,
     new_record,
     requeued,
     retried,
@@ -34,7 +33,7 @@ from pipeline_runner.queue.store import JobStore
 from pipeline_runner.queue.turns import Turns
 
 Clock = Callable[[], float]
-EndWriter = Callable[[Transaction, NormalizedJobRecord], None]
+EndWriter = Callable[[Transaction, Sequence[NormalizedJobRecord]], None]
 CANCELS_AT_ONCE: Final = 1000  # jobs in one transaction, at most
 
 
@@ -91,7 +90,7 @@ class JobService:
         self.queues.set_pauses(self._pauses)
 
     def write_with_end(self, writer: EndWriter) -> None:
-        """Call `writer` in the transaction in which a job ends, so that it can write more."""
+        """Call `writer` in the transaction in which jobs end, so that it can write more."""
         self._end_writers.append(writer)
 
     def register_completion_handler(self, handler: CompletionHandler) -> None:
@@ -113,14 +112,12 @@ class JobService:
         """
         self._check_cancels(requests)
         self._check_capacity(requests)
-        new = []
+        now = self._clock()
         with self._log.transaction(sync=True) as tx:
-            for request in requests:
-                record = new_record(request, self._clock())
-                if self.store.insert(tx, record):
-                    new.append(record)
-                    self.damaged.note_submitted(tx, record.job_id)
-                    tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))
+            new = self.store.insert(tx, [new_record(request, now) for request in requests])
+            for record in new:
+                self.damaged.note_submitted(tx, record.job_id)
+                tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))
         for record in new:
             self._count(record, 1)
             self._failed_variants.note_submitted(record.learning_context)
@@ -161,6 +158,7 @@ class JobService:
                     ended.append(self._end(tx, record, JobResult(success=False, error=fault)))
                 else:
                     moved.append(self._requeue(tx, faulted(record, fault)))
+            self._write(tx, [*ended, *moved])
         self._moved(left, [*ended, *moved])
         return len(left)
 
@@ -183,6 +181,7 @@ class JobService:
                     ended.append(self._end(tx, self._start(tx, record), JobResult(success=False, error=reason)))
                 else:
                     taken.append(self._start(tx, record))
+            self._write(tx, [*taken, *ended])
         self._moved(waiting, [*taken, *ended])
         self.queues.draining = not ended and len(waiting) < sum(map(len, offered.values()))
         if self._steady:
@@ -200,6 +199,7 @@ class JobService:
         before = [self._get(job_id) for job_id in results]
         with self._log.transaction() as tx:
             after = [self._judge(tx, record, results[record.job_id]) for record in before]
+            self._write(tx, after)
         self._moved(before, after)
         return after
 
@@ -218,6 +218,7 @@ class JobService:
         before = [self._get(job_id) for job_id in job_ids]
         with self._log.transaction() as tx:
             after = [self._stopped(tx, record) for record in before]
+            self._write(tx, after)
         self._moved(before, after)
 
     def _stopped(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
@@ -236,7 +237,8 @@ class JobService:
             raise IllegalTransitionError(f"{record.job_id}: the job has ended already, it is {record.state}")
         runs = record.state == "running"
         with self._log.transaction(sync=True) as tx:
-            after = self._mark(tx, record) if runs else self._end(tx, record, cancelled_result())
+            after = marked(record) if runs else self._end(tx, record, cancelled_result())
+            self._write(tx, [after])
         self._moved([record], [after])
         self.queues.end_rest_after(record.job_id)
         return runs
@@ -251,8 +253,9 @@ class JobService:
         running = self.store.unended(experiment_id, "running")
         with self._log.transaction(sync=True) as tx:
             self.store.write_cancel(tx, experiment_id, done=False)
-            marked = [self._mark(tx, record) for record in running]
-        self._moved(running, marked)
+            stopping = [marked(record) for record in running]
+            self._write(tx, stopping)
+        self._moved(running, stopping)
         self._cancelling.add(experiment_id)
         self.queues.end_rest_after(experiment_id)
         return number, [record.job_id for record in running]
@@ -270,6 +273,7 @@ class JobService:
         done = len(waiting) < pace.count
         with pace.timed(len(waiting)), self._log.transaction() as tx:
             ended = [self._end(tx, record, cancelled_result()) for record in waiting]
+            self._write(tx, ended)
             if done:
                 self.store.write_cancel(tx, experiment_id, done=True)
         self._moved(waiting, ended)
@@ -285,6 +289,7 @@ class JobService:
         """
         with self._log.transaction(sync=True) as tx:
             again = self._requeue(tx, retried(record, self._clock()))
+            self._write(tx, [again])
         self._moved([record], [again])
         return again
 
@@ -314,19 +319,19 @@ class JobService:
             raise KeyError(job_id)
         return record
 
-    def _mark(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        marked = replace(record, cancel_requested=True)
-        self.store.update(tx, marked)
-        return marked
+    def _write(self, tx: Transaction, records: Sequence[NormalizedJobRecord]) -> None:
+        """Write what has become of jobs, with what belongs to the ends of those that have ended."""
+        self.store.update(tx, records)
+        if ended := [record for record in records if record.state not in ("queued", "running")]:
+            for write in self._end_writers:
+                write(tx, ended)
 
     def _start(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
         taken = started(record, self._clock())
-        self.store.update(tx, taken)
         tx.append(topic_of(JOB_STARTED, taken.learning_context), started_message(taken))
         return taken
 
     def _requeue(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
-        self.store.update(tx, record)
         tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))
         return record
 
@@ -340,9 +345,6 @@ class JobService:
             text = f"{len(result.images)} results, {error}; make fewer, or raise body_bytes in [limits]"
             ended = finished(record, failed_result("too_large", text), self._clock(), self.elapsed(record.job_id))
             tx.append(topic, completed_message(ended))
-        self.store.update(tx, ended)
-        for write in self._end_writers:
-            write(tx, ended)
         return ended
 
     def _moved(self, before: Iterable[NormalizedJobRecord], after: Iterable[NormalizedJobRecord]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from bus.contracts.messages import INT64_MAX, JobState
 from bus.eventlog import sql
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import Value, checked
 from bus.eventlog.transaction import Transaction
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
@@ -47,22 +48,25 @@ class JobStore:
         self._log = log
         log.create_tables("runner", SQL)
 
-    def insert(self, tx: Transaction, record: NormalizedJobRecord) -> bool:
-        """Add a job and return whether it is new; a known id changes nothing."""
-        experiment_id = record.learning_context.experiment_id if record.learning_context else None
-        row = (record.job_id, experiment_id, record.pipeline, record.priority, record.state, _encode(record))
-        return tx.execute(SQL["insert"], row).rowcount == 1
+    def insert(self, tx: Transaction, records: Sequence[NormalizedJobRecord]) -> list[NormalizedJobRecord]:
+        """Add jobs and return the new ones; a known id changes nothing."""
+        last = self._last_number()
+        tx.insert(SQL["insert"], checked("jobs", [_row(last + at, one) for at, one in enumerate(records, 1)]))
+        new = {number for (number,) in tx.execute(SQL["select_behind"], (last,))}
+        return [record for at, record in enumerate(records, 1) if last + at in new]
 
-    def update(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Write a job's new state."""
-        tx.execute(SQL["update"], (record.state, _encode(record), record.job_id))
+    def update(self, tx: Transaction, records: Iterable[NormalizedJobRecord]) -> None:
+        """Write the new states of jobs."""
+        tx.executemany(SQL["update"], [(one.state, _encode(one), one.job_id) for one in records])
 
     def restore(self, tx: Transaction, number: int | None, record: NormalizedJobRecord) -> None:
         """Add a job that was there before, in its old place if that is known and free."""
-        taken = number is None or self._log.query(SQL["select_number"], (number,))
-        experiment_id = record.learning_context.experiment_id if record.learning_context else None
-        row = (record.job_id, experiment_id, record.pipeline, record.priority, record.state, _encode(record))
-        tx.execute(SQL["restore"], (None if taken else number, *row))
+        if number is None or self._log.query(SQL["select_number"], (number,)):
+            number = self._last_number() + 1
+        tx.insert(SQL["insert"], checked("jobs", [_row(number, record)]))
+
+    def _last_number(self) -> int:
+        return int(self._log.query(SQL["select_last"])[0][0])
 
     def ended(self) -> Iterator[NormalizedJobRecord]:
         """Return all jobs that have ended, oldest first."""
@@ -162,3 +166,8 @@ class JobStore:
     def write_pause(self, tx: Transaction, pipeline: str, *, paused: bool) -> None:
         """Write that a pipeline is paused, or that it is not."""
         tx.execute(SQL["insert_pause"] if paused else SQL["delete_pause"], (pipeline,))
+
+
+def _row(number: int, record: NormalizedJobRecord) -> tuple[Value, ...]:
+    experiment_id = record.learning_context.experiment_id if record.learning_context else None
+    return number, record.job_id, experiment_id, record.pipeline, record.priority, record.state, _encode(record)

@@ -32,12 +32,17 @@ ALTER TABLE jobs ADD COLUMN crc INTEGER;
 ALTER TABLE cancels ADD COLUMN crc INTEGER;
 ALTER TABLE pauses ADD COLUMN crc INTEGER;
 
--- insert: add a job, unless its id is known.
-INSERT INTO jobs (job_id, experiment_id, pipeline, priority, state, record) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (job_id) DO NOTHING;
+-- select_last: the highest number that a job has had.
+SELECT max(
+    coalesce((SELECT max(number) FROM jobs), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)
+);
 
--- restore: add a job with its number, or with a new one.
-INSERT INTO jobs (number, job_id, experiment_id, pipeline, priority, state, record) VALUES (?, ?, ?, ?, ?, ?, ?);
+-- insert: add a job, unless its id is known.
+INSERT INTO jobs (number, job_id, experiment_id, pipeline, priority, state, record, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO NOTHING;
+
+-- select_behind: the numbers behind one.
+SELECT number FROM jobs WHERE number > ?;
 
 -- select_number: is there a job with a number?
 SELECT 1 FROM jobs WHERE number = ?;
@@ -46,7 +51,9 @@ SELECT 1 FROM jobs WHERE number = ?;
 SELECT number, state, record FROM jobs WHERE number > ? ORDER BY number LIMIT ?;
 
 -- update: write a job's new state.
-UPDATE jobs SET state = ?, record = ? WHERE job_id = ?;
+UPDATE jobs SET state = ?1, record = ?2,
+    crc = row_crc('jobs', number, job_id, experiment_id, pipeline, priority, ?1, ?2)
+WHERE job_id = ?3;
 
 -- select: one job with its number.
 SELECT number, record FROM jobs WHERE job_id = ?;

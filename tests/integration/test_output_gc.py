@@ -151,7 +151,7 @@ def test_a_job_whose_record_is_gone_can_be_submitted_again(storage: RunnerStorag
     storage.remove([None])
 
     with storage.log.transaction() as tx:
-        assert storage.store.insert(tx, record)
+        assert storage.store.insert(tx, [record])
 
 
 def test_a_file_that_is_gone_already_is_no_trouble(storage: RunnerStorage) -> None:

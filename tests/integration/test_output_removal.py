@@ -15,7 +15,8 @@ def test_owners_are_told_page_by_page(painting_runner: PaintingRunner) -> None:
     """First what belongs to no experiment, then each experiment, in order; those that are at work are left out."""
     for name, owner in (("a", None), ("b", "exp-1"), ("c", "exp-1"), ("d", "exp-10"), ("e", "exp-2")):
         painting_runner.paint(name, context(experiment=owner) if owner else None)
-    busy = "UPDATE jobs SET state = 'running' WHERE job_id = 'd'"
+    crc = "row_crc('jobs', number, job_id, experiment_id, pipeline, priority, 'running', record)"
+    busy = f"UPDATE jobs SET state = 'running', crc = {crc} WHERE job_id = 'd'"  # noqa: S608 - no input of others
     painting_runner.runner.call(lambda: painting_runner.runner.log.query(busy))
     found: list[OutputOwner] = []
     after: str | None = None

@@ -61,9 +61,9 @@ class RunnerStorage:
             small.write_bytes(b"small")
         record = replace(running, state=state, finished_at=ended, result=JobResult(success=True, images=images))
         with self.log.transaction() as tx:
-            self.store.insert(tx, record)
+            self.store.insert(tx, [record])
             if state in ENDED:
-                self.index.add(tx, record)
+                self.index.add(tx, [record])
         return record
 
     def names(self) -> set[str]:
