@@ -42,7 +42,7 @@ COMMANDS: Final = {
     ),
     "delete": Late(
         "variantbus.cli.put_away:delete",
-        "Delete experiments for good: jobs, ratings, and pictures that belong to no other experiment.",
+        "Delete experiments for good: jobs, ratings, and results that belong to no other experiment.",
     ),
 }
 
