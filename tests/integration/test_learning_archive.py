@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.archive import HistoryReply, RecordsReply
+from bus.contracts.archive import HistoryParams, HistoryReply, RecordsReply
 from bus.contracts.experiments import CreateParams, ExperimentParams
 from bus.contracts.feedback import CompareParams, RatedReply, RateParams
 from bus.contracts.messages import RecommendationUpdated
@@ -17,12 +17,16 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, ErrorBody
 from bus.protocol.frames import encode
 from bus.transport.client import request
+from bus.transport.steps import complete
+from learning_service.archive.history import History
 from learning_service.archive.importing import Importer
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.variants import Variant
 from learning_service.service import LearningService
 from learning_service.storage.judgements import RatingRow
+from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
-from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
+from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, badly, context, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     SMALL,
@@ -188,8 +192,12 @@ def test_records_come_page_by_page(services: Services) -> None:
         assert found == getattr(export(learning).records, kind)
 
 
-def test_looking_back_counts_the_newest_rating_of_each_picture(services: Services) -> None:
-    """Over all experiments, or those of one variable."""
+@pytest.mark.parametrize("at_once", [1, 10_000])
+def test_looking_back_counts_the_newest_rating_of_each_picture(
+    services: Services, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Over all experiments, or those of one variable; however many jobs are looked at in one step."""
+    monkeypatch.setattr("learning_service.archive.history.JOBS_AT_ONCE", at_once)
     learning = judged(services)
     for stars in (1, 4):
         params = RateParams(experiment_id=EXPERIMENT, image=sha(0, 0), stars=stars)
@@ -204,6 +212,25 @@ def test_looking_back_counts_the_newest_rating_of_each_picture(services: Service
     assert (told.ratings, told.mean, told.experiments[0].best) == (2, 4.5, 4.0)
     assert request(address_of(learning), "history", {"variable": "steps"}, HistoryReply).experiments == []
     assert request(address_of(learning), "history", {"pipeline": "webui"}, HistoryReply).values == []
+
+
+@pytest.mark.parametrize("at_once", [1, 10_000])
+def test_looking_back_misses_no_variant_of_a_discovered_experiment(
+    tmp_path: Path, open_log: Callable[[Path], Log], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Its variants are in the order in which their first jobs were seen."""
+    monkeypatch.setattr("learning_service.archive.history.JOBS_AT_ONCE", at_once)
+    log = open_log(tmp_path / "learning.db")
+    store = LearningStore(log)
+    seen = [Variant(index=index, value=index, jobs={f"exp-1.{index}.0.0": "queued"}) for index in (7, 2, 4)]
+    with log.transaction() as tx:
+        store.insert(tx, Experiment(EXPERIMENT, PLAN, seen, created_at=1.0, discovered=True))
+        ended = [JobScript(context(index)).completed(well(sha(index, 0))) for index in (7, 2, 4)]
+        store.results.write(tx, EndedJobs(ended))
+
+    told = complete(History(store)._history(HistoryParams()))
+
+    assert [(one.value, one.images) for one in told.values] == [(2, 1), (4, 1), (7, 1)]
 
 
 def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
