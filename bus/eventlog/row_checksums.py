@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 Value = int | float | str | bytes | None
+Row = tuple[Value, ...]
 RECORDS: Final = {"log", "kept"}  # whose rows have the checksum of their record (see pages.py)
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -38,7 +38,7 @@ from learning_service.experiments.sharding import Shard
 from learning_service.experiments.variants import Variant
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import LearningStore
+from learning_service.storage.store import LearningStore, variant_rows
 
 SQL: Final = sql.load("learning_service.archive", "importing.sql")
 AT_ONCE: Final = 400  # records in one transaction, at most
@@ -146,7 +146,7 @@ class Importer:
         for index, variant in enumerate(made):
             made[index] = replace(finished(variant, whole.created_at), rating=judgements.summary(name, index))
             with self._log.transaction() as tx:
-                self._store.write_variants(tx, {(name, index): made[index]})
+                self._store.write_variants(tx, variant_rows({(name, index): made[index]}))
             yield None
         experiment = Experiment(name, whole.definition, made, created_at=whole.created_at)
         experiment.updated_at, experiment.revision = time.time(), 1

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from bus.contracts.experiments import CreateParams, ExperimentView, PlanParams, PlanReply
-from bus.contracts.messages import ExperimentDefinition, VariantValue
+from bus.contracts.messages import ExperimentDefinition, VariantStatus, VariantValue
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Log
+from bus.eventlog.row_checksums import Row
 from bus.protocol import topics
 from bus.protocol.control import ControlError
 from bus.transport.server import MethodServer
@@ -26,7 +27,7 @@ from learning_service.experiments.selection import Selection
 from learning_service.experiments.variants import JobPhase, Variant
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.layout import Layout
-from learning_service.storage.store import LearningStore, RunnerPipelines, job_kind
+from learning_service.storage.store import LearningStore, RunnerPipelines, job_kind, variant_rows
 
 PREVIEW: Final = "preview"
 logger = logging.getLogger(__name__)
@@ -89,15 +90,16 @@ class Creation:
         planned = yield from planned_variants(experiment_id, values, definition.jobs_per_variant, created)
         experiment = Experiment(experiment_id, definition, planned, created_at=created)
         experiment.revision, experiment.search = 1, search
+        rows, statuses = yield from written_variants(experiment)
         if self._store.find(experiment_id) or experiment_id in self._store.being_made:
             raise ControlError("conflict", f"experiment {experiment_id} is being imported; choose another id")
         with self._log.transaction(sync=True) as tx:
-            self._store.insert(tx, experiment)
+            self._store.insert_row(tx, experiment)
+            self._store.write_variants(tx, rows)
             self._layout.begin(tx, experiment_id, by_value=is_slow(definition, pipelines))
             tx.append(topics.build(EXPERIMENT_STATUS, experiment_id), experiment_status(experiment))
-            for variant in planned:
-                topic = topics.build(VARIANT_STATUS, experiment_id, variant.index)
-                tx.append(topic, packed_status(experiment, variant))
+            for topic, status in statuses:
+                tx.append(topic, status)
         logger.info("experiment %s: %d variants, %d jobs", experiment_id, len(values), experiment.totals.jobs)
         self._store.keep(experiment)
         yield None
@@ -130,3 +132,15 @@ def planned_variants(
         planned.append(Variant(index=index, value=value, jobs=jobs, revision=1, updated_at=created))
         yield None
     return planned
+
+
+def written_variants(experiment: Experiment) -> Steps[tuple[list[Row], list[tuple[str, VariantStatus]]]]:
+    """Return the variants of a new experiment as they are stored, and as they are published on their topics."""
+    name = experiment.experiment_id
+    rows: list[Row] = []
+    statuses = []
+    for index, variant in experiment.variants.items():
+        rows += variant_rows({(name, index): variant})
+        statuses.append((topics.build(VARIANT_STATUS, name, index), packed_status(experiment, variant)))
+        yield None
+    return rows, statuses

@@ -1,7 +1,7 @@
 """Changes to a planned experiment: more values and seeds, retries of failed jobs, another name."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -107,11 +107,13 @@ class Revisions:
         more = yield from missing_jobs(experiment, values, added, jobs_per_variant)
         check_budget(experiment, definition, sum(map(len, more.values())))
         now = time.time()
-        grown = []
-        for index, names in more.items():
-            before = experiment.variants.get(index) or Variant(index=index, value=added[index], jobs={})
-            grown.append(variants.planned_more(before, names, now))
-        self._write(experiment, definition, grown, now, search=search, by_value=slow)
+
+        def grown(present: Experiment, index: int) -> Variant:
+            before = present.variants.get(index) or Variant(index=index, value=added[index], jobs={})
+            return variants.planned_more(before, more[index], now)
+
+        experiment, changed = yield from self._changed(experiment_id, more, grown)
+        self._write(experiment, definition, changed, now, search=search, by_value=slow)
 
     def _retry(self, params: ExperimentParams) -> Steps[ExperimentView]:
         return (yield from self.turns.run(self._retry_alone(params.experiment_id)))
@@ -132,8 +134,12 @@ class Revisions:
             raise ControlError("conflict", f"no job of {experiment_id} has failed; there is nothing to retry")
         check_budget(experiment, experiment.definition, failed)
         now = time.time()
-        retried = [variants.retried(experiment.variants[index], by_variant[index], now) for index in sorted(by_variant)]
-        self._write(experiment, experiment.definition, retried, now)
+
+        def retried(present: Experiment, index: int) -> Variant:
+            return variants.retried(present.variants[index], by_variant[index], now)
+
+        experiment, changed = yield from self._changed(experiment_id, sorted(by_variant), retried)
+        self._write(experiment, experiment.definition, changed, now)
         yield None
         return experiment_view(experiment)
 
@@ -149,6 +155,21 @@ class Revisions:
         self._write(experiment, replace(experiment.definition, name=params.name), renamed, now, by_value=None)
         yield None
         return experiment_view(experiment)
+
+    def _changed(
+        self, experiment_id: str, indices: Iterable[int], change: Callable[[Experiment, int], Variant]
+    ) -> Steps[tuple[Experiment, list[Variant]]]:
+        """Change some variants in steps; return the experiment, and them, anew where one was changed meanwhile."""
+        experiment = self._changeable(experiment_id)
+        ready: dict[int, tuple[Variant | None, Variant]] = {}
+        for index in indices:
+            ready[index] = experiment.variants.get(index), change(experiment, index)
+            yield None
+        present = self._changeable(experiment_id)  # it may have been cancelled, and jobs may have ended
+        seen = present.variants
+        return present, [
+            after if seen.get(index) is before else change(present, index) for index, (before, after) in ready.items()
+        ]
 
     def _changeable(self, experiment_id: str) -> Experiment:
         self._store.trim()

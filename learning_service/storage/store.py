@@ -12,7 +12,7 @@ from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
-from bus.eventlog.row_checksums import checked
+from bus.eventlog.row_checksums import Row, checked
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
@@ -143,11 +143,11 @@ class LearningStore:
     def insert(self, tx: Transaction, experiment: Experiment) -> None:
         """Add an experiment with its variants; the rows of its jobs are added by `add_jobs`."""
         self.insert_row(tx, experiment)
-        by_key = {(experiment.experiment_id, index): variant for index, variant in experiment.variants.items()}
-        self.write_variants(tx, by_key)
+        name = experiment.experiment_id
+        self.write_variants(tx, variant_rows({(name, index): one for index, one in experiment.variants.items()}))
 
     def insert_row(self, tx: Transaction, experiment: Experiment) -> None:
-        """Add an experiment whose variants are there already."""
+        """Add an experiment whose variants are written beside it."""
         row = (
             experiment.experiment_id,
             _encode(experiment.definition),
@@ -198,10 +198,9 @@ class LearningStore:
         rows = self._log.query(SQL["select_created_as"], (experiment_id,))
         return _decode_definition(rows[0][0]) if rows else None
 
-    def write_variants(self, tx: Transaction, variants: Mapping[tuple[str, int], Variant]) -> None:
-        """Write variants by experiment and index."""
-        rows = [(*key, _encode(variant)) for key, variant in variants.items()]
-        tx.executemany(SQL["upsert_variant"], checked("variants", rows))
+    def write_variants(self, tx: Transaction, rows: list[Row]) -> None:
+        """Write variants: what `variant_rows` makes of them."""
+        tx.executemany(SQL["upsert_variant"], rows)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that arrived after its variant had ended."""
@@ -357,6 +356,11 @@ class LearningStore:
 def _summed(experiment: Experiment) -> tuple[str, int, float, bytes]:
     """Return the columns of an experiment that follow from its variants."""
     return experiment.status, experiment.counts.completed, experiment.seconds, _encode(experiment.summary)
+
+
+def variant_rows(variants: Mapping[tuple[str, int], Variant]) -> list[Row]:
+    """Return variants, by experiment and index, as they are written."""
+    return checked("variants", [(*key, _encode(variant)) for key, variant in variants.items()])
 
 
 def is_readable(definition: bytes | None = None, state: bytes | None = None) -> bool:

@@ -9,7 +9,7 @@ from learning_service.experiments.draft import Draft
 from learning_service.experiments.model import Experiment, experiment_status, packed_status
 from learning_service.experiments.variants import Variant
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import LearningStore
+from learning_service.storage.store import LearningStore, variant_rows
 
 
 class UnitOfWork:
@@ -82,10 +82,8 @@ class UnitOfWork:
             self._store.results.write(self.tx, self._ended)
             self._store.stale.mark(self.tx, self._stale)
             self._rate_ended()
-        self._store.write_variants(
-            self.tx,
-            {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()},
-        )
+        changed = {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()}
+        self._store.write_variants(self.tx, variant_rows(changed))
         for name, index in self._news:
             draft = self._drafts[name]
             self.tx.append(topics.build(VARIANT_STATUS, name, index), packed_status(draft, draft.variants[index]))

@@ -16,7 +16,7 @@ from bus.eventlog.errors import BodyTooLargeError, LogError
 from bus.eventlog.log import Log
 from bus.protocol.frames import Record
 from learning_service.experiments.variants import Variant
-from learning_service.storage.store import LearningStore
+from learning_service.storage.store import LearningStore, variant_rows
 from tests.support.checker import grow
 from tests.support.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
 from tests.support.helpers import wait_until
@@ -189,7 +189,7 @@ def test_a_late_event_is_kept_for_the_history(services: Services, tmp_path: Path
     store = LearningStore(log)
     with log.transaction() as tx:
         ended = Variant(index=0, value=2.0, jobs=planned_jobs(), status="failed", failed=1)
-        store.write_variants(tx, {(EXPERIMENT, 0): ended})
+        store.write_variants(tx, variant_rows({(EXPERIMENT, 0): ended}))
     log.close()
 
     learning = services.learning(runner.address)

@@ -15,7 +15,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import SQL, JobRow, LearningStore
+from learning_service.storage.store import SQL, JobRow, LearningStore, variant_rows
 from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment, well
 
@@ -189,7 +189,7 @@ def write(log: Log, store: LearningStore, *changed: Variant) -> None:
     with log.transaction() as tx:
         for variant in changed:
             experiment.put(variant)
-        store.write_variants(tx, {(EXPERIMENT, variant.index): variant for variant in changed})
+        store.write_variants(tx, variant_rows({(EXPERIMENT, variant.index): variant for variant in changed}))
         store.write_experiment(tx, experiment)
 
 
