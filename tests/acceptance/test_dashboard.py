@@ -8,9 +8,11 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from bus.contracts.messages import JobCompleted
 from bus.protocol.addresses import parse_address
+from tests.support.checker import messages_of, whole_log
 from tests.support.dashboard import Deployment
-from tests.support.experiment_files import pictures, services, submit
+from tests.support.experiment_files import pictures, program, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.workspace import Workspace, view_of
 
@@ -183,3 +185,25 @@ def test_a_port_that_is_taken_is_a_sentence(deployment: Deployment) -> None:
 
     assert "cannot bind port" in taken.err
     assert "choose another one with --port or VARIANTBUS_DASHBOARD_PORT" in taken.err
+
+
+def test_a_result_that_is_no_picture_is_saved_and_never_shown_as_a_page(deployment: Deployment) -> None:
+    """Its beginning is given as text; what is not there is said."""
+    workspace, runner, _, dashboard = deployment
+    script = "printf '<script>1</script>' > \"$3/page.html\""
+    submit(workspace, program(values=1, jobs=1, script=script))
+    wait_until(lambda: messages_of(whole_log(runner), JobCompleted), what="the job")
+    (job,) = messages_of(whole_log(runner), JobCompleted)
+    (page,) = [image for image in job.result.images if image.name == "page.html"]
+
+    status, text, headers = dashboard.ask("GET", f"/files/{page.sha256}")
+
+    assert (status, text) == (200, "<script>1</script>")
+    assert headers["content-disposition"] == "attachment"
+    assert headers["content-type"] == "application/octet-stream"
+    assert headers["x-content-type-options"] == "nosniff"
+    found = json.loads(dashboard.ask("GET", f"/api/files/{page.sha256}")[1])
+    assert found == {"size": 18, "text": "<script>1</script>"}
+    for path in ("/files/", "/api/files/"):
+        assert dashboard.ask("GET", f"{path}{'0' * 64}")[0] == 404
+        assert dashboard.ask("GET", f"{path}xyz")[0] == 404

@@ -39,7 +39,7 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     page.get_by_role("link", name="Answer").click()
     page.get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("alertdialog", name="Delete Program?")
-    expect(dialog).to_contain_text("2 pictures are deleted for good")
+    expect(dialog).to_contain_text("2 results are deleted for good")
     shoot(page, "dialog")
     page.keyboard.press("Enter")
     expect(dialog).to_have_count(0)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,8 @@ class Pages:
             Route(f"{one}/job.toml", _file(ask.job, "application/toml")),
             Route("/images/{sha256}", self._picture),
             Route("/preview", self._preview),
+            Route("/files/{sha256}", self._file),
+            Route("/api/files/{sha256}", _json(lambda request, _: ask.beginning(_hash(request)))),
         ]
 
     async def _page(self, _request: Request) -> Response:
@@ -80,6 +83,16 @@ class Pages:
             return _error(404, "there is no such picture")
         thumbnail = request.query_params.get("thumbnail") == "1"
         return await _shown(lambda: self._services.picture(sha256, thumbnail=thumbnail), {"cache-control": FOR_EVER})
+
+    async def _file(self, request: Request) -> Response:
+        """Answer with a result that a browser saves, whatever it is, and never shows as a page of ours."""
+        try:
+            parts = self._services.file(_hash(request))
+            first = await run_in_threadpool(lambda: next(parts))
+        except (ControlError, InvalidInputError) as error:
+            return _error(STATUS.get(getattr(error, "code", "invalid_request"), AWAY), str(error))
+        headers = {"content-disposition": "attachment", "cache-control": FOR_EVER}
+        return StreamingResponse(chain([first], parts), media_type="application/octet-stream", headers=headers)
 
     async def _preview(self, request: Request) -> Response:
         job_id = request.query_params.get("job", "")
@@ -152,6 +165,13 @@ def _change(services: Services, what: str, request: Request, body: Any) -> Any:
 
 def _id(request: Request) -> str:
     return str(request.path_params["experiment_id"])
+
+
+def _hash(request: Request) -> str:
+    sha256 = str(request.path_params["sha256"])
+    if not HASH.fullmatch(sha256):
+        raise ControlError("not_found", "there is no such result")
+    return sha256
 
 
 def _page(request: Request) -> tuple[int | None, str, str]:

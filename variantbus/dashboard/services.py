@@ -1,5 +1,6 @@
 """The requests of browsers to the runner and the learning service; each call blocks until its answer."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.jobs import JobParams, PreviewReply
 from bus.contracts.messages import ExperimentDefinition
+from bus.protocol.control import ControlError
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import REQUEST_SECONDS, request
@@ -18,7 +20,7 @@ from variantbus.client.planning import create
 from variantbus.client.records import export_of, job_of
 from variantbus.reports.export import Exported, to_csv, to_json
 from variantbus.reports.health import MIB, Thresholds
-from variantbus.reports.html import media_type_of, report_html
+from variantbus.reports.html import beginning_text, media_type_of, report_html
 
 THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
 DELETE_SECONDS: Final = 60.0  # the answer comes when nothing is left of the experiment
@@ -116,6 +118,21 @@ class Services:
         if data is None:
             data = b"".join(fetch_output(self.runner, sha256, self._keys))
         return data, media_type_of(data)
+
+    def file(self, sha256: str) -> Iterator[bytes]:
+        """Yield the parts of a result as they arrive."""
+        return fetch_output(self.runner, sha256, self._keys)
+
+    def beginning(self, sha256: str) -> dict[str, object]:
+        """Return the size of a result, and how it begins if it is a text.
+
+        Raises:
+            ControlError: the runner does not have it.
+        """
+        found = fetch_beginning(self.runner, sha256, self._keys)
+        if found is None:
+            raise ControlError("not_found", "there is no such result any more")
+        return {"size": found.size, "text": beginning_text(found.data)}
 
     def preview(self, job_id: str) -> tuple[bytes, str]:
         """Return what a running job has made so far, with its media type."""

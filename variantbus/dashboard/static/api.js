@@ -1,5 +1,7 @@
 // Requests to the server of this page. A refused request throws an Error whose message is a sentence for people.
 
+import { parse, stringify } from "./values.js";
+
 const token = document.querySelector('meta[name="token"]').content;
 
 /** Send a request that changes nothing. */
@@ -10,7 +12,7 @@ export async function get(path) {
 /** Send a request that changes something. */
 export async function post(path, body = {}) {
   const headers = { "content-type": "application/json", "x-token": token };
-  return answer(await reached(fetch(path, { method: "POST", headers, body: JSON.stringify(body) })));
+  return answer(await reached(fetch(path, { method: "POST", headers, body: stringify(body) })));
 }
 
 /** Return the URL of a part of an experiment. */
@@ -21,6 +23,11 @@ export function of(id, ...parts) {
 /** Return the URL of a picture. */
 export function picture(sha256, thumbnail = true) {
   return `/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
+}
+
+/** Return the URL under which a result is saved as it is. */
+export function file(sha256) {
+  return `/files/${sha256}`;
 }
 
 /** Return the URL of what a running job has made so far; each number is another picture. */
@@ -37,7 +44,7 @@ async function reached(request) {
 }
 
 async function answer(response) {
-  const body = await response.json().catch(() => ({ error: `the server answers ${response.status}` }));
+  const body = await response.text().then(parse).catch(() => ({ error: `the server answers ${response.status}` }));
   if (!response.ok) throw Object.assign(new Error(body.error ?? `the server answers ${response.status}`), { status: response.status });
   return body;
 }

@@ -37,11 +37,15 @@ export function say(text, isError = false) {
   setTimeout(() => line.remove(), isError ? 10_000 : 4_000);
 }
 
-/** Return a value of a variant as text; a map of a grid as `name value, name value`. */
-export function valueText(value) {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "object") return Object.entries(value).map(([name, part]) => `${name} ${part}`).join(", ");
-  return String(value);
+/** Return a number of bytes as text. */
+export function sizeText(size) {
+  if (size < 1000) return `${size} B`;
+  return size < 1e6 ? `${(size / 1e3).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+}
+
+/** Return what a result is called: by the program that made it, else by its type. */
+export function fileName(result) {
+  return result.name ?? result.media_type;
 }
 
 /** Return a number with three digits. */

@@ -2,6 +2,7 @@
 
 import { get, of } from "./api.js";
 import { listOf } from "./list.js";
+import { parse } from "./values.js";
 
 /** The data of all views. `open` is the experiment that is shown, with its variants and cells. */
 export const state = { list: listOf(() => changed("experiments")), open: null, system: [], rejected: [], isConnected: false, isLoaded: false };
@@ -63,13 +64,13 @@ function connect() {
   });
   source.addEventListener("reload", reload);
   source.addEventListener("message", (event) => {
-    const told = JSON.parse(event.data);
+    const told = parse(event.data);
     if (waiting) waiting.push(told);
     else take(told);
   });
   source.addEventListener("system", (event) => {
     const were = new Map(state.system.map((one) => [one.service, one.answers]));
-    state.system = JSON.parse(event.data);
+    state.system = parse(event.data);
     changed("system");
     // a process that is back may have events that it had not sent
     if (state.system.some((one) => one.answers && were.get(one.service) === false)) reload();

@@ -1,8 +1,10 @@
 // One picture in full, with arrow keys through the grid; two values side by side under a slider, zoomed together.
 
 import { of, picture, post } from "./api.js";
-import { h, fill, say, numberText, stars, valueText } from "./dom.js";
+import { h, fill, say, numberText, stars } from "./dom.js";
+import { filesView } from "./files.js";
 import { state, watch } from "./state.js";
+import { seedText, valueText } from "./values.js";
 
 /** Open it at a cell. `at(column, row)` returns variant, seed and key of a place. */
 export function openViewer({ across, down, column, row, at }) {
@@ -34,10 +36,12 @@ export function openViewer({ across, down, column, row, at }) {
     const image = imageAt(where);
     const cell = state.open?.cells.get(where.key);
     const layers = [image, other && imageAt(other)].map((one) => one && h("img", { src: picture(one.sha256, false), alt: "", draggable: "false" }));
-    fill(stage, layers.filter(Boolean), !image && h("p", { class: "word" }, cell?.error ?? cell?.state ?? "planned"));
+    const files = cell?.images?.filter((one) => !(one.width && one.height)) ?? [];
+    const word = cell?.error ?? (cell?.state === "completed" ? (files.length ? null : "no result") : cell?.state ?? "planned");
+    fill(stage, layers.filter(Boolean), !image && (word ? h("p", { class: "word" }, word) : filesView(files)));
     slider.hidden = !other;
     const rating = image && state.open.ratings.get(image.sha256);
-    const seed = (state.open.status?.definition.seed ?? 0) + where.repeat;
+    const seed = seedText(state.open.status?.definition.seed, where.repeat);
     fill(
       about,
       h("strong", {}, `${where.variant.variable_under_test} ${valueText(where.variant.variant_value)}`),
@@ -70,6 +74,7 @@ export function openViewer({ across, down, column, row, at }) {
   }
 
   function wheel(event) {
+    if (event.target.closest(".files")) return; // they are scrolled
     event.preventDefault();
     const scale = Math.min(16, Math.max(1, zoom.scale * (event.deltaY < 0 ? 1.2 : 1 / 1.2)));
     const box = stage.getBoundingClientRect();
@@ -80,6 +85,7 @@ export function openViewer({ across, down, column, row, at }) {
   }
 
   function drag(event) {
+    if (event.target.closest(".files")) return;
     const start = { x: event.clientX - zoom.x, y: event.clientY - zoom.y };
     stage.setPointerCapture(event.pointerId);
     const move = (moved) => {

@@ -1,10 +1,11 @@
 // The answer: the sentence, a plot of the estimates of each value, and the actions.
 
 import { get, of, post } from "../api.js";
-import { h, s, fill, say, numberText, percent, valueText } from "../dom.js";
+import { h, s, fill, say, numberText, percent } from "../dom.js";
 import { pictures, state } from "../state.js";
 import { objectiveChoice } from "./objective.js";
 import { putAway } from "./putaway.js";
+import { valueKey, valueText } from "../values.js";
 
 const LINE = 34; // px
 const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
@@ -68,7 +69,7 @@ export function answerView(id) {
   }
 
   function row(one, variant, points, scale, slowest, made) {
-    const isChosen = made.value !== null && valueText(made.value) === valueText(one.value);
+    const isChosen = made.value !== null && valueKey(made.value) === valueKey(one.value);
     const text = one.mean === null ? "no result" : `${numberText(one.mean)}, between ${numberText(one.low)} and ${numberText(one.high)}`;
     const seconds = variant?.duration_mean;
     return h(

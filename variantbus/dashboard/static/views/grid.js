@@ -1,11 +1,13 @@
 // The live grid: columns are values and rows are seeds, or the other way round. Only visible cells are in the page.
 
 import { of, picture, post } from "../api.js";
-import { h, fill, say, numberText, stars, valueText } from "../dom.js";
+import { fill, h, say, fileName, numberText, stars } from "../dom.js";
 import { cellKey, repeats, state } from "../state.js";
 import { previewOf } from "../preview.js";
 import { openViewer } from "../viewer.js";
+import { listed, seedText, valueKey, valueText } from "../values.js";
 
+const FILES = 3; // names in a cell
 const MARGIN = 1; // cells beyond the visible ones
 const SIZE = { least: 56, most: 400, usual: 150, key: "cell size" };
 
@@ -46,8 +48,8 @@ export function gridView(id) {
   /** Return the variants in the selected order. */
   function chosen() {
     const variants = [...state.open.variants.values()];
-    const estimates = new Map((state.open.recommendation?.estimates ?? []).map((one) => [valueText(one.value), one]));
-    const best = (one) => estimates.get(valueText(one.variant_value))?.p_best ?? one.rating?.mean ?? -1;
+    const estimates = new Map((state.open.recommendation?.estimates ?? []).map((one) => [valueKey(one.value), one]));
+    const best = (one) => estimates.get(valueKey(one.variant_value))?.p_best ?? one.rating?.mean ?? -1;
     variants.sort((one, other) => one.variant_index - other.variant_index);
     if (sort.value === "best") variants.sort((one, other) => best(other) - best(one));
     if (sort.value === "fast") variants.sort((one, other) => (one.duration_mean ?? Infinity) - (other.duration_mean ?? Infinity));
@@ -87,12 +89,12 @@ export function gridView(id) {
   }
 
   function heading(one, role) {
-    const seed = String((state.open.status?.definition.seed ?? 0) + (one.repeat ?? 0));
+    const seed = seedText(state.open.status?.definition.seed, one.repeat ?? 0);
     if (one.kind === "seed") return h("div", { class: "heading", role }, seed);
     if (one.kind === "part") return h("div", { class: "heading", role }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` seed ${seed}`));
     const variant = one.variant;
     const recommended = state.open.recommendation?.value;
-    const isBest = recommended !== null && recommended !== undefined && valueText(recommended) === valueText(variant.variant_value);
+    const isBest = recommended !== null && recommended !== undefined && valueKey(recommended) === valueKey(variant.variant_value);
     return h("div", { class: `heading${isBest ? " best" : ""}`, role, title: valueText(variant.variant_value) }, valueText(variant.variant_value), isBest ? " ★" : "");
   }
 
@@ -153,7 +155,7 @@ export function gridView(id) {
     const known = state.open.cells.get(place.key) ?? { state: "planned", images: [], warnings: [], progress: 0, metrics: {} };
     const image = known.images?.find((each) => each.width && each.height);
     one.className = `cell ${known.state}${known.warnings?.length ? " warned" : ""}`;
-    one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, seed ${(state.open.status?.definition.seed ?? 0) + place.repeat}: ${known.error ?? known.state}`);
+    one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, seed ${seedText(state.open.status?.definition.seed, place.repeat)}: ${known.error ?? known.state}`);
     if (image) {
       const rating = state.open.ratings.get(image.sha256);
       const present = one.querySelector("img:not(.so-far)");
@@ -162,7 +164,14 @@ export function gridView(id) {
       fill(one, unloaded(one, img), img, rating && stars(rating.stars), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
       one.title = Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`).join("\n");
     } else if (known.state === "running") fill(one, previewOf(one, known, () => paintCell(one, place)), h("progress", { max: 1, value: known.progress || null }));
-    else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? "no picture" : known.state)));
+    else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? results(known) : known.state)));
+  }
+
+  /** Return what a job without a picture has given: the names of its files, and its metrics. */
+  function results(known) {
+    const names = [...new Set(known.images.map(fileName))];
+    const lines = [...names.slice(0, FILES), names.length > FILES && `and ${names.length - FILES} more`, ...Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`)];
+    return lines.filter(Boolean).join("\n") || "no result";
   }
 
   /** Return the preview that stays in a cell until its picture is loaded, null if there is none. */
@@ -193,7 +202,7 @@ export function gridView(id) {
   function extend() {
     const definition = state.open.status.definition;
     const names = definition.variable ? [definition.variable.name] : definition.variables.map((one) => one.name);
-    const inputs = names.map((name) => h("input", { name, placeholder: "3, 6" }));
+    const inputs = names.map((name) => h("input", { name, placeholder: `3, 6 or red, "a, b", ""` }));
     const seeds = h("input", { type: "number", min: definition.jobs_per_variant ?? 1, max: 256, value: definition.jobs_per_variant ?? 1 });
     const dialog = h(
       "dialog",
@@ -205,10 +214,15 @@ export function gridView(id) {
     function send(event) {
       if (event.submitter?.value !== "ok") return;
       const values = {};
-      inputs.forEach((input, place) => {
-        const parts = input.value.split(",").map((part) => part.trim()).filter(Boolean);
-        if (parts.length) values[names[place]] = parts.map((part) => (Number.isFinite(Number(part)) ? Number(part) : part));
-      });
+      try {
+        inputs.forEach((input, place) => {
+          const more = listed(input.value);
+          if (more.length) values[names[place]] = more;
+        });
+      } catch (error) {
+        event.preventDefault(); // what was typed stays
+        return say(error.message, true);
+      }
       change("extend", "planned", { values, jobs_per_variant: Number(seeds.value) });
     }
   }

@@ -1,8 +1,10 @@
 // The form for a new experiment, built from the variables of the runner's pipelines; shows the plan before it is sent.
 
 import { get, post } from "../api.js";
-import { h, fill, say, durationText, valueText } from "../dom.js";
+import { h, fill, say, durationText } from "../dom.js";
+import { listed, valueText, whole } from "../values.js";
 
+const MOST = "18446744073709551615"; // a seed has 64 bits
 const PAUSE = 300; // ms from the last key to the request for the plan
 const OBJECTIVES = [["stars", "my stars"], ["preference", "which of two I prefer"], ["seconds", "the time of a job"], ["", "a metric that jobs report"]];
 
@@ -66,7 +68,7 @@ export function planView() {
       into,
       axis("a", "What is varied", knobs, first),
       axis("b", "and with it (a grid)", knobs, ""),
-      h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, Number.MAX_SAFE_INTEGER))),
+      h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, MOST))),
       h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
       h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive" }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
       h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
@@ -78,9 +80,10 @@ export function planView() {
 
   function axis(key, label, knobs, chosen) {
     const names = key === "b" ? ["", ...Object.keys(knobs)] : Object.keys(knobs);
-    const picked = select(`${key} name`, names, chosen);
+    // the placeholders of a command and the inputs of a workflow are known only with the settings
+    const picked = Object.keys(knobs).length ? select(`${key} name`, names, chosen) : h("input", { name: `${key} name`, placeholder: "a {name} in the settings" });
     const about = h("small", {});
-    const show = () => (about.textContent = picked.value ? hint(knobs[picked.value]) : "");
+    const show = () => (about.textContent = hint(knobs[picked.value]));
     picked.addEventListener("change", show);
     show();
     const values = h("input", { name: `${key} values`, placeholder: "1, 2, 4 or 1 to 5 by 0.5 or all", value: key === "a" ? "1, 1.5, 2, 4" : "" });
@@ -147,7 +150,7 @@ function definition(form) {
     stage: read("stage"),
     ...(axes.length > 1 ? { variables: axes } : { variable: axes[0] }),
     jobs_per_variant: Number(read("jobs")),
-    seed: Number(read("seed")),
+    seed: whole(read("seed")),
     objective: isMetric ? read("metric") || "prompt_match" : read("objective"),
     ...(["stars", "preference"].includes(read("objective")) ? {} : read("goal") && { goal: read("goal") }),
     ...(form.elements.adaptive?.checked ? { mode: "adaptive", budget: Number(read("budget")) } : {}),
@@ -155,22 +158,17 @@ function definition(form) {
   };
 }
 
-/** Read `1, 2, 4`, `1 to 5 by 0.5` or `all`. */
+/** Read `1, 2, 4`, `"a, b", ""`, `1 to 5 by 0.5` or `all`. */
 export function valuesOf(text) {
   const trimmed = text.trim();
   if (trimmed === "all") return { values: "all" };
   const range = trimmed.match(/^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/);
   if (range) return { start: range[1], stop: range[2], step: range[3] };
-  return { values: trimmed ? trimmed.split(",").map((part) => scalar(part.trim())) : [] };
-}
-
-function scalar(text) {
-  if (text === "true" || text === "false") return text === "true";
-  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+  return { values: listed(trimmed) };
 }
 
 function typed(text, kind) {
-  if (kind === "int" || kind === "float") return Number(text);
+  if (kind === "int" || kind === "float") return whole(text);
   if (kind === "bool") return text === "true";
   if (kind === "list" || kind === "map") {
     try {
@@ -179,7 +177,7 @@ function typed(text, kind) {
       return text;
     }
   }
-  return text;
+  return text === '""' ? "" : text; // an empty field is no setting, this is the empty text
 }
 
 function objective() {

@@ -21,7 +21,7 @@ export function putAway(id) {
     if (!ENDED.includes(status.status)) return say("It has not ended. Cancel it first, or wait for its end.", true);
     const pictures = new Set([...state.open.variants.values()].flatMap((one) => one.images.map((image) => image.sha256))).size;
     const title = h("h2", { id: "delete-title" }, `Delete ${status.experiment_name}?`);
-    const text = h("p", { id: "delete-text" }, `Its jobs, ratings and ${pictures === 1 ? "one picture" : `${pictures} pictures`} are deleted for good; only pictures that another experiment has made, too, stay. An export can be imported again, without the pictures.`);
+    const text = h("p", { id: "delete-text" }, `Its jobs, ratings and ${pictures === 1 ? "one result" : `${pictures} results`} are deleted for good; only results that another experiment has made, too, stay. An export can be imported again, without the files.`);
     const dialog = h(
       "dialog",
       { class: "small", role: "alertdialog", "aria-labelledby": "delete-title", "aria-describedby": "delete-text", onclose: () => dialog.remove() },

@@ -1,0 +1,73 @@
+// Values as data: whole numbers of 64 bits, labels that cannot be taken for another value, and lists that people type.
+
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const ITEM = /\s*("(?:[^"\\]|\\.)*"|'[^']*'|(?!["'])[^,]*)\s*(,|$)/y;
+const MARK = "\u0000whole:"; // before a number in a text; no text of ours has a NUL
+
+/** Read JSON; a whole number that a float cannot hold, such as a large seed, becomes a BigInt. */
+export function parse(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  const marked = text.replace(TOKEN, (token) => (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token)) ? JSON.stringify(MARK + token) : token));
+  return JSON.parse(marked, (_, value) => (typeof value === "string" && value.startsWith(MARK) ? BigInt(value.slice(MARK.length)) : value));
+}
+
+/** Write JSON, with all digits of a BigInt. */
+export function stringify(value) {
+  const text = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${MARK}${part}` : part));
+  return text.replace(/"\\u0000whole:(-?\d+)"/g, "$1");
+}
+
+/** Return a value of a variant as text; a map of a grid as `name value, name value`. */
+export function valueText(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "object") return Object.entries(value).map(([name, part]) => `${name} ${valueText(part)}`).join(", ");
+  return typeof value === "string" && isMisread(value) ? JSON.stringify(value) : String(value);
+}
+
+/** Return a key under which only equal values are equal: 1, true and "1" are three. */
+export function valueKey(value) {
+  return stringify(value !== null && typeof value === "object" ? Object.entries(value).sort() : value);
+}
+
+/** Return the seed of a repeat with all its digits. */
+export function seedText(seed, repeat) {
+  return String(BigInt(seed ?? 0) + BigInt(repeat));
+}
+
+/** Read a whole number that a person typed. */
+export function whole(text) {
+  return /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text)) ? BigInt(text) : Number(text);
+}
+
+/** Read `1, 2.5, true, a text, "a, b", ""`; throws an Error with a sentence. */
+export function listed(text) {
+  const values = [];
+  ITEM.lastIndex = 0;
+  for (let more = text.trim() !== ""; more; ) {
+    const rest = text.slice(ITEM.lastIndex).trim();
+    const item = ITEM.exec(text);
+    if (!item) throw new Error(`${rest.slice(0, 60)}: a quote is not closed before the next comma`);
+    values.push(scalar(item[1].trim()));
+    more = item[2] === ",";
+  }
+  return values;
+}
+
+function scalar(text) {
+  if (!text) throw new Error('there is nothing before or behind a comma; write "" for the empty text');
+  if (text.startsWith("'")) return text.slice(1, -1);
+  if (text.startsWith('"')) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Error(`${text.slice(0, 60)}: is no text in quotes as JSON has them`);
+    }
+  }
+  if (text === "true" || text === "false") return text === "true";
+  if (/^-?\d+$/.test(text)) return whole(text);
+  return Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function isMisread(text) {
+  return text.trim() !== text || text === "" || text.startsWith('"') || text === "true" || text === "false" || /^[+-]?(inf|infinity|nan)$/i.test(text) || !Number.isNaN(Number(text));
+}
