@@ -7,8 +7,12 @@ SHOWN: Final = 200  # characters of one text
 
 def printable(text: str) -> str:
     """Return foreign text without characters that could control a terminal, shortened where it is long."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: SHOWN + 1])
-    return shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+    return harmless(text) if len(text) <= SHOWN else f"{harmless(text[: SHOWN - 1])}…"
+
+
+def harmless(text: str) -> str:
+    """Return foreign text, all of it, without characters that could control a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def last_line(text: str) -> str:

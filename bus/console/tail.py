@@ -22,6 +22,7 @@ from bus.contracts.messages import (
     VariantProgress,
     VariantStatus,
 )
+from bus.contracts.values import written
 from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.protocol.json_values import to_json_value
 from bus.protocol.topics import as_prefix
@@ -172,7 +173,8 @@ def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of 
             return f"{printable(message.job_id)} {_end_of(message)}"
         case VariantStatus():
             jobs = f"{message.completed}/{message.planned} jobs"
-            value = printable(f"{message.variable_under_test}={message.variant_value}")
+            value = message.variant_value if isinstance(message.variant_value, dict) else written(message.variant_value)
+            value = printable(f"{message.variable_under_test}={value}")
             return f"{value} {message.status} {jobs}" + (f", {message.failed} failed" if message.failed else "")
         case VariantProgress():
             return f"{message.fraction:.0%}"

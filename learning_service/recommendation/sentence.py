@@ -6,6 +6,7 @@ from typing import Final
 from bus.contracts.messages import VariantValue
 from bus.contracts.values import written
 from learning_service.recommendation.evidence import Objective
+from learning_service.recommendation.labels import labels
 from learning_service.recommendation.verdict import Verdict
 
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
@@ -32,7 +33,7 @@ def verdict_text(
     """
     noun = NOUNS[objective.kind]
     count = _counted(total, noun)
-    names = [value_text(value) for value in values]
+    names = names_of(values)
     if verdict.tier == "few":
         leader = names[verdict.leader]
         parts = [f"too few {noun}s: {variable} {leader} leads after {count}", f"give at least 2 {noun}s of each value"]
@@ -49,6 +50,18 @@ def verdict_text(
     if untested:
         parts.append(f"{_counted(untested, 'value')} without {noun}s")
     return "; ".join(parts)
+
+
+def names_of(values: Sequence[VariantValue]) -> list[str]:
+    """Return values as a person writes them; long texts with the same beginning show where they differ."""
+    names = [value_text(value) for value in values]
+    if len(set(names)) == len(names):
+        return names
+    return [f'"{label}"' for label in labels([_whole(value) for value in values], TEXT_LIMIT)]
+
+
+def _whole(value: VariantValue) -> str:
+    return " with ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
 
 
 def value_text(value: VariantValue) -> str:

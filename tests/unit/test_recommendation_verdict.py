@@ -6,7 +6,7 @@ import pytest
 from bus.contracts.messages import VariantValue
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
 from learning_service.recommendation.posterior import Posterior
-from learning_service.recommendation.sentence import no_verdict, percent, value_text, verdict_text
+from learning_service.recommendation.sentence import names_of, no_verdict, percent, value_text, verdict_text
 from learning_service.recommendation.verdict import Verdict, decide, more_needed
 
 MATCH = Objective(kind="metric", name="prompt_match")
@@ -208,3 +208,16 @@ def test_what_is_missing_is_named_after_the_objective() -> None:
     """Ratings, results or comparisons."""
     assert no_verdict("steps", [], MATCH) == "no results yet"
     assert no_verdict("steps", [], PREFERENCE) == "no comparisons yet"
+
+
+@pytest.mark.fault(item="F157")
+def test_long_values_with_the_same_beginning_are_told_apart() -> None:
+    """In the sentence, where both would be cut to the same forty characters; others stay as they are."""
+    scene = "a photo of a very detailed scene with many things in it, "
+
+    assert names_of([f"{scene}a cat", f"{scene}a dog"]) == [
+        '"a photo of a very detailed…in it, a cat"',
+        '"a photo of a very detailed…in it, a dog"',
+    ]
+    assert names_of([{"prompt": scene + "x", "cfg": 1}, {"prompt": scene + "y", "cfg": 1}])[0].endswith('x with cfg 1"')
+    assert names_of([f"{scene}a cat", 7.5]) == [value_text(f"{scene}a cat"), "7.5"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bus.console.options import data_dir_option, keys_option, learning_option
-from bus.console.printable import printable
+from bus.console.printable import harmless, printable
 from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
@@ -57,7 +57,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
         made = ask_recommendation(learning, experiment_id, keys)
         value = made.value
         if value is None:
-            fail(printable(made.sentence), EXIT_REFUSED)
+            fail(harmless(made.sentence), EXIT_REFUSED)
         chosen = settings(view.definition, value)
         path = target.resolve()
         before = read_text(path)
@@ -65,7 +65,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
             after = patched(before, path.suffix.lower(), chosen, _places(places, list(chosen)))
         except InvalidInputError as error:
             raise InvalidInputError(f"{target}: {error}") from None
-        click.echo(printable(made.sentence), err=True)
+        click.echo(harmless(made.sentence), err=True)
         if _agreed(before, after, path, yes=yes):
             history.write(path, before, after, experiment_id)
             click.echo(f"applied; `variantbus apply --undo {target}` takes it back", err=True)

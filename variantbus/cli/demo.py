@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from bus.console.options import data_dir_option, keys_option, pass_on_config
+from bus.console.printable import harmless
 from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, fail, user_errors
 from bus.transport.keys import Keys
 from variantbus.cli.files import read_experiment
@@ -84,7 +85,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))
-    click.echo(f"\n{ask_recommendation(learning, experiment_id, keys).sentence}")
+    click.echo(f"\n{harmless(ask_recommendation(learning, experiment_id, keys).sentence)}")
     click.echo(f"\npictures       {pictures}")
     click.echo(f"contact sheet  {sheet}")
     click.echo(f"all events     {events}")

@@ -99,7 +99,8 @@ def _shown(*, json_lines: bool) -> Iterator[Callable[[ExperimentScreen, list[Del
         def redraw(screen: ExperimentScreen, batch: list[Delivery]) -> None:
             for delivery in batch:
                 screen.take(_message(delivery))
-            live.update(screen.render(console.height), refresh=True)
+            # the last picture stays on the screen, and may be as long as it is
+            live.update(screen.render(None if screen.has_ended else console.height), refresh=True)
 
         yield redraw
 

@@ -10,6 +10,7 @@ import click
 from PIL import Image
 
 from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.printable import harmless
 from bus.console.process import user_errors
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, RatedReply, RateParams
@@ -60,7 +61,7 @@ def rate(
         reply = request(learning, "image.rate", params, RatedReply, keys=keys)
         click.echo(json_text(reply) if as_json else rated_text(reply), err=not as_json)
         if reply.hint:
-            click.echo(reply.hint, err=True)
+            click.echo(harmless(reply.hint), err=True)
 
 
 @click.command()
@@ -120,7 +121,7 @@ class _Session:
         """Return the next pair from the learning service."""
         pair = request(self._learning, "comparison.next", self._experiment, PairReply, NEXT_SECONDS, keys=self._keys)
         if pair.hint and not self._is_told:
-            click.echo(pair.hint, err=True)
+            click.echo(harmless(pair.hint), err=True)
             self._is_told = True
         if pair.left is None or pair.right is None:
             name = self._experiment.experiment_id
@@ -152,7 +153,7 @@ class _Session:
         except ControlError as error:
             if error.code != "not_found":
                 raise
-            click.echo(error.message, err=True)  # there is nothing to undo
+            click.echo(harmless(error.message), err=True)  # there is nothing to undo
         return True
 
     def _ask(self) -> Answer:

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from bus.console.options import keys_option, learning_option
-from bus.console.printable import printable
+from bus.console.printable import harmless
 from bus.console.process import EXIT_REFUSED, user_errors
 from bus.console.table import Column, Table
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
@@ -41,7 +41,7 @@ def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | 
 
 
 def _print(made: RecommendationUpdated) -> None:
-    click.echo(printable(made.sentence))
+    click.echo(harmless(made.sentence))
     if any(one.n for one in made.estimates):
         click.echo()
         print_table(estimates_table(made))

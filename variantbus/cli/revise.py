@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from bus.console.options import keys_option, learning_option
-from bus.console.printable import printable
+from bus.console.printable import harmless
 from bus.console.process import user_errors
 from bus.contracts.experiments import (
     ExperimentCancelParams,
@@ -124,7 +124,7 @@ def set_(experiment_id: str, *, assignments: tuple[str, ...], learning: str, key
     with user_errors():
         params = take({**parse_assignments(assignments), "experiment_id": experiment_id}, SetParams)
         _ask(learning, "experiment.set", params, keys)
-        click.echo(printable(ask_recommendation(learning, experiment_id, keys).sentence))
+        click.echo(harmless(ask_recommendation(learning, experiment_id, keys).sentence))
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, str]:

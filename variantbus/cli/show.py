@@ -3,7 +3,7 @@
 import click
 
 from bus.console.options import keys_option, learning_option, runner_option
-from bus.console.printable import printable
+from bus.console.printable import harmless
 from bus.console.process import user_errors
 from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
@@ -30,4 +30,4 @@ def show(experiment_id: str, *, as_json: bool, learning: str, runner: str, keys:
             screen.waits_for = reason_now(runner, screen.pipeline, keys)
         print_table(screen.render())
         if view.recommendation:
-            click.echo(f"\n{printable(view.recommendation.sentence)}")
+            click.echo(f"\n{harmless(view.recommendation.sentence)}")
