@@ -15,16 +15,32 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from bus.eventlog.log import Log
+    from bus.protocol.addresses import Address
+    from bus.protocol.control import ControlError
     from bus.publisher import Publisher
     from bus.subscriber.sync import Delivery, Position, Start, Subscriber
     from bus.transport.client import request
     from bus.transport.keys import Keys
     from bus.transport.loop import Loop
 
-__all__ = ["Delivery", "Keys", "Log", "Loop", "Position", "Publisher", "Start", "Subscriber", "request"]
+__all__ = [
+    "Address",
+    "ControlError",
+    "Delivery",
+    "Keys",
+    "Log",
+    "Loop",
+    "Position",
+    "Publisher",
+    "Start",
+    "Subscriber",
+    "request",
+]
 __version__ = "0.1.0"
 
 _HOMES: Final = {
+    "Address": "bus.protocol.addresses",
+    "ControlError": "bus.protocol.control",
     "Delivery": "bus.subscriber.sync",
     "Keys": "bus.transport.keys",
     "Log": "bus.eventlog.log",

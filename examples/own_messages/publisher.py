@@ -6,9 +6,8 @@ from pathlib import Path
 
 from messages import Reading, SetTarget, Target
 
-from bus import Log, Loop, Publisher
+from bus import Address, Log, Loop, Publisher
 from bus.protocol import topics
-from bus.protocol.addresses import Address
 
 SCHEMA = "CREATE TABLE targets (room TEXT PRIMARY KEY, celsius REAL NOT NULL) STRICT"
 
