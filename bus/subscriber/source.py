@@ -273,6 +273,8 @@ class Source:
                 sockets.drop_rest(feed)  # it may have more or fewer frames than two
                 self.malformed += 1
                 logger.warning("%s: malformed message dropped: %s", self.address, error)
+            if taken == 1 and (self._feed is not feed or not sockets.is_readable(feed)):
+                break  # at a low rate it is alone, and to try another one takes longer than to take this one
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)

@@ -138,7 +138,8 @@ class Loop:
             now = time.monotonic()
             if now - began > TURN_SECONDS:
                 break
-        self._first_part = (part + 1) % len(parts)
+        # after a quick turn, what has arrived is first
+        self._first_part = (part + 1) % len(parts) if now - began > TURN_SECONDS else 0
         self.longest_turn = max(self.longest_turn, now - began)
         return is_busy
 
