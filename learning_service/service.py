@@ -73,6 +73,7 @@ class LearningService:
             on_overflow=self._read_again,
             reconcile=self._reconcile,
         )
+        self._consumer.on_hold = self._hold
         self._dispatcher = Dispatcher(
             log,
             self._store,
@@ -163,6 +164,12 @@ class LearningService:
         """Subscribe again at the stored positions: events overflowed the buffer while the disk was full."""
         self._subscriber.close()
         self._subscriber = self._subscribe()
+
+    def _hold(self, is_held: bool) -> None:
+        if is_held:
+            self._subscriber.pause()
+        else:
+            self._subscriber.resume()
 
     def _on_notice(self, runner: str, _prefix: str, notice: Notice) -> None:
         """Handle a gap: events that a runner can no longer retransmit."""

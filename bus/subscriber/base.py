@@ -83,6 +83,16 @@ class SubscriberBase:
         """Return the state of the connection to each publisher."""
         return [source.state() for source in self._sources]
 
+    def pause(self) -> None:
+        """Take no more for now, but what is under way; what is published meanwhile waits, or is fetched."""
+        for source in self._sources:
+            source.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        for source in self._sources:
+            source.resume()
+
     def close(self) -> None:
         """Release the sockets; what was not received yet is dropped."""
         if not self._closed:
@@ -102,8 +112,7 @@ class SubscriberBase:
         if self._closed:
             raise RuntimeError("the subscriber is closed; make a new one, with the positions that you stored")
         if len(self._queue) < self._queue_limit:
-            for source in self._sources:
-                source.resume()
+            self.resume()
 
     def _enqueue(self, source: int, batch: list[Delivery]) -> None:
         self._queue.extend(batch)

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -38,6 +39,8 @@ HELP: Final = {
     "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
 }
 JOB_EVENTS: Final = (JobQueued, JobStarted, JobCompleted)
+HANDLE_SECONDS: Final = 0.008  # of a transaction; to write what follows takes about as long
+EVENTS_A_LOOK: Final = 16  # at the clock
 DAMAGED_KEPT: Final = 10_000  # damaged records that are not published again
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ class EventConsumer:
         `on_overflow` is called when events were dropped: they must be read again from the stored positions. `reconcile`
         is called with a runner whose event could not be handled: it has to be asked how its jobs ended.
         """
+        self.on_hold: Callable[[bool], None] = lambda _: None  # whether to deliver no more for now, as many wait
+        self._is_held = self._is_called = False
         self._on_overflow, self._reconcile = on_overflow, reconcile
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
@@ -129,13 +134,10 @@ class EventConsumer:
                 del self._damaged[next(iter(self._damaged))]
 
     def _work_off(self) -> None:
-        """Apply what waits, a batch at most; the rest in the next turn of the loop."""
-        left = self._log.limits.batch_events
+        """Apply what waits, for some milliseconds; the rest in the next turn of the loop."""
+        until = time.monotonic() + HANDLE_SECONDS
         while self._waiting and not self._blocked:
-            if left <= 0:
-                self._loop.call(self._go_on)
-                return
-            count = 1 if self._alone else min(left, len(self._waiting))
+            count = 1 if self._alone else min(self._log.limits.batch_events, len(self._waiting))
             try:
                 applied = self._apply([self._waiting[index] for index in range(count)])
             except StorageError as error:
@@ -144,9 +146,29 @@ class EventConsumer:
                 retry_later(self._loop, error, self._unblock)
                 return
             self._alone = max(0, self._alone - 1) if applied else count
-            left -= count if applied else 0
-            for _ in range(count if applied else 0):
+            for _ in range(applied):
                 self._waiting.popleft()
+            if self._waiting and time.monotonic() >= until:
+                self._leave()
+                break
+        self._hold_back()
+
+    def _leave(self) -> None:
+        """Go on in the next turn of the loop."""
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call(self._called)
+
+    def _called(self) -> None:
+        self._is_called = False
+        self._go_on()
+
+    def _hold_back(self) -> None:
+        """Take no more events while many wait, and again when few do: they come faster than they are applied."""
+        waiting, most = len(self._waiting), self._log.limits.batch_events
+        if waiting > most if not self._is_held else waiting <= most // 4:
+            self._is_held = not self._is_held
+            self.on_hold(self._is_held)
 
     def _unblock(self) -> None:
         self._blocked = False
@@ -158,25 +180,33 @@ class EventConsumer:
             self._overflown = False
             self._on_overflow()
 
-    def _apply(self, batch: Sequence[Delivery | JobEvent]) -> bool:
-        """Apply a batch, and reject an event that fails alone; False if one of several fails: nothing was applied."""
+    def _apply(self, batch: Sequence[Delivery | JobEvent]) -> int:
+        """Apply a batch or its first part, and reject an event that fails alone; return how many that were.
+
+        If one of several fails, that is 0: nothing was applied.
+        """
         try:
-            self._transact(batch)
+            return self._transact(batch)
         except Exception as error:
             if not _is_of_event(error):
                 raise
             logger.exception("a batch of %d events failed", len(batch))
             if len(batch) > 1:
-                return False
+                return 0
             self._reject_alone(batch[0], error)
-        return True
+        return 1
 
-    def _transact(self, batch: Sequence[Delivery | JobEvent]) -> None:
+    def _transact(self, batch: Sequence[Delivery | JobEvent]) -> int:
+        """Apply the events of a batch, as many as some milliseconds allow, and return how many; or raise, and none."""
+        until = time.monotonic() + HANDLE_SECONDS
         self._store.trim()
         labels: list[Label] = []  # and not the outcomes, which keep messages
         with self._log.transaction() as tx:
             work = UnitOfWork(tx, self._store)
-            for one in batch:
+            for place, one in enumerate(batch):
+                if place % EVENTS_A_LOOK == 0 and time.monotonic() >= until and place:
+                    batch = batch[:place]
+                    break
                 delivery = one if isinstance(one, Delivery) else None
                 outcome: Outcome
                 try:
@@ -196,6 +226,7 @@ class EventConsumer:
             self._store.write_positions(tx, _positions(batch))
         self._gaps.clear()
         self._counts.update(labels)  # once they are on disk: a failed batch is tried again
+        return len(batch)
 
     def _note_failure(self, tx: Transaction, outcome: Rejected, delivery: Delivery | None) -> None:
         """Record with an event that could not be handled that its runner is to be asked for the end of the job."""

@@ -9,79 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Raw
 
-from bus.contracts.messages import EventRejected, JobCompleted, encode_body
 from bus.eventlog.errors import LogError, StorageError
-from bus.eventlog.log import Log
-from bus.subscriber.delivery import Delivery, Position
-from bus.transport.loop import Loop
-from learning_service.events.consumer import EventConsumer
-from learning_service.events.router import LearningController, Outcome, _advance
-from learning_service.experiments.variants import Variant
+from learning_service.events.router import Outcome, _advance
 from learning_service.storage.judgements import RatingRow
-from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
-from tests.support.factories import EXPERIMENT, JobScript, context, image, messages, planned_experiment, well
+from tests.support.consumer_bench import RUNNER, Bench, bench, delivery
+from tests.support.factories import EXPERIMENT, JobScript, context, image, planned_experiment, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import ALL, Services, create, rejections, wait_for
 
 pytestmark = pytest.mark.fault(item="F59")
-RUNNER, PREFIX = "tcp://127.0.0.1:1", "job."
 READS = 3  # of the experiment, its variants and its search: at least so many happen
-
-
-class Bench:
-    """A consumer with its log, its store and its loop, without a socket."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the log."""
-        self.log, self.loop = Log(path), Loop()
-        self.store = LearningStore(self.log)
-        self.asked: list[str] = []
-        self.consumer = EventConsumer(
-            self.log,
-            self.store,
-            self.loop,
-            None,  # type: ignore[arg-type]  # it is for progress alone
-            LearningController(),
-            on_overflow=lambda: None,
-            reconcile=self.asked.append,
-        )
-
-    def deliver(self, offset: int, event: JobCompleted) -> None:
-        """Let an event come from the runner."""
-        self.consumer.on_batch([delivery(offset, event)])
-
-    def variant(self) -> Variant:
-        """Return the first variant as it is on disk."""
-        experiment = LearningStore(self.log).find(EXPERIMENT)
-        assert experiment is not None
-        return experiment.variants[0]
-
-    def position(self) -> Position:
-        """Return how far the runner has been read."""
-        return self.store.positions()[RUNNER, PREFIX]
-
-    def rejected(self) -> list[str]:
-        """Return why events were rejected."""
-        found = messages(self.log.fetch("event.rejected.", 0).records)
-        return [one.reason for one in found if isinstance(one, EventRejected)]
-
-    def close(self) -> None:
-        """Close all."""
-        self.loop.close()
-        self.log.close()
-
-
-@contextmanager
-def bench(path: Path) -> Iterator[Bench]:
-    """Open a consumer, and close it."""
-    opened = Bench(path)
-    try:
-        yield opened
-    finally:
-        opened.close()
 
 
 def planned(path: Path) -> None:
@@ -94,12 +33,6 @@ def planned(path: Path) -> None:
         with one.log.transaction() as tx:
             work = UnitOfWork(tx, one.store)
             work.rate(work.draft(EXPERIMENT), 0, 1.0)
-
-
-def delivery(offset: int, event: JobCompleted) -> Delivery:
-    """Return an event as a subscriber delivers it."""
-    topic, body = f"job.completed.{EXPERIMENT}.0.", Raw(encode_body(event))
-    return Delivery(RUNNER, PREFIX, epoch=7, offset=offset, topic=topic, time_ns=1, body=body)
 
 
 SECOND = JobScript(context(repeat=1), f"{EXPERIMENT}.0.1.0").completed(well("a"))
