@@ -18,6 +18,7 @@ from bus.protocol.doors import take
 from bus.protocol.validation import DECODE_ERRORS, WORD_LIMIT, InvalidInputError, unreadable
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 
+CELL_LIMIT: Final = 1 << 24  # characters of a cell that is read: a definition alone may have some 100,000
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
 METRIC: Final = "metric."
 COLUMNS: Final = (
@@ -79,6 +80,7 @@ def from_csv(text: str) -> Exported:
     Raises:
         InvalidInputError: it is none, naming the line.
     """
+    csv.field_size_limit(CELL_LIMIT)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
