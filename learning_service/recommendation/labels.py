@@ -60,11 +60,9 @@ def _first_difference(line: str, other: str) -> int:
 
 
 def _from(line: str, place: int, most: int) -> str:
-    """Return the beginning of a line, and what is around a place in it."""
+    """Return the beginning of a line, and what is around a place in it, which is beyond that."""
     head = most // 3
     rest = most - head - 2
-    if place <= head:
-        return f"{line[: most - 1]}{CUT}" if len(line) > most else line
     word = line.rfind(" ", head, place) + 1
     start = word if word and place - word <= rest // 2 else max(head, place - rest // 4)
     end = "" if start + rest >= len(line) else CUT
