@@ -51,6 +51,9 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     loras: tuple[str, ...] | None = None
 
 
+_ANY_SEED: Final = VariableSpec(kind="int", minimum=0)
+
+
 class StageSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a stage of a pipeline takes.
 
@@ -97,10 +100,16 @@ def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | No
     Raises:
         InvalidInputError: the stage has a template or a map, and the configuration has none or something else there.
     """
-    return {**dict.fromkeys(_placeholders(spec, config)), **dict.fromkeys(_mapped(spec, config)), **spec.variables}
+    return _variables(spec, config, _placeholders(spec, config))
 
 
-def _placeholders(spec: StageSpec, config: Config) -> set[str]:
+def _variables(spec: StageSpec, config: Config, placeholders: Collection[str]) -> dict[str, VariableSpec | None]:
+    return {**dict.fromkeys(placeholders), **dict.fromkeys(_mapped(spec, config)), **spec.variables}
+
+
+def _placeholders(spec: StageSpec, config: Config) -> Collection[str]:
+    if not spec.template:
+        return ()
     template = _named(spec, config, spec.template)
     texts = [text for text in template if isinstance(text, str)] if isinstance(template, list) else []
     found = {match["name"] for text in texts for match in PLACEHOLDER.finditer(text) if match["name"]}
@@ -128,8 +137,9 @@ def check_config(spec: StageSpec, config: Config, varied: Collection[str] = ()) 
     Raises:
         InvalidInputError: a key is unknown or missing, or a value has the wrong type or is out of bounds.
     """
-    known = {**variables_of(spec, config), **spec.config}
-    known[SEED] = known.get(SEED) or VariableSpec(kind="int", minimum=0)
+    placeholders = _placeholders(spec, config)
+    known = {**_variables(spec, config, placeholders), **spec.config}
+    known[SEED] = known.get(SEED) or _ANY_SEED
     for name, value in config.items():
         if name not in known:
             raise InvalidInputError(f"config.{name}: unknown key; {near_miss(name, list(known))}")
@@ -138,7 +148,7 @@ def check_config(spec: StageSpec, config: Config, varied: Collection[str] = ()) 
     for name in spec.required:
         if name not in config:
             raise InvalidInputError(f"config.{name}: missing; add it")
-    for name in sorted(_placeholders(spec, config)):
+    for name in sorted(placeholders):
         if name not in config:
             text = f"missing; add it, or write {{{{{name}}}}} in {spec.template} for the text {{{name}}} itself"
             raise InvalidInputError(f"config.{name}: {text}")
@@ -165,8 +175,7 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInputError(f"{where}: {value} is not a finite number")
-    for text in _texts_in(value):
-        check_text(where, text)
+    _check_texts(where, value)
     if spec is None:
         if isinstance(value, list | dict) or value is None:
             raise InvalidInputError(f"{where}: must be a number, text, true or false")
@@ -181,6 +190,12 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         low, high = spec.minimum, spec.maximum
         if (low is not None and value < low) or (high is not None and value > high):
             raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
+
+
+def _check_texts(where: str, value: ConfigValue) -> None:
+    if not isinstance(value, (int, float)):  # as most are
+        for text in _texts_in(value):
+            check_text(where, text)
 
 
 def check_text(where: str, text: str) -> None:

@@ -19,7 +19,7 @@ from bus.transport.loop import Callback, Loop
 from pipeline_runner.execution.previews import Pace, Picture, Previews, picture_of
 from pipeline_runner.execution.reuse import identity_of, is_confirmed
 from pipeline_runner.outputs.files import Outputs
-from pipeline_runner.pipelines import Pipeline, Progress
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
 from pipeline_runner.queue.metrics import with_checked_metrics
 from pipeline_runner.queue.retries import STORAGE
@@ -30,11 +30,28 @@ Report = Callable[[NormalizedJobRecord, float, int | None, int | None], None]
 logger = logging.getLogger(__name__)
 
 
+class _Stop:
+    """Whether a job has to stop; lighter than an event, as nobody waits for it."""
+
+    __slots__ = ("_is_set",)
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """Have it stop."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Return whether it has to stop."""
+        return self._is_set
+
+
 class _Task(NamedTuple):
     """A job for a thread: first its pipeline is asked for its identity, then, unless a result is reused, it is run."""
 
     job: NormalizedJobRecord
-    stop: threading.Event
+    stop: _Stop
     identity: str | None = None
 
 
@@ -63,12 +80,12 @@ class WorkerPool:
         self.previews = Previews()
         self._waiting: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._running: dict[str, threading.Event] = {}
+        self._running: dict[str, _Stop] = {}
         self._over: dict[str, JobResult] = {}  # of jobs that have ended, until the loop has seen it
 
     def start(self, job: NormalizedJobRecord) -> None:
         """Run a job in an idle thread, or in a new one."""
-        stop = self._running[job.job_id] = threading.Event()
+        stop = self._running[job.job_id] = _Stop()
         if len(self._running) > len(self._threads):
             self._threads.append(threading.Thread(target=self._work, name=f"worker {len(self._threads)}", daemon=True))
             self._threads[-1].start()
@@ -103,7 +120,7 @@ class WorkerPool:
                 self._loop.call(partial(self._look_up, task._replace(identity=identity)))
                 continue
             try:
-                result = run_job(pipeline, job, self._progress_of(task), task.stop, self._outputs)
+                result = run_job(pipeline, job, self._progress_of(task), task.stop.is_set, self._outputs)
             except DiskError as error:
                 self._loop.call(partial(_raise, error))  # which ends the process
                 return
@@ -160,7 +177,7 @@ def _raise(error: Exception) -> None:
 
 
 def run_job(
-    pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stop: threading.Event, outputs: Outputs
+    pipeline: Pipeline | None, job: NormalizedJobRecord, progress: Progress, stopped: Cancelled, outputs: Outputs
 ) -> JobResult:
     """Run a job and return its result; an exception of the pipeline is a failure of the job.
 
@@ -172,7 +189,7 @@ def run_job(
     if pipeline is None:
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
     try:
-        result = convert(msgspec.to_builtins(pipeline.run(job, progress, stop.is_set)), JobResult)
+        result = convert(msgspec.to_builtins(pipeline.run(job, progress, stopped)), JobResult)
         result = with_checked_metrics(result, job.learning_context)
         if warnings := outputs.take_warnings(job.job_id):
             result = replace(result, warnings=(*result.warnings, *warnings))
@@ -186,7 +203,7 @@ def run_job(
         logger.exception("job %s failed", job.job_id)
         return failed_result("internal", error_text(error))
     # a job that stopped on request is cancelled; one that completed before it noticed is completed
-    return cancelled_result() if stop.is_set() and not result.success else result
+    return cancelled_result() if stopped() and not result.success else result
 
 
 def _storage_fault(error: BaseException, outputs: Outputs) -> StorageError | None:

@@ -5,7 +5,6 @@ import hashlib
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -277,7 +276,7 @@ class Failing(Pipeline):
 
 def kind_of(error: BaseException, outputs: Outputs) -> str:
     """Run a job that raises an error, and return the kind of its failure."""
-    result = run_job(Failing(error), record_of(), Reports(), threading.Event(), outputs)
+    result = run_job(Failing(error), record_of(), Reports(), lambda: False, outputs)
     assert result.error
     return result.error.kind
 
