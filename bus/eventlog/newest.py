@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from bus.eventlog import sql
+from bus.eventlog.inserting import insert_rows
+from bus.eventlog.row_checksums import checked
 from bus.protocol import topics
 
 SQL: Final = sql.load("bus.eventlog", "newest.sql")
@@ -43,8 +45,9 @@ class NewestIndex:
         """Bring the table up to date, in the caller's transaction; `written` is called after its commit."""
         rows = sorted(self._lag.items())  # in the order of the table, which is faster
         if rows:
-            self._db.executemany(SQL["upsert"], rows)
-            self._db.executemany(SQL["delete_kept"], ((topic,) for topic, _ in rows))
+            insert_rows(self._db, SQL["upsert"], checked("latest", rows))
+            if self._db.execute(SQL["select_any_kept"]).fetchone()[0]:
+                self._db.executemany(SQL["delete_kept"], ((topic,) for topic, _ in rows))
             self._db.execute(SQL["set_indexed"], (self._end,))
 
     def written(self) -> None:

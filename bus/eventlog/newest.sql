@@ -1,6 +1,9 @@
 -- upsert: remember the newest record of a topic.
-INSERT INTO latest (topic, "offset", crc) VALUES (?1, ?2, row_crc('latest', ?1, ?2))
+INSERT INTO latest (topic, "offset", crc) VALUES (?, ?, ?)
 ON CONFLICT (topic) DO UPDATE SET "offset" = excluded."offset", crc = excluded.crc;
+
+-- select_any_kept: whether retention has kept any record.
+SELECT EXISTS (SELECT 1 FROM kept);
 
 -- delete_kept: a topic has a newer record than the one that retention has kept, or is forgotten.
 DELETE FROM kept WHERE topic = ?;
