@@ -53,7 +53,8 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
             note_more(limit, is_more=is_more)
             return
         numbers = [Column(heading, right=True) for heading in ("priority", "attempt")]
-        table = Table("id", "pipeline", "state", *numbers, "age", "eta", Column("note", wraps=True))
+        pipeline, eta, note = (Column(heading, wraps=True) for heading in ("pipeline", "eta", "note"))
+        table = Table("id", pipeline, "state", *numbers, "age", eta, note)
         for one in found:
             table.add(*job_row(one, time.time()))
         for name in damaged if state is None else ():
