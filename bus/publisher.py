@@ -36,7 +36,7 @@ from bus.transport import loop as event_loop
 from bus.transport.authentication import Authenticator
 from bus.transport.handshakes import log_refused
 from bus.transport.keys import Keys
-from bus.transport.loop import Loop, Timer
+from bus.transport.loop import TURN_SECONDS, Loop, Timer
 from bus.transport.retry import log_transient
 from bus.transport.server import REQUEST_FRAMES, MethodServer, Refusal
 from bus.transport.sockets import Request, Socket
@@ -220,6 +220,7 @@ class Publisher:
         sockets.send_pair(self._feed_socket, topics.HEARTBEAT.encode(), encode(frame))
 
     def _on_requests(self) -> None:
+        until = time.monotonic() + TURN_SECONDS
         for _ in range(self._log.limits.requests_a_turn):
             request = sockets.receive_request(
                 self._control_socket, REQUEST_FRAMES, secure=self.authenticator is not None
@@ -229,6 +230,8 @@ class Publisher:
             if self.methods.accepts(request.frames, request.address):
                 # looked up for each request: a removed key loses its rights at once
                 self._answer(request, self.authenticator.role_of(request.user) if self.authenticator else "command")
+            if time.monotonic() >= until:
+                return
 
     def _answer(self, request: Request, role: Role | None) -> None:
         """Answer a request, now or, if that takes steps, later."""

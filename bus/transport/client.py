@@ -17,14 +17,13 @@ from bus.protocol.validation import InvalidInputError, decode
 from bus.transport import sockets
 from bus.transport.attempts import REFUSED_SECONDS, Attempts, note_answer, waits
 from bus.transport.keys import Keys, curve_for
-from bus.transport.loop import Loop, Timer
+from bus.transport.loop import TURN_SECONDS, Loop, Timer
 from bus.transport.sockets import CurveClient, Socket
 
 R = TypeVar("R")
 Connect = Callable[[str, CurveClient | None], Socket]
 REQUEST_SECONDS: Final = 4.0
 REPLY_FRAMES: Final = 3
-REPLIES_A_TURN: Final = 16  # before the loop looks at its other sockets: each may make us ask for the next page
 
 
 class NoAnswerError(ControlError):
@@ -126,14 +125,14 @@ class RequestClient:
         return question
 
     def _on_replies(self, connection: _Connection) -> None:
-        socket = connection.socket
-        for _ in range(REPLIES_A_TURN):
-            if socket.closed or (frames := sockets.receive(socket)) is None:
-                return
+        socket, until = connection.socket, time.monotonic() + TURN_SECONDS
+        while not socket.closed and (frames := sockets.receive(socket)):
             connection.heard = time.monotonic()
             question = self._take(frames[0]) if len(frames) == REPLY_FRAMES else None
             if question:
                 _settle(question, frames[1], frames[2])
+            if time.monotonic() >= until:  # what is done with an answer may take long, and bring the next one
+                return
 
     def _time_out(self, request_id: bytes, timeout: float) -> None:
         """Fail a request, and make a new connection if this one is silent: it may be dead.

@@ -144,10 +144,10 @@ class Dispatcher:
             if self.departures.step() or self._withdraw():
                 self._loop.call(self.pump)  # other callbacks run before the next batch
                 return
-            self._assign()
-            for link in self._links:
-                if link.alive and not link.busy:
-                    self._send(link)
+            if self._assign():
+                self._loop.call(self._send_all)  # in the next turn
+            else:
+                self._send_all()
 
     def resend(self, runner: str) -> None:
         """Send a runner its unfinished jobs again: its log was replaced or has lost its end."""
@@ -245,8 +245,8 @@ class Dispatcher:
             self._finish_cancel(UNASSIGNED, *cancel)
         return False
 
-    def _assign(self) -> None:
-        """Choose runners for the jobs that have none."""
+    def _assign(self) -> bool:
+        """Choose runners for some jobs that have none; return whether there were any."""
         # a runner that does not answer gets no job: it may never come back, and an assignment is never changed
         remaining = {
             link: link.remaining(self._store.unacknowledged(link.address, BATCH, but=link.blocked))
@@ -259,6 +259,13 @@ class Dispatcher:
             with self._log.transaction(sync=True) as tx:
                 for link, mine in chosen.items():
                     self._store.assign(tx, mine, link.address)
+        return bool(chosen)
+
+    def _send_all(self) -> None:
+        with _retrying_on_full_disk():
+            for link in self._links:
+                if link.alive and not link.busy:
+                    self._send(link)
 
     def _send(self, link: RunnerLink) -> None:
         if withdrawal := self.departures.next_withdrawal(link.address):
@@ -291,7 +298,7 @@ class Dispatcher:
                     if reply.known:  # it may have ended them before the events that are read
                         self._store.begin_reconcile(tx, link.address)
                 link.knew_jobs = link.knew_jobs or reply.known > 0
-                self.pump()
+                self._loop.call(self.pump)  # in the next turn
 
         def failed(error: ControlError) -> None:
             link.busy = False

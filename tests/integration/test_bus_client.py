@@ -8,7 +8,7 @@ import pytest
 from bus.protocol.control import ControlError
 from bus.transport import sockets
 from bus.transport.client import RequestClient
-from bus.transport.loop import Loop
+from bus.transport.loop import TURN_SECONDS, Loop
 from bus.transport.sockets import Request, Socket
 from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline
 
@@ -138,3 +138,27 @@ def test_closing_with_requests_on_two_connections_leaves_nothing(service: tuple[
     asked.run(1)
     asked.ask("q2", LATE)
     requests(service[0], 3)
+
+
+def test_answers_that_cause_long_work_are_taken_one_in_a_turn(
+    loop: Loop, asked: Asked, service: tuple[Socket, str]
+) -> None:
+    """What is done with one may bring the next one, so that others would never have their turn."""
+    turns: list[int] = []
+    turn = 0
+
+    def work(_reply: dict[str, str]) -> None:
+        turns.append(turn)
+        time.sleep(2 * TURN_SECONDS)
+
+    for number in range(3):
+        asked.client.ask("echo", {"name": str(number)}, dict[str, str], work, lambda _: None, LATE)
+    for one in requests(service[0], 3):
+        answer(service[0], one)
+    limit = deadline()
+    while len(turns) < 3:
+        assert not limit.passed, turns
+        turn += 1
+        loop.step(0.05)
+
+    assert len(set(turns)) == 3
