@@ -9,11 +9,12 @@ from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus.contracts.messages import JobCompleted, VariantStatus, decode_body
 from bus.contracts.topics import VARIANT_STATUS
 from bus.protocol import topics
-from learning_service.events.router import Applied, LearningController
+from learning_service.events.ends import Ends
+from learning_service.events.router import LearningController
 from learning_service.experiments.axes import plan_values
-from learning_service.experiments.model import Experiment, variant_status
+from learning_service.experiments.model import Experiment, packed_status
 from learning_service.experiments.plan import PlannedJob, job_id
-from learning_service.experiments.variants import JobPhase, Variant
+from learning_service.experiments.variants import JobPhase, Variant, jobs_ended
 
 
 class Router:
@@ -31,22 +32,21 @@ class Router:
         Raises:
             ValueError: an event was not applied, which is a fault of the benchmark.
         """
-        changed: dict[tuple[str, int], Experiment] = {}
+        ends = Ends(self._controller)
         for body in bodies:
-            outcome = self._apply(body)
-            changed[outcome.experiment.experiment_id, outcome.variant.index] = outcome.experiment
-        newest = ((experiment, experiment.variants[index]) for (_, index), experiment in changed.items())
-        return [(variant, variant_status(experiment, variant)) for experiment, variant in newest]
+            message = decode_body(body)
+            if not isinstance(message, JobCompleted):
+                raise TypeError(f"{type(message).__name__} instead of a job.completed")
+            if not ends.add(message, self._experiments.get):
+                outcome = self._controller.handle(message, self._experiments.get)
+                raise ValueError(f"{message.job_id}: {outcome}")
+        return [self._apply(name, index, jobs) for (name, index), jobs in ends.take_all()]
 
-    def _apply(self, body: bytes) -> Applied:
-        message = decode_body(body)
-        if not isinstance(message, JobCompleted):
-            raise TypeError(f"{type(message).__name__} instead of a job.completed")
-        outcome = self._controller.handle(message, self._experiments.get)
-        if not isinstance(outcome, Applied):
-            raise ValueError(f"{message.job_id}: {outcome}")  # noqa: TRY004 - a fault of the benchmark, no wrong type
-        outcome.experiment.put(outcome.variant)
-        return outcome
+    def _apply(self, name: str, index: int, jobs: list[JobCompleted]) -> tuple[Variant, VariantStatus]:
+        experiment = self._experiments[name]
+        variant = jobs_ended(experiment.variants[index], jobs)
+        experiment.put(variant)
+        return variant, packed_status(experiment, variant)
 
 
 def status_topic(status: VariantStatus) -> str:

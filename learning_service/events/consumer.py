@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
@@ -22,6 +23,7 @@ from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from learning_service.events.router import (
     HANDLER_ERROR,
+    Applied,
     JobEvent,
     Label,
     LearningController,
@@ -29,7 +31,7 @@ from learning_service.events.router import (
     Rejected,
     failure,
 )
-from learning_service.events.staging import rejection, stage
+from learning_service.events.staging import Staging, rejection
 from learning_service.experiments.model import variant_fraction
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -139,7 +141,7 @@ class EventConsumer:
         while self._waiting and not self._blocked:
             count = 1 if self._alone else min(self._log.limits.batch_events, len(self._waiting))
             try:
-                applied = self._apply([self._waiting[index] for index in range(count)])
+                applied = self._apply(list(islice(self._waiting, count)))
             except StorageError as error:
                 # a transient error: the events wait here, and the runner's log has them anyway
                 self._blocked = True
@@ -200,9 +202,10 @@ class EventConsumer:
         """Apply the events of a batch, as many as some milliseconds allow, and return how many; or raise, and none."""
         until = time.monotonic() + HANDLE_SECONDS
         self._store.trim()
+        is_alone = len(batch) == 1  # then the router decides, whatever it is: its errors are those of the event
         labels: list[Label] = []  # and not the outcomes, which keep messages
         with self._log.transaction() as tx:
-            work = UnitOfWork(tx, self._store)
+            staging = Staging(UnitOfWork(tx, self._store), self._store, self._controller)
             for place, one in enumerate(batch):
                 if place % EVENTS_A_LOOK == 0 and time.monotonic() >= until and place:
                     batch = batch[:place]
@@ -216,11 +219,15 @@ class EventConsumer:
                 else:
                     if not isinstance(message, JOB_EVENTS):
                         continue
-                    event, outcome = message, self._controller.handle(message, work.find, self._store.deletions.has)
-                stage(work, self._store, outcome, event, delivery)
+                    if not is_alone and staging.waits(message):
+                        labels.append(Applied.label)
+                        continue
+                    event, outcome = message, staging.decide(message)
+                staging.stage(outcome, event, delivery)
                 if isinstance(outcome, Rejected):
                     self._note_failure(tx, outcome, delivery)
                 labels.append(outcome.label)
+            staging.settle()
             for runner in self._gaps:
                 self._store.begin_reconcile(tx, runner)
             self._store.write_positions(tx, _positions(batch))

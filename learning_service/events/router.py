@@ -159,7 +159,7 @@ class LearningController:
             return _grow(_adopted(event, context), None, context, event)
         variant = experiment.variants.get(context.variant_index)
         if variant and event.job_id in variant.jobs:
-            return _difference(experiment, variant, context) or _advance(experiment, variant, event)
+            return difference(experiment, variant, context) or _advance(experiment, variant, event)
         return _grow(experiment, variant, context, event)
 
 
@@ -168,7 +168,7 @@ def failure(error: Exception) -> Rejected:
     return Rejected(HANDLER_ERROR, f"{type(error).__name__}: {error}"[:ERROR_LIMIT])
 
 
-def _difference(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Rejected | None:
+def difference(experiment: Experiment, variant: Variant | None, context: LearningContext) -> Rejected | None:
     """Return how a context differs from the plan, None if it does not."""
     index, name = context.variant_index, context.variable_under_test
     if name != experiment.definition.variable_name:
@@ -208,7 +208,7 @@ def _applied(experiment: Experiment, variant: Variant, event: JobEvent) -> Appli
 
 def _grow(experiment: Experiment, variant: Variant | None, context: LearningContext, event: JobEvent) -> Outcome:
     """Return the outcome of an unplanned job: a discovered experiment grows by it; a plan of ours does not."""
-    if different := _difference(experiment, variant, context):
+    if different := difference(experiment, variant, context):
         return different
     if not experiment.discovered:
         return Rejected("unplanned_job", event.job_id)

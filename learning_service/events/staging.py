@@ -1,35 +1,74 @@
-"""The consequences of an outcome: changed state, and messages."""
+"""The consequences of the events of one transaction: changed state, and messages."""
 
 from bus.contracts.messages import EventRejected, JobCompleted, JobQueued
 from bus.contracts.topics import EVENT_REJECTED
 from bus.subscriber.delivery import Delivery
-from learning_service.events.router import Applied, JobEvent, Late, Outcome, Rejected
+from learning_service.events.ends import Ends
+from learning_service.events.router import Applied, JobEvent, Late, LearningController, Outcome, Rejected
+from learning_service.experiments import variants
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
 
-def stage(
-    work: UnitOfWork, store: LearningStore, outcome: Outcome, event: JobEvent | None, delivery: Delivery | None
-) -> None:
-    """Stage the changes of an outcome; `delivery` is None for an event that came on no feed."""
-    match outcome:
-        case Applied():
-            _stage_applied(work, outcome)
-        case Rejected():
-            work.tx.append(EVENT_REJECTED, rejection(outcome, event, delivery))
-        case Late() if delivery:
-            store.write_late(work.tx, outcome.experiment_id, outcome.variant_index, bytes(delivery.body))
+class Staging:
+    """Decides about events in their order, and stages what follows."""
 
+    def __init__(self, work: UnitOfWork, store: LearningStore, controller: LearningController) -> None:
+        """Stage into a unit of work."""
+        self._work, self._store, self._controller = work, store, controller
+        self._ends = Ends(controller)
 
-def _stage_applied(work: UnitOfWork, outcome: Applied) -> None:
-    event, experiment = outcome.event, outcome.experiment
-    draft = work.insert(experiment) if outcome.is_adopted else work.draft(experiment.experiment_id)
-    draft.moved.append(event.job_id)
-    draft.note_event(outcome.time, has_started=not isinstance(event, JobQueued))
-    if isinstance(event, JobCompleted):
+    def waits(self, event: JobEvent) -> bool:
+        """Return whether an event is applied by `settle`, together with others of its variant."""
+        if not isinstance(event, JobCompleted):
+            return False
+        experiment = self._ends.add(event, self._work.find)
+        if experiment is None:
+            return False
+        draft = self._work.draft(experiment.experiment_id)
+        draft.moved.append(event.job_id)
+        draft.note_event(event.finished_at, has_started=True)
         draft.note_run(event.started_at, event.finished_at)
-        work.end_job(event)
-    work.put(draft, outcome.variant, outcome.time, is_news=outcome.is_news)
+        self._work.end_job(event)
+        return True
+
+    def decide(self, event: JobEvent) -> Outcome:
+        """Return the outcome of an event, behind those that wait of its variant."""
+        if context := event.learning_context:
+            self._apply(context.experiment_id, context.variant_index, self._ends.take(context))
+        return self._controller.handle(event, self._work.find, self._store.deletions.has)
+
+    def settle(self) -> None:
+        """Apply what waits."""
+        for (experiment_id, index), jobs in self._ends.take_all():
+            self._apply(experiment_id, index, jobs)
+
+    def stage(self, outcome: Outcome, event: JobEvent | None, delivery: Delivery | None) -> None:
+        """Stage the changes of an outcome; `delivery` is None for an event that came on no feed."""
+        match outcome:
+            case Applied():
+                self._stage_applied(outcome)
+            case Rejected():
+                self._work.tx.append(EVENT_REJECTED, rejection(outcome, event, delivery))
+            case Late() if delivery:
+                body = bytes(delivery.body)
+                self._store.write_late(self._work.tx, outcome.experiment_id, outcome.variant_index, body)
+
+    def _apply(self, experiment_id: str, index: int, jobs: list[JobCompleted]) -> None:
+        if jobs:
+            draft = self._work.draft(experiment_id)
+            variant = variants.jobs_ended(draft.variants[index], jobs)
+            self._work.put(draft, variant, variant.updated_at)
+
+    def _stage_applied(self, outcome: Applied) -> None:
+        event, experiment = outcome.event, outcome.experiment
+        draft = self._work.insert(experiment) if outcome.is_adopted else self._work.draft(experiment.experiment_id)
+        draft.moved.append(event.job_id)
+        draft.note_event(outcome.time, has_started=not isinstance(event, JobQueued))
+        if isinstance(event, JobCompleted):
+            draft.note_run(event.started_at, event.finished_at)
+            self._work.end_job(event)
+        self._work.put(draft, outcome.variant, outcome.time, is_news=outcome.is_news)
 
 
 def rejection(outcome: Rejected, event: JobEvent | None, delivery: Delivery | None) -> EventRejected:

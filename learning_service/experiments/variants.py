@@ -161,7 +161,8 @@ def cancelled(variant: Variant, job_ids: Sequence[str], now: float, reason: str 
     jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
     counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
     running = list(jobs.values()).count("running")
-    return _ended(variant, jobs, counts, now, running=running, error=reason or variant.error)
+    revision, error = variant.revision + 1, reason or variant.error
+    return _ended(variant, jobs, counts, now, revision=revision, running=running, error=error)
 
 
 def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:
@@ -171,57 +172,48 @@ def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant
 
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     """Return the variant after one of its jobs ended, with any outcome."""
-    result, now = job.result, job.finished_at
-    jobs: dict[str, JobPhase] = {**variant.jobs, job.job_id: "ended"}
-    running = variant.running - (variant.jobs[job.job_id] == "running")
-    completed, failed, cancelled = variant.completed, variant.failed, variant.cancelled
-    if result.cancelled:
-        return _ended(variant, jobs, (completed, failed, cancelled + 1), now, running=running)
-    if not result.success:
-        return _ended(variant, jobs, (completed, failed + 1, cancelled), now, running=running, error=_error_of(job))
-    return _ended(
-        variant,
-        jobs,
-        (completed + 1, failed, cancelled),
-        now,
-        running=running,
-        packed=pictures.with_more(variant.packed, result.images, IMAGES_LIMIT) if result.images else variant.packed,
-        metric_sums=add_metrics(variant.metric_sums, result.metrics) if result.metrics else variant.metric_sums,
-        duration_sum=variant.duration_sum + (seconds_of(job) or 0.0),
-        warned=variant.warned + bool(result.warnings),
-        reused=variant.reused + (result.reused_from is not None),
-        warning=result.warnings[0][:ERROR_LIMIT] if result.warnings else variant.warning,
-    )
+    return jobs_ended(variant, (job,))
 
 
 def jobs_ended(variant: Variant, ended: Sequence[JobCompleted]) -> Variant:
-    """Return the variant after some of its jobs, at least one, ended: as by `job_ended`, but with one copy for all."""
-    phases: dict[str, JobPhase] = {job.job_id: "ended" for job in ended}
-    runs = sum(variant.jobs[name] == "running" for name in phases)
-    well = [job for job in ended if job.result.success and not job.result.cancelled]
-    cancelled = sum(job.result.cancelled for job in ended)
-    errors = [_error_of(job) for job in ended if not job.result.success and not job.result.cancelled]
-    warnings = [job.result.warnings[0] for job in well if job.result.warnings]
-    sums = variant.metric_sums
-    for job in well:
-        if job.result.metrics:
-            sums = add_metrics(sums, job.result.metrics)
-    images = [image for job in well for image in job.result.images]
-    after = _ended(
+    """Return the variant after some of its jobs, at least one, ended in this order: as one by one, with one copy."""
+    jobs, sums, images = variant.jobs.copy(), variant.metric_sums.copy(), list[ImageRef]()
+    running, completed, failed, cancelled = variant.running, variant.completed, variant.failed, variant.cancelled
+    seconds, warned, reused = variant.duration_sum, variant.warned, variant.reused
+    warning, error = variant.warning, variant.error
+    for job in ended:
+        result = job.result
+        running -= jobs[job.job_id] == "running"
+        jobs[job.job_id] = "ended"
+        if result.cancelled:
+            cancelled += 1
+        elif not result.success:
+            failed += 1
+            error = _error_of(job)
+        else:
+            completed += 1
+            seconds += seconds_of(job) or 0.0
+            images += result.images
+            add_metrics(sums, result.metrics)
+            reused += result.reused_from is not None
+            if result.warnings:
+                warned += 1
+                warning = result.warnings[0][:ERROR_LIMIT]
+    return _ended(
         variant,
-        {**variant.jobs, **phases},
-        (variant.completed + len(well), variant.failed + len(errors), variant.cancelled + cancelled),
+        jobs,
+        (completed, failed, cancelled),
         ended[-1].finished_at,
-        running=variant.running - runs,
-        packed=pictures.with_more(variant.packed, images, IMAGES_LIMIT),
+        revision=variant.revision + len(ended),
+        running=running,
+        packed=pictures.with_more(variant.packed, images, IMAGES_LIMIT) if images else variant.packed,
         metric_sums=sums,
-        duration_sum=sum((seconds_of(job) or 0.0 for job in well), variant.duration_sum),
-        warned=variant.warned + len(warnings),
-        reused=variant.reused + sum(job.result.reused_from is not None for job in well),
-        warning=warnings[-1][:ERROR_LIMIT] if warnings else variant.warning,
-        error=errors[-1] if errors else variant.error,
+        duration_sum=seconds,
+        warned=warned,
+        warning=warning,
+        reused=reused,
+        error=error,
     )
-    return replace(after, revision=variant.revision + len(ended))
 
 
 def _error_of(job: JobCompleted) -> str:
@@ -238,18 +230,15 @@ def seconds_of(job: JobCompleted) -> float | None:
     return max(0.0, seconds)
 
 
-def add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> dict[str, tuple[float, int]]:
-    """Return the sums with the metrics of one job, without numbers that are not finite, which would spoil the mean."""
-    after = dict(sums)
+def add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> None:
+    """Add the metrics of a job to sums, but for numbers that are not finite, which would spoil the mean."""
     for name, value in metrics.items():
-        before = after.get(name)
         if not isfinite(value):
             continue
-        if before:
-            after[name] = (before[0] + value, before[1] + 1)
-        elif len(after) < METRICS_LIMIT and len(name) <= METRIC_NAME_LIMIT:
-            after[name] = (value, 1)
-    return after
+        if before := sums.get(name):
+            sums[name] = (before[0] + value, before[1] + 1)
+        elif len(sums) < METRICS_LIMIT and len(name) <= METRIC_NAME_LIMIT:
+            sums[name] = (value, 1)
 
 
 def end_of(completed: int, failed: int, cancelled: int) -> VariantEvent:
@@ -262,7 +251,13 @@ def end_of(completed: int, failed: int, cancelled: int) -> VariantEvent:
 
 
 def _ended(
-    variant: Variant, jobs: dict[str, JobPhase], counts: tuple[int, int, int], now: float, **changes: object
+    variant: Variant,
+    jobs: dict[str, JobPhase],
+    counts: tuple[int, int, int],
+    now: float,
+    *,
+    revision: int,
+    **changes: object,
 ) -> Variant:
     """Return the variant with jobs that ended; `counts`: completed, failed, cancelled. With the last one it ends."""
     completed, failed, cancelled = counts
@@ -276,7 +271,7 @@ def _ended(
         completed=completed,
         failed=failed,
         cancelled=cancelled,
-        revision=variant.revision + 1,
+        revision=revision,
         updated_at=now,
         **changes,
     )

@@ -131,5 +131,5 @@ def _metric_sums(ends: Sequence[ResultRow]) -> dict[str, tuple[float, int]]:
     sums: dict[str, tuple[float, int]] = {}
     for row in ends:
         if row.state == "completed":
-            sums = variants.add_metrics(sums, row.metrics)
+            variants.add_metrics(sums, row.metrics)
     return sums

@@ -12,7 +12,7 @@ from bus.protocol.control import ControlError, ErrorBody
 from bus.publisher import REFUSALS
 from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
-from learning_service.events.staging import stage
+from learning_service.events.staging import Staging
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.feedback.ratings import FeedbackService
 from learning_service.storage.store import LearningStore
@@ -56,7 +56,8 @@ class FeedbackRequests:
         completed = event.completed(result)
         with self.log.transaction() as tx:
             work = UnitOfWork(tx, self.store)
-            stage(work, self.store, self._controller.handle(completed, work.find), completed, None)
+            staging = Staging(work, self.store, self._controller)
+            staging.stage(staging.decide(completed), completed, None)
 
     def ask(self, method: str, kind: type[T], **params: Any) -> T:
         """Ask as a client does."""

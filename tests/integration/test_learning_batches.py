@@ -1,0 +1,226 @@
+"""Events that come together have the same effect as one by one; only what is published in between is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+from msgspec.structs import replace
+
+from bus.contracts.messages import EventRejected, JobCompleted, VariantStatus, encode_body
+from bus.eventlog.log import Log
+from bus.subscriber.delivery import Delivery
+from bus.transport.loop import Loop
+from learning_service.events import ends
+from learning_service.events.consumer import EventConsumer
+from learning_service.events.router import JobEvent, LearningController
+from learning_service.experiments import variants
+from learning_service.experiments.model import variant_status
+from learning_service.storage.store import LearningStore
+from tests.support.factories import (
+    CANCELLED,
+    JobScript,
+    badly,
+    context,
+    messages,
+    planned_experiment,
+    planned_jobs,
+    well,
+)
+
+RUNNER: Final = "tcp://127.0.0.1:1"
+NAMES: Final = ("exp-1", "exp-2")
+VALUES: Final = (2.0, 4.0)
+SEEDS: Final = 3
+RESULTS: Final = (well("a", match=0.5), well("b", "c"), replace(well(), warnings=("odd",)), badly(), CANCELLED)
+
+
+class Bench:
+    """A consumer with its log and store, without a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        """Plan two experiments of two variants."""
+        self.log, self.loop = Log(folder / "learning.db"), Loop()
+        self.store = LearningStore(self.log)
+        for name in NAMES:
+            planned = planned_experiment(VALUES, jobs=SEEDS)
+            planned.experiment_id = name
+            for index, variant in list(planned.variants.items()):
+                planned.put(replace(variant, jobs=planned_jobs(index, SEEDS, name)))
+            with self.log.transaction() as tx:
+                self.store.insert(tx, planned)
+        self.consumer = EventConsumer(
+            self.log,
+            self.store,
+            self.loop,
+            None,  # type: ignore[arg-type]  # it is for progress alone
+            LearningController(),
+            on_overflow=lambda: None,
+            reconcile=lambda _: None,
+        )
+
+    def deliver(self, batch: list[Delivery]) -> None:
+        """Let events come together; a busy machine applies them in several turns."""
+        self.consumer.on_batch(batch)
+        while self.consumer._waiting:
+            self.loop.step(0)
+
+    def statuses(self) -> list[VariantStatus]:
+        """Return all that was published of variants."""
+        told = messages(self.log.fetch("variant.status.", 0).records)
+        return [one for one in told if isinstance(one, VariantStatus)]
+
+    def facts(self) -> dict[str, object]:
+        """Return what is on disk and in memory after all events, but for the number of transactions."""
+        found: dict[str, object] = {"counts": dict(self.consumer._counts), "at": self.store.positions()}
+        rejected = messages(self.log.fetch("event.rejected.", 0).records)
+        found["rejected"] = [one for one in rejected if isinstance(one, EventRejected)]
+        newest = {(one.experiment_id, one.variant_index): unstamped(one) for one in self.statuses()}
+        for store in (self.store, LearningStore(self.log)):
+            for name in NAMES:
+                one = store.get(name)
+                facts = (dict(one.variants), one.totals, one.busy, one.updated_at, one.started_at)
+                assert facts == found.setdefault(name, facts), "disk and memory differ"
+                for index, variant in one.variants.items():
+                    status = unstamped(variant_status(one, variant))
+                    assert newest.get((name, index), status) == status
+        for name in NAMES:
+            found[f"results {name}"] = (store.results.all(name), store.results.pictures(name))
+        return found
+
+
+def unstamped(status: VariantStatus) -> VariantStatus:
+    """Return a status without its time: an event that is no news changes that alone."""
+    return replace(status, updated_at=0.0)
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Open a consumer in a folder of its own, and close it."""
+    with TemporaryDirectory() as folder:
+        opened = Bench(Path(folder))
+        try:
+            yield opened
+        finally:
+            opened.loop.close()
+            opened.log.close()
+
+
+def deliveries(events: list[JobEvent]) -> list[Delivery]:
+    """Return events as a subscriber delivers them."""
+    return [
+        Delivery(RUNNER, "job.", epoch=7, offset=offset, topic="job.x.", time_ns=1, body=Raw(encode_body(event)))
+        for offset, event in enumerate(events, 1)
+    ]
+
+
+def script(name: str, index: int, repeat: int) -> JobScript:
+    """Return a job; the plan has none for the last seed."""
+    return JobScript(context(index, VALUES[index], experiment=name, repeat=repeat))
+
+
+JOBS: Final = [script(*one) for one in product(NAMES, range(len(VALUES)), range(SEEDS + 1))]
+STRANGE: Final = [
+    JobScript(context(5, 2.0)).completed(),
+    JobScript(context(0, 9.0)).completed(),
+    JobScript(context(0, 2.0, experiment="nobody's")).completed(),
+    JobScript(None).completed(),
+]
+ENDS: Final = [job.completed(result, at=at) for job, result, at in product(JOBS, RESULTS, (12.0, 13.0, 30.0))]
+events_of_jobs = st.one_of(
+    st.sampled_from(ENDS),
+    st.sampled_from([job.queued() for job in JOBS]),
+    st.sampled_from([job.started() for job in JOBS]),
+    st.sampled_from(STRANGE),
+)
+
+
+@settings(max_examples=8)
+@given(st.lists(events_of_jobs, max_size=40), st.lists(st.integers(1, 12), min_size=1))
+def test_events_of_a_batch_have_the_effect_of_as_many_batches(events: list[JobEvent], sizes: list[int]) -> None:
+    """On states, counts, times, results, rejections and positions; revisions grow by the same."""
+    came = deliveries(events)
+    with bench() as alone, bench() as together:
+        for one in came:
+            alone.deliver([one])
+        start = 0
+        for size in sizes * len(came):
+            together.deliver(came[start : start + size])
+            start += size
+        assert together.facts() == alone.facts()
+        assert len(together.statuses()) <= len(alone.statuses())
+
+
+def test_the_ends_of_a_batch_are_one_new_state_and_one_status_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many jobs a variant has: what is done for each end does not grow with them."""
+    folds: list[int] = []
+    fold = variants.jobs_ended
+
+    def counted(variant: variants.Variant, ended: list[JobCompleted]) -> variants.Variant:
+        folds.append(len(ended))
+        return fold(variant, ended)
+
+    monkeypatch.setattr(variants, "jobs_ended", counted)
+    events: list[JobEvent] = [script("exp-1", index, repeat).completed() for repeat in range(3) for index in (0, 1)]
+    with bench() as one:
+        one.deliver(deliveries(events))
+
+        assert folds == [3, 3]
+        assert [(told.variant_index, told.completed, told.revision) for told in one.statuses()] == [
+            (0, 3, 4),
+            (1, 3, 4),
+        ]
+        assert one.consumer._counts == {("applied", ""): 6}
+
+
+def test_an_event_of_a_variant_builds_on_the_ends_before_it() -> None:
+    """A repeated end is ignored, a start after it too, and what comes behind the last one is late."""
+    first, second, third = (script("exp-1", 0, repeat) for repeat in range(3))
+    events: list[JobEvent] = [
+        first.completed(),
+        first.completed(),
+        first.started(),
+        second.started(),
+        second.completed(),
+    ]
+    with bench() as one:
+        one.deliver(deliveries([*events, third.completed(), third.completed(badly())]))
+
+        assert one.consumer._counts == {("applied", ""): 4, ("ignored", "job_already_applied"): 3}
+        assert one.store.get("exp-1").variants[0].status == "completed"
+
+
+def test_one_end_that_makes_a_batch_fail_is_rejected_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its job; all others count."""
+    events: list[JobEvent] = [script("exp-1", 0, repeat).completed() for repeat in range(3)]
+    fold = variants.jobs_ended
+
+    def failing(variant: variants.Variant, ended: list[JobCompleted]) -> variants.Variant:
+        if any(job.job_id == "exp-1.0.1.0" for job in ended):
+            raise ZeroDivisionError
+        return fold(variant, ended)
+
+    monkeypatch.setattr(variants, "jobs_ended", failing)
+    with bench() as one:
+        one.deliver(deliveries(events))
+
+        (rejected,) = messages(one.log.fetch("event.rejected.", 0).records)
+        assert isinstance(rejected, EventRejected)
+        assert (rejected.reason, rejected.job_id, rejected.offset) == ("handler_error", "exp-1.0.1.0", 2)
+        assert one.store.get("exp-1").variants[0].completed == 2
+
+
+@pytest.mark.parametrize("only", [{"experiments": ["exp-2"]}, {"variant_indices": [1]}])
+def test_what_is_not_followed_does_not_wait(only: dict[str, list[object]]) -> None:
+    """The router says so."""
+    waiting = ends.Ends(LearningController(**only))  # type: ignore[arg-type]  # as the command line does
+    event = script("exp-1", 0, 0).completed()
+
+    assert waiting.add(event, lambda _: planned_experiment()) is None
+    assert waiting.take_all() == []
