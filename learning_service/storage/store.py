@@ -164,10 +164,10 @@ class LearningStore:
 
     def add_jobs(self, tx: Transaction, experiment: Experiment, jobs: Iterable[tuple[str, PlannedJob]]) -> None:
         """Add jobs to be sent, by their ids; those that are there already are left as they are."""
-        kind = job_kind(experiment.definition.pipeline, experiment.definition.stage)
-        priority = experiment.definition.priority
-        rows = [(job_id, experiment.experiment_id, *job, kind, priority) for job_id, job in jobs]
-        tx.executemany(SQL["insert_job"], rows)
+        plan, last = experiment.definition, self._log.query(SQL["select_last_job"])[0][0]
+        same = job_kind(plan.pipeline, plan.stage), plan.priority, None, 0  # no runner, which has not acknowledged it
+        rows = [(at, job_id, experiment.experiment_id, *job, *same) for at, (job_id, job) in enumerate(jobs, last + 1)]
+        tx.insert(SQL["insert_job"], checked("jobs", rows))
 
     def write_experiment(self, tx: Transaction, experiment: Experiment) -> None:
         """Write the columns of an experiment that can change."""

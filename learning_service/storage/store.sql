@@ -126,9 +126,15 @@ ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state,
 -- select_variants: the variants of an experiment.
 SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
 
+-- select_last_job: the highest number that a job has had.
+SELECT max(
+    coalesce((SELECT max(number) FROM jobs), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)
+);
+
 -- insert_job: add a planned job, unless it is there.
-INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind, priority)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment_id, job_id) DO NOTHING;
+INSERT INTO jobs (number, job_id, experiment_id, variant_index, repeat_index, round, kind, priority, runner,
+    acknowledged, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment_id, job_id) DO NOTHING;
 
 -- delete_job: take back a job that no runner has.
 DELETE FROM jobs WHERE number = ?;
@@ -147,7 +153,9 @@ ORDER BY experiment_id, variant_index LIMIT ?; -- variant by variant, so that fe
 SELECT count(*) FROM jobs INDEXED BY jobs_unassigned WHERE runner IS NULL AND acknowledged = 0; -- all of that index
 
 -- assign_job: choose the runner of a job.
-UPDATE jobs SET runner = ? WHERE number = ?;
+UPDATE jobs SET runner = ?1, crc = row_crc('jobs', number, job_id, experiment_id, variant_index, repeat_index, round, kind, priority,
+    ?1, acknowledged)
+WHERE number = ?2;
 
 -- select_unacknowledged: jobs that a runner is to be sent, but for some kinds (a JSON list), in the order of their turn.
 SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
@@ -155,7 +163,9 @@ WHERE runner = ? AND acknowledged = 0 AND kind NOT IN (SELECT value FROM json_ea
 ORDER BY priority DESC, number LIMIT ?;
 
 -- acknowledge_job: note that the runner has a job.
-UPDATE jobs SET acknowledged = 1 WHERE number = ?;
+UPDATE jobs SET acknowledged = 1, crc = row_crc('jobs', number, job_id, experiment_id, variant_index, repeat_index, round, kind, priority,
+    runner, 1)
+WHERE number = ?;
 
 -- select_open: the experiments that have not ended, oldest first.
 SELECT experiment_id FROM experiments WHERE NOT ended ORDER BY number;
