@@ -68,12 +68,10 @@ def value_text(value: VariantValue) -> str:
     """Return a value as a person writes it."""
     if isinstance(value, dict):
         return " with ".join(f"{name} {value_text(part)}" for name, part in value.items()) or "{}"
-    if isinstance(value, bool):
-        return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, int):
-        return str(value)
+    if not isinstance(value, str):
+        return written(value)
     text = " ".join(value.split()) or value
     if len(text) > TEXT_LIMIT:
         text = f"{text[: TEXT_LIMIT - 1]}…"

@@ -59,3 +59,6 @@ def test_a_typing_error_in_the_objective_is_told_and_mended(workspace: Workspace
     after = workspace.run("experiment", "set", name, "objective=loss").out  # as it was told; less stays better
     assert "k low" in after
     assert "5 of 7 completed jobs report no 'loss'" in after
+
+    said = workspace.run("experiment", "set", name, "objective=seconds").err
+    assert "its jobs run alone from now on; the times so far may be of jobs side by side" in said

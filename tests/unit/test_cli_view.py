@@ -148,7 +148,8 @@ def test_results_that_are_no_pictures_are_named_with_their_hash() -> None:
     assert files_text((picture,)) == ""
     assert files_text((picture, one)) == "one.csv (bbbbbbbb)"
     assert files_text((one, other, other)) == "two\N{REPLACEMENT CHARACTER}.csv (cccccccc) +1"
-    variant = variant_status(experiment := planned_experiment(), replace(experiment.variants[0], images=(one,)))
+    experiment = planned_experiment()
+    variant = replace(variant_status(experiment, experiment.variants[0]), images=(one,))
     screen = ExperimentScreen(experiment=RUNNING)
     screen.take(variant)
     assert "one.csv (bbbbbbbb)" in drawn(screen)

@@ -164,7 +164,7 @@ def test_parts_fit_into_requests_and_hold_everything() -> None:
 
     parts = parts_of(whole)
 
-    assert len(parts) == 4
+    assert len(parts) == 13
     assert [one for part in parts for one in part.ratings] == ratings
     assert parts[-1].comparisons == [comparison]
     assert parts_of(Records()) == [Records()]

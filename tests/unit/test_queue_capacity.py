@@ -35,6 +35,18 @@ def test_a_pipeline_that_is_gone_has_the_room_of_the_workers() -> None:
     assert queues.startable(0.0) == {}
 
 
+@pytest.mark.fault(item="F154")
+def test_nothing_is_open_while_a_job_runs_alone_or_is_about_to() -> None:
+    """So nobody looks again and again at jobs that cannot start."""
+    queues = waiting(a=1, b=1)
+
+    queues.draining = True
+    assert queues.startable(0.0) == {}
+
+    queues.draining = False
+    assert queues.startable(0.0) == {"a": 1, "b": 1}
+
+
 def test_a_pause_holds_up_one_queue_or_all() -> None:
     """What is paused says so, and how to go on."""
     queues = waiting(a=1, b=1)

@@ -180,8 +180,8 @@ def test_a_difference_too_small_to_settle_is_said_to_be_so() -> None:
         (0, "0"),
         (7.0, "7"),
         (0.30000000000000004, "0.3"),
-        (True, "on"),
-        (False, "off"),
+        (True, "true"),
+        (False, "false"),
         ("euler_a", "euler_a"),
         ("DPM++ 2M", '"DPM++ 2M"'),
         ("", '""'),
@@ -192,7 +192,7 @@ def test_a_difference_too_small_to_settle_is_said_to_be_so() -> None:
     ],
 )
 def test_values_are_written_as_people_write_them(value: VariantValue, text: str) -> None:
-    """Numbers without noise, truth as on and off, texts with spaces in quotes, long ones cut."""
+    """Numbers without noise, truth as in a file, texts with spaces in quotes, long ones cut."""
     assert value_text(value) == text
 
 

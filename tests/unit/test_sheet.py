@@ -138,7 +138,7 @@ def test_what_is_not_drawn_is_told() -> None:
 
 def test_without_pictures_there_is_nothing_to_draw() -> None:
     """The sentence names the experiment."""
-    with pytest.raises(SheetError, match="exp-1 has no pictures to draw"):
+    with pytest.raises(SheetError, match="exp-1 has no pictures to draw; its results are shown by"):
         Sheet(experiment([2.0], record("a", 0, 0, width=0)))
 
 

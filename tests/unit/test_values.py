@@ -14,7 +14,25 @@ from learning_service.recommendation.sentence import value_text as in_a_sentence
 from tests.support.factories import definition
 from variantbus.reports.text import value_text
 
-MIXED: tuple[Scalar, ...] = (1, True, "1", "", "true", 0, False, " ", 2.5, "2.5", "a", "a ", '""', "inf", "1e3", 1e3)
+MIXED: tuple[Scalar, ...] = (
+    1,
+    True,
+    "1",
+    "",
+    "true",
+    0,
+    False,
+    " ",
+    2.5,
+    "2.5",
+    "a",
+    "a ",
+    '""',
+    "inf",
+    "1e3",
+    1e3,
+    "on",
+)
 SPEC = StageSpec(
     variables={
         "prompt": VariableSpec(kind="str"),

@@ -24,6 +24,7 @@ from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from learning_service.experiments.plan import runs_alone
 from variantbus.client.experiments import ask_recommendation, shown
 
 SETTABLE: Final = ("objective", "goal")
@@ -123,7 +124,10 @@ def set_(experiment_id: str, *, assignments: tuple[str, ...], learning: str, key
     """
     with user_errors():
         params = take({**parse_assignments(assignments), "experiment_id": experiment_id}, SetParams)
-        _ask(learning, "experiment.set", params, keys)
+        before = shown(learning, experiment_id, keys)
+        after = _ask(learning, "experiment.set", params, keys)
+        if after.totals.completed and runs_alone(after.definition) > runs_alone(before.definition):
+            click.echo("its jobs run alone from now on; the times so far may be of jobs side by side", err=True)
         click.echo(harmless(ask_recommendation(learning, experiment_id, keys).sentence))
 
 

@@ -48,7 +48,9 @@ class Sheet:
         """
         self.grid = grid_of(exported)
         if not self.grid.cells:
-            raise SheetError(f"{exported.experiment_id} has no pictures to draw")
+            name = exported.experiment_id
+            other = f"; its results are shown by `variantbus experiment report {name}`"
+            raise SheetError(f"{name} has no pictures to draw{other if exported.records.pictures else ''}")
         self._title, self._experiment = exported.definition.name, exported.experiment_id
         axes = (self.grid.across, self.grid.down)
         texts = [self._title, *(text for axis in axes for text in (axis.name, *(one.text for one in axis.labels)))]
