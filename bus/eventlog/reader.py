@@ -12,9 +12,12 @@ from contextlib import closing
 from itertools import chain
 from typing import Final
 
+from msgspec import Raw
+
 from bus.config.limits import Limits
 from bus.eventlog import sql
 from bus.eventlog.pages import Listing, Page, checksum, record_of
+from bus.protocol.frames import Record
 
 SQL: Final = sql.load("bus.eventlog", "reader.sql")
 SINGLES: Final = 1000  # records that are looked up one by one for one question
@@ -58,7 +61,7 @@ class Reader:
                     offset, topic, time_ns, body, _ = row
                     unread -= len(body)
                     if topic.startswith(start):
-                        records.append(record_of(offset, topic, time_ns, body))
+                        records.append(Record(offset, topic.decode("ascii"), time_ns, Raw(body)))
                         room -= len(body)
                         limit -= 1
                 if limit <= 0 or room <= 0 or unread <= 0:
@@ -114,9 +117,26 @@ class Reader:
         return found[::-1]
 
     def rows(self, after: int, until: int) -> Generator[tuple[int, Row | None]]:
-        """Yield each offset in (after, until], in order, with its row; None where the record is damaged.
+        """Yield each offset in (after, until], in order, with its row; None where the record is damaged."""
+        at = after
+        try:
+            with closing(self._db.execute(SQL["select_behind"], (at,))) as cursor:
+                for row in cursor:
+                    offset, topic, time_ns, body, crc = row
+                    if offset != at + 1 or at >= until or checksum(offset, topic, time_ns, body) != crc:
+                        break
+                    at = offset
+                    yield at, row
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+        if at < until:
+            yield from self._rows_amid_damage(at, until)
 
-        Where rows are missing, at most `SINGLES` are searched for one by one; then it ends early.
+    def _rows_amid_damage(self, after: int, until: int) -> Generator[tuple[int, Row | None]]:
+        """Yield what `rows` does, though rows are missing or cannot be read.
+
+        Of those that are missing, at most `SINGLES` are searched for one by one; then it ends early.
         """
         at, singles = after, SINGLES
         for row in chain(self._sound_rows(after, until), (_behind(until),)):

@@ -17,16 +17,19 @@ from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode, near_miss
 from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
+from bus.transport.sockets import Frame
 from bus.transport.steps import Steps, complete
 
 P = TypeVar("P", bound=msgspec.Struct)
 METHOD_LIMIT: Final = 64
 REQUEST_FRAMES: Final = 3
 EMPTY_MAP: Final = b"\x80"
+SMALL_BYTES: Final = 1 << 16
 HELP: Final = {
     "variantbus_requests_total": "Requests answered, by method, with ok or the code of the error.",
     "variantbus_requests_dropped_total": "Requests that could not be answered.",
 }
+_encode_into: Final = msgspec.msgpack.Encoder().encode_into
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 
@@ -71,6 +74,7 @@ class MethodServer:
         self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
         self._dropped: Counter[str] = Counter()  # by reason
         self.role: Role = "command"  # of the client whose request is being answered
+        self._buffer = bytearray()  # in which results are encoded
 
     def add(self, name: str, params: type[P], handler: Callable[[P], object], *, role: Role = "command") -> None:
         """Answer a method; the handler gets its parameters validated, as `strict`, and returns what msgpack can encode.
@@ -105,14 +109,15 @@ class MethodServer:
         logger.warning("a request of %s was dropped: it has not the three frames id, method and parameters", address())
         return False
 
-    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes]:
+    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[Frame]:
         """Return the reply to a request that is accepted: `[request id, method, params]`.
 
-        `role` is what the client may do: nothing if it is None, everything where there are no keys.
+        Send it at once: a large one is overwritten by the next. `role` is what the client may do: nothing if it is
+        None, everything where there are no keys.
         """
         return complete(self.steps(frames, role))
 
-    def steps(self, frames: list[bytes], role: Role | None = "command") -> Steps[list[bytes]]:
+    def steps(self, frames: list[bytes], role: Role | None = "command") -> Steps[list[Frame]]:
         """Return the reply, as `answer` does, in steps."""
         request_id, method, params = frames
         name = method[:METHOD_LIMIT].decode("ascii", "replace")
@@ -121,18 +126,23 @@ class MethodServer:
             result = known.handler(known.read(params or EMPTY_MAP))
             if known.takes_steps:
                 result = yield from result
-            body = encode(result)
+            body = self._encode(result)
         except Exception as error:  # noqa: BLE001 - raised again unless it has a reply
             return self.refuse(frames, self._reply_of(name, error))
         self._answered[name, "ok"] += 1
         return [request_id, b"ok", body]
 
-    def refuse(self, frames: list[bytes], error: ControlError) -> list[bytes]:
+    def refuse(self, frames: list[bytes], error: ControlError) -> list[Frame]:
         """Return the reply to a request that is not carried out."""
         name = frames[1][:METHOD_LIMIT].decode("ascii", "replace")
         known = name if name in self._methods else "unknown"  # unknown method names share one counter
         self._answered[known, error.code] += 1
         return [frames[0], b"error", _encode_error(error)]
+
+    def _encode(self, result: object) -> Frame:
+        """Encode a result; the memory of a large one is used again: to get as much anew would take long."""
+        _encode_into(result, self._buffer)
+        return self._buffer if len(self._buffer) > SMALL_BYTES else bytes(self._buffer)
 
     def drop_orphan(self) -> None:
         """Count a request whose client is gone."""

@@ -8,6 +8,7 @@ import itertools
 import random
 import select
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.protocol.addresses import Address, parse_address
 
 Socket = zmq.Socket[bytes]
+Frame = bytes | bytearray  # to be sent
 
 _SNDMORE: Final = int(zmq.SNDMORE)
 _NOBLOCK: Final = int(zmq.NOBLOCK)
@@ -185,7 +187,7 @@ def send_pair(socket: Socket, first: bytes, second: bytes) -> None:
     _send(socket, second, _NOBLOCK)
 
 
-def send_frames(socket: Socket, frames: list[bytes]) -> bool:
+def send_frames(socket: Socket, frames: Sequence[Frame]) -> bool:
     """Send a message without waiting; return False if the peer is gone or its queue is full."""
     try:
         for frame in frames[:-1]:

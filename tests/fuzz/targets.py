@@ -139,6 +139,7 @@ def source_of(prefix: str, start: Start, incoming: list[list[bytes]]) -> Iterato
         mock.patch.object(bus.subscriber.source, "RequestClient", Asked),
         mock.patch.object(sockets, "connect_feed", Silence),
         mock.patch.object(sockets, "receive_pair", receive),
+        mock.patch.object(sockets, "is_readable", return_value=True),
         mock.patch.object(sockets, "drop_rest"),
     ):
         source = Source(StillLoop(), NOWHERE, {prefix: start}, delivered.extend, lambda *_: None)  # type: ignore[arg-type]  # as much of a loop as it uses
@@ -212,7 +213,7 @@ def check_answer(asked: MethodServer, frames: list[bytes]) -> None:
     check_reply(frames, asked.answer(frames))
 
 
-def check_reply(frames: list[bytes], reply: list[bytes]) -> None:
+def check_reply(frames: list[bytes], reply: list[sockets.Frame]) -> None:
     """Check that a client can read the reply to its request."""
     request_id, status, result = reply
     assert request_id == frames[0]

@@ -9,6 +9,7 @@ import pytest
 from bus.contracts.asyncapi import METHODS
 from bus.contracts.messages import Config
 from bus.protocol.control import Role
+from bus.transport.sockets import Frame
 from learning_service.service import LearningService
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
@@ -29,7 +30,7 @@ def both(services: Services, tmp_path: Path) -> dict[str, Service]:
     return {"runner": runner, "learning": services.learning(str(runner.service.publisher.control))}
 
 
-def answer(service: Service, method: str, params: object, role: Role) -> tuple[str, bytes]:
+def answer(service: Service, method: str, params: object, role: Role) -> tuple[str, Frame]:
     """Ask as a client with a role; return "ok" or "error", and the reply."""
     publisher = service.service.publisher
     frames = [b"1", method.encode(), msgspec.msgpack.encode(params)]

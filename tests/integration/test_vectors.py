@@ -179,7 +179,7 @@ def answered(request_id: str, handler: Callable[[NoParams], object]) -> list[byt
     """Return the frames with which a method answers."""
     methods = MethodServer()
     methods.add("method", NoParams, handler)
-    return methods.answer([request_id.encode(), b"method", b""])
+    return [bytes(frame) for frame in methods.answer([request_id.encode(), b"method", b""])]
 
 
 class Kind(NamedTuple):

@@ -41,6 +41,7 @@ from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.loop import Loop
 from bus.transport.server import MethodServer
+from bus.transport.sockets import Frame
 from learning_service.experiments.selection import Selection
 from learning_service.service import LearningService
 from pipeline_runner.outputs.files import Outputs
@@ -197,7 +198,7 @@ class LossyMethodServer(MethodServer):
         self._methods = methods._methods
         self._lost, self.left = method, count
 
-    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[bytes]:
+    def answer(self, frames: list[bytes], role: Role | None = "command") -> list[Frame]:
         """Do as asked, and tell it to a request that nobody made."""
         reply = super().answer(frames, role)
         if self.left and frames[1] == self._lost:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.eventlog.errors import BodyTooLargeError, StorageError
-from bus.protocol.control import ControlError, ErrorBody, Role, error_decoder
+from bus.protocol.control import ControlError, ErrorBody, NoParams, Role, error_decoder
 from bus.protocol.validation import InvalidInputError
 from bus.publisher import REFUSALS
 from bus.telemetry.logging import REPEATS_A_MINUTE
@@ -211,3 +211,15 @@ def test_a_flood_of_garbage_is_counted_and_is_no_flood_in_the_log(
     assert answers(methods) == {"dropped": 1000, "internal": 1000}
     assert len(caplog.records) == 2 * REPEATS_A_MINUTE  # of each kind
     assert "secret" not in "".join(record.getMessage() for record in caplog.records)
+
+
+def test_large_results_share_their_memory_and_small_ones_do_not() -> None:
+    """To get memory for a page of events takes longer than to fill it; a small reply may be kept."""
+    methods = MethodServer()
+    sizes = iter([100_000, 200_000, 5, 6])
+    methods.add("bytes", NoParams, lambda _: b"x" * next(sizes))
+
+    replies = [methods.answer([b"id", b"bytes", b""])[2] for _ in range(4)]
+
+    assert replies[0] is replies[1]
+    assert [msgspec.msgpack.decode(reply) for reply in replies[2:]] == [b"x" * 5, b"x" * 6]
