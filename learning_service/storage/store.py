@@ -200,7 +200,7 @@ class LearningStore:
 
     def write_variants(self, tx: Transaction, rows: list[Row]) -> None:
         """Write variants: what `variant_rows` makes of them."""
-        tx.executemany(SQL["upsert_variant"], rows)
+        tx.insert(SQL["upsert_variant"], rows)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that arrived after its variant had ended."""

@@ -1,7 +1,7 @@
 """Events that come together have the same effect as one by one; only what is published in between is missing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from bus.contracts.messages import EventRejected, JobCompleted, VariantStatus, encode_body
 from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.subscriber.delivery import Delivery
 from bus.transport.loop import Loop
 from learning_service.events import ends
@@ -44,11 +45,11 @@ RESULTS: Final = (well("a", match=0.5), well("b", "c"), replace(well(), warnings
 class Bench:
     """A consumer with its log and store, without a socket."""
 
-    def __init__(self, folder: Path) -> None:
-        """Plan two experiments of two variants."""
+    def __init__(self, folder: Path, *, is_new: bool) -> None:
+        """Plan two experiments of two variants, unless they are there."""
         self.log, self.loop = Log(folder / "learning.db"), Loop()
         self.store = LearningStore(self.log)
-        for name in NAMES:
+        for name in NAMES if is_new else ():
             planned = planned_experiment(VALUES, jobs=SEEDS)
             planned.experiment_id = name
             for index, variant in list(planned.variants.items()):
@@ -101,10 +102,10 @@ def unstamped(status: VariantStatus) -> VariantStatus:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
-    """Open a consumer in a folder of its own, and close it."""
-    with TemporaryDirectory() as folder:
-        opened = Bench(Path(folder))
+def bench(folder: Path | None = None, *, is_new: bool = True) -> Iterator[Bench]:
+    """Open a consumer, in a folder of its own unless one is given, and close it."""
+    with TemporaryDirectory() as other:
+        opened = Bench(folder or Path(other), is_new=is_new)
         try:
             yield opened
         finally:
@@ -214,6 +215,54 @@ def test_one_end_that_makes_a_batch_fail_is_rejected_alone(monkeypatch: pytest.M
         assert isinstance(rejected, EventRejected)
         assert (rejected.reason, rejected.job_id, rejected.offset) == ("handler_error", "exp-1.0.1.0", 2)
         assert one.store.get("exp-1").variants[0].completed == 2
+
+
+class _EndError(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def ending_at(point: int) -> Iterator[list[int]]:
+    """End the process at the n-th write of a transaction; yield the list that gets its number if it is reached."""
+    reached: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("insert", "execute", "executemany", "append"):
+            write = getattr(Transaction, name)
+
+            def counted(tx: Transaction, *arguments: object, write: Callable[..., object] = write) -> object:
+                reached.append(len(reached) + 1)
+                if len(reached) == point:
+                    raise _EndError
+                return write(tx, *arguments)
+
+            patch.setattr(Transaction, name, counted)
+        yield reached
+
+
+@pytest.mark.fault(item="F142")
+def test_wherever_a_batch_ends_all_of_it_counts_or_nothing_and_then_it_comes_again(tmp_path: Path) -> None:
+    """What was there before stays; read again, the batch has one status a variant, as if nothing had been."""
+    jobs = [script("exp-1", index, repeat) for repeat in range(3) for index in (0, 1)]
+    first, *events = deliveries([jobs[0].completed(RESULTS[0]), *(job.completed(RESULTS[1]) for job in jobs[1:])])
+    for point in range(1, 1000):
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        with bench(folder) as one:
+            one.deliver([first])
+            before = one.facts()
+            with ending_at(point) as reached, suppress(_EndError):
+                one.deliver(events)
+            has_ended = len(reached) == point
+            assert not has_ended or one.facts() == before
+        with bench(folder, is_new=False) as one:
+            if has_ended:
+                one.deliver(events)
+            told = [(status.variant_index, status.completed, status.revision) for status in one.statuses()]
+            assert told == [(0, 1, 2), (1, 3, 4), (0, 3, 4)]
+            assert len(one.store.results.pictures("exp-1")) == 11
+        if not has_ended:
+            break
+    assert point > 8, "so many writes there are"
 
 
 @pytest.mark.parametrize("only", [{"experiments": ["exp-2"]}, {"variant_indices": [1]}])
