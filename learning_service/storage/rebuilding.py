@@ -123,7 +123,7 @@ def _is_ours(experiment_id: str, name: str) -> bool:
     return (
         name.startswith(f"{experiment_id}.")
         and len(parts) == len(PlannedJob._fields)
-        and all(map(str.isdecimal, parts))
+        and all(part.isascii() and part.isdecimal() for part in parts)
     )
 
 

@@ -134,3 +134,22 @@ def test_a_picture_holds_the_whole_text(workspace: Workspace) -> None:
     workspace.run("rate", name, view.variants[3].images[0].sha256, "5")
     workspace.run("recommend", name)
     check_everything(*both, name)
+
+
+@pytest.mark.fault(item="F150")
+def test_with_and_without_is_what_an_experiment_may_ask(workspace: Workspace, webui: FakeWebui) -> None:
+    """A LoRA and hires fix, though their settings have no effect without them."""
+    runner = workspace.runner("--webui-url", webui.url)
+    learning = workspace.learning(runner)
+    size = 'prompt = "a star"\nsteps = 2\nwidth = 64\nheight = 64\n'
+    knobs = 'pipeline = "webui"\n[[variables]]\nname = "enable_hr"\nvalues = [false, true]\n[[variables]]'
+    grid = f'{knobs}\nname = "lora"\nvalues = ["", "detail"]\n[config]\n{size}hr_scale = 2\nlora_strength = 0.5'
+    file = workspace.write("grid.toml", f'name = "Grid"\n{grid}')
+    name = workspace.run("experiment", "run", file, "--follow").err.split()[0]
+
+    found = [(one.variant_value, one.status, one.warning) for one in view_of(learning, name).variants]
+    assert found == [
+        ({"enable_hr": hires, "lora": lora}, "completed", None) for hires in (False, True) for lora in ("", "detail")
+    ]
+    assert sorted(request["prompt"] for request in webui.sent()) == 2 * ["a star"] + 2 * ["a star <lora:detail:0.5>"]
+    check_everything(runner, learning, name)

@@ -85,3 +85,21 @@ def test_a_result_that_is_no_picture_is_named_shown_and_saved(page: Page, deploy
         page.get_by_role("link", name="confusion.csv").click()
     assert download.value.suggested_filename == "confusion.csv"
     assert Path(download.value.path()).read_text(encoding="utf-8").startswith("found,spam,count\n")
+
+
+@pytest.mark.fault(item="F154")
+def test_a_program_is_planned_by_the_form(page: Page, deployment: Deployment) -> None:
+    """Its placeholders are typed, as nobody can list them; what runs alone is said before."""
+    deployment.open(page, "new")
+    page.locator("[name=pipeline]").select_option("command")
+    page.locator("[name='a name']").fill("k")
+    page.locator("[name='a values']").fill('1, "", true')
+    page.locator("[name='config command']").fill('["echo", "{k}"]')
+    page.locator("[name=jobs]").fill("1")
+    page.locator("[name=objective]").select_option("seconds")
+    expect(page.locator(".preview li")).to_have_text(["1", '""', "true"], timeout=WAIT)
+    expect(page.locator(".preview")).to_contain_text("Each job runs alone on its runner")
+    page.get_by_role("button", name="Run it").click()
+    page.wait_for_url("**/grid")
+    expect(cells(page, "completed")).to_have_count(3, timeout=WAIT)
+    expect(cells(page, "completed").first).to_have_text("no result")

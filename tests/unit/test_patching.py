@@ -111,3 +111,25 @@ def test_the_difference_shows_only_what_changes() -> None:
     """Nothing if nothing does."""
     assert difference("a = 1\nb = 2\n", "a = 1\nb = 2\n", "f") == ""
     assert "-b = 2\n+b = 3" in difference("a = 1\nb = 2\n", "a = 1\nb = 3\n", "f")
+
+
+ODD = ["", "1", " ", "a\x85b\u2028c\x0b\x0c", "\x7f\x01", "q\"\"\"'''\\", "a\r\nb\n", 2**64 - 1, True, 0]
+
+
+@pytest.mark.fault(item="F150")
+@pytest.mark.fault(item="F153")
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_any_value_is_written_as_it_is(value: Scalar) -> None:
+    """Into a job, and into files of both kinds; the difference is one of lines as an editor has them."""
+    job = tomllib.loads(job_text(definition(), {"x": value}, "why\u2028so"))
+    toml = tomllib.loads(patched('[config]\nx = "old"\n', ".toml", {"x": value}, {}))
+    plain = json.loads(patched('{"config": {"x": 5}}', ".json", {"x": value}, {}))
+
+    for found in (job, toml, plain):
+        assert found["config"]["x"] == value
+        assert type(found["config"]["x"]) is type(value)
+    assert difference("a = 'x\u2028y'\n", "a = 'z\u2028y'\n", "f").split("\n")[2:] == [
+        "@@ -1 +1 @@",
+        "-a = 'x\u2028y'",
+        "+a = 'z\u2028y'",
+    ]

@@ -21,6 +21,7 @@ from variantbus.cli.files import JobFile
 from variantbus.cli.output import json_option, json_text
 from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import new_id
+from variantbus.reports.text import number_text
 
 
 @click.command()
@@ -71,7 +72,7 @@ def _print_end(ended: JobCompleted, outputs: Path, *, as_json: bool) -> None:
         for image in ended.result.images:
             click.echo(outputs / image.path)
         for name, value in ended.result.metrics.items():
-            click.echo(f"{printable(name)} {value:.4g}")
+            click.echo(f"{printable(name)} {number_text(value)}")
     for warning in ended.result.warnings:
         click.echo(f"Warning: {printable(warning)}", err=True)
     if not ended.result.success:
