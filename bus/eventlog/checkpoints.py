@@ -7,14 +7,14 @@ there. Should that not happen either, SQLite copies by itself in a commit (`wal_
 """
 
 import sqlite3
-import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 CHANGES: Final = 500  # rows that were written since the last time; few of them can wait for the next start
-REST_SECONDS: Final = 0.25  # after the last time, so that pages that change often are written once for many commits
+REST_SECONDS: Final = 0.1  # after the last time, so that pages that change often are written once for many commits
 MANY_PAGES: Final = 6000  # 24 MiB of 4 KiB each
 FEW_PAGES: Final = 200  # some milliseconds in the log's own thread
 TRIES: Final = 5
@@ -34,7 +34,8 @@ class Checkpoints:
         self._own = sqlite3.connect(path, isolation_level=None, check_same_thread=False)  # first here, then there
         self._own.execute("SELECT 1 FROM sqlite_schema").fetchall()  # opens the write-ahead log as well
         self._due = db.total_changes + CHANGES
-        self._thread: threading.Thread | None = None
+        self._thread = ThreadPoolExecutor(1, "checkpoint")  # which starts with the first work for it
+        self._work: Future[None] | None = None
         self._is_whole = False  # the next copy is to be completed here
         self._has_rest = False  # the thread is done, and the rest is to be copied here
         self._rest_until = 0.0  # monotonic
@@ -51,16 +52,16 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Wait until the thread has nothing to do."""
-        if self._thread:
-            self._thread.join()
+        if self._work:
+            wait([self._work])
 
     def close(self) -> None:
         """Wait for the thread, and close its connection."""
-        self.wait()
+        self._thread.shutdown()
         self._own.close()
 
     def _begin(self) -> None:
-        if self._thread and self._thread.is_alive():
+        if self._work and not self._work.done():
             return
         if self._has_rest:
             self._has_rest = False
@@ -68,10 +69,9 @@ class Checkpoints:
         elif time.monotonic() >= self._rest_until:
             self._due = self._db.total_changes + CHANGES
             is_whole, self._is_whole = self._is_whole, False
-            self._thread = threading.Thread(target=self._work, args=(is_whole,), name="checkpoint", daemon=True)
-            self._thread.start()
+            self._work = self._thread.submit(self._copy_in_thread, is_whole)
 
-    def _work(self, is_whole: bool) -> None:
+    def _copy_in_thread(self, is_whole: bool) -> None:
         pages = _copy(self._own)
         if pages > MANY_PAGES or is_whole:
             self._has_rest = self._is_nearly_whole(pages)
