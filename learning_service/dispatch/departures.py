@@ -16,9 +16,11 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError, InfoReply, NoParams
 from bus.telemetry.metrics import Point
+from bus.transport.loop import Loop
 from bus.transport.pace import Pace
 from bus.transport.retry import log_transient
 from bus.transport.server import MethodServer
+from bus.transport.steps import Steps, complete
 from learning_service.dispatch.links import RunnerLink
 from learning_service.dispatch.resending import Resending
 from learning_service.experiments import variants
@@ -29,6 +31,7 @@ from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
 NUMBERS_AT_ONCE: Final = 400  # jobs that are looked at in one turn of the loop, at most
+COUNTED_AT_ONCE: Final = 10_000  # of which only the number is wanted
 HELP: Final = {
     "variantbus_runner_away_seconds": "For how long a runner has not answered for which something waits.",
     "variantbus_runner_waiting": "What waits for a runner that does not answer: jobs, and cancels of experiments.",
@@ -43,26 +46,29 @@ class Departures:
         self,
         log: Log,
         store: LearningStore,
+        loop: Loop,
         links: Sequence[RunnerLink],
         resending: Resending,
         pump: Callable[[], None],
     ) -> None:
         """Wire the parts; `pump` goes on with what there is to do."""
-        self._log, self._store, self._rows = log, store, store.departures
+        self._log, self._store, self._loop, self._rows = log, store, loop, store.departures
         self._resending, self._pump = resending, pump
         self._links = {link.address: link for link in links}
         self._since = self._rows.absences()
-        self._pace = Pace(NUMBERS_AT_ONCE)
+        self._pace, self._count_pace = Pace(NUMBERS_AT_ONCE), Pace(COUNTED_AT_ONCE)
         self._looked_at = 0  # the numbers of jobs up to here were looked at in the present round
         # never grows: jobs are assigned only to followed runners
-        self._strangers = self._rows.count_held().keys() - self._links.keys()
+        self._held = complete(self._rows.count_held(self._count_pace))  # as last counted, for the metrics
+        self._is_counting = False
+        self._strangers = self._held.keys() - self._links.keys()
         for stranger in self._strangers:
             logger.warning("%s has jobs that have not ended, and is not followed: name it with --runner", stranger)
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
-        methods.add("runner.list", NoParams, self._list, role="read")
-        methods.add("runner.forget", RunnerForgetParams, self._forget)
+        methods.add_steps("runner.list", NoParams, self._list, role="read")
+        methods.add_steps("runner.forget", RunnerForgetParams, self._forget)
 
     def is_away(self, runner: str) -> bool:
         """Return whether a runner does not answer, or is not followed."""
@@ -83,6 +89,7 @@ class Departures:
         if runner not in self._since:
             since = self._since[runner] = time.time()
             self._write(lambda tx: self._rows.begin_absence(tx, runner, since))
+            self._count_anew()
 
     def adopt(self, runner: str, info: InfoReply) -> None:
         """Give a runner what was given to another address that is not followed any more, if it has the same log.
@@ -141,8 +148,8 @@ class Departures:
         away = [address for address, link in self._links.items() if not link.alive]
         if not away and not self._strangers:
             return
-        held, cancels = self._rows.count_held(), self._rows.count_cancels()
-        self._strangers &= held.keys()
+        self._count_anew()  # for the next time
+        held, cancels = self._held, self._rows.count_cancels()
         for stranger in self._strangers:
             yield "variantbus_runner_unfollowed", {"runner": stranger}, 1
         for runner in away:
@@ -160,11 +167,27 @@ class Departures:
         except StorageError as error:
             log_transient(error)
 
-    def _list(self, _params: NoParams) -> RunnerListReply:
-        return RunnerListReply(runners=self._views())
+    def _count_anew(self) -> None:
+        """Count in the background what runners have, unless that is under way."""
+        if not self._is_counting:
+            self._is_counting = True
+            self._loop.start(self._recount())
 
-    def _views(self) -> list[RunnerView]:
-        held, cancels, withdrawals = self._rows.count_held(), self._rows.count_cancels(), self._rows.count_withdrawals()
+    def _recount(self) -> Steps[None]:
+        try:
+            self._held = yield from self._rows.count_held(self._count_pace)
+            self._strangers &= self._held.keys()
+        except StorageError as error:  # the next time counts again
+            log_transient(error)
+        finally:
+            self._is_counting = False
+
+    def _list(self, _params: NoParams) -> Steps[RunnerListReply]:
+        return RunnerListReply(runners=(yield from self._views()))
+
+    def _views(self) -> Steps[list[RunnerView]]:
+        held = yield from self._rows.count_held(self._count_pace)
+        cancels, withdrawals = self._rows.count_cancels(), self._rows.count_withdrawals()
         addresses = dict.fromkeys((*self._links, *sorted({*held, *cancels, *withdrawals})))
         return [
             self._view(address, held.get(address, []), cancels[address], withdrawals[address]) for address in addresses
@@ -184,8 +207,8 @@ class Departures:
             withdrawals=withdrawals,
         )
 
-    def _forget(self, params: RunnerForgetParams) -> RunnerForgetReply:
-        runner, views = params.runner, {view.address: view for view in self._views()}
+    def _forget(self, params: RunnerForgetParams) -> Steps[RunnerForgetReply]:
+        runner, views = params.runner, {view.address: view for view in (yield from self._views())}
         if runner not in views:
             raise ControlError("not_found", f"runner {runner!r} is unknown; see `variantbus runner-list`")
         if views[runner].answers:

@@ -93,7 +93,7 @@ class Dispatcher:
         self._cancel_pace = Pace(CANCELS_AT_ONCE)
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
-        self.departures = Departures(log, store, self._links, self._resending, self.pump)
+        self.departures = Departures(log, store, loop, self._links, self._resending, self.pump)
         self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
         self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
+from bus.transport.pace import Pace
+from bus.transport.steps import Steps
 from learning_service.experiments.plan import PlannedJob
 
 SQL: Final = sql.load("learning_service.storage", "departures.sql")
@@ -23,7 +25,7 @@ class HeldJob(NamedTuple):
 
 
 class HeldJobs(NamedTuple):
-    """How many jobs of a runner have not ended: of one kind, of experiments that it is to cancel or of others."""
+    """How many jobs of a runner have not ended: of one kind, of an experiment that it is to cancel or of another."""
 
     kind: str
     cancelled: bool
@@ -77,11 +79,21 @@ class Departures:
         """Return whether a runner is to cancel an experiment, or has done so."""
         return bool(self._log.query(SQL["is_cancelled"], (experiment_id, runner)))
 
-    def count_held(self) -> dict[str, list[HeldJobs]]:
-        """Return how many jobs of each runner have not ended."""
+    def count_held(self, pace: Pace) -> Steps[dict[str, list[HeldJobs]]]:
+        """Return how many jobs of each runner have not ended, of each experiment and kind, some in each step."""
         found: dict[str, list[HeldJobs]] = {}
-        for runner, kind, cancelled, count in self._log.query(SQL["count_unended"]):
-            found.setdefault(runner, []).append(HeldJobs(kind, bool(cancelled), count))
+        for (experiment_id,) in self._log.query(SQL["select_open"]):
+            after, is_last = "", False
+            while not is_last:
+                some = pace.count
+                with pace.timed(some):
+                    rows = self._log.query(SQL["count_unended"], (experiment_id, after, some))
+                for runner, kind, cancelled, count, _, _ in rows:
+                    if count:
+                        found.setdefault(runner, []).append(HeldJobs(kind, bool(cancelled), count))
+                is_last = sum(row[4] for row in rows) < some
+                after = max((row[5] for row in rows), default="")
+                yield None
         return found
 
     def has_unended(self, experiment_id: str, runner: str) -> bool:

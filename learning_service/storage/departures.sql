@@ -69,17 +69,22 @@ SELECT coalesce(max(number), 0) FROM jobs;
 -- is_cancelled: whether a runner is to cancel an experiment, or has done so.
 SELECT 1 FROM cancels WHERE experiment_id = ? AND runner = ?;
 
--- count_unended: how many jobs of each runner and kind have not ended, and whether their experiment was cancelled.
--- One of an earlier round was replaced.
+-- select_open: the experiments that have not ended.
+SELECT experiment_id FROM experiments WHERE NOT ended;
+
+-- count_unended: of the next jobs of an experiment, in the order of their ids: how many of each runner and kind have not
+-- ended, whether the experiment was cancelled there, how many were looked at, and the last one's id. One of an earlier
+-- round was replaced.
 SELECT runner, kind, EXISTS (
-    SELECT 1 FROM cancels WHERE cancels.experiment_id = jobs.experiment_id AND cancels.runner = jobs.runner
-) AS cancelled, count(*) FROM experiments CROSS JOIN jobs USING (experiment_id)
-WHERE NOT ended AND runner IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM results WHERE results.experiment_id = jobs.experiment_id AND results.job_id = jobs.job_id
+    SELECT 1 FROM cancels WHERE cancels.experiment_id = some.experiment_id AND cancels.runner = some.runner
+) AS cancelled, sum(runner IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM results WHERE results.experiment_id = some.experiment_id AND results.job_id = some.job_id
 ) AND NOT EXISTS (
-    SELECT 1 FROM jobs AS later WHERE later.experiment_id = jobs.experiment_id
-    AND later.job_id = jobs.experiment_id || '.' || jobs.variant_index || '.' || jobs.repeat_index || '.' || (jobs.round + 1)
-) GROUP BY runner, kind, cancelled;
+    SELECT 1 FROM jobs AS later WHERE later.experiment_id = some.experiment_id
+    AND later.job_id = some.experiment_id || '.' || some.variant_index || '.' || some.repeat_index || '.' || (some.round + 1)
+)), count(*), max(job_id) FROM (
+    SELECT * FROM jobs WHERE experiment_id = ? AND job_id > ? ORDER BY job_id LIMIT ?
+) AS some GROUP BY runner, kind, cancelled;
 
 -- has_unended: whether a runner has a job of an experiment that has not ended; one of an earlier round was replaced.
 SELECT 1 FROM jobs WHERE experiment_id = ? AND runner = ? AND NOT EXISTS (

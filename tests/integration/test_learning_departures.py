@@ -17,6 +17,8 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError, MetricsReply
 from bus.transport.client import request
+from bus.transport.pace import Pace
+from bus.transport.steps import complete
 from learning_service.dispatch import departures
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id
@@ -373,5 +375,10 @@ def test_a_job_that_was_retried_does_not_wait(tmp_path: Path) -> None:
         store.add_jobs(tx, experiment, [(job_id(EXPERIMENT, job), job) for job in planned])
     with log.transaction() as tx:
         store.assign(tx, store.unassigned(["embedded/txt2img"], 10), "tcp://a:1")
-    assert store.departures.count_held() == {"tcp://a:1": [HeldJobs("embedded/txt2img", cancelled=False, jobs=2)]}
+    one, two = (
+        HeldJobs("embedded/txt2img", cancelled=False, jobs=1),
+        HeldJobs("embedded/txt2img", cancelled=False, jobs=2),
+    )
+    assert complete(store.departures.count_held(Pace(10))) == {"tcp://a:1": [two]}
+    assert complete(store.departures.count_held(Pace(1))) == {"tcp://a:1": [one, one]}, "one at a time"
     log.close()
