@@ -9,6 +9,7 @@ import pytest
 from bus.eventlog import checkpoints
 from bus.eventlog.log import Log
 from tests.support.helpers import append, wait_until
+from tests.support.invariants import WAL_BOUND
 from tests.support.log_files import round_of
 
 OpenLog = Callable[..., Log]
@@ -39,7 +40,7 @@ def test_what_was_committed_reaches_the_database_without_another_commit(open_log
 
 
 def test_the_write_ahead_log_begins_anew_although_commits_never_pause(open_log: OpenLog, path: Path) -> None:
-    """The thread never has all of it then, so the log's own thread copies the last pages."""
+    """Whoever copies the last pages: its size has a bound."""
     log = open_log(path)
     fill(log, 1)
     first = round_of(path)
@@ -49,8 +50,29 @@ def test_the_write_ahead_log_begins_anew_although_commits_never_pause(open_log: 
         return round_of(path) != first
 
     wait_until(begun_anew, longest_poll=0.0)
-    assert path.with_name("test.db-wal").stat().st_size < 64 * MIB, "not only where SQLite itself would copy"
+    assert path.with_name("test.db-wal").stat().st_size < WAL_BOUND
     assert [record.offset for record in log.fetch("", log.head - 3).records] == [log.head - 2, log.head - 1, log.head]
+
+
+def test_the_last_pages_are_copied_after_a_commit(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While commits go on, the thread never has all of the write-ahead log, so it could not begin anew."""
+    monkeypatch.setattr(checkpoints, "MANY_PAGES", 10)
+    log = open_log(path)
+
+    def has_rest() -> bool:
+        fill(log, 1)
+        log._checkpoints.wait()
+        return log._checkpoints._has_rest
+
+    wait_until(has_rest)
+    first = round_of(path)
+
+    append(log, ("a.", "copies the rest"))
+    append(log, ("a.", "begins anew"))
+
+    assert round_of(path) != first
 
 
 def test_an_error_of_the_copy_costs_nothing(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
