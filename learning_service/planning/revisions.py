@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.contracts.messages import ExperimentDefinition, Scalar, Variable, VariantValue
+from bus.contracts.pipeline_specs import check_text
 from bus.contracts.values import identity
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
@@ -148,6 +149,7 @@ class Revisions:
 
     def _rename_alone(self, params: RenameParams) -> Steps[ExperimentView]:
         experiment = self._store.get(params.experiment_id)
+        check_text("name", params.name)
         now = time.time()
         renamed = [
             replace(variant, revision=variant.revision + 1, updated_at=now) for variant in experiment.variants.values()

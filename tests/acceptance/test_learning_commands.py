@@ -7,7 +7,7 @@ from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.transport.client import request
 from tests.support.experiment_files import program, services, submit
 from tests.support.helpers import wait_until
-from tests.support.workspace import ServiceProcess, Workspace, view_of
+from tests.support.workspace import ServiceProcess, Workspace, sentence_of, view_of
 
 SWEEP = """
 name = "CFG = sweep"
@@ -93,3 +93,5 @@ def test_an_experiment_is_mended_and_extended(workspace: Workspace) -> None:
         "--values: 'level'; write for example"
         in workspace.run("experiment", "extend", name, "--values", "level", code=2).err
     )
+    large = workspace.run("experiment", "extend", name, "--values", f"level={2**64}", code=2)
+    assert "level #1: a whole number has 64 bits at most" in sentence_of(large)

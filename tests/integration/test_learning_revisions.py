@@ -210,6 +210,8 @@ def test_a_renamed_experiment_keeps_its_id_and_its_jobs(services: Services) -> N
     with pytest.raises(ControlError) as refused:
         create(learning, definition([1.0]))
     assert refused.value.code == "conflict"
+    with pytest.raises(ControlError, match="name: has a NUL character"):
+        change(learning, "experiment.rename", RenameParams(experiment_id=EXPERIMENT, name="a\0b"))
 
 
 def test_another_name_takes_no_cancel_back(services: Services) -> None:

@@ -56,7 +56,9 @@ def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, lear
             name, listed = parse_values(text)
             values.setdefault(name, []).extend(listed)
         before = shown(learning, experiment_id, keys)
-        params = ExtendParams(experiment_id=experiment_id, values=values, jobs_per_variant=seeds)
+        params = take(
+            {"experiment_id": experiment_id, "values": values, "jobs_per_variant": seeds}, ExtendParams
+        )  # which refuses what no message can hold
         after = _ask(learning, "experiment.extend", params, keys)
         jobs = after.totals.jobs - before.totals.jobs
         variants = after.totals.variants - before.totals.variants

@@ -69,6 +69,8 @@ def _follow_to_the_end(learning: str, runner: str, experiment_id: str, *, json_l
         raise
     if screen.has_pictures and not json_lines:
         click.echo(f"pictures: variantbus experiment sheet {experiment_id}", err=True)
+    if screen.has_files and not json_lines:
+        click.echo(f"results: variantbus experiment report {experiment_id}", err=True)
     end_with(screen)
 
 

@@ -80,6 +80,11 @@ class ExperimentScreen:
         return any(image.width and image.height for variant in self.variants.values() for image in variant.images)
 
     @property
+    def has_files(self) -> bool:
+        """Whether there is any result that is no picture."""
+        return any(files_text(variant.images) for variant in self.variants.values())
+
+    @property
     def pipeline(self) -> str:
         """What runs its jobs; "" while that is not known."""
         return self.experiment.definition.pipeline if self.experiment else ""
