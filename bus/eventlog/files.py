@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bus.eventlog.disk_faults import disk_fault
 from bus.eventlog.errors import DiskError, LogError
+from bus.eventlog.mounts import require_local
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +65,9 @@ class LogFile:
         """Take the lock.
 
         Raises:
-            LogError: another process holds it, or the folder cannot be written.
+            LogError: another process holds it, the folder cannot be written, or it is on a network file system.
         """
+        require_local(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

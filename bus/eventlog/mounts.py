@@ -1,0 +1,66 @@
+"""File systems that a log cannot be on: those that reach another machine.
+
+SQLite's write-ahead log needs memory that all its users share, and locks and syncs that do what they say. Over a
+network none of that is sure: two machines may write one file, and what was committed may be gone.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from bus.eventlog.errors import LogError
+
+MOUNTS: Final = Path("/proc/self/mountinfo")  # Linux alone has it
+_NETWORK: Final = {
+    *("9p", "afs", "ceph", "cifs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"),  # 9p: Windows' disks in WSL
+    *("prl_fs", "vboxsf", "vmhgfs"),  # folders that a virtual machine shares with its host
+}
+_NETWORK_FUSE: Final = {
+    *("ceph-fuse", "davfs2", "gcsfuse", "glusterfs", "gvfsd-fuse", "juicefs"),
+    *("mount-s3", "rclone", "s3fs", "sshfs", "vmhgfs-fuse"),
+}
+
+
+def kind_of(mounts: str, device: int) -> str:
+    """Return the kind of the file system with this device number, as a mount table names it; "" if it is not there.
+
+    `mounts` is the text of proc(5)'s mountinfo: device `major:minor` in the third field, and the kind behind ` - `.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.split("\n"):
+        mount, _, source = line.partition(" - ")
+        if mount.split(" ")[2:3] == [number]:
+            return source.partition(" ")[0]
+    return ""
+
+
+def is_network(kind: str) -> bool:
+    """Return whether a file system of this kind reaches another machine, such as `nfs4` or `fuse.sshfs`."""
+    name, _, program = kind.partition(".")
+    return kind in _NETWORK or (name == "fuse" and program in _NETWORK_FUSE)
+
+
+def require_local(path: Path) -> None:
+    """Check that a log may be at a path; where the system has no table of mounts, it may be anywhere.
+
+    Raises:
+        LogError: the path, or the folder in which it would be made, is on a network file system.
+    """
+    try:
+        mounts = MOUNTS.read_text(encoding="utf-8", errors="replace")
+        kind = kind_of(mounts, _device(path))
+    except OSError:
+        return  # whoever opens the file says what is wrong with it
+    if is_network(kind):
+        raise LogError(
+            f"{path} would be on a network file system ({kind}), where neither locks nor commits are sure; "
+            "choose a --data-dir on a disk of this machine"
+        )
+
+
+def _device(path: Path) -> int:
+    """Return the device number of a path, or of the nearest folder above it that is there."""
+    try:
+        return path.stat().st_dev  # to look for the file mounts what is mounted on demand
+    except FileNotFoundError:
+        return _device(path.absolute().parent)
