@@ -95,6 +95,7 @@ class Source:
         self._heard = time.monotonic()
         self._quiet_ticks = 0
         self._paused = False
+        self._was_alone = False  # the last message: at a low rate
         self._asking = False  # for `info`, to connect
         self._info_seconds = ASK_SECONDS  # timeout of its answer
         self._stopped = False  # the publisher has announced that it closes
@@ -273,11 +274,14 @@ class Source:
                 sockets.drop_rest(feed)  # it may have more or fewer frames than two
                 self.malformed += 1
                 logger.warning("%s: malformed message dropped: %s", self.address, error)
+            if taken == 1 and self._was_alone:
+                self._hand_over()  # at once: nothing is likely to come with it
             if taken == 1 and (self._feed is not feed or not sockets.is_readable(feed)):
                 break  # at a low rate it is alone, and to try another one takes longer than to take this one
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
+        self._was_alone = taken == 1
         self._pace.note(taken, time.monotonic() - self._heard)
         if self._stopped and not self._paused and not self._closed:
             self._await_return()
@@ -334,6 +338,9 @@ class Source:
     def _flush(self) -> None:
         """Deliver ready events; missing ones are requested first, so that they arrive meanwhile."""
         self._pump()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         for prefix, recovery in self._recoveries.items():
             for notice in recovery.take_notices():
                 self._note(prefix, notice)
