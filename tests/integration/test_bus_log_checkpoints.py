@@ -12,6 +12,7 @@ from tests.support.helpers import append, wait_until
 from tests.support.invariants import WAL_BOUND
 from tests.support.log_files import round_of
 
+pytestmark = pytest.mark.fault(item="F138")
 OpenLog = Callable[..., Log]
 MIB = 1 << 20
 

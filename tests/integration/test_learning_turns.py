@@ -9,6 +9,7 @@ from learning_service.events import consumer
 from tests.support.consumer_bench import Bench, bench
 from tests.support.factories import EXPERIMENT, JobScript, context, planned_experiment, well
 
+pytestmark = pytest.mark.fault(item="F139")
 JOBS = 100
 
 
