@@ -71,7 +71,8 @@ class Loop:
         self._calls: deque[Callback] = deque()
         self._steps: deque[Steps[None]] = deque()  # work that can go on
         self._left: set[Any] = set()  # sockets that were readable and had no time: they are first in the next turn
-        self._parts = self._read, self._run_timers, self._run_calls, self._run_steps
+        parts = self._read, self._run_timers, self._run_calls, self._run_steps
+        self._orders = [parts[first:] + parts[:first] for first in range(len(parts))]
         self._first_part = 0  # each part has its turn, however long another one takes
         self.longest_turn = 0.0  # seconds between two looks at the sockets
         self._waking = False  # a wake-up is in the pipe
@@ -129,17 +130,17 @@ class Loop:
         is_urgent = self._calls or self._steps
         wait_ms = 0 if is_urgent else max(0, int(min(timeout, self.due_in()) * 1000 + 0.999))
         ready: list[tuple[Any, int]] = self._poller.poll(wait_ms)
-        began = now = time.monotonic()
-        is_due = bool(self._timers) and self._timers[0][0] <= now
-        is_busy = bool(ready or self._calls or self._steps) or is_due
-        parts = self._parts
-        for part in range(self._first_part, self._first_part + len(parts)):
-            parts[part % len(parts)](ready, began + TURN_SECONDS)
-            now = time.monotonic()
-            if now - began > TURN_SECONDS:
+        began = time.monotonic()
+        until = began + TURN_SECONDS
+        is_busy = bool(ready or self._calls or self._steps) or self.due_in() <= 0
+        done = 0
+        for part in self._orders[self._first_part]:
+            part(ready, until)
+            done += 1
+            if (now := time.monotonic()) > until:
                 break
         # after a quick turn, what has arrived is first
-        self._first_part = (part + 1) % len(parts) if now - began > TURN_SECONDS else 0
+        self._first_part = (self._first_part + done) % len(self._orders) if now > until else 0
         self.longest_turn = max(self.longest_turn, now - began)
         return is_busy
 
