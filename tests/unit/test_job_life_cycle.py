@@ -18,6 +18,7 @@ from pipeline_runner.queue.jobs import (
     failed_result,
     faulted,
     finished,
+    marked,
     new_record,
     requeued,
     retried,
@@ -133,6 +134,11 @@ def test_each_start_counts_one_attempt() -> None:
 
     assert (first.attempt, again.attempt) == (1, 2)
     assert (again.job_id, again.queued_at, again.started_at) == (first.job_id, 5.0, 9.0)
+
+
+def test_a_marked_job_runs_on_until_it_stops() -> None:
+    """A cancel is no transition of a running job: its pipeline has to stop first."""
+    assert marked(record_of()) == replace(record_of(), cancel_requested=True)
 
 
 def test_a_requeued_job_has_not_started() -> None:
