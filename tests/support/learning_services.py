@@ -385,9 +385,7 @@ def jobs_in(runner: ServiceThread[Runner], state: JobState | None = None) -> lis
 
 
 ALL = ["exp-1.0.0.0", "exp-1.1.0.0"]
-TOO_MUCH = """
-CREATE TRIGGER too_much AFTER UPDATE ON jobs BEGIN INSERT INTO room VALUES (zeroblob(100000)); END
-"""
+TOO_MUCH = "CREATE TRIGGER too_much AFTER UPDATE ON jobs BEGIN INSERT INTO room VALUES (zeroblob(100000)); END"
 
 
 def fill_up(learning: ServiceThread[LearningService]) -> None:
