@@ -101,7 +101,7 @@ class Publisher:
         self._sent, self._ephemeral = Traffic(), Traffic()
         self._replies_dropped = 0
         self._long_requests = 0  # being worked on
-        self.methods = MethodServer(REFUSALS, fatal=(LogError,))
+        self.methods = MethodServer(REFUSALS, fatal=(LogError,), service=service)
         self.metrics = Metrics()
         self.metrics.add(process_points(version), metrics.HELP)
         self.metrics.add(lambda: points.log_points(log), points.HELP)

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from bus.contracts.finding import FindParams, FindReply
 from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
@@ -75,6 +76,7 @@ class JobMethods:
         methods.add("job.retry", JobParams, self._retry)
         methods.add("job.show", JobParams, self._show, role="read")
         methods.add("job.list", JobListParams, self._list, role="read")
+        methods.add("job.find", FindParams, self._find, role="read")
         methods.add("queue.pause", QueueParams, self._pause)
         methods.add("queue.resume", QueueParams, self._resume)
 
@@ -190,6 +192,9 @@ class JobMethods:
         jobs = [self._view(job, behind.get(job.job_id)) for _, job in page]
         return JobListReply(jobs=jobs, before=before, damaged=self._service.damaged.names)
 
+    def _find(self, params: FindParams) -> FindReply:
+        return FindReply(ids=self._service.store.find(params.prefix, params.limit))
+
     def _behind(self, page: list[Numbered]) -> dict[str, int]:
         """Count for each queued job of a page how many of its pipeline and priority run after it.
 
@@ -213,7 +218,7 @@ class JobMethods:
         if job is None and job_id in self._service.damaged.names:
             raise ControlError("not_found", f"job {job_id!r} is lost: {LOST}")
         if job is None:
-            raise ControlError("not_found", f"job {job_id!r} is unknown to this runner; see `variantbus job list`")
+            raise ControlError("not_found", f"job {job_id!r} was not found; see `variantbus job list`")
         return job
 
     def _view(self, job: NormalizedJobRecord, behind: int | None) -> JobView:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError, unreadable
@@ -17,6 +17,27 @@ def read_toml(path: Path, kind: type[T]) -> T:
     Raises:
         InvalidInputError: it cannot be read, is no TOML, or has unknown keys or wrong types.
     """
+    return taken(path, read_table(path), kind)
+
+
+def taken(path: Path, table: dict[str, Any], kind: type[T]) -> T:
+    """Turn what `read_table` has read from a file into a Struct.
+
+    Raises:
+        InvalidInputError: it has unknown keys or wrong types.
+    """
+    try:
+        return take(table, kind)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a file.
+
+    Raises:
+        InvalidInputError: it cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(FILE_LIMIT + 1)  # not by its size: a pipe reports none, and /dev/zero has no end
@@ -30,9 +51,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
     try:
-        return take(tomllib.loads(text), kind)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from None
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{path}: is no valid TOML: {error}") from None
     except (ValueError, RecursionError) as error:

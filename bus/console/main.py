@@ -10,6 +10,7 @@ from rich.live import Live
 from bus.console import screen
 from bus.console.options import AddressType, feed_option, keys_option, learning_option, named_feeds, runner_option
 from bus.console.process import EXIT_TIMEOUT, fail, refuse_wrong_feed, user_errors
+from bus.console.services import check_service
 from bus.console.start_time import parse_since
 from bus.console.tail import TailOptions, TailTimeoutError, as_json, as_text
 from bus.console.tail import tail as tail_events
@@ -17,9 +18,10 @@ from bus.console.template import Template
 from bus.console.top import Snapshot, as_lines
 from bus.console.top import as_json as sight_as_json
 from bus.console.top import top as sights
+from bus.contracts.topics import check_known
 from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Notice
-from bus.protocol.topics import as_prefix
+from bus.protocol.topics import TopicError, as_prefix
 from bus.subscriber.delivery import Delivery
 from bus.telemetry.streams import accept_all_text
 from bus.transport.keys import Keys
@@ -95,8 +97,6 @@ def tail(  # noqa: PLR0913 - one parameter an option
     _at_most_one({"--json": json_lines, "--format": template is not None})
     if exit_at_end and not any(begins.values()):
         raise click.UsageError("--exit-at-end needs --all, --after or --since")
-    addresses = _addresses(sources, prefix, runner, learning)
-
     hint = "check the keys if they are there" if keys else "if they are there, they may want --keys"
 
     def waiting() -> None:
@@ -113,6 +113,7 @@ def tail(  # noqa: PLR0913 - one parameter an option
             timeout=timeout,
         )
         show = _printer(template, json_lines=json_lines)
+        addresses = _addresses(sources, prefix, runner, learning, keys)
         try:
             for delivery in tail_events(addresses, options, waiting, _tell, keys, named_feeds(feeds)):
                 show(delivery)
@@ -150,7 +151,7 @@ def top(  # noqa: PLR0913 - one parameter an option
       variantbus top job --seconds 10 --json
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     with user_errors():
-        addresses = _addresses(sources, prefix, runner, learning)
+        addresses = _addresses(sources, prefix, runner, learning, keys)
         seen = sights(addresses, as_prefix(prefix), seconds, _tell, keys, named_feeds(feeds))
         console = Console()
         if json_lines or not console.is_terminal:
@@ -193,9 +194,24 @@ def _at_most_one(given: dict[str, bool]) -> None:
         raise click.UsageError(f"{' and '.join(names)} exclude each other")
 
 
-def _addresses(sources: tuple[str, ...], prefix: str, runner: str, learning: str) -> list[str]:
+def _addresses(sources: tuple[str, ...], prefix: str, runner: str, learning: str, keys: Keys | None) -> list[str]:
+    """Return the addresses of publishers; those named are asked whether they are what they should be.
+
+    Raises:
+        TopicError: none of them ever publishes what is wanted.
+        ControlError: another service is there.
+    """
     names = {"runner": runner, "learning": learning}
-    return list(dict.fromkeys(names.get(source, source) for source in sources or _speakers(prefix)))
+    if all(source in names for source in sources):
+        check_known(prefix)
+        speakers = _speakers(prefix)
+        if sources and not set(sources) & set(speakers):
+            raise TopicError(f"{prefix}: comes from {speakers[0]}, and never from {sources[0]}; leave out --from")
+    chosen = dict.fromkeys(sources or _speakers(prefix))
+    for source in chosen:
+        if source in names:
+            check_service(names[source], source, keys)
+    return list(dict.fromkeys(names.get(source, source) for source in chosen))
 
 
 def _speakers(prefix: str) -> list[str]:

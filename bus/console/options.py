@@ -4,7 +4,9 @@ Needs the extra `cli` (click, platformdirs).
 """
 
 import os
+import socket
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,6 +23,7 @@ from bus.transport.keys import Keys
 F = TypeVar("F", bound=Callable[..., Any])
 _CONFIG: Final = "variantbus.config"  # where a click context keeps path and content of the config file
 LOOPBACK: Final = "127.0.0.1"
+IPV6: Final = 6
 CONTROL_PORTS: Final = {"runner": 5561, "learning": 5571}
 RUNNER_CONTROL, LEARNING_CONTROL = (f"tcp://{LOOPBACK}:{port}" for port in CONTROL_PORTS.values())
 
@@ -46,11 +49,13 @@ class HostType(click.ParamType[str]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form; only binding shows whether it belongs to this machine."""
-        host = f"[{value}]" if ":" in value and not value.startswith("[") else value
+        plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        if plain == "localhost" or plain in (name for _, name in socket.if_nameindex()):
+            return plain
         try:
-            return parse_address(f"tcp://{host}:0").host
-        except AddressError:
-            self.fail(f"{value!r} is no host; write an IP address of this machine, or 0.0.0.0 for all", param, ctx)
+            return f"[{plain}]" if ip_address(plain).version == IPV6 else plain
+        except ValueError:
+            self.fail(f"{value!r} is no IP address; write one of this machine, or 0.0.0.0 for all", param, ctx)
 
 
 class FeedType(click.ParamType[tuple[str, str]]):

@@ -166,7 +166,9 @@ def user_errors() -> Iterator[None]:
     except StorageError as error:  # at the start; later it is waited for
         fail(f"{error}; make room and start again", EXIT_REFUSED)
     except ControlError as error:
-        fail(error.message, exit_code_of(error))
+        from bus.console.services import told  # noqa: PLC0415 - it imports the names of all methods
+
+        fail(told(error), exit_code_of(error))
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
     except BrokenPipeError:
@@ -216,6 +218,13 @@ def refuse_wrong_feed(address: str, prefix: str, notice: Notice) -> None:
     if isinstance(notice, WrongFeed):
         raise ControlError("unavailable", f"{address}: {notice}")
     logger.warning("%s %s: %s", address, prefix or "(everything)", notice)
+
+
+def confirm(question: str) -> None:
+    """Ask a person on the terminal, and end the command unless the answer is yes; a command's `--yes` skips this."""
+    if not sys.stdin or not sys.stdin.isatty():
+        fail("nobody can confirm this, as stdin is not a terminal; add --yes", EXIT_USAGE)
+    click.confirm(question, abort=True, err=True)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from bus.contracts import archive, experiments, feedback, jobs, messages, outputs, runners
+from bus.contracts import archive, experiments, feedback, finding, jobs, messages, outputs, runners
 from bus.contracts.topics import (
     EVENT_REJECTED,
     EXPERIMENT_STATUS,
@@ -111,6 +111,7 @@ METHODS: Final = (
     Method("job.show", jobs.JobParams, jobs.JobView, (RUNNER,)),
     Method("job.preview", jobs.JobParams, jobs.PreviewReply, (RUNNER,)),
     Method("job.list", jobs.JobListParams, jobs.JobListReply, (RUNNER,)),
+    Method("job.find", finding.FindParams, finding.FindReply, (RUNNER,)),
     Method("pipelines", NoParams, jobs.PipelinesReply, (RUNNER,)),
     Method("output", outputs.OutputParams, outputs.OutputReply, (RUNNER,)),
     Method("output.find", outputs.OutputFindParams, outputs.OutputFindReply, (RUNNER,)),
@@ -134,6 +135,7 @@ METHODS: Final = (
     Method("experiment.recommend", experiments.ExperimentParams, messages.RecommendationUpdated, (LEARNING,)),
     Method("experiment.show", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,)),
     Method("experiment.list", experiments.ExperimentListParams, experiments.ExperimentListReply, (LEARNING,)),
+    Method("experiment.find", finding.FindParams, finding.FindReply, (LEARNING,)),
     Method("runner.list", NoParams, runners.RunnerListReply, (LEARNING,)),
     Method("runner.forget", runners.RunnerForgetParams, runners.RunnerForgetReply, (LEARNING,), "command"),
     Method("image.rate", feedback.RateParams, feedback.RatedReply, (LEARNING,), "command"),

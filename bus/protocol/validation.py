@@ -32,9 +32,9 @@ class InvalidInputError(ValueError):
 
 def convert(value: object, kind: type[T]) -> T:
     """Turn plain data (of TOML, of JSON) into a Struct, strictly."""
-    if where := _too_large(value):
-        raise InvalidInputError(f"{shown(where)}: a whole number has 64 bits at most: -2^63 to 2^64-1")
     try:
+        if where := _too_large(value):
+            raise InvalidInputError(f"{shown(where)}: a whole number has 64 bits at most: -2^63 to 2^64-1")
         return msgspec.convert(value, kind)
     except DECODE_ERRORS as error:
         raise InvalidInputError(explain(error, kind, value)) from None

@@ -111,6 +111,8 @@ class RequestClient:
 
     def _shut(self, connection: _Connection) -> None:
         self._loop.remove(connection.socket)
+        # a socket that tells a closed monitor of an attempt would keep libzmq's thread, and all connections, for ever
+        connection.socket.disable_monitor()
         connection.socket.close()
 
     def _take(self, request_id: bytes) -> _Question | None:

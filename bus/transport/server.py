@@ -62,13 +62,15 @@ class MethodServer:
         self,
         refusals: Mapping[type[Exception], Refusal] = MappingProxyType({}),
         fatal: tuple[type[Exception], ...] = (),
+        service: str = "",
     ) -> None:
         """Start with none.
 
-        `refusals`: exceptions of handlers for transient errors, with the reply that the client gets. `fatal`
-        ones end the process instead of being answered, as `MemoryError` does.
+        `service`: its name, for clients that have asked the wrong one. `refusals`: exceptions of handlers for transient
+        errors, with the reply that the client gets. `fatal` ones end the process instead of being answered, as
+        `MemoryError` does.
         """
-        self._refusals = refusals
+        self._refusals, self._service = refusals, service
         self._fatal: tuple[type[Exception], ...] = (MemoryError, *fatal)
         self._methods: dict[str, _Method] = {}
         self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
@@ -166,7 +168,9 @@ class MethodServer:
                 "unauthorized", "your key is no longer enrolled; ask for it to be added to the peers file"
             )
         if name not in self._methods:
-            raise ControlError("unknown_method", f"method {name!r} is unknown; {near_miss(name, list(self._methods))}")
+            details = {"service": self._service, "method": name} if self._service else {}
+            text = f"method {name!r} is unknown; {near_miss(name, list(self._methods))}"
+            raise ControlError("unknown_method", text, details)
         known = self._methods[name]
         if known.role == "command" and role != "command":
             text = f"{name} needs the role command, your key has {role}; have its line in the peers file changed"

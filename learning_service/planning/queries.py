@@ -1,6 +1,7 @@
 """Requests that read experiments without changing them."""
 
 from bus.contracts.experiments import ExperimentListParams, ExperimentListReply, ExperimentParams, ExperimentView
+from bus.contracts.finding import FindParams, FindReply
 from bus.transport.server import MethodServer
 from learning_service.experiments.model import experiment_status, experiment_view
 from learning_service.recommendation.service import Recommender
@@ -18,11 +19,15 @@ class Queries:
         """Answer requests."""
         methods.add("experiment.show", ExperimentParams, self._show, role="read")
         methods.add("experiment.list", ExperimentListParams, self._list, role="read")
+        methods.add("experiment.find", FindParams, self._find, role="read")
 
     def _show(self, params: ExperimentParams) -> ExperimentView:
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
         return experiment_view(experiment, self._recommender.shown(experiment))
+
+    def _find(self, params: FindParams) -> FindReply:
+        return FindReply(ids=self._store.catalogue.ids(params.prefix, params.limit))
 
     def _list(self, params: ExperimentListParams) -> ExperimentListReply:
         page, before = self._store.page(params.before, params.limit, params.search, archived=params.archived)

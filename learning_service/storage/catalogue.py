@@ -35,6 +35,12 @@ class Catalogue:
         entry = (definition.pipeline, definition.variable_name, words, experiment.experiment_id)
         tx.execute(SQL["upsert_entry"], entry)
 
+    def ids(self, prefix: str, limit: int) -> list[str]:
+        """Return the ids that begin so, in their order; of an empty prefix the newest ones, newest first."""
+        by_prefix = (SQL["select_ids"], {"prefix": prefix, "limit": limit})
+        rows = self._log.query(*by_prefix) if prefix else self._log.query(SQL["select_newest_ids"], (limit,))
+        return [experiment_id for (experiment_id,) in rows]
+
     def page(
         self,
         before: int | None,

@@ -39,3 +39,10 @@ SELECT sum(completed), sum(seconds) FROM catalogue CROSS JOIN experiments USING 
 
 -- select_unlisted: experiments that an earlier version has written, or whose entry was damaged.
 SELECT experiment_id FROM experiments WHERE summary IS NULL OR number NOT IN (SELECT number FROM catalogue) LIMIT ?;
+
+-- select_ids: the ids that begin so, in their order.
+SELECT experiment_id FROM experiments
+WHERE experiment_id >= :prefix AND experiment_id < :prefix || char(1114111) ORDER BY experiment_id LIMIT :limit;
+
+-- select_newest_ids: the ids of the newest experiments, newest first.
+SELECT experiment_id FROM experiments ORDER BY number DESC LIMIT ?;

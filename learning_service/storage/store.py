@@ -103,7 +103,7 @@ class LearningStore:
             text = f"experiment {experiment_id!r} belongs to shard {belongs}; ask that learning service"
             raise ControlError("not_found", text, {"shard": str(belongs)})
         if experiment is None:
-            text = f"experiment {experiment_id!r} is unknown; see `variantbus experiment list`"
+            text = f"experiment {experiment_id!r} was not found; see `variantbus experiment list`"
             raise ControlError("not_found", text)
         return experiment
 

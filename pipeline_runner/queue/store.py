@@ -88,6 +88,12 @@ class JobStore:
         """Return whether there is a job with an id."""
         return bool(self._log.query(SQL["select"], (job_id,)))
 
+    def find(self, prefix: str, limit: int) -> list[str]:
+        """Return the ids that begin so, in their order; of an empty prefix the newest ones, newest first."""
+        by_prefix = (SQL["select_ids"], {"prefix": prefix, "limit": limit})
+        rows = self._log.query(*by_prefix) if prefix else self._log.query(SQL["select_newest_ids"], (limit,))
+        return [job_id for (job_id,) in rows]
+
     def next_queued(self, pipeline: str, count: int) -> list[NormalizedJobRecord]:
         """Return the next jobs of a pipeline: by priority, then oldest first.
 

@@ -81,6 +81,12 @@ SELECT number, record FROM jobs WHERE number < :before ORDER BY number DESC LIMI
 -- select_page_by_state: jobs of one state before a number, newest first.
 SELECT number, record FROM jobs WHERE state = :state AND number < :before ORDER BY number DESC LIMIT :limit;
 
+-- select_ids: the ids that begin so, in their order.
+SELECT job_id FROM jobs WHERE job_id >= :prefix AND job_id < :prefix || char(1114111) ORDER BY job_id LIMIT :limit;
+
+-- select_newest_ids: the ids of the newest jobs, newest first.
+SELECT job_id FROM jobs ORDER BY number DESC LIMIT ?;
+
 -- count_queued: how many jobs wait, by pipeline and priority.
 SELECT pipeline, priority, count(*) FROM jobs INDEXED BY jobs_in_order WHERE state = 'queued' GROUP BY pipeline, priority;
 

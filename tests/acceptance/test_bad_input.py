@@ -226,7 +226,7 @@ def test_an_experiment_that_is_unknown_is_refused(refusing: Services, command: s
     """The exit status is 4, and the sentence says where to look."""
     sentence = refusing.refuse(*command.split(), "none", code=4)
 
-    assert "'none' is unknown" in sentence
+    assert "'none' was not found" in sentence
     assert "experiment list" in sentence
 
 
@@ -235,7 +235,7 @@ def test_a_job_that_is_unknown_is_refused(refusing: Services, command: str) -> N
     """The exit status is 4, and the sentence says where to look."""
     sentence = refusing.refuse(*command.split(), "none", code=4)
 
-    assert "'none' is unknown" in sentence
+    assert "'none' was not found" in sentence
     assert "job list" in sentence
 
 
@@ -250,7 +250,7 @@ PROCESSES = {
     "a file": ("experiment run {folder}/missing.toml", 2, "cannot be read (No such file or directory)"),
     "a command": ("experimet", 2, "Did you mean 'experiment'?"),
     "an option": ("experiment run --folow x.toml", 2, "Did you mean '--follow'?"),
-    "an unknown experiment": ("watch none", 4, "'none' is unknown"),
+    "an unknown experiment": ("watch none", 4, "'none' was not found"),
     "a timeout": ("tail --count 5 --timeout 1", 5, "only 0 of 5 events came"),
 }
 

@@ -60,7 +60,7 @@ def test_experiments_are_put_away_and_deleted(workspace: Workspace) -> None:
     assert len(results_of(runner)) == 3, "an archived experiment keeps its pictures"
 
     asked = workspace.run("experiment", "delete", name, code=2)
-    assert "give --yes" in asked.err
+    assert "add --yes" in asked.err
     workspace.run("experiment", "delete", name, "--yes")
     assert is_gone(learning, name)
     wait_until(lambda: len(results_of(runner)) == 1, what="the removal of its files")

@@ -32,7 +32,7 @@ def test_the_jobs_of_a_lost_runner_run_at_another_one(workspace: Workspace) -> N
     jobs = listed().jobs
     assert jobs
     asked = workspace.run("runner-forget", lost.control, code=2)
-    assert "no terminal to confirm on; give --yes" in asked.err
+    assert "not a terminal; add --yes" in asked.err
     forgotten = workspace.run("runner-forget", lost.control, "--yes")
     assert forgotten.err == f"{lost.control} is forgotten: {jobs} jobs go to other runners, 0 end as cancelled\n"
     open_gate(workspace)

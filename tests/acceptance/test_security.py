@@ -61,7 +61,7 @@ def test_the_whole_chain_runs_with_keys_and_a_second_machine_may_look(workspace:
     listening = workspace.command("tail", "variant.status", "--json", "--count", "2", "--timeout", "50")
     file = workspace.write("experiment.toml", pictures(values=2, jobs=1))
 
-    experiment_id = workspace.run("experiment", "run", file, "--follow").err.split()[0]
+    experiment_id = workspace.run("experiment", "run", file, "--follow").out.split()[0]
 
     assert listening.wait() == 0, listening.errors()
     assert workspace.run("experiment", "show", experiment_id, "--json").json["status"] == "completed"
@@ -101,7 +101,7 @@ def test_a_learning_service_without_the_runners_key_does_not_start(workspace: Wo
 
 @pytest.mark.fault(item="B41")
 @pytest.mark.parametrize("service", ["runner", "learning"])
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.1.2.3", "somewhere.example"])  # noqa: S104 - refused
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.1.2.3"])  # noqa: S104 - refused
 def test_other_machines_come_in_only_with_keys_or_on_purpose(workspace: Workspace, service: str, host: str) -> None:
     """Before a file or a port is opened."""
     finished = run_in_process(workspace, service, "--host", host, "--data-dir", workspace.folder / "data", code=2)
@@ -110,10 +110,10 @@ def test_other_machines_come_in_only_with_keys_or_on_purpose(workspace: Workspac
     assert not (workspace.folder / "data").exists()
 
 
-@pytest.mark.parametrize("host", ["", "*", "eth 0", "1.2.3.4:5", "tcp://1.2.3.4", "[::", "a/b"])
+@pytest.mark.parametrize("host", ["", "*", "eth 0", "1.2.3.4:5", "tcp://1.2.3.4", "[::", "a/b", "somewhere.example"])
 def test_what_is_no_host_is_refused(workspace: Workspace, host: str) -> None:
     """With what to write instead."""
-    assert "is no host; write an IP address" in error_of(run_in_process(workspace, "runner", "--host", host, code=2))
+    assert "is no IP address; write one" in error_of(run_in_process(workspace, "runner", "--host", host, code=2))
 
 
 def test_up_refuses_what_its_services_would(workspace: Workspace) -> None:

@@ -37,6 +37,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> dict[str, VariantValue | None]:
     for module in (command, records):
         monkeypatch.setattr(module, "ask_recommendation", ask)
         monkeypatch.setattr(module, "shown", lambda *_: view)
+    monkeypatch.setattr("variantbus.cli.ids.resolved", lambda _kind, _address, typed, _keys: typed)
     return said
 
 
@@ -78,7 +79,11 @@ def test_without_a_terminal_or_yes_nothing_is_written(tmp_path: Path) -> None:
 
     asked = run(tmp_path, EXPERIMENT, "--to", path)
 
-    assert (asked.exit_code, "give --yes" in asked.output, "+cfg_scale = 0" in asked.output) == (2, True, True)
+    assert (asked.exit_code, "add --yes" in asked.output, "+cfg_scale = 0" in asked.output) == (
+        2,
+        True,
+        True,
+    )
     assert read_text(path) == TEXT
 
 

@@ -84,6 +84,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setattr(module, "request", services.request)
     monkeypatch.setattr(module, "fetch_output", services.fetch)
     monkeypatch.setattr("click.launch", services.launch)
+    monkeypatch.setattr("variantbus.cli.ids.resolved", lambda _kind, _address, typed, _keys: typed)
     return services
 
 

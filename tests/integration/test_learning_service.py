@@ -107,7 +107,7 @@ def test_a_plan_that_no_runner_would_take_is_not_stored(services: Services) -> N
 
     assert refused.value.code == "invalid_request"
     assert "did you mean 'cfg_scale'?" in refused.value.message
-    with pytest.raises(ControlError, match="is unknown") as unknown:
+    with pytest.raises(ControlError, match="was not found") as unknown:
         show(learning)
     assert unknown.value.code == "not_found"
     assert learning.logged() == []
@@ -320,7 +320,7 @@ def test_what_only_the_runner_sees_is_refused_before_anything_is_stored(services
         "invalid_request",
         "config.prompt: there is nothing to see; write another one",
     )
-    with pytest.raises(ControlError, match="bad' is unknown"):
+    with pytest.raises(ControlError, match="bad' was not found"):
         show(learning, "bad")
 
 

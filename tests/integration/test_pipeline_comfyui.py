@@ -262,7 +262,7 @@ def test_the_example_is_taken(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatc
             "config.workflow: /nowhere/flow.json cannot be read by the runner: No",
         ),
         ({"workflow": "/"}, "config.workflow: / is no file of at most 64 MiB"),
-        ({"workflow": "a\0b"}, "cannot be read by the runner: embedded null byte"),
+        ({"workflow": "a\0b"}, "config.workflow: has a NUL character"),
         ({"images": {"6.text": "/nowhere.png"}}, "config.images.6.text: 6.text is set by inputs.prompt already"),
         (
             {"images": {"9.filename_prefix": "/nowhere.png"}},

@@ -1,24 +1,24 @@
 """`variantbus apply`: write the recommended value into a file, or print it as a ready-to-run job."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from bus.console.options import data_dir_option, keys_option, learning_option
 from bus.console.printable import harmless, printable
-from bus.console.process import EXIT_REFUSED, EXIT_USAGE, fail, user_errors
+from bus.console.process import EXIT_REFUSED, confirm, fail, user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from learning_service.experiments.plan import settings
 from variantbus.cli.file_changes import History, read_text
+from variantbus.cli.ids import optional_experiment_argument
 from variantbus.cli.patching import difference, patched
 from variantbus.client.experiments import ask_recommendation, shown
 from variantbus.client.records import job_of
 
 
 @click.command()
-@click.argument("experiment_id", metavar="[ID]", default="")
+@optional_experiment_argument
 @click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="TOML or JSON file to change.")
 @click.option("--key", "places", multiple=True, metavar="NAME=PLACE", help="Where it belongs: a.b.c; repeatable.")
 @click.option(
@@ -86,9 +86,7 @@ def _agreed(before: str, after: str, path: Path, *, yes: bool) -> bool:
         return False
     click.echo(printable_lines(changes))
     if not yes:
-        if not sys.stdin.isatty():
-            fail("no terminal to confirm on; give --yes", EXIT_USAGE)
-        click.confirm("Write it?", abort=True, err=True)
+        confirm("Write it?")
     return True
 
 

@@ -17,6 +17,7 @@ from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.sharding import Shard
 from variantbus.cli.file_changes import read_text, replace_text
+from variantbus.cli.ids import experiment_argument
 from variantbus.client.planning import new_id
 from variantbus.client.records import export_of
 from variantbus.reports.export import Exported, from_csv, from_json, to_csv, to_json, under
@@ -27,7 +28,7 @@ Format = Literal["json", "csv"]
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write (default: to stdout).")
 @click.option(
     "--format", "wanted", type=click.Choice(get_args(Format)), help="Default: as the file's name ends, or json."

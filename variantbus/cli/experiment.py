@@ -7,7 +7,10 @@ import click
 from variantbus.cli.late import Late, LateCommands, LateGroup
 
 COMMANDS: Final = {
-    "run": Late("variantbus.cli.run:run", "Plan the experiment of FILE and run its jobs; print its id."),
+    "run": Late(
+        "variantbus.cli.run:run",
+        "Plan the experiment of FILE and run its jobs; print its id, also with --follow.",
+    ),
     "list": Late("variantbus.cli.listing:list_", "List experiments, newest first."),
     "show": Late("variantbus.cli.show:show", "Show an experiment with all its variants."),
     "cancel": Late("variantbus.cli.revise:cancel", "Cancel the jobs of an experiment that have not ended."),

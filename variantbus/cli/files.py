@@ -1,11 +1,16 @@
 """Reads the TOML files of jobs and experiments."""
 
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct, field
 
-from bus.config.toml_file import read_toml
+from bus.config.toml_file import read_table, taken
 from bus.contracts.messages import Config, ExperimentDefinition, Priority
+from bus.protocol.validation import InvalidInputError
+
+OF_EXPERIMENTS: Final = {"name", "variable", "variables"}  # keys that only their files have
+OF_JOBS: Final = {"pipeline", "stage", "config"}  # keys of both files, which also a short one has
 
 
 class JobFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,5 +23,24 @@ class JobFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_experiment(path: Path) -> ExperimentDefinition:
-    """Read an experiment file."""
-    return read_toml(path, ExperimentDefinition)
+    """Read an experiment file.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    table = read_table(path)
+    if not OF_EXPERIMENTS & table.keys() and OF_JOBS & table.keys():
+        raise InvalidInputError(f"{path}: is the file of a job; run it with `variantbus job submit {path}`")
+    return taken(path, table, ExperimentDefinition)
+
+
+def read_job(path: Path) -> JobFile:
+    """Read a job file.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    table = read_table(path)
+    if OF_EXPERIMENTS & table.keys():
+        raise InvalidInputError(f"{path}: is the file of an experiment; run it with `variantbus experiment run {path}`")
+    return taken(path, table, JobFile)

@@ -9,7 +9,7 @@ from variantbus.cli.late import Late, LateCommands, LateGroup
 COMMANDS: Final = {
     "submit": Late("variantbus.cli.job_submit:submit", "Submit the job of FILE; print its id."),
     "list": Late("variantbus.cli.job_queue:list_", "List jobs, newest first."),
-    "show": Late("variantbus.cli.job_queue:show", "Show everything about a job, as JSON."),
+    "show": Late("variantbus.cli.job_queue:show", "Show everything about a job, as JSON, with --json or without."),
     "retry": Late("variantbus.cli.job_queue:retry", "Run a job again that failed or was cancelled."),
     "pause": Late(
         "variantbus.cli.job_queue:pause",

@@ -14,6 +14,7 @@ from bus.contracts.jobs import CancelParams, CancelReply, JobParams, JobView, Qu
 from bus.contracts.messages import JobState
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.cli.ids import job_argument
 from variantbus.cli.output import (
     first_of,
     json_option,
@@ -66,17 +67,19 @@ def list_(*, state: JobState | None, limit: int, as_json: bool, runner: str, key
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
+@json_option
 @runner_option
 @keys_option
-def show(job_id: str, *, runner: str, keys: Keys | None) -> None:
-    """Show everything about a job, as JSON."""
+def show(job_id: str, *, as_json: bool, runner: str, keys: Keys | None) -> None:
+    """Show everything about a job, as JSON, with --json or without."""
+    del as_json  # there is no other form
     with user_errors():
         click.echo(json_text(request(runner, "job.show", JobParams(job_id=job_id), JobView, keys=keys)))
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @runner_option
 @keys_option
 def retry(job_id: str, *, runner: str, keys: Keys | None) -> None:
@@ -112,7 +115,7 @@ def resume(*, pipeline: str | None, runner: str, keys: Keys | None) -> None:
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @runner_option
 @keys_option
 def cancel(job_id: str, *, runner: str, keys: Keys | None) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 from msgspec.structs import asdict
 
-from bus.config.toml_file import read_toml
 from bus.console.options import keys_option, runner_option
 from bus.console.printable import printable
 from bus.console.process import EXIT_REFUSED, EXIT_TIMEOUT, fail, refuse_wrong_feed, user_errors
@@ -17,7 +16,7 @@ from bus.protocol.control import InfoReply
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.files import JobFile
+from variantbus.cli.files import read_job
 from variantbus.cli.output import json_option, json_text
 from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import new_id
@@ -34,7 +33,7 @@ from variantbus.reports.text import number_text
 def submit(file: Path, *, wait: bool, timeout: float, as_json: bool, runner: str, keys: Keys | None) -> None:
     """Submit the job of FILE; print its id."""
     with user_errors():
-        read = read_toml(file, JobFile)
+        read = read_job(file)
         job_id = new_id("job")
         params = SubmitParams(jobs=[JobRequest(**asdict(read), job_id=job_id)])
         if not wait:

@@ -1,27 +1,26 @@
 """`variantbus experiment delete`, `archive` and `unarchive`."""
 
-import sys
 from typing import Final
 
 import click
 
 from bus.console.options import keys_option, learning_option
 from bus.console.printable import printable
-from bus.console.process import EXIT_USAGE, fail, user_errors
+from bus.console.process import confirm, user_errors
 from bus.contracts.experiments import DeletedReply, ExperimentParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.cli.ids import experiments_argument
 from variantbus.cli.view import ENDED
 from variantbus.client.experiments import shown
 from variantbus.reports.text import count_text
 
 DELETE_SECONDS: Final = 120.0  # for one experiment: the answer comes when nothing is left of it
-ids_argument = click.argument("experiment_ids", metavar="ID…", nargs=-1, required=True)
 
 
 @click.command()
-@ids_argument
+@experiments_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @learning_option
 @keys_option
@@ -32,16 +31,13 @@ def delete(experiment_ids: tuple[str, ...], *, yes: bool, learning: str, keys: K
     again, without the files.
     """
     with user_errors():
-        names = list(dict.fromkeys(experiment_ids))
+        names = experiment_ids
         views = [_ended(learning, name, keys, "nothing was deleted") for name in names]
         if not yes:
             for view in views:
                 results = count_text(len(_pictures(view)), "result", "results")
                 click.echo(f"{view.experiment_id}: {printable(view.experiment_name)}, {results}", err=True)
-            if not sys.stdin.isatty():
-                fail("no terminal to confirm on; give --yes", EXIT_USAGE)
-            what = count_text(len(views), "experiment", "experiments")
-            click.confirm(f"Delete {what} for good?", abort=True, err=True)
+            confirm(f"Delete {count_text(len(views), 'experiment', 'experiments')} for good?")
         for name in names:
             params = ExperimentParams(experiment_id=name)
             request(learning, "experiment.delete", params, DeletedReply, DELETE_SECONDS, keys=keys)
@@ -49,7 +45,7 @@ def delete(experiment_ids: tuple[str, ...], *, yes: bool, learning: str, keys: K
 
 
 @click.command()
-@ids_argument
+@experiments_argument
 @learning_option
 @keys_option
 def archive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None) -> None:
@@ -64,7 +60,7 @@ def archive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None
 
 
 @click.command()
-@ids_argument
+@experiments_argument
 @learning_option
 @keys_option
 def unarchive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | None) -> None:
@@ -76,7 +72,7 @@ def unarchive(experiment_ids: tuple[str, ...], *, learning: str, keys: Keys | No
 
 
 def _put_away(method: str, done: str, experiment_ids: tuple[str, ...], learning: str, keys: Keys | None) -> None:
-    for name in dict.fromkeys(experiment_ids):
+    for name in experiment_ids:
         request(learning, method, ExperimentParams(experiment_id=name), ExperimentView, keys=keys)
         click.echo(f"{done} {name}", err=True)
 

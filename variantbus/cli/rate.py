@@ -18,6 +18,7 @@ from bus.contracts.messages import ImageRef, Outcome
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import json_option, json_text
 from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_output
@@ -41,7 +42,7 @@ ANSWERS: Final[dict[str, Answer]] = {
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.argument("image", metavar="IMAGE")
 @click.argument("stars", type=click.Choice(["1", "2", "3", "4", "5", NONE]), metavar="STARS")
 @click.option("--note", default="", help="A comment, at most 2000 characters.")
@@ -65,7 +66,7 @@ def rate(
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option("--comparison", is_flag=True, help="Undo the newest comparison instead.")
 @json_option
 @learning_option
@@ -83,7 +84,7 @@ def undo(experiment_id: str, *, comparison: bool, as_json: bool, learning: str, 
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option("--open", "opens", is_flag=True, help="Show each pair in the system's picture viewer.")
 @learning_option
 @runner_option

@@ -13,13 +13,14 @@ from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from bus.contracts.values import is_same
 from bus.transport.keys import Keys
 from learning_service.recommendation.labels import labels
+from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.client.experiments import ask_recommendation
 from variantbus.reports.text import number_text, percent, value_text
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @json_option
 @learning_option
 @keys_option

@@ -9,6 +9,7 @@ from bus.console.process import user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.file_changes import replace_text
+from variantbus.cli.ids import experiment_argument
 from variantbus.client.experiments import ask_recommendation
 from variantbus.client.outputs import fetch_beginning, fetch_picture
 from variantbus.client.records import export_of
@@ -16,7 +17,7 @@ from variantbus.reports.html import report_html
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write (default: ID.html here).")
 @learning_option
 @runner_option

@@ -25,6 +25,7 @@ from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.plan import runs_alone
+from variantbus.cli.ids import experiment_argument
 from variantbus.client.experiments import ask_recommendation, shown
 
 SETTABLE: Final = ("objective", "goal")
@@ -33,7 +34,7 @@ _ITEM: Final = re.compile(r"""\s*(?P<item>"(?:[^"\\]|\\.)*"|'[^']*'|(?!["'])[^,]
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option(
     "--values",
     "more",
@@ -66,7 +67,7 @@ def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, lear
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @learning_option
 @keys_option
 def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
@@ -79,7 +80,7 @@ def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option("--finish-running", is_flag=True, help="Let running jobs finish.")
 @learning_option
 @keys_option
@@ -92,7 +93,7 @@ def cancel(experiment_id: str, *, finish_running: bool, learning: str, keys: Key
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @learning_option
 @keys_option
 def stop(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
@@ -103,7 +104,7 @@ def stop(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.argument("name")
 @learning_option
 @keys_option
@@ -115,7 +116,7 @@ def rename(experiment_id: str, *, name: str, learning: str, keys: Keys | None) -
 
 
 @click.command("set")
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.argument("assignments", metavar="NAME=VALUE…", nargs=-1, required=True)
 @learning_option
 @keys_option

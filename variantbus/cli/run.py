@@ -12,9 +12,10 @@ from bus.transport.keys import Keys
 from learning_service.experiments.plan import runs_alone
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
+from variantbus.cli.ids import optional_experiment_argument
 from variantbus.cli.output import json_option, json_text
 from variantbus.cli.view import ALONE, ENDED, ExperimentScreen
-from variantbus.client.experiments import listed, shown
+from variantbus.client.experiments import listed
 from variantbus.client.planning import create
 
 
@@ -26,7 +27,7 @@ from variantbus.client.planning import create
 @runner_option
 @keys_option
 def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str, keys: Keys | None) -> None:
-    """Plan the experiment of FILE and run its jobs; print its id."""
+    """Plan the experiment of FILE and run its jobs; print its id, also with --follow."""
     with user_errors():
         view = create(learning, read_experiment(file), keys)
         if runs_alone(view.definition):
@@ -34,12 +35,12 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
         if not follows:
             click.echo(json_text(view) if as_json else view.experiment_id)
             return
-        click.echo(view.experiment_id, err=True)
+        click.echo(view.experiment_id, err=as_json)  # each line of --json is an object, which has the id
         _follow_to_the_end(learning, runner, view.experiment_id, json_lines=as_json, keys=keys)
 
 
 @click.command()
-@click.argument("experiment_id", metavar="[ID]", default="")
+@optional_experiment_argument
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @learning_option
 @runner_option
@@ -47,8 +48,6 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
 def watch(experiment_id: str, *, json_lines: bool, learning: str, runner: str, keys: Keys | None) -> None:
     """Show a running experiment live: ID, or the newest one. Ends with it, as `experiment run --follow` does."""
     with user_errors():
-        if experiment_id:
-            shown(learning, experiment_id, keys)  # an unknown one would be awaited without end
         followed = experiment_id or _newest(learning, keys)
         _follow_to_the_end(learning, runner, followed, json_lines=json_lines, keys=keys)
 

@@ -3,13 +3,12 @@
 `runner` alone is the command that runs a runner.
 """
 
-import sys
 import time
 
 import click
 
 from bus.console.options import AddressType, keys_option, learning_option
-from bus.console.process import EXIT_USAGE, fail, user_errors
+from bus.console.process import confirm, user_errors
 from bus.console.table import Column, Table
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
 from bus.transport.client import request
@@ -63,9 +62,7 @@ def _runners(learning: str, keys: Keys | None) -> list[RunnerView]:
 
 def _confirm(one: RunnerView) -> None:
     click.echo(f"{one.address}: {_what(one.jobs - one.stranded, one.stranded)}")
-    if not sys.stdin.isatty():
-        fail("no terminal to confirm on; give --yes", EXIT_USAGE)
-    click.confirm("Forget it?", abort=True, err=True)
+    confirm("Forget it?")
 
 
 def _what(handed_on: int, cancelled: int) -> str:

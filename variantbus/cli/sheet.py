@@ -13,6 +13,7 @@ from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.file_changes import NEW_MODE
+from variantbus.cli.ids import experiment_argument
 from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_picture
 from variantbus.client.records import export_of
@@ -24,7 +25,7 @@ LETTERS: Final = 20  # that are named of those which no font has
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The PNG to write (default: ID.png here).")
 @learning_option
 @runner_option

@@ -6,6 +6,7 @@ from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.printable import harmless
 from bus.console.process import user_errors
 from bus.transport.keys import Keys
+from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.cli.view import screen_of
 from variantbus.cli.waiting import reason_now
@@ -13,7 +14,7 @@ from variantbus.client.experiments import shown
 
 
 @click.command()
-@click.argument("experiment_id", metavar="ID")
+@experiment_argument
 @json_option
 @learning_option
 @runner_option

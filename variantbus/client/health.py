@@ -4,12 +4,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from bus.console.services import NAMES, wrong_service
 from bus.protocol.control import ControlError, Metric, MetricsReply
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.reports.health import Problem, Readings, Thresholds, problems_of
 
 NOT_ANSWERING: Final = "not_answering"
+WRONG_SERVICE: Final = "wrong_service"
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -32,11 +34,14 @@ def ask(name: str, address: str, thresholds: Thresholds, timeout: float, keys: K
         problems = [Problem(code=code, detail=error.message)]
         answers = code != NOT_ANSWERING
         return Health(service=name, address=address, answers=answers, version=None, problems=problems, metrics=[])
+    problems = problems_of(Readings(reply.metrics), thresholds)
+    if name in NAMES and reply.service in NAMES and reply.service != name:
+        problems.insert(0, Problem(code=WRONG_SERVICE, detail=wrong_service(reply.service, name)))
     return Health(
         service=reply.service,
         address=address,
         answers=True,
         version=reply.version,
-        problems=problems_of(Readings(reply.metrics), thresholds),
+        problems=problems,
         metrics=reply.metrics,
     )

@@ -1,5 +1,6 @@
 """`python -m variantbus.dashboard`: the web page as a process."""
 
+import errno
 import secrets
 import signal
 import socket
@@ -166,6 +167,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((plain, port), family=family, backlog=256)
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise BindError(f"--host: this machine has no address {host}; choose one that it has") from None
         text = f"cannot bind port {port} for the dashboard: {error.strerror}; choose another one"
         raise BindError(text, port) from None
 
