@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests.support.helpers import TIME_FACTOR
+from variantbus.cli.example import names as examples
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = {"bus", "pipeline_runner", "learning_service", "variantbus"}
@@ -39,9 +40,10 @@ def test_only_our_packages_are_in_it(names: set[str]) -> None:
 
 
 def test_every_file_of_the_packages_is_in_it(names: set[str]) -> None:
-    """Modules, SQL, pages of the dashboard and the marks of types; beside them the example that `demo` runs."""
+    """Modules, SQL, pages of the dashboard and the marks of types; beside them the examples."""
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
     expected = {path.relative_to(ROOT).as_posix() for path in files if path.parent.name != "__pycache__"}
+    expected |= {f"variantbus/cli/examples/{name}" for name in examples()}
     ours = {name for name in names if name.partition("/")[0] in PACKAGES}
 
-    assert ours == {*expected, "variantbus/cli/examples/cfg_sweep.toml"}
+    assert ours == expected

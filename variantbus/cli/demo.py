@@ -14,6 +14,7 @@ from bus.console.options import data_dir_option, keys_option, pass_on_config
 from bus.console.printable import harmless
 from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, fail, user_errors
 from bus.transport.keys import Keys
+from variantbus.cli.example import path_of
 from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
@@ -74,7 +75,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
         own = ("--port", "0", "--runner", runner, "--learning", learning, *locked)
         page = children.start("dashboard", "variantbus.dashboard", *own)["http"]
         click.echo(f"dashboard      {page}")
-    experiment_id = create(learning, read_experiment(example("cfg_sweep.toml")), keys).experiment_id
+    experiment_id = create(learning, read_experiment(path_of("cfg_sweep.toml")), keys).experiment_id
     screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
     view = shown(learning, experiment_id, keys)
     outputs = outputs_of(runner, keys)
@@ -93,9 +94,3 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
         click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all processes.")
         threading.Event().wait()
     end_with(screen)
-
-
-def example(name: str) -> Path:
-    """Return the path of a file of `examples/`: beside the packages in a checkout, inside this one in a wheel."""
-    here = Path(__file__).parent
-    return next(path for path in (here / "examples" / name, here.parents[1] / "examples" / name) if path.exists())

@@ -21,6 +21,10 @@ COMMANDS: Final = {
         "End the `variantbus up` of the data folder, or what one that was killed has left there, and nothing else.",
     ),
     "experiment": Late("variantbus.cli.experiment:experiment", "Plan, watch and manage experiments."),
+    "example": Late(
+        "variantbus.cli.example:example",
+        "Print the example NAME, or list all of them: experiments, a job, and programs for the guides.",
+    ),
     "rate": Late("variantbus.cli.rate:rate", "Rate a picture with 1 to 5 stars; none removes the rating."),
     "compare": Late(
         "variantbus.cli.rate:compare",
@@ -100,6 +104,7 @@ def main() -> None:
     First steps:
       variantbus demo                                      everything once, in a minute
       variantbus up                                        the services, until Ctrl-C or `variantbus down`
+      variantbus example cfg_sweep > FILE.toml             an experiment to begin with
       variantbus experiment run FILE.toml --follow         plan an experiment and follow it to its end
       variantbus tail variant.status --json
 

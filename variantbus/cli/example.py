@@ -1,0 +1,60 @@
+"""`variantbus example`: the files of `examples/`, also where there is no checkout."""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bus.console.process import EXIT_USAGE, fail, user_errors
+
+_ENDINGS: Final = (".toml", ".json", ".py")
+_JSON: Final = "Data of another example."
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=lambda *_: names())
+def example(*, name: str | None) -> None:
+    """Print the example NAME, or list all of them: experiments, a job, and programs for the guides.
+
+    The file ending may be left out: `variantbus example grid > grid.toml`.
+    """
+    with user_errors():
+        found = names()
+        if name is None:
+            for one in found:
+                click.echo(f"{one:<30}  {headline(path_of(one).read_text(encoding='utf-8'))}")
+            return
+        full = next((one for one in (name, *(f"{name}{ending}" for ending in _ENDINGS)) if one in found), None)
+        if full is None:
+            near = get_close_matches(name, found, 1)
+            hint = f"did you mean {near[0]}?" if near else "`variantbus example` lists all"
+            fail(f"there is no example {name}; {hint}", EXIT_USAGE)
+        click.echo(path_of(full).read_bytes(), nl=False)  # as it is, whatever the encoding of the terminal
+
+
+def names() -> list[str]:
+    """Return the names of all examples, such as `grid.toml` and `own_messages/publisher.py`, sorted."""
+    folder = _folder()
+    files = (path for path in folder.rglob("*") if path.suffix in _ENDINGS)
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def path_of(name: str) -> Path:
+    """Return the path of an example."""
+    return _folder() / name
+
+
+def headline(text: str) -> str:
+    """Return the first sentence of an example: of a comment, or of the docstring of a program."""
+    first = text.partition("\n")[0]
+    if first.startswith("{"):  # JSON has no comments
+        return _JSON
+    return re.split(r"(?<=[.?]) (?=[A-Z])", first.strip('#" '))[0]
+
+
+def _folder() -> Path:
+    """Return the folder of the examples: inside this package in a wheel, beside the packages in a checkout."""
+    here = Path(__file__).parent
+    return next(path for path in (here / "examples", here.parents[1] / "examples") if path.is_dir())
