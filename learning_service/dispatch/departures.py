@@ -7,7 +7,7 @@ to drop them before it is sent anything else.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
@@ -31,6 +31,7 @@ from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
 NUMBERS_AT_ONCE: Final = 400  # jobs that are looked at in one turn of the loop, at most
+DROPPED_AT_ONCE: Final = 50  # requests; the runner syncs each to its disk
 COUNTED_AT_ONCE: Final = 10_000  # of which only the number is wanted
 HELP: Final = {
     "variantbus_runner_away_seconds": "For how long a runner has not answered for which something waits.",
@@ -130,18 +131,18 @@ class Departures:
             logger.warning("runner %s is forgotten", runner)
         return True
 
-    def next_withdrawal(self, runner: str) -> tuple[int, str] | None:
-        """Return the job that a runner which came back has to drop next, with its number."""
-        return self._rows.next_withdrawal(runner)
+    def next_withdrawals(self, runner: str) -> list[tuple[int, str]]:
+        """Return the jobs that a runner which came back has to drop next, with their numbers."""
+        return self._rows.next_withdrawals(runner, DROPPED_AT_ONCE)
 
-    def finish_withdrawal(self, runner: str, number: int) -> None:
-        """Record that a runner has dropped a job.
+    def finish_withdrawals(self, runner: str, numbers: Iterable[int]) -> None:
+        """Record that a runner has dropped jobs.
 
         Raises:
             StorageError: nothing can be written now.
         """
         with self._log.transaction() as tx:
-            self._rows.finish_withdrawal(tx, runner, number)
+            self._rows.finish_withdrawals(tx, runner, numbers)
 
     def points(self) -> Iterator[Point]:
         """Return the metrics: what waits for runners that do not answer, or are not followed."""

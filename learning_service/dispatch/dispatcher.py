@@ -5,7 +5,7 @@ runner ever gets it.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -268,8 +268,8 @@ class Dispatcher:
                     self._send(link)
 
     def _send(self, link: RunnerLink) -> None:
-        if withdrawal := self.departures.next_withdrawal(link.address):
-            self._drop(link, *withdrawal)
+        if withdrawals := self.departures.next_withdrawals(link.address):
+            self._drop(link, withdrawals)
             return
         while rows := self._store.unacknowledged(link.address, link.batch, but=link.blocked):
             known = [row for row in rows if is_known(self._store, row)]
@@ -347,25 +347,32 @@ class Dispatcher:
         params = CancelParams(experiment_id=experiment_id, finish_running=finish_running)
         self._clients[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
 
-    def _drop(self, link: RunnerLink, number: int, job_id: str) -> None:
-        """Have a runner that was forgotten, and came back, drop a job: it was given to another one, or cancelled."""
+    def _drop(self, link: RunnerLink, withdrawals: Sequence[tuple[int, str]]) -> None:
+        """Have a runner that was forgotten, and came back, drop jobs: they were given to another one, or cancelled."""
+        dropped: list[int] = []
+        problems: list[ControlError] = []
 
-        def done(_reply: CancelReply | None) -> None:
-            link.busy = False
-            with _retrying_on_full_disk():
-                self.departures.finish_withdrawal(link.address, number)
-                self.pump()
-
-        def failed(error: ControlError) -> None:
-            link.busy = False
-            if error.code in NOT_THERE:
-                done(None)
+        def ended(number: int, answer: CancelReply | ControlError) -> None:
+            if isinstance(answer, CancelReply) or answer.code in NOT_THERE:
+                dropped.append(number)
             else:
-                logger.warning("runner %s: %s; trying again", link.address, error.message)
+                problems.append(answer)
+            if len(dropped) + len(problems) == len(withdrawals):
+                link.busy = False
+                self._dropped(link, dropped, problems)
 
         link.busy = True
-        params = CancelParams(job_id=job_id)
-        self._clients[link.address].ask("job.cancel", params, CancelReply, done, failed, ASK_SECONDS)
+        for number, job_id in withdrawals:
+            params, told = CancelParams(job_id=job_id), partial(ended, number)
+            self._clients[link.address].ask("job.cancel", params, CancelReply, told, told, ASK_SECONDS)
+
+    def _dropped(self, link: RunnerLink, dropped: Sequence[int], problems: Sequence[ControlError]) -> None:
+        if problems:
+            logger.warning("runner %s: %s; trying again", link.address, problems[0].message)
+        with _retrying_on_full_disk():
+            self.departures.finish_withdrawals(link.address, dropped)
+            if not problems:
+                self.pump()
 
     def _finish_cancel(self, address: str, experiment_id: str, finish_running: bool) -> None:
         with self._log.transaction() as tx:

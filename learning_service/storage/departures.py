@@ -110,13 +110,13 @@ class Departures:
         tx.executemany(SQL["insert_withdrawal"], [(runner, *job) for job in taken])
         tx.executemany(SQL["delete_job"], [(number,) for number, _ in taken])
 
-    def next_withdrawal(self, runner: str) -> tuple[int, str] | None:
-        """Return the job that a runner has to drop next, with its number."""
-        return next(((number, name) for number, name in self._log.query(SQL["select_withdrawal"], (runner,))), None)
+    def next_withdrawals(self, runner: str, limit: int) -> list[tuple[int, str]]:
+        """Return the jobs that a runner has to drop next, with their numbers."""
+        return self._log.query(SQL["select_withdrawals"], (runner, limit))
 
-    def finish_withdrawal(self, tx: Transaction, runner: str, number: int) -> None:
-        """Record that a runner has dropped a job, or does not have it."""
-        tx.execute(SQL["delete_withdrawal"], (runner, number))
+    def finish_withdrawals(self, tx: Transaction, runner: str, numbers: Iterable[int]) -> None:
+        """Record that a runner has dropped jobs, or does not have them."""
+        tx.executemany(SQL["delete_withdrawal"], [(runner, number) for number in numbers])
 
     def count_withdrawals(self) -> Counter[str]:
         """Return how many jobs each runner has to drop."""

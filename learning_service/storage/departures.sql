@@ -46,8 +46,8 @@ DELETE FROM reconciles WHERE runner = ?;
 -- insert_withdrawal: a job that a runner has to drop.
 INSERT OR IGNORE INTO withdrawals (runner, number, job_id) VALUES (?, ?, ?);
 
--- select_withdrawal: the job that a runner has to drop next: what would run first.
-SELECT number, job_id FROM withdrawals WHERE runner = ? ORDER BY number LIMIT 1;
+-- select_withdrawals: the jobs that a runner has to drop next: what would run first.
+SELECT number, job_id FROM withdrawals WHERE runner = ? ORDER BY number LIMIT ?;
 
 -- delete_withdrawal: a runner has dropped a job, or does not have it.
 DELETE FROM withdrawals WHERE runner = ? AND number = ?;

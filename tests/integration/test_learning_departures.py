@@ -48,7 +48,7 @@ AGAIN = ["exp-1.0.0.1", "exp-1.1.0.1"]  # the same jobs for another runner
 
 
 class ReturningRunner(ScriptedRunner):
-    """Is back at its address, with its jobs, of which one has ended."""
+    """Is back at its address, with its jobs, of which one has ended, and another cannot be cancelled at first."""
 
     def __init__(self, path: Path, place: ScriptedRunner) -> None:
         """Take over what it had."""
@@ -58,6 +58,8 @@ class ReturningRunner(ScriptedRunner):
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         self.dropped.append(params.job_id or "")
+        if params.job_id == ALL[1] and self.dropped.count(ALL[1]) == 1:
+            raise ControlError("unavailable", "not now")
         if params.job_id == ALL[0]:
             raise ControlError("conflict", f"{params.job_id} has ended already")
         return CancelReply(cancelled=1)
@@ -147,10 +149,16 @@ def test_jobs_of_a_forgotten_runner_go_to_another(
 
 
 @pytest.mark.fault(item="F116")
+@pytest.mark.parametrize("at_once", [1, 50])
 def test_a_forgotten_runner_that_comes_back_drops_its_jobs_and_counts_nothing(
-    services: Services, runners: tuple[ScriptedRunner, ScriptedRunner], learning: Learning
+    services: Services,
+    runners: tuple[ScriptedRunner, ScriptedRunner],
+    learning: Learning,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
 ) -> None:
     """Each of its jobs is cancelled there before it gets others, also one that has ended; its events are ignored."""
+    monkeypatch.setattr(departures, "DROPPED_AT_ONCE", at_once)
     lost, other = runners
     leave(learning, lost)
     forget(learning, lost.address)
@@ -160,7 +168,7 @@ def test_a_forgotten_runner_that_comes_back_drops_its_jobs_and_counts_nothing(
 
     back = services._kept(ReturningRunner(lost.service.log.path, lost))
     wait_until(lambda: not listed(learning)[lost.address].withdrawals, what="the withdrawals")
-    assert back.dropped == ALL
+    assert back.dropped == [*ALL, ALL[1]]
     back.publish(JobScript(context(1, 4.0)).started())
     back.finish(ALL[0])
     back.finish(ALL[1])
