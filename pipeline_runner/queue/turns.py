@@ -21,8 +21,11 @@ class Turns:
         self, waiting: Mapping[str, Sequence[NormalizedJobRecord]], running: Collection[NormalizedJobRecord]
     ) -> list[NormalizedJobRecord]:
         """Return the jobs that start now; `waiting` has the next ones of each queue, as many as may run there."""
-        if any(job.exclusive for job in running):
+        if [job for job in running if job.exclusive]:  # a list, as every job that starts comes by here
             return []
+        if not [job for jobs in waiting.values() for job in jobs if job.exclusive]:
+            self._is_owed = False
+            return [job for jobs in waiting.values() for job in jobs]
         heads = [jobs[0] for jobs in waiting.values() if jobs and jobs[0].exclusive]
         others = [job for jobs in waiting.values() for job in _before_exclusive(jobs)]
         if not heads or (self._is_owed and others):
