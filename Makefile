@@ -4,87 +4,99 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+INSTALLED := $(VENV)/.installed
+EQUIPPED := $(VENV)/.equipped
 
-.PHONY: help install demo test unit integration acceptance browser coverage contract fuzz chaos bitflips simulate bench soak year interop lint format lock clean
+.PHONY: help install tools demo test unit integration acceptance browser coverage contract fuzz chaos bitflips simulate bench soak year stall interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## Make .venv with the package and all tools, in the pinned versions.
+install: $(INSTALLED) ## Make .venv with the package and what all its commands need, in the pinned versions.
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(STAMP)
+tools: $(EQUIPPED) ## Make .venv as above, and add what tests, checks and benchmarks need.
+
+# A .venv without pip would be taken for a whole one the next time.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Error: variantbus needs Python 3.11 or newer, and $(PYTHON) is %d.%d.%d; name another one: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12" % sys.version_info[:3])'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[all]'
+	touch $@
+
+$(EQUIPPED): $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	touch $(INSTALLED) $@
 
 demo: install ## Run the example experiment on a fresh set of services and draw a contact sheet of its pictures.
 	$(BIN)/variantbus demo --data-dir data
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: install ## Run all tests on all cores, or with TEST=path those of a file, a folder or a `file::test`.
+test: tools ## Run all tests on all cores, or with TEST=path those of a file, a folder or a `file::test`.
 	$(PYTEST) $(TEST)
 
-unit: install ## Run the tests that need no socket, process or database: half a minute.
+unit: tools ## Run the tests that need no socket, process or database: half a minute.
 	$(PYTEST) tests/unit
 
-integration: install ## Run the tests of parts that work together in one process.
+integration: tools ## Run the tests of parts that work together in one process.
 	$(PYTEST) tests/integration
 
-acceptance: install ## Run the tests that start the commands as processes.
+acceptance: tools ## Run the tests that start the commands as processes.
 	$(PYTEST) tests/acceptance
 
-browser: install ## Run the tests of the dashboard in Chromium; without it they are skipped.
+browser: tools ## Run the tests of the dashboard in Chromium; without it they are skipped.
 	$(PYTEST) tests/browser
 
 # Beside the unit tests those of the log, which is a file. The list of what is held is in pyproject.toml.
-coverage: install ## Hold 100 % of the branches of the protocol, the log and every module that decides.
+coverage: tools ## Hold 100 % of the branches of the protocol, the log and every module that decides.
 	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
 		tests/integration/test_log_faults.py tests/integration/test_metrics.py \
 		tests/integration/test_damaged_state.py tests/integration/test_migrations.py tests/integration/test_verify.py --cov
 
-contract: install ## Ask image servers (WEBUI_URL, COMFYUI_URL; without one our fake) what their contract says, and print the differences.
+contract: tools ## Ask image servers (WEBUI_URL, COMFYUI_URL; without one our fake) what their contract says, and print the differences.
 	$(BIN)/python -m tests.contract $(if $(WEBUI_URL),--webui-url $(WEBUI_URL)) $(if $(COMFYUI_URL),--comfyui-url $(COMFYUI_URL))
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment
 
 # What is found beside the vectors stays in .fuzz; an input that fails goes where every later test run tries it again.
-fuzz: install ## Fuzz each decoder for FUZZ_SECONDS (default 300); Linux only.
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+fuzz: tools ## Fuzz each decoder for FUZZ_SECONDS (default 300); Linux only.
+	$(PIP) --editable '.[fuzz]'
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p .fuzz/$$target tests/fuzz/corpus/$$target tests/fuzz/crashes/$$target && \
 		$(BIN)/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) -max_len=2048 \
 			-artifact_prefix=tests/fuzz/crashes/$$target/ .fuzz/$$target tests/fuzz/corpus/$$target || exit 1; \
 	done
 
-chaos: install ## Kill, stop and restart the services at random for CHAOS_SECONDS; CHAOS_SEED repeats a run.
+chaos: tools ## Kill, stop and restart the services at random for CHAOS_SECONDS; CHAOS_SEED repeats a run.
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
 
 BITFLIPS ?= 1000
 
-bitflips: install ## Flip BITFLIPS bits (default 1000) of a small data folder, one at a time, and see what becomes of each.
+bitflips: tools ## Flip BITFLIPS bits (default 1000) of a small data folder, one at a time, and see what becomes of each.
 	$(BIN)/python -m tests.bitflips --trials $(BITFLIPS)
 
 YEAR_DAYS ?= 365
 
-year: install ## Simulate YEAR_DAYS (default 365) of ten experiments a day with a stepped clock, and look at sizes and lists.
+year: tools ## Simulate YEAR_DAYS (default 365) of ten experiments a day with a stepped clock, and look at sizes and lists.
 	YEAR_DAYS=$(YEAR_DAYS) $(BIN)/python -m pytest -q tests/integration/test_year.py
 
-stall: install ## Break connections of peers that read nothing, and flood services with resets, for STALL_SECONDS.
+stall: tools ## Break connections of peers that read nothing, and flood services with resets, for STALL_SECONDS.
 	STALL_SECONDS=$${STALL_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/acceptance/test_stalled_peers.py --timeout=0
 
-simulate: install ## Measure how often the recommendation is right, on simulated experiments; takes some minutes.
+simulate: tools ## Measure how often the recommendation is right, on simulated experiments; takes some minutes.
 	$(BIN)/python -m tests.simulation --runs 1000 --pair-runs 150
 
-bench: install ## Measure speed beside Redis, NATS, Zenoh, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+bench: tools ## Measure speed beside Redis, NATS, Zenoh, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.
+	$(PIP) --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
 SOAK_SECONDS ?= 3600
 
-soak: install ## Load all processes for SOAK_SECONDS (default 3600), and see whether their memory stays flat.
+soak: tools ## Load all processes for SOAK_SECONDS (default 3600), and see whether their memory stays flat.
 	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
 
 # The libraries bring their binaries along, so no script of theirs has to run. Those of the Ruby client are packages of the
@@ -92,16 +104,16 @@ soak: install ## Load all processes for SOAK_SECONDS (default 3600), and see whe
 interop: ## Install what the tests of the Node client need; without npm those tests are skipped.
 	if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --prefix tests/interop; fi
 
-lint: install ## Check style, format and types.
+lint: tools ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install ## Format the code and mend what ruff can mend.
+format: tools ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install ## Write the installed versions into constraints.txt.
+lock: tools ## Write the installed versions into constraints.txt.
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean: ## Remove what the other targets made.

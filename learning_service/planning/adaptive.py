@@ -23,9 +23,9 @@ from learning_service.experiments.plan import parse_job_id, plan_space
 from learning_service.experiments.space import Point, Space, first_round
 from learning_service.experiments.variants import Variant
 from learning_service.planning.revisions import Revisions
+from learning_service.planning.sampler import load_sampler
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.service import Recommender
-from learning_service.search.lazy import load_sampler
 from learning_service.search.policy import More, Propose, Situation, decide, waits_for
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from bus.console.extras import install_command
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import Candidate, Objective, Score
@@ -29,6 +30,6 @@ def load_statistics() -> Statistics:
         from learning_service.recommendation.pairs import next_pair  # noqa: PLC0415 - see above
         from learning_service.recommendation.recommend import recommend  # noqa: PLC0415
     except ImportError:
-        text = "the learning service needs numpy and scipy for it: pip install 'variantbus[learning]'"
+        text = f"the learning service needs numpy and scipy for it: {install_command('learning')}"
         raise ControlError("unavailable", text) from None
     return Statistics(recommend, next_pair)

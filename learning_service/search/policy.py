@@ -47,7 +47,7 @@ class Situation(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Propose(Protocol):
-    """The type of the sampler; it needs Optuna, so it is imported only when it is used (see `search.lazy`)."""
+    """The type of the sampler; it needs Optuna, so it is imported only when it is used (see `planning.sampler`)."""
 
     def __call__(
         self, space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int

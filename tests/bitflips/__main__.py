@@ -17,8 +17,8 @@ from typing import Final
 
 import click
 
+from learning_service.planning.sampler import load_sampler
 from learning_service.recommendation.lazy import load_statistics
-from learning_service.search.lazy import load_sampler
 from tests.bitflips import reference
 from tests.bitflips.forked import set_environment
 from tests.bitflips.places import Place

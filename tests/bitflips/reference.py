@@ -22,8 +22,8 @@ from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, QueueReply, 
 from bus.contracts.messages import Config, ExperimentDefinition, Variable
 from bus.protocol.control import InfoReply
 from bus.transport.client import request
-from learning_service.__main__ import main as learning_command
-from pipeline_runner.__main__ import main as runner_command
+from learning_service.main import main as learning_command
+from pipeline_runner.main import main as runner_command
 from tests.bitflips.forked import Program, in_child
 from tests.support.helpers import wait_until
 from tests.support.workspace import steady_ports

@@ -17,8 +17,8 @@ from bus.contracts.messages import Message
 from bus.protocol import topics
 from bus.protocol.frames import FeedFrame
 from bus.transport.server import MethodServer
-from learning_service.__main__ import main as learning_command
-from pipeline_runner.__main__ import main as runner_command
+from learning_service.main import main as learning_command
+from pipeline_runner.main import main as runner_command
 from tests.support.learning_services import HeldPipeline, Services
 from variantbus.cli.main import main
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.config.settings import defaults_for, read_settings
 from bus.protocol.validation import InvalidInputError
-from learning_service.__main__ import main as learning
-from pipeline_runner.__main__ import main as runner
+from learning_service.main import main as learning
+from pipeline_runner.main import main as runner
 from variantbus.cli.main import main
 
 ROOT: Final = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.transport import sockets
-from pipeline_runner import __main__ as runner
+from pipeline_runner import main as runner
 from pipeline_runner.queue import service
 
 _counting = threading.Lock()

@@ -13,7 +13,7 @@ from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.model import SearchState
 from learning_service.experiments.plan import check_search
 from learning_service.experiments.space import Point, Space, space_of
-from learning_service.search.lazy import load_sampler
+from learning_service.planning.sampler import load_sampler
 from learning_service.search.policy import MOST_SEEDS, More, Situation, contenders, decide, waits_for
 from tests.simulation.searches import SHAPES, make_world, plan, search
 

@@ -6,6 +6,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
+from bus.console.extras import missing_text
 from bus.console.main import SourceType
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.printable import printable
@@ -115,8 +116,7 @@ def as_prometheus(found: list[Health]) -> str:
     try:
         from bus.telemetry.prometheus import exposition  # noqa: PLC0415 - an extra, which only this needs
     except ImportError:
-        fail("--format: prometheus needs prometheus-client; install variantbus[metrics]", EXIT_USAGE)
-        raise
+        fail(f"--format: {missing_text('metrics', 'prometheus_client')}", EXIT_USAGE)
     return exposition(
         ({"service": one.service, "address": one.address}, [*one.metrics, _up(answers=one.answers)]) for one in found
     )

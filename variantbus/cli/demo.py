@@ -5,14 +5,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import click
 
+from bus.console.extras import missing_text
 from bus.console.options import data_dir_option, keys_option, pass_on_config
 from bus.console.printable import harmless
-from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, fail, user_errors
+from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, EXIT_USAGE, fail, user_errors
+from bus.protocol.control import ControlError
 from bus.transport.keys import Keys
 from variantbus.cli.example import path_of
 from variantbus.cli.files import read_experiment
@@ -26,6 +29,7 @@ from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import create
 from variantbus.client.records import export_of
 
+SERVICES_NEED: Final = ("numpy", "psutil", "urllib3", "websockets")
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
 
 
@@ -39,6 +43,9 @@ def demo(*, keep: bool, data_dir: Path, keys: Keys | None) -> None:
     Starts a runner, a learning service and a logger on free ports, in the folder `demo` of the data folder, and stops
     them at the end.
     """
+    for module in SERVICES_NEED if not keep else (*SERVICES_NEED, "uvicorn"):
+        if find_spec(module) is None:
+            fail(missing_text("all", module), EXIT_USAGE)
     folder = data_dir.absolute() / "demo"
     pass_on_config()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -86,7 +93,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))
-    click.echo(f"\n{harmless(ask_recommendation(learning, experiment_id, keys).sentence)}")
+    click.echo(f"\n{harmless(answer(learning, experiment_id, keys))}")
     click.echo(f"\npictures       {pictures}")
     click.echo(f"contact sheet  {sheet}")
     click.echo(f"all events     {events}")
@@ -94,3 +101,11 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
         click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all processes.")
         threading.Event().wait()
     end_with(screen)
+
+
+def answer(learning: str, experiment_id: str, keys: Keys | None) -> str:
+    """Return the recommendation, or why there is none: the pictures are worth looking at without it."""
+    try:
+        return ask_recommendation(learning, experiment_id, keys).sentence
+    except ControlError as error:
+        return f"no recommendation: {error.message}"

@@ -12,18 +12,22 @@ from typing import NamedTuple
 
 import click
 
+from bus.console.extras import needing
+
 
 class Late(NamedTuple):
-    """Where a command is, as `module:attribute`, and the first sentence of its help."""
+    """Where a command is, as `module:attribute`, the first sentence of its help, and the extra that it needs."""
 
     target: str
     help: str
+    extra: str = "cli"
 
     def load(self) -> click.Command:
         """Import the command."""
         module, _, attribute = self.target.partition(":")
         try:
-            command: click.Command = getattr(import_module(module), attribute)
+            with needing(self.extra):
+                command: click.Command = getattr(import_module(module), attribute)
         except KeyboardInterrupt:  # importing takes a moment, and Ctrl-C is no error of ours
             sys.exit(128 + signal.SIGINT)
         return command

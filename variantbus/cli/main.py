@@ -15,10 +15,12 @@ COMMANDS: Final = {
         "variantbus.cli.up:up",
         "Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is"
         " restarted.",
+        extra="all",
     ),
     "down": Late(
         "variantbus.cli.up:down",
         "End the `variantbus up` of the data folder, or what one that was killed has left there, and nothing else.",
+        extra="all",
     ),
     "experiment": Late("variantbus.cli.experiment:experiment", "Plan, watch and manage experiments."),
     "example": Late(
@@ -83,14 +85,19 @@ COMMANDS: Final = {
         "variantbus.cli.spec:spec", "Print the bus as an AsyncAPI 3 document, in JSON: topics, messages, methods."
     ),
     "runner": Late(
-        "pipeline_runner.__main__:main", "Run jobs from a durable queue and publish their progress and results."
+        "pipeline_runner.main:main",
+        "Run jobs from a durable queue and publish their progress and results.",
+        extra="runner",
     ),
     "learning": Late(
-        "learning_service.__main__:main", "Plan experiments, follow their jobs, and publish the state of every variant."
+        "learning_service.main:main",
+        "Plan experiments, follow their jobs, and publish the state of every variant.",
+        extra="learning",
     ),
     "dashboard": Late(
-        "variantbus.dashboard.__main__:main",
+        "variantbus.dashboard.main:main",
         "Serve the web page: watch experiments live, rate their pictures, and see the recommendation.",
+        extra="web",
     ),
 }
 

@@ -14,14 +14,14 @@ from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL, data_dir_optio
 from bus.console.process import EXIT_REFUSED, check_exposure, fail, user_errors
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import LogFile, holder
-from learning_service.__main__ import main as learning
-from pipeline_runner.__main__ import main as runner
+from learning_service.main import main as learning
+from pipeline_runner.main import main as runner
 from variantbus.cli.leftovers import UP_LOCK, end_all, is_locked, lock_folder, started_in
 from variantbus.cli.processes import python_module
 from variantbus.cli.supervisor import Program, Supervisor
 from variantbus.cli.wiring import Wiring, wire
-from variantbus.dashboard.__main__ import check_password
-from variantbus.dashboard.__main__ import main as dashboard
+from variantbus.dashboard.main import check_password
+from variantbus.dashboard.main import main as dashboard
 
 # The same processes as in the Procfile.
 PROGRAMS: Final = {

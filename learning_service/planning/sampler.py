@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from bus.console.extras import install_command
 from bus.protocol.control import ControlError
 
 if TYPE_CHECKING:
@@ -17,6 +18,6 @@ def load_sampler() -> "Propose":
     try:
         from learning_service.search.propose import propose  # noqa: PLC0415 - see above
     except ImportError:
-        text = "an adaptive experiment needs optuna at the learning service: pip install 'variantbus[adaptive]'"
+        text = f"an adaptive experiment needs optuna at the learning service: {install_command('adaptive')}"
         raise ControlError("unavailable", text) from None
     return propose
