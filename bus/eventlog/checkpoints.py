@@ -15,8 +15,8 @@ from typing import Final
 
 CHANGES: Final = 500  # rows that were written since the last time; few of them can wait for the next start
 REST_SECONDS: Final = 0.1  # after the last time, so that pages that change often are written once for many commits
-MANY_PAGES: Final = 6000  # 24 MiB of 4 KiB each
-FEW_PAGES: Final = 200  # some milliseconds in the log's own thread
+MANY_PAGES: Final = 2000  # 8 MiB of 4 KiB each
+FEW_PAGES: Final = 500  # some milliseconds in the log's own thread
 TRIES: Final = 5
 COPY: Final = "PRAGMA wal_checkpoint(PASSIVE)"  # waits for nobody
 
