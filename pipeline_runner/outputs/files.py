@@ -104,13 +104,14 @@ class Outputs:
         *,
         suffix: str,
         media_type: str,
-        size: Size,
-        seed: int | None,
+        size: Size = (0, 0),
+        seed: int | None = None,
         node: str | UnsetType = UNSET,
     ) -> ImageRef:
         """Write a result and its sidecar; return the reference for messages.
 
-        `size` is width and height in pixels, (0, 0) for what is no image.
+        `suffix` is that of the file, such as `.txt`; `size` is width and height in pixels, (0, 0) for what is no
+        image; `seed` is for people. Equal results of a job are one file.
 
         Raises:
             StorageError: there is no room now; the job is to run again.

@@ -14,6 +14,9 @@ from bus.contracts.pipeline_specs import StageSpec
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
+Job = NormalizedJobRecord
+"""A job as a pipeline sees it: `job_id`, `stage`, `config`, and the rest of its record."""
+
 Cancelled = Callable[[], bool]
 """Called now and then by a running pipeline; returns whether the job must stop."""
 

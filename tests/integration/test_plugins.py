@@ -7,7 +7,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import pytest
 
@@ -20,9 +20,8 @@ from pipeline_runner.execution.completion_hooks import GROUP, CompletionHooks, l
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline, Setup
 from pipeline_runner.pipelines.noop import NoopPipeline
-from pipeline_runner.pipelines.registry import stages_of
 from pipeline_runner.queue.completion import CompletionHandler
-from pipeline_runner.queue.jobs import NormalizedJobRecord, new_record
+from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.service import Runner
 from tests.support.factories import ServiceThread, record_of, request_for, well
 from tests.support.held_pipelines import ask
@@ -85,20 +84,6 @@ def test_the_example_is_found_by_its_entry_point_and_called(
         "state": "completed",
         "error": None,
     }
-
-
-def test_the_pipeline_of_the_page_about_plug_ins_runs(tmp_path: Path) -> None:
-    """Its code is complete as it stands."""
-    code = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    names: dict[str, Any] = {"__name__": "my_package"}
-    exec(code, names)  # noqa: S102 - our own page
-    pipeline = names["CountPipeline"](Setup(outputs=Outputs(tmp_path)))
-    job = new_record(request_for(pipeline="count", stage="run", config={"number": 3}), now=1.0)
-
-    result = pipeline.run(job, lambda *_: None, lambda: False)
-
-    assert stages_of("count", pipeline) is not None
-    assert (tmp_path / result.images[0].path).read_text() == "1\n2\n3\n"
 
 
 def test_a_hook_that_cannot_be_loaded_is_left_out(
