@@ -18,7 +18,6 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.subscriber.delivery import Delivery
 from bus.transport.loop import Loop
-from learning_service.events import ends
 from learning_service.events.consumer import EventConsumer
 from learning_service.events.router import JobEvent, LearningController
 from learning_service.experiments import variants
@@ -263,13 +262,3 @@ def test_wherever_a_batch_ends_all_of_it_counts_or_nothing_and_then_it_comes_aga
         if not has_ended:
             break
     assert point > 8, "so many writes there are"
-
-
-@pytest.mark.parametrize("only", [{"experiments": ["exp-2"]}, {"variant_indices": [1]}])
-def test_what_is_not_followed_does_not_wait(only: dict[str, list[object]]) -> None:
-    """The router says so."""
-    waiting = ends.Ends(LearningController(**only))  # type: ignore[arg-type]  # as the command line does
-    event = script("exp-1", 0, 0).completed()
-
-    assert waiting.add(event, lambda _: planned_experiment()) is None
-    assert waiting.take_all() == []
