@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.in_process import run_in_process
-from tests.support.workspace import Workspace
+from tests.support.workspace import VARIANTBUS, Workspace
 from variantbus.cli.example import headline, names
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,6 +38,14 @@ def test_an_unknown_example_is_refused_with_the_nearest_one(workspace: Workspace
     """And it says where all are."""
     assert "did you mean cfg_sweep.toml?" in run_in_process(workspace, "example", "cfg_swep", code=2).err
     assert "`variantbus example` lists all" in run_in_process(workspace, "example", "../pyproject", code=2).err
+
+
+def test_the_shell_completes_names(workspace: Workspace) -> None:
+    """As bash asks for them."""
+    words = {"COMP_WORDS": "variantbus example s", "COMP_CWORD": "2", "_VARIANTBUS_COMPLETE": "bash_complete"}
+    running = workspace.start("complete", VARIANTBUS, environment=words)
+    assert running.wait() == 0
+    assert running.text().split() == ["plain,sorting.toml", "plain,steps_range.toml"]
 
 
 def test_what_an_example_says_of_itself_is_its_first_line() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from tests.support.experiment_files import services
+from tests.support.in_process import run_in_process
 from tests.support.workspace import ROOT, Workspace
 
 EXAMPLE: Final = ROOT / "examples" / "pipeline_plugin"
@@ -33,19 +34,19 @@ def installed(workspace: Workspace) -> Workspace:
 def test_the_pipeline_of_the_example_runs_an_experiment(installed: Workspace) -> None:
     """Its variable is shown, wrong values are refused before anything runs, and its metric finds the best value."""
     services(installed)
-    assert "darts" in installed.run("pipelines", "pi").out
+    assert "darts" in run_in_process(installed, "pipelines", "pi").out
     text = (EXAMPLE / "pi.toml").read_text(encoding="utf-8")
     few = installed.write("few.toml", text.replace("values = [100,", "values = [1,"))
-    assert "allowed: 100 to 10000000" in installed.run("experiment", "run", few, code=2).err
+    assert "allowed: 100 to 10000000" in run_in_process(installed, "experiment", "run", few, code=2).err
     other = installed.write("other.toml", text.replace('objective = "error"', 'objective = "eror"'))
-    assert "error" in installed.run("experiment", "run", other, code=2).err
+    assert "error" in run_in_process(installed, "experiment", "run", other, code=2).err
 
-    found = installed.run("experiment", "run", installed.write("pi.toml", text)).out.strip()
-    installed.run("watch", found)
+    found = run_in_process(installed, "experiment", "run", installed.write("pi.toml", text)).out.strip()
+    run_in_process(installed, "watch", found)
 
-    assert installed.run("recommend", found, "--json").json["value"] in {10_000, 100_000}
-    shown = installed.run("experiment", "show", found).out
-    result = installed.run("job", "output", re.findall(r"\(([0-9a-f]{8})\)", shown)[-1]).out
+    assert run_in_process(installed, "recommend", found, "--json").json["value"] in {10_000, 100_000}
+    shown = run_in_process(installed, "experiment", "show", found).out
+    result = run_in_process(installed, "job", "output", re.findall(r"\(([0-9a-f]{8})\)", shown)[-1]).out
     assert float(result) == pytest.approx(3.14, abs=0.1)
 
 

@@ -14,7 +14,7 @@ _JSON: Final = "Data of another example."
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[NAME]", shell_complete=lambda *_: names())
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=lambda _, __, begun: names(begun))
 def example(*, name: str | None) -> None:
     """Print the example NAME, or list all of them: experiments, a job, and programs for the guides.
 
@@ -34,11 +34,12 @@ def example(*, name: str | None) -> None:
         click.echo(path_of(full).read_bytes(), nl=False)  # as it is, whatever the encoding of the terminal
 
 
-def names() -> list[str]:
-    """Return the names of all examples, such as `grid.toml` and `own_messages/publisher.py`, sorted."""
+def names(begun: str = "") -> list[str]:
+    """Return the names that begin so, such as `grid.toml` and `own_messages/publisher.py`, sorted."""
     folder = _folder()
     files = (path for path in folder.rglob("*") if path.suffix in _ENDINGS)
-    return sorted(path.relative_to(folder).as_posix() for path in files)
+    found = (path.relative_to(folder).as_posix() for path in files)
+    return sorted(name for name in found if name.startswith(begun))
 
 
 def path_of(name: str) -> Path:
