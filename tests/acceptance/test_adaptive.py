@@ -46,7 +46,7 @@ def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs
     followed = workspace.run("experiment", "run", path, "--follow", seconds=2 * COMMAND_SECONDS)
     wait_for_jobs(learning, grid, GRID_JOBS)
 
-    found = view_of(learning, followed.err.split()[0])
+    found = view_of(learning, followed.out.split()[0])
     assert found.search is not None
     assert found.search.state in ("decided", "exhausted")
     assert found.search.spent == found.totals.completed <= BUDGET < GRID_JOBS

@@ -57,7 +57,7 @@ def test_an_experiment_runs_on_a_server_from_the_file_to_the_pictures(workspace:
 
     followed = workspace.run("experiment", "run", file, "--follow")
 
-    view = view_of(learning, followed.err.split()[0])
+    view = view_of(learning, followed.out.split()[0])
     assert [(variant.status, variant.completed) for variant in view.variants] == [("completed", len(SEEDS))] * 3
     asked = [
         (prompt["prompt"]["3"]["inputs"]["cfg"], prompt["prompt"]["3"]["inputs"]["seed"]) for prompt in fake.prompts
@@ -85,7 +85,7 @@ def test_a_value_that_always_fails_delays_nobody(workspace: Workspace, fake: Fak
     name = workspace.run("experiment", "run", failing).out.split()[0]
     followed = workspace.run("experiment", "run", healthy, "--follow")
 
-    other = followed.err.split()[0]
+    other = followed.out.split()[0]
     ran = [one.message for one in decoded(read_log(runner.control))]
     waited = [
         (one.started_at or 0.0) - one.queued_at

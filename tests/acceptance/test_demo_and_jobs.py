@@ -97,7 +97,7 @@ def test_a_failing_program_fails_its_variant_with_its_own_words(workspace: Works
 
     finished = workspace.run("experiment", "run", workspace.write("experiment.toml", text), "--follow", code=4)
 
-    view = view_of(learning, finished.err.split()[0])
+    view = view_of(learning, finished.out.split()[0])
     assert [variant.status for variant in view.variants] == ["completed", "failed", "completed"]
     assert view.variants[1].error == "exit status 1: the paint is dry"
     assert "level = 1, failed, 0/2 jobs, 2 failed, error: exit status 1: the paint is dry" in finished.out

@@ -51,7 +51,7 @@ def files_of(runner: ServiceProcess) -> list[str]:
 def run_experiment(workspace: Workspace, text: str = "") -> str:
     """Run an experiment with pictures to its end and return its id."""
     file = workspace.write("experiment.toml", text or pictures(values=3, jobs=2))
-    return workspace.run("experiment", "run", file, "--follow").err.split()[0]
+    return workspace.run("experiment", "run", file, "--follow").out.split()[0]
 
 
 def run_job(workspace: Workspace) -> dict[str, str]:
@@ -127,9 +127,9 @@ def test_a_result_that_is_damaged_at_the_runner_is_not_taken(workspace: Workspac
 
 
 BAD = {
-    "too short": ("abcdef0", 2, "HASH: 'abcdef0' must be 8 to 64 digits of a SHA-256, 0-9 and a-f"),
-    "too long": ("0" * 65, 2, f"HASH: '{'0' * 65}' must be 8 to 64 digits of a SHA-256, 0-9 and a-f"),
-    "no digits": ("../../etc", 2, "HASH: '../../etc' must be 8 to 64 digits of a SHA-256, 0-9 and a-f"),
+    "too short": ("abcdef0", 2, "HASH: 'abcdef0' must be 8 to 64 hexadecimal digits of a SHA-256"),
+    "too long": ("0" * 65, 2, f"HASH: '{'0' * 65}' must be 8 to 64 hexadecimal digits of a SHA-256"),
+    "no digits": ("../../etc", 2, "HASH: '../../etc' must be 8 to 64 hexadecimal digits of a SHA-256"),
     "unknown": (
         "0" * 64,
         4,
@@ -210,7 +210,7 @@ def test_gc_removes_what_no_experiment_refers_to(workspace: Workspace, other_mac
     assert gone.endswith("with 1 job, and 0 files (0.0 MB) of no job\n")
     assert again == "removed 0 files (0.0 MB) with 0 jobs, and 0 files (0.0 MB) of no job\n"
     assert not (outputs_of(runner) / image["path"]).parent.exists()
-    assert "is unknown" in workspace.run("job", "show", Path(image["path"]).parts[1], code=4).err
+    assert "was not found" in workspace.run("job", "show", Path(image["path"]).parts[1], code=4).err
     for variant in view_of(learning, experiment_id).variants:
         for one in variant.images:
             other_machine.run("job", "output", one.sha256, "-o", "x.png")

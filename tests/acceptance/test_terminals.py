@@ -30,7 +30,7 @@ STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 def experiment_id(workspace: Workspace) -> str:
     """Return an experiment with a foreign name and long values that has ended."""
     workspace.learning(workspace.runner())
-    return workspace.run("experiment", "run", workspace.write("foreign.toml", FILE), "--follow").err.split()[0]
+    return workspace.run("experiment", "run", workspace.write("foreign.toml", FILE), "--follow").out.split()[0]
 
 
 def started(workspace: Workspace, words: list[str], **environment: str) -> Running:

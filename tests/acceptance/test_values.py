@@ -33,7 +33,7 @@ values = {json.dumps(VALUES if values is None else values, ensure_ascii=False)}
 [config]
 {config}
 """
-    return workspace.run("experiment", "run", workspace.write("texts.toml", text), "--follow").err.split()[0]
+    return workspace.run("experiment", "run", workspace.write("texts.toml", text), "--follow").out.split()[0]
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_with_and_without_is_what_an_experiment_may_ask(workspace: Workspace, we
     knobs = 'pipeline = "webui"\n[[variables]]\nname = "enable_hr"\nvalues = [false, true]\n[[variables]]'
     grid = f'{knobs}\nname = "lora"\nvalues = ["", "detail"]\n[config]\n{size}hr_scale = 2\nlora_strength = 0.5'
     file = workspace.write("grid.toml", f'name = "Grid"\n{grid}')
-    name = workspace.run("experiment", "run", file, "--follow").err.split()[0]
+    name = workspace.run("experiment", "run", file, "--follow").out.split()[0]
 
     found = [(one.variant_value, one.status, one.warning) for one in view_of(learning, name).variants]
     assert found == [

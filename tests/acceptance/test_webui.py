@@ -63,7 +63,7 @@ def wait_for_server(runner: ServiceProcess) -> None:
 def run(workspace: Workspace, text: str, code: int = 0) -> str:
     """Run an experiment to its end and return its id."""
     file = workspace.write("experiment.toml", text)
-    return workspace.run("experiment", "run", file, "--follow", code=code).err.split()[0]
+    return workspace.run("experiment", "run", file, "--follow", code=code).out.split()[0]
 
 
 def without(job: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_watching_an_experiment_that_has_ended_shows_its_end(workspace: Workspac
     """`watch ID` prints one line a variant and ends at once, and without an ID it takes the newest experiment."""
     services(workspace)
     file = workspace.write("experiment.toml", program(values=3))
-    experiment_id = workspace.run("experiment", "run", file, "--follow").err.split()[0]
+    experiment_id = workspace.run("experiment", "run", file, "--follow").out.split()[0]
 
     by_id = workspace.run("watch", experiment_id).out.splitlines()
     newest = workspace.run("watch", "--json").lines
@@ -88,7 +88,7 @@ def test_a_contact_sheet_has_a_column_a_value_and_a_row_a_seed(workspace: Worksp
     """`experiment sheet -o` writes one PNG with a cell for each picture."""
     services(workspace)
     file = workspace.write("experiment.toml", pictures(values=3, jobs=2))
-    experiment_id = workspace.run("experiment", "run", file, "--follow").err.split()[0]
+    experiment_id = workspace.run("experiment", "run", file, "--follow").out.split()[0]
 
     written = workspace.run("experiment", "sheet", experiment_id, "-o", "sheet.png").out.strip()
 
@@ -131,7 +131,7 @@ def test_every_picture_tells_where_it_comes_from(workspace: Workspace) -> None:
     """Beside each picture lies a JSON file with the whole context of its job."""
     runner, learning = services(workspace)
     file = workspace.write("experiment.toml", pictures(values=2, jobs=1))
-    experiment_id = workspace.run("experiment", "run", file, "--follow").err.split()[0]
+    experiment_id = workspace.run("experiment", "run", file, "--follow").out.split()[0]
 
     for variant in view_of(learning, experiment_id).variants:
         (image,) = variant.images

@@ -30,12 +30,14 @@ def run(file: Path, *, follows: bool, as_json: bool, learning: str, runner: str,
     """Plan the experiment of FILE and run its jobs; print its id, also with --follow."""
     with user_errors():
         view = create(learning, read_experiment(file), keys)
+        if follows:
+            click.echo(view.experiment_id, err=as_json)  # each line of --json is an object, which has the id
+        else:
+            click.echo(json_text(view) if as_json else view.experiment_id)
         if runs_alone(view.definition):
             click.echo(f"{ALONE}; with `exclusive = false` in the file others run beside it", err=True)
         if not follows:
-            click.echo(json_text(view) if as_json else view.experiment_id)
             return
-        click.echo(view.experiment_id, err=as_json)  # each line of --json is an object, which has the id
         _follow_to_the_end(learning, runner, view.experiment_id, json_lines=as_json, keys=keys)
 
 
