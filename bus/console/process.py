@@ -4,6 +4,7 @@ Needs the extra `cli` (click).
 """
 
 import ctypes
+import errno
 import gc
 import ipaddress
 import logging
@@ -40,6 +41,7 @@ GC_ALLOCATIONS: Final = 50_000
 # mallopt's numbers and values, from glibc's malloc.h. By default each thread may get a heap of its own, and the size
 # from which on a block is given back to the system at once rises with the largest: a page of 1 MiB left holes behind.
 ALLOCATOR: Final = {-8: 1, -3: 131_072, -1: 131_072}  # M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD in bytes
+WRITE_FAULTS: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 EXIT_UNEXPECTED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NO_CONNECTION: Final = 3
@@ -171,11 +173,19 @@ def user_errors() -> Iterator[None]:
         fail(told(error), exit_code_of(error))
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + signal.SIGINT)
-    except BrokenPipeError:
-        discard_stdout()
-        sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
     except OSError as error:
-        fail(f"{escaped(str(error.filename or 'file'))}: {error.strerror}", EXIT_REFUSED)
+        _end_after_fault(error)
+
+
+def _end_after_fault(error: OSError) -> NoReturn:
+    """End the process after a fault of a file; one that has no name and cannot be written to is stdout."""
+    name = str(error.filename or "file")
+    if error.filename is None and error.errno in WRITE_FAULTS:
+        name = "stdout"
+        discard_stdout()
+    if isinstance(error, BrokenPipeError):
+        sys.exit(EXIT_SIGNAL + signal.SIGPIPE)
+    fail(f"{escaped(name)}: {error.strerror}", EXIT_REFUSED)
 
 
 def not_encodable(error: UnicodeEncodeError) -> str:

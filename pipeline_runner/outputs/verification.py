@@ -49,6 +49,11 @@ def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
             yield Finding(f"{root.name}/{small}", "is damaged", "nothing: it is made anew when it is asked for")
 
 
+def known(db: sqlite3.Connection) -> int:
+    """Return how many files of results the index knows."""
+    return len({path for _, path, _ in db.execute(SQL["select_outputs"])})
+
+
 def unowned(db: sqlite3.Connection, root: Path) -> int:
     """Return how many files are named like results of which the index knows nothing, such as those of a job cut off."""
     known = {path for _, path, _ in db.execute(SQL["select_outputs"])}

@@ -55,7 +55,7 @@ def test_whoever_follows_is_told_that_everything_waits_and_that_it_goes_on(works
     experiment = workspace.write("experiment.toml", program(values=2, jobs=1, script=gate(workspace, 0)))
     following = workspace.command("experiment", "run", experiment, "--follow")
     wait_until(lambda: "waits: paused; " in following.errors(), COMMAND_SECONDS, what="the pause")
-    assert "waits: paused; " in workspace.run("experiment", "show", following.errors().split()[0]).out
+    assert "waits: paused; " in workspace.run("experiment", "show", following.text().split()[0]).out
 
     workspace.run("job", "resume")
     wait_until(lambda: following.errors().count("\ngoes on\n") == 1, COMMAND_SECONDS, what="the end of the pause")
@@ -84,7 +84,7 @@ def test_a_failed_job_is_retried_and_others_are_refused(workspace: Workspace) ->
     assert wait_for(runner, job_id, "completed").attempt == 2
     refused = workspace.run("job", "retry", job_id, code=4)
     assert "only what has failed or was cancelled can run again" in refused.err
-    assert "is unknown" in workspace.run("job", "retry", "nobody", code=4).err
+    assert "was not found" in workspace.run("job", "retry", "nobody", code=4).err
 
 
 def test_cancelling_may_let_what_runs_come_to_its_end(workspace: Workspace) -> None:

@@ -288,5 +288,5 @@ def test_a_budget_below_the_first_round_is_refused(services: Services) -> None:
     learning = services.learning(runner.address)
     with pytest.raises(ControlError, match="budget: 9 is less than the 10 jobs of the first round"):
         create(learning, replace(PLAN, budget=9))
-    with pytest.raises(ControlError, match="is unknown"):
+    with pytest.raises(ControlError, match="was not found"):
         show(learning)

@@ -100,7 +100,7 @@ def test_undo_goes_back_step_by_step(feedback: FeedbackRequests) -> None:
             "note: must be text of at most 2000 characters",
         ),
         ({"image": "beef", "stars": 3}, "not_found", "image: no picture of exp-1 begins with 'beef'; see"),
-        ({"image": "0000", "stars": 3, "experiment_id": "exp-2"}, "not_found", "experiment 'exp-2' is unknown"),
+        ({"image": "0000", "stars": 3, "experiment_id": "exp-2"}, "not_found", "experiment 'exp-2' was not found"),
     ],
 )
 def test_what_cannot_be_rated_is_refused_in_a_sentence(

@@ -172,7 +172,7 @@ def test_a_draft_of_an_unknown_experiment_is_refused(log: Log, store: LearningSt
     with log.transaction() as tx:
         work = UnitOfWork(tx, store)
         assert work.find("nobody") is None
-        with pytest.raises(ControlError, match="'nobody' is unknown"):
+        with pytest.raises(ControlError, match="'nobody' was not found"):
             work.draft("nobody")
         work.publish(work.draft(EXPERIMENT), 3.0)
 

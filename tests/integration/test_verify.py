@@ -84,7 +84,8 @@ def test_an_undamaged_folder_is_all_right(data: Path) -> None:
     result = verify(data)
 
     assert result.exit_code == 0
-    assert re.fullmatch(r"2 databases, [1-9]\d* events, [1-9]\d* rows of state: 0 findings\n", result.output)
+    looked_at = r"2 databases, [1-9]\d* events, [1-9]\d* rows of state, [1-9]\d* results: 0 findings\n"
+    assert re.fullmatch(looked_at, result.output)
     assert verify(data, "--json").output.startswith(
         '{\n  "ok": true,\n  "files": [\n    "learning.db",\n    "runner.db"'
     )
@@ -242,7 +243,7 @@ def test_a_folder_of_an_earlier_version_is_verified_as_it_is(tmp_path: Path) -> 
     result = verify(tmp_path / "data")
 
     assert result.stderr.startswith("120 rows of state without a checksum, of an earlier version; ")
-    assert result.stdout == "2 databases, 86 events, 0 rows of state: 0 findings\n"
+    assert result.stdout == "2 databases, 86 events, 0 rows of state, 8 results: 0 findings\n"
 
 
 def test_files_that_no_service_has_opened_here_are_verified(data: Path) -> None:

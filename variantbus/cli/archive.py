@@ -43,8 +43,9 @@ def export(experiment_id: str, *, output: Path | None, wanted: Format | None, le
         text = to_csv(exported) if form == "csv" else to_json(exported)
         if output is None:
             sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.flush()  # here a full disk is one sentence
             return
-        replace_text(output.resolve(), text)
+        replace_text(output, text)
         click.echo(str(output), err=True)
 
 

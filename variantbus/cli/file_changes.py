@@ -1,8 +1,6 @@
 """The history of applied changes, for undo: one record for each change, in the data folder."""
 
 import hashlib
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -11,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from bus.protocol.validation import DECODE_ERRORS, InvalidInputError
+from variantbus.cli.writing import written
 
 FILE_LIMIT: Final = 1 << 24  # bytes
-NEW_MODE: Final = 0o644  # of a new file; that of a temporary file would admit only its owner
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -106,20 +104,8 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         InvalidInputError: it cannot be written.
     """
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.chmod(path.stat().st_mode if path.exists() else NEW_MODE)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise InvalidInputError(f"{path}: cannot be written ({error.strerror})") from None
+    with written(path) as file:
+        file.write(text.encode())
 
 
 def digest_of(text: str) -> str:

@@ -2,9 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 
 import click
@@ -16,6 +14,7 @@ from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.cli.writing import written
 from variantbus.client.outputs import fetch_output
 
 _HASH: Final = re.compile(r"[0-9a-f]{8,64}")
@@ -39,7 +38,8 @@ def output_command(sha256: str, *, output: Path | None, thumbnail: bool, runner:
             raise InvalidInputError(f"--output: {output} must be in a folder that exists")
         parts = fetch_output(runner, resolve(runner, sha256, keys), keys, thumbnail=thumbnail)
         if output:
-            _write(output, parts)
+            with written(output) as file:
+                file.writelines(parts)
             click.echo(str(output))
         else:
             for part in parts:
@@ -69,17 +69,3 @@ def resolve(runner: str, digits: str, keys: Keys | None) -> str:
 
 def _listed(found: list[OutputView]) -> str:
     return ", ".join(f"{one.sha256} ({one.media_type} of job {one.job_id})" for one in found)
-
-
-def _write(target: Path, parts: Iterator[bytes]) -> None:
-    """Write a file atomically."""
-    with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name[:60]}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            for part in parts:
-                file.write(part)
-            file.close()
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise

@@ -27,7 +27,7 @@ from variantbus.reports.text import number_text, percent, value_text
 def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
     """Show which value of an experiment is best, how certain that is, and what would make it more certain.
 
-    Status 4: something is in the way of an answer, which is told.
+    Status 4: there is no answer, or something is in the way of a better one, which is told.
     """
     with user_errors():
         made = ask_recommendation(learning, experiment_id, keys)
@@ -37,7 +37,7 @@ def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | 
             click.echo(json_text(content))
         else:
             _print(made)
-        if made.problem:
+        if made.value is None or made.problem:
             sys.exit(EXIT_REFUSED)
 
 

@@ -36,5 +36,5 @@ def report(experiment_id: str, *, output: Path | None, learning: str, runner: st
             lambda image: fetch_picture(runner, image.sha256, keys),
             lambda image: fetch_beginning(runner, image.sha256, keys),
         )
-        replace_text(target.resolve(), text)
+        replace_text(target, text)
         click.echo(str(target))

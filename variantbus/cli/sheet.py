@@ -1,7 +1,6 @@
 """`variantbus experiment sheet`."""
 
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 
 import click
@@ -12,9 +11,9 @@ from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
-from variantbus.cli.file_changes import NEW_MODE
 from variantbus.cli.ids import experiment_argument
 from variantbus.cli.pictures import read_picture
+from variantbus.cli.writing import written
 from variantbus.client.outputs import fetch_picture
 from variantbus.client.records import export_of
 from variantbus.reports.export import Exported
@@ -67,7 +66,8 @@ def write_sheet(exported: Exported, runner: str, target: Path, keys: Keys | None
     paths = []
     for number, page in enumerate(drawn.draw(load), 1):
         paths.append(target if number == 1 else target.with_stem(f"{target.stem}-{number}"))
-        _save(page, paths[-1])
+        with written(paths[-1]) as file:
+            page.save(file, "PNG")
     for remark in remarks(drawn, missing):
         click.echo(remark, err=True)
     return paths
@@ -90,19 +90,3 @@ def remarks(drawn: Sheet, missing: int) -> list[str]:
     if letters:
         told.append(f"no font of this machine has {letters[:LETTERS]}; install one, such as fonts-noto-cjk for Chinese")
     return told
-
-
-def _save(page: Image.Image, path: Path) -> None:
-    """Write a page as a whole or not at all."""
-    try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:60]}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                page.save(file, "PNG")
-                temporary.chmod(NEW_MODE)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise InvalidInputError(f"{path}: cannot be written ({error.strerror})") from None

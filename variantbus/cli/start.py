@@ -15,4 +15,7 @@ def main() -> None:
             from variantbus.cli.main import main as command  # noqa: PLC0415 - only now is it known what is missing
     except KeyboardInterrupt:  # importing takes a moment, and Ctrl-C is no error of ours
         sys.exit(128 + signal.SIGINT)
-    command()
+    try:
+        command()
+    except OSError as error:  # of --help and --version, which click prints; the commands themselves have `user_errors`
+        sys.exit(f"Error: stdout: {error.strerror}")

@@ -62,6 +62,7 @@ class Report(Struct, frozen=True, kw_only=True):
     rows: int  # of state, with a checksum
     rows_without_checksum: int  # an earlier version wrote them; they get one when their service starts
     findings: list[Finding]
+    pictures: int  # and other results, of which the runner's index knows
     unowned: int
 
 
@@ -80,7 +81,7 @@ def verify(*, folder: Path, as_json: bool, keys: Keys | None) -> None:
     del keys  # to read them was the check
     with user_errors():
         found: list[Finding] = []
-        databases, lone = sorted(folder.glob("*.db")), 0
+        databases, lone, pictures = sorted(folder.glob("*.db")), 0, 0
         if not databases:
             fail(f"{folder} has no database of a service; give a data folder", EXIT_USAGE)
         extents: list[Extent] = []
@@ -90,7 +91,7 @@ def verify(*, folder: Path, as_json: bool, keys: Keys | None) -> None:
                 found += verification.verify(db, path, STORES.get(path.stem, {}))
                 if path.stem == "runner":
                     found += _pictures(db, folder / "outputs")
-                    lone = _unowned(db, folder / "outputs")
+                    lone, pictures = _counts(db, folder / "outputs")
         events, rows, bare = (sum(column) for column in zip(*extents, strict=True))
         report = Report(
             ok=not found,
@@ -99,6 +100,7 @@ def verify(*, folder: Path, as_json: bool, keys: Keys | None) -> None:
             rows=rows,
             rows_without_checksum=bare,
             findings=found,
+            pictures=pictures,
             unowned=lone,
         )
         if as_json:
@@ -115,11 +117,12 @@ def _pictures(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
         yield Finding("runner.db", f"its index of pictures cannot be read: {error}", verification.BACKUP)
 
 
-def _unowned(db: sqlite3.Connection, root: Path) -> int:
+def _counts(db: sqlite3.Connection, root: Path) -> tuple[int, int]:
+    """Return how many files belong to no job, and how many results the index knows."""
     try:
-        return outputs.unowned(db, root)
+        return outputs.unowned(db, root), outputs.known(db)
     except (sqlite3.Error, UnicodeDecodeError):
-        return 0  # which was said already
+        return 0, 0  # which was said already
 
 
 def _print(report: Report) -> None:
@@ -136,5 +139,6 @@ def _print(report: Report) -> None:
         count_text(len(report.files), "database", "databases"),
         count_text(report.events, "event", "events"),
         f"{count_text(report.rows, 'row', 'rows')} of state",
+        count_text(report.pictures, "result", "results"),
     )
     click.echo(f"{', '.join(looked_at)}: {count_text(len(report.findings), 'finding', 'findings')}")
