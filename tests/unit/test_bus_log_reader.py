@@ -83,3 +83,25 @@ def test_each_offset_is_given_once_in_order_or_named(
     assert [offset for offset, one in found if one is None] == damaged
     assert all(one == row(offset) for offset, one in found if one)
     assert reader.page("", 0, 4, 100).damaged == damaged
+
+
+@pytest.mark.fault(item="F55")
+def test_a_failed_read_behind_damage_is_no_damage() -> None:
+    """The disk is to blame then, and nothing is passed over."""
+
+    class Failing(Table):
+        """A table on a disk that fails."""
+
+        calls = 0
+
+        def execute(self, statement: str, params: tuple[int]) -> Any:
+            """Find damage first, and then no row at all."""
+            self.calls += 1
+            if self.calls > 1:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(statement, params)
+
+    reader = Reader(cast("sqlite3.Connection", Failing([row(1), None], [])), DEFAULT_LIMITS, 1)
+
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        list(reader.rows(0, 3))
