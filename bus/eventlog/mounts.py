@@ -12,31 +12,37 @@ from bus.eventlog.errors import LogError
 
 MOUNTS: Final = Path("/proc/self/mountinfo")  # Linux alone has it
 _NETWORK: Final = {
-    *("9p", "afs", "ceph", "cifs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"),  # 9p: Windows' disks in WSL
+    *("9p", "afs", "ceph", "cifs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"),
     *("prl_fs", "vboxsf", "vmhgfs"),  # folders that a virtual machine shares with its host
 }
 _NETWORK_FUSE: Final = {
     *("ceph-fuse", "davfs2", "gcsfuse", "glusterfs", "gvfsd-fuse", "juicefs"),
     *("mount-s3", "rclone", "s3fs", "sshfs", "vmhgfs-fuse"),
 }
+_SANDBOX: Final = "trans=fd"  # 9p whose other end is a program on this machine: the disk of a container under gVisor,
+_WINDOWS: Final = "aname=drvfs"  # or of Windows under WSL, where locks and shared memory do not hold
 
 
-def kind_of(mounts: str, device: int) -> str:
-    """Return the kind of the file system with this device number, as a mount table names it; "" if it is not there.
+def mount_of(mounts: str, device: int) -> tuple[str, str]:
+    """Return kind and options of the file system with this device number; both are "" if the table does not have it.
 
-    `mounts` is the text of proc(5)'s mountinfo: device `major:minor` in the third field, and the kind behind ` - `.
+    `mounts` is the text of proc(5)'s mountinfo: device `major:minor` in the third field; kind, source and options
+    behind ` - `.
     """
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in mounts.split("\n"):
         mount, _, source = line.partition(" - ")
         if mount.split(" ")[2:3] == [number]:
-            return source.partition(" ")[0]
-    return ""
+            kind, _, options = source.partition(" ")
+            return kind, options
+    return "", ""
 
 
-def is_network(kind: str) -> bool:
-    """Return whether a file system of this kind reaches another machine, such as `nfs4` or `fuse.sshfs`."""
+def is_network(kind: str, options: str = "") -> bool:
+    """Return whether such a file system reaches another machine, or Windows: `nfs4`, `fuse.sshfs`."""
     name, _, program = kind.partition(".")
+    if kind == "9p" and _SANDBOX in options and _WINDOWS not in options:
+        return False
     return kind in _NETWORK or (name == "fuse" and program in _NETWORK_FUSE)
 
 
@@ -48,10 +54,10 @@ def require_local(path: Path) -> None:
     """
     try:
         mounts = MOUNTS.read_text(encoding="utf-8", errors="replace")
-        kind = kind_of(mounts, _device(path))
+        kind, options = mount_of(mounts, _device(path))
     except OSError:
         return  # whoever opens the file says what is wrong with it
-    if is_network(kind):
+    if is_network(kind, options):
         raise LogError(
             f"{path} would be on a network file system ({kind}), where neither locks nor commits are sure; "
             "choose a --data-dir on a disk of this machine"

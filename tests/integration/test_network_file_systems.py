@@ -9,7 +9,7 @@ from bus.eventlog import mounts
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import LogFile
 from bus.eventlog.log import Log
-from bus.eventlog.mounts import is_network, kind_of
+from bus.eventlog.mounts import is_network, mount_of
 
 LINE = "36 35 {device} / /mnt/some\\040place rw,noatime shared:1 master:2 - {kind} server:/export rw,vers=4.2\n"
 
@@ -64,8 +64,24 @@ def test_other_file_systems_are_taken(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_table_of_this_machine_is_read() -> None:
     """Every line of it gives a kind, also one without optional fields."""
     plain = "36 35 8:1 / / rw - ext4 /dev/sda1 rw\n"
-    assert kind_of(plain, os.makedev(8, 1)) == "ext4"
-    assert kind_of(plain, os.makedev(8, 2)) == ""
+    assert mount_of(plain, os.makedev(8, 1)) == ("ext4", "/dev/sda1 rw")
+    assert mount_of(plain, os.makedev(8, 2)) == ("", "")
     assert not is_network("")
     if mounts.MOUNTS.exists():
-        assert kind_of(mounts.MOUNTS.read_text(), Path("/proc").stat().st_dev) == "proc"
+        assert mount_of(mounts.MOUNTS.read_text(), Path("/proc").stat().st_dev)[0] == "proc"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param(
+            "drvfs rw,aname=drvfs;path=C:\\;uid=1000,trans=fd,rfd=8,wfd=8", True, id="a disk of Windows in WSL"
+        ),
+        pytest.param("share rw,trans=virtio,version=9p2000.L", True, id="a folder of the host of a virtual machine"),
+        pytest.param("server rw,trans=tcp,port=564", True, id="over a network"),
+        pytest.param("none rw,trans=fd,rfdno=4,wfdno=4", False, id="the disk of a sandboxed container"),
+    ],
+)
+def test_who_is_at_the_other_end_of_9p_decides(options: str, *, expected: bool) -> None:
+    """A container under gVisor has its own disk by 9p; it is the only one that has it."""
+    assert is_network("9p", options) is expected
