@@ -73,9 +73,9 @@ class Questions:
         def fetched(reply: FetchReply) -> None:
             events = self._deliveries(prefix, reply.epoch, reply.events)
             recovery.fetched(request, reply.epoch, reply.first, reply.next, events, reply.damaged)
-            began = time.monotonic()
+            began = time.thread_time()
             self._flush()
-            self._pace.note(len(events), time.monotonic() - began)
+            self._pace.note(len(events), time.thread_time() - began)
 
         params = FetchParams(prefix=prefix, after=request.after, until=request.until, limit=request.limit)
         client.ask("fetch", params, FetchReply, fetched, failed, ASK_SECONDS)

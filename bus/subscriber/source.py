@@ -260,7 +260,7 @@ class Source:
     def _on_feed(self) -> None:
         ephemeral: list[Delivery] = []
         self._quiet_ticks = 0
-        self._heard = time.monotonic()
+        self._heard, began = time.monotonic(), time.thread_time()
         taken, most, receive = 0, self._pace.count, sockets.receive_pair
         while taken < most and (feed := self._feed) and (frames := receive(feed)):
             taken += 1
@@ -282,7 +282,7 @@ class Source:
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
         self._was_alone = taken == 1
-        self._pace.note(taken, time.monotonic() - self._heard)
+        self._pace.note(taken, time.thread_time() - began)
         if self._stopped and not self._paused and not self._closed:
             self._await_return()
 

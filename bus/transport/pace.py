@@ -12,7 +12,10 @@ SLOW_SECONDS: Final = 0.02
 
 
 class Pace:
-    """Adapts the number of things that are done at a time to how long they take: more at a time cost less each."""
+    """Adapts the number of things that are done at a time to how long they take: more at a time cost less each.
+
+    The processor time of this thread counts: to wait for the disk, or for other programs, takes as long with few.
+    """
 
     def __init__(self, most: int) -> None:
         """Take at most so many."""
@@ -29,6 +32,6 @@ class Pace:
     @contextmanager
     def timed(self, taken: int) -> Iterator[None]:
         """Note how long a block takes that does so many."""
-        began = time.monotonic()
+        began = time.thread_time()
         yield
-        self.note(taken, time.monotonic() - began)
+        self.note(taken, time.thread_time() - began)
