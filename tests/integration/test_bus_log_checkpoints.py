@@ -76,6 +76,18 @@ def test_the_last_pages_are_copied_after_a_commit(
     assert round_of(path) != first
 
 
+def test_much_is_never_copied_after_a_commit(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where commits are faster than the disk, the thread goes on with it the next time."""
+    monkeypatch.setattr(checkpoints, "MANY_PAGES", 10)
+    monkeypatch.setattr(checkpoints, "FEW_PAGES", -1)  # there is always more
+    log = open_log(path)
+    fill(log, 1)
+    log._checkpoints.wait()
+
+    assert log._checkpoints._work, "it has begun"
+    assert not log._checkpoints._has_rest
+
+
 def test_an_error_of_the_copy_costs_nothing(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed is in the write-ahead log, and the next time copies it."""
     log = open_log(path)
