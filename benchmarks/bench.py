@@ -34,7 +34,7 @@ FULL: Final = Size(
     fan_out={1: Workload(250, 50, 8), 10: Workload(50, 50, 8), 100: Workload(10, 50, 8)},
     growth=Workload(experiments=10, variants=200, jobs_per_variant=40),
     tracked=(10, 1000, 100_000),
-    deep=(Workload(128, 64, 8), Workload(1, 64, 1024)),
+    deep=(Workload(128, 64, 8), Workload(4, 64, 256)),  # as many as a variant may have
     jobs=Workload(experiments=25, variants=50, jobs_per_variant=8, pipeline="noop"),
 )
 QUICK: Final = Size(
