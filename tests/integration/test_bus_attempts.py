@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 
 import pytest
 
@@ -13,7 +12,6 @@ from bus.protocol.addresses import parse_address
 from bus.transport import sockets
 from bus.transport.attempts import impatience
 from bus.transport.client import NoAnswerError, request
-from bus.transport.sockets import BindError, Socket
 from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline, wait_until
 
 LONG = 6 * PATIENCE * TIME_FACTOR  # a request that waits for its answer
@@ -49,20 +47,25 @@ def free_address() -> str:
     """Return an address where nobody listens, and a service can."""
     socket, address = sockets.bind_control(LOCALHOST)
     socket.close(0)
+    wait_until_refused(str(address))
     return str(address)
+
+
+def wait_until_refused(address: str) -> None:
+    """Wait for the end of a socket, which libzmq closes in its own time: until then it takes requests to its grave."""
+    host, port = parse_address(address)
+
+    def refused() -> bool:
+        with sockets_of_the_system.socket() as probe:
+            return probe.connect_ex((host, port)) != 0
+
+    wait_until(refused, what="the end of the socket")
 
 
 def answer(address: str) -> None:
     """Be a service: answer one request, and end."""
-    bound: list[Socket] = []
-
-    def bind() -> bool:
-        with suppress(BindError):  # libzmq closes the socket that was there before in its own time
-            bound.append(sockets.bind_control(parse_address(address))[0])
-        return bool(bound)
-
-    wait_until(bind, what="a free port")
-    with bound[0] as socket:
+    socket, _ = sockets.bind_control(parse_address(address))
+    with socket:
         assert socket.poll(int(deadline().left * 1000)), "no request has arrived"
         found = sockets.receive_request(socket, 3, secure=False)
         assert found
@@ -119,6 +122,7 @@ def test_a_command_survives_a_restart_of_its_service(no_leaks: None) -> None:  #
     first = in_thread(address, impatient=False)
     answer(address)
     assert first.result(LONG) == "hello"
+    wait_until_refused(address)
 
     second = in_thread(address, impatient=True)
     time.sleep(PAUSE)
