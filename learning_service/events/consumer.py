@@ -20,6 +20,7 @@ from bus.publisher import Publisher
 from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
+from bus.transport.pace import Pace
 from bus.transport.retry import retry_later
 from learning_service.events.router import (
     HANDLER_ERROR,
@@ -71,6 +72,7 @@ class EventConsumer:
         """
         self.on_hold: Callable[[bool], None] = lambda _: None  # whether to deliver no more for now, as many wait
         self._is_held = self._is_called = False
+        self._pace = Pace(log.limits.batch_events)
         self._on_overflow, self._reconcile = on_overflow, reconcile
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
@@ -139,9 +141,10 @@ class EventConsumer:
         """Apply what waits, for some milliseconds; the rest in the next turn of the loop."""
         until = time.thread_time() + HANDLE_SECONDS
         while self._waiting and not self._blocked:
-            count = 1 if self._alone else min(self._log.limits.batch_events, len(self._waiting))
+            count = 1 if self._alone else min(self._pace.count, len(self._waiting))
             try:
-                applied = self._apply(list(islice(self._waiting, count)))
+                with self._pace.timed(count):
+                    applied = self._apply(list(islice(self._waiting, count)))
             except StorageError as error:
                 # a transient error: the events wait here, and the runner's log has them anyway
                 self._blocked = True
