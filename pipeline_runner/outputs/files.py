@@ -137,8 +137,7 @@ class Outputs:
             StorageError, DiskError: as for `save`.
         """
         with self.writing():
-            image, size = self._save_file(job, source, most, seed)
-        return msgspec.structs.replace(image, name=_shown_name(name)), size
+            return self._save_file(job, source, most, seed, _shown_name(name))
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -178,7 +177,9 @@ class Outputs:
         forbidden = StorageError(f"{self.root} cannot be written: {os.strerror(errno.EACCES)}")
         return probe(self.root) or (None if os.access(self.root, os.W_OK | os.X_OK) else forbidden)
 
-    def _save_file(self, job: NormalizedJobRecord, source: Path, most: int, seed: int | None) -> tuple[ImageRef, int]:
+    def _save_file(
+        self, job: NormalizedJobRecord, source: Path, most: int, seed: int | None, name: str
+    ) -> tuple[ImageRef, int]:
         folder = self.root / job_folder(job)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{secrets.token_hex(32)}.part.{secrets.token_hex(4)}"
@@ -189,7 +190,7 @@ class Outputs:
             if look and look.media_type:
                 media_type = look.media_type
             pixels = look.size if look else (0, 0)
-            image = _reference(job, sha256, source.suffix, media_type, pixels, seed)
+            image = msgspec.structs.replace(_reference(job, sha256, source.suffix, media_type, pixels, seed), name=name)
             temporary.replace(self.root / image.path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -41,7 +41,7 @@ def verify(db: sqlite3.Connection, root: Path) -> Iterator[Finding]:
             if text := wrong[path]:
                 yield Finding(f"{root.name}/{path}", f"{text}; the job {job_id} made it", AGAIN)
         sidecar = sidecar_path(path, sha256, job_id)
-        if text := _wrong_with_sidecar(root, sidecar, sha256, _origin(db, job_id, sha256)):
+        if text := _wrong_with_sidecar(root, sidecar, sha256, _origins(db, job_id, sha256)):
             yield Finding(f"{root.name}/{sidecar}", text, "only what it says of the picture's origin is lost")
         small = thumbnail_path(sha256)
         if small not in wrong and _is_broken(root, small):
@@ -92,18 +92,18 @@ def _is_broken(root: Path, path: str) -> bool:
         return False  # not every result has one
 
 
-def _origin(db: sqlite3.Connection, job_id: str, sha256: str) -> object | None:
-    """Return what the sidecar of a result should say, None if nobody knows."""
+def _origins(db: sqlite3.Connection, job_id: str, sha256: str) -> list[object]:
+    """Return what the sidecar of a result may say: a job may have several files of one content; nothing if unknown."""
     row = db.execute(SQL["select_job"], (job_id,)).fetchone()
     try:
         job = _decode(row[0]) if row else None
     except (msgspec.DecodeError, TypeError):
-        return None  # the row is named as damaged
+        return []  # the row is named as damaged
     images = job.result.images if job and job.result and not job.result.reused_from else ()
-    return next((json.loads(sidecar_of(job, image)) for image in images if job and image.sha256 == sha256), None)
+    return [json.loads(sidecar_of(job, image)) for image in images if job and image.sha256 == sha256]
 
 
-def _wrong_with_sidecar(root: Path, path: str, sha256: str, origin: object | None) -> str | None:
+def _wrong_with_sidecar(root: Path, path: str, sha256: str, origins: list[object]) -> str | None:
     """Return what is wrong with a sidecar; that of a job which took over the result of another is not there."""
     try:
         content = json.loads(safe_paths.read_part(root, path, 0, SIDECAR_BYTES).data)
@@ -111,4 +111,4 @@ def _wrong_with_sidecar(root: Path, path: str, sha256: str, origin: object | Non
         return None if any((root / path).parent.glob(f"{sha256}.*.json")) else "is missing"
     except (OSError, ValueError, RecursionError) as error:
         return f"cannot be read: {error}"
-    return "is not what was written: its job says something else" if origin not in (None, content) else None
+    return "is not what was written: its job says something else" if origins and content not in origins else None
