@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bus.contracts.jobs import SubmitParams, SubmitReply
+from bus.contracts.messages import Config
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.log import Log
 from bus.transport.loop import Loop
@@ -33,7 +34,7 @@ def test_the_named_results_of_a_program_are_as_they_were_written(tmp_path: Path)
 
     hosted = ServiceThread(tmp_path / "runner.db", make)
     try:
-        config = {"command": ["sh", "-c", SCRIPT, "sh", "{output_dir}"]}
+        config: Config = {"command": ["sh", "-c", SCRIPT, "sh", "{output_dir}"]}
         request = request_for("job-1", pipeline="command", stage="run", config=config)
         ask(hosted, "job.submit", SubmitParams(jobs=[request]), SubmitReply)
         wait_until(lambda: len(hosted.logged(JOB_COMPLETED)) == 1, what="the end of the job")
