@@ -156,13 +156,13 @@ def columns(delivery: Delivery) -> tuple[str, str, str, str]:
     clock = datetime.fromtimestamp(delivery.time_ns / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
     offset = str(delivery.offset) if delivery.offset else "-"
     try:
-        summary = summarize(delivery.message)
+        summary = summarize(delivery.message) if delivery.message else _foreign(delivery.body)
     except ValueError as error:
         summary = printable(f"cannot be read: {error}")
     return clock, f"{offset:>6}", printable(delivery.topic), summary
 
 
-def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of message
+def summarize(message: Message) -> str:  # noqa: PLR0911 - one a type of message
     """Return a summary of a message in a few words."""
     match message:
         case JobQueued() | JobStarted():
@@ -184,6 +184,11 @@ def summarize(message: Message | None) -> str:  # noqa: PLR0911 - one a type of 
             return printable(f"{message.reason}: {message.detail}")
         case _:
             return ""
+
+
+def _foreign(body: bytes) -> str:
+    """Return a message of another application, or of a newer version, as JSON, shortened."""
+    return printable(msgspec.json.encode(to_json_value(body)).decode())
 
 
 def _end_of(message: JobCompleted) -> str:

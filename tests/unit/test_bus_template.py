@@ -105,3 +105,12 @@ def test_a_body_that_cannot_be_decoded_is_an_error_in_its_place(raw: bytes) -> N
     assert "cannot be read" in msgspec.json.decode(as_json(event(raw=raw)))["body"]["error"]
     assert "cannot be read" in as_text(event(raw=raw))
     assert Template("{topic}{body[status]}")(event(raw=raw)) == "a.b."
+
+
+def test_a_message_of_another_application_is_shown_as_what_it_says() -> None:
+    """It is shortened, and cannot act on the terminal."""
+    foreign = msgspec.msgpack.encode({"type": "room.reading", "room": "kit\x1bchen", "celsius": 20.1})
+    assert as_text(event(raw=foreign)).endswith('{"type":"room.reading","room":"kit\\u001bchen","celsius":20.1}')
+    long = msgspec.msgpack.encode({"type": "room.plan", "picture": "x" * 5000})
+    assert as_text(event(raw=long)).endswith("xxx…")
+    assert len(as_text(event(raw=long))) < 300
