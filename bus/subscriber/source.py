@@ -234,13 +234,15 @@ class Source:
             self._feed.subscribe(prefix.encode())
         self._feed.subscribe(HEARTBEAT)
         self._quiet_ticks = 0
-        self._loop.add(self._feed, self._on_feed)
+        if not self._paused:
+            self._loop.add(self._feed, self._on_feed)
         self._urge()
 
     def _urge(self) -> None:
         """Ask for heartbeats until one arrives: earlier ones were sent before our subscription was active."""
         if self._feed is not None and not self.ready:
-            self._ask_heartbeat()
+            if not self._paused:
+                self._ask_heartbeat()
             self._loop.later(URGE_SECONDS, self._urge)
 
     def _ask_heartbeat(self) -> None:

@@ -54,6 +54,30 @@ def test_whoever_leaves_the_loop_and_comes_back_misses_nothing(service: Service,
     assert names(found) == ["1", "2", "3", "4", "5"]
 
 
+@pytest.mark.fault(item="F139")
+def test_whoever_pauses_gets_nothing_from_a_publisher_that_answers_only_then(service: Service, loop: Loop) -> None:
+    """It is connected, but not read: what it publishes waits in the socket, or is fetched afterwards."""
+    got: list[Delivery] = []
+    subscriber = Subscriber([service.address], loop=loop, on_batch=got.extend)
+    subscriber.pause()
+    (one,) = subscriber._sources
+    connecting, pausing = deadline(), deadline(0.3)
+    while one._feed is None:
+        assert not connecting.passed
+        loop.step(0.01)
+    while not pausing.passed:
+        fill(service, 1)
+        loop.step(0.01)
+    assert not got
+
+    subscriber.resume()
+    while not got:
+        assert not connecting.passed
+        fill(service, 1)
+        loop.step(0.01)
+    subscriber.close()
+
+
 def test_receiving_without_patience_takes_what_is_there(service: Service, subscribe: Subscribe) -> None:
     """Whoever polls with a timeout of 0 gets events too."""
     fill(service, 3)
