@@ -186,8 +186,10 @@ class Publisher:
     def _note_head(self) -> Steps[None]:
         """Note the head in a thread: what is published meanwhile does not wait for the disk."""
         self._noting_head = True
-        yield from wait(in_thread(self._log.sync_head, "head"))
-        self._noting_head = False
+        try:
+            yield from wait(in_thread(self._log.sync_head, "head"))
+        finally:
+            self._noting_head = False
 
     def _trim(self) -> None:
         """Apply the retention of the log in small steps between other work, and look for damage."""

@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 import uuid
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -105,11 +106,12 @@ class LogFile:
             return 0, 0
         return epoch, head
 
-    def write_head(self, epoch: int, head: int) -> None:
-        """Write the head and sync it: one small write in place, which a power cut leaves complete or undone.
+    def write_head(self, newest: Callable[[], tuple[int, int]]) -> None:
+        """Write epoch and head and sync them: one small write in place, which a power cut leaves complete or undone.
 
         What is committed is safe without it. So if it cannot be written now, the log goes on, and says which file.
-        Another thread may call it; once the files are closed it does nothing.
+        Other threads may call it; `newest` is asked in turn, so no older head replaces a newer one. Once the files are
+        closed it does nothing.
 
         Raises:
             LogError: the files are not those that were opened; raised once, as the caller then closes the log.
@@ -117,7 +119,7 @@ class LogFile:
         """
         with self._noting:
             if not self._closed:
-                self._write_head(epoch, head)
+                self._write_head(*newest())
 
     def _write_head(self, epoch: int, head: int) -> None:
         try:

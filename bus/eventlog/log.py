@@ -314,7 +314,7 @@ class Log:
         Raises:
             LogError: a file of the log was removed or replaced, or its disk failed.
         """
-        self._file.write_head(self.epoch, self.head)
+        self._file.write_head(lambda: (self.epoch, self.head))
 
     def close(self) -> None:
         """Close in good order: the next opening keeps the epoch."""

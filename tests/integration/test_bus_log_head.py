@@ -4,15 +4,17 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bus.eventlog.errors import DiskError
+from bus.eventlog.files import LogFile
 from bus.eventlog.log import Log
 from bus.publisher import Publisher
 from bus.subscriber.sync import Subscriber
 from bus.transport.loop import Loop
-from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, Service, collect, names
+from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, Service, append, collect, names
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -74,12 +76,32 @@ def broken() -> None:
     raise DiskError("the disk is broken")
 
 
+@pytest.mark.fault(item="F141")
+def test_a_head_that_was_noted_never_goes_back(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits until another thread has noted it notes what is the newest then: else a lost end were not seen."""
+    log, called, write = open_log(path), threading.Event(), LogFile.write_head
+
+    def noted(file: LogFile, *given: Any) -> None:
+        called.set()
+        write(file, *given)
+
+    monkeypatch.setattr(LogFile, "write_head", noted)
+    late = threading.Thread(target=log.sync_head)
+    with log._file._noting:
+        late.start()
+        assert called.wait(PATIENCE * TIME_FACTOR)
+        append(log, ("a.", 1))
+    late.join()
+
+    assert path.with_suffix(".head").read_text(encoding="ascii").split()[1] == f"{1:020}"
+
+
 def test_a_head_that_comes_too_late_is_not_written(open_log: OpenLog, path: Path) -> None:
     """The log was closed meanwhile, and its descriptors may be those of other files by now."""
     log = open_log(path)
     log.close()
     noted = path.with_suffix(".head").read_bytes()
 
-    log._file.write_head(log.epoch, 9)
+    log._file.write_head(lambda: (log.epoch, 9))
 
     assert path.with_suffix(".head").read_bytes() == noted
