@@ -3,7 +3,7 @@
 SQLite would do that within a commit, which then takes some 10 ms of processor time and, for its syncs, several times as
 long on the clock. In the thread, commits go on meanwhile. The write-ahead log begins anew once all of it is copied, but
 while commits go on, the thread never has all. So the last few pages are copied in the log's own thread, when much is
-there. Should that not happen either, SQLite copies by itself in a commit (`wal_autocheckpoint`).
+there. Should that not happen either, or no thread be had, SQLite copies by itself in a commit (`wal_autocheckpoint`).
 """
 
 import sqlite3
@@ -69,7 +69,8 @@ class Checkpoints:
         elif time.monotonic() >= self._rest_until:
             self._due = self._db.total_changes + CHANGES
             is_whole, self._is_whole = self._is_whole, False
-            self._work = self._thread.submit(self._copy_in_thread, is_whole)
+            with suppress(RuntimeError):  # the system allows no further thread now: a later one does it, or SQLite
+                self._work = self._thread.submit(self._copy_in_thread, is_whole)
 
     def _copy_in_thread(self, is_whole: bool) -> None:
         pages = _copy(self._own)

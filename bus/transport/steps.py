@@ -36,7 +36,10 @@ def complete(steps: Steps[R]) -> R:
 
 
 def in_thread(work: Callable[[], R], name: str) -> Future[R]:
-    """Call a function in a thread of its own; it dies with the process, as its result can be made again."""
+    """Call a function in a thread of its own; it dies with the process, as its result can be made again.
+
+    Where the system allows no further thread, it is called here: late is better than not at all.
+    """
     future: Future[R] = Future()
 
     def run() -> None:
@@ -47,7 +50,10 @@ def in_thread(work: Callable[[], R], name: str) -> Future[R]:
         else:
             future.set_result(result)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError:
+        run()
     return future
 
 

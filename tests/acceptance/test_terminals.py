@@ -38,7 +38,7 @@ def started(workspace: Workspace, words: list[str], **environment: str) -> Runni
     return workspace.start(words[0], VARIANTBUS, *words, environment=environment)
 
 
-@pytest.mark.fault(item="F155")
+@pytest.mark.fault(item="F162")
 def test_a_terminal_of_another_encoding_ends_no_command(workspace: Workspace, experiment_id: str) -> None:
     """What it does not have is a question mark; JSON has all of it."""
     commands = [["experiment", "list"], ["experiment", "show", experiment_id], ["history"], ["tail", "--all"]]
@@ -96,7 +96,7 @@ def test_tables_are_readable_at_every_width(workspace: Workspace, experiment_id:
             assert "a dog" in shown
 
 
-@pytest.mark.fault(item="F155")
+@pytest.mark.fault(item="F162")
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems have UTF-8 names alone")
 def test_a_files_name_that_is_not_utf8_is_told(workspace: Workspace) -> None:
     """With an escape, in one line."""

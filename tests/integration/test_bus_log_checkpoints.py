@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -102,6 +103,28 @@ def test_an_error_of_the_copy_costs_nothing(open_log: OpenLog, path: Path, monke
         return path.stat().st_size > size + MIB // 4
 
     wait_until(is_copied)
+
+
+@pytest.mark.fault(item="F161")
+def test_commits_go_on_where_the_system_allows_no_further_thread(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No commit fails for it, after it is on disk; as soon as there is a thread, it copies."""
+    log = open_log(path)
+    before = path.stat().st_size
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refused)
+        fill(log, 2)
+        assert path.stat().st_size < before + MIB // 4
+
+    assert log.head == 2_000
+    fill(log, 1)
+    wait_until(lambda: path.stat().st_size > before + MIB // 4)
+
+
+def refused(_thread: Thread) -> None:
+    """Start no thread."""
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_closed_log_has_no_thread_and_no_write_ahead_log(open_log: OpenLog, path: Path) -> None:

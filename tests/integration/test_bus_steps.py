@@ -147,6 +147,25 @@ def test_all_steps_in_one_go_wait_for_threads() -> None:
     assert complete(steps()) == 3
 
 
+@pytest.mark.fault(item="F161")
+def test_work_for_a_thread_is_done_in_the_loop_where_there_is_none(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is if the system allows no further one."""
+
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def steps() -> Steps[None]:
+        seen.append((yield from wait(in_thread(lambda: threading.current_thread().name, "two"))))
+
+    seen: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    loop.start(steps())
+    here = threading.current_thread().name
+    run_until(loop, seen, here)
+
+    assert seen == [here]
+
+
 class Params(msgspec.Struct, frozen=True):
     """What a test asks for."""
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 ROW: Final = re.compile(r"^\| ([FB]\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+ROWS: Final = [match[1] for match in ROW.finditer(PAGE)]
 SHOWN: Final = {match[1]: match[4] for match in ROW.finditer(PAGE)}
 FAULTS: Final = [*range(6, 9), 11, *range(13, 25), 30, *range(36, 48)]
 REQUIRED: Final = [*(f"F{number}" for number in FAULTS), *(f"B{number}" for number in range(1, 48))]
@@ -35,6 +37,11 @@ def test_each_fault_and_bad_input_is_tested_or_has_its_reason(item: str) -> None
         assert SHOWN[item] == "tested", f"{item} has tests: its row has to say `tested`"
     else:
         assert len(SHOWN[item]) > 30, f"no test is marked with {item}, and its row gives no reason"
+
+
+def test_each_row_has_a_name_of_its_own() -> None:
+    """Otherwise a row could say `tested` for the tests of another one."""
+    assert [item for item, count in Counter(ROWS).items() if count > 1] == []
 
 
 def test_the_page_names_files_that_exist() -> None:

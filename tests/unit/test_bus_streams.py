@@ -27,7 +27,7 @@ def stream_of(encoding: str) -> tuple[io.BytesIO, io.TextIOWrapper]:
     return written, io.TextIOWrapper(written, encoding=encoding)
 
 
-@pytest.mark.fault(item="F155")
+@pytest.mark.fault(item="F162")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_terminal_of_any_encoding_takes_every_text(encoding: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_a_terminal_of_any_encoding_takes_every_text(encoding: str, name: str, m
     assert "?" in shown
 
 
-@pytest.mark.fault(item="F155")
+@pytest.mark.fault(item="F162")
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Mn", "Me", "Mc", "Cn"]), max_size=20))
 def test_what_stands_for_a_character_is_as_wide(text: str) -> None:
     """A table that is drawn for the characters is straight with what replaces them."""
