@@ -1,6 +1,7 @@
 """`variantbus example`: each file of examples/ is listed with what it is, and printed as it is."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def test_all_examples_are_listed_with_what_they_are(workspace: Workspace) -> Non
     lines = run_in_process(workspace, "example").out.splitlines()
 
     files = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()}
-    assert {line.split()[0] for line in lines} == {name for name in files if "__pycache__" not in name}
+    assert {line.split()[0] for line in lines} == {name for name in files if not re.search(r"(^|/)[._]", name)}
     for line in lines:
         assert len(line.split(maxsplit=1)[1]) > 15, line
 

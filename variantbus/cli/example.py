@@ -37,8 +37,8 @@ def example(*, name: str | None) -> None:
 def names(begun: str = "") -> list[str]:
     """Return the names that begin so, such as `grid.toml` and `own_messages/publisher.py`, sorted."""
     folder = _folder()
-    files = (path for path in folder.rglob("*") if path.suffix in _ENDINGS)
-    found = (path.relative_to(folder).as_posix() for path in files)
+    files = (path for pattern in ("[!.]*", "[!.]*/[!.]*") for path in folder.glob(pattern))  # no caches of tools
+    found = (path.relative_to(folder).as_posix() for path in files if path.suffix in _ENDINGS)
     return sorted(name for name in found if name.startswith(begun))
 
 
