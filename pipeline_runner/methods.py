@@ -158,6 +158,7 @@ class JobMethods:
 
     def _pause(self, params: QueueParams) -> QueueReply:
         self._service.pause(self._queue_name(params.pipeline))
+        self._changed()  # others may have waited for a job of it that was to run alone
         return self._queue()
 
     def _resume(self, params: QueueParams) -> QueueReply:

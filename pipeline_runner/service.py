@@ -216,6 +216,9 @@ class Runner:
         if away:
             self._away(pipeline, away)
             self._queues[pipeline].end_rest()  # that it is away holds its jobs until the moment when it is back
+            if self._queues.draining:  # perhaps for a job of this pipeline, which cannot run now
+                self._queues.draining = False
+                self._wake()
         elif self._queues[pipeline].unreachable:
             self._queues[pipeline].unreachable = ""
             logger.info("%s: its server answers", pipeline)

@@ -111,7 +111,7 @@ class PipelineQueues:
         self._workers, self._limit = workers, limit
         self._pauses: AbstractSet[str] = frozenset()
         self._held = ""
-        self.draining = False  # nothing starts until another job has come or ended: one runs alone, or is about to
+        self.draining = False  # nothing starts until something changes: a job runs alone, or is about to
         self._queues = {name: PipelineQueue(concurrency, limit) for name, concurrency in concurrencies.items()}
 
     def __getitem__(self, pipeline: str) -> PipelineQueue:
@@ -130,6 +130,7 @@ class PipelineQueues:
     def set_pauses(self, pauses: AbstractSet[str]) -> None:
         """Replace the set of paused pipelines; ALL may be in it."""
         self._pauses = pauses
+        self.draining = False  # the job that was about to run alone may be one of these
         for name, queue in self._queues.items():
             queue.paused = not pauses.isdisjoint((ALL, name))
 

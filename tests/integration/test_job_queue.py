@@ -232,13 +232,10 @@ def test_a_job_that_is_timed_runs_alone(reopen: Open) -> None:
 
 
 @pytest.mark.fault(item="F154")
-def test_a_timed_job_that_ends_at_once_lets_the_next_one_start(
-    service: JobService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_timed_job_that_ends_at_once_lets_the_next_one_start(service: JobService) -> None:
     """As when its experiment is being cancelled."""
     timed = replace(request_for("timed", mark=context()), exclusive=True)
     service.submit([timed, request_for("other")])
-    monkeypatch.setattr("pipeline_runner.queue.service.CANCELS_AT_ONCE", 1)
     service.cancel_experiment("exp-1")
 
     assert service.claim({"embedded": 2}) == []

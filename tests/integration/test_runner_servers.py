@@ -5,7 +5,15 @@ from itertools import pairwise
 
 import pytest
 
-from bus.contracts.jobs import CancelParams, CancelReply, PipelinesReply, SubmitParams, SubmitReply
+from bus.contracts.jobs import (
+    CancelParams,
+    CancelReply,
+    PipelinesReply,
+    QueueParams,
+    QueueReply,
+    SubmitParams,
+    SubmitReply,
+)
 from bus.contracts.messages import JobCompleted, JobError, JobStarted
 from bus.protocol.control import ControlError
 from pipeline_runner.queue.retries import MAX_FAULTS
@@ -48,6 +56,30 @@ def test_a_server_that_goes_away_pauses_its_own_queue_alone(start_runner: Start,
     assert ended.fault is not None
     assert ended.fault.message == "not now"
     assert remote.runs == ["one", "one", "two", "four"]
+
+
+@pytest.mark.fault(item="F154")
+@pytest.mark.parametrize("cause", ["pause", "away"])
+def test_nobody_waits_for_a_timed_job_that_cannot_run_either(
+    start_runner: Start, local: Local, remote: Remote, cause: str
+) -> None:
+    """It was about to run alone; then its pipeline is paused, or the server of that goes away."""
+    local.concurrency, remote.refresh_seconds = 2, 0.02
+    runner = start_runner()
+    heard(runner, remote)
+    submit(runner, "one")
+    wait_for(runner, "one", "running")
+    submit(runner, "timed", pipeline="remote", exclusive=True)
+    submit(runner, "two")
+    assert show(runner, "two").state == "queued"
+
+    if cause == "pause":
+        ask(runner, "queue.pause", QueueParams(pipeline="remote"), QueueReply)
+    remote.away = "server: gone" if cause == "away" else ""
+
+    wait_for(runner, "two", "running")
+    assert show(runner, "timed").state == "queued"
+    local.released.set()
 
 
 def test_a_server_that_is_busy_rests_and_the_job_runs_again(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, SubmitParams, SubmitReply
-from bus.contracts.messages import JobResult
+from bus.contracts.messages import Config, JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.control import ControlError
 from bus.transport.client import request
@@ -137,10 +137,13 @@ def refusal(runner: ServiceThread[Runner], method: str, params: object) -> tuple
     return refused.value.code, refused.value.message
 
 
-def submit(runner: ServiceThread[Runner], *names: str, pipeline: str = "local", priority: int = 0) -> SubmitReply:
+def submit(
+    runner: ServiceThread[Runner], *names: str, pipeline: str = "local", priority: int = 0, exclusive: bool = False
+) -> SubmitReply:
     """Submit jobs by their names."""
+    config: Config = {"level": 1}
     jobs = [
-        JobRequest(job_id=name, pipeline=pipeline, stage="run", config={"level": 1}, priority=priority)
+        JobRequest(job_id=name, pipeline=pipeline, stage="run", config=config, priority=priority, exclusive=exclusive)
         for name in names
     ]
     reply = ask(runner, "job.submit", SubmitParams(jobs=jobs), SubmitReply)

@@ -62,12 +62,19 @@ class Supervisor:
         now = time.monotonic()
         for one in self._programs:
             if one.process is None and one.due <= now:
-                one.process, one.started = lifeline.spawn(one.arguments), now
+                one.started = now
+                try:
+                    one.process = lifeline.spawn(one.arguments)
+                except OSError as error:  # such as no memory or process left: as if it had died at once
+                    self._again(one, f"{one.name} cannot be started: {error.strerror}", now)
             elif one.process and one.process.poll() is not None:
                 status = one.process.returncode
                 shown = status if status >= 0 else EXIT_SIGNAL - status
-                rest = one.ended(now)
-                _tell(f"{one.name} has ended with status {shown}; starting it again" + (f" in {rest:g} s" * (rest > 0)))
+                self._again(one, f"{one.name} has ended with status {shown}", now)
+
+    def _again(self, one: Program, what: str, now: float) -> None:
+        rest = one.ended(now)
+        _tell(f"{what}; starting it again" + (f" in {rest:g} s" * (rest > 0)))
 
 
 def _tell(text: str) -> None:
