@@ -26,7 +26,6 @@ from bus.contracts.jobs import (
     SubmittersReply,
 )
 from bus.contracts.lifecycle import IllegalTransitionError
-from bus.contracts.messages import LearningContext
 from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.errors import StorageError
@@ -110,7 +109,7 @@ class JobMethods:
         if size > self._job_limit:
             raise InvalidInputError(f"config: the job has {size} bytes, over {self._job_limit}; shorten its texts")
         spec = find_stage(self._stages(), request.pipeline, request.stage)
-        check_config(spec, request.config, _varied(request.learning_context))
+        check_config(spec, request.config, _may_be_off(request))
         try:
             self._pipelines[request.pipeline].check(request.stage, request.config)
         except (InvalidInputError, StorageError):
@@ -250,10 +249,14 @@ class JobMethods:
         )
 
 
-def _varied(context: LearningContext | None) -> Collection[str]:
-    """Return the variables of the experiment of a job."""
+def _may_be_off(request: JobRequest) -> Collection[str]:
+    """Return which settings may be off though others have no effect then: the variables of the job's experiment.
+
+    In a job of no experiment any may be, as in the one that such an experiment recommends.
+    """
+    context = request.learning_context
     if context is None:
-        return ()
+        return request.config
     return context.variant_value if isinstance(context.variant_value, dict) else (context.variable_under_test,)
 
 

@@ -153,3 +153,5 @@ def test_with_and_without_is_what_an_experiment_may_ask(workspace: Workspace, we
     ]
     assert sorted(request["prompt"] for request in webui.sent()) == 2 * ["a star"] + 2 * ["a star <lora:detail:0.5>"]
     check_everything(runner, learning, name)
+    without = f'[config]\n{size}hr_scale = 2\nlora_strength = 0.5\nenable_hr = false\nlora = ""\n'
+    workspace.run("job", "submit", workspace.write("job.toml", f'pipeline = "webui"\nstage = "txt2img"\n{without}'))

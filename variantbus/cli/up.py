@@ -103,7 +103,7 @@ def _claim(folder: Path) -> int:
         found = f"a `variantbus up` that was killed has left processes in {folder}: {_numbers(left)}"
     else:
         found = f"`variantbus up` runs in {folder} already, as {holder(folder / UP_LOCK)}"
-    if not (sys.stdin.isatty() and click.confirm(f"{found}. End that and go on?", err=True)):
+    if not (sys.stdin and sys.stdin.isatty() and click.confirm(f"{found}. End that and go on?", err=True)):
         raise LogError(f"{found}; `variantbus down --data-dir {shlex.quote(str(folder))}` ends that")
     end_all(folder)
     return _claim(folder)
