@@ -369,14 +369,14 @@ def is_readable(definition: bytes | None = None, state: bytes | None = None) -> 
         if definition is not None:
             _decode_definition(definition)
         if state is not None:
-            _loaded(state)
+            pictures.unpack(_decode_variant(state).packed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
 
 
 def _loaded(state: bytes) -> Variant:
-    """Return a stored variant.
+    """Return a stored variant; its pictures are not looked at, for which the row has a checksum.
 
     Raises:
         DecodeError, UnicodeDecodeError: it is none.
@@ -384,7 +384,6 @@ def _loaded(state: bytes) -> Variant:
     variant = _decode_variant(state)
     if variant.packed is pictures.NONE:
         return variant
-    pictures.unpack(variant.packed)  # only to see that they are some
     return replace(variant, packed=variant.packed.copy())  # which would keep the whole state in memory
 
 
