@@ -5,6 +5,7 @@ of sockets: a publisher registers with `on_commit` and gets the records once the
 """
 
 import logging
+import os
 import sqlite3
 import time
 from collections import Counter
@@ -19,10 +20,11 @@ from bus.eventlog.appending import append, can_append
 from bus.eventlog.checkpoints import Checkpoints
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.disk_faults import database_fault
+from bus.eventlog.epochs import EpochTable
 from bus.eventlog.errors import DiskError, LogError, StorageError
-from bus.eventlog.files import LogFile, boot_id, new_epoch
+from bus.eventlog.files import LogFile
 from bus.eventlog.newest import NewestIndex, indexed
-from bus.eventlog.opening import check_files, not_a_log, refusal, report_lost_end
+from bus.eventlog.opening import check_files, not_a_log, refusal
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
 from bus.eventlog.retention import Clock, Trimmer
@@ -63,6 +65,7 @@ class Log:
             LogError: another process has it, it is no log, it is damaged, or its folder cannot be written.
         """
         self.path, self.limits = path, limits
+        self._process = os.getpid()
         self._on_commit: list[Callable[[list[Record]], None]] = []
         self._synced = True
         self.head = 0  # the newest offset
@@ -264,6 +267,16 @@ class Log:
         return self._reader.last_topics(self.head - count, self.head)
 
     @property
+    def epochs(self) -> Epochs:
+        """The newest epochs, each with the head at its start, oldest first."""
+        return self._epochs.known
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch: another one means that what others were told may have been lost."""
+        return self._epochs.known[-1][0]
+
+    @property
     def writable(self) -> bool:
         """Whether the last transaction could be written, and the last head noted; True if nobody has tried lately."""
         failed = self._failed_at is not None and time.monotonic() - self._failed_at < STALE_SECONDS
@@ -295,7 +308,7 @@ class Log:
         try:
             damaged = self._tables.open(store, statements)
             if damaged:
-                self._begin_epoch()
+                self._epochs.begin(self.head)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise refusal(error, self.path) from error
 
@@ -317,12 +330,14 @@ class Log:
         self._file.write_head(lambda: (self.epoch, self.head))
 
     def close(self) -> None:
-        """Close in good order: the next opening keeps the epoch."""
+        """Close in good order: the next opening keeps the epoch. In a forked child nothing happens."""
+        if os.getpid() != self._process:
+            return  # the files, and whoever holds a lock at the moment, are the parent's
         self._checkpoints.wait()
         try:
             self._write_index()
             self._set_synchronous(full=True)
-            self._db.execute(SQL["upsert_closing"], {"clean": 1, "boot_id": boot_id()})
+            self._epochs.note_clean()
             self.sync_head()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (sqlite3.Error, OSError) as error:  # a full disk: what was committed is safe all the same
@@ -368,7 +383,9 @@ class Log:
         self.head, agreed = own_tables.settle_head(self._db, noted_head)
         self._reader = Reader(self._db, self.limits, own_tables.settle_first(self._db, self.head))
         own_tables.repair(self._db, self._reader, self.head, noted_epoch)
-        self._settle_epoch(doubtful=bool(damaged) or not agreed)
+        self._epochs = EpochTable(self._db, self.limits.epochs_kept)
+        self._epochs.settle(self.path, self._file, self.head, doubtful=bool(damaged) or not agreed)
+        self.sync_head()
         if not can_append(self._db, self._reader, self.head):
             raise LogError(f"{self.path} is damaged where its next event would be; restore it from a backup")
         if new:  # so that the main file alone is a log, whatever becomes of the others
@@ -379,22 +396,3 @@ class Log:
         tables = {name for (name,) in self._db.execute(own_tables.SQL["select_tables"])}
         unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
         return unknown and tables <= set(schemas.tables_of(SQL["schema"]))
-
-    def _settle_epoch(self, *, doubtful: bool) -> None:
-        """Keep the epoch only if nothing that others were told can have been rolled back; `doubtful`: it can."""
-        self.epochs: Epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
-        left = self._db.execute(SQL["select_closing"]).fetchone()
-        noted_epoch, noted_head = self._file.read_head()
-        replaced = noted_epoch is not None and noted_epoch not in (epoch for epoch, _ in self.epochs)
-        report_lost_end(self.path, self.head, noted_epoch, noted_head, replaced=replaced)
-        safe = left is not None and (left[0] or left[1] == boot_id())
-        if not self.epochs or not safe or noted_head > self.head or replaced or doubtful:
-            self._begin_epoch()
-        self.epoch: int = self.epochs[-1][0]
-        self._db.execute(SQL["upsert_closing"], {"clean": 0, "boot_id": boot_id()})
-        self.sync_head()
-
-    def _begin_epoch(self) -> None:
-        self._db.execute(SQL["insert_epoch"], (new_epoch(), self.head))
-        self.epochs = self._db.execute(SQL["select_epochs"], (self.limits.epochs_kept,)).fetchall()
-        self.epoch = self.epochs[-1][0]

@@ -56,6 +56,7 @@ if child == 0:
     sync.close()
     later.close()
     publisher.close()
+    log.close()
     loop.close()
     sys.exit(7)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -63,6 +64,7 @@ print("the child ended with", status, flush=True)
 assert sync.receive(0.05) == []
 publisher.publish_ephemeral("a.", message)
 publisher.close()
+assert log.query("SELECT clean FROM closing") == [(0,)], "the child has closed the log of its parent"
 log.close()
 loop.close()
 sync.close()

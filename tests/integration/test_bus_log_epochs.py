@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import bus.eventlog.log
+import bus.eventlog.epochs
 from bus.config.limits import DEFAULT_LIMITS
 from bus.eventlog.errors import LogError
 from bus.eventlog.log import Log
@@ -33,7 +33,7 @@ def test_a_clean_close_keeps_the_epoch(open_log: OpenLog, path: Path, monkeypatc
     fill(log, 2)
     epochs = log.epochs
     log.close()
-    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(bus.eventlog.epochs, "boot_id", lambda: "another boot")
 
     log = open_log(path)
 
@@ -91,7 +91,7 @@ def test_an_unclean_end_before_a_reboot_begins_a_new_epoch(
 ) -> None:
     """Where a power cut may have rolled the file back, a new epoch starts at the head that survived."""
     epoch = kill_a_writer(path)
-    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(bus.eventlog.epochs, "boot_id", lambda: "another boot")
 
     log = open_log(path)
 
@@ -147,7 +147,7 @@ def test_a_log_that_was_replaced_by_another_begins_a_new_epoch_and_says_so(
 def test_only_the_newest_epochs_are_told(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats do not grow without bound with the age of a log."""
     boots = itertools.count()
-    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: f"boot {next(boots)}")
+    monkeypatch.setattr(bus.eventlog.epochs, "boot_id", lambda: f"boot {next(boots)}")
     for _ in range(DEFAULT_LIMITS.epochs_kept + 3):
         log = open_log(path)
         fill(log, 1)

@@ -122,7 +122,7 @@ def test_after_a_power_cut_or_a_restore_no_older_file_is_taken_for_a_lone_one(
     monkeypatch.setattr("time.time", lambda: began + 1000.5)
     assert OutputIndex(storage.log, storage.root).begins_at == began
 
-    storage.log.epoch += 1
+    storage.log._epochs.begin(storage.log.head)
     assert OutputIndex(storage.log, storage.root).begins_at == began + 1000
     monkeypatch.setattr("time.time", lambda: began + 2000.5)
     assert OutputIndex(storage.log, storage.root).begins_at == began + 1000

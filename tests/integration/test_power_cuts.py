@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import bus.eventlog.log
+import bus.eventlog.epochs
 from bus.contracts.messages import encode_body
 from bus.eventlog.log import Durability, Log
 from bus.protocol.frames import Epochs
@@ -120,7 +120,7 @@ def test_a_power_cut_takes_the_end_of_what_was_not_synced_and_nothing_else(
 ) -> None:
     """Whatever of the unsynced end survives: a prefix, state and events alike, in a new epoch; synced commits stay."""
     moments = write(disk, tmp_path / "test.db", durability)
-    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "after the power cut")
+    monkeypatch.setattr(bus.eventlog.epochs, "boot_id", lambda: "after the power cut")
 
     for number, moment in enumerate(moments):
         for kind, image in enumerate(moment.images):
@@ -136,7 +136,7 @@ def test_the_checker_notices_a_log_that_does_not_sync(
 ) -> None:
     """Negative control: with `synchronous=OFF` the same power cuts take commits that were promised to be safe."""
     moments = write(disk, tmp_path / "test.db", "full", sync=False)
-    monkeypatch.setattr(bus.eventlog.log, "boot_id", lambda: "after the power cut")
+    monkeypatch.setattr(bus.eventlog.epochs, "boot_id", lambda: "after the power cut")
 
     with pytest.raises(AssertionError, match="committed events are lost"):
         check_after(moments[-1], moments[-1].images[0], tmp_path / "cut", "full")
