@@ -73,23 +73,29 @@ class Checkpoints:
                 self._work = self._thread.submit(self._copy_in_thread, is_whole)
 
     def _copy_in_thread(self, is_whole: bool) -> None:
-        pages = _copy(self._own)
+        pages, _ = _copy(self._own)
         if pages > MANY_PAGES or is_whole:
             self._has_rest = self._is_nearly_whole(pages)
         self._rest_until = time.monotonic() + REST_SECONDS
 
     def _is_nearly_whole(self, pages: int) -> bool:
-        """Copy again what was committed meanwhile, each time less, and return whether few pages are left."""
+        """Copy again what was committed meanwhile, each time less, and return whether few pages are left.
+
+        While another process reads an earlier state, as a backup does, many are left, however few are new.
+        """
         for _ in range(TRIES):
-            before, pages = pages, _copy(self._own)
+            before, (pages, copied) = pages, _copy(self._own)
             if pages - before <= FEW_PAGES:
-                return True
+                return pages - copied <= FEW_PAGES
         return False
 
 
-def _copy(db: sqlite3.Connection) -> int:
-    """Return how many pages the write-ahead log has, copied or not; 0 if that cannot be done now: nothing is lost."""
+def _copy(db: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many pages the write-ahead log has, and how many of them are copied.
+
+    Both are 0 if that cannot be done now: nothing is lost.
+    """
     with suppress(sqlite3.Error):
-        ((_busy, pages, _copied),) = db.execute(COPY).fetchall()
-        return int(pages)
-    return 0
+        ((_busy, pages, copied),) = db.execute(COPY).fetchall()
+        return int(pages), int(copied)
+    return 0, 0

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -87,6 +88,27 @@ def test_much_is_never_copied_after_a_commit(open_log: OpenLog, path: Path, monk
 
     assert log._checkpoints._work, "it has begun"
     assert not log._checkpoints._has_rest
+
+
+def test_what_waits_for_a_long_read_is_never_copied_by_a_commit(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup may have read for hours: the thread copies all of that, and only then the last pages are few."""
+    monkeypatch.setattr(checkpoints, "MANY_PAGES", 10)
+    monkeypatch.setattr(checkpoints, "FEW_PAGES", 100)
+    log = open_log(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT max(offset) FROM log").fetchall()
+        fill(log, 2)
+        log._checkpoints.wait()
+        log._checkpoints.hurry()
+        log._checkpoints.wait()
+        assert not log._checkpoints._has_rest
+
+    log._checkpoints.hurry()
+    log._checkpoints.wait()
+    assert log._checkpoints._has_rest
 
 
 def test_an_error_of_the_copy_costs_nothing(open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
