@@ -14,15 +14,13 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from bus.contracts.messages import EventRejected, JobCompleted, VariantStatus, encode_body
-from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.subscriber.delivery import Delivery
-from bus.transport.loop import Loop
-from learning_service.events.consumer import EventConsumer
-from learning_service.events.router import JobEvent, LearningController
+from learning_service.events.router import JobEvent
 from learning_service.experiments import variants
 from learning_service.experiments.model import variant_status
 from learning_service.storage.store import LearningStore
+from tests.support import consumer_bench
 from tests.support.factories import (
     CANCELLED,
     JobScript,
@@ -34,20 +32,18 @@ from tests.support.factories import (
     well,
 )
 
-RUNNER: Final = "tcp://127.0.0.1:1"
 NAMES: Final = ("exp-1", "exp-2")
 VALUES: Final = (2.0, 4.0)
 SEEDS: Final = 3
 RESULTS: Final = (well("a", match=0.5), well("b", "c"), replace(well(), warnings=("odd",)), badly(), CANCELLED)
 
 
-class Bench:
-    """A consumer with its log and store, without a socket."""
+class Bench(consumer_bench.Bench):
+    """A consumer of the events of two experiments."""
 
     def __init__(self, folder: Path, *, is_new: bool) -> None:
         """Plan two experiments of two variants, unless they are there."""
-        self.log, self.loop = Log(folder / "learning.db"), Loop()
-        self.store = LearningStore(self.log)
+        super().__init__(folder / "learning.db")
         for name in NAMES if is_new else ():
             planned = planned_experiment(VALUES, jobs=SEEDS)
             planned.experiment_id = name
@@ -55,17 +51,8 @@ class Bench:
                 planned.put(replace(variant, jobs=planned_jobs(index, SEEDS, name)))
             with self.log.transaction() as tx:
                 self.store.insert(tx, planned)
-        self.consumer = EventConsumer(
-            self.log,
-            self.store,
-            self.loop,
-            None,  # type: ignore[arg-type]  # it is for progress alone
-            LearningController(),
-            on_overflow=lambda: None,
-            reconcile=lambda _: None,
-        )
 
-    def deliver(self, batch: list[Delivery]) -> None:
+    def take(self, batch: list[Delivery]) -> None:
         """Let events come together; a busy machine applies them in several turns."""
         self.consumer.on_batch(batch)
         while self.consumer._waiting:
@@ -108,14 +95,21 @@ def bench(folder: Path | None = None, *, is_new: bool = True) -> Iterator[Bench]
         try:
             yield opened
         finally:
-            opened.loop.close()
-            opened.log.close()
+            opened.close()
 
 
 def deliveries(events: list[JobEvent]) -> list[Delivery]:
     """Return events as a subscriber delivers them."""
     return [
-        Delivery(RUNNER, "job.", epoch=7, offset=offset, topic="job.x.", time_ns=1, body=Raw(encode_body(event)))
+        Delivery(
+            consumer_bench.RUNNER,
+            consumer_bench.PREFIX,
+            epoch=7,
+            offset=offset,
+            topic="job.x.",
+            time_ns=1,
+            body=Raw(encode_body(event)),
+        )
         for offset, event in enumerate(events, 1)
     ]
 
@@ -148,10 +142,10 @@ def test_events_of_a_batch_have_the_effect_of_as_many_batches(events: list[JobEv
     came = deliveries(events)
     with bench() as alone, bench() as together:
         for one in came:
-            alone.deliver([one])
+            alone.take([one])
         start = 0
         for size in sizes * len(came):
-            together.deliver(came[start : start + size])
+            together.take(came[start : start + size])
             start += size
         assert together.facts() == alone.facts()
         assert len(together.statuses()) <= len(alone.statuses())
@@ -169,7 +163,7 @@ def test_the_ends_of_a_batch_are_one_new_state_and_one_status_a_variant(monkeypa
     monkeypatch.setattr(variants, "jobs_ended", counted)
     events: list[JobEvent] = [script("exp-1", index, repeat).completed() for repeat in range(3) for index in (0, 1)]
     with bench() as one:
-        one.deliver(deliveries(events))
+        one.take(deliveries(events))
 
         assert folds == [3, 3]
         assert [(told.variant_index, told.completed, told.revision) for told in one.statuses()] == [
@@ -190,7 +184,7 @@ def test_an_event_of_a_variant_builds_on_the_ends_before_it() -> None:
         second.completed(),
     ]
     with bench() as one:
-        one.deliver(deliveries([*events, third.completed(), third.completed(badly())]))
+        one.take(deliveries([*events, third.completed(), third.completed(badly())]))
 
         assert one.consumer._counts == {("applied", ""): 4, ("ignored", "job_already_applied"): 3}
         assert one.store.get("exp-1").variants[0].status == "completed"
@@ -208,7 +202,7 @@ def test_one_end_that_makes_a_batch_fail_is_rejected_alone(monkeypatch: pytest.M
 
     monkeypatch.setattr(variants, "jobs_ended", failing)
     with bench() as one:
-        one.deliver(deliveries(events))
+        one.take(deliveries(events))
 
         (rejected,) = messages(one.log.fetch("event.rejected.", 0).records)
         assert isinstance(rejected, EventRejected)
@@ -247,15 +241,15 @@ def test_wherever_a_batch_ends_all_of_it_counts_or_nothing_and_then_it_comes_aga
         folder = tmp_path / str(point)
         folder.mkdir()
         with bench(folder) as one:
-            one.deliver([first])
+            one.take([first])
             before = one.facts()
             with ending_at(point) as reached, suppress(_EndError):
-                one.deliver(events)
+                one.take(events)
             has_ended = len(reached) == point
             assert not has_ended or one.facts() == before
         with bench(folder, is_new=False) as one:
             if has_ended:
-                one.deliver(events)
+                one.take(events)
             told = [(status.variant_index, status.completed, status.revision) for status in one.statuses()]
             assert told == [(0, 1, 2), (1, 3, 4), (0, 3, 4)]
             assert len(one.store.results.pictures("exp-1")) == 11

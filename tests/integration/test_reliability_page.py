@@ -44,11 +44,6 @@ def test_each_row_has_a_name_of_its_own() -> None:
     assert [item for item, count in Counter(ROWS).items() if count > 1] == []
 
 
-def test_each_row_has_a_number_of_its_own() -> None:
-    """Tests that are marked with it could mean the other one."""
-    assert len(ROW.findall(PAGE)) == len(SHOWN)
-
-
 def test_the_page_names_files_that_exist() -> None:
     """What it says about where to look is so."""
     for name in re.findall(r"`(tests/[\w/.]+)`", PAGE):
