@@ -49,10 +49,15 @@ def wire(runner: Settings, learning: Settings, page: Settings, others: Iterable[
     runner_feed, runner_control, learning_feed, learning_control, page_port = free_ports(ports)
     at_runner = str(Address(_reached(runner["host"]), runner_control))
     at_learning = str(Address(_reached(learning["host"]), learning_control))
-    followed = [f"--runner={one}" for one in dict.fromkeys([at_runner, *others])]
+    its_names = {at_runner, at_runner.replace("//127.0.0.1:", "//localhost:")}
+    followed = [at_runner, *(one for one in dict.fromkeys(others) if one not in its_names)]
     arguments = {
         "runner": [f"--feed-port={runner_feed}", f"--control-port={runner_control}"],
-        "learning": [f"--feed-port={learning_feed}", f"--control-port={learning_control}", *followed],
+        "learning": [
+            f"--feed-port={learning_feed}",
+            f"--control-port={learning_control}",
+            *(f"--runner={one}" for one in followed),
+        ],
         "dashboard": [f"--port={page_port}", f"--runner={at_runner}", f"--learning={at_learning}"],
         "logger": [f"--learning={at_learning}"],
     }
