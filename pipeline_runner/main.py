@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bus.console.options import configured_limits, service_options
-from bus.console.process import announce, check_exposure, service_loop, user_errors
+from bus.console.process import announce, check_exposure, end_now, service_loop, user_errors
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address, Advertised
 from bus.protocol.validation import InvalidInputError
@@ -114,3 +114,5 @@ def main(  # noqa: PLR0913 - one parameter an option
             runner.close()
         finally:
             log.close()
+    if runner.abandoned:
+        end_now()

@@ -89,6 +89,7 @@ class Runner:
         self._disk = RoomWatch(loop, outputs, self._room_changed)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
+        self.abandoned = 0  # jobs whose threads still run after `close`
         self._awake = False  # `_work` is to be called in the next turn of the loop
         self._pool = WorkerPool(loop, pipelines, self._ended, self._report, self._reused, outputs)
         for job in self._service.store.running():
@@ -107,6 +108,7 @@ class Runner:
         """Stop the running jobs and requeue those that have not ended: they run again at the next start."""
         self._refresher.stop()
         ended, left = self._pool.stop(STOP_SECONDS)
+        self.abandoned = len(left)
         self._refresher.join(JOIN_SECONDS)
         if left:
             logger.warning("%d jobs did not stop in time and are abandoned", len(left))

@@ -3,6 +3,7 @@
 Needs the extra `cli` (click).
 """
 
+import atexit
 import ctypes
 import errno
 import gc
@@ -14,7 +15,6 @@ import signal
 import stat
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -52,6 +52,7 @@ ARGUMENT_SHOWN: Final = 80  # characters of one that is wrong
 FEW_DESCRIPTORS: Final = 1024  # the usual minimum of operating systems
 LIFELINE: Final = "VARIANTBUS_LIFELINE"  # set by our own commands alone: see `end_with_parent`
 STOP_SECONDS: Final = 6.0  # a service drains and ends within 5
+EXIT_SECONDS: Final = 2.0  # for the interpreter to end, when all is closed
 logger = logging.getLogger(__name__)
 
 
@@ -118,9 +119,22 @@ def _end_after(pipe: int) -> None:
     """Wait for the end of a pipe, then end this process: ask, and force."""
     while os.read(pipe, 1):
         pass
+    end_within(STOP_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_within(seconds: float) -> None:
+    """Let the system end this process, if it has not ended by then.
+
+    No thread of ours could: the interpreter runs none while it ends, and an image library may wait for ever then, for
+    a job's thread that still computes (OpenBLAS does).
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def end_now() -> NoReturn:
+    """End this process well, without waiting for threads that were abandoned, nor for libraries that wait for them."""
+    os._exit(0)  # nothing is lost: lines are written out one by one
 
 
 def _set_allocator() -> None:
@@ -137,6 +151,7 @@ def service_loop() -> Iterator[Loop]:
     gc.freeze()  # objects of the start-up are never collected
     gc.set_threshold(GC_ALLOCATIONS)
     sys.setswitchinterval(SWITCH_SECONDS)
+    atexit.register(end_within, EXIT_SECONDS)
     loop = Loop()
     try:
         loop.handle_signals()
