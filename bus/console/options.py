@@ -160,6 +160,11 @@ def pass_on_config() -> None:
         os.environ["VARIANTBUS_CONFIG"] = str(found[0])
 
 
+def usual_data_dir() -> Path:
+    """Return the user's data folder, which commands take unless they are told another one."""
+    return platformdirs.user_data_path("variantbus")
+
+
 def data_dir_option(command: F) -> F:
     """Add `--data-dir`."""
     return _with_config(
@@ -167,7 +172,7 @@ def data_dir_option(command: F) -> F:
             "--data-dir",
             type=click.Path(file_okay=False, path_type=Path),
             envvar="VARIANTBUS_DATA_DIR",
-            default=lambda: platformdirs.user_data_path("variantbus"),
+            default=usual_data_dir,
             show_default="the user's data folder",
             show_envvar=True,
             help="Folder of the databases and pictures.",

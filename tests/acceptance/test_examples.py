@@ -43,7 +43,7 @@ def check_table(workspace: Workspace, name: str) -> None:
     text = (workspace.folder / report).read_text(encoding="utf-8")
     assert text.count('download="confusion.csv"') == 20
     assert "found,spam,count" in text
-    assert "3 experiments, 26 results" in workspace.run("history").out
+    assert "3 experiments, 26 files" in workspace.run("history").out
 
 
 def check_alone(events: list[Event], timed: str) -> None:

@@ -35,7 +35,7 @@ def history(*, variable: str | None, pipeline: str | None, as_json: bool, learni
         mean = "" if reply.mean is None else f", {reply.mean:.2f} stars on average"
         ratings = count_text(reply.ratings, "rating", "ratings")
         experiments = count_text(len(reply.experiments), "experiment", "experiments")
-        click.echo(f"{experiments}, {count_text(reply.images, 'result', 'results')}, {ratings}{mean}")
+        click.echo(f"{experiments}, {count_text(reply.images, 'file', 'files')}, {ratings}{mean}")
         if reply.experiments:
             click.echo()
             print_table(values_table(reply))
@@ -45,7 +45,7 @@ def history(*, variable: str | None, pipeline: str | None, as_json: bool, learni
 
 def values_table(reply: HistoryReply) -> Table:
     """Draw one row for each value, with the distribution of its stars from 1 to 5."""
-    numbers = ("experiments", "results", "ratings", "stars", "1…5", "s/job")
+    numbers = ("experiments", "files", "ratings", "stars", "1…5", "s/job")
     texts = (Column("variable", wraps=True), Column("value", wraps=True))
     table = Table(*texts, *(Column(heading, right=True) for heading in numbers))
     values = labels([value_text(one.value) for one in reply.values], VALUE_SHOWN)

@@ -10,7 +10,14 @@ from typing import Final
 import click
 import psutil
 
-from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL, data_dir_option, named_runners, pass_on_config
+from bus.console.options import (
+    LEARNING_CONTROL,
+    RUNNER_CONTROL,
+    data_dir_option,
+    named_runners,
+    pass_on_config,
+    usual_data_dir,
+)
 from bus.console.process import EXIT_REFUSED, check_exposure, fail, user_errors
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import LogFile, holder
@@ -49,7 +56,7 @@ def up(data_dir: Path) -> None:
         lock = _claim(folder)
         wiring = check_first(folder)
         click.echo(f"data and pictures in {folder}", err=True)
-        _tell_addresses(wiring)
+        _tell_variables(folder, wiring)
         programs = [Program(name, python_module(*words, *wiring.arguments[name])) for name, words in PROGRAMS.items()]
         Supervisor(folder, programs).run()
         os.close(lock)
@@ -113,8 +120,13 @@ def _numbers(processes: list[psutil.Process]) -> str:
     return ", ".join(str(process.pid) for process in processes)
 
 
-def _tell_addresses(wiring: Wiring) -> None:
-    """Say how commands find the services, if these are not where commands look by themselves."""
-    if (wiring.runner, wiring.learning) != (RUNNER_CONTROL, LEARNING_CONTROL):
-        variables = f"VARIANTBUS_RUNNER={wiring.runner} VARIANTBUS_LEARNING={wiring.learning}"
-        click.echo(f"for commands in other terminals: export {variables}", err=True)
+def _tell_variables(folder: Path, wiring: Wiring) -> None:
+    """Say how commands find services and data, where these are not where commands look by themselves."""
+    usual = {
+        "VARIANTBUS_DATA_DIR": (str(folder), str(usual_data_dir())),
+        "VARIANTBUS_RUNNER": (wiring.runner, RUNNER_CONTROL),
+        "VARIANTBUS_LEARNING": (wiring.learning, LEARNING_CONTROL),
+    }
+    variables = [f"{name}={shlex.quote(value)}" for name, (value, default) in usual.items() if value != default]
+    if variables:
+        click.echo(f"for commands in other terminals: export {' '.join(variables)}", err=True)
