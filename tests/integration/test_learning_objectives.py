@@ -113,7 +113,7 @@ def test_an_objective_that_cannot_be_is_refused(services: Services) -> None:
             request(address_of(learning), "experiment.set", {"experiment_id": EXPERIMENT, **params}, ExperimentView)
         assert refused.value.code == "invalid_request"
     assert show(learning).definition == TYPO
-    with pytest.raises(ControlError, match="unknown"):
+    with pytest.raises(ControlError, match="was not found"):
         request(address_of(learning), "experiment.set", SetParams(experiment_id="x", objective="a"), ExperimentView)
 
 
