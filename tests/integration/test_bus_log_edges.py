@@ -108,3 +108,17 @@ def test_a_log_that_cannot_be_closed_cleanly_says_so(path: Path, caplog: pytest.
     with_it = Log(path)
     assert [record.topic for record in with_it.fetch("", 0).records] == ["a."]
     with_it.close()
+
+
+@pytest.mark.fault(item="F50")
+def test_a_process_that_has_not_opened_a_log_does_not_close_it(
+    open_log: OpenLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a forked child of the one that did, which goes on."""
+    log = open_log(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 0)
+        log.close()
+
+    append(log, ("a.", 1))
+    assert log.query("SELECT clean FROM closing") == [(0,)]
