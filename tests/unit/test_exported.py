@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
@@ -15,7 +16,7 @@ from bus.contracts.messages import ImageRef, Scalar, Variable
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.archive import parts_of
-from variantbus.reports.export import Exported, from_csv, from_json, to_csv, to_json, under
+from variantbus.reports.export import COLUMNS, Exported, from_csv, from_json, to_csv, to_json, under
 
 VALUES: list[Scalar] = [0, False, 7.5, "euler", "7", "=1+1", "", "null", '"x"', "'-", "a,b\n"]
 
@@ -81,6 +82,28 @@ def test_both_formats_are_read_as_they_were_written(grid: bool) -> None:
     assert [type(value) for value in from_csv(to_csv(exported)).values] == [type(value) for value in exported.values]
 
 
+@pytest.mark.fault(item="F150")
+@pytest.mark.parametrize("name", [*COLUMNS, "metric.match", "metric.", "variable.seed", "=x", "'=x", "a,b"])
+def test_a_variable_may_be_called_as_a_column_is(name: str) -> None:
+    """Such as a seed, or the width of pictures: its values are not those of the column."""
+    exported = example(5, 7, 9, name=name)
+
+    assert from_csv(to_csv(exported)) == exported
+
+
+def test_the_names_of_files_go_through_a_table() -> None:
+    """One of an earlier version has no column for them."""
+    exported = example(1, 2)
+    named = replace(exported.records.pictures[0], image=replace(image("0000"), name="=a, b.csv"))
+    exported = replace(exported, records=replace(exported.records, pictures=[named]))
+
+    table = to_csv(exported)
+
+    assert from_csv(table) == exported
+    (picture,) = from_csv(table.replace(",file,", ",unknown,")).records.pictures
+    assert picture.image.name is UNSET
+
+
 @settings(max_examples=50)
 @given(
     st.lists(st.text(max_size=20) | NUMBERS | st.booleans(), min_size=2, max_size=4),
@@ -107,8 +130,10 @@ def test_a_spreadsheet_calculates_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: no column 'experiment_id'"),
-        ("a,b\r\n1,2\r\n", "line 1: no column 'experiment_id'"),
+        ("", "line 1: no column 'created_at'"),
+        ("a,b\r\n1,2\r\n", "line 1: no column 'created_at'"),
+        (to_csv(example(1, 2, name="seed")).replace("variable.seed", "seed"), "line 1: no column 'variable.seed'"),
+        (to_csv(example(1, 2)).replace(",0000,", ",,"), "line 2: sha256: missing"),
         (to_csv(example(1, 2)).split("\r\n")[0] + "\r\n", "line 2: no definition"),
         (to_csv(example(1, 2)).replace("13.25", "soon"), "line 2: finished_at: must be a number, not 'soon'"),
         (to_csv(example(1, 2, 3)).replace(",1,0,100,exp", ",7,0,100,exp"), "variant_index: some are missing"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
@@ -21,9 +21,12 @@ from learning_service.experiments.plan import PlannedJob, job_id, settings
 CELL_LIMIT: Final = 1 << 24  # characters of a cell that is read: a definition alone may have some 100,000
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
 METRIC: Final = "metric."
+VARIABLE: Final = "variable."  # before the name of a variable that another column has
+FILE: Final = "file"  # the name of a result; tables of earlier versions have no such column
 COLUMNS: Final = (
     "experiment_id", "name", "variant_index", "repeat_index", "seed", "job_id", "state", "seconds", "finished_at",
-    "error", "stars", "note", "rated_at", "sha256", "path", "width", "height", "media_type", "created_at", "definition",
+    "error", "stars", "note", "rated_at", "sha256", "path", "width", "height", "media_type", FILE, "created_at",
+    "definition",
 )  # fmt: skip
 
 
@@ -66,11 +69,12 @@ def to_csv(exported: Exported) -> str:
     metrics = sorted({name for one in exported.records.results for name in one.metrics})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([*COLUMNS, *map(_escaped, names), *(METRIC + name for name in metrics)])
+    columns = [*COLUMNS, *map(_column, names), *(METRIC + name for name in metrics)]
+    writer.writerow(map(_escaped, columns))
     for place, row in enumerate(_rows(exported)):
         if place == 0:
             row |= {"created_at": exported.created_at, "definition": _json(exported.definition)}
-        writer.writerow(_cell(row.get(column)) for column in [*COLUMNS, *names, *(METRIC + name for name in metrics)])
+        writer.writerow(_cell(row.get(column)) for column in columns)
     return out.getvalue()
 
 
@@ -82,17 +86,17 @@ def from_csv(text: str) -> Exported:
     """
     csv.field_size_limit(CELL_LIMIT)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise InvalidInputError(f"line 1: no column {missing[0]!r}; export it again")
+    columns = set(map(_unescaped, reader.fieldnames or ()))
+    _check_columns({*COLUMNS} - {FILE}, columns)
     try:
-        rows = [{name: _unescaped(cell) for name, cell in row.items() if cell} for row in reader]
+        rows = [{_unescaped(name): _unescaped(cell) for name, cell in row.items() if cell} for row in reader]
     except csv.Error as error:
         raise InvalidInputError(f"line {reader.line_num}: {error}") from None
     except AttributeError:
         raise InvalidInputError(f"line {reader.line_num}: more cells than columns; export it again") from None
     definition, experiment_id, created_at = _first_of(rows)
     names = [knob.name for knob in definition.knobs]
+    _check_columns(set(map(_column, names)), columns)
     values: dict[int, VariantValue] = {}
     results: dict[str, ResultRecord] = {}
     pictures: list[PictureRecord] = []
@@ -100,15 +104,16 @@ def from_csv(text: str) -> Exported:
     for line, row in enumerate(rows, 2):
         try:
             index = _whole(row, "variant_index")
-            parts = {name: _value(row.get(name, "")) for name in names}
+            parts = {name: _value(row.get(_column(name), "")) for name in names}
             values[index] = parts if len(names) > 1 else parts[names[0]]
             if "job_id" in row:
                 results.setdefault(row["job_id"], _result(row, index))
             if "sha256" in row:
                 pictures.append(_picture(row, index))
             if "stars" in row:
-                ratings[row["sha256"]] = RatingRecord(
-                    sha256=row["sha256"],
+                sha256 = _text(row, "sha256")
+                ratings[sha256] = RatingRecord(
+                    sha256=sha256,
                     stars=_whole(row, "stars"),
                     note=row.get("note", ""),
                     rated_at=_number(row, "rated_at"),
@@ -124,6 +129,16 @@ def from_csv(text: str) -> Exported:
         values=[values[index] for index in sorted(values)],
         records=Records(results=list(results.values()), pictures=pictures, ratings=list(ratings.values())),
     )
+
+
+def _column(name: str) -> str:
+    """Return the column of a variable."""
+    return VARIABLE + name if name in COLUMNS or name.startswith((METRIC, VARIABLE)) else name
+
+
+def _check_columns(needed: set[str], columns: set[str]) -> None:
+    if missing := sorted(needed - columns):
+        raise InvalidInputError(f"line 1: no column {missing[0]!r}; export it again")
 
 
 def _first_of(rows: list[dict[str, str]]) -> tuple[ExperimentDefinition, str, float]:
@@ -185,7 +200,7 @@ def _head(exported: Exported, index: int) -> dict[str, object]:
         "experiment_id": exported.experiment_id,
         "name": exported.definition.name,
         "variant_index": index,
-        **{name: _told(part) for name, part in parts.items()},
+        **{_column(name): _told(part) for name, part in parts.items()},
     }
 
 
@@ -197,6 +212,7 @@ def _image_cells(image: ImageRef, rating: RatingRecord | None) -> dict[str, obje
         "width": image.width,
         "height": image.height,
         "media_type": image.media_type,
+        FILE: None if image.name is UNSET else image.name,
     }
     if rating:
         cells |= {"stars": rating.stars, "note": rating.note, "rated_at": rating.rated_at}
@@ -227,6 +243,7 @@ def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
         height=_whole(row, "height"),
         seed=_whole(row, "seed") if "seed" in row else None,
         media_type=_text(row, "media_type"),
+        name=row.get(FILE, UNSET),
     )
     repeat_index = _whole(row, "repeat_index")
     return PictureRecord(job_id=_text(row, "job_id"), variant_index=index, repeat_index=repeat_index, image=image)
