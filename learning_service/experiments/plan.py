@@ -24,7 +24,8 @@ from learning_service.experiments.space import Space, first_round, space_of
 OF_PEOPLE: Final = ("stars", "preference")  # objectives that people decide, by ratings and by comparisons
 SECONDS: Final = "seconds"  # the objective that every job has
 MAX_JOBS: Final = 100_000
-VALUE_BYTES: Final = 65_536  # of the value of a variant: it travels with every job twice
+VALUE_BYTES: Final = 65_536  # of a value: it travels with every job twice
+PAIR_BYTES: Final = VALUE_BYTES + 8192  # of the two of a grid: the longest prompt beside a sampler
 CONFIG_BYTES: Final = 98_304  # with two values it stays below `job_bytes`, and twice that below the limit of a message
 DEFINITION_BYTES: Final = 524_288  # of all values: they travel with every status of their experiment
 
@@ -159,8 +160,8 @@ def check_plan(
             check_value(f"{where}.values #{index}", offered[knob.name], one)
     check_size("values", values, DEFINITION_BYTES)
     varied = frozenset(knob.name for knob in definition.knobs)
-    for value in values:
-        check_size("values", value, VALUE_BYTES)
+    for number, value in enumerate(values, 1):
+        check_size(f"variant #{number}: both values together", value, PAIR_BYTES)
         check_config(spec, job_config(definition, value, 0), varied)
     return values
 

@@ -112,12 +112,18 @@ def test_a_text_may_have_64_kib() -> None:
 
 @pytest.mark.fault(item="F151")
 def test_the_values_of_a_grid_are_bounded_together() -> None:
-    """A job carries both."""
-    knobs = tuple(Variable(name=name, values=["x" * 40_000]) for name in ("prompt", "negative_prompt"))
-    grid = ExperimentDefinition(name="grid", pipeline="images", stage="txt2img", variables=knobs)
+    """A job carries both: one of them may be as long as any, beside one that is no text of such a length."""
 
-    with pytest.raises(InvalidInputError, match=r"^values: 80\d+ bytes are more than 65536"):
-        check_plan(grid, PIPELINES)
+    def grid(*negatives: str) -> ExperimentDefinition:
+        knobs = (
+            Variable(name="prompt", values=["x" * VALUE_BYTES]),
+            Variable(name="negative_prompt", values=list(negatives)),
+        )
+        return ExperimentDefinition(name="grid", pipeline="images", stage="txt2img", variables=knobs)
+
+    assert len(check_plan(grid("", "y" * 8000), PIPELINES)) == 2
+    with pytest.raises(InvalidInputError, match=r"^variant #2: both values together: 75\d+ bytes are more than 73728"):
+        check_plan(grid("", "y" * 10_000), PIPELINES)
 
 
 @pytest.mark.fault(item="F151")
