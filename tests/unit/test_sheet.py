@@ -131,7 +131,7 @@ def test_what_is_not_drawn_is_told() -> None:
     assert [image.sha256 for image in sheet.grid.cells.values()] == ["b"]
     assert remarks(sheet, 2) == [
         "2 pictures could not be read, empty cells stand for them; `variantbus verify` names the damaged ones",
-        "1 more picture of the same value and seed are not drawn; the first of each is",
+        "1 more picture of the same value and seed is not drawn; the first of each is",
         "1 result is no picture, see `experiment show`",
     ]
 

@@ -81,8 +81,9 @@ def remarks(drawn: Sheet, missing: int) -> list[str]:
         text = count_text(missing, "picture could not be read", "pictures could not be read")
         told.append(f"{text}, empty cells stand for them; `variantbus verify` names the damaged ones")
     if grid.others:
-        text = count_text(grid.others, "more picture", "more pictures")
-        told.append(f"{text} of the same value and seed are not drawn; the first of each is")
+        same = "of the same value and seed"
+        text = count_text(grid.others, f"more picture {same} is", f"more pictures {same} are")
+        told.append(f"{text} not drawn; the first of each is")
     if grid.files:
         told.append(
             f"{count_text(grid.files, 'result is no picture', 'results are no pictures')}, see `experiment show`"
