@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import click
 import pytest
 
 from bus.eventlog import mounts
@@ -10,6 +11,7 @@ from bus.eventlog.errors import LogError
 from bus.eventlog.files import LogFile
 from bus.eventlog.log import Log
 from bus.eventlog.mounts import is_network, mount_of
+from variantbus.cli.up import up
 
 LINE = "36 35 {device} / /mnt/some\\040place rw,noatime shared:1 master:2 - {kind} server:/export rw,vers=4.2\n"
 
@@ -35,6 +37,18 @@ def test_a_log_is_not_begun_on_a_network_file_system(
         with pytest.raises(LogError, match=rf"here\.db would be on a network file system \({kind}\).* choose a --data"):
             opening(tmp_path / name)
 
+    assert [path.name for path in tmp_path.iterdir()] == ["mountinfo"]
+
+
+@pytest.mark.fault(item="F160")
+def test_up_makes_nothing_there_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder, and no lock of its own."""
+    mounted(tmp_path, tmp_path.stat().st_dev, "nfs4", monkeypatch)
+
+    with pytest.raises(SystemExit) as ended, click.Context(up):
+        up.callback(data_dir=tmp_path / "new")  # type: ignore[misc]  # a command has one
+
+    assert ended.value.code == 4
     assert [path.name for path in tmp_path.iterdir()] == ["mountinfo"]
 
 

@@ -21,6 +21,7 @@ from bus.console.options import (
 from bus.console.process import EXIT_REFUSED, check_exposure, fail, user_errors
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import LogFile, holder
+from bus.eventlog.mounts import require_local
 from learning_service.main import main as learning
 from pipeline_runner.main import main as runner
 from variantbus.cli.leftovers import UP_LOCK, end_all, is_locked, lock_folder, started_in
@@ -50,6 +51,7 @@ def up(data_dir: Path) -> None:
     """
     with user_errors():
         folder = data_dir.absolute()
+        require_local(folder / "runner.db")
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
         pass_on_config()
