@@ -150,8 +150,9 @@ class JobMethods:
             raise ControlError("conflict", text)
         try:
             again = self._service.retry(job)
-        except IllegalTransitionError as error:
-            raise ControlError("conflict", f"{error}; only what has failed or was cancelled can run again") from None
+        except IllegalTransitionError:
+            text = f"{job.job_id} is {job.state}; only what has failed or was cancelled can run again"
+            raise ControlError("conflict", text) from None
         self._changed()
         return self._view(again, None)
 

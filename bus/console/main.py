@@ -97,7 +97,7 @@ def tail(  # noqa: PLR0913 - one parameter an option
     _at_most_one({"--json": json_lines, "--format": template is not None})
     if exit_at_end and not any(begins.values()):
         raise click.UsageError("--exit-at-end needs --all, --after or --since")
-    hint = "check the keys if they are there" if keys else "if they are there, they may want --keys"
+    hint = f"a service that runs there may {'not know your key' if keys else 'want --keys'}"
 
     def waiting() -> None:
         click.echo(f"waiting for {' and '.join(addresses)} to answer; {hint}", err=True)

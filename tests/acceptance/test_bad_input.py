@@ -321,4 +321,4 @@ def test_a_tail_says_that_it_waits_for_somebody_who_is_away(workspace: Workspace
 
     finished = workspace.run("tail", "job", "--timeout", "3")
 
-    assert finished.err == f"waiting for {runner.control} to answer; if they are there, they may want --keys\n"
+    assert finished.err == f"waiting for {runner.control} to answer; a service that runs there may want --keys\n"

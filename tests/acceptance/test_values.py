@@ -131,8 +131,9 @@ def test_a_picture_holds_the_whole_text(workspace: Workspace) -> None:
     assert all(len(line) <= 200 for line in shown.splitlines())
     workspace.run("experiment", "export", name, "-o", workspace.folder / "all.csv")
     workspace.run("experiment", "import", workspace.folder / "all.csv", "--as-new")
+    assert f"`variantbus rate {name} IMAGE STARS`" in workspace.run("recommend", name, code=4).err
     workspace.run("rate", name, view.variants[3].images[0].sha256, "5")
-    workspace.run("recommend", name, code=4)
+    assert "judge" not in workspace.run("recommend", name, code=4).err
     check_everything(*both, name)
 
 

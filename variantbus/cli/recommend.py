@@ -1,6 +1,7 @@
 """`variantbus recommend`: which value is best, and how sure that is."""
 
 import sys
+from typing import Final
 
 import click
 import msgspec
@@ -17,6 +18,11 @@ from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.client.experiments import ask_recommendation
 from variantbus.reports.text import number_text, percent, value_text
+
+JUDGING: Final = {
+    "stars": "rate {} IMAGE STARS",
+    "preference": "compare {}",
+}  # what people decide, and by which command
 
 
 @click.command()
@@ -46,6 +52,10 @@ def _print(made: RecommendationUpdated) -> None:
     if any(one.n for one in made.estimates):
         click.echo()
         print_table(estimates_table(made))
+    elif not made.problem and (judge := JUDGING.get(made.objective)):
+        click.echo(
+            f"judge its pictures by `variantbus {judge.format(made.experiment_id)}`, or on the dashboard", err=True
+        )
 
 
 def estimates_table(made: RecommendationUpdated) -> Table:

@@ -124,6 +124,7 @@ def main(  # noqa: PLR0913 - one parameter an option
             http=Connection,
             ws="none",
             log_config=None,
+            log_level="warning",  # its four lines about starting and ending are no news beside ours
             access_log=False,
             server_header=False,
             proxy_headers=False,
