@@ -136,6 +136,10 @@ def test_a_spreadsheet_calculates_nothing() -> None:
         (to_csv(example(1, 2)).replace(",0000,", ",,"), "line 2: sha256: missing"),
         (to_csv(example(1, 2)).split("\r\n")[0] + "\r\n", "line 2: no definition"),
         (to_csv(example(1, 2)).replace("13.25", "soon"), "line 2: finished_at: must be a number, not 'soon'"),
+        (to_csv(example(1, 2)).replace("13.25", "nan"), "line 2: finished_at: must be a number, not 'nan'"),
+        (to_csv(example(1, 2)).replace(",64,", f",{2**64},"), "line 2: width: must be a whole number of 64 bits, not"),
+        (to_csv(example(77, 2)).replace('",77,', f'",{2**64},'), "line 2: x: a number has 64 bits at most"),
+        (to_csv(example(77, 2)).replace('",77,', '",1e999,'), "line 2: x: a number has 64 bits at most, and is finite"),
         (to_csv(example(1, 2, 3)).replace(",1,0,100,exp", ",7,0,100,exp"), "variant_index: some are missing"),
     ],
 )

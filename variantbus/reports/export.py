@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -13,7 +15,15 @@ from msgspec.structs import replace
 
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
 from bus.contracts.fields import NewId
-from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated, Scalar, VariantValue
+from bus.contracts.messages import (
+    INT64_MAX,
+    SEED_MAX,
+    ExperimentDefinition,
+    ImageRef,
+    RecommendationUpdated,
+    Scalar,
+    VariantValue,
+)
 from bus.protocol.doors import take
 from bus.protocol.validation import DECODE_ERRORS, WORD_LIMIT, InvalidInputError, unreadable
 from learning_service.experiments.plan import PlannedJob, job_id, settings
@@ -104,7 +114,7 @@ def from_csv(text: str) -> Exported:
     for line, row in enumerate(rows, 2):
         try:
             index = _whole(row, "variant_index")
-            parts = {name: _value(row.get(_column(name), "")) for name in names}
+            parts = {name: _scalar(row, _column(name)) for name in names}
             values[index] = parts if len(names) > 1 else parts[names[0]]
             if "job_id" in row:
                 results.setdefault(row["job_id"], _result(row, index))
@@ -146,7 +156,7 @@ def _first_of(rows: list[dict[str, str]]) -> tuple[ExperimentDefinition, str, fl
     try:
         first = rows[0]
         definition = take(json.loads(first["definition"]), ExperimentDefinition)
-        return definition, first["experiment_id"], float(first.get("created_at", 0))
+        return definition, first["experiment_id"], _number(first, "created_at") if "created_at" in first else 0.0
     except InvalidInputError:
         raise
     except (LookupError, ValueError, RecursionError):
@@ -257,17 +267,29 @@ def _text(row: Mapping[str, str], name: str) -> str:
 
 def _whole(row: Mapping[str, str], name: str) -> int:
     cell = _text(row, name)
-    if not re.fullmatch(r"-?[0-9]{1,20}", cell):
-        raise InvalidInputError(f"{name}: must be a whole number, not {cell[:WORD_LIMIT]!r}")
+    if not re.fullmatch(r"-?[0-9]{1,20}", cell) or not _fits(int(cell)):
+        raise InvalidInputError(f"{name}: must be a whole number of 64 bits, not {cell[:WORD_LIMIT]!r}")
     return int(cell)
 
 
 def _number(row: Mapping[str, str], name: str) -> float:
     cell = _text(row, name)
-    try:
-        return float(cell)
-    except ValueError:
-        raise InvalidInputError(f"{name}: must be a number, not {cell[:WORD_LIMIT]!r}") from None
+    with suppress(ValueError):
+        if _fits(number := float(cell)):
+            return number
+    raise InvalidInputError(f"{name}: must be a number, not {cell[:WORD_LIMIT]!r}")
+
+
+def _scalar(row: Mapping[str, str], name: str) -> Scalar:
+    value = _value(row.get(name, ""))
+    if not isinstance(value, str) and not _fits(value):
+        raise InvalidInputError(f"{name}: a number has 64 bits at most, and is finite")
+    return value
+
+
+def _fits(number: float) -> bool:
+    """Return whether a message can hold a number."""
+    return -INT64_MAX - 1 <= number <= SEED_MAX if isinstance(number, int) else math.isfinite(number)
 
 
 def _told(value: Scalar) -> object:
