@@ -84,7 +84,10 @@ class SubscriberBase:
         return [source.state() for source in self._sources]
 
     def pause(self) -> None:
-        """Take no more for now, but what is under way; what is published meanwhile waits, or is fetched."""
+        """Take no more for now, but what is under way; what is published meanwhile waits, or is fetched.
+
+        It is for whoever gets events by `on_batch`: to receive one is to go on.
+        """
         for source in self._sources:
             source.pause()
 

@@ -49,9 +49,8 @@ class History:
         """Return how the pictures of each variant are rated; some variants at a time, as each job may have several."""
         found: dict[int, Pictures] = {}
         first, jobs = 0, 0
-        variants = sorted(
-            experiment.variants.values(), key=lambda one: one.index
-        )  # those that were discovered are in none
+        # discovered ones are kept as they came
+        variants = sorted(experiment.variants.values(), key=lambda one: one.index)
         for place, variant in enumerate(variants):
             jobs += len(variant.jobs)
             if jobs >= self._pace.count or place == len(variants) - 1:
