@@ -225,3 +225,17 @@ def test_ctrl_c_in_a_demo_says_what_is_so(workspace: Workspace) -> None:
     assert "continues" not in demo.errors()
     assert "stopped, with its services" in demo.errors()
     assert workspace.left() == []
+
+
+@pytest.mark.fault(item="F145")
+def test_a_demo_ends_with_a_service_of_it_that_was_killed(workspace: Workspace) -> None:
+    """It would wait for it without end; nothing is left."""
+    demo = workspace.command("demo")
+    events = workspace.folder / "data" / "demo" / "logs" / "events.jsonl"
+    wait_until(events.exists, COMMAND_SECONDS, what="the services of the demo")
+
+    next(one for one in workspace.left() if "pipeline_runner" in one.cmdline()).kill()
+
+    assert demo.wait() == 1
+    assert demo.errors().startswith("Error: runner has ended with status 137")
+    wait_until_gone(workspace)

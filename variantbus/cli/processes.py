@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
 
-from bus.console.process import LIFELINE, STOP_SECONDS
+from bus.console.process import EXIT_SIGNAL, LIFELINE, STOP_SECONDS
 
 START_SECONDS: Final = 30.0
 TAIL_LINES: Final = 15
-ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HELD_BACK: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
@@ -27,7 +27,7 @@ def python_module(module: str, *arguments: str) -> list[str]:
 
 
 class StartError(Exception):
-    """A process did not start; the text has the end of its output."""
+    """A process did not start, or has ended too soon; the text has the end of its output."""
 
 
 def mark_of(folder: Path) -> str:
@@ -80,12 +80,16 @@ def stop(processes: Iterable[subprocess.Popen[str]]) -> None:
 
 @dataclass(slots=True)
 class Children:
-    """The processes of one command; leaving the `with` block stops them all, last started first."""
+    """The processes of one command; leaving the `with` block stops them all, last started first.
+
+    The end of a service ends the block with a `StartError`: the others would wait for it without end.
+    """
 
     folder: Path
     logs: Path = field(init=False)
     _lifeline: Lifeline = field(init=False)
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
+    _watched: dict[str, subprocess.Popen[str]] = field(default_factory=dict)  # by name: those that have started
 
     def start(self, name: str, module: str, *arguments: str) -> dict[str, str]:
         """Start a module and return the addresses of its `listening` line.
@@ -104,6 +108,8 @@ class Children:
         words = line.split()
         if not words or words[0] != "listening":
             raise StartError(f"{name} did not start:\n{_tail(log)}")
+        self._watched[name] = process
+        self._look()
         return dict(word.split("=", 1) for word in words[1:])
 
     def start_logger(self, name: str, module: str, *arguments: str) -> Path:
@@ -118,16 +124,25 @@ class Children:
         self.logs = self.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self._lifeline = Lifeline(self.folder)
+        signal.signal(signal.SIGCHLD, self._look)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop all processes; a second signal, as of a closed terminal and its shell, must not keep us from it."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         with _signals_held_back():
             stop(reversed(self._running))
             self._lifeline.close()
             for process in self._running:
                 if process.stdout:
                     process.stdout.close()
+
+    def _look(self, *_: object) -> None:
+        """Raise `StartError` if a service has ended."""
+        for name, process in self._watched.items():
+            if process.poll() is not None:
+                log = _tail(self.logs / f"{name}.log")
+                raise StartError(f"{name} has ended with status {shown_status(process)}:\n{log}")
 
     def _spawn(
         self, name: str, module: str, arguments: tuple[str, ...], stdout: int
@@ -141,9 +156,9 @@ class Children:
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Handle signals that end us only after the block: a process that was just made must be known, to be stopped."""
+    """Handle signals only after the block: a process that was just made must be known, to be stopped."""
     received: list[int] = []
-    before = {one: signal.getsignal(one) for one in ENDING}
+    before = {one: signal.getsignal(one) for one in HELD_BACK}
     held = {one: handler for one, handler in before.items() if callable(handler)}
     for one in held:
         signal.signal(one, lambda number, _frame: received.append(number))
@@ -154,6 +169,11 @@ def _signals_held_back() -> Iterator[None]:
             signal.signal(one, handler)
         for number in received:
             signal.raise_signal(number)
+
+
+def shown_status(process: subprocess.Popen[str]) -> int:
+    """Return the exit status of a process that has ended as a shell shows it."""
+    return process.returncode if process.returncode >= 0 else EXIT_SIGNAL - process.returncode
 
 
 def _tail(log: Path) -> str:

@@ -10,9 +10,8 @@ from typing import Final
 
 import click
 
-from bus.console.process import EXIT_SIGNAL
 from bus.transport.loop import Loop
-from variantbus.cli.processes import Lifeline, stop
+from variantbus.cli.processes import Lifeline, shown_status, stop
 
 SETTLED_SECONDS: Final = 2.0  # a process that dies earlier is started again after 1, 2, 3 … seconds
 LONGEST_REST_SECONDS: Final = 60.0
@@ -68,9 +67,7 @@ class Supervisor:
                 except OSError as error:  # such as no memory or process left: as if it had died at once
                     self._again(one, f"{one.name} cannot be started: {error.strerror}", now)
             elif one.process and one.process.poll() is not None:
-                status = one.process.returncode
-                shown = status if status >= 0 else EXIT_SIGNAL - status
-                self._again(one, f"{one.name} has ended with status {shown}", now)
+                self._again(one, f"{one.name} has ended with status {shown_status(one.process)}", now)
 
     def _again(self, one: Program, what: str, now: float) -> None:
         rest = one.ended(now)
