@@ -122,6 +122,11 @@ class Clock:
         """Return the seconds until the next event is due; 0 or less if it is."""
         return (self.start + len(self.sent) * self._interval_ns - time.monotonic_ns()) / 1e9
 
+    def wait(self) -> None:
+        """Sleep until the next event is due; not at all if it is, as even a sleep of 0 would let queues run empty."""
+        if (left := self.left()) > 0:
+            time.sleep(left)
+
     def note(self, unconfirmed: int = 0) -> None:
         """Count an event that is sent now; those before it are, but for so many that nobody has confirmed yet."""
         self._tally.set(len(self.sent) - unconfirmed)

@@ -92,7 +92,8 @@ async def _produce(parent: Parent, setup: Setup) -> None:
     clock = Clock(setup)
     for topic, message in events:
         if setup.interval:
-            await asyncio.sleep(max(0.0, clock.left()))
+            if (left := clock.left()) > 0:
+                await asyncio.sleep(left)
             clock.note(unconfirmed=stream.publish_async_pending())
         await stream.publish_async(_subject(topic), encode_body(message))
     await stream.publish_async_completed()

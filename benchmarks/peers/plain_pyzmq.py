@@ -65,7 +65,7 @@ def produce(parent: Parent, setup: Setup) -> None:
     clock = Clock(setup)
     for topic, message in events:
         if setup.interval:
-            time.sleep(max(0.0, clock.left()))
+            clock.wait()
             clock.note()
         socket.send_multipart([topic.encode(), encode_body(message)])
     parent.tell("sent", start=clock.start, sent=clock.sent)

@@ -38,7 +38,7 @@ def produce(parent: Parent, setup: Setup) -> None:
     clock = Clock(setup)
     if setup.interval:
         for _, message in events:
-            time.sleep(max(0.0, clock.left()))
+            clock.wait()
             clock.note()
             client.xadd(JOBS, {"body": encode_body(message)})
     else:

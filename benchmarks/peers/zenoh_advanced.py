@@ -62,7 +62,7 @@ def produce(parent: Parent, setup: Setup) -> None:
         clock = Clock(setup)
         for _, message in events:
             if setup.interval:
-                time.sleep(max(0.0, clock.left()))
+                clock.wait()
                 clock.note()
             publisher.put(encode_body(message))
         parent.tell("sent", start=clock.start, sent=clock.sent)
