@@ -16,6 +16,7 @@ from bus.protocol import validation
 from bus.protocol.control import FetchParams, error_decoder
 from bus.protocol.doors import take
 from bus.protocol.frames import feed_decoder, heartbeat_decoder
+from bus.protocol.places import VALUE, named
 from bus.protocol.validation import InvalidInputError, convert, decode, near_miss
 
 FETCH = msgspec.msgpack.Decoder(FetchParams)
@@ -187,3 +188,9 @@ def test_a_text_in_a_wrong_form_is_refused_in_words(value: object, kind: type[ms
     """Nobody has to read a regular expression, wherever the field says in words what it takes."""
     with pytest.raises(InvalidInputError, match=f"^{re.escape(text)}"):
         convert(value, kind)
+
+
+def test_a_table_has_the_name_of_the_value_that_is_refused() -> None:
+    """Its place stays as it is where each value is taken alone."""
+    assert named(VALUE, {"a": 1, "b": "x"}, dict[str, int]) == ".b"
+    assert named(VALUE, {"a": 1}, dict[str, int]) == VALUE
