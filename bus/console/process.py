@@ -52,7 +52,7 @@ ARGUMENT_SHOWN: Final = 80  # characters of one that is wrong
 FEW_DESCRIPTORS: Final = 1024  # the usual minimum of operating systems
 LIFELINE: Final = "VARIANTBUS_LIFELINE"  # set by our own commands alone: see `end_with_parent`
 STOP_SECONDS: Final = 6.0  # a service drains and ends within 5
-EXIT_SECONDS: Final = 2.0  # for the interpreter to end, when all is closed
+EXIT_SECONDS: Final = 5.0  # for the interpreter to end, when all is closed; far more than a busy machine needs
 logger = logging.getLogger(__name__)
 
 

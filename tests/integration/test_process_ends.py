@@ -12,7 +12,7 @@ import pytest
 from tests.support.helpers import TIME_FACTOR
 
 ROOT: Final = Path(__file__).parents[2]
-SOON: Final = 1.5 * TIME_FACTOR
+SOON: Final = 5.0 * TIME_FACTOR
 WAITS: Final = "import atexit, threading; atexit.register(threading.Event().wait)\n"  # as OpenBLAS does in C
 BUSY: Final = f"""
 {WAITS}
