@@ -153,3 +153,20 @@ def test_results_that_are_no_pictures_are_named_with_their_hash() -> None:
     screen = ExperimentScreen(experiment=RUNNING)
     screen.take(variant)
     assert "one.csv (bbbbbbbb)" in drawn(screen)
+
+
+@pytest.mark.fault(item="F157")
+def test_lines_tell_long_values_from_each_other_as_the_table_does() -> None:
+    """Two prompts with the same beginning and end, where no table is drawn."""
+    prompts = [f"{'a long way ' * 20}{colour}{' to go' * 20}" for colour in ("red", "blue")]
+    statuses = [
+        variant_status(one, variant) for one in [planned_experiment(prompts)] for variant in one.variants.values()
+    ]
+    screen = ExperimentScreen(experiment=RUNNING)
+    for status in statuses:
+        screen.take(status)
+
+    lines = [screen.summary(status) for status in statuses]
+
+    assert "red" in lines[0]
+    assert "blue" in lines[1]

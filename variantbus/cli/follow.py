@@ -19,7 +19,7 @@ from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
-from variantbus.cli.view import ExperimentScreen, Wait, search_line, summary_line
+from variantbus.cli.view import ExperimentScreen, Wait, search_line
 from variantbus.cli.waiting import Reason, ReasonWatch
 
 REFRESH_SECONDS: Final = 0.1
@@ -111,6 +111,7 @@ def _progress_of(variant: VariantStatus | None) -> tuple[object, ...]:
 
 
 def _print_lines(screen: ExperimentScreen, batch: list[Delivery], *, json_lines: bool) -> None:
+    news: list[VariantStatus] = []
     for delivery in batch:
         message = _message(delivery)
         before = screen.variants.get(message.variant_index) if isinstance(message, VariantStatus) else None
@@ -118,7 +119,9 @@ def _print_lines(screen: ExperimentScreen, batch: list[Delivery], *, json_lines:
         if json_lines:
             click.echo(as_json(delivery))
         elif changed and _progress_of(changed) != _progress_of(before):
-            click.echo(summary_line(changed))
+            news.append(changed)
+    for one in news:  # behind all, as the others are known then
+        click.echo(screen.summary(one))
 
 
 def _message(delivery: Delivery) -> Message | None:

@@ -98,11 +98,21 @@ class ExperimentScreen:
         """Draw the table with a line of progress above it; in a low terminal, only the rows that change."""
         if self.experiment is None:
             return Text("waiting for the learning service …", style="dim")
+        self._label()
+        return _Drawn(self, _headline(self.experiment, self.reason), height)
+
+    def summary(self, variant: VariantStatus) -> str:
+        """Return in one line of plain text how a variant is; a long value is told from all others so far."""
+        if len(value_text(variant.variant_value)) <= VALUE_SHOWN:
+            return summary_line(variant)
+        self._label()
+        return summary_line(variant, self.labels[variant.variant_index])
+
+    def _label(self) -> None:
         if len(self.labels) != len(self.variants):
             indices = sorted(self.variants)
             values = [value_text(self.variants[index].variant_value) for index in indices]
             self.labels = dict(zip(indices, labels(values, VALUE_SHOWN), strict=True))
-        return _Drawn(self, _headline(self.experiment, self.reason), height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +224,11 @@ def _warning(variant: VariantStatus) -> str:
     return f"{variant.warned} with warnings: {last_line(variant.warning)}" if variant.warning else ""
 
 
-def summary_line(variant: VariantStatus) -> str:
-    """Return in one line of plain text how a variant ended."""
+def summary_line(variant: VariantStatus, label: str = "") -> str:
+    """Return in one line of plain text how a variant ended; its value as a label, or shortened by itself."""
+    value = label or shortened(value_text(variant.variant_value), VALUE_SHOWN)
     parts = [
-        f"{printable(variant.variable_under_test)} = {shortened(value_text(variant.variant_value), VALUE_SHOWN)}",
+        f"{printable(variant.variable_under_test)} = {value}",
         f"{variant.status}",
         counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
         *([f"{variant.reused} reused"] if variant.reused else []),
