@@ -163,7 +163,7 @@ def test_a_client_that_is_enrolled_while_it_waits_goes_on_by_itself(workspace: W
     use(workspace, other)
     # not of all topics of jobs: the progress of one that runs is not logged, and may come before the log has been read
     waiting = workspace.command("tail", "job.queued", "--all", "--count", "1", "--json")
-    wait_until(lambda: "to answer; check the keys" in waiting.errors(), what="the hint")
+    wait_until(lambda: "may not know your key" in waiting.errors(), what="the hint")
 
     enrol(ours, "read", other.public)
     use(workspace, ours)
