@@ -180,7 +180,7 @@ def test_a_plain_client_asks_what_a_log_holds(workspace: Workspace, client: Plai
         (b"fetch", msgspec.msgpack.encode({"after": -1}), "invalid_request", "after"),
         (b"fetch", msgspec.msgpack.encode({"after": 0, "limmit": 1}), "invalid_request", "limit"),
         (b"check", msgspec.msgpack.encode({"prefix": "half.a.tok"}), "invalid_request", "prefix"),
-        (b"fetch", msgspec.msgpack.encode([1, 2]), "invalid_request", "object"),
+        (b"fetch", msgspec.msgpack.encode([1, 2]), "invalid_request", "must be a table"),
         (b"fetch", b"\xc1", "invalid_request", "input"),
         (b"experiment.show", msgspec.msgpack.encode({"experiment_id": "none"}), "not_found", "none"),
         (b"experiment.show", b"\x80", "invalid_request", "experiment_id"),
@@ -196,5 +196,6 @@ def test_a_wrong_request_gets_an_error_that_names_what_is_wrong(
 
     assert (status, error["code"]) == (b"error", code)
     assert word in error["message"]
-    assert error["details"] == {}
+    asked = {"service": "learning", "method": method.decode(errors="replace")}
+    assert error["details"] == (asked if code == "unknown_method" else {})
     assert client.ask(b"info", {})[0] == b"ok"

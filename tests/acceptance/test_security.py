@@ -81,7 +81,7 @@ def test_the_whole_chain_runs_with_keys_and_a_second_machine_may_look(workspace:
     use(workspace, None)
     assert error_of(workspace.run("experiment", "list", code=3)).endswith("if it is, it may want keys: see --keys")
     quiet = workspace.run("tail", "--count", "1", "--timeout", "3", code=5)
-    assert "they may want --keys" in quiet.err
+    assert "may want --keys" in quiet.err
     for service in (runner, learning):
         assert service.terminate() == 0
         assert ours.secret not in service.process.err.read_text(encoding="utf-8")

@@ -82,7 +82,7 @@ class Reference:
             ):
                 arguments = ["--data-dir", str(data), "--feed-port", str(ports[0]), "--control-port", str(ports[1])]
                 arguments += ["--runner", self.runner] if name == "learning" else []
-                module = command.callback.__module__ if real and command.callback else None
+                module = command.callback.__module__.removesuffix(".main") if real and command.callback else None
                 programs[name] = Program(command, arguments, name, data.parent, module=module)
             yield programs
         finally:

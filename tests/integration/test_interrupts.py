@@ -13,7 +13,8 @@ RESTORED_CHILD: Final = """
 import signal, subprocess, sys
 from tests.support.interrupts import restore_interrupts
 restore_interrupts()
-subprocess.run([sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT).__name__)"], check=True)
+code = "import signal; print(signal.getsignal(signal.SIGINT).__name__, signal.getsignal(signal.SIGHUP).name)"
+subprocess.run([sys.executable, "-c", code], check=True)
 """
 
 
@@ -22,9 +23,9 @@ def test_the_suite_itself_can_be_interrupted() -> None:
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-@pytest.mark.parametrize("command", ['exec "$@"', 'trap "" INT; exec "$@"'], ids=["foreground", "background"])
-def test_a_child_has_the_usual_handler(command: str) -> None:
-    """A process inherits "ignored" from a shell's background job, but not from the tests in between."""
+@pytest.mark.parametrize("command", ['exec "$@"', 'trap "" INT HUP; exec "$@"'], ids=["foreground", "background"])
+def test_a_child_has_the_usual_handlers(command: str) -> None:
+    """A process inherits "ignored" from a shell's background job or nohup, but not from the tests in between."""
     words = ["sh", "-c", command, "sh", sys.executable, "-c", RESTORED_CHILD]
     child = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert child.stdout.strip() == signal.default_int_handler.__name__
+    assert child.stdout.split() == [signal.default_int_handler.__name__, signal.SIG_DFL.name]
