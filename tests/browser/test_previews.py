@@ -42,14 +42,14 @@ def fake() -> Iterator[FakeComfy]:
     fake.stop()
 
 
-def number_of(runner: ServiceProcess, job_id: str) -> int:
-    """Return the number of the newest preview of a job, 0 while there is none."""
+def shown_of(runner: ServiceProcess, job_id: str) -> bytes:
+    """Return the newest preview of a job, empty while there is none."""
     try:
-        return runner.ask("job.preview", {"job_id": job_id}, PreviewReply).number
+        return runner.ask("job.preview", {"job_id": job_id}, PreviewReply).data
     except ControlError as error:
         if error.code != "not_found":
             raise
-        return 0
+        return b""
 
 
 @pytest.mark.fault(item="F136")
@@ -71,22 +71,21 @@ def test_a_running_cell_shows_what_its_job_has_made_so_far(page: Page, workspace
     job_id = f"{experiment_id}.0.0.0"
 
     def tell(step: int) -> None:
-        """Send previews until one is kept: the runner takes two a second."""
-        before = number_of(runner, job_id)
+        """Send a preview until it is kept: the runner takes two a second, and the server sends some by itself."""
 
         def is_kept() -> bool:
             fake.tell_preview(step)
-            return number_of(runner, job_id) > before
+            return shown_of(runner, job_id) == preview(step)
 
-        wait_until(is_kept, what="a newer preview")
+        wait_until(is_kept, what=f"the preview of step {step}")
 
     expect(page.locator(".cell")).to_have_count(1, timeout=WAIT)
     tell(3)
     expect(shown).to_have_count(1, timeout=WAIT)
     expect(shown).to_have_attribute("alt", "what the job has made so far")
-    code, _, headers = dashboard.ask("GET", f"/preview?job={job_id}&number=1")
+    number = runner.ask("job.preview", {"job_id": job_id}, PreviewReply).number
+    code, _, headers = dashboard.ask("GET", f"/preview?job={job_id}&number={number}")
     assert (code, headers["content-type"], headers["cache-control"]) == (200, "image/jpeg", "no-store")
-    assert runner.ask("job.preview", {"job_id": job_id}, PreviewReply).data == preview(3)
 
     first = shown.get_attribute("src")
     tell(4)
@@ -106,4 +105,4 @@ def test_a_running_cell_shows_what_its_job_has_made_so_far(page: Page, workspace
     expect(page.locator(".cell.completed img:not(.so-far)")).to_have_count(1, timeout=WAIT)
     expect(page.locator(".so-far")).to_have_count(0, timeout=WAIT)
     assert page.evaluate("window.empty") == 0
-    assert dashboard.ask("GET", f"/preview?job={job_id}&number=9")[0] == 404
+    assert dashboard.ask("GET", f"/preview?job={job_id}&number={number}")[0] == 404
