@@ -26,8 +26,8 @@ EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_MONITOR_STOPPED
 )
-# the authenticator has logged it, or the peer has left by itself or said nothing, as a probe of the port does
-QUIET: Final = (zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+# admitted, or denied and logged by the authenticator: a denied peer stays connected until the handshake time is over
+SETTLED: Final = (zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 NO_ZMTP: Final = "it does not speak ZMTP 3 (an old ZeroMQ library, or something else)"
 OTHER_MECHANISM: Final = "it has keys and this service has none, or the other way round"
 BROKEN: Final = "it broke the protocol in its handshake"
@@ -38,23 +38,23 @@ logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
 class Handshakes:
     """Finds out whose handshake failed, from events of which not all name the connection.
 
-    Where several are under way at once it may not be known who has succeeded; then nobody is accused.
+    Where several are under way at once it may not be known whose is settled; then nobody is accused.
     """
 
     def __init__(self) -> None:
         """Start without connections."""
-        self._open: dict[int, str] = {}  # addresses by descriptor: accepted, and not known to have succeeded
-        self._succeeded = 0  # how many of these have
+        self._open: dict[int, str] = {}  # addresses by descriptor: accepted, and not known to be settled
+        self._settled = 0  # how many of these are
         self._reason: str | None = None
 
     def accept(self, descriptor: int, address: str) -> None:
         """Take a new connection."""
         self._open[descriptor] = address
 
-    def succeed(self) -> None:
-        """Take the success of one of the connections."""
-        self._succeeded += 1
-        if self._succeeded >= len(self._open):
+    def settle(self) -> None:
+        """Take that one of the connections was admitted, or denied by its key."""
+        self._settled += 1
+        if self._settled >= len(self._open):
             self._forget()
 
     def fail(self, reason: str) -> None:
@@ -69,14 +69,14 @@ class Handshakes:
             return (address or "somebody", reason) if reason else None
         if address is None:
             return None
-        if self._succeeded:
+        if self._settled:
             self._forget()
             return None
         return address, NO_ZMTP
 
     def _forget(self) -> None:
         self._open.clear()
-        self._succeeded = 0
+        self._settled = 0
 
 
 def log_refused(bound: Socket) -> None:
@@ -93,12 +93,12 @@ def _run(monitor: Socket, port: int) -> None:
             kind, value = read_event(monitor.recv_multipart())
             if kind == zmq.EVENT_ACCEPTED:
                 handshakes.accept(value, _peer_of(value, port))
-            elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                handshakes.succeed()
+            elif kind in SETTLED:
+                handshakes.settle()
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 handshakes.fail(OTHER_MECHANISM if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH else BROKEN)
-            elif kind in QUIET:
-                handshakes.fail("")
+            elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                handshakes.fail("")  # the peer has left by itself or said nothing, as a probe of the port does
             elif kind == zmq.EVENT_DISCONNECTED:
                 if refused := handshakes.end(value):
                     logger.warning("%s was refused at port %d: %s", refused[0], port, refused[1])
