@@ -1,59 +1,64 @@
-"""How far the recommendation can be trusted: `python -m tests.simulation --runs 1000` prints tables for the docs."""
+"""How far answers and searches can be trusted: `python -m tests.simulation` prints the tables of the docs."""
 
-from collections import Counter
-from collections.abc import Iterable
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, Final, TypedDict, Unpack
 
 import click
-import numpy as np
 from click import echo
 
-from tests.simulation.study import ALL, HARD, Calibration, Study, study_preferences, study_stars
+PARTS: Final = ("answers", "judgements", "searches", "speed")
+LAYOUTS: Final = ("25", "25 uneven", "8 x 8")
+THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Options(TypedDict):
+    """The command line."""
+
+    parts: Sequence[str]
+    runs: int
+    layouts: Sequence[Any]
+    ways: Sequence[str]
+    scales: Sequence[Any]
+    wild: bool | None
+    jobs: int
+    seed: int
 
 
 @click.command()
-@click.option("--runs", default=100, show_default=True, help="Experiments of each shape that are rated by stars.")
-@click.option("--pair-runs", default=25, show_default=True, help="The same, by preferences.")
-@click.option("--seed", default=1, show_default=True, help="Another one gives other experiments.")
-def main(runs: int, pair_runs: int, seed: int) -> None:
-    """Draw experiments of which the best value is known, and compare it with what is recommended."""
-    _show("Stars", study_stars(runs, seed), "plain means")
-    _show("Preferences", study_preferences(pair_runs, seed), "pairs by chance")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this; may be given again.")
+@click.option("--runs", default=20, show_default=True, help="Worlds of each kind.")
+@click.option("--layout", "layouts", multiple=True, default=LAYOUTS, show_default=True, help="Of the searches.")
+@click.option("--way", "ways", multiple=True, help="Of the searches; all without it.")
+@click.option("--scale", "scales", multiple=True, default=("metric", "stars", "preference"), show_default=True)
+@click.option(
+    "--wild/--tame", "wild", default=None, help="Only with 10 % wild scores, or only without; both as a rule."
+)
+@click.option("--jobs", default=os.cpu_count() or 1, show_default="all cores", help="Processes at once.")
+@click.option("--seed", default=1, show_default=True, help="Another one gives other worlds.")
+def main(**options: Unpack[Options]) -> None:
+    """Draw experiments of which the best value is known, and compare it with what we say and find."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # before numpy is imported: one core for each process
+    from tests.simulation import answering, judging, searching, speed  # noqa: PLC0415
 
-
-def _show(title: str, study: Study, other: str) -> None:
-    echo(f"# {title}\n")
-    _calibration("Probability to be best, of each value", study.best)
-    _calibration("Of the recommended value", study.chosen)
-    echo(f"Calibration error where several values are exactly equal: {study.tied.error:.3f}\n")
-    echo(f"Strong recommendations of a value within the margin: {_share(study.strong)}")
-    echo(f"Decided by so many more as were said: {_share(study.decided)}\n")
-    for shape, pace in study.pace.items():
-        rows = [(count, f"{ours:.2f}", f"{plain:.2f}") for count, ours, plain in pace.rows()]
-        _table(f"Within the margin, {shape}", ("observations", "ours", other), rows)
-    for name in (ALL, HARD):
-        for share in (0.7, 0.8, 0.9):
-            ours, plain = study.pace[name].needed(share)
-            echo(f"Observations until {share:.0%} have a good value, {name}: {ours:.0f}, {other} {plain:.0f}")
-    echo()
-    for shape, tiers in study.tiers.items():
-        echo(f"Tiers at the end, {shape}: {dict(Counter(tiers))}")
-    echo()
-
-
-def _calibration(title: str, calibration: Calibration) -> None:
-    rows = [(f"{stated:.2f}", f"{true:.2f}", count) for stated, true, count in calibration.table()]
-    _table(f"{title}: calibration error {calibration.error:.3f}", ("stated", "true", "statements"), rows)
-
-
-def _table(title: str, heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    echo(f"{title}\n\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    for row in rows:
-        echo(f"| {' | '.join(map(str, row))} |")
-    echo()
-
-
-def _share(found: list[bool]) -> str:
-    return f"{np.mean(found):.2f} of {len(found)}" if found else "none"
+    parts, runs, seed = options["parts"] or PARTS, options["runs"], options["seed"]
+    for wild in (False, True) if options["wild"] is None else (options["wild"],):
+        with ProcessPoolExecutor(options["jobs"], mp_context=get_context("spawn")) as pool:
+            for scale in options["scales"] if "answers" in parts else ():
+                answers = answering.tasks_of([scale], runs, seed, wild=wild)
+                found = pool.map(answering.answer, answers, chunksize=4)
+                echo(answering.report(moment for moments in found for moment in moments))
+            for scale in options["scales"] if "judgements" in parts else ():
+                if scale != "metric":
+                    talks = judging.tasks_of([scale], runs, seed, wild=wild)
+                    echo(judging.report(pool.map(judging.talk, talks, chunksize=4)))
+            for layout in options["layouts"] if "searches" in parts else ():
+                races = searching.tasks_of([layout], options["ways"] or tuple(searching.WAYS), runs, seed, wild=wild)
+                echo(searching.report(pool.map(searching.race, races)))
+    if "speed" in parts:
+        echo(speed.report())
 
 
 if __name__ == "__main__":

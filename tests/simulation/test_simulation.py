@@ -1,33 +1,95 @@
-"""A small run of the simulation: probabilities are about true, and good values are found sooner than by plain means."""
+"""A small run of the simulation: what is said is about true, and what is chosen is better than chance."""
 
-from tests.simulation.study import ALL, Calibration, Pace, study_preferences, study_stars
+import numpy as np
+import pytest
+
+from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN, Score
+from tests.simulation import answering, judging, searching
+from tests.simulation.answering import Moment
+from tests.simulation.figures import Calibration, needed, table
+from tests.simulation.peers import without_seeds
+from tests.simulation.shapes import KINDS
+from tests.simulation.worlds import Layout, Scale, make_world
 
 
-def test_stated_probabilities_on_stars_are_true_and_good_values_are_found_early() -> None:
-    """Loose bounds on forty experiments; the larger run of docs/recommendation.md has the figures."""
-    study = study_stars(runs=10, seed=1)
-    assert study.best.error < 0.05
-    assert study.chosen.error < 0.15
-    assert sum(study.strong) / len(study.strong) > 0.85
-    ours, plain = study.pace[ALL].needed(0.8)
-    assert ours < plain
-    early = [row for row in study.pace[ALL].rows() if row[0] <= 36]
-    assert sum(ours for _count, ours, _plain in early) > sum(plain for _count, _ours, plain in early)
+def calibration(moments: list[Moment]) -> float:
+    """Return the calibration error where one value is best."""
+    found = Calibration()
+    for stated, true in (one for moment in moments if moment.single for one in moment.best):
+        found.add(stated, true)
+    return found.error
+
+
+@pytest.mark.parametrize(("scale", "runs", "error"), [("metric", 2, 0.04), ("stars", 3, 0.06), ("preference", 2, 0.09)])
+def test_what_is_said_is_about_true(scale: Scale, runs: int, error: float) -> None:
+    """Loose bounds on few worlds of every kind; the larger run of docs/recommendation.md has the figures."""
+    tasks = answering.tasks_of([scale], runs, seed=1, wild=False)
+    moments = [moment for task in tasks for moment in answering.answer(task)]
+    assert calibration(moments) < error
+    inside = [one for moment in moments for one in moment.inside]
+    assert not inside or 0.85 < np.mean(inside) < 0.97
+    assert {moment.task.kind for moment in moments} == {*KINDS, "no difference"}
+    assert "calibration error" in answering.report(moments)
+
+
+def test_a_search_finds_a_good_value_with_less_than_the_whole_grid() -> None:
+    """On worlds with structure; each way searches the same ones."""
+    tasks = searching.tasks_of(["25"], [searching.GRID, searching.OURS], 1, seed=1, wild=False)
+    races = [searching.race(task) for task in tasks]
+    ours = [one for one in races if one.task.way == searching.OURS]
+    assert np.mean([one.jobs for one in ours]) < 50
+    assert np.mean([one.right for one in ours]) > 0.5
+    assert "jobs to 90%" in searching.report(races)
 
 
 def test_chosen_pairs_find_good_values_sooner_than_chance() -> None:
-    """The same of preferences, on fewer experiments."""
-    study = study_preferences(runs=3, seed=1)
-    assert study.best.error < 0.12
-    rows = study.pace[ALL].rows()
-    assert sum(ours for _count, ours, _chance in rows) >= sum(chance for _count, _ours, chance in rows)
+    """Each way asks the same people."""
+    talks = [judging.talk(task) for task in judging.tasks_of(["preference"], 1, seed=1, wild=False)]
+    share = {way: np.mean([one.good for one in talks if one.task.way == way]) for way in judging.WAYS["preference"]}
+    assert share[judging.OURS] >= share[judging.CHANCE]
+    assert "to 80%" in judging.report(talks)
+
+
+@pytest.mark.parametrize("layout", ["8", "25", "25 uneven", "8 x 8"])
+@pytest.mark.parametrize("kind", [*KINDS, "no difference"])
+def test_a_world_is_what_its_kind_says(kind: str, layout: Layout) -> None:
+    """It has as many values as its layout, in their order, and its best is a good one; the same seed gives the same."""
+    world, again = (make_world(np.random.default_rng(3), kind, layout) for _ in range(2))
+    assert world.size == {"8": 8, "8 x 8": 64}.get(layout, 25)
+    assert all(axis.ordered == (kind != "unordered") for axis in world.space.axes)
+    assert world.is_good(int(world.truth.argmax()))
+    assert world.is_best(list(range(world.size))).sum() == pytest.approx(1)
+    assert (world.looks == again.looks).all()
+
+
+def test_a_wild_world_has_a_few_wild_scores() -> None:
+    """Of a metric they are far off; stars stay stars."""
+    tame, wild = (make_world(np.random.default_rng(5), "slope", "25", wild=is_wild) for is_wild in (False, True))
+    assert (tame.levels == wild.levels).all()
+    assert 0.05 < np.mean(tame.looks != wild.looks) < 0.15
+    stars = make_world(np.random.default_rng(5), "slope", "8", "stars", wild=True)
+    scores = {stars.score(value, seed).score for value in range(8) for seed in range(12)}
+    assert scores <= set(range(STARS_MIN, STARS_MAX + 1))
+
+
+def test_the_part_of_a_seed_is_taken_off() -> None:
+    """What a sampler is told are values, not easy seeds."""
+    scores = [
+        Score(variant_index=value, repeat_index=seed, score=value + 10 * seed)
+        for value in range(3)
+        for seed in range(2)
+    ]
+    told = without_seeds(scores)
+    assert np.diff(told).tolist() == pytest.approx([0, 1, 0, 1, 0])
+    assert without_seeds([]) == []
 
 
 def test_the_figures_themselves_are_right() -> None:
-    """Calibration error and pace of made-up statements come out as by hand."""
-    calibration = Calibration(stated=[0.2, 0.2, 0.9, 0.9], true=[0.0, 1.0, 1.0, 1.0])
-    assert [count for _stated, _true, count in calibration.table()] == [2, 2]
-    assert abs(calibration.error - (0.3 + 0.1) / 2) < 1e-9
-    pace = Pace(ours={10: [False, True], 20: [True, True]}, plain={10: [False, False], 20: [False, True]})
-    assert pace.needed(0.75)[0] == 15
-    assert pace.needed(0.5) == (10, 20)
+    """Calibration error, pace and table of made-up statements come out as by hand."""
+    found = Calibration(stated=[0.2, 0.2, 0.9, 0.9], true=[0.0, 1.0, 1.0, 1.0])
+    assert [count for _stated, _true, count in found.table()] == [2, 2]
+    assert found.error == pytest.approx((0.3 + 0.1) / 2)
+    assert needed([10, 20], [0.5, 1.0], 0.75) == 15
+    assert needed([10, 20], [0.5, 1.0], 0.5) == 10
+    assert np.isnan(needed([10, 20], [0.5, 0.6], 0.75))
+    assert table("T", ("a", "b"), [(1, 2)]) == "**T**\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"

@@ -1,0 +1,77 @@
+"""How long an answer takes, on one core."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
+from learning_service.recommendation.pairs import next_pair
+from learning_service.recommendation.recommend import recommend
+from tests.simulation.answering import by_chance
+from tests.simulation.figures import table
+from tests.simulation.worlds import make_world
+
+SIZES: Final = ((8, 4), (8, 12), (25, 4), (64, 20), (1000, 10), (1000, 100))  # values x seeds, each once
+METRIC: Final = Objective(kind="metric", name="score")
+TIMES: Final = 5
+COMPARISONS: Final = 30
+
+
+def report(times: int = TIMES) -> str:
+    """Return a table of medians."""
+    rows = [(f"{values} values x {seeds} seeds", _text(_answer(values, seeds), times)) for values, seeds in SIZES]
+    rows.append(("100,000 ratings of 50 values x 256 seeds", _text(_ratings(), times)))
+    random = np.random.default_rng(1)
+    world = make_world(random, "one peak", "8", "preference")
+    seen = [by_chance(world, random) for _ in range(COMPARISONS)]
+    pictures = world.pictures()
+    rows.append(
+        (
+            f"{COMPARISONS} comparisons of 8 values",
+            _text(lambda: recommend(seen, world.candidates, PREFERENCE, "x"), times),
+        )
+    )
+    rows.append(("the next pair after these", _text(lambda: next_pair(pictures, seen, 1), times)))
+    return table("Speed", ("what", "median"), rows)
+
+
+def _answer(values: int, seeds: int) -> Callable[[], object]:
+    random = np.random.default_rng([values, seeds])
+    looks = (
+        np.linspace(0, 1, values)[:, None] + 0.2 * random.normal(size=seeds) + 0.1 * random.normal(size=(values, seeds))
+    )
+    scores = [
+        Score(variant_index=value, repeat_index=seed, score=float(looks[value, seed]))
+        for value in range(values)
+        for seed in range(seeds)
+    ]
+    plan = [Candidate(index=value, value=value) for value in range(values)]
+    return lambda: recommend(scores, plan, METRIC, "x")
+
+
+def _ratings() -> Callable[[], object]:
+    random = np.random.default_rng(1)
+    scores = [
+        Score(variant_index=int(value), repeat_index=int(seed), score=float(stars))
+        for value, seed, stars in zip(
+            random.integers(50, size=100_000),
+            random.integers(256, size=100_000),
+            random.integers(1, 6, 100_000),
+            strict=True,
+        )
+    ]
+    plan = [Candidate(index=value, value=value) for value in range(50)]
+    return lambda: recommend(scores, plan, STARS, "x")
+
+
+def _text(call: Callable[[], object], times: int) -> str:
+    call()  # what is imported and cached once is not the time of an answer
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begun)
+    median = float(np.median(taken))
+    return f"{median:.2f} s" if median >= 1 else f"{1000 * median:.1f} ms"
