@@ -13,7 +13,7 @@ from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.observations import objective_of
 from learning_service.recommendation.recommend import Recommendation, recommend
 from tests.simulation.figures import Calibration, share, table
-from tests.simulation.shapes import EVERY_KIND, Random
+from tests.simulation.shapes import EVERY_KIND, KINDS, Random
 from tests.simulation.ways import chosen_by
 from tests.simulation.worlds import RATED_SEEDS, Layout, Scale, World, make_world
 
@@ -158,7 +158,7 @@ def report(moments: Iterable[Moment]) -> str:
         (
             count,
             *(share([one.good for one in found if one.task.kind == kind]) for kind in EVERY_KIND),
-            share([one.good for one in found]),
+            share([one.good for one in found if one.task.kind in KINDS]),
             share([inside for one in found for inside in one.inside]),
         )
         for count, found in _grouped(all_, lambda one: one.seen).items()
@@ -176,7 +176,7 @@ def report(moments: Iterable[Moment]) -> str:
             f"Calibration error where several values are exactly equal: {tied.error:.3f}\n",
             table(
                 f"Good answers, observations in random order, {name}",
-                ("observations", *EVERY_KIND, "all", "in the interval"),
+                ("observations", *EVERY_KIND, "all with a difference", "in the interval"),
                 by_count,
             ),
             f"Decided by so many more as were said: {share(enough)} of {len(enough)}\n",
