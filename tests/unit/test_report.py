@@ -177,6 +177,22 @@ def test_every_objective_has_its_plot(objective: str) -> None:
     assert marks.count("point") == (objective != "preference")
 
 
+def test_values_with_an_order_have_a_curve() -> None:
+    """With its band, its results and the winner; two values, or texts, have none."""
+    exported, made = example([1, 2, 4], "maximize m")
+    made = replace(made, estimates=(estimate(1, 0.1), estimate(2, 0.3), estimate(4, 0.2)), value=2)
+
+    page = read(report_html(exported, made, lambda _: PNG, lambda _: None))
+
+    (curve,) = (attributes for tag, attributes in page.tags if attributes.get("class") == "curve")
+    assert curve["aria-label"] == f"maximize m over {EVIL}"
+    drawn = [tag for tag, _ in page.tags if tag in {"polygon", "polyline"}]
+    assert drawn == ["polygon", "polyline"]
+    assert "2 ★" in page.text
+    for values in ([1, 2], ["a", "b", "c"]):
+        assert 'class="curve"' not in report_html(*example(list(values)), lambda _: PNG, lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("numbers", "ticks"),
     [

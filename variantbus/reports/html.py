@@ -16,6 +16,7 @@ from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
 from learning_service.recommendation.labels import labels
 from variantbus.reports.cells import Axis, Label, Place, arranged, seeds_are_values
+from variantbus.reports.curve import curve_of
 from variantbus.reports.export import Exported
 from variantbus.reports.plot import Line, Scale, lines_of, scale_of
 from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
@@ -77,6 +78,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
         made=made,
         objective=_objective(made.objective),
         scale=scale,
+        curve=curve_of(made, seen, scale),
         rows=rows_of(exported, made, scale, seen),
         slowest=max(seconds.values(), default=0.0),
         across=_short(across),

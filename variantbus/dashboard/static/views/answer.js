@@ -3,6 +3,7 @@
 import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent } from "../dom.js";
 import { pictures, state } from "../state.js";
+import { curve } from "./curve.js";
 import { objectiveChoice } from "./objective.js";
 import { putAway } from "./putaway.js";
 import { valueKey, valueText } from "../values.js";
@@ -12,6 +13,7 @@ const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
 
 export function answerView(id) {
   const sentence = h("p", { class: "answer", role: "status" }, "…");
+  const above = h("div", {});
   const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
   const choice = objectiveChoice(id);
   const away = putAway(id);
@@ -20,6 +22,7 @@ export function answerView(id) {
     "section",
     {},
     sentence,
+    above,
     table,
     h(
       "div",
@@ -57,6 +60,7 @@ export function answerView(id) {
     const slowest = Math.max(...[...state.open.variants.values()].map((one) => one.duration_mean ?? 0), 1e-9);
     const variants = new Map([...state.open.variants.values()].map((one) => [one.variant_index, one]));
     const name = [...variants.values()][0]?.variable_under_test ?? "value";
+    fill(above, curve(made, name, points, scale));
     fill(
       table,
       h(
