@@ -17,10 +17,10 @@ from learning_service.experiments.model import SearchState
 from learning_service.experiments.space import Space, first_round, space_of
 from learning_service.recommendation.evidence import Candidate, Score
 from learning_service.recommendation.observations import objective_of
-from learning_service.recommendation.posterior import Array
 from learning_service.recommendation.recommend import METRIC_MARGIN, recommend
 from learning_service.search.policy import More, Propose, Situation, decide
 from learning_service.search.propose import propose
+from tests.simulation.shapes import Array
 
 VALUES: Final = 25
 SIDE: Final = 8  # of a grid of two variables

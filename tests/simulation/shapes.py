@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from learning_service.recommendation.posterior import Array
-
+Array: TypeAlias = NDArray[np.float64]
 Random: TypeAlias = np.random.Generator
 WAVES: Final = 24  # cosines that make up a smooth curve
 INTERACTION: Final = 0.3  # of two unordered variables, relative to what each does by itself

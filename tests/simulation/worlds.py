@@ -12,9 +12,8 @@ from bus.contracts.messages import ExperimentDefinition, Outcome, Variable
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.space import Axis, Space, space_of
 from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN, Candidate, Score
-from learning_service.recommendation.posterior import Array
 from learning_service.recommendation.recommend import METRIC_MARGIN, STARS_MARGIN
-from tests.simulation.shapes import KINDS, Random, flat
+from tests.simulation.shapes import KINDS, Array, Random, flat
 
 Layout: TypeAlias = Literal["8", "25", "25 uneven", "8 x 8"]
 Scale: TypeAlias = Literal["metric", "stars", "preference"]
