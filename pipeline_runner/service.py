@@ -147,10 +147,9 @@ class Runner:
         """Write the ends of jobs, cancel the next batch, and give waiting jobs to workers."""
         self._awake = False
         try:
-            self._write_ends()
             if self._service.cancel_some():
                 self._wake()
-            for job in self._service.claim(self._queues.startable(time.monotonic())):
+            for job in self._advance():
                 self._pool.start(job)
             if self._queues.startable(time.monotonic()):
                 self._wake()  # some of the claimed jobs have ended at once
@@ -175,10 +174,11 @@ class Runner:
         self._results[job_id] = result
         self._wake()
 
-    def _write_ends(self) -> None:
-        if not self._results:
-            return
-        results, after = self._results, self._service.finish(self._results)
+    def _advance(self) -> list[NormalizedJobRecord]:
+        """Write the ends of jobs, and return those that have been started in their places."""
+        results, places = self._results, self._service.places_freed(self._results)
+        startable = {} if places is None else self._queues.startable(time.monotonic(), places)
+        after, taken = self._service.advance(results, startable)
         self._results = {}
         faults: dict[str, tuple[NormalizedJobRecord, JobError]] = {}
         for record in after:
@@ -193,6 +193,7 @@ class Runner:
                 self._queues[record.pipeline].note_answer()
         for record, fault in faults.values():
             self._hold_up(record, fault)
+        return taken
 
     def _room_changed(self, reason: str) -> None:
         self._queues.hold(reason)

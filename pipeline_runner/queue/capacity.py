@@ -13,6 +13,7 @@ from bus.contracts.jobs import LaneView
 from pipeline_runner.queue.retries import rest_seconds
 
 SMOOTHING: Final = 0.2  # weight of the newest job in the moving average
+NONE_FREED: Final[Mapping[str, int]] = {}
 ALL: Final = ""  # as the name of a pipeline that is paused
 PAUSED: Final = "paused; resume with `variantbus job resume`"
 
@@ -87,9 +88,9 @@ class PipelineQueue:
         """The number of jobs that may still be queued."""
         return max(0, self.limit - self.queued)
 
-    def startable(self, now: float) -> int:
-        """Return how many jobs may be started."""
-        return 0 if self.waits_for(now) else max(0, self.concurrency - self.running)
+    def startable(self, now: float, freed: int = 0) -> int:
+        """Return how many jobs may be started once so many of those that run have ended."""
+        return 0 if self.waits_for(now) else max(0, self.concurrency - self.running + freed)
 
     def ahead(self, priority: int, behind: int) -> int:
         """Return how many jobs run before a waiting one that has `behind` others of its priority after it."""
@@ -155,11 +156,17 @@ class PipelineQueues:
         """The number of running jobs of all pipelines."""
         return sum(queue.running for queue in self._queues.values())
 
-    def startable(self, now: float) -> dict[str, int]:
-        """Return how many jobs may be started, for each pipeline that has waiting jobs and may start some."""
-        if self.draining:
+    def startable(self, now: float, freed: Mapping[str, int] = NONE_FREED) -> dict[str, int]:
+        """Return how many jobs may be started, for each pipeline that has waiting jobs and may start some.
+
+        `freed` is how many of those that run, by pipeline, have ended by then.
+        """
+        if self.draining and not freed:
             return {}
-        return {name: free for name, queue in self._queues.items() if queue.queued and (free := queue.startable(now))}
+        queues = self._queues.items()
+        return {
+            name: free for name, queue in queues if queue.queued and (free := queue.startable(now, freed.get(name, 0)))
+        }
 
     def views(self, now: float) -> dict[str, LaneView]:
         """Return the state of each queue as it goes over the wire."""

@@ -1,6 +1,7 @@
 """The job service: every change of a job's state with its message, and the completion handlers."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -167,26 +168,7 @@ class JobService:
 
         Fewer are started where some of them end instead, though others wait: call it again.
         """
-        offered = {pipeline: self.store.next_queued(pipeline, most) for pipeline, most in startable.items()}
-        waiting = self._turns.choose(offered, self._running.values())
-        if not waiting:
-            self.queues.draining = any(offered.values())
-            return []
-        taken, ended = [], []
-        with self._log.transaction() as tx:
-            for record in waiting:
-                if record.learning_context and record.learning_context.experiment_id in self._cancelling:
-                    ended.append(self._end(tx, record, cancelled_result()))
-                elif reason := self._failed_variants.reason(record.learning_context):
-                    ended.append(self._end(tx, self._start(tx, record), JobResult(success=False, error=reason)))
-                else:
-                    taken.append(self._start(tx, record))
-            self._write(tx, [*taken, *ended])
-        self._moved(waiting, [*taken, *ended])
-        self.queues.draining = not ended and len(waiting) < sum(map(len, offered.values()))
-        if self._steady:
-            self._began.update(dict.fromkeys((record.job_id for record in taken), self._steady()))
-        return taken
+        return self.advance({}, startable)[1]
 
     def finish(self, results: Mapping[str, JobResult]) -> list[NormalizedJobRecord]:
         """Write how runs of jobs ended, then call the completion handlers; return the jobs as they are now.
@@ -196,12 +178,49 @@ class JobService:
         Raises:
             KeyError: there is no such job.
         """
+        return self.advance(results, {})[0]
+
+    def advance(
+        self, results: Mapping[str, JobResult], startable: Mapping[str, int]
+    ) -> tuple[list[NormalizedJobRecord], list[NormalizedJobRecord]]:
+        """Do what `finish` and `claim` do in one transaction, which costs half; return what both return."""
         before = [self._get(job_id) for job_id in results]
-        with self._log.transaction() as tx:
-            after = [self._judge(tx, record, results[record.job_id]) for record in before]
-            self._write(tx, after)
-        self._moved(before, after)
-        return after
+        offered = {pipeline: self.store.next_queued(pipeline, most) for pipeline, most in startable.items()}
+        waiting = self._turns.choose(offered, [one for name, one in self._running.items() if name not in results])
+        after: list[NormalizedJobRecord] = []
+        taken: list[NormalizedJobRecord] = []
+        if before or waiting:
+            with self._log.transaction() as tx:
+                after = [self._judge(tx, record, results[record.job_id]) for record in before]
+                started = [self._start_or_end(tx, record) for record in waiting]
+                self._write(tx, [*after, *started])
+            self._moved([*before, *waiting], [*after, *started])
+            taken = [record for record in started if record.state == "running"]
+        self.queues.draining = len(taken) == len(waiting) < sum(map(len, offered.values()))
+        if self._steady:
+            self._began.update(dict.fromkeys((record.job_id for record in taken), self._steady()))
+        return after, taken
+
+    def places_freed(self, results: Mapping[str, JobResult]) -> Counter[str] | None:
+        """Return how many jobs of each pipeline may start in the transaction of these ends; None: none of any pipeline.
+
+        So it is where one did not end well, or shows that its variant does not fail: what follows is decided first.
+        """
+        ended = [self._get(job_id) for job_id in results]
+        if not all(result.success for result in results.values()):
+            return None
+        if any(self._failed_variants.reason(record.learning_context) for record in ended):
+            return None
+        return Counter(record.pipeline for record in ended)
+
+    def _start_or_end(self, tx: Transaction, record: NormalizedJobRecord) -> NormalizedJobRecord:
+        """Start a job whose turn it is, or end one that is not to run."""
+        context = record.learning_context
+        if context and context.experiment_id in self._cancelling:
+            return self._end(tx, record, cancelled_result())
+        if reason := self._failed_variants.reason(context):
+            return self._end(tx, self._start(tx, record), JobResult(success=False, error=reason))
+        return self._start(tx, record)
 
     def _judge(self, tx: Transaction, record: NormalizedJobRecord, result: JobResult) -> NormalizedJobRecord:
         if storage_fault_of(result):

@@ -46,6 +46,7 @@ class JobStore:
     def __init__(self, log: Log) -> None:
         """Create the tables if they are not there."""
         self._log = log
+        self._numbers: dict[str, int] = {}  # of jobs that were next, until they have ended or wait again
         log.create_tables("runner", SQL)
 
     def insert(self, tx: Transaction, records: Sequence[NormalizedJobRecord]) -> list[NormalizedJobRecord]:
@@ -57,7 +58,14 @@ class JobStore:
 
     def update(self, tx: Transaction, records: Iterable[NormalizedJobRecord]) -> None:
         """Write the new states of jobs."""
-        tx.executemany(SQL["update"], [(one.state, _encode(one), one.job_id) for one in records])
+        rows = []
+        for one in records:
+            number = self._numbers.get(one.job_id) or self.number_of(one.job_id)
+            if one.state != "running":
+                self._numbers.pop(one.job_id, None)
+            ((*_, state, record, crc),) = checked("jobs", [_row(number, one)])
+            rows.append((state, record, crc, number))
+        tx.executemany(SQL["update"], rows)
 
     def restore(self, tx: Transaction, number: int | None, record: NormalizedJobRecord) -> None:
         """Add a job that was there before, in its old place if that is known and free."""
@@ -101,10 +109,11 @@ class JobStore:
             DamagedJobError: a row fails its checksum.
         """
         rows = self._log.query(SQL["select_next"], (pipeline, count))
-        for job_id, _, intact in rows:
+        for number, job_id, _, intact in rows:
             if not intact:
                 raise DamagedJobError(self._log.path, f"job {job_id!a}")
-        return [self._read(record) for _, record, _ in rows]
+            self._numbers[job_id] = number
+        return [self._read(record) for _, _, record, _ in rows]
 
     def _read(self, record: bytes, what: str = "a job") -> NormalizedJobRecord:
         job = decoded(record)

@@ -51,16 +51,15 @@ SELECT 1 FROM jobs WHERE number = ?;
 SELECT number, state, record FROM jobs WHERE number > ? ORDER BY number LIMIT ?;
 
 -- update: write a job's new state.
-UPDATE jobs SET state = ?1, record = ?2,
-    crc = row_crc('jobs', number, job_id, experiment_id, pipeline, priority, ?1, ?2)
-WHERE job_id = ?3;
+UPDATE jobs SET state = ?, record = ?, crc = ? WHERE number = ?;
 
 -- select: one job with its number.
 SELECT number, record FROM jobs WHERE job_id = ?;
 
 -- select_next: the jobs of a pipeline that are next.
 SELECT
-    job_id, record, crc = row_crc('jobs', number, job_id, experiment_id, pipeline, priority, state, record)
+    number, job_id, record,
+    crc = row_crc('jobs', number, job_id, experiment_id, pipeline, priority, state, record)
 FROM jobs WHERE state = 'queued' AND pipeline = ? ORDER BY priority DESC, number LIMIT ?;
 
 -- count_behind: how many queued jobs of a pipeline with the priority of one run after it.

@@ -351,3 +351,31 @@ def test_the_jobs_of_an_experiment_that_have_not_ended_are_found(store: JobStore
 def test_an_unknown_job_is_none(store: JobStore) -> None:
     """Not an error: whoever asked decides."""
     assert store.get("nobody") is None
+
+
+def test_ends_and_the_jobs_in_their_places_share_a_transaction(reopen: Open) -> None:
+    """Half as many commits, where jobs are short."""
+    service, log = reopen()
+    service.submit([request_for(name) for name in ("one", "two", "three")])
+    claimed(service)
+    commits: list[list[str]] = []
+    log.on_commit(lambda records: commits.append([record.topic for record in records]))
+
+    results = {"one": well()}
+    places = service.places_freed(results)
+    assert places == {"embedded": 1}
+    after, started = service.advance(results, service.queues.startable(0.0, places))
+
+    assert [record.job_id for record in after] == ["one"]
+    assert [record.job_id for record in started] == ["two"]
+    assert states(service, "one", "two", "three") == ["completed", "running", "queued"]
+    assert commits == [["job.completed.", "job.started."]]
+
+
+def test_no_job_starts_in_the_transaction_of_an_end_that_is_no_success(service: JobService) -> None:
+    """Its server may have to rest, its variant may run no more: that is decided first."""
+    service.submit([request_for("one", mark=context()), request_for("two", mark=context())])
+    service.claim({"embedded": 2})
+
+    assert service.places_freed({"one": badly(), "two": well()}) is None
+    assert service.places_freed({"one": well(), "two": well()}) == {"embedded": 2}

@@ -24,6 +24,17 @@ def test_only_queues_with_jobs_and_room_are_open() -> None:
     assert queues.startable(0.0) == {"part": 2}
 
 
+def test_places_of_jobs_that_end_meanwhile_count_as_free() -> None:
+    """Even where a job was about to run alone: what has ended is what it waited for."""
+    queues = waiting(a=1, b=1)
+    queues["a"].running = 1
+    assert queues.startable(0.0) == {"b": 1}
+    assert queues.startable(0.0, {"a": 1}) == {"a": 1, "b": 1}
+
+    queues.draining = True
+    assert queues.startable(0.0, {"a": 1}) == {"a": 1, "b": 1}
+
+
 def test_a_pipeline_that_is_gone_has_the_room_of_the_workers() -> None:
     """Its jobs have to come to an end; a pause of everything holds it up, too."""
     queues = PipelineQueues({}, 4, 100)
