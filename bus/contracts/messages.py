@@ -190,8 +190,18 @@ class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     step: int | float | str | None = None
 
 
+class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Settings, such as a prompt, that go before those of the experiment; without a name people see the settings."""
+
+    name: Annotated[str, bounds(max_length=200)] = ""
+    config: Config = field(default_factory=dict)
+
+
 class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
+
+    With `blocks` each value has `jobs_per_variant` seeds under each of them: repeat `r` is that of block `r % n`, of
+    `n`, with the seed `seed + r // n`; without blocks `n` is 1.
 
     `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
     that jobs report. The `goal` is for the last two; without one, `seconds` is minimized and a metric maximized. An
@@ -209,6 +219,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     priority: Priority = 0  # its jobs run before those of lower ones
     exclusive: bool | None = None  # whether each of its jobs runs alone on its runner; nil: if their time decides
     config: Config = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
     objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
     goal: Annotated[str, words("maximize", "minimize")] | None = None
     mode: Annotated[str, words("grid", "adaptive")] = "grid"
@@ -219,6 +230,11 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     def knobs(self) -> tuple[Variable, ...]:
         """The variables, one or two."""
         return (self.variable,) if self.variable else self.variables
+
+    @property
+    def repeats(self) -> int:
+        """The jobs that each value is planned with: every seed under every block."""
+        return self.jobs_per_variant * max(1, len(self.blocks))
 
     @property
     def minimizes(self) -> bool:
@@ -361,24 +377,6 @@ _KNOWN: Final = frozenset(member.__struct_config__.tag for member in Message.__a
 _encoder = Encoder()
 _decoder: Decoder[Message] = Decoder(Message)
 _tag_decoder = Decoder(_Tag)
-
-
-def subject_of(message: Message) -> str:
-    """Return what a message is about beside its topic: a newer one of the same topic and subject replaces it.
-
-    "" where the topic says it all, as with the state of a variant.
-    """
-    match message:
-        case JobQueued() | JobStarted() | JobProgress() | JobCompleted():
-            return message.job_id
-        case ImageRated():
-            return message.sha256
-        case ImagesCompared():
-            return f"{message.left} {message.right}"
-        case EventRejected():
-            return f"{message.topic} {message.offset} {message.job_id or ''}"
-        case _:
-            return ""
 
 
 def encode_body(message: Message) -> bytes:

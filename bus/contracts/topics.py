@@ -1,7 +1,17 @@
-"""The topics of our services, without the tokens that name an experiment and a variant."""
+"""The topics of our services, without the tokens that name an experiment and a variant, and what messages are about."""
 
 from typing import Final
 
+from bus.contracts.messages import (
+    EventRejected,
+    ImageRated,
+    ImagesCompared,
+    JobCompleted,
+    JobProgress,
+    JobQueued,
+    JobStarted,
+    Message,
+)
 from bus.protocol.topics import TopicError, as_prefix
 from bus.protocol.validation import closest
 
@@ -43,3 +53,21 @@ def check_known(text: str) -> None:
     meant = begins or closest(text.replace("_", "."), [*NAMES, *firsts])
     hint = f"did you mean {meant}? " if meant else ""
     raise TopicError(f"{text!r}: no topic of the services begins so; {hint}there are: {', '.join(NAMES)}")
+
+
+def subject_of(message: Message) -> str:
+    """Return what a message is about beside its topic: a newer one of the same topic and subject replaces it.
+
+    "" where the topic says it all, as with the state of a variant.
+    """
+    match message:
+        case JobQueued() | JobStarted() | JobProgress() | JobCompleted():
+            return message.job_id
+        case ImageRated():
+            return message.sha256
+        case ImagesCompared():
+            return f"{message.left} {message.right}"
+        case EventRejected():
+            return f"{message.topic} {message.offset} {message.job_id or ''}"
+        case _:
+            return ""

@@ -12,12 +12,13 @@ from bus.protocol.validation import InvalidInputError
 from bus.transport.steps import Steps
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of
+from learning_service.experiments.blocks import check_repeats
 from learning_service.experiments.plan import (
-    CONFIG_BYTES,
     DEFINITION_BYTES,
     MAX_JOBS,
     PlannedJob,
     check_size,
+    check_sizes,
     job_config,
     job_id,
 )
@@ -33,7 +34,8 @@ def check_import(params: ImportParams, max_variants: int) -> None:
         InvalidInputError: naming the field.
     """
     axes_of(params.definition)
-    check_size("definition.config", params.definition.config, CONFIG_BYTES)
+    check_repeats(params.definition)
+    check_sizes(params.definition, "definition.")
     check_size("values", params.values, DEFINITION_BYTES)
     if not 1 <= len(params.values) <= max_variants:
         raise InvalidInputError(f"values: {len(params.values)}; an experiment has 1 to {max_variants}")
@@ -131,7 +133,7 @@ def planned_variants(whole: ImportParams) -> Steps[list[Variant]]:
         if place % AT_ONCE == 0:
             yield None
     for index, present in enumerate(seeds):
-        for repeat in range(whole.definition.jobs_per_variant):
+        for repeat in range(whole.definition.repeats):
             if repeat not in present:
                 names[index][job_id(whole.experiment_id, PlannedJob(index, repeat))] = "planned"
     return [

@@ -1,5 +1,7 @@
 """Planning: from a definition to variants and jobs, by pure functions."""
 
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +21,7 @@ from bus.contracts.pipeline_specs import (
 )
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
+from learning_service.experiments.blocks import BLOCKS_BYTES, check_blocks, in_block, seed_of, shared_config
 from learning_service.experiments.space import Space, first_round, space_of
 
 OF_PEOPLE: Final = ("stars", "preference")  # objectives that people decide, by ratings and by comparisons
@@ -51,7 +54,7 @@ def parse_job_id(name: str) -> PlannedJob:
 def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
     """Return whether the pipeline takes long to go from one value to another, as from model to model."""
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
-    variables = variables_of(spec, definition.config)
+    variables = variables_of(spec, shared_config(definition))
     specs = [variables.get(knob.name) for knob in definition.knobs]
     return any(spec is not None and spec.slow for spec in specs)
 
@@ -62,8 +65,12 @@ def settings(definition: ExperimentDefinition, value: VariantValue) -> dict[str,
 
 
 def job_config(definition: ExperimentDefinition, value: VariantValue, repeat_index: int) -> Config:
-    """Return the whole configuration of a job: the same seeds under every variant, and only the variables differ."""
-    return {**definition.config, SEED: definition.seed + repeat_index, **settings(definition, value)}
+    """Return the whole configuration of a job: the same repeats under every variant, and only the variables differ."""
+    return {
+        **shared_config(definition, repeat_index),
+        SEED: seed_of(definition, repeat_index),
+        **settings(definition, value),
+    }
 
 
 def job_request(
@@ -87,6 +94,17 @@ def job_request(
         priority=definition.priority,
         exclusive=runs_alone(definition),
     )
+
+
+def first_jobs(
+    experiment_id: str, definition: ExperimentDefinition, values: Mapping[int, VariantValue]
+) -> Iterator[JobRequest]:
+    """Yield a job of each block and of each of these values: a runner that takes these takes the others."""
+    for index, value in islice(values.items(), 1):
+        for block in range(max(1, len(definition.blocks))):
+            yield job_request(experiment_id, definition, value, PlannedJob(index, block))
+    for index, value in islice(values.items(), 1, None):
+        yield job_request(experiment_id, definition, value, PlannedJob(index, 0))
 
 
 def runs_alone(definition: ExperimentDefinition) -> bool:
@@ -123,7 +141,8 @@ def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
     if all(knob.values != "all" for knob in definition.knobs):
         return space_of(definition)
     return space_of(
-        definition, variables_of(find_stage(pipelines, definition.pipeline, definition.stage), definition.config)
+        definition,
+        variables_of(find_stage(pipelines, definition.pipeline, definition.stage), shared_config(definition)),
     )
 
 
@@ -137,7 +156,8 @@ def check_plan(
     """
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     check_objective(definition, spec)
-    offered = variables_of(spec, definition.config)
+    check_blocks(definition)
+    offered = variables_of(spec, shared_config(definition))
     for where, knob in axes_of(definition):
         if knob.name not in offered:
             stage = f"{definition.pipeline} ({definition.stage})"
@@ -150,10 +170,10 @@ def check_plan(
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
     values = plan_values(definition, max_variants, offered)
     check_search(definition, space_of(definition, offered))
-    if definition.mode == "grid" and len(values) * definition.jobs_per_variant > MAX_JOBS:
-        count = f"{len(values)} variants x {definition.jobs_per_variant}"
+    if definition.mode == "grid" and len(values) * definition.repeats > MAX_JOBS:
+        count = f"{len(values)} variants x {definition.repeats}"
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
-    check_size("config", definition.config, CONFIG_BYTES)
+    check_sizes(definition)
     for where, knob in axes_of(definition):
         for index, one in enumerate(axis_values(where, knob, max_variants, offered), 1):
             check_size(f"{where}.values #{index}", one, VALUE_BYTES)
@@ -162,8 +182,31 @@ def check_plan(
     varied = frozenset(knob.name for knob in definition.knobs)
     for number, value in enumerate(values, 1):
         check_size(f"variant #{number}: both values together", value, PAIR_BYTES)
-        check_config(spec, job_config(definition, value, 0), varied)
+        _check_job(spec, definition, value, 0, varied)
+    for repeat in range(1, len(definition.blocks)):  # whether a block fits does not depend on the value
+        _check_job(spec, definition, values[0], repeat, varied)
     return values
+
+
+def _check_job(
+    spec: StageSpec, definition: ExperimentDefinition, value: VariantValue, repeat: int, varied: frozenset[str]
+) -> None:
+    try:
+        check_config(spec, job_config(definition, value, repeat), varied)
+    except InvalidInputError as error:
+        raise InvalidInputError(in_block(definition, repeat, str(error))) from None
+
+
+def check_sizes(definition: ExperimentDefinition, where: str = "") -> None:
+    """Refuse settings that no request could hold.
+
+    Raises:
+        InvalidInputError: naming the field.
+    """
+    check_size(f"{where}config", definition.config, CONFIG_BYTES)
+    check_size(f"{where}blocks", definition.blocks, BLOCKS_BYTES)
+    for place in range(len(definition.blocks)):
+        check_size(f"{where}blocks #{place + 1}: with config", shared_config(definition, place), CONFIG_BYTES)
 
 
 def check_seeds(definition: ExperimentDefinition) -> None:
@@ -191,7 +234,7 @@ def check_search(definition: ExperimentDefinition, space: Space) -> None:
         return
     if definition.budget is None:
         raise InvalidInputError("budget: missing; say how many jobs an adaptive experiment may have in all")
-    jobs = len(first_round(space)) * definition.jobs_per_variant
+    jobs = len(first_round(space)) * definition.repeats
     if definition.budget < jobs:
         raise InvalidInputError(
             f"budget: {definition.budget} is less than the {jobs} jobs of the first round; raise it to {jobs} or more"

@@ -22,7 +22,7 @@ from learning_service.experiments.model import (
     experiment_view,
     packed_status,
 )
-from learning_service.experiments.plan import PlannedJob, check_plan, is_slow, job_id, job_request, runs_alone
+from learning_service.experiments.plan import PlannedJob, check_plan, first_jobs, is_slow, job_id, runs_alone
 from learning_service.experiments.selection import Selection
 from learning_service.experiments.variants import JobPhase, Variant
 from learning_service.planning.adaptive import AdaptiveSearch
@@ -58,11 +58,12 @@ class Creation:
     def _preview(self, params: PlanParams) -> Steps[PlanReply]:
         values, search, _ = yield from self._checked(PREVIEW, params.definition)
         definition = params.definition
-        most = definition.budget if search and definition.budget else len(values) * definition.jobs_per_variant
+        jobs = len(values) * definition.repeats
+        most = definition.budget if search and definition.budget else jobs
         seconds = self._store.catalogue.seconds_a_job(definition.pipeline)
         return PlanReply(
             values=values,
-            jobs=len(values) * definition.jobs_per_variant,
+            jobs=jobs,
             most_jobs=most,
             seconds=None if seconds is None else seconds * most,
             exclusive=runs_alone(definition),
@@ -87,7 +88,7 @@ class Creation:
             return experiment_view(known)
         values, search, pipelines = yield from self._checked(experiment_id, definition)
         created = time.time()
-        planned = yield from planned_variants(experiment_id, values, definition.jobs_per_variant, created)
+        planned = yield from planned_variants(experiment_id, values, definition.repeats, created)
         experiment = Experiment(experiment_id, definition, planned, created_at=created)
         experiment.revision, experiment.search = 1, search
         rows, statuses = yield from written_variants(experiment)
@@ -112,8 +113,7 @@ class Creation:
         pipelines = self._dispatcher.offered(definition.pipeline)
         values = check_plan(definition, pipelines, self._selection.max_variants)
         yield None
-        # the jobs of a variant differ only in their seeds
-        firsts = (job_request(experiment_id, definition, value, PlannedJob(i, 0)) for i, value in enumerate(values))
+        firsts = first_jobs(experiment_id, definition, dict(enumerate(values)))
         yield from self._dispatcher.check(job_kind(definition.pipeline, definition.stage), firsts)
         search = None
         if definition.mode == "adaptive":
@@ -122,12 +122,12 @@ class Creation:
 
 
 def planned_variants(
-    experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, created: float
+    experiment_id: str, values: Sequence[VariantValue], repeats: int, created: float
 ) -> Steps[list[Variant]]:
     """Return the variants of a new experiment, each with the same number of jobs."""
     planned = []
     for index, value in enumerate(values):
-        names = (job_id(experiment_id, PlannedJob(index, repeat)) for repeat in range(jobs_per_variant))
+        names = (job_id(experiment_id, PlannedJob(index, repeat)) for repeat in range(repeats))
         jobs: dict[str, JobPhase] = dict.fromkeys(names, "planned")
         planned.append(Variant(index=index, value=value, jobs=jobs, revision=1, updated_at=created))
         yield None

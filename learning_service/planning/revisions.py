@@ -23,9 +23,9 @@ from learning_service.experiments.plan import (
     PlannedJob,
     check_plan,
     check_seeds,
+    first_jobs,
     is_slow,
     job_id,
-    job_request,
     parse_job_id,
     settings,
 )
@@ -53,20 +53,20 @@ class Revisions:
         methods.add_steps("experiment.rename", RenameParams, self._rename)
 
     def plan_more(
-        self, experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, *, search: SearchState
+        self, experiment_id: str, values: Sequence[VariantValue], repeats: int, *, search: SearchState
     ) -> Steps[None]:
-        """Plan the missing jobs of known or new values, up to so many seeds each; write the state of a search too.
+        """Plan the missing jobs of known or new values, up to so many each; write the state of a search too.
 
         Raises:
             InvalidInputError: it would be more than the budget of the experiment, or than any may have.
         """
-        yield from self.turns.run(self._plan_more(experiment_id, values, jobs_per_variant, search))
+        yield from self.turns.run(self._plan_more(experiment_id, values, repeats, search))
 
     def _plan_more(
-        self, experiment_id: str, values: Sequence[VariantValue], jobs_per_variant: int, search: SearchState
+        self, experiment_id: str, values: Sequence[VariantValue], repeats: int, search: SearchState
     ) -> Steps[None]:
         definition = self._changeable(experiment_id).definition
-        yield from self._plan(experiment_id, definition, values, jobs_per_variant, search=search)
+        yield from self._plan(experiment_id, definition, values, repeats, search=search)
 
     def _extend(self, params: ExtendParams) -> Steps[ExperimentView]:
         return (yield from self.turns.run(self._extend_alone(params)))
@@ -82,8 +82,8 @@ class Revisions:
             values = [variant.value for variant in experiment.variants.values()]
             search = SearchState("searching")
         slow = is_slow(definition, pipelines)
-        seeds = definition.jobs_per_variant
-        yield from self._plan(params.experiment_id, definition, values, seeds, slow=slow, search=search)
+        repeats = definition.repeats
+        yield from self._plan(params.experiment_id, definition, values, repeats, slow=slow, search=search)
         return experiment_view(self._store.get(params.experiment_id))
 
     def _plan(
@@ -91,7 +91,7 @@ class Revisions:
         experiment_id: str,
         definition: ExperimentDefinition,
         values: Sequence[VariantValue],
-        jobs_per_variant: int,
+        repeats: int,
         *,
         slow: bool = False,
         search: SearchState | None = None,
@@ -99,13 +99,10 @@ class Revisions:
         added = new_values(self._changeable(experiment_id), values)
         if added:
             kind = job_kind(definition.pipeline, definition.stage)
-            firsts = (
-                job_request(experiment_id, definition, value, PlannedJob(index, 0)) for index, value in added.items()
-            )
-            yield from self._dispatcher.check(kind, firsts)
+            yield from self._dispatcher.check(kind, first_jobs(experiment_id, definition, added))
         yield None
         experiment = self._changeable(experiment_id)  # it may have been cancelled, and jobs may have ended
-        more = yield from missing_jobs(experiment, values, added, jobs_per_variant)
+        more = yield from missing_jobs(experiment, values, added, repeats)
         check_budget(experiment, definition, sum(map(len, more.values())))
         now = time.time()
 
@@ -271,7 +268,7 @@ def new_values(experiment: Experiment, values: Sequence[VariantValue]) -> dict[i
 
 
 def missing_jobs(
-    experiment: Experiment, values: Sequence[VariantValue], added: Mapping[int, VariantValue], jobs_per_variant: int
+    experiment: Experiment, values: Sequence[VariantValue], added: Mapping[int, VariantValue], repeats: int
 ) -> Steps[dict[int, list[str]]]:
     """Return the ids of the missing jobs of values, by variant; `added` are the values that are new."""
     indices = {identity(variant.value): index for index, variant in experiment.variants.items()}
@@ -281,7 +278,7 @@ def missing_jobs(
         index = indices[identity(value)]
         variant = experiment.variants.get(index)
         present = {parse_job_id(name).repeat_index for name in variant.jobs} if variant else set()
-        jobs = [PlannedJob(index, repeat) for repeat in range(jobs_per_variant) if repeat not in present]
+        jobs = [PlannedJob(index, repeat) for repeat in range(repeats) if repeat not in present]
         if jobs:
             found[index] = [job_id(experiment.experiment_id, job) for job in jobs]
         yield None

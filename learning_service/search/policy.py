@@ -79,7 +79,7 @@ def decide(situation: Situation, propose: Propose) -> More | SearchState:
     left = (definition.budget or 0) - situation.spent
     if left <= 0:
         return SearchState("exhausted", f"all {definition.budget} jobs of the budget are spent")
-    room = min(VALUES_AT_ONCE, left // definition.jobs_per_variant)
+    room = min(VALUES_AT_ONCE, left // definition.repeats)
     if not open_ or not room:
         rivals = contenders(estimates, situation.tried, left) if _can_repeat(definition) else []
         if rivals:
@@ -88,7 +88,7 @@ def decide(situation: Situation, propose: Propose) -> More | SearchState:
     new = _new_points(situation, best, scores, room, propose)
     if not new:
         return SearchState("exhausted", "there is nothing left to try")
-    return _more(situation, new, definition.jobs_per_variant, "tries")
+    return _more(situation, new, definition.repeats, "tries")
 
 
 def waits_for(

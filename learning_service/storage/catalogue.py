@@ -132,6 +132,9 @@ def _texts(definition: ExperimentDefinition) -> Iterator[str]:
         yield knob.name
         yield from _texts_of(None if knob.values == "all" else knob.values)
     yield from _texts_of(definition.config)
+    for block in definition.blocks:
+        yield block.name
+        yield from _texts_of(block.config)
 
 
 def _texts_of(value: object) -> Iterator[str]:

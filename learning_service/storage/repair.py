@@ -232,7 +232,7 @@ class Repair:
             return False
         results = [row for row in self._store.results.all(name) if row.variant_index == index]
         pictures = [row for row in self._store.results.pictures(name) if row.variant_index == index]
-        seeds = draft.definition.jobs_per_variant
+        seeds = draft.definition.repeats
         variant = rebuild(Evidence(name, index, value, published, planned, seeds, results, pictures))
         if published and variant_status(draft, variant) == published:
             draft.put(variant)

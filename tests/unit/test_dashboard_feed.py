@@ -11,8 +11,8 @@ from bus.contracts.messages import (
     Message,
     VariantProgress,
     encode_body,
-    subject_of,
 )
+from bus.contracts.topics import subject_of
 from bus.subscriber.sync import Delivery
 from tests.support.factories import JobScript, context
 from variantbus.dashboard.feed import key_of

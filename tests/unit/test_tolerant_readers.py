@@ -114,7 +114,9 @@ def test_there_is_something_to_read() -> None:
     found = {name for name, _ in stored()}
     assert {"learning_service.storage.store._decode_definition", "pipeline_runner.queue.store._decode"} <= found
     assert len(Sample(ExperimentDefinition).words) > 9
-    assert {place.path for place in Sample(ExperimentDefinition).places} == {"", "variable", "variables[0]"}
+    assert {place.path for place in Sample(ExperimentDefinition).places} == {
+        *("", "variable", "variables[0]", "blocks[0]"),
+    }
 
 
 @pytest.mark.fault(item="F90")

@@ -8,8 +8,9 @@ from msgspec import Struct, field
 from bus.config.toml_file import read_table, taken
 from bus.contracts.messages import Config, ExperimentDefinition, Priority
 from bus.protocol.validation import InvalidInputError
+from variantbus.cli.prompts import KEYS, with_blocks
 
-OF_EXPERIMENTS: Final = {"name", "variable", "variables"}  # keys that only their files have
+OF_EXPERIMENTS: Final = {"name", "variable", "variables", *KEYS}  # keys that only their files have
 OF_JOBS: Final = {"pipeline", "stage", "config"}  # keys of both files, which also a short one has
 
 
@@ -31,7 +32,7 @@ def read_experiment(path: Path) -> ExperimentDefinition:
     table = read_table(path)
     if not OF_EXPERIMENTS & table.keys() and OF_JOBS & table.keys():
         raise InvalidInputError(f"{path}: is the file of a job; run it with `variantbus job submit {path}`")
-    return taken(path, table, ExperimentDefinition)
+    return taken(path, with_blocks(path, table), ExperimentDefinition)
 
 
 def read_job(path: Path) -> JobFile:

@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from bus.contracts.messages import subject_of
-from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS
+from bus.contracts.topics import EVENT_REJECTED, EXPERIMENT_STATUS, subject_of
 from bus.protocol import topics
 from bus.protocol.json_values import to_json_value
 from bus.protocol.recovery import Notice
