@@ -43,6 +43,7 @@ def test_values_with_an_order_have_a_curve(page: Page, workspace: Workspace) -> 
     assert all(band["y"] - 1 <= one["y"] + one["height"] / 2 <= band["y"] + band["height"] + 1 for one in places)
     assert box["x"] <= band["x"]
     assert band["width"] <= box["width"]
+    expect(page.locator(".why li").first).to_contain_text("May be the best: ")
 
     page.goto(f"http://{dashboard.address}/#/e/{plain}/answer")
     expect(page.locator(".plot tbody tr")).to_have_count(3, timeout=WAIT)

@@ -16,8 +16,11 @@ from bus.transport.keys import Keys
 from learning_service.recommendation.labels import labels
 from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
-from variantbus.client.experiments import ask_recommendation
+from variantbus.cli.view import search_line
+from variantbus.client.experiments import ask_recommendation, shown
+from variantbus.reports.plot import scale_of
 from variantbus.reports.text import number_text, percent, value_text
+from variantbus.reports.why import band_text, why_lines
 
 JUDGING: Final = {
     "stars": "rate {} IMAGE STARS",
@@ -27,14 +30,17 @@ JUDGING: Final = {
 
 @click.command()
 @experiment_argument
+@click.option("--why", is_flag=True, help="Draw the intervals, and say what is ruled out and what is tried next.")
 @json_option
 @learning_option
 @keys_option
-def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | None) -> None:
+def recommend(experiment_id: str, *, why: bool, as_json: bool, learning: str, keys: Keys | None) -> None:
     """Show which value of an experiment is best, how certain that is, and what would make it more certain.
 
     Status 4: there is no answer, or something is in the way of a better one, which is told.
     """
+    if why and as_json:
+        raise click.UsageError("--why: this is for people, and --json has all numbers; give one of them")
     with user_errors():
         made = ask_recommendation(learning, experiment_id, keys)
         if as_json:
@@ -42,30 +48,37 @@ def recommend(experiment_id: str, *, as_json: bool, learning: str, keys: Keys | 
             del content["type"]
             click.echo(json_text(content))
         else:
-            _print(made)
+            _print(made, why=why)
+        if why:
+            for line in (*why_lines(made), search_line(shown(learning, experiment_id, keys))):
+                click.echo(harmless(line), nl=bool(line))
         if made.value is None or made.problem:
             sys.exit(EXIT_REFUSED)
 
 
-def _print(made: RecommendationUpdated) -> None:
+def _print(made: RecommendationUpdated, *, why: bool) -> None:
     click.echo(harmless(made.sentence))
     if any(one.n for one in made.estimates):
         click.echo()
-        print_table(estimates_table(made))
+        print_table(estimates_table(made, has_bands=why))
     elif not made.problem and (judge := JUDGING.get(made.objective)):
         click.echo(
             f"judge its pictures by `variantbus {judge.format(made.experiment_id)}`, or on the dashboard", err=True
         )
 
 
-def estimates_table(made: RecommendationUpdated) -> Table:
-    """Draw one row for each value; the recommended one is bold."""
+def estimates_table(made: RecommendationUpdated, *, has_bands: bool = False) -> Table:
+    """Draw one row for each value; the recommended one is bold. With `has_bands`, intervals are drawn, too."""
     numbers = [Column(heading, right=True) for heading in (made.objective, "90 % between", "n", "best")]
-    table = Table(Column("value", wraps=True), *numbers)
+    known = [number for one in made.estimates for number in (one.low, one.high) if number is not None]
+    scale = scale_of(known, made.objective)
+    band = [f"{number_text(scale.low)} to {number_text(scale.high)}"] if has_bands else []
+    table = Table(Column("value", wraps=True), *band, *numbers)
     names = labels([value_text(one.value) for one in made.estimates], VALUE_SHOWN)
     for one, name in zip(made.estimates, names, strict=True):
         chosen = made.value is not None and is_same(one.value, made.value)
-        table.add(name, *_cells(one), style="bold" if chosen else "")
+        drawn = [band_text(one, scale)] if has_bands else []
+        table.add(name, *drawn, *_cells(one), style="bold" if chosen else "")
     return table
 
 

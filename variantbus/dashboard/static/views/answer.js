@@ -3,17 +3,19 @@
 import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent } from "../dom.js";
 import { pictures, state } from "../state.js";
-import { curve } from "./curve.js";
+import { curve, isRuledOut } from "./curve.js";
 import { objectiveChoice } from "./objective.js";
 import { putAway } from "./putaway.js";
 import { valueKey, valueText } from "../values.js";
 
 const LINE = 34; // px
+const NAMED = 12; // values in a line; more are counted
 const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
 
 export function answerView(id) {
   const sentence = h("p", { class: "answer", role: "status" }, "…");
   const above = h("div", {});
+  const why = h("ul", { class: "why" });
   const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
   const choice = objectiveChoice(id);
   const away = putAway(id);
@@ -23,6 +25,7 @@ export function answerView(id) {
     {},
     sentence,
     above,
+    why,
     table,
     h(
       "div",
@@ -61,6 +64,7 @@ export function answerView(id) {
     const variants = new Map([...state.open.variants.values()].map((one) => [one.variant_index, one]));
     const name = [...variants.values()][0]?.variable_under_test ?? "value";
     fill(above, curve(made, name, points, scale));
+    fill(why, reasons(made, state.open.status?.search).map((text) => h("li", {}, text)));
     fill(
       table,
       h(
@@ -131,10 +135,27 @@ export function answerView(id) {
       isAsked = false;
       if (state.open?.status) ask();
     }
-    if (["recommendation", "ratings", "variants"].some((one) => changes.has(one)) || [...changes].some((one) => one.startsWith("cell "))) draw();
+    if (["recommendation", "ratings", "variants", "status"].some((one) => changes.has(one)) || [...changes].some((one) => one.startsWith("cell "))) draw();
   }
 
   return { element, update };
+}
+
+/** Return what may be the best, the likeliest first, what is ruled out, and what a search does next: as `recommend --why`. */
+function reasons(made, search) {
+  const known = made.estimates.filter((one) => one.p_best !== null);
+  const likely = known.filter((one) => !isRuledOut(one)).sort((one, other) => other.p_best - one.p_best);
+  const parts = [
+    ["May be the best", likely.map((one) => `${valueText(one.value)} (${percent(one.p_best)})`)],
+    ["Ruled out, each with less than 5 %", known.filter(isRuledOut).map((one) => valueText(one.value))],
+    ["Never tried", made.estimates.filter((one) => !one.n).map((one) => valueText(one.value))],
+  ];
+  const lines = parts.filter(([, names]) => names.length).map(([what, names]) => `${what}: ${listed(names)}`);
+  return search ? [...lines, `Search: ${search.spent} of ${search.budget} jobs, ${search.state}${search.reason ? `: ${search.reason}` : ""}`] : lines;
+}
+
+function listed(names) {
+  return names.slice(0, NAMED).join(", ") + (names.length > NAMED ? ` and ${names.length - NAMED} more` : "");
 }
 
 function line(one, points, scale, text) {

@@ -1,0 +1,43 @@
+"""Why an answer is what it is, in plain text: what may still be the best, and what is ruled out."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bus.contracts.messages import RecommendationUpdated, ValueEstimate
+from learning_service.recommendation.labels import labels
+from variantbus.reports.curve import is_ruled_out
+from variantbus.reports.plot import Scale
+from variantbus.reports.text import percent, value_text
+
+NAMED: Final = 12  # values in a line; more are counted
+LONGEST: Final = 40  # characters of a value
+BAND: Final = 32  # characters for an interval
+
+
+def why_lines(made: RecommendationUpdated) -> list[str]:
+    """Return which values may be the best, the likeliest first, and which are ruled out or were never tried."""
+    names = dict(enumerate(labels([value_text(one.value) for one in made.estimates], LONGEST)))
+    found = [(names[at], one) for at, one in enumerate(made.estimates) if one.p_best is not None]
+    likely = sorted(found, key=lambda pair: -(pair[1].p_best or 0.0))
+    return [
+        f"{what}: {_listed(parts)}"
+        for what, parts in (
+            ("may be the best", [f"{name} ({percent(one.p_best)})" for name, one in likely if not is_ruled_out(one)]),
+            ("ruled out, each with less than 5 %", [name for name, one in found if is_ruled_out(one)]),
+            ("never tried", [names[at] for at, one in enumerate(made.estimates) if not one.n]),
+        )
+        if parts
+    ]
+
+
+def band_text(one: ValueEstimate, scale: Scale) -> str:
+    """Return an interval as a line of characters, with its mean; "" if there is none."""
+    if one.mean is None or one.low is None or one.high is None:
+        return ""
+    low, mean, high = (round(scale.at(number) / 100 * (BAND - 1)) for number in (one.low, one.mean, one.high))
+    return "".join("o" if at == mean else "-" if low <= at <= high else " " for at in range(BAND))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+    return ", ".join(parts[:NAMED]) + more
