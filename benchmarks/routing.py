@@ -9,12 +9,12 @@ from benchmarks.workload import FIRST_TIME, PLANNED_REVISION, Workload
 from bus.contracts.messages import JobCompleted, VariantStatus, decode_body
 from bus.contracts.topics import VARIANT_STATUS
 from bus.protocol import topics
-from learning_service.events.ends import Ends
-from learning_service.events.router import LearningController
+from learning_service.events.grouping import Grouping
+from learning_service.events.router import JobEvent, LearningController
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.model import Experiment, packed_status
 from learning_service.experiments.plan import PlannedJob, job_id
-from learning_service.experiments.variants import JobPhase, Variant, jobs_ended
+from learning_service.experiments.variants import JobPhase, Variant, advanced
 
 
 class Router:
@@ -32,19 +32,19 @@ class Router:
         Raises:
             ValueError: an event was not applied, which is a fault of the benchmark.
         """
-        ends = Ends(self._controller)
+        together = Grouping(self._controller)
         for body in bodies:
             message = decode_body(body)
             if not isinstance(message, JobCompleted):
                 raise TypeError(f"{type(message).__name__} instead of a job.completed")
-            if not ends.add(message, self._experiments.get):
+            if not together.add(message, self._experiments.get):
                 outcome = self._controller.handle(message, self._experiments.get)
                 raise ValueError(f"{message.job_id}: {outcome}")
-        return [self._apply(name, index, jobs) for (name, index), jobs in ends.take_all()]
+        return [self._apply(name, index, events) for (name, index), events in together.take_all()]
 
-    def _apply(self, name: str, index: int, jobs: list[JobCompleted]) -> tuple[Variant, VariantStatus]:
+    def _apply(self, name: str, index: int, events: list[JobEvent]) -> tuple[Variant, VariantStatus]:
         experiment = self._experiments[name]
-        variant = jobs_ended(experiment.variants[index], jobs)
+        variant = advanced(experiment.variants[index], events)
         experiment.put(variant)
         return variant, packed_status(experiment, variant)
 

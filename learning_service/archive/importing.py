@@ -162,7 +162,7 @@ class Importer:
             if job.learning_context:
                 by_variant.setdefault(job.learning_context.variant_index, []).append(job)
         for index, jobs in by_variant.items():
-            made[index] = variants.jobs_ended(made[index], jobs)
+            made[index] = variants.advanced(made[index], jobs)
 
     def _publish(self, experiment: Experiment) -> None:
         """Write and publish the experiment whose records and variants are there."""

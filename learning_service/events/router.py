@@ -196,7 +196,7 @@ def _advance(experiment: Experiment, variant: Variant, event: JobEvent) -> Outco
 
 
 def _applied(experiment: Experiment, variant: Variant, event: JobEvent) -> Applied:
-    time = _time(event)
+    time = variants.time_of(event)
     if isinstance(event, JobCompleted):
         changed = variants.job_ended(variant, event)
     elif isinstance(event, JobStarted):
@@ -232,10 +232,4 @@ def _adopted(event: JobEvent, context: LearningContext) -> Experiment:
         stage=event.stage,
         variable=Variable(name=context.variable_under_test, values=[]),
     )
-    return Experiment(context.experiment_id, definition, created_at=_time(event), discovered=True)
-
-
-def _time(event: JobEvent) -> float:
-    if isinstance(event, JobCompleted):
-        return event.finished_at
-    return event.started_at if isinstance(event, JobStarted) else event.queued_at
+    return Experiment(context.experiment_id, definition, created_at=variants.time_of(event), discovered=True)

@@ -8,7 +8,15 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
 from bus.contracts.lifecycle import step
-from bus.contracts.messages import ImageRef, JobCompleted, RatingSummary, VariantState, VariantValue
+from bus.contracts.messages import (
+    ImageRef,
+    JobCompleted,
+    JobQueued,
+    JobStarted,
+    RatingSummary,
+    VariantState,
+    VariantValue,
+)
 from learning_service.experiments import pictures
 
 VariantEvent = Literal[
@@ -159,10 +167,16 @@ def handed_on(variant: Variant, again: Mapping[str, str], now: float) -> Variant
 def cancelled(variant: Variant, job_ids: Sequence[str], now: float, reason: str | None = None) -> Variant:
     """Return the variant after jobs of it were cancelled that no runner has, or none any more for this reason."""
     jobs: dict[str, JobPhase] = {**variant.jobs, **dict.fromkeys(job_ids, "ended")}
-    counts = variant.completed, variant.failed, variant.cancelled + len(job_ids)
-    running = list(jobs.values()).count("running")
-    revision, error = variant.revision + 1, reason or variant.error
-    return _ended(variant, jobs, counts, now, revision=revision, running=running, error=error)
+    counted = replace(
+        variant,
+        jobs=jobs,
+        running=list(jobs.values()).count("running"),
+        cancelled=variant.cancelled + len(job_ids),
+        error=reason or variant.error,
+        revision=variant.revision + 1,
+        updated_at=now,
+    )
+    return replace(counted, status=_next_status(variant.status, counted, counted.planned - counted.ended))
 
 
 def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant:
@@ -172,19 +186,48 @@ def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant
 
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     """Return the variant after one of its jobs ended, with any outcome."""
-    return jobs_ended(variant, (job,))
+    return advanced(variant, (job,))
 
 
-def jobs_ended(variant: Variant, ended: Sequence[JobCompleted]) -> Variant:
-    """Return the variant after some of its jobs, at least one, ended in this order: as one by one, with one copy."""
-    jobs, sums, images = variant.jobs.copy(), variant.metric_sums.copy(), list[ImageRef]()
-    running, completed, failed, cancelled = variant.running, variant.completed, variant.failed, variant.cancelled
+def advanced(variant: Variant, events: Sequence[JobQueued | JobStarted | JobCompleted]) -> Variant:
+    """Return the variant after events of its jobs, at least one, in this order: as one by one, with one copy."""
+    ends = [event for event in events if isinstance(event, JobCompleted)]
+    counted = _with_results(variant, ends) if ends else variant
+    jobs, running, status, revision = variant.jobs.copy(), variant.running, variant.status, variant.revision
+    left = variant.planned - variant.ended
+    for event in events:
+        before, name = status, event.job_id
+        running -= jobs[name] == "running"
+        if isinstance(event, JobCompleted):
+            left -= 1
+            jobs[name], revision = "ended", revision + 1
+            status = _next_status(status, counted, left)
+        elif isinstance(event, JobStarted):
+            jobs[name], status, running = "running", transition(status, "job_started"), running + 1
+            revision += status != before
+        else:
+            jobs[name], status = "queued", transition(status, "job_queued")
+            revision += status != before
+    return replace(
+        counted, jobs=jobs, running=running, status=status, revision=revision, updated_at=time_of(events[-1])
+    )
+
+
+def time_of(event: JobQueued | JobStarted | JobCompleted) -> float:
+    """Return when an event happened, in unix seconds."""
+    if isinstance(event, JobCompleted):
+        return event.finished_at
+    return event.started_at if isinstance(event, JobStarted) else event.queued_at
+
+
+def _with_results(variant: Variant, ended: Sequence[JobCompleted]) -> Variant:
+    """Return the variant with the results of jobs added, in this order."""
+    sums, images = variant.metric_sums.copy(), list[ImageRef]()
+    completed, failed, cancelled = variant.completed, variant.failed, variant.cancelled
     seconds, warned, reused = variant.duration_sum, variant.warned, variant.reused
     warning, error = variant.warning, variant.error
     for job in ended:
         result = job.result
-        running -= jobs[job.job_id] == "running"
-        jobs[job.job_id] = "ended"
         if result.cancelled:
             cancelled += 1
         elif not result.success:
@@ -199,13 +242,11 @@ def jobs_ended(variant: Variant, ended: Sequence[JobCompleted]) -> Variant:
             if result.warnings:
                 warned += 1
                 warning = result.warnings[0][:ERROR_LIMIT]
-    return _ended(
+    return replace(
         variant,
-        jobs,
-        (completed, failed, cancelled),
-        ended[-1].finished_at,
-        revision=variant.revision + len(ended),
-        running=running,
+        completed=completed,
+        failed=failed,
+        cancelled=cancelled,
         packed=pictures.with_more(variant.packed, images, IMAGES_LIMIT) if images else variant.packed,
         metric_sums=sums,
         duration_sum=seconds,
@@ -250,31 +291,11 @@ def end_of(completed: int, failed: int, cancelled: int) -> VariantEvent:
     return "all_failed" if failed else "all_cancelled"
 
 
-def _ended(
-    variant: Variant,
-    jobs: dict[str, JobPhase],
-    counts: tuple[int, int, int],
-    now: float,
-    *,
-    revision: int,
-    **changes: object,
-) -> Variant:
-    """Return the variant with jobs that ended; `counts`: completed, failed, cancelled. With the last one it ends."""
-    completed, failed, cancelled = counts
-    event: VariantEvent = "job_ended"
-    if completed + failed + cancelled >= len(jobs) - variant.replaced:
-        event = end_of(completed, failed, cancelled)
-    return replace(
-        variant,
-        status=transition(variant.status, event),
-        jobs=jobs,
-        completed=completed,
-        failed=failed,
-        cancelled=cancelled,
-        revision=revision,
-        updated_at=now,
-        **changes,
-    )
+def _next_status(status: VariantState, counted: Variant, left: int) -> VariantState:
+    """Return the status after the end of a job; with the last one, `counted` has how all of them ended."""
+    if left > 0:
+        return transition(status, "job_ended")
+    return transition(status, end_of(counted.completed, counted.failed, counted.cancelled))
 
 
 def _moved(variant: Variant, job_id: str, phase: JobPhase, status: VariantState, now: float) -> Variant:

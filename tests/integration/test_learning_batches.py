@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
 
-from bus.contracts.messages import EventRejected, JobCompleted, VariantStatus, encode_body
+from bus.contracts.messages import EventRejected, VariantStatus, encode_body
 from bus.eventlog.transaction import Transaction
 from bus.subscriber.delivery import Delivery
 from learning_service.events.router import JobEvent
@@ -151,26 +151,27 @@ def test_events_of_a_batch_have_the_effect_of_as_many_batches(events: list[JobEv
         assert len(together.statuses()) <= len(alone.statuses())
 
 
-def test_the_ends_of_a_batch_are_one_new_state_and_one_status_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many jobs a variant has: what is done for each end does not grow with them."""
+def test_the_events_of_a_batch_are_one_new_state_and_one_status_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many jobs a variant has: what is done for each event does not grow with them."""
     folds: list[int] = []
-    fold = variants.jobs_ended
+    fold = variants.advanced
 
-    def counted(variant: variants.Variant, ended: list[JobCompleted]) -> variants.Variant:
-        folds.append(len(ended))
-        return fold(variant, ended)
+    def counted(variant: variants.Variant, events: list[JobEvent]) -> variants.Variant:
+        folds.append(len(events))
+        return fold(variant, events)
 
-    monkeypatch.setattr(variants, "jobs_ended", counted)
-    events: list[JobEvent] = [script("exp-1", index, repeat).completed() for repeat in range(3) for index in (0, 1)]
+    monkeypatch.setattr(variants, "advanced", counted)
+    jobs = [script("exp-1", index, repeat) for repeat in range(3) for index in (0, 1)]
+    events: list[JobEvent] = [event for job in jobs for event in (job.queued(), job.started(), job.completed())]
     with bench() as one:
         one.take(deliveries(events))
 
-        assert folds == [3, 3]
+        assert folds == [9, 9]
         assert [(told.variant_index, told.completed, told.revision) for told in one.statuses()] == [
-            (0, 3, 4),
-            (1, 3, 4),
+            (0, 3, 6),
+            (1, 3, 6),
         ]
-        assert one.consumer._counts == {("applied", ""): 6}
+        assert one.consumer._counts == {("applied", ""): 18}
 
 
 def test_an_event_of_a_variant_builds_on_the_ends_before_it() -> None:
@@ -193,14 +194,14 @@ def test_an_event_of_a_variant_builds_on_the_ends_before_it() -> None:
 def test_one_end_that_makes_a_batch_fail_is_rejected_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its job; all others count."""
     events: list[JobEvent] = [script("exp-1", 0, repeat).completed() for repeat in range(3)]
-    fold = variants.jobs_ended
+    fold = variants.advanced
 
-    def failing(variant: variants.Variant, ended: list[JobCompleted]) -> variants.Variant:
-        if any(job.job_id == "exp-1.0.1.0" for job in ended):
+    def failing(variant: variants.Variant, events: list[JobEvent]) -> variants.Variant:
+        if any(job.job_id == "exp-1.0.1.0" for job in events):
             raise ZeroDivisionError
-        return fold(variant, ended)
+        return fold(variant, events)
 
-    monkeypatch.setattr(variants, "jobs_ended", failing)
+    monkeypatch.setattr(variants, "advanced", failing)
     with bench() as one:
         one.take(deliveries(events))
 

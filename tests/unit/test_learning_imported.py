@@ -47,7 +47,7 @@ def test_jobs_that_end_together_count_as_one_after_the_other(
     for job in ends(results):
         expected = variants.job_ended(expected, job)
 
-    assert variants.jobs_ended(state, ends(results)) == expected
+    assert variants.advanced(state, ends(results)) == expected
 
 
 def test_ten_thousand_jobs_that_end_together_are_not_copied_for_each() -> None:
@@ -55,5 +55,5 @@ def test_ten_thousand_jobs_that_end_together_are_not_copied_for_each() -> None:
     ended = ends([well()] * 10_000)
     began = time.process_time()
 
-    assert variants.jobs_ended(planned(len(ended)), ended).status == "completed"
+    assert variants.advanced(planned(len(ended)), ended).status == "completed"
     assert time.process_time() - began < 0.2 * TIME_FACTOR
