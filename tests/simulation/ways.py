@@ -80,9 +80,7 @@ class Chance:
 
 def answer_to(world: World, scores: Sequence[Score]) -> Recommendation:
     """Return our recommendation from these scores."""
-    seen = {one.variant_index for one in scores}
-    tried = [one for one in world.candidates if one.index in seen]
-    return recommend(scores, tried, objective_of(world.definition), "x")
+    return recommend(scores, world.candidates, objective_of(world.definition), "x")
 
 
 def chosen_by(world: World, answer: Recommendation) -> int | None:
