@@ -33,10 +33,22 @@ def shared_config(definition: ExperimentDefinition, repeat: int = 0) -> Config:
     return {**definition.config, **blocks[repeat % len(blocks)].config} if blocks else definition.config
 
 
+def block_word(definition: ExperimentDefinition) -> str:
+    """Return what a block is called: the only setting in which they differ, such as `prompt`, else `block`."""
+    keys = {key for block in definition.blocks for key in block.config}
+    return next(iter(keys)) if len(keys) == 1 else "block"
+
+
 def block_names(definition: ExperimentDefinition) -> list[str]:
     """Return the names of the blocks for people; without one, its settings: of prompts, the prompts themselves."""
-    keys = {key for block in definition.blocks for key in block.config}
-    return [block.name or _settings_text(block.config, alone=len(keys) == 1) for block in definition.blocks]
+    alone = block_word(definition) != "block"
+    return [block.name or settings_text(block.config, alone=alone) for block in definition.blocks]
+
+
+def settings_text(config: Config, *, alone: bool = False) -> str:
+    """Return settings for people; a value that is alone needs no word before it."""
+    texts = [part if alone else f"{name} {part}" for name, part in _written(config)]
+    return ", ".join(texts) or "as configured"
 
 
 def in_block(definition: ExperimentDefinition, repeat: int, refusal: str) -> str:
@@ -104,11 +116,6 @@ def _identity(value: ConfigValue) -> object:
             return None
         case _:
             return identity(value)
-
-
-def _settings_text(config: Config, *, alone: bool) -> str:
-    texts = [part if alone else f"{name} {part}" for name, part in _written(config)]
-    return ", ".join(texts) or "as configured"
 
 
 def _written(config: Config) -> Iterator[tuple[str, str]]:

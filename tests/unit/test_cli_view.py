@@ -5,10 +5,10 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from bus.contracts.jobs import LaneView, PipelinesReply
-from bus.contracts.messages import ExperimentStatus, ImageRef, Totals
+from bus.contracts.messages import Block, ExperimentStatus, ImageRef, Totals
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
-from variantbus.cli.view import ALONE, ExperimentScreen, Wait, files_text, summary_line
+from variantbus.cli.view import ALONE, ExperimentScreen, Wait, blocks_line, files_text, summary_line
 from variantbus.cli.waiting import Reason, reason_in
 
 AWAY = "no web UI at http://127.0.0.1:7860"
@@ -138,6 +138,21 @@ def test_it_is_said_where_jobs_run_alone(objective: str, exclusive: bool | None,
     plan = replace(definition(), objective=objective, exclusive=exclusive)
 
     assert (ALONE in drawn(ExperimentScreen(experiment=replace(RUNNING, definition=plan)))) == said
+
+
+def test_it_is_said_under_which_prompts_each_value_is_tried() -> None:
+    """Shortened, so that they are told apart; one prompt is not worth a line."""
+    prompts = ("a star", "a\x1bheart", *(f"{'a very long prompt ' * 9}{number}" for number in range(5)))
+    plan = replace(definition(jobs=2), blocks=tuple(Block(config={"prompt": prompt}) for prompt in prompts))
+
+    line = blocks_line(plan)
+
+    assert line.startswith("2 seeds under each prompt: a star · a heart · a very")
+    assert line.endswith(" and 2 more")
+    assert len(line) < 200
+    assert blocks_line(replace(plan, blocks=plan.blocks[:1])) == ""
+    status = replace(RUNNING, definition=replace(plan, blocks=plan.blocks[:2]))
+    assert "2 seeds under each prompt: a star · a heart" in drawn(ExperimentScreen(experiment=status))
 
 
 def test_results_that_are_no_pictures_are_named_with_their_hash() -> None:

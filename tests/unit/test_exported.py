@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.messages import ImageRef, Scalar, Variable
+from bus.contracts.messages import Block, ImageRef, Scalar, Variable
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.archive import parts_of
@@ -89,6 +89,25 @@ def test_a_variable_may_be_called_as_a_column_is(name: str) -> None:
     exported = example(5, 7, 9, name=name)
 
     assert from_csv(to_csv(exported)) == exported
+
+
+@pytest.mark.parametrize("name", ["x", "block", "variable.block"])
+def test_a_table_says_under_which_prompt_a_job_ran(name: str) -> None:
+    """In a column of its own, beside a variable of the same name, too; the seed is that of the repeat."""
+    exported = example(5, 7, name=name)
+    blocks = (Block(config={"prompt": "a star"}), Block(config={"prompt": "=red, blue"}))
+    results = [replace(one, repeat_index=3, job_id=f"{one.job_id[:-3]}3.0") for one in exported.records.results]
+    exported = replace(
+        exported,
+        definition=replace(exported.definition, blocks=blocks, jobs_per_variant=2),
+        records=Records(results=results),
+    )
+
+    table = to_csv(exported)
+
+    assert from_csv(table) == exported
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
+    assert [(row["block"], row["seed"], row["repeat_index"]) for row in rows] == [("'=red, blue", "101", "3")] * 2
 
 
 def test_the_names_of_files_go_through_a_table() -> None:

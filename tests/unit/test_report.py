@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.messages import ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
+from bus.contracts.messages import Block, ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
 from learning_service.recommendation.evidence import Score
 from tests.support.factories import definition
 from variantbus.reports.export import Exported
@@ -151,6 +151,24 @@ def test_of_two_variables_one_goes_across_and_one_down() -> None:
     rows = re.findall(r'<th scope="row">(\d+)</th>', page)
     assert (heads, rows) == (["3", "7"], ["40", "80"])
     assert 'alt="cfg 3, steps 40, seed 100' in page
+
+
+def test_each_prompt_has_its_row_and_is_told_in_full() -> None:
+    """A block with a name has both."""
+    exported, made = example([0, 1])
+    scene = "a photo of a very detailed scene with many things in it, " * 9
+    blocks = (Block(config={"prompt": f"{scene}a cat"}), Block(name="dogs", config={"prompt": f"{scene}a dog"}))
+    plan = replace(exported.definition, config={}, blocks=blocks)
+    failed = replace(exported.records.results[1], repeat_index=1, job_id="exp-1.1.1.0")
+    records = replace(exported.records, results=[exported.records.results[0], failed])
+    exported = replace(exported, definition=plan, records=records)
+
+    page = read(report_html(exported, made, lambda _: PNG, lambda _: None))
+
+    assert f"prompt 1{scene}a cat" in page.text.replace("\n", "")
+    assert f"prompt 2dogs: {scene}a dog" in page.text.replace("\n", "")
+    heads = [text for text in page.text.split("\n") if len(text) < 80 and text.endswith(("a cat", "dogs"))]
+    assert len(heads) == 2, "shortened, each beside its row"
 
 
 def test_a_picture_that_is_gone_says_so() -> None:

@@ -3,10 +3,11 @@
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image, ImageFont
 
 from bus.contracts.archive import PictureRecord, Records
-from bus.contracts.messages import ExperimentDefinition, ImageRef, Variable, VariantValue
+from bus.contracts.messages import Block, ExperimentDefinition, ImageRef, Variable, VariantValue
 from tests.support.factories import definition
 from variantbus.cli.sheet import remarks
 from variantbus.reports import fonts as font_module
@@ -116,6 +117,58 @@ def test_where_the_seed_is_the_variable_rows_are_repeats() -> None:
 
 
 @pytest.mark.fault(item="F105")
+def over_prompts(plan: ExperimentDefinition, *prompts: str, seeds: int = 2) -> ExperimentDefinition:
+    """Return a definition with each of some prompts under each of some seeds."""
+    return replace(plan, jobs_per_variant=seeds, blocks=tuple(Block(config={"prompt": prompt}) for prompt in prompts))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rows"),
+    [
+        (2, ["a star seed 100", "a star seed 101", "a heart seed 100", "a heart seed 101"]),
+        (1, ["a star", "a heart"]),
+    ],
+)
+def test_each_prompt_has_its_rows(seeds: int, rows: list[str]) -> None:
+    """One for each seed, whatever seed a picture has; the prompt may begin with a letter that few fonts have."""
+    plan = over_prompts(definition([1.0, 2.0]), "a star", "a heart", seeds=seeds)
+    pictures = [record(f"{at}.{one}", at, one) for at, one in product(range(2), range(2 * seeds))]
+
+    grid = grid_of(experiment([1.0, 2.0], *pictures, of=plan))
+
+    assert [f"{one.text} {one.small}".strip() for one in grid.down.labels] == rows
+    assert [one.begins for one in grid.down.labels] == ([False, False, True, False] if seeds == 2 else [False, True])
+    assert (grid.down.name, grid.legend.split(" · ")[0]) == ("prompt", "cfg_scale across, prompt down")
+    last = len(rows) - 1
+    assert placed(grid)["2.0", rows[last]] == f"1.{2 * seeds - 1}"
+    assert drawn(experiment([1.0, 2.0], *pictures, of=plan))
+
+
+def test_prompts_of_many_values_are_columns() -> None:
+    """With the seed in the same label."""
+    values: list[VariantValue] = [float(number) for number in range(13)]
+    plan = over_prompts(definition(), "a star", "a heart")
+
+    grid = grid_of(experiment(values, *(record(f"{repeat}", 3, repeat) for repeat in range(4)), of=plan))
+
+    assert [one.text for one in grid.across.labels][:2] == ["a star, seed 100", "a star, seed 101"]
+    assert placed(grid)["a heart, seed 101", "3.0"] == "3"
+
+
+def test_prompts_of_a_grid_are_below_the_values_of_the_second_variable() -> None:
+    """And so they are where the seed itself is varied."""
+    values: list[VariantValue] = [{"steps": one, "cfg_scale": other} for one in (4, 8) for other in (1, 2)]
+    plan = over_prompts(of_two("steps", "cfg_scale"), "a star", "a heart", seeds=1)
+
+    grid = grid_of(experiment(values, of=plan))
+
+    assert [f"{one.text} | {one.small}" for one in grid.down.labels][:3] == ["1 | a star", "1 | a heart", "2 | a star"]
+    assert grid.legend.startswith("steps across, cfg_scale down, 2 pictures each")
+    seeds = over_prompts(definition([5, 6], name="seed"), "a star", "a heart", seeds=1)
+    grid = grid_of(experiment([5, 6], of=seeds))
+    assert [one.text for one in grid.down.labels] == ["a star", "a heart"]
+
+
 def test_every_value_and_seed_has_its_picture() -> None:
     """However many there are: a status lists 1,500 of a value, the records have all of them."""
     grid = grid_of(experiment([2.0], *(record(f"p{repeat}", 0, repeat, seed=repeat) for repeat in range(1600))))

@@ -32,6 +32,7 @@ LETTERS: Final = 20  # that are named of those which no font has
 def sheet(experiment_id: str, *, output: Path | None, learning: str, runner: str, keys: Keys | None) -> None:
     """Draw all pictures of an experiment into one PNG: one column for each value, one row for each seed.
 
+    Of an experiment over several prompts, one row for each prompt and seed.
     Of two variables, the values of the first go across and those of the second down. More pictures than one file can
     hold go into several; the path of each is printed.
     """

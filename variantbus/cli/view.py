@@ -12,6 +12,7 @@ from bus.console.printable import last_line, printable
 from bus.console.table import Column, Table
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import (
+    ExperimentDefinition,
     ExperimentDeleted,
     ExperimentStatus,
     ImageRef,
@@ -20,10 +21,11 @@ from bus.contracts.messages import (
     VariantProgress,
     VariantStatus,
 )
+from learning_service.experiments.blocks import block_names, block_word
 from learning_service.experiments.plan import runs_alone
 from learning_service.recommendation.labels import labels, shortened
 from variantbus.cli.output import VALUE_SHOWN
-from variantbus.reports.text import file_name, number_text, value_text
+from variantbus.reports.text import count_text, file_name, number_text, value_text
 
 STYLES: Final[dict[str, str]] = {
     "pending": "dim",
@@ -38,6 +40,8 @@ WARNING: Final = "yellow"
 ALONE: Final = "each job runs alone on its runner, so that nothing else changes its time"
 ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
+BLOCKS_SHOWN: Final = 5
+BLOCK_SHOWN: Final = 30  # characters of its name
 HASH_SHOWN: Final = 8  # digits
 
 
@@ -258,6 +262,16 @@ def search_line(experiment: ExperimentStatus | None) -> str:
     return f"search: {search.spent} of {search.budget} jobs, {search.state}{why}"
 
 
+def blocks_line(definition: ExperimentDefinition) -> str:
+    """Return under which prompts or other settings each value is tried, "" if there is but one."""
+    names = labels(block_names(definition), BLOCK_SHOWN)
+    if len(names) < 2:  # noqa: PLR2004 - one says nothing
+        return ""
+    more = f" and {len(names) - BLOCKS_SHOWN} more" if len(names) > BLOCKS_SHOWN else ""
+    seeds = count_text(definition.jobs_per_variant, "seed", "seeds")
+    return f"{seeds} under each {block_word(definition)}: {' · '.join(names[:BLOCKS_SHOWN])}{more}"
+
+
 def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]:
     totals: Totals = experiment.totals
     ended = totals.completed + totals.failed + totals.cancelled
@@ -269,6 +283,7 @@ def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
     alone = [Text(ALONE, style="dim")] if runs_alone(experiment.definition) else []
+    blocks = [Text(line, style="dim")] if (line := blocks_line(experiment.definition)) else []
     name = Text(last_line(experiment.experiment_name), style="bold")
     search = [Text(search_line(experiment))] if experiment.search else []
     waits = [Text(f"waits: {reason}", style=WARNING)] if reason else []
@@ -277,6 +292,7 @@ def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]
         name,
         Text(experiment.experiment_id, style="dim", overflow="fold"),
         progress,
+        *blocks,
         *alone,
         *search,
         *waits,

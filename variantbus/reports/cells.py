@@ -1,15 +1,26 @@
 """Which picture of an experiment goes into which cell of its contact sheet. No pixel yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from bus.contracts.messages import ImageRef, Scalar, VariantValue
 from bus.contracts.values import identity, written
+from learning_service.experiments.blocks import block_names, block_of, block_word, seed_of
+from learning_service.recommendation.labels import labels
 from variantbus.reports.export import Exported
 from variantbus.reports.text import count_text, value_text
 
 MAX_COLUMNS: Final = 12  # values in columns; more become rows, if there are fewer seeds
+BLOCK: Final = 60  # characters of the name of a block; the sheet wraps them
+NUMBERED: Final = ("seed", "repeat")  # conditions that are numbers
 Place = tuple[int, int]  # column, row
+
+
+class Condition(NamedTuple):
+    """What the pictures in a row of different values have in common: block and seed, or where that varies repeat."""
+
+    block: int
+    number: int
 
 
 class Label(NamedTuple):
@@ -34,12 +45,12 @@ class Grid(NamedTuple):
     down: Axis
     cells: dict[Place, ImageRef]
     legend: str
-    others: int  # pictures of the same value and seed, which have no cell of their own
+    others: int  # pictures of the same value and condition, which have no cell of their own
     files: int  # results that are no pictures
 
 
 class Arrangement(NamedTuple):
-    """The two axes, and where the picture of a variant and of a seed (its place among them) goes."""
+    """The two axes, and where the picture of a variant and of a condition (its place among them) goes."""
 
     across: Axis
     down: Axis
@@ -47,22 +58,48 @@ class Arrangement(NamedTuple):
 
 
 def grid_of(exported: Exported) -> Grid:
-    """Return the cells of all pictures: the first one of each value and seed."""
+    """Return the cells of all pictures: the first one of each value and condition."""
     records = exported.records.pictures
     shown = [one for one in records if one.image.width and one.image.height]
-    is_value = seeds_are_values(exported)
-    found: dict[tuple[int, int], ImageRef] = {}
+    found: dict[tuple[int, Condition], ImageRef] = {}
     for one in shown:
-        seed = exported.definition.seed + one.repeat_index if one.image.seed is None else one.image.seed
-        found.setdefault((one.variant_index, one.repeat_index if is_value else seed), one.image)
-    seeds = sorted({seed for _, seed in found})
-    labels = [Label(str(seed + is_value)) for seed in seeds]
-    across, down, place = arranged(exported, labels)
-    places = {seed: at for at, seed in enumerate(seeds)}
-    cells = {place(index, places[seed]): image for (index, seed), image in found.items()}
-    told = [_legend(across, down, labels), count_text(len(cells), "picture", "pictures")]
+        found.setdefault((one.variant_index, condition_of(exported, one.repeat_index, one.image.seed)), one.image)
+    keys = sorted({key for _, key in found})
+    conditions = conditions_axis(exported, keys)
+    across, down, place = arranged(exported, conditions)
+    places = {key: at for at, key in enumerate(keys)}
+    cells = {place(index, places[key]): image for (index, key), image in found.items()}
+    told = [_legend(across, down, conditions), count_text(len(cells), "picture", "pictures")]
     told += ["grey: no picture"] if len(cells) < len(across.labels) * len(down.labels) else []
     return Grid(across, down, cells, " · ".join(told), others=len(shown) - len(found), files=len(records) - len(shown))
+
+
+def condition_of(exported: Exported, repeat: int, seed: int | None = None) -> Condition:
+    """Return the condition of a repeat; `seed` is that of a picture, if it is known."""
+    definition = exported.definition
+    if seeds_are_values(exported):
+        number = 1 + repeat // max(1, len(definition.blocks))
+    else:
+        number = seed_of(definition, repeat) if seed is None else seed
+    return Condition(block_of(definition, repeat), number)
+
+
+def conditions_axis(exported: Exported, keys: Sequence[Condition]) -> Axis:
+    """Return the axis of some conditions, in their order: seeds, and where there are several blocks, their names."""
+    word = "repeat" if seeds_are_values(exported) else "seed"
+    names = labels(block_names(exported.definition), BLOCK)
+    if len(names) < 2:  # noqa: PLR2004 - one block says nothing
+        return Axis(word, [Label(str(key.number)) for key in keys])
+    several = len({key.number for key in keys}) > 1
+    rows = [
+        Label(
+            names[key.block],
+            f"{word} {key.number}" if several else "",
+            begins=at > 0 and key.block != keys[at - 1].block,
+        )
+        for at, key in enumerate(keys)
+    ]
+    return Axis(block_word(exported.definition), rows)
 
 
 def seeds_are_values(exported: Exported) -> bool:
@@ -70,19 +107,19 @@ def seeds_are_values(exported: Exported) -> bool:
     return any(knob.name == "seed" for knob in exported.definition.knobs)
 
 
-def arranged(exported: Exported, seeds: list[Label]) -> Arrangement:
-    """Return values across and seeds down, of many values the other way round; of two variables one on each axis."""
+def arranged(exported: Exported, conditions: Axis) -> Arrangement:
+    """Return values across and conditions down, of many values the other way round; of two variables one on each."""
     names = [knob.name for knob in exported.definition.knobs]
     if len(names) == 2:  # noqa: PLR2004 - an experiment has one or two
         columns, groups = (_places(exported, name) for name in names)
         # a search tries single points of the plane, which would stand alone in their rows
         if len(columns) * len(groups) <= 2 * len(exported.values):
-            return _of_two(exported, names, columns, groups, seeds)
+            return _of_two(exported, names, columns, groups, conditions)
     values = Axis(exported.definition.variable_name, [Label(value_text(value)) for value in exported.values])
-    others = Axis("repeat" if seeds_are_values(exported) else "seed", seeds)
-    if len(values.labels) <= MAX_COLUMNS or len(values.labels) < len(seeds):
-        return Arrangement(values, others, lambda index, seed: (index, seed))
-    return Arrangement(others, values, lambda index, seed: (seed, index))
+    if len(values.labels) <= MAX_COLUMNS or len(values.labels) < len(conditions.labels):
+        return Arrangement(values, conditions, lambda index, at: (index, at))
+    heads = [Label(", ".join(filter(None, one[:2]))) for one in conditions.labels]
+    return Arrangement(Axis(conditions.name, heads), values, lambda index, at: (at, index))
 
 
 def _places(exported: Exported, name: str) -> dict[object, tuple[int, Scalar]]:
@@ -99,19 +136,19 @@ def _of_two(
     names: list[str],
     columns: dict[object, tuple[int, Scalar]],
     groups: dict[object, tuple[int, Scalar]],
-    seeds: list[Label],
+    conditions: Axis,
 ) -> Arrangement:
-    """Return the first variable across, and the second down, with the seeds below each of its values."""
-    several = len(seeds) > 1
+    """Return the first variable across, and the second down, with the conditions below each of its values."""
+    several, word = len(conditions.labels) > 1, f"{conditions.name} " if conditions.name in NUMBERED else ""
     rows = [
-        Label(written(part), f"seed {seed.text}" if several else "", begins=several and at == 0)
+        Label(written(part), word + ", ".join(filter(None, one[:2])) if several else "", begins=several and at == 0)
         for _, part in groups.values()
-        for at, seed in enumerate(seeds)
+        for at, one in enumerate(conditions.labels)
     ]
 
-    def place(index: int, seed: int) -> Place:
+    def place(index: int, at: int) -> Place:
         column, row = (_part(exported.values[index], name) for name in names)
-        return columns[identity(column)][0], groups[identity(row)][0] * len(seeds) + seed
+        return columns[identity(column)][0], groups[identity(row)][0] * len(conditions.labels) + at
 
     across = Axis(names[0], [Label(written(part)) for _, part in columns.values()])
     return Arrangement(across, Axis(names[1], rows), place)
@@ -121,8 +158,11 @@ def _part(value: VariantValue, name: str) -> Scalar:
     return value[name] if isinstance(value, dict) else value
 
 
-def _legend(across: Axis, down: Axis, seeds: list[Label]) -> str:
+def _legend(across: Axis, down: Axis, conditions: Axis) -> str:
     told = f"{across.name} across, {down.name} down"
-    if {across.name, down.name} & {"seed", "repeat"}:
+    if conditions.name in (across.name, down.name):
         return told
-    return f"{told}, seed {seeds[0].text}" if len(seeds) == 1 else f"{told}, {len(seeds)} seeds each"
+    one, count = conditions.labels[0].text, len(conditions.labels)
+    if conditions.name not in NUMBERED:
+        return f"{told}, {count} pictures each"
+    return f"{told}, seed {one}" if count == 1 else f"{told}, {count} seeds each"

@@ -26,12 +26,14 @@ from bus.contracts.messages import (
 )
 from bus.protocol.doors import take
 from bus.protocol.validation import DECODE_ERRORS, WORD_LIMIT, InvalidInputError, unreadable
+from learning_service.experiments.blocks import block_names, block_of, seed_of
 from learning_service.experiments.plan import PlannedJob, job_id, settings
 
 CELL_LIMIT: Final = 1 << 24  # characters of a cell that is read: a definition alone may have some 100,000
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
 METRIC: Final = "metric."
 VARIABLE: Final = "variable."  # before the name of a variable that another column has
+BLOCK: Final = "block"  # the name of a job's block; only a table of an experiment that has some has this column
 FILE: Final = "file"  # the name of a result; tables of earlier versions have no such column
 COLUMNS: Final = (
     "experiment_id", "name", "variant_index", "repeat_index", "seed", "job_id", "state", "seconds", "finished_at",
@@ -79,7 +81,13 @@ def to_csv(exported: Exported) -> str:
     metrics = sorted({name for one in exported.records.results for name in one.metrics})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    columns = [*COLUMNS, *map(_column, names), *(METRIC + name for name in metrics)]
+    blocks = [BLOCK] if exported.definition.blocks else []
+    columns = [
+        *COLUMNS,
+        *blocks,
+        *(_column(exported.definition, name) for name in names),
+        *(METRIC + name for name in metrics),
+    ]
     writer.writerow(map(_escaped, columns))
     for place, row in enumerate(_rows(exported)):
         if place == 0:
@@ -106,7 +114,7 @@ def from_csv(text: str) -> Exported:
         raise InvalidInputError(f"line {reader.line_num}: more cells than columns; export it again") from None
     definition, experiment_id, created_at = _first_of(rows)
     names = [knob.name for knob in definition.knobs]
-    _check_columns(set(map(_column, names)), columns)
+    _check_columns({_column(definition, name) for name in names}, columns)
     values: dict[int, VariantValue] = {}
     results: dict[str, ResultRecord] = {}
     pictures: list[PictureRecord] = []
@@ -114,7 +122,7 @@ def from_csv(text: str) -> Exported:
     for line, row in enumerate(rows, 2):
         try:
             index = _whole(row, "variant_index")
-            parts = {name: _scalar(row, _column(name)) for name in names}
+            parts = {name: _scalar(row, _column(definition, name)) for name in names}
             values[index] = parts if len(names) > 1 else parts[names[0]]
             if "job_id" in row:
                 results.setdefault(row["job_id"], _result(row, index))
@@ -141,9 +149,10 @@ def from_csv(text: str) -> Exported:
     )
 
 
-def _column(name: str) -> str:
+def _column(definition: ExperimentDefinition, name: str) -> str:
     """Return the column of a variable."""
-    return VARIABLE + name if name in COLUMNS or name.startswith((METRIC, VARIABLE)) else name
+    is_taken = name in COLUMNS or (name == BLOCK and definition.blocks)
+    return VARIABLE + name if is_taken or name.startswith((METRIC, VARIABLE)) else name
 
 
 def _check_columns(needed: set[str], columns: set[str]) -> None:
@@ -182,12 +191,14 @@ def _rows(exported: Exported) -> Iterable[dict[str, object]]:
     for picture in exported.records.pictures:
         by_job.setdefault(picture.job_id, []).append(picture.image)
     stars = {rating.sha256: rating for rating in exported.records.ratings}
+    names = block_names(exported.definition)
     seen = set()
     for one in exported.records.results:
         seen.add(one.variant_index)
         head = _head(exported, one.variant_index) | {
             "repeat_index": one.repeat_index,
-            "seed": exported.definition.seed + one.repeat_index,
+            "seed": seed_of(exported.definition, one.repeat_index),
+            BLOCK: names[block_of(exported.definition, one.repeat_index)] if names else None,
             "job_id": one.job_id,
             "state": one.state,
             "seconds": one.seconds,
@@ -210,7 +221,7 @@ def _head(exported: Exported, index: int) -> dict[str, object]:
         "experiment_id": exported.experiment_id,
         "name": exported.definition.name,
         "variant_index": index,
-        **{_column(name): _told(part) for name, part in parts.items()},
+        **{_column(exported.definition, name): _told(part) for name, part in parts.items()},
     }
 
 

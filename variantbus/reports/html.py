@@ -10,12 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from bus.console.top import size_text
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
-from bus.contracts.messages import ImageRef, RecommendationUpdated
+from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated
 from bus.contracts.values import is_same
+from learning_service.experiments.blocks import block_word, settings_text
 from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
 from learning_service.recommendation.labels import labels
-from variantbus.reports.cells import Axis, Label, Place, arranged, seeds_are_values
+from variantbus.reports.cells import Axis, Place, arranged, condition_of, conditions_axis
 from variantbus.reports.curve import curve_of
 from variantbus.reports.export import Exported
 from variantbus.reports.plot import Line, Scale, lines_of, scale_of
@@ -74,6 +75,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
     return _template().render(
         exported=exported,
         definition=exported.definition,
+        blocks=blocks_told(exported.definition),
         created=datetime.fromtimestamp(exported.created_at).astimezone().strftime("%Y-%m-%d %H:%M"),
         made=made,
         objective=_objective(made.objective),
@@ -124,10 +126,11 @@ def grid_of(exported: Exported, load: Load, read: Read) -> tuple[Axis, Axis, dic
     ratings = {rating.sha256: rating for rating in exported.records.ratings}
     shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
     ended = [result for result in exported.records.results if result.state != "completed"]
-    repeats = sorted({one.repeat_index for one in shown} | {one.repeat_index for one in ended})
-    first = 1 if seeds_are_values(exported) else exported.definition.seed
-    across, down, place = arranged(exported, [Label(str(first + repeat)) for repeat in repeats])
-    places = {repeat: at for at, repeat in enumerate(repeats)}
+    repeats = {one.repeat_index for one in shown} | {one.repeat_index for one in ended}
+    conditions = {repeat: condition_of(exported, repeat) for repeat in repeats}
+    keys = sorted(conditions.values())
+    across, down, place = arranged(exported, conditions_axis(exported, keys))
+    places = {repeat: keys.index(one) for repeat, one in conditions.items()}
     cells: dict[Place, list[Cell]] = {}
     for picture in shown:
         key = place(picture.variant_index, places[picture.repeat_index])
@@ -138,6 +141,17 @@ def grid_of(exported: Exported, load: Load, read: Read) -> tuple[Axis, Axis, dic
         key = place(result.variant_index, places[result.repeat_index])
         cells.setdefault(key, []).append(Cell(text=result.error or result.state))
     return across, down, cells
+
+
+def blocks_told(definition: ExperimentDefinition) -> list[tuple[str, str]]:
+    """Return each block with a number, and its name and settings."""
+    word = block_word(definition)
+    texts = [settings_text(block.config, alone=word != "block") for block in definition.blocks]
+    names = [block.name for block in definition.blocks]
+    return [
+        (f"{word} {number}", f"{name}: {text}" if name else text)
+        for number, (name, text) in enumerate(zip(names, texts, strict=True), 1)
+    ]
 
 
 def _short(axis: Axis) -> Axis:

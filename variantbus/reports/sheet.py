@@ -53,7 +53,10 @@ class Sheet:
             raise SheetError(f"{name} has no pictures to draw{other if exported.records.pictures else ''}")
         self._title, self._experiment = exported.definition.name, exported.experiment_id
         axes = (self.grid.across, self.grid.down)
-        texts = [self._title, *(text for axis in axes for text in (axis.name, *(one.text for one in axis.labels)))]
+        texts = [
+            self._title,
+            *(text for axis in axes for text in (axis.name, *(part for one in axis.labels for part in one[:2]))),
+        ]
         self.fonts = Fonts(texts)
         look = _look_of(self.grid, self.fonts)
         parts = product(look.row_parts, look.column_parts)

@@ -2,7 +2,7 @@
 
 import { get, of } from "./api.js";
 import { listOf } from "./list.js";
-import { parse } from "./values.js";
+import { blocksOf, parse } from "./values.js";
 
 /** The data of all views. `open` is the experiment that is shown, with its variants and cells. */
 export const state = { list: listOf(() => changed("experiments")), open: null, system: [], rejected: [], isConnected: false, isLoaded: false };
@@ -30,12 +30,13 @@ export function cellKey(variant, repeat) {
   return `${variant}.${repeat}`;
 }
 
-/** Return the seeds of the open experiment: as many as were planned or seen. */
+/** Return the repeats of the open experiment, as many as were planned or seen: the seeds of one block after another. */
 export function repeats() {
   const open = state.open;
-  let most = open?.status ? (open.status.definition.jobs_per_variant ?? 1) : 0; // one is left out
+  const blocks = blocksOf(open?.status?.definition);
+  let most = open?.status ? (open.status.definition.jobs_per_variant ?? 1) * blocks : 0; // one seed is left out
   for (const key of open?.cells.keys() ?? []) most = Math.max(most, Number(key.split(".")[1]) + 1);
-  return Array.from({ length: most }, (_, repeat) => repeat);
+  return Array.from({ length: most }, (_, repeat) => repeat).sort((one, other) => (one % blocks) - (other % blocks) || one - other);
 }
 
 /** Return the pictures of the open experiment by variant and seed; one that several jobs of a variant made counts once. */

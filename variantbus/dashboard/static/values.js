@@ -29,9 +29,42 @@ export function valueKey(value) {
   return stringify(value !== null && typeof value === "object" ? Object.entries(value).sort() : value);
 }
 
-/** Return the seed of a repeat with all its digits. */
-export function seedText(seed, repeat) {
-  return String(BigInt(seed ?? 0) + BigInt(repeat));
+/** Return the seed of a repeat with all its digits; the blocks of one seed come one after another. */
+export function seedText(definition, repeat) {
+  return String(BigInt(definition?.seed ?? 0) + BigInt(Math.floor(repeat / blocksOf(definition))));
+}
+
+/** Return how many blocks there are; without any, 1. */
+export function blocksOf(definition) {
+  return definition?.blocks?.length || 1;
+}
+
+/** Return the name of the block of a repeat, else its settings, of prompts the prompt itself; "" where there is but one. */
+export function blockText(definition, repeat) {
+  const blocks = definition?.blocks ?? [];
+  if (blocks.length < 2) return "";
+  const { name, config = {} } = blocks[repeat % blocks.length];
+  const isAlone = conditionWord(definition) !== "block";
+  const texts = Object.entries(config).map(([key, value]) => (isAlone ? partText(value) : `${key} ${partText(value)}`));
+  return name || texts.join(", ") || "as configured";
+}
+
+/** Return what tells the pictures of a value apart: the only setting in which blocks differ, `block`, or else `seed`. */
+export function conditionWord(definition) {
+  const blocks = definition?.blocks ?? [];
+  if (blocks.length < 2) return "seed";
+  const keys = new Set(blocks.flatMap((one) => Object.keys(one.config ?? {})));
+  return keys.size === 1 ? [...keys][0] : "block";
+}
+
+/** Return under which block and seed a picture was made, for people. */
+export function conditionText(definition, repeat) {
+  const block = blockText(definition, repeat);
+  return `${block && `${block}, `}seed ${seedText(definition, repeat)}`;
+}
+
+function partText(value) {
+  return value !== null && typeof value === "object" ? stringify(value) : valueText(value);
 }
 
 /** Read a whole number that a person typed. */

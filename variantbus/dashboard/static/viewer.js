@@ -4,7 +4,7 @@ import { of, picture, post } from "./api.js";
 import { h, fill, say, numberText, stars } from "./dom.js";
 import { filesView } from "./files.js";
 import { state, watch } from "./state.js";
-import { seedText, valueText } from "./values.js";
+import { conditionText, valueText } from "./values.js";
 
 /** Open it at a cell. `at(column, row)` returns variant, seed and key of a place. */
 export function openViewer({ across, down, column, row, at }) {
@@ -41,12 +41,11 @@ export function openViewer({ across, down, column, row, at }) {
     fill(stage, layers.filter(Boolean), !image && (word ? h("p", { class: "word" }, word) : filesView(files)));
     slider.hidden = !other;
     const rating = image && state.open.ratings.get(image.sha256);
-    const seed = seedText(state.open.status?.definition.seed, where.repeat);
     fill(
       about,
       h("strong", {}, `${where.variant.variable_under_test} ${valueText(where.variant.variant_value)}`),
       other && h("span", {}, " beside ", h("strong", {}, valueText(other.variant.variant_value))),
-      h("span", {}, ` · seed ${seed}`),
+      h("span", {}, ` · ${conditionText(state.open.status?.definition, where.repeat)}`),
       Object.entries(cell?.metrics ?? {}).map(([name, number]) => h("span", {}, ` · ${name} ${numberText(number)}`)),
       rating && [" ", stars(rating.stars)],
       cell?.warnings?.length ? h("p", { class: "warn" }, cell.warnings.join("; ")) : null,

@@ -5,7 +5,7 @@ import { fill, h, say, fileName, numberText, stars } from "../dom.js";
 import { cellKey, repeats, state } from "../state.js";
 import { previewOf } from "../preview.js";
 import { openViewer } from "../viewer.js";
-import { listed, seedText, valueKey, valueText } from "../values.js";
+import { blockText, conditionText, conditionWord, listed, seedText, valueKey, valueText } from "../values.js";
 
 const FILES = 3; // names in a cell
 const MARGIN = 1; // cells beyond the visible ones
@@ -82,16 +82,18 @@ export function gridView(id) {
     fill(columns, shown.across.map((one) => heading(one, "columnheader")));
     fill(rows, shown.down.map((one) => heading(one, "rowheader")));
     const name = state.open.status ? [...state.open.variants.values()][0]?.variable_under_test ?? "" : "";
-    fill(corner, h("span", {}, isTurned ? "seed" : name));
+    fill(corner, h("span", {}, isTurned ? conditionWord(state.open.status?.definition) : name));
     for (const one of painted.values()) one.remove();
     painted.clear();
     paint();
   }
 
   function heading(one, role) {
-    const seed = seedText(state.open.status?.definition.seed, one.repeat ?? 0);
-    if (one.kind === "seed") return h("div", { class: "heading", role }, seed);
-    if (one.kind === "part") return h("div", { class: "heading", role }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` seed ${seed}`));
+    const definition = state.open.status?.definition;
+    const block = blockText(definition, one.repeat ?? 0);
+    const title = block ? conditionText(definition, one.repeat ?? 0) : null;
+    if (one.kind === "seed") return h("div", { class: "heading", role, title }, block ? h("span", { class: "block" }, block) : seedText(definition, one.repeat), block && h("small", {}, ` seed ${seedText(definition, one.repeat)}`));
+    if (one.kind === "part") return h("div", { class: "heading", role, title }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` ${conditionText(definition, one.repeat)}`));
     const variant = one.variant;
     const recommended = state.open.recommendation?.value;
     const isBest = recommended !== null && recommended !== undefined && valueKey(recommended) === valueKey(variant.variant_value);
@@ -155,7 +157,7 @@ export function gridView(id) {
     const known = state.open.cells.get(place.key) ?? { state: "planned", images: [], warnings: [], progress: 0, metrics: {} };
     const image = known.images?.find((each) => each.width && each.height);
     one.className = `cell ${known.state}${known.warnings?.length ? " warned" : ""}`;
-    one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, seed ${seedText(state.open.status?.definition.seed, place.repeat)}: ${known.error ?? known.state}`);
+    one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, ${conditionText(state.open.status?.definition, place.repeat)}: ${known.error ?? known.state}`);
     if (image) {
       const rating = state.open.ratings.get(image.sha256);
       const present = one.querySelector("img:not(.so-far)");

@@ -69,6 +69,7 @@ export function planView() {
       axis("a", "What is varied", knobs, first),
       axis("b", "and with it (a grid)", knobs, ""),
       h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, MOST))),
+      "prompt" in config && field("Prompts, one a line", h("textarea", { name: "prompts", rows: 3, placeholder: "instead of the one in the settings: each value is tried with each" })),
       h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
       h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive" }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
       h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
@@ -123,8 +124,9 @@ export function planView() {
 function planText(plan, form) {
   const shown = plan.values.slice(0, 40);
   const more = plan.values.length - shown.length;
+  const count = promptsOf(form).length;
   return [
-    h("p", { class: "big" }, `${plan.values.length} values × ${form.elements.jobs.value} seeds = ${plan.jobs} jobs`),
+    h("p", { class: "big" }, `${plan.values.length} values × ${count ? `${count} prompts × ` : ""}${form.elements.jobs.value} seeds = ${plan.jobs} jobs`),
     plan.exclusive && h("p", {}, "Each job runs alone on its runner, so that nothing else changes its time."),
     plan.most_jobs > plan.jobs ? h("p", {}, `and more, up to ${plan.most_jobs} in all`) : null,
     h("p", {}, plan.seconds === null ? "The duration is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
@@ -143,6 +145,8 @@ function definition(form) {
     config[element.name.slice(7)] = typed(element.value, element.dataset.kind);
   }
   for (const one of axes) delete config[one.name];
+  const prompts = promptsOf(form);
+  if (prompts.length) delete config.prompt;
   const isMetric = read("objective") === "";
   return {
     name: read("name"),
@@ -155,7 +159,12 @@ function definition(form) {
     ...(["stars", "preference"].includes(read("objective")) ? {} : read("goal") && { goal: read("goal") }),
     ...(form.elements.adaptive?.checked ? { mode: "adaptive", budget: Number(read("budget")) } : {}),
     config,
+    ...(prompts.length ? { blocks: prompts.map((prompt) => ({ config: { prompt } })) } : {}),
   };
+}
+
+function promptsOf(form) {
+  return (form.elements.prompts?.value ?? "").split("\n").map((line) => line.trim()).filter(Boolean);
 }
 
 /** Read `1, 2, 4`, `"a, b", ""`, `1 to 5 by 0.5` or `all`. */

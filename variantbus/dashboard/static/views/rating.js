@@ -4,7 +4,7 @@ import { get, of, picture, post } from "../api.js";
 import { h, fill, say, stars } from "../dom.js";
 import { pictures, state } from "../state.js";
 import { decideBy, objectiveNow } from "./objective.js";
-import { seedText, valueText } from "../values.js";
+import { conditionText, valueText } from "../values.js";
 
 export function ratingView(id) {
   let isBlind = true;
@@ -110,7 +110,7 @@ export function ratingView(id) {
     const source = picture(shown.sha256, false);
     if (stage.querySelector("img")?.getAttribute("src") !== source) fill(stage, h("img", { src: source, alt: "the picture to rate" }));
     const isTold = !isBlind || rating;
-    fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, seed ${seedText(state.open.status.definition.seed, shown.repeat)} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
+    fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, ${conditionText(state.open.status.definition, shown.repeat)} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
     fill(buttons, [1, 2, 3, 4, 5].map((number) => h("button", { onclick: () => rate(number) }, "★".repeat(number), h("kbd", {}, number))), h("button", { onclick: reject }, "Reject", h("kbd", {}, "x")), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
     keys.textContent = "1–5: stars · x: reject · u: undo · ← →: the picture before, the next one";
     const all = ordered();

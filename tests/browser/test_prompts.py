@@ -1,0 +1,42 @@
+"""An experiment over several prompts in a real browser: from the form to the picture that names its prompt."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment
+from tests.support.workspace import view_of
+
+__all__ = ["deployment"]
+
+
+def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> None:
+    """The plan counts them, the grid and the viewer name them, and all rows of one prompt stand together."""
+    deployment.open(page, "new")
+    page.get_by_label("Prompts, one a line").fill("a red star\n\n  a blue heart \n")
+    page.locator("[name='a values']").fill("1, 2")
+    page.locator("[name=jobs]").fill("2")
+    for name, value in {"steps": 2, "width": 32, "height": 32}.items():
+        page.locator(f"[name='config {name}']").fill(str(value))
+    preview = re.compile("2 values . 2 prompts . 2 seeds = 8 jobs")
+    expect(page.locator(".preview .big")).to_have_text(preview, timeout=WAIT)
+    page.get_by_role("button", name="Run it").click()
+    expect(cells(page, "completed").locator("img")).to_have_count(8, timeout=WAIT)
+
+    rows = page.locator(".rows .heading")
+    expect(rows).to_have_text(
+        [f"{prompt} seed {seed}" for prompt in ("a red star", "a blue heart") for seed in (1234, 1235)]
+    )
+    cells(page, "completed").first.click()
+    about = page.locator(".viewer .about")
+    expect(about).to_contain_text("cfg_scale 1 · a red star, seed 1234")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(about).to_contain_text("cfg_scale 1 · a blue heart, seed 1234")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Turn").click()
+    expect(page.locator(".corner")).to_have_text("prompt")
+
+    definition = view_of(deployment.learning, page.url.split("/e/")[1].split("/")[0]).definition
+    assert [block.config for block in definition.blocks] == [{"prompt": "a red star"}, {"prompt": "a blue heart"}]
+    assert "prompt" not in definition.config
