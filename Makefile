@@ -33,6 +33,9 @@ $(EQUIPPED): $(BIN)/python pyproject.toml constraints.txt
 demo: install ## Run the example experiment on a fresh set of services and draw a contact sheet of its pictures.
 	$(BIN)/variantbus demo --data-dir data
 
+# Where bytecode is forbidden, as in many containers, each of a thousand processes would compile all that it imports.
+test unit integration acceptance browser coverage: export PYTHONDONTWRITEBYTECODE :=
+
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: tools ## Run all tests on all cores, or with TEST=path those of a file, a folder or a `file::test`.

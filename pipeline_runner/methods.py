@@ -177,7 +177,8 @@ class JobMethods:
 
     def _queue(self) -> QueueReply:
         queues = self._service.queues
-        return QueueReply(paused=queues.paused, lanes=queues.views(time.monotonic()))
+        lanes = queues.views(time.monotonic(), self._service.end_awaited())
+        return QueueReply(paused=queues.paused, lanes=lanes)
 
     def _show(self, params: JobParams) -> JobView:
         job = self._get(params.job_id)
@@ -244,7 +245,7 @@ class JobMethods:
             priority=job.priority,
             faults=job.faults,
             fault=job.fault,
-            waits_for=queue.waits_for(now) if job.state == "queued" else "",
+            waits_for=queue.waits_for(now) or self._service.end_awaited() if job.state == "queued" else "",
             eta_seconds=eta,
             exclusive=job.exclusive,
         )

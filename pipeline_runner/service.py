@@ -268,5 +268,5 @@ class Runner:
             queued=self._queues.queued,
             running=self._queues.running,
             paused=self._queues.paused,
-            lanes=self._queues.views(time.monotonic()),
+            lanes=self._queues.views(time.monotonic(), self._service.end_awaited()),
         )

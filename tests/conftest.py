@@ -24,6 +24,9 @@ from tests.support.helpers import Service, is_open, wait_until
 from tests.support.interrupts import restore_interrupts
 
 restore_interrupts()
+# Before numpy is loaded, here and in the processes that tests start: these fill the cores by themselves, and threads of
+# linear algebra that wait for each other took four times the time of the processor.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 settings.register_profile(
     "variantbus",

@@ -6,6 +6,7 @@ Needs the extra `cli` (click, platformdirs).
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -119,15 +120,14 @@ def keys_option(command: F) -> F:
 
 def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
     """Read the config file before all other options, whose defaults it sets."""
-    if ctx.resilient_parsing:
-        return
     usual = platformdirs.user_config_path("variantbus") / "variantbus.toml"
     if path is None and not usual.exists():
         return
-    with user_errors():
+    completing = ctx.resilient_parsing  # the shell asks for ids, and shows no error
+    with suppress(InvalidInputError, OSError) if completing else user_errors():
         settings = read_settings(path or usual)
-    ctx.default_map = defaults_for(ctx.command.name or "", settings)
-    ctx.meta[_CONFIG] = (path or usual).absolute(), settings
+        ctx.default_map = defaults_for(ctx.command.name or "", settings)
+        ctx.meta[_CONFIG] = (path or usual).absolute(), settings
 
 
 def _with_config(command: F) -> F:

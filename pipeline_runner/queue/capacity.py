@@ -168,8 +168,8 @@ class PipelineQueues:
             name: free for name, queue in queues if queue.queued and (free := queue.startable(now, freed.get(name, 0)))
         }
 
-    def views(self, now: float) -> dict[str, LaneView]:
-        """Return the state of each queue as it goes over the wire."""
+    def views(self, now: float, end_awaited: str) -> dict[str, LaneView]:
+        """Return the state of each queue as it goes over the wire; `end_awaited` is for whose end all of them wait."""
         return {
             name: LaneView(
                 queued=queue.queued,
@@ -177,7 +177,7 @@ class PipelineQueues:
                 concurrency=queue.concurrency,
                 room=queue.capacity_left,
                 paused=queue.paused,
-                waits_for=queue.waits_for(now),
+                waits_for=queue.waits_for(now) or (end_awaited if queue.queued else ""),
             )
             for name, queue in self._queues.items()
         }

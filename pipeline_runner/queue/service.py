@@ -31,7 +31,7 @@ from pipeline_runner.queue.messages import completed_message, queued_message, st
 from pipeline_runner.queue.repair import DamagedJobs
 from pipeline_runner.queue.retries import MAX_FAULTS, FailedVariants, fault_of, may_run_again, storage_fault_of
 from pipeline_runner.queue.store import JobStore
-from pipeline_runner.queue.turns import Turns
+from pipeline_runner.queue.turns import Turns, end_awaited
 
 Clock = Callable[[], float]
 EndWriter = Callable[[Transaction, Sequence[NormalizedJobRecord]], None]
@@ -162,6 +162,10 @@ class JobService:
             self._write(tx, [*ended, *moved])
         self._moved(left, [*ended, *moved])
         return len(left)
+
+    def end_awaited(self) -> str:
+        """Return for whose end all queues wait, as the next job runs alone; "" if that is not so."""
+        return end_awaited(self._running.values()) if self.queues.draining else ""
 
     def claim(self, startable: Mapping[str, int]) -> list[NormalizedJobRecord]:
         """Start and return the next jobs for the workers, of each pipeline at most as many as `startable` says.

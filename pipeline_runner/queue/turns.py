@@ -37,6 +37,15 @@ class Turns:
         return [min(heads, key=lambda job: (-job.priority, job.queued_at))]
 
 
+def end_awaited(running: Collection[NormalizedJobRecord]) -> str:
+    """Return in a sentence for whose end everything waits before a job that runs alone; "" while that one runs."""
+    if not running or any(job.exclusive for job in running):
+        return ""
+    oldest = min(running, key=lambda job: job.started_at or 0.0)
+    more = f" and {len(running) - 1} more" if len(running) > 1 else ""
+    return f"the next job runs alone, so job {oldest.job_id}{more} must end first (or be cancelled)"
+
+
 def _before_exclusive(jobs: Sequence[NormalizedJobRecord]) -> Sequence[NormalizedJobRecord]:
     place = next((at for at, job in enumerate(jobs) if job.exclusive), len(jobs))
     return jobs[:place]

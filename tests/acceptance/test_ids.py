@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -108,8 +109,8 @@ def test_several_beginnings_of_one_id_mean_it_once(known: Known) -> None:
     assert known.run("experiment", "unarchive", "other").err == f"unarchived {other}\n"
 
 
-def test_the_shell_completes_ids(known: Known) -> None:
-    """From the services that the options and the environment name; in silence where none answers."""
+def test_the_shell_completes_ids(known: Known, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From the services that options, environment and config file name; in silence where none answers."""
     completion = ShellComplete(main, {}, "variantbus", "_VARIANTBUS_COMPLETE")
     learning, runner = ["--learning", known.learning.control], ["--runner", known.runner.control]
 
@@ -120,6 +121,13 @@ def test_the_shell_completes_ids(known: Known) -> None:
     assert completed(["experiment", "delete", *learning], "") == list(reversed(known.experiments))
     assert completed(["job", "show", *runner], "job-") == sorted(known.jobs)
     assert completed(["experiment", "show", "--learning", "tcp://127.0.0.1:9"], "good") == []
+    config = tmp_path / "config.toml"
+    config.write_text(f'[learning]\naddress = "{known.learning.control}"\n', encoding="utf-8")
+    assert completed(["experiment", "show", "--config", str(config)], "good") == sorted(known.experiments)[:2]
+    monkeypatch.setenv("VARIANTBUS_CONFIG", str(config))
+    assert completed(["experiment", "show"], "good") == sorted(known.experiments)[:2]
+    config.write_text("[learning", encoding="utf-8")
+    assert completed(["experiment", "show", *learning], "good") == sorted(known.experiments)[:2]
 
 
 @pytest.mark.parametrize("line", ["experiment list", "experiment show x", "recommend x", "rate x ab 3", "history"])

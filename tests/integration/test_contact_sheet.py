@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from bus.contracts.archive import PictureRecord, Records
@@ -62,3 +63,19 @@ def test_a_file_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Pat
     with pytest.raises(InvalidInputError, match=r"sheet\.png: cannot be written \(Is a directory\)"):
         write_sheet(exported(1), "tcp://127.0.0.1:1", target)
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.fault(item="F158")
+def test_a_shorter_sheet_leaves_no_page_of_a_longer_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be taken for one of the new sheet; files that are of no sheet, or of another experiment's, stay."""
+    target = tmp_path / "sheet.png"
+    write_sheet(exported(12), "tcp://127.0.0.1:1", target)
+    Image.new("RGB", (8, 8)).save(tmp_path / "sheet-4.png")
+
+    assert write_sheet(exported(1), "tcp://127.0.0.1:1", target) == [target]
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet-4.png", "sheet.png"]
+    assert "sheet-2.png was removed: it was a page of an earlier, longer sheet" in capsys.readouterr().err
+    write_sheet(exported(12), "tcp://127.0.0.1:1", target)
+    write_sheet(replace(exported(1), experiment_id="exp-2"), "tcp://127.0.0.1:1", target)
+    assert (tmp_path / "sheet-2.png").exists()

@@ -217,11 +217,13 @@ def test_a_job_that_is_timed_runs_alone(reopen: Open) -> None:
 
     assert [job.job_id for job in service.claim(room)] == ["one", "gpu"]
     assert service.queues.startable(0.0) == {}  # the loop has nothing to try again and again
+    assert "job one and 1 more must end first" in service.end_awaited()
     service.finish({"gpu": JobResult(success=True)})
     assert service.claim(service.queues.startable(0.0)) == []
     service.finish({"one": JobResult(success=True)})
     assert [job.job_id for job in service.claim(room)] == ["timed"]
     assert service.claim(service.queues.startable(0.0)) == []
+    assert service.end_awaited() == ""
 
     again, _ = reopen()
     again.recover()

@@ -15,7 +15,7 @@ from bus.contracts.jobs import (
     SubmitReply,
 )
 from bus.contracts.messages import JobCompleted, JobError, JobStarted
-from bus.protocol.control import ControlError
+from bus.protocol.control import ControlError, NoParams
 from pipeline_runner.queue.retries import MAX_FAULTS
 from tests.support.factories import EXPERIMENT, context, request_for
 from tests.support.held_pipelines import Local, Nonsense, Remote, Start, ask, heard, refusal, show, submit, wait_for
@@ -72,6 +72,10 @@ def test_nobody_waits_for_a_timed_job_that_cannot_run_either(
     submit(runner, "timed", pipeline="remote", exclusive=True)
     submit(runner, "two")
     assert show(runner, "two").state == "queued"
+    for waiting in ("two", "timed"):
+        assert "so job one must end first" in show(runner, waiting).waits_for
+    lanes = ask(runner, "pipelines", NoParams(), PipelinesReply).lanes
+    assert ["must end first" in lane.waits_for for lane in lanes.values() if lane.queued] == [True, True]
 
     if cause == "pause":
         ask(runner, "queue.pause", QueueParams(pipeline="remote"), QueueReply)

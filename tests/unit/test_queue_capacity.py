@@ -64,7 +64,7 @@ def test_a_pause_holds_up_one_queue_or_all() -> None:
 
     queues.set_pauses({"a"})
     assert queues.startable(0.0) == {"b": 1}
-    assert queues.views(0.0)["a"].waits_for == PAUSED
+    assert queues.views(0.0, "")["a"].waits_for == PAUSED
     assert not queues.paused
 
     queues.set_pauses({ALL})

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from learning_service.experiments.plan import PlannedJob, job_request, runs_alone
 from pipeline_runner.queue.jobs import NormalizedJobRecord
-from pipeline_runner.queue.turns import Turns
+from pipeline_runner.queue.turns import Turns, end_awaited
 from tests.support.factories import definition
 
 
@@ -84,3 +84,13 @@ def test_the_time_is_measured_alone_unless_told_otherwise() -> None:
     assert job_request("e", timed, 2.0, PlannedJob(0, 0)).exclusive
     assert job_request("e", replace(definition(), exclusive=True), 2.0, PlannedJob(0, 0)).exclusive
     assert not job_request("e", definition(), 2.0, PlannedJob(0, 0)).exclusive
+
+
+@pytest.mark.fault(item="F154")
+def test_who_waits_for_such_a_job_is_told_what_must_end_first() -> None:
+    """That may be a job that hangs; nothing is said while the job runs that had to run alone, or before any does."""
+    assert end_awaited([replace(job("j1"), started_at=2.0)]).startswith("the next job runs alone, so job j1 must end")
+    both = [replace(job("j1"), started_at=2.0), replace(job("j2"), started_at=1.0)]
+    assert "job j2 and 1 more must end first" in end_awaited(both)
+    assert end_awaited([job("x1")]) == ""
+    assert end_awaited([]) == ""

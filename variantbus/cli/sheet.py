@@ -1,10 +1,13 @@
 """`variantbus experiment sheet`."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import click
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import EXIT_REFUSED, fail, user_errors
@@ -21,6 +24,7 @@ from variantbus.reports.sheet import Sheet, SheetError
 from variantbus.reports.text import count_text
 
 LETTERS: Final = 20  # that are named of those which no font has
+MARK: Final = "variantbus sheet"  # the text of a page that names its experiment
 
 
 @click.command()
@@ -64,14 +68,36 @@ def write_sheet(exported: Exported, runner: str, target: Path, keys: Keys | None
         return picture
 
     drawn = Sheet(exported)
-    paths = []
+    paths: list[Path] = []
+    mark = PngInfo()
+    mark.add_text(MARK, exported.experiment_id)
     for number, page in enumerate(drawn.draw(load), 1):
-        paths.append(target if number == 1 else target.with_stem(f"{target.stem}-{number}"))
+        paths.append(_page_of(target, number))
         with written(paths[-1]) as file:
-            page.save(file, "PNG")
+            page.save(file, "PNG", pnginfo=mark)
+    for old in _further_pages(target, len(paths), exported.experiment_id):
+        old.unlink(missing_ok=True)
+        click.echo(f"{old} was removed: it was a page of an earlier, longer sheet", err=True)
     for remark in remarks(drawn, missing):
         click.echo(remark, err=True)
     return paths
+
+
+def _page_of(target: Path, number: int) -> Path:
+    return target if number == 1 else target.with_stem(f"{target.stem}-{number}")
+
+
+def _further_pages(target: Path, written_pages: int, experiment_id: str) -> Iterator[Path]:
+    """Yield the files that an earlier sheet of the experiment has left behind its present last page; no other's."""
+    for number in count(written_pages + 1):
+        path = _page_of(target, number)
+        try:
+            with Image.open(path) as page:
+                if page.format != "PNG" or page.info.get(MARK) != experiment_id:
+                    return
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not there, or no picture
+            return
+        yield path
 
 
 def remarks(drawn: Sheet, missing: int) -> list[str]:

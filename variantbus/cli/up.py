@@ -58,7 +58,8 @@ def up(data_dir: Path) -> None:
         lock = _claim(folder)
         wiring = check_first(folder)
         click.echo(f"data and pictures in {folder}", err=True)
-        _tell_variables(folder, wiring)
+        if words := variables(folder, wiring):
+            click.echo(f"for commands in other terminals: export {words}", err=True)
         programs = [Program(name, python_module(*words, *wiring.arguments[name])) for name, words in PROGRAMS.items()]
         Supervisor(folder, programs).run()
         os.close(lock)
@@ -122,13 +123,12 @@ def _numbers(processes: list[psutil.Process]) -> str:
     return ", ".join(str(process.pid) for process in processes)
 
 
-def _tell_variables(folder: Path, wiring: Wiring) -> None:
-    """Say how commands find services and data, where these are not where commands look by themselves."""
+def variables(folder: Path, wiring: Wiring) -> str:
+    """Return what tells commands where services, data and keys are, if they are not where commands look anyway."""
     usual = {
         "VARIANTBUS_DATA_DIR": (str(folder), str(usual_data_dir())),
         "VARIANTBUS_RUNNER": (wiring.runner, RUNNER_CONTROL),
         "VARIANTBUS_LEARNING": (wiring.learning, LEARNING_CONTROL),
+        "VARIANTBUS_KEYS": (str(wiring.keys.absolute()) if wiring.keys else "", ""),
     }
-    variables = [f"{name}={shlex.quote(value)}" for name, (value, default) in usual.items() if value != default]
-    if variables:
-        click.echo(f"for commands in other terminals: export {' '.join(variables)}", err=True)
+    return " ".join(f"{name}={shlex.quote(value)}" for name, (value, default) in usual.items() if value != default)

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from bus.protocol.addresses import Address
@@ -16,10 +17,11 @@ Settings = Mapping[str, Any]  # the options of a command, as the process itself 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The control addresses of the services, and the arguments that each process gets besides its settings."""
+    """Addresses and keys for commands, and the arguments that each process gets besides its settings."""
 
-    runner: str
+    runner: str  # the control address, as of the learning service
     learning: str
+    keys: Path | None  # the folder, if there is one
     arguments: Mapping[str, Sequence[str]]
 
 
@@ -61,7 +63,8 @@ def wire(runner: Settings, learning: Settings, page: Settings, others: Iterable[
         "dashboard": [f"--port={page_port}", f"--runner={at_runner}", f"--learning={at_learning}"],
         "logger": [f"--learning={at_learning}"],
     }
-    return Wiring(at_runner, at_learning, arguments)
+    keys = runner["keys"]
+    return Wiring(at_runner, at_learning, keys.folder if keys else None, arguments)
 
 
 def free_ports(ports: Sequence[Port]) -> list[int]:
