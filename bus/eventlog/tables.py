@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bus.eventlog import damage, row_checksums, schemas
+from bus.eventlog import damage, migrating, row_checksums, schemas
 from bus.eventlog.copies import copy_before_migration
 from bus.eventlog.errors import LogError
 from bus.eventlog.versions import OWN, set_version, version_in
@@ -24,6 +24,7 @@ class Tables:
         """Open none yet; `path` is for messages and for the copy that is made before a migration."""
         self._db, self._path = db, path
         row_checksums.register(db)
+        migrating.register(db)
 
     def open(self, store: str, statements: Mapping[str, str]) -> int:
         """Create, migrate and check the tables of a store; return how many damaged rows were set aside.

@@ -27,7 +27,7 @@ SQL: Final = sql.load("learning_service.archive", "exporting.sql")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_part = msgspec.msgpack.Decoder(ImportParams).decode
-_decode_image = msgspec.msgpack.Decoder(ImageRef).decode
+_decode_images = msgspec.msgpack.Decoder(tuple[ImageRef, ...]).decode
 _decode_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
 
 
@@ -55,8 +55,9 @@ class Exporter:
         return RecordsReply(records=records, after=last if more else None)
 
     def _results(self, params: RecordsParams) -> tuple[Records, str, bool]:
+        _, *place = _place(params.after)
         rows, more = self._log.query_page(
-            SQL["page_results"], (params.experiment_id, params.after, params.limit), params.limit
+            SQL["page_results"], (params.experiment_id, *place, params.limit), params.limit
         )
         results = [
             ResultRecord(
@@ -69,20 +70,25 @@ class Exporter:
                 metrics=_decode_metrics(metrics) if metrics else {},
                 error=error,
             )
-            for job_id, index, repeat, state, seconds, finished_at, error, metrics, _ in rows
+            for index, repeat, job_id, state, seconds, finished_at, error, metrics, _ in rows
         ]
-        return Records(results=results), rows[-1][0] if rows else "", more
+        return Records(results=results), _after(0, results[-1]) if results else "", more
 
     def _pictures(self, params: RecordsParams) -> tuple[Records, str, bool]:
-        sha256, _, job_id = params.after.partition(".")
+        """Return a page, which may begin and end amid the pictures of a job."""
+        seen, *place = _place(params.after)
         rows, more = self._log.query_page(
-            SQL["page_pictures"], (params.experiment_id, sha256, job_id, params.limit), params.limit
+            SQL["page_pictures"], (params.experiment_id, *place, params.limit + 1), params.limit + 1
         )
-        pictures = [
-            PictureRecord(job_id=name, variant_index=index, repeat_index=repeat, image=_decode_image(image))
-            for _, name, index, repeat, image in rows
+        found = [
+            (number, PictureRecord(job_id=job_id, variant_index=index, repeat_index=repeat, image=image))
+            for index, repeat, job_id, images in rows
+            for number, image in enumerate(_decode_images(images), 1)
+            if number > seen or [index, repeat, job_id] != place
         ]
-        return Records(pictures=pictures), rows[-1][0] if rows else "", more
+        page = found[: params.limit]
+        after = _after(*page[-1]) if page else ""
+        return Records(pictures=[picture for _, picture in page]), after, more or len(found) > params.limit
 
     def _ratings(self, params: RecordsParams) -> tuple[Records, str, bool]:
         rows, after = self._store.judgements.ratings_page(params.experiment_id, _number(params.after), params.limit)
@@ -118,3 +124,16 @@ def _number(after: str) -> int:
         return int(after or 0)
     except ValueError:
         raise ControlError("invalid_request", f"after: {after!r}; give that of the last page") from None
+
+
+def _after(number: int, record: ResultRecord | PictureRecord) -> str:
+    """Return where the next page begins: behind so many pictures of this job."""
+    return f"{number}.{record.variant_index}.{record.repeat_index}.{record.job_id}"
+
+
+def _place(after: str) -> tuple[int, int, int, str]:
+    """Return what `_after` has written; what is before all jobs where a client begins."""
+    if not after:
+        return 0, -1, -1, ""
+    number, index, repeat, job_id = (*after.split(".", 3), "", "", "")[:4]
+    return _number(number), _number(index), _number(repeat), job_id

@@ -44,7 +44,6 @@ SQL: Final = sql.load("learning_service.archive", "importing.sql")
 AT_ONCE: Final = 400  # records in one transaction, at most
 REMOVALS: Final = (
     SQL["delete_results"],
-    SQL["delete_pictures"],
     SQL["delete_ratings"],
     SQL["delete_comparisons"],
     SQL["delete_variants"],

@@ -26,13 +26,8 @@ DELETE FROM import_parts WHERE experiment_id = ?1 AND part IN (
 );
 
 -- delete_results: some results of an experiment that was not made.
-DELETE FROM results WHERE experiment_id = ?1 AND job_id IN (
-    SELECT job_id FROM results WHERE experiment_id = ?1 LIMIT 500
-);
-
--- delete_pictures: some pictures of it.
-DELETE FROM pictures WHERE experiment_id = ?1 AND (sha256, job_id) IN (
-    SELECT sha256, job_id FROM pictures WHERE experiment_id = ?1 LIMIT 500
+DELETE FROM results WHERE experiment_id = ?1 AND (variant_index, repeat_index, job_id) IN (
+    SELECT variant_index, repeat_index, job_id FROM results WHERE experiment_id = ?1 LIMIT 500
 );
 
 -- delete_ratings: some ratings of it.

@@ -4,6 +4,7 @@ A picture is its content, and a rating is about that. It counts once for each va
 many of its jobs did: this holds for the ratings of a variant, the history, recommendations and reports alike.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -45,14 +46,10 @@ class Pictures(NamedTuple):
         return None if mean is None else RatingSummary(mean=mean, count=sum(self.stars))
 
 
-def count_pictures(rows: Iterable[tuple[int, int | None, int]]) -> dict[int, Pictures]:
-    """Return the pictures of each variant: rows of its index, stars (None: not rated), and how many have these."""
-    found: dict[int, Pictures] = {}
-    for index, stars, count in rows:
-        one = found.get(index, Pictures())
-        more: Stars = NONE if stars is None else (*NONE[: stars - 1], count, *NONE[stars:])  # type: ignore[assignment]
-        found[index] = Pictures(one.images + count, added(one.stars, more))
-    return found
+def count_pictures(hashes: Iterable[str], stars: Mapping[str, int]) -> Pictures:
+    """Return how the pictures of a variant are rated; `stars` are those of each rated picture by its hash."""
+    count = Counter(stars.get(one, 0) for one in hashes)
+    return Pictures(count.total(), (count[1], count[2], count[3], count[4], count[5]))
 
 
 def rated_once(

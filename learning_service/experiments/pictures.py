@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from bus.contracts.messages import ImageRef
@@ -15,6 +15,15 @@ ARRAY_16: Final = b"\xdc"  # and their number in two bytes
 
 _encode = Encoder().encode
 _decode = Decoder(tuple[ImageRef, ...]).decode
+
+
+class Hash(Struct, frozen=True, gc=False):
+    """What is read of a picture where only its content counts."""
+
+    sha256: str
+
+
+decode_hashes = Decoder(tuple[Hash, ...]).decode
 
 
 def pack(images: Iterable[ImageRef]) -> Raw:
@@ -31,15 +40,34 @@ def unpack(packed: Raw) -> tuple[ImageRef, ...]:
     return _decode(packed)
 
 
+def count_of(packed: Raw) -> int:
+    """Return how many pictures there are."""
+    return _header(memoryview(packed))[0]
+
+
+def has_digits(packed: Raw, digits: str) -> bool:
+    """Return whether one of the pictures may have these digits in its hash."""
+    return digits.encode() in bytes(packed)
+
+
+def hashes(packed: Raw) -> set[str]:
+    """Return the hashes of the pictures."""
+    return {one.sha256 for one in decode_hashes(packed)}
+
+
 def with_more(packed: Raw, images: Sequence[ImageRef], limit: int) -> Raw:
     """Return the pictures with more behind them, at most `limit` (below 65,536) in all."""
     data = memoryview(packed)
-    count, start = data[0] - FIX_ARRAY, 1
-    if not 0 <= count < SHORT:
-        count, start = int.from_bytes(data[1:3], "big"), 3
+    count, start = _header(data)
     more = images[: max(0, limit - count)]
     if not more:
         return packed
     count += len(more)
     header = bytes((FIX_ARRAY + count,)) if count < SHORT else ARRAY_16 + count.to_bytes(2, "big")
     return Raw(b"".join((header, data[start:], *map(_encode, more))))
+
+
+def _header(data: memoryview) -> tuple[int, int]:
+    """Return how many there are, and where the first one begins."""
+    count = data[0] - FIX_ARRAY
+    return (count, 1) if 0 <= count < SHORT else (int.from_bytes(data[1:3], "big"), 3)

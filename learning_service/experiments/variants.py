@@ -271,6 +271,22 @@ def seconds_of(job: JobCompleted) -> float | None:
     return max(0.0, seconds)
 
 
+def may_have(variant: Variant, digits: str) -> bool:
+    """Return whether a job of the variant may have made a picture with these digits in its hash."""
+    return not _has_all(variant) or pictures.has_digits(variant.packed, digits)
+
+
+def hashes_of(variant: Variant) -> set[str]:
+    """Return the hashes of the pictures that the jobs of the variant made; none if it does not have all of them."""
+    return pictures.hashes(variant.packed) if _has_all(variant) else set()
+
+
+def _has_all(variant: Variant) -> bool:
+    """Return whether the variant has all pictures of its jobs: up to a limit those of completed ones, and no others."""
+    is_other = variant.failed or variant.cancelled or variant.replaced
+    return not is_other and pictures.count_of(variant.packed) < IMAGES_LIMIT
+
+
 def add_metrics(sums: dict[str, tuple[float, int]], metrics: dict[str, float]) -> None:
     """Add the metrics of a job to sums, but for numbers that are not finite, which would spoil the mean."""
     for name, value in metrics.items():

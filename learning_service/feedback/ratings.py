@@ -35,6 +35,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import objective_of
+from learning_service.storage.finding import find_pictures, makers, variants_of
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
@@ -70,7 +71,7 @@ class FeedbackService:
 
     def _rate(self, params: RateParams) -> RatedReply:
         experiment = self._get(params.experiment_id)
-        sha256 = one_picture(params, self._store.results.find_pictures(params.experiment_id, params.image))
+        sha256 = one_picture(params, find_pictures(self._store, params.experiment_id, params.image))
         rating = RatingRow(sha256, params.stars, params.note, time.time())
         with self._judging(experiment) as work:
             self._store.judgements.rate(work.tx, params.experiment_id, rating)
@@ -88,10 +89,11 @@ class FeedbackService:
     def _list(self, params: RatingListParams) -> RatingListReply:
         experiment_id = self._get(params.experiment_id).experiment_id
         rows, after = self._store.judgements.ratings_page(experiment_id, params.after or 0, params.limit)
+        made_by = makers(self._store, experiment_id, [row.sha256 for row in rows])
         views = [
             RatingView(
                 sha256=row.sha256,
-                variant_indices=self._store.results.variants_of(experiment_id, row.sha256),
+                variant_indices=made_by[row.sha256],
                 stars=row.stars,
                 note=row.note,
                 rated_at=row.rated_at,
@@ -180,7 +182,7 @@ class FeedbackService:
 
     def _publish(self, work: UnitOfWork, experiment: Experiment, rating: RatingRow) -> RatedReply:
         """Publish the rating of a picture, and each variant that made it."""
-        indices = self._store.results.variants_of(experiment.experiment_id, rating.sha256)
+        indices = variants_of(self._store, experiment.experiment_id, rating.sha256)
         draft = work.draft(experiment.experiment_id)
         for index in indices:
             message = ImageRated(
@@ -217,7 +219,7 @@ class FeedbackService:
     def _sides(self, params: CompareParams, name: str) -> list[Picture]:
         """Return the pictures of the experiment with the hash of one side."""
         sha256 = getattr(params, name)
-        rows = self._store.results.find_pictures(params.experiment_id, sha256)
+        rows = find_pictures(self._store, params.experiment_id, sha256)
         if not rows:
             raise ControlError("not_found", f"{name}: {_no_picture(params.experiment_id, sha256)}")
         return [_picture(row) for row in rows]

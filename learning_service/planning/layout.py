@@ -21,7 +21,7 @@ from bus.transport.retry import retry_later
 from bus.transport.steps import Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.plan import PlannedJob, parse_job_id
-from learning_service.experiments.variants import Variant
+from learning_service.experiments.variants import JobPhase, Variant
 from learning_service.storage.store import LearningStore
 
 AT_ONCE: Final = 2000  # rows in one transaction, at most
@@ -64,12 +64,12 @@ class Layout:
     def _write(self, experiment_id: str, *, by_value: bool) -> Steps[None]:
         """Remove the results of replaced jobs, and write the rows of those that wait."""
         experiment = self._store.find(experiment_id)
-        replaced: list[str] = []
+        replaced: list[tuple[str, PlannedJob]] = []
         groups: dict[int, list[tuple[str, PlannedJob]]] = {}
         for variant in list(experiment.variants.values()) if experiment else ():
             for name, job in waiting_jobs(variant):
                 groups.setdefault(job.variant_index if by_value else job.repeat_index, []).append((name, job))
-            replaced += [name for name, phase in variant.jobs.items() if phase == "replaced"]
+            replaced += _in_phase(variant, "replaced")
             yield None
         pace, gone = Pace(AT_ONCE), iter(replaced)
         while some := list(islice(gone, pace.count)):
@@ -86,4 +86,8 @@ class Layout:
 
 def waiting_jobs(variant: Variant) -> Iterator[tuple[str, PlannedJob]]:
     """Yield the jobs of a variant that no runner has, with their names."""
-    return ((name, parse_job_id(name)) for name, phase in variant.jobs.items() if phase == "planned")
+    return _in_phase(variant, "planned")
+
+
+def _in_phase(variant: Variant, wanted: JobPhase) -> Iterator[tuple[str, PlannedJob]]:
+    return ((name, parse_job_id(name)) for name, phase in variant.jobs.items() if phase == wanted)

@@ -28,7 +28,6 @@ IN_STEPS: Final = (  # what may remove very many
     SQL["prune_variants"],
     SQL["prune_jobs"],
     SQL["prune_results"],
-    SQL["prune_pictures"],
     SQL["prune_ratings"],
     SQL["prune_comparisons"],
     SQL["prune_late_events"],

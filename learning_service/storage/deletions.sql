@@ -97,13 +97,8 @@ DELETE FROM variants WHERE (experiment_id, variant_index) IN (
 DELETE FROM jobs WHERE number IN (SELECT number FROM jobs WHERE experiment_id = ? LIMIT ?);
 
 -- prune_results: some of its rows.
-DELETE FROM results WHERE (experiment_id, job_id) IN (
-    SELECT experiment_id, job_id FROM results WHERE experiment_id = ? LIMIT ?
-);
-
--- prune_pictures: some of its rows.
-DELETE FROM pictures WHERE (experiment_id, sha256, job_id) IN (
-    SELECT experiment_id, sha256, job_id FROM pictures WHERE experiment_id = ? LIMIT ?
+DELETE FROM results WHERE (experiment_id, variant_index, repeat_index, job_id) IN (
+    SELECT experiment_id, variant_index, repeat_index, job_id FROM results WHERE experiment_id = ? LIMIT ?
 );
 
 -- prune_ratings: some of its rows.

@@ -78,7 +78,9 @@ SELECT experiment_id FROM experiments WHERE NOT ended;
 SELECT runner, kind, EXISTS (
     SELECT 1 FROM cancels WHERE cancels.experiment_id = some.experiment_id AND cancels.runner = some.runner
 ) AS cancelled, sum(runner IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM results WHERE results.experiment_id = some.experiment_id AND results.job_id = some.job_id
+    SELECT 1 FROM results WHERE results.experiment_id = some.experiment_id
+    AND results.variant_index = some.variant_index AND results.repeat_index = some.repeat_index
+    AND results.job_id = some.job_id
 ) AND NOT EXISTS (
     SELECT 1 FROM jobs AS later WHERE later.experiment_id = some.experiment_id
     AND later.job_id = some.experiment_id || '.' || some.variant_index || '.' || some.repeat_index || '.' || (some.round + 1)
@@ -88,7 +90,9 @@ SELECT runner, kind, EXISTS (
 
 -- has_unended: whether a runner has a job of an experiment that has not ended; one of an earlier round was replaced.
 SELECT 1 FROM jobs WHERE experiment_id = ? AND runner = ? AND NOT EXISTS (
-    SELECT 1 FROM results WHERE results.experiment_id = jobs.experiment_id AND results.job_id = jobs.job_id
+    SELECT 1 FROM results WHERE results.experiment_id = jobs.experiment_id
+    AND results.variant_index = jobs.variant_index AND results.repeat_index = jobs.repeat_index
+    AND results.job_id = jobs.job_id
 ) AND NOT EXISTS (
     SELECT 1 FROM jobs AS later WHERE later.experiment_id = jobs.experiment_id
     AND later.job_id = jobs.experiment_id || '.' || jobs.variant_index || '.' || jobs.repeat_index || '.' || (jobs.round + 1)

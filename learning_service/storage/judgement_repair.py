@@ -8,6 +8,7 @@ from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.log import Log
 from learning_service.experiments.judgements import Picture, Preference
+from learning_service.storage.finding import find_pictures, variants_of
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.rebuilding import readable
 from learning_service.storage.store import LearningStore
@@ -29,11 +30,7 @@ def repair_ratings(log: Log, work: UnitOfWork, store: LearningStore, rows: list[
     unknown: dict[Key, RatingRow] = {}
     for row in rows:
         experiment_id, sha256 = row.values.get("experiment_id"), row.values.get("sha256")
-        if (
-            isinstance(experiment_id, str)
-            and isinstance(sha256, str)
-            and store.results.variants_of(experiment_id, sha256)
-        ):
+        if isinstance(experiment_id, str) and isinstance(sha256, str) and variants_of(store, experiment_id, sha256):
             unknown[experiment_id, sha256] = RatingRow(sha256, None, "", 0.0)
     restored = 0
     for (experiment_id, sha256), rating in {**unknown, **newest}.items():
@@ -44,7 +41,7 @@ def repair_ratings(log: Log, work: UnitOfWork, store: LearningStore, rows: list[
         store.judgements.rate(work.tx, experiment_id, rating)
         restored += (experiment_id, sha256) in newest
         draft = work.draft(experiment_id)
-        for index in store.results.variants_of(experiment_id, sha256):
+        for index in variants_of(store, experiment_id, sha256):
             if index in draft.variants:
                 work.rate(draft, index, draft.updated_at)
         store.stale.mark(work.tx, [experiment_id])
@@ -103,7 +100,7 @@ def _comparison(store: LearningStore, said: ImagesCompared) -> ComparisonRow | N
 
 
 def _picture(store: LearningStore, experiment_id: str, sha256: str, index: int) -> Picture | None:
-    for row in store.results.find_pictures(experiment_id, sha256):
+    for row in find_pictures(store, experiment_id, sha256):
         if row.variant_index == index:
             return Picture(variant_index=index, repeat_index=row.repeat_index, sha256=row.sha256)
     return None

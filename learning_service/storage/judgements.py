@@ -1,17 +1,14 @@
 """The judgements about pictures, by experiment and content hash: stars with notes, and comparisons."""
 
+import json
 from typing import Final, NamedTuple
 
 from bus.contracts.messages import INT64_MAX, Outcome, RatingSummary
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from learning_service.experiments.judgements import (
-    Picture,
-    Pictures,
-    Preference,
-    count_pictures,
-)
+from learning_service.experiments.judgements import Picture, Pictures, Preference, count_pictures
+from learning_service.storage.results import Results
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")
 _Row = tuple[int, int, str, int, int, str, Outcome, float]
@@ -36,9 +33,9 @@ class ComparisonRow(NamedTuple):
 class Judgements:
     """Reads and writes judgements; every write happens in a transaction of the log."""
 
-    def __init__(self, log: Log) -> None:
-        """Create the tables if they are not there."""
-        self._log = log
+    def __init__(self, log: Log, results: Results) -> None:
+        """Create the tables if they are not there; `results` tell which pictures there are."""
+        self._log, self._results = log, results
         log.create_tables("judgements", SQL)
 
     def rate(self, tx: Transaction, experiment_id: str, rating: RatingRow) -> None:
@@ -56,7 +53,10 @@ class Judgements:
 
     def counts(self, experiment_id: str, first: int = 0, last: int = INT64_MAX) -> dict[int, Pictures]:
         """Return for each variant of an experiment from `first` to `last` how its pictures are rated."""
-        return count_pictures(self._log.query(SQL["count_stars"], (experiment_id, first, last)))
+        made = self._results.hashes(experiment_id, first, last)
+        names = list(set().union(*made.values()))
+        stars = dict(self._log.query(SQL["select_stars"], (experiment_id, json.dumps(names))))
+        return {index: count_pictures(hashes, stars) for index, hashes in made.items()}
 
     def summary(self, experiment_id: str, variant_index: int) -> RatingSummary | None:
         """Return mean and count of the ratings of a variant's pictures; None if none of them is rated."""

@@ -38,13 +38,11 @@ WHERE number > ?2 AND stars IS NOT NULL AND number IN (
     SELECT max(number) FROM ratings WHERE experiment_id = ?1 GROUP BY sha256
 ) ORDER BY number;
 
--- count_stars: of some variants of an experiment, how many of their pictures have so many stars (NULL: are not rated); a
--- picture counts once for each variant that made it.
-SELECT variant_index, stars, count(DISTINCT mine.sha256)
-FROM pictures AS mine INDEXED BY pictures_of_variant LEFT JOIN ratings ON number = (
-    SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = mine.sha256
+-- select_stars: what holds of those pictures (a JSON list of hashes) that are rated.
+SELECT sha256, stars FROM json_each(?2) AS picture CROSS JOIN ratings ON number = (
+    SELECT max(number) FROM ratings WHERE experiment_id = ?1 AND sha256 = picture.value
 )
-WHERE mine.experiment_id = ?1 AND variant_index BETWEEN ?2 AND ?3 GROUP BY variant_index, stars;
+WHERE stars IS NOT NULL;
 
 -- select_rating: what holds of one picture.
 SELECT sha256, stars, note, rated_at FROM ratings WHERE experiment_id = ? AND sha256 = ? ORDER BY number DESC LIMIT 1;

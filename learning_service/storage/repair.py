@@ -46,7 +46,7 @@ RENEWED: Final = frozenset(
     {"positions", "runners", "confirmations", "reconciles", "stale", "import_parts", "late_events", "catalogue"}
 )
 DEPARTED: Final = ("absences", "forgotten", "withdrawals")  # costs at most a job that runs twice, and counts once
-FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job
+FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job; once there were two tables
 _encode = msgspec.msgpack.Encoder().encode
 logger = logging.getLogger(__name__)
 
@@ -238,7 +238,8 @@ class Repair:
             draft.put(variant)
         else:
             work.put(draft, replace(variant, revision=variant.revision + 1), variant.updated_at)
-        work.rate(draft, index, variant.updated_at)
+        if published is None or published.completed == variant.completed:  # else pictures are missing, and come again
+            work.rate(draft, index, variant.updated_at)
         return True
 
     def _searches(self, work: UnitOfWork) -> list[DamagedRow]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import isfinite
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -12,17 +12,19 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.row_checksums import Value, row_crc
 from bus.eventlog.transaction import Transaction
+from learning_service.experiments.pictures import decode_hashes
+from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.variants import seconds_of
 
 SQL: Final = sql.load("learning_service.storage", "results.sql")
 PAGE: Final = 1000  # rows that are read at a time
 State = Literal["completed", "failed", "cancelled"]
-_Picture = tuple[str, str, str, int, int, bytes, int]  # experiment, hash, job, variant, repeat, image, checksum
-_Row = tuple[str, int, int, State, float | None, float, bytes | None, str | None]
+_Images = tuple[int, int, str, bytes]  # variant, repeat, job, pictures
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
-_decode_image = msgspec.msgpack.Decoder(ImageRef).decode
+_decode_images = msgspec.msgpack.Decoder(tuple[ImageRef, ...]).decode
 
 
 class ResultRow(NamedTuple):
@@ -54,7 +56,7 @@ class EndedJobs:
     def __init__(self, jobs: Iterable[JobCompleted] = ()) -> None:
         """Begin with some jobs."""
         self.results: list[tuple[Value, ...]] = []
-        self.pictures: list[_Picture] = []
+        self.made: list[tuple[str, int, str]] = []  # experiment, variant and hash of each picture
         for job in jobs:
             self.add(job)
 
@@ -64,23 +66,24 @@ class EndedJobs:
         if context is None:
             raise ValueError(f"{job.job_id} belongs to no experiment")
         experiment_id, job_id = context.experiment_id, job.job_id
-        variant_index, repeat_index = context.variant_index, context.repeat_index
+        variant_index = context.variant_index
+        images = {image.sha256: image for image in result.images}  # a job may give the same picture twice
         metrics = {name: value for name, value in result.metrics.items() if isfinite(value)}
         row = (
             experiment_id,
-            job_id,
             variant_index,
-            repeat_index,
+            context.repeat_index,
+            job_id,
             _state(job),
             None if result.untimed else seconds_of(job),
             job.finished_at + 0.0,
             _encode(metrics) if metrics else None,
             result.error.message if result.error else None,
+            _encode(list(images.values())) if images else None,
         )
         self.results.append((*row, row_crc("results", *row)))
-        for image in result.images:
-            picture = (experiment_id, image.sha256, job_id, variant_index, repeat_index, _encode(image))
-            self.pictures.append((*picture, row_crc("pictures", *picture)))
+        for sha256 in images:
+            self.made.append((experiment_id, variant_index, sha256))
 
 
 class Results:
@@ -94,43 +97,53 @@ class Results:
     def write(self, tx: Transaction, ended: EndedJobs) -> None:
         """Record how jobs ended."""
         tx.insert(SQL["upsert_result"], ended.results)
-        tx.insert(SQL["upsert_picture"], ended.pictures)
 
     def pages(self, experiment_id: str) -> Iterator[list[ResultRow]]:
         """Yield how the jobs of an experiment ended, some milliseconds' worth at a time; there may be 100,000."""
-        after = ""
-        while rows := self._log.query(SQL["select_results"], (experiment_id, after, PAGE)):
-            yield _result_rows(rows)
-            after = rows[-1][0]
+        for rows in self._rows("select_results", experiment_id):
+            yield [
+                ResultRow(job, index, repeat, state, seconds, at, _decode_metrics(metrics) if metrics else {}, error)
+                for index, repeat, job, state, seconds, at, metrics, error in rows
+            ]
 
     def picture_pages(self, experiment_id: str) -> Iterator[list[PictureRow]]:
         """Yield the pictures of an experiment, as `pages` does the results."""
-        after = "", ""
-        while rows := self._log.query(SQL["select_pictures"], (experiment_id, *after, PAGE)):
+        for rows in self._rows("select_pictures", experiment_id):
             yield _picture_rows(rows)
-            after = rows[-1][:2]
+
+    def _rows(self, name: str, experiment_id: str) -> Iterator[list[Any]]:
+        after = -1, -1, ""
+        while rows := self._log.query(SQL[name], (experiment_id, *after, PAGE)):
+            yield rows
+            after = rows[-1][:3]
 
     def all(self, experiment_id: str) -> list[ResultRow]:
         """Return how the jobs of an experiment ended, variant by variant and seed by seed."""
-        found = chain.from_iterable(self.pages(experiment_id))
-        return sorted(found, key=lambda row: (row.variant_index, row.repeat_index, row.job_id))
+        return list(chain.from_iterable(self.pages(experiment_id)))
 
     def pictures(self, experiment_id: str) -> list[PictureRow]:
         """Return the pictures of an experiment, variant by variant and seed by seed."""
-        found = chain.from_iterable(self.picture_pages(experiment_id))
-        return sorted(found, key=lambda row: (row.variant_index, row.repeat_index, row.sha256))
+        return list(chain.from_iterable(self.picture_pages(experiment_id)))
 
-    def find_pictures(self, experiment_id: str, prefix: str) -> list[PictureRow]:
-        """Return the pictures of an experiment whose hash begins with some hexadecimal digits."""
-        return _picture_rows(self._log.query(SQL["find_pictures"], (experiment_id, prefix, prefix + "g")))
+    def find_pictures(self, experiment_id: str, prefix: str, indices: Iterable[int]) -> list[PictureRow]:
+        """Return the pictures of some variants whose hash begins with some hexadecimal digits."""
+        digits = prefix.encode()
+        rows = [
+            row for index in indices for row in self._log.query(SQL["find_pictures"], (experiment_id, index, digits))
+        ]
+        return [row for row in _picture_rows(rows) if row.sha256.startswith(prefix)]
 
-    def variants_of(self, experiment_id: str, sha256: str) -> list[int]:
-        """Return the variants that made a picture."""
-        return sorted({index for (index,) in self._log.query(SQL["select_variants_of"], (experiment_id, sha256))})
+    def hashes(self, experiment_id: str, first: int, last: int) -> dict[int, set[str]]:
+        """Return the hashes of the pictures of each variant from `first` to `last`."""
+        found: dict[int, set[str]] = {}
+        for index, images in self._log.query(SQL["select_images"], (experiment_id, first, last)):
+            found.setdefault(index, set()).update(one.sha256 for one in decode_hashes(images))
+        return found
 
-    def remove(self, tx: Transaction, experiment_id: str, job_ids: Iterable[str]) -> None:
-        """Remove the results of jobs that are replaced by retries."""
-        tx.executemany(SQL["delete_result"], [(experiment_id, job_id) for job_id in job_ids])
+    def remove(self, tx: Transaction, experiment_id: str, jobs: Iterable[tuple[str, PlannedJob]]) -> None:
+        """Remove the results of jobs, by their ids, that are replaced by retries."""
+        rows = [(experiment_id, job.variant_index, job.repeat_index, name) for name, job in jobs]
+        tx.executemany(SQL["delete_result"], rows)
 
 
 def _state(job: JobCompleted) -> State:
@@ -139,11 +152,9 @@ def _state(job: JobCompleted) -> State:
     return "completed" if job.result.success else "failed"
 
 
-def _result_rows(rows: list[_Row]) -> list[ResultRow]:
-    return [ResultRow(*row[:6], _decode_metrics(row[6]) if row[6] else {}, row[7]) for row in rows]
-
-
-def _picture_rows(rows: list[tuple[str, str, int, int, bytes]]) -> list[PictureRow]:
+def _picture_rows(rows: Iterable[_Images]) -> list[PictureRow]:
     return [
-        PictureRow(sha256, job_id, index, repeat, _decode_image(blob)) for sha256, job_id, index, repeat, blob in rows
+        PictureRow(image.sha256, job_id, index, repeat, image)
+        for index, repeat, job_id, images in rows
+        for image in _decode_images(images)
     ]

@@ -1,58 +1,76 @@
--- schema: how each job of an experiment ended, and the pictures that came of it.
+-- schema: how each job of an experiment ended, and the pictures that came of it, variant by variant.
 CREATE TABLE results (
     experiment_id TEXT NOT NULL,
-    job_id TEXT NOT NULL,
     variant_index INTEGER NOT NULL,
     repeat_index INTEGER NOT NULL,
+    job_id TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('completed', 'failed', 'cancelled')),
     seconds REAL, -- of a completed job
     finished_at REAL NOT NULL,
     metrics BLOB, -- msgpack: name -> number; only where there are any
     error TEXT, -- of a failed job
+    images BLOB, -- msgpack: a list of ImageRef; only where there are any
     crc INTEGER,
-    PRIMARY KEY (experiment_id, job_id)
+    PRIMARY KEY (experiment_id, variant_index, repeat_index, job_id)
 ) WITHOUT ROWID;
-CREATE TABLE pictures (
-    experiment_id TEXT NOT NULL,
-    sha256 TEXT NOT NULL, -- two jobs may give the same picture
-    job_id TEXT NOT NULL,
-    variant_index INTEGER NOT NULL,
-    repeat_index INTEGER NOT NULL,
-    image BLOB NOT NULL, -- msgpack: ImageRef
-    crc INTEGER,
-    PRIMARY KEY (experiment_id, sha256, job_id)
-) WITHOUT ROWID;
-CREATE INDEX pictures_of_variant ON pictures (experiment_id, variant_index, sha256);
 
 -- migration_2: rows have checksums.
 ALTER TABLE results ADD COLUMN crc INTEGER;
 ALTER TABLE pictures ADD COLUMN crc INTEGER;
 
--- upsert_result: note how a job ended.
-INSERT INTO results (experiment_id, job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error, crc)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (experiment_id, job_id) DO UPDATE SET variant_index = excluded.variant_index,
-    repeat_index = excluded.repeat_index, state = excluded.state, seconds = excluded.seconds,
-    finished_at = excluded.finished_at, metrics = excluded.metrics, error = excluded.error, crc = excluded.crc;
+-- migration_3: a job's pictures stand in its own row. The list begins with its length: one byte, or one and two more.
+ALTER TABLE results RENAME TO old_results;
+CREATE INDEX pictures_of_job ON pictures (experiment_id, job_id, sha256, image);
+CREATE TABLE results (
+    experiment_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    repeat_index INTEGER NOT NULL,
+    job_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('completed', 'failed', 'cancelled')),
+    seconds REAL,
+    finished_at REAL NOT NULL,
+    metrics BLOB,
+    error TEXT,
+    images BLOB,
+    crc INTEGER,
+    PRIMARY KEY (experiment_id, variant_index, repeat_index, job_id)
+) WITHOUT ROWID;
+INSERT INTO results (experiment_id, variant_index, repeat_index, job_id, state, seconds, finished_at, metrics, error, images)
+SELECT experiment_id, variant_index, repeat_index, job_id, state, seconds, finished_at, metrics, error, (
+    SELECT msgpack_list(image) FROM (
+        SELECT image FROM pictures
+        WHERE pictures.experiment_id = old_results.experiment_id AND pictures.job_id = old_results.job_id ORDER BY sha256
+    )
+) FROM old_results ORDER BY experiment_id, variant_index, repeat_index, job_id;
+DROP TABLE old_results;
+DROP TABLE pictures;
 
--- upsert_picture: note a picture of a job.
-INSERT OR IGNORE INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image, crc)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+-- upsert_result: note how a job ended.
+INSERT INTO results (experiment_id, variant_index, repeat_index, job_id, state, seconds, finished_at, metrics, error,
+    images, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (experiment_id, variant_index, repeat_index, job_id) DO UPDATE SET state = excluded.state,
+    seconds = excluded.seconds, finished_at = excluded.finished_at, metrics = excluded.metrics, error = excluded.error,
+    images = excluded.images, crc = excluded.crc;
 
 -- select_results: how the jobs of an experiment ended, behind one of them.
-SELECT job_id, variant_index, repeat_index, state, seconds, finished_at, metrics, error FROM results
-WHERE experiment_id = ? AND job_id > ? ORDER BY job_id LIMIT ?;
+SELECT variant_index, repeat_index, job_id, state, seconds, finished_at, metrics, error FROM results
+WHERE experiment_id = ? AND (variant_index, repeat_index, job_id) > (?, ?, ?)
+ORDER BY variant_index, repeat_index, job_id LIMIT ?;
 
--- select_pictures: the pictures of an experiment, behind one of them.
-SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures
-WHERE experiment_id = ?1 AND (sha256, job_id) > (?2, ?3) ORDER BY sha256, job_id LIMIT ?4;
+-- select_pictures: the pictures of the jobs of an experiment, behind one of them.
+SELECT variant_index, repeat_index, job_id, images FROM results
+WHERE experiment_id = ? AND (variant_index, repeat_index, job_id) > (?, ?, ?) AND images IS NOT NULL
+ORDER BY variant_index, repeat_index, job_id LIMIT ?;
 
--- find_pictures: the pictures of an experiment whose hash begins so; the second text is the first one's successor.
-SELECT sha256, job_id, variant_index, repeat_index, image FROM pictures
-WHERE experiment_id = ? AND sha256 >= ? AND sha256 < ? ORDER BY sha256, variant_index, repeat_index;
+-- find_pictures: the pictures of the jobs of a variant, if the hash of one of them has these digits.
+SELECT variant_index, repeat_index, job_id, images FROM results
+WHERE experiment_id = ? AND variant_index = ? AND instr(images, ?)
+ORDER BY repeat_index, job_id;
 
--- select_variants_of: the variant of each job that gave a picture.
-SELECT variant_index FROM pictures WHERE experiment_id = ? AND sha256 = ?;
+-- select_images: the pictures of the jobs of some variants.
+SELECT variant_index, images FROM results
+WHERE experiment_id = ? AND variant_index BETWEEN ? AND ? AND images IS NOT NULL;
 
 -- delete_result: forget how a job ended: another one takes its place.
-DELETE FROM results WHERE experiment_id = ? AND job_id = ?;
+DELETE FROM results WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = ?;

@@ -71,7 +71,8 @@ class LearningStore:
         self.being_made: set[str] = set()  # experiments that are being imported; none is created under these ids
         self.damage: dict[str, tuple[str, ...]] = {}  # experiment -> what damage has cost it; see `Repair`
         log.create_tables("learning", SQL)
-        self.results, self.judgements, self.stale = Results(log), Judgements(log), StaleMarks(log)
+        self.results, self.stale = Results(log), StaleMarks(log)
+        self.judgements = Judgements(log, self.results)
         self.searches, self.confirmations, self.layouts = Searches(log), Confirmations(log), Layouts(log)
         self.archived, self.deletions, self.catalogue = Archived(log), Deletions(log), Catalogue(log)
         self.departures = Departures(log)

@@ -98,7 +98,7 @@ class UnitOfWork:
         """Recount ratings after jobs have made a picture again: the same content may be rated already."""
         # a rating is of a picture that was there already, so some variant of the experiment has one
         rated = {name: draft for name, draft in self._drafts.items() if draft.counts.rated}
-        made = {(name, index, sha256): None for name, sha256, _, index, *_ in self._ended.pictures if name in rated}
+        made = dict.fromkeys(one for one in self._ended.made if one[0] in rated) if rated else {}
         for name, index, sha256 in made:
             if self._store.judgements.rating(name, sha256):
                 self.rate(rated[name], index, rated[name].variants[index].updated_at)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.archive import HistoryParams, HistoryReply, RecordsReply
+from bus.contracts.archive import HistoryParams, HistoryReply, RecordsParams, RecordsReply
 from bus.contracts.experiments import CreateParams, ExperimentParams
 from bus.contracts.feedback import CompareParams, RatedReply, RateParams
 from bus.contracts.messages import RecommendationUpdated
@@ -18,6 +18,7 @@ from bus.protocol.control import ControlError, ErrorBody
 from bus.protocol.frames import encode
 from bus.transport.client import request
 from bus.transport.steps import complete
+from learning_service.archive.exporting import Exporter
 from learning_service.archive.history import History
 from learning_service.archive.importing import Importer
 from learning_service.experiments.model import Experiment
@@ -26,7 +27,7 @@ from learning_service.service import LearningService
 from learning_service.storage.judgements import RatingRow
 from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
-from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, badly, context, well
+from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, badly, context, planned_experiment, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     SMALL,
@@ -192,6 +193,34 @@ def test_records_come_page_by_page(services: Services) -> None:
         assert found == getattr(export(learning).records, kind)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_a_page_may_end_amid_the_pictures_of_a_job(tmp_path: Path, open_log: Callable[[Path], Log], limit: int) -> None:
+    """It has no more than was asked for, and each picture comes once; what is no end of a page is refused."""
+    log = open_log(tmp_path / "learning.db")
+    store = LearningStore(log)
+    ended = [JobScript(context(repeat=repeat)).completed(well(*map(str, range(repeat)))) for repeat in range(4)]
+    with log.transaction() as tx:
+        store.insert(tx, planned_experiment())
+        store.results.write(tx, EndedJobs(ended))
+    exporter, found, after = Exporter(log, store), list[str](), ""
+
+    while after is not None:
+        params = RecordsParams(experiment_id=EXPERIMENT, kind="pictures", after=after, limit=limit)
+        reply = exporter._records(params)
+        assert len(reply.records.pictures) <= limit
+        found += [f"{one.repeat_index} {one.image.sha256}" for one in reply.records.pictures]
+        after = reply.after  # type: ignore[assignment]  # nil ends it
+
+    assert found == [
+        f"{job.learning_context.repeat_index} {one.sha256}"
+        for job in ended
+        if job.learning_context
+        for one in job.result.images
+    ]
+    with pytest.raises(ControlError, match="give that of the last page"):
+        exporter._records(RecordsParams(experiment_id=EXPERIMENT, kind="pictures", after="x.0"))
+
+
 @pytest.mark.parametrize("at_once", [1, 10_000])
 def test_looking_back_counts_the_newest_rating_of_each_picture(
     services: Services, monkeypatch: pytest.MonkeyPatch, at_once: int
@@ -234,7 +263,7 @@ def test_looking_back_misses_no_variant_of_a_discovered_experiment(
 
 
 def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
-    """By the database, experiment by experiment."""
+    """Experiment by experiment."""
     log = open_log(tmp_path / "learning.db")
     store = LearningStore(log)
     with log.transaction() as tx:
@@ -242,11 +271,8 @@ def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open
             name, index = f"e{number // 1000}", number % 10
             sha256 = f"{number:064}"
             store.judgements.rate(tx, name, RatingRow(sha256, number % 5 + 1, "", 1.0))
-            tx.execute(
-                "INSERT INTO pictures (experiment_id, sha256, job_id, variant_index, repeat_index, image, crc) "
-                "VALUES (?1, ?2, ?3, ?4, 0, x'80', row_crc('pictures', ?1, ?2, ?3, ?4, 0, x'80'))",
-                (name, sha256, f"{name}.{number}", index),
-            )
+            job = JobScript(context(index, experiment=name), f"{name}.{number}").completed(well(sha256))
+            store.results.write(tx, EndedJobs([job]))
     began = time.process_time()
 
     counted = [store.judgements.counts(f"e{number}") for number in range(100)]
@@ -256,7 +282,7 @@ def test_a_hundred_thousand_ratings_are_counted_in_a_second(tmp_path: Path, open
     assert seconds < 1
 
 
-COUNTED = ("results", "pictures", "ratings", "comparisons", "import_parts", "variants", "experiments")
+COUNTED = ("results", "ratings", "comparisons", "import_parts", "variants", "experiments")
 
 
 def counts(learning: ServiceThread[LearningService]) -> dict[str, int]:

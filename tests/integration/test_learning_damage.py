@@ -47,10 +47,11 @@ FLIPS = [
     {"experiments": "experiment_id"},
     {"variants": "state"},
     {"variants": "variant_index", "results": "finished_at"},
-    {"jobs": "job_id", "pictures": "image"},
+    {"jobs": "job_id", "results": "images"},
     {"jobs": "kind", "comparisons": "left_sha256"},
     {"results": "state", "ratings": "stars"},
-    {"results": "job_id", "pictures": "sha256"},
+    {"results": "job_id"},
+    {"results": "repeat_index"},
     {"ratings": "sha256", "comparisons": "outcome"},
     {"positions": "offset", "runners": "pipelines", "confirmations": "epoch", "jobs": "acknowledged"},
 ]
@@ -80,6 +81,8 @@ def other(column: str, value: Any) -> Any:
     """Return what a value has become."""
     if column in NUMBERS or isinstance(value, int | float):
         return NUMBERS.get(column, value + 64)
+    if value is None:
+        return b""
     if isinstance(value, str):
         return TEXTS.get(column, chr(ord(value[0]) ^ 1) + value[1:])
     return bytes([value[0] ^ 0x40]) + value[1:]

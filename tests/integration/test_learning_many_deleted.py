@@ -104,6 +104,6 @@ def test_a_step_removes_few_rows(services: Services, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Deletions, "prune", counted)
     delete(learning, "large")
 
-    assert sum(removed) >= 40 + 2 * 800 + 40
+    assert sum(removed) >= 40 + 800 + 40
     assert max(removed) <= deletion.AT_ONCE + 1
     assert not query(learning, "SELECT 1 FROM results")

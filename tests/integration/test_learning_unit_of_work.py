@@ -114,7 +114,7 @@ def test_a_failed_transaction_forgets_variants_messages_results_and_marks(log: L
 
     assert (store.get(EXPERIMENT), before.variants[0], before.revision) == (before, variant, 1)
     assert (published(log), marked) == ([], [])
-    assert log.query("SELECT count(*) FROM pictures") == [(0,)]
+    assert log.query("SELECT count(*) FROM results") == [(0,)]
     with log.transaction() as tx:
         work = UnitOfWork(tx, store)
         assert work.draft(EXPERIMENT).variants[0] is variant

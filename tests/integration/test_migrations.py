@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from msgspec import msgpack
 
 from bus.eventlog import schemas
 from bus.eventlog.errors import LogError
@@ -25,6 +26,7 @@ from variantbus.cli.verify import STORES
 OpenLog = Callable[..., Log]
 LATER: Final = {  # columns that the first version did not have
     *(("experiments", name) for name in ("status", "completed", "seconds", "summary")),
+    ("results", "images"),
 }
 STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "7"))  # of all points of a crash, others each time
 pytestmark = pytest.mark.fault(item="F53")
@@ -57,10 +59,22 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         found = {}
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
             columns = [row[1] for row in db.execute(f"PRAGMA table_info({name})") if row[1] not in ("crc", "version")]
-            columns = [column for column in columns if (name, column) not in LATER]
+            columns = sorted(column for column in columns if (name, column) not in LATER)
             rows = db.execute(f"SELECT {', '.join(columns)} FROM {name}").fetchall()  # noqa: S608 - names of our own
             found[name] = sorted(rows, key=repr)
+        if "results" in found:
+            found["pictures"] = pictures_in(db)
         return {name: rows for name, rows in found.items() if name not in ("closing", "epochs", "scopes")}
+
+
+def pictures_in(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Return the jobs that made each picture; the first versions had a table of them."""
+    key = "experiment_id, job_id, variant_index, repeat_index"
+    is_old = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone()
+    source = "image FROM pictures" if is_old else "images FROM results WHERE images IS NOT NULL"
+    rows = db.execute(f"SELECT {key}, {source}")
+    found = [(*job, msgpack.decode(made)) for *job, made in rows]
+    return sorted((*job, repr(image)) for *job, made in found for image in ([made] if is_old else made))
 
 
 def copies(path: Path) -> list[Path]:

@@ -4,7 +4,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from msgspec import msgpack
 
+from bus.eventlog import migrating
 from bus.eventlog.row_checksums import Value, checked, needs_triggers, row_crc
 from bus.eventlog.tables import transaction
 
@@ -47,3 +49,15 @@ def test_a_transaction_that_sqlite_has_rolled_back_by_itself_is_not_rolled_back_
         with pytest.raises(sqlite3.IntegrityError, match="NOT NULL"), transaction(db):
             db.executescript("CREATE TABLE t (a NOT NULL); INSERT OR ROLLBACK INTO t VALUES (NULL);")
         assert not db.in_transaction
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 300])
+def test_a_migration_joins_encoded_values_to_a_list(count: int) -> None:
+    """NULL of none."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        migrating.register(db)
+        db.execute("CREATE TABLE t (value)")
+        db.executemany("INSERT INTO t VALUES (?)", [(msgpack.encode({"a": number}),) for number in range(count)])
+        ((found,),) = db.execute("SELECT msgpack_list(value) FROM t").fetchall()
+
+    assert (msgpack.decode(found) if found else None) == ([{"a": number} for number in range(count)] or None)

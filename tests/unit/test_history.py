@@ -84,11 +84,11 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_pictures_come_together_by_variant() -> None:
-    """As the database gives them, row by row; those without a rating are pictures, too."""
-    assert count_pictures([(0, 5, 2), (0, 1, 1), (0, None, 3), (3, 3, 7)]) == {
-        0: Pictures(6, (1, 0, 0, 0, 2)),
-        3: Pictures(7, (0, 0, 7, 0, 0)),
-    }
+    """Those without a rating are pictures, too."""
+    stars = {"a": 5, "b": 5, "c": 1, "other": 2}
+
+    assert count_pictures(["a", "b", "c", "d", "e"], stars) == Pictures(5, (1, 0, 0, 0, 2))
+    assert count_pictures([], stars) == Pictures()
 
 
 def test_a_variant_is_rated_by_its_pictures() -> None:

@@ -81,3 +81,16 @@ def test_a_variant_has_the_name_of_its_experiment_in_its_status() -> None:
     """As the other fields are those of the readable status."""
     told = packed_status(planned_experiment(), Variant(index=0, value=2.0, jobs=planned_jobs()))
     assert (told.experiment_id, told.status, told.planned) == (EXPERIMENT, "pending", len(planned_jobs()))
+
+
+def test_where_a_picture_may_be_is_told_without_the_disk() -> None:
+    """Its variant has all pictures of its jobs, unless one of them has failed or there are too many."""
+    made = variants.job_ended(planned_experiment(jobs=2).variants[0], JobScript(context()).completed(well("a", "b")))
+    first, second = (one.sha256 for one in made.images)
+
+    assert variants.may_have(made, first[:8])
+    assert not variants.may_have(made, "0" * 64)
+    assert variants.hashes_of(made) == {first, second}
+    for other in (replace(made, failed=1), replace(made, packed=pictures.pack([image("a")] * IMAGES_LIMIT))):
+        assert variants.may_have(other, "0" * 64)
+        assert not variants.hashes_of(other)
