@@ -10,8 +10,9 @@ from msgspec import Struct
 from scipy.special import expit
 
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.recommendation.posterior import Array
-from learning_service.recommendation.preferences import fit_preferences, tally
+from learning_service.recommendation.belief import Array, Belief
+from learning_service.recommendation.layout import without_order
+from learning_service.recommendation.preferences import believe_preferences, tally
 
 WARM_UP: Final = 2  # comparisons of each value, before the contenders are preferred
 SAME: Final = 1e-9  # relative difference of two gains that is only rounding
@@ -113,13 +114,17 @@ def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:
     shown = (wins + wins.T + ties).sum(axis=1)
     if shown.min() < WARM_UP:
         return np.asarray(-(shown[:, None] + shown[None, :]), np.float64)
-    posterior = fit_preferences(wins, ties)
-    gaps = posterior.means[:, :, None] - posterior.means[:, None, :]
-    mean = np.tensordot(posterior.weights, gaps, 1)
-    spread = posterior.spreads[:, :, None] + posterior.spreads[:, None, :] + (gaps - mean) ** 2
-    variance = np.tensordot(posterior.weights, spread, 1)
-    told = 4 * expit(mean) * expit(-mean) / posterior.noise  # a sure winner's next win tells little
-    best = posterior.best()
+    return _told(believe_preferences(without_order(len(variants)), wins, ties))
+
+
+def _told(belief: Belief) -> Array:
+    """Return how much one more comparison of each two values tells of which is the best."""
+    gaps = belief.centred[:, None] - belief.centred
+    joint = np.cov(belief.sample, rowvar=False)
+    own = np.diagonal(joint)
+    variance = np.maximum(own[:, None] + own - 2 * joint, 0.0)
+    told = 4 * expit(gaps) * expit(-gaps) / (2 * belief.looked)  # a sure winner's next win tells little
+    best = belief.p_best
     return np.asarray(np.outer(best, best) * variance**2 * told / (1 + variance * told), np.float64)
 
 

@@ -5,10 +5,11 @@ from typing import Final, cast
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from bus.contracts.messages import ValueEstimate, VariantValue
 from learning_service.experiments.judgements import Preference
+from learning_service.recommendation.belief import Array, Belief
 from learning_service.recommendation.evidence import (
     STARS_MAX,
     STARS_MIN,
@@ -18,9 +19,9 @@ from learning_service.recommendation.evidence import (
     check_preferences,
     check_scores,
 )
-from learning_service.recommendation.posterior import Array, Posterior
-from learning_service.recommendation.preferences import fit_preferences, share_won, tally
-from learning_service.recommendation.scores import METRIC_NOISE, STARS_NOISE, fit_scores
+from learning_service.recommendation.layout import arrange
+from learning_service.recommendation.preferences import believe_preferences, share_won, tally
+from learning_service.recommendation.scores import METRIC_NOISE, STARS_NOISE, believe_scores
 from learning_service.recommendation.sentence import no_verdict, verdict_text
 from learning_service.recommendation.verdict import Tier, decide
 
@@ -42,12 +43,11 @@ class Recommendation(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class _Evidence(Struct, frozen=True, kw_only=True, gc=False):
-    """The observations of those values that have any, in the order of the plan."""
+    """What the observations tell of all values of the plan, in its order."""
 
-    tested: list[Candidate]
     counts: Array
-    means: Array  # plain ones
-    posterior: Posterior | None  # nil for fewer than two values
+    means: Array  # plain ones; nan where there are no observations
+    belief: Belief | None  # nil if fewer than two values were tried
     total: int
 
 
@@ -69,76 +69,75 @@ def recommend(
         evidence = _compared(cast("Sequence[Preference]", observations), plan)
     else:
         evidence = _scored(cast("Sequence[Score]", observations), plan, objective)
-    posterior, values = evidence.posterior, [candidate.value for candidate in evidence.tested]
-    if posterior is None:
+    belief, values = evidence.belief, [candidate.value for candidate in plan]
+    if belief is None:
+        tested = [value for value, count in zip(values, evidence.counts, strict=True) if count]
         return Recommendation(
             value=None,
             p_best=None,
-            sentence=no_verdict(variable, values, objective),
+            sentence=no_verdict(variable, tested, objective),
             tier="none",
             objective=objective.text,
             estimates=_estimates(plan, evidence, objective, None),
         )
-    seconds = np.array([np.nan if one.seconds is None else one.seconds for one in evidence.tested])
+    seconds = np.array([np.nan if one.seconds is None else one.seconds for one in plan])
     paired = objective.kind == "preference"
-    verdict = decide(posterior, evidence.counts, seconds, _margin(objective, posterior), paired=paired)
+    verdict = decide(belief, evidence.counts, seconds, margin_of(objective, belief), paired=paired)
     chosen = verdict.chosen
     return Recommendation(
         value=None if chosen is None else values[chosen],
         p_best=None if chosen is None else float(verdict.best[chosen]),
-        sentence=verdict_text(
-            verdict, variable, values, objective, total=evidence.total, untested=len(plan) - len(values)
-        ),
+        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total),
         tier=verdict.tier,
         objective=objective.text,
         estimates=_estimates(plan, evidence, objective, verdict.best),
     )
 
 
+def margin_of(objective: Objective, belief: Belief) -> float:
+    """Return the difference that is too small to matter, in scores (or worths)."""
+    if objective.kind == "preference":
+        return PREFERENCE_MARGIN
+    if objective.kind == "stars":
+        return STARS_MARGIN
+    return max(METRIC_MARGIN * belief.noise, METRIC_ROUNDING * belief.unit)
+
+
 def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective) -> _Evidence:
     """Fit scores, in which more is better."""
-    check_scores(scores, {candidate.index for candidate in plan}, objective)
+    places = {candidate.index: place for place, candidate in enumerate(plan)}
+    check_scores(scores, places, objective)
     numbers = np.array([one.score for one in scores], np.float64) * (-1 if objective.minimize else 1)
-    indexes, values = np.unique(np.array([one.variant_index for one in scores], np.int64), return_inverse=True)
-    seeds = np.unique(np.array([one.repeat_index for one in scores], np.int64), return_inverse=True)[1]
+    values = np.array([places[one.variant_index] for one in scores], np.intp)
+    seeds = np.array([one.repeat_index for one in scores], np.intp)
     prior = STARS_NOISE if objective.kind == "stars" else METRIC_NOISE
-    counts = np.bincount(values).astype(np.float64)
+    counts = np.bincount(values, minlength=len(plan)).astype(np.float64)
+    layout = arrange([candidate.value for candidate in plan])
     return _Evidence(
-        tested=_tested(plan, indexes.tolist()),
         counts=counts,
-        means=np.bincount(values, numbers / counts[values]).astype(np.float64),
-        posterior=fit_scores(values, seeds, numbers, prior) if len(indexes) > 1 else None,
+        means=_plain_means(values, numbers, counts),
+        belief=believe_scores(layout, values, seeds, numbers, prior) if np.count_nonzero(counts) > 1 else None,
         total=len(scores),
     )
 
 
+def _plain_means(values: NDArray[np.intp], numbers: Array, counts: Array) -> Array:
+    known = np.where(counts > 0, counts, np.nan)
+    return np.asarray(np.bincount(values, numbers / known[values], len(counts)) + 0 * known, np.float64)
+
+
 def _compared(preferences: Sequence[Preference], plan: list[Candidate]) -> _Evidence:
     """Fit preferences."""
-    check_preferences(preferences, {candidate.index for candidate in plan})
-    indexes = sorted({picture.variant_index for one in preferences for picture in (one.left, one.right)})
+    indexes = [candidate.index for candidate in plan]
+    check_preferences(preferences, set(indexes))
     wins, ties = tally(preferences, indexes)
-    counts = (wins + wins.T + ties).sum(axis=1)
+    layout = arrange([candidate.value for candidate in plan])
     return _Evidence(
-        tested=_tested(plan, indexes),
-        counts=counts,
-        means=np.zeros(len(indexes)),
-        posterior=fit_preferences(wins, ties) if len(indexes) > 1 else None,
+        counts=(wins + wins.T + ties).sum(axis=1),
+        means=np.full(len(plan), np.nan),
+        belief=believe_preferences(layout, wins, ties) if preferences else None,
         total=len(preferences),
     )
-
-
-def _tested(plan: list[Candidate], indexes: list[int]) -> list[Candidate]:
-    known = set(indexes)
-    return [candidate for candidate in plan if candidate.index in known]
-
-
-def _margin(objective: Objective, posterior: Posterior) -> float:
-    """Return the difference that is too small to matter, in the numbers of the belief."""
-    if objective.kind == "preference":
-        return PREFERENCE_MARGIN
-    if objective.kind == "stars":
-        return STARS_MARGIN / posterior.unit
-    return max(METRIC_MARGIN * float(np.sqrt(posterior.noise / 2)), METRIC_ROUNDING)
 
 
 def _estimates(
@@ -146,27 +145,29 @@ def _estimates(
 ) -> tuple[ValueEstimate, ...]:
     """Return what is known of each value of the plan."""
     mean, low, high = _display(evidence, objective)
-    known = {
-        candidate.index: ValueEstimate(
+    return tuple(
+        ValueEstimate(
             value=candidate.value,
-            mean=float(mean[place]),
-            low=None if low is None else float(low[place]),
-            high=None if high is None else float(high[place]),
+            mean=_known(mean, place),
+            low=_known(low, place),
+            high=_known(high, place),
             n=int(evidence.counts[place]),
-            p_best=None if best is None else float(best[place]),
+            p_best=_known(best, place),
         )
-        for place, candidate in enumerate(evidence.tested)
-    }
-    unknown = ValueEstimate(value=0, mean=None, low=None, high=None, n=0, p_best=None)
-    return tuple(known.get(one.index) or replace(unknown, value=one.value) for one in plan)
+        for place, candidate in enumerate(plan)
+    )
+
+
+def _known(numbers: Array | None, place: int) -> float | None:
+    return None if numbers is None or np.isnan(numbers[place]) else float(numbers[place])
 
 
 def _display(evidence: _Evidence, objective: Objective) -> tuple[Array, Array | None, Array | None]:
-    """Return mean, low and high of each tested value, as people read them."""
-    if evidence.posterior is None:
+    """Return mean, low and high of each value, as people read them."""
+    if evidence.belief is None:
         return evidence.means * (-1 if objective.minimize else 1), None, None
-    mean = evidence.posterior.mean
-    low, high = evidence.posterior.interval()
+    mean = evidence.belief.means
+    low, high = evidence.belief.interval()
     if objective.minimize:
         return -mean, -high, -low
     if objective.kind == "preference":

@@ -1,27 +1,33 @@
 """The belief about values that comes from scores: stars of people, or metrics of the pipeline.
 
 A Bayesian linear mixed model with two crossed effects (Gelman et al., Bayesian Data Analysis, 3rd edition, chapters 14
-and 15; Box and Tiao, Bayesian Inference in Statistical Analysis, chapters 5 to 7):
+and 15; Rasmussen and Williams, Gaussian Processes for Machine Learning, chapter 2):
 
     score = general mean + value + seed + noise
 
-Values, seeds and noise are normal with variances v, w and s. The seed's part makes the comparison a paired one: an easy
-seed does not favour the value that happened to be rated only there. The value's part pulls what has few ratings towards
-the general mean. The general mean has a flat prior; s has a scaled inverse chi-squared one, so that all else is a
-closed form of the multivariate t distribution. The square roots of v/s and w/s have half-Cauchy priors (Gelman 2006)
-and are summed over a grid, so that doubt about them is in the answer: nothing is plugged in.
+The seed's part makes the comparison a paired one: an easy seed does not favour the value that happened to be rated only
+there. The value's part is a smooth curve over values that lie near each other (`layout`), plus a rough part of each
+value on its own; it pulls what has few ratings towards its neighbours and the general mean, and tells what to expect of
+values without any. The general mean has a flat prior; the variance of the noise has a scaled inverse chi-squared one, so
+that all else is a closed form of the multivariate t distribution. How much values and seeds differ, in standard
+deviations of the noise, has half-Cauchy priors (Gelman 2006); that, how much of the values is rough, and how far they are
+alike, are summed over a grid, so that doubt about them is in the answer: nothing is plugged in.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learning_service.recommendation.posterior import Array, Posterior, spreads, weigh
+from learning_service.recommendation.belief import Array, Belief, Part, mixed, weigh
+from learning_service.recommendation.layout import Basis, Layout, bases
 
 VALUE_RATIOS: Final = np.geomspace(0.1, 30, 7)  # of the values' standard deviation to that of the noise
 SEED_RATIOS: Final = np.geomspace(0.2, 5, 4)
+ROUGH: Final = (0.02, 0.3)  # of the values' variance, where neighbours are alike
+STRUCTURE: Final = 0.5  # the probability that neighbours are alike, where there are any
 FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the scores: below it is only rounding
 
 
@@ -43,8 +49,10 @@ METRIC_NOISE: Final = Noise(0, 0)
 class _Table:
     """The scores, added up by value and seed, less their mean, in a unit in which the largest is 1."""
 
-    counts: Array  # values x seeds
-    sums: Array  # values x seeds
+    tried: NDArray[np.intp]  # the values that have any, in order
+    counts: Array  # tried values x seeds
+    totals: Array  # by tried value
+    by_seed: Array
     squares: float
     known_squares: float  # that are there before any score
     dof: float
@@ -52,24 +60,63 @@ class _Table:
     unit: float
 
 
-def fit_scores(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, prior: Noise) -> Posterior:
-    """Return the belief about the values of these scores, of which there are at least two.
+@dataclass(frozen=True)
+class _Family:
+    """Assumptions that share a basis, and for each the variances of values and seeds in those of the noise."""
 
-    `values` and `seeds` number what the scores belong to from 0 without holes.
+    basis: Basis
+    smooth: Array
+    rough: Array
+    seed: Array
+    log_prior: Array
+
+
+def believe_scores(
+    layout: Layout, values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, prior: Noise
+) -> Belief:
+    """Return the belief about all values of a layout from these scores, of which there are at least two.
+
+    `values` are the places of the scores in the layout; `seeds` tell their seeds apart. More is better.
     """
     table = _tabulate(values, seeds, scores, prior)
-    parts = [_assume(table, seed_ratio) for seed_ratio in SEED_RATIOS]
-    log_weights, means, variances, spread, noises = (np.concatenate(part) for part in zip(*parts, strict=True))
-    kept, weights = weigh(log_weights)
-    return Posterior(
-        weights=weights,
-        means=means[kept],
-        variances=variances[kept],
-        spreads=spread[kept],
-        dof=table.dof,
-        noise=2 * float(weights @ noises[kept]),
-        centre=table.centre,
-        unit=table.unit,
+    families = _families(layout)
+    weighed = [_weigh(table, family) for family in families]
+    kept, weights = weigh(np.concatenate([log_weights for log_weights, _ in weighed]))
+    noises = np.concatenate([noises for _, noises in weighed])[kept]
+    whose = np.repeat(np.arange(len(families)), [len(family.seed) for family in families])
+    places = np.concatenate([np.arange(len(family.seed)) for family in families])
+    parts: list[Part] = []
+    for number, family in enumerate(families):
+        mine = whose[kept] == number
+        if mine.any():
+            parts += _explain(table, _some(family, places[kept][mine]), weights[mine], noises[mine])
+    return mixed(parts, looked=float(weights @ noises), dof=table.dof, centre=table.centre, unit=table.unit)
+
+
+def _families(layout: Layout) -> list[_Family]:
+    """Return all assumptions: neighbours are alike, over one of some lengths, or each value is on its own."""
+    smooth = bases(layout)
+    alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
+    if not smooth:
+        return [_family(alone, (1.0,), 1.0)]
+    alike = [_family(basis, ROUGH, STRUCTURE / len(smooth)) for basis in smooth]
+    return [*alike, _family(alone, (1.0,), 1 - STRUCTURE)]
+
+
+def _family(basis: Basis, shares: tuple[float, ...], chance: float) -> _Family:
+    seed, share, value = (part.ravel() for part in np.meshgrid(SEED_RATIOS, shares, VALUE_RATIOS, indexing="ij"))
+    return _Family(
+        basis=basis,
+        smooth=value**2 * (1 - share),
+        rough=value**2 * share,
+        seed=seed**2,
+        log_prior=_log_half_cauchy(value) + _log_half_cauchy(seed) + np.log(chance / len(shares)),
+    )
+
+
+def _some(family: _Family, places: NDArray[np.intp]) -> _Family:
+    return _Family(
+        family.basis, family.smooth[places], family.rough[places], family.seed[places], family.log_prior[places]
     )
 
 
@@ -80,69 +127,108 @@ def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, 
     unit = float(np.abs(scores).max()) or 1.0  # squares of huge or tiny scores would not be finite, or nothing
     centre = float((scores / unit).mean())
     centred = scores / unit - centre
-    shape = int(values.max()) + 1, int(seeds.max()) + 1
-    cells = values * shape[1] + seeds
+    tried, rows = np.unique(values, return_inverse=True)
+    known, columns = np.unique(seeds, return_inverse=True)
+    cells, size = rows * len(known) + columns, len(tried) * len(known)
     return _Table(
-        counts=np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
-        sums=np.bincount(cells, centred, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
+        tried=tried,
+        counts=np.bincount(cells, minlength=size).reshape(len(tried), len(known)).astype(np.float64),
+        totals=np.bincount(rows, centred).astype(np.float64),
+        by_seed=np.bincount(columns, centred).astype(np.float64),
         squares=float(centred @ centred),
         known_squares=prior.count * (prior.deviation / unit) ** 2 + FLOOR * len(scores),
-        dof=prior.count + len(scores) - 1,
+        dof=max(1.0, prior.count + len(scores) - 1),
         centre=centre,
         unit=unit,
     )
 
 
-def _assume(table: _Table, seed_ratio: float) -> tuple[Array, Array, Array, Array, Array]:
-    """Return log weights, means, variances, spreads and noise under one ratio of the seeds, by that of the values.
+def _normal(table: _Table, basis: Basis, smooth: Array, rough: Array) -> tuple[Array, Array]:
+    """Return the normal equations of each assumption, the values' rough parts eliminated, and how much these shrink.
 
-    The precision of the values is a + t * c, where a comes from the scores, c takes off the general mean and t is the
-    inverse square of their ratio. One set of axes makes a + c and c diagonal at once, and so it for every t.
+    Unknown are the general mean, the weights of the columns, and the seeds; the scores are one more row and column.
     """
-    counts, sums = table.counts, table.sums
-    values, seeds = counts.shape
-    seed_counts, seed_sums = counts.sum(axis=0), sums.sum(axis=0)
-    shares = seed_ratio**2 / (1 + seed_ratio**2 * seed_counts)  # how much of a seed's scores is the seed's own
-    precision = np.diag(counts.sum(axis=1)) - (counts * shares) @ counts.T
-    moment = sums.sum(axis=1) - counts @ (shares * seed_sums)
-    centring = np.eye(values) - 1 / values
-    lengths, axes = _common_axes(centring, precision + centring)
-    inverse = VALUE_RATIOS[:, None] ** -2
-    stretched = 1 + (inverse - 1) * np.clip(lengths, 0, 1)
-    along = (axes.T @ moment) / stretched
-    effects = along @ axes.T
-    rests = np.maximum(table.squares - shares @ seed_sums**2 - effects @ moment, 0.0) + table.known_squares
-    log_weights = (
-        -np.log1p(seed_ratio**2 * seed_counts).sum() / 2
-        + (values - 1) / 2 * np.log(inverse[:, 0])
-        - np.log(stretched).sum(axis=1) / 2
-        + np.linalg.slogdet(axes)[1]
-        - table.dof / 2 * np.log(rests)
-        + _log_half_cauchy(VALUE_RATIOS)
-        + _log_half_cauchy(seed_ratio)
+    counts, columns = table.counts, basis.columns[table.tried]
+    looks = counts.sum(axis=1)
+    values = np.concatenate([np.ones((len(looks), 1)), columns], axis=1)
+    rows = np.concatenate([values * looks[:, None], counts, table.totals[:, None]], axis=1)
+    size, start = rows.shape[1], values.shape[1]
+    whole = np.zeros((size, size))
+    whole[:start] = values.T @ rows
+    whole[:, :start] = whole[:start].T
+    whole[start:-1, start:-1] = np.diag(counts.sum(axis=0))
+    whole[start:-1, -1] = whole[-1, start:-1] = table.by_seed
+    whole[-1, -1] = table.squares + table.known_squares
+    own = rough[:, None] + smooth[:, None] * basis.rest[table.tried]
+    shrinkage = own / (1 + own * looks)
+    return whole - (rows.T * shrinkage[:, None, :]) @ rows, shrinkage
+
+
+def _scales(family: _Family, seeds: int) -> Array:
+    """Return the standard deviations of all unknowns and, as 1, of the general mean and the scores."""
+    columns = family.basis.columns.shape[1]
+    one = np.ones((len(family.seed), 1))
+    return np.concatenate(
+        [
+            one,
+            np.repeat(np.sqrt(family.smooth)[:, None], columns, axis=1),
+            np.repeat(np.sqrt(family.seed)[:, None], seeds, axis=1),
+            one,
+        ],
+        axis=1,
     )
-    noises = rests / table.dof
-    scale = noises[:, None]
-    # A mean is a value's with the mean of these seeds: what others would give is no matter of this experiment.
-    taken = (counts @ shares) / seeds
-    means = effects + (shares @ seed_sums) / seeds - (effects @ taken)[:, None]
-    shifted = axes - taken @ axes
-    variances = scale * ((1 / stretched) @ (shifted**2).T + shares.sum() / seeds**2)
-    own = scale * ((1 / stretched) @ (axes**2).T)
-    rows = scale * ((axes.sum(axis=0) / stretched) @ axes.T)
-    return log_weights, means, variances, spreads(own, rows), noises
 
 
-def _common_axes(one: Array, other: Array) -> tuple[Array, Array]:
-    """Return lengths and axes that make `other` the identity and `one` the diagonal matrix of the lengths.
-
-    As `scipy.linalg.eigh(one, other)` does, which would keep the interpreter to itself for seconds.
-    """
-    inverse = np.linalg.inv(np.linalg.cholesky(other))
-    lengths, turned = np.linalg.eigh(inverse @ one @ inverse.T)
-    return lengths, np.asarray(inverse.T @ turned, np.float64)
+def _scaled(matrices: Array, scales: Array) -> Array:
+    """Return normal equations in which the prior of all but the general mean is the identity."""
+    found = matrices * scales[:, :, None] * scales[:, None, :]
+    inner = np.arange(1, found.shape[1] - 1)
+    found[:, inner, inner] += 1
+    return np.asarray(found, np.float64)
 
 
-def _log_half_cauchy(ratio: Array | float) -> Array:
+def _weigh(table: _Table, family: _Family) -> tuple[Array, Array]:
+    """Return the logarithm of the weight of each assumption, and its variance of the noise."""
+    repeats = len(SEED_RATIOS)
+    first = len(family.seed) // repeats
+    matrices, shrinkage = _normal(table, family.basis, family.smooth[:first], family.rough[:first])
+    own = -np.log1p(-shrinkage * table.counts.sum(axis=1)).sum(axis=1)
+    scaled = _scaled(np.tile(matrices, (repeats, 1, 1)), _scales(family, table.counts.shape[1]))
+    diagonals = np.diagonal(np.linalg.cholesky(scaled), axis1=1, axis2=2)
+    rests = diagonals[:, -1] ** 2
+    log_weights = (
+        family.log_prior
+        - np.tile(own, repeats) / 2
+        - np.log(diagonals[:, :-1]).sum(axis=1)
+        - table.dof / 2 * np.log(rests)
+    )
+    return log_weights, rests / table.dof
+
+
+def _explain(table: _Table, family: _Family, weights: Array, noises: Array) -> list[Part]:
+    """Return what each assumption says of all values: with the mean of these seeds, as others are no matter here."""
+    seeds = table.counts.shape[1]
+    matrices, shrinkage = _normal(table, family.basis, family.smooth, family.rough)
+    scales = _scales(family, seeds)
+    scaled = _scaled(matrices, scales)
+    inverse = np.linalg.inv(np.linalg.cholesky(scaled[:, :-1, :-1]))
+    values = np.concatenate([np.ones((len(family.basis.columns), 1)), family.basis.columns], axis=1)
+    own = family.rough[:, None] + family.smooth[:, None] * family.basis.rest
+    parts = []
+    for number, weight in enumerate(weights):
+        left = own[number].copy()
+        left[table.tried] = shrinkage[number]
+        loading = np.concatenate([values, np.full((len(values), seeds), 1 / seeds)], axis=1)
+        loading[table.tried, : values.shape[1]] *= (1 - shrinkage[number] * table.counts.sum(axis=1))[:, None]
+        loading[table.tried, values.shape[1] :] -= shrinkage[number][:, None] * table.counts
+        factors = (loading * scales[number, :-1]) @ inverse[number].T
+        means = factors @ (inverse[number] @ scaled[number, :-1, -1])
+        means[table.tried] += shrinkage[number] * table.totals
+        scale = np.sqrt(noises[number])
+        parts.append(Part(float(weight), means, factors * scale, np.sqrt(left) * scale))
+    return parts
+
+
+def _log_half_cauchy(ratio: Array) -> Array:
     """Return the density of a half-Cauchy ratio for each step of its logarithm."""
     return np.asarray(np.log(ratio) - np.log1p(np.square(ratio)), np.float64)

@@ -7,7 +7,7 @@ from bus.contracts.messages import VariantValue
 from bus.contracts.values import written
 from learning_service.recommendation.evidence import Objective
 from learning_service.recommendation.labels import labels
-from learning_service.recommendation.verdict import Verdict
+from learning_service.recommendation.verdict import POSSIBLE, Verdict
 
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
 NAMED_LIMIT: Final = 3  # values in a row; more are counted
@@ -25,7 +25,7 @@ def no_verdict(variable: str, tested: Sequence[VariantValue], objective: Objecti
 
 
 def verdict_text(
-    verdict: Verdict, variable: str, values: Sequence[VariantValue], objective: Objective, *, total: int, untested: int
+    verdict: Verdict, variable: str, values: Sequence[VariantValue], objective: Objective, *, total: int
 ) -> str:
     """Return what is recommended, how sure that is, what may be best too, and what would decide.
 
@@ -37,7 +37,7 @@ def verdict_text(
     if verdict.tier == "few":
         leader = names[verdict.leader]
         parts = [f"too few {noun}s: {variable} {leader} leads after {count}", f"give at least 2 {noun}s of each value"]
-    elif len(verdict.equals) == len(names):
+    elif len(verdict.equals) == len(names) - len(verdict.untried):
         parts = [f"no real difference between the values of {variable} ({_within(objective)}, {count})"]
     elif len(verdict.equals) > 1:
         equals = _listed([names[one] for one in sorted(verdict.equals)], "and")
@@ -47,8 +47,8 @@ def verdict_text(
         parts += _doubts(verdict, names, noun) if verdict.tier == "some" else _assurance(verdict)
     if verdict.chosen is not None and verdict.chosen != verdict.leader:
         parts.append(f"{names[verdict.chosen]} is the fastest of them")
-    if untested:
-        parts.append(f"{_counted(untested, 'value')} without {noun}s")
+    if verdict.untried:
+        parts.append(_untried(verdict, noun))
     return "; ".join(parts)
 
 
@@ -121,6 +121,16 @@ def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
         whose = " of these" if rest or len(verdict.named) > 1 else ""
         doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')}{whose} would decide")
     return doubts
+
+
+def _untried(verdict: Verdict, noun: str) -> str:
+    """Return what is not tried, and how likely the best value is there."""
+    count = f"{_counted(len(verdict.untried), 'value')} without {noun}s"
+    chance = float(verdict.best[list(verdict.untried)].sum())
+    if chance < POSSIBLE:
+        return count
+    which = "it" if len(verdict.untried) == 1 else "one of them"
+    return f"{count} ({percent(chance)} that {which} is best)"
 
 
 def _within(objective: Objective) -> str:

@@ -1,4 +1,4 @@
-"""From a posterior to a decision: the leader, its rivals, its equals, and how many more observations would decide.
+"""From a belief to a decision: the leader, its rivals, its equals, and how many more observations would decide.
 
 The rule is that of an indifference zone (Bechhofer 1954) in its Bayesian form, the probability of good selection
 (Branke, Chick and Schmidt, Selecting a Selection Procedure, Management Science 53, 2007): a value is *good* if no other
@@ -12,57 +12,64 @@ from typing import Final, Literal
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from learning_service.recommendation.posterior import Array, Posterior
+from learning_service.recommendation.belief import Array, Belief
 
 Tier = Literal["none", "few", "some", "strong"]
 
 SURE: Final = 0.9  # that a value is good: then the question is decided
 TOGETHER: Final = 0.8  # that the best value is among those that are named
 POSSIBLE: Final = 0.05  # that a value is the best: less is ruled out
-ENOUGH: Final = 2  # observations of a value, below which it is not recommended
+ENOUGH: Final = 2  # looks at a value, below which it is not recommended
 FASTER: Final = 0.9  # of the leader's time, above which a value counts as no faster
 AS_LIKELY_AS_NOT: Final = 0.5
 ROUNDS: Final = 100  # the most that are looked ahead
+TINY: Final = 1e-300
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What is decided. Values are places in the belief; the leader comes first, then the likeliest.
 
-    Tiers: `none` - fewer than two values have observations, so there is nothing to compare. `few` - the leader, or all
-    others, have fewer than two. `some` - there is a leader, but another value may be better by more than the margin.
-    `strong` - with a probability of at least 0.9 none is.
+    Tiers: `none` - fewer than two values have observations, so there is nothing to compare. `few` - hardly more is known
+    of the leader than one observation tells. `some` - there is a leader, but another value, tried or not, may be better
+    by more than the margin. `strong` - with a probability of at least 0.9 none is.
     """
 
     tier: Tier
     leader: int
     chosen: int | None  # the fastest of `equals`, else the leader
-    equals: tuple[int, ...]  # all that are as good as the best
-    named: tuple[int, ...]  # the leader and the fewest others that hold the best with a probability of at least 0.8
-    open: tuple[int, ...]  # what may be best too
+    equals: tuple[int, ...]  # all that are as good as the best, of those that were tried
+    named: tuple[int, ...]  # the leader and the fewest other tried ones that hold the best of these with 0.8
+    open: tuple[int, ...]  # what may be best too, of those that were tried
+    untried: tuple[int, ...]  # all others
     best: Array
     good: Array
-    more: int | None  # observations of `named` and `open` that would probably decide; nil where none or too many
+    gain: float  # how much better than the leader the best is expected to be
+    more: int | None  # observations of all that may be best that would probably decide; nil where none or too many
 
 
-def decide(posterior: Posterior, counts: Array, seconds: Array, margin: float, *, paired: bool = False) -> Verdict:
-    """Decide from a belief about at least two values.
+def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, paired: bool = False) -> Verdict:
+    """Decide from a belief about at least two values, of which at least two were tried.
 
-    `counts` are their observations, `seconds` their mean durations (nan where unknown); `paired` says that one
-    observation is of two values.
+    `counts` are their observations, `seconds` their mean durations (nan where unknown), `margin` is in scores; `paired`
+    says that one observation is of two values.
     """
-    best, good, mean = posterior.best(), posterior.good(margin), posterior.mean
-    leader = int(np.argmax(mean))  # the least loss is expected of it; being best may be likelier for what is unknown
-    order = sorted(range(len(mean)), key=lambda one: (one != leader, -best[one], one))
+    best, good = belief.p_best, belief.good(margin)
+    tried = np.flatnonzero(counts)
+    leader = belief.leader(tried)
+    order = sorted(tried.tolist(), key=lambda one: (one != leader, -best[one], one))
+    looks = np.maximum(counts, belief.looks)
     tier: Tier = "strong" if good[leader] >= SURE else "some"
-    if counts[leader] < ENOUGH or np.sort(counts)[-2] < ENOUGH:
+    if looks[leader] < ENOUGH or counts.sum() < 2 * ENOUGH:
         tier = "few"
-    equals = tuple(one for one in order if good[one] >= SURE and counts[one] >= ENOUGH) if tier == "strong" else ()
+    equals = tuple(one for one in order if good[one] >= SURE and looks[one] >= ENOUGH) if tier == "strong" else ()
     together = np.cumsum(best[order])
-    size = int(np.searchsorted(together, TOGETHER)) + 1
+    size = int(np.searchsorted(together, TOGETHER * together[-1])) + 1
     named = tuple(order[:size])
     also = tuple(one for one in order[size:] if best[one] >= POSSIBLE)
-    rivals = (*named, *also)[1:] or order[1:2]
+    untried = tuple(np.flatnonzero(counts == 0).tolist())
+    unseen = tuple(one for one in untried if best[one] >= POSSIBLE)
+    rivals = (*named, *also, *unseen)[1:] or order[1:2]
     return Verdict(
         tier=tier,
         leader=leader,
@@ -70,13 +77,15 @@ def decide(posterior: Posterior, counts: Array, seconds: Array, margin: float, *
         equals=equals,
         named=named,
         open=also,
+        untried=untried,
         best=best,
         good=good,
-        more=more_needed(posterior, leader, rivals, margin, paired=paired) if tier == "some" else None,
+        gain=belief.expected_gain(leader),
+        more=more_needed(belief, leader, rivals, margin, paired=paired) if tier == "some" else None,
     )
 
 
-def more_needed(posterior: Posterior, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:
+def more_needed(belief: Belief, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:
     """Return how many further observations of leader and rivals would probably decide; nil if over 100 of each.
 
     A preposterior calculation (Raiffa and Schlaifer 1961) in closed form. The difference between leader and rival is
@@ -86,13 +95,13 @@ def more_needed(posterior: Posterior, leader: int, rivals: Sequence[int], margin
     z * sqrt(w), with the doubt of 0.1 shared between the rivals. The first r is taken with which all pairs, as if they
     were independent, are decided as likely as not.
     """
-    pairs = [posterior.difference(leader, rival) for rival in rivals]
+    pairs = [belief.difference(leader, rival) for rival in rivals]
     gaps, variances = (np.array(part)[:, None] for part in zip(*pairs, strict=True))
     z = float(ndtri(1 - (1 - SURE) / len(rivals)))
     rounds = np.arange(1, ROUNDS + 1)
-    later = 1 / (1 / variances + rounds / posterior.noise)
-    moves = np.sqrt(variances - later)
-    bounds = z * np.sqrt(later) - margin
+    later = 1 / (1 / np.maximum(variances, TINY) + rounds / (2 * belief.looked))
+    moves = np.sqrt(np.maximum(variances - later, TINY))
+    bounds = z * np.sqrt(later) - margin / belief.unit
     decided = np.where(bounds <= 0, 1.0, ndtr((gaps - bounds) / moves) + ndtr((-gaps - bounds) / moves))
     enough = np.flatnonzero(decided.prod(axis=0) >= AS_LIKELY_AS_NOT)
     return int(rounds[enough[0]]) * (len(rivals) + (not paired)) if len(enough) else None
