@@ -13,6 +13,7 @@ from learning_service.experiments.plan import SECONDS
 
 STARS_MIN: Final = 1
 STARS_MAX: Final = 5
+POSSIBLE: Final = 0.05  # that a value is the best: less is ruled out
 
 
 class Score(Struct, frozen=True, kw_only=True, gc=False):

@@ -4,10 +4,10 @@ A number lies on an axis in two ways: by its size, and by its place among the va
 4, 8 and 16 thinks in doublings. With equal steps both are the same. On a grid of several axes the place alone counts.
 All else is words, which have no order: each two are equally far.
 
-How alike two values are is the product over the axes: of Matern's covariance with two derivatives for numbers (Rasmussen
-and Williams, Gaussian Processes for Machine Learning, 2006, chapter 4), and for words 1 if they are the same. A `Basis`
-writes that as columns: the effect of the values is the columns times independent standard normal numbers, plus a rest
-of each value on its own.
+How alike two values are is the product over the axes: for numbers of Matern's covariance with two derivatives
+(Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapter 4), for words of 1 if they are the same
+and a half if not. A `Basis` writes that as columns: the effect of the values is the columns times independent standard
+normal numbers, plus a rest of each value on its own.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,6 @@ from itertools import product
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bus.contracts.messages import Scalar, VariantValue
 from bus.contracts.values import identity

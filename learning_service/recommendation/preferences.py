@@ -2,8 +2,8 @@
 
 The Bradley-Terry model with ties after Davidson (On Extending the Bradley-Terry Model to Accommodate Ties in Paired
 Comparison Experiments, JASA 65, 1970). With u the worth of a value, the outcomes "a", "b" and "tie" have chances in
-proportion to exp(u_a), exp(u_b) and exp(c + (u_a + u_b) / 2). The worths are normal around 0, and alike where values lie
-near each other, as scores are (`scores`); their standard deviation has a half-Cauchy prior, and all assumptions are
+proportion to exp(u_a), exp(u_b) and exp(c + (u_a + u_b) / 2). The worths are normal around 0, and alike where values
+lie near each other, as scores are (`scores`); their standard deviation has a half-Cauchy prior, and all assumptions are
 summed over a grid. c has a standard normal prior. The likelihood is log-concave, so Newton's method finds the one best
 point of each assumption, and the curvature there gives the normal distribution that stands for the posterior, and its
 weight (Laplace's approximation).

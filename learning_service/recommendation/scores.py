@@ -8,20 +8,21 @@ and 15; Rasmussen and Williams, Gaussian Processes for Machine Learning, chapter
 The seed's part makes the comparison a paired one: an easy seed does not favour the value that happened to be rated only
 there. The value's part is a smooth curve over values that lie near each other (`layout`), plus a rough part of each
 value on its own; it pulls what has few ratings towards its neighbours and the general mean, and tells what to expect of
-values without any. The general mean has a flat prior; the variance of the noise has a scaled inverse chi-squared one, so
-that all else is a closed form of the multivariate t distribution. How much values and seeds differ, in standard
-deviations of the noise, has half-Cauchy priors (Gelman 2006); that, how much of the values is rough, and how far they are
-alike, are summed over a grid, so that doubt about them is in the answer: nothing is plugged in.
+values without any. The general mean has a flat prior; the variance of the noise has a scaled inverse chi-squared one,
+so that all else is a closed form of the multivariate t distribution. How much values and seeds differ, in standard
+deviations of the noise, has half-Cauchy priors (Gelman 2006); that, how much of the values is rough, and how far they
+are alike, are summed over a grid, so that doubt about them is in the answer: nothing is plugged in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learning_service.recommendation.belief import Array, Belief, Part, mixed, weigh
+from learning_service.recommendation.belief import Array, Belief, Part, Scale, mixed, weigh
+from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN
 from learning_service.recommendation.layout import Basis, Layout, bases
 
 VALUE_RATIOS: Final = np.geomspace(0.1, 30, 7)  # of the values' standard deviation to that of the noise
@@ -33,15 +34,17 @@ FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the s
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of the noise beforehand: as if `count` scores had shown this standard deviation."""
+    """What is known beforehand: the noise is as if `count` scores had shown this deviation, and means have bounds."""
 
     count: float
     deviation: float
+    least: float = -np.inf
+    most: float = np.inf
 
 
 # Stars of one person for like pictures differ by a little less than one star; four scores' worth of that prior keep
 # two equal ratings from looking like certainty. A metric may have any unit, so nothing is known of its noise.
-STARS_NOISE: Final = Noise(4, 0.8)
+STARS_NOISE: Final = Noise(4, 0.8, STARS_MIN, STARS_MAX)
 METRIC_NOISE: Final = Noise(0, 0)
 
 
@@ -90,7 +93,39 @@ def believe_scores(
         mine = whose[kept] == number
         if mine.any():
             parts += _explain(table, _some(family, places[kept][mine]), weights[mine], noises[mine])
-    return mixed(parts, looked=float(weights @ noises), dof=table.dof, centre=table.centre, unit=table.unit)
+    scale = Scale(table.centre, table.unit, prior.least, prior.most)
+    return mixed(parts, looked=float(weights @ noises), dof=table.dof, scale=scale)
+
+
+def given_pending(
+    layout: Layout,
+    values: NDArray[np.intp],
+    seeds: NDArray[np.intp],
+    scores: Array,
+    prior: Noise,
+    pending: Sequence[tuple[int, int]],
+    rng: np.random.Generator,
+) -> Belief:
+    """Return the belief if what is under way, as (value, seed), had ended as one draw of the belief says."""
+    belief = believe_scores(layout, values, seeds, scores, prior)
+    if not pending:
+        return belief
+    drawn = belief.draws(1, rng)[0]
+    rest = scores - belief.means[values]
+    more = np.array(
+        [
+            drawn[value] + (rest[seeds == seed].mean() if (seeds == seed).any() else 0.0) + rng.normal(0, belief.noise)
+            for value, seed in pending
+        ]
+    )
+    where = np.array(pending, np.intp)
+    return believe_scores(
+        layout,
+        np.concatenate([values, where[:, 0]]),
+        np.concatenate([seeds, where[:, 1]]),
+        np.concatenate([scores, np.clip(more, prior.least, prior.most)]),
+        prior,
+    )
 
 
 def _families(layout: Layout) -> list[_Family]:

@@ -5,9 +5,9 @@ from typing import Final
 
 from bus.contracts.messages import VariantValue
 from bus.contracts.values import written
-from learning_service.recommendation.evidence import Objective
+from learning_service.recommendation.evidence import POSSIBLE, Objective
 from learning_service.recommendation.labels import labels
-from learning_service.recommendation.verdict import POSSIBLE, Verdict
+from learning_service.recommendation.verdict import Verdict
 
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
 NAMED_LIMIT: Final = 3  # values in a row; more are counted

@@ -13,12 +13,12 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from learning_service.recommendation.belief import Array, Belief
+from learning_service.recommendation.evidence import POSSIBLE
 
 Tier = Literal["none", "few", "some", "strong"]
 
 SURE: Final = 0.9  # that a value is good: then the question is decided
 TOGETHER: Final = 0.8  # that the best value is among those that are named
-POSSIBLE: Final = 0.05  # that a value is the best: less is ruled out
 ENOUGH: Final = 2  # looks at a value, below which it is not recommended
 FASTER: Final = 0.9  # of the leader's time, above which a value counts as no faster
 AS_LIKELY_AS_NOT: Final = 0.5
@@ -30,9 +30,9 @@ TINY: Final = 1e-300
 class Verdict:
     """What is decided. Values are places in the belief; the leader comes first, then the likeliest.
 
-    Tiers: `none` - fewer than two values have observations, so there is nothing to compare. `few` - hardly more is known
-    of the leader than one observation tells. `some` - there is a leader, but another value, tried or not, may be better
-    by more than the margin. `strong` - with a probability of at least 0.9 none is.
+    Tiers: `none` - fewer than two values have observations, so there is nothing to compare. `few` - hardly more is
+    known of the leader than one observation tells. `some` - there is a leader, but another value, tried or not, may be
+    better by more than the margin. `strong` - with a probability of at least 0.9 none is.
     """
 
     tier: Tier

@@ -61,10 +61,10 @@ def test_at_first_all_values_come_equally_often() -> None:
 
 
 def test_then_what_contends_comes_most() -> None:
-    """The two best of six values are compared more than the two worst, and they are found."""
+    """The two best of six values are compared more than two of the worst, and they are found."""
     judged = ask(pictures(6, 8), 40, [0, 0, 0, 0, 2, 2.4])
     shown = Counter(picture.variant_index for one in judged for picture in (one.left, one.right))
-    assert shown[4] + shown[5] > 2 * (shown[0] + shown[1])
+    assert shown[4] + shown[5] > 1.5 * (shown[0] + shown[1])
     plan = [Candidate(index=index, value=index) for index in range(6)]
     assert recommend(judged, plan, PREFERENCE, "x").value in (4, 5)
 

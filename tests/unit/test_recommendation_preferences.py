@@ -5,12 +5,13 @@ import pytest
 
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation import preferences
-from learning_service.recommendation.posterior import Array
+from learning_service.recommendation.belief import Array
+from learning_service.recommendation.layout import arrange, without_order
 from learning_service.recommendation.preferences import (
     DEVIATIONS,
     _log_likelihood,
     _slopes,
-    fit_preferences,
+    believe_preferences,
     share_won,
     tally,
 )
@@ -30,12 +31,12 @@ def test_slopes_are_those_of_the_likelihood() -> None:
     """Gradient and curvature agree with small steps."""
     wins, ties = counts(5, 4)
     point, step = RANDOM.normal(size=6), 1e-5
-    gradient, curvature = _slopes(point, wins, ties)
-    for place, axis in enumerate(np.eye(6) * step):
-        rise = _log_likelihood(point + axis, wins, ties) - _log_likelihood(point - axis, wins, ties)
-        assert rise / (2 * step) == pytest.approx(gradient[place], abs=1e-6)
-        bend = _slopes(point + axis, wins, ties)[0] - _slopes(point - axis, wins, ties)[0]
-        assert bend / (2 * step) == pytest.approx(-curvature[place], abs=1e-6)
+    gradient, curvature = _slopes(point[None], wins, ties)
+    around = np.stack([point + np.eye(6) * step, point - np.eye(6) * step])
+    rise = [_log_likelihood(points, wins, ties) for points in around]
+    assert (rise[0] - rise[1]) / (2 * step) == pytest.approx(gradient[0], abs=1e-6)
+    bend = [_slopes(points, wins, ties)[0] for points in around]
+    assert (bend[0] - bend[1]) / (2 * step) == pytest.approx(-curvature[0], abs=1e-6)
 
 
 @pytest.mark.parametrize(("won", "lost", "tied"), [(1, 0, 0), (3, 1, 0), (8, 5, 4), (30, 22, 10), (0, 0, 5)])
@@ -48,16 +49,16 @@ def test_the_posterior_is_near_the_exact_one(won: int, lost: int, tied: int) -> 
     weights = (likelihood * prior * np.exp(-(level**2) / 2)).sum(axis=1)
     exact = (weights[1001:].sum() + weights[1000] / 2) / weights.sum()
     wins, ties = np.array([[0.0, won], [lost, 0.0]]), np.array([[0.0, tied], [tied, 0.0]])
-    assert fit_preferences(wins, ties).best()[0] == pytest.approx(exact, abs=0.03)
+    assert believe_preferences(without_order(2), wins, ties).p_best[0] == pytest.approx(exact, abs=0.03)
 
 
 def test_one_sided_answers_stay_finite() -> None:
     """Whoever wins a thousand times out of a thousand is the best, and no number overflows."""
     wins = np.zeros((4, 4))
     wins[0, 1:] = 1000
-    posterior = fit_preferences(wins, np.zeros((4, 4)))
-    assert posterior.best()[0] > 0.95
-    assert np.isfinite(posterior.interval()).all()
+    belief = believe_preferences(without_order(4), wins, np.zeros((4, 4)))
+    assert belief.p_best[0] > 0.95
+    assert np.isfinite(belief.interval()).all()
 
 
 def test_a_tie_and_both_bad_say_the_same_of_which_is_better() -> None:
@@ -74,7 +75,7 @@ def test_a_tie_and_both_bad_say_the_same_of_which_is_better() -> None:
     wins, ties = tally(answers, [3, 5])
     assert wins.tolist() == [[0, 1], [1, 0]]
     assert ties.tolist() == [[0, 2], [2, 0]]
-    assert fit_preferences(wins, ties).best() == pytest.approx([0.5, 0.5], abs=1e-9)
+    assert believe_preferences(without_order(2), wins, ties).p_best == pytest.approx([0.5, 0.5], abs=1e-9)
 
 
 def test_a_value_of_mean_worth_wins_half() -> None:
@@ -85,9 +86,19 @@ def test_a_value_of_mean_worth_wins_half() -> None:
 def test_newton_ends_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A point that is not quite the best one is a posterior too; nothing runs without an end."""
     wins, ties = counts(3, 4)
-    exact = fit_preferences(wins, ties)
+    exact = believe_preferences(without_order(3), wins, ties)
     monkeypatch.setattr(preferences, "ITERATIONS", 3)
 
-    near = fit_preferences(wins, ties)
+    near = believe_preferences(without_order(3), wins, ties)
 
-    assert near.best() == pytest.approx(exact.best(), abs=0.05)
+    assert near.p_best == pytest.approx(exact.p_best, abs=0.05)
+
+
+def test_a_value_that_was_never_compared_is_what_its_neighbours_are() -> None:
+    """Between two that win it is probably good, and less is known of it."""
+    wins = np.zeros((5, 5))
+    wins[1, [0, 4]] = wins[3, [0, 4]] = 8
+    belief = believe_preferences(arrange([1, 2, 3, 4, 5]), wins, np.zeros((5, 5)))
+    assert belief.means[2] > belief.means[[0, 4]].max() + 1
+    assert belief.p_best[2] > 0.15
+    assert belief.deviations[2] > belief.deviations[1]

@@ -21,6 +21,7 @@ LOSS = Objective(kind="metric", name="loss", minimize=True)
 VALUES: list[VariantValue] = [0, 2.5, "euler a", False, {"cfg_scale": 7, "steps": 20}, ""]
 CANDIDATES = [Candidate(index=index, value=value) for index, value in enumerate(VALUES)]
 
+LUCK = 0.03  # by which probabilities of one and the same belief may differ, as they come from a sample
 Cell = tuple[int, int, int]
 cells = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(1, 5)), min_size=2, max_size=24)
 cells_of_two = cells.filter(lambda found: len({value for value, _seed, _stars in found}) > 1)
@@ -59,9 +60,7 @@ def check(answer: Recommendation, tested: set[int]) -> None:
     assert [estimate.value for estimate in answer.estimates] == VALUES
     for index, one in enumerate(answer.estimates):
         assert (one.n > 0) == (index in tested)
-        if index not in tested:
-            assert (one.mean, one.low, one.high, one.p_best) == (None, None, None, None)
-        elif len(tested) > 1:
+        if len(tested) > 1:
             assert one.mean is not None
             assert one.low is not None
             assert one.high is not None
@@ -112,9 +111,9 @@ def test_labels_do_not_matter(found: list[Cell], values: list[int], seeds: list[
     """Another numbering of values and seeds gives the same numbers in another order."""
     before = stars(found)
     after = stars([(values[value], seeds[seed], score) for value, seed, score in found])
-    for name in ("mean", "low", "high", "p_best"):
+    for name, most in (("mean", 1e-6), ("low", 1e-6), ("high", 1e-6), ("p_best", LUCK)):
         moved = [column(after, name)[place] for place in values]
-        assert moved == pytest.approx(column(before, name), abs=1e-6, nan_ok=True)
+        assert moved == pytest.approx(column(before, name), abs=most, nan_ok=True)
 
 
 @given(cells_of_two, st.floats(0.001, 1000), st.floats(-100, 100))
@@ -152,7 +151,7 @@ def test_of_equally_many_ratings_the_better_ones_win(values: int, seeds: int, da
             assert first.p_best is not None
             assert second.p_best is not None
             if sum(table[one]) > sum(table[other]):
-                assert first.p_best >= second.p_best - 1e-9
+                assert first.p_best >= second.p_best - LUCK
             elif sum(table[one]) == sum(table[other]):
                 assert first.p_best == pytest.approx(second.p_best, abs=1e-6)
     if answer.value is not None:
@@ -169,7 +168,7 @@ def test_a_bad_rating_never_raises_the_chance_to_be_best(values: int, seeds: int
     before = stars(found).estimates[value]
     assert worse.p_best is not None
     assert before.p_best is not None
-    assert worse.p_best <= before.p_best + 1e-9
+    assert worse.p_best <= before.p_best + LUCK
 
 
 @given(answers, st.data())
@@ -186,7 +185,7 @@ def test_a_lost_comparison_never_raises_the_chance_to_be_best(
     )
     assert before is not None
     assert after is not None
-    assert after <= before + 1e-6
+    assert after <= before + LUCK
 
 
 @given(cells_of_two, st.data())
@@ -200,25 +199,28 @@ def test_a_bad_rating_is_only_excused_by_the_seed_or_by_chance(found: list[Cell]
 
 def test_six_one_star_ratings_do_not_beat_two_five_star_ones() -> None:
     """Many bad ratings are no evidence for a value."""
-    answer = stars([(0, seed, 1) for seed in range(6)] + [(1, 0, 5), (1, 1, 5)])
+    answer = stars([(0, seed, 1) for seed in range(6)] + [(1, 0, 5), (1, 1, 5)], CANDIDATES[:2])
     assert answer.value == 2.5
     assert answer.p_best is not None
     assert answer.p_best > 0.99
 
 
 def test_an_empty_or_untested_value_is_not_recommended() -> None:
-    """A sampler "", steps 0 and a map that nobody rated stay without probability, whatever the others got."""
+    """A sampler "", steps 0 and a map that nobody rated may well be better, but nobody has seen them."""
     answer = stars([(1, 0, 1), (1, 1, 1), (2, 0, 2), (2, 1, 1)])
     assert answer.value == "euler a"
-    assert [one.value for one in answer.estimates if one.p_best is None] == [0, False, VALUES[4], ""]
-    assert "4 values without ratings" in answer.sentence
+    unseen = [one for one in answer.estimates if not one.n]
+    assert [one.value for one in unseen] == [0, False, VALUES[4], ""]
+    assert [one.p_best for one in unseen] == [unseen[0].p_best] * 4
+    assert f"4 values without ratings ({100 * sum(one.p_best or 0 for one in unseen):.0f} %" in answer.sentence
 
 
 @pytest.mark.parametrize("index", range(6))
 def test_values_of_any_kind_can_be_the_best(index: int) -> None:
     """0, false, an empty text and a map are values like others."""
     other = (index + 1) % 6
-    answer = stars([(index, seed, 5) for seed in range(4)] + [(other, seed, 2) for seed in range(4)])
+    plan = [CANDIDATES[index], CANDIDATES[other]]
+    answer = stars([(index, seed, 5) for seed in range(4)] + [(other, seed, 2) for seed in range(4)], plan)
     assert answer.value is VALUES[index]
     assert answer.tier == "strong"
 

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 
-from learning_service.recommendation.posterior import Array
+from learning_service.recommendation.belief import Array
+from learning_service.recommendation.layout import arrange, bases, without_order
 from learning_service.recommendation.scores import (
     METRIC_NOISE,
-    SEED_RATIOS,
+    ROUGH,
     STARS_NOISE,
-    VALUE_RATIOS,
-    Noise,
-    _assume,
+    _explain,
+    _Family,
+    _family,
     _tabulate,
-    fit_scores,
+    _weigh,
+    believe_scores,
+    given_pending,
 )
 
 RANDOM = np.random.default_rng(5)
@@ -20,42 +23,44 @@ VALUES = np.repeat(np.arange(4), 5)
 SEEDS = np.tile(np.arange(5), 4)
 KEPT = np.array([place not in (0, 3, 7, 11, 12) for place in range(20)])
 SCORES = np.round(3 + RANDOM.normal(size=20), 2)
+PLAN = arrange([1, 2, 3, 4, 5, 7])  # the last two were never tried
+NO_ORDER = without_order(4)
 
 
-def in_full(scores: Array, value_ratio: float, seed_ratio: float, prior: Noise) -> tuple[float, Array, Array]:
-    """Return log weight, means and covariance of the values' means by generalised least squares on all observations."""
-    values, seeds = np.eye(4)[VALUES[KEPT]], np.eye(5)[SEEDS[KEPT]]
-    ones = np.ones((len(scores), 1))
-    cover = np.eye(len(scores)) + value_ratio**2 * values @ values.T + seed_ratio**2 * seeds @ seeds.T
-    inverse = np.linalg.inv(cover)
-    level_variance = 1 / float((ones.T @ inverse @ ones).item())
-    level = level_variance * float((ones.T @ inverse @ scores).item())
-    rest = scores - level
-    squares = prior.count * prior.deviation**2 + float(rest @ inverse @ rest)
-    dof = prior.count + len(scores) - 1
-    log_weight = -np.linalg.slogdet(cover)[1] / 2 + np.log(level_variance) / 2 - dof / 2 * np.log(squares)
-    # the mean of a value is level + its effect + the mean effect of the seeds
-    loading = np.hstack([np.ones((4, 1)), np.eye(4), np.full((4, 5), 0.2)])
-    effects = np.hstack([ones, values, seeds])
-    precision = effects.T @ effects + np.diag([0.0] + [value_ratio**-2] * 4 + [seed_ratio**-2] * 5)
-    covariance = np.linalg.inv(precision)
-    means = loading @ covariance @ effects.T @ scores
-    return float(log_weight), means, squares / dof * loading @ covariance @ loading.T
+def in_full(family: _Family, at: int, scores: Array, known: float, dof: float) -> tuple[float, Array, Array]:
+    """Return log weight, means and covariance of all values by generalised least squares on all observations."""
+    values, seeds = np.eye(6)[VALUES[KEPT]], np.eye(5)[SEEDS[KEPT]]
+    columns, rest = family.basis.columns, family.basis.rest
+    likeness = family.smooth[at] * (columns @ columns.T + np.diag(rest)) + family.rough[at] * np.eye(6)
+    inverse = np.linalg.inv(np.eye(len(scores)) + values @ likeness @ values.T + family.seed[at] * seeds @ seeds.T)
+    weighed = inverse.sum(axis=1)
+    level_variance = 1 / weighed.sum()
+    level = level_variance * weighed @ scores
+    squares = known + (scores - level) @ inverse @ (scores - level)
+    log_weight = (np.linalg.slogdet(inverse)[1] + np.log(level_variance) - dof * np.log(squares)) / 2
+    reach = values @ likeness + family.seed[at] / 5
+    means = level + reach.T @ inverse @ (scores - level)
+    left = 1 - reach.T @ weighed
+    covariance = likeness + family.seed[at] / 5 - reach.T @ inverse @ reach + level_variance * np.outer(left, left)
+    return float(log_weight), means, squares / dof * covariance
 
 
-def test_closed_forms_are_those_of_the_full_model() -> None:
-    """Means, variances and the weights of the assumptions come out the same as with one row for each score."""
-    scores = SCORES[KEPT]
-    table = _tabulate(VALUES[KEPT], SEEDS[KEPT], scores, STARS_NOISE)
+@pytest.mark.parametrize("number", [0, 2, 7])
+def test_closed_forms_are_those_of_the_full_model(number: int) -> None:
+    """Means, covariances and the weights of the assumptions come out the same as with one row for each score."""
+    table = _tabulate(VALUES[KEPT], SEEDS[KEPT], SCORES[KEPT], STARS_NOISE)
+    family = _family(bases(PLAN)[number], ROUGH, 1.0)
+    log_weights, noises = _weigh(table, family)
+    parts = _explain(table, family, np.ones(len(noises)), noises)
     differences = []
-    for seed_ratio in SEED_RATIOS:
-        log_weights, means, variances, _spread, _noise = _assume(table, float(seed_ratio))
-        log_prior = np.log(seed_ratio / (1 + seed_ratio**2)) + np.log(VALUE_RATIOS / (1 + VALUE_RATIOS**2))
-        for place, value_ratio in enumerate(VALUE_RATIOS):
-            log_weight, wanted, covariance = in_full(scores, float(value_ratio), float(seed_ratio), STARS_NOISE)
-            assert table.unit * (table.centre + means[place]) == pytest.approx(wanted, abs=1e-8)
-            assert table.unit**2 * variances[place] == pytest.approx(np.diagonal(covariance), rel=1e-6)
-            differences.append(log_weights[place] - log_prior[place] - log_weight)
+    for at, part in enumerate(parts):
+        scores = SCORES[KEPT] / table.unit - table.centre
+        log_weight, means, covariance = in_full(family, at, scores, table.known_squares, table.dof)
+        assert part.means == pytest.approx(means, abs=1e-9)
+        assert part.factors @ part.factors.T + np.diag(part.own**2) == pytest.approx(
+            covariance, rel=1e-6, abs=1e-9 * table.unit
+        )
+        differences.append(log_weights[at] - family.log_prior[at] - log_weight)
     assert differences == pytest.approx([differences[0]] * len(differences), abs=1e-6)
 
 
@@ -63,8 +68,8 @@ def test_an_easy_seed_does_not_favour_who_was_rated_there() -> None:
     """Value 1 has the higher plain mean, but only because it was not rated under the hard seeds."""
     cells = [(0, 0, 5), (0, 1, 3), (0, 2, 2), (1, 0, 4), (1, 3, 5), (2, 0, 4), (2, 1, 2), (2, 2, 1), (2, 3, 4)]
     values, seeds, scores = (np.array(column) for column in zip(*cells, strict=True))
-    posterior = fit_scores(values, seeds, scores.astype(float), STARS_NOISE)
-    assert posterior.mean[0] > posterior.mean[1]
+    mean = believe_scores(without_order(3), values, seeds, scores.astype(float), STARS_NOISE).means
+    assert mean[0] > mean[1]
 
 
 def test_few_scores_are_pulled_towards_the_general_mean() -> None:
@@ -72,7 +77,7 @@ def test_few_scores_are_pulled_towards_the_general_mean() -> None:
     values = np.array([0] + [value for value in range(1, 7) for _ in range(12)])
     seeds = np.array([0] + list(range(12)) * 6)
     scores = np.array([5.0] + [2.0 + (value + seed // 3 + seed) % 3 for value in range(6) for seed in range(12)])
-    mean = fit_scores(values, seeds, scores, STARS_NOISE).mean
+    mean = believe_scores(without_order(7), values, seeds, scores, STARS_NOISE).means
     assert mean[0] < 3.5
     assert mean[1] == pytest.approx(3, abs=0.1)
 
@@ -81,16 +86,53 @@ def test_a_metric_may_have_any_unit() -> None:
     """Huge, tiny and constant scores give finite numbers."""
     values, seeds = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     for scores in ([1.7e308, -1.7e308, 1e308, 1e307], [1e-308, 0, 3e-308, 2e-308], [0.5] * 4, [0.0] * 4):
-        posterior = fit_scores(values, seeds, np.array(scores), METRIC_NOISE)
-        assert np.isfinite([posterior.mean, *posterior.interval()]).all()
-        assert posterior.best().sum() == pytest.approx(1)
+        belief = believe_scores(without_order(2), values, seeds, np.array(scores), METRIC_NOISE)
+        assert np.isfinite([belief.means, *belief.interval()]).all()
+        assert belief.p_best.sum() == pytest.approx(1)
 
 
 def test_the_same_scores_in_another_order_are_the_same() -> None:
     """Even the last digit, as sums are taken in one order."""
     scores = RANDOM.normal(size=20)
-    one = fit_scores(VALUES, SEEDS, scores, METRIC_NOISE)
+    one = believe_scores(PLAN, VALUES, SEEDS, scores, METRIC_NOISE)
     order = RANDOM.permutation(20)
-    other = fit_scores(VALUES[order], SEEDS[order], scores[order], METRIC_NOISE)
+    other = believe_scores(PLAN, VALUES[order], SEEDS[order], scores[order], METRIC_NOISE)
     assert (one.means == other.means).all()
-    assert (one.spreads == other.spreads).all()
+    assert (one.p_best == other.p_best).all()
+
+
+def test_a_value_that_was_never_tried_is_what_its_neighbours_are() -> None:
+    """Between two good ones it is expected to be good, and less is known of it; among words it is like the rest."""
+    values, seeds = np.repeat([0, 1, 3, 4], 4), np.tile(np.arange(4), 4)
+    scores = np.array([0.0, 2.0, 2.0, 0.0])[values - (values > 2)] + 0.1 * np.random.default_rng(1).normal(size=16)
+    near = believe_scores(arrange([1, 2, 3, 4, 5]), values, seeds, scores, METRIC_NOISE)
+    assert near.means[2] > 1.1
+    assert near.deviations[2] > near.deviations[1]
+    assert near.p_best[2] > 0.2
+    words = believe_scores(without_order(5), values, seeds, scores, METRIC_NOISE)
+    assert words.means[2] == pytest.approx(1, abs=0.1)
+
+
+def test_without_structure_neighbours_tell_little() -> None:
+    """Scores that jump from place to place make the rough part believed."""
+    random = np.random.default_rng(2)
+    truth = np.where(np.arange(12) % 2, 1.0, 0.0)
+    values, seeds = np.repeat(np.arange(11), 3), np.tile(np.arange(3), 11)
+    belief = believe_scores(
+        arrange(list(range(12))), values, seeds, truth[values] + 0.1 * random.normal(size=33), METRIC_NOISE
+    )
+    assert 0.3 < belief.means[11] < 0.8
+    assert belief.deviations[11] > 0.4
+
+
+def test_what_is_under_way_counts_as_drawn() -> None:
+    """It makes the belief about its value narrower, whether its seed is new or not; nothing under way is no change."""
+    values, seeds = np.array([0, 0, 2, 2]), np.array([0, 1, 0, 1])
+    scores = np.array([1.0, 1.2, 2.0, 2.2])
+    now, same, later = (
+        given_pending(PLAN, values, seeds, scores, METRIC_NOISE, pending, np.random.default_rng(1))
+        for pending in ([], [], [(4, 0), (4, 1), (4, 2)])
+    )
+    assert (now.means == same.means).all()
+    assert later.deviations[4] < now.deviations[4]
+    assert np.isfinite(later.means).all()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bus.contracts.messages import VariantValue
+from learning_service.recommendation.belief import Belief, Part, mixed
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
-from learning_service.recommendation.posterior import Posterior
 from learning_service.recommendation.sentence import names_of, no_verdict, percent, value_text, verdict_text
 from learning_service.recommendation.verdict import Verdict, decide, more_needed
 
@@ -13,10 +13,11 @@ MATCH = Objective(kind="metric", name="prompt_match")
 VALUES: list[VariantValue] = [5, 6, 7, 8]
 
 
-def belief(means: list[float], variance: float, noise: float = 1.0) -> Posterior:
-    """Return independent normal values of one variance."""
-    spread = np.full((1, len(means)), variance)
-    return Posterior(np.ones(1), np.array([means]), spread, spread, np.inf, noise)
+def belief(means: list[float], variance: float | list[float], noise: float = 1.0) -> Belief:
+    """Return independent normal values; `noise` is the variance of one more look at a difference."""
+    deviations = np.sqrt(np.broadcast_to(variance, len(means)))
+    part = Part(1.0, np.array(means), np.zeros((len(means), 1)), deviations)
+    return mixed([part], looked=noise / 2, dof=np.inf)
 
 
 def judge(
@@ -29,9 +30,9 @@ def judge(
     )
 
 
-def words(verdict: Verdict, objective: Objective = STARS, *, total: int = 15, untested: int = 0) -> str:
+def words(verdict: Verdict, objective: Objective = STARS, *, total: int = 15) -> str:
     """Put a verdict on four values into words."""
-    return verdict_text(verdict, "cfg_scale", VALUES, objective, total=total, untested=untested)
+    return verdict_text(verdict, "cfg_scale", VALUES, objective, total=total)
 
 
 def test_one_clear_winner_is_strong_evidence() -> None:
@@ -43,7 +44,7 @@ def test_one_clear_winner_is_strong_evidence() -> None:
 
 def test_two_contenders_are_named_with_what_is_open_and_what_would_decide() -> None:
     """The example of the promise: 6 or 7, what is not distinguishable yet, how many more ratings."""
-    verdict = judge([0.4, 1, 1.1, 0.4], 0.2)
+    verdict = judge([0.5, 1, 1.1, 0.5], 0.2)
     assert (verdict.tier, verdict.chosen) == ("some", 2)
     assert set(verdict.named) == {1, 2}
     assert set(verdict.open) == {0, 3}
@@ -108,29 +109,47 @@ def test_speed_does_not_choose_before_it_is_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "tier"),
-    [([9, 9, 1, 9], "few"), ([1, 1, 9, 1], "few"), ([1, 2, 2, 1], "strong"), ([2, 1, 2, 2], "strong")],
+    ("counts", "variance", "tier"),
+    [
+        ([9, 9, 1, 9], 0.4, "few"),  # one look at the leader, and as little is known of it
+        ([9, 9, 1, 9], 0.01, "strong"),  # its neighbours tell more
+        ([1, 0, 2, 0], 0.01, "few"),  # three looks in all
+        ([0, 0, 2, 2], 0.01, "strong"),
+    ],
 )
-def test_fewer_than_two_observations_are_too_few(counts: list[int], tier: str) -> None:
-    """The leader needs two, and so does one other to compare it with."""
-    verdict = judge([0, 0, 2, 0], 0.01, counts)
+def test_what_is_hardly_known_is_not_recommended(counts: list[int], variance: float, tier: str) -> None:
+    """As much as two looks tell has to be known of the leader, and four looks are the least."""
+    verdict = judge([0, 0, 5, 0], variance, counts)
     assert verdict.tier == tier
     assert (verdict.chosen is None) == (tier == "few")
 
 
 def test_too_few_ratings_say_who_leads_and_what_is_missing() -> None:
     """There is no recommendation yet, but a next step."""
-    sentence = words(judge([0, 0, 2, 0], 0.01, 1), total=1, untested=1)
+    sentence = words(judge([0, 1, 2, -9], 0.4, [0, 0, 1, 1]), total=2)
     assert sentence == (
-        "too few ratings: cfg_scale 7 leads after 1 rating; give at least 2 ratings of each value; "
-        "1 value without ratings"
+        "too few ratings: cfg_scale 7 leads after 2 ratings; give at least 2 ratings of each value; "
+        "2 values without ratings (14 % that one of them is best)"
     )
+
+
+def test_what_was_never_tried_may_be_the_best() -> None:
+    """It is never recommended, but its probability counts, and is told."""
+    verdict = judge([0, 1, 2, 2.2], 0.3, [4, 4, 4, 0])
+    assert (verdict.tier, verdict.leader, verdict.untried) == ("some", 2, (3,))
+    assert verdict.gain > 0.3
+    assert 3 not in (*verdict.named, *verdict.open)
+    assert "1 value without ratings (5" in words(verdict)
+    assert words(verdict).endswith(" % that it is best)")
+    unlikely = judge([0, 0, 2, -3], 0.01, [4, 4, 4, 0])
+    assert (unlikely.tier, unlikely.equals) == ("strong", (2,))
+    assert words(unlikely).endswith("; 1 value without ratings")
+    assert "no real difference" in words(judge([0, 0, 0, -9], 0.001, [4, 4, 4, 0]))
 
 
 def test_the_leader_is_whom_the_least_loss_is_expected_of() -> None:
     """A barely tested value may be the likeliest best one, and is still the worse bet."""
-    spread = np.array([[0.01, 0.01, 0.01, 4.0]])
-    posterior = Posterior(np.ones(1), np.array([[0.0, 0.9, 1.0, 0.8]]), spread, spread, np.inf, 1.0)
+    posterior = belief([0.0, 0.9, 1.0, 0.8], [0.01, 0.01, 0.01, 4.0])
     verdict = decide(posterior, np.full(4, 4.0), np.full(4, np.nan), 0.25)
     assert int(np.argmax(verdict.best)) == 3
     assert (verdict.leader, verdict.named[0]) == (2, 2)
