@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 Array: TypeAlias = NDArray[np.float64]
 
 INTERVAL: Final = 0.9  # how probably a mean lies between `low` and `high`
-MEMBERS: Final = 4096  # of the sample
+MEMBERS: Final = 8192  # of the sample
 LEAST_MEMBERS: Final = 512
 AT_ONCE: Final = 8_000_000  # numbers that a sample may have
 NEGLIGIBLE: Final = 0.01  # of the weight of the likeliest assumption

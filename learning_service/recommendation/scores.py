@@ -73,6 +73,25 @@ class _Family:
     seed: Array
     log_prior: Array
 
+    @property
+    def own(self) -> Array:
+        """The variance of each value that the columns of the basis do not explain, by assumption."""
+        return self.rough[:, None] + self.smooth[:, None] * self.basis.rest
+
+
+@dataclass(frozen=True)
+class _System:
+    """The normal equations of one basis; the larger of seeds and rough parts of values is eliminated from them.
+
+    Unknown are the general mean, the weights of the columns, and the smaller of both groups; the scores are one more
+    row and column. `rows` couple each unknown that is eliminated with these.
+    """
+
+    whole: Array
+    rows: Array
+    looks: Array  # at each unknown that is eliminated
+    has_seeds: bool  # else it has the rough parts
+
 
 def believe_scores(
     layout: Layout, values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, prior: Noise
@@ -178,62 +197,53 @@ def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, 
     )
 
 
-def _normal(table: _Table, basis: Basis, smooth: Array, rough: Array) -> tuple[Array, Array]:
-    """Return the normal equations of each assumption, the values' rough parts eliminated, and how much these shrink.
-
-    Unknown are the general mean, the weights of the columns, and the seeds; the scores are one more row and column.
-    """
-    counts, columns = table.counts, basis.columns[table.tried]
-    looks = counts.sum(axis=1)
-    values = np.concatenate([np.ones((len(looks), 1)), columns], axis=1)
-    rows = np.concatenate([values * looks[:, None], counts, table.totals[:, None]], axis=1)
-    size, start = rows.shape[1], values.shape[1]
-    whole = np.zeros((size, size))
-    whole[:start] = values.T @ rows
-    whole[:, :start] = whole[:start].T
-    whole[start:-1, start:-1] = np.diag(counts.sum(axis=0))
-    whole[start:-1, -1] = whole[-1, start:-1] = table.by_seed
+def _system(table: _Table, basis: Basis) -> _System:
+    looks, by_seed = table.counts.sum(axis=1), table.counts.sum(axis=0)
+    values = np.concatenate([np.ones((len(looks), 1)), basis.columns[table.tried]], axis=1)
+    of_values = np.concatenate([values * looks[:, None], table.counts, table.totals[:, None]], axis=1)
+    of_seeds = np.concatenate([table.counts.T @ values, table.counts.T, table.by_seed[:, None]], axis=1)
+    has_seeds = len(by_seed) < len(looks)
+    start, left = values.shape[1], by_seed if has_seeds else looks
+    whole = np.zeros((start + len(left) + 1, start + len(left) + 1))
+    whole[:start, :start] = values.T @ of_values[:, :start]
+    whole[start:-1, start:-1] = np.diag(left)
+    whole[start:-1, :start] = of_seeds[:, :start] if has_seeds else of_values[:, :start]
+    whole[:start, start:-1] = whole[start:-1, :start].T
+    whole[:start, -1] = whole[-1, :start] = values.T @ table.totals
+    whole[start:-1, -1] = whole[-1, start:-1] = table.by_seed if has_seeds else table.totals
     whole[-1, -1] = table.squares + table.known_squares
-    own = rough[:, None] + smooth[:, None] * basis.rest[table.tried]
-    shrinkage = own / (1 + own * looks)
-    return whole - (rows.T * shrinkage[:, None, :]) @ rows, shrinkage
+    rows, counts = (of_values, looks) if has_seeds else (of_seeds, by_seed)
+    return _System(whole, rows, counts, has_seeds)
 
 
-def _scales(family: _Family, seeds: int) -> Array:
-    """Return the standard deviations of all unknowns and, as 1, of the general mean and the scores."""
-    columns = family.basis.columns.shape[1]
-    one = np.ones((len(family.seed), 1))
-    return np.concatenate(
-        [
-            one,
-            np.repeat(np.sqrt(family.smooth)[:, None], columns, axis=1),
-            np.repeat(np.sqrt(family.seed)[:, None], seeds, axis=1),
-            one,
-        ],
-        axis=1,
-    )
+def _scaled(system: _System, table: _Table, family: _Family) -> tuple[Array, Array, Array]:
+    """Return the equations of each assumption, their scales, and how much of its residuals an eliminated unknown takes.
 
-
-def _scaled(matrices: Array, scales: Array) -> Array:
-    """Return normal equations in which the prior of all but the general mean is the identity."""
-    found = matrices * scales[:, :, None] * scales[:, None, :]
+    The scales make the prior of all unknowns but the general mean the identity.
+    """
+    one, own = np.ones((len(family.seed), 1)), family.own[:, table.tried]
+    seed = np.repeat(family.seed[:, None], len(table.by_seed), axis=1)
+    gone, left = (own, seed) if system.has_seeds else (seed, own)
+    smooth = np.repeat(np.sqrt(family.smooth)[:, None], family.basis.columns.shape[1], axis=1)
+    scales = np.concatenate([one, smooth, np.sqrt(left), one], axis=1)
+    variances, which = np.unique(gone, axis=0, return_inverse=True)
+    taken = variances / (1 + variances * system.looks)
+    matrices = system.whole - (system.rows.T * taken[:, None, :]) @ system.rows
+    found = matrices[which.ravel()] * scales[:, :, None] * scales[:, None, :]
     inner = np.arange(1, found.shape[1] - 1)
     found[:, inner, inner] += 1
-    return np.asarray(found, np.float64)
+    return found, scales, taken[which.ravel()]
 
 
 def _weigh(table: _Table, family: _Family) -> tuple[Array, Array]:
     """Return the logarithm of the weight of each assumption, and its variance of the noise."""
-    repeats = len(SEED_RATIOS)
-    first = len(family.seed) // repeats
-    matrices, shrinkage = _normal(table, family.basis, family.smooth[:first], family.rough[:first])
-    own = -np.log1p(-shrinkage * table.counts.sum(axis=1)).sum(axis=1)
-    scaled = _scaled(np.tile(matrices, (repeats, 1, 1)), _scales(family, table.counts.shape[1]))
-    diagonals = np.diagonal(np.linalg.cholesky(scaled), axis1=1, axis2=2)
+    system = _system(table, family.basis)
+    matrices, _, taken = _scaled(system, table, family)
+    diagonals = np.diagonal(np.linalg.cholesky(matrices), axis1=1, axis2=2)
     rests = diagonals[:, -1] ** 2
     log_weights = (
         family.log_prior
-        - np.tile(own, repeats) / 2
+        + np.log1p(-taken * system.looks).sum(axis=1) / 2
         - np.log(diagonals[:, :-1]).sum(axis=1)
         - table.dof / 2 * np.log(rests)
     )
@@ -242,25 +252,33 @@ def _weigh(table: _Table, family: _Family) -> tuple[Array, Array]:
 
 def _explain(table: _Table, family: _Family, weights: Array, noises: Array) -> list[Part]:
     """Return what each assumption says of all values: with the mean of these seeds, as others are no matter here."""
-    seeds = table.counts.shape[1]
-    matrices, shrinkage = _normal(table, family.basis, family.smooth, family.rough)
-    scales = _scales(family, seeds)
-    scaled = _scaled(matrices, scales)
-    inverse = np.linalg.inv(np.linalg.cholesky(scaled[:, :-1, :-1]))
-    values = np.concatenate([np.ones((len(family.basis.columns), 1)), family.basis.columns], axis=1)
-    own = family.rough[:, None] + family.smooth[:, None] * family.basis.rest
+    system, tried = _system(table, family.basis), table.tried
+    matrices, scales, taken = _scaled(system, table, family)
+    inverse = np.linalg.inv(np.linalg.cholesky(matrices[:, :-1, :-1]))
+    columns = family.basis.columns
+    plain = np.zeros((len(columns), scales.shape[1] - 1))  # what a value gets of each unknown
+    plain[:, 0], plain[:, 1 : 1 + columns.shape[1]] = 1.0, columns
+    if system.has_seeds:
+        plain[:, 1 + columns.shape[1] :] = 1 / len(table.by_seed)
+    else:
+        plain[tried, 1 + columns.shape[1] + np.arange(len(tried))] = 1.0
     parts = []
     for number, weight in enumerate(weights):
-        left = own[number].copy()
-        left[table.tried] = shrinkage[number]
-        loading = np.concatenate([values, np.full((len(values), seeds), 1 / seeds)], axis=1)
-        loading[table.tried, : values.shape[1]] *= (1 - shrinkage[number] * table.counts.sum(axis=1))[:, None]
-        loading[table.tried, values.shape[1] :] -= shrinkage[number][:, None] * table.counts
+        loading, own = plain.copy(), family.own[number].copy()
+        shift, common = np.zeros(len(columns)), np.zeros((len(columns), 1))
+        if system.has_seeds:
+            loading[tried] -= taken[number][:, None] * system.rows[:, :-1]
+            shift[tried] = taken[number] * table.totals
+            own[tried] = taken[number]
+        else:
+            loading -= taken[number] @ system.rows[:, :-1] / len(table.by_seed)
+            shift += taken[number] @ table.by_seed / len(table.by_seed)
+            common += np.sqrt(taken[number].sum()) / len(table.by_seed)
+            own[tried] = 0.0
         factors = (loading * scales[number, :-1]) @ inverse[number].T
-        means = factors @ (inverse[number] @ scaled[number, :-1, -1])
-        means[table.tried] += shrinkage[number] * table.totals
-        scale = np.sqrt(noises[number])
-        parts.append(Part(float(weight), means, factors * scale, np.sqrt(left) * scale))
+        means = factors @ (inverse[number] @ matrices[number, :-1, -1]) + shift
+        size = np.sqrt(noises[number])
+        parts.append(Part(float(weight), means, np.concatenate([factors, common], axis=1) * size, np.sqrt(own) * size))
     return parts
 
 

@@ -21,7 +21,7 @@ LOSS = Objective(kind="metric", name="loss", minimize=True)
 VALUES: list[VariantValue] = [0, 2.5, "euler a", False, {"cfg_scale": 7, "steps": 20}, ""]
 CANDIDATES = [Candidate(index=index, value=value) for index, value in enumerate(VALUES)]
 
-LUCK = 0.03  # by which probabilities of one and the same belief may differ, as they come from a sample
+LUCK = 0.04  # by which probabilities of one and the same belief may differ, as they come from a sample
 Cell = tuple[int, int, int]
 cells = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(1, 5)), min_size=2, max_size=24)
 cells_of_two = cells.filter(lambda found: len({value for value, _seed, _stars in found}) > 1)

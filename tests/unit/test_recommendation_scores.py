@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from learning_service.recommendation.belief import Array
 from learning_service.recommendation.layout import arrange, bases, without_order
@@ -12,6 +13,7 @@ from learning_service.recommendation.scores import (
     _explain,
     _Family,
     _family,
+    _Table,
     _tabulate,
     _weigh,
     believe_scores,
@@ -27,9 +29,11 @@ PLAN = arrange([1, 2, 3, 4, 5, 7])  # the last two were never tried
 NO_ORDER = without_order(4)
 
 
-def in_full(family: _Family, at: int, scores: Array, known: float, dof: float) -> tuple[float, Array, Array]:
+def in_full(family: _Family, at: int, kept: NDArray[np.bool_], table: _Table) -> tuple[float, Array, Array]:
     """Return log weight, means and covariance of all values by generalised least squares on all observations."""
-    values, seeds = np.eye(6)[VALUES[KEPT]], np.eye(5)[SEEDS[KEPT]]
+    values, seeds = np.eye(6)[VALUES[kept]], np.eye(5)[SEEDS[kept]]
+    scores, known, dof = SCORES[kept] / table.unit - table.centre, table.known_squares, table.dof
+    there = seeds.any(axis=0).sum()
     columns, rest = family.basis.columns, family.basis.rest
     likeness = family.smooth[at] * (columns @ columns.T + np.diag(rest)) + family.rough[at] * np.eye(6)
     inverse = np.linalg.inv(np.eye(len(scores)) + values @ likeness @ values.T + family.seed[at] * seeds @ seeds.T)
@@ -38,24 +42,24 @@ def in_full(family: _Family, at: int, scores: Array, known: float, dof: float) -
     level = level_variance * weighed @ scores
     squares = known + (scores - level) @ inverse @ (scores - level)
     log_weight = (np.linalg.slogdet(inverse)[1] + np.log(level_variance) - dof * np.log(squares)) / 2
-    reach = values @ likeness + family.seed[at] / 5
+    reach = values @ likeness + family.seed[at] / there
     means = level + reach.T @ inverse @ (scores - level)
     left = 1 - reach.T @ weighed
-    covariance = likeness + family.seed[at] / 5 - reach.T @ inverse @ reach + level_variance * np.outer(left, left)
+    covariance = likeness + family.seed[at] / there - reach.T @ inverse @ reach + level_variance * np.outer(left, left)
     return float(log_weight), means, squares / dof * covariance
 
 
 @pytest.mark.parametrize("number", [0, 2, 7])
-def test_closed_forms_are_those_of_the_full_model(number: int) -> None:
+@pytest.mark.parametrize("kept", [KEPT, KEPT & (SEEDS < 2)], ids=["more seeds", "more values"])
+def test_closed_forms_are_those_of_the_full_model(number: int, kept: NDArray[np.bool_]) -> None:
     """Means, covariances and the weights of the assumptions come out the same as with one row for each score."""
-    table = _tabulate(VALUES[KEPT], SEEDS[KEPT], SCORES[KEPT], STARS_NOISE)
+    table = _tabulate(VALUES[kept], SEEDS[kept], SCORES[kept], STARS_NOISE)
     family = _family(bases(PLAN)[number], ROUGH, 1.0)
     log_weights, noises = _weigh(table, family)
     parts = _explain(table, family, np.ones(len(noises)), noises)
     differences = []
     for at, part in enumerate(parts):
-        scores = SCORES[KEPT] / table.unit - table.centre
-        log_weight, means, covariance = in_full(family, at, scores, table.known_squares, table.dof)
+        log_weight, means, covariance = in_full(family, at, kept, table)
         assert part.means == pytest.approx(means, abs=1e-9)
         assert part.factors @ part.factors.T + np.diag(part.own**2) == pytest.approx(
             covariance, rel=1e-6, abs=1e-9 * table.unit
