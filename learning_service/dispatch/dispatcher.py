@@ -42,7 +42,8 @@ from learning_service.dispatch.requests import is_known, refusal, request_of
 from learning_service.dispatch.resending import Resending
 from learning_service.dispatch.sharing import Sharing
 from learning_service.storage.confirmations import LogMark
-from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore, RunnerPipelines
+from learning_service.storage.job_rows import JobRow
+from learning_service.storage.store import UNASSIGNED, LearningStore, RunnerPipelines
 
 BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
 PUMP_SECONDS: Final = 1.0  # what could not be sent or written is tried again as often
@@ -323,8 +324,7 @@ class Dispatcher:
         with _retrying_on_full_disk():
             if row and not is_known(self._store, row):
                 logger.error("job %s was refused: %s", row.job_id, error.message)
-                # that ends the job, so it is not sent again
-                self._refused(refusal(request_of(self._store, row), error.message))
+                self._refused(refusal(request_of(self._store, row), error.message))  # which ends it: not sent again
             self.pump()
 
     def _retry(self, link: RunnerLink) -> None:

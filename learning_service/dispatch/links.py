@@ -8,7 +8,8 @@ from bus.contracts.jobs import PipelinesReply
 from bus.contracts.messages import INT64_MAX
 from bus.protocol.control import ControlError
 from learning_service.storage.confirmations import LogMark
-from learning_service.storage.store import JobRow, RunnerPipelines, job_kind
+from learning_service.storage.job_rows import JobRow, job_kind
+from learning_service.storage.store import RunnerPipelines
 
 BATCH: Final = 500  # jobs in one request
 TRIES: Final = 5  # of a job at which the runner fails; a passing fault of the runner must not fail jobs

@@ -5,7 +5,8 @@ import time
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import JobCompleted, JobError, JobResult
 from learning_service.experiments.plan import job_request
-from learning_service.storage.store import JobRow, LearningStore
+from learning_service.storage.job_rows import JobRow
+from learning_service.storage.store import LearningStore
 
 
 def request_of(store: LearningStore, row: JobRow) -> JobRequest:

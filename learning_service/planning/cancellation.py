@@ -12,7 +12,8 @@ from learning_service.dispatch.requests import is_known
 from learning_service.experiments import variants
 from learning_service.experiments.model import experiment_view
 from learning_service.planning.adaptive import AdaptiveSearch
-from learning_service.storage.store import UNASSIGNED, JobRow, LearningStore
+from learning_service.storage.job_rows import JobRow
+from learning_service.storage.store import UNASSIGNED, LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
 

@@ -27,7 +27,8 @@ from learning_service.experiments.selection import Selection
 from learning_service.experiments.variants import JobPhase, Variant
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.layout import Layout
-from learning_service.storage.store import LearningStore, RunnerPipelines, job_kind, variant_rows
+from learning_service.storage.job_rows import job_kind
+from learning_service.storage.store import LearningStore, RunnerPipelines, variant_rows
 
 PREVIEW: Final = "preview"
 logger = logging.getLogger(__name__)

@@ -31,7 +31,8 @@ from learning_service.experiments.plan import (
 )
 from learning_service.experiments.variants import Variant
 from learning_service.planning.layout import Layout
-from learning_service.storage.store import LearningStore, job_kind
+from learning_service.storage.job_rows import job_kind
+from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
 

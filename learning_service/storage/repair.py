@@ -34,10 +34,11 @@ from learning_service.experiments.axes import MAX_VARIANTS, plan_values
 from learning_service.experiments.model import Experiment, SearchState, variant_status
 from learning_service.experiments.plan import parse_job_id
 from learning_service.experiments.variants import JobPhase
+from learning_service.storage.job_rows import job_kind
 from learning_service.storage.judgement_repair import repair_comparisons, repair_ratings
 from learning_service.storage.rebuilding import Evidence, readable, rebuild
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import LearningStore, is_readable, job_kind
+from learning_service.storage.store import LearningStore, is_readable
 from learning_service.storage.unit_of_work import UnitOfWork
 
 SQL: Final = sql.load("learning_service.storage", "repair.sql")

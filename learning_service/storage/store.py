@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +27,7 @@ from learning_service.storage.catalogue import Catalogue
 from learning_service.storage.confirmations import Confirmations
 from learning_service.storage.deletions import Deletions
 from learning_service.storage.departures import Departures
+from learning_service.storage.job_rows import JobRow, job_kind, job_rows
 from learning_service.storage.judgements import Judgements
 from learning_service.storage.layouts import Layouts
 from learning_service.storage.recent import RecentExperiments
@@ -44,17 +45,6 @@ _decode_definition = msgspec.msgpack.Decoder(ExperimentDefinition).decode
 _decode_variant = msgspec.msgpack.Decoder(Variant).decode
 _decode_summary = msgspec.msgpack.Decoder(Summary).decode
 _decode_pipelines = msgspec.msgpack.Decoder(RunnerPipelines).decode
-
-
-class JobRow(NamedTuple):
-    """A job to be sent to a runner."""
-
-    number: int
-    job_id: str
-    experiment_id: str
-    kind: str
-    priority: int
-    planned: PlannedJob
 
 
 class LearningStore:
@@ -211,28 +201,30 @@ class LearningStore:
     def unassigned(self, kinds: Iterable[str], limit: int) -> list[JobRow]:
         """Return jobs of some kinds that have no runner yet, in queue order."""
         # kind by kind, so that the many jobs of a kind without capacity are not even scanned
-        rows = [row for kind in kinds for row in _job_rows(self._log.query(SQL["select_unassigned"], (kind, limit)))]
+        rows = [row for kind in kinds for row in job_rows(self._log.query(SQL["select_unassigned"], (kind, limit)))]
         return sorted(rows, key=lambda row: (-row.priority, row.number))[:limit]
 
     def cancelled_unsent(self, runner: str, limit: int) -> list[JobRow]:
         """Return jobs of experiments to be cancelled that their runner does not have yet; or that have no runner."""
-        return _job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner, limit)))
+        return job_rows(self._log.query(SQL["select_cancelled_unsent"], (runner, limit)))
 
-    def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> None:
-        """Assign jobs to a runner."""
-        tx.executemany(SQL["assign_job"], [(runner, row.number) for row in rows])
+    def assign(self, tx: Transaction, rows: list[JobRow], runner: str) -> list[JobRow]:
+        """Assign jobs to a runner, and return their rows as they are now."""
+        assigned = [row._replace(runner=runner) for row in rows]
+        tx.executemany(SQL["assign_job"], [(runner, row.crc(acknowledged=False), row.number) for row in assigned])
+        return assigned
 
     def unacknowledged(self, runner: str, limit: int, *, but: Iterable[str] = ()) -> list[JobRow]:
         """Return jobs to be sent to a runner, except for some kinds, in queue order."""
-        return _job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
+        return job_rows(self._log.query(SQL["select_unacknowledged"], (runner, json.dumps(list(but)), limit)))
 
     def count_unassigned(self) -> int:
         """Return the number of jobs that have no runner yet."""
         return int(self._log.query(SQL["count_unassigned"])[0][0])
 
     def acknowledge(self, tx: Transaction, rows: list[JobRow]) -> None:
-        """Record that a runner has stored jobs."""
-        tx.executemany(SQL["acknowledge_job"], [(row.number,) for row in rows])
+        """Record that their runner has stored jobs; not of those that are another one's by now."""
+        tx.executemany(SQL["acknowledge_job"], [(row.crc(acknowledged=True), row.number, row.runner) for row in rows])
 
     def withdraw(self, tx: Transaction, rows: list[JobRow]) -> None:
         """Remove jobs that no runner has."""
@@ -258,7 +250,7 @@ class LearningStore:
         """Return the jobs of a runner that have not ended, by experiment and variant."""
         for (experiment_id,) in self._log.query(SQL["select_open_of_runner"], (runner,)):
             experiment = self.find(experiment_id)
-            rows = _job_rows(self._log.query(SQL["select_jobs_of_runner"], (experiment_id, runner)))
+            rows = job_rows(self._log.query(SQL["select_jobs_of_runner"], (experiment_id, runner)))
             by_variant: dict[int, list[JobRow]] = {}
             for row in rows:
                 by_variant.setdefault(row.planned.variant_index, []).append(row)
@@ -386,15 +378,3 @@ def _loaded(state: bytes) -> Variant:
     if variant.packed is pictures.NONE:
         return variant
     return replace(variant, packed=variant.packed.copy())  # which would keep the whole state in memory
-
-
-def job_kind(pipeline: str, stage: str) -> str:
-    """Return the kind of a job: the pipeline and stage that a runner has to offer."""
-    return f"{pipeline}/{stage}"
-
-
-def _job_rows(rows: list[tuple[int, str, str, str, int, int, int, int]]) -> list[JobRow]:
-    return [
-        JobRow(number, job_id, experiment_id, kind, priority, PlannedJob(index, repeat, round_))
-        for number, job_id, experiment_id, kind, priority, index, repeat, round_ in rows
-    ]

@@ -140,11 +140,11 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment_id, job_id) DO 
 DELETE FROM jobs WHERE number = ?;
 
 -- select_unassigned: jobs of a kind that no runner was chosen for, in the order of their turn.
-SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, kind, priority, jobs.runner, variant_index, repeat_index, round FROM jobs
 WHERE kind = ? AND runner IS NULL AND acknowledged = 0 ORDER BY priority DESC, number LIMIT ?;
 
 -- select_cancelled_unsent: jobs that a runner ('': none) does not have yet, of experiments that it is to cancel.
-SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM cancels
+SELECT number, job_id, experiment_id, kind, priority, jobs.runner, variant_index, repeat_index, round FROM cancels
 CROSS JOIN jobs USING (experiment_id)
 WHERE cancels.runner = ? AND done = 0 AND jobs.runner IS nullif(cancels.runner, '') AND acknowledged = 0
 ORDER BY experiment_id, variant_index LIMIT ?; -- variant by variant, so that few of them change at once
@@ -152,20 +152,16 @@ ORDER BY experiment_id, variant_index LIMIT ?; -- variant by variant, so that fe
 -- count_unassigned: how many jobs no runner was chosen for.
 SELECT count(*) FROM jobs INDEXED BY jobs_unassigned WHERE runner IS NULL AND acknowledged = 0; -- all of that index
 
--- assign_job: choose the runner of a job.
-UPDATE jobs SET runner = ?1, crc = row_crc('jobs', number, job_id, experiment_id, variant_index, repeat_index, round, kind, priority,
-    ?1, acknowledged)
-WHERE number = ?2;
+-- assign_job: choose the runner of a job that has none.
+UPDATE jobs SET runner = ?, crc = ? WHERE number = ?;
 
 -- select_unacknowledged: jobs that a runner is to be sent, but for some kinds (a JSON list), in the order of their turn.
-SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, kind, priority, jobs.runner, variant_index, repeat_index, round FROM jobs
 WHERE runner = ? AND acknowledged = 0 AND kind NOT IN (SELECT value FROM json_each(?))
 ORDER BY priority DESC, number LIMIT ?;
 
--- acknowledge_job: note that the runner has a job.
-UPDATE jobs SET acknowledged = 1, crc = row_crc('jobs', number, job_id, experiment_id, variant_index, repeat_index, round, kind, priority,
-    runner, 1)
-WHERE number = ?;
+-- acknowledge_job: note that the runner has a job, unless it is another runner's by now.
+UPDATE jobs SET acknowledged = 1, crc = ? WHERE number = ? AND runner IS ?;
 
 -- select_open: the experiments that have not ended, oldest first.
 SELECT experiment_id FROM experiments WHERE NOT ended ORDER BY number;
@@ -178,7 +174,7 @@ SELECT experiment_id FROM experiments
 WHERE NOT ended AND experiment_id IN (SELECT experiment_id FROM jobs WHERE runner = ?);
 
 -- select_jobs_of_runner: the jobs of an experiment that went to a runner.
-SELECT number, job_id, experiment_id, kind, priority, variant_index, repeat_index, round FROM jobs
+SELECT number, job_id, experiment_id, kind, priority, jobs.runner, variant_index, repeat_index, round FROM jobs
 WHERE experiment_id = ? AND runner = ?;
 
 -- resend_job: the runner has lost a job.

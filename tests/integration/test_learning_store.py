@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from bus.config.limits import Limits
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.eventlog import damage
 from bus.eventlog.log import Log
 from bus.subscriber.delivery import Position
 from bus.transport.pace import Pace
@@ -16,8 +17,9 @@ from bus.transport.steps import complete
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
+from learning_service.storage.job_rows import JobRow
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import SQL, JobRow, LearningStore, variant_rows
+from learning_service.storage.store import SQL, LearningStore, variant_rows
 from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment, well
 
@@ -146,7 +148,7 @@ def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
     ]
 
     with log.transaction() as tx:
-        store.assign(tx, rows, "tcp://a:1")
+        rows = store.assign(tx, rows, "tcp://a:1")
     assert store.unassigned(["embedded/txt2img"], 10) == []
     assert store.unacknowledged("tcp://a:1", 10) == rows
     assert store.unacknowledged("tcp://b:1", 10) == []
@@ -154,7 +156,20 @@ def test_jobs_go_from_unassigned_to_acknowledged(log: Log) -> None:
     with log.transaction() as tx:
         store.acknowledge(tx, rows)
     assert store.unacknowledged("tcp://a:1", 10) == []
+    assert damage.set_aside(log._db, "learning", "jobs") == 0, "each row has its checksum"
     assert store.runners_of(EXPERIMENT) == ["tcp://a:1"]
+
+
+def test_a_job_that_went_to_another_runner_meanwhile_is_not_acknowledged(log: Log) -> None:
+    """As where the runner is found at another address before it answers: it is asked there, and has it already."""
+    store = filled(log)
+    with log.transaction() as tx:
+        late = store.assign(tx, store.unassigned(["embedded/txt2img"], 1), "tcp://a:1")
+        store.assign(tx, late, "tcp://b:1")
+        store.acknowledge(tx, late)
+
+    assert [row.job_id for row in store.unacknowledged("tcp://b:1", 10)] == [late[0].job_id]
+    assert damage.set_aside(log._db, "learning", "jobs") == 0
 
 
 def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -> None:
@@ -162,7 +177,7 @@ def test_a_runner_that_lost_its_log_is_sent_again_what_has_not_ended(log: Log) -
     store = filled(log)
     rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
-        store.assign(tx, rows, "tcp://a:1")
+        rows = store.assign(tx, rows, "tcp://a:1")
         store.acknowledge(tx, rows)
     experiment = known(store)
     first, second = experiment.variants.values()
@@ -214,7 +229,7 @@ def test_an_experiment_is_noted_as_ended_until_it_is_extended(log: Log) -> None:
     store = filled(log)
     rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
-        store.assign(tx, rows, "tcp://a:1")
+        rows = store.assign(tx, rows, "tcp://a:1")
     experiment = known(store)
     seen = []
     for index in (0, 1):
@@ -256,7 +271,7 @@ def test_urgent_jobs_come_first_and_equal_ones_in_the_order_of_submission(log: L
     assert [row.experiment_id for row in rows] == turn
     assert [row.experiment_id for row in store.unassigned(kinds, 3)] == turn[:3]
     with log.transaction() as tx:
-        store.assign(tx, rows, "tcp://a:1")
+        rows = store.assign(tx, rows, "tcp://a:1")
 
     assert store.unacknowledged("tcp://a:1", 10) == rows
     assert store.unacknowledged("tcp://a:1", 1, but=["embedded/txt2img"]) == rows[2:3]
@@ -292,7 +307,7 @@ def test_a_cancel_waits_until_all_jobs_are_at_the_runner(log: Log) -> None:
     store = filled(log)
     rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
-        store.assign(tx, rows, "tcp://a:1")
+        rows = store.assign(tx, rows, "tcp://a:1")
         store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=False)
         store.write_cancel(tx, EXPERIMENT, "tcp://a:1", finish_running=True)
         store.acknowledge(tx, rows[:1])
@@ -333,7 +348,7 @@ def test_jobs_of_kinds_that_a_runner_cannot_take_now_keep_no_others_waiting(log:
     store = filled(log)
     rows = store.unassigned(["embedded/txt2img"], 10)
     with log.transaction() as tx:
-        store.assign(tx, rows, "tcp://a:1")
+        rows = store.assign(tx, rows, "tcp://a:1")
 
     assert store.unacknowledged("tcp://a:1", 10, but=["webui/txt2img"]) == rows
     assert store.unacknowledged("tcp://a:1", 10, but=["embedded/txt2img"]) == []

@@ -10,7 +10,8 @@ from bus.protocol.control import ControlError
 from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, has_lost, kinds_taken, offered_together, share_out
 from learning_service.experiments.plan import PlannedJob
 from learning_service.storage.confirmations import LogMark
-from learning_service.storage.store import JobRow, RunnerPipelines
+from learning_service.storage.job_rows import JobRow
+from learning_service.storage.store import RunnerPipelines
 from tests.support.learning_services import lane
 
 KNOWN = StageSpec(variables={"cfg_scale": VariableSpec(kind="float")})
@@ -27,7 +28,7 @@ def link(pipelines: RunnerPipelines, rooms: dict[str, int] | None = None, *, que
 
 def rows(kind: str, numbers: Iterable[int]) -> list[JobRow]:
     """Return jobs of a kind."""
-    return [JobRow(number, f"job-{number}", "exp-1", kind, 0, PlannedJob(0, number)) for number in numbers]
+    return [JobRow(number, f"job-{number}", "exp-1", kind, 0, None, PlannedJob(0, number)) for number in numbers]
 
 
 def numbers_of(jobs: Iterable[JobRow]) -> list[int]:
