@@ -35,9 +35,10 @@ from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.server import MethodServer
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.capacity import ALL
+from pipeline_runner.queue.errors import QueueFullError, StillCancellingError
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.repair import LOST
-from pipeline_runner.queue.service import JobService, QueueFullError, StillCancellingError
+from pipeline_runner.queue.service import JobService
 from pipeline_runner.queue.store import DamagedJobError, Numbered
 from pipeline_runner.submitters import Submitters
 

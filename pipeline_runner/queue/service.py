@@ -15,6 +15,7 @@ from bus.eventlog.transaction import Transaction
 from bus.transport.pace import Pace
 from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers
+from pipeline_runner.queue.errors import QueueFullError, StillCancellingError
 from pipeline_runner.queue.jobs import (
     NormalizedJobRecord,
     cancelled_result,
@@ -36,23 +37,6 @@ from pipeline_runner.queue.turns import Turns, end_awaited
 Clock = Callable[[], float]
 EndWriter = Callable[[Transaction, Sequence[NormalizedJobRecord]], None]
 CANCELS_AT_ONCE: Final = 1000  # jobs in one transaction, at most
-
-
-class QueueFullError(Exception):
-    """The queue of a pipeline is full; nothing was queued. `capacity_left` is how many jobs it would take."""
-
-    def __init__(self, pipeline: str, capacity_left: int, limit: int) -> None:
-        """Name the limit."""
-        super().__init__(f"{pipeline} has room for {capacity_left} more jobs of {limit} (queued_jobs); try again later")
-        self.pipeline, self.capacity_left = pipeline, capacity_left
-
-
-class StillCancellingError(Exception):
-    """Jobs of an experiment are still being cancelled; nothing was queued, as new ones would be cancelled with them."""
-
-    def __init__(self, experiment_id: str) -> None:
-        """Name the experiment."""
-        super().__init__(f"jobs of {experiment_id} are still being cancelled; try again in a moment")
 
 
 class JobService:

@@ -5,9 +5,10 @@ from msgspec.structs import replace
 
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobError, JobResult
+from pipeline_runner.queue.errors import QueueFullError, StillCancellingError
 from pipeline_runner.queue.jobs import cancelled_result, failed_result
 from pipeline_runner.queue.retries import MAX_FAULTS
-from pipeline_runner.queue.service import JobService, QueueFullError, StillCancellingError
+from pipeline_runner.queue.service import JobService
 from tests.support.factories import badly, context, request_for, well
 from tests.support.job_queues import Open, claimed, record_in, states, told
 
