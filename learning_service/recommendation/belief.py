@@ -14,7 +14,6 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -39,7 +38,6 @@ class Belief:
     variances: Array
     sample: Array  # members x values
     looked: float  # the variance of one more look at a value
-    dof: float
     centre: float = 0.0
     unit: float = 1.0
 
@@ -90,8 +88,9 @@ class Belief:
 
     def interval(self) -> tuple[Array, Array]:
         """Return `low` and `high` of each mean score."""
-        reach = float(stdtrit(self.dof, (1 + INTERVAL) / 2)) * np.sqrt(self.variances)
-        return self._scores(self.centred - reach), self._scores(self.centred + reach)
+        ends = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
+        low, high = (self._levelled(end) for end in np.quantile(self.sample, ends, axis=0))
+        return self._scores(np.minimum(low, self.centred)), self._scores(np.maximum(high, self.centred))
 
     def difference(self, one: int, other: int) -> tuple[float, float]:
         """Return mean and variance of by how much `one` is better than `other`, less the unit."""
@@ -102,14 +101,14 @@ class Belief:
         with np.errstate(over="ignore"):  # an interval around scores near the largest number reaches beyond it
             return np.asarray(np.clip((numbers + self.centre) * self.unit, -LARGEST, LARGEST), np.float64)
 
-    def _levelled(self, chances: Array) -> Array:
-        """Give the same probability to values of which the same is believed: only luck in the sample differs."""
+    def _levelled(self, numbers: Array) -> Array:
+        """Give the same number to values of which the same is believed: only luck in the sample differs."""
         size = np.abs(self.centred).max() + np.sqrt(self.variances.max())
         marks = np.stack([self.centred / size, np.sqrt(self.variances) / size])
         steps = np.round(marks / ALIKE).astype(np.int64)
         _, group = np.unique(steps, axis=1, return_inverse=True)
         group = group.ravel()
-        return np.asarray((np.bincount(group, chances) / np.bincount(group))[group], np.float64)
+        return np.asarray((np.bincount(group, numbers) / np.bincount(group))[group], np.float64)
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,6 @@ def mixed(parts: list[Part], *, looked: float, dof: float, scale: Scale = AS_IT_
         variances=weights @ (variances + (means - centred) ** 2),
         sample=np.clip(_sample(parts, weights, dof), *bounds),
         looked=looked,
-        dof=dof,
         centre=scale.centre,
         unit=scale.unit,
     )

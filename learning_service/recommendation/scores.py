@@ -25,11 +25,16 @@ from learning_service.recommendation.belief import Array, Belief, Part, Scale, m
 from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN
 from learning_service.recommendation.layout import Basis, Layout, bases
 
-VALUE_RATIOS: Final = np.geomspace(0.1, 30, 7)  # of the values' standard deviation to that of the noise
-SEED_RATIOS: Final = np.geomspace(0.2, 5, 4)
+VALUE_RATIOS: Final = np.geomspace(0.1, 300, 9)  # of the values' standard deviation to that of the noise
+SEED_RATIOS: Final = np.geomspace(0.2, 40, 5)
+COARSE: Final = 2  # steps of these at first
+UNLIKELY: Final = (
+    8.0  # by how much the logarithm of a weight is below the best one, so that those beside it are left out
+)
 ROUGH: Final = (0.02, 0.3)  # of the values' variance, where neighbours are alike
 STRUCTURE: Final = 0.5  # the probability that neighbours are alike, where there are any
 FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the scores: below it is only rounding
+LEAST_NOISE: Final = 1e-9  # of the variance of the scores: less is not told apart from none
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,18 @@ class _Family:
     rough: Array
     seed: Array
     log_prior: Array
+    steps: NDArray[np.intp]  # of the ratios of seeds and values on their grids, by assumption
+
+    def some(self, places: NDArray[np.intp]) -> "_Family":
+        """Return some of these assumptions."""
+        return _Family(
+            basis=self.basis,
+            smooth=self.smooth[places],
+            rough=self.rough[places],
+            seed=self.seed[places],
+            log_prior=self.log_prior[places],
+            steps=self.steps[places],
+        )
 
     @property
     def own(self) -> Array:
@@ -101,19 +118,36 @@ def believe_scores(
     `values` are the places of the scores in the layout; `seeds` tell their seeds apart. More is better.
     """
     table = _tabulate(values, seeds, scores, prior)
-    families = _families(layout)
-    weighed = [_weigh(table, family) for family in families]
-    kept, weights = weigh(np.concatenate([log_weights for log_weights, _ in weighed]))
-    noises = np.concatenate([noises for _, noises in weighed])[kept]
-    whose = np.repeat(np.arange(len(families)), [len(family.seed) for family in families])
-    places = np.concatenate([np.arange(len(family.seed)) for family in families])
+    likely = _likely(table, _families(layout))
+    kept, weights = weigh(np.concatenate([log_weights for _, log_weights, _ in likely]))
+    ends = np.cumsum([len(noises) for _, _, noises in likely])[:-1]
     parts: list[Part] = []
-    for number, family in enumerate(families):
-        mine = whose[kept] == number
+    for (family, _, noises), mine in zip(likely, np.split(kept, ends), strict=True):
         if mine.any():
-            parts += _explain(table, _some(family, places[kept][mine]), weights[mine], noises[mine])
+            shares = weights[len(parts) : len(parts) + np.count_nonzero(mine)]
+            parts += _explain(table, family.some(np.flatnonzero(mine)), shares, noises[mine])
+    looked = float(weights @ np.concatenate([noises for _, _, noises in likely])[kept])
     scale = Scale(table.centre, table.unit, prior.least, prior.most)
-    return mixed(parts, looked=float(weights @ noises), dof=table.dof, scale=scale)
+    return mixed(parts, looked=looked, dof=table.dof, scale=scale)
+
+
+def _likely(table: _Table, families: list[_Family]) -> list[tuple[_Family, Array, Array]]:
+    """Return the assumptions that may matter, the logarithms of their weights, and their variances of the noise.
+
+    First every second step of both ratios is weighed, then what is beside those that are not unlikely.
+    """
+    coarse = [np.flatnonzero((family.steps % COARSE == 0).all(axis=1)) for family in families]
+    first = [_weigh(table, family.some(mine)) for family, mine in zip(families, coarse, strict=True)]
+    least = max(log_weights.max() for log_weights, _ in first) - UNLIKELY
+    found = []
+    for family, mine, known in zip(families, coarse, first, strict=True):
+        likely = family.steps[mine[known[0] >= least]]
+        near = (np.abs(family.steps[:, None] - likely).max(axis=2) < COARSE).any(axis=1)
+        beside = np.setdiff1d(np.flatnonzero(near), mine)
+        more = _weigh(table, family.some(beside)) if len(beside) else (np.zeros(0), np.zeros(0))
+        both = [np.concatenate(columns) for columns in zip(known, more, strict=True)]
+        found.append((family.some(np.concatenate([mine, beside])), both[0], both[1]))
+    return found
 
 
 def given_pending(
@@ -152,25 +186,23 @@ def _families(layout: Layout) -> list[_Family]:
     smooth = bases(layout)
     alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
     if not smooth:
-        return [_family(alone, (1.0,), 1.0)]
-    alike = [_family(basis, ROUGH, STRUCTURE / len(smooth)) for basis in smooth]
-    return [*alike, _family(alone, (1.0,), 1 - STRUCTURE)]
+        return [_family(alone, 1.0, 1.0)]
+    chance = STRUCTURE / len(smooth) / len(ROUGH)
+    alike = [_family(basis, share, chance) for basis in smooth for share in ROUGH]
+    return [*alike, _family(alone, 1.0, 1 - STRUCTURE)]
 
 
-def _family(basis: Basis, shares: tuple[float, ...], chance: float) -> _Family:
-    seed, share, value = (part.ravel() for part in np.meshgrid(SEED_RATIOS, shares, VALUE_RATIOS, indexing="ij"))
+def _family(basis: Basis, share: float, chance: float) -> _Family:
+    """Return all ratios under one basis; `share` of the values' variance is rough."""
+    steps = np.indices((len(SEED_RATIOS), len(VALUE_RATIOS))).reshape(2, -1)
+    seed, value = SEED_RATIOS[steps[0]], VALUE_RATIOS[steps[1]]
     return _Family(
         basis=basis,
         smooth=value**2 * (1 - share),
         rough=value**2 * share,
         seed=seed**2,
-        log_prior=_log_half_cauchy(value) + _log_half_cauchy(seed) + np.log(chance / len(shares)),
-    )
-
-
-def _some(family: _Family, places: NDArray[np.intp]) -> _Family:
-    return _Family(
-        family.basis, family.smooth[places], family.rough[places], family.seed[places], family.log_prior[places]
+        log_prior=_log_half_cauchy(value) + _log_half_cauchy(seed) + np.log(chance),
+        steps=steps.T,
     )
 
 
@@ -190,7 +222,9 @@ def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, 
         totals=np.bincount(rows, centred).astype(np.float64),
         by_seed=np.bincount(columns, centred).astype(np.float64),
         squares=float(centred @ centred),
-        known_squares=prior.count * (prior.deviation / unit) ** 2 + FLOOR * len(scores),
+        known_squares=prior.count * (prior.deviation / unit) ** 2
+        + FLOOR * len(scores)
+        + LEAST_NOISE * float(centred @ centred),
         dof=max(1.0, prior.count + len(scores) - 1),
         centre=centre,
         unit=unit,

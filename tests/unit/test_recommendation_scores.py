@@ -54,15 +54,15 @@ def in_full(family: _Family, at: int, kept: NDArray[np.bool_], table: _Table) ->
 def test_closed_forms_are_those_of_the_full_model(number: int, kept: NDArray[np.bool_]) -> None:
     """Means, covariances and the weights of the assumptions come out the same as with one row for each score."""
     table = _tabulate(VALUES[kept], SEEDS[kept], SCORES[kept], STARS_NOISE)
-    family = _family(bases(PLAN)[number], ROUGH, 1.0)
+    family = _family(bases(PLAN)[number], ROUGH[number % 2], 1.0)
     log_weights, noises = _weigh(table, family)
     parts = _explain(table, family, np.ones(len(noises)), noises)
     differences = []
     for at, part in enumerate(parts):
         log_weight, means, covariance = in_full(family, at, kept, table)
-        assert part.means == pytest.approx(means, abs=1e-9)
+        assert part.means == pytest.approx(means, abs=1e-6)
         assert part.factors @ part.factors.T + np.diag(part.own**2) == pytest.approx(
-            covariance, rel=1e-6, abs=1e-9 * table.unit
+            covariance, rel=1e-6, abs=1e-6 * covariance.max()
         )
         differences.append(log_weights[at] - family.log_prior[at] - log_weight)
     assert differences == pytest.approx([differences[0]] * len(differences), abs=1e-6)
