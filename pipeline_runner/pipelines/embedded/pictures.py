@@ -68,8 +68,9 @@ def draw_scene(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
     down = np.linspace(0.0, 1.0, height)[:, None, None]
     background = scene.sky + down * (scene.ground - scene.sky)
     light = 1.12 - 0.24 * down  # lit from above, which gives the flat shape some body
-    pixels = background + coverage * (np.minimum(scene.colour * light, 255.0) - background)
-    return np.rint(pixels).astype(np.uint8)
+    pixels = coverage * (np.minimum(scene.colour * light, 255.0) - background)
+    pixels += background
+    return np.rint(pixels, out=pixels).astype(np.uint8)
 
 
 def _coverage(scene: Scene, width: int, height: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ Why sampling in these coordinates is exact, not an approximation:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline_runner.pipelines.embedded.pictures import COUNT, draw_pictures
 
 Floats = NDArray[np.float64]
+Number = TypeVar("Number", np.float32, np.float64)
 
 REFERENCE_VALUES = 64 * 64 * 3
 """Sigmas are meant for pictures of this many values; other sizes are brought to the same scale."""
@@ -60,7 +61,7 @@ class Span:
         """Return the (count,) inner products of each picture with an image of the same size, without rounding."""
         levels = centred(image)
         total = np.zeros(len(self.pictures))
-        for start, block in _blocks(self.pictures):
+        for start, block in _blocks(self.pictures, np.float32):
             total += each_dot(block, levels[start : start + _BLOCK].astype(np.float32))
         return total * self.scale**2
 
@@ -72,7 +73,7 @@ class Span:
         """Return the flat pixel levels (0..255 where in range, not clipped) of a point given by coordinates."""
         # Weights of the pictures first (point = weights @ coordinates); no basis in pixels has to be kept.
         weights = mix(point, self.inverse)
-        parts = [mix(weights, block.astype(np.float64)) for _, block in _blocks(self.pictures)]
+        parts = [mix(weights, block) for _, block in _blocks(self.pictures, np.float64)]
         return 128.0 + np.concatenate(parts)
 
 
@@ -122,8 +123,9 @@ def build_span(pictures: NDArray[np.int8]) -> Span:
     """Find coordinates for (count, values) pictures of pixel levels minus 128."""
     scale = float(np.sqrt(REFERENCE_VALUES / pictures.shape[1])) / 128.0
     gram = np.zeros((len(pictures), len(pictures)))
-    for _, block in _blocks(pictures):
-        gram += block @ block.T
+    products = np.empty(gram.shape, np.float32)
+    for _, block in _blocks(pictures, np.float32):
+        gram += np.matmul(block, block.T, out=products)
     gram *= scale**2
     # Below some 20x20 there are more pictures than values, and no Cholesky factor. This gives each picture one more
     # value of its own, a few millionths of its norm: far below what SIGMA_MIN can resolve.
@@ -135,7 +137,14 @@ def build_span(pictures: NDArray[np.int8]) -> Span:
     return Span(pictures, coordinates, inverse, np.diag(gram) / 2.0, scale)
 
 
-def _blocks(pictures: NDArray[np.int8]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (first column, columns) in blocks that float32 multiplies without rounding."""
+def _blocks(pictures: NDArray[np.int8], kind: type[Number]) -> Iterator[tuple[int, NDArray[Number]]]:
+    """Yield (first column, columns) in blocks that float32 multiplies without rounding, each valid until the next.
+
+    All of them are in one piece of memory: to get a new one for each took more time than all arithmetic.
+    """
+    room = np.empty((len(pictures), _BLOCK), kind)
     for start in range(0, pictures.shape[1], _BLOCK):
-        yield start, pictures[:, start : start + _BLOCK].astype(np.float32)
+        columns = pictures[:, start : start + _BLOCK]
+        block = room[:, : columns.shape[1]]
+        block[:] = columns
+        yield start, block
