@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 class Statistics(NamedTuple):
     """The functions of the statistics."""
 
-    recommend: "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str], Recommendation]"
+    recommend: (
+        "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str, Sequence[str]],"
+        " Recommendation]"
+    )
     next_pair: "Callable[[Sequence[Picture], Sequence[Preference], int], Pair | None]"
 
 

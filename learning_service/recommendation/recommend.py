@@ -1,6 +1,7 @@
 """The recommendation: from observations to the content of `recommendation.updated`."""
 
 from collections.abc import Sequence
+from dataclasses import replace as changed
 from typing import Final, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from bus.contracts.messages import ValueEstimate, VariantValue
 from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.belief import Array, Belief
+from learning_service.recommendation.crossing import Crossing, cross
 from learning_service.recommendation.evidence import (
     STARS_MAX,
     STARS_MIN,
@@ -22,8 +24,8 @@ from learning_service.recommendation.evidence import (
 from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.preferences import believe_preferences, share_won, tally
 from learning_service.recommendation.scores import METRIC_NOISE, STARS_NOISE, believe_scores
-from learning_service.recommendation.sentence import no_verdict, verdict_text
-from learning_service.recommendation.verdict import Tier, decide
+from learning_service.recommendation.sentence import apart_text, no_verdict, verdict_text
+from learning_service.recommendation.verdict import SURE, Tier, decide
 
 STARS_MARGIN: Final = 0.25  # stars: in four pictures, one star on one of them
 METRIC_MARGIN: Final = 0.25  # of the standard deviation of the noise
@@ -49,6 +51,7 @@ class _Evidence(Struct, frozen=True, kw_only=True, gc=False):
     means: Array  # plain ones; nan where there are no observations
     belief: Belief | None  # nil if fewer than two values were tried
     total: int
+    crossing: Crossing | None = None  # of scores of several blocks
 
 
 def recommend(
@@ -56,9 +59,11 @@ def recommend(
     candidates: Sequence[Candidate],
     objective: Objective,
     variable: str,
+    blocks: Sequence[str] = (),
 ) -> Recommendation:
     """Return which value of a variable is best, how sure that is, and how many more observations would decide.
 
+    `blocks` are the names of the blocks of the experiment, such as its prompts: repeat `r` is one of block `r % n`.
     The result depends only on the arguments, and not on the order of observations or candidates.
 
     Raises:
@@ -68,7 +73,7 @@ def recommend(
     if objective.kind == "preference":
         evidence = _compared(cast("Sequence[Preference]", observations), plan)
     else:
-        evidence = _scored(cast("Sequence[Score]", observations), plan, objective)
+        evidence = _scored(cast("Sequence[Score]", observations), plan, objective, len(blocks))
     belief, values = evidence.belief, [candidate.value for candidate in plan]
     if belief is None:
         tested = [value for value, count in zip(values, evidence.counts, strict=True) if count]
@@ -82,12 +87,17 @@ def recommend(
         )
     seconds = np.array([np.nan if one.seconds is None else one.seconds for one in plan])
     paired = objective.kind == "preference"
-    verdict = decide(belief, evidence.counts, seconds, margin_of(objective, belief), paired=paired)
-    chosen = verdict.chosen
+    margin = margin_of(objective, belief)
+    verdict = decide(belief, evidence.counts, seconds, margin, paired=paired)
+    chosen, apart = verdict.chosen, ""
+    if evidence.crossing and chosen is not None:
+        if verdict.more is not None:  # a look is one at a block, with all its seeds
+            verdict = changed(verdict, more=round(verdict.more * evidence.crossing.seeds))
+        apart = apart_text(evidence.crossing.apart(chosen, margin, SURE), values, blocks)
     return Recommendation(
         value=None if chosen is None else values[chosen],
         p_best=None if chosen is None else float(verdict.best[chosen]),
-        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total),
+        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total) + apart,
         tier=verdict.tier,
         objective=objective.text,
         estimates=_estimates(plan, evidence, objective, verdict.best),
@@ -103,8 +113,8 @@ def margin_of(objective: Objective, belief: Belief) -> float:
     return max(METRIC_MARGIN * belief.noise, METRIC_ROUNDING * belief.unit)
 
 
-def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective) -> _Evidence:
-    """Fit scores, in which more is better."""
+def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective, blocks: int) -> _Evidence:
+    """Fit scores, in which more is better. Of several blocks each is one look, however many seeds it has."""
     places = {candidate.index: place for place, candidate in enumerate(plan)}
     check_scores(scores, places, objective)
     numbers = np.array([one.score for one in scores], np.float64) * (-1 if objective.minimize else 1)
@@ -112,12 +122,19 @@ def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective
     seeds = np.array([one.repeat_index for one in scores], np.intp)
     prior = STARS_NOISE if objective.kind == "stars" else METRIC_NOISE
     counts = np.bincount(values, minlength=len(plan)).astype(np.float64)
+    plain = _plain_means(values, numbers, counts)
+    crossing = None
+    if blocks > 1 and len(np.unique(seeds % blocks)) > 1:
+        crossing = cross(values, seeds, numbers, blocks)
+        values, seeds, numbers = crossing.cells()
+        prior = changed(prior, deviation=prior.deviation / crossing.seeds**0.5)
     layout = arrange([candidate.value for candidate in plan])
     return _Evidence(
         counts=counts,
-        means=_plain_means(values, numbers, counts),
+        means=plain,
         belief=believe_scores(layout, values, seeds, numbers, prior) if np.count_nonzero(counts) > 1 else None,
         total=len(scores),
+        crossing=crossing,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from bus.contracts.messages import VariantValue
 from bus.contracts.values import written
+from learning_service.recommendation.crossing import Apart
 from learning_service.recommendation.evidence import POSSIBLE, Objective
 from learning_service.recommendation.labels import labels
 from learning_service.recommendation.verdict import Verdict
@@ -50,6 +51,20 @@ def verdict_text(
     if verdict.untried:
         parts.append(_untried(verdict, noun))
     return "; ".join(parts)
+
+
+def apart_text(found: Sequence[Apart], values: Sequence[VariantValue], blocks: Sequence[str]) -> str:
+    """Return what is better in single blocks, such as under some of the prompts, as the end of a sentence; "" if none.
+
+    `values` and `blocks` are all of the plan.
+    """
+    names, under = names_of(values), labels(blocks, TEXT_LIMIT)
+    told = [
+        f'under "{under[one.block]}" {names[one.value]} is better ({percent(one.probability)})'
+        for one in found[:NAMED_LIMIT]
+    ]
+    told += [f"and others under {len(found) - NAMED_LIMIT} more"] if len(found) > NAMED_LIMIT else []
+    return f"; but {', '.join(told)}" if told else ""
 
 
 def names_of(values: Sequence[VariantValue]) -> list[str]:

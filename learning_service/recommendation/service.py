@@ -20,6 +20,7 @@ from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
 from bus.transport.steps import Steps, in_thread, wait
+from learning_service.experiments.blocks import block_names
 from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.lazy import load_statistics
@@ -214,7 +215,8 @@ def make_recommendation(experiment: Experiment, seen: Observations) -> Recommend
     variable, name = experiment.definition.variable_name, experiment.experiment_id
     if problem := problem_of(name, seen.objective, len(seen.seen), seen.reported):
         return without_observations(name, seen, problem)  # not worth to load the statistics
-    content = asdict(load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable))
+    blocks = block_names(experiment.definition)
+    content = asdict(load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable, blocks))
     if remark := remark_on(seen.objective, len(seen.seen), seen.reported):
         content["sentence"] += f"; {remark}"
     return RecommendationUpdated(experiment_id=name, **content)
