@@ -11,8 +11,6 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from msgspec import Raw
-
 from bus.contracts.jobs import (
     CancelParams,
     CancelReply,
@@ -26,7 +24,6 @@ from bus.contracts.messages import JobCompleted
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, InfoReply
-from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
 from bus.transport.client import RequestClient
@@ -38,14 +35,13 @@ from bus.transport.steps import Steps, wait
 from learning_service.dispatch import departures, sharing
 from learning_service.dispatch.departures import Departures
 from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offered_together, share_out
-from learning_service.dispatch.requests import is_known, refusal, request_of
+from learning_service.dispatch.requests import fitting, is_known, refusal, request_of
 from learning_service.dispatch.resending import Resending
 from learning_service.dispatch.sharing import Sharing
 from learning_service.storage.confirmations import LogMark
 from learning_service.storage.job_rows import JobRow
 from learning_service.storage.store import UNASSIGNED, LearningStore, RunnerPipelines
 
-BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
 PUMP_SECONDS: Final = 1.0  # what could not be sent or written is tried again as often
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 POLLS_AN_ANNOUNCEMENT: Final = 2
@@ -118,6 +114,10 @@ class Dispatcher:
             raise ControlError("unavailable", f"{text} and try again")
         return offered
 
+    def at_once(self, kind: str, *, alone: bool) -> int:
+        """Return how many jobs of a kind all runners that answer run at once; `alone`: nothing runs beside one."""
+        return sum(link.at_once(kind, alone=alone) for link in self._links)
+
     def check(self, kind: str, jobs: Iterable[JobRequest]) -> Steps[None]:
         """Ask a runner to check jobs of a kind before they are planned: only the runner sees its files and its server.
 
@@ -130,7 +130,7 @@ class Dispatcher:
         if link is None:
             return
         try:
-            params = {"jobs": _fitting(islice(jobs, CHECKED))}
+            params = {"jobs": fitting(islice(jobs, CHECKED))}
             client = self._clients[link.address]
             yield from wait(client.answer("job.check", params, JobCheckReply, CHECK_SECONDS))
         except ControlError as error:
@@ -286,7 +286,7 @@ class Dispatcher:
             self._cancel(link, *cancel)
 
     def _submit(self, link: RunnerLink, waiting: list[JobRow]) -> None:
-        jobs = _fitting(request_of(self._store, row) for row in waiting)
+        jobs = fitting(request_of(self._store, row) for row in waiting)
         rows = waiting[: len(jobs)]
 
         def accepted(reply: SubmitReply) -> None:
@@ -386,15 +386,3 @@ def _retrying_on_full_disk() -> Iterator[None]:
         yield
     except StorageError as error:
         log_transient(error)
-
-
-def _fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
-    """Return the encoded jobs that fit into one request, beginning with the first."""
-    encoded: list[Raw] = []
-    size = 0
-    for job in jobs:
-        encoded.append(Raw(encode(job)))
-        size += len(encoded[-1])
-        if size > BATCH_BYTES:
-            break
-    return encoded

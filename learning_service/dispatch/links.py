@@ -31,6 +31,7 @@ class RunnerLink:
         self.load = 0  # jobs in its queue, running, or assigned to it since then
         self.capacity: dict[str, int] = {}  # how many more jobs each pipeline takes; older runners do not report it
         self._tried, self._tries = 0, 0  # the job at which it failed last, and how often
+        self.workers: dict[str, int] = {}  # how many jobs of each pipeline it runs at once; as above
         self.offer(pipelines)
 
     def offer(self, pipelines: RunnerPipelines) -> None:
@@ -49,6 +50,13 @@ class RunnerLink:
         """Record the length of its queue."""
         self.load = reply.queued + reply.running
         self.capacity = {name: lane.room for name, lane in reply.lanes.items()}
+        self.workers = {name: lane.concurrency for name, lane in reply.lanes.items()}
+
+    def at_once(self, kind: str, *, alone: bool) -> int:
+        """Return how many jobs of a kind it runs at once, 0 if it offers none now; `alone`: nothing runs beside one."""
+        if not self.alive or kind not in self.available:
+            return 0
+        return 1 if alone else self.workers.get(self.available[kind], 1)
 
     @property
     def blocked(self) -> set[str]:

@@ -1,12 +1,19 @@
-"""The request that submits a job, and whether a job is known to its runner."""
+"""The request that submits jobs, and whether a job is known to its runner."""
 
 import time
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Raw
 
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import JobCompleted, JobError, JobResult
+from bus.protocol.frames import encode
 from learning_service.experiments.plan import job_request
 from learning_service.storage.job_rows import JobRow
 from learning_service.storage.store import LearningStore
+
+BATCH_BYTES: Final = 2 << 20  # of the jobs in one request; it stays below the limit of a request
 
 
 def request_of(store: LearningStore, row: JobRow) -> JobRequest:
@@ -37,3 +44,15 @@ def refusal(request: JobRequest, message: str) -> JobCompleted:
         started_at=None,
         finished_at=now,
     )
+
+
+def fitting(jobs: Iterable[JobRequest]) -> list[Raw]:
+    """Return the encoded jobs that fit into one request, beginning with the first."""
+    encoded: list[Raw] = []
+    size = 0
+    for job in jobs:
+        encoded.append(Raw(encode(job)))
+        size += len(encoded[-1])
+        if size > BATCH_BYTES:
+            break
+    return encoded

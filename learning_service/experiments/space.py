@@ -24,12 +24,6 @@ class Axis(Struct, frozen=True, kw_only=True, gc=False):
     values: tuple[Scalar, ...]
     ordered: bool
 
-    def beside(self, place: int) -> list[int]:
-        """Return the neighbours of a place: for numbers the one above and below, otherwise every other one."""
-        if self.ordered:
-            return [near for near in (place - 1, place + 1) if 0 <= near < len(self.values)]
-        return [near for near in range(len(self.values)) if near != place]
-
     def distance(self, one: int, other: int) -> float:
         """Return the distance of two places, 0..1; without an order it is always 1 between different ones."""
         if self.ordered:
@@ -62,28 +56,6 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
             return point if len(point) == len(self.axes) else None
 
         return find
-
-    def neighbours(self, point: Point) -> list[Point]:
-        """Return the neighbours of a point: the points that are one place away on one axis."""
-        return [
-            _moved(point, number, near) for number, axis in enumerate(self.axes) for near in axis.beside(point[number])
-        ]
-
-    def halves(self, point: Point, tried: Mapping[Point, int]) -> list[Point]:
-        """Return the points halfway between one and the next tried one on each side, the widest gap first.
-
-        On an axis without order these are all that were not tried.
-        """
-        found: list[Point] = []
-        for number, axis in enumerate(self.axes):
-            at = point[number]
-            if axis.ordered:
-                sides: list[Iterable[int]] = [range(at - 1, -1, -1), range(at + 1, len(axis.values))]
-                gaps = (_gap(point, number, side, tried) for side in sides)
-                found += [gap[len(gap) // 2] for gap in gaps if gap]
-            else:
-                found += [near for place in axis.beside(at) if (near := _moved(point, number, place)) not in tried]
-        return sorted(found, key=lambda near: (-self.distance(point, near), near))
 
     def distance(self, one: Point, other: Point) -> float:
         """Return the distance of two points, added up over the axes."""
@@ -120,18 +92,3 @@ def _spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return [round(step * (count - 1) / (most - 1)) for step in range(most)]
-
-
-def _moved(point: Point, axis: int, place: int) -> Point:
-    return (*point[:axis], place, *point[axis + 1 :])
-
-
-def _gap(point: Point, axis: int, side: Iterable[int], tried: Mapping[Point, int]) -> list[Point]:
-    """Return the points on one side of a point, up to the next tried one."""
-    gap: list[Point] = []
-    for place in side:
-        near = _moved(point, axis, place)
-        if near in tried:
-            break
-        gap.append(near)
-    return gap

@@ -1,8 +1,8 @@
-"""Adaptive experiments: when all planned jobs have ended, the next round is planned or the search ends."""
+"""Adaptive experiments: whenever a job can run, the next one is planned, until the search ends."""
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from bus.contracts.experiments import ExperimentParams, ExperimentView
@@ -18,15 +18,19 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.failures import Failures, reason_of
+from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
-from learning_service.experiments.plan import parse_job_id, plan_space
-from learning_service.experiments.space import Point, Space, first_round
+from learning_service.experiments.plan import parse_job_id, plan_space, runs_alone
+from learning_service.experiments.space import first_round
 from learning_service.experiments.variants import Variant
 from learning_service.planning.revisions import Revisions
-from learning_service.planning.sampler import load_sampler
+from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.lazy import load_statistics
+from learning_service.recommendation.observations import observe
+from learning_service.recommendation.obstacles import problem_of
 from learning_service.recommendation.service import Recommender
-from learning_service.search.policy import More, Propose, Situation, decide, waits_for
+from learning_service.search.situation import More, Situation, room_for, unjudged_pictures, waits_text
+from learning_service.storage.job_rows import job_kind
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -72,7 +76,7 @@ class AdaptiveSearch:
         Raises:
             ControlError: what a search needs is not installed (code `unavailable`).
         """
-        yield from wait(in_thread(load_search, "import"))
+        yield from wait(in_thread(load_decide, "import"))
         return first_round(plan_space(definition, pipelines)), SearchState("searching")
 
     def end(self, work: UnitOfWork, experiment: Experiment, reason: str) -> None:
@@ -92,14 +96,14 @@ class AdaptiveSearch:
         return experiment_view(experiment)
 
     def _look(self, experiment_id: str) -> None:
-        """Plan the next round or end the search, once all planned jobs have ended and the recommendation is current."""
+        """Plan the next jobs or end the search, once the recommendation is current."""
         self._loop.start(self._turns.run(self._look_alone(experiment_id)))
 
     def _look_alone(self, experiment_id: str) -> Steps[None]:
         self._store.trim()
         try:
             experiment = self._store.find(experiment_id)
-            if experiment is None or not experiment.is_searching or not experiment.is_idle:
+            if experiment is None or not experiment.is_searching:
                 self.failures.forget(experiment_id)
                 return
             if self._store.stale.has(experiment_id):
@@ -135,36 +139,50 @@ class AdaptiveSearch:
         self._look(experiment_id)
 
     def _go_on(self, experiment: Experiment) -> Steps[None]:
+        decide = yield from wait(in_thread(load_decide, "import"))
+        situation = yield from self._situation(experiment)
+        name = experiment.experiment_id
+        decision = yield from wait(in_thread(partial(decide, situation), f"search {name}"))
+        now = self._store.find(name)  # another object, if memory was needed for others
+        if now is None or not now.is_searching or now.definition != experiment.definition:
+            return  # a person has stopped it, or set another objective meanwhile
+        if isinstance(decision, More):
+            yield from self._revisions.plan_more(name, decision.jobs, search=SearchState("searching", decision.reason))
+        elif decision:
+            self._note(now, decision)
+
+    def _situation(self, experiment: Experiment) -> Steps[Situation]:
+        """Return what the next decision depends on, in steps."""
         name, definition = experiment.experiment_id, experiment.definition
-        results, judgements = self._store.results, self._store.judgements
+        in_flight = sum(variant.planned - variant.ended for variant in experiment.variants.values())
+        seen = yield from observe(experiment, self._store.results, self._store.judgements)
         pictures: list[tuple[str, int]] = []
-        for page in results.picture_pages(name):
+        for page in self._store.results.picture_pages(name) if seen.objective.kind != "metric" else ():
             pictures += [(row.sha256, row.variant_index) for row in page]
             yield None
-        rated = {row.sha256 for row in judgements.ratings(name)}
-        waits = waits_for(definition, pictures, rated, judgements.count_comparisons(name))
-        if waits:
-            self._note(experiment, SearchState("searching", waits))
-            return
-        propose = yield from wait(in_thread(load_search, "import"))
+        rated = {row.sha256 for row in self._store.judgements.ratings(name)}
+        unjudged = unjudged_pictures(seen.objective, pictures, rated, self._store.judgements.count_comparisons(name))
         space = plan_space(definition, self._dispatcher.pipelines())
-        situation = Situation(
+        judged = judged_variants(seen.seen) | {index for _, index in pictures}
+        find = space.finder()
+        points = {index: point for index, one in experiment.variants.items() if (point := find(one.value)) is not None}
+        kind = job_kind(definition.pipeline, definition.stage)
+        workers = self._dispatcher.at_once(kind, alone=runs_alone(definition))
+        return Situation(
             experiment_id=name,
             definition=definition,
             space=space,
-            tried=tried_points(space, experiment.variants.values()),
+            objective=seen.objective,
+            points=points,
+            planned={point: planned_repeats(experiment.variants[index]) for index, point in points.items()},
+            hopeless={point for index, point in points.items() if is_hopeless(experiment.variants[index], judged)},
+            seen=seen.seen,
+            waits=waits_text(seen.objective, unjudged),
+            pending=in_flight + unjudged,
+            room=room_for(seen.objective, workers, in_flight, unjudged),
             spent=experiment.spent,
-            answer=self._recommender.latest(name),
+            problem=problem_of(name, seen.objective, len(seen.seen), seen.reported),
         )
-        decision = yield from wait(in_thread(partial(decide, situation, propose), f"search {name}"))
-        now = self._store.find(name)  # another object, if memory was needed for others
-        if now is None or not now.is_searching or not now.is_idle or now.definition != definition:
-            return  # a person has stopped it, planned more, or set another objective meanwhile
-        if isinstance(decision, More):
-            search = SearchState("searching", decision.reason)
-            yield from self._revisions.plan_more(name, decision.values, decision.seeds, search=search)
-        else:
-            self._note(now, decision)
 
     def _note(self, experiment: Experiment, search: SearchState, *, sync: bool = False) -> None:
         """Write and publish the state of a search if it has changed."""
@@ -181,21 +199,31 @@ class AdaptiveSearch:
         work.publish(draft, time.time())
 
 
-def load_search() -> Propose:
-    """Import what a search needs, which takes a second; return the sampler.
+def load_decide() -> Callable[[Situation], More | SearchState | None]:
+    """Import what a search needs, which takes a second; return what decides.
 
     Raises:
-        ControlError: it is not installed (code `unavailable`).
+        ControlError: the statistics are not installed (code `unavailable`).
     """
     load_statistics()
-    return load_sampler()
+    from learning_service.search.policy import decide  # noqa: PLC0415 - it needs numpy and scipy
+
+    return decide
 
 
-def tried_points(space: Space, variants: Iterable[Variant]) -> dict[Point, int]:
-    """Return the points that were planned, each with its number of seeds, whatever their outcome."""
-    find = space.finder()
-    return {
-        point: len({parse_job_id(name).repeat_index for name in variant.jobs})
-        for variant in variants
-        if (point := find(variant.value)) is not None
-    }
+def judged_variants(seen: Sequence[Score] | Sequence[Preference]) -> set[int]:
+    """Return the variants that observations are about."""
+    found: set[int] = set()
+    for one in seen:
+        found |= {one.variant_index} if isinstance(one, Score) else {one.left.variant_index, one.right.variant_index}
+    return found
+
+
+def planned_repeats(variant: Variant) -> frozenset[int]:
+    """Return the repeats of a variant that were ever planned, however they ended."""
+    return frozenset(parse_job_id(name).repeat_index for name in variant.jobs)
+
+
+def is_hopeless(variant: Variant, judged: Collection[int]) -> bool:
+    """Return whether all jobs of a variant have ended, and none with anything to judge it by."""
+    return variant.ended >= variant.planned and variant.index not in judged

@@ -14,7 +14,7 @@ from bus.transport.steps import OneByOne, Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import SearchState, experiment_view
 from learning_service.experiments.plan import check_objective, metric_of
-from learning_service.search.policy import NOTHING_TO_GO_BY
+from learning_service.search.situation import NOTHING_TO_GO_BY
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 

@@ -54,20 +54,20 @@ class Revisions:
         methods.add_steps("experiment.rename", RenameParams, self._rename)
 
     def plan_more(
-        self, experiment_id: str, values: Sequence[VariantValue], repeats: int, *, search: SearchState
+        self, experiment_id: str, jobs: Sequence[tuple[VariantValue, int]], *, search: SearchState
     ) -> Steps[None]:
-        """Plan the missing jobs of known or new values, up to so many each; write the state of a search too.
+        """Plan jobs of known or new values, each with its repeat, if they are missing; write the state of a search too.
 
         Raises:
             InvalidInputError: it would be more than the budget of the experiment, or than any may have.
         """
-        yield from self.turns.run(self._plan_more(experiment_id, values, repeats, search))
+        yield from self.turns.run(self._plan_more(experiment_id, jobs, search))
 
     def _plan_more(
-        self, experiment_id: str, values: Sequence[VariantValue], repeats: int, search: SearchState
+        self, experiment_id: str, jobs: Sequence[tuple[VariantValue, int]], search: SearchState
     ) -> Steps[None]:
         definition = self._changeable(experiment_id).definition
-        yield from self._plan(experiment_id, definition, values, repeats, search=search)
+        yield from self._plan(experiment_id, definition, [(value, (repeat,)) for value, repeat in jobs], search=search)
 
     def _extend(self, params: ExtendParams) -> Steps[ExperimentView]:
         return (yield from self.turns.run(self._extend_alone(params)))
@@ -80,30 +80,31 @@ class Revisions:
         search = None
         if definition.mode == "adaptive":
             # more values are more to choose from, so the search goes on; more seeds are for those that were tried
-            values = [variant.value for variant in experiment.variants.values()]
+            seeds = params.jobs_per_variant
+            values = [variant.value for variant in experiment.variants.values()] if seeds else []
             search = SearchState("searching")
         slow = is_slow(definition, pipelines)
-        repeats = definition.repeats
-        yield from self._plan(params.experiment_id, definition, values, repeats, slow=slow, search=search)
+        wanted = [(value, range(definition.repeats)) for value in values]
+        yield from self._plan(params.experiment_id, definition, wanted, slow=slow, search=search)
         return experiment_view(self._store.get(params.experiment_id))
 
     def _plan(
         self,
         experiment_id: str,
         definition: ExperimentDefinition,
-        values: Sequence[VariantValue],
-        repeats: int,
+        wanted: Sequence[tuple[VariantValue, Iterable[int]]],
         *,
         slow: bool = False,
         search: SearchState | None = None,
     ) -> Steps[None]:
-        added = new_values(self._changeable(experiment_id), values)
+        """Plan those repeats of values that are missing."""
+        added = new_values(self._changeable(experiment_id), [value for value, _ in wanted])
         if added:
             kind = job_kind(definition.pipeline, definition.stage)
             yield from self._dispatcher.check(kind, first_jobs(experiment_id, definition, added))
         yield None
         experiment = self._changeable(experiment_id)  # it may have been cancelled, and jobs may have ended
-        more = yield from missing_jobs(experiment, values, added, repeats)
+        more = yield from missing_jobs(experiment, wanted, added)
         check_budget(experiment, definition, sum(map(len, more.values())))
         now = time.time()
 
@@ -269,19 +270,19 @@ def new_values(experiment: Experiment, values: Sequence[VariantValue]) -> dict[i
 
 
 def missing_jobs(
-    experiment: Experiment, values: Sequence[VariantValue], added: Mapping[int, VariantValue], repeats: int
+    experiment: Experiment, wanted: Iterable[tuple[VariantValue, Iterable[int]]], added: Mapping[int, VariantValue]
 ) -> Steps[dict[int, list[str]]]:
     """Return the ids of the missing jobs of values, by variant; `added` are the values that are new."""
     indices = {identity(variant.value): index for index, variant in experiment.variants.items()}
     indices |= {identity(value): index for index, value in added.items()}
     found: dict[int, list[str]] = {}
-    for value in values:
+    for value, repeats in wanted:
         index = indices[identity(value)]
         variant = experiment.variants.get(index)
         present = {parse_job_id(name).repeat_index for name in variant.jobs} if variant else set()
-        jobs = [PlannedJob(index, repeat) for repeat in range(repeats) if repeat not in present]
+        jobs = [PlannedJob(index, repeat) for repeat in repeats if repeat not in present]
         if jobs:
-            found[index] = [job_id(experiment.experiment_id, job) for job in jobs]
+            found.setdefault(index, []).extend(job_id(experiment.experiment_id, job) for job in jobs)
         yield None
     return found
 

@@ -1,4 +1,4 @@
-"""The pure policy that decides the next round of an adaptive experiment, and the sampler that proposes new values.
+"""The pure policy of adaptive experiments: what to try next, and when to stop.
 
-May import `bus.contracts`, `bus.protocol` and `learning_service.experiments`.
+May import `bus.contracts`, `bus.protocol`, `learning_service.experiments` and `learning_service.recommendation`.
 """

@@ -1,164 +1,187 @@
-"""The next round of an adaptive experiment, once all planned jobs have ended. No socket, no file, no clock.
+"""The next jobs of an adaptive experiment, or its end, from all that is known now. No socket, no file, no clock.
 
-The best tried value is accepted as the best of all when the recommendation is sure of it and every value next to
-it was tried too: of numbers the one above and below, of all else every other one. Until then new values are tried: two
-that halve the gaps beside the best, and one that the sampler proposes. Where nothing beside the best is left, those
-that may be best get one more seed each, so that they can be told apart.
+The first round is planned with the experiment. After that one job at a time is chosen, whenever there is room for one:
+a value by top-two Thompson sampling over all values, tried or not (`recommendation.choice`), and the seed that compares
+it best with its rival. It ends when the value that leads is the best, or hardly worse, with the probability that the
+experiment asks for; what was never tried counts as what may be better.
 """
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping
-from itertools import islice
-from typing import Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
-from msgspec import Struct
+import numpy as np
 
-from bus.contracts.messages import ExperimentDefinition, RecommendationUpdated, ValueEstimate, VariantValue
+from bus.contracts.messages import SEED_MAX, ExperimentDefinition, VariantValue
 from bus.contracts.pipeline_specs import SEED
 from bus.contracts.values import brief, written
+from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import SearchState
-from learning_service.experiments.space import Point, Space
+from learning_service.experiments.space import Point
+from learning_service.recommendation.belief import Belief
+from learning_service.recommendation.choice import pairing, top_two
+from learning_service.recommendation.evidence import Score
+from learning_service.recommendation.layout import Layout, arrange
+from learning_service.recommendation.preferences import believe_preferences, tally
+from learning_service.recommendation.recommend import margin_of
+from learning_service.recommendation.scores import METRIC_NOISE, STARS_NOISE, believe_scores
+from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
-VALUES_AT_ONCE: Final = 3  # new ones in a round
-CONTENDERS: Final = 4  # that get another seed in a round
-RIVALS: Final = 2  # at least; one alone cannot be compared
-POSSIBLE: Final = 0.05  # that a value is the best: one that is less likely gets no more seeds
-MOST_SEEDS: Final = 256
-NOTHING_TO_GO_BY: Final = "nothing to go by"  # begins the reason of an end
-
-
-class More(Struct, frozen=True, kw_only=True, gc=False):
-    """The next round: these values, up to so many seeds each in total."""
-
-    values: tuple[VariantValue, ...]
-    seeds: int
-    reason: str
+MOST_REPEATS: Final = 256  # of a value
+ENOUGH: Final = 2  # looks at a value, below which none is trusted, and values, below which there is nothing to compare
+MOST_VALUES: Final = 2000  # in one belief
+NAMED: Final = 3  # values in a reason
 
 
-class Situation(Struct, frozen=True, kw_only=True, gc=False):
-    """The input of a decision; every planned job has ended."""
+def decide(now: Situation) -> More | SearchState | None:
+    """Return the next jobs, or why the search waits or has ended; None if it goes on when what is under way has ended.
 
-    experiment_id: str
-    definition: ExperimentDefinition
-    space: Space
-    tried: Mapping[Point, int]  # seeds that were planned of each point, however they ended
-    spent: int  # jobs that were ever planned
-    answer: RecommendationUpdated | None
-
-
-class Propose(Protocol):
-    """The type of the sampler; it needs Optuna, so it is imported only when it is used (see `planning.sampler`)."""
-
-    def __call__(
-        self, space: Space, scores: Mapping[Point, float], tried: Collection[Point], count: int, *, seed: int
-    ) -> list[Point]:
-        """Return up to `count` points that were not tried."""
-
-
-def decide(situation: Situation, propose: Propose) -> More | SearchState:
-    """Return the next round, or why the search has ended."""
-    definition, space, answer = situation.definition, situation.space, situation.answer
-    find = space.finder()
-    estimates = {
-        point: one
-        for one in (answer.estimates if answer else ())
-        if one.n and one.mean is not None and (point := find(one.value)) is not None
-    }
-    if answer is None or not estimates:
-        problem = (answer.problem if answer else None) or f"no job has a score: {definition.objective}"
-        return SearchState("stopped", f"{NOTHING_TO_GO_BY}: {problem}")
-    sign = -1 if answer.objective.startswith("minimize") else 1
-    scores = {point: sign * one.mean for point, one in estimates.items() if one.mean is not None}
-    chosen = None if answer.value is None else find(answer.value)
-    best = chosen or max(scores, key=lambda point: (scores[point], point))
-    open_ = [point for point in space.neighbours(best) if point not in situation.tried]
-    if not open_ and _is_sure(answer, definition.stop_p_best):
-        how = "none is likely to be noticeably better than" if answer.tier == "strong" else "most likely the best is"
-        text = f"{how} {value_text(definition, space.value(best))}, and all values next to it were tried"
-        return SearchState("decided", text)
-    left = (definition.budget or 0) - situation.spent
-    if left <= 0:
-        return SearchState("exhausted", f"all {definition.budget} jobs of the budget are spent")
-    room = min(VALUES_AT_ONCE, left // definition.repeats)
-    if not open_ or not room:
-        rivals = contenders(estimates, situation.tried, left) if _can_repeat(definition) else []
-        if rivals:
-            seeds = min(situation.tried[point] for point in rivals) + 1
-            return _more(situation, rivals, seeds, "one more seed for")
-    new = _new_points(situation, best, scores, room, propose)
-    if not new:
-        return SearchState("exhausted", "there is nothing left to try")
-    return _more(situation, new, definition.repeats, "tries")
-
-
-def waits_for(
-    definition: ExperimentDefinition, pictures: Collection[tuple[str, int]], rated: Collection[str], comparisons: int
-) -> str:
-    """Return which judgements of people are still missing before the next decision, "" if none.
-
-    Each picture has to be rated, or there have to be as many comparisons as pictures. `pictures` are pairs of a
-    content hash and a variant index; `rated` are content hashes.
+    The same situation gives the same jobs.
     """
-    variants = set(pictures)
-    if definition.objective == "stars":
-        left = len({sha256 for sha256, _ in variants}.difference(rated))
-        return f"waits for ratings of {_count(left, 'picture')}" if left else ""
-    if definition.objective == "preference" and len({index for _, index in variants}) >= RIVALS:
-        left = len(variants) - comparisons
-        return f"waits for {_count(left, 'comparison')}" if left > 0 else ""
-    return ""
+    definition = now.definition
+    if not now.seen and not now.pending:
+        problem = now.problem or f"no job has a score: {definition.objective}"
+        return SearchState("stopped", f"{NOTHING_TO_GO_BY}: {problem}")
+    choice = _Choice(now)
+    if choice.belief and (end := choice.end(choice.belief)):
+        return end
+    left = (definition.budget or 0) - now.spent
+    if left > 0 and choice.open:
+        is_ready = now.room and (choice.belief or not now.pending)
+        return choice.more(min(now.room, left)) if is_ready else _waiting(now)
+    if now.pending:
+        return _waiting(now)
+    reason = "there is nothing left to try" if left > 0 else f"all {definition.budget} jobs of the budget are spent"
+    return SearchState("exhausted", reason)
 
 
-def contenders(estimates: Mapping[Point, ValueEstimate], tried: Mapping[Point, int], most: int) -> list[Point]:
-    """Return the likeliest values that may be best, at least two where there are, and at most so many."""
-    order = sorted(
-        (point for point in estimates if tried.get(point, MOST_SEEDS) < MOST_SEEDS),
-        key=lambda point: (-(estimates[point].p_best or 0.0), point),
-    )
-    likely = [point for point in order if (estimates[point].p_best or 0.0) >= POSSIBLE]
-    return max(likely[:CONTENDERS], order[:RIVALS], key=len)[:most]
+class _Choice:
+    """What there is to choose from, and what is believed of it; nil where too little is known to believe anything."""
+
+    def __init__(self, now: Situation) -> None:
+        self._now = now
+        self.points = _candidates(now)
+        self.places = {point: place for place, point in enumerate(self.points)}
+        self.most = most_repeats(now.definition)
+        self.repeats = {place: set(now.planned.get(point, ())) for place, point in enumerate(self.points)}
+        self.open = {place for place, of in self.repeats.items() if len(of) < self.most}
+        self.counts = np.zeros(len(self.points))
+        self.belief = self._believe()
+
+    def end(self, belief: Belief) -> SearchState | None:
+        """Return why the search has ended, None if it has not."""
+        now, stop = self._now, self._now.definition.stop_p_best
+        leader = belief.leader(np.flatnonzero(self.counts).tolist())
+        if self.counts[leader] < min(ENOUGH, self.most):
+            return None
+        told = value_text(now.definition, now.space.value(self.points[leader]))
+        sure, good = belief.p_best[leader], belief.good(margin_of(now.objective, belief))[leader]
+        if sure >= stop:
+            return SearchState("decided", f"{told} is the best with a probability of {sure:.0%}")
+        if good >= stop:
+            return SearchState("decided", f"with a probability of {good:.0%} none is noticeably better than {told}")
+        return None
+
+    def more(self, count: int) -> More:
+        """Return the next jobs, at most so many."""
+        now = self._now
+        random = np.random.default_rng([zlib.crc32(now.experiment_id.encode()), now.spent])
+        jobs: list[tuple[int, int]] = []
+        while len(jobs) < count and self.open:
+            look, rival = top_two(self.belief, self.open, random) if self.belief else (self._farthest(), 0)
+            known: frozenset[int] | set[int] = set().union(*self.repeats.values())
+            free = (repeat for repeat in range(self.most) if repeat not in self.repeats[look])
+            repeat = min(free, key=lambda one: pairing(one, self.repeats[rival], known))
+            self.repeats[look].add(repeat)
+            if len(self.repeats[look]) >= self.most:
+                self.open.discard(look)
+            jobs.append((look, repeat))
+        return More(
+            jobs=tuple((now.space.value(self.points[look]), repeat) for look, repeat in jobs),
+            reason=self._reason([look for look, _ in jobs]),
+        )
+
+    def _reason(self, looks: Sequence[int]) -> str:
+        """Return what is tried, and which two values are the likeliest to be best."""
+        text = f"tries {self._names(list(dict.fromkeys(looks))[:NAMED], ', ')}"
+        if self.belief is None or len(self.points) < ENOUGH:
+            return text
+        chances = self.belief.p_best
+        likeliest = sorted(range(len(chances)), key=lambda one: (-chances[one], one))[:2]
+        return f"{text}: {self._names(likeliest, ' or ')} may be best"
+
+    def _names(self, places: Sequence[int], between: str) -> str:
+        """Return some values with the name of their variable, or of both."""
+        definition = self._now.definition
+        values = [self._now.space.value(self.points[place]) for place in places]
+        scalars = [brief(written(one)) for one in values if not isinstance(one, dict)]
+        if scalars:
+            return f"{definition.variable_name} {between.join(scalars)}"
+        return between.join(f"({value_text(definition, one)})" for one in values)
+
+    def _farthest(self) -> int:
+        """Return an open value that is as far as can be from all that were tried."""
+        space = self._now.space
+        tried = [self.points[place] for place, of in self.repeats.items() if of]
+
+        def key(place: int) -> tuple[int, float, int]:
+            point = self.points[place]
+            return -len(self.repeats[place]), min((space.distance(point, one) for one in tried), default=0.0), -place
+
+        return max(self.open, key=key)
+
+    def _believe(self) -> Belief | None:
+        """Fit what was seen; note how often each value was looked at."""
+        now = self._now
+        of_variant = {index: self.places[point] for index, point in now.points.items() if point in self.places}
+        if now.objective.kind == "preference":
+            return self._believe_preferences(cast("Sequence[Preference]", now.seen), of_variant)
+        scores = [one for one in cast("Sequence[Score]", now.seen) if one.variant_index in of_variant]
+        values = np.array([of_variant[one.variant_index] for one in scores], np.intp)
+        self.counts += np.bincount(values, minlength=len(self.points))
+        if len(scores) < ENOUGH:
+            return None
+        numbers = np.array([one.score for one in scores]) * (-1 if now.objective.minimize else 1)
+        seeds = np.array([one.repeat_index for one in scores], np.intp)
+        prior = STARS_NOISE if now.objective.kind == "stars" else METRIC_NOISE
+        return believe_scores(self._layout(), values, seeds, numbers, prior)
+
+    def _believe_preferences(self, seen: Sequence[Preference], of_variant: Mapping[int, int]) -> Belief | None:
+        size = len(self.points)
+        wins, ties = np.zeros((2, size, size))
+        known = sorted(of_variant)
+        at = np.ix_(*[[of_variant[index] for index in known]] * 2)
+        wins[at], ties[at] = tally(seen, known)
+        self.counts += (wins + wins.T + ties).sum(axis=1)
+        return believe_preferences(self._layout(), wins, ties) if (self.counts > 0).sum() >= ENOUGH else None
+
+    def _layout(self) -> Layout:
+        return arrange([self._now.space.value(point) for point in self.points])
 
 
-def _new_points(
-    situation: Situation, best: Point, scores: Mapping[Point, float], room: int, propose: Propose
-) -> list[Point]:
-    """Return values that were not tried: some halve the gaps beside the best, the last comes from the sampler."""
-    if not room:
-        return []
-    space, tried = situation.space, situation.tried
-    halves = space.halves(best, tried)[: max(1, room - 1)]
-    known = dict.fromkeys([*tried, *halves], 0)
-    seed = zlib.crc32(f"{situation.experiment_id} {len(tried)}".encode())
-    sampled = propose(space, scores, known, room - len(halves), seed=seed) if room > len(halves) else []
-    if halves or sampled:
-        return [*halves, *sampled]
-    rest = (point for point in space.points() if point not in tried)
-    return list(islice(sorted(rest, key=lambda point: (space.distance(best, point), point)), room))
+def _waiting(now: Situation) -> SearchState | None:
+    return SearchState("searching", now.waits) if now.waits else None
 
 
-def _more(situation: Situation, points: Iterable[Point], seeds: int, what: str) -> More:
-    values = tuple(situation.space.value(point) for point in points)
-    if any(isinstance(value, dict) for value in values):
-        listed = "; ".join(value_text(situation.definition, value) for value in values)
-    else:
-        listed = f"{situation.definition.variable_name} {', '.join(map(str, values))}"
-    return More(values=values, seeds=seeds, reason=f"{what} {listed}")
+def _candidates(now: Situation) -> list[Point]:
+    """Return the points that may be best: all but those that fail; of very many, those tried and a spread of others."""
+    space = now.space
+    points = [point for point in space.points() if point not in now.hopeless]
+    if len(points) <= MOST_VALUES:
+        return points
+    every = -(-len(points) // (MOST_VALUES - min(len(now.planned), MOST_VALUES // 2)))
+    return [point for number, point in enumerate(points) if point in now.planned or number % every == 0]
+
+
+def most_repeats(definition: ExperimentDefinition) -> int:
+    """Return how many jobs a value may have: one under each block, if the seed itself is the variable."""
+    blocks = max(1, len(definition.blocks))
+    if any(knob.name == SEED for knob in definition.knobs):
+        return blocks
+    return min(MOST_REPEATS, (SEED_MAX - definition.seed + 1) * blocks)
 
 
 def value_text(definition: ExperimentDefinition, value: VariantValue) -> str:
     """Return a value as text, with the name of each variable."""
     parts = value if isinstance(value, dict) else {definition.variable_name: value}
     return ", ".join(f"{name} {brief(written(part))}" for name, part in parts.items())
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _is_sure(answer: RecommendationUpdated, stop_p_best: float) -> bool:
-    return answer.tier == "strong" or (answer.p_best is not None and answer.p_best >= stop_p_best)
-
-
-def _can_repeat(definition: ExperimentDefinition) -> bool:
-    """Return whether a value may have another seed: not where the seed itself is the variable."""
-    return all(knob.name != SEED for knob in definition.knobs)

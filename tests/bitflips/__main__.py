@@ -17,7 +17,6 @@ from typing import Final
 
 import click
 
-from learning_service.planning.sampler import load_sampler
 from learning_service.recommendation.lazy import load_statistics
 from tests.bitflips import reference
 from tests.bitflips.forked import set_environment
@@ -63,7 +62,6 @@ def main(*, trials: int, seed: int, folder: Path, flip: str, workers: int) -> No
 def _prepare(folder: Path) -> None:
     """Import all that the services import later, so that what is forked has it."""
     load_statistics()
-    load_sampler()
     for name, seconds in QUICKER:
         module, _, constant = name.rpartition(".")
         setattr(sys.modules[module], constant, seconds)

@@ -35,7 +35,6 @@ ROOMS: Final[dict[str, set[str]]] = {
         "pipeline_runner.pipelines",
     },
     "learning_service.experiments": PURE_BUS,
-    "learning_service.search": PURE_BUS | {"learning_service.experiments"},
     "learning_service.storage": {"bus", "learning_service.experiments"},
     "learning_service.events": {"bus", "learning_service.experiments", "learning_service.storage"},
     "learning_service.dispatch": {
@@ -50,6 +49,7 @@ ROOMS: Final[dict[str, set[str]]] = {
         "learning_service.storage",
         "learning_service.recommendation",
     },
+    "learning_service.search": PURE_BUS | {"learning_service.experiments", "learning_service.recommendation"},
     "learning_service.archive": {
         "bus",
         "learning_service.experiments",

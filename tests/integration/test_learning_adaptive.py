@@ -1,4 +1,4 @@
-"""Adaptive experiments at the running service: rounds, ends, people that are waited for, restarts."""
+"""Adaptive experiments at the running service: jobs, ends, people that are waited for, restarts."""
 
 import itertools
 import sys
@@ -18,8 +18,8 @@ from bus.transport.client import request
 from bus.transport.steps import Steps
 from learning_service.experiments.model import SearchState
 from learning_service.planning import adaptive
-from learning_service.search import policy
-from learning_service.search.policy import More, Propose, Situation
+from learning_service.search.policy import decide
+from learning_service.search.situation import AHEAD, More, Situation
 from learning_service.service import LearningService
 from tests.support.factories import EXPERIMENT, ServiceThread, badly, well
 from tests.support.helpers import deadline, wait_until
@@ -90,7 +90,7 @@ def ask(learning: ServiceThread[LearningService], method: str, params: object = 
 
 
 def test_an_adaptive_experiment_finds_the_best_value_by_itself(services: Services) -> None:
-    """It plans round after round, is running all the time, and ends when it is sure."""
+    """It plans job after job, is running all the time, and ends when it is sure."""
     runner, learning = started(services)
 
     ended = run(runner, learning, set(), around(4.5))
@@ -103,7 +103,7 @@ def test_an_adaptive_experiment_finds_the_best_value_by_itself(services: Service
     assert ended.recommendation.value == 4.5
     told = [one for one in learning.logged("experiment.status.") if isinstance(one, ExperimentStatus)]
     assert [one.status for one in told[-2:]] == ["running", "completed"]
-    assert all(one.status != "completed" for one in told[:-1]), "between two rounds it has not ended"
+    assert all(one.status != "completed" for one in told[:-1]), "between two jobs it has not ended"
     revisions = [one.revision for one in told]
     assert revisions == sorted(set(revisions))
 
@@ -167,12 +167,14 @@ def test_a_search_that_is_stopped_while_it_decides_plans_no_more(
     """Also where memory was needed for other experiments meanwhile."""
     runner, learning = started(services)
 
-    def stop_and_decide(situation: Situation, propose: Propose) -> More | SearchState:
+    def stop_and_decide(situation: Situation) -> More | SearchState | None:
+        if situation.pending:
+            return None
         learning.call(lambda: learning.service._store.drop(EXPERIMENT))
         ask(learning, "experiment.stop")
-        return policy.decide(situation, propose)
+        return decide(situation)
 
-    monkeypatch.setattr(adaptive, "decide", stop_and_decide)
+    monkeypatch.setattr(adaptive, "load_decide", lambda: stop_and_decide)
     work(runner, set(), around(4.5))
     wait_until(lambda: search_of(learning).state != "searching", what="the stop")
     turns = learning.service._search._turns
@@ -200,22 +202,52 @@ def test_cancelling_ends_the_search_and_more_values_begin_it_again(services: Ser
     assert search_of(learning).state == "searching"
 
 
-def test_stars_are_waited_for_and_then_the_search_goes_on(services: Services) -> None:
-    """All pictures of a round are rated before the next one is planned."""
+def test_stars_are_waited_for_and_a_few_pictures_are_made_ahead(services: Services) -> None:
+    """As soon as few enough wait for a person, the next one is made, so that there is always one to rate."""
     runner, learning = started(services, replace(PLAN, objective="stars"))
     done: set[str] = set()
-    for name in sorted(runner.jobs):
-        runner.finish(name, well(f"{len(done):064x}"))
-        done.add(name)
-    wait_until(lambda: search_of(learning).reason == "waits for ratings of 10 pictures", what="that it waits")
 
-    for number in range(FIRST):
-        assert len(runner.jobs) == FIRST
+    def make() -> None:
+        for name in sorted(runner.jobs.keys() - done):
+            runner.finish(name, well(f"{len(done):064x}"))
+            done.add(name)
+
+    def rate(number: int) -> None:
         rating = RateParams(experiment_id=EXPERIMENT, image=f"{number:064x}", stars=1 + number % 5)
         request(address_of(learning), "image.rate", rating, RatedReply)
-    wait_until(lambda: len(runner.jobs) == FIRST + 6, what="the next round")
 
+    def waits(left: int) -> None:
+        wait_until(lambda: search_of(learning).reason == f"waits for ratings of {left} pictures", what="that it waits")
+
+    make()
+    for number in range(FIRST - AHEAD):
+        waits(FIRST - number)
+        rate(number)
+    waits(AHEAD)
+    assert len(runner.jobs) == FIRST
+
+    rate(FIRST - AHEAD)
+    wait_until(lambda: len(runner.jobs) == FIRST + 1, what="the next picture")
     assert search_of(learning).reason.startswith("tries cfg_scale ")
+    make()
+    waits(AHEAD)
+    assert len(runner.jobs) == FIRST + 1
+
+
+def test_as_many_jobs_are_under_way_as_the_runners_run_at_once(services: Services) -> None:
+    """The next one is planned when one of them ends, whichever it is; the slowest holds up none of the others."""
+    runner = services.scripted()
+    runner.rooms, runner.concurrency = {"embedded": 100}, 3
+    learning = services.learning(runner.address)
+    create(learning, PLAN)
+    wait_until(lambda: len(runner.jobs) == FIRST, what="the first round")
+    done = {min(runner.jobs)}  # the slow one
+    limit = deadline(30)
+
+    while len(runner.jobs) < FIRST + 8:
+        assert not limit.passed, search_of(learning)
+        assert len(runner.jobs.keys() - done) <= max(2, FIRST - len(done)), "beside the slow one"
+        work(runner, done, around(4.5))
 
 
 def test_a_search_goes_on_where_the_last_service_left_it(services: Services) -> None:
@@ -235,9 +267,9 @@ def test_a_search_goes_on_where_the_last_service_left_it(services: Services) -> 
 
 
 def test_a_full_disk_stops_no_search(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next round is planned when there is room."""
+    """The next job is planned when there is room."""
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
-    runner, learning = started(services, replace(PLAN, budget=16))
+    runner, learning = started(services, replace(PLAN, budget=16, stop_p_best=0.999))
     revisions = learning.service._search._revisions
     plan_more, tries = revisions.plan_more, itertools.count()
 
@@ -247,10 +279,12 @@ def test_a_full_disk_stops_no_search(services: Services, monkeypatch: pytest.Mon
         return plan_more(*values, **words)
 
     monkeypatch.setattr(revisions, "plan_more", full_at_first)
-    work(runner, set(), around(4.5))
 
-    wait_until(lambda: len(runner.jobs) == 16, what="the next round")
-    assert (search_of(learning).spent, next(tries)) == (16, 2)
+    ended = run(runner, learning, set(), around(4.5))
+
+    assert ended.search is not None
+    assert (ended.search.spent, len(runner.jobs)) == (16, 16)
+    assert next(tries) == 7, "one of them failed"
 
 
 def test_a_value_that_a_runner_does_not_take_any_more_ends_the_search(
@@ -263,20 +297,21 @@ def test_a_value_that_a_runner_does_not_take_any_more_ends_the_search(
         raise InvalidInputError("config.cfg_scale: not today")
 
     monkeypatch.setattr(learning.service._dispatcher, "check", refuse)
-    work(runner, set(), around(4.5))
-    ended = wait_for(learning, "completed")
+    ended = run(runner, learning, set(), around(4.5))
     assert ended.search is not None
     assert (ended.search.state, ended.search.reason) == ("stopped", "config.cfg_scale: not today")
 
 
-def test_without_optuna_an_adaptive_experiment_is_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_statistics_an_adaptive_experiment_is_refused(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The sentence says what to install; plain experiments are planned as ever."""
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning, SMALL, "plain")
-    monkeypatch.setitem(sys.modules, "learning_service.search.propose", None)
+    monkeypatch.setitem(sys.modules, "learning_service.recommendation.recommend", None)
 
-    with pytest.raises(ControlError, match=r"pip install .*\[adaptive\]'") as caught:
+    with pytest.raises(ControlError, match=r"pip install .*\[learning\]'") as caught:
         ask(learning, "experiment.create", {"experiment_id": EXPERIMENT, "definition": PLAN})
 
     assert caught.value.code == "unavailable"

@@ -204,7 +204,7 @@ def test_a_search_that_cannot_go_on_is_told_and_tried_again(
         raise errors[0]
 
     with monkeypatch.context() as broken:
-        broken.setattr("learning_service.planning.adaptive.decide", decide)
+        broken.setattr("learning_service.planning.adaptive.load_decide", lambda: decide)
         runner, learning = started(services, replace(ADAPTIVE, objective="loss"), 2)
         work(runner)
         for reason in ("the server is away", "ZeroDivisionError: of ours"):

@@ -16,7 +16,7 @@ from variantbus.cli.main import main
 HEAVY: Final = {
     "PIL", "asyncio", "bus.eventlog", "bus.publisher", "bus.subscriber", "jinja2", "learning_service.experiments",
     "learning_service.planning", "learning_service.search", "learning_service.service", "learning_service.storage",
-    "msgspec", "numpy", "optuna", "pipeline_runner", "psutil", "rich", "scipy", "starlette", "tomlkit",
+    "msgspec", "numpy", "pipeline_runner", "psutil", "rich", "scipy", "starlette", "tomlkit",
     "urllib3", "uvicorn", "variantbus.dashboard", "variantbus.reports", "websockets", "zmq",
 }  # fmt: skip
 ASKING: Final = {"msgspec", "rich", "zmq", "bus.eventlog"}  # one request and a table; of the log, its errors

@@ -76,6 +76,7 @@ class ScriptedRunner:
         self.before_submit: Callable[[], object] = lambda: None
         self.queue = 0
         self.rooms: dict[str, int] = {}  # for how many more jobs of a pipeline there is room; else without bound
+        self.concurrency = 1  # of each pipeline that has a room
         self.requests = 0  # submissions that came
         self.stops: list[bool] = []  # of each cancel: are running jobs to be stopped?
         self.removals: list[str] = []  # experiments whose jobs and results were to be removed
@@ -108,7 +109,7 @@ class ScriptedRunner:
 
     def _pipelines(self, _params: NoParams) -> PipelinesReply:
         offered = dict.fromkeys(self.pipelines, self.stages) | self.offers
-        lanes = {name: lane(room) for name, room in self.rooms.items()}
+        lanes = {name: lane(room, self.concurrency) for name, room in self.rooms.items()}
         return PipelinesReply(pipelines=offered, outputs="/", queued=self.queue, running=0, lanes=lanes)
 
     def _submit(self, params: SubmitParams) -> SubmitReply:
@@ -179,9 +180,9 @@ class ScriptedRunner:
         self.service.stop()
 
 
-def lane(room: int) -> LaneView:
+def lane(room: int, concurrency: int = 1) -> LaneView:
     """Return what a runner tells of a pipeline that takes so many more jobs."""
-    return LaneView(queued=0, running=0, concurrency=1, room=room, paused=False, waits_for="")
+    return LaneView(queued=0, running=0, concurrency=concurrency, room=room, paused=False, waits_for="")
 
 
 def name_job(number: int, _job: JobRequest) -> dict[str, str]:

@@ -16,7 +16,7 @@ from learning_service.recommendation.evidence import PREFERENCE, STARS, Objectiv
 from learning_service.recommendation.observations import Observations, candidates
 from learning_service.recommendation.obstacles import Reported, problem_of, remark_on, reported_by
 from learning_service.recommendation.service import make_recommendation
-from learning_service.search.policy import NOTHING_TO_GO_BY
+from learning_service.search.situation import NOTHING_TO_GO_BY
 from tests.support.factories import definition, image, planned_experiment
 
 LOS = Objective(kind="metric", name="los")

@@ -42,21 +42,12 @@ def test_the_first_round_of_a_grid_is_three_by_three() -> None:
     assert first[-1] == {"cfg_scale": 2.0, "steps": 16}
 
 
-def test_beside_a_number_are_the_one_above_and_below_and_beside_a_text_all_others() -> None:
-    """A list of numbers is in order, however it was written."""
-    numbers, both = space(STEPS), space(STEPS, TEXTS)
-    assert [numbers.value(point) for point in numbers.neighbours((1,))] == [4, 12]
-    assert [numbers.value(point) for point in numbers.neighbours((0,))] == [8]
-    assert both.neighbours((0, 1)) == [(1, 1), (0, 0), (0, 2), (0, 3), (0, 4), (0, 5)]
-
-
-def test_gaps_beside_a_point_are_halved_the_widest_first() -> None:
-    """Where the next one was tried, that side is done; of texts all that were not tried are left."""
-    eleven = space(RANGE)
-    assert eleven.halves((4,), dict.fromkeys([(0,), (4,), (10,)], 1)) == [(7,), (2,)]
-    assert eleven.halves((4,), dict.fromkeys([(3,), (4,), (6,)], 1)) == [(5,)]
-    assert eleven.halves((4,), dict.fromkeys([(3,), (4,), (5,)], 1)) == []
-    assert space(TEXTS).halves((0,), dict.fromkeys([(0,), (2,), (4,)], 1)) == [(1,), (3,), (5,)]
+def test_numbers_are_apart_by_their_places_and_texts_all_equally() -> None:
+    """Added up over the axes."""
+    assert space(STEPS).distance((0,), (2,)) > space(STEPS).distance((0,), (1,))
+    both = space(STEPS, TEXTS)
+    assert both.distance((0, 0), (0, 1)) == both.distance((0, 0), (0, 5)) == 1
+    assert both.distance((0, 1), (0, 1)) == 0
 
 
 def test_the_point_of_a_value_is_found_and_a_stranger_has_none() -> None:

@@ -1,0 +1,74 @@
+"""What the next step of a search depends on, and what a step is. Plain data; the statistics are not needed for it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from bus.contracts.messages import ExperimentDefinition, VariantValue
+from learning_service.experiments.judgements import Preference
+from learning_service.experiments.space import Point, Space
+from learning_service.recommendation.evidence import Objective, Score
+
+# Pictures that may wait for a person at once. Whoever rates always finds one, also while the next one is made; and with
+# more, pictures are made that the ratings of those before would have saved.
+AHEAD: Final = 4
+NOTHING_TO_GO_BY: Final = "nothing to go by"  # begins the reason of an end
+
+
+class More(Struct, frozen=True, kw_only=True, gc=False):
+    """The next jobs: values, each with its repeat index."""
+
+    jobs: tuple[tuple[VariantValue, int], ...]
+    reason: str
+
+
+class Situation(Struct, frozen=True, kw_only=True, gc=False):
+    """The input of a decision: it depends on nothing else."""
+
+    experiment_id: str
+    definition: ExperimentDefinition
+    space: Space
+    objective: Objective
+    points: Mapping[int, Point]  # by variant index
+    planned: Mapping[Point, frozenset[int]]  # repeat indices that were ever planned of each point, however they ended
+    hopeless: Collection[Point] = ()  # whose jobs have all ended, none with anything to judge
+    seen: Sequence[Score] | Sequence[Preference] = ()
+    waits: str = ""  # what people are to do before the next picture is made, "" if it can be made
+    pending: int = 0  # jobs that run or wait, and pictures that wait for a person
+    room: int = 1  # for so many more jobs at once
+    spent: int = 0  # jobs that were ever planned
+    problem: str = ""  # why there is nothing to go by, if that is known
+
+
+def room_for(objective: Objective, workers: int, in_flight: int, unjudged: int) -> int:
+    """Return how many more jobs are planned now: no more than can run, nor pictures than a person can rate soon.
+
+    There is always one job on its way, also while no runner answers: so that it goes on when one comes back.
+    """
+    room = max(1, workers) - in_flight
+    return max(0, room if objective.kind == "metric" else min(room, AHEAD - in_flight - unjudged))
+
+
+def unjudged_pictures(
+    objective: Objective, pictures: Collection[tuple[str, int]], rated: Collection[str], comparisons: int
+) -> int:
+    """Return how many pictures wait for a person: each is rated, or there are as many comparisons as pictures.
+
+    `pictures` are pairs of a content hash and a variant index; `rated` are content hashes.
+    """
+    variants = set(pictures)
+    if objective.kind == "stars":
+        return len({sha256 for sha256, _ in variants}.difference(rated))
+    if objective.kind == "preference" and len({index for _, index in variants}) > 1:
+        return max(0, len(variants) - comparisons)
+    return 0
+
+
+def waits_text(objective: Objective, unjudged: int) -> str:
+    """Return what people are asked for, "" if nothing."""
+    if not unjudged:
+        return ""
+    if objective.kind == "stars":
+        return f"waits for ratings of {unjudged} picture{'' if unjudged == 1 else 's'}"
+    return f"waits for {unjudged} comparison{'' if unjudged == 1 else 's'}"
