@@ -29,6 +29,12 @@ EVEN: Final = 1e-6  # of an axis, by which equal steps may differ
 KNOTS: Final = 48  # places of an axis that carry its curve; others are interpolated
 NEGLIGIBLE: Final = 1e-4  # of the largest part of a basis
 MOST_COLUMNS: Final = 96
+STEP: Final = (
+    0.64  # of the values' variance, where their curve breaks off; the rest is a curve on both sides of the step
+)
+STEP_LENGTH: Final = 0.5
+MOST_STEPS: Final = 24
+LEAST_VALUES: Final = 4  # of an axis on which a step is told from a curve
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,12 @@ def bases(layout: Layout) -> list[Basis]:
     return list(_bases(layout)) if layout.has_neighbours else []
 
 
+def step_bases(layout: Layout) -> list[Basis]:
+    """Return a basis for each place at which the curve over a lone axis of numbers may break off; none of words."""
+    is_line = len(layout.axes) == 1 and layout.axes[0][0]
+    return list(_step_bases(layout)) if is_line else []
+
+
 def _axis(row: list[Scalar]) -> tuple[bool, bytes]:
     numbers = [float(one) for one in row if _is_number(one)]
     if len(numbers) == len(row):
@@ -105,6 +117,17 @@ def _bases(layout: Layout) -> tuple[Basis, ...]:
         for ordered, places in layout.axes
     ]
     return tuple(_crossed(parts) for parts in product(*choices))
+
+
+@lru_cache(maxsize=16)
+def _step_bases(layout: Layout) -> tuple[Basis, ...]:
+    sizes, place = np.unique(np.frombuffer(layout.axes[0][1]), return_inverse=True)
+    if len(sizes) < LEAST_VALUES:
+        return ()
+    curve = np.sqrt(1 - STEP) * _curve(np.linspace(0, 1, len(sizes)), STEP_LENGTH)
+    steps = np.unique(np.linspace(1, len(sizes) - 1, MOST_STEPS).round().astype(np.intp))
+    sides = np.sqrt(STEP) * np.where(np.arange(len(sizes))[:, None] < steps, -1.0, 1.0)
+    return tuple(_crossed([np.column_stack([curve, side])[place]]) for side in sides.T)
 
 
 def _numbers(row: Array, *, is_grid: bool) -> list[Array]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from learning_service.recommendation.belief import Array, Belief, Part, Scale, mixed, weigh
 from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN
-from learning_service.recommendation.layout import Basis, Layout, bases
+from learning_service.recommendation.layout import Basis, Layout, bases, step_bases
 
 VALUE_RATIOS: Final = np.geomspace(0.1, 300, 9)  # of the values' standard deviation to that of the noise
 SEED_RATIOS: Final = np.geomspace(0.2, 40, 5)
@@ -33,6 +33,8 @@ UNLIKELY: Final = (
 )
 ROUGH: Final = (0.02, 0.3)  # of the values' variance, where neighbours are alike
 STRUCTURE: Final = 0.5  # the probability that neighbours are alike, where there are any
+BROKEN: Final = 0.15  # the probability that they are, but for one step, where there may be one
+LEAST_STEP: Final = 1.0  # of the values' ratio: a smaller step makes no difference
 FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the scores: below it is only rounding
 LEAST_NOISE: Final = 1e-9  # of the variance of the scores: less is not told apart from none
 
@@ -182,14 +184,16 @@ def given_pending(
 
 
 def _families(layout: Layout) -> list[_Family]:
-    """Return all assumptions: neighbours are alike, over one of some lengths, or each value is on its own."""
-    smooth = bases(layout)
+    """Return all assumptions: neighbours are alike over some length, or but for a step, or each value is on its own."""
+    smooth, steps = bases(layout), step_bases(layout)
     alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
     if not smooth:
         return [_family(alone, 1.0, 1.0)]
     chance = STRUCTURE / len(smooth) / len(ROUGH)
     alike = [_family(basis, share, chance) for basis in smooth for share in ROUGH]
-    return [*alike, _family(alone, 1.0, 1 - STRUCTURE)]
+    broken = [_family(basis, ROUGH[0], BROKEN / len(steps)) for basis in steps]
+    broken = [family.some(np.flatnonzero(family.smooth + family.rough > LEAST_STEP**2)) for family in broken]
+    return [*alike, *broken, _family(alone, 1.0, 1 - STRUCTURE - (BROKEN if steps else 0.0))]
 
 
 def _family(basis: Basis, share: float, chance: float) -> _Family:

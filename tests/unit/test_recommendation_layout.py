@@ -5,7 +5,18 @@ import pytest
 
 from bus.contracts.messages import VariantValue
 from learning_service.recommendation.belief import Array
-from learning_service.recommendation.layout import KNOTS, LENGTHS, LENGTHS_OF_GRID, Basis, arrange, bases, without_order
+from learning_service.recommendation.layout import (
+    KNOTS,
+    LENGTHS,
+    LENGTHS_OF_GRID,
+    MOST_STEPS,
+    STEP,
+    Basis,
+    arrange,
+    bases,
+    step_bases,
+    without_order,
+)
 
 
 def likeness(basis: Basis) -> Array:
@@ -36,6 +47,24 @@ def test_numbers_with_other_steps_are_alike_by_their_places_or_by_their_sizes() 
     places, sizes = np.split(np.array([likeness(one) for one in bases(arrange([1, 2, 4, 8, 16]))]), 2)
     assert places[0][0, 1] == pytest.approx(places[0][3, 4])
     assert sizes[0][0, 1] > sizes[0][3, 4] + 0.5
+
+
+@pytest.mark.parametrize("count", [5, 90])
+def test_a_curve_may_break_off_between_any_two_numbers(count: int) -> None:
+    """There is one assumption for each place of the step, and only what is on the same side of it is much alike."""
+    found = step_bases(arrange(list(range(count))))
+    assert len(found) == min(count - 1, MOST_STEPS)
+    for basis in found:
+        assert np.diagonal(likeness(basis)) == pytest.approx(1, abs=0.01)
+    assert likeness(found[0])[0, 1] < 1 - 2 * STEP + 0.01
+    assert likeness(found[0])[1, 2] > STEP
+
+
+def test_a_step_is_told_from_a_curve_only_on_a_lone_axis_of_some_numbers() -> None:
+    """Three numbers, words and grids have none."""
+    grid: list[VariantValue] = [{"x": x, "y": y} for x in range(4) for y in range(4)]
+    cases: list[list[VariantValue]] = [[1, 2, 3], ["a", "b", "c", "d", "e"], grid, [1]]
+    assert [step_bases(arrange(values)) for values in cases] == [[], [], [], []]
 
 
 def test_words_have_no_order() -> None:

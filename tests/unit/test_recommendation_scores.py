@@ -117,6 +117,18 @@ def test_a_value_that_was_never_tried_is_what_its_neighbours_are() -> None:
     assert words.means[2] == pytest.approx(1, abs=0.1)
 
 
+def test_the_edge_of_a_cliff_is_the_best_value() -> None:
+    """What is behind the edge does not pull it down, nor does it make a value look good that was never tried there."""
+    truth = np.where(np.arange(12) < 7, np.arange(12) / 10, 0.0)
+    tried = np.array([0, 2, 4, 5, 6, 7, 9, 11])
+    values, seeds = np.repeat(tried, 2), np.tile(np.arange(2), len(tried))
+    noise = 0.02 * np.random.default_rng(4).normal(size=len(values))
+    belief = believe_scores(arrange(list(range(12))), values, seeds, truth[values] + noise, METRIC_NOISE)
+    assert belief.p_best[6] > 0.88
+    assert belief.means[3] == pytest.approx(truth[3], abs=0.03)
+    assert belief.means[8] < 0.1
+
+
 def test_without_structure_neighbours_tell_little() -> None:
     """Scores that jump from place to place make the rough part believed."""
     random = np.random.default_rng(2)
