@@ -37,6 +37,7 @@ from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.capacity import ALL
 from pipeline_runner.queue.errors import QueueFullError, StillCancellingError
 from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.messages import topic_of
 from pipeline_runner.queue.repair import LOST
 from pipeline_runner.queue.service import JobService
 from pipeline_runner.queue.store import DamagedJobError, Numbered
@@ -118,9 +119,7 @@ class JobMethods:
         except Exception as error:
             logger.exception("pipeline %s cannot check a job", request.pipeline)
             raise InvalidInputError(f"config: {request.pipeline} cannot check it ({type(error).__name__})") from None
-        context = request.learning_context
-        if context:
-            topics.build(JOB_COMPLETED, context.experiment_id, context.variant_index)
+        topic_of(JOB_COMPLETED, request.learning_context)  # raises if no topic can be made of it
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         if (params.job_id is None) == (params.experiment_id is None):

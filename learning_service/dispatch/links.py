@@ -11,7 +11,7 @@ from learning_service.storage.confirmations import LogMark
 from learning_service.storage.job_rows import JobRow, job_kind
 from learning_service.storage.store import RunnerPipelines
 
-BATCH: Final = 500  # jobs in one request
+BATCH: Final = 1000  # jobs in one request
 TRIES: Final = 5  # of a job at which the runner fails; a passing fault of the runner must not fail jobs
 
 
