@@ -13,8 +13,9 @@ from learning_service.events.grouping import Grouping
 from learning_service.events.router import JobEvent, LearningController
 from learning_service.experiments.axes import plan_values
 from learning_service.experiments.model import Experiment, packed_status
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import PlannedJob, job_id
-from learning_service.experiments.variants import JobPhase, Variant, advanced
+from learning_service.experiments.variants import Variant, advanced
 
 
 class Router:

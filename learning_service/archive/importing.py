@@ -38,7 +38,8 @@ from learning_service.experiments.sharding import Shard
 from learning_service.experiments.variants import Variant
 from learning_service.storage.judgements import ComparisonRow, RatingRow
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import LearningStore, variant_rows
+from learning_service.storage.store import LearningStore
+from learning_service.storage.variant_rows import variant_rows
 
 SQL: Final = sql.load("learning_service.archive", "importing.sql")
 AT_ONCE: Final = 400  # records in one transaction, at most

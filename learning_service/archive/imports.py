@@ -13,6 +13,7 @@ from bus.transport.steps import Steps
 from learning_service.experiments import variants
 from learning_service.experiments.axes import axes_of
 from learning_service.experiments.blocks import check_repeats
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import (
     DEFINITION_BYTES,
     MAX_JOBS,
@@ -22,7 +23,7 @@ from learning_service.experiments.plan import (
     job_config,
     job_id,
 )
-from learning_service.experiments.variants import JobPhase, Variant
+from learning_service.experiments.variants import Variant
 
 AT_ONCE: Final = 1000  # records between two steps
 

@@ -9,6 +9,8 @@ from msgspec.msgpack import Decoder, Encoder
 from bus.contracts.messages import ImageRef
 
 NONE: Final = Raw(b"\x90")  # an empty array of msgpack
+Extent = tuple[int, int]  # so many pictures, which take so many bytes
+EMPTY: Final[Extent] = (0, 0)
 SHORT: Final = 16  # an array of fewer than that begins with one byte, FIX_ARRAY and their number
 FIX_ARRAY: Final = 0x90
 ARRAY_16: Final = b"\xdc"  # and their number in two bytes
@@ -62,9 +64,39 @@ def with_more(packed: Raw, images: Sequence[ImageRef], limit: int) -> Raw:
     more = images[: max(0, limit - count)]
     if not more:
         return packed
-    count += len(more)
+    return _array(count + len(more), data[start:], *map(_encode, more))
+
+
+def extent(packed: Raw) -> Extent:
+    """Return how many pictures there are, and how many bytes they take."""
+    data = memoryview(packed)
+    count, start = _header(data)
+    return count, len(data) - start
+
+
+def behind(packed: Raw, first: Extent) -> Raw:
+    """Return the pictures behind the first ones."""
+    count, size = first
+    if not count:
+        return packed
+    data = memoryview(packed)
+    in_all, start = _header(data)
+    return _array(in_all - count, data[start + size :])
+
+
+def joined(packed: Raw, more: Raw) -> Raw:
+    """Return the pictures of two."""
+    parts = [memoryview(packed), memoryview(more)]
+    headers = [_header(data) for data in parts]
+    return _array(
+        sum(count for count, _ in headers), *(data[at:] for (_, at), data in zip(headers, parts, strict=True))
+    )
+
+
+def _array(count: int, *parts: bytes | memoryview) -> Raw:
+    """Return an array of so many pictures, of whose bytes these are the parts."""
     header = bytes((FIX_ARRAY + count,)) if count < SHORT else ARRAY_16 + count.to_bytes(2, "big")
-    return Raw(b"".join((header, data[start:], *map(_encode, more))))
+    return Raw(b"".join((header, *parts)))
 
 
 def _header(data: memoryview) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from bus.contracts.messages import (
     VariantValue,
 )
 from learning_service.experiments import pictures
+from learning_service.experiments.phases import JobPhase, moved
 
 VariantEvent = Literal[
     "job_queued",
@@ -45,7 +46,6 @@ TRANSITIONS: Final[dict[VariantState, dict[VariantEvent, VariantState]]] = {
     "failed": {},
     "cancelled": {},
 }
-JobPhase = Literal["planned", "queued", "running", "ended", "replaced"]
 GONE: Final = frozenset[JobPhase]({"ended", "replaced"})
 # More jobs were planned: the one way back from an end.
 EXTENDED: Final[dict[VariantState, VariantState]] = {"pending": "pending", "queued": "queued"}
@@ -71,13 +71,14 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, r
 
     index: int
     value: VariantValue
-    jobs: dict[str, JobPhase]  # by job id; never changed in place
+    jobs: Mapping[str, JobPhase]  # by job id; never changed in place
     status: VariantState = "pending"
     running: int = 0
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
     packed: Raw = pictures.NONE  # its pictures
+    stored: pictures.Extent = pictures.EMPTY  # those of them that are stored as a whole; see `saving`
     error: str | None = None
     warned: int = 0  # completed jobs with warnings
     warning: str | None = None
@@ -193,23 +194,29 @@ def advanced(variant: Variant, events: Sequence[JobQueued | JobStarted | JobComp
     """Return the variant after events of its jobs, at least one, in this order: as one by one, with one copy."""
     ends = [event for event in events if isinstance(event, JobCompleted)]
     counted = _with_results(variant, ends) if ends else variant
-    jobs, running, status, revision = variant.jobs.copy(), variant.running, variant.status, variant.revision
+    running, status, revision = variant.running, variant.status, variant.revision
+    moves: dict[str, JobPhase] = {}
     left = variant.planned - variant.ended
     for event in events:
         before, name = status, event.job_id
-        running -= jobs[name] == "running"
+        running -= (moves.get(name) or variant.jobs[name]) == "running"
         if isinstance(event, JobCompleted):
             left -= 1
-            jobs[name], revision = "ended", revision + 1
+            moves[name], revision = "ended", revision + 1
             status = _next_status(status, counted, left)
         elif isinstance(event, JobStarted):
-            jobs[name], status, running = "running", transition(status, "job_started"), running + 1
+            moves[name], status, running = "running", transition(status, "job_started"), running + 1
             revision += status != before
         else:
-            jobs[name], status = "queued", transition(status, "job_queued")
+            moves[name], status = "queued", transition(status, "job_queued")
             revision += status != before
     return replace(
-        counted, jobs=jobs, running=running, status=status, revision=revision, updated_at=time_of(events[-1])
+        counted,
+        jobs=moved(variant.jobs, moves),
+        running=running,
+        status=status,
+        revision=revision,
+        updated_at=time_of(events[-1]),
     )
 
 
@@ -319,7 +326,7 @@ def _moved(variant: Variant, job_id: str, phase: JobPhase, status: VariantState,
     return replace(
         variant,
         status=status,
-        jobs={**variant.jobs, job_id: phase},
+        jobs=moved(variant.jobs, {job_id: phase}),
         running=variant.running + (phase == "running") - (variant.jobs[job_id] == "running"),
         revision=variant.revision + (status != variant.status),
         updated_at=now,

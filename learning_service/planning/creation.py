@@ -22,13 +22,15 @@ from learning_service.experiments.model import (
     experiment_view,
     packed_status,
 )
+from learning_service.experiments.phases import JobPhase, Phases
 from learning_service.experiments.plan import PlannedJob, check_plan, first_jobs, is_slow, job_id, runs_alone
 from learning_service.experiments.selection import Selection
-from learning_service.experiments.variants import JobPhase, Variant
+from learning_service.experiments.variants import Variant
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.layout import Layout
 from learning_service.storage.job_rows import job_kind
-from learning_service.storage.store import LearningStore, RunnerPipelines, variant_rows
+from learning_service.storage.store import LearningStore, RunnerPipelines
+from learning_service.storage.variant_rows import variant_rows
 
 PREVIEW: Final = "preview"
 logger = logging.getLogger(__name__)
@@ -130,7 +132,7 @@ def planned_variants(
     for index, value in enumerate(values):
         names = (job_id(experiment_id, PlannedJob(index, repeat)) for repeat in range(repeats))
         jobs: dict[str, JobPhase] = dict.fromkeys(names, "planned")
-        planned.append(Variant(index=index, value=value, jobs=jobs, revision=1, updated_at=created))
+        planned.append(Variant(index=index, value=value, jobs=Phases(jobs), revision=1, updated_at=created))
         yield None
     return planned
 

@@ -20,8 +20,9 @@ from bus.transport.pace import Pace
 from bus.transport.retry import retry_later
 from bus.transport.steps import Steps
 from learning_service.dispatch.dispatcher import Dispatcher
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import PlannedJob, parse_job_id
-from learning_service.experiments.variants import JobPhase, Variant
+from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore
 
 AT_ONCE: Final = 2000  # rows in one transaction, at most

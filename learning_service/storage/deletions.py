@@ -26,6 +26,7 @@ AT_ONCE: Final = (  # what removes one row, or few
 )
 IN_STEPS: Final = (  # what may remove very many
     SQL["prune_variants"],
+    SQL["prune_news"],
     SQL["prune_jobs"],
     SQL["prune_results"],
     SQL["prune_ratings"],

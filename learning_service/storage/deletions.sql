@@ -93,6 +93,11 @@ DELETE FROM variants WHERE (experiment_id, variant_index) IN (
     SELECT experiment_id, variant_index FROM variants WHERE experiment_id = ? LIMIT ?
 );
 
+-- prune_news: some of its rows.
+DELETE FROM variant_news WHERE (experiment_id, variant_index) IN (
+    SELECT experiment_id, variant_index FROM variant_news WHERE experiment_id = ? LIMIT ?
+);
+
 -- prune_jobs: some of its rows.
 DELETE FROM jobs WHERE number IN (SELECT number FROM jobs WHERE experiment_id = ? LIMIT ?);
 

@@ -10,8 +10,9 @@ from bus.contracts.messages import Message, VariantStatus, VariantValue, decode_
 from bus.protocol.frames import Record
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import pictures, variants
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import PlannedJob, job_id, parse_job_id
-from learning_service.experiments.variants import IMAGES_LIMIT, JobPhase, Variant
+from learning_service.experiments.variants import IMAGES_LIMIT, Variant
 from learning_service.storage.results import PictureRow, ResultRow
 
 

@@ -7,39 +7,33 @@ several ways to try first, and what to call that which cannot be restored.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import msgspec
-from msgspec.structs import replace
 
 from bus.contracts.messages import (
     ExperimentStatus,
     JobCompleted,
-    Message,
     SearchProgress,
-    VariantStatus,
-    VariantValue,
 )
-from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
+from bus.contracts.topics import EXPERIMENT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from bus.protocol.control import PAGE_LIMIT
-from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import variants
-from learning_service.experiments.axes import MAX_VARIANTS, plan_values
-from learning_service.experiments.model import Experiment, SearchState, variant_status
+from learning_service.experiments.model import Experiment, SearchState
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import parse_job_id
-from learning_service.experiments.variants import JobPhase
 from learning_service.storage.job_rows import job_kind
 from learning_service.storage.judgement_repair import repair_comparisons, repair_ratings
-from learning_service.storage.rebuilding import Evidence, readable, rebuild
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import LearningStore, is_readable
+from learning_service.storage.store import LearningStore, is_definition
 from learning_service.storage.unit_of_work import UnitOfWork
+from learning_service.storage.variant_repair import newest, planned_jobs, repair_variants
+from learning_service.storage.variant_rows import is_readable
 
 SQL: Final = sql.load("learning_service.storage", "repair.sql")
 # What is read, made or asked for again by itself.
@@ -48,6 +42,7 @@ RENEWED: Final = frozenset(
 )
 DEPARTED: Final = ("absences", "forgotten", "withdrawals")  # costs at most a job that runs twice, and counts once
 FROM_RUNNERS: Final = ("results", "pictures")  # is asked for at the runner that had the job; once there were two tables
+VARIANTS: Final = ("variants", "variant_news")
 _encode = msgspec.msgpack.Encoder().encode
 logger = logging.getLogger(__name__)
 
@@ -95,7 +90,7 @@ class Repair:
         before = len(self._waiting)
         steps: dict[str, Callable[[UnitOfWork], list[DamagedRow]]] = {
             "experiments": self._experiments,
-            "variants": self._variants,
+            "variants": lambda work: repair_variants(self._log, work, self._store, self._rows(*VARIANTS)),
             "adaptive": self._searches,
             "archived": self._archived,
             "deletions": self._deletions,
@@ -111,7 +106,8 @@ class Repair:
             for name in unreadable:
                 self._remove_unreadable(tx, name)
             for table, step in steps.items():
-                if self._rows(table) or (unreadable and table in ("experiments", "variants")):
+                tables = VARIANTS if table == "variants" else (table,)
+                if self._rows(*tables) or (unreadable and table in ("experiments", "variants")):
                     self._settle(tx, step(work))
             self._renew(tx)
             self._find_lost(work)
@@ -141,10 +137,10 @@ class Repair:
     def _remove_unreadable(self, tx: Transaction, name: str) -> None:
         """Remove those rows of an experiment that cannot be read."""
         for definition in self._log.query(SQL["select_definition"], (name,)):
-            if not is_readable(*definition):
+            if not is_definition(*definition):
                 tx.execute(SQL["delete_experiment"], (name,))
-        for index, state in self._log.query(SQL["select_states"], (name,)):
-            if not is_readable(state=state):
+        for index, *states in self._log.query(SQL["select_states"], (name,)):
+            if not is_readable(*states):
                 tx.execute(SQL["delete_variant"], (name, index))
 
     def _name_lost(self) -> None:
@@ -171,7 +167,7 @@ class Repair:
         """Restore experiments from their newest published statuses."""
         rows, restored = self._rows("experiments"), set()
         known = set(self._ids())
-        for status in self._newest(EXPERIMENT_STATUS):
+        for status in newest(self._log, EXPERIMENT_STATUS):
             if (
                 isinstance(status, ExperimentStatus)
                 and status.experiment_id not in known
@@ -203,50 +199,10 @@ class Repair:
         )
         work.tx.execute(SQL["restore_experiment"], row)
 
-    def _variants(self, work: UnitOfWork) -> list[DamagedRow]:
-        """Restore variants from their newest published statuses and the results of their jobs."""
-        published: dict[str, dict[int, VariantStatus]] = {}
-        for status in self._newest(VARIANT_STATUS):
-            if isinstance(status, VariantStatus):
-                published.setdefault(status.experiment_id, {})[status.variant_index] = status
-        restored, lost = set(), 0
-        for name in self._ids():
-            present = {index for (index,) in self._log.query(SQL["select_indices"], (name,))}
-            planned = self._planned(name)
-            for index in sorted({*published.get(name, {}), *planned} - present):
-                if self._restore_variant(work, name, index, published.get(name, {}).get(index), planned.get(index, [])):
-                    restored.add((name, index))
-                else:  # nothing tells what its jobs are to try
-                    work.tx.execute(SQL["delete_jobs_of"], (name, index))
-                    lost += 1
-        rows = self._rows("variants")
-        if not lost:
-            return rows
-        return [row for row in rows if (row.values.get("experiment_id"), row.values.get("variant_index")) in restored]
-
-    def _restore_variant(
-        self, work: UnitOfWork, name: str, index: int, published: VariantStatus | None, planned: list[str]
-    ) -> bool:
-        draft = work.draft(name)
-        value = published.variant_value if published else _planned_value(draft, index)
-        if value is None:
-            return False
-        results = [row for row in self._store.results.all(name) if row.variant_index == index]
-        pictures = [row for row in self._store.results.pictures(name) if row.variant_index == index]
-        seeds = draft.definition.repeats
-        variant = rebuild(Evidence(name, index, value, published, planned, seeds, results, pictures))
-        if published and variant_status(draft, variant) == published:
-            draft.put(variant)
-        else:
-            work.put(draft, replace(variant, revision=variant.revision + 1), variant.updated_at)
-        if published is None or published.completed == variant.completed:  # else pictures are missing, and come again
-            work.rate(draft, index, variant.updated_at)
-        return True
-
     def _searches(self, work: UnitOfWork) -> list[DamagedRow]:
         """Restore how far searches are from the newest published statuses."""
         restored = set()
-        for status in self._newest(EXPERIMENT_STATUS):
+        for status in newest(self._log, EXPERIMENT_STATUS):
             if not isinstance(status, ExperimentStatus) or status.search is None:
                 continue
             experiment = work.find(status.experiment_id)
@@ -260,7 +216,7 @@ class Repair:
 
     def _archived(self, work: UnitOfWork) -> list[DamagedRow]:
         """Restore which experiments are archived from their newest published statuses."""
-        for status in self._newest(EXPERIMENT_STATUS):
+        for status in newest(self._log, EXPERIMENT_STATUS):
             if isinstance(status, ExperimentStatus) and status.archived and self._store.find(status.experiment_id):
                 self._store.archived.write(work.tx, status.experiment_id, status.updated_at, archived=True)
                 self._store.drop(status.experiment_id)  # it was read without its mark
@@ -280,7 +236,7 @@ class Repair:
         alone = self._runners[0] if len(self._runners) == 1 else None
         for (name,) in self._log.query(SQL["select_submitting"]):
             draft = work.draft(name)
-            present = {job_id for job_ids in self._planned(name).values() for job_id in job_ids}
+            present = {job_id for job_ids in planned_jobs(self._log, name).values() for job_id in job_ids}
             kind = job_kind(draft.definition.pipeline, draft.definition.stage)
             for variant in list(draft.variants.values()):
                 missing = [
@@ -357,23 +313,6 @@ class Repair:
     def _ids(self) -> list[str]:
         return [name for (name,) in self._log.query(SQL["select_ids"])]
 
-    def _planned(self, name: str) -> dict[int, list[str]]:
-        """Return the jobs of an experiment that were to be sent, by variant."""
-        found: dict[int, list[str]] = {}
-        for job_id, index in self._log.query(SQL["select_jobs"], (name,)):
-            found.setdefault(index, []).append(job_id)
-        return found
-
-    def _newest(self, prefix: str) -> Iterator[Message]:
-        """Yield the newest message of each topic of our own log."""
-        topic = ""
-        while True:
-            page = self._log.latest(prefix, PAGE_LIMIT, topic)
-            yield from readable(page.records)
-            topic = page.next
-            if not topic:
-                return
-
 
 def _named(rows: list[DamagedRow], column: str, values: set[str]) -> list[DamagedRow]:
     return [row for row in rows if row.values.get(column) in values]
@@ -382,15 +321,3 @@ def _named(rows: list[DamagedRow], column: str, values: set[str]) -> list[Damage
 def _phases(experiment: Experiment) -> dict[str, JobPhase]:
     """Return how far each job of an experiment is."""
     return {name: phase for variant in experiment.variants.values() for name, phase in variant.jobs.items()}
-
-
-def _planned_value(experiment: Experiment, index: int) -> VariantValue | None:
-    """Return the value of a variant by the definition, if that gives all other variants their values, too."""
-    try:
-        values = plan_values(experiment.definition, MAX_VARIANTS, {})
-    except InvalidInputError:
-        return None
-    others = experiment.variants.items()
-    if index < len(values) and all(place < len(values) and values[place] == one.value for place, one in others):
-        return values[index]
-    return None

@@ -14,6 +14,11 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- select_indices: the variants of an experiment.
 SELECT variant_index FROM variants WHERE experiment_id = ?;
 
+-- delete_strays: what has changed of variants whose rows were damaged.
+DELETE FROM variant_news WHERE (experiment_id, variant_index) NOT IN (
+    SELECT experiment_id, variant_index FROM variants
+);
+
 -- select_jobs: the jobs of an experiment, in the order of their submission.
 SELECT job_id, variant_index FROM jobs WHERE experiment_id = ? ORDER BY number;
 
@@ -31,7 +36,8 @@ SELECT runner, finish_running FROM cancels WHERE experiment_id = ?;
 SELECT definition FROM experiments WHERE experiment_id = ?;
 
 -- select_states: those of the variants of an experiment.
-SELECT variant_index, state FROM variants WHERE experiment_id = ?;
+SELECT variant_index, variants.state, variant_news.state
+FROM variants LEFT JOIN variant_news USING (experiment_id, variant_index) WHERE experiment_id = ?;
 
 -- delete_experiment: one whose definition cannot be read.
 DELETE FROM experiments WHERE experiment_id = ?;

@@ -1,11 +1,10 @@
 """The learning service's tables, in the same file as its log."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from bus.contracts.messages import ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
@@ -17,11 +16,10 @@ from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.delivery import Position
-from learning_service.experiments import pictures
 from learning_service.experiments.model import Busy, Experiment, Listed, Summary
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.sharding import ALL, Shard, owner
-from learning_service.experiments.variants import ENDED, GONE, Variant
+from learning_service.experiments.variants import ENDED, GONE
 from learning_service.storage.archived import Archived
 from learning_service.storage.catalogue import Catalogue
 from learning_service.storage.confirmations import Confirmations
@@ -34,6 +32,7 @@ from learning_service.storage.recent import RecentExperiments
 from learning_service.storage.results import Results
 from learning_service.storage.searches import Searches
 from learning_service.storage.stale import StaleMarks
+from learning_service.storage.variant_rows import loaded, variant_rows
 
 SQL: Final = sql.load("learning_service.storage", "store.sql")
 UNASSIGNED: Final = ""  # the runner of jobs that have none yet, where a cancel is stored
@@ -42,7 +41,6 @@ RunnerPipelines = dict[str, dict[str, StageSpec]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_definition = msgspec.msgpack.Decoder(ExperimentDefinition).decode
-_decode_variant = msgspec.msgpack.Decoder(Variant).decode
 _decode_summary = msgspec.msgpack.Decoder(Summary).decode
 _decode_pipelines = msgspec.msgpack.Decoder(RunnerPipelines).decode
 
@@ -190,8 +188,13 @@ class LearningStore:
         return _decode_definition(rows[0][0]) if rows else None
 
     def write_variants(self, tx: Transaction, rows: list[Row]) -> None:
-        """Write variants: what `variant_rows` makes of them."""
+        """Write variants as a whole: what `variant_rows` makes of them."""
         tx.insert(SQL["upsert_variant"], rows)
+        tx.executemany(SQL["delete_news"], [row[:2] for row in rows])
+
+    def write_news(self, tx: Transaction, rows: list[Row]) -> None:
+        """Write what has changed of variants: what `news_rows` makes of it."""
+        tx.insert(SQL["upsert_news"], rows)
 
     def write_late(self, tx: Transaction, experiment_id: str, variant_index: int, body: bytes) -> None:
         """Keep an event that arrived after its variant had ended."""
@@ -331,7 +334,7 @@ class LearningStore:
             experiment = Experiment(
                 experiment_id,
                 _decode_definition(definition),
-                (_loaded(state) for (state,) in states),
+                (loaded(*both) for both in states),
                 created_at=created_at,
                 discovered=bool(discovered),
             )
@@ -351,30 +354,10 @@ def _summed(experiment: Experiment) -> tuple[str, int, float, bytes]:
     return experiment.status, experiment.counts.completed, experiment.seconds, _encode(experiment.summary)
 
 
-def variant_rows(variants: Mapping[tuple[str, int], Variant]) -> list[Row]:
-    """Return variants, by experiment and index, as they are written."""
-    return checked("variants", [(*key, _encode(variant)) for key, variant in variants.items()])
-
-
-def is_readable(definition: bytes | None = None, state: bytes | None = None) -> bool:
-    """Return whether a stored definition, or the state of a variant, can be decoded."""
+def is_definition(blob: bytes) -> bool:
+    """Return whether a stored definition can be decoded."""
     try:
-        if definition is not None:
-            _decode_definition(definition)
-        if state is not None:
-            pictures.unpack(_decode_variant(state).packed)
+        _decode_definition(blob)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
-
-
-def _loaded(state: bytes) -> Variant:
-    """Return a stored variant; its pictures are not looked at, for which the row has a checksum.
-
-    Raises:
-        DecodeError, UnicodeDecodeError: it is none.
-    """
-    variant = _decode_variant(state)
-    if variant.packed is pictures.NONE:
-        return variant
-    return replace(variant, packed=variant.packed.copy())  # which would keep the whole state in memory

@@ -23,6 +23,13 @@ CREATE TABLE variants (
     crc INTEGER,
     PRIMARY KEY (experiment_id, variant_index)
 ) WITHOUT ROWID;
+CREATE TABLE variant_news ( -- what has changed of a variant since its row was written, which grows with its jobs
+    experiment_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    crc INTEGER,
+    PRIMARY KEY (experiment_id, variant_index)
+) WITHOUT ROWID;
 CREATE TABLE jobs ( -- what is sent to runners; how far a job is stands in its variant's state
     number INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
     job_id TEXT NOT NULL,
@@ -93,6 +100,15 @@ ALTER TABLE experiments ADD COLUMN completed INTEGER;
 ALTER TABLE experiments ADD COLUMN seconds REAL;
 ALTER TABLE experiments ADD COLUMN summary BLOB;
 
+-- migration_6: the row of a variant is not written with each event.
+CREATE TABLE variant_news (
+    experiment_id TEXT NOT NULL,
+    variant_index INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    crc INTEGER,
+    PRIMARY KEY (experiment_id, variant_index)
+) WITHOUT ROWID;
+
 -- insert_experiment: add an experiment.
 INSERT INTO experiments (experiment_id, definition, created_at, discovered, started_at, updated_at, revision, status,
     completed, seconds, summary)
@@ -123,8 +139,16 @@ FROM experiments WHERE experiment_id = ?;
 INSERT INTO variants (experiment_id, variant_index, state, crc) VALUES (?, ?, ?, ?)
 ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state, crc = excluded.crc;
 
+-- upsert_news: write what has changed of a variant since.
+INSERT INTO variant_news (experiment_id, variant_index, state, crc) VALUES (?, ?, ?, ?)
+ON CONFLICT (experiment_id, variant_index) DO UPDATE SET state = excluded.state, crc = excluded.crc;
+
+-- delete_news: nothing has: it was written.
+DELETE FROM variant_news WHERE experiment_id = ? AND variant_index = ?;
+
 -- select_variants: the variants of an experiment.
-SELECT state FROM variants WHERE experiment_id = ? ORDER BY variant_index;
+SELECT variants.state, variant_news.state FROM variants LEFT JOIN variant_news USING (experiment_id, variant_index)
+WHERE experiment_id = ? ORDER BY variant_index;
 
 -- select_last_job: the highest number that a job has had.
 SELECT max(

@@ -4,12 +4,13 @@ from bus.contracts.messages import JobCompleted
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
-from learning_service.experiments import variants
+from learning_service.experiments import saving, variants
 from learning_service.experiments.draft import Draft
 from learning_service.experiments.model import Experiment, experiment_status, packed_status
 from learning_service.experiments.variants import Variant
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import LearningStore, variant_rows
+from learning_service.storage.store import LearningStore
+from learning_service.storage.variant_rows import news_rows, variant_rows
 
 
 class UnitOfWork:
@@ -82,8 +83,7 @@ class UnitOfWork:
             self._store.results.write(self.tx, self._ended)
             self._store.stale.mark(self.tx, self._stale)
             self._rate_ended()
-        changed = {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()}
-        self._store.write_variants(self.tx, variant_rows(changed))
+        self._write_variants()
         for name, index in self._news:
             draft = self._drafts[name]
             self.tx.append(topics.build(VARIANT_STATUS, name, index), packed_status(draft, draft.variants[index]))
@@ -93,6 +93,14 @@ class UnitOfWork:
                 self.tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(draft))
             if name in self._published or draft.changed:
                 self._store.write_experiment(self.tx, draft)
+
+    def _write_variants(self) -> None:
+        changed = {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()}
+        whole = {key: one for key, one in changed.items() if saving.is_whole_due(one)}
+        self._store.write_variants(self.tx, variant_rows(whole))
+        self._store.write_news(self.tx, news_rows({key: one for key, one in changed.items() if key not in whole}))
+        for (name, index), one in whole.items():
+            self._drafts[name].changed[index] = saving.saved(one)
 
     def _rate_ended(self) -> None:
         """Recount ratings after jobs have made a picture again: the same content may be rated already."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from msgspec.msgpack import decode
 from msgspec.structs import replace
 
 from bus.config.limits import Limits
@@ -16,7 +15,9 @@ from bus.eventlog.errors import BodyTooLargeError, LogError
 from bus.eventlog.log import Log
 from bus.protocol.frames import Record
 from learning_service.experiments.variants import Variant
-from learning_service.storage.store import LearningStore, variant_rows
+from learning_service.storage.store import SQL as STORE_SQL
+from learning_service.storage.store import LearningStore
+from learning_service.storage.variant_rows import loaded, variant_rows
 from tests.support.checker import grow
 from tests.support.factories import EXPERIMENT, JobScript, badly, context, image, messages, planned_jobs, well
 from tests.support.helpers import wait_until
@@ -72,7 +73,7 @@ def test_state_position_and_messages_are_written_in_one_transaction(services: Se
     seen: list[tuple[int, int, int]] = []
 
     def look(_records: list[Record]) -> None:
-        states = [decode(state, type=Variant) for (state,) in learning.log.query("SELECT state FROM variants")]
+        states = [loaded(*both) for both in learning.log.query(STORE_SQL["select_variants"], (EXPERIMENT,))]
         ended = sum(list(state.jobs.values()).count("ended") for state in states)
         position = 'SELECT coalesce(max("offset"), 0) FROM positions'
         newest = messages(learning.log.latest("variant.status.", 10)[0])

@@ -19,8 +19,9 @@ from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.job_rows import JobRow
 from learning_service.storage.results import EndedJobs
-from learning_service.storage.store import SQL, LearningStore, variant_rows
+from learning_service.storage.store import SQL, LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
+from learning_service.storage.variant_rows import variant_rows
 from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment, well
 
 

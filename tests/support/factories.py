@@ -33,8 +33,9 @@ from bus.protocol.frames import Record
 from bus.transport.loop import Loop
 from learning_service.events.router import Applied, JobEvent, LearningController, Outcome
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import PlannedJob, job_id
-from learning_service.experiments.variants import JobPhase, Variant
+from learning_service.experiments.variants import Variant
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from tests.support.helpers import PATIENCE, TIME_FACTOR, call_in
 

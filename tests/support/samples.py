@@ -1,5 +1,6 @@
 """Samples of types as plain data, with the places in them at which another version may have written something else."""
 
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -66,7 +67,7 @@ class Sample:
             return [self._of(parts[0], f"{path}[0]")]
         if origin is tuple:
             return [self._of(part, f"{path}[{index}]") for index, part in enumerate(parts)]
-        if origin is dict:
+        if origin in (dict, Mapping):
             return {TEXT: self._of(parts[1], f"{path}[...]")}
         raise AssertionError(f"{path}: no sample of {hint}")
 

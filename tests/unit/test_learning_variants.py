@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobResult, RatingSummary, VariantState
 from learning_service.experiments import variants
+from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.variants import (
     ENDED,
     ERROR_LIMIT,
@@ -22,7 +23,6 @@ from learning_service.experiments.variants import (
     METRICS_LIMIT,
     TRANSITIONS,
     UNKNOWN_ERROR,
-    JobPhase,
     Variant,
     VariantEvent,
     transition,
