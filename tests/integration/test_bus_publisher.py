@@ -27,6 +27,7 @@ from bus.transport.sockets import BindError
 from tests.support.helpers import (
     LOCALHOST,
     PATIENCE,
+    REPLY_SECONDS,
     TIME_FACTOR,
     Service,
     append,
@@ -55,7 +56,7 @@ def publish(log: Log, loop: Loop, feed: Address = LOCALHOST, control: Address = 
     return Publisher(log, loop, service="test", version="1.0", feed=feed, control=control)
 
 
-def info(address: str, timeout: float = PATIENCE) -> InfoReply:
+def info(address: str, timeout: float = REPLY_SECONDS) -> InfoReply:
     """Ask a service who it is."""
     return request(address, "info", {}, InfoReply, timeout * TIME_FACTOR)
 
@@ -122,7 +123,7 @@ def test_many_wishes_for_a_heartbeat_are_granted_by_few(serve: Serve, path: Path
         beat(listener)
         start = time.monotonic()
         for _ in range(200):
-            request(service.address, "heartbeat", {}, dict[str, str], PATIENCE * TIME_FACTOR)
+            request(service.address, "heartbeat", {}, dict[str, str], REPLY_SECONDS)
         seconds = time.monotonic() - start
         while listener.poll(int(NOT_LONG * 1000)):
             beat(listener)
@@ -183,11 +184,11 @@ def test_noise_on_the_ports_disturbs_nobody(serve: Serve, subscribe: Subscribe, 
     """An HTTP request or stray bytes are neither a request nor a subscription."""
     service = serve(path)
     for address in (service.publisher.feed, service.publisher.control):
-        with socket.create_connection(address, timeout=PATIENCE * TIME_FACTOR) as connection:
+        with socket.create_connection(address, timeout=REPLY_SECONDS) as connection:
             connection.sendall(noise)
 
     subscriber = subscribe([service.address])
-    assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
+    assert subscriber.wait_ready(REPLY_SECONDS)
     service.append(("a.", 1))
 
     assert names(collect(subscriber, 1)) == ["1"]
@@ -199,7 +200,7 @@ def test_malformed_feed_messages_are_dropped_and_counted(serve: Serve, subscribe
     """Wrong frames, garbage, another version, a topic too long or not ASCII: the subscriber goes on."""
     service = serve(path)
     subscriber = subscribe([service.address])
-    assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
+    assert subscriber.wait_ready(REPLY_SECONDS)
     good = encode_feed(service.log.epoch, 1, [0], 7, b"\x80")
     bad = [
         [b"a."],

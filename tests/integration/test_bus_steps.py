@@ -18,7 +18,7 @@ from bus.transport import sockets
 from bus.transport.client import RequestClient, request
 from bus.transport.loop import TURN_SECONDS, Loop
 from bus.transport.steps import Steps, complete, in_thread, wait
-from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, deadline, wait_until
+from tests.support.helpers import PATIENCE, REPLY_SECONDS, TIME_FACTOR, Service, deadline, wait_until
 
 LONG: Final = 40  # steps
 STEP: Final = TURN_SECONDS / 2  # seconds
@@ -216,7 +216,7 @@ def test_other_requests_are_answered_meanwhile(asked: Asked, loop: Loop) -> None
     for name in ("a", "b"):
         client.ask("long", {"name": name}, dict, partial(replies.__setitem__, name), replies_error)
     step_until(loop, lambda: asked.begun == ["a", "b"], asked.begun)
-    metrics = request(asked.address, "metrics", NoParams(), MetricsReply, PATIENCE).metrics
+    metrics = request(asked.address, "metrics", NoParams(), MetricsReply, REPLY_SECONDS).metrics
     assert replies == {}
     asked.open()
     step_until(loop, lambda: len(replies) == 2, replies)
@@ -238,9 +238,9 @@ def test_what_a_step_raises_is_the_reply(asked: Asked, name: object, code: str) 
     """With the codes and words of a method that is answered at once; the service goes on."""
     asked.open()
     with pytest.raises(ControlError) as refused:
-        request(asked.address, "long", {"name": name}, dict, PATIENCE)
+        request(asked.address, "long", {"name": name}, dict, REPLY_SECONDS)
     assert refused.value.code == code
-    assert request(asked.address, "long", {}, dict, PATIENCE) == {"name": "a"}
+    assert request(asked.address, "long", {}, dict, REPLY_SECONDS) == {"name": "a"}
 
 
 @pytest.mark.fault(item="F110")
@@ -250,7 +250,7 @@ def test_only_so_many_long_requests_are_worked_on_at_a_time(asked: Asked, loop: 
     replies: list[object] = []
     client = RequestClient(loop, asked.address)
     for _ in range(LONG_REQUESTS + 2):
-        client.ask("long", {}, dict, replies.append, lambda error: refusals.append(error.code), PATIENCE)
+        client.ask("long", {}, dict, replies.append, lambda error: refusals.append(error.code), REPLY_SECONDS)
         loop.step(0)
     step_until(loop, lambda: len(refusals) == 2, refusals)
     assert (refusals, replies) == (["unavailable"] * 2, [])
@@ -258,7 +258,7 @@ def test_only_so_many_long_requests_are_worked_on_at_a_time(asked: Asked, loop: 
     step_until(loop, lambda: len(replies) == LONG_REQUESTS, replies)
     client.close()
 
-    assert request(asked.address, "long", {}, dict, PATIENCE) == {"name": "a"}
+    assert request(asked.address, "long", {}, dict, REPLY_SECONDS) == {"name": "a"}
 
 
 def test_the_reply_to_a_client_that_is_gone_is_dropped(asked: Asked) -> None:
@@ -267,7 +267,7 @@ def test_the_reply_to_a_client_that_is_gone_is_dropped(asked: Asked) -> None:
     socket.send_multipart([b"1", b"long", b""])
     wait_until(lambda: bool(asked.begun))
     socket.close()
-    request(asked.address, "info", {}, dict, PATIENCE)  # by now its end has arrived, too, or does so soon
+    request(asked.address, "info", {}, dict, REPLY_SECONDS)  # by now its end has arrived, too, or does so soon
     asked.open()
 
-    assert request(asked.address, "long", {}, dict, PATIENCE) == {"name": "a"}
+    assert request(asked.address, "long", {}, dict, REPLY_SECONDS) == {"name": "a"}

@@ -24,7 +24,7 @@ from learning_service.planning.layout import Layout
 from learning_service.service import LearningService
 from learning_service.storage.store import LearningStore
 from tests.support.factories import EXPERIMENT, ServiceThread, planned_experiment
-from tests.support.helpers import PATIENCE, wait_until
+from tests.support.helpers import REPLY_SECONDS, wait_until
 from tests.support.learning_services import SMALL, ScriptedRunner, Services, address_of, create, query, show
 
 PLAN = replace(SMALL, variable=Variable(name="cfg_scale", values=[1.0, 2.0, 3.0]), jobs_per_variant=4)
@@ -196,7 +196,7 @@ def test_a_request_that_is_repeated_while_it_is_worked_on_creates_one_experiment
     create(learning, PLAN, "exp-0")
     client = RequestClient(loop, address_of(learning))
     params = CreateParams(experiment_id=EXPERIMENT, definition=PLAN)
-    asked = [client.answer("experiment.create", params, ExperimentView, PATIENCE) for _ in range(3)]
+    asked = [client.answer("experiment.create", params, ExperimentView, REPLY_SECONDS) for _ in range(3)]
 
     wait_until(lambda: bool(loop.step(0.01)) and all(one.done() for one in asked), what="the answers")
     client.close()

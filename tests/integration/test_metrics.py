@@ -19,7 +19,7 @@ from bus.telemetry.prometheus import exposition
 from bus.transport.client import request
 from learning_service.service import LearningService
 from tests.support.factories import ServiceThread
-from tests.support.helpers import PATIENCE, Service, collect, wait_until
+from tests.support.helpers import PATIENCE, REPLY_SECONDS, Service, collect, wait_until
 from tests.support.learning_services import (
     ALL,
     SMALL,
@@ -44,7 +44,7 @@ Subscribe = Callable[..., Subscriber]
 
 def metrics_of(address: str) -> list[Metric]:
     """Ask a service."""
-    return request(address, "metrics", {}, MetricsReply, PATIENCE).metrics
+    return request(address, "metrics", {}, MetricsReply, REPLY_SECONDS).metrics
 
 
 def reading(address: str, name: str, **labels: str) -> Any:
@@ -66,7 +66,7 @@ def test_a_publisher_counts_what_it_sends_and_answers(serve: Serve, tmp_path: Pa
     service.append(("a.x.1.", 1), ("a.x.2.", 2), ("b.", 3))
     for method in ("info", "info", "made-up", "made-up-too"):
         try:
-            request(service.address, method, {}, dict[str, Any], PATIENCE)
+            request(service.address, method, {}, dict[str, Any], REPLY_SECONDS)
         except ControlError as error:
             assert error.code == "unknown_method"  # noqa: PT017 - the others must not raise
 
@@ -109,7 +109,7 @@ def test_a_damaged_record_is_counted_once_however_often_it_is_read(serve: Serve,
     service.append(("a.", 1), ("a.", 2), ("a.", 3))
     service.call(lambda: service.log._db.execute('UPDATE log SET crc = crc + 1 WHERE "offset" = 2'))
     for _ in range(3):
-        request(service.address, "fetch", {}, dict[str, Any], PATIENCE)
+        request(service.address, "fetch", {}, dict[str, Any], REPLY_SECONDS)
 
     assert reading(service.address, "variantbus_log_damaged_records") == 1
 

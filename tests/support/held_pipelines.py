@@ -16,7 +16,7 @@ from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.service import Runner
 from tests.support.factories import ServiceThread, well
-from tests.support.helpers import PATIENCE, TIME_FACTOR, deadline, wait_until
+from tests.support.helpers import PATIENCE, REPLY_SECONDS, TIME_FACTOR, deadline, wait_until
 
 SPEC = {"run": StageSpec(variables={"level": VariableSpec(kind="int")})}
 
@@ -127,7 +127,7 @@ class Speechless(Exception):  # noqa: N818 - it is about its text
 
 def ask(runner: ServiceThread[Runner], method: str, params: object, reply: type[Any]) -> Any:
     """Ask the runner."""
-    return request(str(runner.service.publisher.control), method, params, reply)
+    return request(str(runner.service.publisher.control), method, params, reply, REPLY_SECONDS)
 
 
 def refusal(runner: ServiceThread[Runner], method: str, params: object) -> tuple[str, str]:

@@ -26,6 +26,7 @@ POLL_SECONDS: Final = 0.002
 POLL_SHARE: Final = 0.1  # of the time waited so far, up to this:
 LONGEST_POLL_SECONDS: Final = 0.02
 PATIENCE: Final = 10.0  # seconds that anything which must happen may take; only a failing test takes so long
+REPLY_SECONDS: Final = PATIENCE * TIME_FACTOR  # that a service of a test may take to answer
 LOCALHOST: Final = Address("127.0.0.1", 0)
 
 

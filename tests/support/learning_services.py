@@ -49,7 +49,7 @@ from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import Runner
 from tests.support.factories import EXPERIMENT, JobScript, ServiceThread, definition, well
-from tests.support.helpers import LOCALHOST, TIME_FACTOR, Service, deadline, wait_until
+from tests.support.helpers import LOCALHOST, REPLY_SECONDS, TIME_FACTOR, Service, deadline, wait_until
 from tests.support.log_files import remove_oldest
 
 STAGES = {"txt2img": StageSpec(variables={"cfg_scale": VariableSpec(kind="float"), "prompt": VariableSpec(kind="str")})}
@@ -321,7 +321,7 @@ def address_of(learning: ServiceThread[LearningService]) -> str:
 
 def outcomes(learning: ServiceThread[LearningService]) -> dict[str, int]:
     """Return what became of events since the service started, such as {"ignored no_learning_context": 1}."""
-    metrics = request(address_of(learning), "metrics", {}, MetricsReply).metrics
+    metrics = request(address_of(learning), "metrics", {}, MetricsReply, REPLY_SECONDS).metrics
     samples = [one for metric in metrics if metric.name == "variantbus_events_routed_total" for one in metric.samples]
     return {f"{one.labels['outcome']} {one.labels['reason']}".rstrip(): int(one.value) for one in samples}
 
@@ -334,7 +334,7 @@ def create(
     limit = deadline()
     while True:
         try:
-            return request(address_of(learning), "experiment.create", params, ExperimentView)
+            return request(address_of(learning), "experiment.create", params, ExperimentView, REPLY_SECONDS)
         except ControlError as error:
             if error.code != "unavailable" or limit.passed:
                 raise
@@ -342,9 +342,8 @@ def create(
 
 def show(learning: ServiceThread[LearningService], experiment_id: str = EXPERIMENT) -> ExperimentView:
     """Ask how an experiment is."""
-    return request(
-        address_of(learning), "experiment.show", ExperimentParams(experiment_id=experiment_id), ExperimentView
-    )
+    params = ExperimentParams(experiment_id=experiment_id)
+    return request(address_of(learning), "experiment.show", params, ExperimentView, REPLY_SECONDS)
 
 
 def wait_for(learning: ServiceThread[LearningService], status: str, experiment_id: str = EXPERIMENT) -> ExperimentView:
@@ -381,7 +380,7 @@ def query(learning: ServiceThread[LearningService], statement: str) -> list[tupl
 
 def jobs_in(runner: ServiceThread[Runner], state: JobState | None = None) -> list[str]:
     """Return the jobs of a real runner."""
-    reply = request(str(runner.service.publisher.control), "job.list", {"state": state}, JobListReply)
+    reply = request(str(runner.service.publisher.control), "job.list", {"state": state}, JobListReply, REPLY_SECONDS)
     return sorted(job.job_id for job in reply.jobs)
 
 

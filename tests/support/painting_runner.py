@@ -20,7 +20,7 @@ from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.service import Runner
 from tests.support.factories import ServiceThread
-from tests.support.helpers import LOCALHOST, wait_until
+from tests.support.helpers import LOCALHOST, REPLY_SECONDS, wait_until
 
 
 def picture(size: tuple[int, int] = (500, 400)) -> bytes:
@@ -74,7 +74,7 @@ class RunnerOfOne:
 
     def ask(self, method: str, params: object, reply: type[Any] = dict) -> Any:
         """Ask the runner."""
-        return request(self.address, method, params, reply)
+        return request(self.address, method, params, reply, REPLY_SECONDS)
 
     def send(self, job: JobRequest) -> None:
         """Submit a job."""

@@ -21,7 +21,7 @@ from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.protocol.addresses import parse_address
 from bus.protocol.control import InfoReply
 from bus.transport.client import request
-from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.helpers import REPLY_SECONDS, TIME_FACTOR, wait_until
 
 R = TypeVar("R")
 ROOT: Final = Path(__file__).parents[2]
@@ -30,9 +30,11 @@ MARK: Final = "VARIANTBUS_TEST_WORKSPACE"  # in the environment of all that a te
 START_SECONDS: Final = 20.0
 COMMAND_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 8.0
-HALF_MADE: Final = re.compile(
-    r"Exception ignored in: <function Socket\.__del__ .*\nTraceback .*\n(  .*\n)+ResourceWarning: Unclosed socket .*\n"
+_UNCLOSED: Final = (
+    r"Exception ignored in: <function Socket\.__del__ .*\nTraceback .*\n(  .*\n)+ResourceWarning: Unclosed socket "
 )
+HALF_MADE: Final = re.compile(_UNCLOSED + r".*\n")
+OF_NO_TYPE: Final = re.compile(_UNCLOSED + r"<zmq\.Socket\(zmq\.UNKNOWN\).*\n")
 TAIL_CHARACTERS: Final = 3000
 STEADY_PORTS: Final = range(15_000, 32_000)  # below those that systems give to outgoing connections
 _randomness: Final = random.SystemRandom()
@@ -94,11 +96,11 @@ class Running:
         """Return the end of what it has printed on stderr, without what nobody can help.
 
         A signal may come while a socket is made, before anybody has it who could close it; Python closes it, and says
-        so, as warnings are errors here.
+        so, as warnings are errors here. Where it was the signal of a child that has ended, the status is another one.
         """
         text = self.err.read_text(encoding="utf-8", errors="replace")
         was_ended = self.popen.returncode in (129, 130, 143)
-        return (HALF_MADE.sub("", text) if was_ended else text)[-TAIL_CHARACTERS:]
+        return (HALF_MADE if was_ended else OF_NO_TYPE).sub("", text)[-TAIL_CHARACTERS:]
 
     def lines(self) -> list[Any]:
         """Return the JSON documents that it has printed, one a line."""
@@ -176,7 +178,7 @@ class ServiceProcess:
 
     def ask(self, method: str, params: object, reply: type[R]) -> R:
         """Ask its control socket."""
-        return request(self.control, method, params, reply)
+        return request(self.control, method, params, reply, REPLY_SECONDS)
 
     @property
     def info(self) -> InfoReply:
