@@ -4,13 +4,12 @@ The publisher tells the address of its feed as it sees it itself. Where the cont
 NAT), another publisher may be at that address here. Every log has epochs of its own: those of both sides are compared.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 WRONG_AFTER = 2  # heartbeats; after one, the publisher may have been restarted between `info` and the heartbeat
 
 
-@dataclass(frozen=True, slots=True)
-class WrongFeed:
+class WrongFeed(Struct, frozen=True, gc=False):
     """The feed at this address is another publisher's: nothing of it is delivered."""
 
     feed: str

@@ -15,9 +15,10 @@ while the answer with the one before it is awaited).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.frames import Epochs
@@ -26,8 +27,7 @@ from bus.protocol.identity import WrongFeed
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Struct, frozen=True, gc=False):
     """Ask `fetch {prefix, after, until, limit}`."""
 
     after: int
@@ -35,22 +35,19 @@ class Fetch:
     limit: int = PAGE_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True, gc=False):
     """Ask `check {prefix, after}`."""
 
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(Struct, frozen=True, gc=False):
     """Ask `info`: the epoch is not known, or the log seems to end before what we have."""
 
     at: int | None = None  # our offset when we ask
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(Struct, frozen=True, gc=False):
     """Ask `latest {prefix, after_topic}`: the newest event of each topic."""
 
     after_topic: str = ""
@@ -59,8 +56,7 @@ class Latest:
 Request = Fetch | Check | Info | Latest
 
 
-@dataclass(frozen=True, slots=True)
-class Truncated:
+class Truncated(Struct, frozen=True, gc=False):
     """Retention has taken the offsets in (after, first): up to that many events of the prefix are gone."""
 
     after: int
@@ -79,8 +75,7 @@ class Truncated:
         return f"retention has removed {span}; at most {self.count} events are gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Rewound:
+class Rewound(Struct, frozen=True, gc=False):
     """The publisher's log is another one, or lost its end in a power cut: reading continues at `to`, not at `at`."""
 
     at: int
@@ -91,8 +86,7 @@ class Rewound:
         return f"the log is another one or lost its end: reading continues after event {self.to}, it was at {self.at}"
 
 
-@dataclass(frozen=True, slots=True)
-class Damaged:
+class Damaged(Struct, frozen=True, gc=False):
     """The record at this offset fails its checksum at the publisher, or is missing there: it cannot be delivered."""
 
     offset: int
@@ -117,8 +111,7 @@ def resume_offset(epoch: int | None, offset: int, epochs: Epochs) -> int:
     return min([offset, *(start for _, start in epochs[known[-1] + 1 :])])
 
 
-@dataclass(slots=True)
-class _Listing(Generic[T]):
+class _Listing(Struct, Generic[T]):
     """What `latest` has given so far, page by page: of each topic the newest event, if its offset is at most `until`.
 
     What is newer comes from the log, or by another listing if retention takes it meanwhile.

@@ -5,9 +5,7 @@ of Prometheus: base units, and `_total` at the end of what only grows until the 
 """
 
 import os
-import platform
 import resource
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -105,6 +103,9 @@ class Traffic:
 
 def process_points(version: str) -> Provider:
     """Return the provider of the points of the process: versions, uptime and resources."""
+    import platform  # noqa: PLC0415 - a command that asks a service tells no points of its own
+    import sqlite3  # noqa: PLC0415 - the same
+
     started = time.monotonic()
     info = {
         "version": version,

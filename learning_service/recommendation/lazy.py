@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from bus.console.extras import install_command
+from bus.console.installing import install_command
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import Candidate, Objective, Score

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from bus.console import extras
+from bus.console import extras, installing
 from tests.support.helpers import TIME_FACTOR
 
 ROOT: Final = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ exec {python} -c 'import sys; sys.version_info = (3, 10, 13, "final", 0); exec(s
 
 def installed_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *, editable: bool = False, pip: bool = True) -> None:
     """Pretend that the packages are in a folder, and that this Python has a pip which is called so."""
-    monkeypatch.setattr(extras, "__file__", str(folder / "bus" / "console" / "extras.py"))
+    monkeypatch.setattr(installing, "__file__", str(folder / "bus" / "console" / "installing.py"))
     monkeypatch.setattr(sys, "executable", "/env/bin/python")
     monkeypatch.setattr(shutil, "which", lambda _: "/env/bin/pip" if pip else "/usr/bin/pip")
 
@@ -39,30 +39,30 @@ def test_in_a_checkout_the_checkout_is_installed_again(tmp_path: Path, monkeypat
     """By its folder, or by a dot if that is where we stand; as an editable one where it is."""
     (tmp_path / "pyproject.toml").touch()
     installed_in(tmp_path, monkeypatch)
-    assert extras.install_command("all") == f"pip install '{tmp_path}[all]'"
+    assert installing.install_command("all") == f"pip install '{tmp_path}[all]'"
     monkeypatch.chdir(tmp_path)
-    assert extras.install_command("all") == "pip install '.[all]'"
+    assert installing.install_command("all") == "pip install '.[all]'"
     installed_in(tmp_path, monkeypatch, editable=True)
-    assert extras.install_command("all") == "pip install --editable '.[all]'"
+    assert installing.install_command("all") == "pip install --editable '.[all]'"
 
 
 def test_of_a_wheel_the_name_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is installed says what its extras are."""
     installed_in(tmp_path, monkeypatch)
 
-    assert extras.install_command("web") == "pip install 'variantbus[web]'"
+    assert installing.install_command("web") == "pip install 'variantbus[web]'"
 
 
 def test_another_pip_on_the_path_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would install into another Python; environments of pipx and uv have none at all."""
     installed_in(tmp_path, monkeypatch, pip=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
-    assert extras.install_command("web") == "/env/bin/python -m pip install 'variantbus[web]'"
+    assert installing.install_command("web") == "/env/bin/python -m pip install 'variantbus[web]'"
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    assert extras.install_command("web") == "uv pip install --python /env/bin/python 'variantbus[web]'"
+    assert installing.install_command("web") == "uv pip install --python /env/bin/python 'variantbus[web]'"
     (tmp_path / "pipx_metadata.json").touch()
-    assert extras.install_command("web") == "pipx runpip variantbus install 'variantbus[web]'"
+    assert installing.install_command("web") == "pipx runpip variantbus install 'variantbus[web]'"
 
 
 def test_a_module_of_ours_that_is_missing_is_a_fault() -> None:

@@ -14,10 +14,11 @@ from variantbus.cli.main import main
 
 # large ones of others, and rooms of ours, that are for some commands only
 HEAVY: Final = {
-    "PIL", "asyncio", "bus.eventlog", "bus.publisher", "bus.subscriber", "jinja2", "learning_service.experiments",
-    "learning_service.planning", "learning_service.search", "learning_service.service", "learning_service.storage",
-    "msgspec", "numpy", "pipeline_runner", "psutil", "rich", "scipy", "starlette", "tomlkit",
-    "urllib3", "uvicorn", "variantbus.dashboard", "variantbus.reports", "websockets", "zmq",
+    "PIL", "asyncio", "bus.eventlog", "bus.publisher", "bus.subscriber", "importlib.metadata", "jinja2",
+    "learning_service.experiments", "learning_service.planning", "learning_service.search",
+    "learning_service.service", "learning_service.storage", "msgspec", "numpy", "pipeline_runner", "psutil", "rich",
+    "scipy", "starlette", "tomlkit", "urllib3", "uvicorn", "variantbus.dashboard", "variantbus.reports", "websockets",
+    "zmq",
 }  # fmt: skip
 ASKING: Final = {"msgspec", "rich", "zmq", "bus.eventlog"}  # one request and a table; of the log, its errors
 LISTING: Final = {*ASKING, "variantbus.reports"}
