@@ -29,9 +29,7 @@ EVEN: Final = 1e-6  # of an axis, by which equal steps may differ
 KNOTS: Final = 48  # places of an axis that carry its curve; others are interpolated
 NEGLIGIBLE: Final = 1e-4  # of the largest part of a basis
 MOST_COLUMNS: Final = 96
-STEP: Final = (
-    0.64  # of the values' variance, where their curve breaks off; the rest is a curve on both sides of the step
-)
+STEP: Final = 0.64  # of the variance of values whose curve breaks off
 STEP_LENGTH: Final = 0.5
 MOST_STEPS: Final = 24
 LEAST_VALUES: Final = 4  # of an axis on which a step is told from a curve

@@ -264,13 +264,16 @@ def _scaled(system: _System, table: _Table, family: _Family) -> tuple[Array, Arr
     gone, left = (own, seed) if system.has_seeds else (seed, own)
     smooth = np.repeat(np.sqrt(family.smooth)[:, None], family.basis.columns.shape[1], axis=1)
     scales = np.concatenate([one, smooth, np.sqrt(left), one], axis=1)
-    variances, which = np.unique(gone, axis=0, return_inverse=True)
+    # What is eliminated depends on one of the two ratios alone, so few of these matrices differ.
+    ratio = family.steps[:, 1 if system.has_seeds else 0]
+    _, first, which = np.unique(ratio, return_index=True, return_inverse=True)
+    variances = gone[first]
     taken = variances / (1 + variances * system.looks)
     matrices = system.whole - (system.rows.T * taken[:, None, :]) @ system.rows
-    found = matrices[which.ravel()] * scales[:, :, None] * scales[:, None, :]
+    found = matrices[which] * scales[:, :, None] * scales[:, None, :]
     inner = np.arange(1, found.shape[1] - 1)
     found[:, inner, inner] += 1
-    return found, scales, taken[which.ravel()]
+    return found, scales, taken[which]
 
 
 def _weigh(table: _Table, family: _Family) -> tuple[Array, Array]:
