@@ -46,7 +46,7 @@ class Forms(msgspec.Struct, forbid_unknown_fields=True):
         (
             {"zzz": 1},
             (
-                "zzz: unknown key; known are: budget, config, exclusive, goal, jobs_per_variant, mode, name, "
+                "zzz: unknown key; known are: blocks, budget, config, exclusive, goal, jobs_per_variant, mode, name, "
                 "objective, pipeline, priority, seed, stage, stop_p_best, variable, variables"
             ),
         ),
