@@ -262,7 +262,7 @@ class Source:
     def _on_feed(self) -> None:
         ephemeral: list[Delivery] = []
         self._quiet_ticks = 0
-        self._heard, began = time.monotonic(), time.thread_time()
+        self._heard, began = time.monotonic(), 0.0
         taken, most, receive = 0, self._pace.count, sockets.receive_pair
         while taken < most and (feed := self._feed) and (frames := receive(feed)):
             taken += 1
@@ -276,15 +276,18 @@ class Source:
                 sockets.drop_rest(feed)  # it may have more or fewer frames than two
                 self.malformed += 1
                 logger.warning("%s: malformed message dropped: %s", self.address, error)
-            if taken == 1 and self._was_alone:
-                self._hand_over()  # at once: nothing is likely to come with it
-            if taken == 1 and (self._feed is not feed or not sockets.is_readable(feed)):
-                break  # at a low rate it is alone, and to try another one takes longer than to take this one
+            if taken == 1:
+                if self._was_alone:
+                    self._hand_over()  # at once: nothing is likely to come with it
+                if self._feed is not feed or not sockets.is_readable(feed):
+                    break  # at a low rate it is alone, and to try another one takes longer than to take this one
+                began = time.thread_time()
         self._flush()
         if ephemeral:  # after what they may be about: the start of a job comes before its progress
             self._deliver(ephemeral)
         self._was_alone = taken == 1
-        self._pace.note(taken, time.thread_time() - began)
+        if taken > 1:
+            self._pace.note(taken, time.thread_time() - began)
         if self._stopped and not self._paused and not self._closed:
             self._await_return()
 
