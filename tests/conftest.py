@@ -20,7 +20,7 @@ from bus.subscriber.sync import Subscriber
 from bus.telemetry.logging import RepeatFilter
 from bus.transport import authentication, handshakes, server
 from bus.transport.loop import Loop
-from tests.support.helpers import Service, is_open, wait_until
+from tests.support.helpers import TIME_FACTOR, Service, is_open, wait_until
 from tests.support.interrupts import restore_interrupts
 
 restore_interrupts()
@@ -36,6 +36,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("variantbus")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-timeout reads it
+def pytest_configure(config: pytest.Config) -> None:
+    """Scale the time limit of each test, as all deadlines in them are; workers of xdist read the options again."""
+    config.option.timeout *= TIME_FACTOR
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist nobody asks
