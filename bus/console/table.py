@@ -4,11 +4,14 @@ Numbers, ids and states are never broken; free text is, between words. A bar lea
 then, each row becomes a block of lines `heading  cell`, as the expanded display of psql does.
 """
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Final, Literal, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -20,6 +23,7 @@ WIDE_WORD: Final = 8  # of Chinese or Japanese, which may be broken anywhere
 EASY: Final = 24  # cells of a text that a bar does not make narrower
 LEAST: Final = 8  # cells for what stands beside its heading
 Cell = str | Text | ProgressBar
+Row = tuple[list[Text | ProgressBar], str]  # cells and style
 
 
 class Column(NamedTuple):
@@ -38,7 +42,7 @@ class Table:
         self._columns = [Column(one) if isinstance(one, str) else one for one in columns]
         self._columns = [one._replace(heading=printable(one.heading)) for one in self._columns]
         self._title, self._has_headings = title, has_headings
-        self._rows: list[tuple[list[Text | ProgressBar], str]] = []
+        self._rows: list[Row] = []
 
     @property
     def row_count(self) -> int:
@@ -55,12 +59,15 @@ class Table:
         if self._title:
             yield Text(printable(self._title), style="italic")
         everything, rest = list(range(len(self._columns))), self._without_bars()
-        easy = [max(self._least(at), min(self._natural(at), EASY)) for at in everything]
-        least = [self._least(at) for at in rest]
+        natural = [self._natural(at) for at in everything]
+        least = [self._least(at, natural[at]) for at in everything]
+        easy = [max(least[at], min(natural[at], EASY)) for at in everything]
         if _sum(easy) <= width:
-            yield self._side_by_side(everything, easy, width)
-        elif _sum(least) <= width:
-            yield self._side_by_side(rest, least, width)
+            room = shared(natural, easy, width - GAP * (len(everything) - 1))
+            yield from self._side_by_side(console, dict(zip(everything, room, strict=True)))
+        elif _sum([least[at] for at in rest]) <= width:
+            room = shared([natural[at] for at in rest], [least[at] for at in rest], width - GAP * (len(rest) - 1))
+            yield from self._side_by_side(console, dict(zip(rest, room, strict=True)))
         else:
             yield self._stacked(width)
 
@@ -74,27 +81,45 @@ class Table:
         heading = cell_len(self._columns[at].heading) if self._has_headings else 0
         return max([heading, *(_width(row[at]) for row, _ in self._rows)])
 
-    def _least(self, at: int) -> int:
+    def _least(self, at: int, natural: int) -> int:
         """Return the cells below which a column cannot be read."""
-        natural = self._natural(at)
         if not self._columns[at].wraps:
             return natural
         words = (word for row, _ in self._rows for word in str(row[at]).split())
         return min(natural, max([cell_len(self._columns[at].heading), *map(_unbroken, words)]))
 
-    def _side_by_side(self, shown: list[int], least: list[int], width: int) -> RichTable:
-        wanted = [self._natural(at) for at in shown]
-        widths = shared(wanted, least, width - GAP * (len(shown) - 1))
-        table = _plain(show_header=self._has_headings)
-        for at, size in zip(shown, widths, strict=True):
+    def _side_by_side(self, console: Console, widths: Mapping[int, int]) -> RenderResult:
+        """Draw the columns that have a width; a row is laid out by rich, which is slow, only where text is wrapped."""
+        if self._has_headings:
+            yield self._laid_out(widths, [], show_header=True)
+        for is_line, rows in groupby(self._rows, key=lambda row: _is_line(row[0], widths)):
+            if is_line:
+                for cells, style in rows:
+                    yield from self._line(console, widths, cells, style)
+            else:
+                yield self._laid_out(widths, rows, show_header=False)
+
+    def _laid_out(self, widths: Mapping[int, int], rows: Iterable[Row], *, show_header: bool) -> RichTable:
+        table = _plain(show_header=show_header)
+        for at, size in widths.items():
             column = self._columns[at]
             justify: Literal["left", "right"] = "right" if column.right else "left"
             table.add_column(
                 Text(column.heading), justify=justify, width=size, overflow="fold", no_wrap=not column.wraps
             )
-        for row, style in self._rows:
-            table.add_row(*(row[at] for at in shown), style=style)
+        for cells, style in rows:
+            table.add_row(*(cells[at] for at in widths), style=style)
         return table
+
+    def _line(
+        self, console: Console, widths: Mapping[int, int], cells: Sequence[Text | ProgressBar], style: str
+    ) -> Iterator[Segment]:
+        last = next(reversed(widths), None)
+        for at, size in widths.items():
+            text = aligned(str(cells[at]), size, right=self._columns[at].right)
+            look = console.get_style(style) + console.get_style(getattr(cells[at], "style", ""))
+            yield Segment(text if at == last else text + " " * GAP, look)
+        yield Segment.line()
 
     def _stacked(self, width: int) -> RichTable:
         """Draw a block of lines for each row, without what is empty."""
@@ -123,6 +148,19 @@ def shared(wanted: list[int], least: list[int], width: int) -> list[int]:
             break
         widths[at] -= 1
     return widths
+
+
+def _is_line(cells: Sequence[Text | ProgressBar], widths: Mapping[int, int]) -> bool:
+    """Return whether a row is text that fits into its columns."""
+    return all(isinstance(cells[at], Text) and _width(cells[at]) <= size for at, size in widths.items())
+
+
+def aligned(text: str, size: int, *, right: bool) -> str:
+    """Return a text with so many spaces that it takes `size` cells, as rich would."""
+    if right:
+        text = text.rstrip(" ")
+    room = " " * (size - cell_len(text))
+    return room + text if right else text + room
 
 
 def _unbroken(word: str) -> int:

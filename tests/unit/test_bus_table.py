@@ -1,5 +1,7 @@
 """Tables at every width: columns stay straight, short cells are whole, and what is foreign does not act."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +15,17 @@ from bus.console.table import Column, Table, shared
 FOREIGN = "中文 \x1b[2J\x9b31m\r\n\u202egnp.exe [bold red]x[/] 🐈"
 
 
-def drawn(table: Table, width: int) -> list[str]:
-    """Return the lines of a table on a terminal without colours."""
-    console = Console(width=width, force_terminal=True, color_system=None)
+def drawn(table: Table, width: int, *, coloured: bool = False) -> list[str]:
+    """Return the lines of a table on a terminal, without colours if not told otherwise."""
+    console = Console(width=width, force_terminal=True, color_system="standard" if coloured else None)
     with console.capture() as capture:
         console.print(table)
     return capture.get().splitlines()
+
+
+def bold_text(table: Table, width: int) -> list[str]:
+    """Return the lines of a table with what switches bold on and off, wherever one piece ends and the next begins."""
+    return [line.replace("\x1b[0m\x1b[1m", "") for line in drawn(table, width, coloured=True)]
 
 
 def health() -> Table:
@@ -96,6 +103,32 @@ def test_no_line_is_wider_than_the_terminal(cells: list[str], width: int) -> Non
 
     assert all(cell_len(line) <= width for line in drawn(table, width))
     assert table.row_count == 2
+
+
+@given(
+    st.lists(st.lists(st.text("ab \u4f60\u0301", max_size=9), min_size=3, max_size=3), max_size=6), st.integers(12, 40)
+)
+def test_rows_that_need_no_wrapping_look_as_if_rich_had_laid_them_out(rows: list[list[str]], width: int) -> None:
+    """Ten thousand of them take it seconds."""
+    table = Table(Column("c1", wraps=True), Column("c2", right=True), Column("c3", right=True, wraps=True))
+    for number, row in enumerate(rows):
+        table.add(*row, style="bold" if number % 2 else "")
+    quick = bold_text(table, width)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bus.console.table._is_line", lambda *_: False)
+        assert bold_text(table, width) == quick
+
+
+def test_ten_thousand_rows_are_drawn_at_once() -> None:
+    """As `history` draws them."""
+    table = Table("id", Column("name", wraps=True), Column("stars", right=True))
+    for number in range(10_000):
+        table.add(f"exp-{number}", f"CFG sweep {number}", "3.5")
+    began = time.process_time()
+
+    assert len(drawn(table, 80)) == 10_001
+    assert time.process_time() - began < 2
 
 
 def test_a_table_without_rows_has_its_headings() -> None:
