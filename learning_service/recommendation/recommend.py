@@ -23,8 +23,9 @@ from learning_service.recommendation.evidence import (
 )
 from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.preferences import believe_preferences, share_won, tally
-from learning_service.recommendation.scores import METRIC_NOISE, STARS_NOISE, believe_scores
+from learning_service.recommendation.scores import believe_scores
 from learning_service.recommendation.sentence import apart_text, no_verdict, verdict_text
+from learning_service.recommendation.tables import METRIC_NOISE, STARS_NOISE
 from learning_service.recommendation.verdict import SURE, Tier, decide
 
 STARS_MARGIN: Final = 0.25  # stars: in four pictures, one star on one of them

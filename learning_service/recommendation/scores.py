@@ -22,52 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning_service.recommendation.belief import Array, Belief, Part, Scale, mixed, weigh
-from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN
 from learning_service.recommendation.layout import Basis, Layout, bases, step_bases
+from learning_service.recommendation.tables import Noise, Observed, Table, observed, tabulate, trusted
 
 VALUE_RATIOS: Final = np.geomspace(0.1, 300, 9)  # of the values' standard deviation to that of the noise
 SEED_RATIOS: Final = np.geomspace(0.2, 40, 5)
 COARSE: Final = 2  # steps of these at first
-UNLIKELY: Final = (
-    8.0  # by how much the logarithm of a weight is below the best one, so that those beside it are left out
-)
+UNLIKELY: Final = 8.0  # by how much the logarithm of a weight is below the best: those beside it are left out
 ROUGH: Final = (0.02, 0.3)  # of the values' variance, where neighbours are alike
 STRUCTURE: Final = 0.5  # the probability that neighbours are alike, where there are any
 BROKEN: Final = 0.15  # the probability that they are, but for one step, where there may be one
 LEAST_STEP: Final = 1.0  # of the values' ratio: a smaller step makes no difference
-FLOOR: Final = 1e-18  # of the noise's variance, relative to the square of the scores: below it is only rounding
-LEAST_NOISE: Final = 1e-9  # of the variance of the scores: less is not told apart from none
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What is known beforehand: the noise is as if `count` scores had shown this deviation, and means have bounds."""
-
-    count: float
-    deviation: float
-    least: float = -np.inf
-    most: float = np.inf
-
-
-# Stars of one person for like pictures differ by a little less than one star; four scores' worth of that prior keep
-# two equal ratings from looking like certainty. A metric may have any unit, so nothing is known of its noise.
-STARS_NOISE: Final = Noise(4, 0.8, STARS_MIN, STARS_MAX)
-METRIC_NOISE: Final = Noise(0, 0)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The scores, added up by value and seed, less their mean, in a unit in which the largest is 1."""
-
-    tried: NDArray[np.intp]  # the values that have any, in order
-    counts: Array  # tried values x seeds
-    totals: Array  # by tried value
-    by_seed: Array
-    squares: float
-    known_squares: float  # that are there before any score
-    dof: float
-    centre: float
-    unit: float
+LOOKS: Final = 6  # at which scores are astray, at most
+SUSPECT: Final = 0.2  # of trust: less changes nothing
+HEARD: Final = 4  # assumptions that say which scores are astray
 
 
 @dataclass(frozen=True)
@@ -119,8 +87,16 @@ def believe_scores(
 
     `values` are the places of the scores in the layout; `seeds` tell their seeds apart. More is better.
     """
-    table = _tabulate(values, seeds, scores, prior)
-    likely = _likely(table, _families(layout))
+    seen, families = observed(values, seeds, scores), _families(layout)
+    trust = np.ones(len(scores))
+    table = tabulate(seen, prior, trust)
+    likely = _likely(table, families)
+    for _ in range(LOOKS):
+        before, trust = trust, _trust(seen, table, likely, trust, prior)
+        if np.abs(trust - before).max() < SUSPECT:
+            break
+        table = tabulate(seen, prior, trust)
+        likely = _likely(table, families)
     kept, weights = weigh(np.concatenate([log_weights for _, log_weights, _ in likely]))
     ends = np.cumsum([len(noises) for _, _, noises in likely])[:-1]
     parts: list[Part] = []
@@ -129,11 +105,11 @@ def believe_scores(
             shares = weights[len(parts) : len(parts) + np.count_nonzero(mine)]
             parts += _explain(table, family.some(np.flatnonzero(mine)), shares, noises[mine])
     looked = float(weights @ np.concatenate([noises for _, _, noises in likely])[kept])
-    scale = Scale(table.centre, table.unit, prior.least, prior.most)
+    scale = Scale(seen.centre, seen.unit, prior.least, prior.most)
     return mixed(parts, looked=looked, dof=table.dof, scale=scale)
 
 
-def _likely(table: _Table, families: list[_Family]) -> list[tuple[_Family, Array, Array]]:
+def _likely(table: Table, families: list[_Family]) -> list[tuple[_Family, Array, Array]]:
     """Return the assumptions that may matter, the logarithms of their weights, and their variances of the noise.
 
     First every second step of both ratios is weighed, then what is beside those that are not unlikely.
@@ -149,6 +125,25 @@ def _likely(table: _Table, families: list[_Family]) -> list[tuple[_Family, Array
         more = _weigh(table, family.some(beside)) if len(beside) else (np.zeros(0), np.zeros(0))
         both = [np.concatenate(columns) for columns in zip(known, more, strict=True)]
         found.append((family.some(np.concatenate([mine, beside])), both[0], both[1]))
+    return found
+
+
+def _trust(
+    seen: Observed, table: Table, likely: list[tuple[_Family, Array, Array]], trust: Array, prior: Noise
+) -> Array:
+    """Return how far each score is to be trusted, as the likeliest assumptions say together."""
+    every = [
+        (float(log_weight), family, at, float(noise))
+        for family, log_weights, noises in likely
+        for at, (log_weight, noise) in enumerate(zip(log_weights, noises, strict=True))
+    ]
+    heard = sorted(every, key=lambda one: -one[0])[:HEARD]
+    weights = np.exp(np.array([one[0] for one in heard]) - heard[0][0])
+    found = np.zeros(len(trust))
+    for (_, family, at, noise), weight in zip(heard, weights / weights.sum(), strict=True):
+        means, variances = _cells(table, family.some(np.array([at])))
+        gaps = (seen.numbers - means[seen.rows, seen.columns]) / np.sqrt(noise)
+        found += weight * trusted(gaps, variances[seen.rows, seen.columns], trust, prior, table.dof)
     return found
 
 
@@ -210,32 +205,7 @@ def _family(basis: Basis, share: float, chance: float) -> _Family:
     )
 
 
-def _tabulate(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array, prior: Noise) -> _Table:
-    """Add up, in one order whatever the order of the scores, so that the last digit is the same too."""
-    order = np.lexsort((scores, seeds, values))
-    values, seeds, scores = values[order], seeds[order], scores[order]
-    unit = float(np.abs(scores).max()) or 1.0  # squares of huge or tiny scores would not be finite, or nothing
-    centre = float((scores / unit).mean())
-    centred = scores / unit - centre
-    tried, rows = np.unique(values, return_inverse=True)
-    known, columns = np.unique(seeds, return_inverse=True)
-    cells, size = rows * len(known) + columns, len(tried) * len(known)
-    return _Table(
-        tried=tried,
-        counts=np.bincount(cells, minlength=size).reshape(len(tried), len(known)).astype(np.float64),
-        totals=np.bincount(rows, centred).astype(np.float64),
-        by_seed=np.bincount(columns, centred).astype(np.float64),
-        squares=float(centred @ centred),
-        known_squares=prior.count * (prior.deviation / unit) ** 2
-        + FLOOR * len(scores)
-        + LEAST_NOISE * float(centred @ centred),
-        dof=max(1.0, prior.count + len(scores) - 1),
-        centre=centre,
-        unit=unit,
-    )
-
-
-def _system(table: _Table, basis: Basis) -> _System:
+def _system(table: Table, basis: Basis) -> _System:
     looks, by_seed = table.counts.sum(axis=1), table.counts.sum(axis=0)
     values = np.concatenate([np.ones((len(looks), 1)), basis.columns[table.tried]], axis=1)
     of_values = np.concatenate([values * looks[:, None], table.counts, table.totals[:, None]], axis=1)
@@ -254,7 +224,7 @@ def _system(table: _Table, basis: Basis) -> _System:
     return _System(whole, rows, counts, has_seeds)
 
 
-def _scaled(system: _System, table: _Table, family: _Family) -> tuple[Array, Array, Array]:
+def _scaled(system: _System, table: Table, family: _Family) -> tuple[Array, Array, Array]:
     """Return the equations of each assumption, their scales, and how much of its residuals an eliminated unknown takes.
 
     The scales make the prior of all unknowns but the general mean the identity.
@@ -276,7 +246,7 @@ def _scaled(system: _System, table: _Table, family: _Family) -> tuple[Array, Arr
     return found, scales, taken[which]
 
 
-def _weigh(table: _Table, family: _Family) -> tuple[Array, Array]:
+def _weigh(table: Table, family: _Family) -> tuple[Array, Array]:
     """Return the logarithm of the weight of each assumption, and its variance of the noise."""
     system = _system(table, family.basis)
     matrices, _, taken = _scaled(system, table, family)
@@ -291,7 +261,7 @@ def _weigh(table: _Table, family: _Family) -> tuple[Array, Array]:
     return log_weights, rests / table.dof
 
 
-def _explain(table: _Table, family: _Family, weights: Array, noises: Array) -> list[Part]:
+def _explain(table: Table, family: _Family, weights: Array, noises: Array) -> list[Part]:
     """Return what each assumption says of all values: with the mean of these seeds, as others are no matter here."""
     system, tried = _system(table, family.basis), table.tried
     matrices, scales, taken = _scaled(system, table, family)
@@ -321,6 +291,32 @@ def _explain(table: _Table, family: _Family, weights: Array, noises: Array) -> l
         size = np.sqrt(noises[number])
         parts.append(Part(float(weight), means, np.concatenate([factors, common], axis=1) * size, np.sqrt(own) * size))
     return parts
+
+
+def _cells(table: Table, family: _Family) -> tuple[Array, Array]:
+    """Return what one assumption believes of each value under each seed: the mean, and the variance in the noise's."""
+    system = _system(table, family.basis)
+    matrices, scales, taken = _scaled(system, table, family)
+    inverse = np.linalg.inv(np.linalg.cholesky(matrices[0, :-1, :-1]))
+    values, seeds = table.counts.shape
+    columns = family.basis.columns[table.tried]
+    start = 1 + columns.shape[1]
+    of_values, of_seeds = np.zeros((values, len(inverse))), np.zeros((seeds, len(inverse)))
+    of_values[:, 0], of_values[:, 1:start] = 1.0, columns
+    if system.has_seeds:
+        of_seeds[:, start:] = np.eye(seeds)
+        of_values -= taken[0][:, None] * system.rows[:, :-1]
+        shift = (taken[0] * table.totals)[:, None]
+        own = taken[0][:, None]
+    else:
+        of_values[:, start:] = np.eye(values)
+        of_seeds -= taken[0][:, None] * system.rows[:, :-1]
+        shift, own = taken[0] * table.by_seed, taken[0]
+    told = inverse @ matrices[0, :-1, -1]
+    of_values, of_seeds = (rows * scales[0, :-1] @ inverse.T for rows in (of_values, of_seeds))
+    means = (of_values @ told)[:, None] + of_seeds @ told + shift
+    variances = (of_values**2).sum(axis=1)[:, None] + (of_seeds**2).sum(axis=1) + 2 * of_values @ of_seeds.T + own
+    return means, variances
 
 
 def _log_half_cauchy(ratio: Array) -> Array:

@@ -24,7 +24,8 @@ from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 from learning_service.recommendation.recommend import margin_of
-from learning_service.recommendation.scores import METRIC_NOISE, STARS_NOISE, believe_scores
+from learning_service.recommendation.scores import believe_scores
+from learning_service.recommendation.tables import METRIC_NOISE, STARS_NOISE
 from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
 MOST_REPEATS: Final = 256  # of a value

@@ -7,18 +7,15 @@ from numpy.typing import NDArray
 from learning_service.recommendation.belief import Array
 from learning_service.recommendation.layout import arrange, bases, without_order
 from learning_service.recommendation.scores import (
-    METRIC_NOISE,
     ROUGH,
-    STARS_NOISE,
     _explain,
     _Family,
     _family,
-    _Table,
-    _tabulate,
     _weigh,
     believe_scores,
     given_pending,
 )
+from learning_service.recommendation.tables import METRIC_NOISE, STARS_NOISE, Observed, Table, observed, tabulate
 
 RANDOM = np.random.default_rng(5)
 VALUES = np.repeat(np.arange(4), 5)
@@ -29,10 +26,12 @@ PLAN = arrange([1, 2, 3, 4, 5, 7])  # the last two were never tried
 NO_ORDER = without_order(4)
 
 
-def in_full(family: _Family, at: int, kept: NDArray[np.bool_], table: _Table) -> tuple[float, Array, Array]:
+def in_full(
+    family: _Family, at: int, kept: NDArray[np.bool_], table: Table, seen: Observed
+) -> tuple[float, Array, Array]:
     """Return log weight, means and covariance of all values by generalised least squares on all observations."""
     values, seeds = np.eye(6)[VALUES[kept]], np.eye(5)[SEEDS[kept]]
-    scores, known, dof = SCORES[kept] / table.unit - table.centre, table.known_squares, table.dof
+    scores, known, dof = SCORES[kept] / seen.unit - seen.centre, table.known_squares, table.dof
     there = seeds.any(axis=0).sum()
     columns, rest = family.basis.columns, family.basis.rest
     likeness = family.smooth[at] * (columns @ columns.T + np.diag(rest)) + family.rough[at] * np.eye(6)
@@ -53,13 +52,14 @@ def in_full(family: _Family, at: int, kept: NDArray[np.bool_], table: _Table) ->
 @pytest.mark.parametrize("kept", [KEPT, KEPT & (SEEDS < 2)], ids=["more seeds", "more values"])
 def test_closed_forms_are_those_of_the_full_model(number: int, kept: NDArray[np.bool_]) -> None:
     """Means, covariances and the weights of the assumptions come out the same as with one row for each score."""
-    table = _tabulate(VALUES[kept], SEEDS[kept], SCORES[kept], STARS_NOISE)
+    seen = observed(VALUES[kept], SEEDS[kept], SCORES[kept])
+    table = tabulate(seen, STARS_NOISE, np.ones(kept.sum()))
     family = _family(bases(PLAN)[number], ROUGH[number % 2], 1.0)
     log_weights, noises = _weigh(table, family)
     parts = _explain(table, family, np.ones(len(noises)), noises)
     differences = []
     for at, part in enumerate(parts):
-        log_weight, means, covariance = in_full(family, at, kept, table)
+        log_weight, means, covariance = in_full(family, at, kept, table, seen)
         assert part.means == pytest.approx(means, abs=1e-6)
         assert part.factors @ part.factors.T + np.diag(part.own**2) == pytest.approx(
             covariance, rel=1e-6, abs=1e-6 * covariance.max()
