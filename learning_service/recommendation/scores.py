@@ -91,7 +91,7 @@ def believe_scores(
     trust = np.ones(len(scores))
     table = tabulate(seen, prior, trust)
     likely = _likely(table, families)
-    for _ in range(LOOKS):
+    for _ in range(LOOKS if prior.astray > 1 else 0):
         before, trust = trust, _trust(seen, table, likely, trust, prior)
         if np.abs(trust - before).max() < SUSPECT:
             break

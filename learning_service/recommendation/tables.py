@@ -1,9 +1,8 @@
 """Scores added up by value and seed, and how far each of them is to be trusted.
 
-One score in many may be astray: a job that went wrong, or a person who slipped. Which one is, is told by what all
-others say of it: its noise is the usual one or, with a small probability, several times as large or more (the
-contaminated normal distribution of Tukey 1960). A score that is probably astray counts for as much as its expected
-precision.
+One metric in many may be astray, because a job went wrong. Which one is, is told by what all others say of it: its
+noise is the usual one or, with a small probability, several times as large or more (the contaminated normal
+distribution of Tukey 1960). A score that is probably astray counts for as much as its expected precision.
 """
 
 from dataclasses import dataclass
@@ -33,15 +32,16 @@ class Noise:
 
     count: float
     deviation: float
-    astray: float
+    astray: float = 1.0  # none is
     least: float = -np.inf
     most: float = np.inf
 
 
 # Stars of one person for like pictures differ by a little less than one star; four scores' worth of that prior keep
-# two equal ratings from looking like certainty. A metric may have any unit, so nothing is known of its noise.
-STARS_NOISE: Final = Noise(4, 0.8, 3, STARS_MIN, STARS_MAX)
-METRIC_NOISE: Final = Noise(0, 0, 8)
+# two equal ratings from looking like certainty. Each star counts: it is meant, and no rating can be far out. A metric
+# may have any unit, so nothing is known of its noise.
+STARS_NOISE: Final = Noise(4, 0.8, least=STARS_MIN, most=STARS_MAX)
+METRIC_NOISE: Final = Noise(0, 0, astray=8)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,15 @@ def test_a_gap_beyond_the_noise_is_suspect_and_within_it_is_not() -> None:
     trust = trusted(gaps, np.array([0.1, 0.1, 0.1, 0.1, 0.9]), np.ones(5), METRIC_NOISE, 50)
     assert trust[0] > trust[1] > 0.7
     assert 0.1 > trust[2] > trust[3]
-    assert trusted(np.array([4.0]), np.array([0.2]), np.ones(1), STARS_NOISE, 50)[0] < 0.5
+
+
+def test_each_star_counts() -> None:
+    """A person means it: five ratings of five stars and one of one star are six ratings, in whatever company."""
+    values, seeds = np.repeat([0, 1], 12), np.tile(np.arange(12), 2)
+    stars = np.where(values == 0, 5.0, 3.0)
+    stars[0] = 1.0
+    mean = believe_scores(without_order(2), values, seeds, stars, STARS_NOISE).means[0]
+    assert mean == pytest.approx(stars[values == 0].mean(), abs=0.1)
 
 
 def test_scores_count_for_as_much_as_they_are_trusted() -> None:
