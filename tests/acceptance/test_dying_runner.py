@@ -162,7 +162,7 @@ def test_a_runner_that_dies_at_an_image_server_ends_each_job_once(workspace: Wor
         config: Config = {"prompt": "a star", "steps": 2, "seed": 7}
         jobs = [job(0, "webui", "txt2img", config)]
 
-        die_everywhere(workspace, Scenario("claim", jobs, submit))
+        die_everywhere(workspace, Scenario("advance", jobs, submit))
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def test_a_runner_that_dies_while_it_recovers_ends_each_job_once(workspace: Work
     jobs = [job(number, "command", "run", COPY) for number in range(2)]
     for point in range(1 + random.randrange(min(STRIDE, 5)), RECOVERY_POINTS, STRIDE):  # noqa: S311 - the same
         data = workspace.folder / f"point-{point}"
-        assert die_at(workspace, Scenario("finish", jobs, submit), 1, data), "it dies with a job that has run"
+        assert die_at(workspace, Scenario("_judge", jobs, submit), 1, data), "it dies with a job that has run"
         data.with_suffix(".reached").unlink()
         die_at(workspace, Scenario("start", jobs, submit), point, data)
         runner = workspace.runner("--workers", "1", data=data)
