@@ -27,6 +27,7 @@ from learning_service.events.consumer import EventConsumer
 from learning_service.events.reconciliation import Reconciler
 from learning_service.events.router import LearningController
 from learning_service.experiments.selection import Selection
+from learning_service.feedback.next_rating import NextRating
 from learning_service.feedback.ratings import FeedbackService
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.cancellation import Cancellation
@@ -119,6 +120,7 @@ class LearningService:
         log, store, selection, methods = self._log, self._store, self._selection, self.publisher.methods
         Queries(store, self._recommender).register(methods)
         FeedbackService(log, store).register(methods)
+        NextRating(store).register(methods)
         self._recommender.register(methods)
         Importer(log, store, selection.shard, selection.max_variants).register(methods)
         Exporter(log, store).register(methods)

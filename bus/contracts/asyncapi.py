@@ -140,6 +140,7 @@ METHODS: Final = (
     Method("runner.forget", runners.RunnerForgetParams, runners.RunnerForgetReply, (LEARNING,), "command"),
     Method("image.rate", feedback.RateParams, feedback.RatedReply, (LEARNING,), "command"),
     Method("rating.list", feedback.RatingListParams, feedback.RatingListReply, (LEARNING,)),
+    Method("rating.next", feedback.RatingNextParams, feedback.RatingNextReply, (LEARNING,)),
     Method("rating.undo", experiments.ExperimentParams, feedback.RatedReply, (LEARNING,), "command"),
     Method("comparison.next", experiments.ExperimentParams, feedback.PairReply, (LEARNING,)),
     Method("comparison.add", feedback.CompareParams, feedback.ComparedReply, (LEARNING,), "command"),

@@ -44,6 +44,23 @@ class RatedReply(RatingView, frozen=True, kw_only=True):
     hint: str = ""  # what decides the experiment, where it is not ratings, and how to change that
 
 
+class RatingNextParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rating.next`: `passed` are the hashes of images that a person does not want to rate now."""
+
+    experiment_id: Id
+    passed: Annotated[list[Side], Meta(max_length=1000)] = []
+
+
+class RatingNextReply(Struct, frozen=True, kw_only=True):
+    """`rating.next`: the image to rate next, without its value; nil where there is none that is not rated."""
+
+    image: ImageRef | None
+    rated: int  # images that are rated
+    left: int  # images that are not
+    enough: str = ""  # why no more ratings are needed, "" if they are
+    hint: str = ""  # as in `RatedReply`
+
+
 class RatingListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rating.list`: oldest first; the next page begins at the `after` of this one."""
 

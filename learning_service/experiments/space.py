@@ -78,7 +78,7 @@ def space_of(definition: ExperimentDefinition, offered: Mapping[str, VariableSpe
 def first_round(space: Space) -> list[VariantValue]:
     """Return the points of the first round: some values of each axis, spread evenly, with both ends."""
     most = FIRST if len(space.axes) == 1 else FIRST_OF_GRID
-    return [space.value(point) for point in product(*(_spread(len(axis.values), most) for axis in space.axes))]
+    return [space.value(point) for point in product(*(spread(len(axis.values), most) for axis in space.axes))]
 
 
 def _axis(name: str, values: list[Scalar]) -> Axis:
@@ -87,7 +87,7 @@ def _axis(name: str, values: list[Scalar]) -> Axis:
     return Axis(name=name, values=tuple(sorted(numbers)) if ordered else tuple(values), ordered=ordered)
 
 
-def _spread(count: int, most: int) -> list[int]:
+def spread(count: int, most: int) -> list[int]:
     """Return at most so many of a row of places, spread evenly."""
     if count <= most:
         return list(range(count))

@@ -1,14 +1,16 @@
 """The statistics, imported when first used: numpy and scipy take a second, and not every installation has them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bus.console.installing import install_command
+from bus.contracts.messages import VariantValue
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import Candidate, Objective, Score
 
 if TYPE_CHECKING:
+    from learning_service.recommendation.next_picture import Suggestion
     from learning_service.recommendation.pairs import Pair
     from learning_service.recommendation.recommend import Recommendation
 
@@ -21,6 +23,9 @@ class Statistics(NamedTuple):
         " Recommendation]"
     )
     next_pair: "Callable[[Sequence[Picture], Sequence[Preference], int], Pair | None]"
+    next_picture: (
+        "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str]], Suggestion]"
+    )
 
 
 def load_statistics() -> Statistics:
@@ -30,9 +35,10 @@ def load_statistics() -> Statistics:
         ControlError: the extra `learning` is not installed (code `unavailable`).
     """
     try:
-        from learning_service.recommendation.pairs import next_pair  # noqa: PLC0415 - see above
+        from learning_service.recommendation.next_picture import next_picture  # noqa: PLC0415 - see above
+        from learning_service.recommendation.pairs import next_pair  # noqa: PLC0415
         from learning_service.recommendation.recommend import recommend  # noqa: PLC0415
     except ImportError:
         text = f"the learning service needs numpy and scipy for it: {install_command('learning')}"
         raise ControlError("unavailable", text) from None
-    return Statistics(recommend, next_pair)
+    return Statistics(recommend, next_pair, next_picture)

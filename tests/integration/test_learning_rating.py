@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bus.config.limits import Limits
-from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, RatingListReply
+from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, RatingListReply, RatingNextReply
 from bus.contracts.messages import ExperimentStatus, ImageRated, RatingSummary
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
@@ -55,6 +55,34 @@ def test_the_newest_rating_holds_and_can_be_taken_back(feedback: FeedbackRequest
     assert (taken_back.stars, taken_back.rated) == (None, 0)
     assert feedback.ratings() == {}
     assert feedback.rated() == [(0, "0000", 1), (0, "0000", 5), (0, "0000", None)]
+
+
+def test_the_next_picture_to_rate_comes_without_its_value_until_all_are_rated(feedback: FeedbackRequests) -> None:
+    """One that is passed is not asked; asking changes nothing."""
+
+    def following(*passed: str) -> RatingNextReply:
+        return feedback.ask("rating.next", RatingNextReply, passed=list(passed))
+
+    first = following()
+    assert first.image is not None
+    assert following() == first
+    assert (first.rated, first.left, first.enough, first.hint) == (0, 6, "", "")
+    other = following(first.image.sha256)
+    assert other.image is not None
+    assert other.image.sha256 != first.image.sha256
+
+    for rated in range(6):
+        image = following().image
+        assert image is not None
+        feedback.rate(image.sha256, 1 + rated % 5)
+    assert feedback.judged == [EXPERIMENT] * 6
+    last = following()
+    assert (last.image, last.rated, last.left) == (None, 6, 0)
+
+    with pytest.raises(ControlError, match=r"passed"):
+        following("no hash")
+    with pytest.raises(ControlError, match="was not found"):
+        feedback.ask("rating.next", RatingNextReply, experiment_id="other")
 
 
 def test_undo_goes_back_step_by_step(feedback: FeedbackRequests) -> None:

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from learning_service.experiments.judgements import Preference
+from learning_service.recommendation.evidence import Score
+from learning_service.recommendation.next_picture import next_picture
 from learning_service.recommendation.pairs import next_pair
 from tests.simulation.answering import by_chance, recommended, shuffled
 from tests.simulation.figures import needed, share, table
@@ -18,7 +20,7 @@ from tests.simulation.worlds import RATED_SEEDS, Scale, World, make_world
 COUNTS: Final[dict[Scale, tuple[int, ...]]] = {"stars": (8, 16, 24, 36, 48, 72, 96), "preference": (8, 16, 24, 36, 48)}
 CHANCE: Final = "by chance"
 OURS: Final = "chosen"
-WAYS: Final[dict[Scale, tuple[str, ...]]] = {"stars": (CHANCE,), "preference": (CHANCE, OURS)}
+WAYS: Final[dict[Scale, tuple[str, ...]]] = {"stars": (CHANCE, OURS), "preference": (CHANCE, OURS)}
 THREE: Final = ("one peak", "plateau", "two peaks")
 GOOD_ENOUGH: Final = 0.8
 
@@ -61,9 +63,22 @@ def talk(task: Task) -> Talk:
         seen = _compare(world, random, task)
         good = [world.is_good(chosen_by(world, recommended(world, seen[:count]))) for count in COUNTS[task.scale]]
     else:
-        scores = shuffled(world, random, RATED_SEEDS)
+        scores = shuffled(world, random, RATED_SEEDS) if task.way == CHANCE else _rate(world, task)
         good = [world.is_good(chosen_by(world, recommended(world, scores[:count]))) for count in COUNTS[task.scale]]
     return Talk(task, tuple(good))
+
+
+def _rate(world: World, task: Task) -> list[Score]:
+    stars: dict[str, int] = {}
+    scores: list[Score] = []
+    pictures = world.pictures()
+    values = {one.index: one.value for one in world.candidates}
+    for _ in range(COUNTS[task.scale][-1]):
+        picture = next_picture(values, pictures, stars, task.seed).picture
+        assert picture
+        scores.append(world.score(picture.variant_index, picture.repeat_index))
+        stars[picture.sha256] = int(scores[-1].score)
+    return scores
 
 
 def _compare(world: World, random: Random, task: Task) -> list[Preference]:

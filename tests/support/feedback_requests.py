@@ -14,6 +14,7 @@ from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
 from learning_service.events.staging import Staging
 from learning_service.experiments.plan import PlannedJob, job_id
+from learning_service.feedback.next_rating import NextRating
 from learning_service.feedback.ratings import FeedbackService
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -38,6 +39,7 @@ class FeedbackRequests:
         self._controller = LearningController()
         self._methods = MethodServer(REFUSALS)
         FeedbackService(log, self.store).register(self._methods)
+        NextRating(self.store).register(self._methods)
         if pictures is None:
             pictures = {(index, repeat): (10 * index + repeat,) for index in range(len(VALUES)) for repeat in (0, 1)}
         if self.store.find(EXPERIMENT) is None:

@@ -21,6 +21,7 @@ from bus.transport.keys import Keys
 from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import json_option, json_text
 from variantbus.cli.pictures import read_picture
+from variantbus.cli.rate_next import RatingSession
 from variantbus.client.outputs import fetch_output
 from variantbus.reports.sheet import BACKGROUND
 from variantbus.reports.text import count_text
@@ -43,20 +44,39 @@ ANSWERS: Final[dict[str, Answer]] = {
 
 @click.command()
 @experiment_argument
-@click.argument("image", metavar="IMAGE")
-@click.argument("stars", type=click.Choice(["1", "2", "3", "4", "5", NONE]), metavar="STARS")
+@click.argument("image", metavar="[IMAGE", required=False)
+@click.argument("stars", type=click.Choice(["1", "2", "3", "4", "5", NONE]), metavar="STARS]", required=False)
+@click.option("--next", "asks", is_flag=True, help="Ask for stars, picture after picture, those that tell most first.")
+@click.option("--open", "opens", is_flag=True, help="With --next: show each picture in the system's picture viewer.")
 @click.option("--note", default="", help="A comment, at most 2000 characters.")
 @json_option
 @learning_option
+@runner_option
 @keys_option
-def rate(
-    experiment_id: str, image: str, stars: str, *, note: str, as_json: bool, learning: str, keys: Keys | None
+def rate(  # noqa: PLR0913 - the options of the command
+    experiment_id: str,
+    image: str | None,
+    stars: str | None,
+    *,
+    asks: bool,
+    opens: bool,
+    note: str,
+    as_json: bool,
+    learning: str,
+    runner: str,
+    keys: Keys | None,
 ) -> None:
     """Rate a picture with 1 to 5 stars; none removes the rating.
 
-    IMAGE is its hash, or the first 4 or more digits of it: the picture's file has it as its name.
+    IMAGE is its hash, or the first 4 or more digits of it: the picture's file has it as its name. With --next, each
+    picture is shown without its value, as a PNG whose path is printed; it is there until the next one comes.
     """
+    if asks == bool(image and stars):
+        raise click.UsageError("give IMAGE and STARS, or --next")
     with user_errors():
+        if not image or not stars:
+            RatingSession(experiment_id, learning, runner, keys).run(opens=opens)
+            return
         number = None if stars == NONE else int(stars)
         params = RateParams(experiment_id=experiment_id, image=image.lower(), stars=number, note=note)
         reply = request(learning, "image.rate", params, RatedReply, keys=keys)

@@ -57,6 +57,10 @@ class Pages:
             Route(f"{one}/records", _json(lambda request, _: ask.records(_id(request)))),
             Route(f"{one}/recommendation", _json(lambda request, _: ask.recommendation(_id(request)))),
             Route(f"{one}/pair", _json(lambda request, _: ask.pair(_id(request)))),
+            Route(
+                f"{one}/next",
+                _json(lambda request, _: ask.next_picture(_id(request), request.query_params.get("passed", ""))),
+            ),
             *changes,
             Route(f"{one}/export.json", _file(lambda name: ask.export(name, "json"), "application/json")),
             Route(f"{one}/export.csv", _file(lambda name: ask.export(name, "csv"), "text/csv")),

@@ -73,6 +73,11 @@ class Services:
         """Return the pictures to compare next."""
         return self._ask("comparison.next", ExperimentParams(experiment_id=experiment_id))
 
+    def next_picture(self, experiment_id: str, passed: str) -> Any:
+        """Return the picture to rate next; `passed` are the hashes of others, separated by commas."""
+        params = {"experiment_id": experiment_id, "passed": [one for one in passed.split(",") if one]}
+        return self._ask("rating.next", params)
+
     def pipelines(self) -> Any:
         """Return the pipelines of the runner; where its files are is nothing for a browser."""
         reply: dict[str, Any] = request(self.runner, "pipelines", {}, dict, keys=self._keys)

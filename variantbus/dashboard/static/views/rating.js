@@ -6,12 +6,17 @@ import { pictures, state } from "../state.js";
 import { decideBy, objectiveNow } from "./objective.js";
 import { conditionText, valueText } from "../values.js";
 
+const PASSED = 100; // pictures that a request names at most
+
 export function ratingView(id) {
   let isBlind = true;
   let isPairs = false;
   let shown = null; // { sha256, variant, repeat } or { left, right }
   let place = 0;
   let isAsking = false;
+  let isChoosing = false;
+  const passed = new Set(); // pictures that nobody wants to rate now
+  const stop = h("p", { class: "enough", hidden: true });
   const hint = h("p", { class: "hint" });
   const stage = h("div", { class: "stage" });
   const about = h("div", { class: "about", role: "status" });
@@ -26,6 +31,7 @@ export function ratingView(id) {
     { class: "rating" },
     h("div", { class: "bar" }, h("label", { class: "check" }, blind, " blind"), h("label", { class: "check" }, pairs, " two at a time"), h("span", { class: "space" }), count),
     hint,
+    stop,
     stage,
     about,
     note,
@@ -44,21 +50,27 @@ export function ratingView(id) {
   function restart() {
     shown = null;
     place = 0;
+    stop.hidden = true;
+    passed.clear();
     note.hidden = isPairs;
     next();
   }
 
   function next() {
     if (isPairs) askPair();
-    else {
-      const all = ordered();
-      const start = all.findIndex((one) => one.sha256 === shown?.sha256);
-      const order = [...all.slice(start + 1), ...all.slice(0, start + 1)];
-      const following = order.find((one) => !state.open.ratings.has(one.sha256)) ?? null;
-      if (following) go(all.findIndex((one) => one.sha256 === following.sha256));
-      else if (all.length) go(Math.min(place, all.length - 1));
-      else draw();
-    }
+    else if (isBlind) askPicture();
+    else inOrder();
+  }
+
+  /** Show the following picture that is not rated, or else the present one. */
+  function inOrder() {
+    const all = ordered();
+    const start = all.findIndex((one) => one.sha256 === shown?.sha256);
+    const order = [...all.slice(start + 1), ...all.slice(0, start + 1)];
+    const following = order.find((one) => !state.open.ratings.has(one.sha256)) ?? null;
+    if (following) go(all.findIndex((one) => one.sha256 === following.sha256));
+    else if (all.length) go(Math.min(place, all.length - 1));
+    else draw();
   }
 
   function go(to) {
@@ -66,6 +78,34 @@ export function ratingView(id) {
     place = Math.min(all.length - 1, Math.max(0, to));
     shown = all[place] ?? null;
     draw();
+  }
+
+  /** Show the picture whose stars tell most; the service chooses it, and does not say its value. */
+  async function askPicture() {
+    if (isChoosing) return;
+    isChoosing = true;
+    let found = null;
+    try {
+      const reply = await get(`${of(id, "next")}?passed=${[...passed].slice(-PASSED).join(",")}`);
+      found = reply.image;
+      stop.hidden = !reply.enough;
+      stop.textContent = `You can stop: ${reply.enough}.`;
+    } catch (error) {
+      say(error.message, true);
+    } finally {
+      isChoosing = false;
+    }
+    if (isPairs || !isBlind) return; // somebody has changed that meanwhile
+    const at = found ? ordered().findIndex((one) => one.sha256 === found.sha256) : -1;
+    if (at < 0) inOrder();
+    else go(at);
+  }
+
+  /** Leave the picture unrated, and show another one. */
+  function pass() {
+    if (!isBlind) return go(place + 1);
+    if (shown) passed.add(shown.sha256);
+    askPicture();
   }
 
   async function askPair() {
@@ -112,7 +152,7 @@ export function ratingView(id) {
     const isTold = !isBlind || rating;
     fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, ${conditionText(state.open.status.definition, shown.repeat)} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
     fill(buttons, [1, 2, 3, 4, 5].map((number) => h("button", { onclick: () => rate(number) }, "★".repeat(number), h("kbd", {}, number))), h("button", { onclick: reject }, "Reject", h("kbd", {}, "x")), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
-    keys.textContent = "1–5: stars · x: reject · u: undo · ← →: the picture before, the next one";
+    keys.textContent = "1–5: stars · x: reject · u: undo · ← →: the picture before, another one";
     const all = ordered();
     count.textContent = `${all.filter((one) => state.open.ratings.has(one.sha256)).length} of ${all.length} rated`;
   }
@@ -126,7 +166,7 @@ export function ratingView(id) {
 
   async function rate(number, more = note.value) {
     const rated = shown;
-    if (!rated || isAsking) return;
+    if (!rated || isAsking || isChoosing) return;
     isAsking = true;
     const typed = note.value;
     note.value = ""; // now: text typed while we wait belongs to the next picture
@@ -180,14 +220,14 @@ export function ratingView(id) {
     else if (!isPairs && /^[1-5]$/.test(event.key)) rate(Number(event.key));
     else if (!isPairs && event.key === "x") reject();
     else if (!isPairs && event.key === "ArrowLeft") go(place - 1);
-    else if (!isPairs && event.key === "ArrowRight") go(place + 1);
+    else if (!isPairs && event.key === "ArrowRight") pass();
     else return;
     event.preventDefault();
   }
 
   function update(changes) {
     if (changes.has("status") || changes.has("open")) drawHint();
-    if (changes.has("all") || (!shown && !isAsking && [...changes].some((one) => one === "open" || one.startsWith("cell ")))) next();
+    if (changes.has("all") || (!shown && !isAsking && !isChoosing && [...changes].some((one) => one === "open" || one.startsWith("cell ")))) next();
     else if (!isPairs && shown && (changes.has("ratings") || changes.has("open"))) drawOne();
   }
 

@@ -1,0 +1,59 @@
+"""Which picture a person rates next: asked of the statistics, in a thread."""
+
+import zlib
+
+from bus.contracts.feedback import RatingNextParams, RatingNextReply
+from bus.contracts.messages import ImageRef
+from bus.transport.server import MethodServer
+from bus.transport.steps import OneByOne, Steps, in_thread, wait
+from learning_service.experiments.judgements import Picture
+from learning_service.feedback.ratings import hint_of
+from learning_service.recommendation.evidence import STARS
+from learning_service.recommendation.lazy import load_statistics
+from learning_service.recommendation.observations import stars_of
+from learning_service.storage.store import LearningStore
+
+
+class NextRating:
+    """Answers what to rate next; several clients that ask at the same state of the ratings get the same picture."""
+
+    def __init__(self, store: LearningStore) -> None:
+        """Wire the parts."""
+        self._store, self._turns = store, OneByOne()
+
+    def register(self, methods: MethodServer) -> None:
+        """Answer requests."""
+        methods.add_steps("rating.next", RatingNextParams, self._next, role="read")
+
+    def _next(self, params: RatingNextParams) -> Steps[RatingNextReply]:
+        return (yield from self._turns.run(self._next_alone(params)))
+
+    def _next_alone(self, params: RatingNextParams) -> Steps[RatingNextReply]:
+        self._store.trim()
+        experiment = self._store.get(params.experiment_id)
+        statistics = yield from wait(in_thread(load_statistics, "import"))
+        images: dict[str, ImageRef] = {}
+        pictures: list[Picture] = []
+        for page in self._store.results.picture_pages(params.experiment_id):
+            shown = [row for row in page if row.image.width and row.image.height]
+            images |= {row.sha256: row.image for row in shown}
+            pictures += [
+                Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
+                for row in shown
+                if row.variant_index in experiment.variants
+            ]
+            yield None
+        stars = stars_of(self._store.judgements.ratings(params.experiment_id))
+        values = {index: variant.value for index, variant in experiment.variants.items()}
+        seed, passed = zlib.crc32(params.experiment_id.encode()), frozenset(params.passed)
+        name = f"next rating of {params.experiment_id}"
+        found = yield from wait(in_thread(lambda: statistics.next_picture(values, pictures, stars, seed, passed), name))
+        rated = sum(sha256 in stars for sha256 in images)
+        return RatingNextReply(
+            image=images[found.picture.sha256] if found.picture else None,
+            rated=rated,
+            left=len(images) - rated,
+            # a search that goes on doubts values of which there is no picture yet
+            enough="" if experiment.is_searching else found.enough,
+            hint=hint_of(experiment, STARS),
+        )

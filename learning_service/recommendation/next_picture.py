@@ -1,0 +1,98 @@
+"""Which picture to rate next, and whether anybody has to rate any more. A person sees it without its value."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from bus.contracts.messages import VariantValue
+from learning_service.experiments.judgements import Picture, rated_once
+from learning_service.experiments.space import spread
+from learning_service.recommendation.belief import Belief
+from learning_service.recommendation.choice import Look, pairing, top_two
+from learning_service.recommendation.evidence import STARS, star_scores
+from learning_service.recommendation.layout import arrange
+from learning_service.recommendation.recommend import margin_of
+from learning_service.recommendation.scores import STARS_NOISE, believe_scores
+from learning_service.recommendation.verdict import ENOUGH, SURE
+
+FIRST: Final = 5  # values that are rated before a belief chooses: evenly spread, as a search begins
+
+
+class Suggestion(NamedTuple):
+    """The picture to rate next, if there is one, and why nobody has to rate any more, "" if that is not so."""
+
+    picture: Picture | None
+    enough: str
+
+
+def next_picture(
+    values: Mapping[int, VariantValue],
+    pictures: Collection[Picture],
+    stars: Mapping[str, int],
+    seed: int,
+    passed: Collection[str] = (),
+) -> Suggestion:
+    """Return which picture to rate next, so that the best value is found with few ratings.
+
+    `values` are those of the variants, `stars` the ratings by the hashes of pictures, `passed` the hashes of those that
+    somebody does not want to rate. First come some values that are spread evenly; then `top_two` chooses among the
+    values with pictures that are not rated. The picture is that of the seed that compares the value best with its
+    rival. `seed` decides what is left to chance, so the same question gives the same picture.
+    """
+    rated = list(rated_once(pictures, stars).values())
+    by_variant: dict[int, list[Picture]] = {}
+    for one in sorted(set(pictures)):
+        by_variant.setdefault(one.variant_index, []).append(one)
+    variants = sorted(by_variant)
+    open_ = {
+        place: left
+        for place, variant in enumerate(variants)
+        if (left := [one for one in by_variant[variant] if one.sha256 not in stars and one.sha256 not in passed])
+    }
+    seeds: dict[int, set[int]] = {place: set() for place in range(len(variants))}
+    for one in rated:
+        seeds[variants.index(one.variant_index)].add(one.repeat_index)
+    known = sum(bool(one) for one in seeds.values())
+    belief = _believe_stars([values[variant] for variant in variants], rated, stars, variants) if known > 1 else None
+    enough = _enough(belief, seeds) if belief else ""
+    if not open_:
+        return Suggestion(None, enough)
+    look = _first_look(len(variants), seeds, open_)
+    if look is None:
+        random = np.random.default_rng([seed, len(stars), len(passed)])
+        look = top_two(belief, open_, random) if belief else Look(min(open_), min(open_))
+    everyone: set[int] = set().union(*seeds.values())
+    chosen = min(
+        open_[look.value], key=lambda one: (pairing(one.repeat_index, seeds[look.rival], everyone), one.sha256)
+    )
+    return Suggestion(chosen, enough)
+
+
+def _believe_stars(
+    values: Sequence[VariantValue], rated: Sequence[Picture], stars: Mapping[str, int], variants: Sequence[int]
+) -> Belief:
+    scores = star_scores(rated, stars)
+    places = np.array([variants.index(one.variant_index) for one in scores], np.intp)
+    repeats = np.array([one.repeat_index for one in scores], np.intp)
+    return believe_scores(arrange(values), places, repeats, np.array([one.score for one in scores]), STARS_NOISE)
+
+
+def _enough(belief: Belief, seeds: Mapping[int, Collection[int]]) -> str:
+    leader = belief.leader([place for place, of in seeds.items() if of])
+    if len(seeds[leader]) < ENOUGH:
+        return ""
+    sure, good = belief.p_best[leader], belief.good(margin_of(STARS, belief))[leader]
+    if max(sure, good) < SURE:
+        return ""
+    return (
+        f"one value is {'the best' if sure >= SURE else 'as good as any'} with a probability of {max(sure, good):.0%}"
+    )
+
+
+def _first_look(count: int, seeds: Mapping[int, Collection[int]], open_: Collection[int]) -> Look | None:
+    """Return a value of the first few, which have no rating yet; None if each has one."""
+    firsts = spread(count, FIRST)
+    rated = [place for place in firsts if seeds[place]]
+    left = [place for place in firsts if place in open_ and not seeds[place]]
+    return Look(left[0], rated[0] if rated else left[0]) if left else None

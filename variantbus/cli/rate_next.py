@@ -1,0 +1,118 @@
+"""`variantbus rate ID --next`: one picture after the other, that whose stars tell most, without its value."""
+
+import itertools
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bus.console.printable import harmless
+from bus.contracts.experiments import ExperimentParams
+from bus.contracts.feedback import RatedReply, RateParams, RatingNextParams, RatingNextReply
+from bus.contracts.messages import ImageRef
+from bus.protocol.control import ControlError
+from bus.transport.client import request
+from bus.transport.keys import Keys
+from variantbus.cli.pictures import read_picture
+from variantbus.client.outputs import fetch_output
+
+NEXT_SECONDS: Final = 30.0  # for the next picture: the service loads its statistics at the first request
+PASSED: Final = 1000  # at most, that a request names
+QUESTION: Final = "stars? 1 2 3 4 5 [p]ass [u]ndo [q]uit: "
+WORDS: Final = {"p": "pass", "u": "undo", "q": "quit"}
+
+
+class RatingSession:
+    """One person at the keyboard, and the services."""
+
+    def __init__(self, experiment_id: str, learning: str, runner: str, keys: Keys | None) -> None:
+        """Keep the experiment and the addresses; nothing is sent yet."""
+        self._experiment_id, self._learning, self._runner, self._keys = experiment_id, learning, runner, keys
+        self._passed: list[str] = []
+        self._told: set[str] = set()
+
+    def run(self, *, opens: bool) -> None:
+        """Show picture after picture until the person quits or there is none left; each is one file for that long."""
+        with tempfile.TemporaryDirectory(prefix="variantbus-") as folder:
+            for number in itertools.count(1):
+                image = self._next()
+                if image is None:
+                    break
+                path = Path(folder) / f"picture-{number}.png"
+                self._save(image, path)
+                click.echo(str(path))
+                if opens and click.launch(str(path)):
+                    click.echo("no viewer could be started; open the file yourself", err=True)
+                if not self._answer(image):
+                    break
+                path.unlink()
+        click.echo(f"which value is best: variantbus recommend {self._experiment_id}", err=True)
+
+    def _next(self) -> ImageRef | None:
+        params = RatingNextParams(experiment_id=self._experiment_id, passed=self._passed[-PASSED:])
+        reply = request(self._learning, "rating.next", params, RatingNextReply, NEXT_SECONDS, keys=self._keys)
+        self._tell(reply.hint)
+        if reply.enough:
+            self._tell(f"you can stop: {reply.enough}")
+        if reply.image is None:
+            click.echo("every picture is rated" if not reply.left else "no other picture is left to rate", err=True)
+        return reply.image
+
+    def _tell(self, text: str) -> None:
+        """Say something that is said once."""
+        kind = text.partition(":")[0]
+        if text and kind not in self._told:
+            self._told.add(kind)
+            click.echo(harmless(text), err=True)
+
+    def _save(self, image: ImageRef, path: Path) -> None:
+        """Write a picture without its metadata, which would tell the value."""
+        picture = read_picture(b"".join(fetch_output(self._runner, image.sha256, self._keys)))
+        if picture is None:
+            raise ControlError("conflict", f"{image.sha256} is no picture that can be shown")
+        picture.info.clear()
+        picture.save(path)
+
+    def _answer(self, image: ImageRef) -> bool:
+        """Ask for stars and send them; return False if the person wants to stop."""
+        answer = self._ask()
+        if answer == "pass":
+            self._passed.append(image.sha256)
+        elif answer != "quit":
+            self._send(answer, image)
+        return answer != "quit"
+
+    def _send(self, answer: str, image: ImageRef) -> None:
+        try:
+            if answer == "undo":
+                undo = ExperimentParams(experiment_id=self._experiment_id)
+                reply = request(self._learning, "rating.undo", undo, RatedReply, keys=self._keys)
+            else:
+                rate = RateParams(experiment_id=self._experiment_id, image=image.sha256, stars=int(answer))
+                reply = request(self._learning, "image.rate", rate, RatedReply, keys=self._keys)
+            click.echo(f"{reply.rated} rated", err=True)
+        except ControlError as error:
+            if error.code != "not_found":
+                raise
+            click.echo(harmless(error.message), err=True)  # there is nothing to undo
+
+    def _ask(self) -> str:
+        """Return the answer of the person; ask again until it is valid. The end of the input means quit."""
+        while True:
+            click.echo(QUESTION, nl=False, err=True)
+            answer = read_stars(sys.stdin.buffer.readline() if sys.stdin else b"")
+            if answer:
+                return answer
+            click.echo("write 1, 2, 3, 4, 5, p, u or q", err=True)
+
+
+def read_stars(line: bytes) -> str | None:
+    """Return stars, or a word of `WORDS`, of a letter or the word in any case; None if it is none. No line: quit."""
+    if not line:
+        return "quit"
+    word = line.decode(errors="replace").strip().lower()
+    if word in {"1", "2", "3", "4", "5"}:
+        return word
+    return WORDS.get(word) or next((one for one in WORDS.values() if one == word), None)
