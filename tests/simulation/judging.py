@@ -104,7 +104,7 @@ def report(talks: Iterable[Talk]) -> str:
     task = next(iter(by.values()))[0].task
     counts = COUNTS[task.scale]
     rows = []
-    for group in ("peaks, plateau", "all kinds", *KINDS):
+    for group in [one for one in ("peaks, plateau", "all kinds", *KINDS) if by[one, CHANCE]]:
         for way in WAYS[task.scale]:
             found = by[group, way]
             columns = [[one.good[at] for one in found] for at in range(len(counts))]

@@ -110,6 +110,7 @@ def report(races: Iterable[Race]) -> str:
             by[one.task.way, FOUR].append(one)
     first = next(iter(by.values()))[0]
     counts = COUNTS[first.task.layout]
+    raced = [kind for kind in KINDS if by[first.task.way, kind]]
     name = f"{first.task.layout} values{', 10 % wild scores' if first.task.wild else ''}"
     curves = []
     for group in (FOUR, ALL):
@@ -121,10 +122,10 @@ def report(races: Iterable[Race]) -> str:
                 [group, len(found), way, *(f"{one:.2f}" for one in shares), "-" if np.isnan(to) else round(to)]
             )
     heads = ["worlds", "number", "way", *(f"{count} jobs" for count in counts), f"jobs to {GOOD_ENOUGH:.0%}"]
-    ends = [_end(kind, by[OURS, kind]) for kind in (*KINDS, ALL) if OURS in ways]
+    ends = [_end(kind, by[OURS, kind]) for kind in (*raced, ALL) if OURS in ways]
     heads_of_ends = ("world", "decided", "of these right", "other ends", "right", "jobs", "jobs where decided")
     kinds = [
-        [kind, *(share([one.good[at] for one in by[way, kind]]) for way in ways for at in (1, 2))] for kind in KINDS
+        [kind, *(share([one.good[at] for one in by[way, kind]]) for way in ways for at in (1, 2))] for kind in raced
     ]
     heads_of_kinds = ["world", *(f"{way}, {counts[at]}" for way in ways for at in (1, 2))]
     return "\n".join(
