@@ -277,7 +277,8 @@ class LearningStore:
 
     def write_positions(self, tx: Transaction, positions: dict[tuple[str, str], Position]) -> None:
         """Write the positions in the logs of runners."""
-        tx.executemany(SQL["upsert_position"], [(*key, *position) for key, position in positions.items()])
+        rows = checked("positions", ((*key, *position) for key, position in positions.items()))
+        tx.executemany(SQL["upsert_position"], rows)
 
     def runners(self) -> dict[str, RunnerPipelines]:
         """Return the last known pipelines of each runner."""

@@ -115,9 +115,10 @@ INSERT INTO experiments (experiment_id, definition, created_at, discovered, star
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- update_experiment: write what changes of an experiment.
-UPDATE experiments SET started_at = ?, updated_at = ?, revision = ?, ended = ?, status = ?, completed = ?, seconds = ?,
-    summary = ?
-WHERE experiment_id = ?;
+UPDATE experiments SET started_at = ?1, updated_at = ?2, revision = ?3, ended = ?4, status = ?5, completed = ?6, seconds = ?7,
+    summary = ?8, crc = row_crc('experiments', number, experiment_id, definition, created_as, created_at, discovered,
+    ?1 + 0.0, ?2 + 0.0, ?3, ?4, ?5, ?6, ?7 + 0.0, ?8)
+WHERE experiment_id = ?9;
 
 -- update_definition: it was extended or renamed.
 UPDATE experiments SET created_as = coalesce(created_as, definition), definition = ? WHERE experiment_id = ?;
@@ -211,7 +212,7 @@ UPDATE cancels SET done = 0 WHERE runner = ?;
 SELECT DISTINCT runner FROM jobs WHERE experiment_id = ? AND runner IS NOT NULL;
 
 -- upsert_position: note how far a runner was read.
-INSERT INTO positions (source, prefix, epoch, "offset", crc) VALUES (?1, ?2, ?3, ?4, row_crc('positions', ?1, ?2, ?3, ?4))
+INSERT INTO positions (source, prefix, epoch, "offset", crc) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (source, prefix) DO UPDATE SET epoch = excluded.epoch, "offset" = excluded."offset", crc = excluded.crc;
 
 -- select_positions: how far each runner was read.
