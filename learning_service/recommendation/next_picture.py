@@ -13,7 +13,8 @@ from learning_service.recommendation.choice import Look, pairing, top_two
 from learning_service.recommendation.evidence import STARS, star_scores
 from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.recommend import margin_of
-from learning_service.recommendation.scores import STARS_NOISE, believe_scores
+from learning_service.recommendation.scores import believe_scores
+from learning_service.recommendation.tables import STARS_NOISE
 from learning_service.recommendation.verdict import ENOUGH, SURE
 
 FIRST: Final = 5  # values that are rated before a belief chooses: evenly spread, as a search begins
