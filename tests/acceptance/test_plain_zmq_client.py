@@ -4,6 +4,7 @@ Nothing of `bus` is used in the client itself, only to compare what it has read.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import msgspec
@@ -80,6 +81,13 @@ class PlainClient:
     def close(self) -> None:
         """Release everything."""
         self._context.destroy(linger=0)
+
+
+@pytest.fixture(scope="module")
+def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """Yield a learning service that is asked what it refuses."""
+    with closing(Workspace(tmp_path_factory.mktemp("refusing"))) as workspace:
+        yield workspace.learning(workspace.runner())
 
 
 @pytest.fixture
@@ -187,10 +195,10 @@ def test_a_plain_client_asks_what_a_log_holds(workspace: Workspace, client: Plai
     ],
 )
 def test_a_wrong_request_gets_an_error_that_names_what_is_wrong(
-    workspace: Workspace, client: PlainClient, method: bytes, params: bytes, code: str, word: str
+    learning: ServiceProcess, client: PlainClient, method: bytes, params: bytes, code: str, word: str
 ) -> None:
     """Errors are a map of code, message and details, and the service goes on."""
-    client.connect(workspace.learning(workspace.runner()).control)
+    client.connect(learning.control)
 
     status, error = client.ask_raw(method, params)
 
