@@ -9,7 +9,7 @@ same probabilities. Another order of the values draws others: a probability of o
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,7 +20,8 @@ Array: TypeAlias = NDArray[np.float64]
 INTERVAL: Final = 0.9  # how probably a mean lies between `low` and `high`
 MEMBERS: Final = 8192  # of the sample
 LEAST_MEMBERS: Final = 512
-AT_ONCE: Final = 8_000_000  # numbers that a sample may have
+KEPT_COLUMNS: Final = 64  # of random numbers that are not drawn anew for each belief
+AT_ONCE: Final = 4_000_000  # numbers that a sample may have
 NEGLIGIBLE: Final = 0.01  # of the weight of the likeliest assumption
 ALIKE: Final = 1e-7  # relative difference of two beliefs that is only rounding
 TINY: Final = 1e-300
@@ -163,12 +164,25 @@ def _sample(parts: list[Part], weights: Array, dof: float) -> Array:
     values = len(parts[0].means)
     count = min(MEMBERS, max(LEAST_MEMBERS, AT_ONCE // values))
     ends = np.round(np.cumsum(weights) * count).astype(np.intp)
-    random = np.random.default_rng(0)
-    stretch = np.sqrt(dof / random.chisquare(dof, (count, 1))) if np.isfinite(dof) else np.ones((count, 1))
-    causes = random.standard_normal((count, max(part.factors.shape[1] for part in parts)))
-    own = random.standard_normal((count, values)) if any(part.own.any() for part in parts) else np.zeros((count, 1))
+    stretch = (
+        np.sqrt(dof / np.random.default_rng(0).chisquare(dof, (count, 1))) if np.isfinite(dof) else np.ones((count, 1))
+    )
+    causes = _normals(count, max(part.factors.shape[1] for part in parts), 1)
+    own = _normals(count, values, 2) if any(part.own.any() for part in parts) else np.zeros((count, 1))
     rows = []
     for part, end, start in zip(parts, ends, [0, *ends], strict=False):
         members = causes[start:end, : part.factors.shape[1]] @ part.factors.T + own[start:end] * part.own
         rows.append(members * stretch[start:end] + part.means)
     return np.concatenate(rows)
+
+
+def _normals(count: int, columns: int, seed: int) -> Array:
+    """Return standard normal numbers, the same each time."""
+    if count == MEMBERS and columns <= KEPT_COLUMNS:
+        return _kept_normals(seed)[:, :columns]
+    return np.random.default_rng(seed).standard_normal((count, columns))
+
+
+@lru_cache
+def _kept_normals(seed: int) -> Array:
+    return np.random.default_rng(seed).standard_normal((MEMBERS, KEPT_COLUMNS))

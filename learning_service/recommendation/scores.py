@@ -115,15 +115,19 @@ def _likely(table: Table, families: list[_Family]) -> list[tuple[_Family, Array,
     First every second step of both ratios is weighed, then what is beside those that are not unlikely.
     """
     coarse = [np.flatnonzero((family.steps % COARSE == 0).all(axis=1)) for family in families]
-    first = [_weigh(table, family.some(mine)) for family, mine in zip(families, coarse, strict=True)]
+    known = {id(family.basis): _system(table, family.basis) for family in families}
+    systems = [known[id(family.basis)] for family in families]
+    first = [
+        _weigh(system, table, family.some(mine)) for system, family, mine in zip(systems, families, coarse, strict=True)
+    ]
     least = max(log_weights.max() for log_weights, _ in first) - UNLIKELY
     found = []
-    for family, mine, known in zip(families, coarse, first, strict=True):
-        likely = family.steps[mine[known[0] >= least]]
+    for system, family, mine, weighed in zip(systems, families, coarse, first, strict=True):
+        likely = family.steps[mine[weighed[0] >= least]]
         near = (np.abs(family.steps[:, None] - likely).max(axis=2) < COARSE).any(axis=1)
         beside = np.setdiff1d(np.flatnonzero(near), mine)
-        more = _weigh(table, family.some(beside)) if len(beside) else (np.zeros(0), np.zeros(0))
-        both = [np.concatenate(columns) for columns in zip(known, more, strict=True)]
+        more = _weigh(system, table, family.some(beside)) if len(beside) else (np.zeros(0), np.zeros(0))
+        both = [np.concatenate(columns) for columns in zip(weighed, more, strict=True)]
         found.append((family.some(np.concatenate([mine, beside])), both[0], both[1]))
     return found
 
@@ -246,9 +250,8 @@ def _scaled(system: _System, table: Table, family: _Family) -> tuple[Array, Arra
     return found, scales, taken[which]
 
 
-def _weigh(table: Table, family: _Family) -> tuple[Array, Array]:
+def _weigh(system: _System, table: Table, family: _Family) -> tuple[Array, Array]:
     """Return the logarithm of the weight of each assumption, and its variance of the noise."""
-    system = _system(table, family.basis)
     matrices, _, taken = _scaled(system, table, family)
     diagonals = np.diagonal(np.linalg.cholesky(matrices), axis1=1, axis2=2)
     rests = diagonals[:, -1] ** 2

@@ -11,6 +11,7 @@ from learning_service.recommendation.scores import (
     _explain,
     _Family,
     _family,
+    _system,
     _weigh,
     believe_scores,
     given_pending,
@@ -55,7 +56,7 @@ def test_closed_forms_are_those_of_the_full_model(number: int, kept: NDArray[np.
     seen = observed(VALUES[kept], SEEDS[kept], SCORES[kept])
     table = tabulate(seen, STARS_NOISE, np.ones(kept.sum()))
     family = _family(bases(PLAN)[number], ROUGH[number % 2], 1.0)
-    log_weights, noises = _weigh(table, family)
+    log_weights, noises = _weigh(_system(table, family.basis), table, family)
     parts = _explain(table, family, np.ones(len(noises)), noises)
     differences = []
     for at, part in enumerate(parts):
