@@ -21,7 +21,7 @@ from learning_service.recommendation.evidence import (
     check_preferences,
     check_scores,
 )
-from learning_service.recommendation.layout import arrange
+from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, share_won, tally
 from learning_service.recommendation.scores import believe_scores
 from learning_service.recommendation.sentence import apart_text, no_verdict, verdict_text
@@ -114,26 +114,42 @@ def margin_of(objective: Objective, belief: Belief) -> float:
     return max(METRIC_MARGIN * belief.noise, METRIC_ROUNDING * belief.unit)
 
 
+def believe(
+    layout: Layout,
+    values: NDArray[np.intp],
+    repeats: NDArray[np.intp],
+    numbers: Array,
+    objective: Objective,
+    blocks: int,
+) -> tuple[Belief, Crossing | None]:
+    """Return what at least two scores tell, in which more is better; `values` are places in the layout.
+
+    Of several blocks each is one look, however many seeds it has.
+    """
+    prior = STARS_NOISE if objective.kind == "stars" else METRIC_NOISE
+    if blocks < 2 or len(np.unique(repeats % blocks)) < 2:  # noqa: PLR2004 - one says nothing of others
+        return believe_scores(layout, values, repeats, numbers, prior), None
+    crossing = cross(values, repeats, numbers, blocks)
+    prior = changed(prior, deviation=prior.deviation / crossing.seeds**0.5)
+    return believe_scores(layout, *crossing.cells(), prior), crossing
+
+
 def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective, blocks: int) -> _Evidence:
-    """Fit scores, in which more is better. Of several blocks each is one look, however many seeds it has."""
+    """Fit scores, in which more is better."""
     places = {candidate.index: place for place, candidate in enumerate(plan)}
     check_scores(scores, places, objective)
     numbers = np.array([one.score for one in scores], np.float64) * (-1 if objective.minimize else 1)
     values = np.array([places[one.variant_index] for one in scores], np.intp)
     seeds = np.array([one.repeat_index for one in scores], np.intp)
-    prior = STARS_NOISE if objective.kind == "stars" else METRIC_NOISE
     counts = np.bincount(values, minlength=len(plan)).astype(np.float64)
-    plain = _plain_means(values, numbers, counts)
-    crossing = None
-    if blocks > 1 and len(np.unique(seeds % blocks)) > 1:
-        crossing = cross(values, seeds, numbers, blocks)
-        values, seeds, numbers = crossing.cells()
-        prior = changed(prior, deviation=prior.deviation / crossing.seeds**0.5)
-    layout = arrange([candidate.value for candidate in plan])
+    belief, crossing = None, None
+    if np.count_nonzero(counts) > 1:
+        layout = arrange([candidate.value for candidate in plan])
+        belief, crossing = believe(layout, values, seeds, numbers, objective, blocks)
     return _Evidence(
         counts=counts,
-        means=plain,
-        belief=believe_scores(layout, values, seeds, numbers, prior) if np.count_nonzero(counts) > 1 else None,
+        means=_plain_means(values, numbers, counts),
+        belief=belief,
         total=len(scores),
         crossing=crossing,
     )

@@ -23,9 +23,7 @@ from learning_service.recommendation.choice import pairing, top_two
 from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
-from learning_service.recommendation.recommend import margin_of
-from learning_service.recommendation.scores import believe_scores
-from learning_service.recommendation.tables import METRIC_NOISE, STARS_NOISE
+from learning_service.recommendation.recommend import believe, margin_of
 from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
 MOST_REPEATS: Final = 256  # of a value
@@ -144,8 +142,7 @@ class _Choice:
             return None
         numbers = np.array([one.score for one in scores]) * (-1 if now.objective.minimize else 1)
         seeds = np.array([one.repeat_index for one in scores], np.intp)
-        prior = STARS_NOISE if now.objective.kind == "stars" else METRIC_NOISE
-        return believe_scores(self._layout(), values, seeds, numbers, prior)
+        return believe(self._layout(), values, seeds, numbers, now.objective, len(now.definition.blocks))[0]
 
     def _believe_preferences(self, seen: Sequence[Preference], of_variant: Mapping[int, int]) -> Belief | None:
         size = len(self.points)

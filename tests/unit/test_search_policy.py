@@ -82,7 +82,7 @@ def search(
     """Run an adaptive experiment as the service does, and return its end and its jobs."""
     space = space_of(definition)
     find = space.finder()
-    flying = [(value, repeat) for repeat in range(definition.jobs_per_variant) for value in first_round(space)]
+    flying = [(value, repeat) for repeat in range(definition.repeats) for value in first_round(space)]
     jobs = list(flying)
     values: list[VariantValue] = []
     scores: list[Score] = []
