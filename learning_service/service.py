@@ -90,7 +90,7 @@ class LearningService:
             log, self._store, loop, apply=self._apply_end, curves=curves, lost=lambda: self._repair.lost
         )
         self._subscriber = self._subscribe()
-        self._recommender = Recommender(log, self._store, loop)
+        self._recommender = Recommender(log, self._store, loop, self._dispatcher.pipelines)
         methods = self.publisher.methods
         layout = Layout(log, loop, self._store, self._dispatcher)
         revisions = Revisions(log, self._store, self._dispatcher, layout, selection.max_variants)

@@ -1,6 +1,6 @@
 """What an adaptive experiment chooses from: all values of its definition as points on axes, and the first round."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import product
 from typing import Final
 
@@ -14,6 +14,7 @@ from learning_service.experiments.axes import axes_of, axis_values
 FIRST: Final = 5  # values of a lone variable in the first round
 FIRST_OF_GRID: Final = 3  # values of each of two
 MAX_VALUES: Final = 100_000  # of an axis; the plan was checked against the limit of the service when it was made
+MOST_CONSIDERED: Final = 2000  # points that one belief is about: its time grows with their square
 Point = tuple[int, ...]  # the place of a value on each axis
 
 
@@ -39,6 +40,14 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
     def points(self) -> Iterable[Point]:
         """Return all points, the last axis changing fastest."""
         return product(*(range(len(axis.values)) for axis in self.axes))
+
+    def considered(self, tried: Collection[Point]) -> list[Point]:
+        """Return all points; of very many, those that were tried and an even spread of the others."""
+        points = list(self.points())
+        if len(points) <= MOST_CONSIDERED:
+            return points
+        every = -(-len(points) // (MOST_CONSIDERED - min(len(tried), MOST_CONSIDERED // 2)))
+        return [point for number, point in enumerate(points) if point in tried or number % every == 0]
 
     def value(self, point: Point) -> VariantValue:
         """Return the value of a point, as a plan has it."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 
 from bus.contracts.experiments import ExperimentParams, ExperimentView
@@ -18,13 +18,12 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.failures import Failures, reason_of
-from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space, runs_alone
 from learning_service.experiments.space import first_round
 from learning_service.experiments.variants import Variant
 from learning_service.planning.revisions import Revisions
-from learning_service.recommendation.evidence import Score
+from learning_service.recommendation.evidence import judged_variants
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import observe
 from learning_service.recommendation.obstacles import problem_of
@@ -209,14 +208,6 @@ def load_decide() -> Callable[[Situation], More | SearchState | None]:
     from learning_service.search.policy import decide  # noqa: PLC0415 - it needs numpy and scipy
 
     return decide
-
-
-def judged_variants(seen: Sequence[Score] | Sequence[Preference]) -> set[int]:
-    """Return the variants that observations are about."""
-    found: set[int] = set()
-    for one in seen:
-        found |= {one.variant_index} if isinstance(one, Score) else {one.left.variant_index, one.right.variant_index}
-    return found
 
 
 def planned_repeats(variant: Variant) -> frozenset[int]:

@@ -25,11 +25,12 @@ class Score(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Candidate(Struct, frozen=True, kw_only=True, gc=False):
-    """A value of the plan; `seconds` is the mean duration of its jobs."""
+    """A value of the plan, or one that a search may still try; `seconds` is the mean duration of its jobs."""
 
     index: int
     value: VariantValue
     seconds: float | None = None
+    has_failed: bool = False  # all its jobs have ended, and none well: it is the best only if there are scores of it
 
 
 class Objective(Struct, frozen=True, kw_only=True, gc=False):
@@ -61,6 +62,14 @@ def metric_score(name: str, state: str, seconds: float | None, metrics: Mapping[
     if state != "completed":
         return None
     return seconds if name == SECONDS and name not in metrics else metrics.get(name)
+
+
+def judged_variants(seen: Sequence[Score] | Sequence[Preference]) -> set[int]:
+    """Return the variants that observations are about."""
+    found: set[int] = set()
+    for one in seen:
+        found |= {one.variant_index} if isinstance(one, Score) else {one.left.variant_index, one.right.variant_index}
+    return found
 
 
 def check_scores(scores: Sequence[Score], known: Collection[int], objective: Objective) -> None:

@@ -7,6 +7,7 @@ from bus.contracts.messages import ExperimentDefinition
 from bus.transport.steps import Steps
 from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.space import Space
 from learning_service.recommendation.evidence import (
     PREFERENCE,
     STARS,
@@ -30,14 +31,19 @@ class Observations(NamedTuple):
     reported: Reported
 
 
-def observe(experiment: Experiment, results: Results, judgements: Judgements) -> Steps[Observations]:
-    """Return the observations for the objective of an experiment, in steps; nothing else is read."""
+def observe(
+    experiment: Experiment, results: Results, judgements: Judgements, space: Space | None = None
+) -> Steps[Observations]:
+    """Return the observations for the objective of an experiment, in steps; nothing else is read.
+
+    `space` is what a search chooses from.
+    """
     objective = objective_of(experiment.definition)
     name, reported = experiment.experiment_id, reported_by(experiment)  # before the rest: there are not fewer scores
     scores: list[Score] = []
     if objective.kind == "preference":
         preferences = [row.preference for row in judgements.comparisons(name) if _is_planned(experiment, row)]
-        return Observations(preferences, candidates(experiment), objective, reported)
+        return Observations(preferences, candidates(experiment, space), objective, reported)
     if objective.kind == "metric":
         for page in results.pages(name):
             scores += metric_scores(page, objective.name)
@@ -48,7 +54,7 @@ def observe(experiment: Experiment, results: Results, judgements: Judgements) ->
             rated_once(map(_picture, pictures), stars, rated)
             yield None
         scores = star_scores(rated.values(), stars)
-    return Observations(scores, candidates(experiment), objective, reported)
+    return Observations(scores, candidates(experiment, space), objective, reported)
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:
@@ -62,16 +68,26 @@ def objective_of(definition: ExperimentDefinition) -> Objective:
             return Objective(kind="metric", name=name, minimize=definition.minimizes)
 
 
-def candidates(experiment: Experiment) -> list[Candidate]:
-    """Return the values of the plan, each with the mean seconds of its jobs."""
-    return [
+def candidates(experiment: Experiment, space: Space | None = None) -> list[Candidate]:
+    """Return the values of the plan, and behind them those of a search that were never tried: one may be better."""
+    planned = [
         Candidate(
             index=variant.index,
             value=variant.value,
             seconds=variant.duration_sum / variant.completed if variant.completed else None,
+            has_failed=not variant.completed and 0 < variant.planned <= variant.ended,
         )
         for variant in experiment.variants.values()
     ]
+    return [*planned, *_untried(experiment, space)] if space else planned
+
+
+def _untried(experiment: Experiment, space: Space) -> list[Candidate]:
+    find = space.finder()
+    tried = {point for one in experiment.variants.values() if (point := find(one.value)) is not None}
+    first = max(experiment.variants, default=-1) + 1
+    points = [point for point in space.considered(tried) if point not in tried]
+    return [Candidate(index=index, value=space.value(point)) for index, point in enumerate(points, first)]
 
 
 def stars_of(ratings: Iterable[RatingRow]) -> dict[str, int]:

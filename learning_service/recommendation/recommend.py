@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from bus.contracts.messages import ValueEstimate, VariantValue
@@ -20,6 +21,7 @@ from learning_service.recommendation.evidence import (
     Score,
     check_preferences,
     check_scores,
+    judged_variants,
 )
 from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, share_won, tally
@@ -70,7 +72,8 @@ def recommend(
     Raises:
         InvalidInputError: an observation is none of this objective, or of no candidate.
     """
-    plan = sorted(candidates, key=lambda candidate: candidate.index)
+    everything = sorted(candidates, key=lambda candidate: candidate.index)
+    plan = _hopeful(observations, everything)
     if objective.kind == "preference":
         evidence = _compared(cast("Sequence[Preference]", observations), plan)
     else:
@@ -84,7 +87,7 @@ def recommend(
             sentence=no_verdict(variable, tested, objective),
             tier="none",
             objective=objective.text,
-            estimates=_estimates(plan, evidence, objective, None),
+            estimates=_estimates(everything, plan, evidence, objective, None),
         )
     seconds = np.array([np.nan if one.seconds is None else one.seconds for one in plan])
     paired = objective.kind == "preference"
@@ -101,7 +104,7 @@ def recommend(
         sentence=verdict_text(verdict, variable, values, objective, total=evidence.total) + apart,
         tier=verdict.tier,
         objective=objective.text,
-        estimates=_estimates(plan, evidence, objective, verdict.best),
+        estimates=_estimates(everything, plan, evidence, objective, verdict.best),
     )
 
 
@@ -174,13 +177,19 @@ def _compared(preferences: Sequence[Preference], plan: list[Candidate]) -> _Evid
     )
 
 
+def _hopeful(observations: Sequence[Score] | Sequence[Preference], plan: list[Candidate]) -> list[Candidate]:
+    """Return the candidates that may be the best: not those whose jobs have all failed."""
+    judged = judged_variants(observations)
+    return [one for one in plan if not one.has_failed or one.index in judged] or plan
+
+
 def _estimates(
-    plan: list[Candidate], evidence: _Evidence, objective: Objective, best: Array | None
+    everything: list[Candidate], plan: list[Candidate], evidence: _Evidence, objective: Objective, best: Array | None
 ) -> tuple[ValueEstimate, ...]:
-    """Return what is known of each value of the plan."""
+    """Return what is known of each value; nothing of those that are not in `plan`, which have failed."""
     mean, low, high = _display(evidence, objective)
-    return tuple(
-        ValueEstimate(
+    known = {
+        candidate.index: ValueEstimate(
             value=candidate.value,
             mean=_known(mean, place),
             low=_known(low, place),
@@ -189,7 +198,9 @@ def _estimates(
             p_best=_known(best, place),
         )
         for place, candidate in enumerate(plan)
-    )
+    }
+    unknown = ValueEstimate(value=0, mean=None, low=None, high=None, n=0, p_best=None)
+    return tuple(known.get(one.index) or replace(unknown, value=one.value) for one in everything)
 
 
 def _known(numbers: Array | None, place: int) -> float | None:

@@ -11,11 +11,13 @@ from msgspec.structs import asdict, replace
 
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate, decode_body
+from bus.contracts.pipeline_specs import Pipelines
 from bus.contracts.topics import RECOMMENDATION_UPDATED
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.control import ControlError
+from bus.protocol.validation import InvalidInputError
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.server import MethodServer
@@ -23,6 +25,8 @@ from bus.transport.steps import Steps, in_thread, wait
 from learning_service.experiments.blocks import block_names
 from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import plan_space
+from learning_service.experiments.space import Space
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import Observations, objective_of, observe
 from learning_service.recommendation.obstacles import problem_of, remark_on
@@ -41,9 +45,9 @@ class Recommender:
     The statistics run in another thread, for one experiment at a time, as they may take seconds.
     """
 
-    def __init__(self, log: Log, store: LearningStore, loop: Loop) -> None:
-        """Begin with the experiments that were marked at the last stop."""
-        self._log, self._store, self._loop = log, store, loop
+    def __init__(self, log: Log, store: LearningStore, loop: Loop, pipelines: Callable[[], Pipelines]) -> None:
+        """Begin with the experiments that were marked at the last stop; `pipelines` are what runners offer now."""
+        self._log, self._store, self._loop, self._pipelines = log, store, loop, pipelines
         self._waiting: set[str] = set()
         self._rests: dict[str, float] = {}  # experiment -> not before this time
         self._busy: str | None = None  # the experiment whose recommendation is being made
@@ -198,7 +202,16 @@ class Recommender:
             self._loop.call(lambda: self._renew(following))
 
     def _observe(self, experiment: Experiment) -> Steps[Observations]:
-        return observe(experiment, self._store.results, self._store.judgements)
+        return observe(experiment, self._store.results, self._store.judgements, self._space(experiment))
+
+    def _space(self, experiment: Experiment) -> Space | None:
+        """Return what a search chooses from; None without one, or while no runner offers it."""
+        if experiment.search is None:
+            return None
+        try:
+            return plan_space(experiment.definition, self._pipelines())
+        except InvalidInputError:
+            return None
 
 
 def is_stuck(seen: Observations) -> bool:

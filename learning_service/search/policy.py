@@ -17,7 +17,6 @@ from bus.contracts.pipeline_specs import SEED
 from bus.contracts.values import brief, written
 from learning_service.experiments.judgements import Preference
 from learning_service.experiments.model import SearchState
-from learning_service.experiments.space import Point
 from learning_service.recommendation.belief import Belief
 from learning_service.recommendation.choice import pairing, top_two
 from learning_service.recommendation.evidence import Score
@@ -28,7 +27,6 @@ from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
 MOST_REPEATS: Final = 256  # of a value
 ENOUGH: Final = 2  # looks at a value, below which none is trusted, and values, below which there is nothing to compare
-MOST_VALUES: Final = 2000  # in one belief
 NAMED: Final = 3  # values in a reason
 
 
@@ -59,7 +57,7 @@ class _Choice:
 
     def __init__(self, now: Situation) -> None:
         self._now = now
-        self.points = _candidates(now)
+        self.points = [point for point in now.space.considered(now.planned) if point not in now.hopeless]
         self.places = {point: place for place, point in enumerate(self.points)}
         self.most = most_repeats(now.definition)
         self.repeats = {place: set(now.planned.get(point, ())) for place, point in enumerate(self.points)}
@@ -159,16 +157,6 @@ class _Choice:
 
 def _waiting(now: Situation) -> SearchState | None:
     return SearchState("searching", now.waits) if now.waits else None
-
-
-def _candidates(now: Situation) -> list[Point]:
-    """Return the points that may be best: all but those that fail; of very many, those tried and a spread of others."""
-    space = now.space
-    points = [point for point in space.points() if point not in now.hopeless]
-    if len(points) <= MOST_VALUES:
-        return points
-    every = -(-len(points) // (MOST_VALUES - min(len(now.planned), MOST_VALUES // 2)))
-    return [point for number, point in enumerate(points) if point in now.planned or number % every == 0]
 
 
 def most_repeats(definition: ExperimentDefinition) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from bus.contracts.messages import Variable, VariantValue
 from bus.transport.steps import complete
 from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.space import Axis, Space, space_of
 from learning_service.experiments.variants import Variant
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Score, star_scores
 from learning_service.recommendation.observations import (
@@ -120,6 +122,47 @@ def test_every_value_of_the_plan_is_a_candidate() -> None:
 
     assert [one.value for one in found] == values
     assert [one.seconds for one in found] == [None, 3.0, 3.0, 3.0]
+
+
+def test_what_a_search_never_tried_is_behind_the_plan() -> None:
+    """Each of its values once; those of the plan keep their indices."""
+    plan = replace(definition(), variable=Variable(name="x", values=[1, 2, 3, 4]))
+    variants = [Variant(index=0, value=3, jobs={}), Variant(index=1, value=1, jobs={})]
+    space = space_of(plan)
+
+    found = candidates(Experiment(EXPERIMENT, plan, variants, created_at=1.0), space)
+
+    assert [(one.index, one.value) for one in found] == [(0, 3), (1, 1), (2, 2), (3, 4)]
+
+
+def test_of_very_many_values_some_are_considered() -> None:
+    """All that were tried, and an even spread of the others."""
+    space = Space(axes=(Axis(name="x", values=tuple(range(10_000)), ordered=True),))
+    tried = {(number,) for number in (1, 5000, 9998)}
+
+    found = space.considered(tried)
+
+    assert tried <= set(found)
+    assert 1500 < len(found) <= 2000
+    assert max(after - before for (before,), (after,) in pairwise(found)) <= 6
+    assert space_of(replace(definition(), variable=Variable(name="x", values=[1, 2]))).considered(()) == [(0,), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("completed", "failed", "cancelled", "has_failed"),
+    [(0, 2, 0, True), (0, 1, 1, True), (0, 1, 0, False), (1, 1, 0, False)],
+)
+def test_a_value_whose_jobs_have_all_failed_is_told(
+    completed: int, failed: int, cancelled: int, has_failed: bool
+) -> None:
+    """Not while one may still end well."""
+    variant = Variant(
+        index=0, value=1, jobs={"a": "ended", "b": "ended"}, completed=completed, failed=failed, cancelled=cancelled
+    )
+
+    (found,) = candidates(Experiment(EXPERIMENT, definition(), [variant], created_at=1.0))
+
+    assert found.has_failed is has_failed
 
 
 def test_a_hundred_thousand_ratings_are_gathered_at_once() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate, VariantValue
 from bus.protocol.validation import InvalidInputError
@@ -213,6 +214,19 @@ def test_an_empty_or_untested_value_is_not_recommended() -> None:
     assert [one.value for one in unseen] == [0, False, VALUES[4], ""]
     assert [one.p_best for one in unseen] == [unseen[0].p_best] * 4
     assert f"4 values without ratings ({100 * sum(one.p_best or 0 for one in unseen):.0f} %" in answer.sentence
+
+
+def test_a_value_whose_jobs_failed_is_not_what_may_be_better() -> None:
+    """Nothing is known of it, and the others share what it would take; unless it has scores all the same."""
+    plan = [*CANDIDATES[:2], replace(CANDIDATES[2], has_failed=True)]
+    found = [(0, 0, 2), (0, 1, 2), (1, 0, 4), (1, 1, 5)]
+    answer = stars(found, plan)
+
+    assert answer.estimates[2] == ValueEstimate(value="euler a", mean=None, low=None, high=None, n=0, p_best=None)
+    assert answer.estimates[:2] == stars(found, plan[:2]).estimates
+    assert "without ratings" not in answer.sentence
+    assert stars([*found, (2, 0, 5)], plan).estimates[2].n == 1
+    assert stars([], [replace(one, has_failed=True) for one in plan]).tier == "none"
 
 
 @pytest.mark.parametrize("index", range(6))

@@ -17,7 +17,6 @@ from learning_service.experiments.plan import check_search
 from learning_service.experiments.space import Point, first_round, space_of
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Score
 from learning_service.recommendation.observations import objective_of
-from learning_service.search import policy
 from learning_service.search.policy import MOST_REPEATS, decide
 from learning_service.search.situation import AHEAD, More, Situation, room_for, unjudged_pictures, waits_text
 
@@ -291,7 +290,7 @@ def test_preferences_lead_a_search_too() -> None:
 
 def test_of_very_many_values_a_spread_is_looked_at_with_all_that_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A belief about more would take seconds."""
-    monkeypatch.setattr(policy, "MOST_VALUES", 20)
+    monkeypatch.setattr("learning_service.experiments.space.MOST_CONSIDERED", 20)
     many = replace(PLAN, variable=Variable(name="steps", start=1, stop=100, step=1))
     now = situation({(2, 0): 0.5, (4, 0): 0.7}, many, room=100)
     values = {value for value, _ in more(now).jobs}

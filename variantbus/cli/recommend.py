@@ -72,7 +72,7 @@ def estimates_table(made: RecommendationUpdated, *, has_bands: bool = False) -> 
     numbers = [Column(heading, right=True) for heading in (made.objective, "90 % between", "n", "best")]
     known = [number for one in made.estimates for number in (one.low, one.high) if number is not None]
     scale = scale_of(known, made.objective)
-    band = [f"{number_text(scale.low)} to {number_text(scale.high)}"] if has_bands else []
+    band = [f"{number_text(scale.ticks[0])} … {number_text(scale.ticks[-1])}"] if has_bands else []
     table = Table(Column("value", wraps=True), *band, *numbers)
     names = labels([value_text(one.value) for one in made.estimates], VALUE_SHOWN)
     for one, name in zip(made.estimates, names, strict=True):
