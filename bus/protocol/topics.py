@@ -65,8 +65,11 @@ def split(topic: str) -> tuple[str, ...]:
 @lru_cache(maxsize=CACHED)
 def prefixes(topic: str) -> tuple[str, ...]:
     """Return every whole-token prefix of a topic, shortest first; the last one is the topic itself."""
-    ends = [index + 1 for index, char in enumerate(topic) if char == "."]
-    return tuple(topic[:end] for end in ends)
+    found, end = [], topic.find(".") + 1
+    while end:
+        found.append(topic[:end])
+        end = topic.find(".", end) + 1
+    return tuple(found)
 
 
 def as_prefix(text: str) -> str:
