@@ -82,7 +82,7 @@ def _restore(
         return False
     results = [row for row in store.results.all(name) if row.variant_index == index]
     pictures = [row for row in store.results.pictures(name) if row.variant_index == index]
-    seeds = draft.definition.jobs_per_variant
+    seeds = draft.definition.repeats
     variant = rebuild(Evidence(name, index, value, published, planned, seeds, results, pictures))
     if published and variant_status(draft, variant) == published:
         draft.put(variant)

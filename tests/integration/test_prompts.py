@@ -50,6 +50,7 @@ def test_a_block_sets_anything_and_may_have_a_name(tmp_path: Path) -> None:
     assert plan.blocks == (Block(name="tall", config={"height": 96, "prompt": "a tower"}), Block(name="x"))
 
 
+@pytest.mark.fault(item="F177")
 @pytest.mark.parametrize(
     ("data", "prompts"),
     [
@@ -78,6 +79,7 @@ def test_a_file_is_looked_for_beside_the_experiment(tmp_path: Path, monkeypatch:
     assert prompts_of(read(elsewhere, f"prompts_file = '{there / 'lines.txt'}'")) == ["a star"]
 
 
+@pytest.mark.fault(item="F177")
 @pytest.mark.parametrize(
     ("prompts", "sentence"),
     [
