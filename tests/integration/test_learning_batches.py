@@ -1,5 +1,6 @@
 """Events that come together have the same effect as one by one; only what is published in between is missing."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
@@ -172,6 +173,24 @@ def test_the_events_of_a_batch_are_one_new_state_and_one_status_a_variant(monkey
             (1, 3, 6),
         ]
         assert one.consumer._counts == {("applied", ""): 18}
+
+
+def test_an_event_that_comes_alone_is_applied_without_a_look_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the thread: each look is a system call, which takes long when the last one is a while ago."""
+    looks: list[None] = []
+    came = deliveries([script("exp-1", 0, repeat).completed() for repeat in range(3)])
+
+    def clock() -> float:
+        looks.append(None)
+        return 0.0
+
+    with bench() as one:
+        monkeypatch.setattr(time, "thread_time", clock)
+        one.take(came[:1])
+        assert not looks
+        one.take(came[1:])
+        assert looks
+        assert one.consumer._counts == {("applied", ""): 3}
 
 
 def test_an_event_of_a_variant_builds_on_the_ends_before_it() -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bus.config.limits import Limits
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
-from bus.eventlog import damage
+from bus.eventlog import damage, row_checksums
 from bus.eventlog.log import Log
 from bus.subscriber.delivery import Position
 from bus.transport.pace import Pace
@@ -57,6 +57,20 @@ def test_an_experiment_is_read_as_it_was_written(log: Log) -> None:
 def test_an_unknown_experiment_is_none(log: Log) -> None:
     """Not an error: the router decides."""
     assert LearningStore(log).find("nobody") is None
+
+
+def test_the_row_of_an_experiment_is_written_once_with_its_checksum(log: Log) -> None:
+    """Its statement has the checksum: a trigger would write the row once more."""
+    store = filled(log)
+    experiment = store.get(EXPERIMENT)
+    experiment.started_at, experiment.updated_at = 5, -0.0  # as SQLite keeps them: 5.0 and 0.0
+    with log.transaction() as tx:
+        before = log._db.total_changes
+        store.write_experiment(tx, experiment)
+        assert log._db.total_changes == before + 1
+    table = row_checksums.describe(log._db, "experiments")
+    assert table is not None
+    assert [is_intact for _, is_intact in row_checksums.rows(log._db, table)] == [True]
 
 
 def test_what_a_failed_transaction_staged_is_forgotten(log: Log) -> None:
