@@ -1,6 +1,7 @@
 """The verdict as a sentence for a person."""
 
 from collections.abc import Sequence
+from math import exp
 from typing import Final
 
 from bus.contracts.messages import VariantValue
@@ -8,7 +9,7 @@ from bus.contracts.values import written
 from learning_service.recommendation.crossing import Apart
 from learning_service.recommendation.evidence import POSSIBLE, Objective
 from learning_service.recommendation.labels import labels
-from learning_service.recommendation.verdict import Verdict
+from learning_service.recommendation.verdict import Bargain, Verdict
 
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
 NAMED_LIMIT: Final = 3  # values in a row; more are counted
@@ -48,6 +49,8 @@ def verdict_text(
         parts += _doubts(verdict, names, noun) if verdict.tier == "some" else _assurance(verdict)
     if verdict.chosen is not None and verdict.chosen != verdict.leader:
         parts.append(f"{names[verdict.chosen]} is the fastest of them")
+    if verdict.bargain and verdict.bargain.value not in verdict.equals:
+        parts.append(_bargain(verdict.bargain, names, objective))
     if verdict.untried:
         parts.append(_untried(verdict, noun))
     return "; ".join(parts)
@@ -136,6 +139,16 @@ def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
         whose = " of these" if rest or len(verdict.named) > 1 else ""
         doubts.append(f"about {_counted(_rounded(verdict.more), f'more {noun}')}{whose} would decide")
     return doubts
+
+
+def _bargain(bargain: Bargain, names: list[str], objective: Objective) -> str:
+    """Return what a faster value would cost."""
+    worse = {
+        "stars": f"is worse by {bargain.loss:.1f} stars",
+        "metric": f"is worse by {bargain.loss:.2g}",
+        "preference": f"wins {percent(1 / (1 + exp(bargain.loss)))} of the comparisons with it",
+    }[objective.kind]
+    return f"{names[bargain.value]} takes {percent(bargain.saved)} less time and {worse}"
 
 
 def _untried(verdict: Verdict, noun: str) -> str:

@@ -21,9 +21,20 @@ SURE: Final = 0.9  # that a value is good: then the question is decided
 TOGETHER: Final = 0.8  # that the best value is among those that are named
 ENOUGH: Final = 2  # looks at a value, below which it is not recommended
 FASTER: Final = 0.9  # of the leader's time, above which a value counts as no faster
+MUCH_FASTER: Final = 0.8  # of the chosen value's time, from which on a worse value may be the better bargain,
+WORTH_IT: Final = 4  # if it is worse by no more than so many margins
 AS_LIKELY_AS_NOT: Final = 0.5
 ROUNDS: Final = 100  # the most that are looked ahead
 TINY: Final = 1e-300
+
+
+@dataclass(frozen=True)
+class Bargain:
+    """A value that is much faster than the chosen one, and a little worse."""
+
+    value: int
+    saved: float  # share of the time
+    loss: float  # in scores (or worths)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class Verdict:
     best: Array
     good: Array
     gain: float  # how much better than the leader the best is expected to be
+    bargain: Bargain | None  # the best of the much faster ones, where the evidence is strong
     more: int | None  # observations of all that may be best that would probably decide; nil where none or too many
 
 
@@ -70,10 +82,12 @@ def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, pair
     untried = tuple(np.flatnonzero(counts == 0).tolist())
     unseen = tuple(one for one in untried if best[one] >= POSSIBLE)
     rivals = (*named, *also, *unseen)[1:] or order[1:2]
+    chosen = None if tier == "few" else _fastest(equals, seconds, leader)
+    known = [one for one in order if looks[one] >= ENOUGH]
     return Verdict(
         tier=tier,
         leader=leader,
-        chosen=None if tier == "few" else _fastest(equals, seconds, leader),
+        chosen=chosen,
         equals=equals,
         named=named,
         open=also,
@@ -81,6 +95,7 @@ def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, pair
         best=best,
         good=good,
         gain=belief.expected_gain(leader),
+        bargain=None if chosen is None or tier == "some" else _bargain(belief, chosen, known, seconds, margin),
         more=more_needed(belief, leader, rivals, margin, paired=paired) if tier == "some" else None,
     )
 
@@ -114,3 +129,13 @@ def _fastest(equals: tuple[int, ...], seconds: Array, leader: int) -> int:
         return leader
     fastest = min(known, key=lambda one: (seconds[one], one))
     return fastest if seconds[fastest] < FASTER * seconds[leader] else leader
+
+
+def _bargain(belief: Belief, chosen: int, known: Sequence[int], seconds: Array, margin: float) -> Bargain | None:
+    """Return the best of the values that are much faster than the chosen one, if it is not much worse."""
+    means = belief.means
+    faster = [one for one in known if seconds[one] <= MUCH_FASTER * seconds[chosen]]
+    best = max(faster, key=lambda one: (means[one], -seconds[one], -one), default=None)
+    if best is None or means[chosen] - means[best] > WORTH_IT * margin:
+        return None
+    return Bargain(best, 1 - float(seconds[best] / seconds[chosen]), float(means[chosen] - means[best]))

@@ -102,6 +102,20 @@ def test_the_fastest_of_the_equally_good_is_recommended() -> None:
     assert judge([0, 1.5, 2, 0], 0.001, seconds=[1, 5, 9, 1]).chosen == 2
 
 
+def test_a_much_faster_value_that_is_a_little_worse_is_told() -> None:
+    """What it saves and what it costs, in the terms of the objective; who wants it takes it."""
+    verdict = judge([0, 1.5, 2, 0.9], 0.001, seconds=[1, 5, 9, 4])
+    assert (verdict.chosen, verdict.tier) == (2, "strong")
+    assert words(verdict).endswith("; 6 takes 44 % less time and is worse by 0.5 stars")
+    assert words(verdict, MATCH).endswith("; 6 takes 44 % less time and is worse by 0.5")
+    assert words(verdict, PREFERENCE).endswith("; 6 takes 44 % less time and wins 38 % of the comparisons with it")
+    assert judge([0, 0.9, 2, 0.9], 0.001, seconds=[1, 5, 9, 4]).bargain is None  # all others are much worse
+    assert judge([0, 1.5, 2, 0.9], 0.001, seconds=[1, 8, 9, 4]).bargain is None  # hardly faster
+    assert judge([0, 1.5, 2, 0.9], 0.001, seconds=[1, np.nan, 9, 4]).bargain is None
+    assert judge([0, 1.5, 2, 0.9], 0.001).bargain is None
+    assert judge([0, 1.5, 2, 0.9], 0.8, seconds=[1, 5, 9, 4]).bargain is None  # it is not even decided
+
+
 def test_speed_does_not_choose_before_it_is_decided() -> None:
     """As long as another may be better by more than the margin, the leader is recommended."""
     verdict = judge([0.9, 1, 1.1, 0.9], 0.5, seconds=[1, 1, 9, 1])
