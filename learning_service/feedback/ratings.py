@@ -142,9 +142,11 @@ class FeedbackService:
             pictures += map(_picture, shown)
             yield None
         judged = [one.preference for one in self._store.judgements.comparisons(experiment_id)]
+        values = {index: one.value for index, one in self._store.get(experiment_id).variants.items()}
+        pictures = [one for one in pictures if one.variant_index in values]
         seed = zlib.crc32(experiment_id.encode())
         name = f"next pair of {experiment_id}"
-        pair = yield from wait(in_thread(lambda: statistics.next_pair(pictures, judged, seed), name))
+        pair = yield from wait(in_thread(lambda: statistics.next_pair(values, pictures, judged, seed), name))
         if pair is None:
             return PairReply(left=None, right=None, compared=len(judged))
         return PairReply(left=images[pair.left.sha256], right=images[pair.right.sha256], compared=len(judged))

@@ -22,7 +22,7 @@ class Statistics(NamedTuple):
         "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str, Sequence[str]],"
         " Recommendation]"
     )
-    next_pair: "Callable[[Sequence[Picture], Sequence[Preference], int], Pair | None]"
+    next_pair: "Callable[[Mapping[int, VariantValue], Sequence[Picture], Sequence[Preference], int], Pair | None]"
     next_picture: (
         "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str]], Suggestion]"
     )

@@ -1,7 +1,7 @@
 """Which two pictures to compare next; a person sees them side by side, without their values."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -9,12 +9,13 @@ import numpy as np
 from msgspec import Struct
 from scipy.special import expit
 
+from bus.contracts.messages import VariantValue
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.belief import Array, Belief
-from learning_service.recommendation.layout import without_order
+from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 
-WARM_UP: Final = 2  # comparisons of each value, before the contenders are preferred
+WARM_UP: Final = 1  # comparisons of each value, before the contenders are preferred
 SAME: Final = 1e-9  # relative difference of two gains that is only rounding
 
 
@@ -25,12 +26,14 @@ class Pair(Struct, frozen=True, kw_only=True, gc=False):
     right: Picture
 
 
-def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: int) -> Pair | None:
+def next_pair(
+    values: Mapping[int, VariantValue], pictures: Sequence[Picture], judged: Sequence[Preference], seed: int
+) -> Pair | None:
     """Return the pair to compare next, or None if there are no two values with pictures that differ.
 
     One and the same picture under two values is no question, and two values are none that give the same picture under
     each seed. No pair of pictures is asked about again before all others were; pictures of one seed come before others,
-    as they differ by the value alone. Among these the values that were compared least come first, until each was twice.
+    as they differ by the value alone. Among these the values that were compared least come first, until each was once.
     After that it is the pair of values of which one more answer tells most: the expected fall of the variance of their
     difference, times the chances of both to be the best value. Each value is on the left as often as on the right. What
     is left open is drawn, by `seed` and the number of answers, so the same question gives the same pair.
@@ -46,7 +49,7 @@ def next_pair(pictures: Sequence[Picture], judged: Sequence[Preference], seed: i
     rounds = _rounds([by_variant[variant] for variant in variants], asked)
     if not np.isfinite(rounds.min()):
         return None
-    worth = np.where(rounds == rounds.min(), _worth(judged, variants), -np.inf)
+    worth = np.where(rounds == rounds.min(), _worth(judged, variants, values), -np.inf)
     pairs = np.argwhere(worth >= worth.max() - SAME * abs(worth.max()))
     one, other = (variants[place] for place in pairs[random.integers(len(pairs))])
     shown = Counter(picture for pair in asked.elements() for picture in pair)
@@ -108,13 +111,13 @@ def _alike(places: dict[Picture, int]) -> Array:
     return alike
 
 
-def _worth(judged: Sequence[Preference], variants: list[int]) -> Array:
+def _worth(judged: Sequence[Preference], variants: list[int], values: Mapping[int, VariantValue]) -> Array:
     """Return the gain of one more comparison of each two values; only the order counts."""
     wins, ties = tally(judged, variants)
     shown = (wins + wins.T + ties).sum(axis=1)
     if shown.min() < WARM_UP:
         return np.asarray(-(shown[:, None] + shown[None, :]), np.float64)
-    return _told(believe_preferences(without_order(len(variants)), wins, ties))
+    return _told(believe_preferences(arrange([values[variant] for variant in variants]), wins, ties))
 
 
 def _told(belief: Belief) -> Array:

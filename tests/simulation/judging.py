@@ -83,12 +83,12 @@ def _rate(world: World, task: Task) -> list[Score]:
 
 def _compare(world: World, random: Random, task: Task) -> list[Preference]:
     seen: list[Preference] = []
-    pictures = world.pictures()
+    pictures, values = world.pictures(), {one.index: one.value for one in world.candidates}
     for _ in range(COUNTS[task.scale][-1]):
         if task.way == CHANCE:
             seen.append(by_chance(world, random))
             continue
-        pair = next_pair(pictures, seen, task.seed)
+        pair = next_pair(values, pictures, seen, task.seed)
         assert pair
         seen.append(world.prefer(pair.left, pair.right))
     return seen

@@ -26,14 +26,14 @@ def report(times: int = TIMES) -> str:
     random = np.random.default_rng(1)
     world = make_world(random, "one peak", "8", "preference")
     seen = [by_chance(world, random) for _ in range(COMPARISONS)]
-    pictures = world.pictures()
+    pictures, values = world.pictures(), {one.index: one.value for one in world.candidates}
     rows.append(
         (
             f"{COMPARISONS} comparisons of 8 values",
             _text(lambda: recommend(seen, world.candidates, PREFERENCE, "x"), times),
         )
     )
-    rows.append(("the next pair after these", _text(lambda: next_pair(pictures, seen, 1), times)))
+    rows.append(("the next pair after these", _text(lambda: next_pair(values, pictures, seen, 1), times)))
     return table("Speed", ("what", "median"), rows)
 
 
