@@ -42,7 +42,7 @@ from learning_service.storage.store import LearningStore
 from learning_service.storage.variant_rows import variant_rows
 
 SQL: Final = sql.load("learning_service.archive", "importing.sql")
-AT_ONCE: Final = 400  # records in one transaction, at most
+AT_ONCE: Final = 200  # records in one transaction, at most
 REMOVALS: Final = (
     SQL["delete_results"],
     SQL["delete_ratings"],

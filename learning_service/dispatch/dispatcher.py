@@ -45,7 +45,7 @@ from learning_service.storage.store import UNASSIGNED, LearningStore, RunnerPipe
 PUMP_SECONDS: Final = 1.0  # what could not be sent or written is tried again as often
 POLL_SECONDS: Final = 2.0  # what a runner offers, and how long its queue is
 POLLS_AN_ANNOUNCEMENT: Final = 2
-CANCELS_AT_ONCE: Final = 1000  # jobs that no runner has, at most
+CANCELS_AT_ONCE: Final = 500  # jobs that no runner has, at most
 ASK_SECONDS: Final = 3.0
 CHECK_SECONDS: Final = 1.5  # whoever wants to plan something waits meanwhile
 CHECKED: Final = 1000  # jobs of a plan that are looked at before: one of each variant

@@ -67,7 +67,9 @@ class EndedJobs:
             raise ValueError(f"{job.job_id} belongs to no experiment")
         experiment_id, job_id = context.experiment_id, job.job_id
         variant_index = context.variant_index
-        images = {image.sha256: image for image in result.images}  # a job may give the same picture twice
+        images = result.images
+        if len(images) > 1:  # a job may give the same picture twice
+            images = tuple({image.sha256: image for image in images}.values())
         metrics = {name: value for name, value in result.metrics.items() if isfinite(value)}
         row = (
             experiment_id,
@@ -79,11 +81,11 @@ class EndedJobs:
             job.finished_at + 0.0,
             _encode(metrics) if metrics else None,
             result.error.message if result.error else None,
-            _encode(list(images.values())) if images else None,
+            _encode(images) if images else None,
         )
         self.results.append((*row, row_crc("results", *row)))
-        for sha256 in images:
-            self.made.append((experiment_id, variant_index, sha256))
+        for image in images:
+            self.made.append((experiment_id, variant_index, image.sha256))
 
 
 class Results:
