@@ -11,23 +11,12 @@ SELECT 1 FROM experiments WHERE number = ?;
 INSERT INTO experiments (number, experiment_id, definition, created_at, discovered, started_at, updated_at, revision, ended)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- select_indices: the variants of an experiment.
-SELECT variant_index FROM variants WHERE experiment_id = ?;
-
--- delete_strays: what has changed of variants whose rows were damaged.
-DELETE FROM variant_news WHERE (experiment_id, variant_index) NOT IN (
-    SELECT experiment_id, variant_index FROM variants
-);
-
 -- select_jobs: the jobs of an experiment, in the order of their submission.
 SELECT job_id, variant_index FROM jobs WHERE experiment_id = ? ORDER BY number;
 
 -- restore_job: a job whose row was damaged.
 INSERT INTO jobs (job_id, experiment_id, variant_index, repeat_index, round, kind, priority, runner)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
-
--- delete_jobs_of: jobs of a variant that is lost.
-DELETE FROM jobs WHERE experiment_id = ? AND variant_index = ?;
 
 -- select_cancels: who has to cancel an experiment.
 SELECT runner, finish_running FROM cancels WHERE experiment_id = ?;

@@ -18,7 +18,7 @@ from learning_service.storage.rebuilding import Evidence, readable, rebuild
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
-SQL: Final = sql.load("learning_service.storage", "repair.sql")
+SQL: Final = sql.load("learning_service.storage", "variant_repair.sql")
 Published = dict[int, VariantStatus]  # by variant
 
 

@@ -157,7 +157,7 @@ def test_a_job_takes_what_it_takes_whatever_was_cached(comfy: ComfyuiJobs) -> No
 
     for result in results:
         assert result.seconds is not None
-        assert SECONDS * 0.8 < result.seconds < SECONDS * 30  # the machine may be busy
+        assert SECONDS * 0.5 < result.seconds < SECONDS * 30  # the machine may be busy; the blur alone takes no time
 
 
 def test_what_another_client_had_executed_has_no_time(comfy: ComfyuiJobs) -> None:

@@ -114,6 +114,7 @@ def test_a_bad_line_delays_and_breaks_and_nothing_is_lost(
 def test_connections_that_are_reset_again_and_again_lose_nothing(line: Line, subscribe: Subscribe) -> None:
     """Both connections are reset twenty times under load."""
     subscriber = subscribe([line.address], start=Start.BEGINNING)
+    assert subscriber.wait_ready(RECOVERY_SECONDS * TIME_FACTOR)  # so that there is something to reset
     found: list[Delivery] = []
     for _ in range(20):
         line.publish(10)
@@ -124,7 +125,7 @@ def test_connections_that_are_reset_again_and_again_lose_nothing(line: Line, sub
     drain(subscriber, line, found)
 
     line.check(found)
-    assert line.feed.connections > 1
+    wait_until(lambda: line.feed.connections > 1, what="another connection")
 
 
 @pytest.mark.fault(item="F24")
