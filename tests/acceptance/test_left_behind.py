@@ -8,12 +8,10 @@ import sys
 import psutil
 import pytest
 
-from bus.console.process import LIFELINE
 from tests.support.experiment_files import gate, program, submit
 from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.installations import Terminal, addresses, are_free, settings_for, wait_for_services
 from tests.support.workspace import COMMAND_SECONDS, VARIANTBUS, Running, Workspace
-from variantbus.cli.up import PROGRAMS
 
 GONE_SECONDS = 8.0  # a service ends within 5, and forces itself after 6
 
@@ -113,25 +111,14 @@ def test_down_ends_up_from_another_terminal(workspace: Workspace) -> None:
     wait_until_gone(workspace)
 
 
-def whole_children(supervisor: Running) -> list[psutil.Process]:
-    """Return all processes of an `up`, once each is what it will be: the logger may be last on a busy machine."""
-    children: list[psutil.Process] = []
-
-    def are_marked() -> bool:
-        children[:] = psutil.Process(supervisor.popen.pid).children()
-        return len(children) == len(PROGRAMS) and all(LIFELINE in process.environ() for process in children)
-
-    wait_until(are_marked, what="all processes")
-    return children
-
-
 @pytest.mark.fault(item="F147")
 def test_down_ends_what_an_up_has_left_that_could_not_end_itself(workspace: Workspace) -> None:
     """Processes that are stopped do not see that their `up` is gone; a second `up` says what ends them."""
     first = up(workspace)
-    children = whole_children(first)
+    children = psutil.Process(first.popen.pid).children()
     for process in children:
         process.suspend()
+    wait_until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in children), what="the stop of all")
     first.kill()
 
     refused = workspace.run("up", code=4)
