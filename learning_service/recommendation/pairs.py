@@ -15,7 +15,6 @@ from learning_service.recommendation.belief import Array, Belief
 from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 
-WARM_UP: Final = 1  # comparisons of each value, before the contenders are preferred
 SAME: Final = 1e-9  # relative difference of two gains that is only rounding
 
 
@@ -33,10 +32,11 @@ def next_pair(
 
     One and the same picture under two values is no question, and two values are none that give the same picture under
     each seed. No pair of pictures is asked about again before all others were; pictures of one seed come before others,
-    as they differ by the value alone. Among these the values that were compared least come first, until each was once.
-    After that it is the pair of values of which one more answer tells most: the expected fall of the variance of their
-    difference, times the chances of both to be the best value. Each value is on the left as often as on the right. What
-    is left open is drawn, by `seed` and the number of answers, so the same question gives the same pair.
+    as they differ by the value alone. Among these it is the
+    pair of values of which one more answer tells most: the expected fall of the variance of their difference, times the
+    chances of both to be the best value; values that lie near each other tell about each other, so that what nobody has
+    compared comes early by itself. Each value is on the left as often as on the right. What is left open is drawn, by
+    `seed` and the number of answers, so the same question gives the same pair.
     """
     by_variant: dict[int, list[Picture]] = {}
     for picture in sorted(set(pictures)):
@@ -114,9 +114,8 @@ def _alike(places: dict[Picture, int]) -> Array:
 def _worth(judged: Sequence[Preference], variants: list[int], values: Mapping[int, VariantValue]) -> Array:
     """Return the gain of one more comparison of each two values; only the order counts."""
     wins, ties = tally(judged, variants)
-    shown = (wins + wins.T + ties).sum(axis=1)
-    if shown.min() < WARM_UP:
-        return np.asarray(-(shown[:, None] + shown[None, :]), np.float64)
+    if not (wins + ties).any():
+        return np.zeros_like(wins)
     return _told(believe_preferences(arrange([values[variant] for variant in variants]), wins, ties))
 
 

@@ -1,5 +1,7 @@
 """Adaptive experiments from the command line on: as good as the whole grid with fewer jobs, also through `kill -9`."""
 
+import pytest
+
 from tests.support.experiment_files import services, submit
 from tests.support.helpers import wait_until
 from tests.support.workspace import COMMAND_SECONDS, Workspace, steady_ports, view_of, wait_for_jobs
@@ -65,6 +67,7 @@ def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs
     assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in shown
 
 
+@pytest.mark.fault(item="F172")
 def test_a_search_survives_kills_and_keeps_its_budget(workspace: Workspace) -> None:
     """The learning service is killed while jobs run, and when a round has just ended."""
     runner = workspace.runner("--workers", "2")

@@ -234,6 +234,7 @@ def test_stars_are_waited_for_and_a_few_pictures_are_made_ahead(services: Servic
     assert len(runner.jobs) == FIRST + 1
 
 
+@pytest.mark.fault(item="F173")
 def test_as_many_jobs_are_under_way_as_the_runners_run_at_once(services: Services) -> None:
     """The next one is planned when one of them ends, whichever it is; the slowest holds up none of the others."""
     runner = services.scripted()

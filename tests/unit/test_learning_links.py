@@ -10,7 +10,7 @@ from bus.protocol.control import ControlError
 from learning_service.dispatch.links import BATCH, TRIES, RunnerLink, has_lost, kinds_taken, offered_together, share_out
 from learning_service.experiments.plan import PlannedJob
 from learning_service.storage.confirmations import LogMark
-from learning_service.storage.job_rows import JobRow
+from learning_service.storage.job_rows import JobRow, job_kind
 from learning_service.storage.store import RunnerPipelines
 from tests.support.learning_services import lane
 
@@ -143,3 +143,17 @@ def test_what_a_runner_confirmed_is_in_one_log_up_to_one_offset(
 ) -> None:
     """Another log, or the same one with an earlier end, may not have it."""
     assert has_lost(confirmed, now) == lost
+
+
+def test_a_runner_runs_as_many_jobs_at_once_as_it_tells_and_one_of_those_that_run_alone() -> None:
+    """An older one that tells nothing runs one; one that is silent, or has no server for them, none."""
+    offered = {"webui": {"txt2img": AWAY}, "free": {"run": KNOWN}}
+    one = link(offered)
+    kind = job_kind("free", "run")
+    assert one.at_once(kind, alone=False) == 0
+    one.alive = True
+    assert one.at_once(kind, alone=False) == 1
+    lanes = {"free": lane(9, 4)}
+    one.note_queue(PipelinesReply(pipelines=offered, outputs="/", queued=0, running=0, lanes=lanes))
+    assert [one.at_once(kind, alone=alone) for alone in (False, True)] == [4, 1]
+    assert one.at_once(job_kind("webui", "txt2img"), alone=False) == 0

@@ -55,11 +55,10 @@ def test_no_pair_comes_again_before_all_others(worth: list[float] | None) -> Non
     assert set(asked(judged).values()) == {2}
 
 
-def test_at_first_all_values_come_equally_often() -> None:
-    """After four questions about eight values each was shown once, whatever was answered."""
-    judged = ask(pictures(8, 4), 4, [0, 1, 2, 3, 4, 5, 6, 7])
-    shown = Counter(picture.variant_index for one in judged for picture in (one.left, one.right))
-    assert set(shown.values()) == {1}
+def test_at_first_the_pairs_are_of_many_values() -> None:
+    """What nobody has compared may be best."""
+    judged = ask(pictures(8, 4), 10, [0, 1, 2, 3, 4, 5, 6, 7])
+    assert len({picture.variant_index for one in judged for picture in (one.left, one.right)}) >= 6
 
 
 def test_then_what_contends_comes_most() -> None:

@@ -253,6 +253,7 @@ def test_a_value_has_a_most_of_seeds() -> None:
     assert more(replace(now, planned={**full.planned, (0,): frozenset({0, 1})})).jobs[0][0] == 1
 
 
+@pytest.mark.fault(item="F174")
 def test_a_value_whose_jobs_fail_is_not_tried_again_and_is_no_doubt() -> None:
     """A pipeline that has no memory for it has none the next time."""
     scores = peak(0, 1)
