@@ -136,10 +136,26 @@ def test_what_is_no_picture_ends_the_session_with_a_sentence(services: Services)
     broken = rate("1\n", "--next")
     assert broken.exit_code == EXIT_REFUSED
     assert "is no picture that can be shown" in broken.stderr
-    for options in ([], ["abcd"], ["abcd", "4", "--next"]):
-        refused = rate("", *options)
-        assert refused.exit_code == 2
-        assert "give IMAGE and STARS, or --next" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "give IMAGE and STARS, or --next"),
+        (["abcd"], "give IMAGE and STARS, or --next"),
+        (["abcd", "4", "--next"], "leave IMAGE out"),
+        (["abcd", "--next"], "leave IMAGE out"),
+        (["--next", "--note", "red"], "leave --note out"),
+        (["--next", "--json"], "leave --json out"),
+        (["abcd", "4", "--open"], "--open shows what --next asks about"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(services: Services, options: list[str], told: str) -> None:
+    """Nothing that a person writes is left out in silence."""
+    refused = rate("", *options)
+    assert refused.exit_code == 2
+    assert told in refused.stderr
+    assert not services.stars
 
 
 def test_answers_are_digits_letters_or_words() -> None:

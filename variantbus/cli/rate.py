@@ -71,8 +71,14 @@ def rate(  # noqa: PLR0913 - the options of the command
     IMAGE is its hash, or the first 4 or more digits of it: the picture's file has it as its name. With --next, each
     picture is shown without its value, as a PNG whose path is printed; it is there until the next one comes.
     """
-    if asks == bool(image and stars):
+    if asks:
+        alone = {"IMAGE": image, "--note": note, "--json": as_json}
+        if given := next((name for name, it in alone.items() if it), ""):
+            raise click.UsageError(f"--next asks for the stars of picture after picture; leave {given} out")
+    elif not image or not stars:
         raise click.UsageError("give IMAGE and STARS, or --next")
+    elif opens:
+        raise click.UsageError("--open shows what --next asks about; give both, or neither")
     with user_errors():
         if not image or not stars:
             RatingSession(experiment_id, learning, runner, keys).run(opens=opens)
