@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 
 from learning_service.experiments.judgements import Preference
-from learning_service.recommendation.evidence import Score
+from learning_service.recommendation.evidence import POSSIBLE, Score
 from learning_service.recommendation.observations import objective_of
 from learning_service.recommendation.recommend import Recommendation, recommend
 from tests.simulation.figures import Calibration, share, table
@@ -29,7 +29,6 @@ LAYOUTS: Final[dict[Scale, tuple[Layout, ...]]] = {
 }
 METRIC_SEEDS: Final = 4
 LOOKED_AHEAD: Final = (24, 36)  # ratings after which it is tried what so many more as are said would decide
-POSSIBLE: Final = 0.05  # that a value is the best
 Key = TypeVar("Key")
 MORE: Final = re.compile(r"about (\d+) more")
 

@@ -7,13 +7,12 @@ from typing import Final, NamedTuple
 
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from bus.contracts.values import is_same
-from learning_service.recommendation.evidence import Score
+from learning_service.recommendation.evidence import POSSIBLE, Score
 from variantbus.reports.plot import Scale
 from variantbus.reports.text import value_text
 
 FEWEST: Final = 3  # values; fewer are no curve
 LABELS: Final = 15  # that can be read beside each other
-POSSIBLE: Final = 0.05  # that a value is the best: less is ruled out
 
 
 class Mark(NamedTuple):

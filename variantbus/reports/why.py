@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
+from learning_service.recommendation.evidence import POSSIBLE
 from learning_service.recommendation.labels import labels
 from variantbus.reports.curve import is_ruled_out
 from variantbus.reports.plot import Scale
@@ -23,7 +24,7 @@ def why_lines(made: RecommendationUpdated) -> list[str]:
         f"{what}: {_listed(parts)}"
         for what, parts in (
             ("may be the best", [f"{name} ({percent(one.p_best)})" for name, one in likely if not is_ruled_out(one)]),
-            ("ruled out, each with less than 5 %", [name for name, one in found if is_ruled_out(one)]),
+            (f"ruled out, each with less than {percent(POSSIBLE)}", [name for name, one in found if is_ruled_out(one)]),
             ("never tried", [names[at] for at, one in enumerate(made.estimates) if not one.n]),
         )
         if parts
