@@ -6,7 +6,7 @@ import { pictures, state } from "../state.js";
 import { decideBy, objectiveNow } from "./objective.js";
 import { conditionText, valueText } from "../values.js";
 
-const PASSED = 100; // pictures that a request names at most
+const PASSED = 100; // pictures that a request names at most, so that its address is no longer than proxies take
 
 export function ratingView(id) {
   let isBlind = true;
