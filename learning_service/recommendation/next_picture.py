@@ -14,6 +14,7 @@ from learning_service.recommendation.evidence import STARS, star_scores
 from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.recommend import margin_of
 from learning_service.recommendation.scores import believe_scores
+from learning_service.recommendation.sentence import percent
 from learning_service.recommendation.tables import STARS_NOISE
 from learning_service.recommendation.verdict import ENOUGH, SURE
 
@@ -45,21 +46,21 @@ def next_picture(
     by_variant: dict[int, list[Picture]] = {}
     for one in sorted(set(pictures)):
         by_variant.setdefault(one.variant_index, []).append(one)
-    variants = sorted(by_variant)
+    places = {variant: place for place, variant in enumerate(sorted(by_variant))}
     open_ = {
         place: left
-        for place, variant in enumerate(variants)
+        for variant, place in places.items()
         if (left := [one for one in by_variant[variant] if one.sha256 not in stars and one.sha256 not in passed])
     }
-    seeds: dict[int, set[int]] = {place: set() for place in range(len(variants))}
+    seeds: dict[int, set[int]] = {place: set() for place in places.values()}
     for one in rated:
-        seeds[variants.index(one.variant_index)].add(one.repeat_index)
+        seeds[places[one.variant_index]].add(one.repeat_index)
     known = sum(bool(one) for one in seeds.values())
-    belief = _believe_stars([values[variant] for variant in variants], rated, stars, variants) if known > 1 else None
+    belief = _believe_stars([values[variant] for variant in places], rated, stars, places) if known > 1 else None
     enough = _enough(belief, seeds) if belief else ""
     if not open_:
         return Suggestion(None, enough)
-    look = _first_look(len(variants), seeds, open_)
+    look = _first_look(len(places), seeds, open_)
     if look is None:
         random = np.random.default_rng([seed, len(stars), len(passed)])
         look = top_two(belief, open_, random) if belief else Look(min(open_), min(open_))
@@ -71,10 +72,10 @@ def next_picture(
 
 
 def _believe_stars(
-    values: Sequence[VariantValue], rated: Sequence[Picture], stars: Mapping[str, int], variants: Sequence[int]
+    values: Sequence[VariantValue], rated: Sequence[Picture], stars: Mapping[str, int], place_of: Mapping[int, int]
 ) -> Belief:
     scores = star_scores(rated, stars)
-    places = np.array([variants.index(one.variant_index) for one in scores], np.intp)
+    places = np.array([place_of[one.variant_index] for one in scores], np.intp)
     repeats = np.array([one.repeat_index for one in scores], np.intp)
     return believe_scores(arrange(values), places, repeats, np.array([one.score for one in scores]), STARS_NOISE)
 
@@ -86,9 +87,8 @@ def _enough(belief: Belief, seeds: Mapping[int, Collection[int]]) -> str:
     sure, good = belief.p_best[leader], belief.good(margin_of(STARS, belief))[leader]
     if max(sure, good) < SURE:
         return ""
-    return (
-        f"one value is {'the best' if sure >= SURE else 'as good as any'} with a probability of {max(sure, good):.0%}"
-    )
+    what = "the best" if sure >= SURE else "as good as any"
+    return f"one value is {what} with a probability of {percent(sure if sure >= SURE else good)}"
 
 
 def _first_look(count: int, seeds: Mapping[int, Collection[int]], open_: Collection[int]) -> Look | None:

@@ -23,6 +23,7 @@ from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 from learning_service.recommendation.recommend import believe, margin_of
+from learning_service.recommendation.sentence import percent
 from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
 MOST_REPEATS: Final = 256  # of a value
@@ -74,9 +75,11 @@ class _Choice:
         told = value_text(now.definition, now.space.value(self.points[leader]))
         sure, good = belief.p_best[leader], belief.good(margin_of(now.objective, belief))[leader]
         if sure >= stop:
-            return SearchState("decided", f"{told} is the best with a probability of {sure:.0%}")
+            return SearchState("decided", f"{told} is the best with a probability of {percent(sure)}")
         if good >= stop:
-            return SearchState("decided", f"with a probability of {good:.0%} none is noticeably better than {told}")
+            return SearchState(
+                "decided", f"with a probability of {percent(good)} none is noticeably better than {told}"
+            )
         return None
 
     def more(self, count: int) -> More:

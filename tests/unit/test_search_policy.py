@@ -188,7 +188,7 @@ def test_a_search_ends_when_what_leads_is_surely_the_best() -> None:
     ended = decide(situation(peak(0, 1, 2, values=values)))
     assert isinstance(ended, SearchState)
     assert ended.state == "decided"
-    assert "steps 5" in ended.reason
+    assert ended.reason == "steps 5 is the best with a probability of over 99 %"
     words = replace(PLAN, variable=WORDS)
     tried = {
         (word, repeat): float(word == "heun") + 0.3 * (repeat % 2) * len(word) / 5
@@ -205,6 +205,7 @@ def test_of_values_that_are_alike_one_is_enough() -> None:
     ended = decide(situation(noisy, two))
     assert isinstance(ended, SearchState)
     assert ended.state == "decided"
+    assert "none is noticeably better than steps" in ended.reason
 
 
 def test_one_look_at_the_leader_is_not_enough() -> None:
