@@ -143,12 +143,15 @@ def _doubts(verdict: Verdict, names: list[str], noun: str) -> list[str]:
 
 def _bargain(bargain: Bargain, names: list[str], objective: Objective) -> str:
     """Return what a faster value would cost."""
+    saves = f"{names[bargain.value]} takes {percent(bargain.saved)} less time"
+    if not bargain.loss:
+        return f"{saves} and is expected to be as good"
     worse = {
         "stars": f"is worse by {bargain.loss:.1f} stars",
         "metric": f"is worse by {bargain.loss:.2g}",
         "preference": f"wins {percent(1 / (1 + exp(bargain.loss)))} of the comparisons with it",
     }[objective.kind]
-    return f"{names[bargain.value]} takes {percent(bargain.saved)} less time and {worse}"
+    return f"{saves} and {worse}"
 
 
 def _untried(verdict: Verdict, noun: str) -> str:

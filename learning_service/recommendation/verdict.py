@@ -55,7 +55,6 @@ class Verdict:
     untried: tuple[int, ...]  # all others
     best: Array
     good: Array
-    gain: float  # how much better than the leader the best is expected to be
     bargain: Bargain | None  # the best of the much faster ones, where the evidence is strong
     more: int | None  # observations of all that may be best that would probably decide; nil where none or too many
 
@@ -94,7 +93,6 @@ def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, pair
         untried=untried,
         best=best,
         good=good,
-        gain=belief.expected_gain(leader),
         bargain=None if chosen is None or tier == "some" else _bargain(belief, chosen, known, seconds, margin),
         more=more_needed(belief, leader, rivals, margin, paired=paired) if tier == "some" else None,
     )
@@ -138,4 +136,5 @@ def _bargain(belief: Belief, chosen: int, known: Sequence[int], seconds: Array, 
     best = max(faster, key=lambda one: (means[one], -seconds[one], -one), default=None)
     if best is None or means[chosen] - means[best] > WORTH_IT * margin:
         return None
-    return Bargain(best, 1 - float(seconds[best] / seconds[chosen]), float(means[chosen] - means[best]))
+    loss = max(0.0, float(means[chosen] - means[best]))  # what is hardly known may be expected to be better
+    return Bargain(best, 1 - float(seconds[best] / seconds[chosen]), loss)
