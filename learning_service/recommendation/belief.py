@@ -48,11 +48,6 @@ class Belief:
         return self._scores(self.centred)
 
     @property
-    def deviations(self) -> Array:
-        """The standard deviation of what is believed of each mean score."""
-        return np.asarray(np.sqrt(self.variances) * self.unit, np.float64)
-
-    @property
     def noise(self) -> float:
         """The standard deviation of one score around the mean of its value and seed."""
         return float(np.sqrt(self.looked) * self.unit)
@@ -68,24 +63,15 @@ class Belief:
         top = self.sample >= self.sample.max(axis=1, keepdims=True)
         return self._levelled((1 / top.sum(axis=1)) @ top / len(top))
 
-    def good(self, margin: float, among: NDArray[np.intp] | None = None) -> Array:
-        """Return for each value the probability that no other (of `among`) is better by more than `margin`."""
-        rivals = self.sample if among is None else self.sample[:, among]
-        least = rivals.max(axis=1, keepdims=True) - margin / self.unit
+    def good(self, margin: float) -> Array:
+        """Return for each value the probability that no other is better by more than `margin`, in scores."""
+        least = self.sample.max(axis=1, keepdims=True) - margin / self.unit
         return self._levelled((self.sample >= least).mean(axis=0))
-
-    def expected_gain(self, value: int) -> float:
-        """Return by how much the best of all values is expected to be better than this one, in scores."""
-        return float((self.sample.max(axis=1) - self.sample[:, value]).mean()) * self.unit
 
     def leader(self, among: Iterable[int] | None = None) -> int:
         """Return the value (of `among`) with the highest expected score: the least loss is expected of it."""
         places = np.arange(len(self.centred)) if among is None else np.array(sorted(among), np.intp)
         return int(places[np.argmax(self.centred[places])])
-
-    def draws(self, count: int, rng: np.random.Generator) -> Array:
-        """Return so many members of the belief, count x values, as scores: each is what the truth may be."""
-        return self._scores(self.sample[rng.integers(0, len(self.sample), count)])
 
     def interval(self) -> tuple[Array, Array]:
         """Return `low` and `high` of each mean score."""

@@ -14,7 +14,6 @@ deviations of the noise, has half-Cauchy priors (Gelman 2006); that, how much of
 are alike, are summed over a grid, so that doubt about them is in the answer: nothing is plugged in.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -149,37 +148,6 @@ def _trust(
         gaps = (seen.numbers - means[seen.rows, seen.columns]) / np.sqrt(noise)
         found += weight * trusted(gaps, variances[seen.rows, seen.columns], trust, prior, table.dof)
     return found
-
-
-def given_pending(
-    layout: Layout,
-    values: NDArray[np.intp],
-    seeds: NDArray[np.intp],
-    scores: Array,
-    prior: Noise,
-    pending: Sequence[tuple[int, int]],
-    rng: np.random.Generator,
-) -> Belief:
-    """Return the belief if what is under way, as (value, seed), had ended as one draw of the belief says."""
-    belief = believe_scores(layout, values, seeds, scores, prior)
-    if not pending:
-        return belief
-    drawn = belief.draws(1, rng)[0]
-    rest = scores - belief.means[values]
-    more = np.array(
-        [
-            drawn[value] + (rest[seeds == seed].mean() if (seeds == seed).any() else 0.0) + rng.normal(0, belief.noise)
-            for value, seed in pending
-        ]
-    )
-    where = np.array(pending, np.intp)
-    return believe_scores(
-        layout,
-        np.concatenate([values, where[:, 0]]),
-        np.concatenate([seeds, where[:, 1]]),
-        np.concatenate([scores, np.clip(more, prior.least, prior.most)]),
-        prior,
-    )
 
 
 def _families(layout: Layout) -> list[_Family]:

@@ -101,4 +101,4 @@ def test_a_value_that_was_never_compared_is_what_its_neighbours_are() -> None:
     belief = believe_preferences(arrange([1, 2, 3, 4, 5]), wins, np.zeros((5, 5)))
     assert belief.means[2] > belief.means[[0, 4]].max() + 1
     assert belief.p_best[2] > 0.15
-    assert belief.deviations[2] > belief.deviations[1]
+    assert belief.variances[2] > belief.variances[1]
