@@ -29,6 +29,7 @@ EVEN: Final = 1e-6  # of an axis, by which equal steps may differ
 KNOTS: Final = 48  # places of an axis that carry its curve; others are interpolated
 NEGLIGIBLE: Final = 1e-4  # of the largest part of a basis
 MOST_COLUMNS: Final = 96
+KEPT: Final = 4  # layouts whose columns are not made anew: of 2,000 values on a grid these are 14 MB
 STEP: Final = 0.64  # of the variance of values whose curve breaks off
 STEP_LENGTH: Final = 0.5
 MOST_STEPS: Final = 24
@@ -107,7 +108,7 @@ def _is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT)
 def _bases(layout: Layout) -> tuple[Basis, ...]:
     is_grid = len(layout.axes) > 1
     choices = [
@@ -117,7 +118,7 @@ def _bases(layout: Layout) -> tuple[Basis, ...]:
     return tuple(_crossed(parts) for parts in product(*choices))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT)
 def _step_bases(layout: Layout) -> tuple[Basis, ...]:
     sizes, place = np.unique(np.frombuffer(layout.axes[0][1]), return_inverse=True)
     if len(sizes) < LEAST_VALUES:

@@ -27,6 +27,7 @@ TIE_DEVIATION: Final = 1.0  # of c before any preference: around as many ties as
 STEP_LIMIT: Final = 2.0  # of a Newton step, that far from the best point is still towards it
 PRECISION: Final = 1e-6  # of a step; the next one would be about its square
 ITERATIONS: Final = 100
+AT_ONCE: Final = 1_000_000  # numbers in the matrices of the assumptions that are fitted together: 0.1 GB in all
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,18 @@ def believe_preferences(layout: Layout, wins: Array, ties: Array) -> Belief:
     compared = np.flatnonzero((wins + wins.T + ties).any(axis=1))
     wins, ties = wins[np.ix_(compared, compared)], ties[np.ix_(compared, compared)]
     assumptions = _assumptions(layout)
-    priors = np.array([one.covariance(compared) for one in assumptions])
-    points, log_weights = _fit(priors, wins, ties)
+    at_once = max(1, AT_ONCE // len(compared) ** 2)
+    fits = [
+        _fit(np.array([one.covariance(compared) for one in assumptions[start : start + at_once]]), wins, ties)
+        for start in range(0, len(assumptions), at_once)
+    ]
+    points, log_weights = (np.concatenate(columns) for columns in zip(*fits, strict=True))
     log_weights += [one.log_prior for one in assumptions]
     kept, weights = weigh(log_weights)
     chosen = np.flatnonzero(kept)
-    curvatures = _slopes(points[chosen], wins, ties)[1]
     parts = [
-        _explain(assumptions[place], compared, points[place, :-1], curvature, float(weight))
-        for place, curvature, weight in zip(chosen, curvatures, weights, strict=True)
+        _explain(assumptions[place], compared, points[place, :-1], _curvature(points[place], wins, ties), float(weight))
+        for place, weight in zip(chosen, weights, strict=True)
     ]
     tied = 1 / (1 + 2 * np.exp(-points[chosen, -1]))
     return mixed(parts, looked=2 / float(weights @ (1 - tied)), dof=np.inf)
@@ -174,6 +178,11 @@ def _slopes(points: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
     curvature[:, -1, :-1] = curvature[:, :-1, -1] = joint
     curvature[:, -1, -1] = (met * tie * (1 - tie)).sum(axis=(1, 2)) / 2
     return gradient, curvature
+
+
+def _curvature(point: Array, wins: Array, ties: Array) -> Array:
+    """Return the negative second derivatives at the point of one assumption."""
+    return np.asarray(_slopes(point[None], wins, ties)[1][0], np.float64)
 
 
 def _log_likelihood(points: Array, wins: Array, ties: Array) -> Array:

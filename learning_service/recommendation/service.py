@@ -35,7 +35,7 @@ from learning_service.storage.store import LearningStore
 REST_SECONDS: Final = 0.2  # between two of one experiment, as jobs may end by the hundred
 SHARE: Final = 5  # and so many times the duration of the last one, so that other experiments get their turn
 RESTS_KEPT: Final = 1000
-MANY_VALUES: Final = 200  # comparisons of so many take half a second
+MANY_VALUES: Final = 200  # comparisons of so many take a second
 logger = logging.getLogger(__name__)
 
 

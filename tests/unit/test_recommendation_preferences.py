@@ -102,3 +102,22 @@ def test_a_value_that_was_never_compared_is_what_its_neighbours_are() -> None:
     assert belief.means[2] > belief.means[[0, 4]].max() + 1
     assert belief.p_best[2] > 0.15
     assert belief.variances[2] > belief.variances[1]
+
+
+def test_many_values_are_fitted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many assumptions at once as the bound allows; what is believed is the same."""
+    wins, ties = counts(6, 4)
+    layout, sizes = arrange(list(range(6))), []
+    whole = believe_preferences(layout, wins, ties)
+    fit = preferences._fit
+
+    def noted(priors: Array, *tallies: Array) -> tuple[Array, Array]:
+        sizes.append(priors.size)
+        return fit(priors, *tallies)
+
+    monkeypatch.setattr(preferences, "AT_ONCE", 100)
+    monkeypatch.setattr(preferences, "_fit", noted)
+    in_parts = believe_preferences(layout, wins, ties)
+
+    assert max(sizes) <= 100
+    assert in_parts.p_best == pytest.approx(whole.p_best, abs=0.01)
