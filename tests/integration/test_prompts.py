@@ -87,7 +87,7 @@ def test_a_file_is_looked_for_beside_the_experiment(tmp_path: Path, monkeypatch:
         ("prompts = []", "prompts: must be a list of texts"),
         ('prompts = ["a", 5]', "prompts #2: must be text, not 5"),
         ('prompts = ["a", " "]', "prompts #2: is empty; write a prompt, or give the empty one as [[blocks]]"),
-        ('prompts = ["a", "b", "a"]', "prompts #3: is there already as 1; remove one"),
+        ('prompts = ["a", "b", "a"]', "prompts #3: is the same as #1; remove one"),
         (
             'prompts = ["a"]\nprompts_file = "x"',
             "prompts_file: there is prompts already; give one of blocks, prompts, ",
@@ -101,7 +101,7 @@ def test_a_file_is_looked_for_beside_the_experiment(tmp_path: Path, monkeypatch:
         ('prompts_file = "blank.txt"', "blank.txt: has no prompt; write one a line"),
         ('prompts_file = "latin.txt"', "latin.txt: is not UTF-8; save it as UTF-8"),
         ('prompts_file = "utf16.txt"', "utf16.txt: is not UTF-8; save it as UTF-8"),
-        ('prompts_file = "twice.txt"', "twice.txt: line 4: is there already as 1; remove one"),
+        ('prompts_file = "twice.txt"', "twice.txt: line 4: is the same as line 1; remove one"),
         ('prompts_file = "large.txt"', f"large.txt: larger than {FILE_LIMIT} bytes"),
         ('[[blocks]]\nconfig.prompt = "b"\nconfig = 5', "is no valid TOML"),
         ('[[blocks]]\nprompt = "b"', "blocks #1.prompt: a setting of a block is written config.prompt"),

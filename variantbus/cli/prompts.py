@@ -54,7 +54,7 @@ def _of_list(where: str, value: object) -> list[str]:
         if not prompt.strip():
             advice = "write a prompt, or give the empty one as [[blocks]] with config.prompt"
             raise InvalidInputError(f"{where} #{number}: is empty; {advice}")
-    return _different(where, " #", enumerate(value, 1))
+    return _different(where, ((f"#{number}", prompt) for number, prompt in enumerate(value, 1)))
 
 
 def _of_file(path: Path, value: object) -> list[str]:
@@ -67,24 +67,24 @@ def _of_file(path: Path, value: object) -> list[str]:
             data = opened.read(FILE_LIMIT + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no path has a NUL"
-        raise InvalidInputError(f"{file}: cannot be read ({why}); check {FILE}, a path seen from {path}") from None
+        raise InvalidInputError(f"{file}: cannot be read ({why}); check {FILE}, a path from the folder of {path}") from None
     if len(data) > FILE_LIMIT:
         raise InvalidInputError(f"{file}: larger than {FILE_LIMIT} bytes; give a text file with one prompt a line")
     try:
         lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{file}: is not UTF-8; save it as UTF-8") from None
-    found = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    found = [(f"line {number}", line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise InvalidInputError(f"{file}: has no prompt; write one a line")
-    return _different(str(file), ": line ", found)
+    return _different(f"{file}:", found)
 
 
-def _different(where: str, between: str, prompts: Iterable[tuple[int, str]]) -> list[str]:
-    """Return prompts that have numbers, unless one is there twice."""
-    seen: dict[str, int] = {}
-    for number, prompt in prompts:
+def _different(where: str, prompts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return prompts, each of which has its place beside it, unless one is there twice."""
+    seen: dict[str, str] = {}
+    for place, prompt in prompts:
         if prompt in seen:
-            raise InvalidInputError(f"{where}{between}{number}: is there already as {seen[prompt]}; remove one")
-        seen[prompt] = number
+            raise InvalidInputError(f"{where} {place}: is the same as {seen[prompt]}; remove one")
+        seen[prompt] = place
     return list(seen)
