@@ -113,10 +113,10 @@ def _alike(places: dict[Picture, int]) -> Array:
 
 def _worth(judged: Sequence[Preference], variants: list[int], values: Mapping[int, VariantValue]) -> Array:
     """Return the gain of one more comparison of each two values; only the order counts."""
-    wins, ties = tally(judged, variants)
-    if not (wins + ties).any():
-        return np.zeros_like(wins)
-    return _told(believe_preferences(arrange([values[variant] for variant in variants]), wins, ties))
+    seen = tally(judged, {variant: place for place, variant in enumerate(variants)})
+    if not len(seen.values):
+        return np.zeros((len(variants), len(variants)))
+    return _told(believe_preferences(arrange([values[variant] for variant in variants]), seen))
 
 
 def _told(belief: Belief) -> Array:

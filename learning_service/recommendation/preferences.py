@@ -7,9 +7,12 @@ lie near each other, as scores are (`scores`); their standard deviation has a ha
 summed over a grid. c has a standard normal prior. The likelihood is log-concave, so Newton's method finds the one best
 point of each assumption, and the curvature there gives the normal distribution that stands for the posterior, and its
 weight (Laplace's approximation).
+
+Under several blocks, such as prompts, the worth of a value is another one in each block, by a part that has its own
+standard deviation: more answers about one prompt tell more and more of that prompt, and no more of others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +26,7 @@ from learning_service.recommendation.layout import Basis, Layout, bases
 from learning_service.recommendation.scores import ROUGH, STRUCTURE
 
 DEVIATIONS: Final = np.geomspace(0.25, 4, 5)  # of the worths, in units in which 1 is odds of 2.7 to 1
+CROSSED: Final = np.geomspace(0.25, 4, 3)  # of what a block adds to the worth of a value, in the same units
 TIE_DEVIATION: Final = 1.0  # of c before any preference: around as many ties as wins of either
 STEP_LIMIT: Final = 2.0  # of a Newton step, that far from the best point is still towards it
 PRECISION: Final = 1e-6  # of a step; the next one would be about its square
@@ -32,53 +36,71 @@ AT_ONCE: Final = 1_000_000  # numbers in the matrices of the assumptions that ar
 
 @dataclass(frozen=True)
 class _Assumption:
-    """Worths are the columns times standard normal numbers, plus a part of each value on its own."""
+    """Worths are the columns times standard normal numbers, plus a part of each value, and of each cell, on its own."""
 
     columns: Array  # values x columns
     own: Array  # values: standard deviations
+    crossed: float  # standard deviation of what a block adds to a value
     log_prior: float
 
     def covariance(self, places: NDArray[np.intp]) -> Array:
-        """Return the prior covariance of some values."""
-        columns = self.columns[places]
-        return np.asarray(columns @ columns.T + np.diag(self.own[places] ** 2), np.float64)
+        """Return the prior covariance of cells of some values."""
+        columns, own = self.columns[places], self.own[places] ** 2
+        alone = np.where(places[:, None] == places, own, 0.0) + self.crossed**2 * np.eye(len(places))
+        return np.asarray(columns @ columns.T + alone, np.float64)
 
 
-def tally(preferences: Sequence[Preference], variants: Sequence[int]) -> tuple[Array, Array]:
-    """Return wins and ties of each variant against each other; comparisons with any other variant are left out."""
-    places = {variant: place for place, variant in enumerate(variants)}
-    wins, ties = np.zeros((2, len(variants), len(variants)))
-    for one in preferences:
-        left, right = places.get(one.left.variant_index), places.get(one.right.variant_index)
-        if left is None or right is None:
-            continue
-        if one.outcome == "left":
-            wins[left, right] += 1
-        elif one.outcome == "right":
-            wins[right, left] += 1
+@dataclass(frozen=True)
+class Tally:
+    """Answers added up. A cell is a value, or where there are several blocks a value in one of them."""
+
+    values: NDArray[np.intp]  # the place of the value of each cell; each cell was compared
+    wins: Array  # cells x cells: how often the one was preferred to the other
+    ties: Array  # the same, symmetric
+    has_blocks: bool = False
+
+    def looks(self, count: int) -> Array:
+        """Return how often each of so many values was compared."""
+        met = (self.wins + self.wins.T + self.ties).sum(axis=1)
+        return np.bincount(self.values, met, count).astype(np.float64)
+
+
+def tally(preferences: Sequence[Preference], places: Mapping[int, int], blocks: int = 1) -> Tally:
+    """Add up answers about the variants that have a place; repeat `r` is one of block `r % blocks`.
+
+    If all are about one block, which says nothing of others, there are none.
+    """
+    known = [one for one in preferences if one.left.variant_index in places and one.right.variant_index in places]
+    sides = [(one.left, one.right) for one in known]
+    if len({side.repeat_index % max(1, blocks) for pair in sides for side in pair}) < 2:  # noqa: PLR2004 - see above
+        blocks = 1
+    pairs = [tuple((places[side.variant_index], side.repeat_index % blocks) for side in pair) for pair in sides]
+    cells = {cell: at for at, cell in enumerate(sorted({cell for pair in pairs for cell in pair}))}
+    wins, ties = np.zeros((2, len(cells), len(cells)))
+    for one, (left, right) in zip(known, pairs, strict=True):
+        winner, loser = (cells[right], cells[left]) if one.outcome == "right" else (cells[left], cells[right])
+        if one.outcome in ("left", "right"):
+            wins[winner, loser] += 1
         else:
-            ties[left, right] += 1
-            ties[right, left] += 1
-    return wins, ties
+            ties[winner, loser] += 1
+            ties[loser, winner] += 1
+    return Tally(np.array([place for place, _ in cells], np.intp), wins, ties, has_blocks=blocks > 1)
 
 
-def believe_preferences(layout: Layout, wins: Array, ties: Array) -> Belief:
-    """Return the belief about all values, of which `wins[a, b]` times a was preferred to b; `ties` is symmetric."""
-    compared = np.flatnonzero((wins + wins.T + ties).any(axis=1))
-    wins, ties = wins[np.ix_(compared, compared)], ties[np.ix_(compared, compared)]
-    assumptions = _assumptions(layout)
-    at_once = max(1, AT_ONCE // len(compared) ** 2)
+def believe_preferences(layout: Layout, seen: Tally) -> Belief:
+    """Return the belief about all values of a layout from answers, of which there is at least one."""
+    assumptions = _assumptions(layout, CROSSED if seen.has_blocks else [0.0])
+    at_once = max(1, AT_ONCE // len(seen.values) ** 2)
     fits = [
-        _fit(np.array([one.covariance(compared) for one in assumptions[start : start + at_once]]), wins, ties)
-        for start in range(0, len(assumptions), at_once)
+        _fit(np.array([one.covariance(seen.values) for one in assumptions[at : at + at_once]]), seen.wins, seen.ties)
+        for at in range(0, len(assumptions), at_once)
     ]
     points, log_weights = (np.concatenate(columns) for columns in zip(*fits, strict=True))
     log_weights += [one.log_prior for one in assumptions]
     kept, weights = weigh(log_weights)
     chosen = np.flatnonzero(kept)
     parts = [
-        _explain(assumptions[place], compared, points[place, :-1], _curvature(points[place], wins, ties), float(weight))
-        for place, weight in zip(chosen, weights, strict=True)
+        _explain(assumptions[at], seen, points[at], float(weight)) for at, weight in zip(chosen, weights, strict=True)
     ]
     tied = 1 / (1 + 2 * np.exp(-points[chosen, -1]))
     return mixed(parts, looked=2 / float(weights @ (1 - tied)), dof=np.inf)
@@ -89,7 +111,7 @@ def share_won(worth: Array) -> Array:
     return np.asarray(expit(worth), np.float64)
 
 
-def _assumptions(layout: Layout) -> list[_Assumption]:
+def _assumptions(layout: Layout, crossings: Sequence[float] | Array) -> list[_Assumption]:
     """Return all assumptions: neighbours are alike, over one of some lengths, or each value is on its own."""
     smooth = bases(layout)
     alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
@@ -98,11 +120,18 @@ def _assumptions(layout: Layout) -> list[_Assumption]:
         _Assumption(
             columns=deviation * np.sqrt(1 - share) * basis.columns,
             own=deviation * np.sqrt(share + (1 - share) * basis.rest),
-            log_prior=float(np.log(chance * deviation) - np.log1p(deviation**2)),
+            crossed=crossed,
+            log_prior=float(np.log(chance * _half_cauchy(deviation) * (_half_cauchy(crossed) if crossed else 1.0))),
         )
         for basis, share, chance in [*shares, (alone, 1.0, 1 - STRUCTURE if smooth else 1.0)]
         for deviation in DEVIATIONS
+        for crossed in crossings
     ]
+
+
+def _half_cauchy(deviation: float) -> float:
+    """Return the density of a half-Cauchy deviation for each step of its logarithm."""
+    return deviation / (1 + deviation**2)
 
 
 def _fit(priors: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
@@ -128,23 +157,26 @@ def _fit(priors: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
     return points, evidence
 
 
-def _explain(
-    assumption: _Assumption, compared: NDArray[np.intp], worths: Array, curvature: Array, weight: float
-) -> Part:
+def _explain(assumption: _Assumption, seen: Tally, point: Array, weight: float) -> Part:
     """Return what an assumption says of all values, around the mean of those that were compared.
 
-    `curvature` is that of the likelihood. The causes are the columns and the own parts of what was compared.
+    `point` are the likeliest worths of the cells, and c. The causes are the columns, and the own parts of values and
+    cells that were compared; those of cells are no part of a value.
     """
-    columns, own = assumption.columns, assumption.own
-    causes = np.zeros((len(own), columns.shape[1] + len(compared)))
+    columns, own, compared = assumption.columns, assumption.own, np.unique(seen.values)
+    curvature = _slopes(point[None], seen.wins, seen.ties)[1][0]
+    start = columns.shape[1] + len(compared)
+    causes = np.zeros((len(own), start + (len(seen.values) if assumption.crossed else 0)))
     causes[:, : columns.shape[1]] = columns
     causes[compared, columns.shape[1] + np.arange(len(compared))] = own[compared]
-    seen = causes[compared]
+    of_cells = causes[seen.values]
+    if assumption.crossed:
+        of_cells[:, start:] = assumption.crossed * np.eye(len(seen.values))
     told = curvature[:-1, :-1] - np.outer(curvature[:-1, -1], curvature[:-1, -1]) / (
         curvature[-1, -1] + TIE_DEVIATION**-2
     )
-    means = causes @ (seen.T @ np.linalg.solve(seen @ seen.T, worths))
-    precision = np.eye(causes.shape[1]) + seen.T @ told @ seen
+    means = causes @ (of_cells.T @ np.linalg.solve(of_cells @ of_cells.T, point[:-1]))
+    precision = np.eye(causes.shape[1]) + of_cells.T @ told @ of_cells
     factors = causes @ np.linalg.inv(np.linalg.cholesky(precision)).T
     left = own.copy()
     left[compared] = 0.0
@@ -178,11 +210,6 @@ def _slopes(points: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
     curvature[:, -1, :-1] = curvature[:, :-1, -1] = joint
     curvature[:, -1, -1] = (met * tie * (1 - tie)).sum(axis=(1, 2)) / 2
     return gradient, curvature
-
-
-def _curvature(point: Array, wins: Array, ties: Array) -> Array:
-    """Return the negative second derivatives at the point of one assumption."""
-    return np.asarray(_slopes(point[None], wins, ties)[1][0], np.float64)
 
 
 def _log_likelihood(points: Array, wins: Array, ties: Array) -> Array:

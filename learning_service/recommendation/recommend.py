@@ -75,7 +75,7 @@ def recommend(
     everything = sorted(candidates, key=lambda candidate: candidate.index)
     plan = _hopeful(observations, everything)
     if objective.kind == "preference":
-        evidence = _compared(cast("Sequence[Preference]", observations), plan)
+        evidence = _compared(cast("Sequence[Preference]", observations), plan, len(blocks))
     else:
         evidence = _scored(cast("Sequence[Score]", observations), plan, objective, len(blocks))
     belief, values = evidence.belief, [candidate.value for candidate in plan]
@@ -163,16 +163,16 @@ def _plain_means(values: NDArray[np.intp], numbers: Array, counts: Array) -> Arr
     return np.asarray(np.bincount(values, numbers / known[values], len(counts)) + 0 * known, np.float64)
 
 
-def _compared(preferences: Sequence[Preference], plan: list[Candidate]) -> _Evidence:
+def _compared(preferences: Sequence[Preference], plan: list[Candidate], blocks: int) -> _Evidence:
     """Fit preferences."""
-    indexes = [candidate.index for candidate in plan]
-    check_preferences(preferences, set(indexes))
-    wins, ties = tally(preferences, indexes)
+    places = {candidate.index: place for place, candidate in enumerate(plan)}
+    check_preferences(preferences, places)
+    seen = tally(preferences, places, blocks)
     layout = arrange([candidate.value for candidate in plan])
     return _Evidence(
-        counts=(wins + wins.T + ties).sum(axis=1),
+        counts=seen.looks(len(plan)),
         means=np.full(len(plan), np.nan),
-        belief=believe_preferences(layout, wins, ties) if preferences else None,
+        belief=believe_preferences(layout, seen) if preferences else None,
         total=len(preferences),
     )
 

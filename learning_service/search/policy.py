@@ -146,13 +146,9 @@ class _Choice:
         return believe(self._layout(), values, seeds, numbers, now.objective, len(now.definition.blocks))[0]
 
     def _believe_preferences(self, seen: Sequence[Preference], of_variant: Mapping[int, int]) -> Belief | None:
-        size = len(self.points)
-        wins, ties = np.zeros((2, size, size))
-        known = sorted(of_variant)
-        at = np.ix_(*[[of_variant[index] for index in known]] * 2)
-        wins[at], ties[at] = tally(seen, known)
-        self.counts += (wins + wins.T + ties).sum(axis=1)
-        return believe_preferences(self._layout(), wins, ties) if (self.counts > 0).sum() >= ENOUGH else None
+        told = tally(seen, of_variant, len(self._now.definition.blocks))
+        self.counts += told.looks(len(self.points))
+        return believe_preferences(self._layout(), told) if len(told.values) else None
 
     def _layout(self) -> Layout:
         return arrange([self._now.space.value(point) for point in self.points])

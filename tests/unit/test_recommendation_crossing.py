@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.crossing import Crossing, cross
-from learning_service.recommendation.evidence import STARS, Candidate, Objective, Score
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
 from learning_service.recommendation.recommend import Recommendation, recommend
 
 VALUES, BLOCKS, SEEDS = 4, 3, 5
@@ -233,3 +234,21 @@ def test_the_prompts_of_stars_are_looks_too() -> None:
     assert recommended(stars, STARS) == recommended(stars, STARS, [])
     alone = {(value, 0, seed): float(1 + (value + seed) % 5) for value, seed in product(range(VALUES), range(3))}
     assert recommended(alone, STARS) == recommended(alone, STARS, [])
+
+
+def test_comparisons_under_prompts_that_disagree_decide_nothing() -> None:
+    """What wins under two prompts and loses under the third is not sure to win under others."""
+    answers = [
+        Preference(
+            left=Picture(variant_index=3, repeat_index=repeat, sha256=f"3-{repeat}"),
+            right=Picture(variant_index=other, repeat_index=repeat, sha256=f"{other}-{repeat}"),
+            outcome="right" if repeat % BLOCKS == 2 else "left",
+        )
+        for other, repeat in product(range(3), range(BLOCKS * SEEDS))
+    ]
+
+    over, alike = (recommend(answers, CANDIDATES, PREFERENCE, "cfg", blocks) for blocks in (PROMPTS, []))
+
+    assert alike.tier == "strong"
+    assert over.tier == "some"
+    assert [one.n for one in over.estimates] == [one.n for one in alike.estimates]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation import preferences
@@ -9,6 +10,7 @@ from learning_service.recommendation.belief import Array
 from learning_service.recommendation.layout import arrange, without_order
 from learning_service.recommendation.preferences import (
     DEVIATIONS,
+    Tally,
     _log_likelihood,
     _slopes,
     believe_preferences,
@@ -17,6 +19,12 @@ from learning_service.recommendation.preferences import (
 )
 
 RANDOM = np.random.default_rng(3)
+
+
+def told(wins: Array, ties: Array) -> Tally:
+    """Return answers about values that were all compared, but for those about which there are none."""
+    met = np.flatnonzero((wins + wins.T + ties).any(axis=1))
+    return Tally(met, wins[np.ix_(met, met)], ties[np.ix_(met, met)])
 
 
 def counts(values: int, highest: int) -> tuple[Array, Array]:
@@ -49,14 +57,14 @@ def test_the_posterior_is_near_the_exact_one(won: int, lost: int, tied: int) -> 
     weights = (likelihood * prior * np.exp(-(level**2) / 2)).sum(axis=1)
     exact = (weights[1001:].sum() + weights[1000] / 2) / weights.sum()
     wins, ties = np.array([[0.0, won], [lost, 0.0]]), np.array([[0.0, tied], [tied, 0.0]])
-    assert believe_preferences(without_order(2), wins, ties).p_best[0] == pytest.approx(exact, abs=0.03)
+    assert believe_preferences(without_order(2), told(wins, ties)).p_best[0] == pytest.approx(exact, abs=0.03)
 
 
 def test_one_sided_answers_stay_finite() -> None:
     """Whoever wins a thousand times out of a thousand is the best, and no number overflows."""
     wins = np.zeros((4, 4))
     wins[0, 1:] = 1000
-    belief = believe_preferences(without_order(4), wins, np.zeros((4, 4)))
+    belief = believe_preferences(without_order(4), told(wins, np.zeros((4, 4))))
     assert belief.p_best[0] > 0.95
     assert np.isfinite(belief.interval()).all()
 
@@ -72,10 +80,11 @@ def test_a_tie_and_both_bad_say_the_same_of_which_is_better() -> None:
         Preference(left=other, right=one, outcome="right"),
         Preference(left=one, right=stranger, outcome="left"),
     ]
-    wins, ties = tally(answers, [3, 5])
-    assert wins.tolist() == [[0, 1], [1, 0]]
-    assert ties.tolist() == [[0, 2], [2, 0]]
-    assert believe_preferences(without_order(2), wins, ties).p_best == pytest.approx([0.5, 0.5], abs=1e-9)
+    seen = tally(answers, {3: 0, 5: 1})
+    assert seen.wins.tolist() == [[0, 1], [1, 0]]
+    assert seen.ties.tolist() == [[0, 2], [2, 0]]
+    assert seen.looks(3).tolist() == [4, 4, 0]
+    assert believe_preferences(without_order(2), seen).p_best == pytest.approx([0.5, 0.5], abs=1e-9)
 
 
 def test_a_value_of_mean_worth_wins_half() -> None:
@@ -86,10 +95,10 @@ def test_a_value_of_mean_worth_wins_half() -> None:
 def test_newton_ends_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A point that is not quite the best one is a posterior too; nothing runs without an end."""
     wins, ties = counts(3, 4)
-    exact = believe_preferences(without_order(3), wins, ties)
+    exact = believe_preferences(without_order(3), told(wins, ties))
     monkeypatch.setattr(preferences, "ITERATIONS", 3)
 
-    near = believe_preferences(without_order(3), wins, ties)
+    near = believe_preferences(without_order(3), told(wins, ties))
 
     assert near.p_best == pytest.approx(exact.p_best, abs=0.05)
 
@@ -98,7 +107,7 @@ def test_a_value_that_was_never_compared_is_what_its_neighbours_are() -> None:
     """Between two that win it is probably good, and less is known of it."""
     wins = np.zeros((5, 5))
     wins[1, [0, 4]] = wins[3, [0, 4]] = 8
-    belief = believe_preferences(arrange([1, 2, 3, 4, 5]), wins, np.zeros((5, 5)))
+    belief = believe_preferences(arrange([1, 2, 3, 4, 5]), told(wins, np.zeros((5, 5))))
     assert belief.means[2] > belief.means[[0, 4]].max() + 1
     assert belief.p_best[2] > 0.15
     assert belief.variances[2] > belief.variances[1]
@@ -108,7 +117,7 @@ def test_many_values_are_fitted_in_bounded_memory(monkeypatch: pytest.MonkeyPatc
     """As many assumptions at once as the bound allows; what is believed is the same."""
     wins, ties = counts(6, 4)
     layout, sizes = arrange(list(range(6))), []
-    whole = believe_preferences(layout, wins, ties)
+    whole = believe_preferences(layout, told(wins, ties))
     fit = preferences._fit
 
     def noted(priors: Array, *tallies: Array) -> tuple[Array, Array]:
@@ -117,7 +126,55 @@ def test_many_values_are_fitted_in_bounded_memory(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(preferences, "AT_ONCE", 100)
     monkeypatch.setattr(preferences, "_fit", noted)
-    in_parts = believe_preferences(layout, wins, ties)
+    in_parts = believe_preferences(layout, told(wins, ties))
 
     assert max(sizes) <= 100
     assert in_parts.p_best == pytest.approx(whole.p_best, abs=0.01)
+
+
+def asked_under(prompts: int, worths: Array, random: np.random.Generator) -> list[Preference]:
+    """Ask about pictures of values under some prompts; `worths` are by value and prompt."""
+    answers = []
+    for number in range(60 * prompts):
+        one, other = random.choice(len(worths), 2, replace=False)
+        block, repeat = number % prompts, number % (4 * prompts)
+        left, right = (
+            Picture(variant_index=int(value), repeat_index=repeat, sha256=f"{value}-{repeat}") for value in (one, other)
+        )
+        gap = worths[one, block] - worths[other, block] + random.logistic()
+        answers.append(Preference(left=left, right=right, outcome="left" if gap > 0 else "right"))
+    return answers
+
+
+def test_more_answers_about_three_prompts_tell_nothing_of_others() -> None:
+    """Intervals hold what other prompts would show; they would not, if comparisons counted alike."""
+    random, held = np.random.default_rng(1), {1: 0.0, 3: 0.0}
+    for _ in range(12):
+        effects = random.normal(size=5)
+        answers = asked_under(3, effects[:, None] + 1.5 * random.normal(size=(5, 3)), random)
+        for blocks in held:
+            seen = tally(answers, dict(enumerate(range(5))), blocks)
+            low, high = believe_preferences(without_order(5), seen).interval()
+            truth = effects - effects.mean()
+            held[blocks] += float(((low <= truth) & (truth <= high)).mean()) / 12
+    assert held[3] >= 0.75
+    assert held[1] <= 0.55
+
+
+def test_where_prompts_do_not_matter_they_are_hardly_a_doubt() -> None:
+    """What wins under each of six prompts is the best."""
+    answers = asked_under(6, np.array([[2.0], [0.0], [0.0]]) + np.zeros(6), np.random.default_rng(2))
+    belief = believe_preferences(without_order(3), tally(answers, {0: 0, 1: 1, 2: 2}, 6))
+    assert belief.p_best[0] > 0.95
+
+
+def test_one_prompt_alone_says_nothing_of_others() -> None:
+    """It counts as if there were no others."""
+    answers = asked_under(1, np.array([[1.0], [0.0]]), np.random.default_rng(3))
+    alone = [
+        Preference(left=replace(one.left, repeat_index=2), right=replace(one.right, repeat_index=2), outcome="left")
+        for one in answers
+    ]
+    seen, plain = tally(alone, {0: 0, 1: 1}, 4), tally(alone, {0: 0, 1: 1})
+    assert not seen.has_blocks
+    assert (seen.values == plain.values).all()

@@ -67,7 +67,9 @@ def _of_file(path: Path, value: object) -> list[str]:
             data = opened.read(FILE_LIMIT + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no path has a NUL"
-        raise InvalidInputError(f"{file}: cannot be read ({why}); check {FILE}, a path from the folder of {path}") from None
+        raise InvalidInputError(
+            f"{file}: cannot be read ({why}); check {FILE}, a path from the folder of {path}"
+        ) from None
     if len(data) > FILE_LIMIT:
         raise InvalidInputError(f"{file}: larger than {FILE_LIMIT} bytes; give a text file with one prompt a line")
     try:
