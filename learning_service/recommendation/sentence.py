@@ -13,7 +13,7 @@ from learning_service.recommendation.verdict import Bargain, Verdict
 
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
 NAMED_LIMIT: Final = 3  # values in a row; more are counted
-MANY: Final = 10  # from here on a number is rounded, as it is a guess
+MANY: Final = 10  # from here on a number is rounded, as it is a guess; so many values are the most in a sentence
 CLOSE: Final = 0.05  # probabilities that differ by less are said once
 NOUNS: Final = {"stars": "rating", "metric": "result", "preference": "comparison"}
 
@@ -42,8 +42,7 @@ def verdict_text(
     elif len(verdict.equals) == len(names) - len(verdict.untried):
         parts = [f"no real difference between the values of {variable} ({_within(objective)}, {count})"]
     elif len(verdict.equals) > 1:
-        equals = _listed([names[one] for one in sorted(verdict.equals)], "and")
-        parts = [f"{variable} {equals} are equally good ({_within(objective)}, {count})"]
+        parts = [f"{variable} {_equals(verdict, names)} are equally good ({_within(objective)}, {count})"]
     else:
         parts = [_leading(verdict, variable, names, count)]
         parts += _doubts(verdict, names, noun) if verdict.tier == "some" else _assurance(verdict)
@@ -103,6 +102,13 @@ def percent(probability: float) -> str:
     if whole >= 100:  # noqa: PLR2004 - percent
         return "over 99 %"
     return f"{whole} %" if whole else "under 1 %"
+
+
+def _equals(verdict: Verdict, names: list[str]) -> str:
+    """Name what is equally good; of many the one that leads."""
+    if len(verdict.equals) > MANY:
+        return f"{names[verdict.leader]} and {len(verdict.equals) - 1} others"
+    return _listed([names[one] for one in sorted(verdict.equals)], "and")
 
 
 def _leading(verdict: Verdict, variable: str, names: list[str], count: str) -> str:

@@ -116,6 +116,17 @@ def test_a_much_faster_value_that_is_a_little_worse_is_told() -> None:
     assert judge([0, 1.5, 2, 0.9], 0.8, seconds=[1, 5, 9, 4]).bargain is None  # it is not even decided
 
 
+def test_of_many_equally_good_values_the_one_that_leads_is_named() -> None:
+    """A sentence of two hundred numbers is none; what is fastest is named, too."""
+    means = [1.0, *[2.0] * 11, 2.01]
+    verdict = decide(belief(means, 0.0001), np.full(13, 9.0), np.array([9.0] * 7 + [2.0] + [9.0] * 5), 0.25)
+    sentence = verdict_text(verdict, "steps", list(range(1, 14)), STARS, total=40)
+    assert sentence == (
+        "steps 13 and 11 others are equally good (within a quarter of a star of the best, 40 ratings); "
+        "8 is the fastest of them"
+    )
+
+
 def test_a_much_faster_value_that_may_be_better_is_not_called_worse() -> None:
     """It is not sure enough to be equally good, but more is expected of it."""
     spread = [0.0001, 0.06, 0.0001, 0.0001]
