@@ -31,6 +31,7 @@ TIE_DEVIATION: Final = 1.0  # of c before any preference: around as many ties as
 STEP_LIMIT: Final = 2.0  # of a Newton step, that far from the best point is still towards it
 PRECISION: Final = 1e-6  # of a step; the next one would be about its square
 ITERATIONS: Final = 100
+MANY: Final = 150  # cells; of more, the time for all assumptions would be seconds, as it grows with their cube
 AT_ONCE: Final = 1_000_000  # numbers in the matrices of the assumptions that are fitted together: 0.1 GB in all
 
 
@@ -89,7 +90,8 @@ def tally(preferences: Sequence[Preference], places: Mapping[int, int], blocks: 
 
 def believe_preferences(layout: Layout, seen: Tally) -> Belief:
     """Return the belief about all values of a layout from answers, of which there is at least one."""
-    assumptions = _assumptions(layout, CROSSED if seen.has_blocks else [0.0])
+    crossings = CROSSED if seen.has_blocks else np.zeros(1)
+    assumptions = _assumptions(layout, crossings, every=1 if len(seen.values) <= MANY else 2)
     at_once = max(1, AT_ONCE // len(seen.values) ** 2)
     fits = [
         _fit(np.array([one.covariance(seen.values) for one in assumptions[at : at + at_once]]), seen.wins, seen.ties)
@@ -111,11 +113,14 @@ def share_won(worth: Array) -> Array:
     return np.asarray(expit(worth), np.float64)
 
 
-def _assumptions(layout: Layout, crossings: Sequence[float] | Array) -> list[_Assumption]:
-    """Return all assumptions: neighbours are alike, over one of some lengths, or each value is on its own."""
-    smooth = bases(layout)
+def _assumptions(layout: Layout, crossings: Array, every: int) -> list[_Assumption]:
+    """Return all assumptions: neighbours are alike, over one of some lengths, or each value is on its own.
+
+    If `every` is 2, every second length, share and deviation is left out.
+    """
+    smooth, rough = bases(layout)[::every], ROUGH[::every]
     alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
-    shares = [(basis, share, STRUCTURE / len(smooth) / len(ROUGH)) for basis in smooth for share in ROUGH]
+    shares = [(basis, share, STRUCTURE / len(smooth) / len(rough)) for basis in smooth for share in rough]
     return [
         _Assumption(
             columns=deviation * np.sqrt(1 - share) * basis.columns,
@@ -124,7 +129,7 @@ def _assumptions(layout: Layout, crossings: Sequence[float] | Array) -> list[_As
             log_prior=float(np.log(chance * _half_cauchy(deviation) * (_half_cauchy(crossed) if crossed else 1.0))),
         )
         for basis, share, chance in [*shares, (alone, 1.0, 1 - STRUCTURE if smooth else 1.0)]
-        for deviation in DEVIATIONS
+        for deviation in DEVIATIONS[::every]
         for crossed in crossings
     ]
 

@@ -178,3 +178,14 @@ def test_one_prompt_alone_says_nothing_of_others() -> None:
     seen, plain = tally(alone, {0: 0, 1: 1}, 4), tally(alone, {0: 0, 1: 1})
     assert not seen.has_blocks
     assert (seen.values == plain.values).all()
+
+
+def test_of_many_values_fewer_assumptions_say_about_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person need not wait for the next pair."""
+    wins, ties = counts(8, 4)
+    layout = arrange(list(range(8)))
+    every = believe_preferences(layout, told(wins, ties))
+    monkeypatch.setattr(preferences, "MANY", 7)
+    some = believe_preferences(layout, told(wins, ties))
+    assert some.p_best == pytest.approx(every.p_best, abs=0.06)
+    assert (some.p_best != every.p_best).any()
