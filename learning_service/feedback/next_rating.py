@@ -1,12 +1,14 @@
 """Which picture a person rates next: asked of the statistics, in a thread."""
 
 import zlib
+from collections.abc import Collection
 
 from bus.contracts.feedback import RatingNextParams, RatingNextReply
 from bus.contracts.messages import ImageRef
 from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.experiments.judgements import Picture
+from learning_service.experiments.model import Experiment
 from learning_service.feedback.ratings import hint_of
 from learning_service.recommendation.evidence import STARS
 from learning_service.recommendation.lazy import load_statistics
@@ -53,7 +55,12 @@ class NextRating:
             image=images[found.picture.sha256] if found.picture else None,
             rated=rated,
             left=len(images) - rated,
-            # a search that goes on doubts values of which there is no picture yet
-            enough="" if experiment.is_searching else found.enough,
+            enough="" if is_incomplete(experiment, {one.variant_index for one in pictures}) else found.enough,
             hint=hint_of(experiment, STARS),
         )
+
+
+def is_incomplete(experiment: Experiment, seen: Collection[int]) -> bool:
+    """Return whether values may be the best of which there is no picture yet; `seen` are the variants that have one."""
+    variants = experiment.variants.values()
+    return experiment.is_searching or any(one.ended < one.planned and one.index not in seen for one in variants)

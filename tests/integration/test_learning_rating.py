@@ -15,7 +15,7 @@ from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.storage.judgements import SQL as RATINGS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL
-from tests.support.factories import EXPERIMENT, well
+from tests.support.factories import EXPERIMENT, badly, well
 from tests.support.feedback_requests import FeedbackRequests, sha
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.learning_services import ALL, Services, address_of, create, query, show, wait_for
@@ -83,6 +83,20 @@ def test_the_next_picture_to_rate_comes_without_its_value_until_all_are_rated(fe
         following("no hash")
     with pytest.raises(ControlError, match="was not found"):
         feedback.ask("rating.next", RatingNextReply, experiment_id="other")
+
+
+def test_nobody_can_stop_while_a_value_has_no_picture_yet(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
+    """It may be the best; one whose jobs have failed is no reason to wait."""
+    pictures = {(value, repeat): tuple(range(at, at + 6)) for value, repeat, at in ((0, 0, 0), (1, 0, 10), (0, 1, 20))}
+    feedback = FeedbackRequests(open_log(tmp_path / "learning.db"), pictures)
+    for at, stars in ((0, 5), (20, 5), (10, 1)):
+        for number in range(at, at + 6):
+            feedback.rate(sha(number), stars)
+
+    assert feedback.ask("rating.next", RatingNextReply).enough == ""
+    for repeat in (0, 1):
+        feedback.end(2, repeat, badly())
+    assert feedback.ask("rating.next", RatingNextReply).enough.startswith("one value is the best with")
 
 
 def test_undo_goes_back_step_by_step(feedback: FeedbackRequests) -> None:
