@@ -9,6 +9,7 @@ from typing import Final
 
 OBJECTS: Final = "SELECT name, type, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 _MIGRATION: Final = re.compile(r"migration_([0-9]+)")
+_DROPPED: Final = re.compile(r"\bDROP TABLE (\w+)")
 _COMMENT: Final = re.compile(r"--[^\n]*")
 _SPACE: Final = re.compile(r"\s*([(),])\s*|\s+")
 Objects = dict[str, tuple[str, str, str]]  # name → type, table, SQL without comments and needless spaces
@@ -52,6 +53,13 @@ def objects_in(db: sqlite3.Connection) -> Objects:
 def tables_of(script: str) -> list[str]:
     """Return the tables that a script creates."""
     return [name for name, (kind, _, _) in objects_of(script).items() if kind == "table"]
+
+
+def dropped_by(statements: Mapping[str, str]) -> list[str]:
+    """Return the tables that migrations of a store remove: an older file may still have them."""
+    return [
+        table for name, text in statements.items() if _MIGRATION.fullmatch(name) for table in _DROPPED.findall(text)
+    ]
 
 
 def difference(script: str, found: Objects) -> str | None:

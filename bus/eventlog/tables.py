@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -50,7 +50,7 @@ class Tables:
             found = self._migrate(store, version, statements)
         self._require(schema)
         found += self._check(store, schemas.tables_of(schema))
-        for table in self._checked(schema):
+        for table in self._checked(schemas.tables_of(schema)):
             if row_checksums.needs_triggers(table.name, schemas.without(statements)):
                 row_checksums.add_triggers(self._db, table)
         return found
@@ -63,7 +63,7 @@ class Tables:
         with transaction(self._db):
             for statement in schemas.split(schema):
                 self._db.execute(statement)
-            for table in self._checked(schema):
+            for table in self._checked(schemas.tables_of(schema)):
                 row_checksums.renew(self._db, table)
             set_version(self._db, store, version)
 
@@ -88,12 +88,13 @@ class Tables:
             )
         copy_before_migration(self._db, self._path, store, version)
         there = schemas.objects_in(self._db)
-        found = self._check(store, [name for name in schemas.tables_of(statements["schema"]) if name in there])
+        names = list(dict.fromkeys([*schemas.tables_of(statements["schema"]), *schemas.dropped_by(statements)]))
+        found = self._check(store, [name for name in names if name in there])
         for step in range(version + 1, newest + 1):
             with transaction(self._db):
                 for statement in schemas.split(statements[f"migration_{step}"]):
                     self._db.execute(statement)
-                for table in self._checked(statements["schema"]):
+                for table in self._checked(names):
                     row_checksums.renew(self._db, table)
                 set_version(self._db, store, step)
                 if step == newest:
@@ -111,9 +112,9 @@ class Tables:
         except (LogError, sqlite3.DatabaseError) as error:
             raise self._damaged(str(error)) from error
 
-    def _checked(self, schema: str) -> Iterator[row_checksums.Table]:
-        """Yield those tables of a schema that have checksums by now."""
-        for name in schemas.tables_of(schema):
+    def _checked(self, names: Iterable[str]) -> Iterator[row_checksums.Table]:
+        """Yield those tables that are there and have checksums by now."""
+        for name in names:
             if table := row_checksums.describe(self._db, name):
                 yield table
 

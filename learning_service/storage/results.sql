@@ -18,7 +18,7 @@ CREATE TABLE results (
 ALTER TABLE results ADD COLUMN crc INTEGER;
 ALTER TABLE pictures ADD COLUMN crc INTEGER;
 
--- migration_3: a job's pictures stand in its own row. The list begins with its length: one byte, or one and two more.
+-- migration_3: a job's pictures stand in its own row, as a list of msgpack.
 ALTER TABLE results RENAME TO old_results;
 CREATE INDEX pictures_of_job ON pictures (experiment_id, job_id, sha256, image);
 CREATE TABLE results (

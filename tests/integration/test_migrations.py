@@ -157,6 +157,20 @@ def test_a_crash_at_any_statement_leaves_what_the_next_start_completes(
         assert len(copies(crash / old.name)) == 1
 
 
+@pytest.mark.fault(item="F62")
+def test_damage_in_a_table_that_goes_is_set_aside_before(open_log: OpenLog, tmp_path: Path) -> None:
+    """Otherwise a damaged picture would get a new checksum, with the row of its job, and nobody would see it."""
+    path = unpack("version-3.tar.xz", tmp_path) / "learning.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        job, *_ = (name for (name,) in db.execute("SELECT job_id FROM pictures"))
+        db.execute("UPDATE pictures SET image = x'00' WHERE job_id = ?", (job,))
+
+    log = open_all(open_log, path)
+
+    assert [(row.table, row.values["job_id"]) for row in log.damaged_rows()] == [("pictures", job)]
+    assert log.query("SELECT images FROM results WHERE job_id = ?", (job,)) == [(None,)]
+
+
 @pytest.mark.parametrize(
     ("fault", "why"), [("no room", r"it needs [1-9]\d* KiB of free space"), ("a folder in its place", "")]
 )
