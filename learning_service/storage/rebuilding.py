@@ -23,6 +23,7 @@ class Evidence(NamedTuple):
     variant_index: int
     value: VariantValue
     published: VariantStatus | None  # None: its record is damaged, too
+    older: Variant | None  # the variant before what has changed since is lost; None: all of it is
     planned: Sequence[str]  # the jobs that were to be sent, all rounds; none of an imported or discovered experiment
     seeds: int  # jobs of a variant by the definition
     ended: Sequence[ResultRow]  # of this variant
@@ -58,10 +59,12 @@ def rebuild(seen: Evidence) -> Variant:
         failed=failed,
         cancelled=cancelled,
         replaced=phases["replaced"],
+        handed_on=seen.older.handed_on if seen.older else 0,
         packed=pictures.pack([row.image for row in seen.pictures if jobs.get(row.job_id) == "ended"][:IMAGES_LIMIT]),
         error=next((row.error for row in reversed(ends) if row.state == "failed"), None),
         metric_sums=_metric_sums(ends),
         duration_sum=sum(row.seconds or 0.0 for row in ends),
+        revision=seen.older.revision if seen.older else 0,
         updated_at=ends[-1].finished_at if ends else 0.0,
     )
     status = variants.transition("running", variants.end_of(completed, failed, cancelled))
@@ -91,23 +94,26 @@ def _with_published(variant: Variant, published: VariantStatus) -> Variant:
 def _phases(seen: Evidence, ends: Sequence[ResultRow]) -> dict[str, JobPhase]:
     """Return how far each job is: a later round replaces an earlier one, and what is nowhere was withdrawn."""
     ended = {row.job_id for row in ends}
-    names = list(dict.fromkeys([*seen.planned, *(row.job_id for row in ends)]))
+    older = seen.older.jobs if seen.older else {}
+    names = list(dict.fromkeys([*older, *seen.planned, *(row.job_id for row in ends)]))
     newest: dict[int, int] = {}
     ours = [name for name in names if _is_ours(seen.experiment_id, name)]
     for repeat, round_ in ((job.repeat_index, job.round) for job in map(parse_job_id, ours)):
         newest[repeat] = max(round_, newest.get(repeat, 0))
     jobs: dict[str, JobPhase] = {name: "ended" if name in ended else "planned" for name in names}
+    withdrawn = _withdrawn(seen, ends)
+    known = [name for name in names if jobs[name] == "planned" and older.get(name) == "ended"][: max(0, withdrawn)]
+    jobs.update(dict.fromkeys(known, "ended"))
     for name in ours:
         job = parse_job_id(name)
         if job.round < newest[job.repeat_index]:
             jobs[name] = "replaced"
     wanted = seen.published.planned if seen.published else seen.seeds
     missing = wanted - sum(phase != "replaced" for phase in jobs.values())
-    withdrawn = _withdrawn(seen, ends)
     free = (repeat for repeat in range(len(newest) + max(0, missing)) if repeat not in newest)
     for repeat, place in zip(free, range(missing), strict=False):
         name = job_id(seen.experiment_id, PlannedJob(seen.variant_index, repeat))
-        jobs[name] = "ended" if place < withdrawn else "planned"
+        jobs[name] = "ended" if place < withdrawn - len(known) else "planned"
     return jobs
 
 

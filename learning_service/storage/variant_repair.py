@@ -35,9 +35,7 @@ def repair_variants(log: Log, work: UnitOfWork, store: LearningStore, rows: list
         told, planned = published.get(name, {}), planned_jobs(log, name)
         present = {index for (index,) in log.query(SQL["select_indices"], (name,))}
         outdated = _outdated(work.find(name), told) | {index for index in present if (name, index) in named}
-        for index in outdated:
-            planned[index] = list(work.draft(name).variants[index].jobs)
-        for index in sorted({*told, *planned} - (present - outdated)):
+        for index in sorted(({*told, *planned} - present) | outdated):
             if _restore(work, store, name, index, told.get(index), planned.get(index, [])):
                 restored.add((name, index))
             else:  # nothing tells what its jobs are to try
@@ -83,7 +81,8 @@ def _restore(
     results = [row for row in store.results.all(name) if row.variant_index == index]
     pictures = [row for row in store.results.pictures(name) if row.variant_index == index]
     seeds = draft.definition.repeats
-    variant = rebuild(Evidence(name, index, value, published, planned, seeds, results, pictures))
+    older = draft.variants.get(index)
+    variant = rebuild(Evidence(name, index, value, published, older, planned, seeds, results, pictures))
     if published and variant_status(draft, variant) == published:
         draft.put(variant)
     else:

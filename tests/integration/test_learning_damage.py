@@ -15,6 +15,7 @@ from bus.contracts.experiments import (
     ExperimentView,
 )
 from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams
+from bus.contracts.messages import Block
 from bus.contracts.topics import EXPERIMENT_STATUS, STATE_TOPICS
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
@@ -143,6 +144,50 @@ def test_a_damaged_row_is_made_up_for(
     said = [record for record in caplog.records if "is not restored" in record.getMessage()]
     assert all(one.levelname == "WARNING" and "not restored yet" in one.getMessage() for one in said), "they come back"
     assert " 0 damaged" not in f" {' '.join(caplog.messages)}"
+
+
+def test_jobs_that_no_runner_had_stay_cancelled_where_an_end_is_made_up_for(services: Services, tmp_path: Path) -> None:
+    """They have no result, as those that a runner is asked for: only the row of their variant tells them apart."""
+    runner = services.scripted()
+    runner.rooms = {"embedded": 2}
+    learning = services.learning(runner.address)
+    create(learning, replace(SMALL, jobs_per_variant=3))
+    wait_until(lambda: query(learning, "SELECT sum(acknowledged) FROM jobs") == [(2,)], what="the confirmation")
+    request(address_of(learning), "experiment.cancel", ExperimentCancelParams(experiment_id=EXPERIMENT), ExperimentView)
+    wait_until(lambda: show(learning).totals.cancelled == 4, what="the end of those that no runner had")
+    runner.finish("exp-1.0.0.0", well(AA))
+    wait_until(lambda: show(learning).totals.completed == 1, what="the end")
+    before = state_of(learning)
+    learning.stop()
+    assert flip(tmp_path / "learning.db", "variant_news", "state") == 1
+
+    learning = services.learning(runner.address)
+
+    wait_until(lambda: state_of(learning) == before, what="the state before the damage")
+    runner.finish("exp-1.1.0.0", well(BB))
+    assert wait_for(learning, "partial").totals.cancelled == 4
+
+
+def test_a_variant_of_which_nothing_was_published_has_its_jobs_under_each_prompt(
+    services: Services, tmp_path: Path
+) -> None:
+    """The definition says how many there were; those that stand nowhere were cancelled before a runner had them."""
+    runner = services.scripted()
+    runner.rooms = {"embedded": 2}
+    learning = services.learning(runner.address)
+    blocks = tuple(Block(config={"prompt": prompt}) for prompt in ("a dog", "a cat"))
+    create(learning, replace(SMALL, config={}, blocks=blocks))
+    wait_until(lambda: query(learning, "SELECT sum(acknowledged) FROM jobs") == [(2,)], what="the confirmation")
+    request(address_of(learning), "experiment.cancel", ExperimentCancelParams(experiment_id=EXPERIMENT), ExperimentView)
+    wait_until(lambda: show(learning).totals.cancelled == 2, what="the end of those that no runner had")
+    learning.stop()
+    flip(tmp_path / "learning.db", "variants", "state", "variant_index = 0")
+    with closing(sqlite3.connect(tmp_path / "learning.db", isolation_level=None)) as db:
+        db.execute("UPDATE log SET body = x'00' WHERE topic = 'variant.status.exp-1.0.'")
+
+    learning = services.learning(runner.address)
+
+    assert (show(learning).totals.jobs, show(learning).totals.cancelled) == (4, 2)
 
 
 def test_damage_of_one_experiment_does_not_hide_another(services: Services, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def pictures_of(jobs: Sequence[JobCompleted]) -> list[PictureRow]:
 def evidence(of: Variant, jobs: Sequence[JobCompleted], planned: Sequence[str]) -> Evidence:
     """Return what is left of a variant when its row is damaged."""
     published = variant_status(planned_experiment(), of)
-    return Evidence(EXPERIMENT, 0, of.value, published, planned, JOBS, results_of(jobs), pictures_of(jobs))
+    return Evidence(EXPERIMENT, 0, of.value, published, None, planned, JOBS, results_of(jobs), pictures_of(jobs))
 
 
 def fresh() -> Variant:
@@ -92,6 +92,20 @@ def test_jobs_that_were_withdrawn_have_ended() -> None:
     variant = variants.cancelled(after(fresh(), ENDS[:2]), [name_of(1), name_of(3)], 30.0)
 
     assert rebuild(evidence(variant, ENDS[:2], [name_of(0), name_of(2)])) == variant
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["with its status", "without"])
+def test_what_only_the_older_state_tells_is_kept(is_told: bool) -> None:
+    """Which of the jobs without a result no runner ever had, and that one is in the place of a forgotten runner's."""
+    older = variants.handed_on(fresh(), {name_of(0): name_of(0, 1)}, 10.0)
+    older = variants.cancelled(older, [name_of(0, 1), name_of(3)], 11.0)
+    variant = variants.job_ended(older, ENDS[0])
+    seen = evidence(variant, ENDS[:1], [name_of(1), name_of(2)])._replace(older=older)
+
+    rebuilt = rebuild(seen if is_told else seen._replace(published=None))
+
+    assert rebuilt == (variant if is_told else replace(variant, revision=older.revision))
+    assert rebuilt.jobs[name_of(1)] == "planned"
 
 
 def test_a_job_that_was_retried_is_replaced() -> None:
