@@ -24,6 +24,7 @@ from bus.transport.server import MethodServer
 from learning_service.storage.store import LearningStore
 
 SQL: Final = sql.load("learning_service.archive", "exporting.sql")
+ALL: Final = -1  # as a number of pictures
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_part = msgspec.msgpack.Decoder(ImportParams).decode
@@ -78,14 +79,15 @@ class Exporter:
         """Return a page, which may begin and end amid the pictures of a job."""
         seen, *place = _place(params.after)
         rows, more = self._log.query_page(
-            SQL["page_pictures"], (params.experiment_id, *place, params.limit + 1), params.limit + 1
+            SQL["page_pictures"], (params.experiment_id, *place, seen == ALL, params.limit), params.limit
         )
-        found = [
-            (number, PictureRecord(job_id=job_id, variant_index=index, repeat_index=repeat, image=image))
-            for index, repeat, job_id, images in rows
-            for number, image in enumerate(_decode_images(images), 1)
-            if number > seen or [index, repeat, job_id] != place
-        ]
+        found: list[tuple[int, PictureRecord]] = []
+        for index, repeat, job_id, packed in rows:
+            images = _decode_images(packed)
+            first = seen if [index, repeat, job_id] == place else 0
+            for number, image in enumerate(images[first:], first + 1):
+                record = PictureRecord(job_id=job_id, variant_index=index, repeat_index=repeat, image=image)
+                found.append((ALL if number == len(images) else number, record))
         page = found[: params.limit]
         after = _after(*page[-1]) if page else ""
         return Records(pictures=[picture for _, picture in page]), after, more or len(found) > params.limit
@@ -127,7 +129,7 @@ def _number(after: str) -> int:
 
 
 def _after(number: int, record: ResultRecord | PictureRecord) -> str:
-    """Return where the next page begins: behind so many pictures of this job."""
+    """Return where the next page begins: behind so many pictures of this job, or ALL of them."""
     return f"{number}.{record.variant_index}.{record.repeat_index}.{record.job_id}"
 
 

@@ -4,9 +4,9 @@ SELECT variant_index, repeat_index, job_id, state, seconds, finished_at, error, 
 FROM results WHERE experiment_id = ? AND (variant_index, repeat_index, job_id) > (?, ?, ?)
 ORDER BY variant_index, repeat_index, job_id LIMIT ?;
 
--- page_pictures: the pictures of jobs, from one of them on.
+-- page_pictures: the pictures of jobs, from one of them on, or (1) behind it.
 SELECT variant_index, repeat_index, job_id, images
-FROM results WHERE experiment_id = ? AND (variant_index, repeat_index, job_id) >= (?, ?, ?) AND images IS NOT NULL
+FROM results WHERE experiment_id = ? AND (variant_index, repeat_index, job_id, 1) > (?, ?, ?, ?) AND images IS NOT NULL
 ORDER BY variant_index, repeat_index, job_id LIMIT ?;
 
 -- page_comparisons: comparisons, behind one of them.

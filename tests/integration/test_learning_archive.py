@@ -193,10 +193,13 @@ def test_records_come_page_by_page(services: Services) -> None:
         assert found == getattr(export(learning).records, kind)
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 7])
-def test_a_page_may_end_amid_the_pictures_of_a_job(tmp_path: Path, open_log: Callable[[Path], Log], limit: int) -> None:
+@pytest.mark.parametrize(("limit", "page_bytes"), [(1, 10_000), (2, 10_000), (3, 10_000), (7, 10_000), (7, 1)])
+def test_a_page_may_end_amid_the_pictures_of_a_job_or_with_them(
+    tmp_path: Path, open_log: Callable[[Path], Log], limit: int, page_bytes: int
+) -> None:
     """It has no more than was asked for, and each picture comes once; what is no end of a page is refused."""
     log = open_log(tmp_path / "learning.db")
+    log.limits = replace(log.limits, page_bytes=page_bytes)  # or the pictures of one job fill it
     store = LearningStore(log)
     ended = [JobScript(context(repeat=repeat)).completed(well(*map(str, range(repeat)))) for repeat in range(4)]
     with log.transaction() as tx:
