@@ -57,11 +57,16 @@ class Profiler:
 
 
 def summary(raw: str) -> str:
-    """Turn collapsed stacks, `outer;inner count` a line, into a table: lines by own time, functions by whole time."""
+    """Turn collapsed stacks, `outer;inner count` a line, into a table: lines by own time, functions by whole time.
+
+    A line without a count is left out: as the process runs on while it is looked at, a name may be anything.
+    """
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
+        if not count.isdecimal():
+            continue
         frames = stack.split(";")
         own[frames[-1]] += int(count)
         for function in {frame.rpartition(":")[0] for frame in frames}:

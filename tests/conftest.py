@@ -18,15 +18,16 @@ from bus.eventlog.log import Log
 from bus.subscriber import source
 from bus.subscriber.sync import Subscriber
 from bus.telemetry.logging import RepeatFilter
-from bus.transport import authentication, handshakes, server
+from bus.transport import authentication, client, handshakes, server
 from bus.transport.loop import Loop
-from tests.support.helpers import TIME_FACTOR, Service, is_open, wait_until
+from tests.support.helpers import REPLY_SECONDS, TIME_FACTOR, Service, is_open, wait_until
 from tests.support.interrupts import restore_interrupts
 
 restore_interrupts()
 # Before numpy is loaded, here and in the processes that tests start: these fill the cores by themselves, and threads of
 # linear algebra that wait for each other took four times the time of the processor.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+client.request.__defaults__ = (REPLY_SECONDS,)  # a service of a test may take longer than the library's four seconds
 
 settings.register_profile(
     "variantbus",

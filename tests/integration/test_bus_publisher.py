@@ -56,7 +56,7 @@ def publish(log: Log, loop: Loop, feed: Address = LOCALHOST, control: Address = 
     return Publisher(log, loop, service="test", version="1.0", feed=feed, control=control)
 
 
-def info(address: str, timeout: float = REPLY_SECONDS) -> InfoReply:
+def info(address: str, timeout: float = PATIENCE) -> InfoReply:
     """Ask a service who it is."""
     return request(address, "info", {}, InfoReply, timeout * TIME_FACTOR)
 

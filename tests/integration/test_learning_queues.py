@@ -288,7 +288,7 @@ def test_a_cancel_reaches_a_full_runner_whose_reply_was_lost(services: Services,
 
     request(address_of(learning), "experiment.cancel", ExperimentParams(experiment_id=EXPERIMENT), ExperimentView)
 
-    wait_until(lambda: runner.cancels == [EXPERIMENT], what="the cancel")
+    wait_until(lambda: EXPERIMENT in runner.cancels, what="the cancel")
     assert show(learning).totals.cancelled == (0 if heard else 2)
     assert query(learning, "SELECT count(*) FROM jobs WHERE NOT acknowledged") == [(0,)]
 
@@ -302,6 +302,7 @@ def test_many_jobs_are_cancelled_in_steps_that_a_crash_may_interrupt(
     runner.rooms = {"embedded": 0}
     learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=50))
+    wait_until(lambda: query(learning, "SELECT count(*) FROM jobs") == [(100,)], what="the rows of all jobs")
     learning.call(lambda: _cancel_and_die(learning))
     learning.stop()
     runner.rooms = {}
