@@ -63,7 +63,7 @@ class FeedbackService:
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add("image.rate", RateParams, self._rate)
-        methods.add("rating.list", RatingListParams, self._list, role="read")
+        methods.add_steps("rating.list", RatingListParams, self._list, role="read")
         methods.add("rating.undo", ExperimentParams, self._undo_rating)
         methods.add_steps("comparison.next", ExperimentParams, self._next, role="read")
         methods.add("comparison.add", CompareParams, self._compare)
@@ -86,10 +86,10 @@ class FeedbackService:
             now_holds = judgements.rating(params.experiment_id, sha256)
             return self._publish(work, experiment, now_holds or RatingRow(sha256, None, "", time.time()))
 
-    def _list(self, params: RatingListParams) -> RatingListReply:
+    def _list(self, params: RatingListParams) -> Steps[RatingListReply]:
         experiment_id = self._get(params.experiment_id).experiment_id
         rows, after = self._store.judgements.ratings_page(experiment_id, params.after or 0, params.limit)
-        made_by = makers(self._store, experiment_id, [row.sha256 for row in rows])
+        made_by = yield from makers(self._store, experiment_id, [row.sha256 for row in rows])
         views = [
             RatingView(
                 sha256=row.sha256,

@@ -6,6 +6,7 @@ variants may have a picture.
 
 from collections.abc import Iterable
 
+from bus.transport.steps import Steps
 from learning_service.experiments.variants import hashes_of, may_have
 from learning_service.storage.results import PictureRow
 from learning_service.storage.store import LearningStore
@@ -24,13 +25,13 @@ def variants_of(store: LearningStore, experiment_id: str, sha256: str) -> list[i
     return sorted({row.variant_index for row in find_pictures(store, experiment_id, sha256)})
 
 
-def makers(store: LearningStore, experiment_id: str, hashes: Iterable[str]) -> dict[str, list[int]]:
-    """Return for each of many pictures the variants that made it."""
+def makers(store: LearningStore, experiment_id: str, hashes: Iterable[str]) -> Steps[dict[str, list[int]]]:
+    """Return for each of many pictures the variants that made it; there may be 100,000 pictures to look at."""
     experiment, found = store.get(experiment_id), {sha256: list[int]() for sha256 in hashes}
     for index in sorted(experiment.variants):
-        made = hashes_of(experiment.variants[index]) or store.results.hashes(experiment_id, index, index).get(
-            index, set()
-        )
+        stored = store.results.hashes
+        made = hashes_of(experiment.variants[index]) or stored(experiment_id, index, index).get(index, set())
         for sha256 in found.keys() & made:
             found[sha256].append(index)
+        yield None
     return found

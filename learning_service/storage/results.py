@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import isfinite
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -102,22 +102,22 @@ class Results:
 
     def pages(self, experiment_id: str) -> Iterator[list[ResultRow]]:
         """Yield how the jobs of an experiment ended, some milliseconds' worth at a time; there may be 100,000."""
-        for rows in self._rows("select_results", experiment_id):
+        after = -1, -1, ""
+        while rows := self._log.query(SQL["select_results"], (experiment_id, *after, PAGE)):
             yield [
                 ResultRow(job, index, repeat, state, seconds, at, _decode_metrics(metrics) if metrics else {}, error)
                 for index, repeat, job, state, seconds, at, metrics, error in rows
             ]
+            after = rows[-1][:3]
 
     def picture_pages(self, experiment_id: str) -> Iterator[list[PictureRow]]:
-        """Yield the pictures of an experiment, as `pages` does the results."""
-        for rows in self._rows("select_pictures", experiment_id):
-            yield _picture_rows(rows)
-
-    def _rows(self, name: str, experiment_id: str) -> Iterator[list[Any]]:
-        after = -1, -1, ""
-        while rows := self._log.query(SQL[name], (experiment_id, *after, PAGE)):
-            yield rows
-            after = rows[-1][:3]
+        """Yield the pictures of an experiment, as `pages` does the results; a job may have thousands."""
+        after, more = (-1, -1, ""), True
+        while more:
+            rows, more = self._log.query_page(SQL["select_pictures"], (experiment_id, *after, PAGE), PAGE)
+            if rows:
+                yield _picture_rows(rows)
+                after = rows[-1][:3]
 
     def all(self, experiment_id: str) -> list[ResultRow]:
         """Return how the jobs of an experiment ended, variant by variant and seed by seed."""

@@ -18,11 +18,10 @@ from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant, extended, job_ended, queued, started
 from learning_service.storage.job_rows import JobRow
-from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import SQL, LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 from learning_service.storage.variant_rows import variant_rows
-from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment, well
+from tests.support.factories import EXPERIMENT, JobScript, context, definition, plan_jobs, planned_experiment
 
 
 @pytest.fixture
@@ -388,13 +387,3 @@ def test_what_runners_offer_is_remembered(log: Log) -> None:
         store.write_runner(tx, "tcp://a:1", offered)
 
     assert LearningStore(log).runners() == {"tcp://a:1": offered}
-
-
-def test_a_job_whose_time_nobody_knows_has_none(log: Log) -> None:
-    """Its start and end say nothing: the server may have had all of it in its cache."""
-    store = filled(log)
-    jobs = [JobScript(context(0)).completed(well()), JobScript(context(1)).completed(replace(well(), untimed=True))]
-    with log.transaction() as tx:
-        store.results.write(tx, EndedJobs(jobs))
-
-    assert [row.seconds for row in store.results.all(EXPERIMENT)] == [2.0, None]
