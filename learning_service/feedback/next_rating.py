@@ -48,8 +48,10 @@ class NextRating:
         stars = stars_of(self._store.judgements.ratings(params.experiment_id))
         values = {index: variant.value for index, variant in experiment.variants.items()}
         seed, passed = zlib.crc32(params.experiment_id.encode()), frozenset(params.passed)
-        name = f"next rating of {params.experiment_id}"
-        found = yield from wait(in_thread(lambda: statistics.next_picture(values, pictures, stars, seed, passed), name))
+        blocks, name = len(experiment.definition.blocks), f"next rating of {params.experiment_id}"
+        found = yield from wait(
+            in_thread(lambda: statistics.next_picture(values, pictures, stars, seed, passed, blocks), name)
+        )
         rated = sum(sha256 in stars for sha256 in images)
         return RatingNextReply(
             image=images[found.picture.sha256] if found.picture else None,

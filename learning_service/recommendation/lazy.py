@@ -24,7 +24,8 @@ class Statistics(NamedTuple):
     )
     next_pair: "Callable[[Mapping[int, VariantValue], Sequence[Picture], Sequence[Preference], int], Pair | None]"
     next_picture: (
-        "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str]], Suggestion]"
+        "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str], int],"
+        " Suggestion]"
     )
 
 

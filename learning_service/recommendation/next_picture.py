@@ -12,10 +12,8 @@ from learning_service.recommendation.belief import Belief
 from learning_service.recommendation.choice import Look, pairing, top_two
 from learning_service.recommendation.evidence import STARS, star_scores
 from learning_service.recommendation.layout import arrange
-from learning_service.recommendation.recommend import margin_of
-from learning_service.recommendation.scores import believe_scores
+from learning_service.recommendation.recommend import believe, margin_of
 from learning_service.recommendation.sentence import percent
-from learning_service.recommendation.tables import STARS_NOISE
 from learning_service.recommendation.verdict import ENOUGH, SURE
 
 FIRST: Final = 5  # values that are rated before a belief chooses: evenly spread, as a search begins
@@ -34,13 +32,15 @@ def next_picture(
     stars: Mapping[str, int],
     seed: int,
     passed: Collection[str] = (),
+    blocks: int = 0,
 ) -> Suggestion:
     """Return which picture to rate next, so that the best value is found with few ratings.
 
     `values` are those of the variants, `stars` the ratings by the hashes of pictures, `passed` the hashes of those that
     somebody does not want to rate. First come some values that are spread evenly; then `top_two` chooses among the
     values with pictures that are not rated. The picture is that of the seed that compares the value best with its
-    rival. `seed` decides what is left to chance, so the same question gives the same picture.
+    rival. `seed` decides what is left to chance, so the same question gives the same picture. Of several `blocks` each
+    is one look, as in the recommendation, which would otherwise doubt when this one says that nobody has to go on.
     """
     rated = list(rated_once(pictures, stars).values())
     by_variant: dict[int, list[Picture]] = {}
@@ -56,7 +56,9 @@ def next_picture(
     for one in rated:
         seeds[places[one.variant_index]].add(one.repeat_index)
     known = sum(bool(one) for one in seeds.values())
-    belief = _believe_stars([values[variant] for variant in places], rated, stars, places) if known > 1 else None
+    belief = None
+    if known > 1:
+        belief = _believe_stars([values[variant] for variant in places], rated, stars, places, blocks)
     enough = _enough(belief, seeds) if belief else ""
     if not open_:
         return Suggestion(None, enough)
@@ -72,12 +74,16 @@ def next_picture(
 
 
 def _believe_stars(
-    values: Sequence[VariantValue], rated: Sequence[Picture], stars: Mapping[str, int], place_of: Mapping[int, int]
+    values: Sequence[VariantValue],
+    rated: Sequence[Picture],
+    stars: Mapping[str, int],
+    place_of: Mapping[int, int],
+    blocks: int,
 ) -> Belief:
     scores = star_scores(rated, stars)
     places = np.array([place_of[one.variant_index] for one in scores], np.intp)
     repeats = np.array([one.repeat_index for one in scores], np.intp)
-    return believe_scores(arrange(values), places, repeats, np.array([one.score for one in scores]), STARS_NOISE)
+    return believe(arrange(values), places, repeats, np.array([one.score for one in scores]), STARS, blocks)[0]
 
 
 def _enough(belief: Belief, seeds: Mapping[int, Collection[int]]) -> str:

@@ -1,4 +1,4 @@
-"""An experiment over several prompts in a real browser: from the form to the picture that names its prompt."""
+"""The form of an experiment in a real browser: several prompts, to the picture that names its prompt, and a search."""
 
 import re
 
@@ -40,3 +40,19 @@ def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> 
     definition = view_of(deployment.learning, page.url.split("/e/")[1].split("/")[0]).definition
     assert [block.config for block in definition.blocks] == [{"prompt": "a red star"}, {"prompt": "a blue heart"}]
     assert "prompt" not in definition.config
+
+
+def test_a_search_begins_with_one_seed(page: Page, deployment: Deployment) -> None:
+    """Unless somebody has written another number, which stays; so the budget is not spent on the first values."""
+    deployment.open(page, "new")
+    seeds, adaptive = page.locator("[name=jobs]"), page.get_by_label("adaptive")
+    plan = page.locator(".preview .big")
+    page.locator("[name='a values']").fill("0 to 12 by 0.5")
+    adaptive.check()
+    expect(seeds).to_have_value("1")
+    expect(plan).to_have_text(re.compile("5 values . 1 seed = 5 jobs"), timeout=WAIT)
+    adaptive.uncheck()
+    expect(seeds).to_have_value("3")
+    seeds.fill("2")
+    adaptive.check()
+    expect(seeds).to_have_value("2")

@@ -54,7 +54,22 @@ def test_it_is_said_when_nobody_has_to_rate_any_more_and_not_before() -> None:
     assert rate(FIRST)[2].enough == ""
     enough = rate(36)[2].enough
     assert enough.startswith("one value is ")
-    assert "%" in enough
+    assert enough.endswith(" %"), "as in the sentence of the recommendation"
+    assert "100" not in enough, "nothing is certain"
+
+
+def test_many_seeds_of_two_prompts_do_not_say_that_one_can_stop() -> None:
+    """As the recommendation doubts the same stars: under each prompt another value is the best."""
+    liked = {"a": (5, 3), "b": (3, 4), "c": (3, 3), "d": (3, 3)}  # stars under each prompt
+    pictures = [
+        Picture(variant_index=value, repeat_index=repeat, sha256=f"{value}-{repeat}")
+        for value in range(len(liked))
+        for repeat in range(12)
+    ]
+    stars = {one.sha256: [*liked.values()][one.variant_index][one.repeat_index % 2] for one in pictures}
+    plan = dict(enumerate(liked))
+    assert next_picture(plan, pictures, stars, 1).enough, "as seeds of one prompt they would do"
+    assert next_picture(plan, pictures, stars, 1, blocks=2).enough == ""
 
 
 def test_a_picture_that_is_passed_is_not_asked_again() -> None:

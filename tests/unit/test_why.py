@@ -26,6 +26,16 @@ def test_the_likeliest_come_first_and_the_rest_is_ruled_out() -> None:
     ]
 
 
+def test_numbers_are_named_by_size_whatever_the_order_of_the_plan() -> None:
+    """A search plans 0, 12 and 6 first; other values have no order but that."""
+    made = answer(*(estimate(number, 1.0, 0.001) for number in (12, 0, 6)))
+    assert why_lines(made) == ["ruled out, each with less than 5 %: 0, 6, 12"]
+    words = answer(*(replace(estimate(1, 1.0, 0.001), value=word) for word in ("b", "c", "a")))
+    assert why_lines(words) == ["ruled out, each with less than 5 %: b, c, a"]
+    truths = answer(*(replace(estimate(1, 1.0, 0.001), value=value) for value in (True, 0)))
+    assert why_lines(truths) == ["ruled out, each with less than 5 %: true, 0"]
+
+
 def test_of_many_values_some_are_named() -> None:
     """The others are counted."""
     made = answer(*(estimate(number, 1.0, 0.001) for number in range(1, 101)))

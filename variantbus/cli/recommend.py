@@ -18,7 +18,7 @@ from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.cli.view import search_line
 from variantbus.client.experiments import ask_recommendation, shown
-from variantbus.reports.plot import scale_of
+from variantbus.reports.plot import order_of, scale_of
 from variantbus.reports.text import number_text, percent, value_text
 from variantbus.reports.why import band_text, why_lines
 
@@ -68,14 +68,15 @@ def _print(made: RecommendationUpdated, *, why: bool) -> None:
 
 
 def estimates_table(made: RecommendationUpdated, *, has_bands: bool = False) -> Table:
-    """Draw one row for each value; the recommended one is bold. With `has_bands`, intervals are drawn, too."""
+    """Draw a row for each value, numbers by size; the recommended one is bold. With `has_bands` intervals are drawn."""
     numbers = [Column(heading, right=True) for heading in (made.objective, "90 % between", "n", "best")]
     known = [number for one in made.estimates for number in (one.low, one.high) if number is not None]
     scale = scale_of(known, made.objective)
     band = [f"{number_text(scale.ticks[0])} … {number_text(scale.ticks[-1])}"] if has_bands else []
     table = Table(Column("value", wraps=True), *band, *numbers)
     names = labels([value_text(one.value) for one in made.estimates], VALUE_SHOWN)
-    for one, name in zip(made.estimates, names, strict=True):
+    for place in order_of(made.estimates):
+        one, name = made.estimates[place], names[place]
         chosen = made.value is not None and is_same(one.value, made.value)
         drawn = [band_text(one, scale)] if has_bands else []
         table.add(name, *drawn, *_cells(one), style="bold" if chosen else "")

@@ -19,7 +19,7 @@ from learning_service.recommendation.labels import labels
 from variantbus.reports.cells import Axis, Place, arranged, condition_of, conditions_axis
 from variantbus.reports.curve import curve_of
 from variantbus.reports.export import Exported
-from variantbus.reports.plot import Line, Scale, lines_of, scale_of
+from variantbus.reports.plot import Line, Scale, lines_of, order_of, scale_of
 from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
 
 LABEL: Final = 80  # characters of a value; behind a longer one is all of it
@@ -95,12 +95,13 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
 
 
 def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen: list[Score]) -> list[Row]:
-    """Return a row for each value, in the order of the plan."""
+    """Return a row for each value, numbers by size, all else in the order of the plan."""
     seconds = _seconds(exported.records.results)
     lines = lines_of(made.estimates, seen, scale)
     rows = []
     names = labels([value_text(one.value) for one in made.estimates], LABEL)
-    for index, (one, line) in enumerate(zip(made.estimates, lines, strict=True)):
+    for index in order_of(made.estimates):
+        one, line = made.estimates[index], lines[index]
         mine = [result for result in exported.records.results if result.variant_index == index]
         failed = [result for result in mine if result.state == "failed"]
         rows.append(

@@ -50,6 +50,17 @@ def scale_of(numbers: Iterable[float], objective: str) -> Scale:
     return Scale(first * step - margin, last * step + margin, ticks)
 
 
+def order_of(estimates: Sequence[ValueEstimate]) -> list[int]:
+    """Return the places of values as a reader looks for them: numbers by size, all else in the order of the plan.
+
+    An adaptive experiment plans its values in the order in which it tries them.
+    """
+    numbers = {place: one.value for place, one in enumerate(estimates) if isinstance(one.value, int | float)}
+    if len(numbers) < len(estimates) or any(isinstance(value, bool) for value in numbers.values()):
+        return list(range(len(estimates)))
+    return sorted(numbers, key=lambda place: (numbers[place], place))
+
+
 def lines_of(estimates: Sequence[ValueEstimate], seen: Iterable[Score], scale: Scale) -> list[Line]:
     """Return the line of each value, in the order of the plan."""
     points: dict[int, list[tuple[float, float]]] = {}

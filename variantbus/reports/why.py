@@ -7,7 +7,7 @@ from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from learning_service.recommendation.evidence import POSSIBLE
 from learning_service.recommendation.labels import labels
 from variantbus.reports.curve import is_ruled_out
-from variantbus.reports.plot import Scale
+from variantbus.reports.plot import Scale, order_of
 from variantbus.reports.text import percent, value_text
 
 NAMED: Final = 12  # values in a line; more are counted
@@ -17,15 +17,16 @@ BAND: Final = 32  # characters for an interval
 
 def why_lines(made: RecommendationUpdated) -> list[str]:
     """Return which values may be the best, the likeliest first, and which are ruled out or were never tried."""
-    names = dict(enumerate(labels([value_text(one.value) for one in made.estimates], LONGEST)))
-    found = [(names[at], one) for at, one in enumerate(made.estimates) if one.p_best is not None]
+    names = labels([value_text(one.value) for one in made.estimates], LONGEST)
+    ordered = [(names[at], made.estimates[at]) for at in order_of(made.estimates)]
+    found = [(name, one) for name, one in ordered if one.p_best is not None]
     likely = sorted(found, key=lambda pair: -(pair[1].p_best or 0.0))
     return [
         f"{what}: {_listed(parts)}"
         for what, parts in (
             ("may be the best", [f"{name} ({percent(one.p_best)})" for name, one in likely if not is_ruled_out(one)]),
             (f"ruled out, each with less than {percent(POSSIBLE)}", [name for name, one in found if is_ruled_out(one)]),
-            ("never tried", [names[at] for at, one in enumerate(made.estimates) if not one.n]),
+            ("never tried", [name for name, one in ordered if not one.n]),
         )
         if parts
     ]

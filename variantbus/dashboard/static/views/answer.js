@@ -3,7 +3,7 @@
 import { get, of, post } from "../api.js";
 import { h, s, fill, say, numberText, percent } from "../dom.js";
 import { pictures, state } from "../state.js";
-import { curve, isRuledOut } from "./curve.js";
+import { curve, inOrder, isRuledOut } from "./curve.js";
 import { objectiveChoice } from "./objective.js";
 import { putAway } from "./putaway.js";
 import { valueKey, valueText } from "../values.js";
@@ -71,7 +71,7 @@ export function answerView(id) {
         "table",
         { class: "plot" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "first" }, name), h("th", { scope: "col", class: "space" }, `${made.objective}: single results, estimate, 90 % interval`, axis(scale)), ["estimate", "90 % between", "n", "best with", "s per job"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col", class: "bars" }, "time"))),
-        h("tbody", {}, made.estimates.map((one, index) => row(one, variants.get(index), points.get(index) ?? [], scale, slowest, made))),
+        h("tbody", {}, inOrder(made).map((one) => row(one, variants.get(one.index), points.get(one.index) ?? [], scale, slowest, made))),
       ),
     );
   }
@@ -143,12 +143,13 @@ export function answerView(id) {
 
 /** Return what may be the best, the likeliest first, what is ruled out, and what a search does next: as `recommend --why`. */
 function reasons(made, search) {
-  const known = made.estimates.filter((one) => one.p_best !== null);
+  const ordered = inOrder(made);
+  const known = ordered.filter((one) => one.p_best !== null);
   const likely = known.filter((one) => !isRuledOut(one)).sort((one, other) => other.p_best - one.p_best);
   const parts = [
     ["May be the best", likely.map((one) => `${valueText(one.value)} (${percent(one.p_best)})`)],
     ["Ruled out, each with less than 5 %", known.filter(isRuledOut).map((one) => valueText(one.value))],
-    ["Never tried", made.estimates.filter((one) => !one.n).map((one) => valueText(one.value))],
+    ["Never tried", ordered.filter((one) => !one.n).map((one) => valueText(one.value))],
   ];
   const lines = parts.filter(([, names]) => names.length).map(([what, names]) => `${what}: ${listed(names)}`);
   return search ? [...lines, `Search: ${search.spent} of ${search.budget} jobs, ${search.state}${search.reason ? `: ${search.reason}` : ""}`] : lines;

@@ -13,11 +13,21 @@ export function isRuledOut(one) {
   return one.p_best !== null && one.p_best < POSSIBLE;
 }
 
+/** Return estimates with their places in the plan as `index`: numbers by size, all else in the order of the plan. */
+export function inOrder(made) {
+  const estimates = made.estimates.map((one, index) => ({ ...one, index }));
+  if (!areNumbers(estimates)) return estimates;
+  return estimates.sort((one, other) => (one.value < other.value ? -1 : one.value > other.value ? 1 : one.index - other.index));
+}
+
+function areNumbers(estimates) {
+  return estimates.every((one) => typeof one.value === "number" || typeof one.value === "bigint");
+}
+
 /** Return the curve as an element; null if the values are no numbers, or too few. */
 export function curve(made, name, points, scale) {
-  const estimates = made.estimates.map((one, index) => ({ ...one, index }));
-  if (estimates.length < FEWEST || !estimates.every((one) => typeof one.value === "number" || typeof one.value === "bigint")) return null;
-  const order = estimates.sort((one, other) => (one.value < other.value ? -1 : one.value > other.value ? 1 : one.index - other.index));
+  if (made.estimates.length < FEWEST || !areNumbers(made.estimates)) return null;
+  const order = inOrder(made);
   const across = (place) => (100 * (place + 0.5)) / order.length;
   const down = (number) => 100 - scale.at(number);
   const every = Math.ceil(order.length / LABELS);

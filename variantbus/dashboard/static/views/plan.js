@@ -5,6 +5,7 @@ import { h, fill, say, durationText } from "../dom.js";
 import { listed, valueText, whole } from "../values.js";
 
 const MOST = "18446744073709551615"; // a seed has 64 bits
+const SEEDS = 3; // for each value, unless somebody writes another number
 const PAUSE = 300; // ms from the last key to the request for the plan
 const OBJECTIVES = [["stars", "my stars"], ["preference", "which of two I prefer"], ["seconds", "the time of a job"], ["", "a metric that jobs report"]];
 
@@ -68,15 +69,21 @@ export function planView() {
       into,
       axis("a", "What is varied", knobs, first),
       axis("b", "and with it (a grid)", knobs, ""),
-      h("div", { class: "row" }, field("Seeds for each value", number("jobs", 3, 1, 256)), field("First seed", number("seed", 1234, 0, MOST))),
+      h("div", { class: "row" }, field("Seeds for each value", number("jobs", SEEDS, 1, 256)), field("First seed", number("seed", 1234, 0, MOST))),
       "prompt" in config && field("Prompts, one a line", h("textarea", { name: "prompts", rows: 3, placeholder: "instead of the one in the settings: each value is tried with each" })),
       h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
-      h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive" }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
+      h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive", onchange: firstSeeds }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
       h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
       h("button", { class: "primary", type: "submit" }, "Run it"),
     );
     const prompt = form.elements["config prompt"];
     if (prompt && !prompt.value) prompt.value = "a blue star";
+  }
+
+  /** A search begins with one seed of a value, and looks again at those where more seeds tell something. */
+  function firstSeeds({ target }) {
+    const { jobs } = form.elements;
+    if (Number(jobs.value) === (target.checked ? SEEDS : 1)) jobs.value = target.checked ? 1 : SEEDS;
   }
 
   function axis(key, label, knobs, chosen) {
@@ -126,7 +133,7 @@ function planText(plan, form) {
   const more = plan.values.length - shown.length;
   const count = promptsOf(form).length;
   return [
-    h("p", { class: "big" }, `${plan.values.length} values × ${count ? `${count} prompts × ` : ""}${form.elements.jobs.value} seeds = ${plan.jobs} jobs`),
+    h("p", { class: "big" }, `${plan.values.length} values × ${count ? `${counted(count, "prompt")} × ` : ""}${counted(form.elements.jobs.value, "seed")} = ${plan.jobs} jobs`),
     plan.exclusive && h("p", {}, "Each job runs alone on its runner, so that nothing else changes its time."),
     plan.most_jobs > plan.jobs ? h("p", {}, `and more, up to ${plan.most_jobs} in all`) : null,
     h("p", {}, plan.seconds === null ? "The duration is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
@@ -161,6 +168,10 @@ function definition(form) {
     config,
     ...(prompts.length ? { blocks: prompts.map((prompt) => ({ config: { prompt } })) } : {}),
   };
+}
+
+function counted(number, noun) {
+  return `${number} ${noun}${Number(number) === 1 ? "" : "s"}`;
 }
 
 function promptsOf(form) {
