@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, NoReturn, get_args
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bus.contracts.messages import Message, decode_body, encode_body
 from bus.protocol import topics
@@ -221,7 +222,11 @@ def test_the_value_of_a_vector_becomes_its_frames(kind: str, vector: Vector) -> 
     """Our code writes exactly these bytes, as Structs are encoded in the order of their fields."""
     found = [frame.hex() for frame in KINDS[kind].write(vector)]
 
-    assert found == vector.hex or vector.name in OF_EARLIER, f"{kind}.json, {vector.name!r}: the right hex is {found}"
+    if vector.name in OF_EARLIER:
+        assert found != vector.hex, "it is no exception any more"
+        assert KINDS[kind].read(replace(vector, hex=found)) == vector.value
+    else:
+        assert found == vector.hex, f"{kind}.json, {vector.name!r}: the right hex is {found}"
 
 
 def test_every_vector_file_is_tested_and_names_are_unique() -> None:
