@@ -18,6 +18,7 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.failures import Failures, reason_of
+from learning_service.experiments.judgements import Picture
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space, runs_alone
 from learning_service.experiments.space import first_round
@@ -28,7 +29,14 @@ from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import observe
 from learning_service.recommendation.obstacles import problem_of
 from learning_service.recommendation.service import Recommender
-from learning_service.search.situation import More, Situation, room_for, unjudged_pictures, waits_text
+from learning_service.search.situation import (
+    More,
+    Situation,
+    nothing_to_compare,
+    room_for,
+    unjudged_pictures,
+    waits_text,
+)
 from learning_service.storage.job_rows import job_kind
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -91,7 +99,7 @@ class AdaptiveSearch:
         if not experiment.is_searching:
             state = experiment.search.state
             raise ControlError("conflict", f"{params.experiment_id}: its search has ended already: {state}")
-        self._note(experiment, SearchState("stopped", "a person stopped it"), sync=True)
+        self._note(params.experiment_id, SearchState("stopped", "a person stopped it"), sync=True)
         return experiment_view(experiment)
 
     def _look(self, experiment_id: str) -> None:
@@ -110,7 +118,7 @@ class AdaptiveSearch:
             try:
                 yield from self._go_on(experiment)
             except InvalidInputError as error:  # a runner no longer accepts a value
-                self._note(experiment, SearchState("stopped", str(error)))
+                self._note(experiment_id, SearchState("stopped", str(error)))
             self.failures.forget(experiment_id)
         except StorageError as error:
             retry_later(self._loop, error, lambda: self._look(experiment_id))
@@ -128,8 +136,7 @@ class AdaptiveSearch:
             self._retrying.add(experiment_id)
             self._loop.later(failure.seconds, lambda: self._retry(experiment_id))
         try:
-            if experiment := self._store.find(experiment_id):
-                self._note(experiment, SearchState("searching", f"cannot go on: {failure.why}; it is tried again"))
+            self._note(experiment_id, SearchState("searching", f"cannot go on: {failure.why}; it is tried again"))
         except StorageError as full:
             log_transient(full)
 
@@ -143,26 +150,36 @@ class AdaptiveSearch:
         name = experiment.experiment_id
         decision = yield from wait(in_thread(partial(decide, situation), f"search {name}"))
         now = self._store.find(name)  # another object, if memory was needed for others
-        if now is None or not now.is_searching or now.definition != experiment.definition:
-            return  # a person has stopped it, or set another objective meanwhile
+        if (
+            now is None
+            or not now.is_searching
+            or (now.definition, now.spent) != (situation.definition, situation.spent)
+        ):
+            return  # a person has stopped it, set another objective or planned more, after which it is looked at again
         if isinstance(decision, More):
-            yield from self._revisions.plan_more(name, decision.jobs, search=SearchState("searching", decision.reason))
+            going = SearchState("searching", decision.reason)
+            yield from self._revisions.plan_more(name, decision.jobs, search=going, spent=situation.spent)
         elif decision:
-            self._note(now, decision)
+            self._note(name, decision)
 
     def _situation(self, experiment: Experiment) -> Steps[Situation]:
         """Return what the next decision depends on, in steps."""
-        name, definition = experiment.experiment_id, experiment.definition
+        name, definition, spent = experiment.experiment_id, experiment.definition, experiment.spent
         in_flight = sum(variant.planned - variant.ended for variant in experiment.variants.values())
         seen = yield from observe(experiment, self._store.results, self._store.judgements)
-        pictures: list[tuple[str, int]] = []
+        pictures: list[Picture] = []
         for page in self._store.results.picture_pages(name) if seen.objective.kind != "metric" else ():
-            pictures += [(row.sha256, row.variant_index) for row in page]
+            # other files are only counted where there is no picture: a person is not asked about them
+            shown = [row for row in page if not seen.reported.has_pictures or (row.image.width and row.image.height)]
+            pictures += [
+                Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
+                for row in shown
+            ]
             yield None
         rated = {row.sha256 for row in self._store.judgements.ratings(name)}
         unjudged = unjudged_pictures(seen.objective, pictures, rated, self._store.judgements.count_comparisons(name))
         space = plan_space(definition, self._dispatcher.pipelines())
-        judged = judged_variants(seen.seen) | {index for _, index in pictures}
+        judged = judged_variants(seen.seen) | {one.variant_index for one in pictures}
         find = space.finder()
         points = {index: point for index, one in experiment.variants.items() if (point := find(one.value)) is not None}
         kind = job_kind(definition.pipeline, definition.stage)
@@ -179,13 +196,15 @@ class AdaptiveSearch:
             waits=waits_text(seen.objective, unjudged),
             pending=in_flight + unjudged,
             room=room_for(seen.objective, workers, in_flight, unjudged),
-            spent=experiment.spent,
-            problem=problem_of(name, seen.objective, len(seen.seen), seen.reported),
+            spent=spent,
+            problem=problem_of(name, seen.objective, len(seen.seen), seen.reported)
+            or nothing_to_compare(seen.objective, pictures),
         )
 
-    def _note(self, experiment: Experiment, search: SearchState, *, sync: bool = False) -> None:
-        """Write and publish the state of a search if it has changed."""
-        if search == experiment.search:
+    def _note(self, experiment_id: str, search: SearchState, *, sync: bool = False) -> None:
+        """Write and publish the state of a search if it has changed, unless it has ended meanwhile."""
+        experiment = self._store.find(experiment_id)
+        if experiment is None or not experiment.is_searching or search == experiment.search:
             return
         with self._log.transaction(sync=sync) as tx:
             work = UnitOfWork(tx, self._store)

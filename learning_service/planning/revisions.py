@@ -27,8 +27,10 @@ from learning_service.experiments.plan import (
     is_slow,
     job_id,
     parse_job_id,
+    plan_space,
     settings,
 )
+from learning_service.experiments.space import Space
 from learning_service.experiments.variants import Variant
 from learning_service.planning.layout import Layout
 from learning_service.storage.job_rows import job_kind
@@ -54,20 +56,24 @@ class Revisions:
         methods.add_steps("experiment.rename", RenameParams, self._rename)
 
     def plan_more(
-        self, experiment_id: str, jobs: Sequence[tuple[VariantValue, int]], *, search: SearchState
+        self, experiment_id: str, jobs: Sequence[tuple[VariantValue, int]], *, search: SearchState, spent: int
     ) -> Steps[None]:
-        """Plan jobs of known or new values, each with its repeat, if they are missing; write the state of a search too.
+        """Plan the next jobs of a search, each of a known or new value with its repeat, and write how far it is.
+
+        Nothing is planned if the search has ended meanwhile, or other jobs were planned than the `spent` ones.
 
         Raises:
-            InvalidInputError: it would be more than the budget of the experiment, or than any may have.
+            InvalidInputError: a runner refuses a new value.
         """
-        yield from self.turns.run(self._plan_more(experiment_id, jobs, search))
+        yield from self.turns.run(self._plan_more(experiment_id, jobs, search, spent))
 
     def _plan_more(
-        self, experiment_id: str, jobs: Sequence[tuple[VariantValue, int]], search: SearchState
+        self, experiment_id: str, jobs: Sequence[tuple[VariantValue, int]], search: SearchState, spent: int
     ) -> Steps[None]:
-        definition = self._changeable(experiment_id).definition
-        yield from self._plan(experiment_id, definition, [(value, (repeat,)) for value, repeat in jobs], search=search)
+        experiment = self._store.find(experiment_id)
+        if experiment and experiment.is_searching and experiment.spent == spent:
+            wanted = [(value, (repeat,)) for value, repeat in jobs]
+            yield from self._plan(experiment_id, experiment.definition, wanted, search=search, if_searching=True)
 
     def _extend(self, params: ExtendParams) -> Steps[ExperimentView]:
         return (yield from self.turns.run(self._extend_alone(params)))
@@ -75,7 +81,8 @@ class Revisions:
     def _extend_alone(self, params: ExtendParams) -> Steps[ExperimentView]:
         experiment = self._changeable(params.experiment_id)
         pipelines = self._dispatcher.offered(experiment.definition.pipeline)
-        definition = extended_definition(experiment, params.values, params.jobs_per_variant)
+        space = plan_space(experiment.definition, pipelines) if experiment.definition.mode == "adaptive" else None
+        definition = extended_definition(experiment, params.values, params.jobs_per_variant, space)
         values = check_plan(definition, pipelines, self._max_variants)
         search = None
         if definition.mode == "adaptive":
@@ -96,8 +103,9 @@ class Revisions:
         *,
         slow: bool = False,
         search: SearchState | None = None,
+        if_searching: bool = False,
     ) -> Steps[None]:
-        """Plan those repeats of values that are missing."""
+        """Plan those repeats of values that are missing; `if_searching`: unless a search has ended meanwhile."""
         added = new_values(self._changeable(experiment_id), [value for value, _ in wanted])
         if added:
             kind = job_kind(definition.pipeline, definition.stage)
@@ -113,7 +121,8 @@ class Revisions:
             return variants.planned_more(before, more[index], now)
 
         experiment, changed = yield from self._changed(experiment_id, more, grown)
-        self._write(experiment, definition, changed, now, search=search, by_value=slow)
+        if experiment.is_searching or not if_searching:
+            self._write(experiment, definition, changed, now, search=search, by_value=slow)
 
     def _retry(self, params: ExperimentParams) -> Steps[ExperimentView]:
         return (yield from self.turns.run(self._retry_alone(params.experiment_id)))
@@ -223,9 +232,14 @@ class Revisions:
 
 
 def extended_definition(
-    experiment: Experiment, more: Mapping[str, Sequence[Scalar]], jobs_per_variant: int | None
+    experiment: Experiment,
+    more: Mapping[str, Sequence[Scalar]],
+    jobs_per_variant: int | None,
+    space: Space | None = None,
 ) -> ExperimentDefinition:
     """Return the definition with more values and seeds; ranges and `all` become the lists that they stood for.
+
+    `space` is what a search chooses from: what it has not tried yet stays one of its values.
 
     Raises:
         InvalidInputError: a variable is not one of the experiment's, or fewer seeds than now are wanted.
@@ -240,21 +254,29 @@ def extended_definition(
     if seeds < definition.jobs_per_variant:
         text = f"{definition.jobs_per_variant} are planned already; give more"
         raise InvalidInputError(f"jobs_per_variant: {text}")
+    chosen_from = {axis.name: axis.values for axis in space.axes} if space else {}
     knobs = tuple(
-        _extended_variable(experiment, where, knob, more.get(knob.name, ())) for where, knob in axes_of(definition)
+        _extended_variable(experiment, where, knob, more.get(knob.name, ()), chosen_from.get(knob.name, ()))
+        for where, knob in axes_of(definition)
     )
     if definition.variable:
         return replace(definition, variable=knobs[0], jobs_per_variant=seeds)
     return replace(definition, variables=knobs, jobs_per_variant=seeds)
 
 
-def _extended_variable(experiment: Experiment, where: str, knob: Variable, more: Sequence[Scalar]) -> Variable:
+def _extended_variable(
+    experiment: Experiment,
+    where: str,
+    knob: Variable,
+    more: Sequence[Scalar],
+    untried: Sequence[Scalar],
+) -> Variable:
     """Return a variable with more values; where it gets none, it stays as a person wrote it."""
     if not more:
         return knob
     if knob.values == "all":
-        parts = (settings(experiment.definition, one.value)[knob.name] for one in experiment.variants.values())
-        present = list({identity(part): part for part in parts}.values())
+        planned = (settings(experiment.definition, one.value)[knob.name] for one in experiment.variants.values())
+        present = list({identity(part): part for part in (*planned, *untried)}.values())
     else:
         present = axis_values(where, knob, MAX_JOBS)
     known = {identity(value) for value in present}

@@ -1,12 +1,13 @@
 """What the next step of a search depends on, and what a step is. Plain data; the statistics are not needed for it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
 from typing import Final
 
 from msgspec import Struct
 
 from bus.contracts.messages import ExperimentDefinition, VariantValue
-from learning_service.experiments.judgements import Preference
+from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.space import Point, Space
 from learning_service.recommendation.evidence import Objective, Score
 
@@ -51,18 +52,41 @@ def room_for(objective: Objective, workers: int, in_flight: int, unjudged: int) 
 
 
 def unjudged_pictures(
-    objective: Objective, pictures: Collection[tuple[str, int]], rated: Collection[str], comparisons: int
+    objective: Objective, pictures: Collection[Picture], rated: Collection[str], comparisons: int
 ) -> int:
     """Return how many pictures wait for a person: each is rated, or there are as many comparisons as pictures.
 
-    `pictures` are pairs of a content hash and a variant index; `rated` are content hashes.
+    `rated` are content hashes. There is nothing to compare where the values make no difference.
     """
-    variants = set(pictures)
     if objective.kind == "stars":
-        return len({sha256 for sha256, _ in variants}.difference(rated))
-    if objective.kind == "preference" and len({index for _, index in variants}) > 1:
-        return max(0, len(variants) - comparisons)
+        return len({one.sha256 for one in pictures}.difference(rated))
+    if objective.kind == "preference" and can_be_compared(pictures):
+        return max(0, len({(one.variant_index, one.sha256) for one in pictures}) - comparisons)
     return 0
+
+
+def can_be_compared(pictures: Collection[Picture]) -> bool:
+    """Return whether some two values have pictures that differ: under one seed, or if they have none in common.
+
+    So it is where `pairs.next_pair` finds a pair.
+    """
+    of_seed: dict[int, dict[int, set[str]]] = {}
+    seeds: dict[int, set[int]] = {}
+    for one in pictures:
+        of_seed.setdefault(one.repeat_index, {}).setdefault(one.variant_index, set()).add(one.sha256)
+        seeds.setdefault(one.variant_index, set()).add(one.repeat_index)
+    for made in of_seed.values():
+        if len(made) > 1 and len(set().union(*made.values())) > 1:
+            return True
+    alike = {frozenset(some): variant for variant, some in seeds.items()}  # one of those that have the same seeds
+    hashes = {some: set().union(*(of_seed[seed][variant] for seed in some)) for some, variant in alike.items()}
+    return any(not one & other and len(hashes[one] | hashes[other]) > 1 for one, other in combinations(hashes, 2))
+
+
+def nothing_to_compare(objective: Objective, pictures: Collection[Picture]) -> str:
+    """Return why nobody can be asked to compare, "" if somebody can."""
+    is_stuck = objective.kind == "preference" and not can_be_compared(pictures)
+    return "no two values have pictures that differ" if is_stuck else ""
 
 
 def waits_text(objective: Objective, unjudged: int) -> str:
