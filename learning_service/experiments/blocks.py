@@ -89,7 +89,9 @@ def check_blocks(definition: ExperimentDefinition) -> None:
     for key in definition.config:
         if definition.blocks and all(key in block.config for block in definition.blocks):
             raise InvalidInputError(f"config.{key}: every block sets it; remove it from config")
-    _check_different("has the same settings", (_key(block.config) for block in definition.blocks))
+    set_by_some = {key for block in definition.blocks for key in block.config}
+    else_so = {key: value for key, value in definition.config.items() if key in set_by_some}
+    _check_different("has the same settings", (_key({**else_so, **block.config}) for block in definition.blocks))
     _check_different("is called the same", block_names(definition))
 
 

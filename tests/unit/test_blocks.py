@@ -142,6 +142,7 @@ def test_any_text_is_a_prompt(prompt: str) -> None:
             "blocks #2: is called the same",
         ),
         (blocked(Block(name="a\0")), "blocks #1.name: has a NUL character"),
+        (blocked(Block(config={"steps": 4}), Block(), config={"steps": 4}), "blocks #2: has the same settings as #1"),
         (blocked(Block(config={"extras": {"a": 1}}), Block(config={"extras": {"a": 1.0}})), "blocks #2: has the same"),
         (blocked(Block(config={"extras": {"a": [1]}}), Block(config={"extras": {"a": [True]}})), ""),
         (blocked(Block(config={"extras": None})), "blocks #1.config.extras: must be a table"),
