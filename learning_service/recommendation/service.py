@@ -205,12 +205,12 @@ class Recommender:
         return observe(experiment, self._store.results, self._store.judgements, self._space(experiment))
 
     def _space(self, experiment: Experiment) -> Space | None:
-        """Return what a search chooses from; None without one, or while no runner offers it."""
+        """Return what a search chooses from; None without one, or while no runner, or its server, tells."""
         if experiment.search is None:
             return None
         try:
             return plan_space(experiment.definition, self._pipelines())
-        except InvalidInputError:
+        except (InvalidInputError, ControlError):
             return None
 
 

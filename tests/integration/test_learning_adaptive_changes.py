@@ -17,7 +17,7 @@ from learning_service.service import LearningService
 from tests.integration.test_learning_adaptive import FIRST, PLAN, around, ask, run, search_of, started, work
 from tests.support.factories import EXPERIMENT, ServiceThread, image, well
 from tests.support.helpers import wait_until
-from tests.support.learning_services import ScriptedRunner, Services, create, wait_for
+from tests.support.learning_services import ScriptedRunner, Services, create, show, wait_for
 
 SAMPLERS = tuple(f"sampler {number}" for number in range(12))
 Learning = ServiceThread[LearningService]
@@ -119,6 +119,29 @@ def test_more_values_leave_those_that_were_never_tried(services: Services) -> No
 
     assert extended.definition.variable is not None
     assert sorted(map(str, extended.definition.variable.values or ())) == sorted(SAMPLERS)
+
+
+def test_while_a_server_is_away_there_is_a_recommendation_of_what_was_tried(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner was started again and has not reached it yet, so it does not tell what `all` is."""
+    runner = services.scripted()
+    knob = VariableSpec(kind="str", choices=SAMPLERS)
+    runner.stages = {"txt2img": StageSpec(variables={"sampler": knob, "prompt": VariableSpec(kind="str")})}
+    learning = services.learning(runner.address)
+    create(learning, replace(PLAN, variable=Variable(name="sampler", values="all")))
+    wait_until(lambda: len(runner.jobs) == FIRST, what="the first round")
+    away = {"embedded": {"txt2img": StageSpec(unavailable="the server does not answer")}}
+    monkeypatch.setattr(learning.service._dispatcher, "pipelines", lambda: away)
+    monkeypatch.setattr(learning.service._recommender, "_pipelines", lambda: away)
+
+    for place, name in enumerate(sorted(runner.jobs)):
+        runner.finish(name, well(score=1.0 + place))
+    wait_until(lambda: show(learning).recommendation is not None, what="a recommendation")
+    wait_until(lambda: "the server does not answer" in search_of(learning).reason, what="why it does not go on")
+
+    assert learning.service._recommender.failures.find(EXPERIMENT) is None
+    assert search_of(learning).state == "searching"
 
 
 def make(runner: ScriptedRunner, done: set[str], result: Callable[[str], JobResult]) -> None:
