@@ -156,10 +156,15 @@ def _fit(priors: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
     precision = _slopes(points, wins, ties)[1] + precisions
     penalty = (points[:, None, :] @ precisions @ points[:, :, None])[:, 0, 0]
     evidence = (
-        _log_likelihood(points, wins, ties)
-        - (penalty + np.linalg.slogdet(priors)[1] + np.linalg.slogdet(precision)[1]) / 2
+        _log_likelihood(points, wins, ties) - (penalty + _log_determinants(priors) + _log_determinants(precision)) / 2
     )
     return points, evidence
+
+
+def _log_determinants(matrices: Array) -> Array:
+    """Return those of positive definite matrices; `slogdet` would keep all other threads waiting meanwhile."""
+    factors = np.diagonal(np.linalg.cholesky(matrices), axis1=1, axis2=2)
+    return np.asarray(2 * np.log(factors).sum(axis=1), np.float64)
 
 
 def _explain(assumption: _Assumption, seen: Tally, point: Array, weight: float) -> Part:

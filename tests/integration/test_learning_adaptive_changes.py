@@ -16,7 +16,7 @@ from learning_service.search.situation import More, Situation
 from learning_service.service import LearningService
 from tests.integration.test_learning_adaptive import FIRST, PLAN, around, ask, run, search_of, started, work
 from tests.support.factories import EXPERIMENT, ServiceThread, image, well
-from tests.support.helpers import wait_until
+from tests.support.helpers import deadline, wait_until
 from tests.support.learning_services import ScriptedRunner, Services, create, show, wait_for
 
 SAMPLERS = tuple(f"sampler {number}" for number in range(12))
@@ -61,7 +61,10 @@ def test_a_search_that_ends_while_a_runner_looks_at_its_next_value_plans_no_more
 
     monkeypatch.setattr(learning.service._dispatcher, "check", check)
     done: set[str] = set()
-    wait_until(lambda: work(runner, done, around(4.5)) or asked, what="the new value")
+    limit = deadline(30)
+    while not asked:
+        assert not limit.passed, search_of(learning)
+        work(runner, done, around(4.5))
     wait_until(lambda: not learning.call(lambda: learning.service._store.cancelling(EXPERIMENT)), what="the cancel")
     rest(learning)
 

@@ -113,6 +113,17 @@ def test_a_value_that_was_never_compared_is_what_its_neighbours_are() -> None:
     assert belief.variances[2] > belief.variances[1]
 
 
+def test_no_function_is_called_that_keeps_other_threads_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numpy holds the interpreter's lock in these; of a thousand values that is for a second."""
+
+    def held(*_: object) -> None:
+        raise AssertionError("the loop would wait for it")
+
+    for name in ("det", "slogdet"):
+        monkeypatch.setattr(np.linalg, name, held)
+    believe_preferences(arrange(list(range(4))), told(*counts(4, 3)))
+
+
 def test_many_values_are_fitted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many assumptions at once as the bound allows; what is believed is the same."""
     wins, ties = counts(6, 4)
