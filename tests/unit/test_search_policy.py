@@ -15,19 +15,10 @@ from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import SearchState
 from learning_service.experiments.plan import check_search
 from learning_service.experiments.space import Point, first_round, space_of
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Score
+from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.observations import objective_of
-from learning_service.recommendation.pairs import next_pair
 from learning_service.search.policy import MOST_REPEATS, decide
-from learning_service.search.situation import (
-    AHEAD,
-    More,
-    Situation,
-    can_be_compared,
-    room_for,
-    unjudged_pictures,
-    waits_text,
-)
+from learning_service.search.situation import More, Situation
 
 PLAN = ExperimentDefinition(
     name="exp",
@@ -324,44 +315,6 @@ def test_the_reason_names_each_variable_of_a_grid() -> None:
     reason = more(now).reason
     assert reason.startswith("tries (steps ")
     assert ", cfg " in reason
-
-
-def test_a_person_finds_a_few_pictures_and_no_more_are_made_before_these_are_rated() -> None:
-    """Of a metric only the workers count; there is always one job on its way."""
-    metric = objective_of(PLAN)
-    assert [room_for(metric, workers, 1, 0) for workers in (0, 1, 4)] == [0, 0, 3]
-    assert room_for(metric, 0, 0, 0) == 1
-    assert room_for(STARS, 8, 0, 0) == AHEAD
-    assert room_for(STARS, 8, 1, AHEAD - 1) == 0
-    assert room_for(PREFERENCE, 8, 0, AHEAD + 3) == 0
-
-
-def pictures_of(*made: tuple[int, int, str]) -> list[Picture]:
-    """Return pictures from triples of variant, seed and hash."""
-    return [Picture(variant_index=index, repeat_index=repeat, sha256=name) for index, repeat, name in made]
-
-
-def test_people_are_asked_for_stars_of_each_picture_or_as_many_comparisons() -> None:
-    """The same picture of two values is one to rate, and two to compare."""
-    pictures = pictures_of((0, 0, "0"), (0, 1, "1"), (1, 0, "2"))
-    assert unjudged_pictures(STARS, pictures, {"0"}, 0) == 2
-    assert unjudged_pictures(PREFERENCE, pictures, (), 1) == 2
-    assert unjudged_pictures(PREFERENCE, pictures, (), 9) == 0
-    assert unjudged_pictures(PREFERENCE, pictures[:2], (), 0) == 0
-    assert unjudged_pictures(PREFERENCE, pictures_of((0, 0, "0"), (1, 0, "0")), (), 0) == 0, "none can be compared"
-    assert unjudged_pictures(objective_of(PLAN), pictures, (), 0) == 0
-    assert waits_text(STARS, 2) == "waits for ratings of 2 pictures"
-    assert waits_text(PREFERENCE, 1) == "waits for 1 comparison"
-    assert waits_text(STARS, 0) == ""
-
-
-@settings(max_examples=60, deadline=None)
-@given(made=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab")), max_size=6))
-def test_nobody_is_waited_for_where_there_is_no_pair_to_compare(made: list[tuple[int, int, str]]) -> None:
-    """Such as where all values give the same picture."""
-    pictures = pictures_of(*made)
-    pair = next_pair({0: 1, 1: 2, 2: 3}, pictures, [], 0)
-    assert can_be_compared(pictures) == (pair is not None)
 
 
 @settings(max_examples=12, deadline=None)
