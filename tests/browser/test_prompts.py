@@ -56,3 +56,18 @@ def test_a_search_begins_with_one_seed(page: Page, deployment: Deployment) -> No
     seeds.fill("2")
     adaptive.check()
     expect(seeds).to_have_value("2")
+
+
+def test_what_a_search_has_not_tried_is_not_called_planned(page: Page, deployment: Deployment) -> None:
+    """Three values with one seed, and a fourth job: the other two have no second seed, and need none."""
+    deployment.open(page, "new")
+    page.locator("[name='a values']").fill("1, 2, 4")
+    page.locator("[name=objective]").select_option("")
+    page.get_by_label("adaptive").check()
+    for name, value in {"budget": 4, "config steps": 2, "config width": 32, "config height": 32}.items():
+        page.locator(f"[name='{name}']").fill(str(value))
+    expect(page.locator(".preview")).to_contain_text("up to 4 in all", timeout=WAIT)
+    page.get_by_role("button", name="Run it").click()
+    expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
+    expect(cells(page, "untried")).to_have_text(["untried", "untried"])
+    expect(cells(page, "planned")).to_have_count(0)

@@ -39,6 +39,11 @@ export function repeats() {
   return Array.from({ length: most }, (_, repeat) => repeat).sort((one, other) => (one % blocks) - (other % blocks) || one - other);
 }
 
+/** Return the state of a cell of which nothing is known: a search does not plan all that there is to try. */
+export function unknownState() {
+  return state.open?.status?.definition.mode === "adaptive" ? "untried" : "planned";
+}
+
 /** Return the pictures of the open experiment by variant and seed; one that several jobs of a variant made counts once. */
 export function pictures() {
   const found = [];

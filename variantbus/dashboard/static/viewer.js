@@ -3,7 +3,7 @@
 import { of, picture, post } from "./api.js";
 import { h, fill, say, numberText, stars } from "./dom.js";
 import { filesView } from "./files.js";
-import { state, watch } from "./state.js";
+import { state, unknownState, watch } from "./state.js";
 import { conditionText, valueText } from "./values.js";
 
 /** Open it at a cell. `at(column, row)` returns variant, seed and key of a place. */
@@ -37,7 +37,7 @@ export function openViewer({ across, down, column, row, at }) {
     const cell = state.open?.cells.get(where.key);
     const layers = [image, other && imageAt(other)].map((one) => one && h("img", { src: picture(one.sha256, false), alt: "", draggable: "false" }));
     const files = cell?.images?.filter((one) => !(one.width && one.height)) ?? [];
-    const word = cell?.error ?? (cell?.state === "completed" ? (files.length ? null : "no result") : cell?.state ?? "planned");
+    const word = cell?.error ?? (cell?.state === "completed" ? (files.length ? null : "no result") : cell?.state ?? unknownState());
     fill(stage, layers.filter(Boolean), !image && (word ? h("p", { class: "word" }, word) : filesView(files)));
     slider.hidden = !other;
     const rating = image && state.open.ratings.get(image.sha256);

@@ -2,7 +2,7 @@
 
 import { of, picture, post } from "../api.js";
 import { fill, h, say, fileName, numberText, stars } from "../dom.js";
-import { cellKey, repeats, state } from "../state.js";
+import { cellKey, repeats, state, unknownState } from "../state.js";
 import { previewOf } from "../preview.js";
 import { openViewer } from "../viewer.js";
 import { blockText, conditionText, conditionWord, listed, seedText, valueKey, valueText } from "../values.js";
@@ -154,7 +154,7 @@ export function gridView(id) {
   }
 
   function paintCell(one, place) {
-    const known = state.open.cells.get(place.key) ?? { state: "planned", images: [], warnings: [], progress: 0, metrics: {} };
+    const known = state.open.cells.get(place.key) ?? { state: unknownState(), images: [], warnings: [], progress: 0, metrics: {} };
     const image = known.images?.find((each) => each.width && each.height);
     one.className = `cell ${known.state}${known.warnings?.length ? " warned" : ""}`;
     one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, ${conditionText(state.open.status?.definition, place.repeat)}: ${known.error ?? known.state}`);
