@@ -14,8 +14,9 @@ from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, Rate
 from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from variantbus.cli import rate as module
+from variantbus.cli.keyboard import read_answer
 from variantbus.cli.main import main
-from variantbus.cli.rate import GAP, QUESTION, Answer, rated_text, read_answer, side_by_side, undone_text
+from variantbus.cli.rate import ANSWERS, GAP, QUESTION, Answer, rated_text, side_by_side, undone_text
 
 RED, BLUE = "a" * 64, "b" * 64
 COLOURS = {RED: "#ff0000", BLUE: "#0000ff"}
@@ -183,7 +184,7 @@ def test_pictures_that_cannot_be_shown_are_an_error(services: Services) -> None:
 )
 def test_letters_and_words_are_understood(line: bytes, answer: Answer | None) -> None:
     """In any case and with spaces around them."""
-    assert read_answer(line) == answer
+    assert read_answer(line, ANSWERS) == answer
 
 
 def test_sides_keep_their_sizes() -> None:

@@ -15,8 +15,9 @@ from bus.contracts.feedback import RatedReply, RateParams, RatingNextParams, Rat
 from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from variantbus.cli import rate_next as module
+from variantbus.cli.keyboard import read_answer
 from variantbus.cli.main import main
-from variantbus.cli.rate_next import QUESTION, read_stars
+from variantbus.cli.rate_next import ANSWERS, QUESTION
 
 HASHES = ["a" * 64, "b" * 64, "c" * 64]
 
@@ -160,5 +161,5 @@ def test_what_does_not_go_together_is_refused(services: Services, options: list[
 
 def test_answers_are_digits_letters_or_words() -> None:
     """The end of the input means quit."""
-    answers = [read_stars(line) for line in (b"", b"5\n", b"P\n", b"Undo\n", b"0\n", b"\n", b"q")]
+    answers = [read_answer(line, ANSWERS) for line in (b"", b"5\n", b"P\n", b"Undo\n", b"0\n", b"\n", b"q")]
     assert answers == ["quit", "5", "pass", "undo", None, None, "quit"]

@@ -1,7 +1,6 @@
 """`variantbus rate`, `compare` and `undo`: how a person rates pictures."""
 
 import itertools
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +18,7 @@ from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.ids import experiment_argument
+from variantbus.cli.keyboard import ask
 from variantbus.cli.output import json_option, json_text
 from variantbus.cli.pictures import read_picture
 from variantbus.cli.rate_next import RatingSession
@@ -165,7 +165,7 @@ class _Session:
 
     def answer(self, left: ImageRef, right: ImageRef) -> bool:
         """Ask which is better and send the answer; return False if the person wants to stop."""
-        answer = self._ask()
+        answer = ask(QUESTION, ANSWERS)
         if answer == "quit":
             return False
         try:
@@ -182,23 +182,6 @@ class _Session:
                 raise
             click.echo(harmless(error.message), err=True)  # there is nothing to undo
         return True
-
-    def _ask(self) -> Answer:
-        """Return the answer of the person; ask again until it is valid. The end of the input means quit."""
-        while True:
-            click.echo(QUESTION, nl=False, err=True)
-            answer = read_answer(sys.stdin.buffer.readline() if sys.stdin else b"")
-            if answer:
-                return answer
-            click.echo("write l, r, t, b, u or q", err=True)
-
-
-def read_answer(line: bytes) -> Answer | None:
-    """Return the choice of a letter or its whole word, in any case; None if it is neither. End of input: quit."""
-    if not line:
-        return "quit"
-    word = line.decode(errors="replace").strip().lower().replace(" ", "_")
-    return ANSWERS.get(word) or next((answer for answer in ANSWERS.values() if answer == word), None)
 
 
 def rated_text(reply: RatedReply) -> str:

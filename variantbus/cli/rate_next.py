@@ -1,7 +1,6 @@
 """`variantbus rate ID --next`: one picture after the other, that whose stars tell most, without its value."""
 
 import itertools
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -15,13 +14,14 @@ from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
+from variantbus.cli.keyboard import ask
 from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_output
 
 NEXT_SECONDS: Final = 30.0  # for the next picture: the service loads its statistics at the first request
 PASSED: Final = 1000  # at most, that a request names
 QUESTION: Final = "stars? 1 2 3 4 5 [p]ass [u]ndo [q]uit: "
-WORDS: Final = {"p": "pass", "u": "undo", "q": "quit"}
+ANSWERS: Final = {**{star: star for star in "12345"}, "p": "pass", "u": "undo", "q": "quit"}
 
 
 class RatingSession:
@@ -77,7 +77,7 @@ class RatingSession:
 
     def _answer(self, image: ImageRef) -> bool:
         """Ask for stars and send them; return False if the person wants to stop."""
-        answer = self._ask()
+        answer = ask(QUESTION, ANSWERS)
         if answer == "pass":
             self._passed.append(image.sha256)
         elif answer != "quit":
@@ -97,22 +97,3 @@ class RatingSession:
             if error.code != "not_found":
                 raise
             click.echo(harmless(error.message), err=True)  # there is nothing to undo
-
-    def _ask(self) -> str:
-        """Return the answer of the person; ask again until it is valid. The end of the input means quit."""
-        while True:
-            click.echo(QUESTION, nl=False, err=True)
-            answer = read_stars(sys.stdin.buffer.readline() if sys.stdin else b"")
-            if answer:
-                return answer
-            click.echo("write 1, 2, 3, 4, 5, p, u or q", err=True)
-
-
-def read_stars(line: bytes) -> str | None:
-    """Return stars, or a word of `WORDS`, of a letter or the word in any case; None if it is none. No line: quit."""
-    if not line:
-        return "quit"
-    word = line.decode(errors="replace").strip().lower()
-    if word in {"1", "2", "3", "4", "5"}:
-        return word
-    return WORDS.get(word) or next((one for one in WORDS.values() if one == word), None)
