@@ -91,9 +91,8 @@ def bases(layout: Layout) -> list[Basis]:
 
 
 def step_bases(layout: Layout) -> list[Basis]:
-    """Return a basis for each place at which the curve over a lone axis of numbers may break off; none of words."""
-    is_line = len(layout.axes) == 1 and layout.axes[0][0]
-    return list(_step_bases(layout)) if is_line else []
+    """Return a basis for each place at which the curve may break off along an axis of numbers; none of words."""
+    return list(_step_bases(layout))
 
 
 def _axis(row: list[Scalar]) -> tuple[bool, bytes]:
@@ -120,13 +119,20 @@ def _bases(layout: Layout) -> tuple[Basis, ...]:
 
 @lru_cache(maxsize=KEPT)
 def _step_bases(layout: Layout) -> tuple[Basis, ...]:
-    sizes, place = np.unique(np.frombuffer(layout.axes[0][1]), return_inverse=True)
-    if len(sizes) < LEAST_VALUES:
+    rows = [(ordered, *np.unique(np.frombuffer(places), return_inverse=True)) for ordered, places in layout.axes]
+    sides = []
+    for ordered, sizes, place in rows:
+        if ordered and len(sizes) >= LEAST_VALUES:
+            steps = np.linspace(1, len(sizes) - 1, MOST_STEPS // len(rows)).round().astype(np.intp)
+            sides += [np.where(place < step, -1.0, 1.0) for step in np.unique(steps)]
+    if not sides:
         return ()
-    curve = np.sqrt(1 - STEP) * _curve(np.linspace(0, 1, len(sizes)), STEP_LENGTH)
-    steps = np.unique(np.linspace(1, len(sizes) - 1, MOST_STEPS).round().astype(np.intp))
-    sides = np.sqrt(STEP) * np.where(np.arange(len(sizes))[:, None] < steps, -1.0, 1.0)
-    return tuple(_crossed([np.column_stack([curve, side])[place]]) for side in sides.T)
+    parts = [
+        _curve(np.linspace(0, 1, len(sizes)), STEP_LENGTH)[place] if ordered else _words(place.astype(np.float64))
+        for ordered, sizes, place in rows
+    ]
+    curve = np.sqrt(1 - STEP) * _crossed(parts).columns
+    return tuple(_crossed([np.column_stack([curve, np.sqrt(STEP) * side])]) for side in sides)
 
 
 def _numbers(row: Array, *, is_grid: bool) -> list[Array]:

@@ -60,11 +60,23 @@ def test_a_curve_may_break_off_between_any_two_numbers(count: int) -> None:
     assert likeness(found[0])[1, 2] > STEP
 
 
-def test_a_step_is_told_from_a_curve_only_on_a_lone_axis_of_some_numbers() -> None:
-    """Three numbers, words and grids have none."""
-    grid: list[VariantValue] = [{"x": x, "y": y} for x in range(4) for y in range(4)]
+def test_a_step_is_told_from_a_curve_only_on_an_axis_of_some_numbers() -> None:
+    """Three numbers and words have none."""
+    grid: list[VariantValue] = [{"x": x, "y": y} for x in range(3) for y in "abcde"]
     cases: list[list[VariantValue]] = [[1, 2, 3], ["a", "b", "c", "d", "e"], grid, [1]]
     assert [step_bases(arrange(values)) for values in cases] == [[], [], [], []]
+
+
+def test_on_a_grid_the_curve_may_break_off_along_each_axis_of_numbers() -> None:
+    """Whatever the other variable is, what is on the same side is more alike than what is not."""
+    grid: list[VariantValue] = [{"x": x, "y": y} for x in range(5) for y in range(6)]
+    found = step_bases(arrange(grid))
+    assert len(found) == 4 + 5
+    assert np.diagonal(likeness(found[0])) == pytest.approx(1, abs=0.01)
+    assert likeness(found[0])[0, 6] < 1 - 2 * STEP + 0.01
+    assert likeness(found[0])[6, 29] > STEP
+    words: list[VariantValue] = [{"x": x, "y": y} for x in range(5) for y in "ab"]
+    assert len(step_bases(arrange(words))) == 4
 
 
 def test_words_have_no_order() -> None:
