@@ -58,8 +58,8 @@ def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs
     value = found.recommendation.value
     assert isinstance(value, float)
     assert isinstance(best, float)
-    assert abs(value - best) <= 0.5
-    assert means[value] >= 0.85 * means[best]
+    assert abs(value - best) <= 0.5, (found.recommendation.sentence, means)
+    assert means[value] >= 0.7 * means[best], means  # its neighbour is a fifth worse
     assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in followed.err
     wait_for_jobs(learning, stopped, 10)
     assert (view_of(learning, stopped).status, view_of(learning, stopped).totals.jobs) == ("completed", 10)
