@@ -46,7 +46,7 @@ def decide(now: Situation) -> More | SearchState | None:
     left = (definition.budget or 0) - now.spent
     if left > 0 and choice.open:
         is_ready = now.room and (choice.belief or not now.pending)
-        return choice.more(min(now.room, left)) if is_ready else _waiting(now)
+        return choice.more(min(now.room, left), left) if is_ready else _waiting(now)
     if now.pending:
         return _waiting(now)
     reason = "there is nothing left to try" if left > 0 else f"all {definition.budget} jobs of the budget are spent"
@@ -82,13 +82,18 @@ class _Choice:
             )
         return None
 
-    def more(self, count: int) -> More:
-        """Return the next jobs, at most so many."""
+    def more(self, count: int, left: int) -> More:
+        """Return the next jobs, at most so many; the last ones of what is left look again at what leads after one look.
+
+        For of such a value too little is known to recommend it.
+        """
         now = self._now
         random = np.random.default_rng([zlib.crc32(now.experiment_id.encode()), now.spent])
         jobs: list[tuple[int, int]] = []
         while len(jobs) < count and self.open:
             look, rival = top_two(self.belief, self.open, random) if self.belief else (self._farthest(), 0)
+            if left - len(jobs) <= ENOUGH and (leader := self._leader_of_one_look()) is not None:
+                look = leader
             known: frozenset[int] | set[int] = set().union(*self.repeats.values())
             free = (repeat for repeat in range(self.most) if repeat not in self.repeats[look])
             repeat = min(free, key=lambda one: pairing(one, self.repeats[rival], known))
@@ -100,6 +105,13 @@ class _Choice:
             jobs=tuple((now.space.value(self.points[look]), repeat) for look, repeat in jobs),
             reason=self._reason([look for look, _ in jobs]),
         )
+
+    def _leader_of_one_look(self) -> int | None:
+        """Return the value that leads, if it was looked at once and no second look is under way."""
+        if self.belief is None:
+            return None
+        leader = self.belief.leader(np.flatnonzero(self.counts).tolist())
+        return leader if leader in self.open and len(self.repeats[leader]) < ENOUGH else None
 
     def _reason(self, looks: Sequence[int]) -> str:
         """Return what is tried, and which two values are the likeliest to be best."""

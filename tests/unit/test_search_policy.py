@@ -300,6 +300,17 @@ def test_of_very_many_values_a_spread_is_looked_at_with_all_that_were_tried(monk
     assert len(values) > 5
 
 
+@pytest.mark.parametrize("left", [1, 2])
+def test_the_last_jobs_look_again_at_what_leads_after_one_look(left: int) -> None:
+    """After a single one it would not be recommended, and the budget would have brought no answer."""
+    scored = {**peak(0, 1, values=(1, 3, 7, 9)), (5, 0): 0.3}
+    now = situation(scored, replace(PLAN, budget=len(scored) + left))
+
+    jobs = {more(replace(now, experiment_id=f"exp-{number}")).jobs for number in range(12)}
+
+    assert jobs == {((5, 1),)}
+
+
 def test_the_reason_names_each_variable_of_a_grid() -> None:
     """So that a reader sees which setting is tried."""
     axes = (Variable(name="steps", values=[1, 2, 3]), Variable(name="cfg", values=[1, 2, 3]))
