@@ -21,7 +21,7 @@ INTERVAL: Final = 0.9  # how probably a mean lies between `low` and `high`
 MEMBERS: Final = 8192  # of the sample
 LEAST_MEMBERS: Final = 512
 KEPT_COLUMNS: Final = 64  # of random numbers that are not drawn anew for each belief
-AT_ONCE: Final = 4_000_000  # numbers that a sample may have
+AT_ONCE: Final = 4_000_000  # numbers that a sample may have, with the random ones that it is made of
 NEGLIGIBLE: Final = 0.01  # of the weight of the likeliest assumption
 ALIKE: Final = 1e-7  # relative difference of two beliefs that is only rounding
 TINY: Final = 1e-300
@@ -147,13 +147,13 @@ def weigh(log_weights: Array) -> tuple[NDArray[np.bool_], Array]:
 
 def _sample(parts: list[Part], weights: Array, dof: float) -> Array:
     """Draw members, of each assumption as many as is its share; like beliefs have like samples."""
-    values = len(parts[0].means)
-    count = min(MEMBERS, max(LEAST_MEMBERS, AT_ONCE // values))
+    values, most = len(parts[0].means), max(part.factors.shape[1] for part in parts)
+    count = min(MEMBERS, max(LEAST_MEMBERS, AT_ONCE // (values + most)))
     ends = np.round(np.cumsum(weights) * count).astype(np.intp)
     stretch = (
         np.sqrt(dof / np.random.default_rng(0).chisquare(dof, (count, 1))) if np.isfinite(dof) else np.ones((count, 1))
     )
-    causes = _normals(count, max(part.factors.shape[1] for part in parts), 1)
+    causes = _normals(count, most, 1)
     own = _normals(count, values, 2) if any(part.own.any() for part in parts) else np.zeros((count, 1))
     rows = []
     for part, end, start in zip(parts, ends, [0, *ends], strict=False):

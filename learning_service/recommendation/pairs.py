@@ -16,6 +16,7 @@ from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 
 SAME: Final = 1e-9  # relative difference of two gains that is only rounding
+LIKELIEST: Final = 200  # values of which pairs tell something; what is less probably best tells next to nothing
 
 
 class Pair(Struct, frozen=True, kw_only=True, gc=False):
@@ -121,13 +122,17 @@ def _worth(judged: Sequence[Preference], variants: list[int], values: Mapping[in
 
 def _told(belief: Belief) -> Array:
     """Return how much one more comparison of each two values tells of which is the best."""
-    gaps = belief.centred[:, None] - belief.centred
-    joint = np.cov(belief.sample, rowvar=False)
+    best = belief.p_best
+    likeliest = np.sort(np.argsort(-best, kind="stable")[:LIKELIEST])
+    means, chances = belief.centred[likeliest], best[likeliest]
+    gaps = means[:, None] - means
+    joint = np.cov(belief.sample[:, likeliest], rowvar=False)
     own = np.diagonal(joint)
     variance = np.maximum(own[:, None] + own - 2 * joint, 0.0)
     told = 4 * expit(gaps) * expit(-gaps) / (2 * belief.looked)  # a sure winner's next win tells little
-    best = belief.p_best
-    return np.asarray(np.outer(best, best) * variance**2 * told / (1 + variance * told), np.float64)
+    gains = np.zeros((len(best), len(best)))
+    gains[np.ix_(likeliest, likeliest)] = np.outer(chances, chances) * variance**2 * told / (1 + variance * told)
+    return gains
 
 
 def _placed(one: Picture, other: Picture, judged: Sequence[Preference], *, swap: bool) -> Pair:

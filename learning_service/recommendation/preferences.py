@@ -13,57 +13,21 @@ standard deviation: more answers about one prompt tell more and more of that pro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.belief import Array, Belief, Part, mixed, weigh
-from learning_service.recommendation.layout import Basis, Layout, bases
-from learning_service.recommendation.scores import ROUGH, STRUCTURE
+from learning_service.recommendation.layout import Layout
+from learning_service.recommendation.sparse import explain_many
+from learning_service.recommendation.worths import TIE_DEVIATION, Assumption, Tally, assumptions
 
-DEVIATIONS: Final = np.geomspace(0.25, 4, 5)  # of the worths, in units in which 1 is odds of 2.7 to 1
-CROSSED: Final = np.geomspace(0.25, 4, 3)  # of what a block adds to the worth of a value, in the same units
-TIE_DEVIATION: Final = 1.0  # of c before any preference: around as many ties as wins of either
 STEP_LIMIT: Final = 2.0  # of a Newton step, that far from the best point is still towards it
 PRECISION: Final = 1e-6  # of a step; the next one would be about its square
 ITERATIONS: Final = 100
-MANY: Final = 150  # cells; of more, the time for all assumptions would be seconds, as it grows with their cube
-AT_ONCE: Final = 1_000_000  # numbers in the matrices of the assumptions that are fitted together: 0.1 GB in all
-
-
-@dataclass(frozen=True)
-class _Assumption:
-    """Worths are the columns times standard normal numbers, plus a part of each value, and of each cell, on its own."""
-
-    columns: Array  # values x columns
-    own: Array  # values: standard deviations
-    crossed: float  # standard deviation of what a block adds to a value
-    log_prior: float
-
-    def covariance(self, places: NDArray[np.intp]) -> Array:
-        """Return the prior covariance of cells of some values."""
-        columns, own = self.columns[places], self.own[places] ** 2
-        alone = np.where(places[:, None] == places, own, 0.0) + self.crossed**2 * np.eye(len(places))
-        return np.asarray(columns @ columns.T + alone, np.float64)
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Answers added up. A cell is a value, or where there are several blocks a value in one of them."""
-
-    values: NDArray[np.intp]  # the place of the value of each cell; each cell was compared
-    wins: Array  # cells x cells: how often the one was preferred to the other
-    ties: Array  # the same, symmetric
-    has_blocks: bool = False
-
-    def looks(self, count: int) -> Array:
-        """Return how often each of so many values was compared."""
-        met = (self.wins + self.wins.T + self.ties).sum(axis=1)
-        return np.bincount(self.values, met, count).astype(np.float64)
+MANY: Final = 40  # cells; of more, the fit goes another way to about the same numbers, which takes less time
 
 
 def tally(preferences: Sequence[Preference], places: Mapping[int, int], blocks: int = 1) -> Tally:
@@ -90,21 +54,9 @@ def tally(preferences: Sequence[Preference], places: Mapping[int, int], blocks: 
 
 def believe_preferences(layout: Layout, seen: Tally) -> Belief:
     """Return the belief about all values of a layout from answers, of which there is at least one."""
-    crossings = CROSSED if seen.has_blocks else np.zeros(1)
-    assumptions = _assumptions(layout, crossings, every=1 if len(seen.values) <= MANY else 2)
-    at_once = max(1, AT_ONCE // len(seen.values) ** 2)
-    fits = [
-        _fit(np.array([one.covariance(seen.values) for one in assumptions[at : at + at_once]]), seen.wins, seen.ties)
-        for at in range(0, len(assumptions), at_once)
-    ]
-    points, log_weights = (np.concatenate(columns) for columns in zip(*fits, strict=True))
-    log_weights += [one.log_prior for one in assumptions]
-    kept, weights = weigh(log_weights)
-    chosen = np.flatnonzero(kept)
-    parts = [
-        _explain(assumptions[at], seen, points[at], float(weight)) for at, weight in zip(chosen, weights, strict=True)
-    ]
-    tied = 1 / (1 + 2 * np.exp(-points[chosen, -1]))
+    families = assumptions(layout, has_blocks=seen.has_blocks)
+    parts, tied = (_explain_few if len(seen.values) <= MANY else explain_many)(families, seen)
+    weights = np.array([part.weight for part in parts])
     return mixed(parts, looked=2 / float(weights @ (1 - tied)), dof=np.inf)
 
 
@@ -113,30 +65,15 @@ def share_won(worth: Array) -> Array:
     return np.asarray(expit(worth), np.float64)
 
 
-def _assumptions(layout: Layout, crossings: Array, every: int) -> list[_Assumption]:
-    """Return all assumptions: neighbours are alike, over one of some lengths, or each value is on its own.
-
-    If `every` is 2, every second length, share and deviation is left out.
-    """
-    smooth, rough = bases(layout)[::every], ROUGH[::every]
-    alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
-    shares = [(basis, share, STRUCTURE / len(smooth) / len(rough)) for basis in smooth for share in rough]
-    return [
-        _Assumption(
-            columns=deviation * np.sqrt(1 - share) * basis.columns,
-            own=deviation * np.sqrt(share + (1 - share) * basis.rest),
-            crossed=crossed,
-            log_prior=float(np.log(chance * _half_cauchy(deviation) * (_half_cauchy(crossed) if crossed else 1.0))),
-        )
-        for basis, share, chance in [*shares, (alone, 1.0, 1 - STRUCTURE if smooth else 1.0)]
-        for deviation in DEVIATIONS[::every]
-        for crossed in crossings
-    ]
-
-
-def _half_cauchy(deviation: float) -> float:
-    """Return the density of a half-Cauchy deviation for each step of its logarithm."""
-    return deviation / (1 + deviation**2)
+def _explain_few(families: Sequence[Sequence[Assumption]], seen: Tally) -> tuple[list[Part], Array]:
+    """Return the same as `explain_many`, of all assumptions at once."""
+    known = [one for family in families for one in family]
+    points, log_weights = _fit(np.array([one.covariance(seen.values) for one in known]), seen.wins, seen.ties)
+    log_weights += [one.log_prior for one in known]
+    kept, weights = weigh(log_weights)
+    chosen = np.flatnonzero(kept)
+    parts = [_explain(known[at], seen, points[at], float(weight)) for at, weight in zip(chosen, weights, strict=True)]
+    return parts, 1 / (1 + 2 * np.exp(-points[chosen, -1]))
 
 
 def _fit(priors: Array, wins: Array, ties: Array) -> tuple[Array, Array]:
@@ -167,7 +104,7 @@ def _log_determinants(matrices: Array) -> Array:
     return np.asarray(2 * np.log(factors).sum(axis=1), np.float64)
 
 
-def _explain(assumption: _Assumption, seen: Tally, point: Array, weight: float) -> Part:
+def _explain(assumption: Assumption, seen: Tally, point: Array, weight: float) -> Part:
     """Return what an assumption says of all values, around the mean of those that were compared.
 
     `point` are the likeliest worths of the cells, and c. The causes are the columns, and the own parts of values and

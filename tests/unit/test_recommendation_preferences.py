@@ -5,18 +5,17 @@ import pytest
 from msgspec.structs import replace
 
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.recommendation import preferences
+from learning_service.recommendation import preferences, sparse
 from learning_service.recommendation.belief import Array
-from learning_service.recommendation.layout import arrange, without_order
+from learning_service.recommendation.layout import Layout, arrange, without_order
 from learning_service.recommendation.preferences import (
-    DEVIATIONS,
-    Tally,
     _log_likelihood,
     _slopes,
     believe_preferences,
     share_won,
     tally,
 )
+from learning_service.recommendation.worths import DEVIATIONS, Tally
 
 RANDOM = np.random.default_rng(3)
 
@@ -113,34 +112,17 @@ def test_a_value_that_was_never_compared_is_what_its_neighbours_are() -> None:
     assert belief.variances[2] > belief.variances[1]
 
 
-def test_no_function_is_called_that_keeps_other_threads_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("many", [0, 40])
+def test_no_function_is_called_that_keeps_other_threads_waiting(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numpy holds the interpreter's lock in these; of a thousand values that is for a second."""
 
     def held(*_: object) -> None:
         raise AssertionError("the loop would wait for it")
 
+    monkeypatch.setattr(preferences, "MANY", many)
     for name in ("det", "slogdet"):
         monkeypatch.setattr(np.linalg, name, held)
     believe_preferences(arrange(list(range(4))), told(*counts(4, 3)))
-
-
-def test_many_values_are_fitted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many assumptions at once as the bound allows; what is believed is the same."""
-    wins, ties = counts(6, 4)
-    layout, sizes = arrange(list(range(6))), []
-    whole = believe_preferences(layout, told(wins, ties))
-    fit = preferences._fit
-
-    def noted(priors: Array, *tallies: Array) -> tuple[Array, Array]:
-        sizes.append(priors.size)
-        return fit(priors, *tallies)
-
-    monkeypatch.setattr(preferences, "AT_ONCE", 100)
-    monkeypatch.setattr(preferences, "_fit", noted)
-    in_parts = believe_preferences(layout, told(wins, ties))
-
-    assert max(sizes) <= 100
-    assert in_parts.p_best == pytest.approx(whole.p_best, abs=0.01)
 
 
 def asked_under(prompts: int, worths: Array, random: np.random.Generator) -> list[Preference]:
@@ -191,12 +173,31 @@ def test_one_prompt_alone_says_nothing_of_others() -> None:
     assert (seen.values == plain.values).all()
 
 
-def test_of_many_values_fewer_assumptions_say_about_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person need not wait for the next pair."""
-    wins, ties = counts(8, 4)
-    layout = arrange(list(range(8)))
-    every = believe_preferences(layout, told(wins, ties))
-    monkeypatch.setattr(preferences, "MANY", 7)
-    some = believe_preferences(layout, told(wins, ties))
-    assert some.p_best == pytest.approx(every.p_best, abs=0.06)
-    assert (some.p_best != every.p_best).any()
+@pytest.mark.parametrize("layout", [arrange([*range(30)]), without_order(30)], ids=["numbers", "words"])
+@pytest.mark.parametrize("prompts", [1, 3])
+def test_many_values_are_fitted_as_few_are(layout: Layout, prompts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sparse way leads to the same means, deviations and probabilities, but for the luck of the sample."""
+    worths = -((np.arange(28) - 20.0)[:, None] ** 2) / 100 + RANDOM.normal(size=(28, prompts)) / 2
+    seen = tally(asked_under(prompts, worths, RANDOM), dict(enumerate(range(28))), prompts)  # two are never compared
+    seen.ties[3, 5] = seen.ties[5, 3] = 2
+    few = believe_preferences(layout, seen)
+    monkeypatch.setattr(preferences, "MANY", 0)
+
+    many = believe_preferences(layout, seen)
+
+    assert many.means == pytest.approx(few.means, abs=0.01)
+    assert np.sqrt(many.variances) == pytest.approx(np.sqrt(few.variances), abs=0.01)
+    assert many.looked == pytest.approx(few.looked, rel=0.001)
+    assert many.p_best == pytest.approx(few.p_best, abs=0.02)
+
+
+def test_the_sparse_fit_ends_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs without an end."""
+    wins, ties = counts(6, 4)
+    few = believe_preferences(without_order(6), told(wins, ties))
+    monkeypatch.setattr(preferences, "MANY", 0)
+    monkeypatch.setattr(sparse, "ITERATIONS", 1)
+
+    near = believe_preferences(without_order(6), told(wins, ties))
+
+    assert near.p_best == pytest.approx(few.p_best, abs=0.05)
