@@ -11,6 +11,7 @@ from learning_service.experiments.model import experiment_view
 from tests.support.factories import EXPERIMENT, planned_experiment
 from tests.unit.test_curve import TEN, answer, estimate
 from variantbus.cli import recommend as command
+from variantbus.reports.text import percent
 from variantbus.reports.why import band_text, why_lines
 
 
@@ -42,6 +43,16 @@ def test_of_many_values_some_are_named() -> None:
 
     assert why_lines(made) == ["ruled out, each with less than 5 %: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 88 more"]
     assert why_lines(answer(estimate(1))) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "<1 %"), (0.004, "<1 %"), (0.01, "1 %"), (0.5, "50 %"), (0.99, "99 %"), (0.996, ">99 %"), (1.0, ">99 %")],
+)
+def test_nothing_is_told_as_certain(share: float, text: str) -> None:
+    """No draw of the sample is no proof, and the sentence says over 99 %."""
+    assert percent(share) == text
+    assert percent(None) == ""
 
 
 def test_an_interval_is_a_line_with_its_mean() -> None:

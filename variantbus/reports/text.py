@@ -36,12 +36,12 @@ def file_name(result: ImageRef) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a probability as per cent; only exactly 0 and 1 look like it."""
+    """Return a probability as per cent, and never as a certainty, as it is counted in a sample."""
     if share is None:
         return ""
-    if 0 < share < 0.005:  # noqa: PLR2004 - half a per cent
+    if share < 0.005:  # noqa: PLR2004 - half a per cent
         return "<1 %"
-    return ">99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"  # noqa: PLR2004 - as above
+    return ">99 %" if share > 0.995 else f"{100 * share:.0f} %"  # noqa: PLR2004 - as above
 
 
 def count_text(count: float, one: str, many: str) -> str:

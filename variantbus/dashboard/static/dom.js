@@ -54,11 +54,11 @@ export function numberText(number) {
   return Math.abs(number) >= 1000 ? number.toLocaleString("en", { maximumFractionDigits: 0 }) : String(Number(number.toPrecision(3)));
 }
 
-/** Return a probability as text; only exactly 0 and 1 look like it. */
+/** Return a probability as text, and never as a certainty, as it is counted in a sample. */
 export function percent(share) {
   if (share === null || share === undefined) return "";
-  if (share > 0 && share < 0.005) return "<1 %";
-  if (share > 0.995 && share < 1) return ">99 %";
+  if (share < 0.005) return "<1 %";
+  if (share > 0.995) return ">99 %";
   return `${Math.round(100 * share)} %`;
 }
 
