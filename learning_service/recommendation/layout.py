@@ -32,7 +32,7 @@ MOST_COLUMNS: Final = 96
 KEPT: Final = 4  # layouts whose columns are not made anew: of 2,000 values on a grid these are 14 MB
 STEP: Final = 0.64  # of the variance of values whose curve breaks off
 STEP_LENGTH: Final = 0.5
-MOST_STEPS: Final = 24
+MOST_STEPS: Final = 24  # on all axes together
 LEAST_VALUES: Final = 4  # of an axis on which a step is told from a curve
 
 
