@@ -1,6 +1,7 @@
 """Makes up for damaged rows of variants: from what was published of them last, and the results of their jobs."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -78,6 +79,8 @@ def _restore(
     value = published.variant_value if published else _planned_value(draft, index)
     if value is None:
         return False
+    if index not in draft.variants:  # it would stay behind all others until the experiment is read again
+        work.tx.after_commit(partial(store.drop, name))
     results = [row for row in store.results.all(name) if row.variant_index == index]
     pictures = [row for row in store.results.pictures(name) if row.variant_index == index]
     seeds = draft.definition.repeats

@@ -190,6 +190,18 @@ def test_a_variant_of_which_nothing_was_published_has_its_jobs_under_each_prompt
     assert (show(learning).totals.jobs, show(learning).totals.cancelled) == (4, 2)
 
 
+def test_a_variant_that_is_made_again_has_its_place_among_the_others(services: Services, tmp_path: Path) -> None:
+    """So that the columns of a sheet and the rows of a table are in the order of the plan."""
+    runner, learning = judged(services)
+    before = [one.variant_index for one in show(learning).variants]
+    learning.stop()
+    assert flip(tmp_path / "learning.db", "variants", "state", "variant_index = 0") == 1
+
+    learning = services.learning(runner.address)
+
+    assert [one.variant_index for one in show(learning).variants] == before == [0, 1]
+
+
 def test_damage_of_one_experiment_does_not_hide_another(services: Services, tmp_path: Path) -> None:
     """Also where nothing is left to restore it from: the list has the others."""
     runner, learning = judged(services)
