@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bus.contracts.messages import Config, JobResult
@@ -11,6 +12,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command.pipeline import CommandPipeline
 from tests.support.factories import Reports, context, record_of
+from tests.support.helpers import wait_until
 
 pytestmark = pytest.mark.fault(item="F64")
 DEEP = "import os, sys; os.chdir(sys.argv[1]); [(os.mkdir('a'), os.chdir('a')) for _ in range(1500)]"
@@ -37,6 +39,21 @@ def run(root: Path, script: str, job_id: str = "job-1") -> JobResult:
 def test_what_a_program_prints_is_read_whatever_stands_in_its_place(tmp_path: Path, script: str) -> None:
     """A pipe would be waited for without end, and a device be read into memory."""
     result = run(tmp_path, PRINTED + script)
+
+    assert (result.success, result.metrics) == (True, {"level": 3.0})
+
+
+def test_a_folder_may_be_removed_before_its_program_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was said that the program cannot be started."""
+    look = psutil.Process
+
+    def late(number: int) -> psutil.Process:
+        wait_until(lambda: not [*(tmp_path / ".work").iterdir()], what="the removal")
+        return look(number)
+
+    monkeypatch.setattr(psutil, "Process", late)
+
+    result = run(tmp_path, PRINTED + "import os, shutil; shutil.rmtree(os.getcwd())")
 
     assert (result.success, result.metrics) == (True, {"level": 3.0})
 

@@ -49,8 +49,8 @@ class ProcessGroup:
         try:
             note = _Note(pid=self._process.pid, created=psutil.Process(self._process.pid).create_time())
             (folder / NOTE).write_bytes(msgspec.json.encode(note))
-        except psutil.NoSuchProcess:
-            pass  # it has ended already
+        except (psutil.NoSuchProcess, FileNotFoundError):
+            pass  # it has ended, or removed its folder, already
         except BaseException:
             self.kill()  # without a note nobody could end it later
             raise
