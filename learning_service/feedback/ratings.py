@@ -141,7 +141,10 @@ class FeedbackService:
             images |= {row.sha256: row.image for row in shown}
             pictures += map(_picture, shown)
             yield None
-        judged = [one.preference for one in self._store.judgements.comparisons(experiment_id)]
+        judged: list[Preference] = []
+        for rows in self._store.judgements.comparison_pages(experiment_id):
+            judged += [one.preference for one in rows]
+            yield None
         values = {index: one.value for index, one in self._store.get(experiment_id).variants.items()}
         pictures = [one for one in pictures if one.variant_index in values]
         seed = zlib.crc32(experiment_id.encode())
@@ -212,7 +215,8 @@ class FeedbackService:
         if params.left == params.right:
             raise InvalidInputError("right: it is the same picture as left; compare two different ones")
         lefts, rights = (self._sides(params, name) for name in ("left", "right"))
-        comparisons = self._store.judgements.comparisons(params.experiment_id)
+        is_open = len(lefts) * len(rights) > 1  # several variants made a picture
+        comparisons = self._store.judgements.comparisons(params.experiment_id) if is_open else []
         pair = choose_sides(lefts, rights, [one.preference for one in comparisons])
         if pair is None:
             raise InvalidInputError("right: it is of the same variant as left; compare pictures of two variants")

@@ -42,7 +42,10 @@ def observe(
     name, reported = experiment.experiment_id, reported_by(experiment)  # before the rest: there are not fewer scores
     scores: list[Score] = []
     if objective.kind == "preference":
-        preferences = [row.preference for row in judgements.comparisons(name) if _is_planned(experiment, row)]
+        preferences: list[Preference] = []
+        for rows in judgements.comparison_pages(name):
+            preferences += [row.preference for row in rows if _is_planned(experiment, row)]
+            yield None
         return Observations(preferences, candidates(experiment, space), objective, reported)
     if objective.kind == "metric":
         for page in results.pages(name):

@@ -1,6 +1,8 @@
 """The judgements about pictures, by experiment and content hash: stars with notes, and comparisons."""
 
 import json
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from bus.contracts.messages import INT64_MAX, Outcome, RatingSummary
@@ -8,7 +10,7 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from learning_service.experiments.judgements import Picture, Pictures, Preference, count_pictures
-from learning_service.storage.results import Results
+from learning_service.storage.results import PAGE, Results
 
 SQL: Final = sql.load("learning_service.storage", "judgements.sql")
 _Row = tuple[int, int, str, int, int, str, Outcome, float]
@@ -85,7 +87,14 @@ class Judgements:
 
     def comparisons(self, experiment_id: str) -> list[ComparisonRow]:
         """Return all comparisons of an experiment, oldest first."""
-        return [_comparison(row) for row in self._log.query(SQL["select_comparisons"], (experiment_id,))]
+        return list(chain.from_iterable(self.comparison_pages(experiment_id)))
+
+    def comparison_pages(self, experiment_id: str) -> Iterator[list[ComparisonRow]]:
+        """Yield the comparisons of an experiment, oldest first, some milliseconds' worth at a time."""
+        after = 0
+        while rows := self._log.query(SQL["select_comparisons"], (experiment_id, after, PAGE)):
+            yield [_comparison(row[1:]) for row in rows]
+            after = rows[-1][0]
 
     def count_comparisons(self, experiment_id: str) -> int:
         """Return the number of comparisons of an experiment."""

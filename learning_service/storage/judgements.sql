@@ -58,9 +58,9 @@ INSERT INTO comparisons (experiment_id, left_sha256, left_variant, left_repeat, 
     right_repeat, outcome, compared_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- select_comparisons: those of an experiment, oldest first.
-SELECT left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at
-FROM comparisons WHERE experiment_id = ? ORDER BY number;
+-- select_comparisons: the next ones of an experiment, oldest first.
+SELECT number, left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at
+FROM comparisons WHERE experiment_id = ? AND number > ? ORDER BY number LIMIT ?;
 
 -- count_comparisons: how many there are.
 SELECT count(*) FROM comparisons WHERE experiment_id = ?;

@@ -13,6 +13,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.feedback.ratings import choose_sides
+from learning_service.storage import judgements
 from tests.support.factories import EXPERIMENT, image, well
 from tests.support.feedback_requests import FeedbackRequests, sha
 
@@ -31,8 +32,12 @@ def shown(feedback: FeedbackRequests) -> tuple[int, int]:
     return int(pair.left.sha256[:4], 16), int(pair.right.sha256[:4], 16)
 
 
-def test_each_question_is_another_one_until_all_were_asked(log: Log) -> None:
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_each_question_is_another_one_until_all_were_asked(
+    log: Log, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of three values with two seeds there are six pairs of one seed; the same question stays until it is answered."""
+    monkeypatch.setattr(judgements, "PAGE", page)
     feedback = FeedbackRequests(log)
     asked = []
     for count in range(6):

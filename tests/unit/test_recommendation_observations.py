@@ -190,10 +190,10 @@ class Stored:
         self.read.append(f"ratings of {name}")
         return self._ratings
 
-    def comparisons(self, name: str) -> list[ComparisonRow]:
-        """Return the comparisons."""
+    def comparison_pages(self, name: str) -> Iterator[list[ComparisonRow]]:
+        """Yield the comparisons, one at a time."""
         self.read.append(f"comparisons of {name}")
-        return self._comparisons
+        yield from ([one] for one in self._comparisons)
 
     def picture_pages(self, name: str) -> Iterator[list[PictureRow]]:
         """Yield two pictures."""
