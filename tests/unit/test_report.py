@@ -13,7 +13,7 @@ from learning_service.recommendation.evidence import Score
 from tests.support.factories import definition
 from variantbus.reports.export import Exported
 from variantbus.reports.html import media_type_of, report_html
-from variantbus.reports.plot import lines_of, scale_of
+from variantbus.reports.plot import LARGEST, lines_of, scale_of
 from variantbus.reports.text import Beginning
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -221,6 +221,9 @@ def test_values_with_an_order_have_a_curve() -> None:
         ([1e-9, 3e-9], (1e-9, 1.5e-9, 2e-9, 2.5e-9, 3e-9)),
         ([], (0, 0.2)),
         ([float("nan"), 1e300, 0], (0, 2e299, 4e299, 6e299, 8e299, 1e300)),
+        ([1e307, 9e307], (0, 2e307, 4e307, 6e307, 8e307, 1e308)),
+        ([-1.7e308, 1.7e308], (-LARGEST, -1e308, 0, 1e308, LARGEST)),
+        ([5e-324, 0.0], (0, 0.2)),
     ],
 )
 def test_a_scale_has_round_ticks_and_room_for_all(numbers: list[float], ticks: tuple[float, ...]) -> None:

@@ -1,6 +1,7 @@
 """The geometry of a report's plot: one line for each value, with its estimate, interval and observations."""
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -9,6 +10,8 @@ from learning_service.recommendation.evidence import Score
 
 STEPS: Final = (1, 2, 5, 10)
 TICKS: Final = 5
+LEAST_STEP: Final = 1e-300  # between two ticks; halves of less would be nothing
+LARGEST: Final = sys.float_info.max
 JITTER: Final = (0.5, 0.3, 0.7, 0.4, 0.6)  # of the height of a line, so that equal points can be told apart
 
 
@@ -21,7 +24,7 @@ class Scale(NamedTuple):
 
     def at(self, number: float) -> float:
         """Return the place of a number, 0..100."""
-        return 100 * (number - self.low) / (self.high - self.low)
+        return 100 * ((number / 2 - self.low / 2) / (self.high / 2 - self.low / 2))  # halves: huge ones stay finite
 
 
 class Line(NamedTuple):
@@ -41,13 +44,12 @@ def scale_of(numbers: Iterable[float], objective: str) -> Scale:
         return Scale(-0.03, 1.03, (0, 0.25, 0.5, 0.75, 1))
     present = [number for number in numbers if math.isfinite(number)] or [0.0]
     low, high = min(present), max(present)
-    span = high - low or abs(high) or 1.0
-    step = _round_step(span / TICKS)
+    step = _round_step(max(high / TICKS - low / TICKS or abs(high) / TICKS or 1 / TICKS, LEAST_STEP))
     first, last = math.floor(low / step), math.ceil(high / step)
     last += first == last
     margin = (last - first) * step * 0.03
-    ticks = tuple(round(number * step, 12) for number in range(first, last + 1))
-    return Scale(first * step - margin, last * step + margin, ticks)
+    ticks = tuple(_finite(round(number * step, 12)) for number in range(first, last + 1))
+    return Scale(_finite(first * step - margin), _finite(last * step + margin), ticks)
 
 
 def order_of(estimates: Sequence[ValueEstimate]) -> list[int]:
@@ -72,6 +74,10 @@ def lines_of(estimates: Sequence[ValueEstimate], seen: Iterable[Score], scale: S
         return None if number is None else scale.at(number)
 
     return [Line(at(one.mean), at(one.low), at(one.high), points.get(index, [])) for index, one in enumerate(estimates)]
+
+
+def _finite(number: float) -> float:
+    return max(-LARGEST, min(LARGEST, number))
 
 
 def _round_step(step: float) -> float:
