@@ -95,7 +95,7 @@ def test_newton_ends_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> Non
     """A point that is not quite the best one is a posterior too; nothing runs without an end."""
     wins, ties = counts(3, 4)
     exact = believe_preferences(without_order(3), told(wins, ties))
-    monkeypatch.setattr(preferences, "ITERATIONS", 3)
+    monkeypatch.setattr(preferences, "ITERATIONS", 2)
 
     near = believe_preferences(without_order(3), told(wins, ties))
 
