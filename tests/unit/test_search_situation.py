@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from learning_service.experiments.judgements import Picture
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
 from learning_service.recommendation.pairs import next_pair
-from learning_service.search.situation import AHEAD, can_be_compared, room_for, unjudged_pictures, waits_text
+from learning_service.search.situation import (
+    AHEAD,
+    can_be_compared,
+    nothing_to_compare,
+    room_for,
+    unjudged_pictures,
+    waits_text,
+)
 
 METRIC: Final = Objective(kind="metric", name="score")
 
@@ -49,3 +56,13 @@ def test_nobody_is_waited_for_where_there_is_no_pair_to_compare(made: list[tuple
     pictures = pictures_of(*made)
     pair = next_pair({0: 1, 1: 2, 2: 3}, pictures, [], 0)
     assert can_be_compared(pictures) == (pair is not None)
+
+
+def test_why_nobody_can_compare_is_told_where_comparisons_decide() -> None:
+    """Of equal pictures; not of different ones, nor where something else decides."""
+    equal = [Picture(variant_index=index, repeat_index=0, sha256="a") for index in range(2)]
+    other = [*equal, Picture(variant_index=2, repeat_index=0, sha256="b")]
+
+    assert nothing_to_compare(PREFERENCE, equal) == "no two values have pictures that differ"
+    assert nothing_to_compare(PREFERENCE, other) == ""
+    assert nothing_to_compare(STARS, equal) == ""
