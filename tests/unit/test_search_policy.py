@@ -311,6 +311,11 @@ def test_the_last_jobs_look_again_at_what_leads_after_one_look(left: int) -> Non
     assert jobs == {((5, 1),)}
 
 
+def test_with_one_score_the_last_job_looks_elsewhere() -> None:
+    """Nothing can be believed of it, so nothing leads yet."""
+    assert more(situation({(5, 0): 0.3}, replace(PLAN, budget=2))).jobs == ((1, 0),)
+
+
 def test_the_reason_names_each_variable_of_a_grid() -> None:
     """So that a reader sees which setting is tried."""
     axes = (Variable(name="steps", values=[1, 2, 3]), Variable(name="cfg", values=[1, 2, 3]))
