@@ -3,9 +3,12 @@
 import http.client
 import json
 import re
+import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
+import psutil
 import pytest
 
 from bus.contracts.messages import JobCompleted
@@ -185,6 +188,29 @@ def test_a_port_that_is_taken_is_a_sentence(deployment: Deployment) -> None:
 
     assert "cannot bind port" in taken.err
     assert "choose another one with --port or VARIANTBUS_DASHBOARD_PORT" in taken.err
+
+
+def test_a_dashboard_that_stops_tells_who_waits_and_ends_without_a_traceback(deployment: Deployment) -> None:
+    """The learning service hangs, so that a page waits for its answer longer than the dashboard does for the page."""
+    _, _, learning, dashboard = deployment
+    port = parse_address(learning.control).port
+    process = psutil.Process(dashboard.process.popen.pid)
+
+    def questions() -> int:
+        return sum(bool(one.raddr) and one.raddr.port == port for one in process.net_connections("tcp"))
+
+    learning.process.send(signal.SIGSTOP)
+    before = questions()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(dashboard.ask, "GET", "/api/experiments")
+        wait_until(lambda: questions() > before, what="the question to the learning service")
+        dashboard.process.popen.terminate()
+        code, text, _ = waiting.result(PATIENCE * TIME_FACTOR)
+    learning.process.send(signal.SIGCONT)
+
+    assert (code, json.loads(text)) == (503, {"error": "the dashboard is stopping"})
+    wait_until(lambda: not dashboard.process.lives, what="the end of the dashboard")
+    assert "Traceback" not in dashboard.process.errors()
 
 
 def test_a_result_that_is_no_picture_is_saved_and_never_shown_as_a_page(deployment: Deployment) -> None:

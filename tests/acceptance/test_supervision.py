@@ -15,6 +15,7 @@ from tests.support.workspace import ROOT, VARIANTBUS, Running, Workspace
 
 UP_SECONDS: Final = 30.0
 DOWN_SECONDS: Final = 10.0
+END: Final = "level=1 completed 2/2 jobs"  # of an experiment, in the logger's words
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def run_experiment(workspace: Workspace) -> None:
     workspace.run("experiment", "run", workspace.write("experiment.toml", program(values=2, jobs=2)), "--follow")
 
 
+def run_until_logged(workspace: Workspace, supervisor: Running) -> None:
+    """Run experiments until the logger tells the end of one: it reads what is new once it has connected."""
+
+    def is_logged() -> bool:
+        if END not in supervisor.text():
+            run_experiment(workspace)
+        return END in supervisor.text()
+
+    wait_until(is_logged, UP_SECONDS, what="the logger's lines")
+
+
 def test_up_starts_again_what_dies_and_stops_everything_at_the_end(workspace: Workspace) -> None:
     """The runner is killed and comes back, an experiment completes, and SIGTERM ends all within 10 seconds.
 
@@ -57,9 +69,8 @@ def test_up_starts_again_what_dies_and_stops_everything_at_the_end(workspace: Wo
 
     wait_until(lambda: child(up, "pipeline_runner") not in (None, first), UP_SECONDS, what="another runner")
     wait_for_services(workspace)
-    run_experiment(workspace)
+    run_until_logged(workspace, up)
     assert child(up, "bus") is not None, "the logger does not run"
-    wait_until(lambda: "level=1 completed 2/2 jobs" in up.text(), what="the logger's lines")
     up.terminate(DOWN_SECONDS)
     assert workspace.left() == [], "processes have outlived their supervisor"
     assert "Traceback" not in up.errors()
@@ -123,9 +134,8 @@ def test_the_procfile_starts_the_same_processes(workspace: Workspace) -> None:
     started = workspace.start("honcho", honcho, "start", "-f", str(ROOT / "Procfile"), "-d", str(workspace.folder))
     wait_for_services(workspace)
 
-    run_experiment(workspace)
+    run_until_logged(workspace, started)
 
-    wait_until(lambda: "level=1 completed 2/2 jobs" in started.text(), what="the logger's lines")
     started.terminate(DOWN_SECONDS)
     assert workspace.left() == []
     assert "Traceback" not in started.errors()

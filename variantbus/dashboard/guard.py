@@ -1,5 +1,6 @@
 """The checks of each request: host name, origin, token and password; and the security headers of each reply."""
 
+import asyncio
 import base64
 import binascii
 import secrets
@@ -41,20 +42,27 @@ class Guard:
         self._token, self._password = token, password
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer or refuse a request."""
+        """Answer or refuse a request.
+
+        One that waits for a service while the server stops is cancelled by it; that is no fault, and is told.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         refusal = self._refusal(scope["method"], headers)
-        send = _with_headers(send)
+        reply = _Reply(send)
         if refusal is None:
-            await self._app(scope, _limited(receive), send)
-            return
+            try:
+                await self._app(scope, _limited(receive), reply)
+            except asyncio.CancelledError:
+                refusal = STOPPING
+            if refusal is None or reply.has_begun:
+                return
         response = JSONResponse({"error": refusal.text}, refusal.status)
         if refusal.status == UNAUTHORIZED:
             response.headers["www-authenticate"] = 'Basic realm="variantbus", charset="UTF-8"'
-        await response(scope, receive, send)
+        await response(scope, receive, reply)
 
     def _refusal(self, method: str, headers: Headers) -> Refusal | None:
         if refusal := check_host(headers.getlist("host"), self._hosts) or self._check_password(headers):
@@ -87,6 +95,7 @@ class Guard:
 
 
 UNAUTHORIZED: Final = 401
+STOPPING: Final = Refusal(503, "the dashboard is stopping")
 
 
 def check_host(named: list[str], hosts: frozenset[str]) -> Refusal | None:
@@ -126,16 +135,23 @@ def reply_bytes(status: int, text: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
+class _Reply:
+    """Sends a reply with the security headers, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        """Begin with nothing sent."""
+        self._send = send
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the reply."""
         if message["type"] == "http.response.start":
+            self.has_begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")
-        await send(message)
-
-    return sending
+        await self._send(message)
 
 
 def _limited(receive: Receive) -> Receive:
