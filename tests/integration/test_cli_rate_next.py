@@ -14,6 +14,7 @@ from bus.console.process import EXIT_REFUSED
 from bus.contracts.feedback import RatedReply, RateParams, RatingNextParams, RatingNextReply
 from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
+from tests.support.in_process import put_in_place
 from variantbus.cli import rate_next as module
 from variantbus.cli.keyboard import read_answer
 from variantbus.cli.main import main
@@ -78,10 +79,7 @@ class Services:
 def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     """Put made-up services and a made-up viewer in the places of real ones."""
     services = Services()
-    monkeypatch.setattr(module, "request", services.request)
-    monkeypatch.setattr(module, "fetch_output", services.fetch)
-    monkeypatch.setattr("click.launch", services.launch)
-    monkeypatch.setattr("variantbus.cli.ids.resolved", lambda _kind, _address, typed, _keys: typed)
+    put_in_place(monkeypatch, module, services)
     return services
 
 

@@ -27,6 +27,7 @@ from bus.contracts.messages import (
     VariantValue,
     decode_body,
 )
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.protocol.frames import Record
@@ -41,6 +42,12 @@ from tests.support.helpers import PATIENCE, TIME_FACTOR, call_in
 
 EXPERIMENT: Final = "exp-1"
 VARIABLE: Final = "cfg_scale"
+PROGRAM_STAGE: Final = StageSpec(  # of the pipeline `command`
+    config={"command": VariableSpec(kind="list")},
+    required=("command",),
+    template="command",
+    provided=("output_dir",),
+)
 T = TypeVar("T")
 
 

@@ -9,11 +9,35 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
 
+import pytest
 from click.testing import CliRunner
 
 from tests.support.workspace import Finished, Workspace
 from variantbus.cli.main import main
+
+
+class MadeUpServices(Protocol):
+    """What answers in the place of the services and of a viewer; a test asks it what it was sent."""
+
+    def request(self, _address: str, method: str, params: Any, _reply: type, *_args: float, keys: None) -> object:
+        """Answer as `bus.transport.client.request` does."""
+
+    def fetch(self, _runner: str, sha256: str, _keys: None, /) -> Iterator[bytes]:
+        """Yield the parts of a picture as `variantbus.client.outputs.fetch_output` does."""
+
+    def launch(self, path: str) -> int:
+        """Look at a file as a person does; return the status of the viewer."""
+
+
+def put_in_place(monkeypatch: pytest.MonkeyPatch, module: ModuleType, services: MadeUpServices) -> None:
+    """Let a module of the command line ask made-up services, and every id be what was typed."""
+    monkeypatch.setattr(module, "request", services.request)
+    monkeypatch.setattr(module, "fetch_output", services.fetch)
+    monkeypatch.setattr("click.launch", services.launch)
+    monkeypatch.setattr("variantbus.cli.ids.resolved", lambda _kind, _address, typed, _keys: typed)
 
 
 def run_in_process(workspace: Workspace, *arguments: str | Path, code: int = 0) -> Finished:

@@ -18,7 +18,7 @@ from learning_service.experiments.blocks import (
 )
 from learning_service.experiments.plan import CONFIG_BYTES, check_plan, first_jobs, is_slow, job_config, plan_space
 from learning_service.storage.catalogue import words_of
-from tests.support.factories import definition
+from tests.support.factories import PROGRAM_STAGE, definition
 from variantbus.reports.job_file import job_text
 
 STAGE = StageSpec(
@@ -34,14 +34,7 @@ STAGE = StageSpec(
 )
 PIPELINES = {
     "embedded": {"txt2img": STAGE},
-    "command": {
-        "run": StageSpec(
-            config={"command": VariableSpec(kind="list")},
-            required=("command",),
-            template="command",
-            provided=("output_dir",),
-        )
-    },
+    "command": {"run": PROGRAM_STAGE},
 }
 
 

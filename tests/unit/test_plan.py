@@ -22,7 +22,7 @@ from learning_service.experiments.plan import (
     parse_job_id,
     plan_space,
 )
-from tests.support.factories import context, definition
+from tests.support.factories import PROGRAM_STAGE, context, definition
 
 PIPELINES = {
     "embedded": {
@@ -39,14 +39,7 @@ PIPELINES = {
             }
         )
     },
-    "command": {
-        "run": StageSpec(
-            config={"command": VariableSpec(kind="list")},
-            required=("command",),
-            template="command",
-            provided=("output_dir",),
-        )
-    },
+    "command": {"run": PROGRAM_STAGE},
 }
 
 

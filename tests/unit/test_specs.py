@@ -18,6 +18,7 @@ from bus.contracts.pipeline_specs import (
 )
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
+from tests.support.factories import PROGRAM_STAGE
 from tests.support.helpers import TIME_FACTOR
 
 IMAGES = StageSpec(
@@ -32,13 +33,7 @@ IMAGES = StageSpec(
     config={"init_image": VariableSpec(kind="str")},
     required=("init_image",),
 )
-PROGRAM = StageSpec(
-    config={"command": VariableSpec(kind="list")},
-    required=("command",),
-    template="command",
-    provided=("output_dir",),
-)
-PIPELINES = {"images": {"img2img": IMAGES}, "command": {"run": PROGRAM}}
+PIPELINES = {"images": {"img2img": IMAGES}, "command": {"run": PROGRAM_STAGE}}
 
 
 def refusal(spec: StageSpec, config: Config) -> str:
@@ -141,9 +136,9 @@ def test_a_placeholder_takes_nothing_else(value: ConfigValue) -> None:
 
 def test_a_list_is_a_list() -> None:
     """A command as one text, which a shell would have to split, is refused."""
-    check_value("config.command", PROGRAM.config["command"], ["tool", 1])
+    check_value("config.command", PROGRAM_STAGE.config["command"], ["tool", 1])
     with pytest.raises(InvalidInputError, match="must be a list of texts or numbers, not 'tool --x'"):
-        check_value("config.command", PROGRAM.config["command"], "tool --x")
+        check_value("config.command", PROGRAM_STAGE.config["command"], "tool --x")
 
 
 def test_a_whole_configuration_is_checked() -> None:
@@ -160,7 +155,7 @@ def test_the_placeholders_of_a_template_are_variables() -> None:
     """All but those that the pipeline fills in itself; text in braces that is no name is just text."""
     config: Config = {"command": ["tool", "--x={x}", "{y}{x}", "{output_dir}/r", "{not a name}", "{}", 7]}
 
-    assert variables_of(PROGRAM, config) == {"x": None, "y": None}
+    assert variables_of(PROGRAM_STAGE, config) == {"x": None, "y": None}
 
 
 @pytest.mark.parametrize(
@@ -174,29 +169,31 @@ def test_the_placeholders_of_a_template_are_variables() -> None:
 def test_a_template_that_is_no_list_is_refused(config: Config, message: str) -> None:
     """Whoever asks for its variables is told what is wrong with it, not that it has none."""
     with pytest.raises(InvalidInputError, match=re.escape(message)):
-        variables_of(PROGRAM, config)
+        variables_of(PROGRAM_STAGE, config)
 
 
 def test_a_placeholder_needs_a_value() -> None:
     """A program would get the text in braces otherwise."""
     config: Config = {"command": ["tool", "{x}"]}
 
-    check_config(PROGRAM, {**config, "x": 1})
-    assert refusal(PROGRAM, config) == "config.x: missing; add it, or write {{x}} in command for the text {x} itself"
-    check_config(PROGRAM, {"command": ["awk", "{{x}}"]})
+    check_config(PROGRAM_STAGE, {**config, "x": 1})
+    assert (
+        refusal(PROGRAM_STAGE, config) == "config.x: missing; add it, or write {{x}} in command for the text {x} itself"
+    )
+    check_config(PROGRAM_STAGE, {"command": ["awk", "{{x}}"]})
 
 
 def test_a_placeholder_may_be_the_seed() -> None:
     """Then the seed has to be there, as the whole number that it is."""
     config: Config = {"command": ["tool", "{seed}"]}
 
-    check_config(PROGRAM, {**config, "seed": 7})
-    assert refusal(PROGRAM, {**config, "seed": "seven"}).startswith("config.seed: must be a whole number")
+    check_config(PROGRAM_STAGE, {**config, "seed": 7})
+    assert refusal(PROGRAM_STAGE, {**config, "seed": "seven"}).startswith("config.seed: must be a whole number")
 
 
 def test_specs_survive_the_wire() -> None:
     """What a runner announces is what plans are checked against."""
-    for spec in (IMAGES, PROGRAM):
+    for spec in (IMAGES, PROGRAM_STAGE):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=StageSpec) == spec
 
 

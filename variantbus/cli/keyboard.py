@@ -1,10 +1,14 @@
 """Questions to a person at the keyboard, each answered by a line."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import click
+
+from bus.console.printable import harmless
+from bus.protocol.control import ControlError
 
 T = TypeVar("T", bound=str)
 QUIT: Final = "q"
@@ -27,3 +31,14 @@ def read_answer(line: bytes, answers: Mapping[str, T]) -> T | None:
         return answers[QUIT]
     word = line.decode(errors="replace").strip().lower().replace(" ", "_")
     return answers.get(word) or next((answer for answer in answers.values() if answer == word), None)
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Tell what was not found, such as an answer to undo, and go on with the questions."""
+    try:
+        yield
+    except ControlError as error:
+        if error.code != "not_found":
+            raise
+        click.echo(harmless(error.message), err=True)

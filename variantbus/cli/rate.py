@@ -18,7 +18,7 @@ from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.ids import experiment_argument
-from variantbus.cli.keyboard import ask
+from variantbus.cli.keyboard import ask, going_on
 from variantbus.cli.output import json_option, json_text
 from variantbus.cli.pictures import read_picture
 from variantbus.cli.rate_next import RatingSession
@@ -168,7 +168,7 @@ class _Session:
         answer = ask(QUESTION, ANSWERS)
         if answer == "quit":
             return False
-        try:
+        with going_on():
             if answer == "undo":
                 reply = request(self._learning, "comparison.undo", self._experiment, ComparedReply, keys=self._keys)
             else:
@@ -177,10 +177,6 @@ class _Session:
                 )
                 reply = request(self._learning, "comparison.add", params, ComparedReply, keys=self._keys)
             click.echo(f"{reply.compared} compared", err=True)
-        except ControlError as error:
-            if error.code != "not_found":
-                raise
-            click.echo(harmless(error.message), err=True)  # there is nothing to undo
         return True
 
 

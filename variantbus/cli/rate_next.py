@@ -14,7 +14,7 @@ from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.keyboard import ask
+from variantbus.cli.keyboard import ask, going_on
 from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_output
 
@@ -85,7 +85,7 @@ class RatingSession:
         return answer != "quit"
 
     def _send(self, answer: str, image: ImageRef) -> None:
-        try:
+        with going_on():
             if answer == "undo":
                 undo = ExperimentParams(experiment_id=self._experiment_id)
                 reply = request(self._learning, "rating.undo", undo, RatedReply, keys=self._keys)
@@ -93,7 +93,3 @@ class RatingSession:
                 rate = RateParams(experiment_id=self._experiment_id, image=image.sha256, stars=int(answer))
                 reply = request(self._learning, "image.rate", rate, RatedReply, keys=self._keys)
             click.echo(f"{reply.rated} rated", err=True)
-        except ControlError as error:
-            if error.code != "not_found":
-                raise
-            click.echo(harmless(error.message), err=True)  # there is nothing to undo
