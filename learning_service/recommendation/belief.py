@@ -145,6 +145,11 @@ def weigh(log_weights: Array) -> tuple[NDArray[np.bool_], Array]:
     return kept, weights[kept] / weights[kept].sum()
 
 
+def log_half_cauchy(ratio: Array) -> Array:
+    """Return the logarithm of the half-Cauchy density of deviations, for each step of their logarithm (Gelman 2006)."""
+    return np.asarray(np.log(ratio) - np.log1p(np.square(ratio)), np.float64)
+
+
 def _sample(parts: list[Part], weights: Array, dof: float) -> Array:
     """Draw members, of each assumption as many as is its share; like beliefs have like samples."""
     values, most = len(parts[0].means), max(part.factors.shape[1] for part in parts)

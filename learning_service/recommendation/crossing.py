@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-Array = NDArray[np.float64]
+from learning_service.recommendation.belief import Array, log_half_cauchy
+
 Places = NDArray[np.intp]
 
 RATIOS: Final = np.geomspace(0.05, 10, 12)  # of the standard deviation of value x block to that of the noise
@@ -98,7 +99,7 @@ def cross(values: Places, repeats: Places, scores: Array, blocks: int) -> Crossi
     stretch = 1 + a_cell * RATIOS**2
     squares = between / stretch + within + np.finfo(np.float64).eps * len(scores)
     dof = max(1, free + free_between)
-    log_weights = -np.log1p(RATIOS**2) + np.log(RATIOS) - free_between / 2 * np.log(stretch) - dof / 2 * np.log(squares)
+    log_weights = log_half_cauchy(RATIOS) - free_between / 2 * np.log(stretch) - dof / 2 * np.log(squares)
     chances = np.exp(log_weights - log_weights.max())
     noises = squares / dof
     return Crossing(

@@ -14,7 +14,7 @@ from learning_service.recommendation.evidence import STARS, star_scores
 from learning_service.recommendation.layout import arrange
 from learning_service.recommendation.recommend import believe, margin_of
 from learning_service.recommendation.sentence import percent
-from learning_service.recommendation.verdict import ENOUGH, SURE
+from learning_service.recommendation.verdict import ENOUGH, SURE, certainty
 
 FIRST: Final = 5  # values that are rated before a belief chooses: evenly spread, as a search begins
 
@@ -90,11 +90,11 @@ def _enough(belief: Belief, seeds: Mapping[int, Collection[int]]) -> str:
     leader = belief.leader([place for place, of in seeds.items() if of])
     if len(seeds[leader]) < ENOUGH:
         return ""
-    sure, good = belief.p_best[leader], belief.good(margin_of(STARS, belief))[leader]
-    if max(sure, good) < SURE:
+    found = certainty(belief, leader, margin_of(STARS, belief), SURE)
+    if found is None:
         return ""
-    what = "the best" if sure >= SURE else "as good as any"
-    return f"one value is {what} with a probability of {percent(sure if sure >= SURE else good)}"
+    what = "the best" if found.is_best else "as good as any"
+    return f"one value is {what} with a probability of {percent(found.probability)}"
 
 
 def _first_look(count: int, seeds: Mapping[int, Collection[int]], open_: Collection[int]) -> Look | None:

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from learning_service.recommendation.belief import Array, Belief, Part, Scale, mixed, weigh
+from learning_service.recommendation.belief import Array, Belief, Part, Scale, log_half_cauchy, mixed, weigh
 from learning_service.recommendation.layout import Basis, Layout, bases, step_bases
 from learning_service.recommendation.tables import Noise, Observed, Table, observed, tabulate, trusted
 
@@ -172,7 +172,7 @@ def _family(basis: Basis, share: float, chance: float) -> _Family:
         smooth=value**2 * (1 - share),
         rough=value**2 * share,
         seed=seed**2,
-        log_prior=_log_half_cauchy(value) + _log_half_cauchy(seed) + np.log(chance),
+        log_prior=log_half_cauchy(value) + log_half_cauchy(seed) + np.log(chance),
         steps=steps.T,
     )
 
@@ -288,8 +288,3 @@ def _cells(table: Table, family: _Family) -> tuple[Array, Array]:
     means = (of_values @ told)[:, None] + of_seeds @ told + shift
     variances = (of_values**2).sum(axis=1)[:, None] + (of_seeds**2).sum(axis=1) + 2 * of_values @ of_seeds.T + own
     return means, variances
-
-
-def _log_half_cauchy(ratio: Array) -> Array:
-    """Return the density of a half-Cauchy ratio for each step of its logarithm."""
-    return np.asarray(np.log(ratio) - np.log1p(np.square(ratio)), np.float64)

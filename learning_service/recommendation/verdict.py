@@ -7,7 +7,7 @@ is better by more than a margin too small to matter.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -96,6 +96,24 @@ def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, pair
         bargain=None if chosen is None or tier == "some" else _bargain(belief, chosen, known, seconds, margin),
         more=more_needed(belief, leader, rivals, margin, paired=paired) if tier == "some" else None,
     )
+
+
+class Certainty(NamedTuple):
+    """How sure the answer is: that the leader is the best, or else that none is noticeably better."""
+
+    is_best: bool
+    probability: float
+
+
+def certainty(belief: Belief, leader: int, margin: float, needed: float) -> Certainty | None:
+    """Return why nothing more has to be looked at, None if it has: neither is as probable as is needed.
+
+    `margin` is the difference that is too small to matter, in scores.
+    """
+    if (best := float(belief.p_best[leader])) >= needed:
+        return Certainty(is_best=True, probability=best)
+    good = float(belief.good(margin)[leader])
+    return Certainty(is_best=False, probability=good) if good >= needed else None
 
 
 def more_needed(belief: Belief, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:

@@ -6,7 +6,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from learning_service.recommendation.belief import Array
+from learning_service.recommendation.belief import Array, log_half_cauchy
 from learning_service.recommendation.layout import Basis, Layout, bases
 from learning_service.recommendation.scores import ROUGH, STRUCTURE
 
@@ -55,24 +55,21 @@ def assumptions(layout: Layout, *, has_blocks: bool) -> list[list[Assumption]]:
 
     Those of one list differ by the standard deviation of the worths alone.
     """
-    smooth, crossings = bases(layout), CROSSED if has_blocks else np.zeros(1)
+    smooth = bases(layout)
+    crossings = list(zip(CROSSED, log_half_cauchy(CROSSED), strict=True)) if has_blocks else [(0.0, 0.0)]
     alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
     shares = [(basis, share, STRUCTURE / len(smooth) / len(ROUGH)) for basis in smooth for share in ROUGH]
+    heights = log_half_cauchy(DEVIATIONS)
     return [
         [
             Assumption(
                 columns=deviation * np.sqrt(1 - share) * basis.columns,
                 own=deviation * np.sqrt(share + (1 - share) * basis.rest),
                 crossed=crossed,
-                log_prior=float(np.log(chance * _half_cauchy(deviation) * (_half_cauchy(crossed) if crossed else 1.0))),
+                log_prior=float(np.log(chance) + height + rarity),
             )
-            for deviation in DEVIATIONS
+            for deviation, height in zip(DEVIATIONS, heights, strict=True)
         ]
         for basis, share, chance in [*shares, (alone, 1.0, 1 - STRUCTURE if smooth else 1.0)]
-        for crossed in crossings
+        for crossed, rarity in crossings
     ]
-
-
-def _half_cauchy(deviation: float) -> float:
-    """Return the density of a half-Cauchy deviation for each step of its logarithm."""
-    return deviation / (1 + deviation**2)

@@ -24,6 +24,7 @@ from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 from learning_service.recommendation.recommend import believe, margin_of
 from learning_service.recommendation.sentence import percent
+from learning_service.recommendation.verdict import certainty
 from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
 MOST_REPEATS: Final = 256  # of a value
@@ -68,19 +69,17 @@ class _Choice:
 
     def end(self, belief: Belief) -> SearchState | None:
         """Return why the search has ended, None if it has not."""
-        now, stop = self._now, self._now.definition.stop_p_best
+        now = self._now
         leader = belief.leader(np.flatnonzero(self.counts).tolist())
         if self.counts[leader] < min(ENOUGH, self.most):
             return None
-        told = value_text(now.definition, now.space.value(self.points[leader]))
-        sure, good = belief.p_best[leader], belief.good(margin_of(now.objective, belief))[leader]
-        if sure >= stop:
-            return SearchState("decided", f"{told} is the best with a probability of {percent(sure)}")
-        if good >= stop:
-            return SearchState(
-                "decided", f"with a probability of {percent(good)} none is noticeably better than {told}"
-            )
-        return None
+        found = certainty(belief, leader, margin_of(now.objective, belief), now.definition.stop_p_best)
+        if found is None:
+            return None
+        told, sure = value_text(now.definition, now.space.value(self.points[leader])), percent(found.probability)
+        if found.is_best:
+            return SearchState("decided", f"{told} is the best with a probability of {sure}")
+        return SearchState("decided", f"with a probability of {sure} none is noticeably better than {told}")
 
     def more(self, count: int, left: int) -> More:
         """Return the next jobs, at most so many; the last ones of what is left look again at what leads after one look.
