@@ -191,7 +191,7 @@ def test_a_port_that_is_taken_is_a_sentence(deployment: Deployment) -> None:
 
 
 def test_a_dashboard_that_stops_tells_who_waits_and_ends_without_a_traceback(deployment: Deployment) -> None:
-    """The learning service hangs, so that a page waits for its answer longer than the dashboard does for the page."""
+    """The learning service hangs, and a page waits for it up to a minute: longer than the dashboard waits for that."""
     _, _, learning, dashboard = deployment
     port = parse_address(learning.control).port
     process = psutil.Process(dashboard.process.popen.pid)
@@ -202,14 +202,15 @@ def test_a_dashboard_that_stops_tells_who_waits_and_ends_without_a_traceback(dep
     learning.process.send(signal.SIGSTOP)
     before = questions()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(dashboard.ask, "GET", "/api/experiments")
+        waiting = pool.submit(dashboard.ask, "POST", "/api/experiments/x/delete", {})
         wait_until(lambda: questions() > before, what="the question to the learning service")
         dashboard.process.popen.terminate()
         code, text, _ = waiting.result(PATIENCE * TIME_FACTOR)
-    learning.process.send(signal.SIGCONT)
 
     assert (code, json.loads(text)) == (503, {"error": "the dashboard is stopping"})
     wait_until(lambda: not dashboard.process.lives, what="the end of the dashboard")
+    learning.process.send(signal.SIGCONT)
+    assert dashboard.process.popen.returncode == 0
     assert "Traceback" not in dashboard.process.errors()
 
 

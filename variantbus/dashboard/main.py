@@ -1,11 +1,12 @@
 """The command of the web page."""
 
 import errno
+import os
 import secrets
 import signal
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 import uvicorn
@@ -138,6 +139,12 @@ def main(  # noqa: PLR0913 - one parameter an option
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         announce("dashboard", http=f"http://{shown}:{bound}")
         server.run(sockets=[listener])
+        leave()
+
+
+def leave() -> NoReturn:
+    """End at once: a thread that still asks a service, for up to a minute, has nobody left to answer."""
+    os._exit(0)
 
 
 def check_password(host: str, path: Path | None) -> str | None:
