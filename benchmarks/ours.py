@@ -13,9 +13,10 @@ from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, Signals,
 from benchmarks.role import Clock, Parent, Setup, Tally, batches
 from benchmarks.workload import IDLE_VARIANTS, PIPELINE, STAGES, Checker, LostEventError, Workload
 from bus import Delivery, Log, Loop, Publisher, Start, Subscriber, request
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import CreateParams, ExperimentView
 from bus.contracts.jobs import CancelParams, CancelReply, PipelinesReply, SubmitParams, SubmitReply
-from bus.contracts.messages import ExperimentDefinition, JobCompleted
+from bus.contracts.messages import JobCompleted
 from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError, MetricsReply, NoParams
 from bus.transport.client import RequestClient

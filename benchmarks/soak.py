@@ -24,10 +24,11 @@ from benchmarks.curve import curve
 from benchmarks.flatness import SETTLING, Sample, growth, is_flat, verdict
 from bus import Start, Subscriber, request
 from bus.console.process import EXIT_SIGNAL
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.experiments import CreateParams, ExperimentListParams, ExperimentParams, ExperimentView
 from bus.contracts.feedback import RateParams
+from bus.contracts.fields import Scalar
 from bus.contracts.jobs import JobListParams
-from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
 from bus.protocol.control import ControlError, FetchParams
 
 MIB: Final = 1 << 20

@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from benchmarks.crew import START_SECONDS, BenchmarkError, Child, Crew, Signals
 from bus import request
 from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.messages import ExperimentDefinition, ImageRef, Scalar, Variable
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import Scalar
+from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from variantbus.cli.archive import send
 from variantbus.client.records import export_of

@@ -9,17 +9,10 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import Config, Scalar
 from bus.contracts.jobs import JobRequest
-from bus.contracts.messages import (
-    Config,
-    ExperimentDefinition,
-    ImageRef,
-    JobCompleted,
-    JobResult,
-    Scalar,
-    Variable,
-    VariantStatus,
-)
+from bus.contracts.messages import ImageRef, JobCompleted, JobResult, VariantStatus
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics

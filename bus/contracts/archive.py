@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from bus.contracts.fields import Id, Name, NewId
-from bus.contracts.messages import ExperimentDefinition, ImageRef, Index, OutcomeWord, VariantValue
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Id, Index, Name, NewId, VariantValue
+from bus.contracts.messages import ImageRef, OutcomeWord
 from bus.protocol.doors import words
 
 Sha = Annotated[str, Meta(min_length=1, max_length=128)]

@@ -7,16 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from bus.contracts.fields import Id, NewId
-from bus.contracts.messages import (
-    ExperimentDefinition,
-    ExperimentStatus,
-    Index,
-    RecommendationUpdated,
-    Scalar,
-    VariantStatus,
-    VariantValue,
-)
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Id, Index, NewId, Scalar, VariantValue
+from bus.contracts.messages import ExperimentStatus, RecommendationUpdated, VariantStatus
 
 
 class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from bus.contracts.fields import Id
-from bus.contracts.messages import ImageRef, Index, Outcome, OutcomeWord
+from bus.contracts.fields import Id, Index
+from bus.contracts.messages import ImageRef, Outcome, OutcomeWord
 
 Stars = Annotated[int, Meta(ge=1, le=5)]
 Digits = Annotated[

@@ -1,8 +1,10 @@
-"""Kinds of fields that several requests share."""
+"""Kinds of fields that several messages and requests share."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
+
+from bus.protocol.doors import bounds
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -13,3 +15,14 @@ NewId = Annotated[
         description="1 to 96 of a-z, 0-9 and hyphens, the first one no hyphen",
     ),
 ]  # of an experiment
+
+INT64_MAX: Final = 2**63 - 1
+SEED_MAX: Final = 2**64 - 1  # ComfyUI's nodes take as much
+# What msgpack can hold, which sees to the upper bound; JSON and TOML are checked by `convert`.
+Integer = Annotated[int, Meta(ge=-(2**63), extra_json_schema={"maximum": SEED_MAX})]
+Scalar = bool | Integer | float | str
+VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
+ConfigValue = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]] | None
+Config = dict[str, ConfigValue]
+Priority = Annotated[int, bounds(ge=-100, le=100)]
+Index = Annotated[int, Meta(ge=0, le=INT64_MAX)]

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
-from bus.contracts.fields import Id, Name
-from bus.contracts.messages import Config, Index, JobError, JobResult, JobState, JobWord, LearningContext, Priority
+from bus.contracts.fields import Config, Id, Index, Name, Priority
+from bus.contracts.messages import JobError, JobResult, JobState, JobWord, LearningContext
 from bus.contracts.pipeline_specs import StageSpec
 
 SUBMITTED_EXPERIMENTS: Final = 1000  # that a learning service names at a time: the newest

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from bus.contracts.messages import Index
+from bus.contracts.fields import Index
 
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 hexadecimal digits, a SHA-256")]
 AtOnce = Annotated[int, Meta(ge=1, le=1000)]

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, field
 
-from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.values import cited
 from bus.protocol.control import ControlError
 from bus.protocol.doors import words

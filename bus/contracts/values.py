@@ -8,7 +8,7 @@ import json
 from contextlib import suppress
 from typing import Final
 
-from bus.contracts.messages import Scalar, VariantValue
+from bus.contracts.fields import Scalar, VariantValue
 
 SHOWN: Final = 80  # characters of a value in a sentence: one may have 64 KiB
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from bus.contracts.fields import INT64_MAX
 from bus.contracts.jobs import PipelinesReply
-from bus.contracts.messages import INT64_MAX
 from bus.protocol.control import ControlError
 from learning_service.storage.confirmations import LogMark
 from learning_service.storage.job_rows import JobRow, job_kind

@@ -8,7 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bus.contracts.messages import Config, JobCompleted, LearningContext
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobCompleted, LearningContext
 from learning_service.events.router import Find, JobEvent, LearningController, difference
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.variants import ENDED, GONE

@@ -26,16 +26,9 @@ from typing import ClassVar, Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.lifecycle import IllegalTransitionError
-from bus.contracts.messages import (
-    ExperimentDefinition,
-    JobCompleted,
-    JobProgress,
-    JobQueued,
-    JobStarted,
-    LearningContext,
-    Variable,
-)
+from bus.contracts.messages import JobCompleted, JobProgress, JobQueued, JobStarted, LearningContext
 from bus.contracts.values import cited, is_same
 from learning_service.experiments import variants
 from learning_service.experiments.model import Experiment

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from bus.contracts.messages import INT64_MAX, SEED_MAX, ExperimentDefinition, Scalar, Variable, VariantValue
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import INT64_MAX, SEED_MAX, Scalar, VariantValue
 from bus.contracts.pipeline_specs import VariableSpec
 from bus.contracts.values import cited, identity
 from bus.protocol.validation import InvalidInputError

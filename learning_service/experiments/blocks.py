@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from bus.contracts.messages import Config, ConfigValue, ExperimentDefinition
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Config, ConfigValue
 from bus.contracts.pipeline_specs import SEED, check_text
 from bus.contracts.values import brief, identity, written
 from bus.protocol.validation import InvalidInputError

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from bus.contracts.archive import ExperimentHistory, HistoryReply, ValueHistory
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from bus.contracts.values import identity
 from learning_service.experiments.judgements import NONE, Pictures, Stars, added, mean_of
 from learning_service.experiments.model import Experiment

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 from msgspec import Raw, Struct
 from msgspec.structs import asdict
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import (
-    ExperimentDefinition,
     ExperimentStatus,
     LearningContext,
     RecommendationUpdated,

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import SEED_MAX, Config, Scalar, VariantValue
 from bus.contracts.jobs import JobRequest
-from bus.contracts.messages import SEED_MAX, Config, ExperimentDefinition, LearningContext, Scalar, VariantValue
+from bus.contracts.messages import LearningContext
 from bus.contracts.pipeline_specs import (
     SEED,
     Pipelines,

@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from bus.contracts.messages import ExperimentDefinition, Scalar, VariantValue
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.pipeline_specs import VariableSpec
 from bus.contracts.values import identity
 from learning_service.experiments.axes import axes_of, axis_values

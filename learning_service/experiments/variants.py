@@ -7,16 +7,9 @@ from typing import Final, Literal
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
+from bus.contracts.fields import VariantValue
 from bus.contracts.lifecycle import step
-from bus.contracts.messages import (
-    ImageRef,
-    JobCompleted,
-    JobQueued,
-    JobStarted,
-    RatingSummary,
-    VariantState,
-    VariantValue,
-)
+from bus.contracts.messages import ImageRef, JobCompleted, JobQueued, JobStarted, RatingSummary, VariantState
 from learning_service.experiments import pictures
 from learning_service.experiments.phases import JobPhase, moved
 

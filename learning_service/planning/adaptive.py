@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams, ExperimentView
-from bus.contracts.messages import ExperimentDefinition, VariantValue
+from bus.contracts.fields import VariantValue
 from bus.contracts.pipeline_specs import Pipelines
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log

@@ -5,8 +5,10 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import CreateParams, ExperimentView, PlanParams, PlanReply
-from bus.contracts.messages import ExperimentDefinition, VariantStatus, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import VariantStatus
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.log import Log
 from bus.eventlog.row_checksums import Row

@@ -4,8 +4,8 @@ import time
 
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentView, SetParams
-from bus.contracts.messages import ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog.log import Log
 from bus.protocol.validation import InvalidInputError

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
-from bus.contracts.messages import ExperimentDefinition, Scalar, Variable, VariantValue
+from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.pipeline_specs import check_text
 from bus.contracts.values import identity
 from bus.eventlog.log import Log

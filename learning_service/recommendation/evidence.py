@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.plan import SECONDS

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from bus.contracts.messages import Scalar, VariantValue
+from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.values import identity
 from learning_service.recommendation.belief import LARGEST, Array
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bus.console.installing import install_command
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import Candidate, Objective, Score

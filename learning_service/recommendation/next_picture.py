@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.experiments.space import spread
 from learning_service.recommendation.belief import Belief

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bus.contracts.messages import ExperimentDefinition
+from bus.contracts.definition import ExperimentDefinition
 from bus.transport.steps import Steps
 from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment

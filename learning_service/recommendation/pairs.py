@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from scipy.special import expit
 
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.belief import Array, Belief
 from learning_service.recommendation.layout import arrange

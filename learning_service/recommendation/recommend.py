@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bus.contracts.messages import ValueEstimate, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import ValueEstimate
 from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.belief import Array, Belief
 from learning_service.recommendation.crossing import Crossing, cross

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import exp
 from typing import Final
 
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from bus.contracts.values import written
 from learning_service.recommendation.crossing import Apart
 from learning_service.recommendation.evidence import POSSIBLE, Objective

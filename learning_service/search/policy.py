@@ -12,7 +12,8 @@ from typing import Final, cast
 
 import numpy as np
 
-from bus.contracts.messages import SEED_MAX, ExperimentDefinition, VariantValue
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import SEED_MAX, VariantValue
 from bus.contracts.pipeline_specs import SEED
 from bus.contracts.values import brief, written
 from learning_service.experiments.judgements import Preference

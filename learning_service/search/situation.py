@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from bus.contracts.messages import ExperimentDefinition, VariantValue
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import VariantValue
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.space import Point, Space
 from learning_service.recommendation.evidence import Objective, Score

@@ -6,7 +6,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from bus.contracts.messages import ExperimentDefinition, VariantState
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.messages import VariantState
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from bus.contracts.messages import INT64_MAX, Outcome, RatingSummary
+from bus.contracts.fields import INT64_MAX
+from bus.contracts.messages import Outcome, RatingSummary
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction

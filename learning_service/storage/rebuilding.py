@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from bus.contracts.messages import Message, VariantStatus, VariantValue, decode_body
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import Message, VariantStatus, decode_body
 from bus.protocol.frames import Record
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments import pictures, variants

@@ -12,11 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from bus.contracts.messages import (
-    ExperimentStatus,
-    JobCompleted,
-    SearchProgress,
-)
+from bus.contracts.messages import ExperimentStatus, JobCompleted, SearchProgress
 from bus.contracts.topics import EXPERIMENT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.damage import DamagedRow

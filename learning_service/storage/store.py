@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from bus.contracts.messages import ExperimentDefinition
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog import sql
 from bus.eventlog.errors import DiskError

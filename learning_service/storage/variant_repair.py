@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bus.contracts.messages import Message, VariantStatus, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import Message, VariantStatus
 from bus.contracts.topics import VARIANT_STATUS
 from bus.eventlog import sql
 from bus.eventlog.damage import DamagedRow

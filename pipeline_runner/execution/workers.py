@@ -12,7 +12,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from bus.contracts.messages import INT64_MAX, JobResult
+from bus.contracts.fields import INT64_MAX
+from bus.contracts.messages import JobResult
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol.validation import convert
 from bus.transport.loop import Callback, Loop

@@ -24,7 +24,8 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from bus.contracts.messages import ImageRef, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import ImageRef
 from bus.eventlog.disk_faults import PROBE, disk_fault, probe
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol import topics

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from bus.contracts.messages import Config, ConfigValue
+from bus.contracts.fields import Config, ConfigValue
 
 # our key → the name that the web UI writes; the order is the web UI's
 _NAMES: Final = {

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bus.config.limits import DEFAULT_LIMITS
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.queue.jobs import NormalizedJobRecord

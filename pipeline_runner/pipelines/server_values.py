@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from bus.contracts.messages import INT64_MAX, SEED_MAX, Scalar
+from bus.contracts.fields import INT64_MAX, SEED_MAX, Scalar
 
 
 def whole(value: Any) -> int | None:

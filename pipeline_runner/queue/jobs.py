@@ -5,9 +5,10 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import step
-from bus.contracts.messages import Config, JobError, JobResult, JobState, LearningContext
+from bus.contracts.messages import JobError, JobResult, JobState, LearningContext
 
 CLOCK_SLACK: Final = 0.1  # seconds by which the wall clock may differ from the monotonic one over the run of a job
 ERROR_LIMIT: Final = 2000  # characters of an exception's text

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from bus.contracts.messages import INT64_MAX, JobState
+from bus.contracts.fields import INT64_MAX
+from bus.contracts.messages import JobState
 from bus.eventlog import sql
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log

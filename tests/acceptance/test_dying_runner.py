@@ -14,8 +14,9 @@ from typing import Final
 
 import pytest
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import CancelParams, CancelReply, JobParams, JobRequest, JobView, SubmitParams, SubmitReply
-from bus.contracts.messages import Config, JobCompleted
+from bus.contracts.messages import JobCompleted
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from tests.servers.webui import FakeWebui

@@ -17,9 +17,10 @@ import msgspec
 from msgspec import structs
 from PIL import Image
 
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.experiments import CreateParams, ExperimentView
+from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, QueueReply, SubmitParams, SubmitReply
-from bus.contracts.messages import Config, ExperimentDefinition, Variable
 from bus.protocol.control import InfoReply
 from bus.transport.client import request
 from learning_service.main import main as learning_command

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL
-from bus.contracts import messages
 from bus.contracts.asyncapi import METHODS, PORTS, SERVICES, document
+from bus.contracts.fields import INT64_MAX
 from bus.contracts.messages import Message
 from bus.protocol import topics
 from bus.protocol.frames import FeedFrame
@@ -212,4 +212,4 @@ def test_the_document_is_the_same_each_time_and_keeps_64_bits() -> None:
     text = json.dumps(document())
 
     assert text == json.dumps(DOCUMENT)
-    assert str(messages.INT64_MAX) in text
+    assert str(INT64_MAX) in text

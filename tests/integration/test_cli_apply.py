@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bus.contracts.messages import RecommendationUpdated, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import RecommendationUpdated
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.model import experiment_view
 from tests.support.factories import EXPERIMENT, planned_experiment

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import JobListReply, JobRequest, PipelinesReply, SubmitParams, SubmitReply
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.errors import DiskError, StorageError
 from bus.eventlog.log import Log

@@ -11,7 +11,8 @@ import pytest
 
 import bus
 from bus.config.toml_file import read_toml
-from bus.contracts.messages import ExperimentDefinition, Message
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.messages import Message
 from bus.eventlog import sql
 from bus.protocol import topics
 from bus.protocol.validation import convert

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.experiments import ExperimentCancelParams, ExperimentParams, ExperimentView, ExtendParams
 from bus.contracts.feedback import RatedReply, RateParams
-from bus.contracts.messages import ExperimentDefinition, ExperimentStatus, SearchStatus, Variable
+from bus.contracts.messages import ExperimentStatus, SearchStatus
 from bus.eventlog.errors import StorageError
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError

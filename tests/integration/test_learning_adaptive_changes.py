@@ -6,8 +6,9 @@ from concurrent.futures import Future
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import Variable
 from bus.contracts.experiments import ExtendParams, SetParams
-from bus.contracts.messages import JobResult, SearchStatus, Variable
+from bus.contracts.messages import JobResult, SearchStatus
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.transport.steps import in_thread, wait
 from learning_service.experiments.model import SearchState

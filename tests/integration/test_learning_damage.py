@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import Block
 from bus.contracts.experiments import (
     ExperimentCancelParams,
     ExperimentListParams,
@@ -15,7 +16,6 @@ from bus.contracts.experiments import (
     ExperimentView,
 )
 from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams
-from bus.contracts.messages import Block
 from bus.contracts.topics import EXPERIMENT_STATUS, STATE_TOPICS
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log

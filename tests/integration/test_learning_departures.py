@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import Variable
 from bus.contracts.experiments import DeletedReply, ExperimentCancelParams, ExperimentView, ExtendParams
 from bus.contracts.jobs import CancelParams, CancelReply
-from bus.contracts.messages import JobResult, Variable
+from bus.contracts.messages import JobResult
 from bus.contracts.runners import RunnerForgetParams, RunnerForgetReply, RunnerListReply, RunnerView
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log

@@ -10,8 +10,8 @@ from unittest.mock import MagicMock
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import Variable
 from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentView, ExtendParams
-from bus.contracts.messages import Variable
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction

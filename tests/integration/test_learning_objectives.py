@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams, ExperimentView, SetParams
 from bus.contracts.feedback import PairReply, RatedReply, RateParams
-from bus.contracts.messages import ExperimentDefinition, ExperimentStatus, RecommendationUpdated
+from bus.contracts.messages import ExperimentStatus, RecommendationUpdated
 from bus.protocol.control import ControlError, MetricsReply, NoParams
 from bus.transport.client import request
 from learning_service.recommendation import lazy

@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
-from bus.contracts.messages import ExperimentDefinition, Variable
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.service import LearningService

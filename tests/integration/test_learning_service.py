@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from bus.contracts.experiments import ExperimentListReply, ExperimentParams, ExperimentView
-from bus.contracts.messages import Config, ExperimentStatus, VariantProgress
+from bus.contracts.fields import Config
+from bus.contracts.messages import ExperimentStatus, VariantProgress
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.subscriber.sync import Start, Subscriber

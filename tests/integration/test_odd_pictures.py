@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import SubmitParams, SubmitReply
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.messages import JobResult
 from bus.eventlog.log import Log
 from bus.transport.loop import Loop
 from pipeline_runner.outputs.files import Outputs, thumbnail_path

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import find_stage
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError

@@ -12,7 +12,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from bus.contracts.messages import Config, ConfigValue, JobResult, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import variables_of
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup

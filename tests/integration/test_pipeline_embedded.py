@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import check_config
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import check_config, find_stage
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from pipeline_runner.pipelines.webui.generation import TICK_SECONDS
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_site import API

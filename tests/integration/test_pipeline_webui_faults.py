@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from tests.servers.webui import FakeWebui, Spoiled
 from tests.servers.webui_site import API
 from tests.support.factories import context

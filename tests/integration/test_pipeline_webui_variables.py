@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import Config, Scalar
+from bus.contracts.fields import Config, Scalar
 from bus.contracts.pipeline_specs import VariableSpec
 from learning_service.experiments.plan import PlannedJob, check_plan, job_request
 from pipeline_runner.pipelines.webui.registry import KNOBS, LORA_MARK, MODULES, STAGES, Knob

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.contracts.messages import Block, ExperimentDefinition
+from bus.contracts.definition import Block, ExperimentDefinition
 from bus.protocol.validation import InvalidInputError
 from variantbus.cli.files import read_experiment, read_job
 from variantbus.cli.prompts import FILE_LIMIT

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bus.contracts.asyncapi import METHODS
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.protocol.control import Role
 from bus.transport.sockets import Frame
 from learning_service.service import LearningService

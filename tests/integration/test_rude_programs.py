@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command.pipeline import CommandPipeline

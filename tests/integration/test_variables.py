@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import Kind, VariableSpec, check_config
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup

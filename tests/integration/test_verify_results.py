@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import SubmitParams, SubmitReply
-from bus.contracts.messages import Config
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.log import Log
 from bus.transport.loop import Loop

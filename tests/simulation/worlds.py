@@ -8,7 +8,8 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from scipy.special import ndtr
 
-from bus.contracts.messages import ExperimentDefinition, Outcome, Variable
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.messages import Outcome
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.space import Axis, Space, space_of
 from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN, Candidate, Score

@@ -10,7 +10,8 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import Config, ConfigValue, JobResult, LearningContext, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
+from bus.contracts.messages import JobResult, LearningContext
 from bus.contracts.pipeline_specs import check_config
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import Config, Scalar, VariantValue
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import (
-    Config,
-    ExperimentDefinition,
     ImageRef,
     JobCompleted,
     JobError,
@@ -20,11 +20,8 @@ from bus.contracts.messages import (
     JobStarted,
     LearningContext,
     Message,
-    Scalar,
     Totals,
-    Variable,
     VariantState,
-    VariantValue,
     decode_body,
 )
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest, JobView, PipelinesReply, SubmitParams, SubmitReply
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.control import ControlError
 from bus.transport.client import request

@@ -20,15 +20,8 @@ from typing import Final, NamedTuple
 import psutil
 from msgspec.structs import replace
 
-from bus.contracts.messages import (
-    ExperimentDefinition,
-    JobCompleted,
-    JobQueued,
-    JobStarted,
-    Message,
-    VariantStatus,
-    decode_body,
-)
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.messages import JobCompleted, JobQueued, JobStarted, Message, VariantStatus, decode_body
 from bus.eventlog.log import Log
 from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.subscriber.delivery import Delivery

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import CreateParams, ExperimentParams, ExperimentView
 from bus.contracts.jobs import (
     CancelParams,
@@ -23,15 +24,7 @@ from bus.contracts.jobs import (
     SubmitParams,
     SubmitReply,
 )
-from bus.contracts.messages import (
-    EventRejected,
-    ExperimentDefinition,
-    JobCompleted,
-    JobResult,
-    JobState,
-    Message,
-    VariantStatus,
-)
+from bus.contracts.messages import EventRejected, JobCompleted, JobResult, JobState, Message, VariantStatus
 from bus.contracts.outputs import OutputRemoveParams, OutputRemoveReply
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest, SubmitParams, SubmitReply
-from bus.contracts.messages import Config, ImageRef, JobCompleted, JobResult, LearningContext
+from bus.contracts.messages import ImageRef, JobCompleted, JobResult, LearningContext
 from bus.contracts.outputs import OutputReply
 from bus.contracts.pipeline_specs import StageSpec
 from bus.eventlog.log import Log

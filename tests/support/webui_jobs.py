@@ -7,7 +7,8 @@ from typing import Any, Final
 from msgspec.structs import replace
 from PIL import Image
 
-from bus.contracts.messages import Config, JobResult, LearningContext
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult, LearningContext
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.webui.lists import Lists, parse_lists

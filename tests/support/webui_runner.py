@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest, PipelinesReply
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.messages import JobResult
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
 from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import Scalar
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.values import identity
 from bus.protocol.validation import InvalidInputError

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.messages import Scalar, Variable
+from bus.contracts.definition import Variable
+from bus.contracts.fields import Scalar
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.axes import MAX_VARIANTS, axis_values
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import Block, Config, ExperimentDefinition, Variable
+from bus.contracts.definition import Block, ExperimentDefinition, Variable
+from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError, convert
 from learning_service.experiments.blocks import (

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.contracts import messages
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import INT64_MAX
 from bus.contracts.messages import (
     EventRejected,
-    ExperimentDefinition,
     ExperimentDeleted,
     ExperimentStatus,
     ImageRated,
@@ -28,7 +28,6 @@ from bus.contracts.messages import (
     RecommendationUpdated,
     Totals,
     ValueEstimate,
-    Variable,
     VariantProgress,
     VariantStatus,
     decode_body,
@@ -199,7 +198,7 @@ def test_a_missing_field_is_named() -> None:
 def test_any_integer_is_taken_as_a_variant_index(index: int) -> None:
     """Whether an index fits the plan is judged, and reported, by the learning service."""
     with_index = as_map(EXAMPLES[3])
-    if index.bit_length() < messages.INT64_MAX.bit_length():
+    if index.bit_length() < INT64_MAX.bit_length():
         with_index["learning_context"]["variant_index"] = index
     message = decode_body(msgspec.msgpack.encode(with_index))
 

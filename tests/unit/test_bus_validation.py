@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.contracts import messages
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.feedback import RateParams
-from bus.contracts.messages import ExperimentDefinition
 from bus.contracts.outputs import OutputFindParams, Sha256
 from bus.protocol import validation
 from bus.protocol.control import FetchParams, error_decoder

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bus.contracts.messages import Scalar
+from bus.contracts.fields import Scalar
 from bus.protocol.validation import InvalidInputError
 from variantbus.cli.revise import parse_assignments, parse_values
 

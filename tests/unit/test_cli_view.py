@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from bus.contracts.definition import Block
 from bus.contracts.jobs import LaneView, PipelinesReply
-from bus.contracts.messages import Block, ExperimentStatus, ImageRef, Totals
+from bus.contracts.messages import ExperimentStatus, ImageRef, Totals
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
 from variantbus.cli.view import ALONE, ExperimentScreen, Wait, blocks_line, files_text, summary_line

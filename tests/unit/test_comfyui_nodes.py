@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.comfyui.input_specs import described_input, input_spec, is_empty_list, types_of

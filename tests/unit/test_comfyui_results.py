@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.messages import Config, JobError, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobError, JobResult
 from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile
 from pipeline_runner.pipelines.comfyui.results import Harvest, gave_nothing_again, judge

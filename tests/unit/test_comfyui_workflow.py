@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.comfyui.graph import Graph, Target, seed_inputs
 from pipeline_runner.pipelines.comfyui.workflow import effective_values, patched, read_workflow, values_of

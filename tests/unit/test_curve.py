@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import RecommendationUpdated, ValueEstimate, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from learning_service.recommendation.evidence import Score
 from variantbus.reports.curve import curve_of
 from variantbus.reports.plot import Scale

@@ -12,7 +12,9 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.messages import Block, ImageRef, Scalar, Variable
+from bus.contracts.definition import Block, Variable
+from bus.contracts.fields import Scalar
+from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.archive import parts_of

@@ -5,7 +5,8 @@ import time
 from msgspec.structs import replace
 
 from bus.contracts.archive import HistoryReply
-from bus.contracts.messages import RatingSummary, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import RatingSummary
 from learning_service.experiments.history import Looked, joined, look_back
 from learning_service.experiments.judgements import Pictures, Stars, count_pictures, mean_of
 from learning_service.experiments.model import Experiment

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.outputs.infotext import infotext, read_infotext
 
 CONFIG: Config = {

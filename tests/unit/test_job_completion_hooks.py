@@ -8,7 +8,8 @@ import logging
 import msgspec
 import pytest
 
-from bus.contracts.messages import JobCompleted, JobResult, LearningContext, VariantValue, decode_body, encode_body
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import JobCompleted, JobResult, LearningContext, decode_body, encode_body
 from bus.protocol.validation import convert
 from learning_service.events.router import Applied, LearningController
 from pipeline_runner.queue.completion import CompletionHandlers

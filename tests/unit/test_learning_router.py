@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import JobProgress, LearningContext, Scalar, VariantState, VariantValue, decode_body
+from bus.contracts.fields import Scalar, VariantValue
+from bus.contracts.messages import JobProgress, LearningContext, VariantState, decode_body
 from bus.contracts.values import cited
 from bus.protocol.validation import InvalidInputError
 from learning_service.events.router import DISCOVERED_JOBS, Applied, JobEvent, Late, LearningController, Rejected

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.contracts.messages import Scalar
+from bus.contracts.fields import Scalar
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
 from variantbus.cli.files import JobFile

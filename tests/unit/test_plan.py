@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.contracts.messages import ExperimentDefinition, Scalar, Variable
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import Scalar
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError, convert
 from learning_service.experiments.axes import MAX_VARIANTS

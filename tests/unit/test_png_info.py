@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.outputs.containers import PNG_SIGNATURE
 from pipeline_runner.outputs.images import ImageKind, NoImageError, read_kind, with_parameters
 from pipeline_runner.outputs.infotext import infotext

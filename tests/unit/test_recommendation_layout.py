@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from learning_service.recommendation.belief import Array
 from learning_service.recommendation.layout import (
     KNOTS,

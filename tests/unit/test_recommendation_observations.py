@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import Variable, VariantValue
+from bus.contracts.definition import Variable
+from bus.contracts.fields import VariantValue
 from bus.transport.steps import complete
 from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.contracts.messages import RecommendationUpdated, ValueEstimate, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score

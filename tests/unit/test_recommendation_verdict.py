@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from learning_service.recommendation.belief import Belief, Part, mixed
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
 from learning_service.recommendation.sentence import names_of, no_verdict, percent, value_text, verdict_text

@@ -8,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.messages import Block, ImageRef, RecommendationUpdated, ValueEstimate, Variable, VariantValue
+from bus.contracts.definition import Block, Variable
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import ImageRef, RecommendationUpdated, ValueEstimate
 from learning_service.recommendation.evidence import Score
 from tests.support.factories import definition
 from variantbus.reports.export import Exported

@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from bus.contracts.messages import Block, Variable, VariantValue
+from bus.contracts.definition import Block, Variable
+from bus.contracts.fields import VariantValue
 from learning_service.experiments.model import SearchState
 from learning_service.search.policy import decide
 from tests.unit.test_search_policy import FIRST, PLAN, more, peak, search, situation

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bus.contracts.messages import ExperimentDefinition, Outcome, Variable, VariantValue
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import Outcome
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import SearchState

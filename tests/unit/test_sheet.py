@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from PIL import Image, ImageFont
 
 from bus.contracts.archive import PictureRecord, Records
-from bus.contracts.messages import Block, ExperimentDefinition, ImageRef, Variable, VariantValue
+from bus.contracts.definition import Block, ExperimentDefinition, Variable
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import ImageRef
 from tests.support.factories import definition
 from variantbus.cli.sheet import remarks
 from variantbus.reports import fonts as font_module

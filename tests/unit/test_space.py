@@ -2,7 +2,7 @@
 
 import pytest
 
-from bus.contracts.messages import ExperimentDefinition, Variable
+from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.pipeline_specs import VariableSpec
 from learning_service.experiments.space import Space, first_round, space_of
 

@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import (
     StageSpec,
     VariableSpec,

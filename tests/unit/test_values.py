@@ -5,7 +5,8 @@ from itertools import combinations
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.messages import ConfigValue, ExperimentDefinition, Scalar, Variable, VariantValue
+from bus.contracts.definition import ExperimentDefinition, Variable
+from bus.contracts.fields import ConfigValue, Scalar, VariantValue
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec, check_config, check_value
 from bus.contracts.values import SHOWN, brief, cited, identity, is_same, written
 from bus.protocol.validation import InvalidInputError

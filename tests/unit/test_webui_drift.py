@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.pipelines.http_client import Reply
 from pipeline_runner.pipelines.webui.answer import read_answer
 from pipeline_runner.pipelines.webui.drift import Difference, differences, spoiled, upscaled

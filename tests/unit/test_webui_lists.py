@@ -5,7 +5,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import StageSpec, check_config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.webui.lists import Lists
 from pipeline_runner.pipelines.webui.payload import InitImage, build, check_request, read_init_image

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.answer import read_answer
 from pipeline_runner.pipelines.webui.lists import Checkpoint

@@ -6,7 +6,8 @@ from typing import Final
 from msgspec import Struct, field
 
 from bus.config.toml_file import read_table, taken
-from bus.contracts.messages import Config, ExperimentDefinition, Priority
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Config, Priority
 from bus.protocol.validation import InvalidInputError
 from variantbus.cli.prompts import KEYS, with_blocks
 

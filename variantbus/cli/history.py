@@ -8,7 +8,7 @@ from bus.console.options import keys_option, learning_option
 from bus.console.process import user_errors
 from bus.console.table import Column, Table
 from bus.contracts.archive import HistoryReply
-from bus.contracts.messages import VariantValue
+from bus.contracts.fields import VariantValue
 from bus.transport.keys import Keys
 from learning_service.recommendation.labels import labels, shortened
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table

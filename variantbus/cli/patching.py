@@ -9,7 +9,7 @@ from typing import Any, Final
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from bus.contracts.messages import Scalar
+from bus.contracts.fields import Scalar
 from bus.protocol.validation import InvalidInputError
 
 FORMATS: Final = (".toml", ".json")

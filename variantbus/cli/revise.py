@@ -18,7 +18,7 @@ from bus.contracts.experiments import (
     RenameParams,
     SetParams,
 )
-from bus.contracts.messages import Scalar
+from bus.contracts.fields import Scalar
 from bus.contracts.values import cited
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError, near_miss

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from bus.console.printable import last_line, printable
 from bus.console.table import Column, Table
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import (
-    ExperimentDefinition,
     ExperimentDeleted,
     ExperimentStatus,
     ImageRef,

@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import CreateParams, ExperimentView
-from bus.contracts.messages import ExperimentDefinition
 from bus.protocol.control import ControlError
 from bus.transport.client import REQUEST_SECONDS, NoAnswerError, request
 from bus.transport.keys import Keys

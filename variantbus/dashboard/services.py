@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.jobs import JobParams, PreviewReply
-from bus.contracts.messages import ExperimentDefinition
 from bus.protocol.control import ControlError
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from bus.contracts.messages import ImageRef, Scalar, VariantValue
+from bus.contracts.fields import Scalar, VariantValue
+from bus.contracts.messages import ImageRef
 from bus.contracts.values import identity, written
 from learning_service.experiments.blocks import block_names, block_of, block_word, seed_of
 from learning_service.recommendation.labels import labels

@@ -14,16 +14,9 @@ from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from bus.contracts.archive import PictureRecord, RatingRecord, Records, ResultRecord
-from bus.contracts.fields import NewId
-from bus.contracts.messages import (
-    INT64_MAX,
-    SEED_MAX,
-    ExperimentDefinition,
-    ImageRef,
-    RecommendationUpdated,
-    Scalar,
-    VariantValue,
-)
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import INT64_MAX, SEED_MAX, NewId, Scalar, VariantValue
+from bus.contracts.messages import ImageRef, RecommendationUpdated
 from bus.protocol.doors import take
 from bus.protocol.validation import DECODE_ERRORS, WORD_LIMIT, InvalidInputError, unreadable
 from learning_service.experiments.blocks import block_names, block_of, seed_of

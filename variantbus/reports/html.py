@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from bus.console.top import size_text
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
-from bus.contracts.messages import ExperimentDefinition, ImageRef, RecommendationUpdated
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.messages import ImageRef, RecommendationUpdated
 from bus.contracts.values import is_same
 from learning_service.experiments.blocks import block_word, settings_text
 from learning_service.experiments.judgements import Picture, rated_once

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import tomlkit
 
 from bus.console.printable import printable
-from bus.contracts.messages import ExperimentDefinition, Scalar
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Scalar
 from bus.contracts.values import brief
 from learning_service.experiments.blocks import block_names, shared_config
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from bus.contracts.messages import ImageRef, VariantValue
+from bus.contracts.fields import VariantValue
+from bus.contracts.messages import ImageRef
 from bus.contracts.values import written
 
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Raw, Struct
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.validation import InvalidInputError, near_miss
 from pipeline_runner.pipelines.comfyui.graph import Graph, Target, described

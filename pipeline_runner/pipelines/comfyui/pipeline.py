@@ -11,7 +11,8 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace as replaced
 
-from bus.contracts.messages import Config, JobResult, Scalar
+from bus.contracts.fields import Config, Scalar
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import SEED, StageSpec
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError, kind_of

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from bus.contracts.messages import INT64_MAX
+from bus.contracts.fields import INT64_MAX
 from pipeline_runner.pipelines.comfyui.previews import FLAGS, FRAME_BYTES, Shown, read_frame
 from pipeline_runner.pipelines.server_values import number
 

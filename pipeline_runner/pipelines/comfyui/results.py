@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import SEED
 from pipeline_runner.pipelines.comfyui.graph import Graph, described, input_of
 from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, in_order

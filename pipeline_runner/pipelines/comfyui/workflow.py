@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bus.contracts.messages import Config, ConfigValue, Scalar
+from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError, near_miss
 from pipeline_runner.pipelines.comfyui.graph import (

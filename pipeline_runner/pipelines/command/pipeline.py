@@ -23,7 +23,8 @@ from typing import IO, Final
 
 from msgspec import UNSET
 
-from bus.contracts.messages import Config, ConfigValue, JobResult
+from bus.contracts.fields import Config, ConfigValue
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import PLACEHOLDER, StageSpec, VariableSpec
 from bus.eventlog.disk_faults import disk_fault
 from bus.eventlog.errors import StorageError

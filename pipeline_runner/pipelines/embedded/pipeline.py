@@ -12,7 +12,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bus import __version__
-from bus.contracts.messages import SEED_MAX, Config, JobResult
+from bus.contracts.fields import SEED_MAX, Config
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError, decoded

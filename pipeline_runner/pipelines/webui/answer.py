@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.outputs.infotext import read_infotext
 from pipeline_runner.pipelines.http_client import Reply, ServerFault
 from pipeline_runner.pipelines.server_values import number, scalar, whole

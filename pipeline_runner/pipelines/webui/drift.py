@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from bus.contracts.messages import Config, LearningContext
+from bus.contracts.fields import Config
+from bus.contracts.messages import LearningContext
 from bus.contracts.pipeline_specs import LORA_TAG
 from pipeline_runner.pipelines.server_values import number, whole
 from pipeline_runner.pipelines.webui.answer import Answer

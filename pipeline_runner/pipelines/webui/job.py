@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bus.contracts.messages import Config, JobError, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobError, JobResult
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.outputs.images import ImageKind, kind_of
 from pipeline_runner.pipelines import Cancelled, Progress

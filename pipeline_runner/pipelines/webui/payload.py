@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bus.contracts.messages import Config, ConfigValue
+from bus.contracts.fields import Config, ConfigValue
 from bus.contracts.pipeline_specs import LORA_TAG
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError, read_kind

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bus.contracts.messages import Config, JobResult
+from bus.contracts.fields import Config
+from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bus.contracts.messages import SEED_MAX, Config
+from bus.contracts.fields import SEED_MAX, Config
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
 from pipeline_runner.pipelines.webui.lists import API, Lists, Names
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.pipelines.http_client import LIST_SECONDS, HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import Answer
 from pipeline_runner.pipelines.webui.lists import API, AUTOMATIC, NONE, Checkpoint, Lists, file_of, parse_models

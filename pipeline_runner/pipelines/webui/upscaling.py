@@ -5,7 +5,7 @@ from typing import Final
 from PIL import Image, ImageChops
 from PIL.Image import Resampling
 
-from bus.contracts.messages import Config
+from bus.contracts.fields import Config
 from pipeline_runner.outputs.images import NoImageError, decoded
 from pipeline_runner.pipelines.server_values import number
 

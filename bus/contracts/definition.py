@@ -1,0 +1,81 @@
+"""An experiment as a person defines it: its variables, its settings, and its blocks.
+
+Readers ignore fields that they do not know; writers only add fields; a field never changes its meaning.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from bus.contracts.fields import SEED_MAX, Config, Priority, Scalar
+from bus.protocol.doors import bounds, words
+
+
+class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A knob that an experiment turns: a list of values, or start/stop/step with both ends included.
+
+    `values` may be the word `all`: everything that the pipeline offers for it.
+    """
+
+    name: Annotated[str, bounds(min_length=1, max_length=128)]
+    values: list[Scalar] | Annotated[str, words("all")] | None = None
+    start: int | float | str | None = None
+    stop: int | float | str | None = None
+    step: int | float | str | None = None
+
+
+class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Settings, such as a prompt, that go before those of the experiment; without a name people see the settings."""
+
+    name: Annotated[str, bounds(max_length=200)] = ""
+    config: Config = field(default_factory=dict)
+
+
+class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
+
+    With `blocks` each value has `jobs_per_variant` seeds under each of them: repeat `r` is that of block `r % n`, of
+    `n`, with the seed `seed + r // n`; without blocks `n` is 1.
+
+    `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
+    that jobs report. The `goal` is for the last two; without one, `seconds` is minimized and a metric maximized. An
+    `adaptive` experiment begins with the values given and goes on by itself, until one value is best with the
+    probability `stop_p_best` or it has had `budget` jobs in all.
+    """
+
+    name: Annotated[str, bounds(min_length=1, max_length=200)]
+    variable: Variable | None = None
+    variables: tuple[Variable, ...] = ()
+    pipeline: Annotated[str, bounds(min_length=1, max_length=64)] = "embedded"
+    stage: Annotated[str, bounds(min_length=1, max_length=64)] = "txt2img"
+    jobs_per_variant: Annotated[int, bounds(ge=1, le=256)] = 1
+    seed: Annotated[int, bounds(ge=0), Meta(extra_json_schema={"maximum": SEED_MAX})] = 0
+    priority: Priority = 0  # its jobs run before those of lower ones
+    exclusive: bool | None = None  # whether each of its jobs runs alone on its runner; nil: if their time decides
+    config: Config = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
+    objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
+    goal: Annotated[str, words("maximize", "minimize")] | None = None
+    mode: Annotated[str, words("grid", "adaptive")] = "grid"
+    budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
+    stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
+
+    @property
+    def knobs(self) -> tuple[Variable, ...]:
+        """The variables, one or two."""
+        return (self.variable,) if self.variable else self.variables
+
+    @property
+    def repeats(self) -> int:
+        """The jobs that each value is planned with: every seed under every block."""
+        return self.jobs_per_variant * max(1, len(self.blocks))
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether less of its objective is better."""
+        return self.goal == "minimize" or (self.goal is None and self.objective == "seconds")
+
+    @property
+    def variable_name(self) -> str:
+        """What contexts and statuses call the variable under test; of a grid `FIRST x SECOND`."""
+        return self.variable.name if self.variable else " x ".join(knob.name for knob in self.variables)
