@@ -15,7 +15,8 @@ from bus.console.process import EXIT_SIGNAL, LIFELINE, STOP_SECONDS
 
 START_SECONDS: Final = 30.0
 TAIL_LINES: Final = 15
-HELD_BACK: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+LOOK_SECONDS: Final = 0.5
+HELD_BACK: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
@@ -82,7 +83,8 @@ def stop(processes: Iterable[subprocess.Popen[str]]) -> None:
 class Children:
     """The processes of one command; leaving the `with` block stops them all, last started first.
 
-    The end of a service ends the block with a `StartError`: the others would wait for it without end.
+    The end of a service ends the block with a `StartError`: the others would wait for it without end. A timer looks
+    for it again and again, as whatever runs at that moment may swallow an exception, such as the end of an object.
     """
 
     folder: Path
@@ -124,12 +126,14 @@ class Children:
         self.logs = self.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self._lifeline = Lifeline(self.folder)
-        signal.signal(signal.SIGCHLD, self._look)
+        signal.signal(signal.SIGALRM, self._look)
+        signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop all processes; a second signal, as of a closed terminal and its shell, must not keep us from it."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         with _signals_held_back():
             stop(reversed(self._running))
             self._lifeline.close()
