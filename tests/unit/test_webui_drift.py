@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from bus.contracts.fields import Config
+from pipeline_runner.pipelines.difference import Difference, spoiled
 from pipeline_runner.pipelines.http_client import Reply
+from pipeline_runner.pipelines.init_image import InitImage
 from pipeline_runner.pipelines.webui.answer import read_answer
-from pipeline_runner.pipelines.webui.drift import Difference, differences, spoiled, upscaled
+from pipeline_runner.pipelines.webui.drift import differences, upscaled
 from pipeline_runner.pipelines.webui.lists import Lists
-from pipeline_runner.pipelines.webui.payload import InitImage
 from tests.support.factories import context
 from tests.support.webui_jobs import lists_of
 

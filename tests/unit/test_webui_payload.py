@@ -7,8 +7,9 @@ import pytest
 
 from bus.contracts.fields import Config
 from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.init_image import InitImage, read_init_image
 from pipeline_runner.pipelines.webui.lists import Lists
-from pipeline_runner.pipelines.webui.payload import InitImage, build, check_request, read_init_image
+from pipeline_runner.pipelines.webui.payload import build, check_request
 from tests.servers.webui_settings import MODELS, title
 from tests.support.webui_jobs import CONFIG, lists_of, picture
 

@@ -4,35 +4,22 @@ The web UI takes something else for a name that it does not know, and answers 20
 difference.
 """
 
-import math
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from bus.contracts.fields import Config
-from bus.contracts.messages import LearningContext
 from bus.contracts.pipeline_specs import LORA_TAG
+from pipeline_runner.pipelines.difference import Difference, same_number
+from pipeline_runner.pipelines.init_image import InitImage
 from pipeline_runner.pipelines.server_values import number, whole
 from pipeline_runner.pipelines.webui.answer import Answer
 from pipeline_runner.pipelines.webui.lists import AUTOMATIC, NONE, Lists
-from pipeline_runner.pipelines.webui.payload import GRID, InitImage
+from pipeline_runner.pipelines.webui.payload import GRID
 from pipeline_runner.pipelines.webui.registry import DEFAULT_FACTOR
 
 Size = tuple[int, int]
 _NUMBERS: Final = ("steps", "cfg_scale", "seed", "clip_skip", "denoising_strength", "subseed", "subseed_strength")
 _OF_LORA: Final = ("lora", "lora_strength", "prompt")
-
-
-class Difference(NamedTuple):
-    """One difference from the request, and the variables whose experiments it spoils."""
-
-    name: str
-    asked: object
-    used: object
-    spoils: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return one sentence for people."""
-        return f"{self.name}: asked for {self.asked!r}, the server used {self.used!r}"
 
 
 def differences(
@@ -70,20 +57,11 @@ def loras_of(config: Config) -> list[str]:
     return [*asked, str(config["lora"])] if config.get("lora") else asked
 
 
-def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
-    """Return the difference in the variable that the job's experiment varies, None if there is none."""
-    if context is None:
-        return None
-    value = context.variant_value
-    names = {context.variable_under_test, *(value if isinstance(value, dict) else ())}
-    return next((one for one in found if names.intersection(one.spoils)), None)
-
-
 def _numbers(config: Config, answer: Answer) -> Iterator[Difference]:
     reported = {**answer.info, "seed": answer.seed}
     for name in _NUMBERS:
         asked, used = number(config.get(name)), number(reported.get(name))
-        if asked is not None and used is not None and not _same(asked, used):
+        if asked is not None and used is not None and not same_number(asked, used):
             yield Difference(name, asked, used, (name,))
 
 
@@ -164,13 +142,6 @@ def _sizes(config: Config, answer: Answer, size: Size, init: InitImage | None) -
 def _near(one: int, other: int, grid: int) -> bool:
     """Return whether two sides are equal, apart from rounding to the grid."""
     return abs(one - other) < max(grid, 2)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Compare numbers: 7 is 7.0, and so is what was rounded on the way; of seeds each digit counts."""
-    if isinstance(one, int) and isinstance(other, int):
-        return one == other
-    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
 
 
 def _stem(name: str) -> str:

@@ -10,10 +10,11 @@ from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
+from pipeline_runner.pipelines.init_image import read_init_image
 from pipeline_runner.pipelines.webui.generation import JobCancelled
 from pipeline_runner.pipelines.webui.job import WebuiJob
 from pipeline_runner.pipelines.webui.lists import Lists, read_lists
-from pipeline_runner.pipelines.webui.payload import check_request, read_init_image
+from pipeline_runner.pipelines.webui.payload import check_request
 from pipeline_runner.pipelines.webui.registry import stages_of, unavailable
 from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, read_settings, title_of
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result

@@ -1,0 +1,35 @@
+"""What a server used in place of what it was asked for, and which experiments that spoils."""
+
+import math
+from typing import Any, NamedTuple
+
+from bus.contracts.messages import LearningContext
+
+
+class Difference(NamedTuple):
+    """One difference from the request, and the variables whose experiments it spoils."""
+
+    name: str
+    asked: object
+    used: object
+    spoils: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return one sentence for people."""
+        return f"{self.name}: asked for {self.asked!r}, the server used {self.used!r}"
+
+
+def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
+    """Return the difference in the variable that the job's experiment varies, None if there is none."""
+    if context is None:
+        return None
+    value = context.variant_value
+    names = {context.variable_under_test, *(value if isinstance(value, dict) else ())}
+    return next((one for one in found if names.intersection(one.spoils)), None)
+
+
+def same_number(one: Any, other: Any) -> bool:
+    """Compare numbers: 7 is 7.0, and so is what was rounded on the way; of seeds each digit counts."""
+    if isinstance(one, int) and isinstance(other, int):
+        return one == other
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
