@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from bus.contracts import archive, experiments, feedback, finding, jobs, messages, outputs, runners
+from bus.contracts import archive, experiments, feedback, fields, finding, jobs, messages, outputs, runners
+from bus.contracts.schema_refs import referred
 from bus.contracts.topics import (
     EVENT_REJECTED,
     EXPERIMENT_STATUS,
@@ -205,7 +206,8 @@ class _Schemas:
         kinds = [*bodies, FeedFrame, HeartbeatFrame, Record, ErrorBody, *params, *results]
         refs, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         self._refs = list(zip(kinds, refs, strict=True))
-        self.all: Json = _draft_7(found)
+        what = f"A value of a configuration: lists and tables within each other have at most {fields.NESTING} levels."
+        self.all: Json = _draft_7(referred(found, "ConfigValue", fields.ConfigValue, what))
         self.all["Message"] = {
             "title": "Message",
             "description": "One of the messages, told apart by `type`. A reader ignores types that it does not know.",

@@ -1,6 +1,6 @@
 """Kinds of fields that several messages and requests share."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -22,7 +22,21 @@ SEED_MAX: Final = 2**64 - 1  # ComfyUI's nodes take as much
 Integer = Annotated[int, Meta(ge=-(2**63), extra_json_schema={"maximum": SEED_MAX})]
 Scalar = bool | Integer | float | str
 VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
-ConfigValue = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]] | None
+NESTING: Final = 6  # levels of lists and tables within each other in a value of a configuration
+
+
+def _nested(levels: int) -> Any:
+    """Return the type of a value with as many levels of lists and tables, as msgspec knows no type within itself."""
+    inner: Any = Scalar | None
+    for _ in range(levels):
+        inner = Scalar | list[inner] | dict[str, inner] | None
+    return inner
+
+
+if TYPE_CHECKING:
+    ConfigValue = Scalar | list[Any] | dict[str, Any] | None
+else:
+    ConfigValue = _nested(NESTING)
 Config = dict[str, ConfigValue]
 Priority = Annotated[int, bounds(ge=-100, le=100)]
 Index = Annotated[int, Meta(ge=0, le=INT64_MAX)]

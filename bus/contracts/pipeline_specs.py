@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, field
@@ -173,9 +173,7 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
     Raises:
         InvalidInputError: wrong type, out of bounds, or none of the choices.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidInputError(f"{where}: {value} is not a finite number")
-    _check_texts(where, value)
+    check_plain(where, value)
     if spec is None:
         if isinstance(value, list | dict) or value is None:
             raise InvalidInputError(f"{where}: must be a number, text, true or false")
@@ -192,10 +190,30 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
             raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
 
 
-def _check_texts(where: str, value: ConfigValue) -> None:
-    if not isinstance(value, (int, float)):  # as most are
-        for text in _texts_in(value):
-            check_text(where, text)
+def check_plain(where: str, value: ConfigValue) -> None:
+    """Refuse what no program can be given and no message, picture or file can hold, however deep it is in a value.
+
+    Raises:
+        InvalidInputError: a number is not finite, a text is none, or nothing stands within a list or a table.
+    """
+    match value:
+        case float() if not math.isfinite(value):
+            raise InvalidInputError(f"{where}: {value} is not a finite number")
+        case str():
+            check_text(where, value)
+        case list():
+            for number, part in enumerate(value, 1):
+                _check_part(f"{where} #{number}", part)
+        case dict():
+            for key, part in value.items():
+                check_text(where, key)
+                _check_part(f"{where}.{key}", part)
+
+
+def _check_part(where: str, value: ConfigValue) -> None:
+    if value is None:
+        raise InvalidInputError(f"{where}: is nothing, which no file can hold there; leave it out")
+    check_plain(where, value)
 
 
 def check_text(where: str, text: str) -> None:
@@ -208,17 +226,6 @@ def check_text(where: str, text: str) -> None:
         raise InvalidInputError(f"{where}: has a NUL character, which no program takes; remove it")
     if _HALF.search(text):
         raise InvalidInputError(f"{where}: has half of a surrogate pair, which is no character; remove it")
-
-
-def _texts_in(value: ConfigValue) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case list():
-            yield from (text for part in value for text in _texts_in(part))
-        case dict():
-            yield from value
-            yield from (text for part in value.values() for text in _texts_in(part))
 
 
 def _check_loras(where: str, offered: tuple[str, ...], ambiguous: Mapping[str, tuple[str, ...]], text: str) -> None:
@@ -246,7 +253,10 @@ _KINDS: Final[dict[str, _Check]] = {
     "float": _Check("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
     "str": _Check("text", lambda value: isinstance(value, str)),
     "bool": _Check("true or false", lambda value: isinstance(value, bool)),
-    "list": _Check("a list of texts or numbers", lambda value: isinstance(value, list)),
+    "list": _Check(
+        "a list of texts or numbers",
+        lambda value: isinstance(value, list) and all(isinstance(part, bool | int | float | str) for part in value),
+    ),
     "map": _Check("a table of names and values", lambda value: isinstance(value, dict)),
 }
 

@@ -114,7 +114,7 @@ def _identity(value: ConfigValue) -> object:
         case dict():
             return _key({**value})
         case list():
-            return tuple(map(identity, value))
+            return tuple(map(_identity, value))
         case None:
             return None
         case _:

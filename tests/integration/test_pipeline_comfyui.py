@@ -96,7 +96,7 @@ def test_nodes_of_subgraphs_and_lists_of_inputs_are_reached(
     """A node id may have a colon, and one variable may go to several nodes; nothing else changes."""
     seeds: list[Scalar] = [f"{SAMPLER}.seed", "57:8.noise_seed"]
     for value in values:
-        mapped: Config = {"inputs": {"seed": seeds, "knob": targets}, "knob": value}  # type: ignore[dict-item]  # scalars
+        mapped: Config = {"inputs": {"seed": seeds, "knob": targets}, "knob": value}
         config = comfy.config(with_subgraph(), **mapped)
         comfy.check(config)
         assert comfy.run(config, name=f"job-{value}").effective == {"seed": 7, "knob": value}

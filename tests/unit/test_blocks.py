@@ -139,6 +139,8 @@ def test_any_text_is_a_prompt(prompt: str) -> None:
         (blocked(Block(config={"steps": 4}), Block(), config={"steps": 4}), "blocks #2: has the same settings as #1"),
         (blocked(Block(config={"extras": {"a": 1}}), Block(config={"extras": {"a": 1.0}})), "blocks #2: has the same"),
         (blocked(Block(config={"extras": {"a": [1]}}), Block(config={"extras": {"a": [True]}})), ""),
+        (blocked(*(Block(config={"extras": {"a": [{"b": one}]}}) for one in (1, 1.0))), "blocks #2: has the same"),
+        (blocked(*(Block(config={"extras": {"a": [{"b": one}]}}) for one in (1, 2))), ""),
         (blocked(Block(config={"extras": None})), "blocks #1.config.extras: must be a table"),
         (blocked(Block(config={"hr_scale": 2.0})), "config.enable_hr: missing; hr_scale has no effect without it"),
         (blocked(Block(config={"hr_scale": 2.0, "enable_hr": True})), ""),

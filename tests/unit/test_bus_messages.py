@@ -173,7 +173,7 @@ def test_an_unknown_type_is_nothing_rather_than_an_error() -> None:
         ("attempt", "1"),
         ("queued_at", None),
         ("result", []),
-        ("config", {"deep": {"er": {}}}),
+        ("config", {"deep": {"er": {1: 2}}}),
         ("learning_context", "none"),
     ],
 )

@@ -141,6 +141,33 @@ def test_a_list_is_a_list() -> None:
         check_value("config.command", PROGRAM_STAGE.config["command"], "tool --x")
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": [1, {"b": float("inf")}]}, "config.table.a #2.b: inf is not a finite number"),
+        ({"a": [[float("nan")]]}, "config.table.a #1 #1: nan is not a finite number"),
+        (
+            {"a": {"b": None}},
+            "config.table.a.b: is nothing, which no file can hold there; leave it out, or write a value",
+        ),
+        ({"a": [None]}, "config.table.a #1: is nothing, which no file can hold there; leave it out, or write a value"),
+    ],
+)
+def test_what_no_program_takes_is_found_however_deep(value: ConfigValue, message: str) -> None:
+    """The sentence names the place."""
+    with pytest.raises(InvalidInputError) as refused:
+        check_value("config.table", VariableSpec(kind="map"), value)
+
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("value", [["tool", ["-x"]], ["tool", {"a": 1}]])
+def test_a_list_of_words_holds_no_other_list(value: ConfigValue) -> None:
+    """A program takes texts and numbers."""
+    with pytest.raises(InvalidInputError, match=r"^config\.command: must be a list of texts or numbers"):
+        check_value("config.command", PROGRAM_STAGE.config["command"], value)
+
+
 def test_a_whole_configuration_is_checked() -> None:
     """Every key is checked; the seed is known to every stage."""
     check_config(IMAGES, {"init_image": "a.png", "steps": 20, "seed": 7})

@@ -140,10 +140,11 @@ def test_a_sentence_about_a_value_stays_a_sentence(value: VariantValue) -> None:
 def test_a_text_that_no_program_takes_is_refused_before_anything_runs(bad: str) -> None:
     """In values, in settings and within lists and tables of them, and in names."""
     for where, name in (("variable.values[1]", "prompt"), ("config.words", "words"), ("config.table", "table")):
-        values: dict[str, ConfigValue] = {"prompt": bad, "words": ["a", bad], "table": {"a": [bad]}}
+        values: dict[str, ConfigValue] = {"prompt": bad, "words": ["a", bad], "table": {"a": [{"b": bad}]}}
+        place = {"prompt": where, "words": f"{where} #2", "table": f"{where}.a #1.b"}[name]
         with pytest.raises(InvalidInputError) as refused:
             check_value(where, {**SPEC.variables, **SPEC.config}[name], values[name])
-        assert str(refused.value).startswith(f"{where}: has ")
+        assert str(refused.value).startswith(f"{place}: has ")
     with pytest.raises(InvalidInputError, match=r"^config\.table: has "):
         check_value("config.table", SPEC.config["table"], {bad: 1})
     with pytest.raises(InvalidInputError, match=r"^config\.k: has "):
