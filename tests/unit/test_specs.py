@@ -148,9 +148,9 @@ def test_a_list_is_a_list() -> None:
         ({"a": [[float("nan")]]}, "config.table.a #1 #1: nan is not a finite number"),
         (
             {"a": {"b": None}},
-            "config.table.a.b: is nothing, which no file can hold there; leave it out, or write a value",
+            "config.table.a.b: is nothing, which no file can hold there; leave it out",
         ),
-        ({"a": [None]}, "config.table.a #1: is nothing, which no file can hold there; leave it out, or write a value"),
+        ({"a": [None]}, "config.table.a #1: is nothing, which no file can hold there; leave it out"),
     ],
 )
 def test_what_no_program_takes_is_found_however_deep(value: ConfigValue, message: str) -> None:
