@@ -39,7 +39,7 @@ class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
-    """A result in the runner's output folder, 0 by 0 if it is no picture; its bytes never travel in an event."""
+    """A result in the runner's output folder, 0 by 0 if it has no known size in pixels; no event has its bytes."""
 
     sha256: str
     path: str  # relative to the runner's output folder, with forward slashes
@@ -49,6 +49,8 @@ class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
     media_type: str = "image/png"
     node: str | UnsetType = UNSET  # of a workflow: the id of the node that gave it
     name: str | UnsetType = UNSET  # that a program gave its file
+    duration: float | UnsetType = UNSET  # seconds: of an animation, a video or a sound, if that is known
+    frames: int | UnsetType = UNSET  # of an animation or a video, if that is known
 
 
 class JobError(Struct, frozen=True, kw_only=True, gc=False):

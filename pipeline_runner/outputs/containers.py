@@ -63,7 +63,7 @@ def without_metadata(data: bytes) -> bytes:
     """Return a picture without texts, profiles, Exif and the like; bytes of another format stay as they are."""
     match format_of(data):
         case "PNG":
-            kept = (part for part in _png_chunks(data) if _shows_png(data, part))
+            kept = (part for part in png_chunks(data) if _shows_png(data, part))
             return PNG_SIGNATURE + b"".join(data[part.start : part.end] for part in kept)
         case "JPEG":
             kept = (part for part in _jpeg_segments(data) if _shows_jpeg(part))
@@ -73,7 +73,8 @@ def without_metadata(data: bytes) -> bytes:
     return data
 
 
-def _png_chunks(data: bytes) -> Iterator[_Part]:
+def png_chunks(data: bytes) -> Iterator[_Part]:
+    """Find the chunks of a PNG, up to its end."""
     at, name = len(PNG_SIGNATURE), b""
     while at + 8 <= len(data) and name != b"IEND":
         (length,) = struct.unpack_from(">I", data, at)
@@ -124,7 +125,8 @@ def _jpeg_size(data: bytes) -> Size:
     return (0, 0)
 
 
-def _webp_chunks(data: bytes) -> Iterator[_Part]:
+def webp_chunks(data: bytes) -> Iterator[_Part]:
+    """Find the chunks of a WebP."""
     at = _RIFF_HEADER
     while at + 8 <= len(data):
         (length,) = struct.unpack_from("<I", data, at + 4)
@@ -134,7 +136,7 @@ def _webp_chunks(data: bytes) -> Iterator[_Part]:
 
 
 def _webp_size(data: bytes) -> Size:
-    first = next(_webp_chunks(data), None)
+    first = next(webp_chunks(data), None)
     if first is None:
         return (0, 0)
     at = first.body
@@ -150,7 +152,7 @@ def _webp_size(data: bytes) -> Size:
 
 def _bare_webp(data: bytes) -> bytes:
     kept = []
-    for part in _webp_chunks(data):
+    for part in webp_chunks(data):
         if part.name == b"VP8X" and part.end - part.body >= 1:
             flags = data[part.body] & ~_WEBP_METADATA_FLAGS
             kept.append(data[part.start : part.body] + bytes([flags]) + data[part.body + 1 : part.end])

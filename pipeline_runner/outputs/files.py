@@ -10,7 +10,6 @@ import io
 import json
 import logging
 import math
-import mimetypes
 import os
 import re
 import secrets
@@ -30,10 +29,11 @@ from bus.eventlog.disk_faults import PROBE, disk_fault, probe
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol import topics
 from pipeline_runner.outputs import safe_paths
-from pipeline_runner.outputs.containers import Size, format_of, size_of
-from pipeline_runner.outputs.images import MEDIA_TYPES, ImageKind, with_parameters
+from pipeline_runner.outputs.containers import Size
+from pipeline_runner.outputs.images import ImageKind, with_parameters
 from pipeline_runner.outputs.intact import sealed
-from pipeline_runner.outputs.thumbnails import Look, look_at
+from pipeline_runner.outputs.looks import PICTURE_BYTES, Looks, looks_of, looks_of_picture
+from pipeline_runner.outputs.thumbnails import look_at
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -45,9 +45,7 @@ ID_LIMIT: Final = 120  # characters of a folder's name; file systems allow 255 b
 THUMBNAILS: Final = ".thumbnails"  # no experiment's folder can have a name that begins so
 LOW_BYTES: Final = 64 << 20  # of free space: what our logs free and take again may be all that is there
 PART_BYTES: Final = 1 << 20  # of a file, in memory at a time
-HEAD_BYTES: Final = 64 << 10  # the size of a picture stands in them
 MOST_WARNINGS: Final = 20  # of one job; the event of its end has to hold them
-PICTURE_BYTES: Final = 64 << 20  # of a file whose thumbnail is made
 logger = logging.getLogger(__name__)
 
 
@@ -119,11 +117,13 @@ class Outputs:
             DiskError: the disk failed; the process is to end.
         """
         sha256 = hashlib.sha256(data).hexdigest()
-        image = msgspec.structs.replace(_reference(job, sha256, suffix, media_type, size, seed), node=node)
+        looks = looks_of_picture(data, media_type) if media_type.startswith("image/") else Looks(media_type)
+        told = looks._replace(media_type=media_type, size=size)
+        image = msgspec.structs.replace(_reference(job, sha256, suffix, told, seed), node=node)
         with self.writing():
             (self.root / job_folder(job)).mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / image.path, data)
-            self._complete(job, image, look_at(data) if media_type.startswith("image/") else None)
+            self._complete(job, image, looks)
         return image
 
     def save_file(
@@ -131,7 +131,7 @@ class Outputs:
     ) -> tuple[ImageRef, int]:
         """Copy a file as a result, whatever its size, a part at a time; return the reference and its bytes.
 
-        What it is, is told by its content if that is a picture, else by its suffix. `name` is for people.
+        What it is, is told by its content, see `media_types`. `name` is for people.
 
         Raises:
             FileTooLargeError: it has more than `most` bytes.
@@ -186,17 +186,13 @@ class Outputs:
         temporary = folder / f".{secrets.token_hex(32)}.part.{secrets.token_hex(4)}"
         try:
             sha256, size = _copy(source, temporary, most)
-            media_type = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
-            look = _look_at(temporary, size, is_called_image=media_type.startswith("image/"))
-            if look and look.media_type:
-                media_type = look.media_type
-            pixels = look.size if look else (0, 0)
-            image = msgspec.structs.replace(_reference(job, sha256, source.suffix, media_type, pixels, seed), name=name)
+            looks = looks_of(temporary, size, source.name)
+            image = msgspec.structs.replace(_reference(job, sha256, source.suffix, looks, seed), name=name)
             temporary.replace(self.root / image.path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        self._complete(job, image, look)
+        self._complete(job, image, looks)
         return image, size
 
     def take_warnings(self, job_id: str) -> tuple[str, ...]:
@@ -205,15 +201,13 @@ class Outputs:
         more = len(found) - MOST_WARNINGS
         return (*found[:MOST_WARNINGS], f"{more} more files are like these") if more > 0 else tuple(found)
 
-    def _complete(self, job: NormalizedJobRecord, image: ImageRef, look: Look | None) -> None:
-        """Write what stands beside a result: its sidecar, and of a picture the thumbnail."""
+    def _complete(self, job: NormalizedJobRecord, image: ImageRef, looks: Looks) -> None:
+        """Write what stands beside a result: its sidecar, and its thumbnail if it has one."""
         write_atomically(self.root / sidecar_path(image.path, image.sha256, job.job_id), sidecar_of(job, image))
-        if look is None:
-            return
-        doubt = look.doubt
-        if look.thumbnail is not None:
-            doubt = self._save_thumbnail(image.sha256, look.thumbnail) or doubt
-        if doubt and image.media_type in MEDIA_TYPES:
+        doubt = looks.doubt
+        if looks.thumbnail is not None:
+            doubt = self._save_thumbnail(image.sha256, looks.thumbnail) or doubt
+        if doubt:
             text = f"{image.path.rpartition('/')[2]}: {doubt}; the file is kept as it is"
             self._warnings.setdefault(job.job_id, []).append(text)
 
@@ -311,24 +305,17 @@ def _write_all(writer: io.FileIO, part: bytes) -> None:
         left = left[writer.write(left) :]
 
 
-def _look_at(path: Path, size: int, *, is_called_image: bool) -> Look | None:
-    """Tell what a file is, None if it is no picture; one that is too large to be read has only its size in pixels."""
-    with path.open("rb") as file:
-        data = file.read(HEAD_BYTES)
-        if format_of(data) is None and not is_called_image:
-            return None
-        if size <= PICTURE_BYTES:
-            look = look_at(data + file.read())
-            return look if look.media_type or is_called_image else None
-    return Look(None, size_of(data), None, f"it has no thumbnail, as it is over {PICTURE_BYTES >> 20} MiB")
-
-
-def _reference(
-    job: NormalizedJobRecord, sha256: str, suffix: str, media_type: str, size: Size, seed: int | None
-) -> ImageRef:
+def _reference(job: NormalizedJobRecord, sha256: str, suffix: str, looks: Looks, seed: int | None) -> ImageRef:
     path = job_folder(job) / f"{sha256}{_UNSAFE.sub('-', suffix)[:SUFFIX_LIMIT]}"
     return ImageRef(
-        sha256=sha256, path=path.as_posix(), width=size[0], height=size[1], seed=seed, media_type=media_type
+        sha256=sha256,
+        path=path.as_posix(),
+        width=looks.size[0],
+        height=looks.size[1],
+        seed=seed,
+        media_type=looks.media_type,
+        duration=UNSET if looks.seconds is None else looks.seconds,
+        frames=UNSET if looks.frames is None else looks.frames,
     )
 
 

@@ -22,7 +22,6 @@ FORMATS: Final[dict[Format, tuple[str, str]]] = {
     "JPEG": ("image/jpeg", ".jpg"),
     "WEBP": ("image/webp", ".webp"),
 }
-MEDIA_TYPES: Final = frozenset(media_type for media_type, _ in FORMATS.values())
 REASON_LIMIT: Final = 200  # characters of what a decoder says
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ import pytest
 
 from bus.contracts.fields import Config
 from bus.contracts.messages import JobResult
-from pipeline_runner.outputs.files import PICTURE_BYTES, Outputs
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.outputs.looks import PICTURE_BYTES
 from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command.pipeline import CommandPipeline
 from tests.support.factories import Reports, context, record_of

@@ -121,7 +121,7 @@ folder = pathlib.Path(sys.argv[1])
 Image.new("RGB", (12, 8)).save(folder / "b.png")
 (folder / "deep").mkdir()
 (folder / "deep" / "c.json").write_text("{}")
-(folder / "a.unknown").write_bytes(b"1")
+(folder / "a.unknown").write_bytes(b"\\0")
 (folder / "broken.png").write_bytes(b"2")
 """
     result = run(tmp_path, python(script, "{output_dir}", seed=7))
@@ -130,7 +130,7 @@ Image.new("RGB", (12, 8)).save(folder / "b.png")
     assert found == [
         ("application/octet-stream", 0, 0, 7),
         ("image/png", 12, 8, 7),
-        ("image/png", 0, 0, 7),
+        ("text/plain", 0, 0, 7),
         ("application/json", 0, 0, 7),
     ]
     with Image.open(tmp_path / result.images[1].path) as picture:
