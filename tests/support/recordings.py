@@ -22,6 +22,7 @@ def video(form: str = "webm", codec: str = "libvpx-vp9", *, shade: int = 200, fr
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as container:
         stream = container.add_stream(codec, rate=frames)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuv420p"
         for number in range(frames):
@@ -49,8 +50,9 @@ def sound(form: str, codec: str, rate: int = 48_000) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.AudioStream)
         resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=rate)
-        with av.open(io.BytesIO(tone())) as source:
+        with av.open(io.BytesIO(tone()), "r") as source:
             for frame in source.decode(audio=0):
                 for part in resampler.resample(frame):
                     container.mux(stream.encode(part))
