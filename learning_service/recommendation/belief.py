@@ -38,6 +38,7 @@ class Belief:
     centred: Array  # expected mean of each value
     variances: Array
     sample: Array  # members x values
+    besides: Array  # members x what else was asked for (`layout.Basis`)
     looked: float  # the variance of one more look at a value
     centre: float = 0.0
     unit: float = 1.0
@@ -121,17 +122,22 @@ class Scale:
 AS_IT_IS: Final = Scale()
 
 
-def mixed(parts: list[Part], *, looked: float, dof: float, scale: Scale = AS_IT_IS) -> Belief:
-    """Return the belief that these assumptions make together; their weights add up to 1."""
+def mixed(parts: list[Part], count: int, *, looked: float, dof: float, scale: Scale = AS_IT_IS) -> Belief:
+    """Return the belief about so many values that these assumptions make together; their weights add up to 1.
+
+    What else they are about comes behind the values.
+    """
     weights = np.array([part.weight for part in parts])
-    means = np.array([part.means for part in parts])
-    variances = np.array([(part.factors**2).sum(axis=1) + part.own**2 for part in parts])
+    means = np.array([part.means[:count] for part in parts])
+    variances = np.array([((part.factors**2).sum(axis=1) + part.own**2)[:count] for part in parts])
     centred = weights @ means
     bounds = (np.array([scale.least, scale.most]) / scale.unit) - scale.centre
+    members = _sample(parts, weights, dof)
     return Belief(
         centred=centred,
         variances=weights @ (variances + (means - centred) ** 2),
-        sample=np.clip(_sample(parts, weights, dof), *bounds),
+        sample=np.clip(members[:, :count], *bounds),
+        besides=members[:, count:],
         looked=looked,
         centre=scale.centre,
         unit=scale.unit,

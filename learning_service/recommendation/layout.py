@@ -20,10 +20,14 @@ import numpy as np
 
 from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.values import identity
+from learning_service.recommendation.anova import LENGTH, TOGETHER, effects
 from learning_service.recommendation.belief import LARGEST, Array
 
 LENGTHS: Final = (0.1, 0.2, 0.4, 0.8)  # over which values are alike, in shares of an axis
 LENGTHS_OF_GRID: Final = (0.15, 0.35, 0.8)  # of each of two axes
+SEVERAL: Final = 3  # axes, from which on their effects add up
+LENGTHS_OF_EFFECTS: Final = (0.2, 0.8)  # of each of several axes
+LESS: Final = 0.3  # of the deviation of the effect that matters most
 SHARED: Final = 0.5  # of the effect of one axis, between two words of another
 EVEN: Final = 1e-6  # of an axis, by which equal steps may differ
 KNOTS: Final = 48  # places of an axis that carry its curve; others are interpolated
@@ -42,6 +46,8 @@ class Layout:
 
     axes: tuple[tuple[bool, bytes], ...]  # is it in order?; one float for each value
     count: int
+    names: tuple[str, ...] = ()  # of the axes, where there are several
+    is_explained: bool = False  # the effects of the axes are asked for, too
 
     def __len__(self) -> int:
         return self.count
@@ -51,13 +57,23 @@ class Layout:
         """Return whether some values are nearer than others, as all are but those on a lone axis of words."""
         return len(self.axes) > 1 or any(ordered for ordered, _ in self.axes)
 
+    @property
+    def has_effects(self) -> bool:
+        """Return whether its values are alike by the effects of several axes."""
+        return len(self.axes) >= SEVERAL
+
 
 @dataclass(frozen=True)
 class Basis:
-    """One assumption about how much values are alike."""
+    """One assumption about how much values are alike.
 
-    columns: Array  # values x columns
-    rest: Array  # of the variance of each value, that the columns leave out
+    Behind the rows of the values may be rows of what is asked for besides: the mean of the whole grid, and it plus the
+    weight of each column of the effects. These have nothing of their own.
+    """
+
+    columns: Array  # rows x columns
+    rest: Array  # of the variance of each row, that the columns leave out
+    single: Array  # by row: 1 of a value, 0 of what is asked for besides
 
 
 def arrange(values: Sequence[VariantValue]) -> Layout:
@@ -66,18 +82,20 @@ def arrange(values: Sequence[VariantValue]) -> Layout:
     Values of several variables have an axis for each; if they are not all of the same variables, they have no order.
     """
     first = values[0]
+    names: tuple[str, ...] = ("",)
     if (
         isinstance(first, dict)
         and first
         and all(isinstance(one, dict) and one.keys() == first.keys() for one in values)
     ):
-        rows = [[one[name] for one in values if isinstance(one, dict)] for name in first]
+        names = tuple(first)
+        rows = [[one[name] for one in values if isinstance(one, dict)] for name in names]
     elif any(isinstance(one, dict) for one in values):
         return without_order(len(values))
     else:
         rows = [[one for one in values if not isinstance(one, dict)]]
-    varied = [row for row in rows if len({identity(one) for one in row}) > 1]
-    return Layout(tuple(_axis(row) for row in varied), len(values))
+    varied = [(name, row) for name, row in zip(names, rows, strict=True) if len({identity(one) for one in row}) > 1]
+    return Layout(tuple(_axis(row) for _, row in varied), len(values), tuple(name for name, _ in varied))
 
 
 def without_order(count: int) -> Layout:
@@ -90,9 +108,43 @@ def bases(layout: Layout) -> list[Basis]:
     return list(_bases(layout)) if layout.has_neighbours else []
 
 
+def basis_of_effects(layout: Layout, scales: Array | None = None) -> Basis:
+    """Return the columns of the effects of several axes, each as large as its scale says."""
+    columns = effects(layout.axes).columns
+    besides = [np.zeros((1, columns.shape[1])), np.eye(columns.shape[1])] if layout.is_explained else []
+    rows = np.concatenate([columns, *besides]) * (1.0 if scales is None else scales)
+    return Basis(rows, np.zeros(len(rows)), _single(layout))
+
+
+def bases_of_effects(layout: Layout) -> list[Basis]:
+    """Return some assumptions about the effects of several axes; none where there are fewer.
+
+    All axes matter as much, over two lengths, or one of them more than others.
+    """
+    if not layout.has_effects:
+        return []
+    found, count = effects(layout.axes), len(layout.axes)
+    strengths = np.concatenate([np.ones((2, count)), np.where(np.eye(count, dtype=bool), 1.0, LESS)])
+    lengths = np.array([*LENGTHS_OF_EFFECTS, *[LENGTH] * count])
+    variances = found.variances(strengths, np.full(len(lengths), TOGETHER), lengths)
+    variances /= variances.sum(axis=1, keepdims=True)
+    return [basis_of_effects(layout, np.sqrt(row)) for row in variances]
+
+
+def without_likeness(layout: Layout) -> Basis:
+    """Return the basis of the assumption that no value tells of any other."""
+    single = _single(layout)
+    return Basis(np.zeros((len(single), 0)), np.zeros(len(single)), single)
+
+
 def step_bases(layout: Layout) -> list[Basis]:
     """Return a basis for each place at which the curve may break off along an axis of numbers; none of words."""
     return list(_step_bases(layout))
+
+
+def _single(layout: Layout) -> Array:
+    besides = 1 + effects(layout.axes).columns.shape[1] if layout.is_explained else 0
+    return np.concatenate([np.ones(len(layout)), np.zeros(besides)])
 
 
 def _axis(row: list[Scalar]) -> tuple[bool, bytes]:
@@ -114,36 +166,42 @@ def _bases(layout: Layout) -> tuple[Basis, ...]:
         _numbers(np.frombuffer(places), is_grid=is_grid) if ordered else [_words(np.frombuffer(places))]
         for ordered, places in layout.axes
     ]
-    return tuple(_crossed(parts) for parts in product(*choices))
+    if not layout.has_effects:
+        return tuple(_crossed(layout, parts) for parts in product(*choices))
+    most = max(len(parts) for parts in choices)  # the length is the same along all axes: else there are too many
+    return tuple(_crossed(layout, [parts[at % len(parts)] for parts in choices]) for at in range(most))
 
 
 @lru_cache(maxsize=KEPT)
 def _step_bases(layout: Layout) -> tuple[Basis, ...]:
-    rows = [(ordered, *np.unique(np.frombuffer(places), return_inverse=True)) for ordered, places in layout.axes]
+    rows = [(ordered, len(np.unique(np.frombuffer(places)))) for ordered, places in layout.axes]
+    plain = [np.ones((size, 1)) for _, size in rows]
     sides = []
-    for ordered, sizes, place in rows:
-        if ordered and len(sizes) >= LEAST_VALUES:
-            steps = np.linspace(1, len(sizes) - 1, MOST_STEPS // len(rows)).round().astype(np.intp)
-            sides += [np.where(place < step, -1.0, 1.0) for step in np.unique(steps)]
+    for axis, (ordered, size) in enumerate(rows):
+        if ordered and size >= LEAST_VALUES:
+            steps = np.linspace(1, size - 1, MOST_STEPS // len(rows)).round().astype(np.intp)
+            for step in np.unique(steps):
+                side = np.where(np.arange(size) < step, -1.0, 1.0)[:, None]
+                sides.append([*plain[:axis], np.sqrt(STEP) * side, *plain[axis + 1 :]])
     if not sides:
         return ()
     parts = [
-        _curve(np.linspace(0, 1, len(sizes)), STEP_LENGTH)[place] if ordered else _words(place.astype(np.float64))
-        for ordered, sizes, place in rows
+        _curve(np.linspace(0, 1, size), STEP_LENGTH) if ordered else _words(np.arange(size, dtype=np.float64))
+        for ordered, size in rows
     ]
-    curve = np.sqrt(1 - STEP) * _crossed(parts).columns
-    return tuple(_crossed([np.column_stack([curve, np.sqrt(STEP) * side])]) for side in sides)
+    curve = np.sqrt(1 - STEP) * _rows(layout, parts)
+    return tuple(_basis(layout, np.column_stack([curve, _rows(layout, side)])) for side in sides)
 
 
 def _numbers(row: Array, *, is_grid: bool) -> list[Array]:
-    """Return the columns of an axis of numbers, for each length over which they may be alike."""
-    sizes, place = np.unique(row, return_inverse=True)
+    """Return the columns of the values of an axis of numbers, for each length over which they may be alike."""
+    sizes = np.unique(row)
     even = np.linspace(0, 1, len(sizes))
     scaled = sizes / np.abs(sizes).max()  # the difference of huge numbers would not be finite
     by_size = (scaled - scaled[0]) / (scaled[-1] - scaled[0])
     scales = [even] if is_grid or np.abs(by_size - even).max() < EVEN else [even, by_size]
     lengths = LENGTHS_OF_GRID if is_grid else LENGTHS
-    return [_curve(scale, length)[place] for scale in scales for length in lengths]
+    return [_curve(scale, length) for scale in scales for length in lengths]
 
 
 def _curve(scale: Array, length: float) -> Array:
@@ -153,10 +211,9 @@ def _curve(scale: Array, length: float) -> Array:
 
 
 def _words(row: Array) -> Array:
-    """Return the columns of an axis of words: a part is shared by all, and a part is each word's own."""
-    place = np.unique(row, return_inverse=True)[1]
-    alike = SHARED + (1 - SHARED) * np.eye(int(place.max()) + 1)
-    return _columns(alike, alike)[place]
+    """Return the columns of the values of an axis of words: a part is shared by all, and a part is each word's own."""
+    alike = SHARED + (1 - SHARED) * np.eye(len(np.unique(row)))
+    return _columns(alike, alike)
 
 
 def _matern(one: Array, other: Array, length: float) -> Array:
@@ -171,12 +228,34 @@ def _columns(knots: Array, across: Array) -> Array:
     return np.asarray((across @ axes[:, kept] / np.sqrt(sizes[kept]))[:, ::-1], np.float64)
 
 
-def _crossed(parts: Sequence[Array]) -> Basis:
+def _crossed(layout: Layout, parts: Sequence[Array]) -> Basis:
     """Return the products of the columns of all axes, without those that hardly matter."""
-    columns = parts[0]
-    for part in parts[1:]:
-        columns = (columns[:, :, None] * part[:, None, :]).reshape(len(columns), -1)
-    sizes = (columns**2).sum(axis=0)
+    return _basis(layout, _rows(layout, parts))
+
+
+def _rows(layout: Layout, parts: Sequence[Array]) -> Array:
+    """Return the products of the columns of the values of all axes, values x columns."""
+    count = len(layout)
+    columns = np.ones((len(_single(layout)), 1))
+    for axis, ((_, places), part) in enumerate(zip(layout.axes, parts, strict=True)):
+        place = np.unique(np.frombuffer(places), return_inverse=True)[1]
+        besides = [effects(layout.axes).averages(axis) @ part] if layout.is_explained else []
+        mine = np.concatenate([part[place], *besides])
+        columns = _largest((columns[:, :, None] * mine[:, None, :]).reshape(len(columns), -1), count)
+    return columns
+
+
+def _basis(layout: Layout, columns: Array) -> Basis:
+    count = len(layout)
+    columns = _largest(columns, count)
+    columns[count + 1 :] += columns[count : count + 1]
+    rest = np.zeros(len(columns))
+    rest[:count] = np.clip(1 - (columns[:count] ** 2).sum(axis=1), 0, 1)
+    return Basis(columns, rest, _single(layout))
+
+
+def _largest(columns: Array, count: int) -> Array:
+    """Return the columns that matter to so many values, which come first."""
+    sizes = (columns[:count] ** 2).sum(axis=0)
     largest = np.argsort(-sizes, kind="stable")[:MOST_COLUMNS]
-    columns = columns[:, largest[sizes[largest] > NEGLIGIBLE * sizes.max()]]
-    return Basis(columns, np.clip(1 - (columns**2).sum(axis=1), 0, 1))
+    return columns[:, largest[sizes[largest] > NEGLIGIBLE * sizes.max()]]

@@ -57,7 +57,7 @@ def believe_preferences(layout: Layout, seen: Tally) -> Belief:
     families = assumptions(layout, has_blocks=seen.has_blocks)
     parts, tied = (_explain_few if len(seen.values) <= MANY else explain_many)(families, seen)
     weights = np.array([part.weight for part in parts])
-    return mixed(parts, looked=2 / float(weights @ (1 - tied)), dof=np.inf)
+    return mixed(parts, len(layout), looked=2 / float(weights @ (1 - tied)), dof=np.inf)
 
 
 def share_won(worth: Array) -> Array:

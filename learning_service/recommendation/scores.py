@@ -15,20 +15,31 @@ are alike, are summed over a grid, so that doubt about them is in the answer: no
 """
 
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
+from learning_service.recommendation.anova import LENGTH, TOGETHER, effects
 from learning_service.recommendation.belief import Array, Belief, Part, Scale, log_half_cauchy, mixed, weigh
-from learning_service.recommendation.layout import Basis, Layout, bases, step_bases
+from learning_service.recommendation.drawing import draw
+from learning_service.recommendation.layout import Basis, Layout, bases, basis_of_effects, step_bases, without_likeness
 from learning_service.recommendation.tables import Noise, Observed, Table, observed, tabulate, trusted
 
 VALUE_RATIOS: Final = np.geomspace(0.1, 300, 9)  # of the values' standard deviation to that of the noise
 SEED_RATIOS: Final = np.geomspace(0.2, 40, 5)
+SEED_LADDER: Final = np.geomspace(0.2, 40, 12)  # of several axes
+OWN_LADDER: Final = np.geomspace(0.02, 100, 14)  # of what a value has besides the effects of several axes
+EFFECTS_PRIOR: Final = ((TOGETHER, 0.7), (LENGTH, 0.6), (0.2, 1.0))  # middle, and spread of the logarithm
+STRENGTH_SPREAD: Final = 1.0  # of the logarithm of how much each axis matters
+LONGEST: Final = 2.0
+GRID_MASS: Final = float(np.exp(log_half_cauchy(VALUE_RATIOS)).sum() * np.exp(log_half_cauchy(SEED_RATIOS)).sum())
 COARSE: Final = 2  # steps of these at first
 UNLIKELY: Final = 8.0  # by how much the logarithm of a weight is below the best: those beside it are left out
 ROUGH: Final = (0.02, 0.3)  # of the values' variance, where neighbours are alike
+SUMS: Final = 0.5  # of several axes, that values are alike by the sum of their effects
 STRUCTURE: Final = 0.5  # the probability that neighbours are alike, where there are any
 BROKEN: Final = 0.15  # the probability that they are, but for one step, where there may be one
 LEAST_STEP: Final = 1.0  # of the values' ratio: a smaller step makes no difference
@@ -42,11 +53,11 @@ class _Family:
     """Assumptions that share a basis, and for each the variances of values and seeds in those of the noise."""
 
     basis: Basis
-    smooth: Array
+    smooth: Array  # assumptions x columns, or x 1 where it is the same of all columns
     rough: Array
     seed: Array
     log_prior: Array
-    steps: NDArray[np.intp]  # of the ratios of seeds and values on their grids, by assumption
+    steps: NDArray[np.intp]  # of the ratios of seeds and of what values have of their own, by assumption
 
     def some(self, places: NDArray[np.intp]) -> "_Family":
         """Return some of these assumptions."""
@@ -62,7 +73,7 @@ class _Family:
     @property
     def own(self) -> Array:
         """The variance of each value that the columns of the basis do not explain, by assumption."""
-        return self.rough[:, None] + self.smooth[:, None] * self.basis.rest
+        return self.rough[:, None] * self.basis.single + self.smooth[:, :1] * self.basis.rest
 
 
 @dataclass(frozen=True)
@@ -89,13 +100,13 @@ def believe_scores(
     seen, families = observed(values, seeds, scores), _families(layout)
     trust = np.ones(len(scores))
     table = tabulate(seen, prior, trust)
-    likely = _likely(table, families)
+    likely = _likely(table, [*families, *_drawn(layout, table)])
     for _ in range(LOOKS if prior.astray > 1 else 0):
         before, trust = trust, _trust(seen, table, likely, trust, prior)
         if np.abs(trust - before).max() < SUSPECT:
             break
         table = tabulate(seen, prior, trust)
-        likely = _likely(table, families)
+        likely = _likely(table, [*families, *_drawn(layout, table)])
     kept, weights = weigh(np.concatenate([log_weights for _, log_weights, _ in likely]))
     ends = np.cumsum([len(noises) for _, _, noises in likely])[:-1]
     parts: list[Part] = []
@@ -105,7 +116,7 @@ def believe_scores(
             parts += _explain(table, family.some(np.flatnonzero(mine)), shares, noises[mine])
     looked = float(weights @ np.concatenate([noises for _, _, noises in likely])[kept])
     scale = Scale(seen.centre, seen.unit, prior.least, prior.most)
-    return mixed(parts, looked=looked, dof=table.dof, scale=scale)
+    return mixed(parts, len(layout), looked=looked, dof=table.dof, scale=scale)
 
 
 def _likely(table: Table, families: list[_Family]) -> list[tuple[_Family, Array, Array]]:
@@ -152,14 +163,14 @@ def _trust(
 
 def _families(layout: Layout) -> list[_Family]:
     """Return all assumptions: neighbours are alike over some length, or but for a step, or each value is on its own."""
+    alone = without_likeness(layout)
     smooth, steps = bases(layout), step_bases(layout)
-    alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
     if not smooth:
         return [_family(alone, 1.0, 1.0)]
-    chance = STRUCTURE / len(smooth) / len(ROUGH)
+    chance = STRUCTURE / len(smooth) / len(ROUGH) * (1 - SUMS if layout.has_effects else 1.0)
     alike = [_family(basis, share, chance) for basis in smooth for share in ROUGH]
     broken = [_family(basis, ROUGH[0], BROKEN / len(steps)) for basis in steps]
-    broken = [family.some(np.flatnonzero(family.smooth + family.rough > LEAST_STEP**2)) for family in broken]
+    broken = [family.some(np.flatnonzero(family.smooth[:, 0] + family.rough > LEAST_STEP**2)) for family in broken]
     return [*alike, *broken, _family(alone, 1.0, 1 - STRUCTURE - (BROKEN if steps else 0.0))]
 
 
@@ -169,12 +180,46 @@ def _family(basis: Basis, share: float, chance: float) -> _Family:
     seed, value = SEED_RATIOS[steps[0]], VALUE_RATIOS[steps[1]]
     return _Family(
         basis=basis,
-        smooth=value**2 * (1 - share),
+        smooth=value[:, None] ** 2 * (1 - share),
         rough=value**2 * share,
         seed=seed**2,
         log_prior=log_half_cauchy(value) + log_half_cauchy(seed) + np.log(chance),
         steps=steps.T,
     )
+
+
+def _drawn(layout: Layout, table: Table) -> list[_Family]:
+    """Return assumptions about the effects of several axes, none where there are fewer."""
+    if not layout.has_effects:
+        return []
+    basis, of = basis_of_effects(layout), effects(layout.axes)
+    system = _system(table, basis)
+
+    def family(draws: Array) -> _Family:
+        seed, value = (np.tan(np.pi / 2 * ndtr(row)) for row in draws.T[:2])  # half-Cauchy
+        together, length, own = (
+            middle * np.exp(spread * row) for (middle, spread), row in zip(EFFECTS_PRIOR, draws.T[2:5], strict=True)
+        )
+        value = np.clip(value, VALUE_RATIOS[0], VALUE_RATIOS[-1])
+        strengths = value[:, None] * np.exp(STRENGTH_SPREAD * draws[:, 5:]) / np.sqrt(len(of.axes))
+        steps = np.array([_nearest(SEED_LADDER, seed), _nearest(OWN_LADDER, own * value)])
+        return _Family(
+            basis=basis,
+            smooth=of.variances(strengths, together, np.minimum(length, LONGEST)),
+            rough=OWN_LADDER[steps[1]] ** 2,
+            seed=SEED_LADDER[steps[0]] ** 2,
+            log_prior=np.zeros(len(draws)),
+            steps=COARSE * steps.T,  # all are weighed at first, as none is beside another
+        )
+
+    draws, counting = draw(lambda some: _weigh(system, table, family(some))[0], 5 + len(of.axes))
+    return [changed(family(draws), log_prior=counting + np.log(STRUCTURE * SUMS * GRID_MASS))]
+
+
+def _nearest(ladder: Array, numbers: Array) -> NDArray[np.intp]:
+    """Return the step of a geometric ladder that is nearest to each number."""
+    gaps: Array = np.abs(np.log(np.maximum(numbers, ladder[0]))[:, None] - np.log(ladder))
+    return np.asarray(gaps.argmin(axis=1), np.intp)
 
 
 def _system(table: Table, basis: Basis) -> _System:
@@ -204,7 +249,7 @@ def _scaled(system: _System, table: Table, family: _Family) -> tuple[Array, Arra
     one, own = np.ones((len(family.seed), 1)), family.own[:, table.tried]
     seed = np.repeat(family.seed[:, None], len(table.by_seed), axis=1)
     gone, left = (own, seed) if system.has_seeds else (seed, own)
-    smooth = np.repeat(np.sqrt(family.smooth)[:, None], family.basis.columns.shape[1], axis=1)
+    smooth = np.broadcast_to(np.sqrt(family.smooth), (len(one), family.basis.columns.shape[1]))
     scales = np.concatenate([one, smooth, np.sqrt(left), one], axis=1)
     # What is eliminated depends on one of the two ratios alone, so few of these matrices differ.
     ratio = family.steps[:, 1 if system.has_seeds else 0]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning_service.recommendation.belief import Array, log_half_cauchy
-from learning_service.recommendation.layout import Basis, Layout, bases
+from learning_service.recommendation.layout import Layout, bases, bases_of_effects, without_likeness
 from learning_service.recommendation.scores import ROUGH, STRUCTURE
 
 DEVIATIONS: Final = np.geomspace(0.25, 4, 5)  # of the worths, in units in which 1 is odds of 2.7 to 1
@@ -55,16 +55,16 @@ def assumptions(layout: Layout, *, has_blocks: bool) -> list[list[Assumption]]:
 
     Those of one list differ by the standard deviation of the worths alone.
     """
-    smooth = bases(layout)
+    smooth = [*bases(layout), *bases_of_effects(layout)]
     crossings = list(zip(CROSSED, log_half_cauchy(CROSSED), strict=True)) if has_blocks else [(0.0, 0.0)]
-    alone = Basis(np.zeros((len(layout), 0)), np.zeros(len(layout)))
+    alone = without_likeness(layout)
     shares = [(basis, share, STRUCTURE / len(smooth) / len(ROUGH)) for basis in smooth for share in ROUGH]
     heights = log_half_cauchy(DEVIATIONS)
     return [
         [
             Assumption(
                 columns=deviation * np.sqrt(1 - share) * basis.columns,
-                own=deviation * np.sqrt(share + (1 - share) * basis.rest),
+                own=deviation * np.sqrt(share * basis.single + (1 - share) * basis.rest),
                 crossed=crossed,
                 log_prior=float(np.log(chance) + height + rarity),
             )

@@ -10,7 +10,7 @@ from learning_service.recommendation.belief import Array, Belief, Part, Scale, m
 def belief(means: list[float], covariance: Array, dof: float = np.inf, scale: Scale | None = None) -> Belief:
     """Return the belief of one multivariate t distribution."""
     part = Part(1.0, np.array(means), np.linalg.cholesky(covariance).astype(np.float64), np.zeros(len(means)))
-    return mixed([part], looked=1.0, dof=dof, scale=scale or Scale())
+    return mixed([part], len(part.means), looked=1.0, dof=dof, scale=scale or Scale())
 
 
 def test_of_two_values_the_probability_is_that_of_their_difference() -> None:
@@ -75,7 +75,7 @@ def test_assumptions_are_mixed_by_weight() -> None:
     """The probability under two assumptions is the weighted mean of both."""
     parts = [Part(0.75, np.array([1.0, 0.0]), np.zeros((2, 1)), np.full(2, np.sqrt(0.5)))]
     parts.append(Part(0.25, np.array([0.0, 1.0]), np.sqrt(0.5) * np.eye(2), np.zeros(2)))
-    both = mixed(parts, looked=1.0, dof=np.inf)
+    both = mixed(parts, len(parts[0].means), looked=1.0, dof=np.inf)
     assert both.p_best[0] == pytest.approx(0.75 * ndtr(1) + 0.25 * ndtr(-1), abs=0.02)
     assert both.means == pytest.approx([0.75, 0.25])
     gap, variance = both.difference(0, 1)
@@ -84,5 +84,5 @@ def test_assumptions_are_mixed_by_weight() -> None:
 
 def test_the_sample_of_many_values_is_bounded() -> None:
     """Memory is no matter of how many values there are."""
-    many = mixed([Part(1.0, np.zeros(20_000), np.zeros((20_000, 1)), np.ones(20_000))], looked=1.0, dof=np.inf)
+    many = mixed([Part(1.0, np.zeros(20_000), np.zeros((20_000, 1)), np.ones(20_000))], 20_000, looked=1.0, dof=np.inf)
     assert many.sample.size < 2 * 8_000_000

@@ -17,7 +17,7 @@ def belief(means: list[float], variance: float | list[float], noise: float = 1.0
     """Return independent normal values; `noise` is the variance of one more look at a difference."""
     deviations = np.sqrt(np.broadcast_to(variance, len(means)))
     part = Part(1.0, np.array(means), np.zeros((len(means), 1)), deviations)
-    return mixed([part], looked=noise / 2, dof=np.inf)
+    return mixed([part], len(part.means), looked=noise / 2, dof=np.inf)
 
 
 def judge(
