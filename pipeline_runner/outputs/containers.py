@@ -66,7 +66,7 @@ def without_metadata(data: bytes) -> bytes:
             kept = (part for part in png_chunks(data) if _shows_png(data, part))
             return PNG_SIGNATURE + b"".join(data[part.start : part.end] for part in kept)
         case "JPEG":
-            kept = (part for part in _jpeg_segments(data) if _shows_jpeg(part))
+            kept = (part for part in jpeg_segments(data) if _shows_jpeg(part))
             return data[:2] + b"".join(data[part.start : part.end] for part in kept)
         case "WEBP":
             return _bare_webp(data)
@@ -90,7 +90,7 @@ def _shows_png(data: bytes, part: _Part) -> bool:
     return not part.name[0] & _ANCILLARY
 
 
-def _jpeg_segments(data: bytes) -> Iterator[_Part]:
+def jpeg_segments(data: bytes) -> Iterator[_Part]:
     """Find the segments; the last one is all from the first scan on."""
     at = 2
     while at + 4 <= len(data):
@@ -118,7 +118,7 @@ def _shows_jpeg(part: _Part) -> bool:
 
 
 def _jpeg_size(data: bytes) -> Size:
-    for part in _jpeg_segments(data):
+    for part in jpeg_segments(data):
         if part.name[0] in _FRAMES:
             height, width = struct.unpack_from(">HH", data, part.body + 1)
             return (width, height)

@@ -17,6 +17,7 @@ _NAMES: Final = {
     "model": "Model",
 }
 LINE_LIMIT: Final = 65_536
+_DECODER: Final = json.JSONDecoder()
 # a last line of fewer than three pairs is a part of the prompt for the web UI
 _FILLERS: Final = ("Software: variantbus", "Format: infotext")
 
@@ -41,7 +42,7 @@ def _quoted(value: ConfigValue) -> str:
 
 
 def read_infotext(text: str) -> dict[str, str]:
-    """Read the `Name: value` pairs of the last line, whoever wrote it; a value in quotes is JSON.
+    """Read the `Name: value` pairs of the last line, whoever wrote it; a value in quotes or brackets may be JSON.
 
     A line that no generator writes, of over `LINE_LIMIT` characters, is read as none.
     """
@@ -59,12 +60,14 @@ def read_infotext(text: str) -> dict[str, str]:
 
 
 def _next_value(text: str) -> tuple[str, str]:
-    """Split off one value; return it and what stands behind its comma."""
-    if text.startswith('"'):
+    """Split off one value; return it and what stands behind its comma. A list or table in JSON stays as it is."""
+    if text.startswith(('"', "[", "{")):
         try:
-            value, end = json.JSONDecoder().raw_decode(text)
-            return str(value), text[end:].lstrip(" ,")
-        except ValueError:
-            pass  # the quote belongs to the value
+            value, end = _DECODER.raw_decode(text)
+            behind = text[end:].lstrip(" ")
+            if not behind or behind.startswith(","):
+                return value if isinstance(value, str) else text[:end], behind.lstrip(" ,")
+        except (ValueError, RecursionError):
+            pass  # the quote or bracket belongs to the value
     value, _, rest = text.partition(",")
     return value.strip(), rest.lstrip()
