@@ -10,7 +10,8 @@ T = TypeVar("T")
 
 _TEXTS: Final = frozenset({"application/json", "application/toml", "application/yaml", "application/x-ndjson"})
 # how much a result says to who looks at it; people are asked about the results that say most
-_LEVELS: Final[dict[Kind, int]] = {"picture": 4, "video": 4, "sound": 3, "model": 2, "text": 1, "file": 0}
+TEXT_LEVEL: Final = 1
+_LEVELS: Final[dict[Kind, int]] = {"picture": 4, "video": 4, "sound": 3, "model": 2, "text": TEXT_LEVEL, "file": 0}
 
 
 def kind_of(result: ImageRef) -> Kind:

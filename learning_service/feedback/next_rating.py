@@ -4,15 +4,15 @@ import zlib
 from collections.abc import Collection
 
 from bus.contracts.feedback import RatingNextParams, RatingNextReply
-from bus.contracts.messages import ImageRef
+from bus.contracts.media import asked_about
 from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
-from learning_service.experiments.judgements import Picture
 from learning_service.experiments.model import Experiment
 from learning_service.feedback.ratings import hint_of
 from learning_service.recommendation.evidence import STARS
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import stars_of
+from learning_service.storage.results import PictureRow, image_of, picture_of
 from learning_service.storage.store import LearningStore
 
 
@@ -34,17 +34,13 @@ class NextRating:
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
         statistics = yield from wait(in_thread(load_statistics, "import"))
-        images: dict[str, ImageRef] = {}
-        pictures: list[Picture] = []
+        rows: list[PictureRow] = []
         for page in self._store.results.picture_pages(params.experiment_id):
-            shown = [row for row in page if row.image.width and row.image.height]
-            images |= {row.sha256: row.image for row in shown}
-            pictures += [
-                Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
-                for row in shown
-                if row.variant_index in experiment.variants
-            ]
+            rows += page
             yield None
+        shown = asked_about(rows, image_of)
+        images = {row.sha256: row.image for row in shown}
+        pictures = [picture_of(row) for row in shown if row.variant_index in experiment.variants]
         stars = stars_of(self._store.judgements.ratings(params.experiment_id))
         values = {index: variant.value for index, variant in experiment.variants.items()}
         seed, passed = zlib.crc32(params.experiment_id.encode()), frozenset(params.passed)

@@ -22,7 +22,8 @@ from bus.contracts.feedback import (
     RatingListReply,
     RatingView,
 )
-from bus.contracts.messages import ImageRated, ImageRef, ImagesCompared
+from bus.contracts.media import asked_about
+from bus.contracts.messages import ImageRated, ImagesCompared
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.log import Log
 from bus.protocol import topics
@@ -37,7 +38,7 @@ from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import objective_of
 from learning_service.storage.finding import find_pictures, makers, variants_of
 from learning_service.storage.judgements import ComparisonRow, RatingRow
-from learning_service.storage.results import PictureRow
+from learning_service.storage.results import PictureRow, image_of, picture_of
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -134,19 +135,18 @@ class FeedbackService:
 
     def _draw_pair(self, experiment_id: str) -> Steps[PairReply]:
         statistics = yield from wait(in_thread(load_statistics, "import"))
-        images: dict[str, ImageRef] = {}
-        pictures: list[Picture] = []
+        rows: list[PictureRow] = []
         for page in self._store.results.picture_pages(experiment_id):
-            shown = [row for row in page if row.image.width and row.image.height]
-            images |= {row.sha256: row.image for row in shown}
-            pictures += map(_picture, shown)
+            rows += page
             yield None
+        shown = asked_about(rows, image_of)
+        images = {row.sha256: row.image for row in shown}
         judged: list[Preference] = []
-        for rows in self._store.judgements.comparison_pages(experiment_id):
-            judged += [one.preference for one in rows]
+        for comparisons in self._store.judgements.comparison_pages(experiment_id):
+            judged += [one.preference for one in comparisons]
             yield None
         values = {index: one.value for index, one in self._store.get(experiment_id).variants.items()}
-        pictures = [one for one in pictures if one.variant_index in values]
+        pictures = [picture_of(row) for row in shown if row.variant_index in values]
         seed = zlib.crc32(experiment_id.encode())
         name = f"next pair of {experiment_id}"
         pair = yield from wait(in_thread(lambda: statistics.next_pair(values, pictures, judged, seed), name))
@@ -228,7 +228,7 @@ class FeedbackService:
         rows = find_pictures(self._store, params.experiment_id, sha256)
         if not rows:
             raise ControlError("not_found", f"{name}: {_no_picture(params.experiment_id, sha256)}")
-        return [_picture(row) for row in rows]
+        return [picture_of(row) for row in rows]
 
     def _compared_reply(self, experiment_id: str, said: Preference) -> ComparedReply:
         return ComparedReply(
@@ -279,10 +279,6 @@ def choose_sides(
         key=lambda pair: (asked[frozenset(pair)], pair[0].repeat_index != pair[1].repeat_index, pair),
         default=None,
     )
-
-
-def _picture(row: PictureRow) -> Picture:
-    return Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
 
 
 def _no_picture(experiment_id: str, sha256: str) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.contracts.fields import VariantValue
+from bus.contracts.media import asked_about
 from bus.contracts.pipeline_specs import Pipelines
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
@@ -19,7 +20,6 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.failures import Failures, reason_of
-from learning_service.experiments.judgements import Picture
 from learning_service.experiments.model import Experiment, SearchState, experiment_view
 from learning_service.experiments.plan import parse_job_id, plan_space, runs_alone
 from learning_service.experiments.space import first_round
@@ -39,6 +39,7 @@ from learning_service.search.situation import (
     waits_text,
 )
 from learning_service.storage.job_rows import job_kind
+from learning_service.storage.results import PictureRow, image_of, picture_of
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -168,15 +169,11 @@ class AdaptiveSearch:
         name, definition, spent = experiment.experiment_id, experiment.definition, experiment.spent
         in_flight = sum(variant.planned - variant.ended for variant in experiment.variants.values())
         seen = yield from observe(experiment, self._store.results, self._store.judgements)
-        pictures: list[Picture] = []
+        rows: list[PictureRow] = []
         for page in self._store.results.picture_pages(name) if seen.objective.kind != "metric" else ():
-            # other files are only counted where there is no picture: a person is not asked about them
-            shown = [row for row in page if not seen.reported.has_pictures or (row.image.width and row.image.height)]
-            pictures += [
-                Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
-                for row in shown
-            ]
+            rows += page
             yield None
+        pictures = [picture_of(row) for row in asked_about(rows, image_of)]
         rated = {row.sha256 for row in self._store.judgements.ratings(name)}
         unjudged = unjudged_pictures(seen.objective, pictures, rated, self._store.judgements.count_comparisons(name))
         space = plan_space(definition, self._dispatcher.pipelines())

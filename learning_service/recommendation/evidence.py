@@ -51,9 +51,16 @@ PREFERENCE: Final = Objective(kind="preference")
 
 
 def star_scores(rated: Iterable[Picture], stars: Mapping[str, int]) -> list[Score]:
-    """Return the score of each rated picture (see `rated_once`); `stars` are those of each by its hash."""
+    """Return the score of each job with rated pictures (see `rated_once`): the mean of their stars.
+
+    `stars` are those of each picture by its hash. Pictures of one job are one look: they share all but chance.
+    """
+    of_job: dict[tuple[int, int], list[int]] = {}
+    for one in rated:
+        of_job.setdefault((one.variant_index, one.repeat_index), []).append(stars[one.sha256])
     return [
-        Score(variant_index=one.variant_index, repeat_index=one.repeat_index, score=stars[one.sha256]) for one in rated
+        Score(variant_index=variant, repeat_index=repeat, score=sum(given) / len(given))
+        for (variant, repeat), given in of_job.items()
     ]
 
 

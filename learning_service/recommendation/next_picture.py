@@ -38,20 +38,19 @@ def next_picture(
 
     `values` are those of the variants, `stars` the ratings by the hashes of pictures, `passed` the hashes of those that
     somebody does not want to rate. First come some values that are spread evenly; then `top_two` chooses among the
-    values with pictures that are not rated. The picture is that of the seed that compares the value best with its
-    rival. `seed` decides what is left to chance, so the same question gives the same picture. Of several `blocks` each
-    is one look, as in the recommendation, which would otherwise doubt when this one says that nobody has to go on.
+    values with pictures that are not rated; of several that a job has made, one is rated before any job has two. The
+    picture is that of the seed that compares the value best with its rival. `seed` decides what is left to chance, so
+    the same question gives the same picture. Of several `blocks` each is one look, as in the recommendation, which
+    would otherwise doubt when this one says that nobody has to go on.
     """
     rated = list(rated_once(pictures, stars).values())
-    by_variant: dict[int, list[Picture]] = {}
-    for one in sorted(set(pictures)):
-        by_variant.setdefault(one.variant_index, []).append(one)
-    places = {variant: place for place, variant in enumerate(sorted(by_variant))}
-    open_ = {
-        place: left
-        for variant, place in places.items()
-        if (left := [one for one in by_variant[variant] if one.sha256 not in stars and one.sha256 not in passed])
-    }
+    places = {variant: place for place, variant in enumerate(sorted({one.variant_index for one in pictures}))}
+    looked = {(one.variant_index, one.repeat_index) for one in rated}
+    waiting = [one for one in sorted(set(pictures)) if one.sha256 not in stars and one.sha256 not in passed]
+    fresh = [one for one in waiting if (one.variant_index, one.repeat_index) not in looked]
+    open_: dict[int, list[Picture]] = {}
+    for one in fresh or waiting:
+        open_.setdefault(places[one.variant_index], []).append(one)
     seeds: dict[int, set[int]] = {place: set() for place in places.values()}
     for one in rated:
         seeds[places[one.variant_index]].add(one.repeat_index)

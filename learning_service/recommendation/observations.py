@@ -19,7 +19,7 @@ from learning_service.recommendation.evidence import (
 )
 from learning_service.recommendation.obstacles import Reported, reported_by
 from learning_service.storage.judgements import ComparisonRow, Judgements, RatingRow
-from learning_service.storage.results import PictureRow, ResultRow, Results
+from learning_service.storage.results import ResultRow, Results, picture_of
 
 
 class Observations(NamedTuple):
@@ -54,7 +54,7 @@ def observe(
     elif stars := stars_of(judgements.ratings(name)):
         rated: dict[tuple[int, str], Picture] = {}
         for pictures in results.picture_pages(name):
-            rated_once(map(_picture, pictures), stars, rated)
+            rated_once(map(picture_of, pictures), stars, rated)
             yield None
         scores = star_scores(rated.values(), stars)
     return Observations(scores, candidates(experiment, space), objective, reported)
@@ -106,10 +106,6 @@ def metric_scores(results: Iterable[ResultRow], name: str) -> list[Score]:
         for row, score in found
         if score is not None
     ]
-
-
-def _picture(row: PictureRow) -> Picture:
-    return Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
 
 
 def _is_planned(experiment: Experiment, row: ComparisonRow) -> bool:

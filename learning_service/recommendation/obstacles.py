@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+from bus.contracts.media import TEXT_LEVEL, level_of
 from bus.protocol.validation import near_miss
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.evidence import Objective
@@ -15,15 +16,15 @@ class Reported(NamedTuple):
 
     completed: int
     metrics: list[str]  # their names
-    has_pictures: bool
+    level: int  # how much their results say to who looks at them, see `bus.contracts.media`
 
 
 def reported_by(experiment: Experiment) -> Reported:
     """Return what the completed jobs of an experiment have brought."""
     variants = list(experiment.variants.values())
     names = sorted({name for variant in variants for name in variant.metric_sums})
-    has_pictures = any(image.width and image.height for variant in variants for image in variant.images)
-    return Reported(experiment.counts.completed, names, has_pictures)
+    level = max((level_of(image) for variant in variants for image in variant.images), default=0)
+    return Reported(experiment.counts.completed, names, level)
 
 
 def problem_of(experiment_id: str, objective: Objective, seen: int, reported: Reported) -> str:
@@ -41,10 +42,13 @@ def problem_of(experiment_id: str, objective: Objective, seen: int, reported: Re
         hint = near_miss(objective.name, reported.metrics)
         told = f"; {hint}" if hint.endswith("?") else f", they report {known};"
         return f"no job has reported {objective.name!r}{told} {change}"
-    if reported.has_pictures:
+    if reported.level > TEXT_LEVEL or (reported.level and not known):
         return ""
+    deed = DEED[objective.kind]
+    if reported.level:  # a text may be what is judged, or a log
+        return f"only texts have come, which nobody has {deed}d yet, and they report {known}; {change}"
     has = f"they report {known}" if known else "nor reported a metric"
-    return f"no job has made a picture to {DEED[objective.kind]}, {has}; {change}"
+    return f"no job has made anything to {deed}, {has}; {change}"
 
 
 def remark_on(objective: Objective, seen: int, reported: Reported) -> str:

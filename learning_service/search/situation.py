@@ -55,14 +55,18 @@ def room_for(objective: Objective, workers: int, in_flight: int, unjudged: int) 
 def unjudged_pictures(
     objective: Objective, pictures: Collection[Picture], rated: Collection[str], comparisons: int
 ) -> int:
-    """Return how many pictures wait for a person: each is rated, or there are as many comparisons as pictures.
+    """Return how many jobs wait for a person: one picture of each is rated, or there are as many comparisons as jobs.
 
-    `rated` are content hashes. There is nothing to compare where the values make no difference.
+    `rated` are content hashes. Jobs that made the same count once, if they are to be compared once for each value.
+    There is nothing to compare where the values make no difference.
     """
+    made: dict[tuple[int, int], set[str]] = {}
+    for one in pictures:
+        made.setdefault((one.variant_index, one.repeat_index), set()).add(one.sha256)
     if objective.kind == "stars":
-        return len({one.sha256 for one in pictures}.difference(rated))
+        return len({frozenset(hashes) for hashes in made.values() if hashes.isdisjoint(rated)})
     if objective.kind == "preference" and can_be_compared(pictures):
-        return max(0, len({(one.variant_index, one.sha256) for one in pictures}) - comparisons)
+        return max(0, len({(variant, frozenset(hashes)) for (variant, _), hashes in made.items()}) - comparisons)
     return 0
 
 

@@ -12,6 +12,7 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.row_checksums import Value, row_crc
 from bus.eventlog.transaction import Transaction
+from learning_service.experiments.judgements import Picture
 from learning_service.experiments.pictures import decode_hashes
 from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.variants import seconds_of
@@ -48,6 +49,16 @@ class PictureRow(NamedTuple):
     variant_index: int
     repeat_index: int
     image: ImageRef
+
+
+def image_of(row: PictureRow) -> ImageRef:
+    """Return what is told of the picture itself."""
+    return row.image
+
+
+def picture_of(row: PictureRow) -> Picture:
+    """Return the picture as it is judged."""
+    return Picture(variant_index=row.variant_index, repeat_index=row.repeat_index, sha256=row.sha256)
 
 
 class EndedJobs:

@@ -178,3 +178,23 @@ def test_where_all_values_make_the_same_picture_nobody_is_asked_to_compare(servi
     assert search_of(learning) == SearchStatus(
         state="stopped", budget=40, spent=FIRST, reason="nothing to go by: no two values have pictures that differ"
     )
+
+
+@pytest.mark.parametrize(
+    ("media_type", "reason"),
+    [
+        ("audio/wav", f"waits for ratings of {FIRST} pictures"),
+        ("application/octet-stream", "nothing to go by: no job has made anything to rate, nor reported a metric"),
+    ],
+)
+def test_a_search_waits_for_stars_of_what_can_be_rated_alone(services: Services, media_type: str, reason: str) -> None:
+    """It waited for ever for those of files that nobody can look at, which `rate --next` does not show."""
+    runner, learning = started(services, replace(PLAN, objective="stars"))
+    done: set[str] = set()
+
+    def file(_name: str) -> JobResult:
+        made = replace(image(f"{len(done):064x}"), width=0, height=0, media_type=media_type)
+        return replace(well(), images=(made,))
+
+    make(runner, done, file)
+    wait_until(lambda: (search_of(learning).reason or "").startswith(reason), what=reason)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.feedback import ComparedReply
+from bus.contracts.feedback import ComparedReply, RatingNextReply
 from bus.contracts.messages import JobResult
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
@@ -126,14 +126,38 @@ def test_a_picture_of_two_variants_is_compared_for_both(log: Log) -> None:
     assert sorted(sorted(pair[:2]) for pair in feedback.compared()) == [[0, 2], [0, 2], [1, 2], [1, 2]]
 
 
-def test_what_is_no_picture_is_not_shown(log: Log) -> None:
-    """A file without width and height can be rated, not put beside another."""
+def files(number: int, *media_types: str) -> JobResult:
+    """Return the result of a job with files that are no pictures; the first one has this number."""
+    made = [
+        replace(image(sha(number + at)), width=0, height=0, media_type=media_type)
+        for at, media_type in enumerate(media_types)
+    ]
+    return JobResult(success=True, images=tuple(made))
+
+
+def test_what_is_no_picture_is_not_put_beside_one(log: Log) -> None:
+    """A text can be rated; where there are pictures, nobody is asked about it."""
     feedback = FeedbackRequests(log, {(0, 0): (5,)})
-    text = replace(image(sha(6)), width=0, height=0, media_type="text/plain")
-    feedback.end(1, 0, JobResult(success=True, images=(text,)))
+    feedback.end(1, 0, files(6, "text/plain"))
 
     assert feedback.pair().left is None
     assert feedback.rate(sha(6), 3).rated == 1
+
+
+@pytest.mark.parametrize("media_type", ["video/webm", "audio/wav", "model/gltf-binary", "text/plain"])
+def test_whatever_people_can_look_at_is_rated_and_compared(log: Log, media_type: str) -> None:
+    """A video, a sound, a model or a text; not the file beside it that can only be saved."""
+    feedback = FeedbackRequests(log, {})
+    for value in (0, 1):
+        feedback.end(value, 0, files(10 * value, media_type, "application/octet-stream"))
+
+    assert sorted(shown(feedback)) == [0, 10]
+    asked = set[str]()
+    while (following := feedback.ask("rating.next", RatingNextReply)).image:
+        asked.add(following.image.sha256)
+        feedback.rate(following.image.sha256, 3)
+    assert asked == {sha(0), sha(10)}
+    assert (following.rated, following.left) == (2, 0)
 
 
 def test_without_scipy_the_sentence_says_what_to_install(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

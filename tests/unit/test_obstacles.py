@@ -27,21 +27,28 @@ CHANGE = "`variantbus experiment set e objective=NAME` changes the objective"
 @pytest.mark.parametrize(
     ("objective", "reported", "sentence"),
     [
-        (LOS, Reported(2, ["loss"], has_pictures=False), f"no job has reported 'los'; did you mean 'loss'? {CHANGE}"),
-        (LOS, Reported(2, ["acc", "x"], has_pictures=True), f"no job has reported 'los', they report acc, x; {CHANGE}"),
-        (LOS, Reported(2, [], has_pictures=True), f"no job has reported 'los', nor any other metric; {CHANGE}"),
+        (LOS, Reported(2, ["loss"], level=0), f"no job has reported 'los'; did you mean 'loss'? {CHANGE}"),
+        (LOS, Reported(2, ["acc", "x"], level=4), f"no job has reported 'los', they report acc, x; {CHANGE}"),
+        (LOS, Reported(2, [], level=4), f"no job has reported 'los', nor any other metric; {CHANGE}"),
         (
             STARS,
-            Reported(1, ["loss"], has_pictures=False),
-            f"no job has made a picture to rate, they report loss; {CHANGE}",
+            Reported(1, ["loss"], level=0),
+            f"no job has made anything to rate, they report loss; {CHANGE}",
         ),
         (
             PREFERENCE,
-            Reported(1, [], has_pictures=False),
-            f"no job has made a picture to compare, nor reported a metric; {CHANGE}",
+            Reported(1, [], level=0),
+            f"no job has made anything to compare, nor reported a metric; {CHANGE}",
         ),
-        (STARS, Reported(1, ["loss"], has_pictures=True), ""),
-        (LOS, Reported(0, [], has_pictures=False), ""),
+        (STARS, Reported(1, ["loss"], level=4), ""),
+        (STARS, Reported(1, ["loss"], level=3), ""),
+        (STARS, Reported(1, [], level=1), ""),
+        (
+            PREFERENCE,
+            Reported(1, ["loss"], level=1),
+            f"only texts have come, which nobody has compared yet, and they report loss; {CHANGE}",
+        ),
+        (LOS, Reported(0, [], level=0), ""),
     ],
 )
 def test_an_objective_that_never_comes_is_told(objective: Objective, reported: Reported, sentence: str) -> None:
@@ -53,8 +60,8 @@ def test_an_objective_that_never_comes_is_told(objective: Objective, reported: R
 def test_a_problem_is_told_without_the_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take a second to load and memory; the answer is the one that they would give, but for its sentence."""
     experiment = planned_experiment()
-    seen = Observations([], candidates(experiment), LOS, Reported(1, ["loss"], has_pictures=False))
-    theirs = make_recommendation(experiment, seen._replace(reported=Reported(0, [], has_pictures=False)))
+    seen = Observations([], candidates(experiment), LOS, Reported(1, ["loss"], level=0))
+    theirs = make_recommendation(experiment, seen._replace(reported=Reported(0, [], level=0)))
     monkeypatch.setattr("learning_service.recommendation.service.load_statistics", None)
 
     made = make_recommendation(experiment, seen)
@@ -75,16 +82,16 @@ def test_a_problem_is_told_without_the_statistics(monkeypatch: pytest.MonkeyPatc
 )
 def test_jobs_without_the_metric_are_counted(objective: Objective, seen: int, sentence: str) -> None:
     """Beside those that report it."""
-    assert remark_on(objective, seen, Reported(5, ["los"], has_pictures=False)) == sentence
+    assert remark_on(objective, seen, Reported(5, ["los"], level=0)) == sentence
 
 
 def test_what_jobs_have_brought_is_known_of_the_variants() -> None:
     """Nothing is read for it."""
     experiment = planned_experiment()
-    assert reported_by(experiment) == Reported(0, [], has_pictures=False)
+    assert reported_by(experiment) == Reported(0, [], level=0)
     variant = experiment.variants[1]
     experiment.put(replace(variant, completed=1, metric_sums={"b": (1.0, 1), "a": (1.0, 1)}, packed=pack([image()])))
-    assert reported_by(experiment) == Reported(1, ["a", "b"], has_pictures=True)
+    assert reported_by(experiment) == Reported(1, ["a", "b"], level=4)
 
 
 @pytest.mark.fault(item="F95")

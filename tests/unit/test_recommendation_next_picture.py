@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from learning_service.experiments.judgements import Picture
 from learning_service.recommendation.next_picture import FIRST, Suggestion, next_picture
@@ -97,3 +98,16 @@ def test_the_order_of_pictures_and_ratings_does_not_matter(order: int) -> None:
     _, stars, suggestion = rate(10)
     turned = dict(list(stars.items())[::order])
     assert next_picture(PLAN, PICTURES[::order], turned, 1) == suggestion
+
+
+def test_one_picture_of_each_job_comes_before_the_second_of_any() -> None:
+    """Those of one job are one look; they are asked for all the same where nothing else is left."""
+    pairs = [replace(one, sha256=f"{one.sha256}-{half}") for one in PICTURES[:12] for half in "ab"]
+    stars: dict[str, int] = {}
+    for _ in range(12):
+        picture = next_picture(PLAN, pairs, stars, 1).picture
+        assert picture
+        stars[picture.sha256] = stars_of(picture)
+
+    assert {name[:-2] for name in stars} == {one.sha256 for one in PICTURES[:12]}
+    assert next_picture(PLAN, pairs, stars, 1).picture

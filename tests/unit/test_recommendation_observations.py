@@ -86,6 +86,14 @@ def test_a_star_counts_once_for_each_variant_that_made_the_picture() -> None:
     assert star_scores(rated_once(pictures, stars).values(), stars) == scores((0, 1, 5), (1, 0, 5), (2, 0, 1))
 
 
+def test_the_pictures_of_one_job_are_one_look() -> None:
+    """A batch counts as its mean: otherwise four of one seed would be as sure as four seeds."""
+    stars = {"a": 5, "b": 2, "c": 1}
+    pictures = [made("a", 0, 0), made("b", 0, 0), made("unrated", 0, 0), made("c", 0, 1)]
+
+    assert star_scores(rated_once(pictures, stars).values(), stars) == scores((0, 0, 3.5), (0, 1, 1))
+
+
 def test_a_metric_counts_where_a_completed_job_reports_it() -> None:
     """Zero is a number like others."""
     results = [
@@ -222,9 +230,7 @@ def test_stars_are_gathered_of_the_pictures() -> None:
 
     assert observed(stored).seen == scores((1, 0, 4.0))
     assert stored.read == ["ratings of exp-1", "pictures of exp-1"]
-    assert observed(unrated) == Observations(
-        [], candidates(planned_experiment()), STARS, Reported(0, [], has_pictures=False)
-    )
+    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS, Reported(0, [], level=0))
     assert unrated.read == ["ratings of exp-1"]
 
 

@@ -49,6 +49,16 @@ def test_people_are_asked_for_stars_of_each_picture_or_as_many_comparisons() -> 
     assert waits_text(STARS, 0) == ""
 
 
+def test_a_job_with_several_pictures_waits_for_the_stars_of_one() -> None:
+    """A search would stand still for a batch that nobody wants to rate as a whole."""
+    batches = pictures_of((0, 0, "a"), (0, 0, "b"), (1, 0, "c"), (1, 0, "d"))
+    assert unjudged_pictures(STARS, batches, (), 0) == 2
+    assert unjudged_pictures(STARS, batches, {"b"}, 0) == 1
+    assert unjudged_pictures(STARS, batches, {"b", "c", "d"}, 0) == 0
+    assert unjudged_pictures(PREFERENCE, batches, (), 0) == 2
+    assert unjudged_pictures(PREFERENCE, batches, (), 1) == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(made=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab")), max_size=6))
 def test_nobody_is_waited_for_where_there_is_no_pair_to_compare(made: list[tuple[int, int, str]]) -> None:
