@@ -11,7 +11,7 @@ from bus.contracts.topics import VARIANT_STATUS
 from bus.protocol import topics
 from learning_service.events.grouping import Grouping
 from learning_service.events.router import JobEvent, LearningController
-from learning_service.experiments.axes import plan_values
+from learning_service.experiments.grid import plan_values
 from learning_service.experiments.model import Experiment, packed_status
 from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import PlannedJob, job_id

@@ -16,7 +16,7 @@ from bus.contracts.messages import ImageRef, JobCompleted, JobResult, VariantSta
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.topics import JOB_COMPLETED
 from bus.protocol import topics
-from learning_service.experiments.axes import plan_values
+from learning_service.experiments.grid import plan_values
 from learning_service.experiments.plan import PlannedJob, job_request
 
 PIPELINE: Final = "webui"

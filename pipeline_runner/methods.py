@@ -7,6 +7,7 @@ from itertools import count
 from typing import Final
 
 import msgspec
+from msgspec import UnsetType
 
 from bus.contracts.finding import FindParams, FindReply
 from bus.contracts.jobs import (
@@ -259,6 +260,8 @@ def _may_be_off(request: JobRequest) -> Collection[str]:
     context = request.learning_context
     if context is None:
         return request.config
+    if not isinstance(context.settings, UnsetType):
+        return context.settings
     return context.variant_value if isinstance(context.variant_value, dict) else (context.variable_under_test,)
 
 

@@ -14,7 +14,10 @@ from bus.protocol.doors import bounds, words
 class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A knob that an experiment turns: a list of values, or start/stop/step with both ends included.
 
-    `values` may be the word `all`: everything that the pipeline offers for it.
+    `values` may be the word `all`: everything that the pipeline offers for it. Each value is that of the setting
+    called `name`, unless one of these is there. `settings`: the values are names, and what each of them sets stands
+    there. `replace`: a value takes the place of this text in `setting`, or where that is empty in the setting called
+    `name`. `fills`: a value takes the place of `{name}` in all texts of the settings, where `{{name}}` is that text.
     """
 
     name: Annotated[str, bounds(min_length=1, max_length=128)]
@@ -22,6 +25,15 @@ class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     start: int | float | str | None = None
     stop: int | float | str | None = None
     step: int | float | str | None = None
+    settings: dict[str, Config] = field(default_factory=dict)
+    replace: Annotated[str, bounds(max_length=500)] = ""
+    setting: Annotated[str, bounds(max_length=128)] = ""
+    fills: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its values are those of the setting of its name."""
+        return not (self.settings or self.replace or self.fills)
 
 
 class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -32,7 +44,11 @@ class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a person writes into an experiment file: one variable, or two `variables` that make a grid.
+    """What a person writes into an experiment file: one variable, or up to six `variables` that make a grid.
+
+    Of a grid all combinations are planned but those that fulfil every condition of one of the maps in `skip`: a value,
+    a list of which one is enough, or a text such as `>2` or `!=lcm`. With `sample` only so many of them are, spread
+    evenly; of an adaptive experiment they are the first ones.
 
     With `blocks` each value has `jobs_per_variant` seeds under each of them: repeat `r` is that of block `r % n`, of
     `n`, with the seed `seed + r // n`; without blocks `n` is 1.
@@ -46,6 +62,8 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     name: Annotated[str, bounds(min_length=1, max_length=200)]
     variable: Variable | None = None
     variables: tuple[Variable, ...] = ()
+    skip: tuple[dict[str, Scalar | list[Scalar]], ...] = ()
+    sample: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     pipeline: Annotated[str, bounds(min_length=1, max_length=64)] = "embedded"
     stage: Annotated[str, bounds(min_length=1, max_length=64)] = "txt2img"
     jobs_per_variant: Annotated[int, bounds(ge=1, le=256)] = 1
@@ -62,7 +80,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def knobs(self) -> tuple[Variable, ...]:
-        """The variables, one or two."""
+        """All its variables; their names are different, and are the keys of the values of a grid."""
         return (self.variable,) if self.variable else self.variables
 
     @property

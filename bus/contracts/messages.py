@@ -36,6 +36,7 @@ class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
     variant_value: VariantValue
     repeat_index: int = 0
     metric: str | UnsetType = UNSET  # by which the experiment is decided; absent where it needs none
+    settings: tuple[str, ...] | UnsetType = UNSET  # that the value decides; absent where variables are called so
 
 
 class ImageRef(Struct, frozen=True, kw_only=True, gc=False):

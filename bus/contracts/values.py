@@ -6,7 +6,7 @@ true and "1" are three. The empty text is a value like any other; what is not th
 
 import json
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeGuard
 
 from bus.contracts.fields import Scalar, VariantValue
 
@@ -34,6 +34,16 @@ def written(value: Scalar) -> str:
     if isinstance(value, str) and _is_misread(value):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def key_text(value: Scalar) -> str:
+    """Return the text under which a table has what belongs to a value: equal values have one, and others another."""
+    return written(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether a value is a number, which a truth value is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def cited(value: object) -> str:

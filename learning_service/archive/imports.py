@@ -20,9 +20,9 @@ from learning_service.experiments.plan import (
     PlannedJob,
     check_size,
     check_sizes,
-    job_config,
     job_id,
 )
+from learning_service.experiments.settings import check_text_sizes, job_config, parts_of
 from learning_service.experiments.variants import Variant
 
 AT_ONCE: Final = 1000  # records between two steps
@@ -42,6 +42,7 @@ def check_import(params: ImportParams, max_variants: int) -> None:
         raise InvalidInputError(f"values: {len(params.values)}; an experiment has 1 to {max_variants}")
     if len({identity(value) for value in params.values}) < len(params.values):
         raise InvalidInputError("values: one is there twice")
+    _check_parts(params)
     if params.part >= params.parts:
         raise InvalidInputError(f"part: {params.part} is none of {params.parts}; the first one is 0")
     for kind in ("results", "pictures"):
@@ -50,6 +51,17 @@ def check_import(params: ImportParams, max_variants: int) -> None:
     for place, one in enumerate(params.records.comparisons, 1):
         if max(one.left_variant, one.right_variant) >= len(params.values):
             raise InvalidInputError(f"records.comparisons #{place}: there is no such variant")
+
+
+def _check_parts(params: ImportParams) -> None:
+    """Refuse values that are not those of the variables, where what they set follows from that."""
+    if all(knob.is_plain for knob in params.definition.knobs):
+        return
+    names = {knob.name for knob in params.definition.knobs}
+    for number, value in enumerate(params.values):
+        if parts_of(params.definition, value).keys() != names:
+            raise InvalidInputError(f"values #{number}: is no value of {', '.join(sorted(names))}; export it again")
+    check_text_sizes(params.definition, params.values)
 
 
 def _check_place(where: str, params: ImportParams, record: ResultRecord) -> None:

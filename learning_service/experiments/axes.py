@@ -1,4 +1,4 @@
-"""The values of variables of a definition: lists, exact ranges, all that a pipeline offers, grids of two."""
+"""The variables of a definition and the values of each: lists, exact ranges, all that a pipeline offers."""
 
 import math
 from collections.abc import Mapping
@@ -6,34 +6,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from bus.contracts.definition import ExperimentDefinition, Variable
-from bus.contracts.fields import INT64_MAX, SEED_MAX, Scalar, VariantValue
+from bus.contracts.fields import INT64_MAX, SEED_MAX, Scalar
 from bus.contracts.pipeline_specs import VariableSpec
 from bus.contracts.values import cited, identity
 from bus.protocol.validation import InvalidInputError
 
 MAX_VARIANTS: Final = 1000
-GRID: Final = 2  # variables
+MAX_AXES: Final = 6  # variables of a grid
 SMALLEST: Final = Decimal("1e-18")  # start, stop and step as decimals; anything smaller is a typing error
-
-
-def plan_values(
-    definition: ExperimentDefinition,
-    max_variants: int = MAX_VARIANTS,
-    offered: Mapping[str, VariableSpec | None] | None = None,
-) -> list[VariantValue]:
-    """Return the values of the variants, in order; of a grid all pairs, as maps, the first variable changing slowest.
-
-    `offered` is what the pipeline takes, without which `values = "all"` stands for no value.
-
-    Raises:
-        InvalidInputError: neither or both of list and range are given, or they make no sense or too many values.
-    """
-    axes = [axis_values(where, knob, max_variants, offered) for where, knob in axes_of(definition)]
-    if len(axes) < GRID:
-        return list(axes[0])
-    _check_count("variables", len(axes[0]) * len(axes[1]), max_variants)
-    (first, second) = (knob.name for knob in definition.knobs)
-    return [{first: one, second: other} for one in axes[0] for other in axes[1]]
 
 
 def axes_of(definition: ExperimentDefinition) -> list[tuple[str, Variable]]:
@@ -44,13 +24,25 @@ def axes_of(definition: ExperimentDefinition) -> list[tuple[str, Variable]]:
     """
     if definition.variable:
         if definition.variables:
-            raise InvalidInputError("variables: there is variable already; two [[variables]] make a grid")
+            raise InvalidInputError("variables: there is variable already; write each as [[variables]] for a grid")
         return [("variable", definition.variable)]
     if not definition.variables:
         raise InvalidInputError("variable: missing; add it")
-    if len(definition.variables) != GRID or definition.variables[0].name == definition.variables[1].name:
-        raise InvalidInputError("variables: give two different ones for a grid, or one as variable")
+    if len(definition.variables) > MAX_AXES:
+        raise InvalidInputError(f"variables: {len(definition.variables)} are more than {MAX_AXES}; take fewer")
+    seen: set[str] = set()
+    for number, knob in enumerate(definition.variables, 1):
+        if knob.name in seen:
+            raise InvalidInputError(f"variables #{number}.name: {knob.name} is there twice; give each another name")
+        seen.add(knob.name)
     return [(f"variables #{number}", knob) for number, knob in enumerate(definition.variables, 1)]
+
+
+def settings_set(knob: Variable) -> frozenset[str]:
+    """Return the settings that values of a variable set as a whole."""
+    if knob.settings:
+        return frozenset(name for config in knob.settings.values() for name in config)
+    return frozenset({knob.name}) if knob.is_plain else frozenset()
 
 
 def axis_values(
@@ -76,7 +68,7 @@ def axis_values(
         values = list(variable.values)
     if not values:
         raise InvalidInputError(f"{where}.values: empty; give at least one value")
-    _check_count(where, len(values), max_variants)
+    check_count(f"{where}.values", len(values), max_variants)
     seen: set[object] = set()
     for number, value in enumerate(values, 1):
         if isinstance(value, float) and not math.isfinite(value):
@@ -95,7 +87,7 @@ def _range(where: str, variable: Variable, max_variants: int) -> list[Scalar]:
     if (stop - start) * step < 0:
         raise InvalidInputError(f"{where}.step: {step} leads away from stop; change its sign")
     count = int((stop - start) / step) + 1
-    _check_count(where, count, max_variants)
+    check_count(f"{where}.values", count, max_variants)
     numbers = [start + step * index for index in range(count)]
     whole = all(number == number.to_integral_value() for number in (start, step))
     return [int(number) if whole else float(number) for number in numbers]
@@ -114,9 +106,14 @@ def _decimal(where: str, variable: Variable, name: str) -> Decimal:
     return number
 
 
-def _check_count(where: str, count: int, max_variants: int) -> None:
+def check_count(where: str, count: int, max_variants: int) -> None:
+    """Refuse more variants than the service takes.
+
+    Raises:
+        InvalidInputError: naming the field and what to do.
+    """
     if count > max_variants:
         raise InvalidInputError(
-            f"{where}.values: {count} variants are more than {max_variants}; "
+            f"{where}: {count} variants are more than {max_variants}; "
             "take fewer, or raise --max-variants of the learning service"
         )

@@ -13,6 +13,7 @@ from bus.contracts.fields import Config, ConfigValue
 from bus.contracts.pipeline_specs import SEED, check_text
 from bus.contracts.values import brief, identity, written
 from bus.protocol.validation import InvalidInputError
+from learning_service.experiments.axes import settings_set
 
 MAX_REPEATS: Final = 1024  # of a value: its state names each of them
 BLOCKS_BYTES: Final = 262_144  # of all blocks: they travel with every status of their experiment
@@ -78,7 +79,7 @@ def check_blocks(definition: ExperimentDefinition) -> None:
         InvalidInputError: naming the block, and what to do.
     """
     check_repeats(definition)
-    varied = {knob.name for knob in definition.knobs}
+    varied = {name for knob in definition.knobs for name in settings_set(knob)}
     for number, block in enumerate(definition.blocks, 1):
         check_text(f"blocks #{number}.name", block.name)
         for key in block.config:

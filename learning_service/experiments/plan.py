@@ -1,14 +1,15 @@
 """Planning: from a definition to variants and jobs, by pure functions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from bus.contracts.definition import ExperimentDefinition
-from bus.contracts.fields import SEED_MAX, Config, Scalar, VariantValue
+from bus.contracts.fields import SEED_MAX, VariantValue
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import LearningContext
 from bus.contracts.pipeline_specs import (
@@ -17,20 +18,23 @@ from bus.contracts.pipeline_specs import (
     StageSpec,
     check_config,
     check_text,
-    check_value,
     find_stage,
     variables_of,
 )
 from bus.protocol.validation import InvalidInputError, near_miss
-from learning_service.experiments.axes import MAX_VARIANTS, axes_of, axis_values, plan_values
-from learning_service.experiments.blocks import BLOCKS_BYTES, check_blocks, in_block, seed_of, shared_config
+from learning_service.experiments.axes import MAX_VARIANTS, axes_of, settings_set
+from learning_service.experiments.axis_checks import Offered, check_axes, check_marks, check_settings
+from learning_service.experiments.blocks import BLOCKS_BYTES, check_blocks, in_block, shared_config
+from learning_service.experiments.grid import grid_of, plan_values
+from learning_service.experiments.settings import check_text_sizes, job_config, varied_settings
+from learning_service.experiments.skips import check_skips
 from learning_service.experiments.space import Space, first_round, space_of
 
 OF_PEOPLE: Final = ("stars", "preference")  # objectives that people decide, by ratings and by comparisons
 SECONDS: Final = "seconds"  # the objective that every job has
 MAX_JOBS: Final = 100_000
 VALUE_BYTES: Final = 65_536  # of a value: it travels with every job twice
-PAIR_BYTES: Final = VALUE_BYTES + 8192  # of the two of a grid: the longest prompt beside a sampler
+VALUES_BYTES: Final = VALUE_BYTES + 8192  # of all of a variant: the longest prompt beside samplers
 CONFIG_BYTES: Final = 98_304  # with two values it stays below `job_bytes`, and twice that below the limit of a message
 DEFINITION_BYTES: Final = 524_288  # of all values: they travel with every status of their experiment
 
@@ -57,22 +61,8 @@ def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
     """Return whether the pipeline takes long to go from one value to another, as from model to model."""
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     variables = variables_of(spec, shared_config(definition))
-    specs = [variables.get(knob.name) for knob in definition.knobs]
+    specs = [variables.get(name) for knob in definition.knobs for name in settings_set(knob)]
     return any(spec is not None and spec.slow for spec in specs)
-
-
-def settings(definition: ExperimentDefinition, value: VariantValue) -> dict[str, Scalar]:
-    """Return the settings of a variant: variable -> value."""
-    return value if isinstance(value, dict) else {definition.variable_name: value}
-
-
-def job_config(definition: ExperimentDefinition, value: VariantValue, repeat_index: int) -> Config:
-    """Return the whole configuration of a job: the same repeats under every variant, and only the variables differ."""
-    return {
-        **shared_config(definition, repeat_index),
-        SEED: seed_of(definition, repeat_index),
-        **settings(definition, value),
-    }
 
 
 def job_request(
@@ -92,10 +82,18 @@ def job_request(
             variant_value=value,
             repeat_index=job.repeat_index,
             metric=metric_of(definition) or UNSET,
+            settings=_settings_named(definition),
         ),
         priority=definition.priority,
         exclusive=runs_alone(definition),
     )
+
+
+def _settings_named(definition: ExperimentDefinition) -> tuple[str, ...] | UnsetType:
+    """Return the settings that differ between values, unless these are what the variables are called."""
+    if all(knob.is_plain for knob in definition.knobs):
+        return UNSET
+    return tuple(sorted(varied_settings(definition)))
 
 
 def first_jobs(
@@ -149,54 +147,77 @@ def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
 
 
 def check_plan(
-    definition: ExperimentDefinition, pipelines: Pipelines, max_variants: int = MAX_VARIANTS
+    definition: ExperimentDefinition,
+    pipelines: Pipelines,
+    max_variants: int = MAX_VARIANTS,
+    kept: Sequence[VariantValue] = (),
 ) -> list[VariantValue]:
     """Check a definition against what runners offer, before anything is stored; return the values of its variants.
 
+    Those of a search are the ones that it begins with; a sample begins with the values that are `kept`.
+
     Raises:
         InvalidInputError: naming the field and what to do.
+        ImportError: a sample or a search needs scipy, which is not installed.
     """
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     check_objective(definition, spec)
     check_blocks(definition)
     offered = variables_of(spec, shared_config(definition))
-    for where, knob in axes_of(definition):
-        if knob.name not in offered:
-            stage = f"{definition.pipeline} ({definition.stage})"
-            hint = near_miss(knob.name, list(offered))
-            raise InvalidInputError(f"{where}.name: {stage} has no variable {knob.name!r}; {hint}")
-        _check_knob(definition, knob.name)
+    check_axes(definition, spec, offered)
     check_text("name", definition.name)
     check_seeds(definition)
     if SEED in definition.config:
         raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
-    values = plan_values(definition, max_variants, offered)
-    check_search(definition, space_of(definition, offered))
+    values = _values(definition, max_variants, offered, kept)
     if definition.mode == "grid" and len(values) * definition.repeats > MAX_JOBS:
         count = f"{len(values)} variants x {definition.repeats}"
         raise InvalidInputError(f"jobs_per_variant: {count} jobs are more than {MAX_JOBS}")
     check_sizes(definition)
-    for where, knob in axes_of(definition):
-        for index, one in enumerate(axis_values(where, knob, max_variants, offered), 1):
+    for (where, knob), (_, listed) in zip(
+        axes_of(definition), grid_of(definition, max_variants, offered).axes, strict=True
+    ):
+        for index, one in enumerate(listed, 1):
             check_size(f"{where}.values #{index}", one, VALUE_BYTES)
-            check_value(f"{where}.values #{index}", offered[knob.name], one)
+        check_size(f"{where}.settings", knob.settings, DEFINITION_BYTES)
+        check_settings(where, knob, listed, spec, offered)
     check_size("values", values, DEFINITION_BYTES)
-    varied = frozenset(knob.name for knob in definition.knobs)
-    for number, value in enumerate(values, 1):
-        check_size(f"variant #{number}: both values together", value, PAIR_BYTES)
-        _check_job(spec, definition, value, 0, varied)
-    for repeat in range(1, len(definition.blocks)):  # whether a block fits does not depend on the value
-        _check_job(spec, definition, values[0], repeat, varied)
+    check_text_sizes(definition, values)
+    _check_jobs(spec, definition, values)
     return values
 
 
-def _check_job(
-    spec: StageSpec, definition: ExperimentDefinition, value: VariantValue, repeat: int, varied: frozenset[str]
-) -> None:
-    try:
-        check_config(spec, job_config(definition, value, repeat), varied)
-    except InvalidInputError as error:
-        raise InvalidInputError(in_block(definition, repeat, str(error))) from None
+def _values(
+    definition: ExperimentDefinition, max_variants: int, offered: Offered, kept: Sequence[VariantValue]
+) -> list[VariantValue]:
+    check_skips(definition, grid_of(definition, max_variants, offered).axes)
+    space = space_of(definition, offered)
+    check_search(definition, space)
+    if definition.mode == "grid":
+        return plan_values(definition, max_variants, offered, kept)
+    if space.size <= max_variants:
+        return plan_values(replace(definition, sample=None), max_variants, offered)
+    if definition.budget and definition.budget > max_variants:
+        text = f"a search over {space.size} combinations has at most {max_variants} jobs; take fewer"
+        raise InvalidInputError(f"budget: {text}, or raise --max-variants of the learning service")
+    return first_round(space, definition.sample, definition.seed)
+
+
+def _check_jobs(spec: StageSpec, definition: ExperimentDefinition, values: Sequence[VariantValue]) -> None:
+    varied = varied_settings(definition)
+    jobs = [(value, 0) for value in values]
+    jobs += [(values[0], repeat) for repeat in range(1, len(definition.blocks))]  # whether a block fits
+    for number, (value, repeat) in enumerate(jobs, 1):
+        if repeat == 0:
+            check_size(f"variant #{number}: its values together", value, VALUES_BYTES)
+        check_marks(definition, value, repeat)
+        config = job_config(definition, value, repeat)
+        if varied != {knob.name for knob in definition.knobs}:
+            check_size(f"variant #{number}: its settings", config, CONFIG_BYTES + VALUES_BYTES)
+        try:
+            check_config(spec, config, varied)
+        except InvalidInputError as error:
+            raise InvalidInputError(in_block(definition, repeat, str(error))) from None
 
 
 def check_sizes(definition: ExperimentDefinition, where: str = "") -> None:
@@ -236,18 +257,11 @@ def check_search(definition: ExperimentDefinition, space: Space) -> None:
         return
     if definition.budget is None:
         raise InvalidInputError("budget: missing; say how many jobs an adaptive experiment may have in all")
-    jobs = len(first_round(space)) * definition.repeats
+    jobs = len(first_round(space, definition.sample, definition.seed)) * definition.repeats
     if definition.budget < jobs:
         raise InvalidInputError(
             f"budget: {definition.budget} is less than the {jobs} jobs of the first round; raise it to {jobs} or more"
         )
-
-
-def _check_knob(definition: ExperimentDefinition, name: str) -> None:
-    if name in definition.config:
-        raise InvalidInputError(f"config.{name}: is the variable already; remove it from config")
-    if name == SEED and definition.jobs_per_variant > 1:
-        raise InvalidInputError("jobs_per_variant: must be 1 where the seed itself is the variable")
 
 
 def check_size(where: str, part: object, limit: int) -> None:

@@ -1,7 +1,8 @@
 """What an adaptive experiment chooses from: all values of its definition as points on axes, and the first round."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Final
 
 from msgspec import Struct
@@ -9,14 +10,15 @@ from msgspec import Struct
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.pipeline_specs import VariableSpec
-from bus.contracts.values import identity
-from learning_service.experiments.axes import axes_of, axis_values
+from bus.contracts.values import identity, is_number
+from learning_service.experiments.grid import grid_of
+from learning_service.experiments.sampling import sampled
+from learning_service.experiments.skips import Point, Skips, is_skipped, skips_of
 
-FIRST: Final = 5  # values of a lone variable in the first round
-FIRST_OF_GRID: Final = 3  # values of each of two
+FIRST_EACH: Final = (5, 3)  # values of each axis in the first round: of a lone one, and of each of two
 MAX_VALUES: Final = 100_000  # of an axis; the plan was checked against the limit of the service when it was made
 MOST_CONSIDERED: Final = 2000  # points that one belief is about: its time grows with their square
-Point = tuple[int, ...]  # the place of a value on each axis
+FIRST_OF_MANY: Final = 4  # points for each of three axes or more
 
 
 class Axis(Struct, frozen=True, kw_only=True, gc=False):
@@ -34,13 +36,23 @@ class Axis(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Space(Struct, frozen=True, kw_only=True, gc=False):
-    """All values that may be tried, one or two variables wide."""
+    """All values that may be tried, on an axis for each variable, but for what is skipped."""
 
     axes: tuple[Axis, ...]
+    skips: Skips = ()
 
-    def points(self) -> Iterable[Point]:
+    @property
+    def size(self) -> int:
+        """The number of points, with those that are skipped."""
+        return prod(len(axis.values) for axis in self.axes)
+
+    def has(self, point: Point) -> bool:
+        """Return whether a point is not skipped."""
+        return not (self.skips and is_skipped(self.skips, point))
+
+    def points(self) -> Iterator[Point]:
         """Return all points, the last axis changing fastest."""
-        return product(*(range(len(axis.values)) for axis in self.axes))
+        return filter(self.has, product(*(range(len(axis.values)) for axis in self.axes)))
 
     def considered(self, tried: Collection[Point]) -> list[Point]:
         """Return all points; of very many, those that were tried and an even spread of the others."""
@@ -78,23 +90,40 @@ def space_of(definition: ExperimentDefinition, offered: Mapping[str, VariableSpe
     Raises:
         InvalidInputError: the values make no sense.
     """
+    axes = [(knob, _arranged(values)) for knob, values in grid_of(definition, MAX_VALUES, offered).axes]
     return Space(
-        axes=tuple(
-            _axis(knob.name, axis_values(where, knob, MAX_VALUES, offered)) for where, knob in axes_of(definition)
-        )
+        axes=tuple(_axis(knob.name, values) for knob, values in axes),
+        skips=skips_of(definition, [(knob, values) for knob, values in axes]),
     )
 
 
-def first_round(space: Space) -> list[VariantValue]:
-    """Return the points of the first round: some values of each axis, spread evenly, with both ends."""
-    most = FIRST if len(space.axes) == 1 else FIRST_OF_GRID
-    return [space.value(point) for point in product(*(spread(len(axis.values), most) for axis in space.axes))]
+def first_round(space: Space, sample: int | None = None, seed: int = 0) -> list[VariantValue]:
+    """Return the points of the first round: some values of each axis, spread evenly, with both ends.
+
+    Of three axes or more, and where so many are wanted, they are a `sample` of the grid.
+
+    Raises:
+        ImportError: scipy is not installed, which a sample needs.
+    """
+    sizes = [len(axis.values) for axis in space.axes]
+    if sample is None and len(sizes) <= len(FIRST_EACH):
+        places = [spread(size, FIRST_EACH[len(sizes) - 1]) for size in sizes]
+        points = [point for point in product(*places) if space.has(point)]
+        if len(points) == prod(map(len, places)):
+            return [space.value(point) for point in points]
+        sample = prod(map(len, places))
+    points = sampled(sizes, sample or FIRST_OF_MANY * len(sizes), seed, space.has)
+    return [space.value(point) for point in points]
 
 
-def _axis(name: str, values: list[Scalar]) -> Axis:
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    ordered = len(numbers) == len(values)
-    return Axis(name=name, values=tuple(sorted(numbers)) if ordered else tuple(values), ordered=ordered)
+def _axis(name: str, values: Sequence[Scalar]) -> Axis:
+    return Axis(name=name, values=tuple(values), ordered=all(map(is_number, values)))
+
+
+def _arranged(values: list[Scalar]) -> list[Scalar]:
+    """Return numbers by size, and all else as a person wrote it."""
+    numbers = [value for value in values if is_number(value)]
+    return [*sorted(numbers)] if len(numbers) == len(values) else values
 
 
 def spread(count: int, most: int) -> list[int]:

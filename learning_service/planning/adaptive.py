@@ -86,7 +86,8 @@ class AdaptiveSearch:
             ControlError: what a search needs is not installed (code `unavailable`).
         """
         yield from wait(in_thread(load_decide, "import"))
-        return first_round(plan_space(definition, pipelines)), SearchState("searching")
+        firsts = first_round(plan_space(definition, pipelines), definition.sample, definition.seed)
+        return firsts, SearchState("searching")
 
     def end(self, work: UnitOfWork, experiment: Experiment, reason: str) -> None:
         """Stop a running search."""

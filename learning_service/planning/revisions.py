@@ -9,7 +9,7 @@ from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
 from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.pipeline_specs import check_text
-from bus.contracts.values import identity
+from bus.contracts.values import cited, identity
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -29,11 +29,12 @@ from learning_service.experiments.plan import (
     job_id,
     parse_job_id,
     plan_space,
-    settings,
 )
+from learning_service.experiments.settings import parts_of
 from learning_service.experiments.space import Space
 from learning_service.experiments.variants import Variant
 from learning_service.planning.layout import Layout
+from learning_service.planning.statistics import load_for
 from learning_service.storage.job_rows import job_kind
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -81,15 +82,19 @@ class Revisions:
 
     def _extend_alone(self, params: ExtendParams) -> Steps[ExperimentView]:
         experiment = self._changeable(params.experiment_id)
+        yield from load_for(experiment.definition)
+        experiment = self._changeable(params.experiment_id)
         pipelines = self._dispatcher.offered(experiment.definition.pipeline)
-        space = plan_space(experiment.definition, pipelines) if experiment.definition.mode == "adaptive" else None
+        is_search = experiment.definition.mode == "adaptive"
+        space = plan_space(experiment.definition, pipelines) if is_search else None
         definition = extended_definition(experiment, params.values, params.jobs_per_variant, space)
-        values = check_plan(definition, pipelines, self._max_variants)
+        planned = [variant.value for variant in experiment.variants.values()]
+        values = check_plan(definition, pipelines, self._max_variants, planned)
         search = None
         if definition.mode == "adaptive":
             # more values are more to choose from, so the search goes on; more seeds are for those that were tried
             seeds = params.jobs_per_variant
-            values = [variant.value for variant in experiment.variants.values()] if seeds else []
+            values = planned if seeds else []
             search = SearchState("searching")
         slow = is_slow(definition, pipelines)
         wanted = [(value, range(definition.repeats)) for value in values]
@@ -260,9 +265,21 @@ def extended_definition(
         _extended_variable(experiment, where, knob, more.get(knob.name, ()), chosen_from.get(knob.name, ()))
         for where, knob in axes_of(definition)
     )
-    if definition.variable:
-        return replace(definition, variable=knobs[0], jobs_per_variant=seeds)
-    return replace(definition, variables=knobs, jobs_per_variant=seeds)
+    changed = replace(definition, jobs_per_variant=seeds)
+    changed = replace(changed, variable=knobs[0]) if definition.variable else replace(changed, variables=knobs)
+    return replace(changed, sample=_grown_sample(experiment, changed))
+
+
+def _grown_sample(experiment: Experiment, changed: ExperimentDefinition) -> int | None:
+    """Return how many combinations to plan: the same share of the grid, so that each value is there as often."""
+    before = experiment.definition
+    if before.sample is None or before.mode == "adaptive":
+        return before.sample
+    count = float(len(experiment.variants))
+    for (where, old), new in zip(axes_of(before), changed.knobs, strict=True):
+        if new is not old:
+            count *= len(new.values or ()) / len(_present_values(experiment, where, old, ()))
+    return round(count)
 
 
 def _extended_variable(
@@ -275,14 +292,21 @@ def _extended_variable(
     """Return a variable with more values; where it gets none, it stays as a person wrote it."""
     if not more:
         return knob
-    if knob.values == "all":
-        planned = (settings(experiment.definition, one.value)[knob.name] for one in experiment.variants.values())
-        present = list({identity(part): part for part in (*planned, *untried)}.values())
-    else:
-        present = axis_values(where, knob, MAX_JOBS)
+    present = _present_values(experiment, where, knob, untried)
     known = {identity(value) for value in present}
     new = {identity(value): value for value in more if identity(value) not in known}
-    return Variable(name=knob.name, values=[*present, *new.values()])
+    for value in new.values() if knob.settings else ():
+        text = f"{cited(value)} is no named value of {where}; named are {', '.join(knob.settings)}"
+        raise InvalidInputError(f"values.{knob.name}: {text}")
+    return replace(knob, values=[*present, *new.values()], start=None, stop=None, step=None)
+
+
+def _present_values(experiment: Experiment, where: str, knob: Variable, untried: Sequence[Scalar]) -> list[Scalar]:
+    """Return the values of a variable so far; of `all`, those that are planned or may still be tried."""
+    if knob.values != "all":
+        return axis_values(where, knob, MAX_JOBS)
+    planned = (parts_of(experiment.definition, one.value)[knob.name] for one in experiment.variants.values())
+    return list({identity(part): part for part in (*planned, *untried)}.values())
 
 
 def new_values(experiment: Experiment, values: Sequence[VariantValue]) -> dict[int, VariantValue]:

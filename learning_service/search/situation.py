@@ -9,7 +9,8 @@ from msgspec import Struct
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import VariantValue
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.experiments.space import Point, Space
+from learning_service.experiments.skips import Point
+from learning_service.experiments.space import Space
 from learning_service.recommendation.evidence import Objective, Score
 
 # Pictures that may wait for a person at once. Whoever rates always finds one, also while the next one is made; and with

@@ -132,6 +132,9 @@ def _texts(definition: ExperimentDefinition) -> Iterator[str]:
     for knob in definition.knobs:
         yield knob.name
         yield from _texts_of(None if knob.values == "all" else knob.values)
+        yield from (knob.replace, knob.setting)
+        for config in knob.settings.values():
+            yield from _texts_of(config)
     yield from _texts_of(definition.config)
     for block in definition.blocks:
         yield block.name

@@ -14,7 +14,8 @@ from bus.eventlog.damage import DamagedRow
 from bus.eventlog.log import Log
 from bus.protocol.control import PAGE_LIMIT
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.axes import MAX_VARIANTS, plan_values
+from learning_service.experiments.axes import MAX_VARIANTS
+from learning_service.experiments.grid import plan_values
 from learning_service.experiments.model import Experiment, variant_status
 from learning_service.storage.rebuilding import Evidence, readable, rebuild
 from learning_service.storage.store import LearningStore
@@ -102,7 +103,7 @@ def _planned_value(experiment: Experiment, index: int) -> VariantValue | None:
         return experiment.variants[index].value
     try:
         values = plan_values(experiment.definition, MAX_VARIANTS, {})
-    except InvalidInputError:
+    except (InvalidInputError, ImportError):  # a sample needs scipy
         return None
     others = experiment.variants.items()
     if index < len(values) and all(place < len(values) and values[place] == one.value for place, one in others):

@@ -14,8 +14,8 @@ from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import find_stage
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.axes import plan_values
-from learning_service.experiments.plan import job_config
+from learning_service.experiments.grid import plan_values
+from learning_service.experiments.settings import job_config
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
 from pipeline_runner.pipelines.comfyui.pipeline import ComfyuiPipeline

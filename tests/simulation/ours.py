@@ -3,7 +3,8 @@
 from msgspec.structs import replace
 
 from learning_service.experiments.model import SearchState
-from learning_service.experiments.space import Point, first_round
+from learning_service.experiments.skips import Point
+from learning_service.experiments.space import first_round
 from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.observations import objective_of
 from learning_service.search.policy import decide

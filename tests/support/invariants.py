@@ -27,7 +27,7 @@ from bus.protocol.control import FetchParams, FetchReply, InfoReply
 from bus.subscriber.delivery import Delivery
 from bus.transport.client import request
 from learning_service.events.router import Applied, LearningController
-from learning_service.experiments.axes import plan_values
+from learning_service.experiments.grid import plan_values
 from learning_service.experiments.model import Experiment, experiment_status, variant_status
 from learning_service.experiments.variants import Variant
 from learning_service.storage.store import LearningStore

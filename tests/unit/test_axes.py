@@ -10,7 +10,8 @@ from bus.contracts.fields import Scalar
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.values import identity
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.axes import axis_values, plan_values
+from learning_service.experiments.axes import axis_values
+from learning_service.experiments.grid import plan_values
 from learning_service.experiments.plan import check_plan, is_slow
 from tests.support.factories import definition
 
@@ -41,6 +42,15 @@ def test_a_grid_is_every_pair_with_the_first_variable_slowest() -> None:
     ]
 
 
+def test_there_may_be_one_variable_or_six() -> None:
+    """A lone one has plain values; of more, a value is a map."""
+    letters = [Variable(name=name, values=[1, 2]) for name in "abcdef"]
+    assert plan_values(grid(letters[0])) == [1, 2]
+    values = plan_values(grid(*letters))
+    assert len(values) == 64
+    assert values[1] == {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 2}
+
+
 def test_all_is_what_the_pipeline_lists_in_its_order() -> None:
     """In a plan of one variable, and in a grid."""
     one = replace(definition(config={}), variable=MODEL)
@@ -54,9 +64,12 @@ def test_all_is_what_the_pipeline_lists_in_its_order() -> None:
     ("variables", "changes", "message"),
     [
         ((), {}, "variable: missing; add it"),
-        ((STEPS,), {}, "variables: give two different ones for a grid"),
-        ((STEPS, STEPS), {}, "variables: give two different ones"),
-        ((STEPS, MODEL, Variable(name="prompt", values=["a"])), {}, "variables: give two different ones"),
+        ((STEPS, STEPS), {}, "variables #2.name: steps is there twice; give each another name"),
+        (
+            tuple(Variable(name=f"x{number}", values=[1]) for number in range(7)),
+            {},
+            "variables: 7 are more than 6; take fewer",
+        ),
         ((STEPS, MODEL), {"variable": STEPS}, "variables: there is variable already"),
         ((STEPS, Variable(name="model", values=["c"])), {}, "variables #2.values #1: 'c' is not offered"),
         ((STEPS, Variable(name="prompt", values="all")), {}, "variables #2.values: there is no list of all prompt"),
@@ -64,7 +77,7 @@ def test_all_is_what_the_pipeline_lists_in_its_order() -> None:
         (
             (Variable(name="steps", start=0, stop=999, step=1), MODEL),
             {},
-            "variables.values: 2000 variants are more than 1000; take fewer",
+            "variables: 2000 combinations are more than 1000; take fewer values, plan a part of them with sample, or",
         ),
         ((STEPS, MODEL), {"config": {"model": "a"}}, "config.model: is the variable already; remove it from config"),
     ],

@@ -17,7 +17,8 @@ from learning_service.experiments.blocks import (
     seed_of,
     shared_config,
 )
-from learning_service.experiments.plan import CONFIG_BYTES, check_plan, first_jobs, is_slow, job_config, plan_space
+from learning_service.experiments.plan import CONFIG_BYTES, check_plan, first_jobs, is_slow, plan_space
+from learning_service.experiments.settings import job_config
 from learning_service.storage.catalogue import words_of
 from tests.support.factories import PROGRAM_STAGE, definition
 from variantbus.reports.job_file import job_text

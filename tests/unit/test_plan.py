@@ -17,12 +17,12 @@ from learning_service.experiments.plan import (
     PlannedJob,
     check_plan,
     is_slow,
-    job_config,
     job_id,
     job_request,
     parse_job_id,
     plan_space,
 )
+from learning_service.experiments.settings import job_config
 from tests.support.factories import PROGRAM_STAGE, context, definition
 
 PIPELINES = {

@@ -16,7 +16,8 @@ from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import SearchState
 from learning_service.experiments.plan import check_search
-from learning_service.experiments.space import Point, first_round, space_of
+from learning_service.experiments.skips import Point
+from learning_service.experiments.space import first_round, space_of
 from learning_service.recommendation.evidence import Score
 from learning_service.recommendation.observations import objective_of
 from learning_service.search.policy import MOST_REPEATS, decide

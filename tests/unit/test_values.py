@@ -123,7 +123,7 @@ def test_the_values_of_a_grid_are_bounded_together() -> None:
         return ExperimentDefinition(name="grid", pipeline="images", stage="txt2img", variables=knobs)
 
     assert len(check_plan(grid("", "y" * 8000), PIPELINES)) == 2
-    with pytest.raises(InvalidInputError, match=r"^variant #2: both values together: 75\d+ bytes are more than 73728"):
+    with pytest.raises(InvalidInputError, match=r"^variant #2: its values together: 75\d+ bytes are more than 73728"):
         check_plan(grid("", "y" * 10_000), PIPELINES)
 
 

@@ -9,7 +9,7 @@ from bus.console.printable import harmless, printable
 from bus.console.process import EXIT_REFUSED, confirm, fail, user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
-from learning_service.experiments.plan import settings
+from learning_service.experiments.settings import value_settings
 from variantbus.cli.file_changes import History, read_text
 from variantbus.cli.ids import optional_experiment_argument
 from variantbus.cli.patching import difference, patched
@@ -58,7 +58,7 @@ def apply(  # noqa: PLR0913 - one parameter an option
         value = made.value
         if value is None:
             fail(harmless(made.sentence), EXIT_REFUSED)
-        chosen = settings(view.definition, value)
+        chosen = value_settings(view.definition, value)
         path = target.resolve()
         before = read_text(path)
         try:

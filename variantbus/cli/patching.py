@@ -9,7 +9,7 @@ from typing import Any, Final
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from bus.contracts.fields import Scalar
+from bus.contracts.fields import Config
 from bus.protocol.validation import InvalidInputError
 
 FORMATS: Final = (".toml", ".json")
@@ -17,7 +17,7 @@ _INDENT: Final = re.compile(r"\n([ \t]+)\S")
 Path = tuple[str, ...]
 
 
-def patched(text: str, suffix: str, settings: Mapping[str, Scalar], keys: Mapping[str, str]) -> str:
+def patched(text: str, suffix: str, settings: Config, keys: Mapping[str, str]) -> str:
     """Return the text with the settings in it: name -> value. `keys` says where, for names that are not found.
 
     A name is looked for in `config`, as in the files of jobs, and then at the top. TOML keeps its comments and its

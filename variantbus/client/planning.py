@@ -13,7 +13,7 @@ from bus.contracts.experiments import CreateParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.transport.client import REQUEST_SECONDS, NoAnswerError, request
 from bus.transport.keys import Keys
-from learning_service.experiments.axes import plan_values
+from learning_service.experiments.grid import check_values
 from learning_service.experiments.plan import MAX_JOBS
 from learning_service.experiments.sharding import ALL, Shard
 
@@ -37,7 +37,7 @@ def new_id(name: str, shard: Shard = ALL) -> str:
 
 def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
     """Plan an experiment; its values are checked first, so that a bad file is refused without a service."""
-    plan_values(definition, max_variants=MAX_JOBS)
+    check_values(definition, MAX_JOBS)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:

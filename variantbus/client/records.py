@@ -8,7 +8,7 @@ from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from learning_service.experiments.history import joined
-from learning_service.experiments.plan import settings
+from learning_service.experiments.settings import value_settings
 from variantbus.client.experiments import ask_recommendation, shown
 from variantbus.reports.export import Exported
 from variantbus.reports.job_file import job_text
@@ -64,4 +64,4 @@ def job_of(learning: str, experiment_id: str, keys: Keys | None = None) -> str:
     made = ask_recommendation(learning, experiment_id, keys)
     if made.value is None:
         raise ControlError("conflict", made.sentence)
-    return job_text(view.definition, settings(view.definition, made.value), printable(made.sentence))
+    return job_text(view.definition, value_settings(view.definition, made.value), printable(made.sentence))

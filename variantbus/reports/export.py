@@ -20,7 +20,8 @@ from bus.contracts.messages import ImageRef, RecommendationUpdated
 from bus.protocol.doors import take
 from bus.protocol.validation import DECODE_ERRORS, WORD_LIMIT, InvalidInputError, unreadable
 from learning_service.experiments.blocks import block_names, block_of, seed_of
-from learning_service.experiments.plan import PlannedJob, job_id, settings
+from learning_service.experiments.plan import PlannedJob, job_id
+from learning_service.experiments.settings import parts_of
 
 CELL_LIMIT: Final = 1 << 24  # characters of a cell that is read: a definition alone may have some 100,000
 FORMULA: Final = tuple("=+-@\t\r'")  # a spreadsheet would evaluate such texts; OWASP, "CSV Injection"
@@ -209,7 +210,7 @@ def _rows(exported: Exported) -> Iterable[dict[str, object]]:
 
 
 def _head(exported: Exported, index: int) -> dict[str, object]:
-    parts = settings(exported.definition, exported.values[index])
+    parts = parts_of(exported.definition, exported.values[index])
     return {
         "experiment_id": exported.experiment_id,
         "name": exported.definition.name,

@@ -1,17 +1,15 @@
 """The ready-to-run job of an experiment, as a file that `variantbus job submit` takes."""
 
-from collections.abc import Mapping
-
 import tomlkit
 
 from bus.console.printable import printable
 from bus.contracts.definition import ExperimentDefinition
-from bus.contracts.fields import Scalar
+from bus.contracts.fields import Config
 from bus.contracts.values import brief
 from learning_service.experiments.blocks import block_names, shared_config
 
 
-def job_text(definition: ExperimentDefinition, settings: Mapping[str, Scalar], comment: str) -> str:
+def job_text(definition: ExperimentDefinition, settings: Config, comment: str) -> str:
     """Return the text of a file for `variantbus job submit`: the job of the experiment under these settings.
 
     Of an experiment with several blocks, such as prompts, it is that of the first one.
