@@ -80,6 +80,11 @@ class Departures:
         """Return whether a runner is away, and has no job left of an experiment: nothing is waited for there."""
         return self.is_away(runner) and not self._rows.has_unended(experiment_id, runner)
 
+    def stranded(self, experiment_id: str) -> int:
+        """Return how many jobs of an experiment have not ended, of runners that do not answer or are not followed."""
+        away = [address for address, link in self._links.items() if not link.alive]
+        return sum(self._rows.count_of(experiment_id, runner) for runner in (*away, *self._strangers))
+
     def note_answer(self, runner: str) -> None:
         """Record that a runner answers."""
         if self._since.pop(runner, None) is not None:

@@ -91,6 +91,7 @@ class Dispatcher:
         known = store.runners()
         self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
         self.departures = Departures(log, store, loop, self._links, self._resending, self.pump)
+        self.on_change: Callable[[], None] = lambda: None  # called when a runner answers again, or no longer
         self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
         self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
@@ -192,6 +193,7 @@ class Dispatcher:
             if not link.alive:
                 logger.info("runner %s offers %s", link.address, ", ".join(sorted(reply.pipelines)))
                 link.alive = True
+                self.on_change()
             self.departures.note_answer(link.address)
             self._announce(link)
             self.pump()
@@ -200,7 +202,8 @@ class Dispatcher:
             link.is_asking = False
             if link.alive:
                 logger.warning("runner %s: %s; its jobs wait", link.address, error.message)
-            link.alive = False
+                link.alive = False
+                self.on_change()
             self.departures.note_silence(link.address)
 
         link.is_asking = True

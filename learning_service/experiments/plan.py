@@ -246,7 +246,7 @@ def check_seeds(definition: ExperimentDefinition) -> None:
 
 
 def check_search(definition: ExperimentDefinition, space: Space) -> None:
-    """Refuse a budget that does not fit.
+    """Refuse a budget that does not fit, and a search where there is nothing to choose from.
 
     Raises:
         InvalidInputError: naming the field and what to do.
@@ -257,6 +257,11 @@ def check_search(definition: ExperimentDefinition, space: Space) -> None:
         return
     if definition.budget is None:
         raise InvalidInputError("budget: missing; say how many jobs an adaptive experiment may have in all")
+    if sum(1 for _ in islice(space.points(), 2)) < 2:  # noqa: PLR2004 - a choice
+        where = "variable.values" if definition.variable else "variables"
+        raise InvalidInputError(
+            f'{where}: a search has to choose from two or more; add some, or remove mode = "adaptive"'
+        )
     jobs = len(first_round(space, definition.sample, definition.seed)) * definition.repeats
     if definition.budget < jobs:
         raise InvalidInputError(

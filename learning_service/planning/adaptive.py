@@ -70,8 +70,8 @@ class AdaptiveSearch:
         self.failures = Failures()
         self._retrying: set[str] = set()  # experiments with a timer
         recommender.on_made = lambda experiment, _made: self._look(experiment.experiment_id)
-        for experiment_id in store.searches.searching():
-            loop.call(partial(self._look, experiment_id))
+        dispatcher.on_change = self._look_at_all  # others may go on, and more or fewer jobs run at once
+        self._look_at_all()
 
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
@@ -104,6 +104,10 @@ class AdaptiveSearch:
             raise ControlError("conflict", f"{params.experiment_id}: its search has ended already: {state}")
         self._note(params.experiment_id, SearchState("stopped", "a person stopped it"), sync=True)
         return experiment_view(experiment)
+
+    def _look_at_all(self) -> None:
+        for experiment_id in self._store.searches.searching():
+            self._loop.call(partial(self._look, experiment_id))
 
     def _look(self, experiment_id: str) -> None:
         """Plan the next jobs or end the search, once the recommendation is current."""
@@ -181,6 +185,7 @@ class AdaptiveSearch:
         judged = judged_variants(seen.seen) | {one.variant_index for one in pictures}
         find = space.finder()
         points = {index: point for index, one in experiment.variants.items() if (point := find(one.value)) is not None}
+        stranded = self._dispatcher.departures.stranded(name)
         kind = job_kind(definition.pipeline, definition.stage)
         workers = self._dispatcher.at_once(kind, alone=runs_alone(definition))
         return Situation(
@@ -194,7 +199,8 @@ class AdaptiveSearch:
             seen=seen.seen,
             waits=waits_text(seen.objective, unjudged),
             pending=in_flight + unjudged,
-            room=room_for(seen.objective, workers, in_flight, unjudged),
+            stranded=stranded,
+            room=room_for(seen.objective, workers, in_flight, unjudged, stranded),
             spent=spent,
             problem=problem_of(name, seen.objective, len(seen.seen), seen.reported)
             or nothing_to_compare(seen.objective, pictures),

@@ -47,7 +47,7 @@ def decide(now: Situation) -> More | SearchState | None:
         return end
     left = (definition.budget or 0) - now.spent
     if left > 0 and choice.open:
-        is_ready = now.room and (choice.belief or not now.pending)
+        is_ready = now.room and (choice.belief or now.pending == now.stranded)
         return choice.more(min(now.room, left), left) if is_ready else _waiting(now)
     if now.pending:
         return _waiting(now)

@@ -39,16 +39,19 @@ class Situation(Struct, frozen=True, kw_only=True, gc=False):
     seen: Sequence[Score] | Sequence[Preference] = ()
     waits: str = ""  # what people are to do before the next picture is made, "" if it can be made
     pending: int = 0  # jobs that run or wait, and pictures that wait for a person
+    stranded: int = 0  # of these, jobs of runners that do not answer
     room: int = 1  # for so many more jobs at once
     spent: int = 0  # jobs that were ever planned
     problem: str = ""  # why there is nothing to go by, if that is known
 
 
-def room_for(objective: Objective, workers: int, in_flight: int, unjudged: int) -> int:
+def room_for(objective: Objective, workers: int, in_flight: int, unjudged: int, stranded: int = 0) -> int:
     """Return how many more jobs are planned now: no more than can run, nor pictures than a person can rate soon.
 
-    There is always one job on its way, also while no runner answers: so that it goes on when one comes back.
+    `workers` are those of runners that answer; what is `stranded` at others keeps none of them busy. There is always
+    one job on its way, also while no runner answers: so that it goes on when one comes back.
     """
+    in_flight -= stranded if workers else 0
     room = max(1, workers) - in_flight
     return max(0, room if objective.kind == "metric" else min(room, AHEAD - in_flight - unjudged))
 

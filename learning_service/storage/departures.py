@@ -98,7 +98,14 @@ class Departures:
 
     def has_unended(self, experiment_id: str, runner: str) -> bool:
         """Return whether a runner has a job of an experiment that has not ended."""
-        return bool(self._log.query(SQL["has_unended"], (experiment_id, runner)))
+        return self._count_of(experiment_id, runner, 1) > 0
+
+    def count_of(self, experiment_id: str, runner: str) -> int:
+        """Return how many jobs a runner has of an experiment that have not ended."""
+        return self._count_of(experiment_id, runner, -1)
+
+    def _count_of(self, experiment_id: str, runner: str, most: int) -> int:
+        return int(self._log.query(SQL["count_of"], (experiment_id, runner, most))[0][0])
 
     def count_cancels(self) -> Counter[str]:
         """Return how many experiments each runner has still to cancel."""

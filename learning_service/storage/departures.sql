@@ -88,15 +88,16 @@ SELECT runner, kind, EXISTS (
     SELECT * FROM jobs WHERE experiment_id = ? AND job_id > ? ORDER BY job_id LIMIT ?
 ) AS some GROUP BY runner, kind, cancelled;
 
--- has_unended: whether a runner has a job of an experiment that has not ended; one of an earlier round was replaced.
-SELECT 1 FROM jobs WHERE experiment_id = ? AND runner = ? AND NOT EXISTS (
+-- count_of: how many jobs a runner has of an experiment that have not ended, up to a limit (-1: all are counted); one of
+-- an earlier round was replaced.
+SELECT count(*) FROM (SELECT 1 FROM jobs WHERE experiment_id = ? AND runner = ? AND NOT EXISTS (
     SELECT 1 FROM results WHERE results.experiment_id = jobs.experiment_id
     AND results.variant_index = jobs.variant_index AND results.repeat_index = jobs.repeat_index
     AND results.job_id = jobs.job_id
 ) AND NOT EXISTS (
     SELECT 1 FROM jobs AS later WHERE later.experiment_id = jobs.experiment_id
     AND later.job_id = jobs.experiment_id || '.' || jobs.variant_index || '.' || jobs.repeat_index || '.' || (jobs.round + 1)
-) LIMIT 1;
+) LIMIT ?);
 
 -- count_cancels: how many experiments each runner has still to cancel.
 SELECT runner, count(*) FROM cancels WHERE done = 0 AND runner != '' GROUP BY runner;

@@ -65,6 +65,8 @@ def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs
     assert (view_of(learning, stopped).status, view_of(learning, stopped).totals.jobs) == ("completed", 10)
     shown = workspace.run("experiment", "show", found.experiment_id).out
     assert f"search: {found.search.spent} of {BUDGET} jobs, {found.search.state}" in shown
+    extended = workspace.run("experiment", "extend", stopped, "--values", "cfg_scale=13").err
+    assert f"the search goes on, with {BUDGET - 10} jobs left of its budget of {BUDGET}" in extended
 
 
 @pytest.mark.fault(item="F172")

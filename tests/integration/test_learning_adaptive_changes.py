@@ -168,6 +168,22 @@ def test_files_beside_pictures_wait_for_nobody(services: Services) -> None:
     wait_until(lambda: search_of(learning).reason == f"waits for ratings of {FIRST} pictures", what="that it waits")
 
 
+@pytest.mark.fault(item="F178")
+def test_a_search_goes_on_with_other_runners_while_one_is_away(services: Services) -> None:
+    """What it had keeps none of them idle; when it is back, its jobs count."""
+    away, other = services.scripted(), services.scripted()
+    away.rooms, other.queue = {"embedded": 100}, 1000
+    learning = services.learning(away.address, other.address)
+    create(learning, PLAN)
+    wait_until(lambda: len(away.jobs) == FIRST, what="the first round at the first runner")
+    away.stop()
+    wait_until(lambda: len(other.jobs) == 1, what="a job at the other one")
+    assert search_of(learning).spent == FIRST + 1
+    done: set[str] = set()
+    work(other, done, around(4.5))
+    wait_until(lambda: len(other.jobs) == 2, what="the next one")
+
+
 def test_where_all_values_make_the_same_picture_nobody_is_asked_to_compare(services: Services) -> None:
     """`compare` has no pair to show either, so the search would wait for ever."""
     runner, learning = started(services, replace(PLAN, objective="preference"))

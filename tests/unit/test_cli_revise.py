@@ -3,8 +3,9 @@
 import pytest
 
 from bus.contracts.fields import Scalar
+from bus.contracts.messages import SearchStatus
 from bus.protocol.validation import InvalidInputError
-from variantbus.cli.revise import parse_assignments, parse_values
+from variantbus.cli.revise import extended_text, parse_assignments, parse_values
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,17 @@ def test_assignments_that_make_no_sense_are_refused(texts: list[str], sentence: 
     with pytest.raises(InvalidInputError) as refused:
         parse_assignments(texts)
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("spent", "jobs", "text"),
+    [
+        (39, 0, "the search goes on, with 1 job left of its budget of 40"),
+        (12, 2, "planned 2 more jobs; the search goes on, with 28 jobs left of its budget of 40"),
+        (40, 0, "all 40 jobs of its budget are spent, so it tries no more"),
+    ],
+)
+def test_whoever_extends_a_search_is_told_what_it_still_may_try(spent: int, jobs: int, text: str) -> None:
+    """More values alone are no jobs yet."""
+    search = SearchStatus(state="searching", budget=40, spent=spent, reason="")
+    assert extended_text(search, jobs) == text

@@ -12,10 +12,8 @@ from msgspec.structs import replace
 from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.fields import VariantValue
 from bus.contracts.messages import Outcome
-from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.experiments.model import SearchState
-from learning_service.experiments.plan import check_search
 from learning_service.experiments.skips import Point
 from learning_service.experiments.space import first_round, space_of
 from learning_service.recommendation.evidence import Score
@@ -124,28 +122,6 @@ def search(
             jobs += decision.jobs
 
 
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"mode": "grid"}, "budget: only an adaptive experiment has one"),
-        ({"budget": None}, "budget: missing"),
-        ({"budget": 4}, "budget: 4 is less than the 5 jobs of the first round; raise it to 5 or more"),
-    ],
-)
-def test_a_budget_that_does_not_fit_is_refused(change: dict[str, object], text: str) -> None:
-    """The sentence names the field and says what to do."""
-    definition = replace(PLAN, **change)
-    with pytest.raises(InvalidInputError) as caught:
-        check_search(definition, space_of(definition))
-    assert str(caught.value).startswith(text)
-
-
-def test_a_budget_for_the_first_round_alone_is_enough_and_a_grid_needs_none() -> None:
-    """These are the least of each mode."""
-    for definition in (replace(PLAN, budget=5), replace(PLAN, mode="grid", budget=None)):
-        check_search(definition, space_of(definition))
-
-
 def test_next_comes_what_may_be_best_one_job_at_a_time() -> None:
     """Tried or not; the reason names the two likeliest, and what is far from the best is not looked at again."""
     decision = more(situation(peak(0)))
@@ -230,6 +206,13 @@ def test_where_no_job_has_a_score_the_search_stops_and_while_one_runs_it_waits()
     assert decide(nothing) == SearchState("stopped", "nothing to go by: no job has a score: score")
     assert decide(replace(nothing, problem="no pictures")) == SearchState("stopped", "nothing to go by: no pictures")
     assert decide(replace(nothing, pending=1)) is None
+
+
+def test_what_a_runner_took_with_it_is_not_waited_for_before_the_first_score() -> None:
+    """Of its jobs none may ever end; others of the first round are waited for."""
+    assert decide(situation({}, pending=3, stranded=2, room=1)) is None
+    assert len(more(situation({}, pending=2, stranded=2, room=1)).jobs) == 1
+    assert decide(situation({}, pending=2, stranded=2, room=1, spent=30)) is None
 
 
 def test_after_one_score_alone_what_is_farthest_is_tried() -> None:

@@ -35,6 +35,14 @@ def test_a_person_finds_a_few_pictures_and_no_more_are_made_before_these_are_rat
     assert room_for(PREFERENCE, 8, 0, AHEAD + 3) == 0
 
 
+def test_jobs_of_a_runner_that_is_away_keep_no_other_one_idle() -> None:
+    """They are no picture that a person finds soon either; where no runner answers nothing more is planned."""
+    assert room_for(METRIC, 2, 5, 0, stranded=5) == 2
+    assert room_for(METRIC, 2, 6, 0, stranded=5) == 1
+    assert room_for(STARS, 8, AHEAD, 0, stranded=AHEAD) == AHEAD
+    assert room_for(METRIC, 0, 1, 0, stranded=1) == 0
+
+
 def test_people_are_asked_for_stars_of_each_picture_or_as_many_comparisons() -> None:
     """The same picture of two values is one to rate, and two to compare."""
     pictures = pictures_of((0, 0, "0"), (0, 1, "1"), (1, 0, "2"))

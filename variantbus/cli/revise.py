@@ -19,6 +19,7 @@ from bus.contracts.experiments import (
     SetParams,
 )
 from bus.contracts.fields import Scalar
+from bus.contracts.messages import SearchStatus
 from bus.contracts.values import cited
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -63,7 +64,8 @@ def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, lear
         after = _ask(learning, "experiment.extend", params, keys)
         jobs = after.totals.jobs - before.totals.jobs
         variants = after.totals.variants - before.totals.variants
-        click.echo(f"planned {_count(jobs, 'more job')}, for {_count(variants, 'more value')}", err=True)
+        told = f"planned {_count(jobs, 'more job')}, for {_count(variants, 'more value')}"
+        click.echo(told if after.search is None else extended_text(after.search, jobs), err=True)
 
 
 @click.command()
@@ -132,6 +134,15 @@ def set_(experiment_id: str, *, assignments: tuple[str, ...], learning: str, key
         if after.totals.completed and runs_alone(after.definition) > runs_alone(before.definition):
             click.echo("its jobs run alone from now on; the times so far may be of jobs side by side", err=True)
         click.echo(harmless(ask_recommendation(learning, experiment_id, keys).sentence))
+
+
+def extended_text(search: SearchStatus, jobs: int) -> str:
+    """Return how a search goes on after it was extended by so many jobs at once."""
+    left = search.budget - search.spent
+    planned = f"planned {_count(jobs, 'more job')}; " if jobs else ""
+    if left <= 0:
+        return f"{planned}all {search.budget} jobs of its budget are spent, so it tries no more"
+    return f"{planned}the search goes on, with {_count(left, 'job')} left of its budget of {search.budget}"
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
