@@ -68,6 +68,22 @@ class UrlType(click.ParamType[str]):
     show_envvar=True,
     help="Where ComfyUI is.",
 )
+@click.option(
+    "--swarmui-url",
+    type=UrlType(),
+    envvar="VARIANTBUS_SWARMUI_URL",
+    default="http://127.0.0.1:7801",
+    show_default=True,
+    show_envvar=True,
+    help="Where SwarmUI is.",
+)
+@click.option(
+    "--swarmui-token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="VARIANTBUS_SWARMUI_TOKEN_FILE",
+    show_envvar=True,
+    help="File with one line, the token of an account, if it requires accounts.",
+)
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     data_dir: Path,
@@ -84,6 +100,8 @@ def main(  # noqa: PLR0913 - one parameter an option
     webui_url: str,
     webui_auth_file: Path | None,
     comfyui_url: str,
+    swarmui_url: str,
+    swarmui_token_file: Path | None,
 ) -> None:
     """Run jobs from a durable queue and publish their progress and results."""
     set_up_logging("runner", log_level, log_format)
@@ -91,6 +109,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     servers = {
         "webui": ServerAddress(url=webui_url, auth_file=webui_auth_file),
         "comfyui": ServerAddress(url=comfyui_url),
+        "swarmui": ServerAddress(url=swarmui_url, auth_file=swarmui_token_file),
     }
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())

@@ -33,6 +33,8 @@ class RunnerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
     webui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     webui_auth_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     comfyui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    swarmui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    swarmui_token_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
 
 
 class LearningSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +103,9 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         "learnings": [settings.learning.address] if settings.learning.address else UNSET,
     }
     if command == "runner":
-        found |= asdict(settings.runner) | {"webui_auth_file": _expanded(settings.runner.webui_auth_file)}
+        runner = settings.runner
+        files = {name: _expanded(getattr(runner, name)) for name in ("webui_auth_file", "swarmui_token_file")}
+        found |= asdict(runner) | files
     elif command == "learning":
         # the one named runner is followed, as with the environment variables
         followed = [settings.runner.address] if settings.runner.address else UNSET

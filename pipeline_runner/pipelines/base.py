@@ -37,7 +37,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
-    """The address of an image server, and the file with `user:password` if it needs them."""
+    """The address of an image server, and the file with `user:password`, or with a token, if it needs one."""
 
     url: str
     auth_file: Path | None = None

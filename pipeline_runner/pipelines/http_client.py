@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import logging
+import re
 import socket
 import stat
 import threading
@@ -27,13 +28,14 @@ PICTURE_BYTES: Final = 512 << 20  # a batch of large pictures in base64 is below
 _CHUNK: Final = 1 << 20
 # nothing comes from a server that computes, nor from one that has lost its power: the system asks which it is
 _IDLE_OPTION: Final = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")
-_KEEP_ALIVE: Final = (
+KEEP_ALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, _IDLE_OPTION, 30),  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 _SURROGATES: Final = (rb"\ud", rb"\uD")
+_COOKIE_VALUE: Final = re.compile(r"[!#-+\--:<-\[\]-~]*")  # as RFC 6265 allows
 _JSON_HEADERS: Final = {"Content-Type": "application/json"}
 logger = logging.getLogger(__name__)
 
@@ -88,14 +90,17 @@ class HttpClient:
     request.
     """
 
-    def __init__(self, address: ServerAddress) -> None:
+    def __init__(self, address: ServerAddress, *, cookie: str = "") -> None:
         """Keep the address; nothing is sent yet.
+
+        Where there is a `cookie`, the file holds not user and password but its value.
 
         Raises:
             InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
         """
         self.url = check_url(address.url)
-        self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **_authorization(address)}
+        self.credentials = _cookie(address, cookie) if cookie else _authorization(address)
+        self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **self.credentials}
 
     def get(
         self,
@@ -220,7 +225,7 @@ class Exchange:
 def _connection(url: str) -> HTTPConnection:
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    options = [*HTTPConnection.default_socket_options, *_KEEP_ALIVE]
+    options = [*HTTPConnection.default_socket_options, *KEEP_ALIVE]
     return kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS, socket_options=options)
 
 
@@ -272,18 +277,37 @@ def check_url(url: str) -> str:
 
 
 def _authorization(address: ServerAddress) -> dict[str, str]:
-    """Return the header of basic authentication; the file is for its owner alone."""
-    if address.auth_file is None:
+    """Return the header of basic authentication."""
+    text = _secret(address, "auth_file")
+    if not text:
         return {}
+    if ":" not in text:
+        raise InvalidInputError(f"auth_file: {address.auth_file} must hold one line user:password")
+    # not by urllib3, which takes Latin-1 and shows the character that has no place in it
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+
+def _cookie(address: ServerAddress, name: str) -> dict[str, str]:
+    """Return the header with a cookie."""
+    text = _secret(address, "token_file")
+    if not _COOKIE_VALUE.fullmatch(text):
+        raise InvalidInputError(f"token_file: {address.auth_file} must hold one line, the token and nothing else")
+    return {"Cookie": f"{name}={text}"} if text else {}
+
+
+def _secret(address: ServerAddress, key: str) -> str:
+    """Return the one line of the file that is for its owner alone, "" without a file."""
     path = address.auth_file
+    if path is None:
+        return ""
     try:
         text = path.read_text(encoding="utf-8").strip()
         others = stat.S_IMODE(path.stat().st_mode) & 0o077
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"auth_file: {path} cannot be read ({type(error).__name__})") from None
-    if ":" not in text or "\n" in text:
-        raise InvalidInputError(f"auth_file: {path} must hold one line user:password")
+        raise InvalidInputError(f"{key}: {path} cannot be read ({type(error).__name__})") from None
+    if not text or "\n" in text:
+        line = "the token" if key == "token_file" else "user:password"
+        raise InvalidInputError(f"{key}: {path} must hold one line {line}")
     if others:
         logger.warning("%s can be read by others; chmod 600 it", path)
-    # not by urllib3, which takes Latin-1 and shows the character that has no place in it
-    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+    return text

@@ -37,6 +37,8 @@ workers = 3
 webui_url = "http://127.0.0.1:7861"
 webui_auth_file = "secret"
 comfyui_url = "http://127.0.0.1:8189"
+swarmui_url = "http://127.0.0.1:7802"
+swarmui_token_file = "secret"
 [learning]
 address = "tcp://127.0.0.1:4"
 feed_port = 3

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from bus.contracts.pipeline_specs import bounds_text
 from pipeline_runner.pipelines.webui.registry import KNOBS, Knob
 from pipeline_runner.queue.retries import __doc__ as rules
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "webui.md"
+DOCS: Final = Path(__file__).parents[2] / "docs"
+PAGE: Final = DOCS / "webui.md"
 LISTS: Final = {
     "samplers": "a sampler",
     "schedulers": "a schedule",
@@ -43,10 +46,11 @@ def test_the_page_has_a_row_for_each_variable_and_no_other() -> None:
     assert table == [row(knob) for knob in KNOBS]
 
 
-def test_the_page_names_every_kind_of_error() -> None:
+@pytest.mark.parametrize("page", ["webui.md", "swarmui.md"])
+def test_the_page_names_every_kind_of_error(page: str) -> None:
     """With what follows from it."""
     kinds = [line.split("`")[1] for line in (rules or "").splitlines() if line.startswith("| `")]
 
     assert kinds
     for kind in kinds:
-        assert f"| `{kind}` |" in PAGE.read_text(encoding="utf-8"), kind
+        assert f"| `{kind}` |" in (DOCS / page).read_text(encoding="utf-8"), kind

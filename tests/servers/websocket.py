@@ -1,5 +1,6 @@
 """The server's end of a websocket inside a handler of `http.server`, by the protocol of the library `websockets`."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -55,6 +56,17 @@ class WebSocket:
                     self._protocol.send_binary(message)
             except InvalidState:
                 return
+            self._flush()
+
+    def open(self) -> None:
+        """Send the answer to the handshake now, where no message follows at once."""
+        with self._lock:
+            self._flush()
+
+    def close(self) -> None:
+        """End the connection in good order."""
+        with self._lock, contextlib.suppress(InvalidState):
+            self._protocol.send_close(1000)
             self._flush()
 
     def drop(self) -> None:

@@ -9,13 +9,12 @@ from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import StageSpec, check_config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
+from pipeline_runner.pipelines.time_limit import DEFAULT_TIMEOUT, timeout_of
 from pipeline_runner.pipelines.webui.lists import Lists, read_lists
 from pipeline_runner.pipelines.webui.registry import (
-    DEFAULT_TIMEOUT,
     KNOBS,
     STAGES,
     stages_of,
-    timeout_of,
     unavailable,
 )
 from tests.servers.webui_jobs import LORAS, SAMPLERS, UPSCALERS

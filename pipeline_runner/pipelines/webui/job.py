@@ -13,13 +13,14 @@ from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.difference import Difference, spoiled
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.init_image import InitImage, read_init_image
+from pipeline_runner.pipelines.time_limit import timeout_of
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
 from pipeline_runner.pipelines.webui.drift import Size, differences, loras_of, upscaled
 from pipeline_runner.pipelines.webui.errors import fault_of
 from pipeline_runner.pipelines.webui.generation import Generation, end_orphans, free_memory
 from pipeline_runner.pipelines.webui.lists import Lists
 from pipeline_runner.pipelines.webui.payload import build
-from pipeline_runner.pipelines.webui.registry import STAGES, timeout_of
+from pipeline_runner.pipelines.webui.registry import STAGES
 from pipeline_runner.pipelines.webui.settings import (
     LORA_HASHES,
     OF_SETTINGS,

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bus.contracts.fields import SEED_MAX, Config
+from bus.contracts.fields import SEED_MAX
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
+from pipeline_runner.pipelines.init_image import INIT_IMAGE
+from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 from pipeline_runner.pipelines.webui.lists import API, Lists, Names
 
 LORA_MARK: Final = "prompt: <lora:NAME:STRENGTH>"
 OVERRIDE: Final = "override_settings."
 MODULES: Final = "override_settings.forge_additional_modules"
 MAX_SIDE: Final = 8192
-DEFAULT_TIMEOUT: Final = 3600.0  # seconds
 DEFAULT_FACTOR: Final = 2.0
 DEFAULT_DENOISING: Final = 0.7  # of hires fix on the server's page
 
@@ -58,12 +59,6 @@ class Stage:
     required: tuple[str, ...] = ()
 
 
-_TIMEOUT: Final = {
-    "timeout_seconds": VariableSpec(
-        kind="float", minimum=1, maximum=7 * 86_400, unit="seconds", target="when the job is interrupted"
-    )
-}
-_INIT: Final = {"init_image": VariableSpec(kind="str", target="the picture in this file on the runner's machine")}
 # One picture a job, and no value that the server would choose by chance.
 _DIFFUSION: Final = {
     "batch_size": 1,
@@ -78,13 +73,15 @@ _DIFFUSION: Final = {
 STAGES: Final[Mapping[str, Stage]] = {
     # the API's own default is null, with which hires fix fails; without hires fix nothing uses it
     "txt2img": Stage(
-        path=f"{API}/txt2img", base={**_DIFFUSION, "denoising_strength": DEFAULT_DENOISING}, config=_TIMEOUT
+        path=f"{API}/txt2img", base={**_DIFFUSION, "denoising_strength": DEFAULT_DENOISING}, config=TIME_LIMIT
     ),
-    "img2img": Stage(path=f"{API}/img2img", base=_DIFFUSION, config={**_INIT, **_TIMEOUT}, required=("init_image",)),
+    "img2img": Stage(
+        path=f"{API}/img2img", base=_DIFFUSION, config={**INIT_IMAGE, **TIME_LIMIT}, required=("init_image",)
+    ),
     "upscale": Stage(
         path=f"{API}/extra-single-image",
         base={"resize_mode": 0, "upscaling_resize": DEFAULT_FACTOR},  # 0: by a factor
-        config={**_INIT, **_TIMEOUT},
+        config={**INIT_IMAGE, **TIME_LIMIT},
         required=("init_image", "upscaler"),
     ),
 }
@@ -219,12 +216,6 @@ def stages_of(lists: Lists) -> dict[str, StageSpec]:
 def unavailable(reason: str) -> dict[str, StageSpec]:
     """Return the stages of a server that has not been read, with the reason."""
     return {name: StageSpec(unavailable=reason) for name in STAGES}
-
-
-def timeout_of(config: Config) -> float:
-    """Return the seconds that a job may take."""
-    found = config.get("timeout_seconds")
-    return float(found) if isinstance(found, int | float) else DEFAULT_TIMEOUT
 
 
 def _offered(knob: Knob, lists: Lists) -> bool:
