@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 from msgspec.msgpack import Decoder, Encoder
 
+from bus.contracts.answers import AxisEffect, Interaction
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import Config, VariantValue
 from bus.protocol.doors import words
@@ -254,7 +255,8 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
     """The present answer to "which value is best?"; `value` is nil where there is none.
 
     `problem` is there if no more of the same would bring a better answer: it says why, and what a person can do. It is
-    part of `sentence`.
+    part of `sentence`. `effects` and `interactions` are there if there are several variables: what matters most comes
+    first.
     """
 
     experiment_id: str
@@ -265,6 +267,8 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
     objective: str
     estimates: tuple[ValueEstimate, ...] = ()
     problem: str | UnsetType = UNSET
+    effects: tuple[AxisEffect, ...] | UnsetType = UNSET
+    interactions: tuple[Interaction, ...] | UnsetType = UNSET
 
 
 class EventRejected(_Message, frozen=True, gc=False, tag="event.rejected"):

@@ -11,9 +11,10 @@ normal numbers, plus a rest of each value on its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -96,6 +97,12 @@ def arrange(values: Sequence[VariantValue]) -> Layout:
         rows = [[one for one in values if not isinstance(one, dict)]]
     varied = [(name, row) for name, row in zip(names, rows, strict=True) if len({identity(one) for one in row}) > 1]
     return Layout(tuple(_axis(row) for _, row in varied), len(values), tuple(name for name, _ in varied))
+
+
+def explained(layout: Layout) -> Layout:
+    """Return the layout of a grid with what tells the effects of its axes, where its own points do not."""
+    sizes = [len(np.unique(np.frombuffer(places))) for _, places in layout.axes]
+    return replace(layout, is_explained=len(sizes) > 1 and len(layout) < prod(sizes))
 
 
 def without_order(count: int) -> Layout:

@@ -5,15 +5,17 @@ from dataclasses import replace as changed
 from typing import Final, cast
 
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from bus.contracts.answers import AxisEffect, Interaction
 from bus.contracts.fields import VariantValue
 from bus.contracts.messages import ValueEstimate
 from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.belief import Array, Belief
 from learning_service.recommendation.crossing import Crossing, cross
+from learning_service.recommendation.effects import told_of
 from learning_service.recommendation.evidence import (
     STARS_MAX,
     STARS_MIN,
@@ -24,10 +26,10 @@ from learning_service.recommendation.evidence import (
     check_scores,
     judged_variants,
 )
-from learning_service.recommendation.layout import Layout, arrange
+from learning_service.recommendation.layout import Layout, arrange, explained
 from learning_service.recommendation.preferences import believe_preferences, share_won, tally
 from learning_service.recommendation.scores import believe_scores
-from learning_service.recommendation.sentence import apart_text, no_verdict, verdict_text
+from learning_service.recommendation.sentence import apart_text, effects_text, no_verdict, verdict_text
 from learning_service.recommendation.tables import METRIC_NOISE, STARS_NOISE
 from learning_service.recommendation.verdict import SURE, Tier, decide
 
@@ -46,6 +48,8 @@ class Recommendation(Struct, frozen=True, kw_only=True, gc=False):
     tier: Tier
     objective: str
     estimates: tuple[ValueEstimate, ...]
+    effects: tuple[AxisEffect, ...] | UnsetType = UNSET
+    interactions: tuple[Interaction, ...] | UnsetType = UNSET
 
 
 class _Evidence(Struct, frozen=True, kw_only=True, gc=False):
@@ -54,6 +58,7 @@ class _Evidence(Struct, frozen=True, kw_only=True, gc=False):
     counts: Array
     means: Array  # plain ones; nan where there are no observations
     belief: Belief | None  # nil if fewer than two values were tried
+    layout: Layout
     total: int
     crossing: Crossing | None = None  # of scores of several blocks
 
@@ -99,13 +104,17 @@ def recommend(
         if verdict.more is not None:  # a look is one at a block, with all its seeds
             verdict = changed(verdict, more=round(verdict.more * evidence.crossing.seeds))
         apart = apart_text(evidence.crossing.apart(chosen, margin, SURE), values, blocks)
+    told = told_of(belief, evidence.layout, values, margin, lambda scores: as_read(scores, objective))
+    matters = effects_text(told.axes) if told and verdict.tier != "few" else ""
     return Recommendation(
         value=None if chosen is None else values[chosen],
         p_best=None if chosen is None else float(verdict.best[chosen]),
-        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total) + apart,
+        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total) + matters + apart,
         tier=verdict.tier,
         objective=objective.text,
         estimates=_estimates(everything, plan, evidence, objective, verdict.best),
+        effects=told.axes if told else UNSET,
+        interactions=told.pairs if told else UNSET,
     )
 
 
@@ -147,13 +156,14 @@ def _scored(scores: Sequence[Score], plan: list[Candidate], objective: Objective
     seeds = np.array([one.repeat_index for one in scores], np.intp)
     counts = np.bincount(values, minlength=len(plan)).astype(np.float64)
     belief, crossing = None, None
+    layout = explained(arrange([candidate.value for candidate in plan]))
     if np.count_nonzero(counts) > 1:
-        layout = arrange([candidate.value for candidate in plan])
         belief, crossing = believe(layout, values, seeds, numbers, objective, blocks)
     return _Evidence(
         counts=counts,
         means=_plain_means(values, numbers, counts),
         belief=belief,
+        layout=layout,
         total=len(scores),
         crossing=crossing,
     )
@@ -169,11 +179,12 @@ def _compared(preferences: Sequence[Preference], plan: list[Candidate], blocks: 
     places = {candidate.index: place for place, candidate in enumerate(plan)}
     check_preferences(preferences, places)
     seen = tally(preferences, places, blocks)
-    layout = arrange([candidate.value for candidate in plan])
+    layout = explained(arrange([candidate.value for candidate in plan]))
     return _Evidence(
         counts=seen.looks(len(plan)),
         means=np.full(len(plan), np.nan),
         belief=believe_preferences(layout, seen) if preferences else None,
+        layout=layout,
         total=len(preferences),
     )
 
@@ -212,12 +223,14 @@ def _display(evidence: _Evidence, objective: Objective) -> tuple[Array, Array | 
     """Return mean, low and high of each value, as people read them."""
     if evidence.belief is None:
         return evidence.means * (-1 if objective.minimize else 1), None, None
-    mean = evidence.belief.means
-    low, high = evidence.belief.interval()
-    if objective.minimize:
-        return -mean, -high, -low
+    mean, low, high = (as_read(numbers, objective) for numbers in (evidence.belief.means, *evidence.belief.interval()))
+    return (mean, high, low) if objective.minimize else (mean, low, high)
+
+
+def as_read(numbers: Array, objective: Objective) -> Array:
+    """Return scores, in which more is better, as people read them."""
     if objective.kind == "preference":
-        return share_won(mean), share_won(low), share_won(high)
+        return share_won(numbers)
     if objective.kind == "stars":
-        mean, low, high = (np.clip(numbers, STARS_MIN, STARS_MAX) for numbers in (mean, low, high))
-    return mean, low, high
+        return np.clip(numbers, STARS_MIN, STARS_MAX)
+    return -numbers if objective.minimize else numbers

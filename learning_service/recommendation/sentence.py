@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from math import exp
 from typing import Final
 
+from bus.contracts.answers import AxisEffect, Share
 from bus.contracts.fields import VariantValue
 from bus.contracts.values import written
 from learning_service.recommendation.crossing import Apart
 from learning_service.recommendation.evidence import POSSIBLE, Objective
 from learning_service.recommendation.labels import labels
-from learning_service.recommendation.verdict import Bargain, Verdict
+from learning_service.recommendation.verdict import SURE, Bargain, Verdict
 
 TEXT_LIMIT: Final = 40  # characters of a value that is a text
 NAMED_LIMIT: Final = 3  # values in a row; more are counted
@@ -23,7 +24,9 @@ def no_verdict(variable: str, tested: Sequence[VariantValue], objective: Objecti
     noun = NOUNS[objective.kind]
     if not tested:
         return f"no {noun}s yet"
-    return f"only {variable} {value_text(tested[0])} has {noun}s yet; give {noun}s of at least two values"
+    return (
+        f"only {_of(variable, tested[0])}{value_text(tested[0])} has {noun}s yet; give {noun}s of at least two values"
+    )
 
 
 def verdict_text(
@@ -36,15 +39,16 @@ def verdict_text(
     noun = NOUNS[objective.kind]
     count = _counted(total, noun)
     names = names_of(values)
+    of = _of(variable, values[0])
     if verdict.tier == "few":
         leader = names[verdict.leader]
-        parts = [f"too few {noun}s: {variable} {leader} leads after {count}", f"give at least 2 {noun}s of each value"]
+        parts = [f"too few {noun}s: {of}{leader} leads after {count}", f"give at least 2 {noun}s of each value"]
     elif len(verdict.equals) == len(names) - len(verdict.untried):
         parts = [f"no real difference between the values of {variable} ({_within(objective)}, {count})"]
     elif len(verdict.equals) > 1:
-        parts = [f"{variable} {_equals(verdict, names)} are equally good ({_within(objective)}, {count})"]
+        parts = [f"{of}{_equals(verdict, names)} are equally good ({_within(objective)}, {count})"]
     else:
-        parts = [_leading(verdict, variable, names, count)]
+        parts = [_leading(verdict, of, names, count)]
         parts += _doubts(verdict, names, noun) if verdict.tier == "some" else _assurance(verdict)
     if verdict.chosen is not None and verdict.chosen != verdict.leader:
         parts.append(f"{names[verdict.chosen]} is the fastest of them")
@@ -53,6 +57,11 @@ def verdict_text(
     if verdict.untried:
         parts.append(_untried(verdict, noun))
     return "; ".join(parts)
+
+
+def _of(variable: str, value: VariantValue) -> str:
+    """Return what goes before values of a variable; those of several variables name them."""
+    return "" if isinstance(value, dict) else f"{variable} "
 
 
 def apart_text(found: Sequence[Apart], values: Sequence[VariantValue], blocks: Sequence[str]) -> str:
@@ -69,6 +78,27 @@ def apart_text(found: Sequence[Apart], values: Sequence[VariantValue], blocks: S
     return f"; but {', '.join(told)}" if told else ""
 
 
+def effects_text(effects: Sequence[AxisEffect]) -> str:
+    """Return which variables matter how much, as the end of a sentence; "" where none surely does.
+
+    `effects` are those of several variables, the most important first.
+    """
+    sure = [one for one in effects if one.probability >= SURE]
+    if not sure:
+        return ""
+    first = sure[0]
+    told = [f"{first.name} matters most ({_share(first.total)})"]
+    told += [f"then {one.name} ({_share(one.total)})" for one in sure[1:NAMED_LIMIT]]
+    idle = [one.name for one in effects if one.probability <= 1 - SURE]
+    if idle:
+        told.append(f"{_listed(idle, 'and')} hardly {'matters' if len(idle) == 1 else 'matter'}")
+    return f"; {', '.join(told)}"
+
+
+def _share(share: Share) -> str:
+    return f"{percent(share.mean)}, {100 * share.low:.0f} to {100 * share.high:.0f} %"
+
+
 def names_of(values: Sequence[VariantValue]) -> list[str]:
     """Return values as a person writes them; long texts with the same beginning show where they differ."""
     names = [value_text(value) for value in values]
@@ -78,13 +108,17 @@ def names_of(values: Sequence[VariantValue]) -> list[str]:
 
 
 def _whole(value: VariantValue) -> str:
-    return " with ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
+    return _combined([f"{name} {part}" for name, part in value.items()]) if isinstance(value, dict) else str(value)
+
+
+def _combined(parts: list[str]) -> str:
+    return " with ".join([*parts[:1], _listed(parts[1:], "and")] if parts[1:] else parts)
 
 
 def value_text(value: VariantValue) -> str:
     """Return a value as a person writes it."""
     if isinstance(value, dict):
-        return " with ".join(f"{name} {value_text(part)}" for name, part in value.items()) or "{}"
+        return _combined([f"{name} {value_text(part)}" for name, part in value.items()]) or "{}"
     if isinstance(value, float):
         return f"{value:.6g}"
     if not isinstance(value, str):
@@ -111,17 +145,17 @@ def _equals(verdict: Verdict, names: list[str]) -> str:
     return _listed([names[one] for one in sorted(verdict.equals)], "and")
 
 
-def _leading(verdict: Verdict, variable: str, names: list[str], count: str) -> str:
+def _leading(verdict: Verdict, of: str, names: list[str], count: str) -> str:
     """Name the leader, or the few among which the best value probably is."""
     leader = names[verdict.leader]
     alone = f"{percent(verdict.best[verdict.leader])} that it is best"
     if verdict.tier == "strong" or len(verdict.named) == 1:
-        return f"{variable} {leader} ({alone}, {count})"
+        return f"{of}{leader} ({alone}, {count})"
     if len(verdict.named) > NAMED_LIMIT:
-        return f"no clear winner yet: {variable} {leader} leads ({alone}, {count})"
+        return f"no clear winner yet: {of}{leader} leads ({alone}, {count})"
     together = percent(float(verdict.best[list(verdict.named)].sum()))
     named = _listed([names[one] for one in sorted(verdict.named)], "or")
-    return f"{variable} {named} ({together} that one of them is best, {count})"
+    return f"{of}{named} ({together} that one of them is best, {count})"
 
 
 def _assurance(verdict: Verdict) -> list[str]:
