@@ -16,6 +16,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import check_url
 from pipeline_runner.pipelines.registry import load_pipelines
+from pipeline_runner.scoring.registry import load_scorers
 from pipeline_runner.service import Runner
 
 
@@ -125,6 +126,7 @@ def main(  # noqa: PLR0913 - one parameter an option
                 control=Address(host, control_port),
                 keys=keys,
                 hooks=load_completion_hooks(),
+                scorers=load_scorers(),
             )
             if advertise:
                 runner.publisher.advertise(advertise)

@@ -28,6 +28,7 @@ from bus.contracts.jobs import (
 )
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.pipeline_specs import Pipelines, check_config, find_stage
+from bus.contracts.scoring import ScoreSettings
 from bus.contracts.topics import JOB_COMPLETED
 from bus.eventlog.errors import StorageError
 from bus.protocol import topics
@@ -42,6 +43,7 @@ from pipeline_runner.queue.messages import topic_of
 from pipeline_runner.queue.repair import LOST
 from pipeline_runner.queue.service import JobService
 from pipeline_runner.queue.store import DamagedJobError, Numbered
+from pipeline_runner.scoring.registry import Scorers, check_request
 from pipeline_runner.submitters import Submitters
 
 Fractions = dict[str, float]  # how far each running job is
@@ -52,7 +54,7 @@ LEAST_FRACTION: Final = 0.05  # of a job; less does not allow an estimate of the
 class JobMethods:
     """Checks requests and passes them to the job service."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         service: JobService,
         pipelines: dict[str, Pipeline],
@@ -62,11 +64,12 @@ class JobMethods:
         job_limit: int,
         stop: Callable[[str], None],
         changed: Callable[[], None],
+        scorers: Scorers,
     ) -> None:
         """Call `stop` for each running job that must stop, and `changed` when jobs may start or be cancelled."""
         self._service, self._pipelines, self._stages = service, pipelines, stages
         self._fractions, self._job_limit = fractions, job_limit
-        self._stop, self._changed = stop, changed
+        self._stop, self._changed, self._scorers = stop, changed, scorers
         self._submitters = Submitters()
 
     def add_to(self, methods: MethodServer) -> None:
@@ -120,7 +123,18 @@ class JobMethods:
         except Exception as error:
             logger.exception("pipeline %s cannot check a job", request.pipeline)
             raise InvalidInputError(f"config: {request.pipeline} cannot check it ({type(error).__name__})") from None
+        if request.score:
+            check_request(self._scorers, request.score, spec.metrics or ())
         topic_of(JOB_COMPLETED, request.learning_context)  # raises if no topic can be made of it
+
+    def check_score(self, job: NormalizedJobRecord, score: ScoreSettings) -> None:
+        """Refuse scorers that a completed job cannot have; its pipeline may be gone.
+
+        Raises:
+            InvalidInputError, StorageError: as for `check_request`.
+        """
+        stage = self._stages().get(job.pipeline, {}).get(job.stage)
+        check_request(self._scorers, score, (stage.metrics if stage else None) or ())
 
     def _cancel(self, params: CancelParams) -> CancelReply:
         if (params.job_id is None) == (params.experiment_id is None):

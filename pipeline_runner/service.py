@@ -9,8 +9,9 @@ from typing import Final
 from msgspec import UNSET
 
 from bus import __version__
-from bus.contracts.jobs import JobParams, PipelinesReply, PreviewReply
-from bus.contracts.messages import JobError, JobProgress, JobResult
+from bus.contracts.jobs import JobParams, PipelinesReply, PreviewReply, ScoreParams
+from bus.contracts.messages import ImageRef, JobError, JobProgress, JobResult
+from bus.contracts.scoring import ScoreSettings
 from bus.contracts.topics import JOB_PROGRESS
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
@@ -24,9 +25,10 @@ from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from pipeline_runner.execution.completion_hooks import CompletionHooks
 from pipeline_runner.execution.refresher import Refresher
+from pipeline_runner.execution.rescoring import Rescoring
 from pipeline_runner.execution.reuse import Reuse
 from pipeline_runner.execution.room import RoomWatch
-from pipeline_runner.execution.workers import WorkerPool
+from pipeline_runner.execution.workers import Calls, WorkerPool
 from pipeline_runner.methods import Fractions, JobMethods
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.outputs.index import OutputIndex
@@ -37,11 +39,15 @@ from pipeline_runner.queue.capacity import PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.retries import OF_THE_SERVER, fault_of, storage_fault_of
+from pipeline_runner.queue.scores import write_scores
 from pipeline_runner.queue.service import JobService
+from pipeline_runner.scoring.measuring import Measuring
+from pipeline_runner.scoring.registry import Scorers, spec_of
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop at shutdown; the whole shutdown stays under 5 s
 JOIN_SECONDS: Final = 0.5  # for requests to servers that are under way at shutdown
 HOOK_SECONDS: Final = 1.0  # for completion hooks to be called for the last jobs at shutdown
+IDLE_LOOK_SECONDS: Final = 30.0  # between two looks for processes of scorers that nobody needs
 HELP: Final = {
     "variantbus_jobs": "Jobs of the runner that are queued or running.",
     "variantbus_outputs_writable": "0 after a result could not be written, until one may be again.",
@@ -64,14 +70,16 @@ class Runner:
         control: Address,
         keys: Keys | None = None,
         hooks: Mapping[str, CompletionHandler] | None = None,
+        scorers: Scorers | None = None,
     ) -> None:
         """Open the tables, bind the sockets, and requeue the jobs that were running when the last runner died.
 
         Raises:
             BindError: a port is taken.
         """
-        self._loop, self._outputs, self._pipelines = loop, outputs, pipelines
+        self._log, self._loop, self._outputs, self._pipelines = log, loop, outputs, pipelines
         self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
+        self._scorers = {name: spec_of(kind) for name, kind in (scorers or {}).items()}
         self._queues = PipelineQueues(
             {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
         )
@@ -91,7 +99,10 @@ class Runner:
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
         self.abandoned = 0  # jobs whose threads still run after `close`
         self._awake = False  # `_work` is to be called in the next turn of the loop
-        self._pool = WorkerPool(loop, pipelines, self._ended, self._report, self._reused, outputs)
+        self._measuring = Measuring(outputs.root, scorers or {})
+        self._idle = loop.every(IDLE_LOOK_SECONDS, self._measuring.end_idle)
+        calls = Calls(self._ended, self._report, self._reuse.find, self._reused, self._made)
+        self._pool = WorkerPool(loop, pipelines, calls, outputs, self._measuring)
         for job in self._service.store.running():
             outputs.discard_unfinished(job)
         recovered = self._service.recover()
@@ -110,6 +121,9 @@ class Runner:
         ended, left = self._pool.stop(STOP_SECONDS)
         self.abandoned = len(left)
         self._refresher.join(JOIN_SECONDS)
+        self._idle.cancel()
+        self._rescoring.close(JOIN_SECONDS)
+        self._measuring.close()
         if left:
             logger.warning("%d jobs did not stop in time and are abandoned", len(left))
         done = {name: result for name, result in ended.items() if not result.cancelled}
@@ -131,11 +145,19 @@ class Runner:
             job_limit=job_limit,
             stop=self._pool.cancel,
             changed=self._wake,
+            scorers=self._measuring.scorers,
         )
         jobs.add_to(self.publisher.methods)
+        self._rescoring = Rescoring(
+            self._loop, self._service.store, self._measuring, check=jobs.check_score, write=self._write_scores
+        )
+        self.publisher.methods.add_steps("job.score", ScoreParams, self._rescoring.ask)
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
         self.publisher.methods.add("job.preview", JobParams, self._preview, role="read")
         self.publisher.metrics.add(self._points, HELP)
+
+    def _write_scores(self, job_id: str, score: ScoreSettings, metrics: dict[str, float]) -> None:
+        write_scores(self._log, self._service.store, job_id, score, metrics, time.time())
 
     def _wake(self) -> None:
         """Call `_work` in the next turn of the loop; once, however often this is called."""
@@ -157,14 +179,21 @@ class Runner:
             # the disk is full: keep the results until they can be written
             retry_later(self._loop, error, self._wake)
 
-    def _reused(self, job: NormalizedJobRecord, identity: str) -> bool:
-        """End a job with the result of an earlier one, if there is such a result."""
-        result = self._reuse.find(job, identity)
-        if result is None:
-            return False
-        self._results[job.job_id] = result
+    def _reused(self, job_id: str, result: JobResult) -> None:
+        """End a job with the result of an earlier one."""
+        self._results[job_id] = result
         self._work()  # in this turn, before a request can remove its files
-        return True
+
+    def _made(self, job: NormalizedJobRecord, made: JobResult) -> tuple[ImageRef, ...]:
+        """Note what a job has made before it is measured; return what its pictures are compared with."""
+        try:
+            self._service.note_made(job.job_id, made)
+        except StorageError as error:  # if the runner dies now, it is made again
+            logger.warning("%s: what was made is not noted: %s", job.job_id, error)
+        if not job.score or not self._measuring.compares(job.score):
+            return ()
+        is_first = job.job_id.startswith(job.score_base) and job.score_base
+        return made.images if is_first else self._rescoring.base_of(job.score_base)
 
     def _ended(self, job_id: str, result: JobResult, confirmed: bool) -> None:
         """Collect the ends of this turn of the loop, to write all of them in one transaction."""
@@ -180,6 +209,7 @@ class Runner:
         startable = {} if places is None else self._queues.startable(time.monotonic(), places)
         after, taken = self._service.advance(results, startable)
         self._results = {}
+        self._rescoring.note_ended(after)
         faults: dict[str, tuple[NormalizedJobRecord, JobError]] = {}
         for record in after:
             if full := storage_fault_of(results[record.job_id]):
@@ -269,4 +299,5 @@ class Runner:
             running=self._queues.running,
             paused=self._queues.paused,
             lanes=self._queues.views(time.monotonic(), self._service.end_awaited()),
+            scorers=self._scorers,
         )

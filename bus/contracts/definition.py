@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import SEED_MAX, Config, Priority, Scalar
+from bus.contracts.scoring import ScoreSettings
 from bus.protocol.doors import bounds, words
 
 
@@ -57,6 +58,8 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     that jobs report. The `goal` is for the last two; without one, `seconds` is minimized and a metric maximized. An
     `adaptive` experiment begins with the values given and goes on by itself, until one value is best with the
     probability `stop_p_best` or it has had `budget` jobs in all.
+
+    `score` says what measures each picture besides the pipeline; an objective may be one of its metrics.
     """
 
     name: Annotated[str, bounds(min_length=1, max_length=200)]
@@ -77,6 +80,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     mode: Annotated[str, words("grid", "adaptive")] = "grid"
     budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
+    score: ScoreSettings | None = None
 
     @property
     def knobs(self) -> tuple[Variable, ...]:

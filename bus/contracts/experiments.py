@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import Id, Index, NewId, Scalar, VariantValue
 from bus.contracts.messages import ExperimentStatus, RecommendationUpdated, VariantStatus
+from bus.contracts.scoring import ScoreSettings
 
 
 class CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +68,7 @@ class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`experiment.set`: let something else decide it: another objective, another goal, or both.
+    """`experiment.set`: let something else decide it: another objective, another goal, or both; add scorers.
 
     The goal stays from one metric to another; else an objective comes with its own default goal. The recommendation is
     made anew; a search that had ended by itself goes on within its budget.
@@ -76,6 +77,7 @@ class SetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     experiment_id: Id
     objective: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     goal: Literal["maximize", "minimize"] | None = None
+    score: ScoreSettings | None = None  # more scorers, for jobs that are still to come
 
 
 class ExtendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

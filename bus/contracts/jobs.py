@@ -9,7 +9,8 @@ from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import Config, Id, Index, Name, Priority
 from bus.contracts.messages import JobError, JobResult, JobState, JobWord, LearningContext
-from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.pipeline_specs import StageSpec, VariableSpec
+from bus.contracts.scoring import ScoreSettings
 
 SUBMITTED_EXPERIMENTS: Final = 1000  # that a learning service names at a time: the newest
 
@@ -24,6 +25,8 @@ class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     learning_context: LearningContext | None = None
     priority: Priority = 0  # higher ones run first; among equal ones, those that came first
     exclusive: bool = False  # it runs while no other job of the runner does
+    score: ScoreSettings | None = None  # what measures its pictures before it ends
+    score_base: str = ""  # how the id of the job begins whose pictures its own are compared with
 
 
 class SubmitParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,6 +177,39 @@ class QueueReply(Struct, frozen=True, kw_only=True):
     lanes: dict[str, LaneView]
 
 
+class ScoreParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`job.score`: measure the pictures of completed jobs of an experiment, some of them at a time.
+
+    `jobs` has for each job how the id of the one begins whose pictures its own are compared with, "" for none. What a
+    job has already is not measured again, unless `again`. Without jobs it only asks how far that is.
+    """
+
+    experiment_id: Id
+    jobs: Annotated[dict[str, str], Meta(max_length=1000)] = field(default_factory=dict)
+    score: ScoreSettings | None = None
+    again: bool = False
+
+
+class ScoreReply(Struct, frozen=True, kw_only=True):
+    """How many of these jobs are measured now, and how many of them this runner has not, or not as completed ones.
+
+    `waiting` counts all jobs of the experiment that are still to be measured; `problem` says why one could not be.
+    """
+
+    accepted: int
+    unknown: int
+    waiting: int
+    problem: str = ""
+
+
+class ScorerSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What measures a picture: in a sentence, with the options that it takes and those without which it cannot."""
+
+    about: str = ""
+    options: dict[str, VariableSpec] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+
 class PipelinesReply(Struct, frozen=True, kw_only=True):
     """Answer to `pipelines`: pipeline → stage → what it takes; where the outputs are; how long the queue is.
 
@@ -186,3 +222,4 @@ class PipelinesReply(Struct, frozen=True, kw_only=True):
     running: int
     paused: bool = False
     lanes: dict[str, LaneView] = field(default_factory=dict)
+    scorers: dict[str, ScorerSpec] = field(default_factory=dict)  # what can measure pictures, by name

@@ -130,6 +130,15 @@ class JobCompleted(_Message, frozen=True, gc=False, tag="job.completed"):
     finished_at: float
 
 
+class JobScored(_Message, frozen=True, gc=False, tag="job.scored"):
+    """The pictures of a job that had completed before were measured; these numbers are new, or replace earlier ones."""
+
+    job_id: str
+    learning_context: LearningContext | None
+    metrics: dict[str, float]
+    scored_at: float
+
+
 class RatingSummary(Struct, frozen=True, kw_only=True, gc=False):
     """Mean of the newest rating of each rated image, 1..5 stars."""
 
@@ -286,6 +295,7 @@ Message = (
     | JobStarted
     | JobProgress
     | JobCompleted
+    | JobScored
     | VariantStatus
     | VariantProgress
     | ExperimentStatus

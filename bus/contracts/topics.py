@@ -9,6 +9,7 @@ from bus.contracts.messages import (
     JobCompleted,
     JobProgress,
     JobQueued,
+    JobScored,
     JobStarted,
     Message,
 )
@@ -19,6 +20,7 @@ JOB_QUEUED: Final = "job.queued."
 JOB_STARTED: Final = "job.started."
 JOB_COMPLETED: Final = "job.completed."
 JOB_PROGRESS: Final = "job.progress."
+JOB_SCORED: Final = "job.scored."
 EXPERIMENT_STATUS: Final = "experiment.status."
 VARIANT_STATUS: Final = "variant.status."
 VARIANT_PROGRESS: Final = "variant.progress."
@@ -33,7 +35,16 @@ STATE_TOPICS: Final = (EXPERIMENT_STATUS, VARIANT_STATUS, RECOMMENDATION_UPDATED
 NAMES: Final = tuple(
     topic.rstrip(".")
     for topic in (
-        *(JOB_QUEUED, JOB_STARTED, JOB_COMPLETED, JOB_PROGRESS, EXPERIMENT_STATUS, VARIANT_STATUS, VARIANT_PROGRESS),
+        *(
+            JOB_QUEUED,
+            JOB_STARTED,
+            JOB_COMPLETED,
+            JOB_PROGRESS,
+            JOB_SCORED,
+            EXPERIMENT_STATUS,
+            VARIANT_STATUS,
+            VARIANT_PROGRESS,
+        ),
         *(IMAGE_RATED, IMAGES_COMPARED, RECOMMENDATION_UPDATED, EVENT_REJECTED),
     )
 )
@@ -61,7 +72,7 @@ def subject_of(message: Message) -> str:
     "" where the topic says it all, as with the state of a variant.
     """
     match message:
-        case JobQueued() | JobStarted() | JobProgress() | JobCompleted():
+        case JobQueued() | JobStarted() | JobProgress() | JobCompleted() | JobScored():
             return message.job_id
         case ImageRated():
             return message.sha256

@@ -9,7 +9,15 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from bus.contracts.messages import EventRejected, JobCompleted, JobProgress, JobQueued, JobStarted, VariantProgress
+from bus.contracts.messages import (
+    EventRejected,
+    JobCompleted,
+    JobProgress,
+    JobQueued,
+    JobScored,
+    JobStarted,
+    VariantProgress,
+)
 from bus.contracts.topics import EVENT_REJECTED, VARIANT_PROGRESS
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
@@ -41,7 +49,7 @@ HELP: Final = {
     "variantbus_events_routed_total": "What became of the events of runners.",
     "variantbus_events_waiting": "Events that wait because the learning service cannot write.",
 }
-JOB_EVENTS: Final = (JobQueued, JobStarted, JobCompleted)
+JOB_EVENTS: Final = (JobQueued, JobStarted, JobCompleted, JobScored)
 HANDLE_SECONDS: Final = 0.01  # of processor time in a transaction; to write what follows takes about as long
 EVENTS_A_LOOK: Final = 16  # at the clock
 DAMAGED_KEPT: Final = 10_000  # damaged records that are not published again

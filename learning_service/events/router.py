@@ -16,6 +16,7 @@ the event, and passes through `handle`.
 | more jobs of a discovered variant than it may have | rejected |
 | the job has ended already | ignored |
 | the variant has ended already | late: kept in the history, state unchanged |
+| measures of a job of this variant, whatever its state | scored: they become part of its result, if it has completed |
 | the decision raises | rejected with the error; the service continues and asks the runner how its jobs ended |
 | else | applied |
 """
@@ -28,7 +29,7 @@ from msgspec.structs import replace
 
 from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.lifecycle import IllegalTransitionError
-from bus.contracts.messages import JobCompleted, JobProgress, JobQueued, JobStarted, LearningContext
+from bus.contracts.messages import JobCompleted, JobProgress, JobQueued, JobScored, JobStarted, LearningContext
 from bus.contracts.values import cited, is_same
 from learning_service.experiments import variants
 from learning_service.experiments.model import Experiment
@@ -36,6 +37,7 @@ from learning_service.experiments.sharding import ALL, Shard
 from learning_service.experiments.variants import Variant
 
 JobEvent = JobQueued | JobStarted | JobCompleted
+RunnerEvent = JobEvent | JobScored
 Kind = Literal["applied", "ignored", "rejected", "late"]
 Label = tuple[Kind, str]  # the outcome of an event, and the reason
 Find = Callable[[str], Experiment | None]
@@ -88,7 +90,14 @@ class Late(Struct, frozen=True, gc=False):
     variant_index: int
 
 
-Outcome = Applied | Ignored | Rejected | Late
+class Scored(Struct, frozen=True, gc=False):
+    """The event has measures of a job; they count if its result is there."""
+
+    label: ClassVar[Label] = ("applied", "")
+    event: JobScored
+
+
+Outcome = Applied | Ignored | Rejected | Late | Scored
 
 
 class LearningController:
@@ -107,7 +116,7 @@ class LearningController:
         self._indices = frozenset(variant_indices)
         self._discover, self._shard = discover, shard
 
-    def handle(self, event: JobEvent, find: Find, is_deleted: IsDeleted = lambda _: False) -> Outcome:
+    def handle(self, event: RunnerEvent, find: Find, is_deleted: IsDeleted = lambda _: False) -> Outcome:
         """Return the outcome of an event; the two look up the state of experiments, and nothing else may raise."""
         context = event.learning_context
         if context is None:
@@ -119,7 +128,7 @@ class LearningController:
             return Ignored("deleted")
         return self.decide(event, context, experiment)
 
-    def decide(self, event: JobEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
+    def decide(self, event: RunnerEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
         """Return the outcome of an event with this context, in this state of its experiment. Pure."""
         try:
             return self._decide(event, context, experiment)
@@ -145,12 +154,16 @@ class LearningController:
             and self._shard.owns(context.experiment_id)
         )
 
-    def _decide(self, event: JobEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
+    def _decide(self, event: RunnerEvent, context: LearningContext, experiment: Experiment | None) -> Outcome:
         if experiment is None:
             if not self._discover:
                 return Rejected("unknown_experiment", context.experiment_id)
+            if isinstance(event, JobScored):
+                return Ignored("unknown_job")  # its end was never seen
             return _grow(_adopted(event, context), None, context, event)
         variant = experiment.variants.get(context.variant_index)
+        if isinstance(event, JobScored):
+            return _scored(experiment, variant, context, event)
         if variant and event.job_id in variant.jobs:
             return difference(experiment, variant, context) or _advance(experiment, variant, event)
         return _grow(experiment, variant, context, event)
@@ -176,6 +189,15 @@ def difference(experiment: Experiment, variant: Variant | None, context: Learnin
     if not is_same(reported, planned):
         return Rejected("value_differs", f"{cited(reported)} instead of {cited(planned)}")
     return None
+
+
+def _scored(experiment: Experiment, variant: Variant | None, context: LearningContext, event: JobScored) -> Outcome:
+    """Return the outcome of measures."""
+    if different := difference(experiment, variant, context):
+        return different
+    if variant is None or event.job_id not in variant.jobs:
+        return Ignored("unknown_job") if experiment.discovered else Rejected("unplanned_job", event.job_id)
+    return Scored(event)
 
 
 def _advance(experiment: Experiment, variant: Variant, event: JobEvent) -> Outcome:

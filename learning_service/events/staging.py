@@ -1,10 +1,19 @@
 """The consequences of the events of one transaction: changed state, and messages."""
 
-from bus.contracts.messages import EventRejected, JobCompleted, JobQueued
+from bus.contracts.messages import EventRejected, JobCompleted, JobQueued, JobScored
 from bus.contracts.topics import EVENT_REJECTED
 from bus.subscriber.delivery import Delivery
 from learning_service.events.grouping import Grouping
-from learning_service.events.router import Applied, JobEvent, Late, LearningController, Outcome, Rejected
+from learning_service.events.router import (
+    Applied,
+    JobEvent,
+    Late,
+    LearningController,
+    Outcome,
+    Rejected,
+    RunnerEvent,
+    Scored,
+)
 from learning_service.experiments import variants
 from learning_service.experiments.draft import Draft
 from learning_service.storage.store import LearningStore
@@ -19,15 +28,17 @@ class Staging:
         self._work, self._store, self._controller = work, store, controller
         self._together = Grouping(controller)
 
-    def waits(self, event: JobEvent) -> bool:
+    def waits(self, event: RunnerEvent) -> bool:
         """Return whether an event is applied by `settle`, together with others of its variant."""
+        if isinstance(event, JobScored):
+            return False
         experiment = self._together.add(event, self._work.find)
         if experiment is None:
             return False
         self._note(self._work.draft(experiment.experiment_id), event, variants.time_of(event))
         return True
 
-    def decide(self, event: JobEvent) -> Outcome:
+    def decide(self, event: RunnerEvent) -> Outcome:
         """Return the outcome of an event, behind those that wait of its variant."""
         if context := event.learning_context:
             self._apply(context.experiment_id, context.variant_index, self._together.take(context))
@@ -38,13 +49,15 @@ class Staging:
         for (experiment_id, index), events in self._together.take_all():
             self._apply(experiment_id, index, events)
 
-    def stage(self, outcome: Outcome, event: JobEvent | None, delivery: Delivery | None) -> None:
+    def stage(self, outcome: Outcome, event: RunnerEvent | None, delivery: Delivery | None) -> None:
         """Stage the changes of an outcome; `delivery` is None for an event that came on no feed."""
         match outcome:
             case Applied():
                 self._stage_applied(outcome)
             case Rejected():
                 self._work.tx.append(EVENT_REJECTED, rejection(outcome, event, delivery))
+            case Scored():
+                self._work.score(outcome.event)
             case Late() if delivery:
                 body = bytes(delivery.body)
                 self._store.write_late(self._work.tx, outcome.experiment_id, outcome.variant_index, body)
@@ -71,7 +84,7 @@ class Staging:
             self._work.end_job(event)
 
 
-def rejection(outcome: Rejected, event: JobEvent | None, delivery: Delivery | None) -> EventRejected:
+def rejection(outcome: Rejected, event: RunnerEvent | None, delivery: Delivery | None) -> EventRejected:
     """Return the message about a rejected event."""
     return EventRejected(
         reason=outcome.reason,

@@ -21,6 +21,7 @@ from bus.contracts.pipeline_specs import (
     find_stage,
     variables_of,
 )
+from bus.contracts.scoring import check_score, metric_names
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import MAX_VARIANTS, axes_of, settings_set
 from learning_service.experiments.axis_checks import Offered, check_axes, check_marks, check_settings
@@ -36,6 +37,7 @@ MAX_JOBS: Final = 100_000
 VALUE_BYTES: Final = 65_536  # of a value: it travels with every job twice
 VALUES_BYTES: Final = VALUE_BYTES + 8192  # of all of a variant: the longest prompt beside samplers
 CONFIG_BYTES: Final = 98_304  # with two values it stays below `job_bytes`, and twice that below the limit of a message
+SCORE_BYTES: Final = 16_384  # of what measures pictures: it travels with every job
 DEFINITION_BYTES: Final = 524_288  # of all values: they travel with every status of their experiment
 
 
@@ -126,8 +128,8 @@ def check_objective(definition: ExperimentDefinition, spec: StageSpec) -> None:
     if definition.goal == "minimize" and definition.objective in OF_PEOPLE:
         raise InvalidInputError(f"goal: more {definition.objective} is always better; leave it out")
     name = metric_of(definition)
-    if name and spec.metrics is not None and name not in spec.metrics:
-        hint = near_miss(name, [*spec.metrics, *OF_PEOPLE, SECONDS])
+    if name and spec.metrics is not None and name not in (known := (*spec.metrics, *metric_names(definition.score))):
+        hint = near_miss(name, [*known, *OF_PEOPLE, SECONDS])
         stage = f"{definition.pipeline} ({definition.stage})"
         raise InvalidInputError(f"objective: {stage} reports no metric {name!r}; {hint}")
 
@@ -162,6 +164,9 @@ def check_plan(
     """
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     check_objective(definition, spec)
+    if definition.score:
+        check_score(definition.score, spec.metrics or ())
+        check_size("score", definition.score, SCORE_BYTES)
     check_blocks(definition)
     offered = variables_of(spec, shared_config(definition))
     check_axes(definition, spec, offered)

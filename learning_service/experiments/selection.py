@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus.contracts.topics import JOB_COMPLETED, JOB_PROGRESS, JOB_QUEUED, JOB_STARTED
+from bus.contracts.topics import JOB_COMPLETED, JOB_PROGRESS, JOB_QUEUED, JOB_SCORED, JOB_STARTED
 from bus.protocol import topics
 from learning_service.experiments.axes import MAX_VARIANTS
 from learning_service.experiments.sharding import ALL, Shard
 
-FOLLOWED: Final = (JOB_QUEUED, JOB_STARTED, JOB_COMPLETED, JOB_PROGRESS)
+FOLLOWED: Final = (JOB_QUEUED, JOB_STARTED, JOB_COMPLETED, JOB_PROGRESS, JOB_SCORED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,6 +178,16 @@ def rated(variant: Variant, rating: RatingSummary | None, now: float) -> Variant
     return replace(variant, rating=rating, revision=variant.revision + 1, updated_at=max(variant.updated_at, now))
 
 
+def rescored(variant: Variant, before: dict[str, float], after: dict[str, float], now: float) -> Variant:
+    """Return the variant with other metrics of one of its completed jobs."""
+    sums = variant.metric_sums.copy()
+    add_metrics(sums, {name: value for name, value in after.items() if name not in before})
+    for name in before.keys() & after.keys() & sums.keys():
+        total, count = sums[name]
+        sums[name] = total - before[name] + after[name], count
+    return replace(variant, metric_sums=sums, revision=variant.revision + 1, updated_at=max(variant.updated_at, now))
+
+
 def job_ended(variant: Variant, job: JobCompleted) -> Variant:
     """Return the variant after one of its jobs ended, with any outcome."""
     return advanced(variant, (job,))

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentView, SetParams
 from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.scoring import check_score, merged_score
 from bus.eventlog.log import Log
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
@@ -38,12 +39,17 @@ class Objectives:
         experiment = self._store.get(params.experiment_id)
         definition = decided_by(experiment.definition, params)
         offered = self._dispatcher.pipelines().get(definition.pipeline, {})
-        check_objective(definition, offered.get(definition.stage, StageSpec()))
+        spec = offered.get(definition.stage, StageSpec())
+        check_objective(definition, spec)
+        if params.score and definition.score:
+            check_score(definition.score, spec.metrics or ())
         if definition != experiment.definition:
             with self._log.transaction(sync=True) as tx:
                 work = UnitOfWork(tx, self._store)
                 draft = work.draft(params.experiment_id)
-                draft.definition, draft.search = definition, resumed(experiment.search)
+                draft.definition = definition
+                if is_judged_anew(experiment.definition, definition):
+                    draft.search = resumed(experiment.search)
                 self._store.write_definition(tx, draft)
                 self._store.stale.mark(tx, [params.experiment_id])
                 work.publish(draft, time.time())
@@ -52,20 +58,27 @@ class Objectives:
 
 
 def decided_by(definition: ExperimentDefinition, params: SetParams) -> ExperimentDefinition:
-    """Return the definition with another objective, goal or both.
+    """Return the definition with another objective, goal or both, and with more scorers.
 
     The goal stays from one metric to another, as where a name is mended; else an objective has its own default.
 
     Raises:
-        InvalidInputError: neither is given.
+        InvalidInputError: nothing is given.
     """
-    if params.objective is None and params.goal is None:
+    if params.objective is None and params.goal is None and params.score is None:
         raise InvalidInputError("objective: missing; give it, or goal, or both")
+    if params.score:
+        definition = replace(definition, score=merged_score(definition.score, params.score))
     if params.objective is None or params.objective == definition.objective:
         return replace(definition, goal=params.goal or definition.goal)
     other = replace(definition, objective=params.objective)
     kept = definition.goal if metric_of(definition) and metric_of(other) else None
     return replace(other, goal=params.goal or kept)
+
+
+def is_judged_anew(before: ExperimentDefinition, after: ExperimentDefinition) -> bool:
+    """Return whether something else decides; more scorers alone change no answer."""
+    return (before.objective, before.minimizes) != (after.objective, after.minimizes)
 
 
 def resumed(search: SearchState | None) -> SearchState | None:

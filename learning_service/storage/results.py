@@ -111,6 +111,19 @@ class Results:
         """Record how jobs ended."""
         tx.insert(SQL["upsert_result"], ended.results)
 
+    def metrics_of(self, experiment_id: str, job: PlannedJob, job_id: str) -> dict[str, float] | None:
+        """Return the metrics of a completed job, None if it is not known to have completed."""
+        key = experiment_id, job.variant_index, job.repeat_index, job_id
+        rows = self._log.query(SQL["select_metrics"], key)
+        return None if not rows else _decode_metrics(rows[0][0]) if rows[0][0] else {}
+
+    def write_metrics(
+        self, tx: Transaction, experiment_id: str, job: PlannedJob, job_id: str, metrics: dict[str, float]
+    ) -> None:
+        """Replace the metrics of a job."""
+        key = experiment_id, job.variant_index, job.repeat_index, job_id
+        tx.execute(SQL["update_metrics"], (_encode(metrics), *key))
+
     def pages(self, experiment_id: str) -> Iterator[list[ResultRow]]:
         """Yield how the jobs of an experiment ended, some milliseconds' worth at a time; there may be 100,000."""
         after = -1, -1, ""

@@ -74,3 +74,10 @@ WHERE experiment_id = ? AND variant_index BETWEEN ? AND ? AND images IS NOT NULL
 
 -- delete_result: forget how a job ended: another one takes its place.
 DELETE FROM results WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = ?;
+
+-- select_metrics: the metrics of a completed job.
+SELECT metrics FROM results
+WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = ? AND state = 'completed';
+
+-- update_metrics: the pictures of a job were measured.
+UPDATE results SET metrics = ? WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = ?;

@@ -1,12 +1,15 @@
 """The changes of one transaction: the state of experiments, the resulting messages, and stale recommendations."""
 
-from bus.contracts.messages import JobCompleted
+from math import isfinite
+
+from bus.contracts.messages import JobCompleted, JobScored, LearningContext
 from bus.contracts.topics import EXPERIMENT_STATUS, VARIANT_STATUS
 from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from learning_service.experiments import saving, variants
 from learning_service.experiments.draft import Draft
 from learning_service.experiments.model import Experiment, experiment_status, packed_status
+from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.variants import Variant
 from learning_service.storage.results import EndedJobs
 from learning_service.storage.store import LearningStore
@@ -28,6 +31,7 @@ class UnitOfWork:
         self._published: set[str] = set()
         self._news: dict[tuple[str, int], None] = {}  # variants to be published, in the order of their first change
         self._ended = EndedJobs()
+        self._scored: list[tuple[LearningContext, JobScored]] = []
         self._stale: dict[str, None] = {}  # experiments whose recommendation became stale
         tx.before_commit(self._write)
         tx.after_commit(self._commit)
@@ -71,6 +75,11 @@ class UnitOfWork:
         if job.learning_context:
             self._stale[job.learning_context.experiment_id] = None
 
+    def score(self, event: JobScored) -> None:
+        """Add measures to the result of a job, if it is known to have completed."""
+        if event.learning_context:
+            self._scored.append((event.learning_context, event))
+
     def rate(self, draft: Draft, index: int, now: float) -> None:
         """Recount the ratings of a variant's pictures, and publish the variant if they have changed."""
         summary = self._store.judgements.summary(draft.experiment_id, index)
@@ -83,6 +92,8 @@ class UnitOfWork:
             self._store.results.write(self.tx, self._ended)
             self._store.stale.mark(self.tx, self._stale)
             self._rate_ended()
+        for context, event in self._scored:  # behind the results, one of which may be that of this very job
+            self._write_scores(context, event)
         self._write_variants()
         for name, index in self._news:
             draft = self._drafts[name]
@@ -93,6 +104,18 @@ class UnitOfWork:
                 self.tx.append(topics.build(EXPERIMENT_STATUS, name), experiment_status(draft))
             if name in self._published or draft.changed:
                 self._store.write_experiment(self.tx, draft)
+
+    def _write_scores(self, context: LearningContext, event: JobScored) -> None:
+        name, job = context.experiment_id, PlannedJob(context.variant_index, context.repeat_index)
+        before = self._store.results.metrics_of(name, job, event.job_id)
+        after = {**(before or {}), **{key: value for key, value in event.metrics.items() if isfinite(value)}}
+        if before is None or after == before:
+            return
+        self._store.results.write_metrics(self.tx, name, job, event.job_id, after)
+        self._store.stale.mark(self.tx, [name])
+        draft = self.draft(name)
+        variant = variants.rescored(draft.variants[job.variant_index], before, after, event.scored_at)
+        self.put(draft, variant, event.scored_at)
 
     def _write_variants(self) -> None:
         changed = {(name, index): one for name, draft in self._drafts.items() for index, one in draft.changed.items()}

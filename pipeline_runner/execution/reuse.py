@@ -13,6 +13,7 @@ from bus.contracts.messages import JobResult
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
+from pipeline_runner.execution.scored import unmeasured
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord
@@ -52,7 +53,7 @@ class Reuse:
             earlier = self._store.get(rows[0][0]) if rows else None
         except DamagedJobError:
             earlier = None
-        result = earlier.result if earlier else None
+        result = unmeasured(earlier.result, earlier.score) if earlier and earlier.result else None
         if earlier is None or result is None or not result.success or not self._is_intact(result):
             return None
         self.confirm(record.job_id)

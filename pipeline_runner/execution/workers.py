@@ -13,22 +13,42 @@ import msgspec
 from msgspec.structs import replace
 
 from bus.contracts.fields import INT64_MAX
-from bus.contracts.messages import JobResult
+from bus.contracts.messages import ImageRef, JobResult
+from bus.contracts.scoring import metric_names
 from bus.eventlog.errors import DiskError, StorageError
 from bus.protocol.validation import convert
 from bus.transport.loop import Callback, Loop
 from pipeline_runner.execution.previews import Pace, Picture, Previews, picture_of
 from pipeline_runner.execution.reuse import identity_of, is_confirmed
+from pipeline_runner.execution.scored import NOT_SCORED, STOPPED, has_files, measure, timed, with_measures
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
 from pipeline_runner.queue.metrics import with_checked_metrics
 from pipeline_runner.queue.retries import STORAGE
+from pipeline_runner.scoring.measuring import Measured, Measuring
+from pipeline_runner.scoring.talk import StoppedError
 
-Done = Callable[[str, JobResult, bool], None]
-Reused = Callable[[NormalizedJobRecord, str], bool]
-Report = Callable[[NormalizedJobRecord, float, int | None, int | None], None]
 logger = logging.getLogger(__name__)
+
+
+class Calls(NamedTuple):
+    """What the pool calls, always in the loop's thread.
+
+    Attributes:
+        done: With job id, result, and whether the result was made by what the identity said.
+        report: With the progress of a job.
+        find: With a job and its identity; returns an earlier result for it, None if there is none.
+        reused: With job id and the earlier result that it ends with.
+        made: With a job and what its pipeline has made, before that is measured; returns the pictures that its own
+            are compared with.
+    """
+
+    done: Callable[[str, JobResult, bool], None]
+    report: Callable[[NormalizedJobRecord, float, int | None, int | None], None]
+    find: Callable[[NormalizedJobRecord, str], JobResult | None]
+    reused: Callable[[str, JobResult], None]
+    made: Callable[[NormalizedJobRecord, JobResult], tuple[ImageRef, ...]]
 
 
 class _Stop:
@@ -49,11 +69,18 @@ class _Stop:
 
 
 class _Task(NamedTuple):
-    """A job for a thread: first its pipeline is asked for its identity, then, unless a result is reused, it is run."""
+    """A job for a thread.
+
+    First its pipeline is asked for its identity, then, unless a result is reused, it is run; last, what was made is
+    measured.
+    """
 
     job: NormalizedJobRecord
     stop: _Stop
     identity: str | None = None
+    made: JobResult | None = None
+    base: tuple[ImageRef, ...] = ()  # what its pictures are compared with
+    confirmed: bool = False  # it was made by what the identity said
 
 
 class WorkerPool:
@@ -63,26 +90,18 @@ class WorkerPool:
     """
 
     def __init__(
-        self,
-        loop: Loop,
-        pipelines: Mapping[str, Pipeline],
-        done: Done,
-        report: Report,
-        reused: Reused,
-        outputs: Outputs,
+        self, loop: Loop, pipelines: Mapping[str, Pipeline], calls: Calls, outputs: Outputs, measuring: Measuring
     ) -> None:
-        """Call these in the loop's thread.
-
-        `reused` with a job and its identity; it returns whether it has ended the job with an earlier result. `report`
-        with progress. `done` with job id, result, and whether the result was made by what the identity said.
-        """
+        """Wire the parts."""
         self._loop, self._pipelines, self._outputs = loop, pipelines, outputs
-        self._done, self._report, self._reused = done, report, reused
+        self._calls, self._measuring = calls, measuring
         self.previews = Previews()
         self._waiting: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: dict[str, _Stop] = {}
         self._over: dict[str, JobResult] = {}  # of jobs that have ended, until the loop has seen it
+        self._unmeasured: dict[str, tuple[NormalizedJobRecord, JobResult]] = {}  # what was made, until it has seen that
+        self._is_stopping = False
 
     def start(self, job: NormalizedJobRecord) -> None:
         """Run a job in an idle thread, or in a new one."""
@@ -103,6 +122,7 @@ class WorkerPool:
         `done` is not called for them.
         """
         deadline = time.monotonic() + seconds
+        self._is_stopping = True
         for stop in self._running.values():
             stop.set()
         for _ in self._threads:
@@ -110,6 +130,9 @@ class WorkerPool:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         ended = dict(self._over)
+        for job, made in list(self._unmeasured.values()):
+            self._calls.made(job, made)
+            ended[job.job_id] = cancelled_result()
         return ended, [job_id for job_id in self._running if job_id not in ended]
 
     def _work(self) -> None:
@@ -117,30 +140,82 @@ class WorkerPool:
         while task := self._waiting.get():
             job, pipeline = task.job, self._pipelines.get(task.job.pipeline)
             threading.current_thread().name = job.job_id  # for tools that show the threads of a process
-            if task.identity is None and (identity := identity_of(pipeline, job)) is not None:
-                self._loop.call(partial(self._look_up, task._replace(identity=identity)))
-                continue
             try:
-                result = run_job(pipeline, job, self._progress_of(task), task.stop.is_set, self._outputs)
+                result = self._next(task, pipeline)
             except DiskError as error:
                 self._loop.call(partial(_raise, error))  # which ends the process
                 return
-            confirmed = task.identity is not None and result.success and is_confirmed(pipeline, job, task.identity)
+            if result is None:
+                continue
+            confirmed = task.confirmed if task.made else self._is_confirmed(task, pipeline, result)
+            if job.score and result.success and task.made is None:
+                self._unmeasured[job.job_id] = job, result
+                self._loop.call(partial(self._measure, task, result, confirmed))
+                continue
             self._over[job.job_id] = result
             self._loop.call(partial(self._ended, job.job_id, result, confirmed))
 
+    def _next(self, task: _Task, pipeline: Pipeline | None) -> JobResult | None:
+        """Return the result of a job, or of what of it comes first; None if that goes on in the loop.
+
+        Raises:
+            DiskError: the disk of the results failed.
+        """
+        job = task.job
+        if task.made:
+            return self._measured(task, task.made)
+        if job.made and task.identity is None and has_files(self._outputs.root, job.made):
+            self._loop.call(partial(self._measure, task, job.made, confirmed=False))  # the last runner died meanwhile
+            return None
+        if task.identity is None and (identity := identity_of(pipeline, job)) is not None:
+            self._loop.call(partial(self._look_up, task._replace(identity=identity)))
+            return None
+        began = time.monotonic()
+        result = run_job(pipeline, job, self._progress_of(task), task.stop.is_set, self._outputs)
+        return timed(result, time.monotonic() - began) if job.score else result
+
+    def _is_confirmed(self, task: _Task, pipeline: Pipeline | None, result: JobResult) -> bool:
+        return task.identity is not None and result.success and is_confirmed(pipeline, task.job, task.identity)
+
     def _look_up(self, task: _Task) -> None:
         """End a job whose result there is already, or have it run."""
-        stop = self._running.pop(task.job.job_id)  # before, as the next job may take its place at once
-        if not self._reused(task.job, task.identity or ""):
-            self._running[task.job.job_id] = stop
+        found = self._calls.find(task.job, task.identity or "")
+        if found is None:
             self._waiting.put(task)
+        elif task.job.score:
+            self._measure(task, found, confirmed=True)
+        else:
+            del self._running[task.job.job_id]  # before, as the next job may take its place at once
+            self._calls.reused(task.job.job_id, found)
+
+    def _measure(self, task: _Task, made: JobResult, confirmed: bool) -> None:
+        """Have what was made measured, once it is on disk that it was made."""
+        base = self._calls.made(task.job, made)
+        self._unmeasured.pop(task.job.job_id, None)
+        self._waiting.put(task._replace(made=made, base=base, confirmed=confirmed))
+
+    def _measured(self, task: _Task, made: JobResult) -> JobResult | None:
+        """Return the result with its measures; None if it is to be made anew, as its files have gone meanwhile."""
+        job = task.job
+        try:
+            measured = measure(self._measuring, job, made, task.base, task.stop.is_set)
+        except StoppedError:
+            if self._is_stopping:
+                return cancelled_result()  # the next start measures what was made
+            measured = Measured({}, (STOPPED,))
+        except Exception as error:
+            logger.exception("job %s cannot be scored", job.job_id)
+            measured = Measured({}, (f"{NOT_SCORED}{error_text(error)}",))
+        if made.reused_from and not has_files(self._outputs.root, made):
+            self._waiting.put(task._replace(made=None, identity=task.identity or ""))
+            return None
+        return with_measures(job, made, measured, self._measuring)
 
     def _ended(self, job_id: str, result: JobResult, confirmed: bool) -> None:
         del self._running[job_id]
         del self._over[job_id]
         self.previews.drop(job_id)
-        self._done(job_id, result, confirmed)
+        self._calls.done(job_id, result, confirmed)
 
     def _progress_of(self, task: _Task) -> Progress:
         pace = Pace()
@@ -170,7 +245,7 @@ class WorkerPool:
             return
         if picture:
             self.previews.put(task.job.job_id, picture)
-        self._report(task.job, fraction, step, steps)
+        self._calls.report(task.job, fraction, step, steps)
 
 
 def _raise(error: Exception) -> None:
@@ -191,7 +266,7 @@ def run_job(
         return failed_result("invalid_request", f"pipeline {job.pipeline!r} is not installed any more")
     try:
         result = convert(msgspec.to_builtins(pipeline.run(job, progress, stopped)), JobResult)
-        result = with_checked_metrics(result, job.learning_context)
+        result = with_checked_metrics(result, job.learning_context, metric_names(job.score))
         if warnings := outputs.take_warnings(job.job_id):
             result = replace(result, warnings=(*result.warnings, *warnings))
         msgspec.msgpack.encode(result)

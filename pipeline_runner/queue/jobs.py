@@ -9,6 +9,7 @@ from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import step
 from bus.contracts.messages import JobError, JobResult, JobState, LearningContext
+from bus.contracts.scoring import ScoreSettings, merged_score, metric_names
 
 CLOCK_SLACK: Final = 0.1  # seconds by which the wall clock may differ from the monotonic one over the run of a job
 ERROR_LIMIT: Final = 2000  # characters of an exception's text
@@ -43,6 +44,9 @@ class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True)
     started_at: float | None = None
     finished_at: float | None = None
     result: JobResult | None = None
+    score: ScoreSettings | None = None  # what measures its pictures before it ends
+    score_base: str = ""  # how the id of the job begins whose pictures its own are compared with
+    made: JobResult | None = None  # what its pipeline has made, while that is measured
 
 
 def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
@@ -55,6 +59,8 @@ def new_record(request: JobRequest, now: float) -> NormalizedJobRecord:
         learning_context=request.learning_context,
         priority=request.priority,
         exclusive=request.exclusive,
+        score=request.score,
+        score_base=request.score_base,
         queued_at=now,
     )
 
@@ -92,7 +98,7 @@ def faulted(record: NormalizedJobRecord, fault: JobError) -> NormalizedJobRecord
 def retried(record: NormalizedJobRecord, now: float) -> NormalizedJobRecord:
     """Return the record of a job that a person runs again; attempts are counted on, faults start at zero."""
     state = transition(record.state, "retry")
-    changes: dict[str, object] = dict.fromkeys(("started_at", "finished_at", "result", "fault"))
+    changes: dict[str, object] = dict.fromkeys(("started_at", "finished_at", "result", "fault", "made"))
     return replace(record, state=state, faults=0, cancel_requested=False, queued_at=now, **changes)
 
 
@@ -105,7 +111,24 @@ def finished(
     """
     event: JobEvent = "cancel" if result.cancelled else "complete" if result.success else "fail"
     start = start_of(record.started_at, now, elapsed)
-    return replace(record, state=transition(record.state, event), result=result, started_at=start, finished_at=now)
+    state = transition(record.state, event)
+    return replace(record, state=state, result=result, made=None, started_at=start, finished_at=now)
+
+
+def with_scores(
+    record: NormalizedJobRecord, score: ScoreSettings, metrics: dict[str, float]
+) -> NormalizedJobRecord | None:
+    """Return the record of a job with more measures, None if it has not completed."""
+    result = record.result
+    if record.state != "completed" or result is None:
+        return None
+    whole = replace(result, metrics={**result.metrics, **metrics})
+    return replace(record, result=whole, score=merged_score(record.score, score))
+
+
+def own_metrics(record: NormalizedJobRecord) -> set[str]:
+    """Return the metrics that the pipeline of a job has reported, and not its scorers."""
+    return (record.result.metrics if record.result else {}).keys() - set(metric_names(record.score))
 
 
 def start_of(started: float | None, now: float, elapsed: float | None) -> float | None:

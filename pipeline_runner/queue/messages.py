@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from bus.contracts.messages import JobCompleted, JobQueued, JobStarted, LearningContext, Message
+from bus.contracts.messages import JobCompleted, JobQueued, JobScored, JobStarted, LearningContext, Message
 from bus.protocol import topics
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 
@@ -55,3 +55,8 @@ def completed_message(record: NormalizedJobRecord) -> Message:
         started_at=record.started_at,
         finished_at=record.finished_at or 0.0,
     )
+
+
+def scored_message(record: NormalizedJobRecord, metrics: dict[str, float], now: float) -> Message:
+    """Return what says that the pictures of a completed job were measured."""
+    return JobScored(job_id=record.job_id, learning_context=record.learning_context, metrics=metrics, scored_at=now)

@@ -1,7 +1,7 @@
 """The metrics that a job reports, and what its result has to say of those that are none. No socket, no file."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -29,14 +29,19 @@ def finite(reported: Mapping[str, object]) -> tuple[dict[str, float], str]:
     return metrics, f"left out, as a metric is a finite number: {', '.join(others[:NAMED])}{more}"
 
 
-def with_checked_metrics(result: JobResult, context: LearningContext | None) -> JobResult:
-    """Return a result with finite metrics only, and with a warning where the one that is needed is missing."""
+def with_checked_metrics(
+    result: JobResult, context: LearningContext | None, awaited: Collection[str] = ()
+) -> JobResult:
+    """Return a result with finite metrics only, and with a warning where the one that is needed is missing.
+
+    What is `awaited` comes later: it is not missing yet.
+    """
     if not result.success:
         return result
     metrics, left_out = finite(result.metrics)
     warnings = [left_out] if left_out else []
     needed = context.metric if context else None
-    if isinstance(needed, str) and needed not in metrics:
+    if isinstance(needed, str) and needed not in metrics and needed not in awaited:
         reported = ", ".join(sorted(metrics)[:NAMED])
         has = f"it reports {reported}" if reported else "it reports none"
         warnings.append(f"no metric {needed[:NAME_LIMIT]!r}, by which the experiment is decided; {has}")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.contracts.messages import JobCompleted, JobQueued, JobStarted, JobState, decode_body
+from bus.contracts.messages import JobCompleted, JobQueued, JobScored, JobStarted, JobState, decode_body
 from bus.eventlog.damage import DamagedRow
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
@@ -20,7 +20,7 @@ LOST: Final = (
     "its row in the runner's database is damaged, and the log does not tell its configuration; a learning service "
     "sends the unfinished jobs of its experiments again, any other one has to be submitted again"
 )
-JobEvent = JobQueued | JobStarted | JobCompleted
+JobEvent = JobQueued | JobStarted | JobCompleted | JobScored
 logger = logging.getLogger(__name__)
 
 
@@ -80,12 +80,16 @@ def names_of(values: Mapping[str, Any]) -> list[str]:
 def rebuilt(events: Iterable[JobEvent]) -> NormalizedJobRecord | None:
     """Return the record of a job by its events in order, None if none of them has its configuration.
 
-    A job that a person has retried since is queued again. Priority and faults are not in the log.
+    A job that a person has retried since is queued again. Priority, faults and scorers are not in the log.
     """
     end: JobCompleted | None = None
-    newest: JobEvent | None = None
-    for newest in events:
-        end = newest if isinstance(newest, JobCompleted) else end
+    newest: JobQueued | JobStarted | JobCompleted | None = None
+    for event in events:
+        if not isinstance(event, JobScored):
+            newest, end = event, event if isinstance(event, JobCompleted) else end
+        elif end:
+            result = msgspec.structs.replace(end.result, metrics={**end.result.metrics, **event.metrics})
+            newest = end = msgspec.structs.replace(end, result=result)
     if end is None or newest is None:
         return None
     record = NormalizedJobRecord(

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.messages import JobError, JobResult
@@ -219,6 +221,13 @@ class JobService:
         if record.cancel_requested:
             return self._end(tx, record, cancelled_result())
         return self._requeue(tx, faulted(record, fault))
+
+    def note_made(self, job_id: str, made: JobResult) -> None:
+        """Note what the pipeline of a running job has made: if the runner dies while that is measured, it is kept."""
+        record = replace(self._get(job_id), made=made)
+        with self._log.transaction() as tx:
+            self._write(tx, [record])
+        self._running[job_id] = record
 
     def release(self, job_ids: Iterable[str]) -> None:
         """Put jobs back into the queue that were stopped only because the runner shuts down."""

@@ -26,6 +26,7 @@ from tests.support.job_queues import Open
 from tests.support.learning_services import Services, open_services
 from tests.support.lossy_relay import Policy, Relay
 from tests.support.painting_runner import PaintingRunner
+from tests.support.scorers import ScoringRunner
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,19 @@ def painting_runner(no_leaks: None, tmp_path: Path) -> Iterator[PaintingRunner]:
     painting_runner = PaintingRunner(tmp_path)
     yield painting_runner
     painting_runner.runner.stop()
+
+
+@pytest.fixture
+def scoring_runner(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[ScoringRunner]:
+    """Return a runner with the painting pipeline and scorers, which are tried again soon."""
+    monkeypatch.setattr("pipeline_runner.scoring.kept.REST_SECONDS", (0.01, 0.02))
+    scoring_runner = ScoringRunner(tmp_path)
+    yield scoring_runner
+    scoring_runner.runner.stop()
 
 
 @pytest.fixture

@@ -34,11 +34,13 @@ ROOMS: Final[dict[str, set[str]]] = {
         "pipeline_runner.outputs",
         "pipeline_runner.metadata",
     },
+    "pipeline_runner.scoring": {"bus", "pipeline_runner.queue", "pipeline_runner.outputs", "pipeline_runner.pipelines"},
     "pipeline_runner.execution": {
         "bus",
         "pipeline_runner.queue",
         "pipeline_runner.outputs",
         "pipeline_runner.pipelines",
+        "pipeline_runner.scoring",
     },
     "learning_service.experiments": PURE_BUS,
     "learning_service.storage": {"bus", "learning_service.experiments"},

@@ -26,8 +26,9 @@ from pipeline_runner.outputs.files import UNFINISHED, Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
 from pipeline_runner.pipelines.command.pipeline import CommandPipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.scoring.measuring import Measuring
 from pipeline_runner.service import Runner
-from tests.support.factories import Reports, ServiceThread, context, record_of, request_for
+from tests.support.factories import Reports, ServiceThread, context, pool_calls, record_of, request_for
 from tests.support.held_pipelines import ask, wait_for
 from tests.support.helpers import LOCALHOST, deadline, wait_until
 from tests.support.odd_pictures import plain
@@ -356,9 +357,7 @@ def test_every_write_of_a_result_is_judged(
 def test_a_disk_that_fails_ends_the_process(loop: Loop, tmp_path: Path) -> None:
     """Nobody knows what is on it: the next start reads it anew."""
     failing = Failing(DiskError("the disk failed"))
-    pool = WorkerPool(
-        loop, {"embedded": failing}, lambda *_: None, lambda *_: None, lambda *_: False, Outputs(tmp_path)
-    )
+    pool = WorkerPool(loop, {"embedded": failing}, pool_calls(), Outputs(tmp_path), Measuring(tmp_path, {}))
     pool.start(record_of())
     limit = deadline()
 

@@ -15,7 +15,7 @@ import pytest
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command.pipeline import CommandPipeline
-from pipeline_runner.pipelines.command.processes import NOTE, ProcessGroup, kill_leftovers
+from pipeline_runner.pipelines.command.processes import NOTE, ProcessGroup, Streams, kill_leftovers
 from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -53,7 +53,7 @@ def note_of(process: subprocess.Popen[bytes], *, created: float | None = None) -
 
 def test_a_program_that_ends_has_its_status(tmp_path: Path, sink: BinaryIO) -> None:
     """After `wait`, the exit status is known."""
-    group = ProcessGroup([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, sink, sink)
+    group = ProcessGroup([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, Streams(sink, sink))
 
     assert group.wait(PATIENCE * TIME_FACTOR)
     assert group.returncode == 3
@@ -61,7 +61,7 @@ def test_a_program_that_ends_has_its_status(tmp_path: Path, sink: BinaryIO) -> N
 
 def test_waiting_gives_up_after_a_while(tmp_path: Path, sink: BinaryIO) -> None:
     """A program that runs on is not waited for longer than asked, and can be killed."""
-    group = ProcessGroup(SLEEPER, tmp_path, sink, sink)
+    group = ProcessGroup(SLEEPER, tmp_path, Streams(sink, sink))
 
     assert not group.wait(0.01)
     group.kill()
@@ -75,7 +75,7 @@ def test_a_program_that_ignores_the_request_is_forced(
     """SIGKILL follows SIGTERM after a while."""
     monkeypatch.setattr("pipeline_runner.pipelines.command.processes.GRACE_SECONDS", 0.1)
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('!'); time.sleep(600)"
-    group = ProcessGroup([sys.executable, "-uc", script], tmp_path, sink, sink)
+    group = ProcessGroup([sys.executable, "-uc", script], tmp_path, Streams(sink, sink))
     while not (tmp_path / "sink").read_bytes():
         assert not group.wait(0.01)
 
@@ -86,7 +86,7 @@ def test_a_program_that_ignores_the_request_is_forced(
 
 def test_the_program_is_noted_in_its_folder(tmp_path: Path, sink: BinaryIO) -> None:
     """Number and time of creation identify it for the next runner."""
-    group = ProcessGroup(SLEEPER, tmp_path, sink, sink)
+    group = ProcessGroup(SLEEPER, tmp_path, Streams(sink, sink))
     try:
         note = json.loads((tmp_path / NOTE).read_text())
         process = psutil.Process(note["pid"])
@@ -102,7 +102,7 @@ def test_a_note_that_cannot_be_written_leaves_no_program_behind(tmp_path: Path, 
     before = set(psutil.Process().children())
 
     with pytest.raises(OSError, match=NOTE):
-        ProcessGroup(SLEEPER, tmp_path, sink, sink)
+        ProcessGroup(SLEEPER, tmp_path, Streams(sink, sink))
 
     assert set(psutil.Process().children()) <= before
 
@@ -123,8 +123,8 @@ def test_a_program_whose_runner_died_before_it_was_noted_is_ended_too(tmp_path: 
     """It carries the mark of its folder, and so do its children; programs of other folders live on."""
     for name in ("one", "other"):
         (tmp_path / ".work" / name).mkdir(parents=True)
-    one = ProcessGroup(SLEEPER, tmp_path / ".work" / "one", sink, sink)
-    other = ProcessGroup(SLEEPER, tmp_path / ".work" / "other", sink, sink)
+    one = ProcessGroup(SLEEPER, tmp_path / ".work" / "one", Streams(sink, sink))
+    other = ProcessGroup(SLEEPER, tmp_path / ".work" / "other", Streams(sink, sink))
     try:
         (tmp_path / ".work" / "one" / NOTE).unlink()
         shutil.move(tmp_path / ".work" / "other", tmp_path / "other")

@@ -21,7 +21,8 @@ from pipeline_runner.execution.workers import WorkerPool
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
-from tests.support.factories import badly, image, record_of, well
+from pipeline_runner.scoring.measuring import Measuring
+from tests.support.factories import badly, image, pool_calls, record_of, well
 from tests.support.helpers import PATIENCE, TIME_FACTOR, deadline
 
 Work = Callable[[NormalizedJobRecord, Progress, Cancelled], JobResult]
@@ -83,7 +84,8 @@ def start_pool(loop: Loop, tmp_path: Path) -> Iterator[Start]:
             one.threads.add(threading.get_ident())
             one.reports.append((job.job_id, fraction, step, steps))
 
-        pool = WorkerPool(loop, {"embedded": Fake(work)}, done, report, lambda *_: False, Outputs(tmp_path))
+        calls = pool_calls(done=done, report=report)
+        pool = WorkerPool(loop, {"embedded": Fake(work)}, calls, Outputs(tmp_path), Measuring(tmp_path, {}))
         one = PoolHarness(loop, pool)
         made.append(one)
         return one

@@ -34,6 +34,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.experiments.phases import JobPhase
 from learning_service.experiments.plan import PlannedJob, job_id
 from learning_service.experiments.variants import Variant
+from pipeline_runner.execution.workers import Calls
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from tests.support.helpers import PATIENCE, TIME_FACTOR, call_in
 
@@ -285,6 +286,18 @@ class Reports(list[tuple[float, int | None, int | None]]):
         self.append((fraction, step, steps))
         if preview is not None:
             self.previews.append(preview)
+
+
+def pool_calls(**calls: Callable[..., Any]) -> Calls:
+    """Return what a pool of workers calls: some of it a test's own, the others do nothing."""
+    nothing: dict[str, Callable[..., Any]] = {
+        "done": lambda *_: None,
+        "report": lambda *_: None,
+        "find": lambda *_: None,
+        "reused": lambda *_: None,
+        "made": lambda *_: (),
+    }
+    return Calls(**{**nothing, **calls})
 
 
 def messages(records: Iterable[Record]) -> list[Message | None]:

@@ -1,6 +1,7 @@
 """A runner whose jobs make what a test says, and questions to it."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class PaintingPipeline(Pipeline):
         self.named: tuple[ImageRef, ...] = ()  # what is told in addition, without having been written
         self.told: str | None = None  # as its identity
         self.runs: list[str] = []
+        self.metrics: dict[str, float] = {}
 
     def stages(self) -> dict[str, StageSpec]:
         """Take no settings."""
@@ -57,7 +59,7 @@ class PaintingPipeline(Pipeline):
             self.outputs.save(job, one, suffix=".png", media_type="image/png", size=(500, 400), seed=1)
             for one in self.data
         ]
-        return JobResult(success=True, images=(*images, *self.named))
+        return JobResult(success=True, images=(*images, *self.named), metrics=self.metrics)
 
 
 class RunnerOfOne:
@@ -66,12 +68,16 @@ class RunnerOfOne:
     def __init__(self, folder: Path, pipelines: dict[str, Pipeline], outputs: Outputs) -> None:
         """Start it."""
         self.root = outputs.root
+        self.runner = ServiceThread(folder / "runner.db", self._make(pipelines, outputs))
+        self.address = str(self.runner.service.publisher.control)
+
+    def _make(self, pipelines: dict[str, Pipeline], outputs: Outputs) -> Callable[[Log, Loop], Runner]:
+        """Return what makes the runner."""
 
         def make(log: Log, loop: Loop) -> Runner:
             return Runner(log, loop, pipelines, outputs, workers=2, feed=LOCALHOST, control=LOCALHOST)
 
-        self.runner = ServiceThread(folder / "runner.db", make)
-        self.address = str(self.runner.service.publisher.control)
+        return make
 
     def ask(self, method: str, params: object, reply: type[Any] = dict) -> Any:
         """Ask the runner."""

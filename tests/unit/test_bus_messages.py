@@ -21,6 +21,7 @@ from bus.contracts.messages import (
     JobProgress,
     JobQueued,
     JobResult,
+    JobScored,
     JobStarted,
     LearningContext,
     Message,
@@ -111,6 +112,7 @@ EXAMPLES: list[Message] = [
         estimates=(ValueEstimate(value=4.5, mean=4.0, low=3.0, high=5.0, n=4, p_best=0.8),),
     ),
     EventRejected(reason="unknown_experiment", topic="job.completed.x.0.", offset=4, job_id=None, detail="…"),
+    JobScored(job_id="j1", learning_context=GRID, metrics={"sharpness": 812.5}, scored_at=4.0),
 ]
 names = pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
 

@@ -13,7 +13,7 @@ from learning_service.experiments.sharding import ALL, Shard, owner
 from tests.support.factories import JobScript, context
 from variantbus.client.planning import new_id
 
-KINDS = ("queued", "started", "completed", "progress")
+KINDS = ("queued", "started", "completed", "progress", "scored")
 
 
 @given(st.text(min_size=1), st.integers(1, 1000))

@@ -116,7 +116,7 @@ def test_there_is_something_to_read() -> None:
     assert {"learning_service.storage.store._decode_definition", "pipeline_runner.queue.store._decode"} <= found
     assert len(Sample(ExperimentDefinition).words) > 9
     assert {place.path for place in Sample(ExperimentDefinition).places} == {
-        *("", "variable", "variables[0]", "blocks[0]"),
+        *("", "variable", "variables[0]", "blocks[0]", "score"),
     }
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from bus.config.toml_file import read_table, taken
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import Config, Priority
+from bus.contracts.scoring import ScoreSettings
 from bus.protocol.validation import InvalidInputError
 from variantbus.cli.prompts import KEYS, with_blocks
 
@@ -22,6 +23,7 @@ class JobFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stage: str = "txt2img"
     priority: Priority = 0
     config: Config = field(default_factory=dict)
+    score: ScoreSettings | None = None
 
 
 def read_experiment(path: Path) -> ExperimentDefinition:

@@ -30,7 +30,7 @@ from bus.eventlog.disk_faults import disk_fault
 from bus.eventlog.errors import StorageError
 from pipeline_runner.outputs.files import FileTooLargeError, Outputs, id_name
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
-from pipeline_runner.pipelines.command.processes import ProcessGroup, kill_leftovers, remove_folder
+from pipeline_runner.pipelines.command.processes import ProcessGroup, Streams, kill_leftovers, remove_folder
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 from pipeline_runner.queue.metrics import finite
 
@@ -96,7 +96,7 @@ class CommandPipeline(Pipeline):
         room = _RoomSeen(self._outputs, known_since=self._since if job.attempt > 1 else -math.inf)
         with (work / "stdout").open("w+b") as stdout, (work / "stderr").open("w+b") as stderr:
             try:
-                group = ProcessGroup(arguments, work, stdout, stderr)
+                group = ProcessGroup(arguments, work, Streams(stdout, stderr))
             except (OSError, ValueError) as error:  # ValueError: an argument has a NUL
                 if isinstance(error, OSError) and disk_fault(error, work):
                     raise

@@ -9,8 +9,9 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import msgspec
 import psutil
@@ -18,7 +19,17 @@ import psutil
 NOTE: Final = "process.json"
 MARK: Final = "VARIANTBUS_JOB_FOLDER"  # in the environment of a program and its children
 GRACE_SECONDS: Final = 2.0  # between SIGTERM and SIGKILL
+Environment = Mapping[str, str]
+NONE: Final[Environment] = {}
 logger = logging.getLogger(__name__)
+
+
+class Streams(NamedTuple):
+    """The standard streams of a program: files, or their descriptors."""
+
+    stdout: IO[bytes] | int
+    stderr: IO[bytes] | int
+    stdin: IO[bytes] | int = subprocess.DEVNULL
 
 
 class _Note(msgspec.Struct):
@@ -31,19 +42,23 @@ class _Note(msgspec.Struct):
 class ProcessGroup:
     """A running program; it leads a new process group."""
 
-    def __init__(self, arguments: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes]) -> None:
-        """Start a program in a working folder, and note it there.
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, streams: Streams, *, inside: bool = True, more: Environment = NONE
+    ) -> None:
+        """Start a program and note it in a folder, in which it works unless it is to work where the runner does.
+
+        `more` is added to its environment.
 
         Raises:
             OSError, ValueError: it cannot be started.
         """
         self._process = subprocess.Popen(  # noqa: S603 - running programs is what it is for; no shell is involved
             arguments,
-            cwd=folder,
-            env={**os.environ, MARK: str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
+            cwd=folder if inside else None,
+            env={**os.environ, **more, MARK: str(folder)},
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
             start_new_session=True,
         )
         try:
@@ -68,10 +83,10 @@ class ProcessGroup:
             return False
         return True
 
-    def kill(self) -> None:
+    def kill(self, grace: float = GRACE_SECONDS) -> None:
         """End the program and its children: ask, then force."""
         _signal_group(self._process.pid, signal.SIGTERM)
-        self.wait(GRACE_SECONDS)
+        self.wait(grace)
         _signal_group(self._process.pid, signal.SIGKILL)  # also children that outlive the leader
         self._process.wait()
 
