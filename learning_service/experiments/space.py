@@ -1,7 +1,7 @@
 """What an adaptive experiment chooses from: all values of its definition as points on axes, and the first round."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import islice, product
 from math import prod
 from typing import Final
 
@@ -18,6 +18,8 @@ from learning_service.experiments.skips import Point, Skips, is_skipped, skips_o
 FIRST_EACH: Final = (5, 3)  # values of each axis in the first round: of a lone one, and of each of two
 MAX_VALUES: Final = 100_000  # of an axis; the plan was checked against the limit of the service when it was made
 MOST_CONSIDERED: Final = 2000  # points that one belief is about: its time grows with their square
+SPREAD: Final = 10 * MOST_CONSIDERED  # points that are looked at, where many are skipped or there already
+GOLDEN: Final = 60  # steps to the last digit of a ratio
 FIRST_OF_MANY: Final = 4  # points for each of three axes or more
 
 
@@ -55,12 +57,35 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
         return filter(self.has, product(*(range(len(axis.values)) for axis in self.axes)))
 
     def considered(self, tried: Collection[Point]) -> list[Point]:
-        """Return all points; of very many, those that were tried and an even spread of the others."""
-        points = list(self.points())
-        if len(points) <= MOST_CONSIDERED:
-            return points
-        every = -(-len(points) // (MOST_CONSIDERED - min(len(tried), MOST_CONSIDERED // 2)))
-        return [point for number, point in enumerate(points) if point in tried or number % every == 0]
+        """Return all points; of very many, those that were tried, what is next to these, and an even spread."""
+        if self.size <= MOST_CONSIDERED:
+            return list(self.points())
+        found = {*sorted(tried)[:MOST_CONSIDERED]}
+        if len(self.axes) == 1:
+            row = spread(self.size, MOST_CONSIDERED - min(len(found), MOST_CONSIDERED // 2))
+            return sorted(found | {(place,) for place in row})
+        beside = (point for one in sorted(found) for point in self._beside(one))
+        found.update(islice(filter(self.has, beside), MOST_CONSIDERED // 2))
+        found.update(islice(filter(self.has, self._spread()), max(0, MOST_CONSIDERED - len(found))))
+        return sorted(found)
+
+    def _beside(self, point: Point) -> Iterator[Point]:
+        """Return the points that are one step away along one axis; of an axis without an order, all others on it."""
+        for at, axis in enumerate(self.axes):
+            for place in range(len(axis.values)):
+                if place != point[at] and (not axis.ordered or abs(place - point[at]) == 1):
+                    yield (*point[:at], place, *point[at + 1 :])
+
+    def _spread(self) -> Iterator[Point]:
+        """Return points that are spread evenly: a Kronecker sequence, whose steps are powers of a golden ratio."""
+        ratio = 2.0
+        for _ in range(GOLDEN):
+            ratio = (1 + ratio) ** (1 / (len(self.axes) + 1))
+        steps = [ratio**-power for power in range(1, len(self.axes) + 1)]
+        for number in range(SPREAD):
+            yield tuple(
+                int((0.5 + number * step) % 1 * len(axis.values)) for step, axis in zip(steps, self.axes, strict=True)
+            )
 
     def value(self, point: Point) -> VariantValue:
         """Return the value of a point, as a plan has it."""

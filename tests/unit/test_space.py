@@ -65,3 +65,23 @@ def test_all_that_a_pipeline_offers_is_a_space_too() -> None:
     definition = ExperimentDefinition(name="x", variable=Variable(name="sampler", values="all"))
     found = space_of(definition, {"sampler": VariableSpec(kind="str", choices=("euler", "heun"))})
     assert [axis.values for axis in found.axes] == [("euler", "heun")]
+
+
+def test_of_a_grid_of_many_axes_what_is_near_and_an_even_spread_is_considered() -> None:
+    """A million points are never listed; what is skipped is no choice, and the same question has the same answer."""
+    names = "abcdef"
+    knobs = [Variable(name=name, values=[*range(10)]) for name in names[:5]]
+    knobs.append(Variable(name="f", values=[f"w{at}" for at in range(10)]))
+    wide = space_of(ExperimentDefinition(name="x", variables=tuple(knobs), skip=({"a": 0, "b": ">4"},)))
+    tried = {(5, 5, 5, 5, 5, 5), (9, 9, 9, 9, 9, 9)}
+    found = wide.considered(tried)
+    assert 1990 < len(found) == len(set(found)) <= 2000
+    assert found == wide.considered(tried)
+    assert tried < set(found)
+    assert {(4, 5, 5, 5, 5, 5), (6, 5, 5, 5, 5, 5), (5, 5, 5, 5, 6, 5), (5, 5, 5, 5, 5, 0), (9, 9, 9, 9, 8, 9)} < set(
+        found
+    )
+    assert all(map(wide.has, found))
+    for axis in range(6):
+        counts = [sum(point[axis] == place for point in found) for place in range(1, 10)]
+        assert max(counts) < 1.6 * min(counts)
