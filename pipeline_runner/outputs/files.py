@@ -127,7 +127,14 @@ class Outputs:
         return image
 
     def save_file(
-        self, job: NormalizedJobRecord, source: Path, most: int, *, seed: int | None, name: str
+        self,
+        job: NormalizedJobRecord,
+        source: Path,
+        most: int,
+        *,
+        seed: int | None,
+        name: str,
+        node: str | UnsetType = UNSET,
     ) -> tuple[ImageRef, int]:
         """Copy a file as a result, whatever its size, a part at a time; return the reference and its bytes.
 
@@ -138,7 +145,7 @@ class Outputs:
             StorageError, DiskError: as for `save`.
         """
         with self.writing():
-            return self._save_file(job, source, most, seed, _shown_name(name))
+            return self._save_file(job, source, most, seed=seed, name=_shown_name(name), node=node)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -179,7 +186,14 @@ class Outputs:
         return probe(self.root) or (None if os.access(self.root, os.W_OK | os.X_OK) else forbidden)
 
     def _save_file(
-        self, job: NormalizedJobRecord, source: Path, most: int, seed: int | None, name: str
+        self,
+        job: NormalizedJobRecord,
+        source: Path,
+        most: int,
+        *,
+        seed: int | None,
+        name: str,
+        node: str | UnsetType,
     ) -> tuple[ImageRef, int]:
         folder = self.root / job_folder(job)
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +201,8 @@ class Outputs:
         try:
             sha256, size = _copy(source, temporary, most)
             looks = looks_of(temporary, size, source.name)
-            image = msgspec.structs.replace(_reference(job, sha256, source.suffix, looks, seed), name=name)
+            image = _reference(job, sha256, source.suffix, looks, seed)
+            image = msgspec.structs.replace(image, name=name, node=node)
             temporary.replace(self.root / image.path)
         except BaseException:
             temporary.unlink(missing_ok=True)

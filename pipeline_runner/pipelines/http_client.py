@@ -9,7 +9,8 @@ import re
 import socket
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
@@ -51,6 +52,10 @@ class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, wit
 
 class NoAnswer(ServerFault):
     """The answer did not come in time, or not all of it."""
+
+
+class AnswerTooLarge(ServerFault):
+    """The answer has more bytes than were asked for."""
 
 
 class Reply(NamedTuple):
@@ -118,6 +123,16 @@ class HttpClient:
         """
         return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, {}, (seconds, most))
 
+    def get_file(self, path: str, query: Mapping[str, str], target: Path, *, seconds: float, most: int) -> Reply:
+        """Ask for a file, whose bytes are written to `target` and not kept in memory; those of a refusal are kept.
+
+        Raises:
+            OSError: the target cannot be written.
+            AnswerTooLarge: it has more than `most` bytes.
+            ServerFault: as `get` does.
+        """
+        return self._send("GET", f"{path}?{urlencode(query)}", None, {}, (seconds, most), target)
+
     def post(self, path: str, body: object, *, seconds: float = LIST_SECONDS) -> Reply:
         """Send JSON, once: a request without an answer may have been executed. It raises as `get` does."""
         return self._send("POST", path, _json(body), _JSON_HEADERS, (seconds, LIST_BYTES))
@@ -134,11 +149,17 @@ class HttpClient:
         return self._send("POST", path, body, {"Content-Type": content_type}, (seconds, LIST_BYTES))
 
     def _send(
-        self, method: str, target: str, body: bytes | None, headers: dict[str, str], bounds: tuple[float, int]
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        bounds: tuple[float, int],
+        into: Path | None = None,
     ) -> Reply:
         """Limit the time of the whole answer; a limit for each read would never end a slow drip."""
         seconds, most = bounds
-        with Exchange(self.url, method, target, body, self._headers | headers, most) as exchange:
+        with Exchange(self.url, method, target, body, self._headers | headers, most, into) as exchange:
             late = not exchange.wait(seconds)
         if late and exchange.connected:
             raise NoAnswer("timeout", f"{self.url} did not answer {target} within {seconds:g} s")
@@ -149,12 +170,24 @@ class Exchange:
     """One request, in a thread of its own that ends with it: `close` cuts the connection and waits for the thread."""
 
     def __init__(
-        self, url: str, method: str, target: str, body: bytes | None, headers: Mapping[str, str], most: int
+        self,
+        url: str,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        most: int,
+        into: Path | None = None,
     ) -> None:
-        """Start; connecting takes at most `CONNECT_SECONDS`, the answer any time, and at most so many bytes."""
+        """Start; connecting takes at most `CONNECT_SECONDS`, the answer any time, and at most so many bytes.
+
+        The bytes of a success go into the file `into`, if one is named.
+        """
         self._url, self._method, self._target = url, method, target
-        self._body, self._headers, self._most = body, headers, most
-        self._outcome: Reply | ServerFault = NoAnswer("unreachable", f"the connection to {url} was closed")
+        self._body, self._headers, self._most, self._into = body, headers, most, into
+        self._outcome: Reply | ServerFault | _UnwritableError = NoAnswer(
+            "unreachable", f"the connection to {url} was closed"
+        )
         self._socket: socket.socket | None = None
         self._closed = False
         self.connected = False  # whether the server was reached
@@ -183,8 +216,11 @@ class Exchange:
 
         Raises:
             ServerFault: there is none (`unreachable`), or it is too large.
+            OSError: the file for it cannot be written.
         """
         self._thread.join()
+        if isinstance(self._outcome, _UnwritableError):
+            raise self._outcome.error
         if isinstance(self._outcome, ServerFault):
             raise self._outcome
         return self._outcome
@@ -211,8 +247,8 @@ class Exchange:
             path = urlsplit(self._url).path + self._target
             connection.request(self._method, path, body=self._body, headers=self._headers, preload_content=False)
             response = connection.getresponse()
-            self._outcome = Reply(response.status, _read(response, self._most))
-        except ServerFault as fault:
+            self._outcome = self._taken(response)
+        except (ServerFault, _UnwritableError) as fault:
             self._outcome = fault
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             self._outcome = _unreachable(self._url, error)
@@ -220,6 +256,37 @@ class Exchange:
             with self._lock:
                 self._socket = None
             connection.close()
+
+    def _taken(self, response: urllib3.BaseHTTPResponse) -> Reply:
+        reply = Reply(response.status, b"")
+        if not self._into or not reply.ok:
+            return reply._replace(data=b"".join(_parts(response, self._most)))
+        with _writing():
+            file = self._into.open("wb")
+        with file:
+            for part in _parts(response, self._most):
+                with _writing():
+                    file.write(part)
+            with _writing():
+                file.flush()
+        return reply
+
+
+class _UnwritableError(Exception):
+    """The file for an answer cannot be written, which is no fault of the server."""
+
+    def __init__(self, error: OSError) -> None:
+        """Keep why."""
+        super().__init__()
+        self.error = error
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _UnwritableError(error) from None
 
 
 def _connection(url: str) -> HTTPConnection:
@@ -237,16 +304,15 @@ def _unreachable(url: str, error: Exception) -> NoAnswer:
     return NoAnswer("unreachable", f"{url} cannot be reached: {_reason(error)}")
 
 
-def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+def _parts(response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
     """Read an answer to its end; more than anything of its kind needs is a fault of the server, not of our memory."""
-    parts, size = [], 0
+    size = 0
     for part in response.stream(_CHUNK, decode_content=True):
-        parts.append(part)
         size += len(part)
         if size > most:
             response.close()
-            raise ServerFault("server_error", f"the answer has more than {most >> 20} MiB")
-    return b"".join(parts)
+            raise AnswerTooLarge("server_error", f"the answer has more than {most >> 20} MiB")
+        yield part
 
 
 def _reason(error: Exception) -> str:

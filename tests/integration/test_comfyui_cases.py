@@ -44,8 +44,8 @@ def config_of(comfy: ComfyuiJobs, graph: Graph, **changes: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["SaveWEBM", "SaveVideo"])
 @pytest.mark.fault(item="F130")
-def test_a_video_beside_pictures_is_left_at_the_server(comfy: ComfyuiJobs, kind: str) -> None:
-    """The pictures are what the job is for, and a warning names the video. The video is not even fetched."""
+def test_a_video_beside_pictures_is_kept(comfy: ComfyuiJobs, kind: str) -> None:
+    """All that a workflow saves is a result."""
     graph = {**slow(batch=4), "8": save()}
     graph["5"] = node("CreateVideo", images=["2", 0], fps=6.0)
     graph["9"] = (
@@ -56,10 +56,66 @@ def test_a_video_beside_pictures_is_left_at_the_server(comfy: ComfyuiJobs, kind:
 
     result = comfy.run(config_of(comfy, graph))
 
-    assert len(result.images) == 4
-    suffix = ".webm" if kind == "SaveWEBM" else ".mp4"
-    assert result.warnings == (f"an_00001_{suffix} of node 9 ({kind}) is no picture and was left at the server",)
-    assert all(request.query["filename"].endswith(".png") for request in comfy.fake.asked("GET", "/view"))
+    form, suffix = ("webm", ".webm") if kind == "SaveWEBM" else ("mp4", ".mp4")
+    assert [image.media_type for image in result.images] == [*4 * ["image/png"], f"video/{form}"]
+    made = result.images[-1]
+    assert (made.name, made.node, made.width > 0) == (f"an_00001_{suffix}", "9", True)
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "media_type"),
+    [
+        (
+            "VHS_VideoCombine",
+            {"images": ["2", 0], "frame_rate": 8, "format": "video/h264-mp4", "save_output": True},
+            "video/mp4",
+        ),
+        ("SaveAudio", {"audio": ["2", 0]}, "audio/flac"),
+        ("SaveGLB", {"mesh": ["2", 0]}, "model/gltf-binary"),
+        ("PreviewAny", {"source": "a cat"}, "text/plain"),
+    ],
+)
+def test_a_workflow_that_makes_no_picture_is_planned_and_gives_what_it_makes(
+    comfy: ComfyuiJobs, kind: str, inputs: dict[str, Any], media_type: str
+) -> None:
+    """A video of custom nodes, a sound, a model, a text: nodes list each under another name."""
+    graph = {**slow(), "9": node(kind, filename_prefix="sub/x", **inputs)}
+    if kind == "PreviewAny":
+        graph["9"]["inputs"].pop("filename_prefix")
+        graph["8"] = node("VbNothing", image=["2", 0], seed=0)
+
+    result = comfy.run(config_of(comfy, graph))
+
+    assert result.success, result.error
+    assert [(image.media_type, image.node) for image in result.images] == [(media_type, "9")]
+    assert (comfy.folder / "outputs" / result.images[0].path).stat().st_size
+
+
+def test_a_job_that_makes_too_much_has_failed(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long video no part is kept, and nothing is left where it was fetched to."""
+    monkeypatch.setattr(comfy.pipeline, "_most", 200)
+    graph = {**slow(), "9": node("SaveWEBM", images=["2", 0], filename_prefix="x", fps=6.0)}
+
+    kind, text = error_of(comfy.run(config_of(comfy, graph)))
+
+    assert kind == "too_large"
+    assert text.startswith("the workflow has made more than 200 bytes; make a shorter video, or raise output_bytes")
+    assert [path for path in (comfy.folder / "outputs").rglob("*") if path.is_file()] == []
+
+
+def test_a_workflow_that_gives_nothing_is_run_once(comfy: ComfyuiJobs) -> None:
+    """The jobs that wait behind it fail at once, with the reason; one that a person queues later is run."""
+    config = config_of(comfy, {**slow(), "9": node("VbNothing", image=["2", 0], seed=0)})
+    nothing = "the workflow gave nothing; add a node that saves, such as Save Image"
+    untold = f"not run, as nothing came of the job before it: {nothing}"
+
+    ends = [error_of(comfy.run(config, name=name)) for name in ("first", "second", "third")]
+    assert ends == [("invalid_request", nothing), ("not_run", untold), ("not_run", untold)]
+    assert len(comfy.fake.asked("POST", "/prompt")) == 1
+
+    assert error_of(comfy.run(config, name="fourth", queued_at=time.time() + 1)) == ("invalid_request", nothing)
+    assert len(comfy.fake.asked("POST", "/prompt")) > 1
 
 
 def test_an_animated_picture_is_one(comfy: ComfyuiJobs) -> None:
@@ -78,7 +134,7 @@ def test_a_workflow_that_only_previews_gives_its_previews(comfy: ComfyuiJobs) ->
 
     assert len(result.images) == 1
     (warning,) = result.warnings
-    assert warning.startswith("no node saves pictures, so the previews of node 9 (PreviewImage) were taken; add a Save")
+    assert warning.startswith("no node saves anything, so the previews of node 9 (PreviewImage) were taken; add a node")
 
 
 def test_a_text_beside_a_picture_is_no_matter(comfy: ComfyuiJobs) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines import ServerAddress, http_client
-from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
+from pipeline_runner.pipelines.http_client import AnswerTooLarge, HttpClient, Reply, ServerFault
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_site import API
 from tests.support.helpers import PATIENCE, wait_until
@@ -168,6 +168,27 @@ def test_a_list_may_not_be_as_large_as_a_picture(fake_webui: Fake, monkeypatch: 
     client = client_of(server.url)
     assert kind_of(lambda: client.long_post(f"{API}/txt2img", {"steps": 2}).reply()) == "server_error"
     assert client.get(f"{API}/options").ok
+
+
+def test_a_large_answer_goes_into_a_file(tmp_path: Path) -> None:
+    """A refusal is no file; too many bytes, and a disk that takes none, are told apart."""
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
+    gone = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"
+    target = tmp_path / "file"
+    with saying(ok, gone, ok, ok) as url:
+        client = client_of(url)
+
+        def fetch(path: Path, most: int) -> Reply:
+            return client.get_file("/view", {"filename": "a b"}, path, seconds=PATIENCE, most=most)
+
+        assert fetch(target, 5000) == Reply(200, b"")
+        assert target.read_bytes() == b"x" * 5000
+        assert fetch(tmp_path / "none", 5000) == Reply(404, b"gone")
+        assert not (tmp_path / "none").exists()
+        with pytest.raises(AnswerTooLarge):
+            fetch(target, 4999)
+        with pytest.raises(FileNotFoundError):
+            fetch(tmp_path / "no" / "folder", 5000)
 
 
 def test_half_a_surrogate_becomes_a_question_mark(fake_webui: Fake) -> None:

@@ -297,7 +297,7 @@ def test_a_workflow_without_an_output_is_refused(comfy: ComfyuiJobs) -> None:
     graph = example()
     del graph["9"]
 
-    with pytest.raises(InvalidInputError, match="add a Save Image node"):
+    with pytest.raises(InvalidInputError, match="add one, such as Save Image"):
         comfy.check(comfy.config(graph))
 
 

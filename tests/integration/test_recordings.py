@@ -106,7 +106,7 @@ def test_a_recording_that_is_cut_off_is_kept_as_it_is(tmp_path: Path, data: byte
     assert image.media_type.partition("/")[0] in ("video", "audio")
 
 
-@pytest.mark.fault(item="F178")
+@pytest.mark.fault(item="F181")
 def test_a_decoder_that_hangs_or_dies_costs_the_frame_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a process of its own, and ended after a while; the video is kept."""
     monkeypatch.setattr(looks, "POSTER_SECONDS", 0.1)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.servers.comfyui_nodes import NODES, Graph, NodeError, before, value_of
 from tests.servers.comfyui_pictures import animation, picture, preview
+from tests.support.recordings import model, sound, video
 
 if TYPE_CHECKING:
     from tests.servers.comfyui import FakeComfy, Item
 
 STEPS: Final = 4  # progress messages of a sampler
-VIDEO: Final = b"\x1a\x45\xdf\xa3 no picture"
 
 
 class Told:
@@ -169,24 +169,33 @@ class Execution:
             str(inputs.get("filename_prefix", "ComfyUI_temp_hhnkq")),
             given.get("images", {}).get("batch", 1),
         )
+
+        def saved(suffix: str, data: bytes, folder: str = "output") -> dict[str, Any]:
+            return self._server.save(folder, prefix, suffix, data)
+
+        shown: dict[str, Any] | None = None
         match kind:
             case "SaveImage" | "PreviewImage":
                 folder = "output" if kind == "SaveImage" else "temp"
-                files = [
-                    self._server.save(folder, prefix, ".png", picture(item.graph, given["images"], number))
-                    for number in range(count)
-                ]
-                return {"images": files}
+                files = [saved(".png", picture(item.graph, given["images"], at), folder) for at in range(count)]
+                shown = {"images": files}
             case "SaveAnimatedWEBP":
-                data = animation(given["images"])
-                return {"images": [self._server.save("output", prefix, ".webp", data)], "animated": [True]}
-            case "SaveWEBM" | "SaveVideo":
-                suffix = ".webm" if kind == "SaveWEBM" else ".mp4"
-                return {"images": [self._server.save("output", prefix, suffix, VIDEO)], "animated": [True]}
-            case "VbText":
-                return {"text": [inputs["text"]]}
-            case _:
-                return None
+                shown = {"images": [saved(".webp", animation(given["images"]))], "animated": [True]}
+            case "SaveWEBM":
+                shown = {"images": [saved(".webm", video())], "animated": [True]}
+            case "SaveVideo":
+                shown = {"images": [saved(".mp4", video("mp4", "libx264"))], "animated": [True]}
+            case "VHS_VideoCombine":
+                file = saved(".mp4", video("mp4", "libx264"), "output" if inputs["save_output"] else "temp")
+                more = {"format": inputs["format"], "frame_rate": 8.0, "fullpath": f"/srv/{file['filename']}"}
+                shown = {"gifs": [{**file, **more}]}
+            case "SaveAudio":
+                shown = {"audio": [saved(".flac", sound("flac", "flac"))]}
+            case "SaveGLB":
+                shown = {"3d": [saved(".glb", model())]}
+            case "PreviewAny" | "VbText":
+                shown = {"text": [str(inputs["source" if kind == "PreviewAny" else "text"])]}
+        return shown
 
 
 class _Stopped(Exception):  # noqa: N818 - nothing is wrong

@@ -89,6 +89,17 @@ NODES: Final[dict[str, dict[str, Any]]] = {
     "SaveVideo": {"video": ["VIDEO"], "filename_prefix": ["STRING", {}], "format": ["COMBO", {"options": ["auto"]}]},
     "SaveWEBM": {"images": ["IMAGE"], "filename_prefix": ["STRING", {}], "fps": ["FLOAT", {"default": 24.0}]},
     "SaveAnimatedWEBP": {"images": ["IMAGE"], "filename_prefix": ["STRING", {}], "fps": ["FLOAT", {"default": 6.0}]},
+    "SaveAudio": {"audio": ["AUDIO"], "filename_prefix": ["STRING", {"default": "audio/ComfyUI"}]},
+    "SaveGLB": {"mesh": ["MESH"], "filename_prefix": ["STRING", {"default": "mesh/ComfyUI"}]},
+    "PreviewAny": {"source": ["*", {}]},
+    "VHS_VideoCombine": {
+        "images": ["IMAGE"],
+        "frame_rate": ["FLOAT", {"default": 8, "min": 1, "step": 1}],
+        "filename_prefix": ["STRING", {"default": "AnimateDiff"}],
+        "format": [["image/gif", "image/webp", "video/h264-mp4"]],
+        "save_output": ["BOOLEAN", {"default": True}],
+    },
+    "VbNothing": {"image": ["IMAGE"], "seed": ["INT", {"default": 0}]},
     "VbSlow": {
         "image": ["IMAGE"],
         "seconds": ["FLOAT", {"default": 5.0, "min": 0.0, "max": 600.0, "step": 0.1}],
@@ -103,12 +114,18 @@ NODES: Final[dict[str, dict[str, Any]]] = {
     "VbText": {"image": ["IMAGE"], "text": ["STRING", {"default": "x"}]},
     "VbNan": {"image": ["IMAGE"], "num": [[1, 2, 4]], "flag": [[True, False]], "multi": ["INT,FLOAT", {}]},
 }
-OUTPUTS: Final = ("SaveImage", "PreviewImage", "SaveVideo", "SaveWEBM", "SaveAnimatedWEBP", "VbText")
+OUTPUTS: Final = (
+    "SaveImage", "PreviewImage", "SaveVideo", "SaveWEBM", "SaveAnimatedWEBP", "SaveAudio", "SaveGLB", "PreviewAny",
+    "VHS_VideoCombine", "VbText", "VbNothing",
+)  # fmt: skip
 _EXTRAS: Final = {
     "SaveVideo": "video",
     "SaveWEBM": "video",
     "CreateVideo": "video",
     "SaveAnimatedWEBP": "images",
+    "SaveAudio": "audio",
+    "SaveGLB": "hunyuan3d",
+    "PreviewAny": "preview_any",
     "ImageBlur": "post_processing",
     "ImageQuantize": "post_processing",
     "ResizeImageMaskNode": "post_processing",
@@ -136,6 +153,8 @@ _FAILURES: Final = {  # as a real server tells them
 def _module(name: str) -> str:
     if name.startswith("Vb"):
         return "custom_nodes.vbtest"
+    if name.startswith("VHS"):
+        return "custom_nodes.comfyui-videohelpersuite"
     return f"comfy_extras.nodes_{_EXTRAS[name]}" if name in _EXTRAS else "nodes"
 
 

@@ -169,9 +169,9 @@ def test_a_workflow_with_a_node_that_the_server_lacks_is_refused() -> None:
         nodes.inputs_of(workflow_of())
 
 
-def test_a_workflow_has_to_save_a_picture() -> None:
+def test_a_workflow_has_to_save_something() -> None:
     """Only nodes that lead to one that saves are executed."""
-    with pytest.raises(InvalidInputError, match=r"^config\.workflow: it has no node that saves pictures"):
+    with pytest.raises(InvalidInputError, match=r"^config\.workflow: no node of it saves or shows anything"):
         described(SaveImage={}).inputs_of(workflow_of())
 
 
@@ -183,10 +183,15 @@ def takes(kind: str, module: str | None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("class_type", "info", "given"),
     [
-        ("SaveVideo", takes("VIDEO", "comfy_extras.nodes_video"), False),
-        ("SaveWEBM", takes("IMAGE", "comfy_extras.nodes_video"), False),
-        ("SaveLatent", takes("LATENT", "nodes"), False),
-        ("PreviewAny", takes("*", "comfy_extras.nodes_preview_any"), False),
+        ("SaveVideo", takes("VIDEO", "comfy_extras.nodes_video"), True),
+        ("SaveWEBM", takes("IMAGE", "comfy_extras.nodes_video"), True),
+        ("SaveAudio", takes("AUDIO", "comfy_extras.nodes_audio"), True),
+        ("SaveGLB", takes("MESH", "comfy_extras.nodes_hunyuan3d"), True),
+        ("Preview3D", takes("STRING", "comfy_extras.nodes_load_3d"), True),
+        ("SaveLatent", takes("LATENT", "nodes"), True),
+        ("PreviewAny", takes("*", "comfy_extras.nodes_preview_any"), True),
+        ("CheckpointSave", takes("MODEL,CLIP,VAE", "comfy_extras.nodes_model_merging"), False),
+        ("SaveLoRA", takes("LORA_MODEL", "comfy_extras.nodes_train"), False),
         ("SaveImageWebsocket", takes("IMAGE", "custom_nodes.websocket_image_save"), False),
         ("PreviewImage", takes("IMAGE", "nodes"), True),
         ("MaskPreview", takes("MASK", "comfy_extras.nodes_mask"), True),
@@ -194,7 +199,7 @@ def takes(kind: str, module: str | None) -> dict[str, Any]:
         ("Old", takes("MODEL", None), True),
     ],
 )
-def test_a_workflow_that_can_give_no_picture_is_refused(class_type: str, info: dict[str, Any], *, given: bool) -> None:
+def test_a_workflow_that_can_give_nothing_is_refused(class_type: str, info: dict[str, Any], *, given: bool) -> None:
     """Of ComfyUI's own nodes it is known; what a custom node gives nobody knows before it ran."""
     graph = {**example(), "9": {"class_type": class_type, "inputs": {"images": ["8", 0]}}}
     workflow = read_workflow(json.dumps(graph).encode(), {"inputs": inputs()})
@@ -205,9 +210,9 @@ def test_a_workflow_that_can_give_no_picture_is_refused(class_type: str, info: d
         nodes.inputs_of(workflow)
         nodes.inputs_of(named)
     else:
-        with pytest.raises(InvalidInputError, match=r"^config\.workflow: node 9 .* gives no pictures, nor"):
+        with pytest.raises(InvalidInputError, match=r"^config\.workflow: node 9 .* no result that can be kept, nor"):
             nodes.inputs_of(workflow)
-        with pytest.raises(InvalidInputError, match=r"^config\.output_nodes: node 9 .* gives no pictures$"):
+        with pytest.raises(InvalidInputError, match=r"^config\.output_nodes: node 9 .* no result that can be kept$"):
             nodes.inputs_of(named)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline_runner.pipelines.comfyui.errors import dropped_outputs, execution_error, node_errors_text, refusal_text
-from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, read_ended
+from pipeline_runner.pipelines.comfyui.history import Ended, OutputFile, OutputText, read_ended
 from pipeline_runner.pipelines.comfyui.progress import Entered, News, Steps, read_message
 from pipeline_runner.pipelines.comfyui.prompt import client_id_of, prompt_id_of
 from pipeline_runner.pipelines.refusals import TEXT_LIMIT
@@ -125,7 +125,7 @@ def entry(**changes: Any) -> dict[str, Any]:
     return {**usual, **changes}
 
 
-A, B = ImageFile("9", "a.png", "s", "output"), ImageFile("12", "b.png", "", "temp")
+A, B = OutputFile("9", "a.png", "s", "output"), OutputFile("12", "b.png", "", "temp")
 
 
 def test_the_history_of_a_good_prompt_is_read() -> None:
@@ -133,11 +133,69 @@ def test_the_history_of_a_good_prompt_is_read() -> None:
     assert read_ended(entry()) == Ended(
         state="success",
         error=None,
-        images=(A, B),
+        outputs=(A, B, OutputText("13", "hello")),
         graph={"3": {"class_type": "K", "inputs": {"cfg": 7}}},
         cached=frozenset({"4"}),
         seconds=2.5,
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [  # as ComfyUI's own nodes and those of others list what they made
+        (
+            {"images": [{"filename": "v_00001_.webm", "subfolder": "video", "type": "output"}], "animated": [True]},
+            [OutputFile("9", "v_00001_.webm", "video", "output")],
+        ),
+        (
+            {
+                "gifs": [
+                    {
+                        "filename": "AnimateDiff_00001.mp4",
+                        "subfolder": "",
+                        "type": "output",
+                        "format": "video/h264-mp4",
+                        "frame_rate": 8.0,
+                        "workflow": "AnimateDiff_00001.png",
+                        "fullpath": "/srv/ComfyUI/output/AnimateDiff_00001.mp4",
+                    }
+                ]
+            },
+            [OutputFile("9", "AnimateDiff_00001.mp4", "", "output")],
+        ),
+        (
+            {"audio": [{"filename": "a_00001_.flac", "subfolder": "audio", "type": "output"}]},
+            [OutputFile("9", "a_00001_.flac", "audio", "output")],
+        ),
+        (
+            {"3d": [{"filename": "mesh_00001_.glb", "subfolder": "mesh", "type": "output"}]},
+            [OutputFile("9", "mesh_00001_.glb", "mesh", "output")],
+        ),
+        ({"result": ["mesh/x.glb", {"fov": 35}, None]}, [OutputFile("9", "x.glb", "mesh", "output")]),
+        ({"result": ["x.glb", None]}, [OutputFile("9", "x.glb", "", "output")]),
+        ({"result": [None, {}]}, []),
+        ({"result": [""]}, []),
+        ({"result": {}}, []),
+        (
+            {"text": ["a cat"], "files": [{"filename": "t.txt", "subfolder": "", "type": "output"}]},
+            [OutputText("9", "a cat"), OutputFile("9", "t.txt", "", "output")],
+        ),
+        ({"text": ["", 3], "tags": ["a cat"], "unfinished_batch": [True]}, []),
+        ({"images": [{"filename": "in.mp4", "subfolder": "", "type": "input"}]}, []),
+        ({"images": [{"filename": "", "type": "output"}]}, []),
+        (
+            {"images": [{"filename": "a.png"}], "a_images": [{"filename": "a.png", "type": "output"}]},
+            [OutputFile("9", "a.png", "", "output")],
+        ),
+        (
+            {"latents": [{"filename": "l.latent", "subfolder": "", "type": "output"}]},
+            [OutputFile("9", "l.latent", "", "output")],
+        ),
+    ],
+)
+def test_each_node_lists_its_files_in_its_own_way(told: Any, found: list[Any]) -> None:
+    """Whatever the list is called; what a node has read is no result."""
+    assert list(read_ended(entry(outputs={"9": told})).outputs) == found
 
 
 @pytest.mark.parametrize(
@@ -151,7 +209,7 @@ def test_the_history_of_a_bad_prompt_is_read(event: str, state: str, kind: str |
 
     ended = read_ended(entry(outputs={}, status=status))
 
-    assert (ended.state, ended.images, ended.seconds) == (state, (), None)
+    assert (ended.state, ended.outputs, ended.seconds) == (state, (), None)
     assert ended.error is not None
     assert kind in (None, ended.error.kind)
 
@@ -172,7 +230,7 @@ def test_a_history_that_lacks_parts_is_read_as_far_as_it_goes(told: Any) -> None
     """Versions differ in what they keep; none of them makes a job crash."""
     ended = read_ended(told)
 
-    assert (ended.state, ended.images, ended.graph, ended.seconds) == ("success", (), {}, None)
+    assert (ended.state, ended.outputs, ended.graph, ended.seconds) == ("success", (), {}, None)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,15 @@ import pytest
 from bus.contracts.fields import Config
 from bus.contracts.messages import JobError, JobResult
 from pipeline_runner.pipelines.comfyui.graph import Graph
-from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile
-from pipeline_runner.pipelines.comfyui.results import Harvest, gave_nothing_again, judge
+from pipeline_runner.pipelines.comfyui.history import Ended, OutputFile, OutputText
+from pipeline_runner.pipelines.comfyui.results import Barren, Harvest, gave_nothing_again, judge
 from pipeline_runner.pipelines.comfyui.workflow import Workflow, patched, read_workflow, values_of
 from tests.support.comfyui_jobs import example, inputs
 from tests.support.factories import context, record_of
 
-SAVED, PREVIEW = ImageFile("9", "a.png", "", "output"), ImageFile("12", "b.png", "", "temp")
-VIDEO = ImageFile("13", "x.mp4", "video", "output")
+SAVED, PREVIEW = OutputFile("9", "a.png", "", "output"), OutputFile("12", "b.png", "", "temp")
+TEXT = OutputText("12", "a cat")
+VIDEO = OutputFile("13", "x.mp4", "video", "output")
 CONFIG: Config = {"workflow": "x.json", "cfg_scale": 7, "seed": 5}
 
 
@@ -32,7 +33,7 @@ def ended_of(workflow: Workflow, **changes: Any) -> Ended:
     usual: dict[str, Any] = {
         "state": "success",
         "error": None,
-        "images": (SAVED, PREVIEW),
+        "outputs": (SAVED, PREVIEW),
         "graph": sent,
         "cached": frozenset[str](),
         "seconds": 2.5,
@@ -40,14 +41,14 @@ def ended_of(workflow: Workflow, **changes: Any) -> Ended:
     return Ended(**{**usual, **changes})
 
 
-def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> JobResult | Harvest:
+def verdict_of(workflow: Workflow, node_errors: str = "", **changes: Any) -> JobResult | Harvest | Barren:
     """Judge a prompt that ended well, but for the changes."""
     sent = patched(workflow.graph, values_of(workflow, CONFIG))
     job = record_of(config=CONFIG, mark=context())
     return judge(ended_of(workflow, **changes), job, workflow, sent, node_errors)
 
 
-def failure(verdict: JobResult | Harvest) -> tuple[str, str]:
+def failure(verdict: JobResult | Harvest | Barren) -> tuple[str, str]:
     """Return kind and text of a failure."""
     assert isinstance(verdict, JobResult)
     assert verdict.error is not None
@@ -56,29 +57,30 @@ def failure(verdict: JobResult | Harvest) -> tuple[str, str]:
 
 def test_a_prompt_that_ended_well_is_worth_its_pictures() -> None:
     """Pictures that count, the values that were used, the time; nothing to warn of."""
-    assert verdict_of(workflow_of()) == Harvest(images=[SAVED], effective={"seed": 5, "cfg_scale": 7}, warnings=())
+    assert verdict_of(workflow_of()) == Harvest(outputs=[SAVED], effective={"seed": 5, "cfg_scale": 7}, warnings=())
 
 
 @pytest.mark.parametrize(
-    ("config", "images", "cached", "node_errors", "text"),
+    ("config", "outputs", "cached", "text"),
     [
-        ({}, (), ("4", "6"), "", "the workflow gave no picture; add a Save Image node"),
-        ({}, (), (), "", "the workflow gave no picture; add a Save Image node"),
-        ({}, (PREVIEW,), (), "node 9 (S): bad", "no picture was saved: node 9 (S): bad"),
-        ({}, (VIDEO,), (), "", "x.mp4 of node 13 is no picture and was left at the server, and no picture came; add"),
-        ({"output_nodes": ["12"]}, (SAVED,), (), "", "no picture came from node 12 (config.output_nodes)"),
-        ({}, (), (), "node 3 (K): bad", "no picture was saved: node 3 (K): bad"),
+        ({}, (), ("4", "6"), "the workflow gave nothing; add a node that saves, such as Save Image"),
+        ({}, (), (), "the workflow gave nothing; add a node that saves, such as Save Image"),
+        ({"output_nodes": ["12"]}, (SAVED,), (), "nothing came from node 12 (config.output_nodes)"),
     ],
 )
-def test_a_success_without_a_picture_is_a_failure_with_its_reason(
-    config: dict[str, Any], images: tuple[ImageFile, ...], cached: tuple[str, ...], node_errors: str, text: str
+def test_a_workflow_that_gives_nothing_never_will(
+    config: dict[str, Any], outputs: tuple[OutputFile, ...], cached: tuple[str, ...], text: str
 ) -> None:
-    """Cached, only previewed, from another node, or left out by the server: each is told apart."""
-    verdict = verdict_of(workflow_of(**config), node_errors, images=images, cached=frozenset(cached))
+    """So the other jobs with it need not run."""
+    assert verdict_of(workflow_of(**config), outputs=outputs, cached=frozenset(cached)) == Barren(text)
 
-    kind, found = failure(verdict)
-    assert kind == "invalid_request"
-    assert found.startswith(text)
+
+@pytest.mark.parametrize("outputs", [(PREVIEW,), ()])
+def test_what_the_server_left_out_for_an_error_may_come_of_another_value(outputs: tuple[OutputFile, ...]) -> None:
+    """The job has failed with that; a preview does not stand in for it."""
+    verdict = verdict_of(workflow_of(), "node 9 (S): bad", outputs=outputs)
+
+    assert failure(verdict) == ("invalid_request", "nothing was saved: node 9 (S): bad")
 
 
 @pytest.mark.parametrize(("cached", "said"), [(("9",), True), (("3", "8", "9"), True), (("4", "6"), False)])
@@ -93,11 +95,11 @@ def test_a_prompt_that_was_not_executed_again_is_told(cached: tuple[str, ...], *
 @pytest.mark.parametrize(
     ("changes", "again"),
     [
-        ({"images": (), "cached": frozenset(workflow_of().graph)}, True),
-        ({"images": (), "cached": frozenset({"4"})}, False),
-        ({"images": (), "cached": frozenset(), "graph": {}}, False),
+        ({"outputs": (), "cached": frozenset(workflow_of().graph)}, True),
+        ({"outputs": (), "cached": frozenset({"4"})}, False),
+        ({"outputs": (), "cached": frozenset(), "graph": {}}, False),
         ({"cached": frozenset(workflow_of().graph)}, False),
-        ({"images": (), "cached": frozenset(workflow_of().graph), "state": "error"}, False),
+        ({"outputs": (), "cached": frozenset(workflow_of().graph), "state": "error"}, False),
     ],
 )
 def test_an_older_server_that_names_no_cached_pictures_is_known(changes: dict[str, Any], *, again: bool) -> None:
@@ -160,37 +162,44 @@ def test_outputs_that_were_left_out_and_a_seed_without_a_place_are_warned_of() -
     )
 
 
-def test_videos_among_the_pictures_are_left_at_the_server() -> None:
-    """ComfyUI lists them in the same place; the pictures are what the job was for."""
-    videos = (VIDEO, ImageFile("9", "a.webm", "", "output"))
-
-    verdict = verdict_of(workflow_of(), images=(*videos, SAVED))
+def test_all_that_is_saved_counts() -> None:
+    """A video as well as a picture, and neither the preview nor the text beside them."""
+    verdict = verdict_of(workflow_of(), outputs=(VIDEO, SAVED, PREVIEW, TEXT))
 
     assert isinstance(verdict, Harvest)
-    assert verdict.images == [SAVED]
-    assert verdict.warnings == (
-        "a.webm and 1 more files of node 9 (SaveImage) and node 13 is no picture and was left at the server",
-    )
+    assert verdict.outputs == [SAVED, VIDEO]
+    assert verdict.warnings == ()
+
+
+def test_texts_count_where_there_is_nothing_else_or_they_are_asked_for() -> None:
+    """A node that shows a text beside the pictures is there for who looks at the page of the server."""
+    alone = verdict_of(workflow_of(), outputs=(TEXT,))
+    named = verdict_of(workflow_of(output_nodes=["12"]), outputs=(SAVED, TEXT))
+
+    assert isinstance(alone, Harvest)
+    assert isinstance(named, Harvest)
+    assert alone.outputs == named.outputs == [TEXT]
+    assert named.warnings == ()
 
 
 def test_pictures_are_in_the_order_of_the_workflow() -> None:
     """Not in that of the server, which differs between versions; nodes that only the server knows come last."""
     graph = workflow_of().graph
-    files = [ImageFile(node, f"{number}.png", "", "output") for number, node in enumerate(("77", "12", "9", "12"))]
+    files = [OutputFile(node, f"{number}.png", "", "output") for number, node in enumerate(("77", "12", "9", "12"))]
 
-    verdict = verdict_of(workflow_of(), images=tuple(files), graph=graph)
+    verdict = verdict_of(workflow_of(), outputs=tuple(files), graph=graph)
 
     assert isinstance(verdict, Harvest)
-    assert verdict.images == [files[2], files[1], files[3], files[0]]
+    assert verdict.outputs == [files[2], files[1], files[3], files[0]]
 
 
 def test_previews_are_taken_where_nothing_is_saved() -> None:
     """With a word on how to keep pictures at the server; nothing is said where the preview was asked for."""
-    taken = verdict_of(workflow_of(), images=(PREVIEW, VIDEO))
-    asked = verdict_of(workflow_of(output_nodes=["12"]), images=(PREVIEW, SAVED))
+    taken = verdict_of(workflow_of(), outputs=(PREVIEW, TEXT))
+    asked = verdict_of(workflow_of(output_nodes=["12"]), outputs=(PREVIEW, SAVED))
 
     assert isinstance(taken, Harvest)
     assert isinstance(asked, Harvest)
-    assert taken.images == asked.images == [PREVIEW]
-    assert "no node saves pictures, so the previews of node 12 (PreviewImage) were taken" in taken.warnings[-1]
+    assert taken.outputs == asked.outputs == [PREVIEW]
+    assert "no node saves anything, so the previews of node 12 (PreviewImage) were taken" in taken.warnings[-1]
     assert asked.warnings == ()

@@ -35,7 +35,7 @@ def graph_of(seed: int = 1, radius: int = 1) -> Graph:
 
 def ended(seconds: float | None, *cached: str) -> Ended:
     """Return the end of a prompt."""
-    return Ended(state="success", error=None, images=(), graph={}, cached=frozenset(cached), seconds=seconds)
+    return Ended(state="success", error=None, outputs=(), graph={}, cached=frozenset(cached), seconds=seconds)
 
 
 def measured(*told: tuple[str, str | None, float]) -> Any:

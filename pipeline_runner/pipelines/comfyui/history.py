@@ -1,8 +1,7 @@
 """How a prompt has ended, read from the server's `GET /history/ID`, the only authority for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Final, Literal, NamedTuple
 
 from bus.contracts.messages import JobError
@@ -11,21 +10,29 @@ from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.server_values import number
 
 MILLISECONDS: Final = 1000.0
-PICTURE_SUFFIXES: Final = ("", ".png", ".jpg", ".jpeg", ".jfif", ".webp")
+SAVED: Final = "output"  # the type of a file that is no preview
+PREVIEW: Final = "temp"  # and of one
+_MODEL: Final = "result"  # nodes that show a 3D model list its path under this name, and where the camera is
+_TEXT: Final = "text"
 
 
-class ImageFile(NamedTuple):
-    """Where the server keeps a picture; it lists videos among them."""
+class OutputFile(NamedTuple):
+    """Where the server keeps a file that a node made: a picture, a video, a sound, whatever it is."""
 
     node: str
     filename: str
     subfolder: str
-    type: str  # `output` for what is saved, `temp` for previews
+    type: str  # `SAVED` or `PREVIEW`
 
-    @property
-    def is_picture(self) -> bool:
-        """Whether the name is that of a picture."""
-        return PurePosixPath(self.filename).suffix.lower() in PICTURE_SUFFIXES
+
+class OutputText(NamedTuple):
+    """A text that a node shows."""
+
+    node: str
+    text: str
+
+
+Output = OutputFile | OutputText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,7 @@ class Ended:
     Attributes:
         state: Well, with an error, or interrupted by somebody.
         error: What went wrong in a node.
-        images: The pictures and videos of all output nodes.
+        outputs: What all output nodes gave: files, and texts that they show.
         graph: The nodes as the server executed them.
         cached: The nodes that were not executed, as the server had their results.
         seconds: How long it ran, None if the server does not tell.
@@ -43,7 +50,7 @@ class Ended:
 
     state: Literal["success", "error", "interrupted"]
     error: JobError | None
-    images: tuple[ImageFile, ...]
+    outputs: tuple[Output, ...]
     graph: Graph
     cached: frozenset[str]
     seconds: float | None
@@ -61,17 +68,17 @@ def read_ended(entry: Any) -> Ended:
     return Ended(
         state=state,
         error=error,
-        images=tuple(_images(_map(told.get("outputs")))),
+        outputs=tuple(_outputs(_map(told.get("outputs")))),
         graph=_graph(told.get("prompt")),
         cached=frozenset(str(node_id) for node_id in _list(messages.get("execution_cached", {}).get("nodes"))),
         seconds=_seconds(messages),
     )
 
 
-def in_order(images: Iterable[ImageFile], graph: Graph) -> tuple[ImageFile, ...]:
-    """Return pictures in the order of their nodes in the workflow; the server's own differs between versions."""
+def in_order(outputs: Iterable[Output], graph: Graph) -> tuple[Output, ...]:
+    """Return outputs in the order of their nodes in the workflow; the server's own differs between versions."""
     places = {node_id: place for place, node_id in enumerate(graph)}
-    return tuple(sorted(images, key=lambda image: places.get(image.node, len(places))))
+    return tuple(sorted(outputs, key=lambda output: places.get(output.node, len(places))))
 
 
 def _messages(written: Any) -> dict[str, dict[str, Any]]:
@@ -80,13 +87,31 @@ def _messages(written: Any) -> dict[str, dict[str, Any]]:
     return {str(name): _map(data) for name, data in pairs}
 
 
-def _images(outputs: dict[str, Any]) -> list[ImageFile]:
-    return [
-        ImageFile(node_id, image["filename"], str(image.get("subfolder") or ""), str(image.get("type") or "output"))
-        for node_id, output in outputs.items()
-        for image in _list(_map(output).get("images"))
-        if isinstance(image, dict) and isinstance(image.get("filename"), str)
+def _outputs(told: dict[str, Any]) -> list[Output]:
+    """Read what nodes gave; one that two lists name counts once, and what was there before is none."""
+    found = [
+        one
+        for node_id, lists in told.items()
+        for name, items in _map(lists).items()
+        for one in _read(node_id, name, items)
     ]
+    return [one for one in dict.fromkeys(found) if isinstance(one, OutputText) or one.type in (SAVED, PREVIEW)]
+
+
+def _read(node_id: str, name: str, items: Any) -> Iterator[Output]:
+    """Read one list of a node, whatever its name is: `images`, `gifs`, `audio`, `3d`, `files` and others have files."""
+    if name == _MODEL:
+        match items:
+            case [str() as path, *_] if path:
+                folder, _, filename = path.replace("\\", "/").rpartition("/")
+                yield OutputFile(node_id, filename, folder, SAVED)
+        return
+    for item in _list(items):
+        match item:
+            case {"filename": str() as filename} if filename:
+                yield OutputFile(node_id, filename, str(item.get("subfolder") or ""), str(item.get("type") or SAVED))
+            case str() as text if name == _TEXT and text:
+                yield OutputText(node_id, text)
 
 
 def _graph(queued: Any) -> Graph:

@@ -20,12 +20,12 @@ Inputs = Mapping[str, Sequence[VariableSpec | None]]
 """Variable → what its inputs take, None for any scalar."""
 CLASSES_SHOWN: Final = 5
 OWN_MODULES: Final = ("comfy_extras.", "comfy_api_nodes.")  # and "nodes": where ComfyUI's own classes are
-PICTURE_TYPES: Final = frozenset(
-    {"IMAGE", "MASK", "LOSS_MAP"}
-)  # own output nodes that take none of them show no picture
-# ComfyUI's own classes that take pictures and give none: videos, folders for training, messages instead of files
-NO_PICTURES: Final = frozenset(
-    {"Preview3D", "SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder", "SaveImageWebsocket", "SaveWEBM"}
+# ComfyUI's own output nodes that take these alone save weights, of which its history tells nothing
+WEIGHTS: Final = frozenset({"MODEL", "CLIP", "VAE", "CLIP_VISION", "CONTROL_NET", "LORA_MODEL"})
+_PLAIN: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
+# and those that write into folders for training, or send messages in the place of files
+NOTHING_TOLD: Final = frozenset(
+    {"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder", "SaveImageWebsocket", "SaveTrainingDataset"}
 )
 FILLED_BY_THE_PAGE: Final = ("CustomCombo",)  # classes whose choices only the page of the server knows
 
@@ -152,23 +152,26 @@ def _check_output_nodes(nodes: Nodes, workflow: Workflow) -> None:
     graph = workflow.graph
     ends = output_nodes(nodes, graph)
     if not ends:
-        raise InvalidInputError("config.workflow: it has no node that saves pictures; add a Save Image node")
-    picturing = [node_id for node_id in ends if _may_give_pictures(nodes, graph[node_id]["class_type"])]
+        raise InvalidInputError("config.workflow: no node of it saves or shows anything; add one, such as Save Image")
+    giving = [node_id for node_id in ends if _may_give(nodes, graph[node_id]["class_type"])]
     for node_id in workflow.output_nodes:
         if node_id not in ends:
             text = f"config.output_nodes: {described(graph, node_id)} saves nothing"
             raise InvalidInputError(f"{text}; {near_miss(node_id, ends)}")
-        if node_id not in picturing:
-            raise InvalidInputError(f"config.output_nodes: {described(graph, node_id)} gives no pictures")
-    if not picturing:
+        if node_id not in giving:
+            raise InvalidInputError(
+                f"config.output_nodes: {described(graph, node_id)} gives no result that can be kept"
+            )
+    if not giving:
         raise InvalidInputError(
-            f"config.workflow: {described(graph, ends[0])} gives no pictures, nor does another node; "
-            "add a Save Image node: videos, sounds and models are no results"
+            f"config.workflow: {described(graph, ends[0])} gives no result that can be kept, nor does another node; "
+            "add one that saves, such as Save Image"
         )
 
 
-def _may_give_pictures(nodes: Nodes, class_type: str) -> bool:
-    """Return whether the history may name pictures of an output node. Of custom nodes nobody knows before they ran."""
+def _may_give(nodes: Nodes, class_type: str) -> bool:
+    """Return whether the history may name results of an output node. Of custom nodes nobody knows before they ran."""
     info = nodes.find(class_type)
     own = info.python_module == "nodes" or str(info.python_module).startswith(OWN_MODULES)
-    return class_type not in NO_PICTURES and (not own or not PICTURE_TYPES.isdisjoint(types_of(info.input)))
+    types = types_of(info.input) - _PLAIN
+    return class_type not in NOTHING_TOLD and not (own and types and types <= WEIGHTS)

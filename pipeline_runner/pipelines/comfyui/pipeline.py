@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import UNSET
@@ -13,35 +14,28 @@ from msgspec.structs import replace as replaced
 
 from bus.contracts.fields import Config, Scalar
 from bus.contracts.messages import JobResult
-from bus.contracts.pipeline_specs import SEED, StageSpec
+from bus.contracts.pipeline_specs import StageSpec
 from bus.protocol.validation import InvalidInputError
-from pipeline_runner.outputs.images import NoImageError, kind_of
-from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+from pipeline_runner.pipelines.comfyui.fetching import Fetching, GoneFiles
 from pipeline_runner.pipelines.comfyui.graph import Target
 from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
 from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
-from pipeline_runner.pipelines.comfyui.results import Harvest, gave_nothing_again, judge
+from pipeline_runner.pipelines.comfyui.results import Barren, Harvest, gave_nothing_again, judge
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
 from pipeline_runner.pipelines.comfyui.times import NodeTimes, ends_of, fitted, signatures_of, whole_time
 from pipeline_runner.pipelines.comfyui.workflow import STAGE, Workflow, patched, read_workflow, values_of
-from pipeline_runner.pipelines.http_client import PICTURE_BYTES, ServerFault
+from pipeline_runner.pipelines.http_client import ServerFault
 from pipeline_runner.pipelines.input_files import FileVersion, find_file, read_file
 from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result
+from pipeline_runner.queue.retries import NOT_RUN
 
 DEFAULT_URL: Final = "http://127.0.0.1:8188"
 HINT: Final = "start ComfyUI, or the runner with VARIANTBUS_COMFYUI_URL set"
 REFRESH_SECONDS: Final = 5.0
 NODES_SECONDS: Final = 300.0  # what the nodes take is tens of MB, and the server makes it anew each time
 _WORKFLOW: Final = "config.workflow"
-
-
-class GoneFiles(NamedTuple):
-    """Somebody removed a picture that the server still lists; its nodes have to be executed again."""
-
-    text: str
-    nodes: frozenset[str]
 
 
 class ComfyuiPipeline(Pipeline):
@@ -52,7 +46,9 @@ class ComfyuiPipeline(Pipeline):
 
     def __init__(self, setup: Setup) -> None:
         """Keep the output folder and the address of the server; nothing is sent yet."""
-        self._outputs = setup.outputs
+        self._outputs, self._most = setup.outputs, setup.output_bytes
+        # when a workflow gave nothing, and why; see `_barren_since`
+        self._barren: WeakKeyDictionary[Workflow, tuple[float, str]] = WeakKeyDictionary()
         self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
         self._nodes: Nodes | None = None  # until the server has answered for the first time
         self._read_at = 0.0
@@ -100,6 +96,8 @@ class ComfyuiPipeline(Pipeline):
 
     def _run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         workflow = _load(job.config)
+        if text := self._barren_since(workflow, job.queued_at):
+            return failed_result(NOT_RUN, f"not run, as nothing came of the job before it: {text}")
         graph = patched(workflow.graph, {**values_of(workflow, job.config), **self._upload(workflow)})
         start = time.monotonic()
         run = PromptRun(self.server, job, workflow, graph, progress, cancelled)
@@ -126,6 +124,9 @@ class ComfyuiPipeline(Pipeline):
     ) -> JobResult | GoneFiles:
         """Return what came of a prompt; `made_anew` says why it is not the first one."""
         verdict = judge(ended, job, workflow, run.graph, run.node_errors)
+        if isinstance(verdict, Barren):
+            self._barren[workflow] = time.time(), verdict.text
+            return failed_result("invalid_request", verdict.text)
         if not isinstance(verdict, Harvest):
             return verdict
         # by the server's wall clock, which may be set meanwhile; a prompt of an earlier attempt may have begun before
@@ -135,10 +136,19 @@ class ComfyuiPipeline(Pipeline):
         seconds, untimed = whole_time(ended, run.graph, workflow.targets, seen, self._times)
         self._times.learn(signatures_of(run.graph), seen or {})
         more = [text for text in (untimed, made_anew and f"{made_anew}, so it was made anew") if text]
-        result = self._fetch(job, replace(verdict, warnings=(*verdict.warnings, *more)))
+        fetching = Fetching(self.server, self._outputs, job, self._most)
+        result = fetching.fetch(replace(verdict, warnings=(*verdict.warnings, *more)))
         if isinstance(result, JobResult) and result.success:
             result = replaced(result, seconds=seconds, untimed=True if untimed else UNSET)
         return result
+
+    def _barren_since(self, workflow: Workflow, queued_at: float) -> str:
+        """Return why a workflow has given nothing since a job was queued, "" if it may give something.
+
+        All jobs of an experiment would end so, each after it has done its work; one that a person queues anew is run.
+        """
+        at, text = self._barren.get(workflow, (0.0, ""))
+        return text if queued_at <= at else ""
 
     def _upload(self, workflow: Workflow) -> dict[Target, Scalar]:
         """Upload the picture files; return the values for the nodes that load them."""
@@ -146,29 +156,6 @@ class ComfyuiPipeline(Pipeline):
             target: self.server.upload(read_file(f"config.images.{target}", path), path.suffix.lower())
             for target, path in workflow.images.items()
         }
-
-    def _fetch(self, job: NormalizedJobRecord, harvest: Harvest) -> JobResult | GoneFiles:
-        """Fetch all pictures, then save them: a job has all of them or none."""
-        fetched, left = [], PICTURE_BYTES  # all of them are in memory together
-        for image in harvest.images:
-            data = self.server.view(image, left)
-            if data is None:
-                text = f"the server has {image.filename} of node {image.node} no more"
-                return GoneFiles(text, frozenset(image.node for image in harvest.images))
-            left -= len(data)
-            try:
-                fetched.append((data, kind_of(data), image.node))
-            except NoImageError as error:
-                text = f"{image.filename} of node {image.node} has {error}; name other nodes in config.output_nodes"
-                return failed_result("invalid_request", text)
-        seed, parameters = job.config.get(SEED), infotext(harvest.effective)
-        images = tuple(
-            self._outputs.save_image(
-                job, data, kind, seed=seed if isinstance(seed, int) else None, parameters=parameters, node=node
-            )
-            for data, kind, node in fetched
-        )
-        return JobResult(success=True, images=images, effective=harvest.effective, warnings=harvest.warnings)
 
 
 def _load(config: Config) -> Workflow:

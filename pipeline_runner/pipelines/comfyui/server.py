@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -10,13 +11,14 @@ import msgspec
 from pipeline_runner.pipelines import ServerAddress
 from pipeline_runner.pipelines.comfyui.errors import refusal_text
 from pipeline_runner.pipelines.comfyui.graph import Graph
-from pipeline_runner.pipelines.comfyui.history import Ended, ImageFile, read_ended
+from pipeline_runner.pipelines.comfyui.history import Ended, OutputFile, read_ended
 from pipeline_runner.pipelines.comfyui.nodes import Nodes
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 
 TRANSFER_SECONDS: Final = 60.0  # for what is large, or what the server has to think about
 NODES_BYTES: Final = 128 << 20  # of a server with thousands of nodes, each with all models in its choices
+FILE_SECONDS: Final = 1800.0  # for a long video over a slow line
 UPLOAD_FOLDER: Final = "variantbus"
 NOT_FOUND: Final = 404
 
@@ -100,14 +102,20 @@ class ComfyServer:
         """Unload all models and free their memory before the next prompt."""
         _checked(self._http.post("/free", {"unload_models": True, "free_memory": True}), "/free")
 
-    def view(self, image: ImageFile, most: int) -> bytes | None:
-        """Fetch a picture of at most so many bytes as it was saved; None if the server has the file no more."""
-        query = {"filename": image.filename, "subfolder": image.subfolder, "type": image.type}
-        reply = self._http.get("/view", query, seconds=TRANSFER_SECONDS, most=most)
+    def view(self, file: OutputFile, target: Path, most: int) -> bool:
+        """Fetch a file of at most so many bytes as it was saved; return False if the server has it no more.
+
+        Raises:
+            OSError: the target cannot be written.
+            AnswerTooLarge: it has more bytes.
+        """
+        query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        reply = self._http.get_file("/view", query, target, seconds=FILE_SECONDS, most=most)
         if reply.status == NOT_FOUND:
             self.ping()  # its 404 is empty, as that of a proxy may be: if it is there itself, the file is gone
-            return None
-        return _checked(reply, f"/view of {image.filename}").data
+            return False
+        _checked(reply, f"/view of {file.filename}")
+        return True
 
     def upload(self, data: bytes, suffix: str) -> str:
         """Upload a picture into its input folder; return the name by which a node finds it there.
