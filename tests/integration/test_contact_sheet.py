@@ -14,6 +14,7 @@ from variantbus.cli import sheet as command
 from variantbus.cli.sheet import write_sheet
 from variantbus.reports import sheet
 from variantbus.reports.export import Exported
+from variantbus.reports.sheet import Sheet
 
 SIDE = 1000  # pixels of the largest page in these tests
 
@@ -45,7 +46,7 @@ def no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.fault(item="F158")
 def test_further_pages_are_further_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each can be read; stderr says how many pictures are missing on all of them."""
-    paths = write_sheet(exported(12), "tcp://127.0.0.1:1", tmp_path / "a.b.png")
+    paths = write_sheet(Sheet(exported(12)), "tcp://127.0.0.1:1", tmp_path / "a.b.png")
 
     assert [path.name for path in paths] == ["a.b.png", "a.b-2.png", "a.b-3.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
@@ -61,7 +62,7 @@ def test_a_file_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Pat
     target.mkdir()
 
     with pytest.raises(InvalidInputError, match=r"sheet\.png: cannot be written \(Is a directory\)"):
-        write_sheet(exported(1), "tcp://127.0.0.1:1", target)
+        write_sheet(Sheet(exported(1)), "tcp://127.0.0.1:1", target)
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -69,13 +70,13 @@ def test_a_file_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Pat
 def test_a_shorter_sheet_leaves_no_page_of_a_longer_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It would be taken for one of the new sheet; files that are of no sheet, or of another experiment's, stay."""
     target = tmp_path / "sheet.png"
-    write_sheet(exported(12), "tcp://127.0.0.1:1", target)
+    write_sheet(Sheet(exported(12)), "tcp://127.0.0.1:1", target)
     Image.new("RGB", (8, 8)).save(tmp_path / "sheet-4.png")
 
-    assert write_sheet(exported(1), "tcp://127.0.0.1:1", target) == [target]
+    assert write_sheet(Sheet(exported(1)), "tcp://127.0.0.1:1", target) == [target]
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet-4.png", "sheet.png"]
     assert "sheet-2.png was removed: it was a page of an earlier, longer sheet" in capsys.readouterr().err
-    write_sheet(exported(12), "tcp://127.0.0.1:1", target)
-    write_sheet(replace(exported(1), experiment_id="exp-2"), "tcp://127.0.0.1:1", target)
+    write_sheet(Sheet(exported(12)), "tcp://127.0.0.1:1", target)
+    write_sheet(Sheet(replace(exported(1), experiment_id="exp-2")), "tcp://127.0.0.1:1", target)
     assert (tmp_path / "sheet-2.png").exists()

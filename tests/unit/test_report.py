@@ -296,3 +296,22 @@ def test_a_result_that_is_no_picture_has_its_name_its_text_and_a_link() -> None:
 def result(digits: str, name: str) -> ImageRef:
     """Return a result that is no picture."""
     return ImageRef(sha256=digits * 64, path="x", width=0, height=0, media_type="text/plain", name=name)
+
+
+def test_of_three_variables_there_is_a_table_for_each_value_of_the_third() -> None:
+    """The first one is open; what a value sets, and what it replaces, is among the settings."""
+    exported, made = example([{"a": 0, "b": 1, "c": "x"}, {"a": 0, "b": 1, "c": "<y>"}])
+    knobs = (
+        Variable(name="a", values=[0], settings={"0": {"steps": 8, "sampler": "euler"}}),
+        Variable(name="b", values=[1], replace="cat", setting="prompt"),
+        Variable(name="c", values=["x", "<y>"], fills=True),
+    )
+    plan = replace(exported.definition, variable=None, variables=knobs)
+    page = read(report_html(replace(exported, definition=plan), made, lambda _: PNG, lambda _: None))
+
+    parts = [attrs for tag, attrs in page.tags if tag == "details" and attrs.get("class") == "part"]
+    assert ["open" in attrs for attrs in parts] == [True, False]
+    assert "c x" in page.text
+    assert "c <y>" in page.text
+    for told in ("a 0", "steps 8, sampler euler", "in the place of cat in prompt", "in the place of {c}"):
+        assert told in page.text

@@ -13,7 +13,7 @@ from bus.contracts.messages import ImageRef
 from tests.support.factories import definition
 from variantbus.cli.sheet import remarks
 from variantbus.reports import fonts as font_module
-from variantbus.reports.cells import Grid, grid_of
+from variantbus.reports.cells import Grid, grids_of
 from variantbus.reports.export import Exported
 from variantbus.reports.fonts import OWN, Face, Fonts
 from variantbus.reports.lettering import cut, lettering, wrapped
@@ -47,6 +47,12 @@ def of_two(first: str, second: str) -> ExperimentDefinition:
     return ExperimentDefinition(
         name="grid", seed=1, variables=tuple(Variable(name=name, values=[1]) for name in (first, second))
     )
+
+
+def grid_of(exported: Exported) -> Grid:
+    """Return the only grid of an experiment."""
+    (grid,) = grids_of(exported)
+    return grid
 
 
 def placed(grid: Grid) -> dict[tuple[str, str], str]:
@@ -183,7 +189,7 @@ def test_what_is_not_drawn_is_told() -> None:
     results = [record("a", 0, 0, width=0), record("b", 0, 0), record("c", 0, 0)]
     sheet = Sheet(experiment([2.0], *results))
 
-    assert [image.sha256 for image in sheet.grid.cells.values()] == ["b"]
+    assert [image.sha256 for image in sheet.grids[0].cells.values()] == ["b"]
     assert remarks(sheet, 2) == [
         "2 pictures could not be read, empty cells stand for them; `variantbus verify` names the damaged ones",
         "1 more picture of the same value and seed is not drawn; the first of each is",

@@ -28,6 +28,7 @@ from variantbus.client.experiments import ask_recommendation, shown
 from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import create
 from variantbus.client.records import export_of
+from variantbus.reports.sheet import Sheet
 
 SERVICES_NEED: Final = ("numpy", "psutil", "urllib3", "websockets")
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
@@ -89,7 +90,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
     folder_of = next((image.path.partition("/")[0] for one in view.variants for image in one.images), experiment_id)
     pictures = outputs / folder_of  # of an earlier experiment, if it has made them already
     sheet = pictures / "contact-sheet.png"
-    write_sheet(export_of(learning, experiment_id, keys), runner, sheet, keys)
+    write_sheet(Sheet(export_of(learning, experiment_id, keys)), runner, sheet, keys)
     click.echo()
     for variant in view.variants:
         click.echo(summary_line(variant))

@@ -11,6 +11,7 @@ from bus.contracts.fields import Config, Priority
 from bus.contracts.scoring import ScoreSettings
 from bus.protocol.validation import InvalidInputError
 from variantbus.cli.prompts import KEYS, with_blocks
+from variantbus.cli.variables import with_variables
 
 OF_EXPERIMENTS: Final = {"name", "variable", "variables", *KEYS}  # keys that only their files have
 OF_JOBS: Final = {"pipeline", "stage", "config"}  # keys of both files, which also a short one has
@@ -35,7 +36,7 @@ def read_experiment(path: Path) -> ExperimentDefinition:
     table = read_table(path)
     if not OF_EXPERIMENTS & table.keys() and OF_JOBS & table.keys():
         raise InvalidInputError(f"{path}: is the file of a job; run it with `variantbus job submit {path}`")
-    return taken(path, with_blocks(path, table), ExperimentDefinition)
+    return taken(path, with_variables(path, with_blocks(path, table)), ExperimentDefinition)
 
 
 def read_job(path: Path) -> JobFile:

@@ -1,6 +1,6 @@
 """Which picture of an experiment goes into which cell of its contact sheet. No pixel yet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from bus.contracts.fields import Scalar, VariantValue
@@ -9,6 +9,7 @@ from bus.contracts.values import identity, written
 from learning_service.experiments.blocks import block_names, block_of, block_word, seed_of
 from learning_service.recommendation.labels import labels
 from variantbus.reports.export import Exported
+from variantbus.reports.planes import Chosen, Plane, planes_of
 from variantbus.reports.text import count_text, value_text
 
 MAX_COLUMNS: Final = 12  # values in columns; more become rows, if there are fewer seeds
@@ -48,6 +49,7 @@ class Grid(NamedTuple):
     legend: str
     others: int  # pictures of the same value and condition, which have no cell of their own
     files: int  # results that are no pictures
+    title: str = ""  # of one grid of several: what is the same in all of it
 
 
 class Arrangement(NamedTuple):
@@ -58,21 +60,34 @@ class Arrangement(NamedTuple):
     place: Callable[[int, int], Place]
 
 
-def grid_of(exported: Exported) -> Grid:
-    """Return the cells of all pictures: the first one of each value and condition."""
-    records = exported.records.pictures
+def grids_of(exported: Exported, chosen: Chosen | None = None) -> list[Grid]:
+    """Return a grid for each plane of an experiment over several variables; of most others, one.
+
+    Raises:
+        InvalidInputError: what was chosen is not there.
+    """
+    names = [knob.name for knob in exported.definition.knobs]
+    planes: list[Plane | None] = [*planes_of(names, exported.values, chosen)]
+    grids = [grid_of(exported, plane) for plane in planes or [None]]
+    return [grid for grid in grids if grid.cells] or grids[:1]
+
+
+def grid_of(exported: Exported, plane: Plane | None = None) -> Grid:
+    """Return the cells of all pictures, or of those on a plane: the first one of each value and condition."""
+    records = [one for one in exported.records.pictures if plane is None or one.variant_index in plane.indices]
     shown = [one for one in records if one.image.width and one.image.height]
     found: dict[tuple[int, Condition], ImageRef] = {}
     for one in shown:
         found.setdefault((one.variant_index, condition_of(exported, one.repeat_index, one.image.seed)), one.image)
     keys = sorted({key for _, key in found})
     conditions = conditions_axis(exported, keys)
-    across, down, place = arranged(exported, conditions)
+    across, down, place = arranged(exported, conditions, plane)
     places = {key: at for at, key in enumerate(keys)}
     cells = {place(index, places[key]): image for (index, key), image in found.items()}
     told = [_legend(across, down, conditions), count_text(len(cells), "picture", "pictures")]
     told += ["grey: no picture"] if len(cells) < len(across.labels) * len(down.labels) else []
-    return Grid(across, down, cells, " · ".join(told), others=len(shown) - len(found), files=len(records) - len(shown))
+    others, files = len(shown) - len(found), len(records) - len(shown)
+    return Grid(across, down, cells, " · ".join(told), others=others, files=files, title=plane.title if plane else "")
 
 
 def condition_of(exported: Exported, repeat: int, seed: int | None = None) -> Condition:
@@ -108,14 +123,10 @@ def seeds_are_values(exported: Exported) -> bool:
     return any(knob.name == "seed" for knob in exported.definition.knobs)
 
 
-def arranged(exported: Exported, conditions: Axis) -> Arrangement:
-    """Return values across and conditions down, of many values the other way round; of two variables one on each."""
-    names = [knob.name for knob in exported.definition.knobs]
-    if len(names) == 2:  # noqa: PLR2004 - an experiment has one or two
-        columns, groups = (_places(exported, name) for name in names)
-        # a search tries single points of the plane, which would stand alone in their rows
-        if len(columns) * len(groups) <= 2 * len(exported.values):
-            return _of_two(exported, names, columns, groups, conditions)
+def arranged(exported: Exported, conditions: Axis, plane: Plane | None = None) -> Arrangement:
+    """Return values across and conditions down, of many values the other way round; of a plane a variable on each."""
+    if plane:
+        return _on_plane(exported, plane, conditions)
     values = Axis(exported.definition.variable_name, [Label(value_text(value)) for value in exported.values])
     if len(values.labels) <= MAX_COLUMNS or len(values.labels) < len(conditions.labels):
         return Arrangement(values, conditions, lambda index, at: (index, at))
@@ -123,23 +134,19 @@ def arranged(exported: Exported, conditions: Axis) -> Arrangement:
     return Arrangement(Axis(conditions.name, heads), values, lambda index, at: (at, index))
 
 
-def _places(exported: Exported, name: str) -> dict[object, tuple[int, Scalar]]:
+def _places(exported: Exported, indices: Collection[int], name: str) -> dict[object, tuple[int, Scalar]]:
     """Return the different values of one variable with their places, in the order of the plan."""
     found: dict[object, tuple[int, Scalar]] = {}
-    for value in exported.values:
-        part = _part(value, name)
+    for index in sorted(indices):
+        part = _part(exported.values[index], name)
         found.setdefault(identity(part), (len(found), part))
     return found
 
 
-def _of_two(
-    exported: Exported,
-    names: list[str],
-    columns: dict[object, tuple[int, Scalar]],
-    groups: dict[object, tuple[int, Scalar]],
-    conditions: Axis,
-) -> Arrangement:
-    """Return the first variable across, and the second down, with the conditions below each of its values."""
+def _on_plane(exported: Exported, plane: Plane, conditions: Axis) -> Arrangement:
+    """Return one variable across, and the other down, with the conditions below each of its values."""
+    names = (plane.across, plane.down)
+    columns, groups = (_places(exported, plane.indices, name) for name in names)
     several, word = len(conditions.labels) > 1, f"{conditions.name} " if conditions.name in NUMBERED else ""
     rows = [
         Label(written(part), word + ", ".join(filter(None, one[:2])) if several else "", begins=several and at == 0)

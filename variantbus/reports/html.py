@@ -12,7 +12,7 @@ from bus.console.top import size_text
 from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.messages import ImageRef, RecommendationUpdated
-from bus.contracts.values import is_same
+from bus.contracts.values import is_same, key_text, written
 from learning_service.experiments.blocks import block_word, settings_text
 from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
@@ -20,6 +20,7 @@ from learning_service.recommendation.labels import labels
 from variantbus.reports.cells import Axis, Place, arranged, condition_of, conditions_axis
 from variantbus.reports.curve import curve_of
 from variantbus.reports.export import Exported
+from variantbus.reports.planes import Plane, planes_of
 from variantbus.reports.plot import Line, Scale, lines_of, order_of, scale_of
 from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
 
@@ -66,17 +67,25 @@ class Cell(NamedTuple):
     file: File | None = None  # in the place of a picture
 
 
+class Part(NamedTuple):
+    """A table of results."""
+
+    title: str  # what is the same in all of it, "" where there is but one
+    across: Axis
+    down: Axis
+    cells: dict[Place, list[Cell]]
+
+
 def report_html(exported: Exported, made: RecommendationUpdated, load: Load, read: Read) -> str:
     """Return the report; `load` returns a picture, `read` how another file begins, both None if it is gone."""
     seen = scores_of(exported, made.objective)
     numbers = [number for one in made.estimates for number in (one.mean, one.low, one.high) if number is not None]
     scale = scale_of([*numbers, *(score.score for score in seen)], made.objective)
     seconds = _seconds(exported.records.results)
-    across, down, cells = grid_of(exported, load, read)
     return _template().render(
         exported=exported,
         definition=exported.definition,
-        blocks=blocks_told(exported.definition),
+        told=[*variables_told(exported.definition), *blocks_told(exported.definition)],
         created=datetime.fromtimestamp(exported.created_at).astimezone().strftime("%Y-%m-%d %H:%M"),
         made=made,
         objective=_objective(made.objective),
@@ -84,10 +93,8 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
         curve=curve_of(made, seen, scale),
         rows=rows_of(exported, made, scale, seen),
         slowest=max(seconds.values(), default=0.0),
-        across=_short(across),
-        down=_short(down),
+        parts=parts_of(exported, load, read),
         what="Pictures" if all(one.image.width for one in exported.records.pictures) else "Results",
-        cells=cells,
         left_out=max(0, len(exported.records.pictures) - PICTURES),
         jobs=len(exported.records.results),
         ratings=count_ratings(exported),
@@ -123,15 +130,28 @@ def rows_of(exported: Exported, made: RecommendationUpdated, scale: Scale, seen:
     return rows
 
 
-def grid_of(exported: Exported, load: Load, read: Read) -> tuple[Axis, Axis, dict[Place, list[Cell]]]:
-    """Return the columns, the rows, and the results and failures by their place."""
+def parts_of(exported: Exported, load: Load, read: Read) -> list[Part]:
+    """Return the tables of results: of several variables one for each plane that has some; of most others, one."""
+    names = [knob.name for knob in exported.definition.knobs]
+    planes: list[Plane | None] = [*planes_of(names, exported.values)]
+    parts = [part_of(exported, load, read, plane) for plane in planes or [None]]
+    return [part for part in parts if part.cells]
+
+
+def part_of(exported: Exported, load: Load, read: Read, plane: Plane | None) -> Part:
+    """Return the columns and the rows of a plane, or of all values, and the results and failures by their place."""
     ratings = {rating.sha256: rating for rating in exported.records.ratings}
     shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
-    ended = [result for result in exported.records.results if result.state != "completed"]
+    shown = [one for one in shown if plane is None or one.variant_index in plane.indices]
+    ended = [
+        result
+        for result in exported.records.results
+        if result.state != "completed" and (plane is None or result.variant_index in plane.indices)
+    ]
     repeats = {one.repeat_index for one in shown} | {one.repeat_index for one in ended}
     conditions = {repeat: condition_of(exported, repeat) for repeat in repeats}
     keys = sorted(conditions.values())
-    across, down, place = arranged(exported, conditions_axis(exported, keys))
+    across, down, place = arranged(exported, conditions_axis(exported, keys), plane)
     places = {repeat: keys.index(one) for repeat, one in conditions.items()}
     cells: dict[Place, list[Cell]] = {}
     for picture in shown:
@@ -142,7 +162,20 @@ def grid_of(exported: Exported, load: Load, read: Read) -> tuple[Axis, Axis, dic
     for result in ended:
         key = place(result.variant_index, places[result.repeat_index])
         cells.setdefault(key, []).append(Cell(text=result.error or result.state))
-    return across, down, cells
+    return Part(plane.title if plane else "", _short(across), _short(down), cells)
+
+
+def variables_told(definition: ExperimentDefinition) -> list[tuple[str, str]]:
+    """Return what the values of variables do that are not those of a setting of that name."""
+    told = []
+    for knob in definition.knobs:
+        named = knob.values if knob.settings and isinstance(knob.values, list) else ()
+        told += [(f"{knob.name} {written(one)}", settings_text(knob.settings.get(key_text(one), {}))) for one in named]
+        if knob.replace:
+            told.append((knob.name, f"in the place of {written(knob.replace)} in {knob.setting or knob.name}"))
+        if knob.fills:
+            told.append((knob.name, f"in the place of {{{knob.name}}}"))
+    return told
 
 
 def blocks_told(definition: ExperimentDefinition) -> list[tuple[str, str]]:

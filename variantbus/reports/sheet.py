@@ -10,10 +10,11 @@ from typing import Final
 from PIL import Image, ImageDraw
 
 from bus.contracts.messages import ImageRef
-from variantbus.reports.cells import Grid, Label, grid_of
+from variantbus.reports.cells import Grid, Label, grids_of
 from variantbus.reports.export import Exported
 from variantbus.reports.fonts import Fonts
 from variantbus.reports.lettering import LINE, SMALL, Lettering, cut, lettering
+from variantbus.reports.planes import Chosen
 
 WIDE: Final = 1600  # pixels that few columns or rows fill
 CELL: Final = 160  # pixels of the longer side of a picture, at least
@@ -40,34 +41,34 @@ class SheetError(Exception):
 class Sheet:
     """The pages of an experiment's contact sheet."""
 
-    def __init__(self, exported: Exported) -> None:
-        """Plan them.
+    def __init__(self, exported: Exported, chosen: Chosen | None = None) -> None:
+        """Plan them: of several variables those for each plane, or for what was chosen.
 
         Raises:
             SheetError: no job has given a picture yet.
+            InvalidInputError: what was chosen is not there.
         """
-        self.grid = grid_of(exported)
-        if not self.grid.cells:
+        self.grids = grids_of(exported, chosen)
+        if not any(grid.cells for grid in self.grids):
             name = exported.experiment_id
             other = f"; its results are shown by `variantbus experiment report {name}`"
             raise SheetError(f"{name} has no pictures to draw{other if exported.records.pictures else ''}")
-        self._title, self._experiment = exported.definition.name, exported.experiment_id
-        axes = (self.grid.across, self.grid.down)
+        self._title, self.experiment_id = exported.definition.name, exported.experiment_id
+        axes = [axis for grid in self.grids for axis in (grid.across, grid.down)]
         texts = [
             self._title,
+            *(grid.title for grid in self.grids),
             *(text for axis in axes for text in (axis.name, *(part for one in axis.labels for part in one[:2]))),
         ]
         self.fonts = Fonts(texts)
-        look = _look_of(self.grid, self.fonts)
-        parts = product(look.row_parts, look.column_parts)
-        self.pages = [Page(self.grid, look, self.fonts, columns, rows) for rows, columns in parts]
+        self.pages = [page for grid in self.grids for page in _pages_of(grid, self.fonts)]
 
     def draw(self, load: Load) -> Iterator[Image.Image]:
         """Yield page after page; `load` returns a picture or its thumbnail as RGB, or None for an empty cell."""
         for number, page in enumerate(self.pages, 1):
-            told = [self.grid.legend, self._experiment]
+            told = [page.grid.legend, self.experiment_id]
             told += [f"page {number} of {len(self.pages)}"] if len(self.pages) > 1 else []
-            yield page.draw(self._title, " · ".join(told), load)
+            yield page.draw(" · ".join(filter(None, [page.grid.title, self._title])), " · ".join(told), load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ class _Look:
     rows: Lettering
     column_parts: list[range]
     row_parts: list[range]
+
+
+def _pages_of(grid: Grid, fonts: Fonts) -> "Iterator[Page]":
+    look = _look_of(grid, fonts)
+    for rows, columns in product(look.row_parts, look.column_parts):
+        yield Page(grid, look, fonts, columns, rows)
 
 
 def _look_of(grid: Grid, fonts: Fonts) -> _Look:
@@ -119,7 +126,7 @@ class Page:
 
     def __init__(self, grid: Grid, look: _Look, fonts: Fonts, columns: range, rows: range) -> None:
         """Lay it out."""
-        self._grid, self._look, self._fonts, self.columns, self.rows = grid, look, fonts, columns, rows
+        self.grid, self._look, self._fonts, self.columns, self.rows = grid, look, fonts, columns, rows
         width, height = look.cell
         first = MARGIN + look.side + 2 * GAP
         self._lefts = [first + at * (width + GAP) for at in range(len(columns))]
@@ -134,17 +141,17 @@ class Page:
         middle = self._look.head - self._look.columns.height - 2 * GAP
         self._line((MARGIN, MARGIN), title, TITLE, INK)
         self._line((MARGIN, MARGIN + round(TITLE * LINE)), legend, SMALL, PALE)
-        self._line((self._lefts[0], middle - round(SMALL * LINE)), self._grid.across.name, SMALL, PALE)
-        named = cut(self._grid.down.name, self._look.side, partial(self._fonts.length, size=SMALL))
+        self._line((self._lefts[0], middle - round(SMALL * LINE)), self.grid.across.name, SMALL, PALE)
+        named = cut(self.grid.down.name, self._look.side, partial(self._fonts.length, size=SMALL))
         self._text((MARGIN + self._look.side, self._look.head - round(SMALL * LINE) - GAP), named, SMALL, PALE, 1.0)
         for column, left in zip(self.columns, self._lefts, strict=True):
             lines = self._look.columns.lines[column]
             top = self._look.head - GAP - round(len(lines) * self._look.columns.size * LINE)
             self._block((left + self._look.cell[0] // 2, top), lines, self._look.columns.size, INK, 0.5)
         for row, top in zip(self.rows, self._tops, strict=True):
-            self._row_label(self._grid.down.labels[row], self._look.rows.lines[row], top)
+            self._row_label(self.grid.down.labels[row], self._look.rows.lines[row], top)
             for column, left in zip(self.columns, self._lefts, strict=True):
-                self._cell((left, top), self._grid.cells.get((column, row)), load)
+                self._cell((left, top), self.grid.cells.get((column, row)), load)
         return self._sheet
 
     def _row_label(self, label: Label, lines: list[str], top: int) -> None:
