@@ -1,6 +1,7 @@
 """`variantbus recommend`: which value is best, and how sure that is."""
 
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -18,6 +19,7 @@ from variantbus.cli.ids import experiment_argument
 from variantbus.cli.output import VALUE_SHOWN, json_option, json_text, print_table
 from variantbus.cli.view import search_line
 from variantbus.client.experiments import ask_recommendation, shown
+from variantbus.reports.importance import Level, levels_of
 from variantbus.reports.plot import order_of, scale_of
 from variantbus.reports.text import number_text, percent, value_text
 from variantbus.reports.why import band_text, why_lines
@@ -61,6 +63,9 @@ def _print(made: RecommendationUpdated, *, why: bool) -> None:
     if any(one.n for one in made.estimates):
         click.echo()
         print_table(estimates_table(made, has_bands=why))
+        if why and (levels := levels_of(made)):
+            click.echo()
+            print_table(levels_table(made, levels))
     elif not made.problem and (judge := JUDGING.get(made.objective)):
         click.echo(
             f"judge its pictures by `variantbus {judge.format(made.experiment_id)}`, or on the dashboard", err=True
@@ -80,6 +85,19 @@ def estimates_table(made: RecommendationUpdated, *, has_bands: bool = False) -> 
         chosen = made.value is not None and is_same(one.value, made.value)
         drawn = [band_text(one, scale)] if has_bands else []
         table.add(name, *drawn, *_cells(one), style="bold" if chosen else "")
+    return table
+
+
+def levels_table(made: RecommendationUpdated, levels: Sequence[Level]) -> Table:
+    """Draw a row for each value of each variable: its mean over all values of the others."""
+    scale = scale_of([end for one in levels for end in (one.estimate.low, one.estimate.high)], made.objective)
+    heading = f"{number_text(scale.ticks[0])} … {number_text(scale.ticks[-1])}"
+    table = Table(
+        "variable", "matters", "value", heading, Column("on average", right=True), Column("90 % between", right=True)
+    )
+    for one in levels:
+        mean, low, high = (number_text(number) for number in (one.estimate.mean, one.estimate.low, one.estimate.high))
+        table.add(one.name, one.share, one.value, band_text(one.estimate, scale), mean, f"{low} … {high}")
     return table
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bus.contracts.answers import AxisValue
 from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from learning_service.recommendation.evidence import POSSIBLE
 from learning_service.recommendation.labels import labels
 from variantbus.reports.curve import is_ruled_out
+from variantbus.reports.importance import importance_lines
 from variantbus.reports.plot import Scale, order_of
 from variantbus.reports.text import percent, value_text
 
@@ -16,12 +18,12 @@ BAND: Final = 32  # characters for an interval
 
 
 def why_lines(made: RecommendationUpdated) -> list[str]:
-    """Return which values may be the best, the likeliest first, and which are ruled out or were never tried."""
+    """Return what matters, which values may be the best, the likeliest first, and which are ruled out or untried."""
     names = labels([value_text(one.value) for one in made.estimates], LONGEST)
     ordered = [(names[at], made.estimates[at]) for at in order_of(made.estimates)]
     found = [(name, one) for name, one in ordered if one.p_best is not None]
     likely = sorted(found, key=lambda pair: -(pair[1].p_best or 0.0))
-    return [
+    return importance_lines(made) + [
         f"{what}: {_listed(parts)}"
         for what, parts in (
             ("may be the best", [f"{name} ({percent(one.p_best)})" for name, one in likely if not is_ruled_out(one)]),
@@ -32,7 +34,7 @@ def why_lines(made: RecommendationUpdated) -> list[str]:
     ]
 
 
-def band_text(one: ValueEstimate, scale: Scale) -> str:
+def band_text(one: ValueEstimate | AxisValue, scale: Scale) -> str:
     """Return an interval as a line of characters, with its mean; "" if there is none."""
     if one.mean is None or one.low is None or one.high is None:
         return ""

@@ -10,6 +10,7 @@ import { valueKey, valueText } from "../values.js";
 
 const LINE = 34; // px
 const NAMED = 12; // values in a line; more are counted
+const LIKELY = 0.5; // that two variables depend on each other: less is not worth a word
 const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
 
 export function answerView(id) {
@@ -17,6 +18,7 @@ export function answerView(id) {
   const above = h("div", {});
   const why = h("ul", { class: "why" });
   const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
+  const variables = h("div", { class: "wide", role: "region", "aria-label": "Variables", tabindex: 0, hidden: true });
   const choice = objectiveChoice(id);
   const away = putAway(id);
   const applied = h("div", { class: "applied" });
@@ -27,6 +29,7 @@ export function answerView(id) {
     above,
     why,
     table,
+    variables,
     h(
       "div",
       { class: "bar" },
@@ -64,6 +67,8 @@ export function answerView(id) {
     const variants = new Map([...state.open.variants.values()].map((one) => [one.variant_index, one]));
     const name = [...variants.values()][0]?.variable_under_test ?? "value";
     fill(above, curve(made, name, points, scale));
+    variables.hidden = !made.effects?.length;
+    fill(variables, made.effects?.length ? variablesTable(made, scale) : null);
     fill(why, reasons(made, state.open.status?.search).map((text) => h("li", {}, text)));
     fill(
       table,
@@ -151,8 +156,38 @@ function reasons(made, search) {
     ["Ruled out, each with less than 5 %", known.filter(isRuledOut).map((one) => valueText(one.value))],
     ["Never tried", ordered.filter((one) => !one.n).map((one) => valueText(one.value))],
   ];
+  const together = (made.interactions ?? []).filter((one) => one.probability >= LIKELY).map((one) => `${one.names.join(" with ")} (${percent(one.probability)})`);
+  parts.unshift(["What matters", (made.effects ?? []).map((one) => `${one.name} ${matters(one)}`)], ["Depend on each other", together]);
   const lines = parts.filter(([, names]) => names.length).map(([what, names]) => `${what}: ${listed(names)}`);
   return search ? [...lines, `Search: ${search.spent} of ${search.budget} jobs, ${search.state}${search.reason ? `: ${search.reason}` : ""}`] : lines;
+}
+
+/** Return the share of a variable in all differences between values, with its interval. */
+function matters(one) {
+  const alone = one.alone.mean > one.total.mean - 0.01 ? "" : `, by itself ${percent(one.alone.mean)}`;
+  return `${percent(one.total.mean)} (${Math.round(100 * one.total.low)} to ${Math.round(100 * one.total.high)} %${alone})`;
+}
+
+/** Return a table of the values of each of several variables, with their means over all values of the others. */
+function variablesTable(made, scale) {
+  const rows = made.effects.flatMap((one) =>
+    one.values.map((level, at) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, at ? "" : one.name),
+        h("td", {}, at ? "" : matters(one)),
+        h("td", {}, valueText(level.value)),
+        h("td", { class: "space" }, line(level, [], scale, `${numberText(level.mean)}, between ${numberText(level.low)} and ${numberText(level.high)}`)),
+        h("td", {}, numberText(level.mean)),
+        h("td", {}, `${numberText(level.low)} … ${numberText(level.high)}`),
+      ),
+    ),
+  );
+  const heads = ["matters", "value"].map((text) => h("th", { scope: "col" }, text));
+  const space = h("th", { scope: "col", class: "space" }, "mean over all values of the others, 90 % interval", axis(scale));
+  const numbers = ["on average", "90 % between"].map((text) => h("th", { scope: "col" }, text));
+  return h("table", { class: "plot" }, h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "first" }, "variable"), heads, space, numbers)), h("tbody", {}, rows));
 }
 
 function listed(names) {
