@@ -54,6 +54,13 @@ class DashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     password_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
 
 
+class NotifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[notify]`, also of an experiment file: who is told, by addresses that hold secrets, and of what."""
+
+    urls: Annotated[list[Annotated[str, Meta(min_length=1, max_length=2000)]], Meta(min_length=1, max_length=20)]
+    on: Annotated[tuple[Literal["end", "failure", "stars"], ...], Meta(min_length=1)] = ("end", "failure", "stars")
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -67,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
+    notify: NotifySettings | UnsetType = UNSET
     limits: Limits = field(default_factory=Limits)
 
 

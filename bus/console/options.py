@@ -15,7 +15,7 @@ import click
 import platformdirs
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.config.settings import defaults_for, read_settings
+from bus.config.settings import NotifySettings, defaults_for, read_settings
 from bus.console.process import user_errors
 from bus.protocol.addresses import AddressError, Advertised, parse_address
 from bus.protocol.validation import InvalidInputError
@@ -151,6 +151,12 @@ def configured_limits() -> Limits:
     """Return the bounds that the config file of the present command sets."""
     found = click.get_current_context().meta.get(_CONFIG)
     return found[1].limits if found else DEFAULT_LIMITS
+
+
+def configured_notify() -> NotifySettings | None:
+    """Return whom the config file of the present command wants to be told of every experiment."""
+    found = click.get_current_context().meta.get(_CONFIG)
+    return found[1].notify or None if found else None
 
 
 def pass_on_config() -> None:

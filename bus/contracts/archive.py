@@ -147,6 +147,7 @@ class ExperimentHistory(Struct, frozen=True, kw_only=True):
     best_mean: float | None
     worst: VariantValue | None
     worst_mean: float | None
+    origin: str = ""  # the file that it was made from, and what was changed
 
 
 class HistoryReply(Struct, frozen=True, kw_only=True):

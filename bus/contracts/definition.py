@@ -81,6 +81,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
     score: ScoreSettings | None = None
+    origin: Annotated[str, bounds(max_length=500)] = ""  # the file that it was made from, and what was changed
 
     @property
     def knobs(self) -> tuple[Variable, ...]:

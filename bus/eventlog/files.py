@@ -59,6 +59,18 @@ def take_lock(descriptor: int) -> None:
     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
 
 
+def is_locked(lock: Path) -> bool:
+    """Return whether a process holds a lock file."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
 class LogFile:
     """Holds the lock of a database file, and reads and writes the head file beside it."""
 

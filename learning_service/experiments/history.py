@@ -112,6 +112,7 @@ def _experiment(experiment: Experiment, pictures: Mapping[int, Pictures]) -> Exp
         best_mean=best[0] if best else None,
         worst=worst[1].value if worst else None,
         worst_mean=worst[0] if worst else None,
+        origin=experiment.definition.origin,
     )
 
 

@@ -122,13 +122,13 @@ def words_of(experiment_id: str, definition: ExperimentDefinition) -> str:
     """Return the texts by which people look for an experiment, a line each, in the form in which case does not matter.
 
     They are its id and name, pipeline and stage, its variables with their values, and the texts of its configuration,
-    such as the prompt.
+    such as the prompt, and the file that it was made from.
     """
     return "\n".join((experiment_id, definition.name, *_texts(definition))).casefold()
 
 
 def _texts(definition: ExperimentDefinition) -> Iterator[str]:
-    yield from (definition.pipeline, definition.stage)
+    yield from (definition.pipeline, definition.stage, definition.origin)
     for knob in definition.knobs:
         yield knob.name
         yield from _texts_of(None if knob.values == "all" else knob.values)

@@ -269,7 +269,7 @@ def experiment(data: bytes) -> None:
     path.write_bytes(data)
     text = "it is fine"
     try:
-        definition = read_experiment(path)
+        definition = read_experiment(path).definition
         assert check_plan(definition, PIPELINES, 1000)
     except InvalidInputError as error:
         text = str(error)

@@ -75,6 +75,7 @@ ROOMS: Final[dict[str, set[str]]] = {
     "variantbus.reports": {"bus", "learning_service.experiments", "learning_service.recommendation"},
     "variantbus.client": {"bus", "learning_service.experiments", "variantbus.reports"},
     "variantbus.dashboard": {"bus", "variantbus.reports", "variantbus.client"},
+    "variantbus.notify": {"bus", "learning_service.experiments", "variantbus.client"},
     "variantbus.cli": {"bus", "pipeline_runner", "learning_service", "variantbus"},
 }
 # The services themselves join the rooms of their package, and never those of another service.

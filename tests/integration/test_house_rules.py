@@ -154,7 +154,7 @@ def test_the_examples_are_valid() -> None:
         if path.name == "job.toml":
             assert read_toml(path, JobFile).pipeline == "embedded"
         else:
-            assert read_experiment(path).name
+            assert read_experiment(path).definition.name
 
 
 def test_up_runs_the_processes_of_the_procfile() -> None:

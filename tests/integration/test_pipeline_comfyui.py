@@ -235,7 +235,7 @@ def test_a_picture_file_is_uploaded_and_named_to_its_node(comfy: ComfyuiJobs) ->
 def test_the_example_is_taken(comfy: ComfyuiJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever starts the runner in the checkout can run it as it is."""
     monkeypatch.chdir(EXAMPLE.parents[1])
-    definition = read_experiment(EXAMPLE.with_name("comfyui_cfg.toml"))
+    definition = read_experiment(EXAMPLE.with_name("comfyui_cfg.toml")).definition
 
     for value in plan_values(definition):
         config = job_config(definition, value, 0)

@@ -22,7 +22,7 @@ def read(folder: Path, prompts: str) -> ExperimentDefinition:
     """Read an experiment file with some lines in it."""
     path = folder / "experiment.toml"
     path.write_text(FILE.format(prompts=prompts), encoding="utf-8")
-    return read_experiment(path)
+    return read_experiment(path).definition
 
 
 def prompts_of(plan: ExperimentDefinition) -> list[object]:

@@ -53,7 +53,7 @@ def test_what_the_page_shows_is_planned(tmp_path: Path, text: str, count: int, p
     assert tomllib.loads(text)
     file = tmp_path / "experiment.toml"
     file.write_text(f'name = "x"\n{text}', encoding="utf-8")
-    plan = read_experiment(file)
+    plan = read_experiment(file).definition
     values = check_plan(plan, PIPELINES)
 
     assert len(values) == count

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.console.writing import NEW_MODE, written
 from bus.protocol.validation import InvalidInputError
 from variantbus.cli.file_changes import replace_text
-from variantbus.cli.writing import NEW_MODE, written
 
 FULL = Path("/dev/full")
 

@@ -83,7 +83,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
         own = ("--port", "0", "--runner", runner, "--learning", learning, *locked)
         page = children.start("dashboard", "variantbus.dashboard", *own)["http"]
         click.echo(f"dashboard      {page}")
-    experiment_id = create(learning, read_experiment(path_of("cfg_sweep.toml")), keys).experiment_id
+    experiment_id = create(learning, read_experiment(path_of("cfg_sweep.toml")).definition, keys).experiment_id
     screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
     view = shown(learning, experiment_id, keys)
     outputs = outputs_of(runner, keys)

@@ -11,6 +11,10 @@ COMMANDS: Final = {
         "variantbus.cli.run:run",
         "Plan the experiment of FILE and run its jobs; print its id, also with --follow.",
     ),
+    "clone": Late(
+        "variantbus.cli.run:clone",
+        "Plan the experiment ID once more, as a new one, perhaps with changes; print its id, also with --follow.",
+    ),
     "list": Late("variantbus.cli.listing:list_", "List experiments, newest first."),
     "show": Late("variantbus.cli.show:show", "Show an experiment with all its variants."),
     "cancel": Late("variantbus.cli.revise:cancel", "Cancel the jobs of an experiment that have not ended."),

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from bus.console.writing import written
 from bus.protocol.validation import DECODE_ERRORS, InvalidInputError
-from variantbus.cli.writing import written
 
 FILE_LIMIT: Final = 1 << 24  # bytes
 

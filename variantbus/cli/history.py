@@ -16,6 +16,7 @@ from variantbus.client.records import history_of
 from variantbus.reports.text import count_text, value_text
 
 EXTREME_SHOWN = 30  # characters of the best and the worst value
+ORIGIN_SHOWN = 60
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -67,7 +68,8 @@ def experiments_table(reply: HistoryReply) -> Table:
     """Draw one row for each experiment, oldest first, so that the trend is visible."""
     texts = (Column("experiment", wraps=True), Column("variable", wraps=True))
     numbers = (Column("ratings", right=True), Column("stars", right=True))
-    table = Table("created", *texts, *numbers, Column("best", wraps=True), Column("worst", wraps=True))
+    extremes = (Column("best", wraps=True), Column("worst", wraps=True))
+    table = Table("created", *texts, *numbers, *extremes, Column("made from", wraps=True))
     names = labels([one.name for one in reply.experiments], VALUE_SHOWN)
     for one, name in zip(reply.experiments, names, strict=True):
         table.add(
@@ -78,6 +80,7 @@ def experiments_table(reply: HistoryReply) -> Table:
             _number(one.mean),
             _extreme(one.best, one.best_mean),
             _extreme(one.worst, one.worst_mean),
+            shortened(one.origin, ORIGIN_SHOWN),
         )
     return table
 

@@ -9,12 +9,12 @@ import click
 
 from bus.console.options import keys_option, runner_option
 from bus.console.process import user_errors
+from bus.console.writing import written
 from bus.contracts.outputs import OutputFindParams, OutputFindReply, OutputView
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.writing import written
 from variantbus.client.outputs import fetch_output
 
 _HASH: Final = re.compile(r"[0-9a-f]{8,64}")

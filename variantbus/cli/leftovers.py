@@ -6,7 +6,6 @@ one in a container.
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Final
 import psutil
 
 from bus.console.process import LIFELINE, STOP_SECONDS
-from bus.eventlog.files import take_lock
+from bus.eventlog.files import is_locked, take_lock
 from variantbus.cli.processes import mark_of
 
 UP_LOCK: Final = "up.lock"
@@ -38,18 +37,6 @@ def lock_folder(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def is_locked(lock: Path) -> bool:
-    """Return whether a process holds a lock file."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def supervisor_of(folder: Path) -> psutil.Process | None:

@@ -13,7 +13,7 @@ COMMANDS: Final = {
     ),
     "up": Late(
         "variantbus.cli.up:up",
-        "Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is"
+        "Run runner, learning service, dashboard, notifier and a logger until Ctrl-C; a process that dies is"
         " restarted.",
         extra="all",
     ),
@@ -98,6 +98,11 @@ COMMANDS: Final = {
         "variantbus.dashboard.main:main",
         "Serve the web page: watch experiments live, rate their pictures, and see the recommendation.",
         extra="web",
+    ),
+    "notify": Late(
+        "variantbus.notify.main:main",
+        "Tell you when an experiment has ended, a job has failed, or your stars are needed; part of `variantbus up`.",
+        extra="notify",
     ),
 }
 

@@ -11,12 +11,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import EXIT_REFUSED, fail, user_errors
+from bus.console.writing import written
 from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.ids import experiment_argument
 from variantbus.cli.pictures import read_picture
-from variantbus.cli.writing import written
 from variantbus.client.outputs import fetch_picture
 from variantbus.client.records import export_of
 from variantbus.reports.planes import Chosen

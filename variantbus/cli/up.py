@@ -20,11 +20,11 @@ from bus.console.options import (
 )
 from bus.console.process import EXIT_REFUSED, check_exposure, fail, user_errors
 from bus.eventlog.errors import LogError
-from bus.eventlog.files import LogFile, holder
+from bus.eventlog.files import LogFile, holder, is_locked
 from bus.eventlog.mounts import require_local
 from learning_service.main import main as learning
 from pipeline_runner.main import main as runner
-from variantbus.cli.leftovers import UP_LOCK, end_all, is_locked, lock_folder, started_in
+from variantbus.cli.leftovers import UP_LOCK, end_all, lock_folder, started_in
 from variantbus.cli.processes import python_module
 from variantbus.cli.supervisor import Program, Supervisor
 from variantbus.cli.wiring import Wiring, wire
@@ -36,6 +36,7 @@ PROGRAMS: Final = {
     "runner": ("pipeline_runner",),
     "learning": ("learning_service",),
     "dashboard": ("variantbus.dashboard",),
+    "notify": ("variantbus.notify",),
     "logger": ("bus", "tail", "variant.status"),
 }
 SERVICES: Final = ("runner", "learning")
@@ -44,7 +45,7 @@ SERVICES: Final = ("runner", "learning")
 @click.command()
 @data_dir_option
 def up(data_dir: Path) -> None:
-    """Run the runner, the learning service, the dashboard and a logger until Ctrl-C; a process that dies is restarted.
+    """Run runner, learning service, dashboard, notifier and a logger until Ctrl-C; a process that dies is restarted.
 
     All of them end with this command, in whichever way it ends. Ports and other settings come from the environment, as
     each process's --help says; the processes find each other wherever they listen.

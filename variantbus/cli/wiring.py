@@ -61,6 +61,7 @@ def wire(runner: Settings, learning: Settings, page: Settings, others: Iterable[
             *(f"--runner={one}" for one in followed),
         ],
         "dashboard": [f"--port={page_port}", f"--runner={at_runner}", f"--learning={at_learning}"],
+        "notify": [f"--learning={at_learning}"],
         "logger": [f"--learning={at_learning}"],
     }
     keys = runner["keys"]

@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -35,12 +36,22 @@ def new_id(name: str, shard: Shard = ALL) -> str:
             return made
 
 
-def create(learning: str, definition: ExperimentDefinition, keys: Keys | None = None) -> ExperimentView:
-    """Plan an experiment; its values are checked first, so that a bad file is refused without a service."""
+def create(
+    learning: str,
+    definition: ExperimentDefinition,
+    keys: Keys | None = None,
+    *,
+    before: Callable[[str], object] = lambda _: None,
+) -> ExperimentView:
+    """Plan an experiment; its values are checked first, so that a bad file is refused without a service.
+
+    `before` is called with an id before the service is asked to give it to the experiment.
+    """
     check_values(definition, MAX_JOBS)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
+        before(params.experiment_id)
         try:
             return request(learning, "experiment.create", params, ExperimentView, keys=keys)
         except ControlError as error:

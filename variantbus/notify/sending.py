@@ -1,0 +1,30 @@
+"""Sends a message to one address: JSON to a webhook of your own, to all other services through Apprise."""
+
+from typing import Final
+
+import msgspec
+import urllib3
+
+from variantbus.notify.news import Message
+from variantbus.notify.services import is_known, tell
+
+SECONDS: Final = 10.0  # for one message
+FIRST_ERROR: Final = 400
+
+
+def send(url: str, message: Message) -> str:
+    """Send a message; return why it did not arrive, "" if it did. The address itself is in no answer."""
+    if is_known(url):
+        return "" if tell(url, message.title, message.text) else "the service did not take it"
+    try:
+        answer = urllib3.request(
+            "POST",
+            url,
+            body=msgspec.json.encode(message.data),
+            headers={"Content-Type": "application/json"},
+            timeout=SECONDS,
+            retries=False,
+        )
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        return f"{type(error).__name__}: it cannot be reached"
+    return f"it answered with status {answer.status}" if answer.status >= FIRST_ERROR else ""
