@@ -84,6 +84,7 @@ def with_notify(text: str, hook: Hook, on: str = '["end", "failure", "stars"]') 
     return f'{text}\n[notify]\nurls = ["{hook.url}"]\non = {on}\n'
 
 
+@pytest.mark.fault(item="F182")
 def test_an_end_is_told_once_whatever_is_killed(workspace: Workspace, hook: Hook) -> None:
     """The webhook is down at first, the notifier is killed while its message waits; and the secret is nowhere."""
     workspace.environment["VARIANTBUS_DATA_DIR"] = str(workspace.folder / "data")
