@@ -16,6 +16,7 @@ from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
+from learning_service.archive.adopting import Adopter
 from learning_service.archive.exporting import Exporter
 from learning_service.archive.history import History
 from learning_service.archive.importing import Importer
@@ -123,6 +124,7 @@ class LearningService:
         NextRating(store).register(methods)
         self._recommender.register(methods)
         Importer(log, store, selection.shard, selection.max_variants).register(methods)
+        Adopter(log, store, selection.shard, selection.max_variants).register(methods)
         Exporter(log, store).register(methods)
         History(store).register(methods)
 

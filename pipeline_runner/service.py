@@ -30,6 +30,7 @@ from pipeline_runner.execution.reuse import Reuse
 from pipeline_runner.execution.room import RoomWatch
 from pipeline_runner.execution.workers import Calls, WorkerPool
 from pipeline_runner.methods import Fractions, JobMethods
+from pipeline_runner.outputs.adopting import Adopting
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.outputs.index import OutputIndex
 from pipeline_runner.outputs.methods import OutputMethods
@@ -113,6 +114,7 @@ class Runner:
             self._queues[name].unreachable = f"{name}: its server has not answered yet"
         self._add_methods(log.limits.job_bytes)
         OutputMethods(self.publisher.methods, log, index, outputs, self._reuse.forget)
+        Adopting(log, self._service.store, outputs, index.add).register(self.publisher.methods)
         self._wake()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from bus.contracts import archive, experiments, feedback, fields, finding, jobs, messages, outputs, runners
+from bus.contracts import adoption, archive, experiments, feedback, fields, finding, jobs, messages, outputs, runners
 from bus.contracts.schema_refs import referred
 from bus.contracts.topics import (
     EVENT_REJECTED,
@@ -110,6 +110,7 @@ METHODS: Final = (
     Method("job.cancel", jobs.CancelParams, jobs.CancelReply, (RUNNER,), "command"),
     Method("job.retry", jobs.JobParams, jobs.JobView, (RUNNER,), "command"),
     Method("job.score", jobs.ScoreParams, jobs.ScoreReply, (RUNNER,), "command"),
+    Method("job.adopt", adoption.AdoptPictureParams, adoption.AdoptPictureReply, (RUNNER,), "command"),
     Method("queue.pause", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),
     Method("queue.resume", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),
     Method("job.show", jobs.JobParams, jobs.JobView, (RUNNER,)),
@@ -134,6 +135,7 @@ METHODS: Final = (
     Method("experiment.unarchive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.delete", experiments.ExperimentParams, experiments.DeletedReply, (LEARNING,), "command"),
     Method("experiment.records", archive.RecordsParams, archive.RecordsReply, (LEARNING,)),
+    Method("experiment.adopt", adoption.AdoptParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.import", archive.ImportParams, archive.ImportReply, (LEARNING,), "command"),
     Method("history", archive.HistoryParams, archive.HistoryReply, (LEARNING,)),
     Method("experiment.recommend", experiments.ExperimentParams, messages.RecommendationUpdated, (LEARNING,)),

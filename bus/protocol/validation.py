@@ -110,6 +110,12 @@ def unreadable(error: BaseException) -> str:
     return "ends too early" if isinstance(error, msgspec.DecodeError) else "too large"
 
 
+_OTHERS: Final = {  # a part of what msgspec says -> our words
+    "out of range": "must be a number of at most 64 bits",
+    "base64": "must be bytes, which a text can hold as base64",
+}
+
+
 def _refusal(what: str, found: list[Option], key: str) -> str:
     """Return what a value has to be, from what msgspec says of the one that is there."""
     if wrong := _WORD.match(what):
@@ -126,9 +132,7 @@ def _refusal(what: str, found: list[Option], key: str) -> str:
         return f"must be a list of {wrong['least'] or wrong['most'] or ''}{wrong['count']} entries"
     if (wrong := _BOUNDS.match(what)) and (text := bounds_text(found, wrong["kind"])):
         return f"must be {text}"
-    if "out of range" in what:
-        return "must be a number of at most 64 bits"
-    return "must be in another form"
+    return next((text for mark, text in _OTHERS.items() if mark in what), "must be in another form")
 
 
 def _advice(found: list[Option], key: str) -> str:

@@ -191,7 +191,10 @@ class Revisions:
         self._store.trim()
         experiment = self._store.get(experiment_id)
         if experiment.discovered:
-            raise ControlError("conflict", f"{experiment_id} was not planned by this service; plan one with it")
+            advice = "plan one of your own with `variantbus experiment run FILE`"
+            raise ControlError(
+                "conflict", f"{experiment_id} was not planned by this service, so it cannot add to it; {advice}"
+            )
         if experiment.archived:
             text = f"{experiment_id} is archived; take it out with `variantbus experiment unarchive {experiment_id}`"
             raise ControlError("conflict", text)

@@ -77,7 +77,8 @@ def candidates(experiment: Experiment, space: Space | None = None) -> list[Candi
         Candidate(
             index=variant.index,
             value=variant.value,
-            seconds=variant.duration_sum / variant.completed if variant.completed else None,
+            # of pictures that were not made here nobody knows the time
+            seconds=variant.duration_sum / variant.completed if variant.duration_sum else None,
             has_failed=not variant.completed and 0 < variant.planned <= variant.ended,
         )
         for variant in experiment.variants.values()

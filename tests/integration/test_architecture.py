@@ -74,6 +74,13 @@ ROOMS: Final[dict[str, set[str]]] = {
     },
     "variantbus.reports": {"bus", "learning_service.experiments", "learning_service.recommendation"},
     "variantbus.client": {"bus", "learning_service.experiments", "variantbus.reports"},
+    "variantbus.adoption": {
+        "bus",
+        "learning_service.experiments",
+        "pipeline_runner.metadata",
+        "pipeline_runner.outputs",
+        "variantbus.client",
+    },
     "variantbus.dashboard": {"bus", "variantbus.reports", "variantbus.client"},
     "variantbus.notify": {"bus", "learning_service.experiments", "variantbus.client"},
     "variantbus.cli": {"bus", "pipeline_runner", "learning_service", "variantbus"},

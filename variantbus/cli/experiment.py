@@ -35,6 +35,10 @@ COMMANDS: Final = {
         "Write everything about an experiment: jobs, pictures by their hashes, ratings, recommendation.",
     ),
     "import": Late("variantbus.cli.archive:import_", "Create an experiment from a file of `export`; print its id."),
+    "adopt": Late(
+        "variantbus.cli.adopt:adopt",
+        "Make an experiment of the pictures in FOLDER and the folders in it; print its id.",
+    ),
     "report": Late(
         "variantbus.cli.report:report",
         "Write one HTML file to pass on: the answer, a plot, all numbers, all pictures.",

@@ -23,13 +23,18 @@ SLUG_LIMIT: Final = 48  # characters of an id before its suffix
 ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # no letter that looks like another
 
 
+def slug_of(name: str) -> str:
+    """Return the beginning of an id, by which people recognise a display name."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_LIMIT].strip("-") or "x"
+
+
 def new_id(name: str, shard: Shard = ALL) -> str:
     """Return a new id for a display name: a slug, so that people recognise it, and a random suffix, which is identity.
 
     The suffix is drawn until the id belongs to the shard.
     """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_LIMIT].strip("-") or "x"
+    slug = slug_of(name)
     while True:
         made = f"{slug}-{''.join(secrets.choice(ALPHABET) for _ in range(6))}"
         if shard.owns(made):
