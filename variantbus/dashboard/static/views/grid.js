@@ -4,6 +4,7 @@ import { of, picture, post } from "../api.js";
 import { fill, h, say, fileName, numberText, stars } from "../dom.js";
 import { cellKey, repeats, state, unknownState } from "../state.js";
 import { previewOf } from "../preview.js";
+import { planeChooser } from "./planes.js";
 import { openViewer } from "../viewer.js";
 import { blockText, conditionText, conditionWord, listed, seedText, valueKey, valueText } from "../values.js";
 
@@ -35,7 +36,9 @@ export function gridView(id) {
     h("button", { onclick: extend }, "Extend"),
     h("button", { onclick: () => change("cancel", "cancelling") }, "Cancel"),
   );
-  const element = h("section", { class: "gridview" }, tools, grid);
+  const planes = planeChooser(layout);
+  let fixed = {}; // the values of the variables that are not shown
+  const element = h("section", { class: "gridview" }, tools, planes.element, grid);
   const observer = new ResizeObserver(() => paint());
   observer.observe(grid);
   let shown = { across: [], down: [] };
@@ -61,15 +64,14 @@ export function gridView(id) {
     return filter.value ? variants.filter(tests[filter.value]) : variants;
   }
 
-  /** Return the two axes: values and seeds; of a grid the values of the first variable, and those of the second with seeds. */
+  /** Return the two axes: values and seeds; of a grid the values of two variables, those of the second with seeds. */
   function axes(variants) {
     const seeds = repeats().map((repeat) => ({ kind: "seed", repeat, parts: {} }));
     const isGrid = sort.value === "plan" && !filter.value && typeof variants[0]?.variant_value === "object";
-    if (!isGrid) return [variants.map((one) => ({ kind: "value", variant: one })), seeds];
-    const [first, second] = Object.keys(variants[0].variant_value).map((name) => {
-      const found = [...new Set(variants.map((one) => one.variant_value[name]))];
-      return found.map((value) => ({ kind: "part", parts: { [name]: value } }));
-    });
+    const plane = isGrid ? planes.take(variants.map((one) => one.variant_value)) : planes.hide();
+    if (plane === null) return [variants.map((one) => ({ kind: "value", variant: one })), seeds];
+    fixed = plane.fixed;
+    const [first, second] = plane.names.map((name) => plane.parts.get(name).map((value) => ({ kind: "part", parts: { [name]: value } })));
     return [first, second.flatMap((one) => seeds.map((seed) => ({ ...one, repeat: seed.repeat })))];
   }
 
@@ -132,7 +134,7 @@ export function gridView(id) {
 
   function at(column, row) {
     const [one, other] = [shown.across[column], shown.down[row]];
-    const variant = one.variant ?? other.variant ?? variantOf({ ...one.parts, ...other.parts });
+    const variant = one.variant ?? other.variant ?? variantOf({ ...fixed, ...one.parts, ...other.parts });
     const repeat = one.repeat ?? other.repeat;
     return { variant, repeat, key: variant ? cellKey(variant.variant_index, repeat) : `none ${column} ${row}` };
   }

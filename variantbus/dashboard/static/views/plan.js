@@ -2,7 +2,8 @@
 
 import { get, post } from "../api.js";
 import { h, fill, say, durationText } from "../dom.js";
-import { listed, valueText, whole } from "../values.js";
+import { valueText, whole } from "../values.js";
+import { axesOf, hint, readAxes } from "./axes.js";
 
 const MOST = "18446744073709551615"; // a seed has 64 bits
 const SEEDS = 3; // for each value, unless somebody writes another number
@@ -67,9 +68,8 @@ export function planView() {
     const config = { ...knobs, ...stage.config };
     fill(
       into,
-      axis("a", "What is varied", knobs, first),
-      axis("b", "and with it (a grid)", knobs, ""),
-      h("div", { class: "row" }, field("Seeds for each value", number("jobs", SEEDS, 1, 256)), field("First seed", number("seed", 1234, 0, MOST))),
+      axesOf(knobs, first),
+      h("div", { class: "row" }, field("Seeds for each value", number("jobs", SEEDS, 1, 256)), field("First seed", number("seed", 1234, 0, MOST)), field("Combinations at most", h("input", { name: "sample", type: "number", min: 1, step: 1, placeholder: "all; fewer are spread evenly" }))),
       "prompt" in config && field("Prompts, one a line", h("textarea", { name: "prompts", rows: 3, placeholder: "instead of the one in the settings: each value is tried with each" })),
       h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
       h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive", onchange: firstSeeds }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
@@ -84,18 +84,6 @@ export function planView() {
   function firstSeeds({ target }) {
     const { jobs } = form.elements;
     if (Number(jobs.value) === (target.checked ? SEEDS : 1)) jobs.value = target.checked ? 1 : SEEDS;
-  }
-
-  function axis(key, label, knobs, chosen) {
-    const names = key === "b" ? ["", ...Object.keys(knobs)] : Object.keys(knobs);
-    // the placeholders of a command and the inputs of a workflow are known only with the settings
-    const picked = Object.keys(knobs).length ? select(`${key} name`, names, chosen) : h("input", { name: `${key} name`, placeholder: "a {name} in the settings" });
-    const about = h("small", {});
-    const show = () => (about.textContent = hint(knobs[picked.value]));
-    picked.addEventListener("change", show);
-    show();
-    const values = h("input", { name: `${key} values`, placeholder: "1, 2, 4 or 1 to 5 by 0.5 or all", value: key === "a" ? "1, 1.5, 2, 4" : "" });
-    return h("div", { class: "row" }, field(label, picked, about), field("Values", values));
   }
 
   function soon() {
@@ -145,13 +133,13 @@ function planText(plan, form) {
 /** Read the form into a definition, as the learning service takes it. */
 function definition(form) {
   const read = (name) => form.elements[name]?.value ?? "";
-  const axes = ["a", "b"].map((key) => ({ name: read(`${key} name`), ...valuesOf(read(`${key} values`)) })).filter((one) => one.name);
+  const axes = readAxes(read);
   const config = {};
   for (const element of form.elements) {
     if (!element.name?.startsWith("config ") || element.value === "") continue;
     config[element.name.slice(7)] = typed(element.value, element.dataset.kind);
   }
-  for (const one of axes) delete config[one.name];
+  for (const one of axes) if (!one.fills && !one.replace) delete config[one.name];
   const prompts = promptsOf(form);
   if (prompts.length) delete config.prompt;
   const isMetric = read("objective") === "";
@@ -160,6 +148,7 @@ function definition(form) {
     pipeline: read("pipeline"),
     stage: read("stage"),
     ...(axes.length > 1 ? { variables: axes } : { variable: axes[0] }),
+    ...(read("sample") ? { sample: Number(read("sample")) } : {}),
     jobs_per_variant: Number(read("jobs")),
     seed: whole(read("seed")),
     objective: isMetric ? read("metric") || "prompt_match" : read("objective"),
@@ -176,15 +165,6 @@ function counted(number, noun) {
 
 function promptsOf(form) {
   return (form.elements.prompts?.value ?? "").split("\n").map((line) => line.trim()).filter(Boolean);
-}
-
-/** Read `1, 2, 4`, `"a, b", ""`, `1 to 5 by 0.5` or `all`. */
-export function valuesOf(text) {
-  const trimmed = text.trim();
-  if (trimmed === "all") return { values: "all" };
-  const range = trimmed.match(/^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/);
-  if (range) return { start: range[1], stop: range[2], step: range[3] };
-  return { values: listed(trimmed) };
 }
 
 function typed(text, kind) {
@@ -210,15 +190,6 @@ function knobInput(name, knob, isRequired) {
   if (knob?.choices?.length) return h("select", common, ["", ...knob.choices].map((one) => h("option", { value: one }, String(one))));
   if (knob?.kind === "int" || knob?.kind === "float") return h("input", { ...common, type: "number", min: knob.minimum, max: knob.maximum, step: knob.kind === "int" ? 1 : "any" });
   return h("input", common);
-}
-
-function hint(knob) {
-  if (!knob) return "";
-  const parts = [];
-  if (knob.choices?.length) parts.push(`${knob.choices.length} choices: ${knob.choices.slice(0, 6).join(", ")}${knob.choices.length > 6 ? " …" : ""}`);
-  if (knob.minimum !== undefined || knob.maximum !== undefined) parts.push(`${knob.minimum ?? "…"} to ${knob.maximum ?? "…"}`);
-  if (knob.unit) parts.push(knob.unit);
-  return parts.join("; ");
 }
 
 function field(label, input, more = null) {
