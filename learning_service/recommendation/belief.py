@@ -40,6 +40,7 @@ class Belief:
     sample: Array  # members x values
     besides: Array  # members x what else was asked for (`layout.Basis`)
     looked: float  # the variance of one more look at a value
+    spare: float = np.inf  # observations that tell of the noise alone: more than there are values and seeds
     centre: float = 0.0
     unit: float = 1.0
 
@@ -68,6 +69,12 @@ class Belief:
         """Return for each value the probability that no other is better by more than `margin`, in scores."""
         least = self.sample.max(axis=1, keepdims=True) - margin / self.unit
         return self._levelled((self.sample >= least).mean(axis=0))
+
+    def better(self, leader: int, margin: float) -> Array:
+        """Return for each value the probability that it is the best, and better than `leader` by more than `margin`."""
+        doubtful = self.sample.max(axis=1) > self.sample[:, leader] + margin / self.unit
+        best = np.bincount(self.sample[doubtful].argmax(axis=1), minlength=len(self.centred))
+        return np.asarray(best / len(self.sample), np.float64)
 
     def leader(self, among: Iterable[int] | None = None) -> int:
         """Return the value (of `among`) with the highest expected score: the least loss is expected of it."""
@@ -122,7 +129,9 @@ class Scale:
 AS_IT_IS: Final = Scale()
 
 
-def mixed(parts: list[Part], count: int, *, looked: float, dof: float, scale: Scale = AS_IT_IS) -> Belief:
+def mixed(
+    parts: list[Part], count: int, *, looked: float, dof: float, spare: float = np.inf, scale: Scale = AS_IT_IS
+) -> Belief:
     """Return the belief about so many values that these assumptions make together; their weights add up to 1.
 
     What else they are about comes behind the values.
@@ -139,6 +148,7 @@ def mixed(parts: list[Part], count: int, *, looked: float, dof: float, scale: Sc
         sample=np.clip(members[:, :count], *bounds),
         besides=members[:, count:],
         looked=looked,
+        spare=spare,
         centre=scale.centre,
         unit=scale.unit,
     )

@@ -89,7 +89,8 @@ def _enough(belief: Belief, seeds: Mapping[int, Collection[int]]) -> str:
     leader = belief.leader([place for place, of in seeds.items() if of])
     if len(seeds[leader]) < ENOUGH:
         return ""
-    found = certainty(belief, leader, margin_of(STARS, belief), SURE)
+    untried = [place for place, of in seeds.items() if not of]
+    found = certainty(belief, leader, untried, margin_of(STARS, belief), SURE)
     if found is None:
         return ""
     what = "the best" if found.is_best else "as good as any"

@@ -116,7 +116,7 @@ def believe_scores(
             parts += _explain(table, family.some(np.flatnonzero(mine)), shares, noises[mine])
     looked = float(weights @ np.concatenate([noises for _, _, noises in likely])[kept])
     scale = Scale(seen.centre, seen.unit, prior.least, prior.most)
-    return mixed(parts, len(layout), looked=looked, dof=table.dof, scale=scale)
+    return mixed(parts, len(layout), looked=looked, dof=table.dof, spare=table.spare(prior), scale=scale)
 
 
 def _likely(table: Table, families: list[_Family]) -> list[tuple[_Family, Array, Array]]:

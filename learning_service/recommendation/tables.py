@@ -68,6 +68,11 @@ class Table:
     known_squares: float  # that are there before any score
     dof: float
 
+    def spare(self, prior: Noise) -> float:
+        """Return how many scores tell of the noise alone: more than there are values and seeds; at least 1."""
+        values, seeds = self.counts.shape
+        return float(max(1.0, prior.count + self.counts.sum() - (values + seeds - 1)))
+
 
 def observed(values: NDArray[np.intp], seeds: NDArray[np.intp], scores: Array) -> Observed:
     """Put scores in order."""

@@ -5,7 +5,7 @@ The rule is that of an indifference zone (Bechhofer 1954) in its Bayesian form, 
 is better by more than a margin too small to matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -43,7 +43,7 @@ class Verdict:
 
     Tiers: `none` - fewer than two values have observations, so there is nothing to compare. `few` - hardly more is
     known of the leader than one observation tells. `some` - there is a leader, but another value, tried or not, may be
-    better by more than the margin. `strong` - with a probability of at least 0.9 none is.
+    better by more than the margin. `strong` - with a probability of at least 0.9 none is (see `certainty`).
     """
 
     tier: Tier
@@ -70,7 +70,8 @@ def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, pair
     leader = belief.leader(tried)
     order = sorted(tried.tolist(), key=lambda one: (one != leader, -best[one], one))
     looks = np.maximum(counts, belief.looks)
-    tier: Tier = "strong" if good[leader] >= SURE else "some"
+    untried = tuple(np.flatnonzero(counts == 0).tolist())
+    tier: Tier = "strong" if certainty(belief, leader, untried, margin, SURE) else "some"
     if looks[leader] < ENOUGH or counts.sum() < 2 * ENOUGH:
         tier = "few"
     equals = tuple(one for one in order if good[one] >= SURE and looks[one] >= ENOUGH) if tier == "strong" else ()
@@ -78,7 +79,6 @@ def decide(belief: Belief, counts: Array, seconds: Array, margin: float, *, pair
     size = int(np.searchsorted(together, TOGETHER * together[-1])) + 1
     named = tuple(order[:size])
     also = tuple(one for one in order[size:] if best[one] >= POSSIBLE)
-    untried = tuple(np.flatnonzero(counts == 0).tolist())
     unseen = tuple(one for one in untried if best[one] >= POSSIBLE)
     rivals = (*named, *also, *unseen)[1:] or order[1:2]
     chosen = None if tier == "few" else _fastest(equals, seconds, leader)
@@ -105,15 +105,23 @@ class Certainty(NamedTuple):
     probability: float
 
 
-def certainty(belief: Belief, leader: int, margin: float, needed: float) -> Certainty | None:
+def certainty(belief: Belief, leader: int, untried: Iterable[int], margin: float, needed: float) -> Certainty | None:
     """Return why nothing more has to be looked at, None if it has: neither is as probable as is needed.
 
-    `margin` is the difference that is too small to matter, in scores.
+    `untried` are the values without observations, `margin` is the difference that is too small to matter, in scores.
+
+    A probability is true of all that may be, on average: of one kind of curves it may be too high, and whoever asks
+    after each observation stops where it happens to be. So the doubt is taken for larger than it is, where it comes
+    from the model and not from observations: what was never tried counts twice in it; and it grows by a part that is
+    the smaller, the more observations tell of the noise.
     """
-    if (best := float(belief.p_best[leader])) >= needed:
+    unseen, stretch = list(untried), 1 + 1 / belief.spare
+    best = float(belief.p_best[leader])
+    if (1 - best + belief.p_best[unseen].sum()) * stretch <= 1 - needed:
         return Certainty(is_best=True, probability=best)
     good = float(belief.good(margin)[leader])
-    return Certainty(is_best=False, probability=good) if good >= needed else None
+    doubt = 1 - good + belief.better(leader, margin)[unseen].sum()
+    return Certainty(is_best=False, probability=good) if doubt * stretch <= 1 - needed else None
 
 
 def more_needed(belief: Belief, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:

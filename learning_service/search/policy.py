@@ -74,7 +74,8 @@ class _Choice:
         leader = belief.leader(np.flatnonzero(self.counts).tolist())
         if self.counts[leader] < min(ENOUGH, self.most):
             return None
-        found = certainty(belief, leader, margin_of(now.objective, belief), now.definition.stop_p_best)
+        untried, margin = np.flatnonzero(self.counts == 0), margin_of(now.objective, belief)
+        found = certainty(belief, leader, untried, margin, now.definition.stop_p_best)
         if found is None:
             return None
         told, sure = value_text(now.definition, now.space.value(self.points[leader])), percent(found.probability)

@@ -47,6 +47,15 @@ def test_what_is_good_may_be_worse_by_the_margin() -> None:
     assert (known.good(1.0) > known.good(0.0)).all()
 
 
+def test_what_may_be_noticeably_better_is_told_value_by_value() -> None:
+    """Together that is what is missing to a good one."""
+    known = belief([0.0, 1.0, 3.0], np.eye(3))
+    better = known.better(1, 0.5)
+    assert better.sum() == pytest.approx(1 - known.good(0.5)[1])
+    assert better[1] == 0
+    assert better[2] > better[0] > 0
+
+
 def test_a_belief_speaks_in_scores() -> None:
     """Means, noise and intervals have the unit and the centre of the scores."""
     known = belief([1.0, 0.0], 4 * np.eye(2), scale=Scale(centre=1.0, unit=10.0))

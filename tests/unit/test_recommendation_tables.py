@@ -68,3 +68,13 @@ def test_scores_count_for_as_much_as_they_are_trusted() -> None:
     assert table.tried.tolist() == [0, 3]
     assert table.counts.tolist() == [[1, 0.5], [0.25, 0]]
     assert table.totals == pytest.approx([(1 / 3 - 2 / 3), 0.25 * (1 - 2 / 3)])
+
+
+def test_what_tells_of_the_noise_alone_is_more_than_values_and_seeds() -> None:
+    """Six scores of three values under two seeds have two to spare; a score that is astray is none; 1 is the least."""
+    seen = observed(np.repeat(np.arange(3), 2), np.tile(np.arange(2), 3), np.arange(6.0))
+    whole = tabulate(seen, METRIC_NOISE, np.ones(6))
+    assert whole.spare(METRIC_NOISE) == 2
+    assert whole.spare(STARS_NOISE) == 2 + STARS_NOISE.count
+    assert tabulate(seen, STARS_NOISE, np.array([1.0, 1, 1, 1, 1, 0])).spare(STARS_NOISE) == 1 + STARS_NOISE.count
+    assert tabulate(seen, METRIC_NOISE, np.full(6, 0.5)).spare(METRIC_NOISE) == 1

@@ -1,5 +1,7 @@
 """Decisions and their words: tiers, what is as good, what is fastest, and how much more would decide."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from bus.contracts.fields import VariantValue
 from learning_service.recommendation.belief import Belief, Part, mixed
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
 from learning_service.recommendation.sentence import names_of, no_verdict, percent, value_text, verdict_text
-from learning_service.recommendation.verdict import Verdict, decide, more_needed
+from learning_service.recommendation.verdict import Certainty, Verdict, certainty, decide, more_needed
 
 MATCH = Objective(kind="metric", name="prompt_match")
 VALUES: list[VariantValue] = [5, 6, 7, 8]
@@ -33,6 +35,24 @@ def judge(
 def words(verdict: Verdict, objective: Objective = STARS, *, total: int = 15) -> str:
     """Put a verdict on four values into words."""
     return verdict_text(verdict, "cfg_scale", VALUES, objective, total=total)
+
+
+def test_what_was_never_tried_counts_twice_in_the_doubt() -> None:
+    """Only the model speaks against it; so of two beliefs that are the same, one decides and the other does not."""
+    known = belief([1.0, 0.0, 0.0], [0.01, 0.25, 0.25])
+    best, good = (float(chances[0]) for chances in (known.p_best, known.good(0.25)))
+    assert 0.94 < best < 0.96
+    assert certainty(known, 0, [], 0.25, 0.9) == Certainty(is_best=True, probability=best)
+    assert certainty(known, 0, [2], 0.25, 0.93) == Certainty(is_best=False, probability=good)
+    assert certainty(known, 0, [1, 2], 0.0, 0.92) is None
+    assert certainty(known, 0, [], 0.0, 0.92) is not None
+
+
+def test_where_little_tells_of_the_noise_the_doubt_is_larger() -> None:
+    """It is how much scores of one value scatter that says how far a difference is to be trusted."""
+    known = belief([1.0, 0.0, 0.0], [0.01, 0.25, 0.25])
+    assert certainty(replace(known, spare=10), 0, [], 0.0, 0.93) is not None
+    assert certainty(replace(known, spare=1), 0, [], 0.0, 0.93) is None
 
 
 def test_one_clear_winner_is_strong_evidence() -> None:
