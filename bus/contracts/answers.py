@@ -1,8 +1,8 @@
-"""What an answer says besides the best value: how much each of several variables matters."""
+"""What an answer says besides the best value: what variables matter, what speed costs, what single prompts show."""
 
 from msgspec import Struct
 
-from bus.contracts.fields import Scalar
+from bus.contracts.fields import Scalar, VariantValue
 
 
 class Share(Struct, frozen=True, kw_only=True, gc=False):
@@ -44,4 +44,24 @@ class Interaction(Struct, frozen=True, kw_only=True, gc=False):
 
     names: tuple[str, str]
     share: Share
+    probability: float
+
+
+class TradeOff(Struct, frozen=True, kw_only=True, gc=False):
+    """A value that is noticeably better than all faster ones: what it takes in `seconds`, and its `mean`."""
+
+    value: VariantValue
+    seconds: float
+    mean: float
+
+
+class BlockAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """Which value is expected to be the best in one block, such as under one prompt.
+
+    `probability` is that it is better there, by more than what matters, than the value that is recommended; 0 for that
+    value itself.
+    """
+
+    name: str
+    value: VariantValue
     probability: float

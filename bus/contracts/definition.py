@@ -3,13 +3,18 @@
 Readers ignore fields that they do not know; writers only add fields; a field never changes its meaning.
 """
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
 from bus.contracts.fields import SEED_MAX, Config, Priority, Scalar
 from bus.contracts.scoring import ScoreSettings
+from bus.contracts.values import cited
 from bus.protocol.doors import bounds, words
+from bus.protocol.validation import InvalidInputError
+
+_PERCENT: Final = re.compile(r"(?P<number>\d{1,4}(\.\d{1,3})?)\s*%")
 
 
 class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -59,6 +64,8 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     `adaptive` experiment begins with the values given and goes on by itself, until one value is best with the
     probability `stop_p_best` or it has had `budget` jobs in all.
 
+    `within` says by how much a value may take longer than the fastest one and still be the answer: `20%`.
+
     `score` says what measures each picture besides the pipeline; an objective may be one of its metrics.
     """
 
@@ -77,6 +84,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     blocks: tuple[Block, ...] = ()
     objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
     goal: Annotated[str, words("maximize", "minimize")] | None = None
+    within: Annotated[str, bounds(min_length=1, max_length=16)] | None = None
     mode: Annotated[str, words("grid", "adaptive")] = "grid"
     budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
@@ -92,6 +100,20 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     def repeats(self) -> int:
         """The jobs that each value is planned with: every seed under every block."""
         return self.jobs_per_variant * max(1, len(self.blocks))
+
+    @property
+    def slack(self) -> float | None:
+        """By what share of the fastest one's time a value may take longer and still count; None: its time is no matter.
+
+        Raises:
+            InvalidInputError: `within` is no share.
+        """
+        if self.within is None:
+            return None
+        number = _PERCENT.fullmatch(self.within.strip())
+        if number is None:
+            raise InvalidInputError(f'within: {cited(self.within)} is no share; write for example "20%"')
+        return float(number["number"]) / 100
 
     @property
     def minimizes(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 from msgspec.msgpack import Decoder, Encoder
 
-from bus.contracts.answers import AxisEffect, Interaction
+from bus.contracts.answers import AxisEffect, BlockAnswer, Interaction, TradeOff
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import Config, VariantValue
 from bus.protocol.doors import words
@@ -265,7 +265,8 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
 
     `problem` is there if no more of the same would bring a better answer: it says why, and what a person can do. It is
     part of `sentence`. `effects` and `interactions` are there if there are several variables: what matters most comes
-    first.
+    first. `pareto` is there if a better value takes more time: the fastest one first. `blocks` is there if scores of
+    several blocks, such as prompts, decide.
     """
 
     experiment_id: str
@@ -278,6 +279,8 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
     problem: str | UnsetType = UNSET
     effects: tuple[AxisEffect, ...] | UnsetType = UNSET
     interactions: tuple[Interaction, ...] | UnsetType = UNSET
+    pareto: tuple[TradeOff, ...] | UnsetType = UNSET
+    blocks: tuple[BlockAnswer, ...] | UnsetType = UNSET
 
 
 class EventRejected(_Message, frozen=True, gc=False, tag="event.rejected"):

@@ -111,7 +111,8 @@ def first_jobs(
 
 def runs_alone(definition: ExperimentDefinition) -> bool:
     """Return whether nothing else runs beside a job of an experiment, which would change its time."""
-    return definition.objective == SECONDS if definition.exclusive is None else definition.exclusive
+    is_timed = definition.objective == SECONDS or definition.within is not None
+    return is_timed if definition.exclusive is None else definition.exclusive
 
 
 def metric_of(definition: ExperimentDefinition) -> str:
@@ -127,6 +128,8 @@ def check_objective(definition: ExperimentDefinition, spec: StageSpec) -> None:
     """
     if definition.goal == "minimize" and definition.objective in OF_PEOPLE:
         raise InvalidInputError(f"goal: more {definition.objective} is always better; leave it out")
+    if definition.slack is not None and definition.objective == SECONDS:
+        raise InvalidInputError("within: the time alone decides here; leave it out, or give another objective")
     name = metric_of(definition)
     if name and spec.metrics is not None and name not in (known := (*spec.metrics, *metric_names(definition.score))):
         hint = near_miss(name, [*known, *OF_PEOPLE, SECONDS])

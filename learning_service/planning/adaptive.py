@@ -197,6 +197,7 @@ class AdaptiveSearch:
             planned={point: planned_repeats(experiment.variants[index]) for index, point in points.items()},
             hopeless={point for index, point in points.items() if is_hopeless(experiment.variants[index], judged)},
             seen=seen.seen,
+            times=seen.times,
             waits=waits_text(seen.objective, unjudged),
             pending=in_flight + unjudged,
             stranded=stranded,

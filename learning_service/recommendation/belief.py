@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 
 INTERVAL: Final = 0.9  # how probably a mean lies between `low` and `high`
+PROBABLY: Final = 0.5
 MEMBERS: Final = 8192  # of the sample
 LEAST_MEMBERS: Final = 512
 KEPT_COLUMNS: Final = 64  # of random numbers that are not drawn anew for each belief
@@ -43,6 +44,7 @@ class Belief:
     spare: float = np.inf  # observations that tell of the noise alone: more than there are values and seeds
     centre: float = 0.0
     unit: float = 1.0
+    fits: NDArray[np.bool_] | None = None  # members x values: which may be the best at all; None: all
 
     @property
     def means(self) -> Array:
@@ -62,13 +64,22 @@ class Belief:
     @cached_property
     def p_best(self) -> Array:
         """The probability of each value that it is the best of all; they add up to 1."""
-        top = self.sample >= self.sample.max(axis=1, keepdims=True)
+        top = self._counting >= self._counting.max(axis=1, keepdims=True)
         return self._levelled((1 / top.sum(axis=1)) @ top / len(top))
 
     def good(self, margin: float) -> Array:
         """Return for each value the probability that no other is better by more than `margin`, in scores."""
-        least = self.sample.max(axis=1, keepdims=True) - margin / self.unit
-        return self._levelled((self.sample >= least).mean(axis=0))
+        least = self._counting.max(axis=1, keepdims=True) - margin / self.unit
+        return self._levelled((self._counting >= least).mean(axis=0))
+
+    @cached_property
+    def fitting(self) -> Array:
+        """The probability of each value that it may be the best at all."""
+        return np.ones(len(self.centred)) if self.fits is None else np.asarray(self.fits.mean(axis=0), np.float64)
+
+    @cached_property
+    def _counting(self) -> Array:
+        return self.sample if self.fits is None else np.asarray(np.where(self.fits, self.sample, -np.inf), np.float64)
 
     def better(self, leader: int, margin: float) -> Array:
         """Return for each value the probability that it is the best, and better than `leader` by more than `margin`."""
@@ -77,8 +88,12 @@ class Belief:
         return np.asarray(best / len(self.sample), np.float64)
 
     def leader(self, among: Iterable[int] | None = None) -> int:
-        """Return the value (of `among`) with the highest expected score: the least loss is expected of it."""
+        """Return the value (of `among`) with the highest expected score: the least loss is expected of it.
+
+        It is one that probably may be the best, if there is any.
+        """
         places = np.arange(len(self.centred)) if among is None else np.array(sorted(among), np.intp)
+        places = places[self.fitting[places] >= min(PROBABLY, self.fitting[places].max())]
         return int(places[np.argmax(self.centred[places])])
 
     def interval(self) -> tuple[Array, Array]:
@@ -99,7 +114,7 @@ class Belief:
     def _levelled(self, numbers: Array) -> Array:
         """Give the same number to values of which the same is believed: only luck in the sample differs."""
         size = np.abs(self.centred).max() + np.sqrt(self.variances.max())
-        marks = np.stack([self.centred / size, np.sqrt(self.variances) / size])
+        marks = np.stack([self.centred / size, np.sqrt(self.variances) / size, self.fitting])
         steps = np.round(marks / ALIKE).astype(np.int64)
         _, group = np.unique(steps, axis=1, return_inverse=True)
         group = group.ravel()

@@ -28,7 +28,7 @@ TINY: Final = 1e-300
 
 @dataclass(frozen=True)
 class Apart:
-    """A block in which another value is better than the answer, by more than the margin with this probability."""
+    """A value in a block: it is better there than the answer, by more than the margin, with this probability."""
 
     block: int
     value: int
@@ -59,6 +59,13 @@ class Crossing:
 
     def apart(self, answer: int, margin: float, sure: float) -> list[Apart]:
         """Return the blocks in which another value is surely better than the answer."""
+        return [one for one in self.best(answer, margin, sure) if one.probability >= sure]
+
+    def best(self, answer: int, margin: float, sure: float) -> list[Apart]:
+        """Return for each block in which the answer has scores the value that is expected to be the best there.
+
+        It is one that is surely better than the answer, if there is any.
+        """
         gaps = self.means - self.means[answer]  # nan where either has no scores
         known = ~np.isnan(gaps)
         spread = np.where(known, 1 / np.maximum(self.looks, 1) + 1 / np.maximum(self.looks[answer], 1), 0.0)
@@ -69,13 +76,14 @@ class Crossing:
             expected += weight * means
             reach = (means - margin / self.unit) / np.sqrt(np.maximum(variances, TINY))
             chances += weight * np.asarray(stdtr(self.dof, reach), np.float64)
-        chances[~known] = 0.0
         chances[answer] = 0.0
-        found = np.where(known & (chances >= sure), expected, -np.inf).argmax(axis=0)
+        chances[~known] = 0.0
+        surely = known & (chances >= sure)
+        found = np.where(np.where(surely.any(axis=0), surely, known), expected, -np.inf).argmax(axis=0)
         return [
             Apart(block, int(value), float(chances[value, block]))
             for block, value in enumerate(found)
-            if chances[value, block] >= sure
+            if known[answer, block]
         ]
 
 

@@ -39,6 +39,7 @@ class Objective(Struct, frozen=True, kw_only=True, gc=False):
     kind: Literal["stars", "metric", "preference"] = "stars"
     name: str = ""
     minimize: bool = False
+    within: float | None = None  # by what share a value may take longer than the fastest one, if that is limited
 
     @property
     def text(self) -> str:

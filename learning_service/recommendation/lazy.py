@@ -19,8 +19,8 @@ class Statistics(NamedTuple):
     """The functions of the statistics."""
 
     recommend: (
-        "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str, Sequence[str]],"
-        " Recommendation]"
+        "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str, Sequence[str],"
+        " Sequence[Score]], Recommendation]"
     )
     next_pair: "Callable[[Mapping[int, VariantValue], Sequence[Picture], Sequence[Preference], int], Pair | None]"
     next_picture: (

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from bus.contracts.definition import ExperimentDefinition
 from bus.transport.steps import Steps
 from learning_service.experiments.judgements import Picture, Preference, rated_once
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import SECONDS
 from learning_service.experiments.space import Space
 from learning_service.recommendation.evidence import (
     PREFERENCE,
@@ -29,6 +32,7 @@ class Observations(NamedTuple):
     candidates: list[Candidate]
     objective: Objective
     reported: Reported
+    times: Sequence[Score] = ()  # of jobs, in seconds, if the objective limits them
 
 
 def observe(
@@ -41,12 +45,16 @@ def observe(
     objective = objective_of(experiment.definition)
     name, reported = experiment.experiment_id, reported_by(experiment)  # before the rest: there are not fewer scores
     scores: list[Score] = []
+    times: list[Score] = []
+    for page in results.pages(name) if objective.within is not None else ():
+        times += metric_scores(page, SECONDS)
+        yield None
     if objective.kind == "preference":
         preferences: list[Preference] = []
         for rows in judgements.comparison_pages(name):
             preferences += [row.preference for row in rows if _is_planned(experiment, row)]
             yield None
-        return Observations(preferences, candidates(experiment, space), objective, reported)
+        return Observations(preferences, candidates(experiment, space), objective, reported, times)
     if objective.kind == "metric":
         for page in results.pages(name):
             scores += metric_scores(page, objective.name)
@@ -57,18 +65,19 @@ def observe(
             rated_once(map(picture_of, pictures), stars, rated)
             yield None
         scores = star_scores(rated.values(), stars)
-    return Observations(scores, candidates(experiment, space), objective, reported)
+    return Observations(scores, candidates(experiment, space), objective, reported, times)
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:
     """Return the objective of an experiment."""
     match definition.objective:
         case "stars":
-            return STARS
+            found = STARS
         case "preference":
-            return PREFERENCE
+            found = PREFERENCE
         case name:
-            return Objective(kind="metric", name=name, minimize=definition.minimizes)
+            found = Objective(kind="metric", name=name, minimize=definition.minimizes)
+    return replace(found, within=definition.slack) if definition.within else found
 
 
 def candidates(experiment: Experiment, space: Space | None = None) -> list[Candidate]:

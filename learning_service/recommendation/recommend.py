@@ -9,12 +9,12 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bus.contracts.answers import AxisEffect, Interaction
+from bus.contracts.answers import AxisEffect, BlockAnswer, Interaction, TradeOff
 from bus.contracts.fields import VariantValue
 from bus.contracts.messages import ValueEstimate
 from learning_service.experiments.judgements import Preference
 from learning_service.recommendation.belief import Array, Belief
-from learning_service.recommendation.crossing import Crossing, cross
+from learning_service.recommendation.crossing import Apart, Crossing, cross
 from learning_service.recommendation.effects import told_of
 from learning_service.recommendation.evidence import (
     STARS_MAX,
@@ -29,9 +29,10 @@ from learning_service.recommendation.evidence import (
 from learning_service.recommendation.layout import Layout, arrange, explained
 from learning_service.recommendation.preferences import believe_preferences, share_won, tally
 from learning_service.recommendation.scores import believe_scores
-from learning_service.recommendation.sentence import apart_text, effects_text, no_verdict, verdict_text
+from learning_service.recommendation.sentence import apart_text, effects_text, no_verdict, verdict_text, within_text
 from learning_service.recommendation.tables import METRIC_NOISE, STARS_NOISE
-from learning_service.recommendation.verdict import SURE, Tier, decide
+from learning_service.recommendation.times import in_time
+from learning_service.recommendation.verdict import SURE, Tier, decide, front_of
 
 STARS_MARGIN: Final = 0.25  # stars: in four pictures, one star on one of them
 METRIC_MARGIN: Final = 0.25  # of the standard deviation of the noise
@@ -50,6 +51,8 @@ class Recommendation(Struct, frozen=True, kw_only=True, gc=False):
     estimates: tuple[ValueEstimate, ...]
     effects: tuple[AxisEffect, ...] | UnsetType = UNSET
     interactions: tuple[Interaction, ...] | UnsetType = UNSET
+    pareto: tuple[TradeOff, ...] | UnsetType = UNSET
+    blocks: tuple[BlockAnswer, ...] | UnsetType = UNSET
 
 
 class _Evidence(Struct, frozen=True, kw_only=True, gc=False):
@@ -69,10 +72,12 @@ def recommend(
     objective: Objective,
     variable: str,
     blocks: Sequence[str] = (),
+    times: Sequence[Score] = (),
 ) -> Recommendation:
     """Return which value of a variable is best, how sure that is, and how many more observations would decide.
 
     `blocks` are the names of the blocks of the experiment, such as its prompts: repeat `r` is one of block `r % n`.
+    `times` are the seconds of jobs, if the objective limits them.
     The result depends only on the arguments, and not on the order of observations or candidates.
 
     Raises:
@@ -98,23 +103,38 @@ def recommend(
     seconds = np.array([np.nan if one.seconds is None else one.seconds for one in plan])
     paired = objective.kind == "preference"
     margin = margin_of(objective, belief)
+    if objective.within is not None:
+        places = {candidate.index: place for place, candidate in enumerate(plan)}
+        belief = in_time(belief, evidence.layout, places, times, objective.within)
     verdict = decide(belief, evidence.counts, seconds, margin, paired=paired)
-    chosen, apart = verdict.chosen, ""
+    chosen, under = verdict.chosen, list[Apart]()
     if evidence.crossing and chosen is not None:
         if verdict.more is not None:  # a look is one at a block, with all its seeds
             verdict = changed(verdict, more=round(verdict.more * evidence.crossing.seeds))
-        apart = apart_text(evidence.crossing.apart(chosen, margin, SURE), values, blocks)
+        under = evidence.crossing.best(chosen, margin, SURE)
+    front = tuple(
+        TradeOff(value=values[one], seconds=float(seconds[one]), mean=float(as_read(belief.means, objective)[one]))
+        for one in front_of(belief, evidence.counts, seconds, margin)
+    )
     told = told_of(belief, evidence.layout, values, margin, lambda scores: as_read(scores, objective))
     matters = effects_text(told.axes) if told and verdict.tier != "few" else ""
     return Recommendation(
         value=None if chosen is None else values[chosen],
         p_best=None if chosen is None else float(verdict.best[chosen]),
-        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total) + matters + apart,
+        sentence=verdict_text(verdict, variable, values, objective, total=evidence.total)
+        + within_text(belief, evidence.counts, objective)
+        + matters
+        + apart_text([one for one in under if one.probability >= SURE], values, blocks),
         tier=verdict.tier,
         objective=objective.text,
         estimates=_estimates(everything, plan, evidence, objective, verdict.best),
         effects=told.axes if told else UNSET,
         interactions=told.pairs if told else UNSET,
+        pareto=front if len(front) > 1 else UNSET,
+        blocks=tuple(
+            BlockAnswer(name=blocks[one.block], value=values[one.value], probability=one.probability) for one in under
+        )
+        or UNSET,
     )
 
 

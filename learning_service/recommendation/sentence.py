@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from math import exp
 from typing import Final
 
+import numpy as np
+
 from bus.contracts.answers import AxisEffect, Share
 from bus.contracts.fields import VariantValue
 from bus.contracts.values import written
+from learning_service.recommendation.belief import PROBABLY, Array, Belief
 from learning_service.recommendation.crossing import Apart
 from learning_service.recommendation.evidence import POSSIBLE, Objective
 from learning_service.recommendation.labels import labels
@@ -76,6 +79,15 @@ def apart_text(found: Sequence[Apart], values: Sequence[VariantValue], blocks: S
     ]
     told += [f"and others under {len(found) - NAMED_LIMIT} more"] if len(found) > NAMED_LIMIT else []
     return f"; but {', '.join(told)}" if told else ""
+
+
+def within_text(belief: Belief, counts: Array, objective: Objective) -> str:
+    """Return how many of the tried values are fast enough to count, as the end of a sentence; "" if all count."""
+    if objective.within is None or belief.fits is None:
+        return ""
+    tried = belief.fitting[counts > 0]
+    enough = f"{np.count_nonzero(tried >= PROBABLY)} of {len(tried)} values are fast enough"
+    return f"; {enough}: they take at most {100 * objective.within:g} % longer than the fastest"
 
 
 def effects_text(effects: Sequence[AxisEffect]) -> str:

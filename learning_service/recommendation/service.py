@@ -229,7 +229,8 @@ def make_recommendation(experiment: Experiment, seen: Observations) -> Recommend
     if problem := problem_of(name, seen.objective, len(seen.seen), seen.reported):
         return without_observations(name, seen, problem)  # not worth to load the statistics
     blocks = block_names(experiment.definition)
-    content = asdict(load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable, blocks))
+    made = load_statistics().recommend(seen.seen, seen.candidates, seen.objective, variable, blocks, seen.times)
+    content = asdict(made)
     if remark := remark_on(seen.objective, len(seen.seen), seen.reported):
         content["sentence"] += f"; {remark}"
     return RecommendationUpdated(experiment_id=name, **content)

@@ -124,6 +124,20 @@ def certainty(belief: Belief, leader: int, untried: Iterable[int], margin: float
     return Certainty(is_best=False, probability=good) if doubt * stretch <= 1 - needed else None
 
 
+def front_of(belief: Belief, counts: Array, seconds: Array, margin: float) -> list[int]:
+    """Return the values of which each is noticeably better than all faster ones, the fastest first (the Pareto front).
+
+    They are known from two looks or more, or from as much as two looks tell.
+    """
+    known = np.flatnonzero((np.maximum(counts, belief.looks) >= ENOUGH) & (counts > 0) & ~np.isnan(seconds))
+    means = belief.means
+    front: list[int] = []
+    for one in sorted(known.tolist(), key=lambda one: (seconds[one], -means[one], one)):
+        if not front or means[one] > means[front[-1]] + margin:
+            front.append(one)
+    return front
+
+
 def more_needed(belief: Belief, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:
     """Return how many further observations of leader and rivals would probably decide; nil if over 100 of each.
 

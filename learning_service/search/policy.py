@@ -25,6 +25,7 @@ from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.preferences import believe_preferences, tally
 from learning_service.recommendation.recommend import believe, margin_of
 from learning_service.recommendation.sentence import percent
+from learning_service.recommendation.times import in_time
 from learning_service.recommendation.verdict import certainty
 from learning_service.search.situation import NOTHING_TO_GO_BY, More, Situation
 
@@ -66,7 +67,7 @@ class _Choice:
         self.repeats = {place: set(now.planned.get(point, ())) for place, point in enumerate(self.points)}
         self.open = {place for place, of in self.repeats.items() if len(of) < self.most}
         self.counts = np.zeros(len(self.points))
-        self.belief = self._believe()
+        self.belief = self._in_time(self._believe())
 
     def end(self, belief: Belief) -> SearchState | None:
         """Return why the search has ended, None if it has not."""
@@ -142,6 +143,14 @@ class _Choice:
             return -len(self.repeats[place]), min((space.distance(point, one) for one in tried), default=0.0), -place
 
         return max(self.open, key=key)
+
+    def _in_time(self, belief: Belief | None) -> Belief | None:
+        """Let only those values count that are fast enough, if the experiment limits the time."""
+        now = self._now
+        if belief is None or now.objective.within is None:
+            return belief
+        of_variant = {index: self.places[point] for index, point in now.points.items() if point in self.places}
+        return in_time(belief, self._layout(), of_variant, now.times, now.objective.within)
 
     def _believe(self) -> Belief | None:
         """Fit what was seen; note how often each value was looked at."""

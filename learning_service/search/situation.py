@@ -37,6 +37,7 @@ class Situation(Struct, frozen=True, kw_only=True, gc=False):
     planned: Mapping[Point, frozenset[int]]  # repeat indices that were ever planned of each point, however they ended
     hopeless: Collection[Point] = ()  # whose jobs have all ended, none with anything to judge
     seen: Sequence[Score] | Sequence[Preference] = ()
+    times: Sequence[Score] = ()  # of jobs, in seconds, if the objective limits them
     waits: str = ""  # what people are to do before the next picture is made, "" if it can be made
     pending: int = 0  # jobs that run or wait, and pictures that wait for a person
     stranded: int = 0  # of these, jobs of runners that do not answer

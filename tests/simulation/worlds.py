@@ -16,7 +16,7 @@ from learning_service.recommendation.evidence import STARS_MAX, STARS_MIN, Candi
 from learning_service.recommendation.recommend import METRIC_MARGIN, STARS_MARGIN
 from tests.simulation.shapes import KINDS, Array, Random, flat
 
-Layout: TypeAlias = Literal["8", "25", "25 uneven", "8 x 8"]
+Layout: TypeAlias = Literal["8", "25", "25 uneven", "8 x 8", "4 x 4 x 4", "3 x 3 x 3 x 3"]
 Scale: TypeAlias = Literal["metric", "stars", "preference"]
 SEEDS: Final = 64  # for which a score is drawn; no search gets as far
 RATED_SEEDS: Final = 12  # pictures of each value that are there to be rated
@@ -128,8 +128,8 @@ def make_world(random: Random, kind: str, layout: Layout, scale: Scale = "metric
 
 def _define(random: Random, kind: str, layout: Layout, scale: Scale) -> ExperimentDefinition:
     """Return the file of the experiment."""
-    names = ("x", "y") if layout == "8 x 8" else ("x",)
-    count = 25 if layout.startswith("25") else 8
+    names = "xyzw"[: 1 + layout.count("x")]
+    count = int(layout.split()[0])
     knobs: list[Variable] = []
     for name in names:
         if kind == "unordered":

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from bus.contracts.answers import AxisEffect, AxisValue, Interaction, Share
+from bus.contracts.answers import AxisEffect, AxisValue, BlockAnswer, Interaction, Share, TradeOff
 from bus.contracts.messages import RecommendationUpdated
 from tests.unit.test_curve import answer, estimate
 from tests.unit.test_report import PNG, example
 from tests.unit.test_why import asked, run
 from variantbus.reports.html import report_html
-from variantbus.reports.importance import importance_lines, levels_of
+from variantbus.reports.importance import choice_lines, importance_lines, levels_of
 from variantbus.reports.why import why_lines
 
 __all__ = ["asked"]  # a fixture
@@ -47,6 +48,20 @@ def test_the_most_important_variable_comes_first_and_says_what_it_does_by_itself
     alone = replace(made, interactions=())
     assert len(importance_lines(alone)) == 1
     assert importance_lines(answer(estimate(1))) == []
+
+
+def test_what_better_values_cost_and_what_single_prompts_show_has_a_line() -> None:
+    """Of many prompts some are named; what is recommended anyway has no probability to be better."""
+    front = (TradeOff(value=4, seconds=0.5, mean=3.0), TradeOff(value=8, seconds=1.25, mean=4.5))
+    blocks = tuple(BlockAnswer(name=f"a cat {at}", value=8, probability=0.9 * (at == 0)) for at in range(14))
+    made = replace(answer(), pareto=front, blocks=blocks[:2])
+    assert choice_lines(made) == [
+        "better takes longer: 4 (0.5 s, 3), 8 (1.25 s, 4.5)",
+        'under "a cat 0" 8 (90 %), under "a cat 1" 8',
+    ]
+    assert why_lines(made) == choice_lines(made)
+    assert choice_lines(replace(made, pareto=UNSET, blocks=blocks))[0].endswith("and 2 more")
+    assert choice_lines(answer()) == []
 
 
 def test_each_value_of_a_variable_has_a_row() -> None:

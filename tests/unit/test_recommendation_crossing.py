@@ -4,6 +4,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from learning_service.experiments.judgements import Picture, Preference
 from learning_service.recommendation.crossing import Crossing, cross
@@ -231,7 +233,10 @@ def test_the_prompts_of_stars_are_looks_too() -> None:
         (value, block, 0): float(1 + (value + block) % 5) for value, block in product(range(VALUES), range(BLOCKS))
     }
 
-    assert recommended(stars, STARS) == recommended(stars, STARS, [])
+    with_blocks = recommended(stars, STARS)
+    assert replace(with_blocks, blocks=UNSET) == recommended(stars, STARS, [])
+    assert with_blocks.blocks is not UNSET
+    assert len(with_blocks.blocks) == BLOCKS
     alone = {(value, 0, seed): float(1 + (value + seed) % 5) for value, seed in product(range(VALUES), range(3))}
     assert recommended(alone, STARS) == recommended(alone, STARS, [])
 

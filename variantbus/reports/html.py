@@ -20,7 +20,7 @@ from learning_service.recommendation.labels import labels
 from variantbus.reports.cells import Axis, Place, arranged, condition_of, conditions_axis
 from variantbus.reports.curve import curve_of
 from variantbus.reports.export import Exported
-from variantbus.reports.importance import importance_lines, levels_of
+from variantbus.reports.importance import choice_lines, importance_lines, levels_of
 from variantbus.reports.planes import Plane, planes_of
 from variantbus.reports.plot import Line, Scale, lines_of, order_of, scale_of
 from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
@@ -95,6 +95,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
         rows=rows_of(exported, made, scale, seen),
         levels=levels_of(made),
         importance=importance_lines(made),
+        choices=choice_lines(made),
         slowest=max(seconds.values(), default=0.0),
         parts=parts_of(exported, load, read),
         what="Pictures" if all(one.image.width for one in exported.records.pictures) else "Results",

@@ -1,4 +1,4 @@
-"""How much each of several variables matters, as it is shown in text and in reports."""
+"""What variables matter, what speed costs and what single prompts show, in text and in reports."""
 
 from typing import Final, NamedTuple
 
@@ -6,8 +6,11 @@ from msgspec import UNSET
 
 from bus.contracts.answers import AxisEffect, AxisValue, Share
 from bus.contracts.messages import RecommendationUpdated
-from variantbus.reports.text import percent, value_text
+from learning_service.recommendation.labels import labels
+from variantbus.reports.text import number_text, percent, value_text
 
+NAMED: Final = 12  # prompts in a line; more are counted
+LONGEST: Final = 40  # characters of a prompt
 LIKELY: Final = 0.5  # that two variables depend on each other: less is not worth a word
 
 
@@ -42,6 +45,26 @@ def importance_lines(made: RecommendationUpdated) -> list[str]:
     ]
     lines = [f"what matters: {', '.join(f'{one.name} {_told(one)}' for one in made.effects)}"]
     return [*lines, f"depend on each other: {', '.join(pairs)}"] if pairs else lines
+
+
+def choice_lines(made: RecommendationUpdated) -> list[str]:
+    """Return what better values cost in time, and what is the best in each block, such as under each prompt."""
+    lines = []
+    if made.pareto is not UNSET:
+        front = [f"{value_text(one.value)} ({_seconds(one.seconds)}, {number_text(one.mean)})" for one in made.pareto]
+        lines.append(f"better takes longer: {', '.join(front)}")
+    if made.blocks is not UNSET:
+        names = labels([one.name for one in made.blocks], LONGEST)
+        best = [
+            f'under "{name}" {value_text(one.value)}' + (f" ({percent(one.probability)})" if one.probability else "")
+            for name, one in zip(names, made.blocks, strict=True)
+        ]
+        lines.append(f"{', '.join(best[:NAMED])}{f' and {len(best) - NAMED} more' if len(best) > NAMED else ''}")
+    return lines
+
+
+def _seconds(number: float) -> str:
+    return f"{number_text(number)} s"
 
 
 def _told(one: AxisEffect) -> str:

@@ -8,7 +8,7 @@ from bus.contracts.messages import RecommendationUpdated, ValueEstimate
 from learning_service.recommendation.evidence import POSSIBLE
 from learning_service.recommendation.labels import labels
 from variantbus.reports.curve import is_ruled_out
-from variantbus.reports.importance import importance_lines
+from variantbus.reports.importance import choice_lines, importance_lines
 from variantbus.reports.plot import Scale, order_of
 from variantbus.reports.text import percent, value_text
 
@@ -23,7 +23,7 @@ def why_lines(made: RecommendationUpdated) -> list[str]:
     ordered = [(names[at], made.estimates[at]) for at in order_of(made.estimates)]
     found = [(name, one) for name, one in ordered if one.p_best is not None]
     likely = sorted(found, key=lambda pair: -(pair[1].p_best or 0.0))
-    return importance_lines(made) + [
+    return [*importance_lines(made), *choice_lines(made)] + [
         f"{what}: {_listed(parts)}"
         for what, parts in (
             ("may be the best", [f"{name} ({percent(one.p_best)})" for name, one in likely if not is_ruled_out(one)]),

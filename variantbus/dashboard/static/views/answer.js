@@ -11,6 +11,7 @@ import { valueKey, valueText } from "../values.js";
 const LINE = 34; // px
 const NAMED = 12; // values in a line; more are counted
 const LIKELY = 0.5; // that two variables depend on each other: less is not worth a word
+const LONGEST = 40; // characters of a prompt
 const JITTER = [0.5, 0.32, 0.68, 0.41, 0.59];
 
 export function answerView(id) {
@@ -158,8 +159,14 @@ function reasons(made, search) {
   ];
   const together = (made.interactions ?? []).filter((one) => one.probability >= LIKELY).map((one) => `${one.names.join(" with ")} (${percent(one.probability)})`);
   parts.unshift(["What matters", (made.effects ?? []).map((one) => `${one.name} ${matters(one)}`)], ["Depend on each other", together]);
+  parts.push(["Better takes longer", (made.pareto ?? []).map((one) => `${valueText(one.value)} (${numberText(one.seconds)} s, ${numberText(one.mean)})`)]);
+  parts.push(["Single prompts", (made.blocks ?? []).map((one) => `under “${shortened(one.name)}” ${valueText(one.value)}${one.probability ? ` (${percent(one.probability)})` : ""}`)]);
   const lines = parts.filter(([, names]) => names.length).map(([what, names]) => `${what}: ${listed(names)}`);
   return search ? [...lines, `Search: ${search.spent} of ${search.budget} jobs, ${search.state}${search.reason ? `: ${search.reason}` : ""}`] : lines;
+}
+
+function shortened(text) {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
 
 /** Return the share of a variable in all differences between values, with its interval. */
