@@ -17,6 +17,7 @@ from tests.support.checker import messages_of, whole_log
 from tests.support.dashboard import Deployment
 from tests.support.experiment_files import pictures, program, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.recordings import tone
 from tests.support.workspace import Workspace, view_of
 
 SHA = re.compile(r"[0-9a-f]{64}")
@@ -67,7 +68,32 @@ def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
     assert workspace.left() != []
 
 
+def test_a_player_gets_the_part_that_it_asks_for(deployment: Deployment) -> None:
+    """With the media type by its content; what is neither video nor sound is not played, whatever it is called."""
+    workspace, _, learning, page = deployment
+    workspace.write("a.bin", "")
+    (workspace.folder / "a.bin").write_bytes(data := tone())
+    text = program(values=1, jobs=1, script=f'cp {workspace.folder}/a.bin "$3/a.html"')
+    name = submit(workspace, text)
+    wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
+    records = json.loads(page.ask("GET", f"/api/experiments/{name}/records")[1])["records"]
+    sounds = {one["image"]["media_type"]: one["image"]["sha256"] for one in records["pictures"]}
+    url = f"/media/{sounds['audio/wav']}"
+
+    status, _, headers = page.ask("GET", url)
+    assert (status, headers["content-type"], headers["content-length"]) == (200, "audio/wav", str(len(data)))
+    assert (headers["accept-ranges"], headers["x-content-type-options"]) == ("bytes", "nosniff")
+    status, body, headers = page.ask("GET", url, headers={"range": "bytes=8-11"})
+    assert (status, body, headers["content-range"]) == (206, "WAVE", f"bytes 8-11/{len(data)}")
+    status, body, headers = page.ask("GET", url, headers={"range": "bytes=-10"})
+    assert (status, headers["content-length"]) == (206, "10")
+    assert page.ask("GET", url, headers={"range": f"bytes={len(data)}-"})[0] == 416
+    assert page.ask("GET", f"/media/{sounds['text/plain']}")[0] == 404
+    assert page.ask("GET", "/media/" + "0" * 64)[0] == 404
+
+
 PATHS = (
+    "/media/../runner.db",
     "/images/../runner.db",
     "/images/%2e%2e%2frunner.db",
     "/images/..%5crunner.db",

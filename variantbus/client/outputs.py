@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bus.contracts.jobs import PipelinesReply
 from bus.contracts.outputs import OutputParams, OutputReply
@@ -32,6 +32,36 @@ def fetch_output(runner: str, sha256: str, keys: Keys | None, *, thumbnail: bool
             break
     if offset != reply.size or not (thumbnail or digest.hexdigest() == sha256):
         raise ControlError("internal", f"{sha256}: the content does not match its hash; check the runner's disk")
+
+
+class Opened(NamedTuple):
+    """A result from some byte on."""
+
+    media_type: str
+    size: int  # of all of it
+    parts: Iterator[bytes]
+
+
+def open_output(runner: str, sha256: str, keys: Keys | None, start: int = 0) -> Opened:
+    """Return a result from a byte on; its parts are fetched as they are taken.
+
+    Raises:
+        ControlError: the runner does not have it.
+    """
+
+    def part(offset: int) -> OutputReply:
+        params = OutputParams(sha256=sha256, offset=offset)
+        return request(runner, "output", params, OutputReply, PART_SECONDS, keys=keys)
+
+    def parts() -> Iterator[bytes]:
+        offset, data = start, first.data
+        while data:
+            yield data
+            offset += len(data)
+            data = part(offset).data if offset < first.size else b""
+
+    first = part(start)
+    return Opened(first.media_type, first.size, parts())
 
 
 def fetch_beginning(runner: str, sha256: str, keys: Keys | None) -> Beginning | None:

@@ -21,11 +21,13 @@ from bus.protocol.control import ControlError
 from bus.protocol.json_values import from_json
 from bus.protocol.validation import InvalidInputError
 from variantbus.dashboard.feed import Feed
+from variantbus.dashboard.ranges import UnsatisfiableError
 from variantbus.dashboard.services import CHANGES, Services
 
 STATIC: Final = Path(__file__).parent / "static"
 HASH: Final = re.compile(r"[0-9a-f]{64}")
-PICTURES: Final = ("image/png", "image/jpeg", "image/webp")  # no SVG: it may hold scripts
+# no SVG: it may hold scripts
+PICTURES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 FOR_EVER: Final = "public, max-age=31536000, immutable"  # an address with a hash is always the same picture
 STATUS: Final = {"invalid_request": 400, "unauthorized": 403, "not_found": 404, "conflict": 409, "too_large": 413}
 AWAY: Final = 503
@@ -68,6 +70,7 @@ class Pages:
             Route(f"{one}/job.toml", _file(ask.job, "application/toml")),
             Route("/images/{sha256}", self._picture),
             Route("/preview", self._preview),
+            Route("/media/{sha256}", self._media),
             Route("/files/{sha256}", self._file),
             Route("/api/files/{sha256}", _json(lambda request, _: ask.beginning(_hash(request)))),
         ]
@@ -97,6 +100,21 @@ class Pages:
             return _error(STATUS.get(getattr(error, "code", "invalid_request"), AWAY), str(error))
         headers = {"content-disposition": "attachment", "cache-control": FOR_EVER}
         return StreamingResponse(chain([first], parts), media_type="application/octet-stream", headers=headers)
+
+    async def _media(self, request: Request) -> Response:
+        """Answer a player with a video or a sound, or with the part of it that it asks for."""
+        try:
+            sha256, wanted = _hash(request), request.headers.get("range", "")
+            found = await run_in_threadpool(lambda: self._services.media(sha256, wanted))
+        except ControlError as error:
+            return _error(STATUS.get(error.code, AWAY), error.message)
+        except UnsatisfiableError:
+            return _error(416, "there is no such part")
+        headers = {"accept-ranges": "bytes", "cache-control": FOR_EVER, "content-length": str(found.size)}
+        if found.span:
+            start, end = found.span
+            headers |= {"content-range": f"bytes {start}-{end - 1}/{found.size}", "content-length": str(end - start)}
+        return StreamingResponse(found.parts, 206 if found.span else 200, headers, found.media_type)
 
     async def _preview(self, request: Request) -> Response:
         job_id = request.query_params.get("job", "")

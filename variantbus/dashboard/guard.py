@@ -18,6 +18,7 @@ READS: Final = ("GET", "HEAD")
 TOKEN: Final = "x-token"  # noqa: S105 - the name of a header
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

@@ -1,7 +1,8 @@
 """The requests of browsers to the runner and the learning service; each call blocks until its answer."""
 
+import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,9 +16,10 @@ from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
 from variantbus.client.experiments import ask_recommendation
 from variantbus.client.health import Health, ask
-from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_picture
+from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_picture, open_output
 from variantbus.client.planning import create
 from variantbus.client.records import export_of, job_of
+from variantbus.dashboard.ranges import Span, span_of
 from variantbus.reports.export import Exported, to_csv, to_json
 from variantbus.reports.health import MIB, Thresholds
 from variantbus.reports.html import beginning_text, media_type_of, report_html
@@ -43,6 +45,18 @@ CHANGES: Final = {
     "compare": "comparison.add",
     "undo-comparison": "comparison.undo",
 }
+
+
+PLAYED: Final = re.compile(r"(video|audio)/[a-z0-9.+-]+")
+
+
+class Media(NamedTuple):
+    """What a player is given; `span` is the part of it, None if it is all."""
+
+    media_type: str
+    size: int
+    span: Span | None
+    parts: Iterator[bytes]
 
 
 class Services:
@@ -128,6 +142,22 @@ class Services:
         """Yield the parts of a result as they arrive."""
         return fetch_output(self.runner, sha256, self._keys)
 
+    def media(self, sha256: str, wanted: str) -> Media:
+        """Return a video or a sound for a player, or the part of it that a `Range` header names.
+
+        Raises:
+            ControlError: the runner does not have it, or it is neither.
+            UnsatisfiableError: it has no such part.
+        """
+        found = open_output(self.runner, sha256, self._keys)
+        if not PLAYED.fullmatch(found.media_type):
+            raise ControlError("not_found", "there is no such video or sound")
+        span = span_of(wanted, found.size)
+        if span is None:
+            return Media(found.media_type, found.size, None, found.parts)
+        parts = found.parts if not span.start else open_output(self.runner, sha256, self._keys, span.start).parts
+        return Media(found.media_type, found.size, span, _cut(parts, span.end - span.start))
+
     def beginning(self, sha256: str) -> dict[str, object]:
         """Return the size of a result, and how it begins if it is a text.
 
@@ -152,6 +182,15 @@ class Services:
 
     def _ask(self, method: str, params: object, seconds: float = REQUEST_SECONDS) -> Any:
         return request(self.learning, method, params, dict, seconds, keys=self._keys)
+
+
+def _cut(parts: Iterator[bytes], left: int) -> Iterator[bytes]:
+    """Yield so many bytes."""
+    for part in parts:
+        yield part[:left]
+        left -= len(part)
+        if left <= 0:
+            return
 
 
 def definition_of(body: Any) -> ExperimentDefinition:

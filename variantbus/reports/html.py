@@ -255,6 +255,10 @@ def media_type_of(data: bytes) -> str:
         return "image/png"
     if data.startswith(b"\xff\xd8"):
         return "image/jpeg"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "image/avif"
     return "image/webp" if data[8:12] == b"WEBP" else "application/octet-stream"
 
 

@@ -25,6 +25,11 @@ export function picture(sha256, thumbnail = true) {
   return `/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
 }
 
+/** Return the URL from which a player takes a video or a sound. */
+export function media(sha256) {
+  return `/media/${sha256}`;
+}
+
 /** Return the URL under which a result is saved as it is. */
 export function file(sha256) {
   return `/files/${sha256}`;

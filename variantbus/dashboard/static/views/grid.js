@@ -1,8 +1,9 @@
 // The live grid: columns are values and rows are seeds, or the other way round. Only visible cells are in the page.
 
-import { of, picture, post } from "../api.js";
+import { of, post } from "../api.js";
 import { fill, h, say, fileName, numberText, stars } from "../dom.js";
 import { cellKey, repeats, state, unknownState } from "../state.js";
+import { askedAbout, lengthText, tileOf } from "../media.js";
 import { previewOf } from "../preview.js";
 import { planeChooser } from "./planes.js";
 import { openViewer } from "../viewer.js";
@@ -157,15 +158,17 @@ export function gridView(id) {
 
   function paintCell(one, place) {
     const known = state.open.cells.get(place.key) ?? { state: unknownState(), images: [], warnings: [], progress: 0, metrics: {} };
-    const image = known.images?.find((each) => each.width && each.height);
+    const asked = askedAbout(known.images ?? []);
+    const [image] = asked;
     one.className = `cell ${known.state}${known.warnings?.length ? " warned" : ""}`;
     one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, ${conditionText(state.open.status?.definition, place.repeat)}: ${known.error ?? known.state}`);
     if (image) {
       const rating = state.open.ratings.get(image.sha256);
+      const tile = tileOf(image);
       const present = one.querySelector("img:not(.so-far)");
-      const source = picture(image.sha256, true);
-      const img = present?.getAttribute("src") === source ? present : h("img", { src: source, alt: "", decoding: "async", draggable: "false" });
-      fill(one, unloaded(one, img), img, rating && stars(rating.stars), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
+      const shown = present && present.getAttribute("src") === tile.getAttribute("src") ? present : tile;
+      const length = [asked.length > 1 && `${asked.length} results`, lengthText(image)].filter(Boolean).join(" · ");
+      fill(one, unloaded(one, shown), shown, rating && stars(rating.stars), length && h("span", { class: "mark length" }, length), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
       one.title = Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`).join("\n");
     } else if (known.state === "running") fill(one, previewOf(one, known, () => paintCell(one, place)), h("progress", { max: 1, value: known.progress || null }));
     else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? results(known) : known.state)));
@@ -180,7 +183,7 @@ export function gridView(id) {
 
   /** Return the preview that stays in a cell until its picture is loaded, null if there is none. */
   function unloaded(one, img) {
-    const before = img.complete ? null : one.querySelector(".so-far");
+    const before = img.complete !== false ? null : one.querySelector(".so-far");
     if (before) img.onload = img.onerror = () => before.remove();
     return before;
   }

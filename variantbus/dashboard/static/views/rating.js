@@ -1,7 +1,8 @@
 // Rating by keyboard: one picture after the other with stars, or two side by side. Unfinished input is kept.
 
-import { get, of, picture, post } from "../api.js";
+import { get, of, post } from "../api.js";
 import { h, fill, say, stars } from "../dom.js";
+import { askedAbout, fullView, kindOf, together } from "../media.js";
 import { pictures, state } from "../state.js";
 import { decideBy, objectiveNow } from "./objective.js";
 import { conditionText, valueText } from "../values.js";
@@ -42,7 +43,7 @@ export function ratingView(id) {
 
   /** Return the pictures in rating order; blind rating shuffles them, always in the same way. */
   function ordered() {
-    const found = pictures().filter(({ image }) => image.width && image.height);
+    const found = askedAbout(pictures(), ({ image }) => image);
     if (isBlind) found.sort((one, other) => hash(id + one.sha256) - hash(id + other.sha256));
     return found;
   }
@@ -136,6 +137,7 @@ export function ratingView(id) {
     drawHint();
     stage.classList.toggle("pair", isPairs);
     if (!shown) {
+      delete stage.dataset.shown;
       fill(stage, h("p", { class: "word" }, isPairs ? "There are no two values with pictures yet." : "There is no picture yet."));
       fill(about);
       fill(buttons);
@@ -147,8 +149,7 @@ export function ratingView(id) {
 
   function drawOne() {
     const rating = state.open.ratings.get(shown.sha256);
-    const source = picture(shown.sha256, false);
-    if (stage.querySelector("img")?.getAttribute("src") !== source) fill(stage, h("img", { src: source, alt: "the picture to rate" }));
+    drawStage([shown.image], () => fullView(shown.image, "the picture to rate"));
     const isTold = !isBlind || rating;
     fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, ${conditionText(state.open.status.definition, shown.repeat)} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
     fill(buttons, [1, 2, 3, 4, 5].map((number) => h("button", { onclick: () => rate(number) }, "★".repeat(number), h("kbd", {}, number))), h("button", { onclick: reject }, "Reject", h("kbd", {}, "x")), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
@@ -158,10 +159,27 @@ export function ratingView(id) {
   }
 
   function drawPair() {
-    fill(stage, [["left", shown.left], ["right", shown.right]].map(([side, image]) => h("button", { class: "side", "aria-label": `${side} is better`, onclick: () => answer(side) }, h("img", { src: picture(image.sha256, false), alt: side }))));
+    drawStage([shown.left, shown.right], () => [["left", shown.left], ["right", shown.right]].map(([side, image]) => sideOf(side, image)));
     fill(about, "Which one is better? Their values are not shown.");
     fill(buttons, [["left", "Left", "←"], ["tie", "Tie", "t"], ["both_bad", "Both bad", "x"], ["right", "Right", "→"]].map(([outcome, text, name]) => h("button", { onclick: () => answer(outcome) }, text, h("kbd", {}, name))), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
     keys.textContent = "← →: that one is better · t: tie · x: both bad · u: undo";
+  }
+
+  /** Draw what is rated, unless it is there: a video would begin anew. */
+  function drawStage(images, view) {
+    const key = images.map((image) => image.sha256).join(" ");
+    if (stage.dataset.shown === key) return;
+    stage.dataset.shown = key;
+    fill(stage, view());
+    together(stage);
+  }
+
+  /** Return one of two; a picture is chosen by a click on it, while a click on a player plays. */
+  function sideOf(side, image) {
+    const view = fullView(image, side);
+    const choice = { "aria-label": `${side} is better`, onclick: () => answer(side) };
+    if (kindOf(image) === "picture") return h("button", { class: "side", ...choice }, view);
+    return h("div", { class: "side" }, view, h("button", choice, "This one"));
   }
 
   async function rate(number, more = note.value) {
@@ -214,6 +232,7 @@ export function ratingView(id) {
 
   function key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), textarea, select, dialog *")) return;
+    if (event.target.matches("video, audio") && /^Arrow/.test(event.key)) return; // it goes on or back
     const pairKeys = { ArrowLeft: "left", ArrowRight: "right", t: "tie", x: "both_bad" };
     if (event.key === "u") undo();
     else if (isPairs && pairKeys[event.key]) answer(pairKeys[event.key]);
