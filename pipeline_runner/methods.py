@@ -127,13 +127,13 @@ class JobMethods:
             check_request(self._scorers, request.score, spec.metrics or ())
         topic_of(JOB_COMPLETED, request.learning_context)  # raises if no topic can be made of it
 
-    def check_score(self, job: NormalizedJobRecord, score: ScoreSettings) -> None:
-        """Refuse scorers that a completed job cannot have; its pipeline may be gone.
+    def check_score(self, job: NormalizedJobRecord | None, score: ScoreSettings) -> None:
+        """Refuse scorers that a completed job cannot have, whose pipeline may be gone; without one, that none can.
 
         Raises:
             InvalidInputError, StorageError: as for `check_request`.
         """
-        stage = self._stages().get(job.pipeline, {}).get(job.stage)
+        stage = self._stages().get(job.pipeline, {}).get(job.stage) if job else None
         check_request(self._scorers, score, (stage.metrics if stage else None) or ())
 
     def _cancel(self, params: CancelParams) -> CancelReply:

@@ -27,9 +27,11 @@ from learning_service.archive.imports import (
     check_import,
     completed_job,
     finished,
+    harmless,
     joined,
     pictures_by_job,
     planned_variants,
+    without_score_program,
 )
 from learning_service.experiments import variants
 from learning_service.experiments.judgements import Picture, Preference
@@ -104,7 +106,7 @@ class Importer:
                 bodies += [_decode_part(body) for (body,) in self._log.query(SQL["select_part"], (name, part))]
                 yield None
             if len(bodies) == parts:  # otherwise the request came twice, and the first one has made it
-                yield from self._make_whole(joined(bodies))
+                yield from self._make_whole(harmless(joined(bodies)))
         finally:
             self._store.being_made.discard(name)
 
@@ -190,7 +192,7 @@ class Importer:
         for page in self._store.results.pages(known.experiment_id):
             coming -= {(row.job_id, row.state, row.finished_at) for row in page}
             yield None
-        if known.definition != whole.definition or coming:
+        if without_score_program(known.definition) != whole.definition or coming:
             advice = "import it under a new id: `variantbus experiment import FILE --as-new`"
             text = f"experiment {known.experiment_id} is here already with other records; {advice}"
             raise ControlError("conflict", text)

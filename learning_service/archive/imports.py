@@ -6,7 +6,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from bus.contracts.archive import ImportParams, Records, ResultRecord
+from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.messages import ImageRef, JobCompleted, JobError, JobResult, LearningContext
+from bus.contracts.scoring import without_program
 from bus.contracts.values import identity
 from bus.protocol.validation import InvalidInputError
 from bus.transport.steps import Steps
@@ -103,6 +105,16 @@ def pictures_by_job(records: Records) -> Steps[dict[str, list[ImageRef]]]:
         if place % AT_ONCE == 0:
             yield None
     return found
+
+
+def harmless(whole: ImportParams) -> ImportParams:
+    """Return an import whose experiment starts no program that somebody else has written into it for its scores."""
+    return replace(whole, definition=without_score_program(whole.definition))
+
+
+def without_score_program(definition: ExperimentDefinition) -> ExperimentDefinition:
+    """Return a definition whose scores come of scorers alone that the runner has."""
+    return replace(definition, score=without_program(definition.score))
 
 
 def completed_job(whole: ImportParams, record: ResultRecord, images: Sequence[ImageRef]) -> JobCompleted:

@@ -88,7 +88,14 @@ def job_request(
         ),
         priority=definition.priority,
         exclusive=runs_alone(definition),
+        score=definition.score,
+        score_base=score_base(experiment_id, job.repeat_index) if definition.score else "",
     )
+
+
+def score_base(experiment_id: str, repeat_index: int) -> str:
+    """Return how the ids of all rounds of the job begin that has the first value and this repeat."""
+    return job_id(experiment_id, PlannedJob(0, repeat_index)).removesuffix("0")
 
 
 def _settings_named(definition: ExperimentDefinition) -> tuple[str, ...] | UnsetType:
@@ -166,10 +173,10 @@ def check_plan(
         ImportError: a sample or a search needs scipy, which is not installed.
     """
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
-    check_objective(definition, spec)
     if definition.score:
         check_score(definition.score, spec.metrics or ())
         check_size("score", definition.score, SCORE_BYTES)
+    check_objective(definition, spec)
     check_blocks(definition)
     offered = variables_of(spec, shared_config(definition))
     check_axes(definition, spec, offered)

@@ -40,9 +40,10 @@ class Objectives:
         definition = decided_by(experiment.definition, params)
         offered = self._dispatcher.pipelines().get(definition.pipeline, {})
         spec = offered.get(definition.stage, StageSpec())
-        check_objective(definition, spec)
         if params.score and definition.score:
+            check_score(params.score, spec.metrics or ())
             check_score(definition.score, spec.metrics or ())
+        check_objective(definition, spec)
         if definition != experiment.definition:
             with self._log.transaction(sync=True) as tx:
                 work = UnitOfWork(tx, self._store)

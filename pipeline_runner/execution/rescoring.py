@@ -53,10 +53,10 @@ class Rescoring:
         store: JobStore,
         measuring: Measuring,
         *,
-        check: Callable[[NormalizedJobRecord, ScoreSettings], None],
+        check: Callable[[NormalizedJobRecord | None, ScoreSettings], None],
         write: Callable[[str, ScoreSettings, dict[str, float]], None],
     ) -> None:
-        """`check` refuses scorers that a job cannot have, by InvalidInputError; `write` adds measures to a job."""
+        """`check` refuses scorers that a job, or none at all, cannot have; `write` adds measures to a job."""
         self._loop, self._store, self._measuring, self._check = loop, store, measuring, check
         self._write = write
         self._wishes: dict[str, Wish] = {}  # by job
@@ -70,7 +70,9 @@ class Rescoring:
     def ask(self, params: ScoreParams) -> Steps[ScoreReply]:
         """Answer `job.score`."""
         name, accepted, unknown = params.experiment_id, 0, 0
-        if params.jobs and params.score is None:
+        if params.score:
+            self._check(None, params.score)
+        elif params.jobs:
             raise InvalidInputError("score: missing; say what is to measure the jobs")
         for job_id, base in params.jobs.items():
             record = self._find(job_id)

@@ -12,6 +12,7 @@ from bus.contracts.archive import HistoryParams, HistoryReply, RecordsParams, Re
 from bus.contracts.experiments import CreateParams, ExperimentParams
 from bus.contracts.feedback import CompareParams, RatedReply, RateParams
 from bus.contracts.messages import RecommendationUpdated
+from bus.contracts.scoring import ScoreSettings
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, ErrorBody
@@ -139,6 +140,26 @@ def test_a_known_id_with_other_records_is_a_conflict(services: Services) -> None
     assert request(address_of(learning), "image.rate", params, RatedReply).rated == 3
     assert rejections(learning) == []
     assert query(learning, "SELECT count(*) FROM import_parts") == [(0,)]
+
+
+@pytest.mark.fault(item="B70")
+def test_an_imported_experiment_has_no_program_that_scores(
+    services: Services, other: ServiceThread[LearningService]
+) -> None:
+    """The scorers by name stay; importing the same again, also where it comes from, is idempotent."""
+    score = ScoreSettings(use=("sharpness",), command=("rm", "-rf", "/"), metrics=("loss",))
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    create(learning, replace(PLAN, score=score))
+    exported = export(learning)
+    assert exported.definition.score == score
+
+    for _ in range(2):
+        send(address_of(other), exported, None)
+    send(address_of(learning), exported, None)
+
+    assert show(other).definition.score == ScoreSettings(use=("sharpness",))
+    assert show(learning).definition.score == score
 
 
 def test_a_seed_of_which_nothing_is_known_is_cancelled(services: Services) -> None:

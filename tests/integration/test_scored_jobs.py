@@ -83,6 +83,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(
     assert refused.value.message == told
 
 
+@pytest.mark.fault(item="F183")
 def test_a_scorer_that_fails_costs_only_its_number(scoring_runner: ScoringRunner, tmp_path: Path) -> None:
     """The job completes with the others, and a warning that has the reason."""
     score = replace(by_program(tmp_path, 'sys.exit("no model")'), use=("contrast",))
@@ -141,6 +142,7 @@ def test_an_earlier_result_is_measured_as_the_new_job_asks(scoring_runner: Scori
     assert (sorted(third.metrics), third.warnings, third.reused_from) == (["own"], (), "a")
 
 
+@pytest.mark.fault(item="F184")
 def test_a_shutdown_repeats_the_measuring_and_not_the_picture(scoring_runner: ScoringRunner, tmp_path: Path) -> None:
     """The next start measures what was made; unless its files are gone, then it is made again."""
     body = 'if total < 2:\n    time.sleep(600)\nanswer({"value": 0.5})'
@@ -223,6 +225,7 @@ def test_why_a_job_could_not_be_measured_is_told(scoring_runner: ScoringRunner, 
     assert [one.job_id for one in scoring_runner.scored()] == ["a"]
 
 
+@pytest.mark.fault(item="F184")
 def test_a_stop_while_completed_jobs_are_measured_loses_nothing(scoring_runner: ScoringRunner, tmp_path: Path) -> None:
     """The same request goes on with those that have no number yet."""
     score = by_program(tmp_path, 'if total == 2:\n    time.sleep(600)\nanswer({"value": 0.5})')

@@ -8,7 +8,14 @@ from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.messages import JobProgress, LearningContext, VariantState, decode_body
 from bus.contracts.values import cited
 from bus.protocol.validation import InvalidInputError
-from learning_service.events.router import DISCOVERED_JOBS, Applied, JobEvent, Late, LearningController, Rejected
+from learning_service.events.router import (
+    DISCOVERED_JOBS,
+    Applied,
+    JobEvent,
+    Late,
+    LearningController,
+    Rejected,
+)
 from learning_service.experiments.model import experiment_status
 from learning_service.experiments.variants import ENDED
 from tests.support.factories import (

@@ -30,6 +30,10 @@ COMMANDS: Final = {
         "variantbus.cli.revise:set_",
         "Let something else decide an experiment, also after its end: objective=stars, objective=loss goal=minimize.",
     ),
+    "score": Late(
+        "variantbus.cli.score:score",
+        "Measure the pictures that an experiment has: by SCORERs, by those of FILE, or once more by its own.",
+    ),
     "export": Late(
         "variantbus.cli.archive:export",
         "Write everything about an experiment: jobs, pictures by their hashes, ratings, recommendation.",

@@ -8,7 +8,7 @@ from bus.console.options import keys_option, runner_option
 from bus.console.printable import last_line
 from bus.console.process import user_errors
 from bus.console.table import Column, Table
-from bus.contracts.jobs import LaneView, PipelinesReply
+from bus.contracts.jobs import LaneView, PipelinesReply, ScorerSpec
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec, bounds_text
 from bus.protocol.validation import InvalidInputError, near_miss
 from bus.transport.client import request
@@ -44,6 +44,8 @@ def pipelines(name: str, *, as_json: bool, runner: str, keys: Keys | None) -> No
             _print_stages(reply.pipelines[name])
         else:
             print_table(overview(reply))
+            if reply.scorers:
+                print_table(scorer_table(reply.scorers))
 
 
 def _print_stages(stages: dict[str, StageSpec]) -> None:
@@ -68,6 +70,14 @@ def overview(reply: PipelinesReply) -> Table:
         lane = reply.lanes.get(name, idle)
         running = f"{lane.running} of {lane.concurrency}"
         table.add(name, " ".join(stages), str(lane.queued), running, lane.waits_for)
+    return table
+
+
+def scorer_table(scorers: dict[str, ScorerSpec]) -> Table:
+    """List what can measure pictures, with its options."""
+    table = Table("scorer", Column("measures", wraps=True), "options", title="[score] use = […]")
+    for name, spec in sorted(scorers.items()):
+        table.add(name, spec.about, " ".join(spec.options))
     return table
 
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from bus.console.printable import printable
-from bus.contracts.archive import HistoryParams, HistoryReply, Kind, Records, RecordsParams, RecordsReply
+from bus.contracts.archive import HistoryParams, HistoryReply, Kind, Records, RecordsParams, RecordsReply, ResultRecord
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
@@ -28,6 +28,11 @@ def export_of(learning: str, experiment_id: str, keys: Keys | None) -> Exported:
         records=records,
         recommendation=view.recommendation,
     )
+
+
+def results_of(learning: str, experiment_id: str, keys: Keys | None = None) -> list[ResultRecord]:
+    """Return how the jobs of an experiment ended, fetched page by page."""
+    return [one for one in _records(learning, experiment_id, "results", keys) if isinstance(one, ResultRecord)]
 
 
 def _records(learning: str, experiment_id: str, kind: Kind, keys: Keys | None) -> list[object]:

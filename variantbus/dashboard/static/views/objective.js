@@ -31,7 +31,8 @@ export function objectiveChoice(id) {
   function update() {
     const metrics = [...(state.open?.variants.values() ?? [])].flatMap((one) => Object.keys(one.metrics));
     const now = objectiveNow();
-    const all = [...new Set([...OF_PEOPLE, "seconds", ...metrics, now])];
+    const score = state.open?.status?.definition.score;
+    const all = [...new Set([...OF_PEOPLE, "seconds", ...metrics, ...(score?.use ?? []), ...(score?.metrics ?? []), now])];
     const goal = state.open?.recommendation?.objective.startsWith("minimize") ? "minimize" : "maximize";
     const wanted = JSON.stringify([all, now, goal]);
     if (wanted === drawn) return; // a list that is open stays open
