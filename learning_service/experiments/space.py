@@ -98,7 +98,7 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
 
         def find(value: VariantValue) -> Point | None:
             parts = value if isinstance(value, dict) else {self.axes[0].name: value}
-            found = [places[name].get(identity(part)) for name, part in parts.items() if name in places]
+            found = [of.get(identity(parts[name])) if name in parts else None for name, of in places.items()]
             point = tuple(place for place in found if place is not None)
             return point if len(point) == len(self.axes) else None
 

@@ -292,3 +292,20 @@ def test_an_objective_that_jobs_or_people_report_is_taken(objective: str, metric
     stages = {"txt2img": replace(PIPELINES["embedded"]["txt2img"], metrics=metrics)}
 
     assert check_plan(replace(definition(), objective=objective), {"embedded": stages})
+
+
+def test_a_search_may_be_over_more_combinations_than_a_plan_has() -> None:
+    """It is checked by its first round, and its budget keeps it below the limit."""
+    knobs = tuple(Variable(name=name, start=1, stop=60, step=1) for name in ("steps", "cfg_scale"))
+    knobs = (replace(knobs[0], stop=100), replace(knobs[1], stop=30))
+    plan = replace(
+        definition(config={}), variable=None, variables=knobs, mode="adaptive", budget=50, jobs_per_variant=1
+    )
+
+    assert len(check_plan(plan, PIPELINES)) == 9
+    assert len(check_plan(plan, PIPELINES, 3000)) == 3000
+    assert len(check_plan(replace(plan, sample=20), PIPELINES)) == 20
+    with pytest.raises(
+        InvalidInputError, match=r"^budget: a search over 3000 combinations has at most 1000 jobs; take"
+    ):
+        check_plan(replace(plan, budget=1001), PIPELINES)

@@ -55,7 +55,9 @@ def test_the_point_of_a_value_is_found_and_a_stranger_has_none() -> None:
     grid, mixed = space(RANGE, STEPS), space(Variable(name="x", values=[1, True, "a"]))
     assert all(grid.finder()(grid.value(point)) == point for point in grid.points())
     assert grid.finder()({"cfg_scale": 1, "steps": 8}) == (0, 1)
+    assert grid.finder()({"steps": 8, "cfg_scale": 1}) == (0, 1)
     assert grid.finder()({"cfg_scale": 1, "steps": 9}) is None
+    assert grid.finder()({"cfg_scale": 1}) is None
     assert grid.finder()(1) is None
     assert [mixed.finder()(value) for value in (1, True, "a", False)] == [(0,), (1,), (2,), None]
 
@@ -85,3 +87,30 @@ def test_of_a_grid_of_many_axes_what_is_near_and_an_even_spread_is_considered() 
     for axis in range(6):
         counts = [sum(point[axis] == place for point in found) for place in range(1, 10)]
         assert max(counts) < 1.6 * min(counts)
+
+
+def test_the_first_round_of_many_variables_is_spread_over_all_of_them() -> None:
+    """Of each as many values as there is room for; or as many points as a person wants."""
+    many = space(RANGE, STEPS, TEXTS)
+    first = first_round(many)
+    assert len(set(map(str, first))) == len(first) == 12
+    for name, least in (("cfg_scale", 8), ("steps", 4), ("sampler", 5)):
+        assert len({value[name] for value in first if isinstance(value, dict)}) >= least
+    assert first_round(many) == first != first_round(many, seed=1)
+    assert len(first_round(many, 30)) == 30
+    assert len(first_round(space(RANGE), 7)) == 7
+
+
+def test_a_first_round_that_meets_skipped_points_takes_others() -> None:
+    """As many as there would be; none of them is skipped, though corners are."""
+    definition = ExperimentDefinition(
+        name="x", variables=(RANGE, STEPS), skip=({"steps": 16, "cfg_scale": "<1.5"}, {"cfg_scale": 2})
+    )
+    points = space_of(definition)
+    first = first_round(points)
+
+    assert points.size == 44
+    assert len(list(points.points())) == 35
+    assert len(first) == 9
+    find = points.finder()
+    assert all((point := find(value)) is not None and points.has(point) for value in first)
