@@ -237,6 +237,12 @@ def test_more_pictures_keep_the_places_of_those_before() -> None:
     before = plan(found(settings), "Random")
     after = plan(found([*settings, {**settings[0], "seed": 99}]), "Random", present=present(before))
     assert places(after) == [(0, 3, 0)]
+    with pytest.raises(InvalidInputError, match="adopted by cfg_scale; to compare it by seed make a new"):
+        plan(found(settings), "Random", by=["seed"], present=present(before))
+    unseeded: list[Settings] = [{"prompt": "fox", "cfg_scale": cfg} for cfg in (3, 7, 3)]
+    none = plan(found(unseeded), "None")
+    again = plan(found([*unseeded, unseeded[0]]), "None", present=present(none))
+    assert (places(again), again.are_paired) == ([(0, 2, 0)], False)
     with pytest.raises(InvalidInputError, match="prompts vary otherwise"):
         plan(found([*settings, {**settings[0], "prompt": "star"}]), "Random", present=present(before))
 

@@ -86,8 +86,8 @@ def plan(
     kept = selected(compared, where or {})
     pictures, compared = [found[place] for place in kept], [compared[place] for place in kept]
     chosen = choose(compared, by or _axes_before(present))
-    if present and (chosen.prompts is None) != (not present.definition.blocks):
-        raise InvalidInputError("the prompts vary otherwise than before; adopt the folder as a new one with --name")
+    if present:
+        _check_alike(present.definition, chosen)
     definition = _definition(found, compared, chosen, name) if present is None else present.definition
     ignored: list[Ignored] = []
     mine: list[tuple[Found, Settings]] = []
@@ -148,6 +148,16 @@ def _with_tool(found: Sequence[Found]) -> list[Settings]:
 
 def _axes_before(present: Present | None) -> list[str]:
     return [knob.name for knob in present.definition.knobs] if present else []
+
+
+def _check_alike(before: ExperimentDefinition, chosen: Chosen) -> None:
+    """Refuse to add pictures to an experiment that is compared by something else."""
+    names = [axis.name for axis in chosen.axes]
+    if names != [knob.name for knob in before.knobs]:
+        text = f"it was adopted by {before.variable_name}; to compare it by {' and '.join(names)}"
+        raise InvalidInputError(f"{text} make a new experiment with --name")
+    if (chosen.prompts is None) != (not before.blocks):
+        raise InvalidInputError("the prompts vary otherwise than before; make a new experiment of it with --name")
 
 
 def _definition(
@@ -266,7 +276,7 @@ class _Places:
             if one.image.seed is not None:
                 seeds_at.setdefault(rank, set()).add(one.image.seed)
         if self.hashes:
-            self.are_paired = all(len(seeds) == 1 for seeds in seeds_at.values())
+            self.are_paired = bool(seeds_at) and all(len(seeds) == 1 for seeds in seeds_at.values())
             self._rank_of = {min(seeds): rank for rank, seeds in seeds_at.items()} if self.are_paired else {}
         else:
             self.are_paired = self._come_again(mine)

@@ -1,9 +1,12 @@
 """The nodes of a workflow in ComfyUI's API format: reading an export, and finding inputs in it."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from bus.protocol.validation import InvalidInputError
+from pipeline_runner.metadata.texts import texts_of
+from pipeline_runner.outputs.containers import format_of
 
 SEED_INPUTS: Final = ("seed", "noise_seed")  # as ComfyUI's own nodes and most others name them
 EXPORT: Final = (
@@ -12,6 +15,8 @@ EXPORT: Final = (
 )
 Graph = dict[str, dict[str, Any]]
 """Node id → `{"class_type": …, "inputs": {name: value, or a link [node id, slot]}}`."""
+
+Convert = Callable[[dict[str, Any]], Graph]
 
 
 class Target(NamedTuple):
@@ -25,21 +30,44 @@ class Target(NamedTuple):
         return f"{self.node}.{self.input}"
 
 
-def read_graph(data: bytes) -> Graph:
-    """Read an export, or the chunk `prompt` of a picture; what the server writes into that for itself is left out.
+class EditorFormatError(InvalidInputError):
+    """The workflow is one for the editor; it can be converted by what the server's nodes take."""
+
+
+def read_graph(data: bytes, convert: Convert | None = None) -> Graph:
+    """Read an export, or a picture that ComfyUI has saved; what the server writes into that for itself is left out.
+
+    `convert` makes nodes of a workflow for the editor.
 
     Raises:
+        EditorFormatError: it is one, and there is no `convert`.
         InvalidInputError: it is neither; the sentence says how to make an export.
     """
+    told = _embedded(data)
     try:
-        found = json.loads(data)  # with NaN, which the server writes into pictures
+        found = json.loads(told)  # with NaN, which the server writes into pictures
     except (ValueError, RecursionError):
         raise InvalidInputError(f"config.workflow: the file is no JSON; {EXPORT}") from None
     if isinstance(found, dict) and isinstance(found.get("nodes"), list):
-        raise InvalidInputError(f"config.workflow: the file is for the editor, not for the API; {EXPORT}")
+        if convert is None:
+            raise EditorFormatError(f"config.workflow: the file is for the editor, not for the API; {EXPORT}")
+        found = convert(found)
     if not isinstance(found, dict) or not found:
         raise InvalidInputError(f"config.workflow: the file has no nodes; {EXPORT}")
     return {node_id: _read_node(node_id, node) for node_id, node in found.items()}
+
+
+def _embedded(data: bytes) -> bytes | str:
+    """Return the workflow in a picture: its nodes, or else what the editor had; other bytes as they are."""
+    if format_of(data) is None and data[4:8] != b"ftyp":  # an AVIF begins so
+        return data
+    texts = texts_of(data)
+    told = list(texts.values())
+    for name in ("prompt", "workflow"):
+        marked = (text.partition(":")[2] for text in told if text.lower().startswith(f"{name}:"))  # as in Exif
+        if found := texts.get(name) or next(marked, ""):
+            return found
+    raise InvalidInputError(f"config.workflow: the picture has no workflow in it; {EXPORT}")
 
 
 def input_of(graph: Graph, target: Target) -> Any:

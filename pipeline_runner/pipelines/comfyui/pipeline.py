@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -17,8 +17,9 @@ from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
+from pipeline_runner.pipelines.comfyui.editor import converted
 from pipeline_runner.pipelines.comfyui.fetching import Fetching, GoneFiles
-from pipeline_runner.pipelines.comfyui.graph import Target
+from pipeline_runner.pipelines.comfyui.graph import EditorFormatError, Target
 from pipeline_runner.pipelines.comfyui.history import Ended
 from pipeline_runner.pipelines.comfyui.nodes import Nodes, check_against
 from pipeline_runner.pipelines.comfyui.prompt import PromptRun, Stopped
@@ -61,7 +62,7 @@ class ComfyuiPipeline(Pipeline):
 
     def check(self, _stage: str, config: Config) -> None:
         """Refuse a workflow that cannot be run, an input that is not there, and a value that a node does not take."""
-        workflow = _load(config)
+        workflow = _load(config, self._nodes)
         if self._nodes:
             check_against(self._nodes, workflow, config)
 
@@ -95,7 +96,7 @@ class ComfyuiPipeline(Pipeline):
             return failed_result("unreachable" if fault.kind == "timeout" else fault.kind, fault.message)
 
     def _run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
-        workflow = _load(job.config)
+        workflow = _load(job.config, self._nodes)
         if text := self._barren_since(workflow, job.queued_at):
             return failed_result(NOT_RUN, f"not run, as nothing came of the job before it: {text}")
         graph = patched(workflow.graph, {**values_of(workflow, job.config), **self._upload(workflow)})
@@ -158,20 +159,29 @@ class ComfyuiPipeline(Pipeline):
         }
 
 
-def _load(config: Config) -> Workflow:
+def _load(config: Config, nodes: Nodes | None) -> Workflow:
     """Read the files that a configuration names; pictures only have to be there.
+
+    A workflow for the editor is converted by what the nodes take, if they are known.
 
     Raises:
         InvalidInputError: naming the field and what to do.
     """
     version = find_file(_WORKFLOW, Path(str(config["workflow"])))
     ours = {key: config[key] for key in STAGE.config if key in config}
-    workflow = _workflow(version, msgspec.msgpack.encode(ours))
+    packed = msgspec.msgpack.encode(ours)
+    try:
+        workflow = _workflow(version, packed, None)
+    except EditorFormatError:
+        if nodes is None:
+            raise
+        workflow = _workflow(version, packed, nodes)
     for target, picture in workflow.images.items():
         find_file(f"config.images.{target}", picture)
     return workflow
 
 
 @lru_cache(maxsize=4)  # all jobs of an experiment have the same one, and each is checked
-def _workflow(version: FileVersion, config: bytes) -> Workflow:
-    return read_workflow(read_file(_WORKFLOW, version.path), msgspec.msgpack.decode(config))
+def _workflow(version: FileVersion, config: bytes, nodes: Nodes | None) -> Workflow:
+    convert = None if nodes is None else partial(converted, nodes=nodes)
+    return read_workflow(read_file(_WORKFLOW, version.path), msgspec.msgpack.decode(config), convert)

@@ -10,6 +10,7 @@ from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError, near_miss
 from pipeline_runner.pipelines.comfyui.graph import (
+    Convert,
     Graph,
     Target,
     described,
@@ -60,13 +61,16 @@ class Workflow:
         return frozenset(target for targets in self.inputs.values() for target in targets)
 
 
-def read_workflow(data: bytes, config: Config) -> Workflow:
+def read_workflow(data: bytes, config: Config, convert: Convert | None = None) -> Workflow:
     """Read an exported workflow and what a configuration, whose types are checked, says of it.
 
+    `convert` makes nodes of a workflow for the editor.
+
     Raises:
+        EditorFormatError: it is one, and there is no `convert`.
         InvalidInputError: naming the field and what to do.
     """
-    graph = read_graph(data)
+    graph = read_graph(data, convert)
     timeout = config.get("timeout_seconds", DEFAULT_TIMEOUT)
     workflow = Workflow(
         graph=graph,
