@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 from PIL import Image
 
 from bus.console.process import EXIT_REFUSED
@@ -42,6 +43,7 @@ class Services:
         self.hint = ""
         self.shown: list[tuple[int, ...]] = []  # colours left and right, and the size, of what was opened
         self.pictures: dict[str, bytes] = {sha256: picture(sha256) for sha256 in COLOURS}
+        self.reference = ImageRef(sha256=RED, path="x.png", width=1, height=1)
         self.viewer = 0  # what the viewer ends with
 
     def request(self, _address: str, method: str, params: Any, _reply: type, *_args: float, keys: None) -> object:
@@ -62,7 +64,7 @@ class Services:
         return ComparedReply(left=RED, right=BLUE, outcome=params.outcome, compared=len(self.answers))
 
     def _reference(self, sha256: str) -> ImageRef | None:
-        return ImageRef(sha256=sha256, path="x.png", width=1, height=1) if sha256 in self.pictures else None
+        return replace(self.reference, sha256=sha256) if sha256 in self.pictures else None
 
     def fetch(self, _runner: str, sha256: str, _keys: None) -> Iterator[bytes]:
         """Take the place of `variantbus.client.outputs.fetch_output`."""
@@ -206,3 +208,18 @@ def test_what_holds_is_said_in_a_line() -> None:
     assert rated_text(gone) == "aaaaaaaa: not rated; 1 picture rated"
     undone = ComparedReply(left=RED, right=BLUE, outcome="both_bad", compared=3)
     assert undone_text(undone) == "took back aaaaaaaa beside bbbbbbbb: both bad; 3 compared"
+
+
+def test_of_two_videos_each_has_a_file(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are opened, if that is asked for; nothing of them stays."""
+    services.reference = ImageRef(sha256=RED, path="x.webm", width=8, height=8, media_type="video/webm", frames=9)
+    opened: list[str] = []
+    monkeypatch.setattr("click.launch", lambda path: opened.append(Path(path).name))
+
+    result = compare("l\nq\n", "--open")
+
+    assert result.exit_code == 0, result.output
+    names = [Path(line).name for line in result.stdout.splitlines()]
+    assert names == [f"pair-{number}-{side}.webm" for number in (1, 2) for side in ("left", "right")] == opened
+    assert not Path(result.stdout.splitlines()[0]).exists()
+    assert services.answers == ["left"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -39,6 +40,7 @@ class Services:
         self.stars: dict[str, int] = {}
         self.hint = self.enough = ""
         self.data = picture()
+        self.reference = ImageRef(sha256=HASHES[0], path="x.png", width=8, height=8)
         self.shown = 0
 
     def request(self, _address: str, method: str, params: Any, _reply: type, *_args: float, keys: None) -> object:
@@ -48,7 +50,7 @@ class Services:
             assert isinstance(params, RatingNextParams)
             left = [one for one in HASHES if one not in self.stars]
             open_ = [one for one in left if one not in params.passed]
-            image = ImageRef(sha256=open_[0], path="x.png", width=8, height=8) if open_ else None
+            image = replace(self.reference, sha256=open_[0]) if open_ else None
             return RatingNextReply(
                 image=image, rated=len(self.stars), left=len(left), enough=self.enough, hint=self.hint
             )
@@ -161,3 +163,20 @@ def test_answers_are_digits_letters_or_words() -> None:
     """The end of the input means quit."""
     answers = [read_answer(line, ANSWERS) for line in (b"", b"5\n", b"P\n", b"Undo\n", b"0\n", b"\n", b"q")]
     assert answers == ["quit", "5", "pass", "undo", None, None, "quit"]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "suffix"),
+    [("video/mp4", ".mp4"), ("audio/flac", ".flac"), ("text/plain", ".txt"), ("model/x", ".glb")],
+)
+def test_what_is_no_picture_is_shown_as_it_is(services: Services, media_type: str, suffix: str) -> None:
+    """For the program that plays it; the file is gone at the end, too."""
+    services.reference = ImageRef(sha256=HASHES[0], path="x.glb", width=0, height=0, media_type=media_type)
+    services.data = b"whatever"
+
+    result = rate("4\n5\n3\n", "--next")
+
+    assert result.exit_code == 0, result.output
+    paths = [Path(line) for line in result.stdout.splitlines()]
+    assert [path.name for path in paths] == [f"picture-{number}{suffix}" for number in (1, 2, 3)]
+    assert not any(path.parent.exists() for path in paths)

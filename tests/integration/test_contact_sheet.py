@@ -39,7 +39,7 @@ def exported(seeds: int) -> Exported:
 @pytest.fixture(autouse=True)
 def no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no picture be there, and pages be small."""
-    monkeypatch.setattr(command, "fetch_picture", lambda *_: None)
+    monkeypatch.setattr(command, "fetch_picture", lambda *_, **__: None)
     monkeypatch.setattr(sheet, "MAX_SIDE", SIDE)
 
 

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.workspace import Finished, Workspace
+from variantbus.cli import shown
 from variantbus.cli.main import main
 
 
@@ -35,7 +36,7 @@ class MadeUpServices(Protocol):
 def put_in_place(monkeypatch: pytest.MonkeyPatch, module: ModuleType, services: MadeUpServices) -> None:
     """Let a module of the command line ask made-up services, and every id be what was typed."""
     monkeypatch.setattr(module, "request", services.request)
-    monkeypatch.setattr(module, "fetch_output", services.fetch)
+    monkeypatch.setattr(shown, "fetch_output", services.fetch)
     monkeypatch.setattr("click.launch", services.launch)
     monkeypatch.setattr("variantbus.cli.ids.resolved", lambda _kind, _address, typed, _keys: typed)
 

@@ -158,7 +158,7 @@ def test_it_is_said_under_which_prompts_each_value_is_tried() -> None:
 
 def test_results_that_are_no_pictures_are_named_with_their_hash() -> None:
     """The newest one; `variantbus job output` takes the hash."""
-    picture = replace(file("a", "x.png"), width=8, height=8)
+    picture = replace(file("a", "x.png"), width=8, height=8, media_type="image/png")
     one, other = file("b", "one.csv"), file("c", "two\x1b.csv")
 
     assert files_text((picture,)) == ""

@@ -84,6 +84,20 @@ def test_both_formats_are_read_as_they_were_written(grid: bool) -> None:
     assert [type(value) for value in from_csv(to_csv(exported)).values] == [type(value) for value in exported.values]
 
 
+def test_how_long_results_are_is_in_a_table_of_its_own_columns() -> None:
+    """A table without videos and sounds is as it was, and a variable may be called `frames`."""
+    exported = example(5, 7, 9, name="frames")
+    assert "media.duration" not in to_csv(exported)
+    first, *rest = exported.records.pictures
+    moving = replace(first, image=replace(first.image, media_type="video/webm", duration=1.25, frames=30))
+    pictures = [moving, *rest]
+    exported = replace(exported, records=replace(exported.records, pictures=pictures))
+
+    assert ",media.duration,media.frames," in to_csv(exported)
+    assert from_csv(to_csv(exported)) == exported
+    assert from_json(to_json(exported)) == exported
+
+
 @pytest.mark.fault(item="F150")
 @pytest.mark.parametrize("name", [*COLUMNS, "metric.match", "metric.", "variable.seed", "=x", "'=x", "a,b"])
 def test_a_variable_may_be_called_as_a_column_is(name: str) -> None:

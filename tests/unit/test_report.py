@@ -125,7 +125,7 @@ def test_nothing_that_a_person_typed_becomes_a_tag(values: list[VariantValue]) -
     assert not re.search(r"https?://|url\(|@import", text)
     assert page.text.count(EVIL) >= 6
     policy = next(attributes["content"] for _, attributes in page.tags if "http-equiv" in attributes)
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
 @pytest.mark.fault(item="F157")
@@ -291,6 +291,44 @@ def test_a_result_that_is_no_picture_has_its_name_its_text_and_a_link() -> None:
     assert "x" * 2000 + "…" in page.text
     assert "x" * 2001 not in page.text
     assert not [attrs for tag, attrs in page.tags if tag in {"img", "script"}]
+
+
+@pytest.mark.parametrize("room", [1 << 20, 5])
+def test_what_plays_is_in_the_report_while_there_is_room(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video with its frame, a sound, an animation in the place of its first frame; else how each is saved."""
+    monkeypatch.setattr("variantbus.reports.players.IN_ALL", room)
+    exported, made = example([0, 1])
+    job = exported.records.results[0].job_id
+    refs = [
+        replace(result("1", "a.webm"), media_type="video/webm", width=8, height=8, duration=1.0),
+        replace(result("2", "a.wav"), media_type="audio/wav"),
+        replace(result("3", "a.gif"), media_type="image/gif", width=8, height=8, frames=3),
+        replace(result("4", "gone.mp4"), media_type="video/mp4"),
+        replace(result("5", "odd.mp4"), media_type='video/mp4"><script>'),
+        replace(result("6", "long.mp4"), media_type="video/mp4", width=8, height=8),
+    ]
+    pictures = [PictureRecord(job_id=job, variant_index=0, repeat_index=0, image=ref) for ref in refs]
+    ratings = [RatingRecord(sha256="1" * 64, stars=3, note="")]
+    sizes = {"long.mp4": 3_000_000}
+
+    def read_file(image: ImageRef) -> Beginning | None:
+        name = str(image.name)
+        return None if name == "gone.mp4" else Beginning(sizes.get(name, 6), b"abcdef")
+
+    records = replace(exported.records, pictures=pictures, ratings=ratings)
+    page = read(report_html(replace(exported, records=records), made, lambda _: PNG, read_file))
+
+    players = [(tag, attrs["src"]) for tag, attrs in page.tags if tag in {"video", "audio"}]
+    images = [str(attrs["src"]).partition(",")[0] for tag, attrs in page.tags if tag == "img"]
+    whole = [("video", "data:video/webm;base64,YWJjZGVm"), ("audio", "data:audio/wav;base64,YWJjZGVm")]
+    assert players == (whole if room > 5 else [])
+    assert ("data:image/gif;base64" in images) == (room > 5)
+    assert "a.webm, 6 B, 11111111" in page.text
+    assert ("a.webm, 6 B, 11111111: `variantbus job output 111111111111` saves it" in page.text) == (room == 5)
+    assert "long.mp4, 3.0 MB, 66666666: `variantbus job output 666666666666` saves it" in page.text
+    assert "gone.mp4 is gone" in page.text
+    assert "odd.mp4 is gone" in page.text
+    assert not [attrs for tag, attrs in page.tags if tag == "script"]
 
 
 def result(digits: str, name: str) -> ImageRef:

@@ -20,9 +20,8 @@ from bus.transport.keys import Keys
 from variantbus.cli.ids import experiment_argument
 from variantbus.cli.keyboard import ask, going_on
 from variantbus.cli.output import json_option, json_text
-from variantbus.cli.pictures import read_picture
 from variantbus.cli.rate_next import RatingSession
-from variantbus.client.outputs import fetch_output
+from variantbus.cli.shown import fetch_still, is_still, save_shown
 from variantbus.reports.sheet import BACKGROUND
 from variantbus.reports.text import count_text
 
@@ -69,7 +68,8 @@ def rate(  # noqa: PLR0913 - the options of the command
     """Rate a picture with 1 to 5 stars; none removes the rating.
 
     IMAGE is its hash, or the first 4 or more digits of it: the picture's file has it as its name. With --next, each
-    picture is shown without its value, as a PNG whose path is printed; it is there until the next one comes.
+    picture is shown without its value, as a PNG whose path is printed; it is there until the next one comes. A video, a
+    sound or a text is a file of its own kind.
     """
     if asks:
         alone = {"IMAGE": image, "--note": note, "--json": as_json}
@@ -118,20 +118,22 @@ def undo(experiment_id: str, *, comparison: bool, as_json: bool, learning: str, 
 def compare(experiment_id: str, *, opens: bool, learning: str, runner: str, keys: Keys | None) -> None:
     """Choose the better of two pictures, pair after pair, without seeing their values.
 
-    Each pair is one PNG, whose path is printed; it is there until the next one comes.
+    Each pair is one PNG, whose path is printed; it is there until the next one comes. Of videos, sounds and texts
+    there are two files, left and right.
     """
     with user_errors(), tempfile.TemporaryDirectory(prefix="variantbus-") as folder:
         session = _Session(experiment_id, learning, runner, keys)
         for number in itertools.count(1):
             left, right = session.pair()
-            path = Path(folder) / f"pair-{number}.png"
-            side_by_side(session.picture(left), session.picture(right)).save(path)
-            click.echo(str(path))
-            if opens and click.launch(str(path)):
-                click.echo("no viewer could be started; open the file yourself", err=True)
+            paths = session.save(left, right, Path(folder) / f"pair-{number}")
+            for path in paths:
+                click.echo(str(path))
+                if opens and click.launch(str(path)):
+                    click.echo("no viewer could be started; open the file yourself", err=True)
             if not session.answer(left, right):
                 break
-            path.unlink()
+            for path in paths:
+                path.unlink()
         click.echo(f"which value is best: variantbus recommend {experiment_id}", err=True)
 
 
@@ -155,13 +157,19 @@ class _Session:
             raise ControlError("not_found", f"{name} has no two values yet whose pictures differ")
         return pair.left, pair.right
 
-    def picture(self, image: ImageRef) -> Image.Image:
-        """Fetch a picture in full size: the difference between two values may be small."""
-        data = b"".join(fetch_output(self._runner, image.sha256, self._keys))
-        picture = read_picture(data)
-        if picture is None:
-            raise ControlError("conflict", f"{image.sha256} is no picture that can be shown")
-        return picture
+    def save(self, left: ImageRef, right: ImageRef, stem: Path) -> list[Path]:
+        """Write two pictures side by side into one file, of videos and all else each into its own; return the paths.
+
+        They have their full size: the difference between two values may be small.
+        """
+        if is_still(left) and is_still(right):
+            path = stem.with_suffix(".png")
+            side_by_side(*(fetch_still(self._runner, one, self._keys) for one in (left, right))).save(path)
+            return [path]
+        return [
+            save_shown(self._runner, image, stem.with_name(f"{stem.name}-{side}"), self._keys)
+            for side, image in (("left", left), ("right", right))
+        ]
 
     def answer(self, left: ImageRef, right: ImageRef) -> bool:
         """Ask which is better and send the answer; return False if the person wants to stop."""

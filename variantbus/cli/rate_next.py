@@ -11,12 +11,10 @@ from bus.console.printable import harmless
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.feedback import RatedReply, RateParams, RatingNextParams, RatingNextReply
 from bus.contracts.messages import ImageRef
-from bus.protocol.control import ControlError
 from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.keyboard import ask, going_on
-from variantbus.cli.pictures import read_picture
-from variantbus.client.outputs import fetch_output
+from variantbus.cli.shown import save_shown
 
 NEXT_SECONDS: Final = 30.0  # for the next picture: the service loads its statistics at the first request
 PASSED: Final = 1000  # at most, that a request names
@@ -40,8 +38,7 @@ class RatingSession:
                 image = self._next()
                 if image is None:
                     break
-                path = Path(folder) / f"picture-{number}.png"
-                self._save(image, path)
+                path = save_shown(self._runner, image, Path(folder) / f"picture-{number}", self._keys)
                 click.echo(str(path))
                 if opens and click.launch(str(path)):
                     click.echo("no viewer could be started; open the file yourself", err=True)
@@ -66,14 +63,6 @@ class RatingSession:
         if text and kind not in self._told:
             self._told.add(kind)
             click.echo(harmless(text), err=True)
-
-    def _save(self, image: ImageRef, path: Path) -> None:
-        """Write a picture without its metadata, which would tell the value."""
-        picture = read_picture(b"".join(fetch_output(self._runner, image.sha256, self._keys)))
-        if picture is None:
-            raise ControlError("conflict", f"{image.sha256} is no picture that can be shown")
-        picture.info.clear()
-        picture.save(path)
 
     def _answer(self, image: ImageRef) -> bool:
         """Ask for stars and send them; return False if the person wants to stop."""

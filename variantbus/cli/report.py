@@ -6,6 +6,7 @@ import click
 
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import user_errors
+from bus.contracts.media import is_picture
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.file_changes import replace_text
@@ -33,7 +34,7 @@ def report(experiment_id: str, *, output: Path | None, learning: str, runner: st
         text = report_html(
             exported,
             made,
-            lambda image: fetch_picture(runner, image.sha256, keys),
+            lambda image: fetch_picture(runner, image.sha256, keys, whole=is_picture(image)),
             lambda image: fetch_beginning(runner, image.sha256, keys),
         )
         replace_text(target, text)

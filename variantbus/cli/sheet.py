@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.process import EXIT_REFUSED, fail, user_errors
 from bus.console.writing import written
+from bus.contracts.media import is_picture
 from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
@@ -88,7 +89,7 @@ def write_sheet(drawn: Sheet, runner: str, target: Path, keys: Keys | None = Non
 
     def load(image: ImageRef) -> Image.Image | None:
         nonlocal missing
-        data = fetch_picture(runner, image.sha256, keys)
+        data = fetch_picture(runner, image.sha256, keys, whole=is_picture(image))
         picture = read_picture(data) if data is not None else None
         missing += picture is None
         return picture

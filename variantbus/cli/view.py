@@ -12,6 +12,7 @@ from bus.console.printable import last_line, printable
 from bus.console.table import Column, Table
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentView
+from bus.contracts.media import is_picture
 from bus.contracts.messages import (
     ExperimentDeleted,
     ExperimentStatus,
@@ -81,7 +82,7 @@ class ExperimentScreen:
     @property
     def has_pictures(self) -> bool:
         """Whether there is any picture for a contact sheet."""
-        return any(image.width and image.height for variant in self.variants.values() for image in variant.images)
+        return any(is_picture(image) for variant in self.variants.values() for image in variant.images)
 
     @property
     def has_files(self) -> bool:
@@ -210,7 +211,7 @@ def variants_table(variants: list[VariantStatus], labels: dict[int, str], fracti
 
 def files_text(images: Sequence[ImageRef]) -> str:
     """Return the newest result that is no picture, as `variantbus job output` takes it, and how many more there are."""
-    files = list({image.sha256: image for image in images if not (image.width and image.height)}.values())
+    files = list({image.sha256: image for image in images if not is_picture(image)}.values())
     if not files:
         return ""
     more = f" +{len(files) - 1}" if len(files) > 1 else ""

@@ -75,9 +75,12 @@ def fetch_beginning(runner: str, sha256: str, keys: Keys | None) -> Beginning | 
     return Beginning(reply.size, reply.data)
 
 
-def fetch_picture(runner: str, sha256: str, keys: Keys | None) -> bytes | None:
-    """Return a picture for a screen, small if possible; None if the runner does not have it."""
-    for thumbnail in (True, False):
+def fetch_picture(runner: str, sha256: str, keys: Keys | None, *, whole: bool = True) -> bytes | None:
+    """Return a picture for a screen, small if possible; None if the runner does not have it.
+
+    Without `whole` it is a small one or none, as of a video, which may be large.
+    """
+    for thumbnail in (True, False) if whole else (True,):
         try:
             return b"".join(fetch_output(runner, sha256, keys, thumbnail=thumbnail))
         except ControlError as error:

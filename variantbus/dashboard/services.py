@@ -9,6 +9,7 @@ import msgspec
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.jobs import JobParams, PreviewReply
+from bus.contracts.media import is_picture
 from bus.protocol.control import ControlError
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
@@ -123,7 +124,7 @@ class Services:
         return report_html(
             self.records(experiment_id),
             made,
-            lambda image: fetch_picture(self.runner, image.sha256, self._keys),
+            lambda image: fetch_picture(self.runner, image.sha256, self._keys, whole=is_picture(image)),
             lambda image: fetch_beginning(self.runner, image.sha256, self._keys),
         )
 

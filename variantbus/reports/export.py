@@ -29,6 +29,7 @@ METRIC: Final = "metric."
 VARIABLE: Final = "variable."  # before the name of a variable that another column has
 BLOCK: Final = "block"  # the name of a job's block; only a table of an experiment that has some has this column
 FILE: Final = "file"  # the name of a result; tables of earlier versions have no such column
+MOVING: Final = {"duration": "media.duration", "frames": "media.frames"}  # only where a result has one of them
 COLUMNS: Final = (
     "experiment_id", "name", "variant_index", "repeat_index", "seed", "job_id", "state", "seconds", "finished_at",
     "error", "stars", "note", "rated_at", "sha256", "path", "width", "height", "media_type", FILE, "created_at",
@@ -75,10 +76,12 @@ def to_csv(exported: Exported) -> str:
     metrics = sorted({name for one in exported.records.results for name in one.metrics})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
+    images = [one.image for one in exported.records.pictures]
     blocks = [BLOCK] if exported.definition.blocks else []
     columns = [
         *COLUMNS,
         *blocks,
+        *(column for name, column in MOVING.items() if any(_is_told(one, name) for one in images)),
         *(_column(exported.definition, name) for name in names),
         *(METRIC + name for name in metrics),
     ]
@@ -228,10 +231,15 @@ def _image_cells(image: ImageRef, rating: RatingRecord | None) -> dict[str, obje
         "height": image.height,
         "media_type": image.media_type,
         FILE: None if image.name is UNSET else image.name,
+        **{column: getattr(image, name) for name, column in MOVING.items() if _is_told(image, name)},
     }
     if rating:
         cells |= {"stars": rating.stars, "note": rating.note, "rated_at": rating.rated_at}
     return cells
+
+
+def _is_told(image: ImageRef, name: str) -> bool:
+    return getattr(image, name) is not UNSET
 
 
 def _result(row: Mapping[str, str], index: int) -> ResultRecord:
@@ -259,6 +267,8 @@ def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
         seed=_whole(row, "seed") if "seed" in row else None,
         media_type=_text(row, "media_type"),
         name=row.get(FILE, UNSET),
+        duration=_number(row, MOVING["duration"]) if MOVING["duration"] in row else UNSET,
+        frames=_whole(row, MOVING["frames"]) if MOVING["frames"] in row else UNSET,
     )
     repeat_index = _whole(row, "repeat_index")
     return PictureRecord(job_id=_text(row, "job_id"), variant_index=index, repeat_index=repeat_index, image=image)

@@ -1,7 +1,6 @@
 """From an exported experiment to the HTML of its report. No socket, no file but the template."""
 
-import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Final, NamedTuple
@@ -9,8 +8,9 @@ from typing import Final, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from bus.console.top import size_text
-from bus.contracts.archive import PictureRecord, RatingRecord, ResultRecord
+from bus.contracts.archive import PictureRecord, ResultRecord
 from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.media import is_picture, kind_of
 from bus.contracts.messages import ImageRef, RecommendationUpdated
 from bus.contracts.values import is_same, key_text, written
 from learning_service.experiments.blocks import block_word, settings_text
@@ -22,15 +22,15 @@ from variantbus.reports.curve import curve_of
 from variantbus.reports.export import Exported
 from variantbus.reports.importance import choice_lines, importance_lines, levels_of
 from variantbus.reports.planes import Plane, planes_of
+from variantbus.reports.players import Player, Players, Read, data_uri
 from variantbus.reports.plot import Line, Scale, lines_of, order_of, scale_of
-from variantbus.reports.text import Beginning, file_name, number_text, percent, value_text
+from variantbus.reports.text import file_name, number_text, percent, value_text
 
 LABEL: Final = 80  # characters of a value; behind a longer one is all of it
 PICTURES: Final = 2000  # in one file; more make it too large to be sent around
 EMBEDDED: Final = 16_384  # bytes of a file that is in the report itself
 TEXT_SHOWN: Final = 2000  # characters of it, if it is a text
 Load = Callable[[ImageRef], bytes | None]
-Read = Callable[[ImageRef], Beginning | None]
 
 
 class Row(NamedTuple):
@@ -66,6 +66,7 @@ class Cell(NamedTuple):
     stars: int = 0
     note: str = ""
     file: File | None = None  # in the place of a picture
+    player: Player | None = None  # as well
 
 
 class Part(NamedTuple):
@@ -98,7 +99,7 @@ def report_html(exported: Exported, made: RecommendationUpdated, load: Load, rea
         choices=choice_lines(made),
         slowest=max(seconds.values(), default=0.0),
         parts=parts_of(exported, load, read),
-        what="Pictures" if all(one.image.width for one in exported.records.pictures) else "Results",
+        what="Pictures" if all(is_picture(one.image) for one in exported.records.pictures) else "Results",
         left_out=max(0, len(exported.records.pictures) - PICTURES),
         jobs=len(exported.records.results),
         ratings=count_ratings(exported),
@@ -138,11 +139,12 @@ def parts_of(exported: Exported, load: Load, read: Read) -> list[Part]:
     """Return the tables of results: of several variables one for each plane that has some; of most others, one."""
     names = [knob.name for knob in exported.definition.knobs]
     planes: list[Plane | None] = [*planes_of(names, exported.values)]
-    parts = [part_of(exported, load, read, plane) for plane in planes or [None]]
+    players = Players(read)
+    parts = [part_of(exported, load, read, players, plane) for plane in planes or [None]]
     return [part for part in parts if part.cells]
 
 
-def part_of(exported: Exported, load: Load, read: Read, plane: Plane | None) -> Part:
+def part_of(exported: Exported, load: Load, read: Read, players: Players, plane: Plane | None) -> Part:
     """Return the columns and the rows of a plane, or of all values, and the results and failures by their place."""
     ratings = {rating.sha256: rating for rating in exported.records.ratings}
     shown = sorted(exported.records.pictures, key=lambda one: (one.repeat_index, one.variant_index))[:PICTURES]
@@ -160,8 +162,10 @@ def part_of(exported: Exported, load: Load, read: Read, plane: Plane | None) -> 
     cells: dict[Place, list[Cell]] = {}
     for picture in shown:
         key = place(picture.variant_index, places[picture.repeat_index])
-        is_picture = picture.image.width and picture.image.height
-        cell = _cell(picture, ratings, load) if is_picture else _file_cell(picture.image, read)
+        cell = _result_cell(picture.image, load, read, players)
+        rating = ratings.get(picture.image.sha256)
+        if rating:
+            cell = cell._replace(stars=rating.stars, note=rating.note)
         cells.setdefault(key, []).append(cell)
     for result in ended:
         key = place(result.variant_index, places[result.repeat_index])
@@ -224,13 +228,17 @@ def _picture(record: PictureRecord) -> Picture:
     return Picture(variant_index=record.variant_index, repeat_index=record.repeat_index, sha256=record.image.sha256)
 
 
-def _cell(picture: PictureRecord, ratings: Mapping[str, RatingRecord], load: Load) -> Cell:
-    image = picture.image
-    rating = ratings.get(image.sha256)
-    data = load(image)
-    source = f"data:{media_type_of(data)};base64,{base64.b64encode(data).decode()}" if data else ""
-    text = f"seed {image.seed}, {image.sha256[:8]}" if data else "the picture is gone"
-    return Cell(source, text, rating.stars if rating else 0, rating.note if rating else "")
+def _result_cell(image: ImageRef, load: Load, read: Read, players: Players) -> Cell:
+    kind = kind_of(image)
+    if kind not in ("picture", "video", "sound"):
+        return _file_cell(image, read)
+    small = load(image)
+    source = data_uri(small, media_type_of(small)) if small else ""
+    if kind == "picture":
+        text = f"seed {image.seed}, {image.sha256[:8]}" if small else "the picture is gone"
+        return Cell(players.moving(image) or source, text)
+    player = players.player(image, source)
+    return Cell(text=player.text, player=player) if player else Cell(text=f"{file_name(image)} is gone")
 
 
 def _file_cell(image: ImageRef, read: Read) -> Cell:
@@ -238,7 +246,7 @@ def _file_cell(image: ImageRef, read: Read) -> Cell:
     if found is None:
         return Cell(text=f"{name} is gone")
     whole = found.data if found.size <= min(EMBEDDED, len(found.data)) else b""
-    link = f"data:application/octet-stream;base64,{base64.b64encode(whole).decode()}" if whole else ""
+    link = data_uri(whole, "application/octet-stream") if whole else ""
     return Cell(file=File(name, f"{size_text(found.size)}, {image.sha256[:8]}", link, beginning_text(found.data)))
 
 
