@@ -8,14 +8,16 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 from msgspec import Struct, field
 
 from bus.contracts.fields import Config, ConfigValue, Scalar
+from bus.contracts.paths import at, find, missing
 from bus.contracts.values import cited
 from bus.protocol.control import ControlError
 from bus.protocol.doors import words
 from bus.protocol.validation import InvalidInputError, near_miss
 
-Kind = Literal["int", "float", "str", "bool", "list", "map"]
+Kind = Literal["int", "float", "str", "bool", "list", "map", "strength"]
 # {{steps}} stands for the text {steps} itself, as a program's own braces may look like a placeholder
 PLACEHOLDER: Final = re.compile(r"\{\{(?P<literal>[A-Za-z_][A-Za-z0-9_]*)\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
+ANY: Final = "*"  # of the parts of a table: any other one
 LORA_TAG: Final = re.compile(r"<lora:([^:<>]++)[^<>]*+>")  # as image servers read it in a prompt
 _HALF: Final = re.compile("[\ud800-\udfff]")
 SEED: Final = "seed"  # every pipeline takes it: an experiment gives the same seeds to every variant
@@ -36,6 +38,10 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
         target: Where the value goes in what the pipeline sends or runs, for people.
         slow: To change it costs the pipeline seconds, so jobs are ordered by it.
         loras: In a text, what `<lora:NAME:…>` may name; None if such a mark means nothing.
+        inside: Of a table, what its values take by their keys, `*` for any other; each is a variable too, `NAME.KEY`.
+            Its `choices`, `also` and `ambiguous` are then about the keys.
+        open: Whether each single value that the configuration has anywhere in this table is a variable too, by its
+            path: `NAME.KEY.0.KEY`.
     """
 
     kind: Annotated[str, words(*get_args(Kind))]
@@ -49,6 +55,8 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str = ""
     slow: bool = False
     loras: tuple[str, ...] | None = None
+    inside: dict[str, "VariableSpec"] = field(default_factory=dict)
+    open: bool = False
 
 
 _ANY_SEED: Final = VariableSpec(kind="int", minimum=0)
@@ -94,13 +102,65 @@ def find_stage(pipelines: Pipelines, pipeline: str, stage: str) -> StageSpec:
     return stages[stage]
 
 
-def variables_of(spec: StageSpec, config: Config) -> dict[str, VariableSpec | None]:
+def variables_of(spec: StageSpec, config: Config, names: Collection[str] = ()) -> dict[str, VariableSpec | None]:
     """Return the variables of a stage under a configuration; a placeholder or key of the map takes any scalar (None).
+
+    Of those that are parts of tables, which may be thousands, these `names` are among them.
 
     Raises:
         InvalidInputError: the stage has a template or a map, and the configuration has none or something else there.
     """
-    return _variables(spec, config, _placeholders(spec, config))
+    return {**_parts(spec, config, names), **_variables(spec, config, _placeholders(spec, config))}
+
+
+def no_variable(spec: StageSpec, config: Config, name: str, known: Collection[str]) -> str:
+    """Return the end of a sentence about a variable that there is not: what may be meant, or how to get it."""
+    table, dot, rest = name.partition(".")
+    told = spec.config.get(table) if dot else None
+    if told is None or not (told.inside or told.open):
+        return near_miss(name, list(known))
+    if rest in told.ambiguous:
+        return _no_choice(rest, told.choices, told.ambiguous)
+    if told.inside:
+        return near_miss(rest, [*map(str, told.choices), *(key for key in told.inside if key != ANY)])
+    if table not in config:
+        return f"write {table} into config, with the value that is to vary"
+    return f"config.{table} holds no single value there; {missing(config[table], rest)}"
+
+
+def part_of(spec: StageSpec, config: Config, name: str) -> VariableSpec | None:
+    """Return what a part of a table takes, by its path such as `loras.detail`; None if there is none."""
+    table, dot, rest = name.partition(".")
+    told = spec.config.get(table) if dot else None
+    if told is None:
+        return None
+    if told.inside:
+        return told.inside.get(rest) or (told.inside.get(ANY) if _is_key(told, rest) else None)
+    path = find(config.get(table), rest) if told.open else None
+    return None if path is None else alike(at(config[table], path))
+
+
+def alike(value: object) -> VariableSpec | None:
+    """Return the spec of values like one that is there; None if it is no single value."""
+    match value:
+        case bool():
+            return VariableSpec(kind="bool")
+        case int() | float():
+            return VariableSpec(kind="float")
+        case str():
+            return VariableSpec(kind="str")
+        case _:
+            return None
+
+
+def _parts(spec: StageSpec, config: Config, names: Collection[str]) -> dict[str, VariableSpec | None]:
+    found = {name: part_of(spec, config, name) for name in names if "." in name}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def _is_key(spec: VariableSpec, key: str) -> bool:
+    """Return whether a table takes a key."""
+    return bool(key) and (not spec.choices or key in (*spec.choices, *spec.also))
 
 
 def _variables(spec: StageSpec, config: Config, placeholders: Collection[str]) -> dict[str, VariableSpec | None]:
@@ -140,9 +200,10 @@ def check_config(spec: StageSpec, config: Config, varied: Collection[str] = ()) 
     placeholders = _placeholders(spec, config)
     known = {**_variables(spec, config, placeholders), **spec.config}
     known[SEED] = known.get(SEED) or _ANY_SEED
+    known |= _parts(spec, config, [name for name in config if name not in known])
     for name, value in config.items():
         if name not in known:
-            raise InvalidInputError(f"config.{name}: unknown key; {near_miss(name, list(known))}")
+            raise InvalidInputError(f"config.{name}: unknown key; {no_variable(spec, config, name, known)}")
         check_value(f"config.{name}", known[name], value)
         _check_needs(name, known[name], config, varied)
     for name in spec.required:
@@ -180,6 +241,9 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         return
     if spec.kind in _KINDS and not _KINDS[spec.kind].holds(value):  # of a kind that is new to us, its runner decides
         raise InvalidInputError(f"{where}: must be {_KINDS[spec.kind].text}, not {cited(value)}")
+    if isinstance(value, dict):
+        _check_table(where, spec, value)
+        return
     if spec.loras is not None and isinstance(value, str):
         _check_loras(where, spec.loras, spec.ambiguous, value)
     if spec.choices and value not in (*spec.choices, *spec.also):
@@ -188,6 +252,17 @@ def check_value(where: str, spec: VariableSpec | None, value: ConfigValue) -> No
         low, high = spec.minimum, spec.maximum
         if (low is not None and value < low) or (high is not None and value > high):
             raise InvalidInputError(f"{where}: {value} is out of bounds; allowed: {bounds_text(low, high)}")
+
+
+def _check_table(where: str, spec: VariableSpec, table: Mapping[str, ConfigValue]) -> None:
+    for key, value in table.items():
+        part = spec.inside.get(key) or spec.inside.get(ANY)
+        if spec.choices and not _is_key(spec, key):
+            raise InvalidInputError(f"{where}: {_no_choice(key, spec.choices, spec.ambiguous)}")
+        if spec.inside and part is None:
+            raise InvalidInputError(f"{where}.{key}: unknown key; {near_miss(key, list(spec.inside))}")
+        if part:
+            check_value(f"{where}.{key}", part, value)
 
 
 def check_plain(where: str, value: ConfigValue) -> None:
@@ -258,6 +333,7 @@ _KINDS: Final[dict[str, _Check]] = {
         lambda value: isinstance(value, list) and all(isinstance(part, bool | int | float | str) for part in value),
     ),
     "map": _Check("a table of names and values", lambda value: isinstance(value, dict)),
+    "strength": _Check("a number, true or false", lambda value: isinstance(value, bool | int | float)),
 }
 
 

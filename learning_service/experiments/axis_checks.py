@@ -5,10 +5,11 @@ from typing import Final
 
 from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.fields import Scalar, VariantValue
-from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec, check_text, check_value
+from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec, check_text, check_value, no_variable
 from bus.contracts.values import cited, key_text
 from bus.protocol.validation import InvalidInputError, near_miss
 from learning_service.experiments.axes import axes_of, settings_set
+from learning_service.experiments.blocks import shared_config
 from learning_service.experiments.settings import Mark, missing_marks
 
 Offered = Mapping[str, VariableSpec | None]
@@ -38,7 +39,7 @@ def check_axes(definition: ExperimentDefinition, spec: StageSpec, offered: Offer
         elif knob.fills:
             _check_part(where, knob, {**offered, **spec.config})
         elif knob.is_plain:
-            _check_plain(where, definition, knob, offered)
+            _check_plain(where, definition, knob, spec, offered)
     _check_config(definition)
 
 
@@ -121,10 +122,12 @@ def _check_part(where: str, knob: Variable, known: Offered) -> None:
         )
 
 
-def _check_plain(where: str, definition: ExperimentDefinition, knob: Variable, offered: Offered) -> None:
+def _check_plain(
+    where: str, definition: ExperimentDefinition, knob: Variable, spec: StageSpec, offered: Offered
+) -> None:
     if knob.name not in offered:
         stage = f"{definition.pipeline} ({definition.stage})"
-        hint = near_miss(knob.name, list(offered))
+        hint = no_variable(spec, shared_config(definition), knob.name, offered)
         raise InvalidInputError(f"{where}.name: {stage} has no variable {knob.name!r}; {hint}")
     if knob.name == SEED and definition.jobs_per_variant > 1:
         raise InvalidInputError("jobs_per_variant: must be 1 where the seed itself is the variable")

@@ -62,9 +62,14 @@ def parse_job_id(name: str) -> PlannedJob:
 def is_slow(definition: ExperimentDefinition, pipelines: Pipelines) -> bool:
     """Return whether the pipeline takes long to go from one value to another, as from model to model."""
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
-    variables = variables_of(spec, shared_config(definition))
-    specs = [variables.get(name) for knob in definition.knobs for name in settings_set(knob)]
+    variables = variables_of(spec, shared_config(definition), _names(definition))
+    specs = [variables.get(name) for name in _names(definition)]
     return any(spec is not None and spec.slow for spec in specs)
+
+
+def _names(definition: ExperimentDefinition) -> list[str]:
+    """Return the settings that any variable sets."""
+    return [name for knob in definition.knobs for name in sorted(settings_set(knob))]
 
 
 def job_request(
@@ -154,7 +159,9 @@ def plan_space(definition: ExperimentDefinition, pipelines: Pipelines) -> Space:
         return space_of(definition)
     return space_of(
         definition,
-        variables_of(find_stage(pipelines, definition.pipeline, definition.stage), shared_config(definition)),
+        variables_of(
+            find_stage(pipelines, definition.pipeline, definition.stage), shared_config(definition), _names(definition)
+        ),
     )
 
 
@@ -178,7 +185,7 @@ def check_plan(
         check_size("score", definition.score, SCORE_BYTES)
     check_objective(definition, spec)
     check_blocks(definition)
-    offered = variables_of(spec, shared_config(definition))
+    offered = variables_of(spec, shared_config(definition), _names(definition))
     check_axes(definition, spec, offered)
     check_text("name", definition.name)
     check_seeds(definition)

@@ -6,7 +6,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.servers.comfyui_nodes import NODES, Graph, NodeError, before, value_of
+from tests.servers.comfyui_nodes import FLEXIBLE, NODES, Graph, NodeError, before, value_of
 from tests.servers.comfyui_pictures import animation, picture, preview
 from tests.support.recordings import model, sound, video
 
@@ -124,7 +124,7 @@ class Execution:
         given = {
             name: values.get(value[0]) if isinstance(value, list) else value
             for name, value in inputs.items()
-            if name.split(".")[0] in NODES[kind]
+            if name.split(".")[0] in NODES[kind] or (kind in FLEXIBLE and name.startswith(FLEXIBLE[kind]))
         }
         return value_of(kind, given), self._shown(item, kind, inputs, given)
 

@@ -38,6 +38,7 @@ NODES: Final[dict[str, dict[str, Any]]] = {
         "strength_model": ["FLOAT", _STRENGTH],
         "strength_clip": ["FLOAT", _STRENGTH],
     },
+    "Power Lora Loader (rgthree)": {"model": ["MODEL"], "clip": ["CLIP"]},
     "CLIPTextEncode": {"text": ["STRING", {"multiline": True}], "clip": ["CLIP"]},
     "EmptyLatentImage": {
         "width": ["INT", _SIZE],
@@ -114,6 +115,8 @@ NODES: Final[dict[str, dict[str, Any]]] = {
     "VbText": {"image": ["IMAGE"], "text": ["STRING", {"default": "x"}]},
     "VbNan": {"image": ["IMAGE"], "num": [[1, 2, 4]], "flag": [[True, False]], "multi": ["INT,FLOAT", {}]},
 }
+# classes that read more inputs than they tell, by how the names of these begin: nothing checks what is in them
+FLEXIBLE: Final = {"Power Lora Loader (rgthree)": "lora_"}
 OUTPUTS: Final = (
     "SaveImage", "PreviewImage", "SaveVideo", "SaveWEBM", "SaveAnimatedWEBP", "SaveAudio", "SaveGLB", "PreviewAny",
     "VHS_VideoCombine", "VbText", "VbNothing",
@@ -155,6 +158,8 @@ def _module(name: str) -> str:
         return "custom_nodes.vbtest"
     if name.startswith("VHS"):
         return "custom_nodes.comfyui-videohelpersuite"
+    if name in FLEXIBLE:
+        return "custom_nodes.rgthree-comfy"
     return f"comfy_extras.nodes_{_EXTRAS[name]}" if name in _EXTRAS else "nodes"
 
 
@@ -196,6 +201,10 @@ def value_of(kind: str, given: dict[str, Any]) -> Any:
             raise NodeError("RuntimeError", f"{_PADDING}, but got: {where}\n")
         case "VbFail" if given["kind"] in _FAILURES:
             raise NodeError(*_FAILURES[given["kind"]])
+        case "Power Lora Loader (rgthree)":  # one that is off or not there changes nothing, and nobody is told
+            stack = [one for name, one in given.items() if name.startswith(FLEXIBLE[kind])]
+            used = [one for one in stack if one["on"] and one["strength"] and one["lora"] in LORAS]
+            return {"of": [kind, used, given["model"], given["clip"]], "size": size, "batch": batch}
         case "BatchImagesNode":
             batch = sum(one["batch"] for one in given.values())
     return {"of": [kind, given], "size": size, "batch": batch}

@@ -59,6 +59,18 @@ def with_subgraph() -> Graph:
     return found
 
 
+def with_loras(**lora: Scalar) -> Graph:
+    """Return the example with a node that holds LoRAs in tables, each with its switch and strength."""
+    graph = json.loads(json.dumps(example()).replace('["4", 0]', '["18", 0]').replace('["4", 1]', '["18", 1]'))
+    first = {"on": True, "lora": "add_detail.safetensors", "strength": 1, **lora}
+    second = {"on": False, "lora": "film.safetensors", "strength": 0.5}
+    inputs = {"PowerLoraLoaderHeaderWidget": {"type": "PowerLoraLoaderHeaderWidget"}, "lora_1": first, "lora_2": second}
+    linked = {"model": ["4", 0], "clip": ["4", 1]}
+    graph["18"] = {"class_type": "Power Lora Loader (rgthree)", "inputs": {**inputs, "Add Lora": "", **linked}}
+    found: Graph = graph
+    return found
+
+
 def prompt_id(attempt: int, number: int, queued_at: float = QUEUED_AT) -> str:
     """Return the id of a prompt of the job that `ComfyuiJobs.run` runs unless told otherwise."""
     return prompt_id_of("job-1", queued_at, attempt, number)

@@ -9,6 +9,7 @@ import pytest
 from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.input_specs import described_input, input_spec, is_empty_list, types_of
 from pipeline_runner.pipelines.comfyui.nodes import NodeInfo, Nodes, check_against
 from pipeline_runner.pipelines.comfyui.workflow import Workflow, read_workflow
@@ -318,6 +319,53 @@ def test_an_input_for_which_nothing_is_offered_is_refused() -> None:
         described(UpscaleModelLoader=lacking).inputs_of(read_workflow(json.dumps(graph).encode(), mapped))
     graph["18"]["class_type"] = "CustomCombo"
     described(CustomCombo=lacking).inputs_of(read_workflow(json.dumps(graph).encode(), mapped))
+
+
+def power(**lora: Any) -> Graph:
+    """Return a workflow with a node that holds LoRAs in tables, of which its server says nothing."""
+    inputs = {"lora_1": {"on": True, "lora": "a.safetensors", "strength": 1, **lora}, "Add Lora": ""}
+    return {**example(), "18": {"class_type": "Power Lora Loader (rgthree)", "inputs": inputs}}
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "sentence"),
+    [
+        ("strength", 0.5, ""),
+        ("strength", -1, ""),
+        ("strength", "strong", "config.x: must be a number, not 'strong'"),
+        ("strength", True, "config.x: must be a number, not true"),
+        ("on", False, ""),
+        ("on", 0, "config.x: must be true or false, not 0"),
+        ("lora", "b.safetensors", ""),
+        ("lora", "None", ""),
+        ("lora", "c.safetensors", "config.x: 'c.safetensors' is not offered; did you mean"),
+        ("lora", 7, "config.x: must be text, not 7"),
+        ("note", "anything", ""),
+        ("file", "c.safetensors", "config.x: 'c.safetensors' is not offered"),
+    ],
+)
+def test_a_part_of_a_table_takes_what_is_like_the_workflows_own_value(part: str, value: Any, sentence: str) -> None:
+    """The server checks nothing within a table, and a node goes on without a LoRA that it does not find."""
+    graph = power(note="x", file="b.safetensors")
+    config: Config = {"inputs": {"seed": "3.seed", "x": f"18.lora_1.{part}"}, "x": value}
+    loader = {"input": {"required": {"lora_name": [["a.safetensors", "b.safetensors"]]}}}
+    told = {"Power Lora Loader (rgthree)": {"input": {"optional": {}}}, "LoraLoader": loader}
+    workflow = read_workflow(json.dumps(graph).encode(), config)
+
+    if not sentence:
+        check_against(described(**told), workflow, config)
+        return
+    with pytest.raises(InvalidInputError) as refused:
+        check_against(described(**told), workflow, config)
+    assert str(refused.value).startswith(sentence)
+
+
+def test_without_a_list_of_loras_a_part_takes_any_text() -> None:
+    """As of a server without LoRAs: what it has not told is not known."""
+    config: Config = {"inputs": {"seed": "3.seed", "x": "18.lora_1.lora"}, "x": "new.safetensors"}
+    workflow = read_workflow(json.dumps(power()).encode(), config)
+
+    check_against(described(**{"Power Lora Loader (rgthree)": {}}), workflow, config)
 
 
 def test_the_nodes_that_count_have_to_save() -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,6 +11,8 @@ from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.comfyui.graph import Graph, Target, seed_inputs
 from pipeline_runner.pipelines.comfyui.workflow import effective_values, patched, read_workflow, values_of
 from tests.support.comfyui_jobs import INPUTS, SAMPLER, example, inputs, with_subgraph
+
+POWER: Final = {"on": True, "lora": "detail.safetensors", "strength": 1}
 
 
 def read(graph: Any, **config: Any) -> Any:
@@ -204,16 +206,62 @@ def test_the_nodes_in_a_picture_are_an_export_too() -> None:
     assert workflow.graph == {"3": {"class_type": "K", "inputs": {"seed": 1}, "_meta": {"title": "Sampler"}}}
 
 
-@pytest.mark.parametrize("value", [{"on": True, "strength": 1}, {"__value__": [1, 2]}, ["a", "b", "c"], []])
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (POWER, "map 18.lora_1.on or 18.lora_1.lora or 18.lora_1.strength"),
+        ({"__value__": [1, 2]}, "map 18.lora_1.__value__.0 or 18.lora_1.__value__.1"),
+        (["a", "b", "c"], "map 18.lora_1.0 or 18.lora_1.1 or 18.lora_1.2"),
+        ([], "map another input"),
+    ],
+)
 @pytest.mark.parametrize("key", ["inputs", "images"])
-def test_a_table_or_list_is_never_replaced_by_one_value(key: str, value: Any) -> None:
-    """A LoRA with its switch and strength is no number; the sentence names the node."""
+def test_a_table_or_list_is_never_replaced_by_one_value(key: str, value: Any, advice: str) -> None:
+    """A LoRA with its switch and strength is no number; the sentence names the node, and what can be mapped."""
     graph = {**example(), "18": {"class_type": "Power Lora Loader (rgthree)", "inputs": {"lora_1": value}}}
     mapped = {"inputs": {"seed": "3.seed", "x": "18.lora_1"}} if key == "inputs" else {"images": {"18.lora_1": "x.png"}}
 
     assert refusal(graph, **mapped) == (
         f"config.{'inputs.x' if key == 'inputs' else 'images.18.lora_1'}: 18.lora_1 of node 18 (Power Lora Loader "
-        "(rgthree)) holds a table or a list, which one value cannot replace; map another input"
+        f"(rgthree)) holds a table or a list, which one value cannot replace; {advice}"
+    )
+
+
+def test_a_value_goes_into_a_table_and_leaves_the_rest_of_it() -> None:
+    """As in the nodes that hold a LoRA with its switch and strength; what was read stays as it was."""
+    inner = {"lora_1": POWER, "Add Lora": "", "list": [{"w": 1}, {"w": 2}], "model": ["4", 0]}
+    graph = {**example(), "18": {"class_type": "Power Lora Loader (rgthree)", "inputs": copy.deepcopy(inner)}}
+    parts = {"strength": "18.lora_1.strength", "on": "18.lora_1.on", "w": ["18.list.1.w", "18.list.0.w"]}
+    workflow = read(graph, inputs={"seed": "3.seed", **parts})
+    config: Config = {"strength": 0.5, "on": False, "w": 7}
+
+    changed = patched(workflow.graph, values_of(workflow, config))
+
+    assert changed["18"]["inputs"] == {
+        **inner,
+        "lora_1": {"on": False, "lora": "detail.safetensors", "strength": 0.5},
+        "list": [{"w": 7}, {"w": 7}],
+    }
+    assert workflow.graph["18"]["inputs"] == inner
+    assert {name: effective_values(workflow, changed)[name] for name in config} == config
+    assert effective_values(workflow, {}) == {}, "a server may tell no nodes, or others"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("18.lora_1.strenght", "node 18 (Power Lora Loader (rgthree)) has no input 'lora_1.strenght'; did you mean"),
+        ("18.lora_2.on", "node 18 (Power Lora Loader (rgthree)) has no input 'lora_2.on'; did you mean 'lora_1.on'?"),
+        ("18.model.0", "18.model comes from node 4 (CheckpointLoaderSimple); map 4.ckpt_name"),
+        ("18.lora_1.on.x", "node 18 (Power Lora Loader (rgthree)) has no input 'lora_1.on.x'"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(text: str, sentence: str) -> None:
+    """A mistyped part would be a new one that no node reads, and all values would give one picture."""
+    node = {"class_type": "Power Lora Loader (rgthree)", "inputs": {"lora_1": POWER, "model": ["4", 0]}}
+
+    assert refusal({**example(), "18": node}, inputs={"seed": "3.seed", "x": text}).startswith(
+        f"config.inputs.x: {sentence}"
     )
 
 

@@ -23,6 +23,7 @@ KINDS: Final[dict[str, str]] = {
     "bool": "true or false",
     "list": "list of texts or numbers",
     "map": "table of names and values",
+    "strength": "number, or true or false",
 }
 
 

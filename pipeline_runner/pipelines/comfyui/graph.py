@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from bus.contracts.paths import Path, at, scalars, written
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.metadata.texts import texts_of
 from pipeline_runner.outputs.containers import format_of
@@ -20,14 +21,15 @@ Convert = Callable[[dict[str, Any]], Graph]
 
 
 class Target(NamedTuple):
-    """One input of one node."""
+    """One input of one node, or a part of one that holds a table or a list."""
 
     node: str
     input: str
+    inner: Path = ()
 
     def __str__(self) -> str:
         """Write it as in a configuration."""
-        return f"{self.node}.{self.input}"
+        return written((self.node, self.input, *self.inner))
 
 
 class EditorFormatError(InvalidInputError):
@@ -71,8 +73,12 @@ def _embedded(data: bytes) -> bytes | str:
 
 
 def input_of(graph: Graph, target: Target) -> Any:
-    """Return the value of an input, None if it does not exist."""
-    return graph.get(target.node, {}).get("inputs", {}).get(target.input)
+    """Return the value of an input or of its part, None if it does not exist: a server may have changed it."""
+    found = graph.get(target.node, {}).get("inputs", {}).get(target.input)
+    try:
+        return at(found, target.inner)
+    except (KeyError, IndexError, TypeError):
+        return None
 
 
 def source_of(value: object) -> str | None:
@@ -85,9 +91,14 @@ def source_of(value: object) -> str | None:
 
 
 def own_inputs(graph: Graph, node_id: str) -> list[Target]:
-    """Return the inputs of a node that no other node feeds and that hold one value, no list or table."""
+    """Return the single values that the inputs of a node hold, and that no other node feeds."""
     inputs = graph[node_id]["inputs"] if node_id in graph else {}
-    return [Target(node_id, name) for name, value in inputs.items() if not isinstance(value, list | dict)]
+    return [
+        Target(node_id, name, path)
+        for name, value in inputs.items()
+        if source_of(value) is None
+        for path, _ in scalars(value)
+    ]
 
 
 def seed_inputs(graph: Graph) -> list[Target]:
@@ -97,7 +108,7 @@ def seed_inputs(graph: Graph) -> list[Target]:
         for name in SEED_INPUTS:
             source = source_of(node["inputs"].get(name))
             candidates = [Target(node_id, name)] if source is None else own_inputs(graph, source)
-            found += [target for target in candidates if _is_whole(input_of(graph, target))]
+            found += [one for one in candidates if not one.inner and _is_whole(input_of(graph, one))]
     return list(dict.fromkeys(found))
 
 

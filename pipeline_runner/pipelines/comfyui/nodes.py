@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Raw, Struct
 
-from bus.contracts.fields import Config
-from bus.contracts.pipeline_specs import VariableSpec, check_value
+from bus.contracts.fields import Config, Scalar
+from bus.contracts.pipeline_specs import VariableSpec, alike, check_value
 from bus.protocol.validation import InvalidInputError, near_miss
-from pipeline_runner.pipelines.comfyui.graph import Graph, Target, described
+from pipeline_runner.pipelines.comfyui.graph import Graph, Target, described, input_of
 from pipeline_runner.pipelines.comfyui.input_specs import described_input, input_spec, is_empty_list, types_of
 from pipeline_runner.pipelines.comfyui.node_packs import pack_of
 from pipeline_runner.pipelines.comfyui.workflow import Workflow
@@ -27,6 +27,7 @@ _PLAIN: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 NOTHING_TOLD: Final = frozenset(
     {"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder", "SaveImageWebsocket", "SaveTrainingDataset"}
 )
+NO_LORA: Final = "None"  # what the nodes that hold LoRAs in tables call none
 FILLED_BY_THE_PAGE: Final = ("CustomCombo",)  # classes whose choices only the page of the server knows
 
 
@@ -86,6 +87,8 @@ class Nodes:
 
     def _spec_of(self, graph: Graph, name: str, target: Target) -> VariableSpec | None:
         node = graph[target.node]
+        if target.inner:  # of which no server says anything
+            return _part_spec(input_of(graph, target), target.inner[-1], self._lora_files())
         told = described_input(self.find(node["class_type"]).input, target.input, node["inputs"])
         if is_empty_list(told) and node["class_type"] not in FILLED_BY_THE_PAGE:
             raise InvalidInputError(
@@ -93,6 +96,22 @@ class Nodes:
                 "put a file into the folder of its models, or map another input"
             )
         return input_spec(told)
+
+    def _lora_files(self) -> tuple[Scalar, ...]:
+        """Return the LoRAs that ComfyUI's own loader offers; what custom nodes offer in a table, they do not say."""
+        told = self.find("LoraLoader").input if "LoraLoader" in self else None
+        spec = input_spec(described_input(told, "lora_name", {}))
+        return spec.choices if spec else ()
+
+
+def _part_spec(value: object, name: str | int, loras: tuple[Scalar, ...]) -> VariableSpec | None:
+    """Return what a part of a table takes: a value like that of the workflow, and a LoRA where it has one.
+
+    A node that does not find the file of a LoRA goes on without it, and says so on its console alone.
+    """
+    if isinstance(value, str) and loras and (name == "lora" or value in loras):
+        return VariableSpec(kind="str", choices=loras, also=(NO_LORA,))
+    return alike(value)
 
 
 _all_classes: Final = msgspec.json.Decoder(dict[str, Raw])

@@ -3,9 +3,11 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from bus.contracts import paths
 from bus.contracts.fields import Config, ConfigValue, Scalar
 from bus.contracts.pipeline_specs import SEED, StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError, near_miss
@@ -23,6 +25,7 @@ from pipeline_runner.pipelines.comfyui.graph import (
 from pipeline_runner.pipelines.server_values import scalar
 
 DEFAULT_TIMEOUT: Final = 3600.0  # seconds
+PARTS_SHOWN: Final = 8  # of a table, in a sentence
 STAGE: Final = StageSpec(
     config={
         "workflow": VariableSpec(kind="str"),
@@ -98,7 +101,8 @@ def patched(graph: Graph, values: Mapping[Target, Scalar]) -> Graph:
     """Return a copy of the nodes with values put in."""
     copied = copy.deepcopy(graph)
     for target, value in values.items():
-        copied[target.node]["inputs"][target.input] = value
+        inputs = copied[target.node]["inputs"]
+        inputs[target.input] = paths.put(inputs[target.input], target.inner, value) if target.inner else value
     return copied
 
 
@@ -151,7 +155,10 @@ def _read_output_nodes(graph: Graph, written: ConfigValue) -> tuple[str, ...]:
 
 
 def _find_input(graph: Graph, where: str, text: ConfigValue) -> Target:
-    """Find the input that `NODE.INPUT` names; either part may have dots of its own, so the nodes say where it ends."""
+    """Find the input that `NODE.INPUT` names, or `NODE.INPUT.KEY` of one that holds a table.
+
+    Each part may have dots of its own, so the nodes say where it ends.
+    """
     written = text if isinstance(text, str) else ""
     splits = [Target(written[:at], written[at + 1 :]) for at, char in enumerate(written) if char == "."]
     if not splits:
@@ -161,10 +168,13 @@ def _find_input(graph: Graph, where: str, text: ConfigValue) -> Target:
         hint = near_miss(splits[0].node, list(graph))
         raise InvalidInputError(f"{where}: the workflow has no node {splits[0].node!r}; {hint}")
     for target in candidates:
-        if target.input in graph[target.node]["inputs"]:
-            return target
-    node, name = candidates[0]
-    hint = near_miss(name, list(graph[node]["inputs"]))
+        path = paths.find(graph[target.node]["inputs"], target.input)
+        if path is not None:  # what a link is made of is no part of a value
+            is_fed = source_of(graph[target.node]["inputs"][path[0]]) is not None
+            return Target(target.node, str(path[0]), () if is_fed else path[1:])
+    node, name = candidates[0].node, candidates[0].input
+    parts = [str(one)[len(node) + 1 :] for one in own_inputs(graph, node) if one.inner]
+    hint = near_miss(name, [*graph[node]["inputs"], *parts])
     raise InvalidInputError(f"{where}: {described(graph, node)} has no input {name!r}; {hint}")
 
 
@@ -177,9 +187,11 @@ def _check_targets(workflow: Workflow) -> None:
         source = source_of(input_of(workflow.graph, target))
         if source is not None:
             raise InvalidInputError(f"config.{key}: {target} comes from {_instead(workflow.graph, source)}")
-        if isinstance(input_of(workflow.graph, target), list | dict):
+        if isinstance(value := input_of(workflow.graph, target), list | dict):
             what = f"{target} of {described(workflow.graph, target.node)} holds a table or a list"
-            raise InvalidInputError(f"config.{key}: {what}, which one value cannot replace; map another input")
+            parts = [f"{target}.{paths.written(path)}" for path, _ in islice(paths.scalars(value), PARTS_SHOWN)]
+            advice = f"map {' or '.join(parts)}" if parts else "map another input"
+            raise InvalidInputError(f"config.{key}: {what}, which one value cannot replace; {advice}")
         if target in owners:
             raise InvalidInputError(f"config.{key}: {target} is set by {owners[target]} already; remove one of them")
         owners[target] = key
