@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from bus.contracts.fields import Config, Scalar
 from bus.contracts.pipeline_specs import VariableSpec
 from learning_service.experiments.plan import PlannedJob, check_plan, job_request
-from pipeline_runner.pipelines.webui.registry import KNOBS, LORA_MARK, MODULES, STAGES, Knob
+from pipeline_runner.pipelines.webui.knobs import KNOBS, LORA_MARK, MODULES, STYLES, Knob
+from pipeline_runner.pipelines.webui.registry import STAGES
 from pipeline_runner.queue.jobs import new_record
 from tests.servers.webui import FakeWebui
 from tests.support.factories import Reports, definition
@@ -28,6 +29,7 @@ NEEDED: Final[Config] = {
     "upscaler_2": "Nearest",
     "upscaler_2_visibility": 0.5,
     "codeformer_visibility": 0.5,
+    "refiner_checkpoint": "photo/real.safetensors",
 }
 
 
@@ -48,9 +50,11 @@ def two_values(knob: Knob, spec: VariableSpec) -> list[Scalar]:
 
 def config_of(stage: str, knob: Knob, folder: Path) -> Config:
     """Return what the stage and the variable cannot do without."""
-    config: Config = {name: NEEDED[name] for name in knob.needs}
+    config: Config = {name: NEEDED[name] for name in knob.needs if name in NEEDED}
     if "init_image" in STAGES[stage].required:
         config["init_image"] = picture(folder)
+    if "mask" in knob.needs:
+        config["mask"] = picture(folder)
     if stage == "upscale" and knob.name != "upscaler":
         config["upscaler"] = "Lanczos"
     return config
@@ -108,7 +112,7 @@ def as_sent(knob: Knob, value: Scalar) -> object:
         return f"<lora:{value}:1>"
     if knob.name == "lora_strength":
         return f"<lora:detail:{value}>"
-    return [value] if knob.target == MODULES else value
+    return [value] if knob.target in (MODULES, STYLES) else value
 
 
 def test_every_variable_is_offered_by_some_server(tmp_path: Path, fake_webui: Callable[..., FakeWebui]) -> None:

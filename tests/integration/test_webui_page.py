@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from bus.contracts.pipeline_specs import bounds_text
-from pipeline_runner.pipelines.webui.registry import KNOBS, Knob
+from pipeline_runner.pipelines.webui.knobs import KNOBS, Knob
 from pipeline_runner.queue.retries import __doc__ as rules
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -18,6 +18,7 @@ LISTS: Final = {
     "vaes": "a VAE",
     "loras": "a LoRA",
     "upscalers": "an upscaler",
+    "styles": "a style",
     "hr_upscalers": "an upscaler, or a latent one",
 }
 KINDS: Final = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}

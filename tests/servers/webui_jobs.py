@@ -15,6 +15,7 @@ from typing import Any, Final
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tests.servers.webui_scripts import passed, styled, told_of
 from tests.servers.webui_settings import VAE, Refused, Settings, failure
 
 SAMPLERS: Final = ("DPM++ 2M", "DPM++ SDE", "Euler a", "Euler", "DDIM")
@@ -157,10 +158,12 @@ class JobWorker:
 
     def diffuse(self, fields: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Run txt2img or img2img; the picture is encoded by the settings of the server, not those of the job."""
+        passed_on = passed(fields["alwayson_scripts"] or {}, forge=self.forge)  # before its turn
         override, restore = fields["override_settings"] or {}, fields["override_settings_restore_afterwards"]
         task = self.job(f"scripts_{name}", fields.get("force_task_id"))
         with task, self.settings.overridden(override, restore=restore):
-            used = self._used(fields)
+            used = self._used({**fields, **dict(zip(("prompt", "negative_prompt"), styled(fields), strict=True))})
+            used["further"] = {**self._further(fields), **told_of(passed_on, forge=self.forge)}
             if fields["seed"] >= 2**64:
                 raise failure("ValueError", "Overflow when unpacking long long")
             whole = self.work(fields["steps"])
@@ -210,9 +213,50 @@ class JobWorker:
             "vae": values.get(VAE),
             "modules": [one for one in values.get("forge_additional_modules") or () if one in MODULES],
             "loras": [one for one, _ in _TAG.findall(fields["prompt"]) if one in LORAS and one not in missing],
-            "paint": repr(sorted(values.items())),  # everything decides the picture
+            # everything decides the picture
+            "paint": repr(
+                [sorted(values.items()), {key: fields[key] for key in sorted(fields) if key != "force_task_id"}]
+            ),
         }
         return {**fields, **used}
+
+    def _further(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the text of a picture says of refiner, hires fix and masks, each only where it was used."""
+        found: dict[str, Any] = {}
+        if fields["refiner_checkpoint"]:
+            name, switch = self._model(fields["refiner_checkpoint"]), fields["refiner_switch_at"]
+            steps = fields["steps"]
+            if name != self.settings.loaded and (switch is None or (steps - 1) / steps >= switch):
+                found |= {"Refiner": self._short_title(name)} | (
+                    {} if switch is None else {"Refiner switch at": switch}
+                )
+        if fields.get("enable_hr"):
+            if fields["hr_checkpoint_name"]:
+                found["Hires checkpoint"] = self._short_title(self._model(fields["hr_checkpoint_name"]))
+            if fields["hr_sampler_name"] not in (None, fields["sampler_name"]):
+                found["Hires sampler"] = fields["hr_sampler_name"]
+        if fields.get("mask"):
+            try:
+                with Image.open(io.BytesIO(base64.b64decode(fields["mask"]))) as mask:
+                    mask.load()
+            except (OSError, ValueError):
+                raise Refused(500, {"error": "HTTPException", "detail": "Invalid encoded image"}) from None
+            found["Mask blur"] = 4 if fields["mask_blur"] is None else fields["mask_blur"]
+            if fields["inpaint_full_res"]:
+                padding = fields["inpaint_full_res_padding"]
+                found |= {"Inpaint area": "Only masked", "Masked area padding": padding}
+        return found
+
+    def _model(self, name: str) -> str:
+        """Find a model; one that is named for a part of the job has to be there."""
+        found = self.settings.find(name)
+        if found is None or found in self.settings.missing:
+            raise failure("Exception", f"Could not find checkpoint with name {name}")
+        return found
+
+    def _short_title(self, name: str) -> str:
+        stem, short = name.rpartition("/")[2].rpartition(".")[0], self.settings.models[name]
+        return f"{stem} [{short}]" if short else stem
 
     def _answer(self, fields: Mapping[str, Any], used: Mapping[str, Any], text: str, whole: bool) -> dict[str, Any]:
         size = self.substitute.get("real_size") or _size(used)
@@ -244,6 +288,7 @@ class JobWorker:
             "infotexts": texts,
             "job_timestamp": self.state.job_timestamp,
             "clip_skip": used["clip_skip"],
+            "styles": fields["styles"] or [],
         }
         return {"images": images, "parameters": dict(fields), "info": json.dumps(info)}
 
@@ -285,6 +330,7 @@ def infotext(used: Mapping[str, Any], settings: Settings, *, modern: bool, forge
     if forge:
         pairs |= {f"Module {at}": one.rpartition(".")[0] for at, one in enumerate(used["modules"], 1)}
         pairs["Distilled CFG Scale"] = used["distilled_cfg_scale"]
+    pairs |= used["further"]
     pairs["Version"] = "v1.10.1"
     lines = [used["prompt"]]
     if used["negative_prompt"]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
+from tests.servers import webui_scripts as scripts
 from tests.servers.webui_jobs import (
     ALIASES,
     LATENT,
@@ -43,10 +44,35 @@ _BASE: Final[dict[str, Any]] = {
     "send_images": True,
     "save_images": False,
     "force_task_id": None,
+    "styles": None,
+    "refiner_checkpoint": None,
+    "refiner_switch_at": None,
+    "alwayson_scripts": {},
 }
-_HIRES: Final = {"enable_hr": False, "hr_scale": 2.0, "hr_upscaler": None, "hr_second_pass_steps": 0}
-_FORGE: Final = {"distilled_cfg_scale": 3.5, "hr_additional_modules": None}
-_IMAGE: Final = {"init_images": None, "resize_mode": 0, "denoising_strength": 0.75}
+_HIRES: Final = {
+    "enable_hr": False,
+    "hr_scale": 2.0,
+    "hr_upscaler": None,
+    "hr_second_pass_steps": 0,
+    "hr_checkpoint_name": None,
+    "hr_sampler_name": None,
+    "hr_scheduler": None,
+    "hr_prompt": "",
+    "hr_negative_prompt": "",
+}
+_FORGE: Final = {"distilled_cfg_scale": 3.5, "hr_additional_modules": None, "hr_cfg": 1.0, "hr_distilled_cfg": 3.5}
+_IMAGE: Final = {
+    "init_images": None,
+    "resize_mode": 0,
+    "denoising_strength": 0.75,
+    "mask": None,
+    "mask_blur": None,
+    "inpainting_fill": 0,
+    "inpaint_full_res": True,
+    "inpaint_full_res_padding": 0,
+    "inpainting_mask_invert": 0,
+    "initial_noise_multiplier": None,
+}
 _EXTRAS: Final = {
     "image": "",
     "upscaler_1": "None",
@@ -100,10 +126,18 @@ class Site:
     """What it has is said when it is made; traps are set by its attributes while it runs."""
 
     def __init__(
-        self, *, forge: bool = False, schedulers: bool = True, page: bool = True, api: bool = True, loras: bool = True
+        self,
+        *,
+        forge: bool = False,
+        schedulers: bool = True,
+        page: bool = True,
+        api: bool = True,
+        loras: bool = True,
+        extensions: bool = True,
     ) -> None:
         """`page` is not `--nowebui`, `api` is `--api`; up to 1.9.0 of the web UI there are no `schedulers`."""
         self.forge, self.schedulers, self.page, self.api, self.loras = forge, schedulers, page, api, loras
+        self.extensions = extensions
         self.worker = JobWorker(modern=schedulers, forge=forge)
         self.stuck_progress: float | None = None
         self.taken: list[dict[str, Any]] = []  # of each job the fields that are known here
@@ -168,14 +202,28 @@ class Site:
                 {"name": name, "alias": alias, "path": f"/loras/{name}.safetensors", "metadata": {}}
                 for name, (alias, _) in LORAS.items()
             ]
+        if self.extensions:
+            routes["GET", "script-info"] = lambda _: scripts.info()
+            routes["GET", "prompt-styles"] = lambda _: [
+                {"name": name, "prompt": prompt, "negative_prompt": negative}
+                for name, (prompt, negative) in scripts.STYLES.items()
+            ]
         vaes, names = ("sd-modules", MODULES) if self.forge else ("sd-vae", VAES)
         routes["GET", vaes] = lambda _: [{"model_name": name, "filename": f"/vae/{name}"} for name in names]
         if request.path == "/internal/progress" and self.page:
             return self._task(request.body["id_task"])
+        if self.extensions and request.path.startswith("/controlnet/"):
+            return self._controlnet(request.path.rpartition("/")[2], request.query)
         route = routes.get((request.method, request.path.removeprefix(f"{API}/")))
         if not request.path.startswith(API) or not self.api or route is None:
             raise Refused(404, {"detail": "Not Found"})
         return route(request.body)
+
+    def _controlnet(self, name: str, query: dict[str, str]) -> Any:
+        """List models or preprocessors, of these the other names too where somebody asks for them."""
+        labels = query.get("alias_names") == "true" and not self.forge
+        modules = scripts.PREPROCESSORS.values() if labels else scripts.PREPROCESSORS
+        return {name: list(scripts.CONTROLNETS if name == "model_list" else modules)}
 
     def _samplers(self) -> list[str]:
         return [*SAMPLERS] if self.schedulers else [*SAMPLERS, *(f"{name} Karras" for name in SAMPLERS)]

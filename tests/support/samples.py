@@ -46,6 +46,7 @@ class Sample:
         self.places: list[Place] = []
         self.words: list[Word] = []
         self.literals: list[str] = []  # paths of words that are fixed everywhere
+        self._open: list[Any] = []  # the Structs around the place that is built
         self.data = self._of(kind, "")
 
     def _of(self, hint: Any, path: str) -> Any:  # noqa: PLR0911 - one a form of type
@@ -68,6 +69,8 @@ class Sample:
         if origin is tuple:
             return [self._of(part, f"{path}[{index}]") for index, part in enumerate(parts)]
         if origin in (dict, Mapping):
+            if self._open.count(parts[1]) > 1:  # a Struct that may hold others of its kind has one of them
+                return {}
             return {TEXT: self._of(parts[1], f"{path}[...]")}
         raise AssertionError(f"{path}: no sample of {hint}")
 
@@ -76,6 +79,7 @@ class Sample:
         config = kind.__struct_config__
         data: Any = [] if config.array_like else {}
         self.places.append(Place(path, kind, data))
+        self._open.append(kind)
         if config.tag is not None:
             data[config.tag_field] = config.tag
         for one in msgspec.structs.fields(kind):
@@ -88,6 +92,7 @@ class Sample:
             if door := _door(hints[one.name]):
                 is_text = get_origin(door) is Literal or isinstance(value, str)
                 self.words.append(Word(inside, data, one.name, NEW if is_text else -(10**12)))
+        self._open.pop()
         return data
 
 

@@ -55,14 +55,26 @@ def picture(folder: Path, size: tuple[int, int] = (40, 24)) -> str:
 def lists_of(change: Callable[[dict[str, Any]], object] = lambda _: None, **options: Any) -> Lists:
     """Return the lists of a fake web UI, without a socket; `change` is applied to its answers before."""
     site = Site(**options)
-    names = ("samplers", "schedulers", "sd-models", "sd-modules", "sd-vae", "loras", "upscalers", "options")
-    answers: dict[str, Any] = {name: _answer(site, name) for name in (*names, "latent-upscale-modes")}
+    names: tuple[str, ...] = (
+        "samplers",
+        "schedulers",
+        "sd-models",
+        "sd-modules",
+        "sd-vae",
+        "loras",
+        "upscalers",
+        "options",
+    )
+    names += ("latent-upscale-modes", "script-info", "prompt-styles")
+    answers: dict[str, Any] = {name: _answer(site, f"{API}/{name}") for name in names}
+    answers |= {name: _answer(site, f"/controlnet/{name}") for name in ("model_list", "module_list")}
+    answers["labels"] = _answer(site, "/controlnet/module_list", {"alias_names": "true"})
     change(answers)
     return parse_lists(answers)
 
 
-def _answer(site: Site, name: str) -> Any:
+def _answer(site: Site, path: str, query: dict[str, str] | None = None) -> Any:
     try:
-        return site.answer(Request("GET", f"{API}/{name}", {}, None))
+        return site.answer(Request("GET", path, query or {}, None))
     except Refused:  # it is not there
         return None

@@ -10,9 +10,9 @@ from bus.contracts.pipeline_specs import StageSpec, check_config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.time_limit import DEFAULT_TIMEOUT, timeout_of
+from pipeline_runner.pipelines.webui.knobs import KNOBS
 from pipeline_runner.pipelines.webui.lists import Lists, read_lists
 from pipeline_runner.pipelines.webui.registry import (
-    KNOBS,
     STAGES,
     stages_of,
     unavailable,
@@ -210,7 +210,10 @@ def test_what_needs_hires_fix_is_refused_without() -> None:
     spec = stages_of(lists_of())["txt2img"]
     for knob in KNOBS:
         if knob.needs == ("enable_hr",):
-            value = "Latent" if knob.kind == "str" else 1
+            choices = spec.variables[knob.name].choices if knob.name in spec.variables else ()
+            if knob.forge:
+                continue
+            value = choices[0] if choices else "a star" if knob.kind == "str" else 1
             check_config(spec, {**CONFIG, "enable_hr": True, knob.name: value})
             with pytest.raises(InvalidInputError, match=r"config\.enable_hr: missing"):
                 check_config(spec, {**CONFIG, knob.name: value})
@@ -235,13 +238,13 @@ class Server:
         """Answer as a server with these options does."""
         self._site, self._replaced = Site(**options), replaced
 
-    def get(self, path: str) -> Reply:
+    def get(self, path: str, query: dict[str, str] | None = None) -> Reply:
         """Answer a request."""
         name = path.rpartition("/")[2]
         if name in self._replaced:
             return self._replaced[name]
         try:
-            return Reply(200, msgspec.json.encode(self._site.answer(Request("GET", path, {}, None))))
+            return Reply(200, msgspec.json.encode(self._site.answer(Request("GET", path, query or {}, None))))
         except Refused:
             return Reply(404, b"{}")
 

@@ -8,8 +8,9 @@ import pytest
 from bus.contracts.fields import Config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.init_image import InitImage, read_init_image
+from pipeline_runner.pipelines.webui.asked import asked_for
 from pipeline_runner.pipelines.webui.lists import Lists
-from pipeline_runner.pipelines.webui.payload import build, check_request
+from pipeline_runner.pipelines.webui.payload import Pictures, build, check_request
 from tests.servers.webui_settings import MODELS, title
 from tests.support.webui_jobs import CONFIG, lists_of, picture
 
@@ -20,13 +21,13 @@ def request(
     config: Config, *, stage: str = "txt2img", lists: Lists | None = None, init: InitImage | None = None
 ) -> dict[str, Any]:
     """Build a request."""
-    return build(stage, config, lists or lists_of(), init, "task(1)")
+    return build(stage, asked_for(config), lists or lists_of(), Pictures(init), "task(1)")
 
 
 def refusal(config: Config) -> str:
     """Return the sentence with which a job is refused."""
     with pytest.raises(InvalidInputError) as refused:
-        check_request("txt2img", config, lists_of())
+        check_request("txt2img", asked_for(config), lists_of())
     return str(refused.value)
 
 

@@ -86,6 +86,12 @@ def effective_of(answer: Answer) -> Config:
         "vae": info.get("sd_vae_name"),
         "loras": parameters.get("Lora hashes"),
         "clip_skip": info.get("clip_skip"),
+        "refiner_checkpoint": parameters.get("Refiner"),
+        "refiner_switch_at": _number(parameters.get("Refiner switch at")),
+        "hr_checkpoint_name": parameters.get("Hires checkpoint"),
+        "hr_sampler_name": parameters.get("Hires sampler"),
+        "hr_scheduler": parameters.get("Hires schedule type"),
+        "mask_blur": _number(parameters.get("Mask blur")),
     }
     told = {name: scalar(value) for name, value in found.items()}
     return {name: value for name, value in told.items() if value is not None and value != ""}

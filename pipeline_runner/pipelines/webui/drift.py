@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from bus.contracts.fields import Config
-from bus.contracts.pipeline_specs import LORA_TAG
 from pipeline_runner.pipelines.difference import Difference, same_number
 from pipeline_runner.pipelines.init_image import InitImage
 from pipeline_runner.pipelines.server_values import number, whole
 from pipeline_runner.pipelines.webui.answer import Answer
+from pipeline_runner.pipelines.webui.asked import LORAS
 from pipeline_runner.pipelines.webui.lists import AUTOMATIC, NONE, Lists
+from pipeline_runner.pipelines.webui.loras import loras_of
 from pipeline_runner.pipelines.webui.payload import GRID
 from pipeline_runner.pipelines.webui.registry import DEFAULT_FACTOR
 
@@ -49,12 +50,6 @@ def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
     if all(_near(side, wanted, 2) or side == wanted // GRID * GRID for side, wanted in zip(size, asked, strict=True)):
         return []
     return [Difference("upscaling_factor", _by(asked), _by(size), ("upscaling_factor", "upscaler"))]
-
-
-def loras_of(config: Config) -> list[str]:
-    """Return the LoRAs that a job asks for, in its prompt and as a variable."""
-    asked = LORA_TAG.findall(str(config.get("prompt", "")))
-    return [*asked, str(config["lora"])] if config.get("lora") else asked
 
 
 def _numbers(config: Config, answer: Answer) -> Iterator[Difference]:
@@ -123,7 +118,7 @@ def _loras(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]
     for name in loras_of(config):
         spellings = {name, known.spellings.get(name, name)}
         if not used & {spelling.replace(":", "").replace(",", "") for spelling in spellings}:
-            yield Difference("lora", name, ", ".join(sorted(used)) or "none", _OF_LORA)
+            yield Difference("lora", name, ", ".join(sorted(used)) or "none", (*_OF_LORA, f"{LORAS}.{name}"))
 
 
 def _sizes(config: Config, answer: Answer, size: Size, init: InitImage | None) -> Iterator[Difference]:

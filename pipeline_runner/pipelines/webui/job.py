@@ -12,14 +12,16 @@ from pipeline_runner.outputs.images import ImageKind, kind_of
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.difference import Difference, spoiled
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
-from pipeline_runner.pipelines.init_image import InitImage, read_init_image
 from pipeline_runner.pipelines.time_limit import timeout_of
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
-from pipeline_runner.pipelines.webui.drift import Size, differences, loras_of, upscaled
+from pipeline_runner.pipelines.webui.asked import asked_for, other_names
+from pipeline_runner.pipelines.webui.drift import Size, differences, upscaled
+from pipeline_runner.pipelines.webui.echoes import further_differences
 from pipeline_runner.pipelines.webui.errors import fault_of
 from pipeline_runner.pipelines.webui.generation import Generation, end_orphans, free_memory
 from pipeline_runner.pipelines.webui.lists import Lists
-from pipeline_runner.pipelines.webui.payload import build
+from pipeline_runner.pipelines.webui.loras import loras_of
+from pipeline_runner.pipelines.webui.payload import build, read_pictures
 from pipeline_runner.pipelines.webui.registry import STAGES
 from pipeline_runner.pipelines.webui.settings import (
     LORA_HASHES,
@@ -53,7 +55,8 @@ class WebuiJob:
             InvalidInputError: the picture to start from cannot be read.
         """
         self._client, self._lists, self._job = client, lists, job
-        self._init = read_init_image(job.config)
+        self._asked = asked_for(job.config)
+        self._pictures = read_pictures(self._asked)
         self._deadline = time.monotonic() + timeout_of(job.config)
         self._seen: tuple[Mapping[str, Any], ...] = ()
         self._own: Mapping[str, Any] = {}  # the settings that it sets itself
@@ -70,7 +73,7 @@ class WebuiJob:
         """
         if self._job.stage != "upscale":  # which has no tasks
             end_orphans(self._client, self._earlier_tasks(), cancelled, self._deadline)
-        before = read_settings(self._client, None) if OF_SETTINGS & self._job.config.keys() else None
+        before = read_settings(self._client, None) if OF_SETTINGS & self._asked.keys() else None
         try:
             return self._made_picture(outputs, progress, cancelled)
         finally:
@@ -98,7 +101,7 @@ class WebuiJob:
     def _tells_loras(self) -> bool:
         """Return whether the server writes now which LoRAs it uses; it counts before a job and after it."""
         try:
-            return bool(loras_of(self._job.config) and (read_options(self._client) or {}).get(LORA_HASHES))
+            return bool(loras_of(self._asked) and (read_options(self._client) or {}).get(LORA_HASHES))
         except ServerFault:
             return False
 
@@ -122,7 +125,7 @@ class WebuiJob:
         """Send the request once, each time with a new task id: the server reports a failed one as active forever."""
         stage, job = self._job.stage, self._job
         task_id = self._task_id(job.attempt, number)
-        payload = build(stage, job.config, self._lists, self._init, task_id)
+        payload = build(stage, self._asked, self._lists, self._pictures, task_id)
         self._own = payload.get("override_settings", {})
         generation = Generation(self._client, STAGES[stage].path, payload, self._deadline)
         reply, watch = generation.run(progress, cancelled)
@@ -145,7 +148,7 @@ class WebuiJob:
         else:
             effective = effective_of(answer)
             warnings += () if answer.info else (NO_INFO,)
-        if worst := spoiled(found, self._job.learning_context):
+        if worst := spoiled(_under_all_names(found), self._job.learning_context):
             error = JobError(kind="substituted", message=f"{worst}, {SUBSTITUTED}")
             return JobResult(success=False, error=error, effective=effective, warnings=warnings, seconds=seconds)
         planned = config.get("seed") if self._job.stage != "upscale" else None
@@ -156,10 +159,18 @@ class WebuiJob:
         return JobResult(success=True, images=(image,), effective=effective, warnings=warnings, seconds=seconds)
 
     def _differences(self, answer: Answer, size: Size, *, loras_told: bool) -> list[Difference]:
-        init: InitImage | None = self._init
+        init, asked = self._pictures.init, self._asked
         if self._job.stage == "upscale" and init:
-            found = upscaled(self._job.config, size, init)
-            if not found and was_only_resized(self._job.config, init.data, answer.image):
-                found = [Difference("upscaler", self._job.config["upscaler"], NO_MODEL, ("upscaler",))]
+            found = upscaled(asked, size, init)
+            if not found and was_only_resized(asked, init.data, answer.image):
+                found = [Difference("upscaler", asked["upscaler"], NO_MODEL, ("upscaler",))]
             return found
-        return differences(self._job.config, self._lists, answer, size, init, loras_told=loras_told)
+        found = differences(asked, self._lists, answer, size, init, loras_told=loras_told)
+        return [*found, *further_differences(asked, self._lists, answer)]
+
+
+def _under_all_names(found: list[Difference]) -> list[Difference]:
+    """Return differences with all names under which an experiment may vary what they spoil."""
+    return [
+        one._replace(spoils=tuple(name for variable in one.spoils for name in other_names(variable))) for one in found
+    ]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct, convert
 
+from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.webui.errors import fault_of
 
@@ -58,6 +59,20 @@ class _Lora(Struct):
     alias: str | None = None
 
 
+class _Script(Struct):
+    name: _Name
+    is_alwayson: bool | None = None
+    is_img2img: bool | None = None
+    args: list[Any] = []
+
+
+class Script(NamedTuple):
+    """A script of the server: does it run with every job, and how many values does it take?"""
+
+    is_alwayson: bool
+    values: int
+
+
 class Names(NamedTuple):
     """Names of one kind, every spelling with the name that is meant, and what could mean several names."""
 
@@ -87,11 +102,13 @@ class Lists:
     """What was read from a server.
 
     Attributes:
-        names: By kind: samplers, schedulers, models, vaes, loras, upscalers, hr_upscalers; absent if it has none.
+        names: By kind: samplers, schedulers, models, vaes, loras, upscalers, hr_upscalers, styles, and of ControlNet
+            controlnets and preprocessors; absent if it has none.
         combined: Old sampler names with the schedule in them.
         checkpoints: The models by their titles.
         options: Its settings.
         forge: Is it Forge, with modules in place of VAEs?
+        scripts: Its scripts by stage, under their names in small letters; None if it does not tell.
     """
 
     names: Mapping[str, Names]
@@ -99,6 +116,7 @@ class Lists:
     checkpoints: Mapping[str, Checkpoint]
     options: Mapping[str, Any]
     forge: bool
+    scripts: Mapping[str, Mapping[str, Script]] | None = None
 
 
 def read_lists(client: HttpClient) -> Lists:
@@ -110,6 +128,9 @@ def read_lists(client: HttpClient) -> Lists:
     answers = {name: _get(client, f"{API}/{name}") for name in ("samplers", "sd-models", "upscalers", "options")}
     for name in ("schedulers", "sd-modules", "loras", "latent-upscale-modes"):
         answers[name] = _get(client, f"{API}/{name}", optional=True)
+    answers |= {name: _told(client, f"{API}/{name}") for name in ("script-info", "prompt-styles")}
+    answers |= {name: _told(client, f"/controlnet/{name}") for name in ("model_list", "module_list")}
+    answers["labels"] = _told(client, "/controlnet/module_list", {"alias_names": "true"})  # the other names of modules
     if answers["sd-modules"] is None:
         answers["sd-vae"] = _get(client, f"{API}/sd-vae", optional=True)
     try:
@@ -126,6 +147,12 @@ def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:
     if not reply.ok:
         raise fault_of(reply, client.url)
     return reply.json()
+
+
+def _told(client: HttpClient, path: str, query: Mapping[str, str] | None = None) -> Any:
+    """Ask for what an extension may have spoilt: one that describes itself wrongly costs the others nothing."""
+    reply: Reply = client.get(path, query)
+    return reply.json() if reply.ok else None
 
 
 def parse_lists(answers: Mapping[str, Any]) -> Lists:
@@ -164,13 +191,64 @@ def parse_lists(answers: Mapping[str, Any]) -> Lists:
         "upscalers": _names(dict.fromkeys(upscalers, ())),
         "hr_upscalers": _names(dict.fromkeys((*latent, *upscalers), ())),
     }
+    names |= {"styles": _styles(answers), **_controlnet(answers)}
     return Lists(
         names={kind: some for kind, some in names.items() if some is not None},
         combined=combined,
         checkpoints={model.title: model for model, _ in models},
         options=convert(answers["options"], dict[str, Any]),
         forge=forge,
+        scripts=_scripts(answers),
     )
+
+
+def canonical(kind: str, value: object, lists: Lists) -> str:
+    """Return the server's own name: it would replace an alias, which it does not know, by something else.
+
+    Raises:
+        InvalidInputError: it has no such name.
+    """
+    spellings = lists.names[kind].spellings
+    if str(value) not in spellings:
+        raise InvalidInputError(f"config: {value!r} is not among the {kind} of the server any more")
+    return spellings[str(value)]
+
+
+def _scripts(answers: Mapping[str, Any]) -> dict[str, dict[str, Script]] | None:
+    try:
+        told = _entries(answers, "script-info", _Script)
+    except msgspec.ValidationError:
+        told = None
+    if told is None:
+        return None
+    found: dict[str, dict[str, Script]] = {"txt2img": {}, "img2img": {}}
+    for one in told:
+        stage = "img2img" if one.is_img2img else "txt2img"
+        found[stage][one.name.lower()] = Script(bool(one.is_alwayson), len(one.args))
+    return found
+
+
+def _styles(answers: Mapping[str, Any]) -> Names | None:
+    try:
+        told = _entries(answers, "prompt-styles", _Named)
+    except msgspec.ValidationError:
+        told = None
+    return None if told is None else _names(dict.fromkeys((one.name for one in told), ()))
+
+
+def _controlnet(answers: Mapping[str, Any]) -> dict[str, Names | None]:
+    """Read the models and preprocessors of ControlNet; a model may be named without the hash that is shown with it."""
+    models = [*_words(answers.get("model_list"), "model_list")]
+    modules = [*_words(answers.get("module_list"), "module_list"), *_words(answers.get("labels"), "module_list")]
+    return {
+        "controlnets": _names({name: [file_of(name), name.lower()] for name in models}) if models else None,
+        "preprocessors": _names({name: [name.lower()] for name in modules}) if modules else None,
+    }
+
+
+def _words(told: Any, key: str) -> list[str]:
+    found = told.get(key) if isinstance(told, dict) else None
+    return [word for word in found if isinstance(word, str)] if isinstance(found, list) else []
 
 
 def file_of(title: str) -> str:

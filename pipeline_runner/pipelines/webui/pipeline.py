@@ -10,11 +10,12 @@ from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
-from pipeline_runner.pipelines.init_image import read_init_image
+from pipeline_runner.pipelines.webui.asked import LORAS, UNCERTAIN, asked_for
 from pipeline_runner.pipelines.webui.generation import JobCancelled
 from pipeline_runner.pipelines.webui.job import WebuiJob
 from pipeline_runner.pipelines.webui.lists import Lists, read_lists
-from pipeline_runner.pipelines.webui.payload import check_request
+from pipeline_runner.pipelines.webui.loras import loras_of
+from pipeline_runner.pipelines.webui.payload import check_request, read_pictures
 from pipeline_runner.pipelines.webui.registry import stages_of, unavailable
 from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, read_settings, title_of
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
@@ -63,14 +64,16 @@ class WebuiPipeline(Pipeline):
         Raises:
             InvalidInputError: naming the field and what to do.
         """
-        read_init_image(config)
+        asked = asked_for(config)
+        read_pictures(asked)
         if self._lists:
-            check_request(stage, config, self._lists)
+            check_request(stage, asked, self._lists)
 
     def identity(self, stage: str, config: Config) -> str | None:
         """Return a hash of the server's settings, as they decide what a job leaves open.
 
-        None for a job that starts from a picture, and unless the server is idle.
+        None for a job that starts from a picture, for one with scripts or styles, of which the server does not say what
+        they are now, and unless the server is idle.
         """
         identified = self._identified(stage, config)
         return identified and identified[0]
@@ -81,15 +84,20 @@ class WebuiPipeline(Pipeline):
         identified = self._identified(job.stage, job.config)
         if made is None or made.job_id != job.job_id or identified is None or identified[0] != identity:
             return False
-        return agrees(job.config, identified[1], made)
+        return agrees(asked_for(job.config), identified[1], made)
 
     def _identified(self, stage: str, config: Config) -> tuple[str, Settings] | None:
         """Read the settings of the server; return their hash and them, None where anything is uncertain."""
         lists = self._lists
         if lists is None or stage != "txt2img":
             return None
-        settings = read_settings(HttpClient(self._address), title_of(config, lists))
-        return settings and (f"{self._address.url} {digest(settings, forge=lists.forge)}", settings)
+        asked = asked_for(config)
+        if UNCERTAIN & asked.keys():
+            return None
+        settings = read_settings(HttpClient(self._address), title_of(asked, lists))
+        # the order of LoRAs is part of what is sent, and none of what two equal tables are compared by
+        order = "".join(f" {name}" for name in loras_of(asked)) if LORAS in asked else ""
+        return settings and (f"{self._address.url} {digest(settings, forge=lists.forge)}{order}", settings)
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make one picture."""

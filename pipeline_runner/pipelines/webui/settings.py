@@ -16,6 +16,7 @@ import msgspec
 from bus.contracts.fields import Config
 from pipeline_runner.pipelines.http_client import LIST_SECONDS, HttpClient, ServerFault
 from pipeline_runner.pipelines.webui.answer import Answer
+from pipeline_runner.pipelines.webui.asked import OVERRIDES, overrides_of
 from pipeline_runner.pipelines.webui.lists import API, AUTOMATIC, NONE, Checkpoint, Lists, file_of, parse_models
 from pipeline_runner.pipelines.webui.watch import PROGRESS_QUERY, server_state
 
@@ -25,12 +26,13 @@ HASH: Final = "sd_checkpoint_hash"  # of the model that is loaded, whoever has a
 VAE: Final = "sd_vae"
 MODULES: Final = "forge_additional_modules"
 CLIP_SKIP: Final = "CLIP_stop_at_last_layers"
-OF_SETTINGS: Final = frozenset({"model", "vae", "clip_skip"})  # the variables that are settings of the server
+OF_SETTINGS: Final = frozenset({"model", "vae", "clip_skip", OVERRIDES})  # what a job sets of the server's settings
 LORA_HASHES: Final = "lora_add_hashes_to_infotext"
 # raised with each change of what is read or compared: results of earlier versions are made again
 VERSION: Final = 2
 logger = logging.getLogger(__name__)
-_TOLD: Final = {"RNG": "randn_source", "ENSD": "eta_noise_seed_delta", "Token merging ratio": "token_merging_ratio"}
+# what the text of a picture says of settings: its name there → the setting
+TOLD: Final = {"RNG": "randn_source", "ENSD": "eta_noise_seed_delta", "Token merging ratio": "token_merging_ratio"}
 
 
 class Settings(NamedTuple):
@@ -135,7 +137,7 @@ def _plain(value: Any) -> Any:
 
 def agrees(config: Config, settings: Settings, made: Made) -> bool:
     """Return whether a picture was surely made with these settings, but for those that the job sets itself."""
-    answer, options = made.answer, settings.options
+    answer, options = made.answer, {**settings.options, **overrides_of(config)}
     return (
         made.as_asked
         and bool(answer.info and answer.parameters)
@@ -144,9 +146,9 @@ def agrees(config: Config, settings: Settings, made: Made) -> bool:
         and answer.info.get("clip_skip") == config.get("clip_skip", options.get(CLIP_SKIP))
         and all(
             str(options.get(name)) == answer.parameters.get(label, str(options.get(name)))
-            for label, name in _TOLD.items()
+            for label, name in TOLD.items()
         )
-        and all(_same(options, seen, _own(config)) for seen in made.seen)
+        and all(_same(settings.options, seen, _own(config)) for seen in made.seen)
     )
 
 
@@ -176,7 +178,12 @@ def _own(config: Config) -> frozenset[str]:
     """Return the settings that a job sets itself, and the hash of the loaded model, which follows from them."""
     names = {"model": MODEL, "vae": VAE, "clip_skip": CLIP_SKIP}
     return frozenset(
-        {HASH, MODULES if "vae" in config else HASH, *(names[key] for key in names.keys() & config.keys())}
+        {
+            HASH,
+            MODULES if "vae" in config else HASH,
+            *(names[key] for key in names.keys() & config.keys()),
+            *overrides_of(config),
+        }
     )
 
 
