@@ -148,6 +148,9 @@ def test_one_is_singular(count: int, text: str) -> None:
         (VariableSpec(kind="float", minimum=-0.25, maximum=1e6), "number -0.25 to 1000000"),
         (VariableSpec(kind="bool"), "true or false"),
         (VariableSpec(kind="str", choices=("a", "b")), "a, b"),
+        (VariableSpec(kind="map", choices=("a", "b")), "table of a, b"),
+        (VariableSpec(kind="map"), "table of names and values"),
+        (VariableSpec(kind="strength", minimum=-5, maximum=5), "number, or true or false -5 to 5"),
         (VariableSpec(kind="str", choices=tuple("abcdefghij")), "a, b, c, d, e, f, g, h, … 2 more"),
     ],
 )
@@ -160,10 +163,16 @@ def test_a_note_names_what_a_plan_has_to_know() -> None:
     """Whether it can be varied, must be there, needs another key, or is slow."""
     config = VariableSpec(kind="str")
     variable = VariableSpec(kind="float", needs=("enable_hr",), slow=True)
-    spec = StageSpec(variables={"scale": variable}, config={"init_image": config}, required=("init_image",))
+    tables = {
+        "loras": VariableSpec(kind="map", inside={"*": variable}),
+        "alwayson": VariableSpec(kind="map", open=True),
+    }
+    spec = StageSpec(variables={"scale": variable}, config={"init_image": config, **tables}, required=("init_image",))
 
     assert note("init_image", spec, config) == "config only, required"
     assert note("scale", spec, variable) == "with enable_hr, slow to change"
+    for name, table in tables.items():
+        assert note(name, spec, table) == f"each value a variable: {name}.NAME"
 
 
 def test_why_a_pipeline_can_plan_nothing_is_said_once() -> None:

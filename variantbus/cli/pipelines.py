@@ -95,7 +95,8 @@ def takes(variable: VariableSpec) -> str:
     if variable.choices:
         shown = ", ".join(str(choice) for choice in variable.choices[:CHOICES_SHOWN])
         more = len(variable.choices) - CHOICES_SHOWN
-        return f"{shown}, … {more} more" if more > 0 else shown
+        listed = f"{shown}, … {more} more" if more > 0 else shown
+        return f"table of {listed}" if variable.kind == "map" else listed
     bounded = variable.minimum is not None or variable.maximum is not None
     bounds = f" {bounds_text(variable.minimum, variable.maximum)}" if bounded else ""
     return f"{KINDS.get(variable.kind, variable.kind)}{bounds}{f' {variable.unit}' if variable.unit else ''}"
@@ -103,7 +104,8 @@ def takes(variable: VariableSpec) -> str:
 
 def note(name: str, spec: StageSpec, variable: VariableSpec) -> str:
     """Return further remarks about a key."""
-    parts = ["config only"] if name in spec.config else []
+    has_parts = bool(variable.inside or variable.open)
+    parts = [f"each value a variable: {name}.NAME" if has_parts else "config only"] if name in spec.config else []
     parts += ["required"] if name in spec.required else []
     parts += [f"with {' and '.join(variable.needs)}"] if variable.needs else []
     parts += ["slow to change"] if variable.slow else []

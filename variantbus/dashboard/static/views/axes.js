@@ -1,4 +1,4 @@
-// The variables of the form for a new experiment: a setting, a word in braces in a text, or a part of the prompt.
+// The variables of the form for a new experiment: a setting, a value in a table, a word in braces, or a part of the prompt.
 
 import { h, fill } from "../dom.js";
 import { listed } from "../values.js";
@@ -7,16 +7,18 @@ const KEYS = ["a", "b", "c", "d", "e", "f"]; // as many as an experiment may hav
 const FIRST = 2; // that are there at once
 const WORD = "{}"; // a word in braces, in any text of the settings
 const PART = "replace"; // a text in the prompt
+const PATH = "path"; // a value in a table of the settings
+const EXAMPLES = { [WORD]: "style, for {style} in the prompt", [PART]: "the part to replace" };
 
-/** Make the lines of variables, with a button for one more. */
-export function axesOf(knobs, first) {
+/** Make the lines of variables, with a button for one more; `tables` are the settings whose values are variables, too. */
+export function axesOf(knobs, first, tables) {
   const element = h("div", { class: "axes" });
   const more = h("button", { type: "button", onclick: add }, "One more variable");
   let count = 0;
 
   function add() {
     const key = KEYS[count];
-    const line = axis(key, count === 0 ? "What is varied" : "and with it (a grid)", knobs, count === 0 ? first : "");
+    const line = axis(key, count === 0 ? "What is varied" : "and with it (a grid)", knobs, count === 0 ? first : "", tables);
     more.before(line);
     count += 1;
     more.hidden = count === KEYS.length;
@@ -29,18 +31,18 @@ export function axesOf(knobs, first) {
   return element;
 }
 
-function axis(key, label, knobs, chosen) {
+function axis(key, label, knobs, chosen, tables) {
   const names = Object.keys(knobs);
-  const options = [...(key === KEYS[0] ? [] : [["", "nothing else"]]), ...names.map((name) => [name, name]), [WORD, "a {word} in a text"], ...("prompt" in knobs ? [[PART, "a part of the prompt"]] : [])];
+  const options = [...(key === KEYS[0] ? [] : [["", "nothing else"]]), ...names.map((name) => [name, name]), ...(tables.length ? [[PATH, "a value in a table"]] : []), [WORD, "a {word} in a text"], ...("prompt" in knobs ? [[PART, "a part of the prompt"]] : [])];
   // the placeholders of a command and the inputs of a workflow are known only with the settings
   const picked = names.length ? h("select", { name: `${key} name` }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text))) : h("input", { name: `${key} name`, placeholder: "a {name} in the settings" });
   const about = h("small", {});
   const text = h("input", { name: `${key} text` });
-  const word = h("label", { class: "field" }, h("span", {}, "Word or part"), text);
+  const word = h("label", { class: "field" }, h("span", {}, "Which one"), text);
   const show = () => {
     about.textContent = hint(knobs[picked.value]);
-    word.hidden = ![WORD, PART].includes(picked.value);
-    text.placeholder = picked.value === WORD ? "style, for {style} in the prompt" : "the part to replace";
+    word.hidden = ![WORD, PART, PATH].includes(picked.value);
+    text.placeholder = EXAMPLES[picked.value] ?? tables.map((table) => `${table}.…`).join(", ");
   };
   picked.addEventListener("change", show);
   show();
@@ -56,6 +58,7 @@ export function readAxes(read) {
 function variable(name, text, values) {
   if (!name) return null;
   if (name === WORD) return { name: text.replace(/^\{|\}$/g, ""), fills: true, ...values };
+  if (name === PATH) return { name: text, ...values };
   if (name === PART) return { name: text, setting: "prompt", replace: text, ...values };
   return { name, ...values };
 }

@@ -68,7 +68,7 @@ export function planView() {
     const config = { ...knobs, ...stage.config };
     fill(
       into,
-      axesOf(knobs, first),
+      axesOf(knobs, first, Object.keys(stage.config ?? {}).filter((name) => stage.config[name].open || stage.config[name].inside)),
       h("div", { class: "row" }, field("Seeds for each value", number("jobs", SEEDS, 1, 256)), field("First seed", number("seed", 1234, 0, MOST)), field("Combinations at most", h("input", { name: "sample", type: "number", min: 1, step: 1, placeholder: "all; fewer are spread evenly" }))),
       "prompt" in config && field("Prompts, one a line", h("textarea", { name: "prompts", rows: 3, placeholder: "instead of the one in the settings: each value is tried with each" })),
       h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
@@ -187,6 +187,7 @@ function objective() {
 function knobInput(name, knob, isRequired) {
   const common = { name: `config ${name}`, "data-kind": knob?.kind ?? "str", required: isRequired };
   if (knob?.kind === "bool") return h("select", common, ["", "true", "false"].map((one) => h("option", { value: one }, one)));
+  if (knob?.kind === "map") return h("input", { ...common, placeholder: '{"name": 1}' });
   if (knob?.choices?.length) return h("select", common, ["", ...knob.choices].map((one) => h("option", { value: one }, String(one))));
   if (knob?.kind === "int" || knob?.kind === "float") return h("input", { ...common, type: "number", min: knob.minimum, max: knob.maximum, step: knob.kind === "int" ? 1 : "any" });
   return h("input", common);
