@@ -95,6 +95,25 @@ def test_a_sampler_sweep_sends_each_sampler_with_the_same_seeds(workspace: Works
     assert [(one.status, len(one.images)) for one in variants(learning, experiment_id)] == [("completed", 3)] * 4
 
 
+def test_two_loras_are_weighed_against_each_other(workspace: Workspace, server: FakeWebui) -> None:
+    """The example file: each pair of strengths with the same seeds, and one that is off has no mark."""
+    runner, learning = services(workspace, server.url)
+    wait_for_server(runner)
+
+    experiment_id = run(workspace, (ROOT / "examples" / "webui_loras.toml").read_text(encoding="utf-8"))
+
+    marks = ("", " <lora:detail:0.4>", " <lora:detail:0.8>")
+    assert sorted((job["prompt"], job["seed"]) for job in server.sent()) == sorted(
+        (f"a lighthouse on a cliff at dusk{detail}{ink}", seed)
+        for detail in marks
+        for ink in ("", " <lora:ink-style:0.6>")
+        for seed in (1234, 1235)
+    )
+    check_everything(runner, learning, experiment_id)
+    values = [one.variant_value for one in variants(learning, experiment_id)]
+    assert {"loras.detail": 0.4, "loras.ink-style": True} in values
+
+
 def test_a_lora_strength_sweep_sends_each_strength(workspace: Workspace, server: FakeWebui) -> None:
     """It stands in the prompt, where the server reads it."""
     runner, learning = services(workspace, server.url)

@@ -36,10 +36,10 @@ WAIT = PATIENCE * TIME_FACTOR * 1000  # ms
 class Deployment:
     """Runner, learning service and dashboard, which clients find again after a restart."""
 
-    def __init__(self, workspace: Workspace, workers: int = 2) -> None:
-        """Start them."""
+    def __init__(self, workspace: Workspace, workers: int = 2, options: tuple[str, ...] = ()) -> None:
+        """Start them; `options` are further ones of the runner."""
         self.workspace = workspace
-        self.runner = workspace.runner("--workers", str(workers), ports=steady_ports())
+        self.runner = workspace.runner("--workers", str(workers), *options, ports=steady_ports())
         self.learning = workspace.learning(self.runner, ports=steady_ports())
         process = workspace.command("dashboard", "--port", "0")
         self.url = process.wait_for_line("listening").split("http=")[1]

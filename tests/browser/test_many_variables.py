@@ -6,10 +6,12 @@ from typing import Final
 from playwright.sync_api import Page, expect
 
 from bus.contracts.definition import Variable
+from tests.acceptance.test_webui import server, wait_for_server
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment
-from tests.support.workspace import view_of, wait_for_jobs
+from tests.servers.webui import FakeWebui
+from tests.support.workspace import Workspace, view_of, wait_for_jobs
 
-__all__ = ["deployment"]
+__all__ = ["deployment", "server"]
 SMALL: Final = {"width": 16, "height": 16}
 FILE: Final = """
 name = "Three"
@@ -89,3 +91,24 @@ def test_the_form_plans_many_variables_and_parts_of_prompts(page: Page, deployme
         Variable(name="star", values=["star", "heart"], setting="prompt", replace="star"),
     )
     assert (definition.sample, definition.config["prompt"]) == (6, "a {colour} star")
+
+
+def test_the_form_plans_values_in_tables(page: Page, workspace: Workspace, server: FakeWebui) -> None:
+    """The strength of one LoRA of several, as a file does."""
+    there = Deployment(workspace, options=("--webui-url", server.url))
+    wait_for_server(there.runner)
+    there.open(page, "new")
+    page.locator("[name=pipeline]").select_option("webui")
+    page.locator("[name='config loras']").fill('{"detail": 0.8, "ink-style": 0.6}')
+    page.locator("[name=jobs]").fill("1")
+    page.locator("[name='a name']").select_option("a value in a table")
+    page.locator("[name='a text']").fill("loras.detail")
+    page.locator("[name='a values']").fill("0, 0.5")
+    expect(page.locator(".preview .big")).to_have_text(re.compile("2 values . 1 seed = 2 jobs"), timeout=WAIT)
+    page.get_by_role("button", name="Run it").click()
+    expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
+
+    assert sorted(job["prompt"] for job in server.sent()) == [
+        "a blue star <lora:detail:0.5> <lora:ink-style:0.6>",
+        "a blue star <lora:ink-style:0.6>",
+    ]
